@@ -1,0 +1,67 @@
+"""The exceptions a caller may meet.
+
+::
+
+    PerceptionError
+    ├── LogError             a file that cannot be read as a log
+    ├── ConfigError          a configuration with faults; all of them at once in `.faults`
+    ├── PluginError          a plugin that is missing, does not load, or breaks the contract
+    ├── CheckpointError      weights that cannot be loaded, or do not fit
+    ├── MissingExtraError    an optional dependency that is not installed; names the extra
+    └── OutputError          an output that cannot be written
+
+Every message says what was expected, what was found and what to do. Damage *inside* a readable
+log is never an exception: it is reported beside the messages (`perception.logs.Damage`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class PerceptionError(Exception):
+    """Base of all errors this library raises on purpose."""
+
+
+class LogError(PerceptionError):
+    """A file cannot be read as a log at all."""
+
+
+class ConfigError(PerceptionError):
+    """A configuration is wrong.
+
+    Args:
+        faults: One line for each fault, each starting with its path (`sensors.range.topic: ...`).
+        source: The file the configuration came from, if any.
+    """
+
+    def __init__(self, faults: Sequence[str], source: str = "") -> None:
+        self.faults = tuple(faults)
+        self.source = source
+        head = f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''} in the configuration"
+        super().__init__("\n  ".join([f"{head}{f' {source}' if source else ''}:", *self.faults]))
+
+
+class PluginError(PerceptionError):
+    """A plugin is missing, does not load, or breaks the contract."""
+
+
+class CheckpointError(PerceptionError):
+    """A checkpoint cannot be loaded, or does not fit what it is used for."""
+
+
+class MissingExtraError(PerceptionError):
+    """An optional dependency is needed and not installed.
+
+    Args:
+        what: What needs it ("reading Parquet").
+        extra: The extra that brings it (`pip install perception-fusion[extra]`).
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs the extra '{extra}': pip install 'perception-fusion[{extra}]'")
+
+
+class OutputError(PerceptionError):
+    """An output cannot be written."""

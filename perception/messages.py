@@ -1,0 +1,315 @@
+"""What comes in: raw messages, decoded sensor, rig and truth messages, and samples.
+
+A raw `Message` is one record of a log. `perception.logs.decode` turns it into one of the decoded
+messages below. The aligner turns those into `Sample`s. Times are nanoseconds of the log's epoch:
+`log_time_ns` is arrival at the recorder, `stamp_ns` is when the value was measured.
+
+Dimension letters: N returns, T status steps, S status channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.geometry import Matrix, TransformTree
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+T = TypeVar("T")
+
+SENSORS = ("camera", "range", "status")
+"""Names of the inputs, in the order of every `present` vector."""
+
+
+# --- raw -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """How the bytes of a channel are laid out."""
+
+    name: str
+    encoding: str  # protobuf, jsonschema, ros2msg, ros2idl, ros1msg, or empty
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One stream of a log. Compared by identity where speed matters: one object per channel."""
+
+    id: int
+    topic: str
+    encoding: str  # protobuf, json, cdr, ros1, or anything else (then undecodable)
+    schema: Schema | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One record of a log, as it was written."""
+
+    channel: Channel
+    log_time_ns: int
+    publish_time_ns: int
+    sequence: int
+    data: bytes
+
+    @property
+    def topic(self) -> str:
+        return self.channel.topic
+
+
+# --- decoded -------------------------------------------------------------------------------------
+# Every decoded message carries topic, stamp_ns, log_time_ns, and `source`: the bytes it came from
+# (shared, not copied), which make duplicates recognisable. A program without bytes leaves it empty.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraFrame:
+    """An encoded image. Pixels are made later (`perception.preprocess`), at the scale asked for.
+
+    `format` is `jpeg`, `png`, `webp`, or a raw layout `rgb8`, `bgr8`, `rgba8`, `bgra8`, `mono8`, `mono16`
+    with `step` bytes a row. `width` and `height` come from the image's own header.
+    """
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    frame_id: str
+    data: bytes | memoryview
+    format: str
+    width: int
+    height: int
+    step: int = 0
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RangeScan:
+    """Returns of a range sensor in its own frame; a planar scan, a point cloud or radar tracks.
+
+    `points_m` is [N, 3] float32 (x forward, y left, z up for a scan). A return that the sensor did not
+    get is not finite: its place in the array is kept. `origin` tells how many rows were made from what.
+    """
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    frame_id: str
+    points_m: Float32
+    intensity: Float32 | None = None  # [N], the sensor's own unit
+    radial_speed_m_s: Float32 | None = None  # [N], positive away from the sensor
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StatusReading:
+    """Scalars measured at one moment, by dotted path (`twist.linear.x`, `wheel_speeds.0`)."""
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    values: Mapping[str, float]
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraCalibration:
+    """Intrinsics of a camera. `intrinsics` is K [3, 3]; `distortion` as `geometry.project` takes it."""
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    frame_id: str
+    width: int
+    height: int
+    intrinsics: Matrix
+    distortion: Float64
+    distortion_model: str = ""
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameTransforms:
+    """Poses of frames. `edges`: child frame -> (parent frame, 4x4 `parent_from_child`)."""
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    edges: Mapping[str, tuple[str, Matrix]]
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cuboid:
+    """A 3D truth box: `frame_from_box` [4, 4] puts its centre and axes into `frame_id`; `size_m` along them."""
+
+    label: str
+    track_id: str
+    frame_id: str
+    frame_from_box: Matrix
+    size_m: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cuboids:
+    """Truth as 3D boxes, in the words of its own log (labels are mapped by the configuration)."""
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    items: tuple[Cuboid, ...]
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TruthBox:
+    """A 2D truth box: `xyxy` in source pixels, clipped to the image; `visible` is a fraction 0 to 1."""
+
+    label: str
+    xyxy: tuple[float, float, float, float]
+    distance_m: float
+    visible: float
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TruthBoxes:
+    """Truth as 2D boxes of one camera frame."""
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    items: tuple[TruthBox, ...]
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Undecodable:
+    """A message that was read but cannot be understood; it is counted and named, never raised."""
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    reason: str
+    source: bytes = b""
+
+
+SensorMessage = CameraFrame | RangeScan | StatusReading
+RigMessage = CameraCalibration | FrameTransforms
+TruthMessage = Cuboids | TruthBoxes
+Decoded = SensorMessage | RigMessage | TruthMessage | Undecodable
+
+
+# --- samples -------------------------------------------------------------------------------------
+
+
+class Entry:
+    """The account of one message: `row` says what became of it. Only `perception.ledger` writes it."""
+
+    __slots__ = ("__weakref__", "held", "log_time_ns", "note", "row", "stamp_ns", "topic")
+
+    def __init__(self, topic: str, log_time_ns: int, stamp_ns: int) -> None:
+        self.topic = topic
+        self.log_time_ns = log_time_ns
+        self.stamp_ns = stamp_ns
+        self.row = ""
+        self.note = ""
+        self.held = 0  # how many buffers and unfinished samples still refer to it
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The moment of a sample. `kind` is `substitute` when the reference sensor was silent."""
+
+    index: int
+    kind: Literal["reference", "substitute"]
+    stamp_ns: int
+    log_time_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StatusWindow:
+    """The status over the last T steps, oldest first.
+
+    `values` is [T, S] float64; NaN where nothing recent enough was known. `names` gives the S channels.
+    """
+
+    stamp_ns: int
+    names: tuple[str, ...]
+    values: Float64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input(Generic[T]):
+    """One input of a sample: its value, or the reason why it is absent (then `value` is None)."""
+
+    name: str
+    topic: str
+    value: T | None
+    stamp_ns: int | None = None
+    age_ms: float | None = None  # tick stamp less input stamp; negative for one measured after the tick
+    reason: str = ""
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def present(self) -> bool:
+        return self.value is not None
+
+    def absent(self, reason: str) -> Input[T]:
+        """The same input, found unusable."""
+        return replace(self, value=None, reason=reason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rig:
+    """Where the sensors sit, as far as it was known at the tick."""
+
+    calibration: CameraCalibration | None = None
+    transforms: TransformTree = field(default_factory=TransformTree)
+
+    def camera_from(self, frame_id: str) -> Matrix | None:
+        """4x4 `camera_from_frame`, or None where calibration or transforms do not say."""
+        if self.calibration is None:
+            return None
+        return self.transforms.target_from_source(self.calibration.frame_id, frame_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Time is broken here: what was remembered before must not be used."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Everything known at one tick. `reset` is set on the first sample after a break in time."""
+
+    tick: Tick
+    camera: Input[CameraFrame]
+    range: Input[RangeScan]
+    status: Input[StatusWindow]
+    rig: Rig
+    reset: Reset | None = None
+
+    @property
+    def inputs(self) -> tuple[Input[Any], ...]:
+        """The inputs in the order of `SENSORS`."""
+        return (self.camera, self.range, self.status)
+
+    def with_absent(self, reasons: Mapping[str, str]) -> Sample:
+        """The same sample with the named inputs found unusable."""
+        changed = {name: getattr(self, name).absent(reason) for name, reason in reasons.items()}
+        return replace(self, **changed) if changed else self
+
+
+def absent_sample(tick: Tick, reason: str, names: Sequence[str] = ("", "", "")) -> Sample:
+    """A sample without any input: what short batches are padded with."""
+    camera, scan, status = (Input[Any](name, topic, None, reason=reason) for name, topic in zip(SENSORS, names, strict=True))
+    return Sample(tick, camera, scan, status, Rig())

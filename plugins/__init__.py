@@ -1,0 +1,1 @@
+"""The plugins and adapters that come with the project."""
