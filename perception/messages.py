@@ -190,6 +190,23 @@ class TruthBoxes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TruthFrame:
+    """What is true at one tick. Never part of a sample: metrics and training join it by stamp.
+
+    Attributes:
+        boxes: None: nothing is known about objects at this moment, and it is not scored. Empty: there are none.
+        control: Channel -> what the driver commands 0.5 s ahead; None: not known.
+        measured: Channel -> the last value of the same quantity that was measured by this moment (the command
+            in force, not the one to come): what the persistence baseline predicts; None: not known.
+    """
+
+    stamp_ns: int
+    boxes: tuple[TruthBox, ...] | None = None
+    control: Mapping[str, float] | None = None
+    measured: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Undecodable:
     """A message that was read but cannot be understood; it is counted and named, never raised."""
 
