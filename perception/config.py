@@ -15,19 +15,29 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from perception.errors import ConfigError
+from perception.plain_yaml import read_yaml
+
+
+def _not_a_bool(value: object) -> object:
+    if isinstance(value, bool):  # YAML reads `yes` and `on` as true, and true would pass as the number 1
+        raise ValueError(f"expected a number, found {str(value).lower()}")
+    return value
+
 
 Role = Literal["camera", "range", "status", "calibration", "transforms", "truth_boxes", "truth_control"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = BeforeValidator(_not_a_bool)
+Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
 Topic = Annotated[str, Field(min_length=1)]
 
 
@@ -62,7 +72,7 @@ class StatusConfig(_Section):
     topic: Topic
     fields: dict[str, str] = Field(min_length=1)  # channel name -> dotted path in the message
     policy: Literal["window"] = "window"
-    steps: Annotated[int, Field(ge=1, le=1024)] = 16
+    steps: Annotated[int, Number, Field(ge=1, le=1024)] = 16
     rate_hz: Positive = 20.0
     max_age_ms: NonNegative = 100.0
 
@@ -105,9 +115,9 @@ class EngineConfig(_Section):
 
     backend: Literal["auto", "torch"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    batch: Annotated[int, Field(ge=1, le=256)] = 1
-    threads: Annotated[int, Field(ge=1, le=256)] | None = None
-    seed: int = 0
+    batch: Annotated[int, Number, Field(ge=1, le=256)] = 1
+    threads: Annotated[int, Number, Field(ge=1, le=256)] | None = None
+    seed: Annotated[int, Number, Field(ge=0, lt=1 << 63)] = 0
 
 
 class Config(_Section):
@@ -124,31 +134,10 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        if getattr(self.sensors, self.reference) is None:
-            raise ValueError(f"reference is {self.reference}, but sensors.{self.reference} is not configured")
-        seen: dict[str, str] = {}
-        for path, topic in self._topics():
-            if topic in seen and not (path.startswith("sensors.camera.transforms") and seen[topic] == path):
-                raise ValueError(f"{path}: topic {topic} is already used by {seen[topic]}")
-            seen[topic] = path
+        faults = _conflicts(self.model_dump())
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
-
-    def _topics(self) -> Iterator[tuple[str, str]]:
-        sensors = self.sensors
-        if sensors.camera is not None:
-            yield "sensors.camera.topic", sensors.camera.topic
-            if sensors.camera.calibration is not None:
-                yield "sensors.camera.calibration", sensors.camera.calibration
-            for topic in sensors.camera.transforms:
-                yield "sensors.camera.transforms", topic
-        if sensors.range is not None:
-            yield "sensors.range.topic", sensors.range.topic
-        if sensors.status is not None:
-            yield "sensors.status.topic", sensors.status.topic
-        if self.truth.boxes is not None:
-            yield "truth.boxes", self.truth.boxes
-        if self.truth.control is not None:
-            yield "truth.control", self.truth.control
 
     def roles(self) -> dict[str, Role]:
         """What each configured topic is used as."""
@@ -161,7 +150,7 @@ class Config(_Section):
             "truth.boxes": "truth_boxes",
             "truth.control": "truth_control",
         }
-        return {topic: names[path] for path, topic in self._topics()}
+        return {topic: names[path] for path, topic in _topics(self.model_dump())}
 
 
 def load_config(path: Path) -> Config:
@@ -171,14 +160,11 @@ def load_config(path: Path) -> Config:
         ConfigError: It cannot be read, or has faults: all of them, each with its path.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError([f"cannot be read: {reason}"], str(path)) from None
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError([f"is not YAML: {' '.join(str(error).split())}"], str(path)) from None
+        data = read_yaml(path)
+    except OSError as error:
+        raise ConfigError([f"cannot be read: {error.strerror or error}"], str(path)) from None
+    except ValueError as error:
+        raise ConfigError([str(error)], str(path)) from None
     return parse_config(data, str(path))
 
 
@@ -189,18 +175,65 @@ def parse_config(data: object, source: str = "") -> Config:
         ConfigError: It has faults: all of them, each with its path and the nearest valid name.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError([f"expected a mapping, found {type(data).__name__}"], source)
+        found = "an empty file" if data is None else type(data).__name__
+        raise ConfigError([f"expected a mapping that starts with 'version: 1', found {found}"], source)
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(sorted(_line(fault) for fault in error.errors()), source) from None
+        # What contradicts itself is looked for in the raw mapping, because pydantic checks it only
+        # once everything else is right, and every fault is to be named at once.
+        lines = {_line(fault) for fault in error.errors() if fault["loc"]} | set(_conflicts(data))
+        raise ConfigError(sorted(lines), source) from None
 
 
 def to_yaml(config: Config) -> str:
     """The configuration as YAML, without what is at its default, ready to be pasted into a file."""
     data = config.model_dump(mode="json", exclude_defaults=True)
     data = {"version": config.version, "reference": config.reference, **data}
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100)
+    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True)
+
+
+def _conflicts(data: Mapping[Any, Any]) -> list[str]:
+    """What contradicts itself in a configuration that may have other faults too."""
+    faults = []
+    reference, sensors = data.get("reference", "camera"), _section(data, "sensors")
+    given = [name for name in ("camera", "range", "status") if sensors.get(name) is not None]
+    if given and reference in ("camera", "range", "status") and reference not in given:
+        faults.append(
+            f"reference: is {reference}, but sensors.{reference} is not configured; "
+            f"expected one of those that are: {', '.join(given)}"
+        )
+    seen: dict[str, str] = {}
+    for path, topic in _topics(data):
+        first = seen.setdefault(topic, path)
+        if first != path:
+            faults.append(f"{path}: topic {topic} is already used by {first}")
+    return faults
+
+
+def _topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """The path and the name of every configured topic."""
+    sensors, truth = _section(data, "sensors"), _section(data, "truth")
+    camera, scan, status = (_section(sensors, name) for name in ("camera", "range", "status"))
+    transforms = camera.get("transforms")
+    found = [
+        ("sensors.camera.topic", camera.get("topic")),
+        ("sensors.camera.calibration", camera.get("calibration")),
+        *(
+            ("sensors.camera.transforms", t)
+            for t in (transforms if isinstance(transforms, list | tuple) else ())
+        ),
+        ("sensors.range.topic", scan.get("topic")),
+        ("sensors.status.topic", status.get("topic")),
+        ("truth.boxes", truth.get("boxes")),
+        ("truth.control", truth.get("control")),
+    ]
+    return ((path, topic) for path, topic in found if isinstance(topic, str))
+
+
+def _section(data: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+    section = data.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def _line(fault: Any) -> str:
@@ -212,13 +245,13 @@ def _line(fault: Any) -> str:
     if kind == "missing":
         return f"{path}: missing"
     text = fault["msg"].removeprefix("Value error, ")
-    if kind == "literal_error" and isinstance(found, str):
-        near = get_close_matches(found, [w.strip("'") for w in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")], n=1)
-        hint = f", did you mean '{near[0]}'?" if near else ""
-        return f"{path}: {text}, found {found!r}{hint}"
     if kind == "value_error":
-        return f"{path}: {text}" if path else text
-    return f"{path}: {text}, found {found!r}"
+        return f"{path}: {text}"
+    if kind == "literal_error" and isinstance(found, str):
+        words = [word.strip("'") for word in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        near = get_close_matches(found, words, n=1)
+        return f"{path}: {text}, found {found!r}{f', did you mean {near[0]!r}?' if near else ''}"
+    return f"{path}: {text}, found {reprlib.repr(found)}"
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:

@@ -26,11 +26,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from perception.errors import PluginError
 from perception.messages import SENSORS, Reset, Sample
 from perception.outputs import HEADS, Output
+from perception.plain_yaml import read_yaml
 
 API_VERSION = 1
 GROUP = "perception.plugins"
@@ -164,24 +163,44 @@ def load_plugin(name: str) -> Plugin:
     Raises:
         PluginError: None of that name is installed, its manifest is wrong, or it does not load.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in points:
-        near = get_close_matches(name, points, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise PluginError(f"no plugin '{name}' is installed{hint} (installed: {', '.join(sorted(points)) or 'none'})")
-    manifest = read_manifest(points[name])
+    manifest = read_manifest(_entry_point(name))
     module_name, _, attribute = manifest.factory.partition(":")
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:
-        raise PluginError(f"plugin '{name}' does not load: {manifest.factory}: {type(error).__name__}: {error}") from error
+        cause = f"{manifest.factory}: {type(error).__name__}: {error}"
+        raise PluginError(f"plugin '{name}' does not load: {cause}") from error
     try:
         plugin: Plugin = factory(manifest)
     except PluginError:
         raise
     except Exception as error:
         raise PluginError(f"plugin '{name}' cannot be made: {type(error).__name__}: {error}") from error
+    missing = [method for method in _METHODS if not callable(getattr(plugin, method, None))]
+    if missing:
+        raise PluginError(
+            f"plugin '{name}': {type(plugin).__name__} has no {', '.join(missing)}; "
+            "inherit from perception.Plugin to get the defaults"
+        )
     return plugin
+
+
+_METHODS = ("open", "prepare", "step", "reset", "close", "describe")
+
+
+def _entry_point(name: str) -> EntryPoint:
+    points = [point for point in entry_points(group=GROUP) if point.name == name]
+    if len(points) == 1:
+        return points[0]
+    if points:
+        packages = ", ".join(sorted(point.dist.name if point.dist else "?" for point in points))
+        raise PluginError(
+            f"{len(points)} plugins are called '{name}', from {packages}: uninstall all but one"
+        )
+    names = sorted({point.name for point in entry_points(group=GROUP)})
+    near = get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise PluginError(f"no plugin '{name}' is installed{hint} (installed: {', '.join(names) or 'none'})")
 
 
 def read_manifest(point: EntryPoint) -> Manifest:
@@ -192,11 +211,16 @@ def read_manifest(point: EntryPoint) -> Manifest:
     """
     path = _package_folder(point) / "plugin.yaml"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path)
     except FileNotFoundError:
-        raise PluginError(f"plugin '{point.name}' has no manifest: expected {path.name} as package data of {point.value}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PluginError(f"the manifest of plugin '{point.name}' cannot be read: {error}") from error
+        raise PluginError(
+            f"plugin '{point.name}' has no manifest: expected {path.name} as package data of {point.value}"
+        ) from None
+    except OSError as error:
+        cause = error.strerror or error
+        raise PluginError(f"the manifest of plugin '{point.name}' cannot be read: {cause}") from None
+    except ValueError as error:
+        raise PluginError(f"the manifest of plugin '{point.name}' {error}") from None
     return _checked_manifest(point.name, data)
 
 
@@ -208,7 +232,9 @@ def _package_folder(point: EntryPoint) -> Path:
     except (ImportError, ValueError) as error:
         raise PluginError(f"plugin '{point.name}': package {top} cannot be found: {error}") from error
     if spec is None or not spec.submodule_search_locations:
-        raise PluginError(f"plugin '{point.name}': its entry point names {point.value}, which is not an installed package")
+        raise PluginError(
+            f"plugin '{point.name}': its entry point names {point.value}, which is not an installed package"
+        )
     return Path(next(iter(spec.submodule_search_locations)), *below)
 
 
@@ -221,7 +247,7 @@ def _checked_manifest(name: str, data: object) -> Manifest:
         near = get_close_matches(str(key), known, n=1)
         faults.append(f"{key}: unknown{f', did you mean {near[0]}?' if near else ''}")
     faults += [f"{key}: missing" for key in ("api", "factory", "inputs", "heads") if key not in data]
-    if "api" in data and data["api"] != API_VERSION:
+    if "api" in data and (isinstance(data["api"], bool) or data["api"] != API_VERSION):
         faults.append(f"api: {data['api']!r} is not supported; this host speaks {API_VERSION}")
     if data.get("name", name) != name:
         faults.append(f"name: {data['name']!r} differs from the entry point's {name!r}")
@@ -231,8 +257,14 @@ def _checked_manifest(name: str, data: object) -> Manifest:
         values = data.get(key, [])
         if not isinstance(values, list) or any(value not in allowed for value in values):
             faults.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
+        elif len(set(values)) != len(values):
+            faults.append(f"{key}: names something twice: {values!r}")
+        elif key == "heads" and key in data and not values:
+            faults.append(f"heads: expected at least one of {', '.join(HEADS)}")
     preroll = data.get("preroll_s", 0.0)
-    if preroll is not None and (isinstance(preroll, bool) or not isinstance(preroll, int | float) or preroll < 0):
+    if preroll is not None and not (
+        isinstance(preroll, int | float) and not isinstance(preroll, bool) and 0 <= preroll < float("inf")
+    ):
         faults.append(f"preroll_s: expected seconds or null, found {preroll!r}")
     batch = data.get("max_batch", 1)
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
