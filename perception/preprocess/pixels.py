@@ -1,0 +1,106 @@
+"""Images to pixels of the input size: decode, resize, uint8 [3, H, W] RGB.
+
+The image is used as it lies in the file: an EXIF orientation is ignored, because calibration and truth
+refer to the pixels as the sensor gave them.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.messages import CameraFrame
+from perception.preprocess.headers import ImageHeader, read_header
+from perception.preprocess.spec import InputSpec
+
+Pixels = NDArray[np.uint8]
+
+MAX_PIXELS = 64_000_000
+"""Larger images are refused before they are decoded."""
+
+_REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_INTERPOLATION = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
+_RAW_CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "mono16": 2}
+
+
+class UnusableImage(Exception):
+    """Why an image gives no pixels; the text becomes the reason of an absent input."""
+
+
+def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
+    """The frame at the input size: uint8 [3, H, W], RGB.
+
+    Raises:
+        UnusableImage: It is too large, cut short, or does not decode.
+    """
+    layout = frame.format.lower()
+    if layout in _RAW_CHANNELS:
+        image, order = _raw_image(frame, layout)
+    else:
+        image, order = _decoded_image(bytes(frame.data), spec), "bgr"
+    if image.shape[:2] != (spec.height, spec.width):
+        size = (spec.width, spec.height)
+        image = np.asarray(cv2.resize(image, size, interpolation=_INTERPOLATION[spec.interpolation]))
+    planes = (image,) * 3 if image.ndim == 2 else cv2.split(image)[:3]
+    pixels: Pixels = np.stack(planes[::-1] if order == "bgr" else planes)
+    return pixels
+
+
+def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
+    header = read_header(data)
+    if header is None:
+        raise UnusableImage("not a JPEG, PNG or WebP image" if data else "image without data")
+    _check_size(header.width, header.height)
+    if not header.complete:
+        raise UnusableImage("image data ends early")
+    flags = _REDUCED[_reduction(header, spec)] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise UnusableImage("image does not decode")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _reduction(header: ImageHeader, spec: InputSpec) -> int:
+    """The reduction in the DCT: only JPEG has it, and the result must still cover the input size."""
+    reduction = spec.decode_reduction if header.kind == "jpeg" else 1
+    while reduction > 1 and (
+        header.width < reduction * spec.width or header.height < reduction * spec.height
+    ):
+        reduction //= 2
+    return reduction
+
+
+def _raw_image(frame: CameraFrame, layout: str) -> tuple[Pixels, str]:
+    """A view of the raw rows as [h, w] or [h, w, 3 or 4], and the order of its colours."""
+    _check_size(frame.width, frame.height)
+    row = frame.width * _RAW_CHANNELS[layout]
+    step = frame.step or row
+    if step < row:
+        raise UnusableImage(f"rows of {step} bytes are too short for {frame.width} pixels of {layout}")
+    needed = step * (frame.height - 1) + row
+    data = np.frombuffer(frame.data, np.uint8)
+    if data.size < needed:
+        raise UnusableImage(f"image data ends early: {data.size} bytes of {needed}")
+    rows = np.lib.stride_tricks.as_strided(data, (frame.height, row), (step, 1), writeable=False)
+    if layout == "mono8":
+        return np.ascontiguousarray(rows), "rgb"
+    if layout == "mono16":  # little-endian, as robot logs have it: the high byte
+        return np.ascontiguousarray(rows[:, 1::2]), "rgb"
+    shaped = np.ascontiguousarray(rows).reshape(frame.height, frame.width, -1)
+    return shaped, layout[:3]
+
+
+def _check_size(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise UnusableImage(f"image of {width} x {height} pixels")
+    if width * height > MAX_PIXELS:
+        raise UnusableImage(f"image too large: {width} x {height} pixels, at most {MAX_PIXELS} are decoded")
