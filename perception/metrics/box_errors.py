@@ -1,0 +1,127 @@
+"""The box head: how well matched boxes and distances fit, and how well they know it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.messages import Float64
+from perception.metrics.base import Rules, Value, supported
+from perception.metrics.detection_metric import DetectionMetric
+from perception.metrics.frame import ScoredFrame
+from perception.metrics.rows import RowType
+from perception.metrics.uncertainty import covered_80, negative_log_likelihood, stated
+
+
+class BoxErrors(DetectionMetric):
+    """Of the detections matched at overlap 0.5 with truth of their class: overlap, coverage and likelihood.
+
+    Values: `IoU`, `IoU/<class>`; over the four coordinates in source pixels `box_coverage80` (nominal 0.8)
+    and `box_NLL` (nats a coordinate). Coordinates without a standard deviation are left out of those two.
+    """
+
+    name = "box_errors"
+    head = "box"
+    row: ClassVar[RowType] = [
+        ("stamp_ns", "i8"),
+        ("label", "i2"),
+        ("iou", "f4"),
+        ("error", "f4", 4),
+        ("std", "f4", 4),
+    ]
+
+    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
+        hit = np.flatnonzero(frame.hit50)
+        took = frame.matches50[hit]
+        new = self.rows.grow(len(hit))
+        new["stamp_ns"] = frame.stamp_ns
+        new["label"] = numbers[frame.label[hit]]
+        new["iou"] = frame.overlaps[hit, took] if len(hit) else 0.0
+        new["error"] = frame.box[hit] - frame.truth_box[took]
+        new["std"] = frame.box_std[hit]
+
+    def _compute(self, details: dict[str, Any]) -> dict[str, Value]:
+        iou, needed = self.rows["iou"].astype(np.float64), self.rules.min_support
+        values = {"IoU": supported(_mean(iou), len(iou), needed, "matches", "", "higher")}
+        for name, number in self.labels.items():
+            own = iou[self.rows["label"] == number]
+            values[f"IoU/{name}"] = supported(_mean(own), len(own), needed, "matches", "", "higher")
+        return values | likelihood_values(
+            "box", self.rows["error"].ravel(), self.rows["std"].ravel(), self.rules
+        )
+
+
+class DistanceErrors(DetectionMetric):
+    """Of the detections matched at overlap 0.5 with truth of their class that has a distance: how far off.
+
+    Values: `distance_abs` (mean |said - true|, m), `distance_rel` (mean |said - true| / true),
+    `distance_bias` (mean said - true, m), the first two also `/<class>`; `distance_coverage80`,
+    `distance_NLL` (nats).
+    Details: `truth`, boxes with a distance; `missing`, matches whose said distance is no number: left out.
+    """
+
+    name = "distance_errors"
+    head = "box"
+    row: ClassVar[RowType] = [
+        ("stamp_ns", "i8"),
+        ("label", "i2"),
+        ("said", "f4"),
+        ("true", "f4"),
+        ("std", "f4"),
+    ]
+
+    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
+        known = np.isfinite(frame.truth_distance) & (frame.truth_distance > 0)
+        self._add_truth(frame, numbers, known)
+        hit = np.flatnonzero(frame.hit50)
+        hit = hit[known[frame.matches50[hit]]]
+        new = self.rows.grow(len(hit))
+        new["stamp_ns"] = frame.stamp_ns
+        new["label"] = numbers[frame.label[hit]]
+        new["said"] = frame.distance[hit]
+        new["true"] = frame.truth_distance[frame.matches50[hit]]
+        new["std"] = frame.distance_std[hit]
+
+    def _compute(self, details: dict[str, Any]) -> dict[str, Value]:
+        said, true = self.rows["said"].astype(np.float64), self.rows["true"].astype(np.float64)
+        good = np.isfinite(said)
+        details["truth"] = len(self.truth)
+        details["missing"] = int(np.count_nonzero(~good))
+        error, true, label = (said - true)[good], true[good], self.rows["label"][good]
+        needed, count = self.rules.min_support, len(error)
+        values = {"distance_bias": supported(_mean(error), count, needed, "matches", "m")}
+        everything = np.ones(count, dtype=np.bool_)
+        parts = [("", everything), *((f"/{name}", label == number) for name, number in self.labels.items())]
+        for suffix, own in parts:
+            off, count = np.abs(error[own]), int(np.count_nonzero(own))
+            values[f"distance_abs{suffix}"] = supported(_mean(off), count, needed, "matches", "m", "lower")
+            values[f"distance_rel{suffix}"] = supported(
+                _mean(off / true[own]), count, needed, "matches", "", "lower"
+            )
+        return values | likelihood_values("distance", error, self.rows["std"][good], self.rules)
+
+
+def likelihood_values(
+    what: str,
+    error: NDArray[np.floating[Any]],
+    std: NDArray[np.floating[Any]],
+    rules: Rules,
+    suffix: str = "",
+) -> dict[str, Value]:
+    """`<what>_coverage80<suffix>` and `<what>_NLL<suffix>` of errors that have a standard deviation."""
+    errors, stds = error.astype(np.float64), std.astype(np.float64)
+    known = stated(stds) & np.isfinite(errors)
+    errors, stds, count = errors[known], stds[known], int(np.count_nonzero(known))
+    head, of = f"{what}_" if what else "", "values with a standard deviation"
+    covered = _mean(covered_80(errors, stds, rules.family).astype(np.float64))
+    nll = _mean(negative_log_likelihood(errors, stds, rules.family))
+    return {
+        f"{head}coverage80{suffix}": supported(covered, count, rules.min_support, of),
+        f"{head}NLL{suffix}": supported(nll, count, rules.min_support, of, "nats", "lower"),
+    }
+
+
+def _mean(values: Float64) -> float:
+    return float(values.mean()) if values.size else 0.0
