@@ -229,22 +229,26 @@ Decoded = SensorMessage | RigMessage | TruthMessage | Undecodable
 class Entry:
     """The account of one message: `row` says what became of it. Only `perception.ledger` writes it."""
 
-    __slots__ = ("__weakref__", "held", "log_time_ns", "note", "row", "stamp_ns", "topic")
+    __slots__ = ("considered", "held", "log_time_ns", "row", "sampled", "stamp_ns", "topic")
 
-    def __init__(self, topic: str, log_time_ns: int, stamp_ns: int) -> None:
+    def __init__(self, topic: str, log_time_ns: int, stamp_ns: int, row: str) -> None:
         self.topic = topic
         self.log_time_ns = log_time_ns
         self.stamp_ns = stamp_ns
-        self.row = ""
-        self.note = ""
-        self.held = 0  # how many buffers and unfinished samples still refer to it
+        self.row = row
+        self.sampled = False  # part of at least one sample
+        self.considered = False  # within reach of a tick that preferred another message
+        self.held = 1  # the buffer it waits in, and each sample that is not done yet
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The moment of a sample. `kind` is `substitute` when the reference sensor was silent."""
+    """The moment of a sample. `kind` is `substitute` when the reference sensor was silent.
 
-    index: int
+    `index` counts the samples of one run; it is no part of what a tick is, since a run may start anywhere.
+    """
+
+    index: int = field(compare=False)
     kind: Literal["reference", "substitute"]
     stamp_ns: int
     log_time_ns: int
@@ -328,5 +332,8 @@ class Sample:
 
 def absent_sample(tick: Tick, reason: str, names: Sequence[str] = ("", "", "")) -> Sample:
     """A sample without any input: what short batches are padded with."""
-    camera, scan, status = (Input[Any](name, topic, None, reason=reason) for name, topic in zip(SENSORS, names, strict=True))
+    inputs: list[Input[Any]] = [
+        Input(name, topic, None, reason=reason) for name, topic in zip(SENSORS, names, strict=True)
+    ]
+    camera, scan, status = inputs
     return Sample(tick, camera, scan, status, Rig())

@@ -1,0 +1,47 @@
+"""A whole log through the aligner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from perception.align.aligner import Aligner
+from perception.config import Config
+from perception.ledger import Ledger
+from perception.messages import Decoded, Message, Sample
+
+
+def align(
+    messages: Iterable[Message | Decoded],
+    config: Config,
+    ledger: Ledger | None = None,
+    on_decoded: Callable[[Decoded], None] | None = None,
+) -> Iterator[Sample]:
+    """Samples of a whole log, in order.
+
+    Args:
+        messages: In order of arrival; raw ones are decoded as their role asks.
+        config: As for `Aligner`.
+        ledger: As for `Aligner`.
+        on_decoded: Sees every decoded message before it is aligned (truth, for one).
+
+    Raises:
+        ConfigError: As `Aligner`.
+    """
+    yield from feed(Aligner(config, ledger), messages, on_decoded)
+
+
+def feed(
+    aligner: Aligner,
+    messages: Iterable[Message | Decoded],
+    on_decoded: Callable[[Decoded], None] | None = None,
+) -> Iterator[Sample]:
+    """Push messages into an aligner until they end, then flush it; gives the samples as they close."""
+    from perception.logs import decode  # a live program that pushes decoded messages never loads the decoders
+
+    roles = aligner.config.roles()
+    for message in messages:
+        decoded = decode(message, roles.get(message.topic)) if isinstance(message, Message) else message
+        if on_decoded is not None:
+            on_decoded(decoded)
+        yield from aligner.push(decoded)
+    yield from aligner.flush()

@@ -1,0 +1,264 @@
+"""What is remembered of one sensor, and which of it a tick gets: one class for each policy.
+
+A track keeps its messages sorted by stamp. `horizon_ns` is the smallest stamp that an open or future
+tick can have: what no such tick can use is let go, so memory is bounded. Garbage stamps cannot fill
+it either, since the aligner also lets go of what arrived too long ago.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from perception.ledger import Ledger
+from perception.messages import CameraFrame, Entry, Input, RangeScan, StatusReading, StatusWindow
+
+M = TypeVar("M", CameraFrame, RangeScan, StatusReading)
+MS = 1_000_000
+
+
+class Track(Generic[M]):
+    """Messages of one sensor, oldest stamp first."""
+
+    def __init__(self, name: str, topic: str, max_age_ns: int, ledger: Ledger) -> None:
+        self.name = name
+        self.topic = topic
+        self._max_age_ns = max_age_ns
+        self._ledger = ledger
+        self._stamps: list[int] = []
+        self._messages: list[M] = []
+        self._entries: list[Entry] = []
+        self._fault = ""  # why the last message could not be used
+        self._fault_stamp_ns = 0
+        self._fault_arrival_ns = 0
+
+    @property
+    def reach_ns(self) -> int:
+        """How far before a tick's stamp a message may matter to it."""
+        return self._max_age_ns
+
+    def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
+        """Whether a tick at or after the horizon could use a message of that stamp."""
+        raise NotImplementedError
+
+    def pick(self, stamp_ns: int) -> Input[Any]:
+        """What a tick of that stamp gets."""
+        raise NotImplementedError
+
+    def pick_own(self, stamp_ns: int) -> Input[Any]:
+        """What a tick gets that this sensor's own message of that stamp made: that message or nothing."""
+        found = self.pick(stamp_ns)
+        if found.stamp_ns == stamp_ns or not self._fault:
+            return found
+        return Input(self.name, self.topic, None, stamp_ns, 0.0, self._fault)
+
+    def __len__(self) -> int:
+        return len(self._stamps)
+
+    def add(self, message: M) -> None:
+        """Take a message. Equal stamps keep their order of arrival."""
+        at = bisect_right(self._stamps, message.stamp_ns)
+        self._stamps.insert(at, message.stamp_ns)
+        self._messages.insert(at, message)
+        self._entries.insert(at, self._ledger.open(self.topic, message.log_time_ns, message.stamp_ns))
+
+    def fault(self, stamp_ns: int, arrival_ns: int, reason: str) -> None:
+        """The message of that stamp is unusable: the reason is told until a usable one comes."""
+        self._fault, self._fault_stamp_ns, self._fault_arrival_ns = reason, stamp_ns, arrival_ns
+
+    def forget(self, horizon_ns: int) -> None:
+        """Let go of what no tick at or after the horizon can use."""
+        keep = 0
+        while keep < len(self._stamps) and not self.useful_in_place(keep, horizon_ns):
+            keep += 1
+        for entry in self._entries[:keep]:
+            self._ledger.leave(entry)
+        del self._stamps[:keep], self._messages[:keep], self._entries[:keep]
+
+    def expire(self, arrived_before_ns: int) -> None:
+        """Let go of what arrived before a time, whatever its stamp says."""
+        if self._fault_arrival_ns < arrived_before_ns:
+            self._fault = ""
+        old = [entry.log_time_ns < arrived_before_ns for entry in self._entries]
+        if not any(old):
+            return
+        for entry, gone in zip(self._entries, old, strict=True):
+            if gone:
+                self._ledger.leave(entry)
+        kept = [i for i, gone in enumerate(old) if not gone]
+        self._stamps = [self._stamps[i] for i in kept]
+        self._messages = [self._messages[i] for i in kept]
+        self._entries = [self._entries[i] for i in kept]
+
+    def useful_in_place(self, index: int, horizon_ns: int) -> bool:
+        """Whether the message at `index` may still be used by a tick at or after the horizon."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Forget everything: time is broken."""
+        for entry in self._entries:
+            self._ledger.leave(entry)
+        self._stamps, self._messages, self._entries, self._fault = [], [], [], ""
+
+    def _present(self, index: int, stamp_ns: int) -> Input[Any]:
+        message, entry = self._messages[index], self._entries[index]
+        age_ms = (stamp_ns - message.stamp_ns) / MS
+        return Input(self.name, self.topic, message, message.stamp_ns, age_ms, entries=(entry,))
+
+    def _absent(self, stamp_ns: int, index: int | None, reason: str) -> Input[Any]:
+        if self._fault and (index is None or self._fault_stamp_ns > self._stamps[index]):
+            reason = self._fault
+        if index is None:
+            return Input(self.name, self.topic, None, reason=reason)
+        found = self._stamps[index]
+        return Input(self.name, self.topic, None, found, (stamp_ns - found) / MS, reason)
+
+
+class LatestTrack(Track[M]):
+    """The greatest stamp at or below the tick's."""
+
+    def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
+        at = bisect_right(self._stamps, horizon_ns)
+        return stamp_ns > horizon_ns - self._max_age_ns and (at == 0 or stamp_ns >= self._stamps[at - 1])
+
+    def useful_in_place(self, index: int, horizon_ns: int) -> bool:
+        # The next one takes over as soon as the horizon reaches it.
+        return index + 1 >= len(self._stamps) or self._stamps[index + 1] > horizon_ns
+
+    def pick(self, stamp_ns: int) -> Input[Any]:
+        index = bisect_right(self._stamps, stamp_ns) - 1
+        if index < 0:
+            return self._absent(stamp_ns, None, "silent: nothing received")
+        age_ns = stamp_ns - self._stamps[index]
+        if age_ns > self._max_age_ns:
+            return self._absent(
+                stamp_ns, index, f"stale: {age_ns / MS:.0f} ms old, at most {self._max_age_ns / MS:g} ms"
+            )
+        if index:
+            self._entries[index - 1].considered = True
+        return self._present(index, stamp_ns)
+
+    def forget(self, horizon_ns: int) -> None:
+        newest = bisect_right(self._stamps, horizon_ns) - 1
+        for entry in self._entries[: max(newest, 0)]:
+            entry.considered = True  # a newer one at or below the horizon is preferred
+        super().forget(horizon_ns)
+
+
+class NearestTrack(Track[M]):
+    """The smallest difference to the tick's stamp within a tolerance; ties go to the older."""
+
+    def __init__(self, name: str, topic: str, max_age_ns: int, ledger: Ledger, tolerance_ns: int) -> None:
+        super().__init__(name, topic, max_age_ns, ledger)
+        self._tolerance_ns = tolerance_ns
+
+    @property
+    def reach_ns(self) -> int:
+        return max(self._tolerance_ns, self._max_age_ns)
+
+    def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
+        return stamp_ns >= horizon_ns - self._tolerance_ns
+
+    def useful_in_place(self, index: int, horizon_ns: int) -> bool:
+        # The newest one is kept past its use, so that an absent input can say how old it is.
+        return self._stamps[index] >= horizon_ns - self._tolerance_ns or index + 1 == len(self._stamps)
+
+    def pick(self, stamp_ns: int) -> Input[Any]:
+        if not self._stamps:
+            return self._absent(stamp_ns, None, "silent: nothing received")
+        at = bisect_right(self._stamps, stamp_ns)
+        around = [i for i in (self._first_of(at - 1), at) if 0 <= i < len(self._stamps)]
+        index = min(around, key=lambda i: (abs(self._stamps[i] - stamp_ns), self._stamps[i]))
+        distance_ns, age_ns = abs(self._stamps[index] - stamp_ns), stamp_ns - self._stamps[index]
+        if distance_ns > self._tolerance_ns:
+            limit_ms = self._tolerance_ns / MS
+            reason = (
+                f"out of tolerance: the nearest is {distance_ns / MS:.0f} ms away, at most {limit_ms:g} ms"
+            )
+            return self._absent(stamp_ns, index, reason)
+        if age_ns > self._max_age_ns:
+            return self._absent(
+                stamp_ns, index, f"stale: {age_ns / MS:.0f} ms old, at most {self._max_age_ns / MS:g} ms"
+            )
+        self._mark_considered(stamp_ns)
+        return self._present(index, stamp_ns)
+
+    def _first_of(self, index: int) -> int:
+        """The first of the messages that share a stamp: what came first is preferred."""
+        while index > 0 and self._stamps[index - 1] == self._stamps[index]:
+            index -= 1
+        return index
+
+    def _mark_considered(self, stamp_ns: int) -> None:
+        low = bisect_right(self._stamps, stamp_ns - self._tolerance_ns - 1)
+        high = bisect_right(self._stamps, stamp_ns + self._tolerance_ns)
+        for entry in self._entries[low:high]:
+            entry.considered = True
+
+
+class WindowTrack(Track[StatusReading]):
+    """The last `steps` moments at a rate, ending at the tick; each has the newest reading at or below it."""
+
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        max_age_ns: int,
+        ledger: Ledger,
+        fields: Mapping[str, str],
+        steps: int,
+        rate_hz: float,
+    ) -> None:
+        super().__init__(name, topic, max_age_ns, ledger)
+        self._names = tuple(fields)
+        self._paths = tuple(fields.values())
+        self._offsets_ns = [round((k - steps + 1) * 1e9 / rate_hz) for k in range(steps)]
+
+    @property
+    def reach_ns(self) -> int:
+        return self._max_age_ns - self._offsets_ns[0]
+
+    def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
+        first_ns = horizon_ns + self._offsets_ns[0]
+        at = bisect_right(self._stamps, first_ns)
+        return stamp_ns >= first_ns - self._max_age_ns and (at == 0 or stamp_ns >= self._stamps[at - 1])
+
+    def useful_in_place(self, index: int, horizon_ns: int) -> bool:
+        return index + 1 >= len(self._stamps) or self._stamps[index + 1] > horizon_ns + self._offsets_ns[0]
+
+    def pick(self, stamp_ns: int) -> Input[Any]:
+        last = bisect_right(self._stamps, stamp_ns) - 1
+        if last < 0:
+            return self._absent(stamp_ns, None, "silent: nothing received")
+        age_ns = stamp_ns - self._stamps[last]
+        if age_ns > self._max_age_ns:
+            return self._absent(
+                stamp_ns, last, f"stale: {age_ns / MS:.0f} ms old, at most {self._max_age_ns / MS:g} ms"
+            )
+        values = np.full((len(self._offsets_ns), len(self._paths)), np.nan)
+        used: list[int] = []
+        for k, offset_ns in enumerate(self._offsets_ns):
+            index = bisect_right(self._stamps, stamp_ns + offset_ns, hi=last + 1) - 1
+            if index < 0 or stamp_ns + offset_ns - self._stamps[index] > self._max_age_ns:
+                continue
+            reading = self._messages[index].values
+            values[k] = [reading.get(path, math.nan) for path in self._paths]
+            if not used or used[-1] != index:
+                used.append(index)
+        if not np.isfinite(values[-1]).any():
+            found = ", ".join(sorted(self._messages[last].values)[:8]) or "no numbers"
+            return self._absent(
+                stamp_ns,
+                last,
+                f"invalid: none of {', '.join(self._paths)} is a finite number (found: {found})",
+            )
+        for entry in self._entries[used[0] : last + 1]:
+            entry.considered = True
+        newest = self._stamps[last]
+        window = StatusWindow(newest, self._names, values)
+        entries = tuple(self._entries[i] for i in used)
+        return Input(self.name, self.topic, window, newest, (stamp_ns - newest) / MS, entries=entries)
