@@ -21,3 +21,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shared() -> Path:
     """The folder of real recordings; only for tests marked `shared`."""
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of installed packages, as `pip install --target` leaves it: the plugin `blob_detector`."""
+    from tests.third_party.install import install_package
+
+    target = tmp_path_factory.mktemp("third_party") / "site"
+    target.mkdir()
+    install_package("blob_detector", target)
+    return target

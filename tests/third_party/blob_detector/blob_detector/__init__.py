@@ -1,0 +1,1 @@
+"""A plugin of classical computer vision, installed beside `perception` like any other package."""
