@@ -174,8 +174,12 @@ def encode_truth(stamp_ns: int, frame_id: str, boxes: Sequence[TruthBox]) -> byt
 def decode_truth(data: bytes) -> tuple[int, str, tuple[TruthBox, ...]]:
     """`(stamp_ns, frame_id, boxes)` of a `perception.Detections` that holds truth."""
     stamp_ns, frame_id, found = decode_detections(data)
-    boxes = tuple(TruthBox(d.label, d.xyxy, d.distance_m, d.visible, d.track_id) for d in found.items)
-    return stamp_ns, frame_id, boxes
+    return stamp_ns, frame_id, truth_of(found)
+
+
+def truth_of(detections: Detections) -> tuple[TruthBox, ...]:
+    """The boxes of detections that hold truth."""
+    return tuple(TruthBox(d.label, d.xyxy, d.distance_m, d.visible, d.track_id) for d in detections.items)
 
 
 def _input_state(source: Input[Any]) -> InputState:

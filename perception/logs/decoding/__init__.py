@@ -1,0 +1,5 @@
+"""Payloads to the nouns of `perception.messages`: one file per encoding, one way in."""
+
+from perception.logs.decoding.dispatch import decode, sensor_kind
+
+__all__ = ["decode", "sensor_kind"]

@@ -1,0 +1,157 @@
+"""From a channel to the function that reads its messages, found once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perception.config import Role
+from perception.logs import own
+from perception.logs.decoding import foxglove, jsontext, protobuf
+from perception.logs.decoding.checks import Fault, stamp_or_publish
+from perception.logs.decoding.flatten import flatten
+from perception.messages import Channel, Decoded, Message, Schema, StatusReading, TruthBoxes, Undecodable
+
+Decoder = Callable[[Message], Decoded]
+
+_MOST_KNOWN = 4096
+_known: dict[tuple[int, Role | None], tuple[Channel, Decoder]] = {}
+
+_OWN: dict[str, Role | None] = {
+    "perception.Detections": "truth_boxes",
+    "perception.Control": "truth_control",
+    "perception.Status": "status",
+    "perception.Inputs": None,  # the account of a run, not a measurement
+}
+_AS_STATUS: tuple[Role, ...] = ("status", "truth_control")
+
+
+def decode(message: Message, role: Role | None = None) -> Decoded:
+    """The message as a noun of `perception.messages`. Never raises: what cannot be read is `Undecodable`.
+
+    Args:
+        message: One record of a log. The result shares its bytes.
+        role: How to read it. None: as its schema says, and as a status where the schema says nothing.
+            `status` and `truth_control` read numbers out of any message.
+
+    Cached by channel object: keep one `Channel` for each stream.
+    """
+    channel = message.channel
+    known = _known.get((id(channel), role))
+    if known is None or known[0] is not channel:
+        known = _remember(channel, role)
+    try:
+        return known[1](message)
+    except Fault as fault:
+        reason = str(fault)
+    except Exception as error:  # whatever a hostile payload brings out of a library is a reason, too
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+    stamp_ns = stamp_or_publish(0, message)
+    return Undecodable(channel.topic, stamp_ns, message.log_time_ns, reason, message.data)
+
+
+def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
+    """What a channel is by its schema: `status` for numbers of any kind, None for what cannot be decoded."""
+    name = schema.name if schema else ""
+    if encoding == "json":
+        return None if name in foxglove.UNREADABLE else _foxglove_role(name)
+    if schema is None or not schema.data or name in foxglove.UNREADABLE:
+        return None
+    if encoding == "protobuf":
+        return _OWN[name] if name in _OWN else _foxglove_role(name)
+    return None
+
+
+def _foxglove_role(name: str) -> Role:
+    return foxglove.BUILDERS[name][0] if name in foxglove.BUILDERS else "status"
+
+
+def _remember(channel: Channel, role: Role | None) -> tuple[Channel, Decoder]:
+    try:
+        decoder = _decoder(channel, role)
+    except Exception as error:
+        decoder = _refusal(str(error)[:300])
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    known = _known[id(channel), role] = (channel, decoder)
+    return known
+
+
+def _refusal(reason: str) -> Decoder:
+    def refuse(message: Message) -> Decoded:
+        raise Fault(reason)
+
+    return refuse
+
+
+def _decoder(channel: Channel, role: Role | None) -> Decoder:
+    schema, encoding = channel.schema, channel.encoding
+    name = schema.name if schema else ""
+    if name in foxglove.UNREADABLE:
+        raise Fault(f"{name}: {foxglove.UNREADABLE[name]}")
+    natural = sensor_kind(schema, encoding)
+    wanted = role or natural or "status"
+    if wanted not in (natural, *_AS_STATUS):
+        raise Fault(
+            f"expected a message for {wanted}, found {name or 'no schema'} ({encoding or 'no encoding'})"
+        )
+    if encoding == "json":
+        return _json(name, wanted)
+    if encoding == "protobuf" and schema is not None:
+        return _protobuf(schema, wanted)
+    raise Fault(
+        f"expected the encoding protobuf, json, cdr or ros1 with a schema, found {encoding!r} with {name!r}"
+    )
+
+
+def _protobuf(schema: Schema, wanted: Role) -> Decoder:
+    if schema.name == "perception.Detections" and wanted == "truth_boxes":
+        return _truth
+    if schema.name == "perception.Status":
+        return _own_status
+    if schema.name == "perception.Control":
+        return _own_control
+    parse = protobuf.parser(schema)
+    if wanted in _AS_STATUS:
+        numbers = protobuf.flattener(schema)
+        return lambda message: _status(message, *numbers(message.data))
+    build = foxglove.BUILDERS[schema.name][1]
+    return lambda message: build(parse(message.data), message)
+
+
+def _json(name: str, wanted: Role) -> Decoder:
+    if wanted in _AS_STATUS:
+
+        def status(message: Message) -> Decoded:
+            fields = jsontext.parse(message.data)
+            return _status(message, jsontext.status_time_ns(fields), flatten(fields))
+
+        return status
+    build = foxglove.BUILDERS[name][1]
+    return lambda message: build(jsontext.JsonView(jsontext.parse(message.data)), message)
+
+
+def _status(message: Message, stamp_ns: int, values: dict[str, float]) -> Decoded:
+    stamp_ns = stamp_or_publish(stamp_ns, message)
+    return StatusReading(message.topic, stamp_ns, message.log_time_ns, values, message.data)
+
+
+def _own_status(message: Message) -> Decoded:
+    stamp_ns, rows = own.decode_status(message.data)
+    return _status(message, stamp_ns, {name: value for name, _, value in rows})
+
+
+def _own_control(message: Message) -> Decoded:
+    stamp_ns, control = own.decode_control(message.data)
+    unknown = float("nan")
+    values = {channel.name: channel.value if control.valid else unknown for channel in control.channels}
+    return _status(message, stamp_ns, values)
+
+
+def _truth(message: Message) -> Decoded:
+    stamp_ns, _, found = own.decode_detections(message.data)
+    if not found.valid:
+        raise Fault(f"detections that are not valid: {found.error or 'no reason given'}")
+    boxes = own.truth_of(found)
+    return TruthBoxes(
+        message.topic, stamp_or_publish(stamp_ns, message), message.log_time_ns, boxes, message.data
+    )

@@ -1,0 +1,119 @@
+"""Ranges and packed clouds to points [N, 3] float32, vectorised and bounds-checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.geometry import Matrix
+from perception.logs.decoding.checks import MAX_RETURNS, Fault, limited
+from perception.messages import Float32
+
+_INTENSITY = ("intensity", "intensities", "reflectivity", "rcs")
+_SPEED = ("radial_speed", "radial_velocity", "doppler", "doppler_velocity", "velocity", "v_r")
+_CACHED_RETURNS = 1 << 14  # a scanner repeats its angles; a hostile log must not fill the cache
+
+
+class PackedField(NamedTuple):
+    """One field of a packed point: numpy kind (`f4`, `u2`) at a byte offset."""
+
+    name: str
+    offset: int
+    kind: str
+
+
+def planar_points(
+    ranges: NDArray[Any], first: float, step: float, low: float = 0.0, high: float = math.inf
+) -> Float32:
+    """Points of a planar scan: `[r cos a, r sin a, 0]`, NaN where there is no return.
+
+    Args:
+        ranges: [N], metres. Valid from `low` to `high`, and above 0.
+        first, step: Angle of the first return and between two, radians, left positive.
+    """
+    count = limited(len(ranges), MAX_RETURNS, "ranges")
+    if not math.isfinite(first + step):
+        raise Fault(f"a scan whose angles are not finite: first {first}, step {step}")
+    directions = _cached_directions if count <= _CACHED_RETURNS else _directions
+    valid = (ranges > 0) & (ranges >= low) & (ranges <= high) & (ranges < math.inf)
+    r = np.where(valid, ranges, math.nan).astype(np.float32)
+    points: Float32 = directions(first, step, count) * r[:, None]
+    return points
+
+
+def _directions(first: float, step: float, count: int) -> Float32:
+    angles = first + step * np.arange(count)
+    return np.stack([np.cos(angles), np.sin(angles), np.zeros(count)], axis=1).astype(np.float32)
+
+
+_cached_directions = lru_cache(maxsize=16)(_directions)
+
+
+def spherical_points(range_m: NDArray[Any], azimuth: NDArray[Any], elevation: NDArray[Any]) -> Float32:
+    """Points of a radar: azimuth left positive, elevation up positive, radians."""
+    r = np.where((range_m > 0) & (range_m < math.inf), range_m, math.nan)
+    flat = np.cos(elevation)
+    directions = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], axis=1)
+    points: Float32 = (r[:, None] * directions).astype(np.float32)
+    return points
+
+
+def packed_points(
+    data: bytes | memoryview,
+    fields: Sequence[PackedField],
+    *,
+    stride: int,
+    width: int,
+    height: int = 1,
+    row_stride: int | None = None,
+    big_endian: bool = False,
+) -> tuple[Float32, Float32 | None, Float32 | None]:
+    """Points, intensity and radial speed of a packed cloud; the last two are None where it has none.
+
+    Raises Fault where x, y or z is missing, or the sizes do not agree with the data.
+    """
+    count = limited(width * height, MAX_RETURNS, "points")
+    by_name = {field.name: field for field in fields}
+    missing = [name for name in "xyz" if name not in by_name]
+    if missing:
+        raise Fault(f"a cloud needs the fields x, y, z; found {sorted(by_name)[:16]}")
+    row = row_stride if row_stride and height > 1 else width * stride
+    if stride < 1 or row < width * stride:
+        raise Fault(f"{width} points of {stride} bytes do not fit into rows of {row} bytes")
+    if count and len(data) < row * (height - 1) + width * stride:
+        raise Fault(f"{width}x{height} points of {stride} bytes in rows of {row}: found {len(data)} bytes")
+
+    def column(field: PackedField) -> NDArray[Any]:
+        dtype = np.dtype((">" if big_endian else "<") + field.kind)
+        if field.offset < 0 or field.offset + dtype.itemsize > stride:
+            raise Fault(f"field {field.name!r} at byte {field.offset} lies outside a point of {stride} bytes")
+        return np.ndarray((height, width), dtype, data, field.offset, (row, stride))
+
+    points = np.empty((count, 3), np.float32)
+    if count:
+        with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 is no return: inf
+            for axis, name in enumerate("xyz"):
+                points[:, axis].reshape(height, width)[...] = column(by_name[name])
+    extras: list[Float32 | None] = []
+    for names in (_INTENSITY, _SPEED):
+        field = next((by_name[name] for name in names if name in by_name), None)
+        if field is None or not count:
+            extras.append(None)
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):
+                extras.append(column(field).astype(np.float32).reshape(count))
+    return points, extras[0], extras[1]
+
+
+def moved(points_m: Float32, frame_from_points: Matrix) -> Float32:
+    """The points in the frame that the pose is given in; the same array where the pose is the identity."""
+    if np.array_equal(frame_from_points, np.eye(4)):
+        return points_m
+    moved_points: Float32 = points_m @ frame_from_points[:3, :3].T.astype(np.float32)
+    moved_points += frame_from_points[:3, 3].astype(np.float32)
+    return moved_points
