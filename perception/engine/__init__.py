@@ -1,1 +1,82 @@
+"""What computes a model's answers: backends behind one small interface, chosen by name.
 
+Importing this package imports no torch. A backend takes and gives numpy arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from perception.tensors import Inputs, Predictions
+
+if TYPE_CHECKING:
+    from perception.models.fusion_model import FusionModel
+
+BACKENDS = ("auto", "torch")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+class Backend(Protocol):
+    """Runs one model at one batch shape. Not thread-safe: one caller at a time.
+
+    The answers are bit-equal for the same weights, precision, device, batch shape and thread count,
+    whatever the neighbours in a batch of one; across batch shapes and neighbours they agree to within
+    `1e-4` relative in float32.
+    """
+
+    def open(self) -> None:
+        """Load, move to the device, compute once so that the first answer is not late.
+
+        Raises:
+            CheckpointError: The weights cannot be loaded.
+        """
+
+    def run(self, inputs: Inputs) -> Predictions:
+        """Answers for a batch of at most the run's batch size, as numpy arrays that the caller owns.
+
+        Raises:
+            ValueError: The arrays do not have the model's shapes.
+        """
+
+    def close(self) -> None:
+        """Give everything back. The backend may be opened again."""
+
+    def describe(self) -> Mapping[str, str]:
+        """What made the answers: backend, precision, device, batch, threads, versions."""
+
+
+def open_backend(
+    name: str,
+    source: Path | FusionModel,
+    *,
+    device: str = "cpu",
+    precision: str = "auto",
+    batch: int = 1,
+    threads: int | None = None,
+) -> Backend:
+    """A backend, opened.
+
+    Args:
+        name: `torch`, or `auto`, which is `torch` today.
+        source: A checkpoint, or a model.
+        device: `cpu` or `cuda`.
+        precision: `fp32`, `bf16`, or `auto`, which is `fp32` today.
+        batch: The run's one batch size; shorter batches are padded with absent samples.
+        threads: For computation, process-wide; None: the library's default.
+
+    Raises:
+        ValueError: A name is not known.
+        CheckpointError: The weights cannot be loaded.
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"expected a backend of {', '.join(BACKENDS)}; found {name!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"expected a precision of {', '.join(PRECISIONS)}; found {precision!r}")
+    from perception.engine.torch_backend import TorchBackend
+
+    chosen = "fp32" if precision == "auto" else precision
+    backend = TorchBackend(source, device=device, precision=chosen, batch=batch, threads=threads)
+    backend.open()
+    return backend

@@ -1,0 +1,279 @@
+"""Checkpoints: one safetensors file that holds the weights and everything needed to use them.
+
+The metadata (JSON strings in the file's header) are `format, model, classes, control, status, input_size,
+input_stats, preprocess, loss_family, calibration, trained_on, versions`. They are read without torch and
+without touching a tensor. Nothing in a checkpoint is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perception.errors import CheckpointError, ConfigError
+from perception.models.config import ModelConfig
+from perception.models.stats import InputStats, channel_names
+
+if TYPE_CHECKING:
+    from perception.models.fusion_model import FusionModel
+
+FORMAT = "perception.checkpoint/1"
+MAX_HEADER = 8 << 20
+MAX_FILE = 2 << 30
+DEFAULT_PREPROCESS: Mapping[str, Any] = {
+    "decode_scale": 1,  # JPEG pixels are decoded at 1/scale
+    "interpolation": "linear",  # of the resize to the input size
+    "max_range_m": 30.0,
+    "status_rate_hz": 20.0,
+}
+KEYS = (
+    "format",
+    "model",
+    "classes",
+    "control",
+    "status",
+    "input_size",
+    "input_stats",
+    "preprocess",
+    "loss_family",
+    "calibration",
+    "trained_on",
+    "versions",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        config: The model.
+        input_stats: What its inputs looked like in training; from the model's buffers when saved.
+        preprocess: How pixels and returns are made into inputs: the same in training, evaluation and replay.
+        calibration: How the confidence was calibrated; empty: it was not.
+        trained_on: What it learned from, one entry for each source; empty: untrained.
+        versions: Of the software that wrote it.
+        sha256: Of the whole file; empty for one that is not written yet.
+    """
+
+    config: ModelConfig = field(default_factory=ModelConfig)
+    input_stats: InputStats | None = None
+    preprocess: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULT_PREPROCESS))
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: tuple[Mapping[str, Any], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def trained(self) -> bool:
+        """Whether the weights have learned anything."""
+        return bool(self.trained_on)
+
+
+def read_metadata(path: Path) -> Checkpoint:
+    """What a checkpoint says of itself, without torch and without its tensors.
+
+    Raises:
+        CheckpointError: It cannot be read, is not a checkpoint, or is damaged.
+    """
+    return _open(path)[0]
+
+
+def load_checkpoint(path: Path) -> tuple[FusionModel, Checkpoint]:
+    """The model of a checkpoint on the CPU in float32, ready for inference, and what it says of itself.
+
+    Raises:
+        CheckpointError: It cannot be read, is not a checkpoint, is damaged, or does not fit its model.
+    """
+    meta, data = _open(path)
+    from perception.models.weights import model_from_bytes  # torch is imported here, and not for metadata
+
+    return model_from_bytes(meta.config, data, str(path)), meta
+
+
+def save_checkpoint(path: Path, model: FusionModel, meta: Checkpoint | None = None) -> Checkpoint:
+    """Write a checkpoint. A file of that name is replaced only once the new one is complete.
+
+    Args:
+        meta: What to say of the model besides its configuration and statistics, which are its own.
+
+    Returns:
+        The metadata as `load_checkpoint` will give them.
+
+    Raises:
+        CheckpointError: It cannot be written, or what it would say cannot be read back.
+    """
+    from perception.models.weights import model_to_bytes, versions
+
+    meta = meta or Checkpoint(config=model.config)
+    plain = _to_plain(meta, model.config, model.normaliser.get(), {**versions(), **meta.versions})
+    try:
+        texts = {key: json.dumps(value, allow_nan=False) for key, value in plain.items()}
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: the metadata are not plain JSON: {error}") from None
+    data = model_to_bytes(model, texts)
+    saved = _parse(data, str(path))
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+    return saved
+
+
+def _to_plain(
+    meta: Checkpoint, config: ModelConfig, stats: InputStats, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    model = config.to_dict()
+    return {
+        "format": FORMAT,
+        "classes": model.pop("classes"),
+        "control": model.pop("control"),
+        "status": model.pop("status"),
+        "input_size": {"height": model.pop("input_height"), "width": model.pop("input_width")},
+        "loss_family": model.pop("loss_family"),
+        "model": model,
+        "input_stats": stats.to_dict(),
+        "preprocess": dict(meta.preprocess),
+        "calibration": dict(meta.calibration),
+        "trained_on": [dict(source) for source in meta.trained_on],
+        "versions": dict(versions),
+    }
+
+
+def _open(path: Path) -> tuple[Checkpoint, bytes]:
+    try:
+        size = os.stat(path).st_size
+        if size > MAX_FILE:
+            raise CheckpointError(
+                f"{path}: expected a checkpoint of at most {MAX_FILE >> 20} MiB, found {size >> 20} MiB"
+            )
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    return _parse(data, str(path)), data
+
+
+def _parse(data: bytes, path: str) -> Checkpoint:
+    """The metadata of a checkpoint's bytes, everything checked that can be without the model."""
+    header = _header(data, path)
+    texts = header.get("__metadata__")
+    if not isinstance(texts, dict) or "format" not in texts:
+        raise CheckpointError(
+            f"{path}: expected the metadata of a {FORMAT}, found other safetensors; "
+            "only checkpoints of this project load"
+        )
+    plain = {key: _json(text, f"{path}: {key}") for key, text in texts.items()}
+    if plain["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: expected format {FORMAT}, found {plain['format']!r:.60}; another version reads it"
+        )
+    missing, unknown = sorted(set(KEYS) - set(plain)), sorted(set(plain) - set(KEYS))
+    if missing or unknown:
+        found = [f"{', '.join(missing)} missing"] * bool(missing) + [
+            f"{', '.join(unknown)[:200]} unknown"
+        ] * bool(unknown)
+        raise CheckpointError(
+            f"{path}: expected the metadata of {FORMAT}, found {'; '.join(found)}; save it again"
+        )
+    return _from_plain(plain, hashlib.sha256(data).hexdigest(), path)
+
+
+def _header(data: bytes, path: str) -> dict[str, Any]:
+    """The JSON header of safetensors, checked against the size of the file."""
+    if len(data) < 8:
+        raise CheckpointError(f"{path}: expected a safetensors file, found {len(data)} bytes")
+    (length,) = struct.unpack("<Q", data[:8])
+    if length > MAX_HEADER or data[8:9] != b"{":
+        raise CheckpointError(f"{path}: expected a safetensors file, found something else")
+    if length > len(data) - 8:
+        raise CheckpointError(
+            f"{path} is cut short: expected a header of {length} bytes, found {len(data) - 8}; copy it again"
+        )
+    header = _json(data[8 : 8 + length], f"{path}: header")
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path}: expected a safetensors header, found {type(header).__name__}")
+    try:
+        end = max((t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"), default=0)
+        short = end - (len(data) - 8 - length)
+    except (TypeError, KeyError, IndexError):
+        raise CheckpointError(f"{path}: its list of tensors is damaged; copy the file again") from None
+    if short > 0:
+        raise CheckpointError(f"{path} is cut short: {short} bytes are missing at its end; copy it again")
+    return header
+
+
+def _json(text: object, what: str) -> Any:
+    try:
+        return json.loads(text)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError):
+        raise CheckpointError(f"{what}: expected JSON, found {text!r:.60}; the file is damaged") from None
+
+
+def _from_plain(plain: dict[str, Any], sha256: str, path: str) -> Checkpoint:
+    kinds = {
+        "model": dict,
+        "input_size": dict,
+        "preprocess": dict,
+        "calibration": dict,
+        "versions": dict,
+        "trained_on": list,
+    }
+    for key, kind in kinds.items():
+        if not isinstance(plain[key], kind):
+            raise CheckpointError(f"{path}: {key}: expected a {kind.__name__}, found {plain[key]!r:.60}")
+    size, split = plain["input_size"], ("classes", "control", "status", "loss_family")
+    if set(size) != {"height", "width"} or not all(
+        isinstance(source, dict) for source in plain["trained_on"]
+    ):
+        raise CheckpointError(
+            f"{path}: expected input_size {{height, width}} and trained_on a list of objects; save it again"
+        )
+    whole = {key: plain[key] for key in split} | {
+        "input_height": size["height"],
+        "input_width": size["width"],
+    }
+    try:
+        if overlap := sorted(set(whole) & set(plain["model"])):
+            raise ConfigError([f"{key}: given twice" for key in overlap], "of the model")
+        config = ModelConfig.from_dict(plain["model"] | whole)
+        stats = InputStats.from_dict(plain["input_stats"])
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{path}: {error.source or 'metadata'}: {'; '.join(error.faults)}"[:1000]
+        ) from None
+    for group, names in channel_names(config).items():
+        if set(getattr(stats, group)) != set(names):
+            raise CheckpointError(f"{path}: input_stats.{group}: expected {', '.join(names)}; save it again")
+    return Checkpoint(
+        config=config,
+        input_stats=stats,
+        preprocess=plain["preprocess"],
+        calibration=plain["calibration"],
+        trained_on=tuple(plain["trained_on"]),
+        versions={str(key): str(value) for key, value in plain["versions"].items()},
+        sha256=sha256,
+    )
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write beside the file, then put it in its place in one step."""
+    handle, name = tempfile.mkstemp(dir=Path(path).parent, prefix=f".{Path(path).name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)  # mkstemp makes it readable by its owner alone
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

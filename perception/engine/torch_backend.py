@@ -1,0 +1,130 @@
+"""The model in eager torch, in float32 or bfloat16, on the CPU or a GPU."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perception.checkpoint import load_checkpoint
+from perception.engine.lowering import fold_batch_norms, lower_precision
+from perception.models.config import ModelConfig
+from perception.models.fusion_model import FusionModel
+from perception.tensors import RETURN_CHANNELS, Inputs, Predictions
+
+
+class TorchBackend:
+    """Eager torch. See `perception.engine.Backend` for the contract and `open_backend` for the arguments."""
+
+    def __init__(
+        self,
+        source: Path | FusionModel,
+        *,
+        device: str = "cpu",
+        precision: str = "fp32",
+        batch: int = 1,
+        threads: int | None = None,
+    ) -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("expected a CUDA device, found none; use the device cpu")
+        self.source, self.device, self.precision = source, torch.device(device), precision
+        self.batch, self.threads = batch, threads
+        self.sha256 = ""
+        self._model: FusionModel | None = None
+        self._threads_before: int | None = None
+
+    def open(self) -> None:
+        if isinstance(self.source, FusionModel):
+            model = copy.deepcopy(self.source)
+        else:
+            model, meta = load_checkpoint(self.source)
+            self.sha256 = meta.sha256
+        if self.threads is not None:
+            self._threads_before = torch.get_num_threads()
+            torch.set_num_threads(self.threads)
+        self.config = model.config
+        model = fold_batch_norms(model.eval().requires_grad_(False))
+        if self.precision == "bf16":
+            model = lower_precision(model, torch.bfloat16).to(memory_format=torch.channels_last)
+        self._model = model.to(self.device)
+        self._buffers = _empty_batch(self.config, self.batch, pin=self.device.type == "cuda")
+        self.run(Inputs(*(array[:1] for array in _arrays(self._buffers))))
+
+    def run(self, inputs: Inputs) -> Predictions:
+        if self._model is None:
+            raise ValueError("the backend is not open")
+        count = self._fill(inputs)
+        with torch.inference_mode(), _exact_kernels(self.device):
+            batch = Inputs(*(t.to(self.device, non_blocking=True) for t in self._buffers))
+            predictions: Predictions = self._model(batch)
+            return Predictions(*(p[:count].cpu().numpy() for p in predictions))
+
+    def close(self) -> None:
+        self._model = None
+        if self._threads_before is not None:
+            torch.set_num_threads(self._threads_before)
+            self._threads_before = None
+
+    def describe(self) -> Mapping[str, str]:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return {
+            "backend": "torch",
+            "precision": self.precision,
+            "device": name,
+            "batch": str(self.batch),
+            "threads": str(self.threads or torch.get_num_threads()),
+            "torch": torch.__version__,
+            "weights_sha256": self.sha256,
+        }
+
+    def _fill(self, inputs: Inputs) -> int:
+        """Copy a batch into the run's buffers; what is left of them is absent samples."""
+        count = len(np.asarray(inputs.present))
+        if not 1 <= count <= self.batch:
+            raise ValueError(f"expected 1 to {self.batch} samples, found {count}")
+        for name, array, target in zip(Inputs._fields, inputs, _arrays(self._buffers), strict=True):
+            given = np.asarray(array)
+            if given.shape != (count, *target.shape[1:]) or given.dtype != target.dtype:
+                want = (count, *target.shape[1:])
+                raise ValueError(f"{name}: expected {target.dtype} {want}, found {given.dtype} {given.shape}")
+            target[:count] = given
+            target[count:] = 0
+        return count
+
+
+def _empty_batch(config: ModelConfig, batch: int, pin: bool) -> Inputs:
+    shapes = Inputs(
+        image=(batch, 3, config.input_height, config.input_width),
+        returns=(batch, config.returns, len(RETURN_CHANNELS)),
+        returns_valid=(batch, config.returns),
+        status=(batch, config.steps, len(config.status)),
+        present=(batch, 3),
+        age_s=(batch, 3),
+    )
+    kinds = {"image": torch.uint8}
+    return Inputs(
+        *(
+            torch.zeros(shape, dtype=kinds.get(name, torch.float32), pin_memory=pin)
+            for name, shape in zip(Inputs._fields, shapes, strict=True)
+        )
+    )
+
+
+def _arrays(buffers: Inputs) -> list[NDArray[np.generic]]:
+    tensors: list[Tensor] = list(buffers)
+    return [tensor.numpy() for tensor in tensors]
+
+
+def _exact_kernels(device: torch.device) -> AbstractContextManager[object]:
+    """On a GPU: kernels that repeat bit by bit, and float32 that is float32."""
+    stack = ExitStack()
+    if device.type == "cuda":
+        flags = torch.backends.cudnn.flags
+        stack.enter_context(flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False))
+    return stack

@@ -1,0 +1,194 @@
+"""What a model is: its sizes, its classes and channels, its kind of fusion. No torch.
+
+Input size in pixels; widths in channels. The strides of the feature maps are fixed: 4, 8 and 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from perception.errors import ConfigError
+
+STRIDES = (4, 8, 16)
+FUSIONS = ("gated", "concat", "attention")
+LOSS_FAMILIES = ("laplace", "gaussian")
+SMALL = "small"
+"""The default backbone, in plain torch. Any other name is looked up in torchvision."""
+
+
+class Quantity(NamedTuple):
+    """A channel of status or control: its name and its unit."""
+
+    name: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The shape of a model, checked when it is made.
+
+    Attributes:
+        classes: Names of the classes, in the order of the heatmap's channels.
+        control, status: Channels, in the order of the arrays' last dimension.
+        input_height, input_width: Pixels; multiples of 32 and 64.
+        returns: M, range returns of one sample.
+        steps: T, steps of the status window.
+        detections: K, detections of one sample.
+        backbone: `small`, or a name in torchvision.models (`resnet18`).
+        widths, blocks: Channels and residual blocks of the small backbone at each stride.
+        fused_width: Channels of the shared maps.
+        range_width, splat_width: Channels of the range features: pooled, and splatted into the maps.
+        splat_radius: Half the base of the triangular kernel, in cells of each map.
+        status_width: Channels of the status memory.
+        fusion: `gated`, `concat` or `attention`.
+        loss_family: `laplace` or `gaussian`: what the scales of the regressions are scales of.
+
+    Raises:
+        ConfigError: Values are out of their range; all of them at once.
+    """
+
+    classes: tuple[str, ...] = ("vehicle", "pedestrian", "cyclist")
+    control: tuple[Quantity, ...] = (Quantity("curvature", "1/m"), Quantity("acceleration", "m/s2"))
+    status: tuple[Quantity, ...] = (Quantity("speed", "m/s"), Quantity("yaw_rate", "rad/s"))
+    input_height: int = 256
+    input_width: int = 512
+    returns: int = 512
+    steps: int = 16
+    detections: int = 100
+    backbone: str = SMALL
+    widths: tuple[int, ...] = (32, 64, 96)
+    blocks: tuple[int, ...] = (1, 2, 3)
+    fused_width: int = 48
+    range_width: int = 64
+    splat_width: int = 32
+    splat_radius: float = 1.5
+    status_width: int = 64
+    fusion: str = "gated"
+    loss_family: str = "laplace"
+
+    def __post_init__(self) -> None:
+        faults = [*self._name_faults(), *self._size_faults()]
+        if faults:
+            raise ConfigError(faults, "of the model")
+
+    def _name_faults(self) -> list[str]:
+        faults = []
+        named = {
+            "classes": self.classes,
+            "control": tuple(q.name for q in self.control),
+            "status": tuple(q.name for q in self.status),
+        }
+        for key, names in named.items():
+            if not names or len(names) > 256 or any(not isinstance(n, str) or not n for n in names):
+                faults.append(f"{key}: expected 1 to 256 names, found {list(names)!r:.100}")
+            elif len(set(names)) != len(names):
+                faults.append(f"{key}: expected different names, found {list(names)!r:.100}")
+        for key, allowed in (("fusion", FUSIONS), ("loss_family", LOSS_FAMILIES)):
+            if getattr(self, key) not in allowed:
+                faults.append(f"{key}: expected {' or '.join(allowed)}, found {getattr(self, key)!r}")
+        if not isinstance(self.backbone, str) or not self.backbone.isidentifier():
+            faults.append(
+                f"backbone: expected '{SMALL}' or a name in torchvision.models, found {self.backbone!r}"
+            )
+        return faults
+
+    def _size_faults(self) -> list[str]:
+        limits = {  # smallest, largest, multiple of
+            "input_height": (32, 4096, 32),
+            "input_width": (64, 4096, 64),
+            "returns": (1, 8192, 1),
+            "steps": (1, 1024, 1),
+            "detections": (1, 1000, 1),
+            "fused_width": (8, 1024, 8),
+            "range_width": (8, 1024, 2),
+            "splat_width": (8, 1024, 2),
+            "status_width": (8, 1024, 2),
+        }
+        values: dict[str, Any] = {key: getattr(self, key) for key in limits}
+        for key, limit in (("widths", (8, 2048, 2)), ("blocks", (1, 64, 1))):
+            several = getattr(self, key)
+            if len(several) != len(STRIDES):
+                return [f"{key}: expected one number for each stride {STRIDES}, found {several!r:.100}"]
+            for index, value in enumerate(several):
+                limits[f"{key}[{index}]"], values[f"{key}[{index}]"] = limit, value
+        faults = [
+            f"{key}: expected a whole number {low} to {high}, a multiple of {step}; found {values[key]!r:.60}"
+            for key, (low, high, step) in limits.items()
+            if not _is_whole(values[key]) or not low <= values[key] <= high or values[key] % step
+        ]
+        if isinstance(self.splat_radius, bool) or not isinstance(self.splat_radius, int | float):
+            faults.append(f"splat_radius: expected a number, found {self.splat_radius!r:.100}")
+        elif not 0.5 <= self.splat_radius <= 16:
+            faults.append(f"splat_radius: expected cells from 0.5 to 16, found {self.splat_radius!r}")
+        if not faults and self.detections > self.cells * len(self.classes):
+            faults.append(
+                f"detections: expected at most one for each cell and class, found {self.detections}"
+            )
+        return faults
+
+    @property
+    def cells(self) -> int:
+        """Cells of the output map, h x w."""
+        return (self.input_height // STRIDES[0]) * (self.input_width // STRIDES[0])
+
+    @property
+    def backbone_weights(self) -> int:
+        """Weights of the small backbone's residual blocks: a lower bound of the model's. 0 for another."""
+        if self.backbone != SMALL:
+            return 0
+        return sum(
+            count * 2 * 9 * width * width for count, width in zip(self.blocks, self.widths, strict=True)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; `from_dict` gives it back."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        for key in ("control", "status"):
+            plain[key] = [q._asdict() for q in plain[key]]
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelConfig:
+        """The configuration that JSON held.
+
+        Raises:
+            ConfigError: It has unknown keys or values out of their range.
+        """
+        known = {f.name for f in fields(cls)}
+        faults = []
+        for key in sorted(set(data) - known, key=str):
+            near = get_close_matches(str(key), known, n=1)
+            faults.append(f"{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
+        plain = {key: value for key, value in data.items() if key in known}
+        for key in ("classes", "widths", "blocks", "control", "status"):
+            if key in plain and not isinstance(plain[key], list | tuple):
+                faults.append(f"{key}: expected a list, found {plain[key]!r:.100}")
+            elif key in plain and key in ("control", "status"):
+                plain[key], wrong = _quantities(key, plain[key])
+                faults += wrong
+            elif key in plain:
+                plain[key] = tuple(plain[key])
+        if faults:
+            raise ConfigError(faults, "of the model")
+        return cls(**plain)
+
+
+def _quantities(key: str, items: Sequence[Any]) -> tuple[tuple[Quantity, ...], list[str]]:
+    found, faults = [], []
+    for index, item in enumerate(items):
+        if (
+            isinstance(item, Mapping)
+            and set(item) == {"name", "unit"}
+            and all(isinstance(v, str) for v in item.values())
+        ):
+            found.append(Quantity(item["name"], item["unit"]))
+        else:
+            faults.append(f"{key}[{index}]: expected {{name, unit}}, found {item!r:.100}")
+    return tuple(found), faults
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

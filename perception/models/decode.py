@@ -1,0 +1,115 @@
+"""Dense maps to detections, inside the graph: sigmoid, 3x3 peaks, top-K; and confidence calibration.
+
+No loop, no data-dependent shape: it compiles, exports and runs as part of the network.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from perception.messages import SENSORS
+from perception.models.config import STRIDES, ModelConfig
+from perception.tensors import Predictions
+
+if TYPE_CHECKING:
+    from perception.models.fusion_model import DenseOutputs
+
+SUBSETS = 2 ** len(SENSORS)
+
+
+def subset_index(present: Tensor) -> Tensor:
+    """[B, 3] presence to [B] int64: camera counts 1, range 2, status 4."""
+    bits = present.to(torch.int64)
+    return bits[:, 0] + 2 * bits[:, 1] + 4 * bits[:, 2]
+
+
+class Calibration(nn.Module):
+    """Corrections measured after training, one set for each subset of the sensors; the identity by default.
+
+    Buffers: `score_scale` and `score_bias` [8, C] act on logits, class by class (Platt 1999); `box_factor`
+    [8, 4], `distance_factor` [8, 1] and `control_factor` [8, A] multiply standard deviations. Rows are
+    numbered by `subset_index`.
+    """
+
+    score_scale: Tensor
+    score_bias: Tensor
+    box_factor: Tensor
+    distance_factor: Tensor
+    control_factor: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        classes, control = len(config.classes), len(config.control)
+        self.register_buffer("score_scale", torch.ones(SUBSETS, classes))
+        self.register_buffer("score_bias", torch.zeros(SUBSETS, classes))
+        self.register_buffer("box_factor", torch.ones(SUBSETS, 4))
+        self.register_buffer("distance_factor", torch.ones(SUBSETS, 1))
+        self.register_buffer("control_factor", torch.ones(SUBSETS, control))
+
+    def logits(self, logits: Tensor, subset: Tensor) -> Tensor:
+        """[B, C, h, w] logits, corrected."""
+        return logits * self.score_scale[subset][..., None, None] + self.score_bias[subset][..., None, None]
+
+
+class Decoder(nn.Module):
+    """Everything after the heads."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.detections = config.detections
+        self.height, self.width = config.input_height, config.input_width
+        self.map_width = config.input_width // STRIDES[0]
+        # The standard deviation of a Laplace distribution of scale b is sqrt(2) b; a Gaussian's is its scale.
+        self.std_per_scale = math.sqrt(2.0) if config.loss_family == "laplace" else 1.0
+        self.calibration = Calibration(config)
+
+    def forward(self, dense: DenseOutputs, control_mean: Tensor, control_std: Tensor) -> Predictions:
+        """The predictions of a batch; all scores are 0 where no sensor is present."""
+        subset = subset_index(dense.present)
+        scores, labels, cells = self._peaks(self.calibration.logits(dense.heatmap, subset))
+        scores = torch.where(dense.present.any(1, keepdim=True), scores, 0.0)
+        ltrb, ltrb_log_scale = _at(dense.ltrb, cells), _at(dense.ltrb_log_scale, cells)
+        distance_m = _at(dense.distance_log, cells).exp()
+        relative = _at(dense.distance_log_scale, cells).exp()  # of the logarithm: to first order a fraction
+        calibration, k = self.calibration, self.std_per_scale
+        return Predictions(
+            scores=scores,
+            labels=labels,
+            boxes=self._boxes(cells, ltrb),
+            box_std=k * ltrb_log_scale.exp() * calibration.box_factor[subset].unsqueeze(1),
+            distance_m=distance_m.squeeze(-1),
+            distance_std_m=(k * distance_m * relative).squeeze(-1) * calibration.distance_factor[subset],
+            control=dense.control * control_std + control_mean,
+            control_std=k * dense.control_log_scale.exp() * control_std * calibration.control_factor[subset],
+        )
+
+    def _peaks(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The K best cells that no neighbour of the same class exceeds: scores, labels, cells [B, K].
+
+        The logits are compared, not the scores: the order is the same, and high scores do not round to equal.
+        """
+        highest = F.max_pool2d(logits, 3, stride=1, padding=1)
+        peaks = torch.where(logits == highest, logits, -torch.inf).flatten(1)
+        top, where = peaks.topk(self.detections, dim=1)
+        cells_of_a_class = logits.shape[2] * logits.shape[3]
+        return top.sigmoid(), where // cells_of_a_class, where % cells_of_a_class
+
+    def _boxes(self, cells: Tensor, ltrb: Tensor) -> Tensor:
+        """[B, K] cells and distances from their centres to the sides, to `xyxy` clipped to the image."""
+        u = (cells % self.map_width + 0.5) * STRIDES[0]
+        v = (cells // self.map_width + 0.5) * STRIDES[0]
+        left, top, right, bottom = ltrb.unbind(-1)
+        x1, x2 = (u - left).clamp(min=0.0), (u + right).clamp(max=float(self.width))
+        y1, y2 = (v - top).clamp(min=0.0), (v + bottom).clamp(max=float(self.height))
+        return torch.stack([x1, y1, x2, y2], -1)
+
+
+def _at(values: Tensor, cells: Tensor) -> Tensor:
+    """[B, N, h, w] values at [B, K] cells, [B, K, N]."""
+    flat = values.flatten(2)
+    return flat.gather(2, cells.unsqueeze(1).expand(-1, flat.shape[1], -1)).transpose(1, 2)

@@ -1,0 +1,139 @@
+"""How the three branches become one: at every stride, and for the pooled features.
+
+Each fusion takes one map of each branch (or a [B, D, 1, 1] that holds everywhere) and gives [B, D, h, w].
+Where an input is absent its features are replaced by a learned null before anything is computed from
+them, so that what an absent sensor holds cannot reach an output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from perception.messages import SENSORS
+from perception.models.config import ModelConfig
+from perception.models.layers import as_weight
+
+GROUPS = 4
+"""Groups of channels that share one gate or one attention pattern."""
+
+
+class Fusion(nn.Module):
+    """What the three kinds share: projection to one width, and the learned nulls."""
+
+    def __init__(self, widths: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.project = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths)
+        self.null = nn.Parameter(torch.randn(len(widths), width) * 0.1)
+
+    def forward(self, inputs: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
+        """Fuse one map of each branch.
+
+        Args:
+            inputs: Camera [B, ., h, w], range [B, ., h, w], status [B, ., 1, 1].
+            present: bool [B, 3].
+            age: [B, 3], a feature of the inputs' ages; 0 where absent.
+        """
+        embedded = []
+        for index, x in enumerate(inputs):
+            known = self.project[index](as_weight(x, self.project[index]))
+            null = self.null[index].to(known.dtype)[:, None, None]
+            embedded.append(torch.where(present[:, index, None, None, None], known, null))
+        return self.combine(embedded, present, age)
+
+    def combine(self, embedded: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
+        """Three of [B, width, h or 1, w or 1] to one [B, width, h, w]."""
+        raise NotImplementedError
+
+
+class ConcatFusion(Fusion):
+    """A linear map of all features side by side, computed as a sum of three, and of the ages."""
+
+    def __init__(self, widths: Sequence[int], width: int) -> None:
+        super().__init__(widths, width)
+        self.mix = nn.ModuleList(nn.Conv2d(width, width, 1, bias=index == 0) for index in range(len(widths)))
+        self.age = _age_layer(len(widths), width)
+
+    def combine(self, embedded: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
+        camera, scan, status = (mix(x.relu()) for mix, x in zip(self.mix, embedded, strict=True))
+        old = self.age(as_weight(age, self.age))[..., None, None]
+        total: Tensor = (status + old) + camera + scan  # the two that hold everywhere first
+        return total.relu_()
+
+
+class GatedFusion(Fusion):
+    """At each cell a softmax over the present inputs weighs them, for each group of channels apart
+    (after the gated multimodal unit, Arevalo et al. 2017). With no input present the nulls are weighed."""
+
+    def __init__(self, widths: Sequence[int], width: int) -> None:
+        super().__init__(widths, width)
+        self.gate = nn.ModuleList(nn.Conv2d(width, GROUPS, 1) for _ in widths)
+        self.age = _age_layer(len(widths), len(widths) * GROUPS)
+
+    def combine(self, embedded: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
+        usable = present | ~present.any(1, keepdim=True)
+        logits = [gate(x) for gate, x in zip(self.gate, embedded, strict=True)]
+        return _weighed(logits, embedded, self.age(as_weight(age, self.age)), usable).relu_()
+
+
+class AttentionFusion(Fusion):
+    """At each cell the three inputs are tokens, and their mean asks all of them, nulls included
+    (scaled dot-product attention, Vaswani et al. 2017)."""
+
+    def __init__(self, widths: Sequence[int], width: int) -> None:
+        super().__init__(widths, width)
+        self.query = nn.Conv2d(width, width, 1)
+        self.key = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in widths)
+        self.value = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in widths)
+        self.out = nn.Conv2d(width, width, 1)
+        self.age = _age_layer(len(widths), len(widths) * GROUPS)
+
+    def combine(self, embedded: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
+        mean = (embedded[0] + embedded[1] + embedded[2]) / len(SENSORS)
+        query = _grouped(self.query(mean)) * (self.width / GROUPS) ** -0.5
+        keys = [_grouped(key(x)) for key, x in zip(self.key, embedded, strict=True)]
+        values = [value(x) for value, x in zip(self.value, embedded, strict=True)]
+        logits = [(query * key).sum(2) for key in keys]
+        asked = _weighed(logits, values, self.age(as_weight(age, self.age)), torch.ones_like(present))
+        answer: Tensor = self.out(asked)
+        return (mean + answer).relu_()
+
+
+def _weighed(logits: Sequence[Tensor], values: Sequence[Tensor], age: Tensor, usable: Tensor) -> Tensor:
+    """The mean of the inputs' values, weighed by a softmax of their logits.
+
+    Args:
+        logits: For each input [B, groups, h or 1, w or 1]; the first is h x w.
+        values: For each input [B, D, h or 1, w or 1].
+        age: [B, inputs * groups], added to the logits.
+        usable: bool [B, inputs]; the others weigh exactly 0.
+    """
+    old = age.reshape(-1, len(logits), GROUPS, 1, 1)
+    stacked = torch.stack([x.expand(-1, -1, *logits[0].shape[2:]) for x in logits], 1) + old
+    weights = stacked.masked_fill(~usable[:, :, None, None, None], -torch.inf).softmax(1).unsqueeze(3)
+    grouped = [_grouped(x) for x in values]
+    total: Tensor = weights[:, 0] * grouped[0]
+    for index in range(1, len(grouped)):
+        total = torch.addcmul(total, weights[:, index], grouped[index])
+    return total.flatten(1, 2)
+
+
+def _grouped(x: Tensor) -> Tensor:
+    """[B, D, h, w] to [B, groups, D / groups, h, w]."""
+    return x.reshape(-1, GROUPS, x.shape[1] // GROUPS, x.shape[2], x.shape[3])
+
+
+def _age_layer(inputs: int, outputs: int) -> nn.Linear:
+    """Zero at first: untrained, age changes nothing."""
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
+def make_fusion(config: ModelConfig, widths: Sequence[int]) -> Fusion:
+    """The fusion that is configured, for inputs of these widths."""
+    kinds = {"concat": ConcatFusion, "gated": GatedFusion, "attention": AttentionFusion}
+    return kinds[config.fusion](widths, config.fused_width)

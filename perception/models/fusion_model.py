@@ -1,0 +1,154 @@
+"""The fusion model: any subset of camera, range and status, to classes, boxes with distance, and control.
+
+Dimension letters: B batch, C classes, K detections, M returns, T status steps, S status channels,
+A control channels, D fused channels, h x w cells of the output map (stride 4).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from perception.models.camera import CameraEncoder, Pyramid
+from perception.models.config import STRIDES, ModelConfig
+from perception.models.decode import Decoder
+from perception.models.fusion import make_fusion
+from perception.models.heads import BoxHead, ClassHead, ControlHead, TopDown
+from perception.models.normalise import Normaliser
+from perception.models.range import RangeEncoder
+from perception.models.stats import InputStats, default_stats
+from perception.models.status import StatusEncoder
+from perception.tensors import Inputs, Predictions
+
+MAX_AGE_S = 2.0
+USUAL_AGE_S = 0.05
+
+
+class Cleaned(NamedTuple):
+    """Inputs in which nothing is left of what is absent, invalid or unknown: all finite."""
+
+    image: Tensor  # [B, 3, H, W] normalised, 0 where absent
+    normalised: Tensor  # [B, M, 8] returns normalised, 0 where invalid
+    returns: Tensor  # [B, M, 8] in their units, 0 where invalid
+    valid: Tensor  # [B, M] 0 or 1
+    status: Tensor  # [B, T, S] normalised, 0 (the mean) where unknown
+    known: Tensor  # [B, T, S] 0 or 1
+    present: Tensor  # bool [B, 3]
+    age: Tensor  # [B, 3] log(1 + age / 50 ms), 0 where absent
+
+
+class DenseOutputs(NamedTuple):
+    """What the heads say at every cell, before decoding: what losses see.
+
+    Scales are those of the loss family: Laplace b, or Gaussian sigma.
+    """
+
+    heatmap: Tensor  # [B, C, h, w] logits
+    ltrb: Tensor  # [B, 4, h, w] from the cell's centre to left, top, right, bottom, input pixels
+    ltrb_log_scale: Tensor  # [B, 4, h, w] log of input pixels
+    distance_log: Tensor  # [B, 1, h, w] log of metres
+    distance_log_scale: Tensor  # [B, 1, h, w] log of the scale of distance_log
+    control: Tensor  # [B, A] standardised (`FusionModel.normaliser.standardise("control", ...)`)
+    control_log_scale: Tensor  # [B, A] log of the scale of the standardised values
+    fused: Pyramid  # what all heads share
+    present: Tensor  # bool [B, 3] which inputs were used
+
+
+class FusionModel(nn.Module):
+    """Three encoders, one shared representation, three heads.
+
+    Args:
+        config: Sizes and kinds.
+        seed: Of the initial weights; the global random state is left as it was.
+        stats: What inputs and targets look like; by default a guess.
+        pretrained: Start a torchvision backbone from its published weights (fetched by torchvision).
+    """
+
+    def __init__(
+        self, config: ModelConfig, seed: int = 0, stats: InputStats | None = None, pretrained: bool = False
+    ) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would also touch the accelerators'
+            self._build(config, stats or default_stats(config), pretrained)
+
+    def _build(self, config: ModelConfig, stats: InputStats, pretrained: bool) -> None:
+        self.normaliser = Normaliser(config, stats)
+        self.camera = CameraEncoder(config, pretrained)
+        self.range = RangeEncoder(config)
+        self.status = StatusEncoder(config)
+        widths = zip(self.camera.widths, self.range.widths, [self.status.width] * 4, strict=True)
+        self.fusion = nn.ModuleList(make_fusion(config, three) for three in widths)
+        self.top_down = TopDown(config.fused_width)
+        self.class_head = ClassHead(config)
+        self.box_head = BoxHead(config)
+        self.control_head = ControlHead(config)
+        self.decoder = Decoder(config)
+
+    def forward(self, inputs: Inputs) -> Predictions:
+        """Detections and control of a batch; one static graph."""
+        return self.decode(self.dense(inputs))
+
+    def dense(self, inputs: Inputs) -> DenseOutputs:
+        """The heads' maps of a batch, for training."""
+        cleaned = self.clean(inputs)
+        fused = self.fuse(cleaned)
+        return self.heads(fused, cleaned.present)
+
+    def clean(self, inputs: Inputs) -> Cleaned:
+        """Remove what is absent, invalid or unknown, before anything is computed from it."""
+        present = inputs.present > 0.5
+        camera, scan, status = present.unbind(1)
+        image = torch.where(camera[:, None, None, None], self.normaliser.image(inputs.image), 0.0)
+        valid = (inputs.returns_valid > 0.5) & inputs.returns.isfinite().all(-1) & scan[:, None]
+        returns = torch.where(valid.unsqueeze(-1), inputs.returns, 0.0)
+        normalised = torch.where(valid.unsqueeze(-1), self.normaliser.channels("returns", returns), 0.0)
+        known = inputs.status.isfinite() & status[:, None, None]
+        values = self.normaliser.channels("status", torch.where(known, inputs.status, 0.0))
+        present = torch.stack([camera, scan & valid.any(1), status], 1)  # a scan without returns says nothing
+        age = torch.where(present & inputs.age_s.isfinite(), inputs.age_s, 0.0).clamp(0.0, MAX_AGE_S)
+        return Cleaned(
+            image=image,
+            normalised=normalised,
+            returns=returns,
+            valid=valid.to(returns.dtype),
+            status=torch.where(known, values, 0.0),
+            known=known.to(values.dtype),
+            present=present,
+            age=torch.log1p(age / USUAL_AGE_S),
+        )
+
+    def fuse(self, cleaned: Cleaned) -> Pyramid:
+        """The shared representation: every stride fused before the top-down path."""
+        camera = self.camera(cleaned.image)
+        scan = self.range(cleaned.normalised, cleaned.returns, cleaned.valid)
+        status = self.status(cleaned.status, cleaned.known)
+        levels = zip(self.fusion, camera, scan, strict=True)
+        return Pyramid(*(fusion((c, r, status), cleaned.present, cleaned.age) for fusion, c, r in levels))
+
+    def heads(self, fused: Pyramid, present: Tensor) -> DenseOutputs:
+        """What the three heads make of the shared representation."""
+        s4, s16 = self.top_down(fused)
+        raw = self.box_head(s4)
+        mean, std = self.normaliser.log_distance_mean, self.normaliser.log_distance_std
+        control, control_log_scale = self.control_head(s16, fused.pooled)
+        return DenseOutputs(
+            heatmap=self.class_head(s4),
+            ltrb=STRIDES[0] * raw[:, 0:4].exp(),
+            ltrb_log_scale=raw[:, 4:8],
+            distance_log=raw[:, 8:9] * std + mean,
+            distance_log_scale=raw[:, 9:10],
+            control=control,
+            control_log_scale=control_log_scale,
+            fused=fused,
+            present=present,
+        )
+
+    def decode(self, dense: DenseOutputs) -> Predictions:
+        """Detections and control from the heads' maps."""
+        normaliser = self.normaliser
+        predictions: Predictions = self.decoder(dense, normaliser.control_mean, normaliser.control_std)
+        return predictions

@@ -1,0 +1,97 @@
+"""The top-down path over the fused maps, and the three heads.
+
+The last layer of each head is called `predict`; an engine keeps it in float32 when it lowers the rest.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from perception.models.camera import Pyramid
+from perception.models.config import STRIDES, ModelConfig
+from perception.models.layers import as_weight, conv_bn
+
+LOG_LIMIT = 7.0
+"""Predicted logarithms are clamped to +-7: from 0.0009 to 1100 of their unit."""
+
+PRIOR = 0.01
+"""The score an untrained class head gives everywhere, as in RetinaNet (Lin et al. 2017)."""
+
+
+class TopDown(nn.Module):
+    """Brings what the coarse maps know to the finest (Lin et al. 2017, FPN). The maps are fused before."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.context = nn.Conv2d(width, width, 1)
+        self.smooth16 = conv_bn(width, width, 3)
+        self.smooth8 = conv_bn(width, width, 3)
+
+    def forward(self, fused: Pyramid) -> tuple[Tensor, Tensor]:
+        """The shared maps at strides 4 and 16, each [B, D, ., .]."""
+        s16 = self.smooth16(fused.s16 + self.context(fused.pooled)).relu_()
+        s8 = self.smooth8(fused.s8 + _double(s16)).relu_()
+        return fused.s4 + _double(s8), s16
+
+
+class ClassHead(nn.Module):
+    """[B, D, h, w] to logits [B, C, h, w]: what has its centre in a cell."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.tower = conv_bn(config.fused_width, config.fused_width, 3)
+        self.predict = nn.Conv2d(config.fused_width, len(config.classes), 1)
+        nn.init.normal_(self.predict.weight, std=0.01)
+        nn.init.constant_(self.predict.bias, math.log(PRIOR / (1 - PRIOR)))  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.predict(as_weight(self.tower(x).relu_(), self.predict))
+        return logits.float()
+
+
+class BoxHead(nn.Module):
+    """[B, D, h, w] to ten channels of a box at each cell, raw; `split` tells what they are."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.tower = conv_bn(config.fused_width, config.fused_width, 3)
+        self.predict = nn.Conv2d(config.fused_width, 10, 1)
+        nn.init.normal_(self.predict.weight, std=0.01)
+        with torch.no_grad():  # at first 16 px +-4 to every side; distance at the mean, +-1/4
+            self.predict.bias.copy_(  # type: ignore[union-attr]
+                torch.tensor([math.log(16 / STRIDES[0])] * 4 + [math.log(4)] * 4 + [0.0, math.log(0.25)])
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        raw: Tensor = self.predict(as_weight(self.tower(x).relu_(), self.predict))
+        return raw.float().clamp(-LOG_LIMIT, LOG_LIMIT)
+
+
+class ControlHead(nn.Module):
+    """The coarse map, pooled to a few places, and the pooled features, to [B, 2 A]: values, log scales."""
+
+    places = (2, 4)  # divides every map: sizes are multiples of 32 and 64 pixels
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.fused_width
+        self.reduce = nn.Conv2d(width, 32, 1)
+        self.hidden = nn.Linear(32 * math.prod(self.places) + width, 128)
+        self.predict = nn.Linear(128, 2 * len(config.control))
+        nn.init.normal_(self.predict.weight, std=0.01)
+        nn.init.zeros_(self.predict.bias)
+
+    def forward(self, s16: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised values and the logarithms of their scales, each [B, A]."""
+        coarse = F.adaptive_avg_pool2d(self.reduce(s16).relu_(), self.places)
+        hidden = self.hidden(torch.cat([coarse.flatten(1), pooled.flatten(1)], 1)).relu_()
+        value, log_scale = self.predict(as_weight(hidden, self.predict)).float().chunk(2, 1)
+        return value, log_scale.clamp(-LOG_LIMIT, LOG_LIMIT)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

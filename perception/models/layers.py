@@ -1,0 +1,38 @@
+"""The few layers that several parts share.
+
+Every map is downsampled by kernels of even size with symmetric padding, so that each cell of a map is
+centred on its pixels: a mirrored image gives mirrored maps (an odd kernel of stride 2 would sit half a
+pixel to the left). Inputs are cast to a layer's own precision, so that one model runs in several.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution and batch norm, which an engine folds into one; size is divided by `stride` exactly."""
+    padding = (kernel - stride) // 2 if stride > 1 else kernel // 2
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside the identity (He et al. 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = conv_bn(width, width, 3)
+        self.second = conv_bn(width, width, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        change: Tensor = self.second(self.first(x).relu_())
+        return (x + change).relu_()
+
+
+def as_weight(x: Tensor, layer: nn.Module) -> Tensor:
+    """`x` in the precision of a layer's weight."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return x.to(weight.dtype)

@@ -1,0 +1,72 @@
+"""The statistics as buffers, so that they travel with the weights and into every exported graph."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from perception.models.config import ModelConfig
+from perception.models.stats import GROUPS, ChannelStats, InputStats, channel_names
+
+LIMIT = 10.0
+"""Normalised inputs are clamped to this many standard deviations: one wild value must not drown the rest."""
+
+
+class Normaliser(nn.Module):
+    """Mean, std, minimum and maximum of each group of channels; NaN where the extremes are unknown."""
+
+    def __init__(self, config: ModelConfig, stats: InputStats) -> None:
+        super().__init__()
+        self.names = channel_names(config)
+        for group in GROUPS:
+            for key in ("mean", "std", "minimum", "maximum"):
+                self.register_buffer(f"{group}_{key}", torch.zeros(len(self.names[group])))
+        self.set(stats)
+
+    def set(self, stats: InputStats) -> None:
+        """Take over new statistics.
+
+        Raises:
+            ValueError: Their channels are not the model's.
+        """
+        for group in GROUPS:
+            given, names = getattr(stats, group), self.names[group]
+            if set(given) != set(names):
+                raise ValueError(
+                    f"statistics of {group}: expected the channels {names}, found {tuple(given)}"
+                )
+            for key in ("mean", "std", "minimum", "maximum"):
+                values = [getattr(given[name], key) for name in names]
+                plain = [math.nan if value is None else value for value in values]
+                self.get_buffer(f"{group}_{key}").copy_(torch.tensor(plain, dtype=torch.float32))
+
+    def get(self) -> InputStats:
+        """The statistics as plain numbers."""
+        found: dict[str, dict[str, ChannelStats]] = {}
+        for group in GROUPS:
+            columns = [
+                self.get_buffer(f"{group}_{key}").tolist() for key in ("mean", "std", "minimum", "maximum")
+            ]
+            rows = zip(self.names[group], *columns, strict=True)
+            found[group] = {name: ChannelStats(m, s, _known(a), _known(b)) for name, m, s, a, b in rows}
+        return InputStats(**found)
+
+    def image(self, image: Tensor) -> Tensor:
+        """uint8 [B, 3, H, W] as float, normalised."""
+        mean, std = self.get_buffer("image_mean"), self.get_buffer("image_std")
+        return (image.float() - mean[:, None, None]) * (1 / std)[:, None, None]
+
+    def channels(self, group: str, values: Tensor) -> Tensor:
+        """[..., n] channels of a group, normalised and clamped."""
+        mean, std = self.get_buffer(f"{group}_mean"), self.get_buffer(f"{group}_std")
+        return ((values - mean) / std).clamp(-LIMIT, LIMIT)
+
+    def standardise(self, group: str, targets: Tensor) -> Tensor:
+        """[..., n] targets in physical units, as the heads regress them."""
+        return (targets - self.get_buffer(f"{group}_mean")) / self.get_buffer(f"{group}_std")
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,89 @@
+"""The range branch: an unordered set of returns to maps at every stride and one pooled feature.
+
+Each return is encoded alone and splatted into each map by a separable triangular kernel; a cell is the
+weighted mean of the returns near it, and says how many there were. Sums and maxima do not depend on the
+order of the returns, but for the order of floating-point summation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from perception.models.camera import Pyramid
+from perception.models.config import STRIDES, ModelConfig
+from perception.models.layers import as_weight
+from perception.tensors import RETURN_CHANNELS
+
+U, V, RANGE, IN_IMAGE = (RETURN_CHANNELS.index(name) for name in ("u", "v", "range_m", "in_image"))
+EPS = 1e-3
+
+
+class RangeEncoder(nn.Module):
+    """Per-return MLP, splat, pooling. `widths` are the channels of the four outputs."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, splat, fused = config.range_width, config.splat_width, config.fused_width
+        self.radius = config.splat_radius
+        self.sizes = tuple((config.input_height // s, config.input_width // s) for s in STRIDES)
+        self.widths = (fused, fused, fused, width)
+        self.returns = nn.Sequential(
+            nn.Linear(len(RETURN_CHANNELS) + 1, width),
+            nn.ReLU(inplace=True),
+            nn.Linear(width, width),
+            nn.ReLU(inplace=True),
+        )
+        self.point = nn.Linear(width, len(STRIDES) * splat)
+        self.pool = nn.Linear(2 * width, width)
+        self.context = nn.ModuleList(nn.Linear(width, fused) for _ in STRIDES)
+        self.mix = nn.ModuleList(nn.Conv2d(splat + 1, fused, 1) for _ in STRIDES)
+
+    def forward(self, normalised: Tensor, returns: Tensor, valid: Tensor) -> Pyramid:
+        """Encode a set of returns.
+
+        Args:
+            normalised: [B, M, 8], the returns normalised.
+            returns: [B, M, 8], the same in their units; u and v in input pixels, 0 at the image's left edge.
+            valid: [B, M], 0 or 1; what is 0 has no influence if it is finite.
+        """
+        log_range = torch.log1p(returns[..., RANGE].clamp(min=0.0))
+        features = torch.cat([normalised, log_range.unsqueeze(-1)], -1)
+        z = self.returns(as_weight(features, self.point))
+        z = z * valid.unsqueeze(-1).to(z.dtype)
+        pooled = self._pool(z, valid)
+        in_image = valid * returns[..., IN_IMAGE]
+        maps: list[Tensor] = []
+        for index, part in enumerate(self.point(z).chunk(len(STRIDES), -1)):
+            splatted = self._splat(
+                part, returns[..., U], returns[..., V], in_image, STRIDES[index], self.sizes[index]
+            )
+            maps.append((self.mix[index](splatted) + self.context[index](pooled)[..., None, None]).relu_())
+        return Pyramid(maps[0], maps[1], maps[2], pooled[..., None, None])
+
+    def _pool(self, z: Tensor, valid: Tensor) -> Tensor:
+        """[B, width] of all valid returns, wherever they are: mean and maximum."""
+        mean = z.sum(1) / valid.sum(1, keepdim=True).clamp(min=1.0).to(z.dtype)
+        both: Tensor = self.pool(torch.cat([mean, z.amax(1)], -1))  # z >= 0, and invalid ones are 0
+        return both.relu_()
+
+    def _splat(
+        self, z: Tensor, u: Tensor, v: Tensor, weight: Tensor, stride: int, size: tuple[int, int]
+    ) -> Tensor:
+        """[B, M, D] features at pixels (u, v) to a map [B, D + 1, h, w]; the last channel is n / (n + 1).
+
+        `sum_m z[m] wy[m, y] wx[m, x]` is one matrix product; the kernels are multiplied into the features
+        row by row, because [M, D h] is smaller than the outer product of the kernels, [M, h w].
+        """
+        wy = self._kernel(v, stride, size[0]) * weight.unsqueeze(-1)
+        wx = self._kernel(u, stride, size[1])
+        z = torch.cat([z, torch.ones_like(z[..., :1])], -1)
+        rows = (z.unsqueeze(-1) * wy.to(z.dtype).unsqueeze(-2)).flatten(2)
+        sums = torch.bmm(rows.transpose(1, 2), wx.to(z.dtype)).reshape(-1, z.shape[-1], *size)
+        total = sums[:, -1:]
+        return torch.cat([sums[:, :-1] / (total + EPS), total / (total + 1)], 1)
+
+    def _kernel(self, pixels: Tensor, stride: int, cells: int) -> Tensor:
+        """[B, M] pixels to [B, M, cells] weights: 1 at a cell's centre, 0 from `radius` cells away."""
+        centres = torch.arange(cells, device=pixels.device, dtype=pixels.dtype) + 0.5
+        return (1 - (pixels.unsqueeze(-1) / stride - centres).abs() / self.radius).clamp(min=0.0)

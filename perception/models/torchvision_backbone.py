@@ -1,0 +1,71 @@
+"""A backbone from torchvision by name: whatever gives maps at strides 4, 8 and 16 on its way down."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from perception.errors import ConfigError
+from perception.models.config import STRIDES
+
+
+class TorchvisionBackbone(nn.Module):
+    """The first layers of a classification network, cut after the last map of stride 16.
+
+    Args:
+        name: In `torchvision.models`: the ResNets, and what has `features` (MobileNet, EfficientNet, ...).
+        pretrained: With the default published weights, which torchvision fetches.
+
+    Raises:
+        ConfigError: There is no such network, or it does not have these strides.
+    """
+
+    def __init__(self, name: str, pretrained: bool = False) -> None:
+        super().__init__()
+        from torchvision import models  # type: ignore[import-untyped]
+
+        try:
+            network = models.get_model(name, weights="DEFAULT" if pretrained else None)
+        except ValueError:
+            raise ConfigError([f"backbone: torchvision knows no network {name!r}"], "of the model") from None
+        steps = _steps(network)
+        if steps is None:
+            raise ConfigError([f"backbone: {name} is neither a ResNet nor has it `features`"], "of the model")
+        self.stages, self.widths = _cut(name, steps)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        s4 = self.stages[0](image.to(next(self.stages.parameters()).dtype))
+        s8 = self.stages[1](s4)
+        return s4, s8, self.stages[2](s8)
+
+
+def _steps(network: nn.Module) -> list[nn.Module] | None:
+    """The network as modules applied one after the other, without its classifier."""
+    if hasattr(network, "layer1"):
+        names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3")
+        return [getattr(network, name) for name in names]
+    features = getattr(network, "features", None)
+    return list(features) if isinstance(features, nn.Sequential) else None
+
+
+@torch.no_grad()
+def _cut(name: str, steps: list[nn.Module]) -> tuple[nn.ModuleList, tuple[int, ...]]:
+    """Group the steps by the stride they work at, up to 16, and tell the channels each group ends with."""
+    groups: dict[int, list[nn.Module]] = {stride: [] for stride in STRIDES}
+    found: dict[int, tuple[int, int]] = {}  # group -> its stride, its channels
+    x = torch.zeros(1, 3, 128, 128, device=next(steps[0].parameters()).device)
+    for step in steps:
+        x = step.eval()(x)  # in training, the probe would leave its mark in the running statistics
+        step.train()
+        stride = 128 // x.shape[2]
+        group = max(stride, STRIDES[0])
+        if group not in groups:
+            break
+        groups[group].append(step)
+        found[group] = (stride, x.shape[1])
+    strides = tuple(stride for stride, _ in found.values())
+    if strides != STRIDES:
+        raise ConfigError(
+            [f"backbone: {name} has maps of strides {strides}, expected {STRIDES}"], "of the model"
+        )
+    return nn.ModuleList(nn.Sequential(*groups[s]) for s in STRIDES), tuple(found[s][1] for s in STRIDES)

@@ -1,0 +1,98 @@
+"""A model's weights as safetensors bytes, and back. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+import perception
+from perception.errors import CheckpointError
+from perception.models.config import ModelConfig
+from perception.models.fusion_model import FusionModel
+
+CODES = {torch.float32: "F32", torch.int64: "I64"}
+MAY_BE_UNKNOWN = ("_minimum", "_maximum")
+"""Buffers in which NaN means that nobody has measured them."""
+
+
+def model_to_bytes(model: FusionModel, metadata: Mapping[str, str]) -> bytes:
+    """All parameters and buffers of a model, float ones in float32, with metadata.
+
+    Written by hand, because the library's writer orders the metadata anew in every process: the same model
+    gives the same bytes.
+    """
+    state = {name: _storable(tensor) for name, tensor in sorted(model.state_dict().items())}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    end = 0
+    for name, tensor in state.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": CODES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
+    return b"".join([struct.pack("<Q", len(text)), text, *(t.numpy().tobytes() for t in state.values())])
+
+
+def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel:
+    """The model of a configuration with these weights, in evaluation mode.
+
+    Raises:
+        CheckpointError: The bytes are not safetensors or do not fit the model, tensor by tensor.
+    """
+    try:
+        state = safetensors.torch.load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: its tensors cannot be read: {' '.join(str(error).split())}; copy the file again"
+        ) from None
+    held = sum(tensor.numel() for tensor in state.values())
+    if config.backbone_weights > held:  # before memory is asked for in the name of a small file
+        raise CheckpointError(
+            f"{path}: expected at least {config.backbone_weights} weights, found {held}; save it again"
+        )
+    model = FusionModel(config)
+    if faults := _misfits(model.state_dict(), state):
+        more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+        raise CheckpointError(
+            f"{path}: the weights do not fit their model: {'; '.join(faults[:3])}{more}; save it again"
+        )
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def versions() -> dict[str, str]:
+    """Of the software that writes a checkpoint."""
+    return {"perception": perception.__version__, "torch": torch.__version__}
+
+
+def _storable(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+
+
+def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    faults = [f"{name} is missing" for name in expected if name not in found]
+    faults += [f"{name[:100]!r} is not known" for name in found if name not in expected]
+    for name, tensor in found.items():
+        want = expected.get(name)
+        if want is None:
+            continue
+        if want.shape != tensor.shape or want.dtype != tensor.dtype:
+            faults.append(f"{name}: expected {_shape(want)}, found {_shape(tensor)}")
+        elif tensor.is_floating_point() and not name.endswith(MAY_BE_UNKNOWN) and not tensor.isfinite().all():
+            faults.append(f"{name}: expected finite numbers, found others")
+    return faults
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
