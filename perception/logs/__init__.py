@@ -1,1 +1,54 @@
+"""Logs: reading and writing MCAP files, and decoding what they hold.
 
+::
+
+    with open_log("drive.mcap") as log:
+        stream = log.messages(Query(topics=frozenset({"/camera/image"})))
+        for message in stream:
+            ...
+        print(stream.account, stream.damage)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from perception.logs.damage import Damage, ReadAccount
+from perception.logs.reader import Log, open_log
+from perception.logs.stream import MessageStream, Query
+from perception.logs.survey import Survey, TopicSurvey
+
+if TYPE_CHECKING:
+    from perception.logs.decoding import decode as decode
+    from perception.logs.decoding import sensor_kind as sensor_kind
+    from perception.logs.writer import LogWriter as LogWriter
+
+_HOMES = {
+    "decode": "perception.logs.decoding",
+    "sensor_kind": "perception.logs.decoding",
+    "LogWriter": "perception.logs.writer",
+}
+
+__all__ = [
+    "Damage",
+    "Log",
+    "LogWriter",
+    "MessageStream",
+    "Query",
+    "ReadAccount",
+    "Survey",
+    "TopicSurvey",
+    "decode",
+    "open_log",
+    "sensor_kind",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Decoders and the writer are loaded on first use: `info` needs neither."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'perception.logs' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # the module `decode` would otherwise take the name of its function
+    return value

@@ -1,0 +1,313 @@
+"""Blocks: the pieces of a data section that hold messages, and how one is loaded and checked.
+
+A block is a chunk, or a run of message records outside chunks (`loose`). Loading one gives its bytes
+and the place of every message in them. A chunk is believed when its CRC holds, whatever its other fields say.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import lz4.frame  # type: ignore[import-untyped]
+import zstandard
+
+from perception.logs.records import (
+    CHANNEL,
+    HEAD,
+    MAX_BYTES,
+    MESSAGE,
+    MESSAGE_HEAD,
+    MESSAGE_INDEX,
+    SCHEMA,
+    U64_MAX,
+    Malformed,
+    Registry,
+    parse_chunk_head,
+    parse_message_index,
+)
+from perception.logs.source import Source
+from perception.messages import Channel
+
+_HEADS = HEAD.size + MESSAGE_HEAD.size
+_CRC_AT = 33  # where a chunk record holds the CRC of its uncompressed data
+_PIECE = 1 << 17
+
+
+class Span(NamedTuple):
+    """How many messages, and the first and last log time among them."""
+
+    messages: int
+    first_ns: int
+    last_ns: int
+
+
+Tally = dict[int, Span]  # by channel id
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """Where a piece of the data section lies, and what is said of it before it is loaded."""
+
+    kind: Literal["chunk", "loose"]
+    offset: int
+    length: int  # bytes, from the first record's opcode
+    start_ns: int
+    end_ns: int
+    index_length: int = 0  # bytes of message index records that follow a chunk
+    channel_ids: frozenset[int] | None = None  # None: not known without loading
+    compression: str = ""
+    compressed_size: int | None = None  # known from the chunk index
+    uncompressed_size: int | None = None
+    cut: bool = False  # the file ends inside it
+    proven: bool = False  # its fields come from a summary whose CRC holds
+    tally: Tally | None = None  # by the message index or by a first reading
+
+
+class Place(NamedTuple):
+    """Where one message lies in a block's data; sorts in arrival order, equal times in file order."""
+
+    log_time_ns: int
+    block: int  # the block's offset in the file
+    start: int  # of its record, in the block's data
+    end: int
+    channel: Channel | None
+    channel_id: int
+    sequence: int
+    publish_time_ns: int
+
+
+@dataclass(slots=True, eq=False)
+class Loaded:
+    """A block's data and the place of each message in it."""
+
+    data: bytes
+    places: list[Place]
+    proven: bool  # a CRC holds for this data
+    problem: str = ""  # why the data ends early, if it does
+    unused: int = 0  # bytes of `data` after the problem
+    torn: Place | None = None  # a last message with a whole header and cut content
+
+
+class Broken(Malformed):
+    """A block that cannot be trusted; `data` is what could be made of it, for counting headers."""
+
+    def __init__(self, reason: str, data: bytes = b"") -> None:
+        super().__init__(reason)
+        self.data = data
+
+
+def load(source: Source, block: Block, registry: Registry) -> Loaded:
+    """Read, decompress and check one block.
+
+    Raises:
+        Broken: its content cannot be trusted.
+    """
+    try:
+        record = source.read(block.offset, block.length)
+    except Malformed as error:
+        raise Broken(str(error)) from error
+    if len(record) < block.length:
+        raise Broken("the file has become shorter while it was read")
+    if block.kind == "loose":
+        return split(record, block, registry, proven=False)
+    data, begin, size, crc = _chunk_data(record, block)
+    if block.cut:
+        return split(data, block, registry, proven=False, begin=begin)
+    if crc and zlib.crc32(memoryview(data)[begin:]) != crc:
+        raise Broken("the chunk's CRC does not hold", data[begin:])
+    if not crc and len(data) - begin != size:
+        raise Broken(f"the chunk holds {len(data) - begin} bytes and claims {size}", data[begin:])
+    return split(data, block, registry, proven=bool(crc), begin=begin)
+
+
+def _chunk_data(record: bytes, block: Block) -> tuple[bytes, int, int, int]:
+    """The uncompressed data of a chunk, where it begins, and the size and CRC it must have.
+
+    A proven chunk index is believed before the chunk's own fields. Plain data is not copied.
+    """
+    if block.proven and block.compressed_size is not None:
+        begin = max(_CRC_AT + 4, len(record) - block.compressed_size)
+        compression, size = block.compression, block.uncompressed_size or 0
+        crc = int.from_bytes(record[_CRC_AT : _CRC_AT + 4], "little")
+    else:
+        try:
+            head = parse_chunk_head(record)
+        except Malformed as error:
+            raise Broken(str(error)) from error
+        begin, compression, size, crc = head.payload, head.compression, head.uncompressed_size, head.crc
+        if not block.cut and len(record) - begin != head.compressed_size:
+            raise Broken("the chunk's fields contradict each other")
+    if size > MAX_BYTES or len(record) > MAX_BYTES:
+        raise Broken(f"the chunk claims {max(size, len(record)):,} bytes; at most {MAX_BYTES:,} are read")
+    if compression == "":
+        return record, begin, size, crc
+    payload = memoryview(record)[begin:]
+    if block.cut:
+        return _decompress_head(compression, payload, size), 0, size, 0
+    return decompress(compression, payload, size), 0, size, crc
+
+
+def decompress(compression: str, payload: memoryview, size: int) -> bytes:
+    """All of a chunk's data; never more than `size` bytes, whatever the compressed bytes say.
+
+    Raises:
+        Broken: it does not decompress, or to more than `size` bytes, or the compression is unknown.
+    """
+    try:
+        if compression == "zstd":
+            return _decompress_zstd(payload, size)
+        if compression == "lz4":
+            decoder = lz4.frame.LZ4FrameDecompressor()
+            data: bytes = decoder.decompress(payload, max_length=size + 1)
+            if len(data) > size:
+                raise Broken("the chunk decompresses to more than it claims")
+            return data
+    except (zstandard.ZstdError, RuntimeError, EOFError, MemoryError) as error:
+        raise Broken(f"the chunk does not decompress ({' '.join(str(error).split())})") from error
+    raise Broken(f"the compression {compression[:20]!r} is not known; zstd, lz4 and none are")
+
+
+def _decompress_zstd(payload: memoryview, size: int) -> bytes:
+    claimed = zstandard.frame_content_size(payload)
+    if claimed > size:
+        raise Broken("the chunk decompresses to more than it claims")
+    if claimed == size and size:
+        return zstandard.ZstdDecompressor().decompress(payload, max_output_size=size)
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(payload), read_across_frames=True) as stream:
+        data: bytes = stream.read(size + 1)
+    if len(data) > size:
+        raise Broken("the chunk decompresses to more than it claims")
+    return data
+
+
+def _decompress_head(compression: str, payload: memoryview, size: int) -> bytes:
+    """As much of a cut chunk as decompresses, at most `size` bytes."""
+    pieces: list[bytes] = []
+    left = size
+    try:
+        if compression == "zstd":
+            with zstandard.ZstdDecompressor().stream_reader(
+                io.BytesIO(payload), read_across_frames=True
+            ) as stream:
+                while left > 0 and (piece := stream.read(min(_PIECE, left))):
+                    pieces.append(piece)
+                    left -= len(piece)
+        elif compression == "lz4":
+            decoder = lz4.frame.LZ4FrameDecompressor()
+            piece = decoder.decompress(payload, max_length=min(_PIECE, left))
+            while piece and left > 0:
+                pieces.append(piece)
+                left -= len(piece)
+                if decoder.needs_input or decoder.eof or left <= 0:
+                    break
+                piece = decoder.decompress(b"", max_length=min(_PIECE, left))
+    except (zstandard.ZstdError, RuntimeError, EOFError, MemoryError):
+        pass  # what was decompressed before the cut stays
+    return b"".join(pieces)
+
+
+def split(data: bytes, block: Block, registry: Registry, proven: bool, begin: int = 0) -> Loaded:
+    """The place of every message in a block's data, in file order; declares the channels met on the way."""
+    loaded = Loaded(data, [], proven)
+    add, channels = loaded.places.append, registry.channels.get
+    local: dict[int, Channel] = {}  # channels that say otherwise here than elsewhere
+    at, size, base = begin, len(data), block.offset
+    head, message_head = HEAD.unpack_from, MESSAGE_HEAD.unpack_from
+    while at + HEAD.size <= size:
+        opcode, length = head(data, at)
+        end = at + HEAD.size + length
+        if end > size:
+            loaded.torn = _torn(data, at, base, registry) if opcode == MESSAGE and length >= 22 else None
+            break
+        if opcode == MESSAGE:
+            if length < MESSAGE_HEAD.size:
+                break
+            channel_id, sequence, log_time, publish = message_head(data, at + HEAD.size)
+            channel = channels(channel_id) if not local else local.get(channel_id) or channels(channel_id)
+            add(Place(log_time, base, at, end, channel, channel_id, sequence, publish))
+        elif opcode == 0:
+            break
+        elif opcode in (SCHEMA, CHANNEL):
+            try:
+                body = data[at + HEAD.size : end]
+                if opcode == SCHEMA:
+                    registry.add_schema(body)
+                elif (channel := registry.add_channel(body)) is not registry.channels[channel.id]:
+                    local[channel.id] = channel
+            except Malformed:
+                break
+        at = end
+    if at < size or block.cut:
+        loaded.problem = "the file ends inside it" if block.cut else "a record in it is malformed"
+        loaded.unused = size - at
+    return loaded
+
+
+def _torn(data: bytes, at: int, base: int, registry: Registry) -> Place | None:
+    """The header of a message whose content is cut off, where the header is whole."""
+    if at + _HEADS > len(data):
+        return None
+    channel_id, sequence, log_time, publish = MESSAGE_HEAD.unpack_from(data, at + HEAD.size)
+    channel = registry.channels.get(channel_id)
+    return Place(log_time, base, at, len(data), channel, channel_id, sequence, publish) if channel else None
+
+
+def tally_places(places: list[Place]) -> Tally:
+    """Count the messages of each channel."""
+    times: dict[int, list[int]] = {}
+    for place in places:
+        times.setdefault(place.channel_id, []).append(place.log_time_ns)
+    return {channel_id: Span(len(group), min(group), max(group)) for channel_id, group in times.items()}
+
+
+def read_index(source: Source, block: Block, start_ns: int = 0, end_ns: int = U64_MAX + 1) -> Tally | None:
+    """What a chunk's message indexes prove of it, within a time range; None where they prove nothing.
+
+    They have no CRC. They are believed when every record fits and every time and offset is possible.
+    """
+    if not block.index_length or block.cut or block.index_length > MAX_BYTES:
+        return None
+    try:
+        data = source.read(block.offset + block.length, block.index_length)
+        return _parse_index(data, block, start_ns, end_ns) if len(data) == block.index_length else None
+    except Malformed:
+        return None
+
+
+def _parse_index(data: bytes, block: Block, start_ns: int, end_ns: int) -> Tally:
+    tally: Tally = {}
+    seen: set[int] = set()
+    at = 0
+    while at < len(data):
+        if at + HEAD.size > len(data):
+            raise Malformed("the message index is cut off")
+        opcode, length = HEAD.unpack_from(data, at)
+        body = data[at + HEAD.size : at + HEAD.size + length]
+        at += HEAD.size + length
+        if opcode != MESSAGE_INDEX or len(body) < length:
+            raise Malformed("not a message index")
+        channel_id, entries = parse_message_index(body)
+        if channel_id in seen:
+            raise Malformed("two message indexes of one channel")
+        seen.add(channel_id)
+        if not len(entries):
+            continue
+        times, last_offset = entries[:, 0], int(entries[:, 1].max())
+        first, last = int(times.min()), int(times.max())
+        size = block.uncompressed_size
+        if (
+            first < block.start_ns
+            or last > block.end_ns
+            or (size is not None and last_offset + _HEADS > size)
+        ):
+            raise Malformed("a message index says what cannot be")
+        if first < start_ns or last >= end_ns:
+            kept = [time for time in times.tolist() if start_ns <= time < end_ns]
+            if kept:
+                tally[channel_id] = Span(len(kept), min(kept), max(kept))
+        else:
+            tally[channel_id] = Span(len(entries), first, last)
+    return tally

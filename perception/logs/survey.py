@@ -1,0 +1,167 @@
+"""What a log holds, told without decoding it: channels, counts, times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from perception.logs.blocks import Block, Broken, Place, Span, Tally, load, read_index, split, tally_places
+from perception.logs.contents import Contents
+from perception.logs.damage import Damage
+from perception.logs.source import Source
+from perception.messages import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSurvey:
+    """How many messages a topic has, and the first and last log time among them."""
+
+    count: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a log holds.
+
+    `topics` counts the message records that could be read or that a message index proves, as the account
+    of a full reading does (messages lost by the word of the statistics alone are in `damage`).
+    """
+
+    topics: Mapping[str, TopicSurvey]
+    channels: Mapping[str, Channel]
+    start_ns: int | None  # first log time; None without messages
+    end_ns: int | None  # last log time
+    indexed: bool  # a sound summary was there
+    compression: tuple[str, ...]  # names of the compressions used; "none" for plain data
+    metadata: tuple[tuple[str, Mapping[str, str]], ...]
+    attachments: tuple[str, ...]
+    profile: str
+    library: str
+    size_bytes: int
+    damage: tuple[Damage, ...]  # found while surveying; reading checks every chunk and may find more
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Messages by topic."""
+        return {topic: survey.count for topic, survey in self.topics.items()}
+
+    @property
+    def message_count(self) -> int:
+        return sum(survey.count for survey in self.topics.values())
+
+    @property
+    def duration_s(self) -> float:
+        """From the first to the last log time."""
+        return 0.0 if self.start_ns is None or self.end_ns is None else (self.end_ns - self.start_ns) / 1e9
+
+
+def survey_log(source: Source, contents: Contents, profile: str, library: str) -> Survey:
+    """Make the survey: from message indexes where they are sound, else by reading."""
+    damage = contents.damage()
+    sums = _sums(source, contents, damage)
+    statistics = contents.summary.statistics
+    if statistics is not None and not damage:
+        claimed = {channel_id: n for channel_id, n in statistics.channel_message_counts.items() if n}
+        if claimed != {channel_id: span.messages for channel_id, span in sums.items()}:
+            for block in contents.blocks:  # index and statistics disagree: only reading tells
+                block.tally = _load_tally(source, block, contents, damage)
+            sums = _sums(source, contents, damage)
+    discover(source, contents, set(sums))
+    topics: dict[str, TopicSurvey] = {}
+    for channel_id, span in sorted(sums.items()):
+        topic = topic_of(contents, channel_id)
+        old = topics.get(topic, TopicSurvey(0, span.first_ns, span.last_ns))
+        topics[topic] = TopicSurvey(
+            old.count + span.messages, min(old.first_ns, span.first_ns), max(old.last_ns, span.last_ns)
+        )
+    return Survey(
+        topics=MappingProxyType(topics),
+        channels=channels_by_topic(contents),
+        start_ns=min((topic.first_ns for topic in topics.values()), default=None),
+        end_ns=max((topic.last_ns for topic in topics.values()), default=None),
+        indexed=contents.summary.sound and bool(contents.summary.chunks),
+        compression=tuple(sorted({block.compression or "none" for block in contents.blocks})),
+        metadata=tuple((name, MappingProxyType(values)) for name, values in contents.metadata),
+        attachments=tuple(contents.attachments),
+        profile=profile,
+        library=library,
+        size_bytes=source.size,
+        damage=tuple(damage),
+    )
+
+
+def _sums(source: Source, contents: Contents, damage: list[Damage]) -> Tally:
+    sums: Tally = {}
+    for block in contents.blocks:
+        if block.tally is None and (indexed := read_index(source, block)) is not None:
+            block.tally = indexed
+        if block.tally is None:
+            block.tally = _load_tally(source, block, contents, damage)
+        for channel_id, span in block.tally.items():
+            old = sums.get(channel_id)
+            sums[channel_id] = (
+                Span(
+                    old.messages + span.messages,
+                    min(old.first_ns, span.first_ns),
+                    max(old.last_ns, span.last_ns),
+                )
+                if old
+                else span
+            )
+    return sums
+
+
+def _load_tally(source: Source, block: Block, contents: Contents, damage: list[Damage]) -> Tally:
+    try:
+        loaded = load(source, block, contents.registry)
+    except Broken as broken:
+        indexed = read_index(source, block)
+        lost = sum(span.messages for span in indexed.values()) if indexed is not None else None
+        damage.append(Damage(block.start_ns, block.end_ns, block.length, lost, str(broken)))
+        return tally_places(readable_headers(broken, block, contents)) if indexed is None else indexed
+    if loaded.problem:
+        damage.append(Damage(block.start_ns, block.end_ns, loaded.unused, None, loaded.problem))
+    return tally_places(loaded.places + ([loaded.torn] if loaded.torn else []))
+
+
+def readable_headers(broken: Broken, block: Block, contents: Contents) -> list[Place]:
+    """The messages of a bad chunk whose headers make sense: a known channel, a time in the chunk's range."""
+    places = split(broken.data, block, contents.registry.copy(), proven=False).places if broken.data else []
+    channels = contents.registry.channels
+    return [
+        place
+        for place in places
+        if place.channel_id in channels and block.start_ns <= place.log_time_ns <= block.end_ns
+    ]
+
+
+def discover(source: Source, contents: Contents, channel_ids: set[int]) -> None:
+    """Load blocks until these channels and their schemas are known: not every summary repeats them."""
+    unknown = {channel_id for channel_id in channel_ids if not contents.registry.complete(channel_id)}
+    for block in contents.blocks:
+        if not unknown:
+            return
+        if block.tally is not None and not unknown & block.tally.keys():
+            continue
+        try:
+            load(source, block, contents.registry)
+        except Broken:
+            continue
+        unknown = {channel_id for channel_id in unknown if not contents.registry.complete(channel_id)}
+
+
+def topic_of(contents: Contents, channel_id: int) -> str:
+    """The topic of a channel; `(channel N)` where nothing declares it."""
+    channel = contents.registry.channels.get(channel_id)
+    return channel.topic if channel else f"(channel {channel_id})"
+
+
+def channels_by_topic(contents: Contents) -> Mapping[str, Channel]:
+    """The channels by topic; of several channels on one topic the one with the lowest id."""
+    found: dict[str, Channel] = {}
+    for _, channel in sorted(contents.registry.channels.items()):
+        found.setdefault(channel.topic, channel)
+    return MappingProxyType(found)
