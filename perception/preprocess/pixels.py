@@ -71,7 +71,7 @@ def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
 
 def _reduction(header: ImageHeader, spec: InputSpec) -> int:
     """The reduction in the DCT: only JPEG has it, and the result must still cover the input size."""
-    reduction = spec.decode_reduction if header.kind == "jpeg" else 1
+    reduction = spec.decode_scale if header.kind == "jpeg" else 1
     while reduction > 1 and (
         header.width < reduction * spec.width or header.height < reduction * spec.height
     ):

@@ -17,8 +17,12 @@ Half and area are the default: linear aliases, and a quarter loses detail that t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from perception.models.config import ModelConfig
 
 Interpolation = Literal["area", "linear"]
 
@@ -35,8 +39,8 @@ class InputSpec:
         status_steps: T.
         max_range_m: Returns farther from their sensor are invalid.
         interpolation: `area` (linear along an axis that grows) or `linear`.
-        decode_reduction: 1, 2, 4 or 8. JPEGs are decoded at up to this reduction, in the DCT, as long as the
-            image still covers the input size.
+        decode_scale: 1, 2, 4 or 8. JPEGs are decoded at down to 1/scale, in the DCT, as long as the image
+            still covers the input size.
     """
 
     width: int = 512
@@ -46,18 +50,49 @@ class InputSpec:
     status_steps: int = 16
     max_range_m: float = 30.0
     interpolation: Interpolation = "area"
-    decode_reduction: int = 2
+    decode_scale: int = 2
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "returns", "status_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
-        if self.decode_reduction not in (1, 2, 4, 8):
-            raise ValueError(f"decode_reduction must be 1, 2, 4 or 8, found {self.decode_reduction}")
+        if self.decode_scale not in (1, 2, 4, 8):
+            raise ValueError(f"decode_scale must be 1, 2, 4 or 8, found {self.decode_scale}")
         if self.interpolation not in ("area", "linear"):
             raise ValueError(f"interpolation must be area or linear, found {self.interpolation!r}")
-        if not self.max_range_m > 0:
+        if not isinstance(self.max_range_m, int | float) or not self.max_range_m > 0:
             raise ValueError(f"max_range_m must be positive, found {self.max_range_m}")
+
+    @classmethod
+    def of(
+        cls, config: ModelConfig, preprocess: Mapping[str, Any], max_range_m: float | None = None
+    ) -> InputSpec:
+        """What a checkpoint's model wants.
+
+        Args:
+            config: The model.
+            preprocess: The checkpoint's `decode_scale`, `interpolation` and `max_range_m`; what is not there
+                has its default here.
+            max_range_m: Overrides the checkpoint's.
+
+        Raises:
+            ValueError: A value is out of its range.
+        """
+        given = {
+            key: preprocess[key]
+            for key in ("decode_scale", "interpolation", "max_range_m")
+            if key in preprocess
+        }
+        if max_range_m is not None:
+            given["max_range_m"] = max_range_m
+        return cls(
+            width=config.input_width,
+            height=config.input_height,
+            returns=config.returns,
+            status=tuple(quantity.name for quantity in config.status),
+            status_steps=config.steps,
+            **given,
+        )
 
     def source_from_input(self, width: int, height: int) -> tuple[float, float]:
         """Scales sx, sy from input pixels to those of a source image of the given size."""

@@ -1,0 +1,38 @@
+"""What a user may set under `plugin.options`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+from perception.errors import PluginError
+
+MIN_SCORE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`min_score`: detections below it are left out. The default keeps what precision-recall curves need."""
+
+    min_score: float = MIN_SCORE
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """The options of a configuration.
+
+        Raises:
+            PluginError: One is unknown or out of its range; every fault is named.
+        """
+        known = [f.name for f in fields(cls)]
+        faults = []
+        for key in sorted(set(given) - set(known), key=str):
+            near = get_close_matches(str(key), known, n=1)
+            faults.append(f"{key}: unknown option{f', did you mean {near[0]}?' if near else ''}")
+        score = given.get("min_score", MIN_SCORE)
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+            faults.append(f"min_score: expected a number from 0 to 1, found {score!r}")
+        if faults:
+            raise PluginError("plugin.options: " + "; ".join(faults))
+        return cls(min_score=float(score))

@@ -1,0 +1,171 @@
+"""The plugin: samples are prepared with numpy, a backend computes, predictions become outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from perception.checkpoint import Checkpoint, read_metadata
+from perception.engine import Backend, open_backend
+from perception.errors import CheckpointError, PluginError
+from perception.messages import Reset, Sample
+from perception.outputs import Output
+from perception.plugin import Context, Manifest, Plugin, Prepared
+from perception.preprocess import InputSpec, prepare_inputs
+from perception.tensors import Inputs
+from perception_plugins.fusion.answers import Names, control_of, detections_of, row_of
+from perception_plugins.fusion.options import Options
+from perception_plugins.fusion.unusual import input_warnings, setup_warnings
+
+if TYPE_CHECKING:
+    from perception.models.fusion_model import FusionModel
+
+DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default.safetensors"
+
+
+class Payload(NamedTuple):
+    """What `prepare` hands to `step`."""
+
+    inputs: Inputs
+    warnings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one `open` set up."""
+
+    backend: Backend
+    meta: Checkpoint
+    weights: str
+    spec: InputSpec
+    names: Names
+    options: Options
+    batch: int
+    warnings: dict[str, str]
+
+
+class FusionPlugin(Plugin):
+    """Classes, boxes with distance, and control from any subset of camera, range and status.
+
+    Weights are the checkpoint of the configuration, else the package's own, else an untrained model of the
+    default shape drawn from the seed: then every output warns `untrained`. Nothing is remembered of past samples.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._run: _Run | None = None
+
+    def open(self, context: Context) -> None:
+        """Load the weights and compute once.
+
+        Raises:
+            CheckpointError: The weights cannot be loaded or do not fit.
+            PluginError: An option is wrong.
+        """
+        self.close()
+        options = Options.of(context.options)
+        path = context.checkpoint or (DEFAULT_WEIGHTS if DEFAULT_WEIGHTS.is_file() else None)
+        source: Path | FusionModel
+        if path is None:
+            source, meta = _untrained(context.seed)
+        else:
+            source, meta = path, read_metadata(path)
+        try:
+            spec = InputSpec.of(meta.config, meta.preprocess, context.max_range_m)
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{path}: preprocess: {error}; save the checkpoint again") from None
+        backend = open_backend(
+            context.backend,
+            source,
+            device=context.device,
+            precision=context.precision,
+            batch=context.batch,
+            threads=context.threads,
+        )
+        rate_hz = meta.preprocess.get("status_rate_hz")
+        self._run = _Run(
+            backend,
+            meta,
+            "untrained" if path is None else path.name if context.checkpoint else "default",
+            spec,
+            Names(meta.config.classes, meta.config.control),
+            options,
+            context.batch,
+            setup_warnings(context, meta.config, rate_hz, meta.trained),
+        )
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """Decode pixels and make arrays; what is unusable becomes absent."""
+        run = self._opened()
+        sample, inputs = prepare_inputs(sample, run.spec)
+        warnings = {}
+        if run.meta.input_stats is not None and run.meta.trained:
+            warnings = input_warnings(inputs, run.meta.input_stats, run.meta.config)
+        return Prepared(sample, Payload(inputs, warnings))
+
+    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        """The outputs of at most one batch of samples, in order."""
+        run = self._opened()
+        if not prepared:
+            return []
+        if len(prepared) > run.batch:
+            raise PluginError(
+                f"expected at most {run.batch} samples, as the plugin was opened; found {len(prepared)}"
+            )
+        batch = Inputs(
+            *(np.stack(arrays) for arrays in zip(*(p.payload.inputs for p in prepared), strict=True))
+        )
+        predictions = run.backend.run(batch)
+        outputs = []
+        for index, item in enumerate(prepared):
+            found = row_of(predictions, index)
+            outputs.append(
+                Output(
+                    item.sample.tick,
+                    detections_of(item.sample, found, run.names, run.spec, run.options.min_score),
+                    control_of(item.sample, found, run.names),
+                    {**run.warnings, **item.payload.warnings},
+                )
+            )
+        return outputs
+
+    def reset(self, reason: Reset) -> None:
+        """Nothing is remembered: windows of the past come with the sample."""
+
+    def close(self) -> None:
+        """Give the backend back. May be called twice, and without `open`."""
+        if self._run is not None:
+            self._run.backend.close()
+            self._run = None
+
+    def describe(self) -> Mapping[str, str]:
+        """What made the outputs; empty before `open`.
+
+        `weights` is `untrained`, `default` or the file's name; `weights_sha256` is empty if untrained.
+        """
+        if self._run is None:
+            return {}
+        run = self._run
+        return {
+            **run.backend.describe(),
+            "weights": run.weights,
+            "weights_sha256": run.meta.sha256,
+            "untrained": "false" if run.meta.trained else "true",
+            "classes": "\n".join(run.names.classes),
+        }
+
+    def _opened(self) -> _Run:
+        if self._run is None:
+            raise PluginError("the fusion plugin is not open; call open(context) first")
+        return self._run
+
+
+def _untrained(seed: int) -> tuple[FusionModel, Checkpoint]:
+    from perception.models.fusion_model import FusionModel
+
+    meta = Checkpoint()
+    return FusionModel(meta.config, seed=seed), meta
