@@ -52,7 +52,7 @@ class FusionPlugin(Plugin):
     """Classes, boxes with distance, and control from any subset of camera, range and status.
 
     Weights are the checkpoint of the configuration, else the package's own, else an untrained model of the
-    default shape drawn from the seed: then every output warns `untrained`. Nothing is remembered of past samples.
+    default shape drawn from the seed: then every output warns `untrained`. No sample is remembered.
     """
 
     def __init__(self, manifest: Manifest) -> None:
