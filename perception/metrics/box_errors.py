@@ -48,9 +48,7 @@ class BoxErrors(DetectionMetric):
         for name, number in self.labels.items():
             own = iou[self.rows["label"] == number]
             values[f"IoU/{name}"] = supported(_mean(own), len(own), needed, "matches", "", "higher")
-        return values | likelihood_values(
-            "box", self.rows["error"].ravel(), self.rows["std"].ravel(), self.rules
-        )
+        return values | likelihood_values("box_", self.rows["error"], self.rows["std"], self.rules)
 
 
 class DistanceErrors(DetectionMetric):
@@ -100,7 +98,7 @@ class DistanceErrors(DetectionMetric):
             values[f"distance_rel{suffix}"] = supported(
                 _mean(off / true[own]), count, needed, "matches", "", "lower"
             )
-        return values | likelihood_values("distance", error, self.rows["std"][good], self.rules)
+        return values | likelihood_values("distance_", error, self.rows["std"][good], self.rules)
 
 
 def likelihood_values(
@@ -110,16 +108,20 @@ def likelihood_values(
     rules: Rules,
     suffix: str = "",
 ) -> dict[str, Value]:
-    """`<what>_coverage80<suffix>` and `<what>_NLL<suffix>` of errors that have a standard deviation."""
+    """`<what>coverage80<suffix>` and `<what>NLL<suffix>` of errors [N] or [N, n] with standard deviations.
+
+    Means over elements; the support is in rows, since the elements of one are not independent.
+    """
     errors, stds = error.astype(np.float64), std.astype(np.float64)
     known = stated(stds) & np.isfinite(errors)
-    errors, stds, count = errors[known], stds[known], int(np.count_nonzero(known))
-    head, of = f"{what}_" if what else "", "values with a standard deviation"
+    count = int(np.count_nonzero(known if known.ndim == 1 else known.any(axis=1)))
+    errors, stds = errors[known], stds[known]
     covered = _mean(covered_80(errors, stds, rules.family).astype(np.float64))
     nll = _mean(negative_log_likelihood(errors, stds, rules.family))
+    needed, of = rules.min_support, "with a standard deviation"
     return {
-        f"{head}coverage80{suffix}": supported(covered, count, rules.min_support, of),
-        f"{head}NLL{suffix}": supported(nll, count, rules.min_support, of, "nats", "lower"),
+        f"{what}coverage80{suffix}": supported(covered, count, needed, of),
+        f"{what}NLL{suffix}": supported(nll, count, needed, of, "nats", "lower"),
     }
 
 
