@@ -139,9 +139,9 @@ class Config(_Section):
             raise ValueError("; ".join(faults))
         return self
 
-    def roles(self) -> dict[str, Role]:
-        """What each configured topic is used as."""
-        names: dict[str, Role] = {
+    def uses(self) -> list[tuple[str, str, Role]]:
+        """Each configured topic: its path in the configuration, its name, and what it is used as."""
+        roles: dict[str, Role] = {
             "sensors.camera.topic": "camera",
             "sensors.camera.calibration": "calibration",
             "sensors.camera.transforms": "transforms",
@@ -150,7 +150,11 @@ class Config(_Section):
             "truth.boxes": "truth_boxes",
             "truth.control": "truth_control",
         }
-        return {topic: names[path] for path, topic in _topics(self.model_dump())}
+        return [(path, topic, roles[path]) for path, topic in _topics(self.model_dump())]
+
+    def roles(self) -> dict[str, Role]:
+        """What each configured topic is used as."""
+        return {topic: role for _, topic, role in self.uses()}
 
 
 def load_config(path: Path) -> Config:

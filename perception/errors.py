@@ -33,13 +33,17 @@ class ConfigError(PerceptionError):
     Args:
         faults: One line for each fault, each starting with its path (`sensors.range.topic: ...`).
         source: The file the configuration came from, if any.
+        paste: A configuration as YAML that the user may start from, if there is one.
+        head: What went wrong; by default the number of faults in the configuration.
     """
 
-    def __init__(self, faults: Sequence[str], source: str = "") -> None:
+    def __init__(self, faults: Sequence[str], source: str = "", paste: str = "", head: str = "") -> None:
         self.faults = tuple(faults)
         self.source = source
-        head = f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''} in the configuration"
-        super().__init__("\n  ".join([f"{head}{f' {source}' if source else ''}:", *self.faults]))
+        self.paste = paste
+        head = head or f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''} in the configuration"
+        text = "\n  ".join([f"{head}{f' {source}' if source else ''}:", *self.faults])
+        super().__init__(f"{text}\n\n{paste}" if paste else text)
 
 
 class PluginError(PerceptionError):

@@ -1,0 +1,82 @@
+"""Whether a given configuration fits a log: every fault at once, each with the nearest name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+
+from perception.autoconfig import peek
+from perception.config import Config, Role
+from perception.errors import ConfigError
+from perception.logs import Log, sensor_kind
+
+_KINDS: Mapping[Role, str] = {
+    "camera": "an image",
+    "range": "a scan or a point cloud",
+    "calibration": "a camera calibration",
+    "transforms": "frame transforms",
+    "truth_boxes": "boxes or cuboids",
+    "status": "a message with numbers",
+    "truth_control": "a message with numbers",
+}
+
+
+def fit(log: Log, config: Config) -> list[str]:
+    """Check a configuration against a log; returns warnings.
+
+    Raises:
+        ConfigError: Topics are not in the log, have a schema that does not suit their role, or lack fields.
+    """
+    faults, warnings = [], []
+    for path, topic, role in config.uses():
+        fault = _topic_fault(log, topic, role)
+        if fault:
+            faults.append(f"{path}: {fault}")
+        elif topic not in log.survey.topics:
+            warnings.append(f"{path}: {topic} has no messages in this log")
+        elif role == "status" and config.sensors.status is not None:
+            faults += _field_faults(log, topic, role, "sensors.status.fields", config.sensors.status.fields)
+        elif role == "truth_control":
+            faults += _field_faults(log, topic, role, "truth.control_fields", config.truth.control_fields)
+    if faults:
+        raise ConfigError(faults)
+    return warnings
+
+
+def _topic_fault(log: Log, topic: str, role: Role) -> str:
+    kinds = {name: sensor_kind(channel.schema, channel.encoding) for name, channel in log.channels.items()}
+    if topic not in kinds:
+        suited = [name for name, kind in kinds.items() if _suits(kind, role)]
+        near = get_close_matches(topic, suited, n=1, cutoff=0.4) or get_close_matches(topic, kinds, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; it holds {_listed(suited or sorted(kinds))}"
+        return f"topic {topic} is not in the log{hint}"
+    if _suits(kinds[topic], role):
+        return ""
+    channel = log.channels[topic]
+    schema = (
+        channel.schema.name if channel.schema and channel.schema.name else f"no schema ({channel.encoding})"
+    )
+    suited = [name for name, kind in kinds.items() if kind == role]
+    hint = f"; the log has {_listed(suited)}" if suited else ""
+    return f"expected {_KINDS[role]}, found {schema} on {topic}{hint}"
+
+
+def _suits(kind: Role | None, role: Role) -> bool:
+    return kind is not None if role in ("status", "truth_control") else kind == role
+
+
+def _field_faults(log: Log, topic: str, role: Role, path: str, wanted: Mapping[str, str]) -> Iterator[str]:
+    found = peek.fields(log, topic, role)
+    for name, field in wanted.items():
+        if found and field not in found:
+            near = get_close_matches(field, found, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]}?" if near else f"; it holds {_listed(sorted(found))}"
+            yield f"{path}.{name}: no field {field} in the messages on {topic}{hint}"
+    if not found and wanted:
+        yield f"{path}: no numbers could be read from the messages on {topic}"
+
+
+def _listed(items: Collection[str]) -> str:
+    names = list(items)
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return (", ".join(names[:8]) or "nothing") + more

@@ -1,0 +1,44 @@
+"""A look at the first messages of topics: their fields, their frames, their rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from statistics import median
+
+from perception.config import Role
+from perception.logs import Log, Query, decode
+from perception.messages import Decoded, Message, StatusReading
+
+FIRST = 5  # messages that are decoded to see what a topic holds
+ARRIVALS = 256  # messages from which a rate is measured
+
+
+def first_messages(log: Log, topic: str, count: int) -> Iterator[Message]:
+    """The first messages of a topic; it need not be in the log."""
+    found = log.survey.topics.get(topic)
+    if found is None:
+        return iter(())
+    query = Query(topics=frozenset({topic}), start_ns=found.first_ns)
+    return islice(log.messages(query), count)
+
+
+def first_decoded(log: Log, topic: str, role: Role | None = None, count: int = FIRST) -> list[Decoded]:
+    """The first messages of a topic, decoded."""
+    return [decode(message, role) for message in first_messages(log, topic, count)]
+
+
+def fields(log: Log, topic: str, role: Role = "status") -> set[str]:
+    """The numbers, by dotted path, in the first messages of a topic."""
+    found: set[str] = set()
+    for decoded in first_decoded(log, topic, role):
+        if isinstance(decoded, StatusReading):
+            found.update(decoded.values)
+    return found
+
+
+def rate_hz(log: Log, topic: str) -> float | None:
+    """The rate of a topic, from the median difference of its first arrivals; None where there is none."""
+    times = [message.log_time_ns for message in first_messages(log, topic, ARRIVALS)]
+    steps = [b - a for a, b in pairwise(times) if b > a]
+    return round(1e9 / median(steps), 3) if steps else None
