@@ -99,11 +99,13 @@ def test_crowded_frames_score_as_coco_scores_them(seed: int) -> None:
     check_against_coco(random_frames(rng, 4, truths=60, detections=150, ties=seed == 0))
 
 
-def test_more_detections_than_count_are_cut_off_as_coco_cuts_them() -> None:
-    rng = np.random.default_rng(5)
-    boxes = rng.uniform(0, 200, (140, 2))
-    said = [detection((x, y, x + 40, y + 40), float(rng.uniform())) for x, y in boxes]
-    check_against_coco([frame(said, [truth_box((x, y, x + 41, y + 39)) for x, y in boxes[::3]])])
+@pytest.mark.parametrize("place", [99, 100])
+def test_of_each_class_in_a_frame_a_hundred_detections_count(place: int) -> None:
+    said = [detection((300, 300, 340, 340), 1 - index / 1000) for index in range(120)]
+    said[place] = detection((0, 0, 40, 40), said[place].score)
+    check_against_coco(
+        [frame([*said, detection((9, 9, 50, 50), 0.1, "person")], [truth_box((0, 0, 40, 40))])]
+    )
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,18 @@ def test_confusion_counts_what_is_taken_for_what() -> None:
     assert found["confused"] == 0.5
 
 
+def test_confusion_knows_nothing_of_ignore_regions() -> None:
+    said = [
+        detection((0, 0, 40, 9)),
+        detection((200, 0, 240, 40), 0.9, "person"),
+        detection((300, 0, 340, 9)),
+    ]
+    true = [truth_box((0, 0, 40, 9)), truth_box((200, 0, 240, 40), visible=0.1), truth_box(FAR, "person")]
+    metric = Confusion(Rules(min_support=1, classes=("vehicle", "person")), score=0.0)
+    numbers(metric, frame(said, true))
+    assert metric.compute().details["matrix"] == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
 def test_confusion_cuts_at_its_best_f1_unless_told() -> None:
     metric = Confusion(ONE)
     numbers(
