@@ -1,0 +1,119 @@
+"""Outputs as `foxglove.ImageAnnotations`: boxes and words that viewers draw over the camera image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
+from foxglove_schemas_protobuf.PointsAnnotation_pb2 import PointsAnnotation
+from mcap_protobuf.schema import build_file_descriptor_set
+
+from perception.messages import Sample, Schema
+from perception.outputs import Detection, Output
+from perception.sinks.base import RunInfo
+from perception.sinks.palette import RGB, VERMILION, class_colour, ink_on
+
+SCHEMA = Schema(
+    "foxglove.ImageAnnotations",
+    "protobuf",
+    build_file_descriptor_set(ImageAnnotations).SerializeToString(deterministic=True),
+)
+
+_HAS_TIMESTAMP = "timestamp" in ImageAnnotations.DESCRIPTOR.fields_by_name  # since 0.4 of the schemas
+
+
+def encode_annotations(sample: Sample, output: Output, run: RunInfo) -> bytes:
+    """The output drawn over the camera image of its sample.
+
+    Coordinates are source pixels. The stamp is that of the image where there is one, since viewers
+    match annotations to images by equal stamps; else the tick's. No boxes clears what was drawn before.
+    """
+    message = ImageAnnotations()
+    stamp_ns = output.tick.stamp_ns
+    if sample.camera.value is not None:
+        stamp_ns = sample.camera.value.stamp_ns
+    _, height = image_size(sample) or (1280, 720)
+    size = max(10.0, round(height / 45))
+    if _HAS_TIMESTAMP:
+        _set_time(message.timestamp, stamp_ns)
+    detections = output.detections
+    if detections is not None and detections.valid:
+        for item in reversed(detections.items):  # the surest last, on top
+            _add_box(message, stamp_ns, item, class_colour(item.label, run.classes), size)
+    for line, text in enumerate(notices(output, run)):
+        _add_text(message, stamp_ns, (size * 0.5, size * (1.5 + 1.4 * line)), text, size, VERMILION)
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def notices(output: Output, run: RunInfo) -> list[str]:
+    """What a viewer must not miss: weights that mean nothing, and heads that are invalid."""
+    found = ["UNTRAINED WEIGHTS"] if run.untrained else []
+    for name, head in (("DETECTIONS", output.detections), ("CONTROL", output.control)):
+        if head is not None and not head.valid:
+            found.append(f"{name} INVALID{': ' if head.error else ''}{head.error}")
+    return found
+
+
+def caption(item: Detection) -> str:
+    """Class, score, and distance with its standard deviation, in one short line."""
+    distance = metres(item.distance_m, item.distance_std_m)
+    return f"{item.label} {item.score:.2f}{' · ' if distance else ''}{distance}"
+
+
+def short_caption(item: Detection) -> str:
+    """The distance alone, or the class where it has none: what fits in a crowd."""
+    return f"{item.distance_m:.0f} m" if abs(item.distance_m) < 1e6 else item.label
+
+
+def metres(value: float, std: float) -> str:
+    """`23.4 ±1.2 m`, or nothing where the value is no number; without a std where it is not known."""
+    if not abs(value) < 1e6:
+        return ""
+    digits = 1 if abs(value) < 99.95 else 0
+    return f"{value:.{digits}f} ±{std:.{digits}f} m" if 0 < std < 1e6 else f"{value:.{digits}f} m"
+
+
+def image_size(sample: Sample) -> tuple[int, int] | None:
+    """Width and height of the source image, from the image or the calibration."""
+    if sample.camera.value is not None:
+        return sample.camera.value.width, sample.camera.value.height
+    calibration = sample.rig.calibration
+    if calibration is not None and calibration.width > 0 and calibration.height > 0:
+        return calibration.width, calibration.height
+    return None
+
+
+def _add_box(message: Any, stamp_ns: int, item: Detection, colour: RGB, size: float) -> None:
+    x1, y1, x2, y2 = item.xyxy
+    outline = message.points.add(type=PointsAnnotation.LINE_LOOP, thickness=max(2.0, size / 8))
+    _set_time(outline.timestamp, stamp_ns)
+    for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2)):
+        outline.points.add(x=x, y=y)
+    _set_colour(outline.outline_color, colour)
+    _add_text(
+        message,
+        stamp_ns,
+        (x1, y1 - size * 0.25 if y1 > 1.5 * size else y1 + size),
+        caption(item),
+        size,
+        colour,
+    )
+
+
+def _add_text(
+    message: Any, stamp_ns: int, at: tuple[float, float], text: str, size: float, colour: RGB
+) -> None:
+    words = message.texts.add(text=text, font_size=size)
+    _set_time(words.timestamp, stamp_ns)
+    words.position.x, words.position.y = at
+    _set_colour(words.text_color, ink_on(colour))
+    _set_colour(words.background_color, colour)
+
+
+def _set_colour(target: Any, colour: RGB) -> None:
+    target.r, target.g, target.b = (c / 255 for c in colour)
+    target.a = 1.0
+
+
+def _set_time(target: Any, stamp_ns: int) -> None:
+    target.seconds, target.nanos = divmod(int(stamp_ns), 1_000_000_000)

@@ -1,0 +1,152 @@
+"""Strokes that frames are made of: text, chips, boxes, dots and bars on an RGB canvas.
+
+Canvases are uint8 [H, W, 3] RGB and are drawn on in place. Everything is clipped to the canvas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.messages import Float64
+from perception.sinks.palette import RGB, ink_on
+
+Canvas = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+_FONT, _BOLD = cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX
+_ASCII_ONLY = int(cv2.__version__.split(".")[0]) < 5  # older OpenCV draws "?" for anything else
+_PLAIN = str.maketrans({"±": "+-", "²": "2", "·": "-", "…": "~", "×": "x", "–": "-"})
+_LIMIT = 1 << 14  # px; OpenCV overflows far outside the canvas
+
+
+def put_text(
+    canvas: Canvas, text: str, x: float, y: float, size: float, colour: RGB, *, bold: bool = False
+) -> float:
+    """Draw a line of text whose capitals are about 0.7 `size` px tall, from `x`, centred on `y`.
+
+    Returns:
+        The x at which it ends.
+    """
+    font, scale, weight = _font(size, bold)
+    shown = _drawable(text)
+    origin = round(x), round(y + 0.36 * size)
+    if min(origin) > -_LIMIT and max(origin) < _LIMIT:
+        cv2.putText(canvas, shown, origin, font, scale, colour, weight, cv2.LINE_AA)
+    return x + text_width(text, size, bold=bold)
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """The width of a line of text in px."""
+    font, scale, weight = _font(size, bold)
+    return float(cv2.getTextSize(_drawable(text), font, scale, weight)[0][0])
+
+
+def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
+    """The text, cut with an ellipsis where it is wider than `width` px."""
+    if text_width(text, size, bold=bold) <= width:
+        return text
+    while text and text_width(text + "…", size, bold=bold) > width:
+        text = text[:-1]
+    return text.rstrip() + "…" if text else ""
+
+
+def chip_box(text: str, x: float, y: float, size: float) -> Box:
+    """Where a chip lies whose lower left corner is (x, y)."""
+    return x, y - 1.5 * size, x + text_width(text, size, bold=True) + 0.8 * size, y
+
+
+def chip(canvas: Canvas, text: str, box: Box, size: float, background: RGB) -> None:
+    """Text on a filled background, in black or white, whichever reads."""
+    fill(canvas, box, background)
+    middle = (box[1] + box[3]) / 2
+    put_text(canvas, text, box[0] + 0.4 * size, middle, size, ink_on(background), bold=True)
+
+
+def fill(canvas: Canvas, box: Box, colour: RGB) -> None:
+    """A filled rectangle."""
+    x1, y1, x2, y2 = (round(v) for v in _within(box))
+    cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), colour, cv2.FILLED)
+
+
+def outline(canvas: Canvas, box: Box, colour: RGB, thickness: int) -> None:
+    """A rectangle with a dark rim, so that it is seen on any background."""
+    x1, y1, x2, y2 = (round(v) for v in _within(box))
+    rim = thickness + max(2, thickness // 2 * 2)
+    cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), rim, cv2.LINE_AA)
+    cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
+
+
+def dashed(canvas: Canvas, box: Box, colour: RGB, thickness: int, dash: float) -> None:
+    """A dashed rectangle over a dark line."""
+    x1, y1, x2, y2 = _within(box)
+    corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
+    for (ax, ay), (bx, by) in pairwise(corners):
+        cv2.line(
+            canvas, (round(ax), round(ay)), (round(bx), round(by)), (0, 0, 0), thickness + 1, cv2.LINE_AA
+        )
+        count = max(1, round(max(abs(bx - ax), abs(by - ay)) / (2 * dash)))
+        for k in range(count):
+            f, t = (2 * k + 0.5) / (2 * count), (2 * k + 1.5) / (2 * count)
+            start = round(ax + f * (bx - ax)), round(ay + f * (by - ay))
+            end = round(ax + t * (bx - ax)), round(ay + t * (by - ay))
+            cv2.line(canvas, start, end, colour, thickness, cv2.LINE_AA)
+
+
+def dots(canvas: Canvas, pixels: Float64, colours: NDArray[np.uint8], size: int) -> None:
+    """Square dots of `size` px at [N, 2] pixels u, v with [N, 3] colours; the last lies on top."""
+    corner = np.floor(pixels - size / 2 + 0.5).astype(np.int64)
+    for dy in range(size):
+        for dx in range(size):
+            u, v = corner[:, 0] + dx, corner[:, 1] + dy
+            inside = (u >= 0) & (u < canvas.shape[1]) & (v >= 0) & (v < canvas.shape[0])
+            canvas[v[inside], u[inside]] = colours[inside]
+
+
+def zero_bar(canvas: Canvas, box: Box, value: float, spread: float, colour: RGB, back: RGB) -> None:
+    """A bar from the middle: `value` -1 to 1 of half the width, with a whisker of +-`spread` about it."""
+    fill(canvas, box, back)
+    x1, y1, x2, y2 = box
+    middle, half = (x1 + x2) / 2, (x2 - x1) / 2
+    end = middle + half * _clipped(value)
+    fill(canvas, (min(middle, end), y1, max(middle, end) + 1, y2), colour)
+    low, high = (middle + half * _clipped(value + sign * spread) for sign in (-1, 1))
+    thin = max(1.0, (y2 - y1) / 8)
+    y = (y1 + y2) / 2
+    fill(canvas, (low, y - thin / 2, high, y + thin / 2), (255, 255, 255))
+    for x in (low, high):
+        fill(
+            canvas, (x - thin / 2, y1 + 0.2 * (y2 - y1), x + thin / 2, y2 - 0.2 * (y2 - y1)), (255, 255, 255)
+        )
+    fill(canvas, (middle - thin / 2, y1 - thin, middle + thin / 2, y2 + thin), (255, 255, 255))
+
+
+def ramp(fractions: Float64, stops: Sequence[tuple[float, RGB]]) -> NDArray[np.uint8]:
+    """[N, 3] colours at fractions 0 to 1 of a ramp."""
+    at = [stop for stop, _ in stops]
+    channels = [np.interp(fractions, at, [colour[c] for _, colour in stops]) for c in range(3)]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def _font(size: float, bold: bool) -> tuple[int, float, int]:
+    heavy = max(1, round(size / 16)) if _ASCII_ONLY else 1
+    return (_BOLD if bold else _FONT), size / (30 if _ASCII_ONLY else 27), heavy
+
+
+def _drawable(text: str) -> str:
+    """One line; on an OpenCV that knows ASCII alone, with the nearest ASCII."""
+    line = " ".join(text.split())
+    return line.translate(_PLAIN).encode("ascii", "replace").decode() if _ASCII_ONLY else line
+
+
+def _within(box: Box) -> Box:
+    x1, y1, x2, y2 = (min(max(v, -_LIMIT), _LIMIT) for v in box)
+    return x1, y1, x2, y2
+
+
+def _clipped(value: float) -> float:
+    return min(max(value, -1.0), 1.0)

@@ -1,0 +1,158 @@
+"""The output log: detections, control, inputs, annotations and timing of every tick, in one MCAP file."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from perception.errors import OutputError
+from perception.logs.own import (
+    SCHEMAS,
+    encode_control,
+    encode_detections,
+    encode_inputs,
+    encode_status,
+)
+from perception.logs.writer import LogWriter
+from perception.messages import Message, Sample, Schema, TruthFrame
+from perception.outputs import Output
+from perception.sinks.annotations import SCHEMA as ANNOTATIONS
+from perception.sinks.annotations import encode_annotations
+from perception.sinks.base import RunInfo, refuse_input
+
+DETECTIONS = "/perception/detections"
+CONTROL = "/perception/control"
+INPUTS = "/perception/inputs"
+ANNOTATIONS_TOPIC = "/perception/annotations"
+TIMING = "/perception/timing"
+TOPICS = frozenset({DETECTIONS, CONTROL, INPUTS, ANNOTATIONS_TOPIC, TIMING})
+RUN_RECORD = "perception.run"
+"""The metadata record that holds the `RunInfo`."""
+
+
+class McapSink:
+    """Writes outputs to an MCAP file that opens in Foxglove and Rerun.
+
+    The log time of every message is its tick's arrival. `/perception/inputs` is written last: a tick that
+    has it is whole. Without `timing` the bytes of the file depend on the outputs alone; with it, chunks
+    are closed by the wall clock, and `/perception/timing`, nothing else, holds wall-clock milliseconds.
+
+    Args:
+        path: The file to make; one that exists is replaced.
+        timing: Keep the wall-clock times that come with the outputs.
+        compression: As `LogWriter` takes it.
+        hold_bytes: How much of the copied input may wait for its outputs (see `copy`).
+
+    Raises:
+        OutputError: From every method, where the file cannot be written; names the path.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        timing: bool = True,
+        compression: Literal["none", "zstd"] = "none",
+        hold_bytes: int = 256 << 20,
+    ) -> None:
+        self.path = Path(path)
+        self.not_copied: Counter[str] = Counter()
+        self._timing = timing
+        self._compression: Literal["none", "zstd"] = compression
+        self._hold_bytes = hold_bytes
+        self._held: deque[Message] = deque()
+        self._held_bytes = 0
+        self._latest_ns: int | None = None
+        self._run = RunInfo()
+        self._log: LogWriter | None = None
+
+    def open(self, run: RunInfo) -> None:
+        refuse_input(self.path, run)
+        self._run = run
+        self._log = LogWriter(
+            self.path,
+            flush_s=1.0,
+            flush_by="wall" if self._timing else "log",
+            compression=self._compression,
+            metadata={RUN_RECORD: run.to_metadata()},
+        )
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        tick = output.tick
+        self._release_until(tick.log_time_ns)
+        if output.detections is not None:
+            frame_id = _camera_frame(sample)
+            self._put(DETECTIONS, encode_detections(tick, output.detections, frame_id), "Detections", output)
+        if output.control is not None:
+            self._put(CONTROL, encode_control(tick, output.control), "Control", output)
+        self._add(ANNOTATIONS_TOPIC, encode_annotations(sample, output, self._run), ANNOTATIONS, output)
+        if self._timing and timing_ms:
+            rows = [(stage, "ms", value) for stage, value in timing_ms.items()]
+            self._put(TIMING, encode_status(tick.stamp_ns, rows), "Status", output)
+        self._put(INPUTS, encode_inputs(sample), "Inputs", output)
+
+    def copy(self, message: Message) -> None:
+        """Copy an input message byte for byte, so that one file shows the boxes on the video.
+
+        Messages come in arrival order. An output comes later than messages that arrived after its tick, so
+        messages wait until the outputs before them are written, and the file stays in the order of log
+        time. Where more than `hold_bytes` would wait, the oldest go ahead: the file is then still a
+        correct log, whose index puts it in order. Messages on the topics of this sink, which an output
+        log has when it is replayed itself, are left out and counted in `not_copied`.
+        """
+        if message.topic in TOPICS:
+            self.not_copied[message.topic] += 1
+            return
+        self._held.append(message)
+        self._held_bytes += len(message.data)
+        while self._held_bytes > self._hold_bytes:
+            self._release()
+
+    def close(self) -> None:
+        if self._log is None:
+            return
+        log, self._log = self._log, None
+        with log:  # closes it, also when what is held cannot be written
+            for message in self._held:
+                log.copy(message)
+            self._held.clear()
+
+    def _release_until(self, log_time_ns: int) -> None:
+        """Write the messages that arrived up to a tick; all of them when time went back."""
+        went_back = self._latest_ns is not None and log_time_ns < self._latest_ns
+        self._latest_ns = log_time_ns
+        while self._held and (went_back or self._held[0].log_time_ns <= log_time_ns):
+            self._release()
+
+    def _release(self) -> None:
+        message = self._held.popleft()
+        self._held_bytes -= len(message.data)
+        self._opened().copy(message)
+
+    def _put(self, topic: str, payload: bytes, name: str, output: Output) -> None:
+        self._add(topic, payload, SCHEMAS[f"perception.{name}"], output)
+
+    def _add(self, topic: str, payload: bytes, schema: Schema, output: Output) -> None:
+        self._opened().write(
+            topic, payload, schema=schema, encoding="protobuf", log_time_ns=output.tick.log_time_ns
+        )
+
+    def _opened(self) -> LogWriter:
+        if self._log is None:
+            raise OutputError(f"this sink is not open: {self.path}")
+        return self._log
+
+
+def _camera_frame(sample: Sample) -> str:
+    """The frame the boxes are in: the image's, else the calibration's."""
+    if sample.camera.value is not None:
+        return sample.camera.value.frame_id
+    return sample.rig.calibration.frame_id if sample.rig.calibration is not None else ""

@@ -1,0 +1,46 @@
+"""Colours that colour-blind people can tell apart.
+
+The eight of Okabe and Ito, "Color Universal Design" (2008), without black, and with grey for what
+has no class of its own. Each is (red, green, blue), 0 to 255.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+RGB = tuple[int, int, int]
+
+ORANGE: RGB = (230, 159, 0)
+SKY: RGB = (86, 180, 233)
+GREEN: RGB = (0, 158, 115)
+YELLOW: RGB = (240, 228, 66)
+BLUE: RGB = (0, 114, 178)
+VERMILION: RGB = (213, 94, 0)
+PURPLE: RGB = (204, 121, 167)
+WHITE: RGB = (255, 255, 255)
+
+CYCLE: tuple[RGB, ...] = (SKY, ORANGE, GREEN, YELLOW, PURPLE, VERMILION, BLUE)
+"""Most different first, so that three classes get the three best."""
+
+RANGE_RAMP: tuple[tuple[float, RGB], ...] = (
+    (0.0, (255, 245, 110)),
+    (0.33, (255, 165, 80)),
+    (0.66, (225, 95, 160)),
+    (1.0, (120, 100, 245)),
+)
+"""Near is bright, far is darker: brightness carries the order (after plasma, lifted at its dark end)."""
+
+
+def class_colour(label: str, classes: Sequence[str] = ()) -> RGB:
+    """The colour of a class: by its place in `classes`, else by the label alone, so that it never depends
+    on what was seen before."""
+    if label in classes:
+        return CYCLE[list(classes).index(label) % len(CYCLE)]
+    return CYCLE[zlib.crc32(label.encode()) % len(CYCLE)]
+
+
+def ink_on(background: RGB) -> RGB:
+    """Black or white, whichever reads better on a background (relative luminance of WCAG 2)."""
+    red, green, blue = ((c / 255) ** 2.2 for c in background)
+    return (0, 0, 0) if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else WHITE

@@ -1,0 +1,179 @@
+"""The strip below the picture: what each sensor gave, what control says, and which tick this is."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from perception.messages import Input, Sample, Tick
+from perception.outputs import Control, ControlChannel, Output
+from perception.sinks.draw import Canvas, dashed, fill, fitted, put_text, ramp, text_width, zero_bar
+from perception.sinks.palette import GREEN, RANGE_RAMP, RGB, SKY, VERMILION, WHITE
+
+BACK: RGB = (24, 26, 30)
+RULE: RGB = (58, 62, 70)
+TEXT: RGB = (230, 232, 236)
+DIM: RGB = (150, 156, 166)
+
+ROWS = 3
+FULL_SCALE = {"1/m": 0.1, "m/s2": 4.0}
+"""What fills half a bar. Curvature is drawn by its square root, so that a motorway bend shows."""
+
+
+def panel_height(unit: float) -> int:
+    """Its height in px for text of `unit` px; even."""
+    return 2 * round((ROWS * 1.75 + 0.8) * unit / 2)
+
+
+def draw_panel(canvas: Canvas, top: int, unit: float, sample: Sample, output: Output) -> None:
+    """Draw the strip over the full width of the canvas, from row `top` down."""
+    width = canvas.shape[1]
+    fill(canvas, (0, top, width, canvas.shape[0]), BACK)
+    columns = _columns(width)
+    for x in columns[1:3]:
+        fill(canvas, (x, top + 0.5 * unit, x + 1, canvas.shape[0] - 0.5 * unit), RULE)
+    rows = _rows(top, unit)
+    for y, source in zip(rows, sample.inputs, strict=True):
+        _sensor(canvas, y, unit, source, columns[0] + 0.7 * unit, columns[1] - 0.5 * unit)
+    _control(canvas, rows, unit, output.control, columns[1] + 0.8 * unit, columns[2] - 0.7 * unit)
+    right = columns[3] - 0.4 * unit
+    for y, (text, colour) in zip(rows, _tick_lines(output), strict=True):
+        x = columns[2] + 0.8 * unit
+        put_text(canvas, fitted(text, right - x, unit), x, y, unit, colour)
+
+
+def draw_legend(
+    canvas: Canvas, top: int, unit: float, ranges_m: tuple[float, float] | None, truth: bool
+) -> None:
+    """Say what dots and dashed boxes mean, at the right of the sensor rows, where they are drawn."""
+    right = _columns(canvas.shape[1])[1] - 0.7 * unit
+    rows = _rows(top, unit)
+    size = 0.85 * unit
+    if truth:
+        put_text(canvas, "truth", right - text_width("truth", size), rows[0], size, DIM)
+        x = right - text_width("truth", size) - 2.4 * unit
+        dashed(canvas, (x, rows[0] - 0.4 * unit, x + 1.8 * unit, rows[0] + 0.4 * unit), WHITE, 1, unit / 4)
+    if ranges_m is not None:
+        near, far = (f"{value:g} m" for value in ranges_m)
+        x = right - text_width(far, size)
+        put_text(canvas, far, x, rows[1], size, DIM)
+        steps = 24
+        start = x - 0.4 * unit - 4 * unit
+        colours = ramp(np.linspace(0, 1, steps), RANGE_RAMP)
+        for k, colour in enumerate(colours.tolist()):
+            left = start + k * 4 * unit / steps
+            fill(
+                canvas,
+                (left, rows[1] - 0.3 * unit, left + 4 * unit / steps + 1, rows[1] + 0.3 * unit),
+                colour,
+            )
+        put_text(canvas, near, start - 0.4 * unit - text_width(near, size), rows[1], size, DIM)
+
+
+def sensor_words(source: Input[Any]) -> str:
+    """`age 12 ms`, or why there is none."""
+    if not source.present:
+        return source.reason or "absent"
+    return "present" if source.age_ms is None else f"age {source.age_ms:.0f} ms"
+
+
+def clock(tick: Tick) -> str:
+    """The tick's stamp: time of day (UTC) where it is a date, else seconds."""
+    seconds = tick.stamp_ns / 1e9
+    if not 1e8 < seconds < 2.5e11:
+        return f"{seconds:.3f} s"
+    moment = datetime.fromtimestamp(tick.stamp_ns // 1_000_000_000, UTC)
+    return f"{moment:%H:%M:%S}.{tick.stamp_ns // 1_000_000 % 1000:03d} UTC"
+
+
+def _columns(width: int) -> tuple[float, float, float, float]:
+    return 0.0, 0.37 * width, 0.77 * width, float(width)
+
+
+def _rows(top: int, unit: float) -> list[float]:
+    return [top + (0.4 + 1.75 * (k + 0.5)) * unit for k in range(ROWS)]
+
+
+def _sensor(canvas: Canvas, y: float, unit: float, source: Input[Any], x: float, right: float) -> None:
+    colour = GREEN if source.present else VERMILION
+    half = 0.36 * unit
+    if source.present:  # a full square, or a bar: told apart without colour too
+        fill(canvas, (x, y - half, x + 2 * half, y + half), colour)
+    else:
+        fill(canvas, (x, y - 0.3 * half, x + 2 * half, y + 0.3 * half), colour)
+    name_x = x + 1.4 * unit
+    put_text(canvas, source.name, name_x, y, unit, TEXT, bold=True)
+    words_x = name_x + text_width("camera ", unit, bold=True) + 0.6 * unit
+    words = fitted(sensor_words(source), right - words_x, unit)
+    put_text(canvas, words, words_x, y, unit, DIM if source.present else VERMILION)
+
+
+def _control(
+    canvas: Canvas, rows: list[float], unit: float, head: Control | None, x: float, right: float
+) -> None:
+    if head is None or not head.valid:
+        text = (
+            "no control head" if head is None else f"control invalid{': ' if head.error else ''}{head.error}"
+        )
+        colour = DIM if head is None else VERMILION
+        put_text(canvas, fitted(text, right - x, unit), x, rows[0], unit, colour)
+        return
+    for y, channel in zip(rows, head.channels, strict=False):
+        _channel(canvas, y, unit, channel, x, right)
+    if len(head.channels) < len(rows):
+        words = f"from {', '.join(head.based_on)}" if head.based_on else ""
+        put_text(canvas, fitted(words, right - x, unit), x, rows[-1], unit, DIM)
+
+
+def _channel(canvas: Canvas, y: float, unit: float, channel: ControlChannel, x: float, right: float) -> None:
+    words = control_words(channel)
+    words_x = right - 11.4 * unit
+    bar_x = x + 7.4 * unit
+    put_text(canvas, fitted(channel.name, 7.0 * unit, unit, bold=True), x, y, unit, TEXT, bold=True)
+    value, spread = bar_position(channel)
+    zero_bar(
+        canvas, (bar_x, y - 0.42 * unit, words_x - 0.6 * unit, y + 0.42 * unit), value, spread, SKY, RULE
+    )
+    put_text(canvas, fitted(words, right - words_x, unit), words_x, y, unit, TEXT)
+
+
+def control_words(channel: ControlChannel) -> str:
+    """`+0.0123 ±0.0020 1/m`."""
+    digits = 4 if channel.unit == "1/m" else 2
+    std = f" ±{channel.std:.{digits}f}" if 0 < channel.std < math.inf else ""
+    return f"{channel.value:+.{digits}f}{std} {channel.unit}"
+
+
+def bar_position(channel: ControlChannel) -> tuple[float, float]:
+    """Where the bar ends and how far its whisker reaches, as fractions of half the bar.
+
+    A positive curvature turns left, and so does its bar.
+    """
+    full = FULL_SCALE.get(channel.unit, max(1.0, abs(channel.value)))
+    value = channel.value / full if math.isfinite(channel.value) else 0.0
+    spread = channel.std / full if math.isfinite(channel.std) else 0.0
+    if channel.unit != "1/m":
+        return value, spread
+    root = math.sqrt(abs(value))
+    reach = math.sqrt(abs(value) + spread) - root
+    return -math.copysign(root, value), reach
+
+
+def _tick_lines(output: Output) -> list[tuple[str, RGB]]:
+    tick = output.tick
+    head = output.detections
+    if head is None:
+        found = "no detection head"
+    elif head.valid:
+        found = f"{len(head.items)} found{', from ' if head.based_on else ''}{', '.join(head.based_on)}"
+    else:
+        found = "detections invalid"
+    substitute = tick.kind != "reference"
+    return [
+        (f"{clock(tick)}", TEXT),
+        (f"tick {tick.index} · {tick.kind}", VERMILION if substitute else DIM),
+        (found, DIM),
+    ]

@@ -1,0 +1,223 @@
+"""One frame of a run as a picture: boxes, returns, truth, and the strip that says what they rest on.
+
+Takes plain arrays and the nouns. Colours are safe for colour-blind people (`palette`), and nothing is
+said by colour alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perception.geometry import project, transform_points
+from perception.messages import Float64, Sample, TruthFrame
+from perception.outputs import Detection, Output
+from perception.preprocess import projects
+from perception.sinks.annotations import caption, image_size, notices, short_caption
+from perception.sinks.base import RunInfo
+from perception.sinks.draw import (
+    Box,
+    Canvas,
+    chip,
+    chip_box,
+    dashed,
+    dots,
+    fill,
+    fitted,
+    outline,
+    put_text,
+    ramp,
+    text_width,
+)
+from perception.sinks.palette import RANGE_RAMP, VERMILION, WHITE, class_colour
+from perception.sinks.panel import BACK, DIM, draw_legend, draw_panel, panel_height
+
+_NIGHT = (14, 15, 18)
+NEAR_M, FAR_M = 1.0, 100.0  # the ends of the range ramp, which is logarithmic
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The size of a frame, the same for a whole video. All are px; `width` and `height` are even.
+
+    Attributes:
+        width, picture_height: The picture's part of the frame, at its top.
+        unit: The size of text.
+    """
+
+    width: int
+    picture_height: int
+    unit: float
+
+    @property
+    def height(self) -> int:
+        return self.picture_height + panel_height(self.unit)
+
+
+def layout_for(source: tuple[int, int] | None, max_width: int = 1280, max_height: int = 960) -> Layout:
+    """The layout for source images of (width, height); 16:9 where that is not known.
+
+    Pictures narrower than 640 px grow, so that words can be read; wide or tall ones shrink.
+    """
+    width, height = source or (1280, 720)
+    scale = min(max(1.0, 640 / width), max_width / width, max_height / height)
+    frame_width = max(_even(width * scale), min(640, _even(max_width)))
+    return Layout(frame_width, _even(height * scale), max(10.0, frame_width / 80))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the source image lies in the frame: scaled without distortion, centred."""
+
+    scale: float
+    left: float
+    top: float
+
+    def box(self, xyxy: Box) -> Box:
+        x1, y1, x2, y2 = xyxy
+        s = self.scale
+        return self.left + s * x1, self.top + s * y1, self.left + s * x2, self.top + s * y2
+
+
+def picture_size(layout: Layout, source: tuple[int, int]) -> tuple[int, int]:
+    """The size (width, height) at which a source image is shown: what `render` wants as `picture`."""
+    scale = min(layout.width / source[0], layout.picture_height / source[1])
+    return (
+        min(max(1, round(source[0] * scale)), layout.width),
+        min(max(1, round(source[1] * scale)), layout.picture_height),
+    )
+
+
+def render(
+    picture: Canvas | None,
+    layout: Layout,
+    sample: Sample,
+    output: Output,
+    run: RunInfo | None = None,
+    truth: TruthFrame | None = None,
+    min_score: float = 0.3,
+) -> Canvas:
+    """Draw one output over its image.
+
+    Args:
+        picture: uint8 RGB [h, w, 3] or grey [h, w] at most as large as the layout's picture; None where
+            the camera gave none: the canvas is dark then, and all the rest is drawn.
+        layout: From `layout_for`, the same for every frame of a video.
+        min_score: Detections below it are not drawn.
+
+    Returns:
+        uint8 RGB [layout.height, layout.width, 3], the caller's own.
+    """
+    run = run or RunInfo()
+    canvas: Canvas = np.empty((layout.height, layout.width, 3), dtype=np.uint8)
+    canvas[:] = _NIGHT
+    view = canvas[: layout.picture_height]
+    source = image_size(sample) or (layout.width, layout.picture_height)
+    place = _show_picture(view, picture, source, layout)
+    if picture is None:
+        _say_no_camera(view, sample, layout.unit)
+    ranged = _draw_returns(view, sample, source, place)
+    known = () if truth is None else truth.boxes or ()
+    for box in known:
+        dashed(view, place.box(box.xyxy), WHITE, 1, layout.unit / 2.5)
+    if output.detections is not None and output.detections.valid:
+        kept = [item for item in output.detections.items if item.score >= min_score]
+        _draw_detections(view, kept, place, layout.unit, run)
+    _draw_notices(view, notices(output, run), layout.unit)
+    draw_panel(canvas, layout.picture_height, layout.unit, sample, output)
+    draw_legend(canvas, layout.picture_height, layout.unit, (NEAR_M, FAR_M) if ranged else None, bool(known))
+    return canvas
+
+
+def _show_picture(view: Canvas, picture: Canvas | None, source: tuple[int, int], layout: Layout) -> _Place:
+    width, height = picture_size(layout, source)
+    if picture is not None:
+        height, width = picture.shape[:2]
+    left, top = (view.shape[1] - width) // 2, (view.shape[0] - height) // 2
+    if picture is not None:
+        colour = picture if picture.ndim == 3 else picture[:, :, None]
+        view[top : top + height, left : left + width] = colour
+    return _Place(width / source[0], left, top)
+
+
+def _say_no_camera(view: Canvas, sample: Sample, unit: float) -> None:
+    text = f"no image: {sample.camera.reason or 'absent'}"
+    size = 1.4 * unit
+    text = fitted(text, view.shape[1] - 2 * size, size)
+    x = (view.shape[1] - text_width(text, size)) / 2
+    put_text(view, text, x, 0.88 * view.shape[0], size, DIM)
+
+
+def _draw_returns(view: Canvas, sample: Sample, source: tuple[int, int], place: _Place) -> bool:
+    """The returns that fall into the image, nearest on top. False where the rig does not say where."""
+    scan, calibration = sample.range.value, sample.rig.calibration
+    if scan is None or calibration is None or not projects(calibration):
+        return False
+    camera_from_sensor = sample.rig.camera_from(scan.frame_id)
+    if camera_from_sensor is None:
+        return False
+    points = transform_points(camera_from_sensor, scan.points_m)
+    pixels = project(points, calibration.intrinsics, calibration.distortion)
+    pixels = pixels * (source[0] / calibration.width, source[1] / calibration.height)
+    range_m: Float64 = np.linalg.norm(points, axis=1)
+    inside = np.all((pixels >= 0) & (pixels < source), axis=1) & (range_m > 0)
+    pixels, range_m = pixels[inside], range_m[inside]
+    order = np.argsort(-range_m, kind="stable")
+    shown = pixels[order] * place.scale + (place.left, place.top)
+    fraction = np.log(range_m[order] / NEAR_M) / np.log(FAR_M / NEAR_M)
+    size = max(2, round(view.shape[1] / (560 if len(shown) > 2000 else 256)))
+    dots(view, shown, ramp(fraction, RANGE_RAMP), size)
+    return True
+
+
+def _draw_detections(view: Canvas, items: list[Detection], place: _Place, unit: float, run: RunInfo) -> None:
+    thickness = max(2, round(unit / 7))
+    for item in reversed(items):  # the surest on top
+        outline(view, place.box(item.xyxy), class_colour(item.label, run.classes), thickness)
+    taken: list[Box] = []
+    size = 0.85 * unit
+    for item in items:  # the surest gets the best place for its words
+        edges = place.box(item.xyxy)
+        for words in (caption(item), short_caption(item)):
+            box = _free_place(chip_box(words, edges[0], edges[1], size), edges, taken, view)
+            if box is not None:
+                taken.append(box)
+                chip(view, words, box, size, class_colour(item.label, run.classes))
+                break
+
+
+def _free_place(box: Box, edges: Box, taken: list[Box], view: Canvas) -> Box | None:
+    """A place in view for words: above the box, inside its top, below, inside its bottom, or higher.
+
+    None where every place is taken: in a crowd a box without words says more than words on words.
+    """
+    width, height = box[2] - box[0], box[3] - box[1]
+    limit = max(0.0, view.shape[1] - width), max(0.0, view.shape[0] - height)
+    for x in (edges[0], edges[2] - width):
+        for y in (edges[1] - height, edges[1], edges[3], edges[3] - height, edges[1] - 2 * height):
+            left, top = min(max(x, 0.0), limit[0]), min(max(y, 0.0), limit[1])
+            found = left, top, left + width, top + height
+            if not any(_overlap(found, other) for other in taken):
+                return found
+    return None
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _draw_notices(view: Canvas, lines: list[str], unit: float) -> None:
+    """What must not be missed, as banners across the top."""
+    height = 2.0 * unit
+    for index, line in enumerate(lines):
+        y = index * height
+        fill(view, (0, y, view.shape[1], y + height), BACK)
+        fill(view, (0, y, view.shape[1], y + height - 2), VERMILION)
+        text = fitted(line, view.shape[1] - 2 * unit, 1.1 * unit, bold=True)
+        x = (view.shape[1] - text_width(text, 1.1 * unit, bold=True)) / 2
+        put_text(view, text, x, y + height / 2 - 1, 1.1 * unit, WHITE, bold=True)
+
+
+def _even(value: float) -> int:
+    return max(2, 2 * round(value / 2))

@@ -1,0 +1,82 @@
+"""Reading outputs back from an output log, for evaluation and viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+
+from perception.errors import LogError
+from perception.logs.own import InputState, decode_control, decode_detections, decode_inputs
+from perception.messages import Message, Tick
+from perception.outputs import Control, Detections, Output
+from perception.sinks.base import RunInfo
+from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RUN_RECORD
+
+if TYPE_CHECKING:
+    from perception.logs import Log
+
+
+class StoredOutput(NamedTuple):
+    """One output as it was stored, what was known of its inputs, and the frame its boxes are in."""
+
+    output: Output
+    inputs: tuple[InputState, ...]
+    frame_id: str
+
+
+def read_outputs(log: Log) -> Iterator[StoredOutput]:
+    """The outputs of an output log, in order; ticks are numbered from 0. Warnings are not stored.
+
+    A tick that was torn when the writer was killed is left out.
+
+    Raises:
+        LogError: The log holds no outputs, or bytes that are not what their schema says.
+    """
+    if INPUTS not in log.channels:
+        raise LogError(
+            f"expected a log of outputs, found none on {INPUTS}; name a file that `replay` made: {log.path}"
+        )
+    from perception.logs import Query
+
+    detections: Detections | None = None
+    control: Control | None = None
+    frame_id, stamp_ns, index = "", -1, 0
+    for message in log.messages(Query(topics=frozenset({DETECTIONS, CONTROL, INPUTS}))):
+        try:
+            if message.topic == DETECTIONS:
+                stamp_ns, frame_id, detections = decode_detections(message.data)
+                control = None
+            elif message.topic == CONTROL:
+                control_stamp_ns, control = decode_control(message.data)
+                detections = detections if control_stamp_ns == stamp_ns else None
+                stamp_ns = control_stamp_ns
+            else:
+                tick, inputs = _tick(message, index)
+                whole = tick.stamp_ns == stamp_ns
+                yield StoredOutput(
+                    Output(tick, detections if whole else None, control if whole else None),
+                    inputs,
+                    frame_id if whole and detections is not None else "",
+                )
+                detections, control, frame_id, stamp_ns, index = None, None, "", -1, index + 1
+        except ValueError as error:
+            raise LogError(f"{message.topic} at {message.log_time_ns}: {error}: {log.path}") from error
+
+
+def read_run(log: Log) -> RunInfo | None:
+    """What made the outputs of a log; None where it does not say."""
+    for name, record in log.survey.metadata:
+        if name == RUN_RECORD:
+            try:
+                return RunInfo.from_metadata(record)
+            except ValueError as error:
+                raise LogError(f"the metadata record {RUN_RECORD} is wrong: {error}: {log.path}") from error
+    return None
+
+
+def _tick(message: Message, index: int) -> tuple[Tick, tuple[InputState, ...]]:
+    stamp_ns, kind, inputs = decode_inputs(message.data)
+    if kind not in ("reference", "substitute"):
+        raise ValueError(f"expected a tick that is reference or substitute, found {kind!r}")
+    known = cast('Literal["reference", "substitute"]', kind)
+    return Tick(index, known, stamp_ns, message.log_time_ns), inputs
