@@ -46,7 +46,7 @@ ROWS = (
     "lost",
 )
 
-Outcome = Literal["used", "preroll_only", "dropped_live"]
+Outcome = Literal["used", "preroll_only", "outside_range", "dropped_live"]
 
 # A message waits as pending_at_end. Whatever becomes of it later may only raise it.
 _RANK = {
@@ -55,6 +55,7 @@ _RANK = {
     "superseded": 2,
     "undecodable": 3,
     "preroll_only": 4,
+    "outside_range": 4,
     "dropped_live": 5,
     "used": 6,
 }
@@ -68,19 +69,23 @@ class Ledger:
 
     Args:
         start_ns: Arrival time before which messages are read for windows only.
+        end_ns: Arrival time from which messages are read only for samples before it.
         listener: Gets every message with its final row.
     """
 
-    def __init__(self, start_ns: int | None = None, listener: Listener | None = None) -> None:
+    def __init__(
+        self, start_ns: int | None = None, end_ns: int | None = None, listener: Listener | None = None
+    ) -> None:
         self._start_ns = start_ns
+        self._end_ns = end_ns
         self._listener = listener
         self._counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._open: dict[int, Entry] = {}  # kept only for the listener
 
     def count(self, topic: str, row: str, *, log_time_ns: int, stamp_ns: int, note: str = "") -> None:
         """Count a message whose row is final at once."""
-        if self._start_ns is not None and log_time_ns < self._start_ns:
-            row = "preroll_only"
+        if row not in ("not_configured", "outside_range"):
+            row = self._outside(log_time_ns) or row
         self._counts[topic][row] += 1
         if self._listener is not None:
             self._listener(topic, log_time_ns, stamp_ns, row, note)
@@ -92,8 +97,7 @@ class Ledger:
 
     def open(self, topic: str, log_time_ns: int, stamp_ns: int) -> Entry:
         """Begin the account of a message that waits in a buffer."""
-        early = self._start_ns is not None and log_time_ns < self._start_ns
-        entry = Entry(topic, log_time_ns, stamp_ns, "preroll_only" if early else "pending_at_end")
+        entry = Entry(topic, log_time_ns, stamp_ns, self._outside(log_time_ns) or "pending_at_end")
         self._counts[topic][entry.row] += 1
         if self._listener is not None:
             self._open[id(entry)] = entry
@@ -139,6 +143,11 @@ class Ledger:
     def totals(self) -> dict[str, int]:
         """Counts by row over all topics."""
         return {row: sum(counts.get(row, 0) for counts in self._counts.values()) for row in ROWS}
+
+    def _outside(self, log_time_ns: int) -> str:
+        if self._start_ns is not None and log_time_ns < self._start_ns:
+            return "preroll_only"
+        return "outside_range" if self._end_ns is not None and log_time_ns >= self._end_ns else ""
 
     def _raise(self, entry: Entry, row: str) -> None:
         if _RANK[row] > _RANK[entry.row]:

@@ -76,7 +76,13 @@ class Aligner:
         self._seen: dict[str, _Recent] = {}
         self._pending: deque[tuple[Tick, tuple[int, int] | None]] = deque()
         self._reset: Reset | None = None
-        self._forget_time()
+        self._clock_ns: int | None = None
+        self._last: tuple[int, int] | None = None  # stamp and arrival of the last reference message
+        # Where the grid of substitute ticks starts: the last reference message, or the log's first message.
+        self._anchor: tuple[int, int] | None = None
+        self._substitute_ns: int | None = None  # arrival time of the next substitute tick
+        self._spoken = False  # a sensor other than the reference spoke since the last tick
+        self._floor_ns: int | None = None  # reference stamps at or below it are late
 
     def push(self, message: Decoded) -> list[Sample]:
         """Take one message, in order of arrival."""
@@ -97,7 +103,8 @@ class Aligner:
         elif role in ("truth_boxes", "truth_control"):
             self._count_as(message, "truth")
         else:
-            self._take_rig(message)
+            self._learn(message)
+            self._count_as(message, "rig")
         return samples
 
     def advance(self, log_time_ns: int) -> list[Sample]:
@@ -120,24 +127,15 @@ class Aligner:
         self._reset = Reset(reason)
         return samples
 
-    def prime(self, stamp_ns: int, log_time_ns: int) -> None:
-        """Before the first message of a seek: the reference message that came last before it.
-
-        Where there was none, nothing is called: the first message of the log would have been the anchor,
-        and a seek then starts from there.
-        """
-        self._note_reference(stamp_ns, log_time_ns)
+    def recall(self, message: Decoded) -> None:
+        """Before the first message of a seek: what was told of the rig before. It is not accounted for."""
+        self._learn(message)
 
     # --- time ------------------------------------------------------------------------------------
 
     def _forget_time(self) -> None:
-        self._clock_ns: int | None = None
-        self._last: tuple[int, int] | None = None  # stamp and arrival of the last reference message
-        # Where the grid of substitute ticks starts: the last reference message, or the log's first message.
-        self._anchor: tuple[int, int] | None = None
-        self._substitute_ns: int | None = None  # arrival time of the next substitute tick
-        self._spoken = False  # a sensor other than the reference spoke since the last tick
-        self._floor_ns: int | None = None  # reference stamps at or below it are late
+        self._clock_ns = self._last = self._anchor = self._substitute_ns = self._floor_ns = None
+        self._spoken = False
 
     def _meet(self, arrival_ns: int) -> list[Sample]:
         """Move the clock to a message's arrival; reset where the arrival clock is broken."""
@@ -250,12 +248,11 @@ class Aligner:
             if self._anchor is None:
                 self._set_anchor(message.stamp_ns, message.log_time_ns)
 
-    def _take_rig(self, message: Decoded) -> None:
+    def _learn(self, message: Decoded) -> None:
         if isinstance(message, CameraCalibration):
             self._rig = replace(self._rig, calibration=message)
         elif isinstance(message, FrameTransforms):
             self._rig = replace(self._rig, transforms=self._rig.transforms.updated(message.edges))
-        self._count_as(message, "rig")
 
     def _is_duplicate(self, message: Decoded) -> bool:
         if not message.source:
@@ -300,7 +297,8 @@ class Aligner:
 
 
 def _make_tracks(config: Config, ledger: Ledger) -> dict[str, Track[Any]]:
-    sensors, tracks = config.sensors, {}
+    sensors = config.sensors
+    tracks: dict[str, Track[Any]] = {}
     for name, section in (("camera", sensors.camera), ("range", sensors.range)):
         if section is not None:
             max_age_ns = round(section.max_age_ms * MS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from perception.align.aligner import Aligner
 from perception.config import Config
 from perception.ledger import Ledger
-from perception.messages import Decoded, Message, Sample
+from perception.messages import Decoded, Message, Sample, Undecodable
 
 
 def align(
@@ -34,14 +34,26 @@ def feed(
     aligner: Aligner,
     messages: Iterable[Message | Decoded],
     on_decoded: Callable[[Decoded], None] | None = None,
+    flush: bool = True,
 ) -> Iterator[Sample]:
     """Push messages into an aligner until they end, then flush it; gives the samples as they close."""
     from perception.logs import decode  # a live program that pushes decoded messages never loads the decoders
 
     roles = aligner.config.roles()
     for message in messages:
-        decoded = decode(message, roles.get(message.topic)) if isinstance(message, Message) else message
+        decoded: Decoded
+        if isinstance(message, Message):
+            role = roles.get(message.topic)
+            decoded = decode(message, role) if role is not None else _passed_over(message)
+        else:
+            decoded = message
         if on_decoded is not None:
             on_decoded(decoded)
         yield from aligner.push(decoded)
-    yield from aligner.flush()
+    if flush:
+        yield from aligner.flush()
+
+
+def _passed_over(message: Message) -> Undecodable:
+    """A message of a topic that is not configured: counted, never looked at."""
+    return Undecodable(message.topic, message.publish_time_ns, message.log_time_ns, "not configured")

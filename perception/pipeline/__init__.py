@@ -1,0 +1,23 @@
+"""Samples of a log through a plugin into sinks."""
+
+from perception.pipeline.device import resolve_device
+from perception.pipeline.replay import ReplayOptions, add_warnings, context_of, replay
+from perception.pipeline.run import Observer, Progress, Runner
+from perception.pipeline.source import LogSource, Span
+from perception.pipeline.summary import EXIT_CODES, Summary, Warned
+
+__all__ = [
+    "EXIT_CODES",
+    "LogSource",
+    "Observer",
+    "Progress",
+    "ReplayOptions",
+    "Runner",
+    "Span",
+    "Summary",
+    "Warned",
+    "add_warnings",
+    "context_of",
+    "replay",
+    "resolve_device",
+]

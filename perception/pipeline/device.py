@@ -1,0 +1,38 @@
+"""Which device to use, found out without importing torch."""
+
+from __future__ import annotations
+
+import ctypes
+
+from perception.errors import ConfigError
+
+
+def resolve_device(wanted: str) -> str:
+    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: It is none of these, or `cuda` was asked for and the driver shows no device.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise ConfigError([f"device: expected auto, cpu or cuda, found {wanted!r}"])
+    if wanted == "cpu":
+        return "cpu"
+    if cuda_devices() > 0:
+        return "cuda"
+    if wanted == "cuda":
+        raise ConfigError(
+            ["device: cuda was asked for, but the NVIDIA driver shows no device; use cpu or auto"]
+        )
+    return "cpu"
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices the driver shows; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value

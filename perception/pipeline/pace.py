@@ -1,0 +1,70 @@
+"""When a sample is run: as soon as possible, or as its log was recorded, at a rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from perception.messages import Sample
+from perception.pipeline.times import Spread
+
+
+class Pace:
+    """Holds samples back until they are due, and measures how late they are.
+
+    A sample is due when the wall clock has run as far since the first sample as the arrival clock of the
+    log has, divided by `rate`. Without `live_drop` every sample is given, however late.
+
+    Args:
+        rate: 1 is the speed of the recording; None: as soon as possible.
+        live_drop: While a newer sample is already due, skip the older (as a live robot would).
+        on_drop: Told of every skipped sample.
+        clock, sleep: For tests.
+    """
+
+    def __init__(
+        self,
+        rate: float | None = None,
+        live_drop: bool = False,
+        on_drop: Callable[[Sample], None] = lambda sample: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._rate = rate
+        self._live_drop = live_drop
+        self.on_drop = on_drop
+        self._clock = clock
+        self._sleep = sleep
+        self._began: tuple[float, int] | None = None
+        self.lateness = Spread()
+        self.dropped = 0
+
+    def through(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """The samples, each when it is due."""
+        if self._rate is None:
+            yield from samples
+            return
+        iterator = iter(samples)
+        sample = next(iterator, None)
+        while sample is not None:
+            following = next(iterator, None)
+            if self._live_drop and following is not None and self._due(following) <= self._clock():
+                self.dropped += 1
+                self.on_drop(sample)
+            else:
+                self._wait(sample)
+                yield sample
+            sample = following
+
+    def _due(self, sample: Sample) -> float:
+        if self._began is None or sample.reset is not None:
+            self._began = (self._clock(), sample.tick.log_time_ns)
+        assert self._rate is not None
+        began, first_ns = self._began
+        return began + (sample.tick.log_time_ns - first_ns) / 1e9 / self._rate
+
+    def _wait(self, sample: Sample) -> None:
+        early = self._due(sample) - self._clock()
+        if early > 0:
+            self._sleep(early)
+        self.lateness.add(max(-early, 0.0) * 1e3)

@@ -1,0 +1,318 @@
+"""A recorded log through a plugin into sinks: the main job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+
+from perception.config import Config, to_yaml
+from perception.errors import PerceptionError, PluginError
+from perception.ledger import Ledger, Listener
+from perception.logs import Log
+from perception.messages import Message, Reset
+from perception.pipeline.digest import OutputDigest
+from perception.pipeline.pace import Pace
+from perception.pipeline.run import Observer, OnError, PluginStoppedError, Runner, Tally
+from perception.pipeline.source import WHOLE, LogSource, Span
+from perception.pipeline.summary import LOSS_ROWS, Status, Summary, Warned
+from perception.pipeline.times import Spread, StageTimes
+from perception.plugin import Context, Plugin
+from perception.sinks.base import RunInfo, Sink
+from perception.truth import TruthJoiner
+
+RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """How to replay.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        rate: Speed relative to the recording; None: as soon as possible.
+        live_drop: Skip samples that are overtaken by newer ones; only with a rate.
+        span: The part of the log.
+        loops: How often; outputs of the first pass go to the sinks, later ones must equal them.
+        on_error: Whether a failing plugin ends the run.
+        ledger_listener: Gets every message of the log with its row.
+        on_message: Gets every input message in the span, as `LogSource` says.
+        observer: Watches the run.
+    """
+
+    device: str = "cpu"
+    rate: float | None = None
+    live_drop: bool = False
+    span: Span = WHOLE
+    loops: int = 1
+    on_error: OnError = "skip"
+    ledger_listener: Listener | None = None
+    on_message: Callable[[Message], None] | None = None
+    observer: Observer | None = None
+
+
+def replay(
+    log: Log,
+    config: Config,
+    plugin: Plugin,
+    sinks: Sequence[Sink] = (),
+    options: ReplayOptions | None = None,
+) -> Summary:
+    """Replay a log and account for every message.
+
+    The plugin is opened and closed here, and so are the sinks; they are closed whatever happens.
+    KeyboardInterrupt ends the run: its summary says `interrupted`.
+
+    Args:
+        log: Open.
+        config: Complete, as `autoconfig.choose` leaves it.
+        plugin: Not open.
+
+    Raises:
+        PerceptionError: The plugin cannot be opened, or a sink cannot write.
+    """
+    return _Replay(log, config, plugin, sinks, options or ReplayOptions()).run()
+
+
+def context_of(config: Config, device: str) -> Context:
+    """What a configuration says to a plugin."""
+    status, ranges, engine = config.sensors.status, config.sensors.range, config.engine
+    base = Context()
+    return Context(
+        device=device,
+        seed=engine.seed,
+        checkpoint=config.plugin.checkpoint,
+        options=config.plugin.options,
+        status=tuple(status.fields) if status else (),
+        status_steps=status.steps if status else base.status_steps,
+        status_rate_hz=status.rate_hz if status else base.status_rate_hz,
+        max_range_m=ranges.max_range_m if ranges else base.max_range_m,
+        batch=engine.batch,
+        threads=engine.threads,
+        backend=engine.backend,
+        precision=engine.precision,
+    )
+
+
+class _Replay:
+    def __init__(
+        self, log: Log, config: Config, plugin: Plugin, sinks: Sequence[Sink], options: ReplayOptions
+    ) -> None:
+        self._log = log
+        self._config = config
+        self._plugin = plugin
+        self._sinks = sinks
+        self._options = options
+        span = options.span
+        self._ledger = Ledger(span.start_ns, span.end_ns, options.ledger_listener)
+        self._times = StageTimes()
+        self._pace = Pace(options.rate, options.live_drop)
+        self._tally = Tally()
+        self._described: dict[str, str] = {}
+        self._source: LogSource | None = None
+        self._digests: list[str] = []
+
+    def run(self) -> Summary:
+        began = time.monotonic()
+        opened: list[Sink] = []
+        status: Status = "clean"
+        try:
+            self._open_plugin()
+            info = self._run_info()
+            for sink in self._sinks:
+                opened.append(sink)
+                sink.open(info)
+            self._passes()
+        except KeyboardInterrupt:
+            status = "interrupted"
+        except PluginStoppedError:
+            status = "failed"
+        finally:
+            _close_all([*opened, self._plugin])
+        return self._summary(status, time.monotonic() - began)
+
+    def _open_plugin(self) -> None:
+        manifest, batch = self._plugin.manifest, self._config.engine.batch
+        if batch > manifest.max_batch:
+            raise PluginError(
+                f"engine.batch is {batch}, but plugin '{manifest.name}' takes at most {manifest.max_batch}"
+            )
+        try:
+            self._plugin.open(context_of(self._config, self._options.device))
+        except PerceptionError:
+            raise
+        except Exception as error:
+            line = " ".join(str(error).split())
+            raise PluginError(
+                f"plugin '{manifest.name}' did not open: {type(error).__name__}: {line}"
+            ) from error
+        self._described = dict(self._plugin.describe())
+
+    def _passes(self) -> None:
+        """The first pass feeds the sinks; each later one only shows that it gives the same."""
+        for number in range(self._options.loops):
+            first = number == 0
+            if not first:
+                self._plugin.reset(Reset("loop"))
+            digest = OutputDigest()
+            sinks = [*self._sinks, digest] if first else [digest]
+            runner = self._runner(sinks, first)
+            try:
+                assert self._source is not None
+                runner.run(self._source.samples())
+            finally:
+                if first:
+                    self._tally = runner.tally
+            self._digests.append(digest.hexdigest())
+            if self._digests[-1] != self._digests[0]:
+                self._tally.warn("loop_differs", f"pass {number + 1} gave other outputs than the first")
+
+    def _runner(self, sinks: Sequence[Sink], first: bool) -> Runner:
+        config, options, truth = self._config, self._options, self._config.truth
+        has_truth = first and (truth.boxes is not None or truth.control is not None)
+        joiner = TruthJoiner(truth) if has_truth else None
+        ledger = self._ledger if first else Ledger(options.span.start_ns, options.span.end_ns)
+        times = self._times if first else StageTimes()
+        self._source = LogSource(
+            self._log,
+            config,
+            ledger,
+            options.span,
+            self._plugin.manifest.preroll_s,
+            every_message=first and options.ledger_listener is not None,
+            on_message=options.on_message if first else None,
+            on_decoded=joiner.push if joiner else None,
+            times=times,
+        )
+        runner = Runner(
+            self._plugin,
+            sinks,
+            ledger=ledger,
+            span=options.span,
+            warm_from_ns=self._source.warm_from_ns,
+            batch=config.engine.batch if options.rate is None else 1,
+            pace=self._pace if first else None,
+            on_error=options.on_error,
+            joiner=joiner,
+            times=times,
+            observer=options.observer,
+        )
+        self._pace.on_drop = runner.drop
+        return runner
+
+    def _run_info(self) -> RunInfo:
+        config, told = self._config, self._described
+        known = {
+            "weights_sha256",
+            "untrained",
+            "backend",
+            "precision",
+            "device",
+            "batch",
+            "threads",
+            "classes",
+        }
+        return RunInfo(
+            input=self._log.path,
+            input_bytes=self._log.path.stat().st_size,
+            start_ns=self._options.span.start_ns,
+            end_ns=self._options.span.end_ns,
+            plugin=self._plugin.manifest.name,
+            weights_sha256=told.get("weights_sha256", ""),
+            untrained=told.get("untrained") == "true",
+            backend=told.get("backend", ""),
+            precision=told.get("precision", ""),
+            device=told.get("device", self._options.device),
+            batch=config.engine.batch,
+            threads=config.engine.threads,
+            reference_rate_hz=config.reference_rate_hz,
+            classes=tuple(told["classes"].split("\n")) if told.get("classes") else (),
+            versions=recorded_versions(),
+            config=to_yaml(config),
+            extra={key: value for key, value in told.items() if key not in known},
+        )
+
+    def _summary(self, status: Status, seconds: float) -> Summary:
+        stream = self._source.stream if self._source else None
+        damage = tuple(stream.damage) if stream else ()
+        tally, ledger = self._tally, self._ledger.rows()
+        lost = damage or any(rows.get(row) for rows in ledger.values() for row in LOSS_ROWS)
+        if status == "clean" and (lost or tally.errors):
+            status = "loss"
+        covered_ns = (tally.last_ns or 0) - (tally.first_ns or 0)
+        if not tally.frames and status in ("clean", "loss"):
+            tally.warn("no_frames", "no sample was made: " + self._why_empty())
+        return Summary(
+            status=status,
+            frames=tally.frames,
+            substitutes=tally.substitutes,
+            dropped=self._pace.dropped,
+            errors=tally.errors,
+            first_error=tally.first_error,
+            outputs=tally.outputs,
+            inputs=tally.inputs,
+            latency_ms={stage: _quantiles(spread) for stage, spread in self._times.spreads.items()},
+            lateness_ms=_quantiles(self._pace.lateness) if self._options.rate is not None else {},
+            ledger=ledger,
+            damage=damage,
+            warnings=tuple(tally.warnings.values()),
+            run=self._run_record(),
+            seconds=seconds,
+            log_seconds=covered_ns / 1e9,
+        )
+
+    def _why_empty(self) -> str:
+        span = self._options.span
+        if span.start_ns is not None or span.end_ns is not None:
+            return "nothing lies in the part of the log that was asked for"
+        return "none of the configured topics has a usable message"
+
+    def _run_record(self) -> dict[str, str]:
+        told = {**self._described, **{f"version.{name}": text for name, text in recorded_versions().items()}}
+        return {
+            "plugin": self._plugin.manifest.name,
+            "device": self._options.device,
+            "batch": str(self._config.engine.batch),
+            **told,
+            "loops": str(self._options.loops),
+            "outputs_sha256": self._digests[0] if self._digests else "",
+        }
+
+
+def recorded_versions() -> Mapping[str, str]:
+    """Versions of what can change an output, by package, without importing any of them."""
+    found = {}
+    for name in RECORDED_VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def add_warnings(summary: Summary, warnings: Sequence[Warned]) -> Summary:
+    """The same summary with warnings that were known before the run, first."""
+    return replace(summary, warnings=(*warnings, *summary.warnings))
+
+
+def _quantiles(spread: Spread) -> dict[str, float]:
+    if not spread.count:
+        return {}
+    return {
+        "p50": round(spread.quantile_ms(0.5), 4),
+        "p99": round(spread.quantile_ms(0.99), 4),
+        "max": round(spread.worst_ms, 4),
+    }
+
+
+def _close_all(things: Sequence[Sink | Plugin]) -> None:
+    """Close each, also when another fails to; the first failure is raised at the end."""
+    first: BaseException | None = None
+    for thing in things:
+        try:
+            thing.close()
+        except Exception as error:
+            first = first or error
+    if first is not None:
+        raise first

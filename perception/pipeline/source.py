@@ -1,0 +1,181 @@
+"""The part of a log that a run needs, as samples: with what a seek must know of the time before.
+
+A run from `start_ns` gives the samples that a run over the whole log gives from there on. Everything
+that a sample may rest on arrived within `Aligner.preroll_ns` before it, except the rig, which is read
+from the beginning, and the last reference message, which fixes the grid of substitute ticks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from perception.align import Aligner, feed
+from perception.config import Config
+from perception.ledger import Ledger
+from perception.logs import Log, MessageStream, Query, decode
+from perception.messages import Decoded, Message, Sample
+from perception.pipeline.times import StageTimes
+
+RIG_ROLES = ("calibration", "transforms")
+LOOK_AHEAD_NS = 250_000_000
+"""How far beyond the end truth is read, since it may come after its sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The part of a log to replay, on the arrival clock; None: from the beginning, to the end."""
+
+    start_ns: int | None = None
+    end_ns: int | None = None  # exclusive
+
+    def holds(self, log_time_ns: int) -> bool:
+        after = self.start_ns is None or log_time_ns >= self.start_ns
+        return after and (self.end_ns is None or log_time_ns < self.end_ns)
+
+
+WHOLE = Span()
+
+
+class LogSource:
+    """Samples of a log, from where a run must begin to its end; those outside the span come too.
+
+    Args:
+        log: An open log.
+        config: Complete: `reference_rate_hz` is known.
+        ledger: Gets every message of the log, when the samples are exhausted.
+        span: What to replay.
+        warm_s: Seconds of samples that the plugin needs before the start; None: all.
+        every_message: Read also the topics that play no part, so that the ledger can name each message.
+        on_message: Sees every raw message of a configured topic within the span, in order of arrival (to
+            copy it); before them the newest of each rig topic.
+        on_decoded: Sees every decoded message (for truth).
+        times: Where reading and aligning are timed.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        config: Config,
+        ledger: Ledger,
+        span: Span = WHOLE,
+        warm_s: float | None = 0.0,
+        every_message: bool = False,
+        on_message: Callable[[Message], None] | None = None,
+        on_decoded: Callable[[Decoded], None] | None = None,
+        times: StageTimes | None = None,
+    ) -> None:
+        self._log = log
+        self._config = config
+        self._ledger = ledger
+        self._span = span
+        self._every_message = every_message
+        self._on_message = on_message
+        self._on_decoded = on_decoded
+        self._times = times
+        self._aligner = Aligner(config, ledger)
+        self.warm_from_ns = self._warm_from(warm_s)
+        self.read_from_ns = self._read_from()
+        self.stream: MessageStream | None = None
+        self._roles = config.roles()
+        self._newest_rig: dict[str, Message] = {}
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples, in order; afterwards the ledger is complete."""
+        rig = self._recall_rig()
+        self.stream = self._log.messages(self._query())
+        messages = self.stream if self._times is None else self._times.watched("read", self.stream)
+        samples = chain(self._fed(messages), self._last_ones())
+        yield from samples if self._times is None else self._times.watched("align", samples, inner="read")
+        self._settle(rig)
+
+    def _warm_from(self, warm_s: float | None) -> int | None:
+        if self._span.start_ns is None or warm_s is None:
+            return None
+        return self._span.start_ns - round(warm_s * 1e9)
+
+    def _read_from(self) -> int | None:
+        if self.warm_from_ns is None:
+            return None
+        topic = getattr(self._config.sensors, self._config.reference).topic
+        last_ns = self._last_arrival(topic, self.warm_from_ns)
+        return None if last_ns is None else last_ns - self._aligner.preroll_ns
+
+    def _last_arrival(self, topic: str, before_ns: int) -> int | None:
+        """When the last message of a topic before a time arrived; looks back in growing steps."""
+        first_ns = self._log.survey.start_ns
+        reach_ns, end_ns = 1_000_000_000, before_ns
+        while first_ns is not None and end_ns > first_ns:
+            start_ns = max(end_ns - reach_ns, first_ns)
+            found = None
+            for message in self._log.messages(Query(frozenset([topic]), start_ns, end_ns)):
+                found = message.log_time_ns
+            if found is not None:
+                return found
+            reach_ns, end_ns = reach_ns * 4, start_ns
+        return None
+
+    def _recall_rig(self) -> dict[str, int]:
+        """Show the aligner what was told of the rig before the reading begins; counts that by topic."""
+        counts: dict[str, int] = {}
+        if self.read_from_ns is None:
+            return counts
+        topics = frozenset(t for t, role in self._roles.items() if role in RIG_ROLES)
+        if topics:
+            for message in self._log.messages(Query(topics, None, self.read_from_ns)):
+                self._aligner.recall(decode(message, self._roles[message.topic]))
+                self._newest_rig[message.topic] = message
+                counts[message.topic] = counts.get(message.topic, 0) + 1
+        return counts
+
+    def _query(self) -> Query:
+        if self._every_message:
+            return Query()
+        end_ns = self._span.end_ns
+        if end_ns is not None:
+            end_ns += round(self._config.wait_ms * 1e6) + LOOK_AHEAD_NS
+        return Query(frozenset(self._roles), self.read_from_ns, end_ns)
+
+    def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
+        return feed(self._aligner, self._passed(messages), self._on_decoded, flush=False)
+
+    def _passed(self, messages: Iterator[Message]) -> Iterator[Message]:
+        """Copy what lies in the span; set aside what was read only to be named in the ledger."""
+        read_from_ns = self.read_from_ns
+        for message in messages:
+            if read_from_ns is not None and message.log_time_ns < read_from_ns:
+                row = "outside_range" if message.topic in self._roles else "not_configured"
+                stamp_ns, arrival_ns = message.publish_time_ns, message.log_time_ns
+                self._ledger.count(message.topic, row, log_time_ns=arrival_ns, stamp_ns=stamp_ns)
+                continue
+            if self._on_message is not None and message.topic in self._roles:
+                self._copy(message, self._on_message)
+            yield message
+
+    def _copy(self, message: Message, copy: Callable[[Message], None]) -> None:
+        if self._span.holds(message.log_time_ns):
+            for earlier in self._newest_rig.values():
+                copy(earlier)
+            self._newest_rig.clear()
+            copy(message)
+        elif self._roles[message.topic] in RIG_ROLES:
+            self._newest_rig[message.topic] = message
+
+    def _last_ones(self) -> Iterator[Sample]:
+        """What is open at the end of the reading; where the span ends, as if the log went on."""
+        if self._span.end_ns is not None:
+            yield from self._aligner.advance(self._span.end_ns + round(self._config.wait_ms * 1e6))
+        yield from self._aligner.flush()
+
+    def _settle(self, rig: dict[str, int]) -> None:
+        """Account for what never came out of the log."""
+        assert self.stream is not None
+        account = self.stream.account
+        for row in ("not_configured", "outside_range", "corrupt", "lost"):
+            for topic, number in getattr(account, row).items():
+                if row == "outside_range" and topic in rig:
+                    self._ledger.add(topic, "preroll_only", rig[topic])
+                    number -= rig[topic]
+                self._ledger.add(topic, row, number)
+        self._ledger.finish()
