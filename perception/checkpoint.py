@@ -28,8 +28,8 @@ FORMAT = "perception.checkpoint/1"
 MAX_HEADER = 8 << 20
 MAX_FILE = 2 << 30
 DEFAULT_PREPROCESS: Mapping[str, Any] = {
-    "decode_scale": 1,  # JPEG pixels are decoded at 1/scale
-    "interpolation": "linear",  # of the resize to the input size
+    "decode_scale": 2,  # JPEGs are decoded at down to 1/scale, as `preprocess.InputSpec` says
+    "interpolation": "area",  # of the resize to the input size
     "max_range_m": 30.0,
     "status_rate_hz": 20.0,
 }

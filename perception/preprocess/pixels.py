@@ -26,7 +26,26 @@ _REDUCED = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _INTERPOLATION = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
-_RAW_CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "mono16": 2}
+_CONVERSIONS = {  # OpenCV's letters name the second pixels of the second row
+    "bayer_rggb8": cv2.COLOR_BayerBG2BGR,
+    "bayer_bggr8": cv2.COLOR_BayerRG2BGR,
+    "bayer_gbrg8": cv2.COLOR_BayerGR2BGR,
+    "bayer_grbg8": cv2.COLOR_BayerGB2BGR,
+    "yuv422": cv2.COLOR_YUV2BGR_UYVY,
+    "uyvy": cv2.COLOR_YUV2BGR_UYVY,
+    "yuv422_yuy2": cv2.COLOR_YUV2BGR_YUY2,
+    "yuyv": cv2.COLOR_YUV2BGR_YUY2,
+}
+_RAW_BYTES = {  # a pixel
+    "rgb8": 3,
+    "bgr8": 3,
+    "rgba8": 4,
+    "bgra8": 4,
+    "mono8": 1,
+    "mono16": 2,
+    **{layout: 1 if layout.startswith("bayer") else 2 for layout in _CONVERSIONS},
+}
+_DEPTH = frozenset({"16uc1", "32fc1"})
 
 
 class UnusableImage(Exception):
@@ -40,7 +59,9 @@ def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
         UnusableImage: It is too large, cut short, or does not decode.
     """
     layout = frame.format.lower()
-    if layout in _RAW_CHANNELS:
+    if layout in _DEPTH:
+        raise UnusableImage(f"a depth image ({frame.format}) has no colours")
+    if layout in _RAW_BYTES:
         image, order = _raw_image(frame, layout)
     else:
         image, order = _decoded_image(bytes(frame.data), spec), "bgr"
@@ -80,9 +101,9 @@ def _reduction(header: ImageHeader, spec: InputSpec) -> int:
 
 
 def _raw_image(frame: CameraFrame, layout: str) -> tuple[Pixels, str]:
-    """A view of the raw rows as [h, w] or [h, w, 3 or 4], and the order of its colours."""
+    """The raw image as [h, w] or [h, w, 3 or 4], and the order of its colours."""
     _check_size(frame.width, frame.height)
-    row = frame.width * _RAW_CHANNELS[layout]
+    row = frame.width * _RAW_BYTES[layout]
     step = frame.step or row
     if step < row:
         raise UnusableImage(f"rows of {step} bytes are too short for {frame.width} pixels of {layout}")
@@ -91,12 +112,17 @@ def _raw_image(frame: CameraFrame, layout: str) -> tuple[Pixels, str]:
     if data.size < needed:
         raise UnusableImage(f"image data ends early: {data.size} bytes of {needed}")
     rows = np.lib.stride_tricks.as_strided(data, (frame.height, row), (step, 1), writeable=False)
-    if layout == "mono8":
-        return np.ascontiguousarray(rows), "rgb"
-    if layout == "mono16":  # little-endian, as robot logs have it: the high byte
+    if layout == "mono16":  # little-endian: the high byte
         return np.ascontiguousarray(rows[:, 1::2]), "rgb"
-    shaped = np.ascontiguousarray(rows).reshape(frame.height, frame.width, -1)
-    return shaped, layout[:3]
+    image = np.ascontiguousarray(rows)
+    if _RAW_BYTES[layout] > 1:
+        image = image.reshape(frame.height, frame.width, -1)
+    if layout not in _CONVERSIONS:
+        return image, layout[:3]
+    try:
+        return np.asarray(cv2.cvtColor(image, _CONVERSIONS[layout]), dtype=np.uint8), "bgr"
+    except cv2.error:
+        raise UnusableImage(f"{frame.width} x {frame.height} pixels are no {layout} image") from None
 
 
 def _check_size(width: int, height: int) -> None:

@@ -134,7 +134,9 @@ def _input_pixels(
 
 def projects(calibration: CameraCalibration) -> bool:
     """Whether points can be projected with this calibration: a known model, a size, and focal lengths."""
-    known = calibration.distortion_model.lower() in PROJECTED_MODELS or not np.any(calibration.distortion)
+    coefficients = np.ravel(calibration.distortion)
+    spoken = calibration.distortion_model.lower() in PROJECTED_MODELS and not np.any(coefficients[8:])
+    known = spoken or not np.any(coefficients)
     sized = calibration.width > 0 and calibration.height > 0
     return known and sized and calibration.intrinsics[0, 0] > 0 and calibration.intrinsics[1, 1] > 0
 
