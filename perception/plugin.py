@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from perception.errors import PluginError
 from perception.messages import SENSORS, Reset, Sample
@@ -131,6 +131,21 @@ class Plugin(Protocol):
     def describe(self) -> Mapping[str, str]:
         """What made the outputs: `weights_sha256`, `backend`, `precision`, `device`, ... for the record."""
         return {}
+
+
+@runtime_checkable
+class StepsSubsets(Protocol):
+    """What a plugin may offer beside the contract: answers on several subsets of the inputs at once.
+
+    `perception evaluate --ablate sensors` asks for it, because much of the work (decoding, the features of
+    the camera) is the same for all of them. Without it the plugin is prepared and stepped for each subset.
+    """
+
+    def step_subsets(
+        self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
+    ) -> list[list[Output]]:
+        """For each sample one output for each subset: what `step` gives with only those inputs present."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
