@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from perception.config import Role
 from perception.logs import own
-from perception.logs.decoding import foxglove, jsontext, protobuf
+from perception.logs.decoding import foxglove, jsontext, protobuf, ros_types
 from perception.logs.decoding.checks import Fault, stamp_or_publish
 from perception.logs.decoding.flatten import flatten
 from perception.messages import Channel, Decoded, Message, Schema, StatusReading, TruthBoxes, Undecodable
@@ -22,6 +22,7 @@ _OWN: dict[str, Role | None] = {
     "perception.Status": "status",
     "perception.Inputs": None,  # the account of a run, not a measurement
 }
+_ROS = {("cdr", "ros2msg"), ("cdr", "ros2idl"), ("ros1", "ros1msg")}
 _AS_STATUS: tuple[Role, ...] = ("status", "truth_control")
 
 
@@ -58,6 +59,11 @@ def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
         return None
     if encoding == "protobuf":
         return _OWN[name] if name in _OWN else _foxglove_role(name)
+    if (encoding, schema.encoding) in _ROS:
+        from perception.logs.decoding import ros
+
+        short = ros_types.ros_name(name)
+        return None if short in ros.UNREADABLE else ros.BUILDERS.get(short, ("status",))[0]
     return None
 
 
@@ -90,10 +96,10 @@ def _decoder(channel: Channel, role: Role | None) -> Decoder:
         raise Fault(f"{name}: {foxglove.UNREADABLE[name]}")
     natural = sensor_kind(schema, encoding)
     wanted = role or natural or "status"
+    if schema is not None and (encoding, schema.encoding) in _ROS:
+        return _ros(schema, encoding, natural, wanted)
     if wanted not in (natural, *_AS_STATUS):
-        raise Fault(
-            f"expected a message for {wanted}, found {name or 'no schema'} ({encoding or 'no encoding'})"
-        )
+        raise _misfit(name, encoding, wanted)
     if encoding == "json":
         return _json(name, wanted)
     if encoding == "protobuf" and schema is not None:
@@ -116,6 +122,32 @@ def _protobuf(schema: Schema, wanted: Role) -> Decoder:
         return lambda message: _status(message, *numbers(message.data))
     build = foxglove.BUILDERS[schema.name][1]
     return lambda message: build(parse(message.data), message)
+
+
+def _ros(schema: Schema, encoding: str, natural: Role | None, wanted: Role) -> Decoder:
+    from perception.logs.decoding import ros
+
+    short = ros_types.ros_name(schema.name)
+    if short in ros.UNREADABLE:
+        raise Fault(f"{schema.name}: {ros.UNREADABLE[short]}")
+    build = ros.BUILDERS[short][1] if wanted == natural and short in ros.BUILDERS else None
+    build = build or ros.ON_REQUEST.get((short, wanted))
+    parse = ros_types.parser(schema, encoding)
+    if build is not None:
+        return lambda message: build(parse(message.data), message)
+    if wanted not in _AS_STATUS:
+        raise _misfit(schema.name, encoding, wanted)
+
+    def status(message: Message) -> Decoded:
+        found = parse(message.data)
+        return _status(message, ros.stamp_ns(found), flatten(found))
+
+    return status
+
+
+def _misfit(name: str, encoding: str, wanted: Role) -> Fault:
+    found = f"{name or 'no schema'} ({encoding or 'no encoding'})"
+    return Fault(f"expected a message to use as {wanted}, found {found}")
 
 
 def _json(name: str, wanted: Role) -> Decoder:

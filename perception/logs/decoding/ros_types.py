@@ -1,0 +1,169 @@
+"""ROS payloads (`cdr`, `ros1`) to plain objects, by the definitions that the file itself carries.
+
+The `rosbags` library writes and runs Python for each definition. So a definition is judged first: plain
+names, bounded sizes, no recursion, and no array of elements without bytes, which a few bytes of payload
+could make endless.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from perception.logs.decoding.checks import Fault
+from perception.messages import Schema
+
+_MOST_SCHEMA_BYTES = 1 << 20
+_MOST_TYPES, _MOST_FIELDS = 256, 4096
+_LONGEST_UNROLLED = 512  # elements of a fixed array of texts or messages: the library writes a line for each
+_MOST_TRAILING = 8  # bytes after a message that are padding; RealSense recorders leave 4
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}(/[A-Za-z][A-Za-z0-9_]{0,127}){0,3}")
+_BASE, _NAMED, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags.interfaces.Nodetype
+_TIME_TEXT = "int32 sec\nuint32 nanosec\n"
+
+Fields = list[tuple[str, Any]]
+
+
+def ros_name(name: str) -> str:
+    """`sensor_msgs/Image` of `sensor_msgs/msg/Image`, as ROS 1 spells it."""
+    parts = name.split("/")
+    return f"{parts[0]}/{parts[-1]}"
+
+
+def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
+    """What turns payloads of this schema into objects with the fields as attributes.
+
+    Arrays of numbers are numpy arrays that share the payload. Raises Fault where the definition cannot be
+    used; the function raises Fault where a payload does not fit it.
+    """
+    name, store = _store(schema)
+    definition = store.get_msgdef(name)
+
+    def parse(data: bytes) -> Any:
+        view = memoryview(data)
+        read = definition.deserialize_ros1
+        if encoding == "cdr":
+            kind = bytes(view[:2])
+            if len(view) < 4 or kind not in (b"\x00\x00", b"\x00\x01"):
+                raise Fault(f"expected plain CDR, found {len(view)} bytes that start with {kind.hex()}")
+            view = view[4:]
+            read = definition.deserialize_cdr_le if kind[1] else definition.deserialize_cdr_be
+        try:
+            message, end = read(view, 0, definition.cls, store)
+        except Exception as error:  # struct, numpy, unicode and the library's own
+            raise Fault(f"cut or not a {schema.name}: {str(error)[:200]}") from None
+        if len(view) - end > _MOST_TRAILING:
+            raise Fault(f"{len(view) - end} bytes are left over after a {schema.name}")
+        return message
+
+    return parse
+
+
+@lru_cache(maxsize=256)
+def _store(schema: Schema) -> tuple[str, Any]:
+    """The message's full name and a type store that knows it and what it is made of."""
+    from rosbags.typesys.store import Typestore
+
+    if len(schema.data) > _MOST_SCHEMA_BYTES:
+        raise Fault(f"a definition of {len(schema.data)} bytes")
+    name = _full_name(schema.name)
+    types = _parse(schema, name)
+    if name not in types:
+        raise Fault(f"the file's definition does not define {schema.name!r}")
+    _complete(types, schema.encoding)
+    _judge(types)
+    store = Typestore()
+    store.register(
+        {name: ([], fields) for name, (_, fields) in types.items()}
+    )  # constants are no measurements
+    return name, store
+
+
+def _full_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise Fault(f"{name[:60]!r} is no name of a ROS message")
+    parts = name.split("/")
+    return name if len(parts) != 2 else f"{parts[0]}/msg/{parts[1]}"
+
+
+def _parse(schema: Schema, name: str) -> dict[str, Any]:
+    from rosbags.typesys import get_types_from_idl, get_types_from_msg
+
+    try:
+        text = schema.data.decode()
+        if schema.encoding == "ros2idl":
+            return dict(get_types_from_idl(text))
+        return dict(get_types_from_msg(text, name))
+    except Exception as error:
+        raise Fault(f"the file's definition of {schema.name!r} cannot be read: {str(error)[:200]}") from None
+
+
+def _complete(types: dict[str, Any], encoding: str) -> None:
+    """Add what the definitions name and do not define: times, which ROS 1 has built in, and common types."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    for kind in ("Time", "Duration"):
+        name = f"builtin_interfaces/msg/{kind}"
+        if name not in types:
+            types.update(get_types_from_msg(_TIME_TEXT, name))
+    missing = _missing(types)
+    if not missing:
+        return
+    common = get_typestore(Stores.ROS1_NOETIC if encoding == "ros1msg" else Stores.ROS2_HUMBLE).fielddefs
+    while missing:
+        unknown = sorted(missing - common.keys())
+        if unknown or len(types) > _MOST_TYPES:
+            raise Fault(
+                f"the file's definition names types that it does not define: {', '.join(unknown[:8])}"
+            )
+        types.update({name: common[name] for name in missing})
+        missing = _missing(types)
+
+
+def _missing(types: dict[str, Any]) -> set[str]:
+    named = set()
+    for _, fields in types.values():
+        for _, kind in fields:
+            element = kind[1][0] if kind[0] in (_ARRAY, _SEQUENCE) else kind
+            if element[0] == _NAMED:
+                named.add(element[1])
+    return named - types.keys()
+
+
+def _judge(types: dict[str, Any]) -> None:
+    """Refuse definitions that are no harm to parse and much to use."""
+    if len(types) > _MOST_TYPES or sum(len(fields) for _, fields in types.values()) > _MOST_FIELDS:
+        raise Fault(f"a definition of {len(types)} types: more than a message needs")
+    sizes: dict[str, int] = {}
+    for name, (constants, fields) in types.items():
+        for label in (name, *(c[0] for c in constants), *(f[0] for f in fields)):
+            if not _NAME.fullmatch(label):
+                raise Fault(f"{label[:60]!r} is no name in a ROS message")
+        _least_bytes(name, types, sizes)
+
+
+def _least_bytes(name: str, types: dict[str, Any], sizes: dict[str, int], above: tuple[str, ...] = ()) -> int:
+    """The bytes that a message of this type has at least (in ROS 1, which has no padding)."""
+    if name in sizes:
+        return sizes[name]
+    if name in above or len(above) > 32:
+        raise Fault(f"the type {name!r} contains itself")
+    total = 0
+    for label, kind in types[name][1]:
+        element = kind[1][0] if kind[0] in (_ARRAY, _SEQUENCE) else kind
+        is_named = element[0] == _NAMED
+        size = _least_bytes(element[1], types, sizes, (*above, name)) if is_named else 1
+        if kind[0] in (_ARRAY, _SEQUENCE):
+            if size == 0:
+                raise Fault(f"{name}.{label} is an array of elements without bytes")
+            if (
+                kind[0] == _ARRAY
+                and (is_named or element[1][0] == "string")
+                and kind[1][1] > _LONGEST_UNROLLED
+            ):
+                raise Fault(f"{name}.{label} is a fixed array of {kind[1][1]} elements")
+        total += size * kind[1][1] if kind[0] == _ARRAY else 4 if kind[0] == _SEQUENCE else size
+    sizes[name] = total
+    return total
