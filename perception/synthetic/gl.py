@@ -1,0 +1,41 @@
+"""MuJoCo, imported when it is needed, with a context to draw in and no window."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from perception.errors import MissingExtraError, PerceptionError
+
+PACKAGES = "libegl1 libgl1 libgl1-mesa-dri"
+"""Debian and Ubuntu packages that bring EGL and a software renderer."""
+
+
+def mujoco() -> Any:
+    """The MuJoCo module, set to draw without a display (`MUJOCO_GL`, by default egl).
+
+    Raises:
+        MissingExtraError: It is not installed.
+        PerceptionError: OpenGL's libraries are missing; names the system packages.
+    """
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    if os.environ["MUJOCO_GL"] == "egl":
+        os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+    try:
+        import mujoco as module
+    except ModuleNotFoundError as error:
+        if error.name == "mujoco":
+            raise MissingExtraError("simulating logs", "sim") from None
+        raise
+    except (ImportError, AttributeError, OSError) as error:
+        raise no_gl(error) from None
+    return module
+
+
+def no_gl(error: BaseException) -> PerceptionError:
+    """What to tell a user whose machine cannot draw."""
+    backend = os.environ.get("MUJOCO_GL", "")
+    return PerceptionError(
+        f"simulating needs OpenGL without a display (MUJOCO_GL={backend}), which failed to start: {error}. "
+        f"On Debian or Ubuntu: apt-get install {PACKAGES}"
+    )
