@@ -67,7 +67,7 @@ class TruthStore:
 
     def __init__(self, config: TruthConfig, tolerance_ms: float = TOLERANCE_MS) -> None:
         self.config = config
-        self._tolerance_ns = tolerance_ms * 1e6
+        self.tolerance_ms = tolerance_ms
         self.boxes: _Track[Cuboids | TruthBoxes] = _Track()
         self.control: _Track[StatusReading] = _Track()
 
@@ -85,8 +85,8 @@ class TruthStore:
         `measured` is the command in force at that moment: what the message half a second before announced.
         """
         stamp_ns = sample.tick.stamp_ns
-        boxes = self.boxes.nearest(stamp_ns, self._tolerance_ns)
-        control = self.control.nearest(stamp_ns, self._tolerance_ns)
+        boxes = self.boxes.nearest(stamp_ns, self.tolerance_ms * 1e6)
+        control = self.control.nearest(stamp_ns, self.tolerance_ms * 1e6)
         in_force = stamp_ns - AHEAD_NS
         before = self.control.latest(in_force, in_force - _OLDEST_COMMAND_NS)
         return TruthFrame(
@@ -98,7 +98,7 @@ class TruthStore:
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop what no sample from `stamp_ns` on can need."""
-        oldest = stamp_ns - AHEAD_NS - _OLDEST_COMMAND_NS - int(self._tolerance_ns)
+        oldest = stamp_ns - AHEAD_NS - _OLDEST_COMMAND_NS - int(self.tolerance_ms * 1e6)
         self.boxes.forget_before(oldest)
         self.control.forget_before(oldest)
 
@@ -114,9 +114,10 @@ class TruthStore:
 class TruthJoiner:
     """Joins truth to samples while a log streams by: they wait a moment for the truth that comes after them.
 
-    A sample is let go when every truth topic has shown a stamp at or after the sample's, or when the stream
-    has moved `look_ahead_ms` past the sample's arrival. Memory is bounded by that wait. Samples leave in the
-    order in which they came.
+    A sample is let go when every truth topic has shown a stamp too late to be the sample's, or when the
+    stream has moved `look_ahead_ms` past the sample's arrival. Memory is bounded by that wait. Samples leave
+    in the order in which they came. When time starts again (a loop, a joined log), the truth of before serves
+    only the samples of before.
     """
 
     def __init__(
@@ -125,26 +126,30 @@ class TruthJoiner:
         self._store = TruthStore(config, tolerance_ms)
         self._look_ahead_ns = look_ahead_ms * 1e6
         self._clock_ns: int | None = None
-        self._waiting: deque[tuple[Sample, Any]] = deque()
+        self._before: TruthStore | None = None  # what was known when time last started again
+        self._waiting: deque[tuple[Sample, Any, TruthStore]] = deque()
         self._released: deque[Joined] = deque()
 
     def push(self, message: Decoded) -> None:
         """Show the joiner a message of the stream, of any kind, in order of arrival."""
         if self._clock_ns is not None and message.log_time_ns < self._clock_ns - _BREAK_NS:
-            self._release_all()  # time starts again: the truth known so far belongs to the samples so far
-            self._store = TruthStore(self._store.config, self._store._tolerance_ns / 1e6)
+            self._release_all()
+            self._before = self._store
+            self._store = TruthStore(self._before.config, self._before.tolerance_ms)
             self._clock_ns = None
         self._clock_ns = max(self._clock_ns or message.log_time_ns, message.log_time_ns)
         self._store.add(message)
 
     def add(self, sample: Sample, payload: Any = None) -> list[Joined]:
         """Hand in the next sample, with anything that shall come back beside it; what can be joined now."""
-        self._waiting.append((sample, payload))
+        late = self._clock_ns is not None and sample.tick.log_time_ns > self._clock_ns + _BREAK_NS
+        store = self._before if late and self._before is not None else self._store
+        self._waiting.append((sample, payload, store))
         return self.ready()
 
     def ready(self) -> list[Joined]:
         """The samples whose truth is settled."""
-        while self._waiting and self._settled(self._waiting[0][0]):
+        while self._waiting and self._settled(self._waiting[0][0], self._waiting[0][2]):
             self._release()
         found = list(self._released)
         self._released.clear()
@@ -167,19 +172,19 @@ class TruthJoiner:
             yield from self.add(sample)
         yield from self.flush()
 
-    def _settled(self, sample: Sample) -> bool:
+    def _settled(self, sample: Sample, store: TruthStore) -> bool:
+        if store is not self._store:
+            return True
         if self._clock_ns is not None and self._clock_ns >= sample.tick.log_time_ns + self._look_ahead_ns:
             return True
-        config, stamp_ns = self._store.config, sample.tick.stamp_ns
-        boxes, control = self._store.boxes.stamps, self._store.control.stamps
-        return (config.boxes is None or (bool(boxes) and boxes[-1] >= stamp_ns)) and (
-            config.control is None or (bool(control) and control[-1] >= stamp_ns)
-        )
+        too_late_ns = sample.tick.stamp_ns + store.tolerance_ms * 1e6
+        tracks = ((store.config.boxes, store.boxes.stamps), (store.config.control, store.control.stamps))
+        return all(topic is None or (stamps and stamps[-1] >= too_late_ns) for topic, stamps in tracks)
 
     def _release(self) -> None:
-        sample, payload = self._waiting.popleft()
-        self._released.append(Joined(sample, self._store.at(sample), payload))
-        self._store.forget_before(sample.tick.stamp_ns - _BREAK_NS)
+        sample, payload, store = self._waiting.popleft()
+        self._released.append(Joined(sample, store.at(sample), payload))
+        store.forget_before(sample.tick.stamp_ns - _BREAK_NS)
 
     def _release_all(self) -> None:
         while self._waiting:
