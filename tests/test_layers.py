@@ -1,0 +1,186 @@
+"""The house stands: who imports whom, what never imports torch, and what is packaged."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
+
+FLOORS = (
+    {"errors", "geometry", "plain_yaml"},
+    {"messages", "outputs", "tensors", "config"},
+    {"logs", "plugin", "contract"},
+    {"align", "ledger"},
+    {"preprocess", "models", "truth", "autoconfig", "audit", "check"},
+    {"losses", "balancing", "calibration", "checkpoint", "engine", "metrics", "sinks"},
+    {"training", "pipeline", "report", "synthetic", "evaluation"},
+)
+WITHOUT_TORCH = (
+    *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
+    *("preprocess", "truth", "autoconfig", "audit", "sinks", "metrics", "pipeline", "check", "contract"),
+    *("plain_yaml", "synthetic"),
+)
+TORCH = {"torch", "torchvision"}
+NEVER = {"models": {"logs"}, "engine": {"losses", "training"}}
+
+
+def floor_of(room: str) -> int:
+    found = [i for i, rooms in enumerate(FLOORS) if room in rooms]
+    assert found, (
+        f"perception/{room} stands on no floor: add it to FLOORS here and to the table in the design"
+    )
+    return found[0]
+
+
+@cache
+def sources() -> dict[str, Path]:
+    """Every module of ours by its installed name."""
+    found = {}
+    for folder, package in TOPS.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = [package, *path.relative_to(ROOT / folder).with_suffix("").parts]
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(sources()[module].read_text(encoding="utf-8"))
+
+
+def imports(module: str, node: ast.AST) -> Iterator[str]:
+    """Full names that an import statement names; for `from a import b` both `a` and `a.b`."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            package = module if sources()[module].name == "__init__.py" else module.rpartition(".")[0]
+            base = ".".join(
+                [*package.split(".")[: len(package.split(".")) - node.level + 1], *filter(None, [base])]
+            )
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def all_imports(module: str) -> set[str]:
+    """Also those inside functions."""
+    return {name for node in ast.walk(tree(module)) for name in imports(module, node)}
+
+
+def start_imports(module: str) -> set[str]:
+    """Those that run when the module is imported."""
+    found: set[str] = set()
+    pending: list[ast.AST] = list(tree(module).body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            pending += node.orelse
+            continue
+        found.update(imports(module, node))
+        pending += ast.iter_child_nodes(node)
+    return found
+
+
+def rooms() -> dict[str, list[str]]:
+    """The rooms of the library, and their modules."""
+    found: dict[str, list[str]] = {}
+    for module in sources():
+        parts = module.split(".")
+        if parts[0] == "perception" and len(parts) > 1:
+            found.setdefault(parts[1], []).append(module)
+    return found
+
+
+def rooms_used(room: str) -> set[str]:
+    names = {name for module in rooms()[room] for name in all_imports(module)}
+    return {name.split(".")[1] for name in names if name.startswith("perception.")} & rooms().keys() - {room}
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_a_room_imports_only_from_its_floor_and_above(room: str) -> None:
+    below = {used for used in rooms_used(room) if floor_of(used) > floor_of(room)}
+    assert not below, f"perception.{room} imports {sorted(below)}, which stand on floors below its own"
+
+
+def test_rooms_have_no_cycle() -> None:
+    TopologicalSorter({room: rooms_used(room) for room in rooms()}).prepare()
+
+
+def test_modules_have_no_cycle_when_they_are_imported() -> None:
+    graph = {module: (start_imports(module) & sources().keys()) - {module} for module in sources()}
+    # A package that gathers its own parts is no cycle: `from perception.x.y import z` runs x/__init__ first.
+    graph = {m: {used for used in found if not m.startswith(used + ".")} for m, found in graph.items()}
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_what_is_forbidden_is_not_imported(room: str) -> None:
+    assert not rooms_used(room) & NEVER.get(room, set())
+    names = {name.split(".")[0] for module in rooms()[room] for name in all_imports(module)}
+    assert not names & {"perception_plugins", "perception_tools", "tests"}
+    if room in WITHOUT_TORCH:
+        assert not names & TORCH
+
+
+def test_plugins_and_tools_are_reached_by_entry_points_only() -> None:
+    for module in sources():
+        tops = {name.split(".")[0] for name in all_imports(module)}
+        foreign = tops & {"perception_plugins", "perception_tools"} - {module.split(".")[0]}
+        assert not foreign, (module, foreign)
+
+
+def test_the_library_prints_nothing() -> None:
+    for module in sources():
+        if module.split(".")[0] == "perception":
+            calls = [
+                n for n in ast.walk(tree(module)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+            ]
+            assert "print" not in {call.func.id for call in calls if isinstance(call.func, ast.Name)}, module
+
+
+def test_importing_the_rooms_without_torch_does_not_import_torch() -> None:
+    modules = [module for room in WITHOUT_TORCH if room in rooms() for module in rooms()[room]]
+    modules = [m for m in modules if not start_imports(m) & {"mujoco", "rerun", "foxglove"}]
+    code = (
+        "import sys, importlib\n"
+        f"for name in {modules!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["perception", "perception_tools.info", "perception_tools.plugin"])
+def test_what_must_start_quickly_loads_neither_torch_nor_opencv(module: str) -> None:
+    code = (
+        f"import sys, {module}; print(sorted({{'torch', 'cv2', 'torchvision', 'scipy'}} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_packages_of_the_project_file_are_the_folders() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = project["tool"]["setuptools"]["packages"]
+    found = {module for module, path in sources().items() if path.name == "__init__.py"}
+    assert set(listed) == found
+    assert len(listed) == len(set(listed))
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    for path in sources().values():
+        assert (path.parent / "__init__.py").is_file(), f"{path.parent} has no __init__.py"
