@@ -27,11 +27,19 @@ class Suite:
     Args:
         rules: The ground rules.
         metrics: None: this package's own over outputs, one of each.
+        guests: Metrics of other packages. One that raises is dropped, and named in `faults`; the rest go on.
     """
 
-    def __init__(self, rules: Rules | None = None, metrics: Sequence[Metric] | None = None) -> None:
+    def __init__(
+        self,
+        rules: Rules | None = None,
+        metrics: Sequence[Metric] | None = None,
+        guests: Sequence[Metric] = (),
+    ) -> None:
         self.rules = rules if rules is not None else Rules()
         self.metrics: list[Metric] = list(metrics) if metrics is not None else own_metrics(self.rules)
+        self.guests = list(guests)
+        self.faults: dict[str, str] = {}
 
     def update(self, output: Output, truth: TruthFrame) -> ScoredFrame:
         """Take one frame into every metric; returns it as it was scored."""
@@ -41,12 +49,23 @@ class Suite:
                 metric.add(frame)
             else:
                 metric.update(output, truth)
+        for guest in list(self.guests):
+            try:
+                guest.update(output, truth)
+            except Exception as error:
+                self._drop(guest, error)
         return frame
 
     def compute(self) -> list[Result]:
-        """The result of each metric, and the joint score last."""
+        """The result of each metric, of each guest, and the joint score last."""
         results = [metric.compute() for metric in self.metrics]
-        return [*results, joint(results)]
+        shown = []
+        for guest in list(self.guests):
+            try:
+                shown.append(_checked(guest.compute()))
+            except Exception as error:
+                self._drop(guest, error)
+        return [*results, *shown, joint(results)]
 
     def merge(self, other: Self) -> None:
         """Take in what another suite of the same metrics and rules has seen.
@@ -54,10 +73,21 @@ class Suite:
         Raises:
             ValueError: Metrics or rules differ.
         """
-        if [metric.name for metric in self.metrics] != [metric.name for metric in other.metrics]:
+        mine, theirs = [*self.metrics, *self.guests], [*other.metrics, *other.guests]
+        if [metric.name for metric in mine] != [metric.name for metric in theirs]:
             raise ValueError("cannot merge: the metrics differ")
-        for mine, theirs in zip(self.metrics, other.metrics, strict=True):
-            mine.merge(theirs)
+        for metric, like in zip(mine, theirs, strict=True):
+            metric.merge(like)
+
+    def _drop(self, guest: Metric, error: Exception) -> None:
+        self.guests.remove(guest)
+        self.faults[guest.name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _checked(result: Result) -> Result:
+    if not isinstance(result, Result):
+        raise TypeError(f"compute returned {type(result).__name__}, expected perception.metrics.Result")
+    return result
 
 
 def own_metrics(rules: Rules) -> list[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,7 @@ class McapSink:
     Args:
         path: The file to make; one that exists is replaced.
         timing: Keep the wall-clock times that come with the outputs.
+        min_score: Detections below it get no annotation; all are in `/perception/detections`.
         compression: As `LogWriter` takes it.
         hold_bytes: How much of the copied input may wait for its outputs (see `copy`).
 
@@ -54,12 +55,14 @@ class McapSink:
         path: str | Path,
         *,
         timing: bool = True,
+        min_score: float = 0.3,
         compression: Literal["none", "zstd"] = "none",
         hold_bytes: int = 256 << 20,
     ) -> None:
         self.path = Path(path)
         self.not_copied: Counter[str] = Counter()
         self._timing = timing
+        self._min_score = min_score
         self._compression: Literal["none", "zstd"] = compression
         self._hold_bytes = hold_bytes
         self._held: deque[Message] = deque()
@@ -93,11 +96,19 @@ class McapSink:
             self._put(DETECTIONS, encode_detections(tick, output.detections, frame_id), "Detections", output)
         if output.control is not None:
             self._put(CONTROL, encode_control(tick, output.control), "Control", output)
-        self._add(ANNOTATIONS_TOPIC, encode_annotations(sample, output, self._run), ANNOTATIONS, output)
+        drawn = encode_annotations(sample, output, self._run, self._min_score)
+        self._add(ANNOTATIONS_TOPIC, drawn, ANNOTATIONS, output)
         if self._timing and timing_ms:
             rows = [(stage, "ms", value) for stage, value in timing_ms.items()]
             self._put(TIMING, encode_status(tick.stamp_ns, rows), "Status", output)
         self._put(INPUTS, encode_inputs(sample), "Inputs", output)
+
+    def add_values(self, topic: str, output: Output, rows: Sequence[tuple[str, str, float]]) -> None:
+        """Write named values (name, unit, value) beside an output that was written, as a status message.
+
+        The topic begins with `/perception/`, so that readers of outputs know it for the project's own.
+        """
+        self._put(topic, encode_status(output.tick.stamp_ns, rows), "Status", output)
 
     def copy(self, message: Message) -> None:
         """Copy an input message byte for byte, so that one file shows the boxes on the video.

@@ -1,0 +1,212 @@
+"""One evaluation: logs go in, replayed or with stored outputs; one report comes out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from perception.config import Config
+from perception.evaluation.moments import Moment, Moments
+from perception.evaluation.report import LogReport, Report, by_head, moment_reports, rules_report
+from perception.evaluation.sink import MetricSink
+from perception.evaluation.stored import stored_pairs, stored_times
+from perception.evaluation.subsets import Subset, SubsetSink, SubsetsPlugin, subset_name
+from perception.logs import Log
+from perception.metrics import Latency, Metric, Rules, Suite
+from perception.metrics.latency import TOTAL
+from perception.pipeline import EXIT_CODES, ReplayOptions, Summary, replay
+from perception.pipeline.summary import Status
+from perception.plugin import Plugin
+from perception.sinks import McapSink, Sink
+from perception.sinks.base import RunInfo
+from perception.sinks.stored import read_run
+
+_WORST: tuple[Status, ...] = ("clean", "loss", "failed", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """How to evaluate.
+
+    Attributes:
+        rules: The ground rules. `family` and `classes` are those of the run where it says so.
+        rate_hz: The rate at which a frame has its deadline.
+        ablate: Score every subset of the sensors too.
+        moments: How many of the worst moments to name.
+        guests: Makes the metrics of other packages.
+        replay: How to replay.
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    rate_hz: float = 10.0
+    ablate: bool = False
+    moments: int = 10
+    guests: Callable[[Rules], list[Metric]] = lambda rules: []
+    replay: ReplayOptions = field(default_factory=ReplayOptions)
+
+
+class Evaluation:
+    """Collects logs into one set of metrics.
+
+    Args:
+        options: How.
+        command: Gives the command that replays a moment of a log.
+    """
+
+    def __init__(
+        self, options: EvaluateOptions | None = None, command: Callable[[Moment], str] = lambda moment: ""
+    ) -> None:
+        self.options = options or EvaluateOptions()
+        self._command = command
+        self._began = time.monotonic()
+        self._rules = self.options.rules
+        self._suite: Suite | None = None
+        self._subsets: dict[Subset, Suite] = {}
+        self._latency = Latency(self._rules, self.options.rate_hz)
+        self._moments: list[Moments] = []
+        self._logs: list[LogReport] = []
+        self._warnings: list[dict[str, Any]] = []
+        self._run: dict[str, str] = {}
+        self._status: Status = "clean"
+
+    def replay(
+        self, log: Log, config: Config, load: Callable[[], Plugin], output: str | Path | None = None
+    ) -> Summary:
+        """Replay a log once through a plugin and score what it says.
+
+        Args:
+            log: Open.
+            config: Complete, as `autoconfig.choose` leaves it.
+            load: Makes the plugin, not opened.
+            output: Keep the outputs in this file, with the errors of each frame beside them.
+
+        Raises:
+            PerceptionError: The plugin cannot be opened, or the output cannot be written.
+        """
+        sinks: list[Sink] = []
+        publish = None
+        if output is not None:
+            kept = McapSink(output)
+            sinks.append(kept)
+            publish = kept.add_values
+        moments = Moments(str(log.path))
+        latency = None if self.options.ablate else self._latency
+        scorer = MetricSink(self._suite_of, latency, moments, publish)
+        plugin: Plugin
+        if self.options.ablate:
+            plugin = wrapped = SubsetsPlugin(load)
+            sinks += [scorer, SubsetSink(wrapped, self._subset_suite)]
+        else:
+            plugin = load()
+            sinks.append(scorer)
+        summary = replay(log, config, plugin, sinks, self.options.replay)
+        self._take(log, None, summary.frames, summary, moments)
+        self._run = self._run or dict(summary.run)
+        self._warn_of_words(log, scorer)
+        return summary
+
+    def score(self, stored: Log, log: Log, config: Config) -> None:
+        """Score the outputs that a replay stored, without replaying.
+
+        Args:
+            stored: The output log, open.
+            log: The log it was made from, open; holds the truth.
+            config: Names the truth and rig topics of `log`.
+
+        Raises:
+            LogError: The stored log holds no outputs, or is damaged where it says what it holds.
+        """
+        run = read_run(stored)
+        self._check_origin(run, log)
+        moments, frames = Moments(str(log.path)), 0
+        scorer = MetricSink(self._suite_of, None, moments)
+        scorer.open(run or RunInfo())
+        for output, truth in stored_pairs(stored, log, config):
+            scorer.score(output, truth)
+            frames += 1
+        for stages_ms in stored_times(stored):
+            self._latency.record({**stages_ms, TOTAL: stages_ms.get(TOTAL, sum(stages_ms.values()))})
+        self._take(log, str(stored.path), frames, None, moments)
+        self._run = self._run or (run.to_metadata() if run is not None else {})
+        self._run.pop("config", None)
+        self._warn_of_words(log, scorer)
+
+    def report(self) -> Report:
+        """All that was found so far."""
+        suite = self._suite if self._suite is not None else Suite(self._rules)
+        results = suite.compute()
+        joint = results.pop()
+        timing = [] if self.options.ablate else [self._latency.compute()]
+        worst = sorted(
+            (moment for log in self._moments for moment in log.worst(self.options.moments)),
+            key=lambda moment: -moment.error,
+        )[: self.options.moments]
+        ablation = None
+        if self.options.ablate:
+            ablation = {subset_name(s): by_head(suite.compute()) for s, suite in self._subsets.items()}
+        return Report(
+            status=self._status,
+            exit_code=EXIT_CODES[self._status],
+            rules=rules_report(self._rules),
+            logs=self._logs,
+            heads=by_head([*results, *timing, joint]),
+            ablation=ablation,
+            moments=moment_reports(worst, {moment: self._command(moment) for moment in worst}),
+            run=self._run,
+            warnings=self._warnings,
+            faults=suite.faults,
+            seconds=round(time.monotonic() - self._began, 3),
+        )
+
+    def _suite_of(self, run: RunInfo) -> Suite:
+        """The one suite, made under the words and the family of the first run."""
+        if self._suite is None:
+            family = run.extra.get("loss_family", "")
+            self._rules = replace(
+                self._rules,
+                classes=self._rules.classes or run.classes,
+                family="gaussian" if family == "gaussian" else self._rules.family,
+            )
+            self._suite = Suite(self._rules, guests=self.options.guests(self._rules))
+        return self._suite
+
+    def _subset_suite(self, run: RunInfo, subset: Subset) -> Suite:
+        rules = self._suite_of(run).rules
+        return self._subsets.setdefault(subset, Suite(rules, guests=self.options.guests(rules)))
+
+    def _take(
+        self, log: Log, outputs: str | None, frames: int, summary: Summary | None, moments: Moments
+    ) -> None:
+        account = None if summary is None else summary.to_json("replay")
+        self._logs.append(LogReport(log=str(log.path), outputs=outputs, frames=frames, replay=account))
+        self._moments.append(moments)
+        if summary is not None:
+            self._status = max(self._status, summary.status, key=_WORST.index)
+            self._warnings += [
+                {"code": w.code, "text": w.text, "count": w.count, "log": str(log.path)}
+                for w in summary.warnings
+            ]
+
+    def _check_origin(self, run: RunInfo | None, log: Log) -> None:
+        """Outputs of another log would be scored against truth that is not theirs."""
+        size = log.path.stat().st_size
+        if run is None or run.input is None or run.input_bytes in (None, size):
+            return
+        text = (
+            f"the stored outputs were made from {run.input.name} of {run.input_bytes} bytes, and are scored "
+            f"with the truth of {log.path.name} of {size} bytes"
+        )
+        self._warnings.append({"code": "other_log", "text": text, "count": 1, "log": str(log.path)})
+
+    def _warn_of_words(self, log: Log, scorer: MetricSink) -> None:
+        """The plugin's classes and the truth's may have no word in common: then nothing can match."""
+        said, true = scorer.run.classes, sorted(scorer.true_labels)
+        if said and true and not set(said) & set(true):
+            text = (
+                f"truth says {', '.join(true)}; the plugin says {', '.join(said)}: nothing can match. Say in "
+                f"the configuration what is what, under truth: classes: {{{true[0]}: {said[0]}, ...}}"
+            )
+            self._warnings.append({"code": "class_words", "text": text, "count": 1, "log": str(log.path)})

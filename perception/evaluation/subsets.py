@@ -1,0 +1,149 @@
+"""What each sensor is worth: every head on every subset of the sensors, in one pass over the log.
+
+A wrapper runs the plugin on all subsets of each sample. The host sees an ordinary plugin that answers
+with all sensors; the other answers wait beside it until the sink asks for them. Every frame is read, aligned
+and prepared once. A plugin that can compute the subsets together offers `step_subsets`
+(`perception.plugin.StepsSubsets`); any other one is asked again with inputs made absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+from perception.messages import SENSORS, Reset, Sample, Tick, TruthFrame
+from perception.metrics import Suite
+from perception.outputs import Output, invalid_output
+from perception.plugin import Context, Plugin, Prepared, StepsSubsets
+from perception.sinks.base import RunInfo
+
+Subset = tuple[str, ...]
+
+SUBSETS: tuple[Subset, ...] = tuple(
+    subset for size in range(len(SENSORS), 0, -1) for subset in combinations(SENSORS, size)
+)
+"""All seven, from all sensors down to single ones."""
+
+LEFT_OUT = "left out of this subset"
+
+
+def subset_name(subset: Subset) -> str:
+    """How a subset is called in tables and JSON: `camera+range`."""
+    return "+".join(subset)
+
+
+class SubsetsPlugin(Plugin):
+    """Runs a plugin on every subset of the sensors.
+
+    Args:
+        load: Makes the plugin, not opened. A plugin that remembers samples is made once for each subset, so
+            that the subsets' memories stay apart.
+        subsets: The first is what the host gets.
+    """
+
+    def __init__(self, load: Callable[[], Plugin], subsets: Sequence[Subset] = SUBSETS) -> None:
+        self.subsets = tuple(subsets)
+        self._plugin = load()
+        self.manifest = self._plugin.manifest
+        together = isinstance(self._plugin, StepsSubsets)
+        alone = together or self.manifest.preroll_s == 0
+        self._others = [self._plugin if alone else load() for _ in self.subsets[1:]]
+        self._waiting: dict[Tick, list[Output]] = {}
+
+    def open(self, context: Context) -> None:
+        for plugin in self._all():
+            plugin.open(context)
+
+    def prepare(self, sample: Sample) -> Prepared:
+        return self._plugin.prepare(sample)
+
+    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        """The outputs of the first subset; those of all are kept for `take`."""
+        if isinstance(self._plugin, StepsSubsets):
+            found = self._plugin.step_subsets(prepared, self.subsets)
+        else:
+            found = self._one_by_one(prepared)
+        for item, outputs in zip(prepared, found, strict=True):
+            self._waiting[item.sample.tick] = outputs
+        return [outputs[0] for outputs in found]
+
+    def take(self, tick: Tick) -> Mapping[Subset, Output]:
+        """The outputs of a tick by subset, once; what came before it is forgotten.
+
+        Where the plugin failed there are none: every subset is then invalid.
+        """
+        outputs = self._waiting.get(tick)
+        if outputs is None:
+            outputs = [invalid_output(tick, self.manifest.heads, "the plugin failed") for _ in self.subsets]
+        else:
+            for earlier in list(self._waiting):
+                del self._waiting[earlier]
+                if earlier == tick:
+                    break
+        return dict(zip(self.subsets, outputs, strict=True))
+
+    def reset(self, reason: Reset) -> None:
+        for plugin in self._all():
+            plugin.reset(reason)
+
+    def close(self) -> None:
+        self._waiting.clear()
+        for plugin in self._all():
+            plugin.close()
+
+    def describe(self) -> Mapping[str, str]:
+        return self._plugin.describe()
+
+    def _all(self) -> list[Plugin]:
+        """Each plugin once."""
+        return list({id(plugin): plugin for plugin in (self._plugin, *self._others)}.values())
+
+    def _one_by_one(self, prepared: Sequence[Prepared]) -> list[list[Output]]:
+        columns = []
+        for plugin, subset in zip((self._plugin, *self._others), self.subsets, strict=True):
+            if set(subset) == set(SENSORS):
+                items = list(prepared)
+            else:
+                items = [plugin.prepare(without(item.sample, subset)) for item in prepared]
+            outputs = plugin.step(items)
+            if len(outputs) != len(items):
+                raise ValueError(f"step returned {len(outputs)} outputs for {len(items)} samples")
+            columns.append(outputs)
+        return [list(row) for row in zip(*columns, strict=True)]
+
+
+def without(sample: Sample, subset: Subset) -> Sample:
+    """The sample with every sensor absent that is not in the subset."""
+    gone = [given.name for given in sample.inputs if given.present and given.name not in subset]
+    return sample.with_absent(dict.fromkeys(gone, LEFT_OUT))
+
+
+class SubsetSink:
+    """Scores the outputs of every subset.
+
+    Args:
+        plugin: Where the outputs come from.
+        suites: Makes one for each subset, or gives those of an earlier log; called when the run opens.
+    """
+
+    def __init__(self, plugin: SubsetsPlugin, suites: Callable[[RunInfo, Subset], Suite]) -> None:
+        self._plugin = plugin
+        self._make = suites
+        self._suites: dict[Subset, Suite] = {}
+
+    def open(self, run: RunInfo) -> None:
+        self._suites = {subset: self._make(run, subset) for subset in self._plugin.subsets}
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        known = truth if truth is not None else TruthFrame(output.tick.stamp_ns)
+        for index, (subset, other) in enumerate(self._plugin.take(output.tick).items()):
+            self._suites[subset].update(other if index else output, known)
+
+    def close(self) -> None:
+        """Nothing is held open."""

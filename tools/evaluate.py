@@ -1,0 +1,174 @@
+"""`perception evaluate LOG...`: what a plugin's answers are worth, by head and by sensor."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from perception.config import Config
+    from perception.evaluation import Evaluation, Moment
+    from perception.logs import Log
+
+MOMENT_NS = 1_000_000_000
+"""How much of the log around a bad moment its command replays, to either side."""
+
+
+def evaluate(
+    logs: Annotated[
+        list[Path] | None, typer.Argument(help="The logs, MCAP files with truth.", show_default=False)
+    ] = None,
+    plugin: Annotated[str | None, typer.Option(help="The plugin's name. Default: as configured.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights. Default: as configured.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The configuration. Default: found by schema.")] = None,
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score these stored outputs instead of replaying; one for each log, in order."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Keep outputs and errors by frame in this MCAP file."),
+    ] = None,
+    ablate: Annotated[
+        str | None, typer.Option(help="`sensors`: score every subset of the sensors too.", show_default=False)
+    ] = None,
+    min_height: Annotated[
+        float, typer.Option(min=0, help="Truth lower than this is an ignore region (source px).")
+    ] = 12.0,
+    min_visible: Annotated[
+        float, typer.Option(min=0, max=1, help="Truth less visible than this is an ignore region.")
+    ] = 0.3,
+    min_support: Annotated[int, typer.Option(min=1, help="Values that rest on less are undefined.")] = 10,
+    deadline_hz: Annotated[
+        float, typer.Option(help="A frame that takes longer than one period of it is late.")
+    ] = 10.0,
+    moments: Annotated[int, typer.Option(min=0, help="How many of the worst moments to name.")] = 10,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "fp32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --json.")] = False,
+) -> None:
+    """Replay logs once and score every head against their truth; or score outputs that were stored."""
+    from perception.errors import ConfigError
+
+    if schema:
+        from perception.evaluation import json_schema
+
+        print(json.dumps(json_schema(), indent=2))
+        raise typer.Exit(0)
+    paths, stored = logs or [], outputs or []
+    faults = _usage_faults(paths, stored, output, ablate, deadline_hz)
+    if faults:
+        raise ConfigError(faults)
+
+    from perception.config import load_config
+    from perception.evaluation import EvaluateOptions, Evaluation
+    from perception.metrics import Rules, installed_metrics
+    from perception.pipeline import ReplayOptions, resolve_device
+    from perception.plugin import load_plugin
+
+    base = load_config(config) if config is not None else None
+    options = EvaluateOptions(
+        rules=Rules(min_height_px=min_height, min_visible=min_visible, min_support=min_support),
+        rate_hz=deadline_hz,
+        ablate=ablate is not None,
+        moments=moments,
+        guests=installed_metrics,
+        replay=ReplayOptions(device=resolve_device(device)),
+    )
+    evaluation = Evaluation(options, _command(config, plugin, checkpoint))
+    for index, path in enumerate(paths):
+        with ExitStack() as stack:
+            log, chosen = _opened(stack, path, base, plugin, checkpoint, precision)
+            if stored:
+                _score(stack, evaluation, stored[index], log, chosen)
+                continue
+            summary = evaluation.replay(log, chosen, partial(load_plugin, chosen.plugin.name), output)
+            if summary.status == "interrupted":
+                break
+    report = evaluation.report()
+    if as_json:
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        from perception_tools.evaluate_text import show
+
+        show(report)
+    raise typer.Exit(report.exit_code)
+
+
+def _usage_faults(
+    logs: list[Path], stored: list[Path], output: Path | None, ablate: str | None, deadline_hz: float
+) -> list[str]:
+    """What is wrong with the options, all of it."""
+    faults = []
+    if not logs:
+        faults.append("LOG: missing; name at least one log")
+    if stored and len(stored) != len(logs):
+        faults.append(f"--outputs: expected one for each log, {len(logs)}, found {len(stored)}")
+    if ablate not in (None, "sensors"):
+        faults.append(f"--ablate: expected sensors, found {ablate!r}")
+    if stored and ablate:
+        faults.append("--ablate: needs a replay; leave out --outputs")
+    if stored and output is not None:
+        faults.append("--output: needs a replay; leave out --outputs")
+    if output is not None and len(logs) > 1:
+        faults.append(f"--output: holds the outputs of one log, found {len(logs)} logs")
+    if not deadline_hz > 0:
+        faults.append(f"--deadline-hz: expected more than 0, found {deadline_hz}")
+    return faults
+
+
+def _opened(
+    stack: ExitStack,
+    path: Path,
+    base: Config | None,
+    plugin: str | None,
+    checkpoint: Path | None,
+    precision: str,
+) -> tuple[Log, Config]:
+    """A log, and the complete configuration for it."""
+    from perception.autoconfig import choose
+    from perception.config import EngineConfig, PluginConfig
+    from perception.logs import open_log
+
+    log = stack.enter_context(open_log(path))
+    config = choose(log, base).config
+    told: dict[str, object] = {}
+    if plugin is not None:
+        told["name"] = plugin
+    if checkpoint is not None:
+        told["checkpoint"] = checkpoint
+    engine = {**config.engine.model_dump(), "precision": precision}
+    return log, config.model_copy(
+        update={
+            "plugin": PluginConfig(**{**config.plugin.model_dump(), **told}),
+            "engine": EngineConfig(**engine),
+        }
+    )
+
+
+def _score(stack: ExitStack, evaluation: Evaluation, stored: Path, log: Log, config: Config) -> None:
+    from perception.logs import open_log
+
+    evaluation.score(stack.enter_context(open_log(stored)), log, config)
+
+
+def _command(config: Path | None, plugin: str | None, checkpoint: Path | None) -> Callable[[Moment], str]:
+    """What replays a moment: the same plugin, weights and configuration, on a part of the log."""
+    told = [("--config", config), ("--plugin", plugin), ("--checkpoint", checkpoint)]
+    words = [word for option, value in told if value is not None for word in (option, str(value))]
+
+    def command(moment: Moment) -> str:
+        start, end = moment.log_time_ns - MOMENT_NS, moment.log_time_ns + MOMENT_NS
+        return shlex.join(
+            ["perception", "replay", moment.log, *words, "--start", f"{start}ns", "--end", f"{end}ns"]
+        )
+
+    return command

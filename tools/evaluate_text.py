@@ -1,0 +1,117 @@
+"""The tables of `perception evaluate`."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perception.evaluation.report import MetricReport, Report, ValueReport
+
+Head = dict[str, MetricReport]
+
+_OVER_ALL = "all"
+_SENSOR_LETTERS = {"camera": "C", "range": "R", "status": "S"}
+
+
+def show(report: Report) -> None:
+    """Print a report for people."""
+    console = Console(highlight=False)
+    for log in report.logs:
+        source = f", stored in {log.outputs}" if log.outputs else ""
+        console.print(Text(f"{log.log}: {log.frames} frames{source}"), soft_wrap=True)
+    for name, head in report.heads.items():
+        if any(metric.values for metric in head.values()):
+            _show_head(console, name, head)
+    if report.ablation is not None:
+        _show_ablation(console, report.ablation)
+    _show_moments(console, report)
+    for warning in report.warnings:
+        console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)
+    for metric, fault in report.faults.items():
+        console.print(Text(f"metric {metric} failed: {fault}", style="red"), soft_wrap=True)
+    console.print(_status(report))
+
+
+def _show_head(console: Console, name: str, head: Head) -> None:
+    """Metrics downwards; over all, then classes, sizes, channels or stages to the right."""
+    values = {key: value for metric in head.values() for key, value in metric.values.items()}
+    rows = list(dict.fromkeys(key.partition("/")[0] for key in values))
+    columns = list(dict.fromkeys(key.partition("/")[2] for key in values))
+    columns.sort(key=bool)  # what is over all comes first
+    table = _table(name, [column or _OVER_ALL for column in columns])
+    for row in rows:
+        cells = [values.get(f"{row}/{column}" if column else row) for column in columns]
+        unit = next((cell.unit for cell in cells if cell is not None and cell.unit), "")
+        units = {cell.unit for cell in cells if cell is not None and cell.unit}
+        table.add_row(row, *map(_cell, cells), unit if len(units) < 2 else "own")
+    console.print(table)
+    _show_frames(console, head)
+    for metric in head.values():
+        if "matrix" in metric.details:
+            _show_confusion(console, metric)
+
+
+def _show_frames(console: Console, head: Head) -> None:
+    """How many frames counted, where some did not."""
+    frames = next((metric.frames for metric in head.values() if metric.frames), {})
+    counts = [f"{count} {row.replace('_', ' ')}" for row, count in frames.items() if count or row == "scored"]
+    if len(counts) > 1:
+        console.print(Text(f"  frames: {', '.join(counts)}"), soft_wrap=True)
+
+
+def _show_confusion(console: Console, metric: MetricReport) -> None:
+    labels, matrix = metric.details["labels"], metric.details["matrix"]
+    table = _table(
+        f"confusion at score {metric.details['score']:.2f} (truth down, said across)", labels, unit=False
+    )
+    for label, row in zip(labels, matrix, strict=True):
+        table.add_row(label, *(str(count) if count else "." for count in row))
+    console.print(table)
+
+
+def _show_ablation(console: Console, ablation: dict[str, dict[str, Head]]) -> None:
+    """Every head against every subset of the sensors."""
+    letters = ["".join(_SENSOR_LETTERS.get(part, part) for part in name.split("+")) for name in ablation]
+    table = _table("what each sensor is worth (C camera, R range, S status)", letters)
+    first = next(iter(ablation.values()), {})
+    for head, metrics in first.items():
+        for metric, found in metrics.items():
+            for key, value in found.values.items():
+                if "/" in key and head != "control":
+                    continue
+                cells = [subset[head][metric].values.get(key) for subset in ablation.values()]
+                table.add_row(key, *map(_cell, cells), value.unit)
+        table.add_section()
+    console.print(table)
+
+
+def _show_moments(console: Console, report: Report) -> None:
+    if not report.moments:
+        return
+    console.print("the worst moments")
+    for moment in report.moments:
+        console.print(Text(f"  {moment.error:.2f}  {moment.what}"), soft_wrap=True)
+        console.print(Text(f"        {moment.command}", style="dim"), soft_wrap=True)
+
+
+def _table(title: str, columns: list[str], unit: bool = True) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right", overflow="fold")
+    if unit:
+        table.add_column("")
+    return table
+
+
+def _cell(value: ValueReport | None) -> Text:
+    if value is None:
+        return Text("")
+    return Text("undefined", style="dim") if value.value is None else Text(f"{value.value:.4g}")
+
+
+def _status(report: Report) -> Text:
+    style = {"clean": "green", "loss": "yellow"}.get(report.status, "red")
+    return Text(f"{report.status} in {report.seconds:.1f} s", style=style)
