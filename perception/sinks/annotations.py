@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
@@ -22,7 +23,7 @@ SCHEMA = Schema(
 _HAS_TIMESTAMP = "timestamp" in ImageAnnotations.DESCRIPTOR.fields_by_name  # since 0.4 of the schemas
 
 
-def encode_annotations(sample: Sample, output: Output, run: RunInfo) -> bytes:
+def encode_annotations(sample: Sample, output: Output, run: RunInfo, min_score: float = 0.0) -> bytes:
     """The output drawn over the camera image of its sample.
 
     Coordinates are source pixels. The stamp is that of the image where there is one, since viewers
@@ -36,13 +37,19 @@ def encode_annotations(sample: Sample, output: Output, run: RunInfo) -> bytes:
     size = max(10.0, round(height / 45))
     if _HAS_TIMESTAMP:
         _set_time(message.timestamp, stamp_ns)
-    detections = output.detections
-    if detections is not None and detections.valid:
-        for item in reversed(detections.items):  # the surest last, on top
-            _add_box(message, stamp_ns, item, class_colour(item.label, run.classes), size)
+    for item in reversed(worth_drawing(output, min_score)):  # the surest last, on top
+        _add_box(message, stamp_ns, item, class_colour(item.label, run.classes), size)
     for line, text in enumerate(notices(output, run)):
         _add_text(message, stamp_ns, (size * 0.5, size * (1.5 + 1.4 * line)), text, size, VERMILION)
     return bytes(message.SerializeToString(deterministic=True))
+
+
+def worth_drawing(output: Output, min_score: float) -> list[Detection]:
+    """The detections that are drawn: none of an invalid head, none below `min_score` or without a place."""
+    head = output.detections
+    if head is None or not head.valid:
+        return []
+    return [d for d in head.items if d.score >= min_score and all(math.isfinite(v) for v in d.xyxy)]
 
 
 def notices(output: Output, run: RunInfo) -> list[str]:

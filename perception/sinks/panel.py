@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perception.messages import Input, Sample, Tick
+from perception.messages import SENSORS, Input, Sample, Tick
 from perception.outputs import Control, ControlChannel, Output
 from perception.sinks.draw import Canvas, dashed, fill, fitted, put_text, ramp, text_width, zero_bar
 from perception.sinks.palette import GREEN, RANGE_RAMP, RGB, SKY, VERMILION, WHITE
@@ -28,8 +28,8 @@ def panel_height(unit: float) -> int:
     return 2 * round((ROWS * 1.75 + 0.8) * unit / 2)
 
 
-def draw_panel(canvas: Canvas, top: int, unit: float, sample: Sample, output: Output) -> None:
-    """Draw the strip over the full width of the canvas, from row `top` down."""
+def draw_panel(canvas: Canvas, top: int, unit: float, sample: Sample, output: Output, drawn: int) -> None:
+    """Draw the strip over the full width of the canvas, from row `top` down; `drawn` boxes are in view."""
     width = canvas.shape[1]
     fill(canvas, (0, top, width, canvas.shape[0]), BACK)
     columns = _columns(width)
@@ -40,7 +40,7 @@ def draw_panel(canvas: Canvas, top: int, unit: float, sample: Sample, output: Ou
         _sensor(canvas, y, unit, source, columns[0] + 0.7 * unit, columns[1] - 0.5 * unit)
     _control(canvas, rows, unit, output.control, columns[1] + 0.8 * unit, columns[2] - 0.7 * unit)
     right = columns[3] - 0.4 * unit
-    for y, (text, colour) in zip(rows, _tick_lines(output), strict=True):
+    for y, (text, colour) in zip(rows, _tick_lines(output, drawn), strict=True):
         x = columns[2] + 0.8 * unit
         put_text(canvas, fitted(text, right - x, unit), x, y, unit, colour)
 
@@ -78,6 +78,13 @@ def sensor_words(source: Input[Any]) -> str:
     if not source.present:
         return source.reason or "absent"
     return "present" if source.age_ms is None else f"age {source.age_ms:.0f} ms"
+
+
+def sources(based_on: tuple[str, ...]) -> str:
+    """`from camera, range`, or `from all inputs`."""
+    if not based_on:
+        return ""
+    return "from all inputs" if set(based_on) >= set(SENSORS) else f"from {', '.join(based_on)}"
 
 
 def clock(tick: Tick) -> str:
@@ -124,8 +131,7 @@ def _control(
     for y, channel in zip(rows, head.channels, strict=False):
         _channel(canvas, y, unit, channel, x, right)
     if len(head.channels) < len(rows):
-        words = f"from {', '.join(head.based_on)}" if head.based_on else ""
-        put_text(canvas, fitted(words, right - x, unit), x, rows[-1], unit, DIM)
+        put_text(canvas, fitted(sources(head.based_on), right - x, unit), x, rows[-1], unit, DIM)
 
 
 def _channel(canvas: Canvas, y: float, unit: float, channel: ControlChannel, x: float, right: float) -> None:
@@ -162,13 +168,13 @@ def bar_position(channel: ControlChannel) -> tuple[float, float]:
     return -math.copysign(root, value), reach
 
 
-def _tick_lines(output: Output) -> list[tuple[str, RGB]]:
+def _tick_lines(output: Output, drawn: int) -> list[tuple[str, RGB]]:
     tick = output.tick
     head = output.detections
     if head is None:
         found = "no detection head"
     elif head.valid:
-        found = f"{len(head.items)} found{', from ' if head.based_on else ''}{', '.join(head.based_on)}"
+        found = f"{drawn} of {len(head.items)} boxes {sources(head.based_on)}"
     else:
         found = "detections invalid"
     substitute = tick.kind != "reference"

@@ -14,7 +14,7 @@ from perception.geometry import project, transform_points
 from perception.messages import Float64, Sample, TruthFrame
 from perception.outputs import Detection, Output
 from perception.preprocess import projects
-from perception.sinks.annotations import caption, image_size, notices, short_caption
+from perception.sinks.annotations import caption, image_size, notices, short_caption, worth_drawing
 from perception.sinks.base import RunInfo
 from perception.sinks.draw import (
     Box,
@@ -121,11 +121,10 @@ def render(
     known = () if truth is None else truth.boxes or ()
     for box in known:
         dashed(view, place.box(box.xyxy), WHITE, 1, layout.unit / 2.5)
-    if output.detections is not None and output.detections.valid:
-        kept = [item for item in output.detections.items if item.score >= min_score]
-        _draw_detections(view, kept, place, layout.unit, run)
+    kept = worth_drawing(output, min_score)
+    _draw_detections(view, kept, place, layout.unit, run)
     _draw_notices(view, notices(output, run), layout.unit)
-    draw_panel(canvas, layout.picture_height, layout.unit, sample, output)
+    draw_panel(canvas, layout.picture_height, layout.unit, sample, output, len(kept))
     draw_legend(canvas, layout.picture_height, layout.unit, (NEAR_M, FAR_M) if ranged else None, bool(known))
     return canvas
 
@@ -166,7 +165,7 @@ def _draw_returns(view: Canvas, sample: Sample, source: tuple[int, int], place: 
     order = np.argsort(-range_m, kind="stable")
     shown = pixels[order] * place.scale + (place.left, place.top)
     fraction = np.log(range_m[order] / NEAR_M) / np.log(FAR_M / NEAR_M)
-    size = max(2, round(view.shape[1] / (560 if len(shown) > 2000 else 256)))
+    size = max(2, round(view.shape[1] / (560 if len(shown) > 2000 else 200)))
     dots(view, shown, ramp(fraction, RANGE_RAMP), size)
     return True
 

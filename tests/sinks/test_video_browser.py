@@ -32,6 +32,8 @@ function grey() {  // of the picture, away from everything that is drawn
 }
 (async () => {
   await once("canplay");
+  v.currentTime = 0.05;  // a picture that was not asked for may not be painted yet
+  await once("seeked");
   const first = {width: v.videoWidth, height: v.videoHeight, duration: v.duration, grey: grey()};
   v.currentTime = 1.25;
   await once("seeked");
