@@ -1,17 +1,14 @@
 """Checkpoints: one safetensors file that holds the weights and everything needed to use them.
 
-The metadata (JSON strings in the file's header) are `format, model, classes, control, status, input_size,
-input_stats, preprocess, loss_family, calibration, trained_on, versions`. They are read without torch and
-without touching a tensor. Nothing in a checkpoint is ever executed.
+The metadata are texts in the file's header: `format`, and as JSON `model, classes, control, status,
+input_size, input_stats, preprocess, loss_family, calibration, trained_on, versions`. They are read without
+torch and without touching a tensor. Nothing in a checkpoint is ever executed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from perception.errors import CheckpointError, ConfigError
 from perception.models.config import ModelConfig
+from perception.models.container import parse_json, read_header, read_whole, write_whole
 from perception.models.stats import InputStats, channel_names
 
 if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
 
 FORMAT = "perception.checkpoint/1"
-MAX_HEADER = 8 << 20
-MAX_FILE = 2 << 30
 DEFAULT_PREPROCESS: Mapping[str, Any] = {
     "decode_scale": 2,  # JPEGs are decoded at down to 1/scale, as `preprocess.InputSpec` says
     "interpolation": "area",  # of the resize to the input size
@@ -115,15 +111,12 @@ def save_checkpoint(path: Path, model: FusionModel, meta: Checkpoint | None = No
     meta = meta or Checkpoint(config=model.config)
     plain = _to_plain(meta, model.config, model.normaliser.get(), {**versions(), **meta.versions})
     try:
-        texts = {key: json.dumps(value, allow_nan=False) for key, value in plain.items()}
+        texts = {"format": FORMAT} | {key: json.dumps(v, allow_nan=False) for key, v in plain.items()}
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the metadata are not plain JSON: {error}") from None
-    data = model_to_bytes(model, texts)
+    data = model_to_bytes(model, texts, str(path))
     saved = _parse(data, str(path))
-    try:
-        _write_whole(path, data)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+    write_whole(path, data)
     return saved
 
 
@@ -132,7 +125,6 @@ def _to_plain(
 ) -> dict[str, Any]:
     model = config.to_dict()
     return {
-        "format": FORMAT,
         "classes": model.pop("classes"),
         "control": model.pop("control"),
         "status": model.pop("status"),
@@ -148,33 +140,26 @@ def _to_plain(
 
 
 def _open(path: Path) -> tuple[Checkpoint, bytes]:
-    try:
-        size = os.stat(path).st_size
-        if size > MAX_FILE:
-            raise CheckpointError(
-                f"{path}: expected a checkpoint of at most {MAX_FILE >> 20} MiB, found {size >> 20} MiB"
-            )
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    data = read_whole(path)
     return _parse(data, str(path)), data
 
 
 def _parse(data: bytes, path: str) -> Checkpoint:
     """The metadata of a checkpoint's bytes, everything checked that can be without the model."""
-    header = _header(data, path)
+    header = read_header(data, path)
     texts = header.get("__metadata__")
-    if not isinstance(texts, dict) or "format" not in texts:
+    found = texts.get("format") if isinstance(texts, dict) else None
+    if not isinstance(texts, dict) or not str(found).startswith("perception.checkpoint/"):
         raise CheckpointError(
             f"{path}: expected the metadata of a {FORMAT}, found other safetensors; "
             "only checkpoints of this project load"
         )
-    plain = {key: _json(text, f"{path}: {key}") for key, text in texts.items()}
-    if plain["format"] != FORMAT:
+    if found != FORMAT:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}, found {plain['format']!r:.60}; another version reads it"
+            f"{path}: expected format {FORMAT}, found {found!r:.60}; another version reads it"
         )
-    missing, unknown = sorted(set(KEYS) - set(plain)), sorted(set(plain) - set(KEYS))
+    plain = {key: parse_json(text, f"{path}: {key:.60}") for key, text in texts.items() if key != "format"}
+    missing, unknown = sorted(set(KEYS) - set(texts)), sorted(set(texts) - set(KEYS))
     if missing or unknown:
         found = [f"{', '.join(missing)} missing"] * bool(missing) + [
             f"{', '.join(unknown)[:200]} unknown"
@@ -183,37 +168,6 @@ def _parse(data: bytes, path: str) -> Checkpoint:
             f"{path}: expected the metadata of {FORMAT}, found {'; '.join(found)}; save it again"
         )
     return _from_plain(plain, hashlib.sha256(data).hexdigest(), path)
-
-
-def _header(data: bytes, path: str) -> dict[str, Any]:
-    """The JSON header of safetensors, checked against the size of the file."""
-    if len(data) < 8:
-        raise CheckpointError(f"{path}: expected a safetensors file, found {len(data)} bytes")
-    (length,) = struct.unpack("<Q", data[:8])
-    if length > MAX_HEADER or data[8:9] != b"{":
-        raise CheckpointError(f"{path}: expected a safetensors file, found something else")
-    if length > len(data) - 8:
-        raise CheckpointError(
-            f"{path} is cut short: expected a header of {length} bytes, found {len(data) - 8}; copy it again"
-        )
-    header = _json(data[8 : 8 + length], f"{path}: header")
-    if not isinstance(header, dict):
-        raise CheckpointError(f"{path}: expected a safetensors header, found {type(header).__name__}")
-    try:
-        end = max((t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"), default=0)
-        short = end - (len(data) - 8 - length)
-    except (TypeError, KeyError, IndexError):
-        raise CheckpointError(f"{path}: its list of tensors is damaged; copy the file again") from None
-    if short > 0:
-        raise CheckpointError(f"{path} is cut short: {short} bytes are missing at its end; copy it again")
-    return header
-
-
-def _json(text: object, what: str) -> Any:
-    try:
-        return json.loads(text)  # type: ignore[arg-type]
-    except (ValueError, TypeError, RecursionError):
-        raise CheckpointError(f"{what}: expected JSON, found {text!r:.60}; the file is damaged") from None
 
 
 def _from_plain(plain: dict[str, Any], sha256: str, path: str) -> Checkpoint:
@@ -260,20 +214,3 @@ def _from_plain(plain: dict[str, Any], sha256: str, path: str) -> Checkpoint:
         versions={str(key): str(value) for key, value in plain["versions"].items()},
         sha256=sha256,
     )
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write beside the file, then put it in its place in one step."""
-    handle, name = tempfile.mkstemp(dir=Path(path).parent, prefix=f".{Path(path).name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp makes it readable by its owner alone
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -21,9 +21,9 @@ PRECISIONS = ("auto", "fp32", "bf16")
 class Backend(Protocol):
     """Runs one model at one batch shape. Not thread-safe: one caller at a time.
 
-    The answers are bit-equal for the same weights, precision, device, batch shape and thread count,
-    whatever the neighbours in a batch of one; across batch shapes and neighbours they agree to within
-    `1e-4` relative in float32.
+    The answers are bit-equal for the same weights, precision, device, batch size and thread count. On the
+    CPU they do not depend on the batch size either, nor on a sample's place and neighbours in its batch;
+    elsewhere those may change the last bits (float32: 1e-4 relative, and the order of equal scores).
     """
 
     def open(self) -> None:

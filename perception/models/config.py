@@ -40,7 +40,8 @@ class ModelConfig:
         backbone: `small`, or a name in torchvision.models (`resnet18`).
         widths, blocks: Channels and residual blocks of the small backbone at each stride.
         fused_width: Channels of the shared maps.
-        range_width, splat_width: Channels of the range features: pooled, and splatted into the maps.
+        range_width: Channels of the pooled range feature.
+        splat_widths: Channels of the range features that are splatted into the maps, at each stride.
         splat_radius: Half the base of the triangular kernel, in cells of each map.
         status_width: Channels of the status memory.
         fusion: `gated`, `concat` or `attention`.
@@ -63,7 +64,7 @@ class ModelConfig:
     blocks: tuple[int, ...] = (1, 2, 3)
     fused_width: int = 48
     range_width: int = 64
-    splat_width: int = 32
+    splat_widths: tuple[int, ...] = (16, 32, 32)
     splat_radius: float = 1.5
     status_width: int = 64
     fusion: str = "gated"
@@ -104,11 +105,10 @@ class ModelConfig:
             "detections": (1, 1000, 1),
             "fused_width": (8, 1024, 8),
             "range_width": (8, 1024, 2),
-            "splat_width": (8, 1024, 2),
             "status_width": (8, 1024, 2),
         }
         values: dict[str, Any] = {key: getattr(self, key) for key in limits}
-        for key, limit in (("widths", (8, 2048, 2)), ("blocks", (1, 64, 1))):
+        for key, limit in (("widths", (8, 2048, 2)), ("blocks", (1, 64, 1)), ("splat_widths", (2, 1024, 2))):
             several = getattr(self, key)
             if len(several) != len(STRIDES):
                 return [f"{key}: expected one number for each stride {STRIDES}, found {several!r:.100}"]
@@ -163,7 +163,7 @@ class ModelConfig:
             near = get_close_matches(str(key), known, n=1)
             faults.append(f"{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
         plain = {key: value for key, value in data.items() if key in known}
-        for key in ("classes", "widths", "blocks", "control", "status"):
+        for key in ("classes", "widths", "blocks", "splat_widths", "control", "status"):
             if key in plain and not isinstance(plain[key], list | tuple):
                 faults.append(f"{key}: expected a list, found {plain[key]!r:.100}")
             elif key in plain and key in ("control", "status"):

@@ -17,7 +17,7 @@ from perception.models.decode import Decoder
 from perception.models.fusion import make_fusion
 from perception.models.heads import BoxHead, ClassHead, ControlHead, TopDown
 from perception.models.normalise import Normaliser
-from perception.models.range import RangeEncoder
+from perception.models.range import IN_IMAGE, RangeEncoder
 from perception.models.stats import InputStats, default_stats
 from perception.models.status import StatusEncoder
 from perception.tensors import Inputs, Predictions
@@ -102,9 +102,10 @@ class FusionModel(nn.Module):
         """Remove what is absent, invalid or unknown, before anything is computed from it."""
         present = inputs.present > 0.5
         camera, scan, status = present.unbind(1)
-        image = torch.where(camera[:, None, None, None], self.normaliser.image(inputs.image), 0.0)
-        valid = (inputs.returns_valid > 0.5) & inputs.returns.isfinite().all(-1) & scan[:, None]
-        returns = torch.where(valid.unsqueeze(-1), inputs.returns, 0.0)
+        image = self.normaliser.image(inputs.image, camera)
+        returns = self._without_pixels(inputs.returns)
+        valid = (inputs.returns_valid > 0.5) & returns.isfinite().all(-1) & scan[:, None]
+        returns = torch.where(valid.unsqueeze(-1), returns, 0.0)
         normalised = torch.where(valid.unsqueeze(-1), self.normaliser.channels("returns", returns), 0.0)
         known = inputs.status.isfinite() & status[:, None, None]
         values = self.normaliser.channels("status", torch.where(known, inputs.status, 0.0))
@@ -120,6 +121,13 @@ class FusionModel(nn.Module):
             present=present,
             age=torch.log1p(age / USUAL_AGE_S),
         )
+
+    def _without_pixels(self, returns: Tensor) -> Tensor:
+        """[B, M, 8] returns; those outside the image, or of an unknown rig, are put at the mean pixel, which
+        says nothing. The splat leaves them out."""
+        in_image = returns[..., IN_IMAGE:] > 0.5
+        pixels = torch.where(in_image, returns[..., :2], self.normaliser.get_buffer("returns_mean")[:2])
+        return torch.cat([pixels, returns[..., 2:]], -1)
 
     def fuse(self, cleaned: Cleaned) -> Pyramid:
         """The shared representation: every stride fused before the top-down path."""

@@ -53,10 +53,14 @@ class Normaliser(nn.Module):
             found[group] = {name: ChannelStats(m, s, _known(a), _known(b)) for name, m, s, a, b in rows}
         return InputStats(**found)
 
-    def image(self, image: Tensor) -> Tensor:
-        """uint8 [B, 3, H, W] as float, normalised."""
-        mean, std = self.get_buffer("image_mean"), self.get_buffer("image_std")
-        return (image.float() - mean[:, None, None]) * (1 / std)[:, None, None]
+    def image(self, image: Tensor, present: Tensor) -> Tensor:
+        """uint8 [B, 3, H, W] as float, normalised; 0 where `present` [B] is false.
+
+        Bytes are always finite, so that a factor of 0 is enough, and all is one pass over the pixels.
+        """
+        here = present.to(torch.float32)[:, None, None, None]
+        scale = here / self.get_buffer("image_std")[:, None, None]
+        return torch.addcmul(-self.get_buffer("image_mean")[:, None, None] * scale, image.float(), scale)
 
     def channels(self, group: str, values: Tensor) -> Tensor:
         """[..., n] channels of a group, normalised and clamped."""

@@ -24,7 +24,8 @@ class RangeEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        width, splat, fused = config.range_width, config.splat_width, config.fused_width
+        width, fused = config.range_width, config.fused_width
+        self.parts = config.splat_widths
         self.radius = config.splat_radius
         self.sizes = tuple((config.input_height // s, config.input_width // s) for s in STRIDES)
         self.widths = (fused, fused, fused, width)
@@ -34,10 +35,10 @@ class RangeEncoder(nn.Module):
             nn.Linear(width, width),
             nn.ReLU(inplace=True),
         )
-        self.point = nn.Linear(width, len(STRIDES) * splat)
+        self.point = nn.Linear(width, sum(self.parts))
         self.pool = nn.Linear(2 * width, width)
         self.context = nn.ModuleList(nn.Linear(width, fused) for _ in STRIDES)
-        self.mix = nn.ModuleList(nn.Conv2d(splat + 1, fused, 1) for _ in STRIDES)
+        self.mix = nn.ModuleList(nn.Conv2d(splat + 1, fused, 1) for splat in self.parts)
 
     def forward(self, normalised: Tensor, returns: Tensor, valid: Tensor) -> Pyramid:
         """Encode a set of returns.
@@ -54,7 +55,7 @@ class RangeEncoder(nn.Module):
         pooled = self._pool(z, valid)
         in_image = valid * returns[..., IN_IMAGE]
         maps: list[Tensor] = []
-        for index, part in enumerate(self.point(z).chunk(len(STRIDES), -1)):
+        for index, part in enumerate(self.point(z).split(self.parts, -1)):
             splatted = self._splat(
                 part, returns[..., U], returns[..., V], in_image, STRIDES[index], self.sizes[index]
             )

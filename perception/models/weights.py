@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 import perception
-from perception.errors import CheckpointError
+from perception.errors import CheckpointError, ConfigError
 from perception.models.config import ModelConfig
 from perception.models.fusion_model import FusionModel
 
@@ -22,13 +22,18 @@ MAY_BE_UNKNOWN = ("_minimum", "_maximum")
 """Buffers in which NaN means that nobody has measured them."""
 
 
-def model_to_bytes(model: FusionModel, metadata: Mapping[str, str]) -> bytes:
+def model_to_bytes(model: FusionModel, metadata: Mapping[str, str], path: str) -> bytes:
     """All parameters and buffers of a model, float ones in float32, with metadata.
 
     Written by hand, because the library's writer orders the metadata anew in every process: the same model
     gives the same bytes.
+
+    Raises:
+        CheckpointError: A weight is not finite; such a model has nothing to say.
     """
     state = {name: _storable(tensor) for name, tensor in sorted(model.state_dict().items())}
+    if faults := _misfits(state, state):
+        raise CheckpointError(f"{path} is not written: {faults[0]}; training has diverged")
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
     for name, tensor in state.items():
@@ -60,7 +65,10 @@ def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel
         raise CheckpointError(
             f"{path}: expected at least {config.backbone_weights} weights, found {held}; save it again"
         )
-    model = FusionModel(config)
+    try:
+        model = FusionModel(config)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {'; '.join(error.faults)}") from None
     if faults := _misfits(model.state_dict(), state):
         more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
         raise CheckpointError(

@@ -1,0 +1,100 @@
+"""The file around a checkpoint: safetensors, read with suspicion and written in one step. No torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from perception.errors import CheckpointError
+
+MAX_HEADER = 8 << 20
+MAX_FILE = 2 << 30
+
+
+def read_whole(path: Path) -> bytes:
+    """All bytes of a file that is not larger than a checkpoint may be.
+
+    Raises:
+        CheckpointError: It cannot be read, or is too large.
+    """
+    try:
+        size = os.stat(path).st_size
+        if size > MAX_FILE:
+            raise CheckpointError(
+                f"{path}: expected a checkpoint of at most {MAX_FILE >> 20} MiB, found {size >> 20} MiB"
+            )
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def read_header(data: bytes, path: str) -> dict[str, Any]:
+    """The JSON header of safetensors, checked against the size of the file.
+
+    Raises:
+        CheckpointError: The bytes are something else, or cut short.
+    """
+    if len(data) < 8:
+        raise CheckpointError(f"{path}: expected a safetensors file, found {len(data)} bytes")
+    (length,) = struct.unpack("<Q", data[:8])
+    if length > MAX_HEADER or data[8:9] != b"{":
+        raise CheckpointError(f"{path}: expected a safetensors file, found something else")
+    if length > len(data) - 8:
+        raise CheckpointError(
+            f"{path} is cut short: expected a header of {length} bytes, found {len(data) - 8}; copy it again"
+        )
+    header = parse_json(data[8 : 8 + length], f"{path}: header")
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path}: expected a safetensors header, found {type(header).__name__}")
+    try:
+        end = max((t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"), default=0)
+        short = end - (len(data) - 8 - length)
+    except (TypeError, KeyError, IndexError):
+        raise CheckpointError(f"{path}: its list of tensors is damaged; copy the file again") from None
+    if short > 0:
+        raise CheckpointError(f"{path} is cut short: {short} bytes are missing at its end; copy it again")
+    return header
+
+
+def parse_json(text: object, what: str) -> Any:
+    """JSON of unknown origin; `what` names it in the error.
+
+    Raises:
+        CheckpointError: It is not JSON.
+    """
+    try:
+        return json.loads(text)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError):
+        raise CheckpointError(f"{what}: expected JSON, found {text!r:.60}; the file is damaged") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write beside the file, then put it in its place in one step.
+
+    Raises:
+        CheckpointError: It cannot be written; what was there before is still there.
+    """
+    try:
+        _write_and_replace(path, data)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _write_and_replace(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=Path(path).parent, prefix=f".{Path(path).name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)  # mkstemp makes it readable by its owner alone
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -1,0 +1,156 @@
+"""The decoder against one written with loops, and the calibration inside it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from perception.models.camera import Pyramid
+from perception.models.config import ModelConfig
+from perception.models.decode import Decoder, subset_index
+from perception.models.fusion_model import DenseOutputs
+from tests.fusion_scenes import SMALL, SUBSETS
+
+H, W = SMALL.input_height // 4, SMALL.input_width // 4
+
+
+def dense_outputs(
+    config: ModelConfig, batch: int, seed: int, present: tuple[float, ...] = (1, 1, 1)
+) -> DenseOutputs:
+    g = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(batch, *shape, generator=g)
+
+    a = len(config.control)
+    return DenseOutputs(
+        heatmap=draw(len(config.classes), H, W) * 3,
+        ltrb=draw(4, H, W).exp() * 8,
+        ltrb_log_scale=draw(4, H, W),
+        distance_log=draw(1, H, W),
+        distance_log_scale=draw(1, H, W),
+        control=draw(a),
+        control_log_scale=draw(a),
+        fused=Pyramid(*[torch.zeros(batch, 1, 1, 1)] * 4),
+        present=torch.tensor([present] * batch) > 0,
+    )
+
+
+def reference(decoder: Decoder, dense: DenseOutputs, sample: int, factor: float) -> list[dict[str, object]]:
+    """All peaks of a sample, best first: loops, float64, no torch."""
+    heat = dense.heatmap[sample].double().numpy()
+    ltrb, scale = dense.ltrb[sample].double().numpy(), dense.ltrb_log_scale[sample].double().numpy()
+    log_m, log_s = (
+        dense.distance_log[sample, 0].double().numpy(),
+        dense.distance_log_scale[sample, 0].double().numpy(),
+    )
+    row = sum(2**i for i in range(3) if dense.present[sample, i])
+    calibration = {name: values[row].double().numpy() for name, values in decoder.calibration.named_buffers()}
+    found = []
+    for label in range(heat.shape[0]):
+        for i in range(H):
+            for j in range(W):
+                around = heat[label, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+                if heat[label, i, j] < around.max():
+                    continue
+                logit = (
+                    heat[label, i, j] * calibration["score_scale"][label] + calibration["score_bias"][label]
+                )
+                u, v = 4 * j + 2, 4 * i + 2
+                left, top, right, bottom = ltrb[:, i, j]
+                metres = math.exp(log_m[i, j])
+                found.append(
+                    {
+                        "scores": 1 / (1 + math.exp(-logit)),
+                        "labels": label,
+                        "boxes": [
+                            max(u - left, 0),
+                            max(v - top, 0),
+                            min(u + right, 4 * W),
+                            min(v + bottom, 4 * H),
+                        ],
+                        "box_std": factor * np.exp(scale[:, i, j]) * calibration["box_factor"],
+                        "distance_m": metres,
+                        "distance_std_m": factor
+                        * metres
+                        * math.exp(log_s[i, j])
+                        * calibration["distance_factor"][0],
+                    }
+                )
+    return sorted(found, key=lambda d: -float(d["scores"]))  # type: ignore[arg-type]
+
+
+def random_calibration(decoder: Decoder, seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    for name, buffer in decoder.calibration.named_buffers():
+        buffer.normal_(generator=g) if name == "score_bias" else buffer.uniform_(0.5, 2.0, generator=g)
+
+
+@pytest.mark.parametrize("family", ["laplace", "gaussian"])
+@pytest.mark.parametrize("present", SUBSETS[1:])
+def test_it_agrees_with_loops(family: str, present: tuple[float, ...]) -> None:
+    config = ModelConfig.from_dict(SMALL.to_dict() | {"loss_family": family})
+    decoder = Decoder(config)
+    random_calibration(decoder, seed=1)
+    dense = dense_outputs(config, 2, seed=2, present=present)
+    mean, std = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])
+    said = decoder(dense, mean, std)
+    factor = math.sqrt(2) if family == "laplace" else 1.0
+    for sample in range(2):
+        best = reference(decoder, dense, sample, factor)[: config.detections]
+        for name in ("scores", "labels", "boxes", "box_std", "distance_m", "distance_std_m"):
+            expected = np.array([d[name] for d in best])
+            np.testing.assert_allclose(
+                getattr(said, name)[sample].numpy(), expected, rtol=1e-4, atol=1e-4, err_msg=name
+            )
+    row = int(subset_index(dense.present)[0])
+    scale = dense.control_log_scale.exp() * std * decoder.calibration.control_factor[row]
+    torch.testing.assert_close(said.control, dense.control * std + mean)
+    torch.testing.assert_close(said.control_std, factor * scale)
+
+
+def test_uncalibrated_is_the_identity() -> None:
+    decoder = Decoder(SMALL)
+    dense = dense_outputs(SMALL, 1, seed=3)
+    assert torch.equal(decoder.calibration.logits(dense.heatmap, subset_index(dense.present)), dense.heatmap)
+    assert all((f == 1).all() for n, f in decoder.calibration.named_buffers() if n.endswith("factor"))
+
+
+def test_each_subset_has_its_own_calibration() -> None:
+    decoder = Decoder(SMALL)
+    dense = dense_outputs(SMALL, 8, seed=4)
+    same = dense.heatmap[:1].expand(8, -1, -1, -1) / 10  # small, so that no score rounds to 1
+    dense = dense._replace(heatmap=same, present=torch.tensor(SUBSETS) > 0)
+    decoder.calibration.score_bias[:] = torch.arange(8.0)[:, None]
+    said = decoder(dense, torch.zeros(2), torch.ones(2))
+    assert subset_index(dense.present).tolist() == [int(c + 2 * r + 4 * s) for c, r, s in SUBSETS]
+    logits = said.scores[1:, 0].double().logit()
+    order = subset_index(dense.present)[1:].double()
+    torch.testing.assert_close(logits - order, (logits - order)[:1].expand(7), rtol=1e-2, atol=1e-2)
+
+
+def test_fewer_peaks_than_detections_are_filled_with_score_zero() -> None:
+    decoder = Decoder(SMALL)
+    dense = dense_outputs(SMALL, 1, seed=5)
+    rows, columns = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
+    slope = -(rows + columns).float()  # one hill in the corner
+    said = decoder(dense._replace(heatmap=slope.expand(1, 3, H, W)), torch.zeros(2), torch.ones(2))
+    assert said.scores[0, :3].tolist() == [0.5] * 3
+    assert (said.scores[0, 3:] == 0).all()
+    assert all(values.isfinite().all() for values in said)
+    assert said.boxes[0, 0, :2].tolist() == [max(0.0, 2 - float(dense.ltrb[0, k, 0, 0])) for k in (0, 1)]
+
+
+def test_confident_peaks_keep_their_order() -> None:
+    # In float32 the sigmoids of 18 and 20 are both 1: a decoder that compares scores cannot tell them apart.
+    decoder = Decoder(SMALL)
+    dense = dense_outputs(SMALL, 1, seed=6)
+    heat = torch.full((1, 3, H, W), -9.0)
+    heat[0, 0, 4, 4], heat[0, 0, 4, 5] = 18.0, 20.0
+    said = decoder(dense._replace(heatmap=heat), torch.zeros(2), torch.ones(2))
+    u = said.boxes[0, 0, 0] + dense.ltrb[0, 0, 4, 5]
+    assert float(u) == pytest.approx(22.0)
+    assert (said.scores[0, 1:] < 0.5).all()
