@@ -166,7 +166,8 @@ def decompress(compression: str, payload: memoryview, size: int) -> bytes:
                 raise Broken("the chunk decompresses to more than it claims")
             return data
     except (zstandard.ZstdError, RuntimeError, EOFError, MemoryError) as error:
-        raise Broken(f"the chunk does not decompress ({' '.join(str(error).split())})") from error
+        head = _decompress_head(compression, payload, size)
+        raise Broken(f"the chunk does not decompress ({' '.join(str(error).split())})", head) from error
     raise Broken(f"the compression {compression[:20]!r} is not known; zstd, lz4 and none are")
 
 
@@ -244,6 +245,21 @@ def split(data: bytes, block: Block, registry: Registry, proven: bool, begin: in
         loaded.problem = "the file ends inside it" if block.cut else "a record in it is malformed"
         loaded.unused = size - at
     return loaded
+
+
+def salvage(broken: Broken, block: Block, registry: Registry) -> list[Place]:
+    """What a bad chunk still tells: messages with a known channel and a time in the chunk's range.
+
+    Channels that only this chunk declares are taken over: without them, all that follows would have no topic.
+    """
+    if not broken.data:
+        return []
+    scratch = registry.copy()
+    places = split(broken.data, block, scratch, proven=False).places
+    registry.adopt(scratch)
+    return [
+        place for place in places if place.channel and block.start_ns <= place.log_time_ns <= block.end_ns
+    ]
 
 
 def _torn(data: bytes, at: int, base: int, registry: Registry) -> Place | None:

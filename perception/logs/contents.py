@@ -6,10 +6,12 @@ sound summary that is the whole file, so both ways end in the same table.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 
-from perception.logs.blocks import Block, Span
+from perception.logs.blocks import Block, Span, read_index
 from perception.logs.damage import Damage
 from perception.logs.records import (
     ATTACHMENT,
@@ -35,6 +37,8 @@ from perception.logs.records import (
 from perception.logs.source import Source
 from perception.logs.summary import Summary, points_at_chunk, read_summary
 
+_SEARCH = 1 << 20
+_CHUNK_START = re.compile(rb"\x06(?=.{5}\0\0\0)", re.DOTALL)  # opcode, and a length below 2^40
 _RUN = 1 << 20  # message records outside chunks are grouped into blocks of about this many bytes
 
 
@@ -54,10 +58,11 @@ class Contents:
     def damage(self) -> list[Damage]:
         """The breaks, with the log times of the blocks beside them."""
         offsets = [block.offset for block in self.blocks]
+        latest = list(accumulate((block.end_ns for block in self.blocks), max))
         found = []
         for start, end, reason in self.breaks:
             after = bisect_right(offsets, start)
-            before_ns = max((block.end_ns for block in self.blocks[:after]), default=None)
+            before_ns = latest[after - 1] if after else None
             after_ns = self.blocks[after].start_ns if after < len(self.blocks) else None
             found.append(Damage(before_ns, after_ns, end - start, None, reason))
         return found
@@ -70,14 +75,23 @@ def read_contents(source: Source, first: int) -> Contents:
     contents = Contents(registry, summary)
     hints = sorted(entry.offset for entry in summary.chunks if points_at_chunk(source, entry))
     walk = _Walk(source, contents, hints)
-    if not summary.sound:
+    if summary.sound:
+        _follow_index(source, contents, walk, hints, first)
+    else:
         walk.run(first, source.size, open_end=True)
         contents.closed = contents.data_end is not None
-        if not contents.closed:
+        named = bool(contents.blocks) and contents.blocks[-1].cut
+        named = named or (bool(contents.breaks) and contents.breaks[-1][1] == source.size)
+        if not contents.closed and not named:
             reason = "the recording was cut here: there is no end of the data; what followed is not known"
             contents.breaks.append((source.size, source.size, reason))
-        return contents
-    at = first
+    summary.chunks.clear()  # what they said stands in the blocks
+    return contents
+
+
+def _follow_index(source: Source, contents: Contents, walk: _Walk, hints: list[int], first: int) -> None:
+    """Take the blocks from the index, and walk what lies between them."""
+    summary, at = contents.summary, first
     for start, end, block in _regions(summary, set(hints), first):
         if start > at:
             walk.run(at, start)
@@ -85,10 +99,11 @@ def read_contents(source: Source, first: int) -> Contents:
             contents.blocks.append(block)
         at = max(at, end)
     walk.run(at, summary.start)
+    if contents.data_end is None:
+        contents.data_end = _data_end_before(source, summary.start)
     for offset, length in summary.metadata_at:
         walk.metadata(source.read(offset, min(length, MAX_BYTES))[HEAD.size :])
     contents.attachments.extend(summary.attachments)
-    return contents
 
 
 def _regions(summary: Summary, hints: set[int], first: int) -> list[tuple[int, int, Block | None]]:
@@ -119,6 +134,15 @@ def _regions(summary: Summary, hints: set[int], first: int) -> list[tuple[int, i
     return kept
 
 
+def _data_end_before(source: Source, end: int) -> tuple[int, int] | None:
+    """The data end record in its usual place, if the walk did not arrive there."""
+    at = end - HEAD.size - 4
+    record = source.read(at, HEAD.size + 4) if at > 0 else b""
+    if record[: HEAD.size] != HEAD.pack(DATA_END, 4):
+        return None
+    return at, int.from_bytes(record[HEAD.size :], "little")
+
+
 class _Walk:
     """Reads records one after another from the file, collecting blocks."""
 
@@ -129,21 +153,32 @@ class _Walk:
         self._chunk: Block | None = None  # message indexes that follow belong to it
         self._run: Block | None = None  # messages outside chunks that follow join it
         self._before = 0  # where the record before this one began
+        self._sure = 0  # up to here every record was what it should be; an unsure one may have led astray
 
     def run(self, start: int, end: int, open_end: bool = False) -> None:
         """Walk from `start` to `end`. `open_end`: the end of the file, not of the data section."""
         self._chunk = self._run = None
-        self._before = at = start
+        self._before = self._sure = at = start
         while at < end:
             try:
                 after = self._record(at, end, open_end)
             except Malformed as error:
                 after = self._resync(at, end)
-                self._contents.breaks.append((at, after, str(error)))
+                if after < at:
+                    at = self._sure
+                self._break(at, after, str(error))
                 self._chunk = self._run = None
+            if self._chunk is not None or self._run is not None:
+                self._sure = after or at
             if after is None:
                 return
             self._before, at = at, after
+
+    def _break(self, at: int, after: int, reason: str) -> None:
+        breaks = self._contents.breaks
+        if breaks and breaks[-1][1] == at:
+            at, _, reason = breaks.pop()
+        breaks.append((at, after, reason))
 
     def metadata(self, body: bytes) -> None:
         try:
@@ -160,7 +195,21 @@ class _Walk:
             if after < end and self._plausible(after, end):
                 return after
         i = bisect_right(self._hints, at)
-        return min(self._hints[i], end) if i < len(self._hints) else end
+        return min(self._hints[i], end) if i < len(self._hints) else self._find_chunk(self._sure + 1, end)
+
+    def _find_chunk(self, at: int, end: int) -> int:
+        """Where the next chunk begins whose two lengths agree; the end if there is none."""
+        while at < end:
+            data = self._source.read(at, min(_SEARCH, end - at))
+            if not data:
+                break
+            for match in _CHUNK_START.finditer(data):
+                if self._is_chunk(at + match.start(), end, certain=True) is not None:
+                    return at + match.start()
+            at += max(1, len(data) - HEAD.size)
+            if at + HEAD.size >= end:
+                break
+        return end
 
     def _record(self, at: int, end: int, open_end: bool) -> int | None:
         """Take one record in; where the next begins, or None at the end of the data."""
@@ -221,8 +270,11 @@ class _Walk:
             raise Malformed("a record of absurd size")
         return self._source.read(at, length)
 
-    def _is_chunk(self, at: int, end: int) -> int | None:
-        """Where a chunk that begins here would end by its inner fields; None if this is no chunk."""
+    def _is_chunk(self, at: int, end: int, certain: bool = False) -> int | None:
+        """Where a chunk that begins here would end by its inner fields; None if this is no chunk.
+
+        `certain`: only if the length of the record says the same.
+        """
         try:
             head = parse_chunk_head(self._source.peek(at, 160))
         except Malformed:
@@ -231,7 +283,7 @@ class _Walk:
         outer = at + HEAD.size + HEAD.unpack(self._source.peek(at, HEAD.size))[1]
         if after > end or head.compression not in ("", "zstd", "lz4") or head.start_ns > head.end_ns:
             return None
-        return after if after == outer or self._plausible(after, end) else None
+        return after if after == outer or (not certain and self._plausible(after, end)) else None
 
     def _plausible(self, at: int, end: int) -> bool:
         """Whether a record may begin here: a known opcode with a length that fits."""
@@ -275,9 +327,27 @@ class _Walk:
         self._run = None
         if self._chunk is None:
             self._chunk = Block("chunk", self._before, at - self._before, 0, U64_MAX)
-            self._contents.blocks.append(self._chunk)
+            if self._belongs(at, after):
+                self._break(self._before, at, "a damaged message index")
+            else:
+                self._contents.blocks.append(self._chunk)
         self._chunk.index_length += after - at
         return after
+
+    def _belongs(self, at: int, after: int) -> bool:
+        """Whether a message index behind a damaged record is one of the chunk before that record."""
+        chunk = self._contents.blocks[-1] if self._contents.blocks else None
+        if (
+            chunk is None
+            or chunk.kind != "chunk"
+            or chunk.offset + chunk.length + chunk.index_length != self._before
+        ):
+            return False
+        index = Block("chunk", at, 0, chunk.start_ns, chunk.end_ns, index_length=after - at)
+        if read_index(self._source, index) is None:
+            return False
+        chunk.index_length = 0  # no longer the whole truth: loading the chunk tells
+        return True
 
     def _add_message(self, at: int, after: int, end: int, open_end: bool) -> int:
         """A message outside chunks: it joins the run of messages before it."""

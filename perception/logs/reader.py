@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
+from perception.errors import LogError
 from perception.logs.contents import Contents, read_contents
 from perception.logs.records import Malformed
 from perception.logs.source import Source, open_source
@@ -31,6 +32,9 @@ def open_log(path: str | Path) -> Log:
     source, (profile, library), first = open_source(Path(path))
     try:
         contents = read_contents(source, first)
+    except Malformed as error:
+        source.close()
+        raise LogError(f"{error}: {path}") from None
     except BaseException:
         source.close()
         raise

@@ -143,6 +143,13 @@ class Registry:
         other.schema_ids, other._seen = dict(self.schema_ids), dict(self._seen)
         return other
 
+    def adopt(self, other: Registry) -> None:
+        """Take over the channels that only the other knows."""
+        for channel_id, channel in other.channels.items():
+            if channel_id not in self.channels:
+                self.channels[channel_id] = channel
+                self.schema_ids[channel_id] = other.schema_ids[channel_id]
+
     def add_schema(self, body: bytes) -> None:
         record = parse("Schema", body)
         if record.id:

@@ -109,12 +109,16 @@ def _read_header(source: Source) -> tuple[tuple[str, str], int]:
     try:
         profile, library, used = parse_header(start[body:])
     except Malformed:
-        if opcode == HEADER and source.size < 1 << 16:
+        if opcode == HEADER and body + length < source.size:
+            return ("", ""), body + length
+        if source.size <= len(start):
             raise truncated from None
         return ("", ""), at  # damaged: what walks the file says so, and looks for what follows
     if opcode != HEADER:
         return ("", ""), at
-    fits = used <= length and body + length <= source.size
+    after = start[body + used : body + used + HEAD.size]
+    inner_leads_on = len(after) == HEAD.size and 0 < after[0] < 16 and HEAD.unpack(after)[1] <= source.size
+    fits = used <= length and body + length <= source.size and (used == length or not inner_leads_on)
     return (profile, library), body + (length if fits else used)
 
 

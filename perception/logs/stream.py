@@ -6,12 +6,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from perception.logs.blocks import Block, Broken, Loaded, Place, load, read_index
+from perception.logs.blocks import Block, Broken, Loaded, Place, load, read_index, salvage, tally_places
 from perception.logs.contents import Contents
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.records import U64_MAX
 from perception.logs.source import Source
-from perception.logs.survey import discover, readable_headers, topic_of
+from perception.logs.survey import discover, topic_of
 from perception.messages import Message
 
 _RECORD_HEAD = 31  # bytes of a message record before its content
@@ -56,6 +56,7 @@ class MessageStream(Iterator[Message]):
         self._end = U64_MAX + 1 if query.end_ns is None else min(max(query.end_ns, 0), U64_MAX + 1)
         self._data_crc_holds = data_crc_holds
         self._unproven = False  # content was read that no chunk's CRC covers
+        self._undeclared: set[int] = set()  # channel ids that the whole file does not declare
         self._open: dict[int, _Open] = {}  # blocks with messages still to come, by offset
         self._messages = self._run()
 
@@ -70,8 +71,8 @@ class MessageStream(Iterator[Message]):
     def _run(self) -> Iterator[Message]:
         needed, skipped = self._plan()
         pending: list[Place] = []
-        for block in needed:
-            ready = bisect_left(pending, block.start_ns, key=_log_time)
+        for start_ns, _, block in needed:
+            ready = bisect_left(pending, start_ns, key=_log_time)
             if ready:
                 yield from self._emit(pending[:ready])
                 del pending[:ready]
@@ -81,19 +82,27 @@ class MessageStream(Iterator[Message]):
         yield from self._emit(pending)
         self._settle(skipped)
 
-    def _plan(self) -> tuple[list[Block], list[Block]]:
-        """The blocks to load, in the order of their first message, and those that can be left out."""
+    def _plan(self) -> tuple[list[tuple[int, int, Block]], list[Block]]:
+        """The blocks to load as (start, offset, block) in the order of loading, and those to be left out."""
         contents = self._contents
-        if self._topics is not None:
-            known = frozenset().union(*(block.channel_ids or () for block in contents.blocks))
-            discover(self._source, contents, set(known))
-        needed: list[Block] = []
-        skipped: list[Block] = []
+        ids: set[int] = set()
         for block in contents.blocks:
             if not block.proven and not block.cut and block.kind == "chunk":
                 self._settle_range(block)
-            (needed if self._needs(block) else skipped).append(block)
-        needed.sort(key=lambda block: (block.start_ns, block.offset))
+            ids.update((block.tally or block.channel_ids) or ())
+        discover(self._source, contents, ids)
+        needed: list[tuple[int, int, Block]] = []
+        skipped: list[Block] = []
+        before = U64_MAX  # the start of the block before this one in the file
+        for block in contents.blocks:
+            # A chunk's own word for its start may be damaged: one without any proof is loaded a chunk early.
+            start = block.start_ns if block.proven or block.tally else min(block.start_ns, before)
+            before = block.start_ns
+            if self._needs(block):
+                needed.append((start, block.offset, block))
+            else:
+                skipped.append(block)
+        needed.sort(key=lambda item: item[:2])
         return needed, skipped
 
     def _settle_range(self, block: Block) -> None:
@@ -122,6 +131,7 @@ class MessageStream(Iterator[Message]):
         """The places of the wanted messages of a block; the others are counted."""
         try:
             loaded = load(self._source, block, self._contents.registry)
+            loaded = self._declare(block, loaded)
         except Broken as broken:
             self._count_broken(block, broken)
             return []
@@ -143,6 +153,15 @@ class MessageStream(Iterator[Message]):
         if wanted:
             self._keep(_Open(block, loaded.data, len(wanted)))
         return wanted
+
+    def _declare(self, block: Block, loaded: Loaded) -> Loaded:
+        """Find channels that an other chunk of the file declares; a chunk may come first in time only."""
+        unknown = {place.channel_id for place in loaded.places if place.channel is None} - self._undeclared
+        if not unknown:
+            return loaded
+        discover(self._source, self._contents, unknown, everywhere=True)
+        self._undeclared |= unknown - self._contents.registry.channels.keys()
+        return load(self._source, block, self._contents.registry)
 
     def _emit(self, places: list[Place]) -> Iterator[Message]:
         read, blocks = self.account.read, self._open
@@ -214,17 +233,40 @@ class MessageStream(Iterator[Message]):
         return counted
 
     def _count_broken(self, block: Block, broken: Broken) -> None:
+        known = len(self._contents.registry.channels)
+        headers = salvage(broken, block, self._contents.registry)
+        reason = str(broken)
+        if len(self._contents.registry.channels) > known:
+            reason += "; channels that it alone declares are taken over unproven"
         lost = self._count_index(block, "lost")
         if lost is None:
-            self._count_places(readable_headers(broken, block, self._contents), "corrupt")
-        self.damage.append(Damage(block.start_ns, block.end_ns, block.length, lost, str(broken)))
+            self._count_places(headers, "corrupt")
+        self.damage.append(Damage(block.start_ns, block.end_ns, block.length, lost, reason))
 
     def _count_partial(self, block: Block, loaded: Loaded) -> None:
         if loaded.torn:
             self._count_places([loaded.torn], "corrupt")
         last = max((place.log_time_ns for place in loaded.places), default=block.start_ns)
-        lost = None
-        self.damage.append(Damage(last, block.end_ns, loaded.unused, lost, loaded.problem))
+        until = None if block.cut else block.end_ns
+        self.damage.append(
+            Damage(last, until, loaded.unused, self._count_rest(block, loaded), loaded.problem)
+        )
+
+    def _count_rest(self, block: Block, loaded: Loaded) -> int | None:
+        """Count as lost what the message index has beyond the messages found; None if it proves nothing."""
+        whole = read_index(self._source, block) if block.kind == "chunk" else None
+        if whole is None:
+            return None
+        found, lost = tally_places(loaded.places + ([loaded.torn] if loaded.torn else [])), 0
+        for channel_id, span in whole.items():
+            rest = span.messages - (found[channel_id].messages if channel_id in found else 0)
+            topic = topic_of(self._contents, channel_id)
+            if rest > 0 and self._topics is not None and topic not in self._topics:
+                self.account.not_configured[topic] += rest
+            elif rest > 0:
+                self.account.lost[topic] += rest
+                lost += rest
+        return lost
 
     def _settle(self, skipped: list[Block]) -> None:
         """Account for what was not loaded, and let the statistics prove what else is missing."""
@@ -233,6 +275,11 @@ class MessageStream(Iterator[Message]):
                 self._load(block)
         if self._unproven and not self._data_crc_holds():
             reason = "the CRC of the data section does not hold: some messages outside chunks may be wrong"
+            self.damage.append(Damage(None, None, 0, None, reason))
+        if self._undeclared:
+            ids = ", ".join(str(channel_id) for channel_id in sorted(self._undeclared))
+            count = sum(self.account.corrupt[topic_of(self._contents, i)] for i in self._undeclared)
+            reason = f"{count} messages are on channels that nothing declares ({ids})"
             self.damage.append(Damage(None, None, 0, None, reason))
         self._settle_statistics()
 
@@ -245,18 +292,32 @@ class MessageStream(Iterator[Message]):
             topic = topic_of(self._contents, channel_id)
             claimed[topic] = claimed.get(topic, 0) + count
         missing = {topic: count - self.account.total(topic) for topic, count in claimed.items()}
-        missing = {topic: count for topic, count in missing.items() if count > 0}
-        open_damage = [i for i, damage in enumerate(self.damage) if damage.messages is None]
-        if missing and open_damage:
+        missing = self._cap({topic: n for topic, n in missing.items() if n > 0}, sum(claimed.values()))
+        unproven = [damage for damage in self.damage if damage.messages is None]
+        places = [i for i, damage in enumerate(self.damage) if damage.messages is None and damage.bytes]
+        if unproven or self._unproven:
             self.account.lost.update(missing)
-            if len(open_damage) == 1:
-                i = open_damage[0]
+            for i in places if len(places) == 1 or not missing else ():
                 self.damage[i] = replace(self.damage[i], messages=sum(missing.values()))
-        elif missing:
-            names = ", ".join(sorted(missing))
-            more = sum(missing.values())
+        if missing and not unproven:
+            names, more = ", ".join(sorted(missing)), sum(missing.values())
             reason = f"the statistics claim {more} messages more than the data holds on {names}"
-            self.damage.append(Damage(None, None, 0, None, reason))
+            self.damage.append(Damage(None, None, 0, more if self._unproven else None, reason))
+
+    def _cap(self, missing: dict[str, int], claimed: int) -> dict[str, int]:
+        """Keep the sum at what is claimed: a record counted on a wrong channel is not missing twice."""
+        account = self.account
+        room = claimed - sum(account.total(topic) for topic in account.topics)
+        for topic in (topic_of(self._contents, channel_id) for channel_id in self._undeclared):
+            moved = max(0, min(account.corrupt[topic], sum(missing.values()) - room))
+            account.corrupt[topic] -= moved
+            room += moved
+        capped = {}
+        for topic, count in missing.items():
+            if (kept := min(count, room)) > 0:
+                capped[topic] = kept
+                room -= kept
+        return capped
 
 
 @dataclass(slots=True, eq=False)

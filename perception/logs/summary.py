@@ -36,6 +36,7 @@ class Summary:
 
     start: int = 0  # where the data section has ended
     sound: bool = False
+    indexed: bool = False  # sound, and with a chunk index
     proven: bool = False  # its CRC holds
     chunks: list[ChunkEntry] = field(default_factory=list)
     statistics: Any = None
@@ -64,6 +65,7 @@ def read_summary(source: Source, registry: Registry) -> Summary:
     try:
         _parse(data, summary, trial)
         summary.sound = holds or not crc
+        summary.indexed = summary.sound and bool(summary.chunks)
         summary.proven = holds
     except Malformed:
         summary.sound = False

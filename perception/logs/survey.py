@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from perception.logs.blocks import Block, Broken, Place, Span, Tally, load, read_index, split, tally_places
+from perception.logs.blocks import Block, Broken, Span, Tally, load, read_index, salvage, tally_places
 from perception.logs.contents import Contents
 from perception.logs.damage import Damage
 from perception.logs.source import Source
@@ -82,7 +82,7 @@ def survey_log(source: Source, contents: Contents, profile: str, library: str) -
         channels=channels_by_topic(contents),
         start_ns=min((topic.first_ns for topic in topics.values()), default=None),
         end_ns=max((topic.last_ns for topic in topics.values()), default=None),
-        indexed=contents.summary.sound and bool(contents.summary.chunks),
+        indexed=contents.summary.indexed,
         compression=tuple(sorted({block.compression or "none" for block in contents.blocks})),
         metadata=tuple((name, MappingProxyType(values)) for name, values in contents.metadata),
         attachments=tuple(contents.attachments),
@@ -121,35 +121,29 @@ def _load_tally(source: Source, block: Block, contents: Contents, damage: list[D
         indexed = read_index(source, block)
         lost = sum(span.messages for span in indexed.values()) if indexed is not None else None
         damage.append(Damage(block.start_ns, block.end_ns, block.length, lost, str(broken)))
-        return tally_places(readable_headers(broken, block, contents)) if indexed is None else indexed
+        headers = salvage(broken, block, contents.registry)
+        return tally_places(headers) if indexed is None else indexed
     if loaded.problem:
         damage.append(Damage(block.start_ns, block.end_ns, loaded.unused, None, loaded.problem))
     return tally_places(loaded.places + ([loaded.torn] if loaded.torn else []))
 
 
-def readable_headers(broken: Broken, block: Block, contents: Contents) -> list[Place]:
-    """The messages of a bad chunk whose headers make sense: a known channel, a time in the chunk's range."""
-    places = split(broken.data, block, contents.registry.copy(), proven=False).places if broken.data else []
-    channels = contents.registry.channels
-    return [
-        place
-        for place in places
-        if place.channel_id in channels and block.start_ns <= place.log_time_ns <= block.end_ns
-    ]
+def discover(source: Source, contents: Contents, channel_ids: set[int], everywhere: bool = False) -> None:
+    """Load blocks until these channels and their schemas are known: not every summary repeats them.
 
-
-def discover(source: Source, contents: Contents, channel_ids: set[int]) -> None:
-    """Load blocks until these channels and their schemas are known: not every summary repeats them."""
+    `everywhere`: look also into chunks that have no message on these channels.
+    """
     unknown = {channel_id for channel_id in channel_ids if not contents.registry.complete(channel_id)}
     for block in contents.blocks:
         if not unknown:
             return
-        if block.tally is not None and not unknown & block.tally.keys():
+        known = block.channel_ids if block.tally is None else block.tally.keys()
+        if not everywhere and known is not None and not unknown & known:
             continue
         try:
             load(source, block, contents.registry)
-        except Broken:
-            continue
+        except Broken as broken:
+            salvage(broken, block, contents.registry)
         unknown = {channel_id for channel_id in unknown if not contents.registry.complete(channel_id)}
 
 
