@@ -18,12 +18,13 @@ _JPEG_BARE_MARKERS = frozenset(range(0xD0, 0xD9)) | {0x01}
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Size and completeness of an encoded image. `kind` is jpeg, png or webp."""
+    """Size and completeness of an encoded image. `kind`: jpeg, png or webp. Only a JPEG has several scans."""
 
     kind: str
     width: int
     height: int
     complete: bool
+    scans: int = 1
 
 
 def read_header(data: bytes) -> ImageHeader | None:
@@ -52,7 +53,9 @@ def _jpeg(data: bytes) -> ImageHeader | None:
         if marker in _JPEG_SIZE_MARKERS and size is None and at + 9 <= len(data):
             size = int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
         if marker == 0xDA:  # start of scan: entropy-coded data follows, in which FF D9 can only be the end
-            return None if size is None else ImageHeader("jpeg", *size, data.rfind(b"\xff\xd9", at) > 0)
+            if size is None:
+                return None
+            return ImageHeader("jpeg", *size, data.rfind(b"\xff\xd9", at) > 0, data.count(b"\xff\xda", at))
         at += 2 + max(length, 2)
     return None if size is None else ImageHeader("jpeg", *size, False)
 

@@ -19,6 +19,9 @@ Pixels = NDArray[np.uint8]
 MAX_PIXELS = 64_000_000
 """Larger images are refused before they are decoded."""
 
+MAX_SCANS = 64
+"""A progressive JPEG has about ten scans; a hostile one has thousands, each as dear as the whole image."""
+
 _REDUCED = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -80,6 +83,8 @@ def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
     _check_size(header.width, header.height)
     if not header.complete:
         raise UnusableImage("image data ends early")
+    if header.scans > MAX_SCANS:
+        raise UnusableImage(f"image of {header.scans} scans, at most {MAX_SCANS} are decoded")
     flags = _REDUCED[_reduction(header, spec)] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)

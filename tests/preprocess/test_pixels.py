@@ -165,6 +165,12 @@ def test_a_cut_image_says_so() -> None:
         image_pixels(frame_of(bytes(6000), "rgb8", (64, 32)), SPEC)
 
 
+def test_a_jpeg_of_too_many_scans_is_refused() -> None:
+    many = FILES["jpeg"][:-2] + b"\xff\xda" * 100 + b"\xff\xd9"
+    with pytest.raises(UnusableImage, match="101 scans, at most 64"):
+        image_pixels(frame_of(many), SPEC)
+
+
 def test_bytes_after_the_end_do_not_hurt() -> None:
     whole = image_pixels(frame_of(FILES["jpeg"]), SPEC)
     np.testing.assert_array_equal(image_pixels(frame_of(FILES["jpeg"] + bytes(100)), SPEC), whole)
