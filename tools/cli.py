@@ -1,0 +1,84 @@
+"""The command line. Each command is a thin file of its own; here they are joined, and errors get their exit code.
+
+Exit codes: 0 clean, 1 failed, 2 usage or configuration, 3 finished with loss, 4 a gate failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from perception.errors import ConfigError, PerceptionError
+from perception_tools import info, plugin, replay
+
+# typer carries a click of its own, or uses the installed one: its base error is reached through a public heir.
+UsageFault = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="perception",
+    help="Replay recorded sensor logs through a camera, range and status fusion model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("replay")(replay.replay)
+app.command("info")(info.info)
+app.add_typer(plugin.app, name="plugin")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; every error becomes one clear line (or one JSON object) and an exit code."""
+    try:
+        code = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except ConfigError as error:
+        return _fail(arguments, str(error), 2)
+    except PerceptionError as error:
+        return _fail(arguments, str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(arguments, "interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail(arguments, "out of memory", 1)
+    except UsageFault as fault:
+        return _usage(arguments, fault)
+
+
+def _usage(arguments: list[str], fault: Exception) -> int:
+    """A wrong option, or none at all: then the help is the answer."""
+    text = str(getattr(fault, "format_message", lambda: fault)())
+    if type(fault).__name__ == "NoArgsIsHelpError":
+        print(text)
+        return 2
+    return _fail(arguments, f"{text} (see `perception --help`)", 2)
+
+
+def _fail(arguments: list[str], text: str, code: int) -> int:
+    if "--json" in arguments:
+        command = next((a for a in arguments if not a.startswith("-")), "perception")
+        status = "interrupted" if code == 130 else "failed"
+        print(
+            json.dumps(
+                {"schema": f"perception.{command}/1", "status": status, "exit_code": code, "error": text}
+            )
+        )
+    else:
+        print(f"error: {text}" if code != 130 else text, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The ledger as a file: a line for each message."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from perception.errors import OutputError
+
+COLUMNS = ("topic", "log_time_ns", "stamp_ns", "row", "count", "note")
+
+
+class LedgerFile:
+    """Writes CSV: a line for each message with what became of it.
+
+    Messages that could not be read have no times of their own: one line for each topic and row with their count.
+
+    Raises:
+        OutputError: The file cannot be written, or is the log.
+    """
+
+    def __init__(self, path: Path, log: Path) -> None:
+        if path.exists() and path.samefile(log):
+            raise OutputError(
+                f"the ledger would replace the log that is being read, name another file: {path}"
+            )
+        self._path = path
+        self._written: Counter[tuple[str, str]] = Counter()
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> LedgerFile:
+        try:
+            self._file = self._path.open("w", newline="", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"the ledger cannot be written: {error.strerror}: {self._path}") from None
+        self._writer = csv.writer(self._file)
+        self._line(COLUMNS)
+        return self
+
+    def __call__(self, topic: str, log_time_ns: int, stamp_ns: int, row: str, note: str) -> None:
+        """One message has its final row."""
+        self._written[topic, row] += 1
+        self._line((topic, log_time_ns, stamp_ns, row, 1, note))
+
+    def add_unread(self, ledger: Mapping[str, Mapping[str, int]]) -> None:
+        """After the run: what the ledger counts beyond the messages that were seen."""
+        for topic, rows in ledger.items():
+            for row, number in rows.items():
+                unseen = number - self._written[topic, row]
+                if unseen:
+                    self._line((topic, "", "", row, unseen, "could not be read"))
+
+    def _line(self, values: tuple[object, ...]) -> None:
+        try:
+            self._writer.writerow(values)
+        except OSError as error:
+            raise OutputError(f"the ledger cannot be written: {error.strerror}: {self._path}") from None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError as fault:
+                if error is None:
+                    raise OutputError(
+                        f"the ledger cannot be written: {fault.strerror}: {self._path}"
+                    ) from None
