@@ -135,7 +135,7 @@ def test_a_hook_may_drop_and_double_messages() -> None:
 
 
 def test_the_sample_is_small_and_made_by_this_scene() -> None:
-    """Pixels and last bits apart, which belong to library and processor, the sample is what its README says."""
+    """Apart from pixels and last bits, which libraries decide, the sample is what its README says."""
     from mcap.reader import make_reader
 
     assert SAMPLE.stat().st_size < 3_000_000

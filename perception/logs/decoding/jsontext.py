@@ -129,7 +129,8 @@ def _time_ns(value: Any) -> int:
     elif isinstance(value, int) and 10**17 <= value < 1 << 63:
         return value
     elif isinstance(value, (int, float)) and 1e8 <= value < 1e11:
-        return round(value * 1e9)
+        whole = int(value)
+        return whole * 1_000_000_000 + round((value - whole) * 1e9)
     return 0
 
 

@@ -40,8 +40,15 @@ def planar_points(
     if not math.isfinite(first + step):
         raise Fault(f"a scan whose angles are not finite: first {first}, step {step}")
     directions = _cached_directions if count <= _CACHED_RETURNS else _directions
-    valid = (ranges > 0) & (ranges >= low) & (ranges <= high) & (ranges < math.inf)
-    r = np.where(valid, ranges, math.nan).astype(np.float32)
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes inf: no return
+        r = ranges.astype(np.float32)
+    valid = (r > 0) & (r < math.inf)
+    if low > 0:
+        valid &= ranges >= low
+    if high < math.inf:
+        valid &= ranges <= high
+    if not valid.all():
+        r[~valid] = math.nan
     points: Float32 = directions(first, step, count) * r[:, None]
     return points
 

@@ -207,10 +207,10 @@ def _stamp_ns(message: Any) -> int:
 
 def _time_ns(time: Any) -> int:
     """Nanoseconds of a google.protobuf.Timestamp, or of anything laid out like one; else 0."""
-    seconds = getattr(time, "seconds", getattr(time, "sec", None))
-    nanos = getattr(time, "nanos", getattr(time, "nanosec", getattr(time, "nsec", None)))
-    if type(seconds) is int and type(nanos) is int:
-        return seconds * 1_000_000_000 + nanos
+    for seconds, nanos in (("seconds", "nanos"), ("sec", "nanosec"), ("sec", "nsec")):
+        if hasattr(time, seconds) and hasattr(time, nanos):
+            whole, rest = getattr(time, seconds), getattr(time, nanos)
+            return whole * 1_000_000_000 + rest if type(whole) is int and type(rest) is int else 0
     return 0
 
 
