@@ -288,6 +288,7 @@ def test_a_status_may_be_read_out_of_any_message(tmp_path: Path) -> None:
         ),
         (["twist.linear.x", "twist.angular.z"], {"speed": "twist.linear.x", "yaw_rate": "twist.angular.z"}),
         (["speed_kmh", "yaw_rate_deg_s", "orientation_covariance.0"], {}),
+        (["joints.0.speed", "twist.0.linear.x"], {}),
         (["steering_angle"], {"steering": "steering_angle"}),
         ([], {}),
     ],

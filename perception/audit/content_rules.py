@@ -68,11 +68,12 @@ def rig_rules(watch: Watch, config: Config) -> Iterator[Finding]:
     lost = "ranges cannot be placed in the image"
     if not watch.calibrated:
         yield Finding(
-            "no_calibration", "warning", camera.topic, f"no camera calibration: {lost}", ("distance",)
+            "no_calibration",
+            "warning",
+            camera.topic,
+            f"no camera calibration that can be read: {lost}",
+            ("distance",),
         )
-    elif watch.focal == {False}:
-        text = f"the camera calibration has no focal length (K is not set): {lost}"
-        yield Finding("no_calibration", "warning", camera.calibration or "", text, ("distance",))
     if len(watch.sizes) > 1:
         sizes = ", ".join(f"{w}x{h}" for w, h in sorted(watch.sizes))
         yield Finding(

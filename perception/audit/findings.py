@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -12,8 +13,14 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 HEADS = ("class and box", "distance", "control")
 """The heads as a reader of an audit knows them: distance is the part of the box head that needs ranges."""
 
-RESTS_ON = {"camera": ("class and box",), "range": ("distance",), "status": ("control",)}
-"""Which heads suffer first when a sensor does."""
+RESTS_ON: Mapping[str, tuple[str, ...]] = {
+    "camera": ("class and box",),
+    "range": ("distance",),
+    "status": ("control",),
+    "calibration": ("distance",),
+    "transforms": ("distance",),
+}
+"""Which heads suffer first when a topic of this role does."""
 
 
 @dataclass(frozen=True, slots=True)

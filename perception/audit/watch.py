@@ -57,7 +57,6 @@ class Watch:
     fields: dict[str, str]  # status channel -> dotted path
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # of images
     calibrated: Counter[tuple[int, int]] = field(default_factory=Counter)  # image sizes in calibrations
-    focal: set[bool] = field(default_factory=set)  # whether calibrations have a focal length
     scans: int = 0
     blind: int = 0  # scans without any finite return
     far: int = 0  # scans with returns, all of them beyond max_range_m
@@ -73,7 +72,6 @@ class Watch:
             self._see_scan(message)
         elif isinstance(message, CameraCalibration):
             self.calibrated[message.width, message.height] += 1
-            self.focal.add(bool(message.intrinsics[0, 0] > 0 and message.intrinsics[1, 1] > 0))
         elif isinstance(message, FrameTransforms):
             if any(
                 self.transforms.edges.get(child, ("",))[0] != edge[0] for child, edge in message.edges.items()

@@ -88,10 +88,11 @@ def is_housekeeping(topic: str) -> bool:
 def known_fields(paths: Collection[str]) -> dict[str, str]:
     """Which of a message's fields are channels that we know: channel name -> dotted path.
 
-    A name is found in any spelling (`yawRate`, `Yaw_Rate`) and at any depth (`state.speed`); of several,
-    the most telling name wins, then the shallowest path.
+    A name is found in any spelling (`yawRate`, `Yaw_Rate`) and at any depth (`state.speed`), but not in a
+    list, which is of many things; of several, the most telling name wins, then the shallowest path.
     """
-    plain = {path: _plain(path) for path in sorted(paths, key=lambda path: (path.count("."), path))}
+    single = [path for path in paths if not any(part.isdigit() for part in path.split("."))]
+    plain = {path: _plain(path) for path in sorted(single, key=lambda path: (path.count("."), path))}
     found = {}
     for channel, aliases in _ALIASES.items():
         exact = (path for alias in aliases for path, name in plain.items() if name == alias)
