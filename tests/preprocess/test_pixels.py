@@ -158,6 +158,13 @@ def test_an_image_cut_short_is_refused(data: st.DataObject) -> None:
         image_pixels(frame_of(whole[:cut]), SPEC)
 
 
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image() -> None:
+    whole = with_exif(FILES["jpeg"], 1, FILES["jpeg"])
+    for cut in range(len(FILES["jpeg"]) + 100, len(whole) - 1):
+        header = read_header(whole[:cut])
+        assert header is None or not header.complete
+
+
 def test_a_cut_image_says_so() -> None:
     with pytest.raises(UnusableImage, match="ends early"):
         image_pixels(frame_of(FILES["jpeg"][:-2]), SPEC)
