@@ -1,6 +1,18 @@
-"""A simulated world: seeded multi-sensor logs with exact truth. Needs the extra `sim`."""
+"""A simulated world: seeded multi-sensor logs with exact truth. Drawing needs the extra `sim`."""
 
+from perception.synthetic.batch import Order, generate_many, terminable
 from perception.synthetic.generate import generate
 from perception.synthetic.scenario import Failure, Scenario, Timing, Timings, load_scenario, parse_scenario
 
-__all__ = ["Failure", "Scenario", "Timing", "Timings", "generate", "load_scenario", "parse_scenario"]
+__all__ = [
+    "Failure",
+    "Order",
+    "Scenario",
+    "Timing",
+    "Timings",
+    "generate",
+    "generate_many",
+    "load_scenario",
+    "parse_scenario",
+    "terminable",
+]

@@ -34,7 +34,13 @@ Progress = Callable[[int, int], None]
 
 
 def generate(
-    path: Path, seed: int, scenario: Scenario, duration_s: float, progress: Progress | None = None
+    path: Path,
+    seed: int,
+    scenario: Scenario,
+    duration_s: float,
+    progress: Progress | None = None,
+    *,
+    ground_px: int = 4096,
 ) -> None:
     """Simulates one log and writes it. A file is under its name only when it is whole.
 
@@ -43,14 +49,21 @@ def generate(
     Args:
         path: The log to make; one that exists is replaced.
         progress: Called with frames done and frames in all.
+        ground_px: The longer side of the ground's texture; smaller is faster and coarser.
 
     Raises:
         OutputError: The file cannot be written.
         MissingExtraError, PerceptionError: MuJoCo or OpenGL is missing.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path, os.getpid())
     try:
-        _write(partial, seed, scenario, duration_s, records(seed, scenario, duration_s, progress))
+        _write(
+            partial,
+            seed,
+            scenario,
+            duration_s,
+            records(seed, scenario, duration_s, progress, ground_px=ground_px),
+        )
         try:
             os.replace(partial, path)
         except OSError as error:
@@ -60,13 +73,30 @@ def generate(
             partial.unlink()
 
 
+def _claim(partial: Path, path: Path) -> None:
+    """Fails before the work, not after it, where the log cannot be written."""
+    if path.is_dir():
+        raise OutputError(f"a log is a file, found a folder, name a file in it: {path}")
+    LogWriter(partial).close()
+
+
+def partial_path(path: Path, process: int) -> Path:
+    """Where a process writes a log until it is finished: beside it, hidden, and not called a log."""
+    return path.with_name(f".{path.name}.{process}.partial")
+
+
 def records(
-    seed: int, scenario: Scenario, duration_s: float, progress: Progress | None = None
+    seed: int,
+    scenario: Scenario,
+    duration_s: float,
+    progress: Progress | None = None,
+    *,
+    ground_px: int = 4096,
 ) -> list[Record]:
     """Every message of a log, in the order of arrival."""
     scene = make_scene(seed, scenario, duration_s)
     run = drive(scene, duration_s)
-    world = build_world(scene)
+    world = build_world(scene, ground_px)
     found = _rig(world, duration_s)
     found += _camera(world, run, shots(seed, scenario, "camera", duration_s), progress)
     found += _scans(world, run, shots(seed, scenario, "range", duration_s))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 from perception.errors import MissingExtraError, PerceptionError
@@ -30,6 +31,24 @@ def mujoco() -> Any:
     except (ImportError, AttributeError, OSError) as error:
         raise no_gl(error) from None
     return module
+
+
+def gl_context(width: int, height: int) -> Any:
+    """A context to draw in, current in this thread.
+
+    Asked for by name, because MuJoCo fixes its choice when it is first imported, which may be before us.
+
+    Raises:
+        PerceptionError: OpenGL cannot be used; names the system packages.
+    """
+    mujoco()
+    backend = os.environ["MUJOCO_GL"]
+    try:
+        context = import_module(f"mujoco.{backend}").GLContext(width, height)
+        context.make_current()
+    except Exception as error:  # whatever a missing or broken driver raises
+        raise no_gl(error) from None
+    return context
 
 
 def no_gl(error: BaseException) -> PerceptionError:

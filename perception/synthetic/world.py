@@ -63,12 +63,12 @@ class World:
     piece_thing: NDArray[np.intp]
 
 
-def build_world(scene: Scene) -> World:
-    """Compiles the scene."""
+def build_world(scene: Scene, ground_px: int = 4096) -> World:
+    """Compiles the scene; `ground_px` is the longer side of the ground's texture."""
     mj = mujoco()
     spec = mj.MjSpec()
     _settings(spec, scene)
-    builder = _Builder(mj, spec, scene)
+    builder = _Builder(mj, spec, scene, ground_px)
     builder.ground()
     builder.sky()
     for block in scene.blocks:
@@ -124,8 +124,8 @@ def _settings(spec: Any, scene: Scene) -> None:
 class _Builder:
     """Adds a scene to a specification, and remembers what became of it."""
 
-    def __init__(self, mj: Any, spec: Any, scene: Scene) -> None:
-        self.mj, self.spec, self.scene = mj, spec, scene
+    def __init__(self, mj: Any, spec: Any, scene: Scene, ground_px: int) -> None:
+        self.mj, self.spec, self.scene, self.ground_px = mj, spec, scene, ground_px
         self.rng = stream(scene.seed, "walls")
         self.things: list[tuple[Figure, str, Any, list[tuple[Any, Part]]]] = []
         self.actors: list[tuple[Any, dict[str, Any]]] = []
@@ -141,7 +141,7 @@ class _Builder:
             spec.add_material(name=name, specular=specular, shininess=shininess, emission=emission)
 
     def ground(self) -> None:
-        texture = paint_ground(self.scene)
+        texture = paint_ground(self.scene, self.ground_px)
         self._texture("ground", texture)
         x0, x1, y0, y1 = self.scene.bounds
         columns, rows = int((x1 - x0) / TERRAIN_STEP_M) + 2, int((y1 - y0) / TERRAIN_STEP_M) + 2

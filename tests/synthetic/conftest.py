@@ -1,0 +1,55 @@
+"""One small simulated world, built once; drawing needs MuJoCo and OpenGL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from perception.errors import PerceptionError
+from perception.synthetic.motion import Drive, drive
+from perception.synthetic.scenario import Scenario
+from perception.synthetic.scene import Scene, make_scene
+
+SEED, DURATION_S = 11, 8.0
+MOMENTS = (0.5, 3.0, 5.5, 8.0)
+
+
+@dataclass
+class Stage:
+    """A world with a camera in it."""
+
+    scene: Scene
+    run: Drive
+    world: object
+    camera: object
+
+
+def stage(scene: Scene, run: Drive) -> Iterator[Stage]:
+    pytest.importorskip("mujoco", reason="the extra `sim` is not installed")
+    from perception.synthetic.camera import Camera
+    from perception.synthetic.world import build_world
+
+    try:
+        world = build_world(scene, ground_px=256)
+        camera = Camera(world)
+    except PerceptionError as error:
+        pytest.skip(f"OpenGL is missing: {error}")
+    with camera:
+        yield Stage(scene, run, world, camera)
+
+
+@pytest.fixture(scope="session")
+def scene() -> Scene:
+    return make_scene(SEED, Scenario(), DURATION_S)
+
+
+@pytest.fixture(scope="session")
+def run(scene: Scene) -> Drive:
+    return drive(scene, DURATION_S)
+
+
+@pytest.fixture(scope="module")
+def drawn(scene: Scene, run: Drive) -> Iterator[Stage]:
+    yield from stage(scene, run)
