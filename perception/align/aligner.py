@@ -216,8 +216,13 @@ class Aligner:
         self._substitute_ns = arrival_ns + self._period_ns + self._period_ns // 2
 
     def _horizon_ns(self) -> int | None:
-        """The smallest stamp that an open or future tick can have; None before the first."""
-        return min((tick.stamp_ns for tick, _ in self._pending), default=self._floor_ns)
+        """A stamp at or below that of every open or future tick; None before the first.
+
+        A reference that was only slow may come with a stamp below an open substitute tick's.
+        """
+        if self._floor_ns is None:
+            return None
+        return min([self._floor_ns, *(tick.stamp_ns for tick, _ in self._pending)])
 
     # --- messages --------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class Pace:
         iterator = iter(samples)
         sample = next(iterator, None)
         while sample is not None:
+            self._due(sample)  # the first one starts the clock
             following = next(iterator, None)
             if self._live_drop and following is not None and self._due(following) <= self._clock():
                 self.dropped += 1

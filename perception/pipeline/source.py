@@ -79,6 +79,7 @@ class LogSource:
         self.read_from_ns = self._read_from()
         self.stream: MessageStream | None = None
         self._roles = config.roles()
+        self._wait_ns = round(config.wait_ms * 1e6)
         self._newest_rig: dict[str, Message] = {}
 
     def samples(self) -> Iterator[Sample]:
@@ -134,7 +135,7 @@ class LogSource:
             return Query()
         end_ns = self._span.end_ns
         if end_ns is not None:
-            end_ns += round(self._config.wait_ms * 1e6) + LOOK_AHEAD_NS
+            end_ns += self._wait_ns + LOOK_AHEAD_NS
         return Query(frozenset(self._roles), self.read_from_ns, end_ns)
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
@@ -163,10 +164,15 @@ class LogSource:
             self._newest_rig[message.topic] = message
 
     def _last_ones(self) -> Iterator[Sample]:
-        """What is open at the end of the reading; where the span ends, as if the log went on."""
+        """What is open at the end of the reading; where the span cuts the log, as if the log went on."""
         if self._span.end_ns is not None:
-            yield from self._aligner.advance(self._span.end_ns + round(self._config.wait_ms * 1e6))
+            yield from self._aligner.advance(min(self._span.end_ns + self._wait_ns, self._last_ns()))
         yield from self._aligner.flush()
+
+    def _last_ns(self) -> int:
+        """When the last message that moves the aligner's clock arrived."""
+        topics = self._log.survey.topics
+        return max((topics[t].last_ns or 0 for t in self._roles if t in topics), default=0)
 
     def _settle(self, rig: dict[str, int]) -> None:
         """Account for what never came out of the log."""

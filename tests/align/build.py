@@ -18,7 +18,13 @@ def config(reference: str = "camera", **changes: Any) -> Config:
     sensors: dict[str, Any] = {
         "camera": {"topic": "/camera", "calibration": "/calibration", "transforms": ["/tf"]},
         "range": {"topic": "/scan", "tolerance_ms": 60, "max_age_ms": 200},
-        "status": {"topic": "/status", "fields": {"speed": "v"}, "steps": 4, "rate_hz": 20, "max_age_ms": 100},
+        "status": {
+            "topic": "/status",
+            "fields": {"speed": "v"},
+            "steps": 4,
+            "rate_hz": 20,
+            "max_age_ms": 100,
+        },
     }
     for name in changes.pop("without", ()):
         del sensors[name]
@@ -30,17 +36,23 @@ def config(reference: str = "camera", **changes: Any) -> Config:
 
 def camera(stamp: float, arrival: float | None = None, tag: int = 0) -> CameraFrame:
     source = f"frame {stamp} {tag}".encode()
-    return CameraFrame("/camera", _ns(stamp), _ns(arrival, stamp), "camera", source, "jpeg", 8, 8, source=source)
+    return CameraFrame(
+        "/camera", _ns(stamp), _ns(arrival, stamp), "camera", source, "jpeg", 8, 8, source=source
+    )
 
 
 def scan(stamp: float, arrival: float | None = None, tag: int = 0) -> RangeScan:
     points = np.full((1, 3), stamp, np.float32)
-    return RangeScan("/scan", _ns(stamp), _ns(arrival, stamp), "laser", points, source=f"{stamp} {tag}".encode())
+    return RangeScan(
+        "/scan", _ns(stamp), _ns(arrival, stamp), "laser", points, source=f"{stamp} {tag}".encode()
+    )
 
 
 def status(stamp: float, arrival: float | None = None, v: float | None = None, tag: int = 0) -> StatusReading:
     values = {"v": stamp if v is None else v}
-    return StatusReading("/status", _ns(stamp), _ns(arrival, stamp), values, source=f"{stamp} {v} {tag}".encode())
+    return StatusReading(
+        "/status", _ns(stamp), _ns(arrival, stamp), values, source=f"{stamp} {v} {tag}".encode()
+    )
 
 
 def _ns(time_ms: float | None, default_ms: float = 0.0) -> int:

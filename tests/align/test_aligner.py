@@ -80,7 +80,9 @@ def test_window_steps_without_a_recent_reading_are_nan() -> None:
         ([Undecodable("/scan", 0, 0, "broken"), camera(10)], "range", "undecodable: broken"),
     ],
 )
-def test_an_absent_input_says_why_and_the_sample_is_still_made(messages: list, name: str, reason: str) -> None:
+def test_an_absent_input_says_why_and_the_sample_is_still_made(
+    messages: list, name: str, reason: str
+) -> None:
     sample = run(messages, config())[-1]
     given = getattr(sample, name)
     assert not given.present
@@ -97,7 +99,10 @@ def test_an_undecodable_reference_still_makes_a_tick() -> None:
 def test_the_rig_counts_from_the_moment_it_is_known() -> None:
     pose = pose_matrix((1, 2, 3), (0, 0, 0, 1))
     tf = FrameTransforms("/tf", 50 * MS, 50 * MS, {"laser": ("base", pose)})
-    first, second = run([camera(0), camera(40), tf, camera(100)], config())[:2], run([tf, camera(100)], config())[0]
+    first, second = (
+        run([camera(0), camera(40), tf, camera(100)], config())[:2],
+        run([tf, camera(100)], config())[0],
+    )
     assert all(s.rig.transforms.target_from_source("base", "laser") is None for s in first)
     np.testing.assert_array_equal(second.rig.transforms.target_from_source("base", "laser"), pose)
 
@@ -118,7 +123,9 @@ def test_a_silent_camera_is_replaced_by_ticks_on_a_grid() -> None:
 
 
 def test_substitute_stamps_keep_the_delay_of_the_reference() -> None:
-    messages = sorted([camera(0, 30), *[status(t, t + 5) for t in range(0, 400, 10)]], key=lambda m: m.log_time_ns)
+    messages = sorted(
+        [camera(0, 30), *[status(t, t + 5) for t in range(0, 400, 10)]], key=lambda m: m.log_time_ns
+    )
     substitutes = [s for s in run(messages, config()) if s.tick.kind == "substitute"]
     assert [(s.tick.stamp_ns, s.tick.log_time_ns) for s in substitutes][:2] == [
         (150 * MS, 180 * MS),
@@ -146,7 +153,9 @@ def test_a_frame_that_was_only_slow_is_not_lost_to_a_substitute() -> None:
 @pytest.mark.parametrize("reference", ["range", "status"])
 def test_a_log_without_a_camera_ticks_on_another_sensor(reference: str) -> None:
     setup = config(reference, without=["camera"])
-    messages = sorted([scan(t) for t in (0, 100, 200)] + [status(t) for t in (0, 100, 200)], key=lambda m: m.log_time_ns)
+    messages = sorted(
+        [scan(t) for t in (0, 100, 200)] + [status(t) for t in (0, 100, 200)], key=lambda m: m.log_time_ns
+    )
     samples = run(messages, setup)
     assert [s.tick.stamp_ns // MS for s in samples] == [0, 100, 200]
     assert all(s.camera.reason == "not configured" for s in samples)
@@ -204,13 +213,14 @@ def test_memory_is_bounded_under_garbage_stamps() -> None:
 
 
 def test_without_a_rate_the_fault_says_where_to_get_one() -> None:
-    with pytest.raises(ConfigError, match="reference_rate_hz.*info LOG --yaml"):
+    with pytest.raises(ConfigError, match=r"reference_rate_hz.*info LOG --yaml"):
         Aligner(config(reference_rate_hz=None))
 
 
 def test_a_timer_changes_nothing() -> None:
     messages = sorted(
-        [camera(t) for t in range(0, 500, 100)] + [status(t) for t in range(0, 1500, 10)], key=lambda m: m.log_time_ns
+        [camera(t) for t in range(0, 500, 100)] + [status(t) for t in range(0, 1500, 10)],
+        key=lambda m: m.log_time_ns,
     )
     expected = [facts(s) for s in run(messages, config())]
     aligner, found = Aligner(config()), []

@@ -96,11 +96,15 @@ def test_a_timer_and_one_by_one_give_the_same_as_a_batch(
 @settings(max_examples=100, deadline=None)
 def test_a_seek_equals_that_part_of_the_whole(messages: list[Decoded], setup: Config, start_ms: int) -> None:
     # The recording is placed after 30 s of an ordinary one, so that the seek really leaves something out.
-    before: list[Decoded] = [m for t in range(-30_000, -100, 50) for m in ([camera(t)] if t % 100 == 0 else []) + [scan(t)]]
+    before: list[Decoded] = [
+        m for t in range(-30_000, -100, 50) for m in ([camera(t)] if t % 100 == 0 else []) + [scan(t)]
+    ]
     whole, start_ns = before + messages, start_ms * MS
     expected = [facts(s) for s in run(whole, setup) if s.tick.log_time_ns >= start_ns]
     topic = getattr(setup.sensors, setup.reference).topic
-    last_ns = max(m.log_time_ns for m in whole if m.topic == topic and m.log_time_ns < max(start_ns, -100 * MS))
+    last_ns = max(
+        m.log_time_ns for m in whole if m.topic == topic and m.log_time_ns < max(start_ns, -100 * MS)
+    )
     read_from_ns = min(start_ns, last_ns) - Aligner(setup).preroll_ns
     part = [m for m in whole if m.log_time_ns >= read_from_ns]
     assert len(part) < len(whole)
@@ -126,13 +130,19 @@ def _compare_with_search(sample: Sample, messages: list[Decoded], setup: Config)
         if m.topic == own and m.stamp_ns == stamp_ns and m.log_time_ns == sample.tick.log_time_ns
     )  # fmt: skip
     closed = next(
-        (i for i, m in enumerate(messages) if i > made and m.log_time_ns >= sample.tick.log_time_ns + wait_ns),
+        (
+            i
+            for i, m in enumerate(messages)
+            if i > made and m.log_time_ns >= sample.tick.log_time_ns + wait_ns
+        ),
         len(messages),
     )
     arrived = messages[:closed]
     if setup.reference == "camera":
         scans = [m for m in arrived if m.topic == "/scan"]
-        assert (sample.range.value.source if sample.range.value else None) == _search_scan(scans, stamp_ns, setup)
+        assert (sample.range.value.source if sample.range.value else None) == _search_scan(
+            scans, stamp_ns, setup
+        )
     readings: Any = [m for m in arrived if m.topic == "/status"]
     newest = [m for m in readings if m.stamp_ns <= stamp_ns]
     fresh = bool(newest) and stamp_ns - max(m.stamp_ns for m in newest) <= 100 * MS
