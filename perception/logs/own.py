@@ -21,6 +21,7 @@ from perception.outputs import Control, ControlChannel, Detection, Detections
 DESCRIPTORS: bytes = files("perception.logs").joinpath("perception.binpb").read_bytes()
 """A serialized FileDescriptorSet with all its imports, as MCAP and Foxglove want a protobuf schema."""
 
+_MOST_BYTES = 8 << 20
 _NAMES = ("Detections", "Control", "Status", "Inputs")
 
 
@@ -199,6 +200,10 @@ def _bytes(message: Any) -> bytes:
 
 
 def _parse(name: str, data: bytes) -> Any:
+    if len(data) > _MOST_BYTES:
+        raise ValueError(
+            f"{len(data)} bytes are too many for a perception.{name}: up to {_MOST_BYTES} are taken"
+        )
     try:
         return _CLASSES[name].FromString(data)
     except DecodeError as error:

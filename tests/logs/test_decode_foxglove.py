@@ -273,6 +273,13 @@ def test_a_message_without_a_stamp_has_its_publish_time() -> None:
     assert decode(message).stamp_ns == LOG_TIME
 
 
+@pytest.mark.parametrize("seconds", [-1, 2**62, -(2**62)])
+def test_a_stamp_that_is_no_time_counts_as_none(seconds: int) -> None:
+    image = CompressedImage(data=JPEG)
+    image.timestamp.seconds = seconds
+    assert decode(protobuf(image)).stamp_ns == PUBLISH_TIME
+
+
 def test_video_is_refused_with_what_to_do() -> None:
     message = protobuf(stamped(CompressedVideo(frame_id="cam", format="h264", data=b"\0\0\0\1")))
     assert "video (as H.264) is not decoded; write foxglove.CompressedImage instead" in refused(message)

@@ -371,6 +371,38 @@ def test_vision_msgs_detections() -> None:
     assert cuboid.frame_from_box[:3, 3].tolist() == [1, 2, 3]
 
 
+def test_foxglove_schemas_as_ros_messages() -> None:
+    text = (
+        "builtin_interfaces/Time timestamp\nstring frame_id\nuint32 width\nuint32 height\n"
+        "string distortion_model\nfloat64[] d\nfloat64[9] k\nfloat64[9] r\nfloat64[12] p\n"
+    )
+    name = "foxglove_msgs/msg/CameraCalibration"
+    store = get_typestore(Stores.EMPTY)
+    store.register(get_types_from_msg("int32 sec\nuint32 nanosec", "builtin_interfaces/msg/Time"))
+    store.register(get_types_from_msg(text, name))
+    time: Any = store.types["builtin_interfaces/msg/Time"]
+    made: Any = store.types[name]
+    k = np.array([500, 0, 320, 0, 501, 240, 0, 0, 1.0])
+    message = made(
+        time(*divmod(STAMP, 10**9)),
+        "cam",
+        640,
+        480,
+        "plumb_bob",
+        np.array([0.1]),
+        k,
+        np.zeros(9),
+        np.zeros(12),
+    )
+    schema = Schema(name, "ros2msg", text.encode())
+    found = decode(record(bytes(store.serialize_cdr(message, name)), schema, "cdr"))
+    assert isinstance(found, CameraCalibration)
+    assert (found.stamp_ns, found.frame_id, found.width, found.height) == (STAMP, "cam", 640, 480)
+    assert found.intrinsics.ravel().tolist() == k.tolist()
+    assert found.distortion.tolist() == [0.1]
+    assert sensor_kind(schema, "cdr") == "calibration"
+
+
 def test_radar_tracks_are_returns_with_radial_speed() -> None:
     text = (
         "std_msgs/Header header\nradar_msgs/RadarTrack[] tracks\n"

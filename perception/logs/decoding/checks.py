@@ -16,14 +16,18 @@ MAX_RETURNS = 1 << 24
 MAX_ITEMS = 1 << 16
 """Boxes, transforms or tracks of one message."""
 
+_NEVER_NS = 1 << 63
+
 
 class Fault(Exception):
     """Why a message cannot be decoded. Never leaves this package: it becomes an `Undecodable`."""
 
 
 def stamp_or_publish(stamp_ns: int, message: Message) -> int:
-    """The message's own stamp where it is set (above zero), else publish time, else log time."""
-    return stamp_ns if stamp_ns > 0 else message.publish_time_ns or message.log_time_ns
+    """The message's own stamp where it is a time (0 < t < 2**63), else publish time, else log time."""
+    if 0 < stamp_ns < _NEVER_NS:
+        return stamp_ns
+    return message.publish_time_ns if 0 < message.publish_time_ns < _NEVER_NS else message.log_time_ns
 
 
 def checked_pose(

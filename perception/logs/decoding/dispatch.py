@@ -42,8 +42,8 @@ def decode(message: Message, role: Role | None = None) -> Decoded:
         known = _remember(channel, role)
     try:
         return known[1](message)
-    except Fault as fault:
-        reason = str(fault)
+    except (Fault, ValueError) as fault:
+        reason = str(fault)[:500]
     except Exception as error:  # whatever a hostile payload brings out of a library is a reason, too
         reason = f"{type(error).__name__}: {str(error)[:200]}"
     stamp_ns = stamp_or_publish(0, message)

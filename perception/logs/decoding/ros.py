@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from perception.config import Role
 from perception.geometry import Matrix
-from perception.logs.decoding import images, points
+from perception.logs.decoding import images, points, ros_foxglove
 from perception.logs.decoding.checks import (
     MAX_ITEMS,
     Fault,
@@ -42,8 +42,9 @@ _POINT_KINDS = ("", "i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8")  # sensor_ms
 
 
 def stamp_ns(ros: Any) -> int:
-    """Nanoseconds of `header.stamp`, or of `stamp`; 0 where there is none."""
+    """Nanoseconds of `header.stamp`, `stamp` or `timestamp`; 0 where there is none."""
     time = getattr(getattr(ros, "header", None), "stamp", None) or getattr(ros, "stamp", None)
+    time = time or getattr(ros, "timestamp", None)
     seconds, nanos = getattr(time, "sec", 0), getattr(time, "nanosec", 0)
     return int(seconds) * 1_000_000_000 + int(nanos)
 
@@ -216,6 +217,7 @@ BUILDERS: dict[str, tuple[Role, Builder]] = {
     "geometry_msgs/TransformStamped": ("transforms", transforms),
     "vision_msgs/Detection2DArray": ("truth_boxes", detections_2d),
     "vision_msgs/Detection3DArray": ("truth_boxes", detections_3d),
+    **ros_foxglove.BUILDERS,
 }
 """What each message is by itself, and how it is read."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from perception.logs.decoding.checks import Fault
 from perception.messages import Schema
 
-_MOST_SCHEMA_BYTES = 1 << 20
+_MOST_SCHEMA_BYTES = 256 << 10  # the longest of the common messages has 10
 _MOST_TYPES, _MOST_FIELDS = 256, 4096
 _LONGEST_UNROLLED = 512  # elements of a fixed array of texts or messages: the library writes a line for each
 _MOST_TRAILING = 8  # bytes after a message that are padding; RealSense recorders leave 4
