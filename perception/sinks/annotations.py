@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
@@ -49,7 +48,12 @@ def worth_drawing(output: Output, min_score: float) -> list[Detection]:
     head = output.detections
     if head is None or not head.valid:
         return []
-    return [d for d in head.items if d.score >= min_score and all(math.isfinite(v) for v in d.xyxy)]
+    return [d for d in head.items if d.score >= min_score and placed(d.xyxy)]
+
+
+def placed(xyxy: tuple[float, float, float, float]) -> bool:
+    """Whether a box lies anywhere near an image: one with a NaN or an infinity does not."""
+    return all(abs(value) < 1e6 for value in xyxy)
 
 
 def notices(output: Output, run: RunInfo) -> list[str]:

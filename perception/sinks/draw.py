@@ -21,7 +21,7 @@ Box = tuple[float, float, float, float]
 _FONT, _BOLD = cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX
 _ASCII_ONLY = int(cv2.__version__.split(".")[0]) < 5  # older OpenCV draws "?" for anything else
 _PLAIN = str.maketrans({"±": "+-", "²": "2", "·": "-", "…": "~", "×": "x", "–": "-"})
-_LIMIT = 1 << 14  # px; OpenCV overflows far outside the canvas
+_MARGIN = 32.0  # px
 
 
 def put_text(
@@ -35,8 +35,7 @@ def put_text(
     font, scale, weight = _font(size, bold)
     shown = _drawable(text)
     origin = round(x), round(y + 0.36 * size)
-    if min(origin) > -_LIMIT and max(origin) < _LIMIT:
-        cv2.putText(canvas, shown, origin, font, scale, colour, weight, cv2.LINE_AA)
+    cv2.putText(canvas, shown, origin, font, scale, colour, weight, cv2.LINE_AA)
     return x + text_width(text, size, bold=bold)
 
 
@@ -50,9 +49,14 @@ def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
     """The text, cut with an ellipsis where it is wider than `width` px."""
     if text_width(text, size, bold=bold) <= width:
         return text
-    while text and text_width(text + "…", size, bold=bold) > width:
-        text = text[:-1]
-    return text.rstrip() + "…" if text else ""
+    fits, too_long = 0, len(text)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if text_width(text[:middle] + "…", size, bold=bold) <= width:
+            fits = middle
+        else:
+            too_long = middle
+    return text[:fits].rstrip() + "…" if fits else ""
 
 
 def chip_box(text: str, x: float, y: float, size: float) -> Box:
@@ -69,32 +73,30 @@ def chip(canvas: Canvas, text: str, box: Box, size: float, background: RGB) -> N
 
 def fill(canvas: Canvas, box: Box, colour: RGB) -> None:
     """A filled rectangle."""
-    x1, y1, x2, y2 = (round(v) for v in _within(box))
+    x1, y1, x2, y2 = _within(box, canvas)
     cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), colour, cv2.FILLED)
 
 
 def outline(canvas: Canvas, box: Box, colour: RGB, thickness: int) -> None:
     """A rectangle with a dark rim, so that it is seen on any background."""
-    x1, y1, x2, y2 = (round(v) for v in _within(box))
+    x1, y1, x2, y2 = _within(box, canvas)
     rim = thickness + max(2, thickness // 2 * 2)
     cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), rim, cv2.LINE_AA)
     cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
 
 
 def dashed(canvas: Canvas, box: Box, colour: RGB, thickness: int, dash: float) -> None:
-    """A dashed rectangle over a dark line."""
-    x1, y1, x2, y2 = _within(box)
+    """A dashed rectangle over a dark line; dashes and gaps are about `dash` px long."""
+    x1, y1, x2, y2 = _within(box, canvas)
+    cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), thickness + 1)
     corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
     for (ax, ay), (bx, by) in pairwise(corners):
-        cv2.line(
-            canvas, (round(ax), round(ay)), (round(bx), round(by)), (0, 0, 0), thickness + 1, cv2.LINE_AA
-        )
         count = max(1, round(max(abs(bx - ax), abs(by - ay)) / (2 * dash)))
         for k in range(count):
-            f, t = (2 * k + 0.5) / (2 * count), (2 * k + 1.5) / (2 * count)
+            f, t = (k + 0.25) / count, (k + 0.75) / count
             start = round(ax + f * (bx - ax)), round(ay + f * (by - ay))
             end = round(ax + t * (bx - ax)), round(ay + t * (by - ay))
-            cv2.line(canvas, start, end, colour, thickness, cv2.LINE_AA)
+            cv2.line(canvas, start, end, colour, thickness)
 
 
 def dots(canvas: Canvas, pixels: Float64, colours: NDArray[np.uint8], size: int) -> None:
@@ -143,9 +145,12 @@ def _drawable(text: str) -> str:
     return line.translate(_PLAIN).encode("ascii", "replace").decode() if _ASCII_ONLY else line
 
 
-def _within(box: Box) -> Box:
-    x1, y1, x2, y2 = (min(max(v, -_LIMIT), _LIMIT) for v in box)
-    return x1, y1, x2, y2
+def _within(box: Box, canvas: Canvas) -> tuple[int, int, int, int]:
+    """The box in whole px, cut a little outside the canvas: far away OpenCV overflows."""
+    height, width = canvas.shape[:2]
+    left, right = (round(min(max(x, -_MARGIN), width + _MARGIN)) for x in (box[0], box[2]))
+    top, bottom = (round(min(max(y, -_MARGIN), height + _MARGIN)) for y in (box[1], box[3]))
+    return left, top, right, bottom
 
 
 def _clipped(value: float) -> float:

@@ -160,7 +160,7 @@ def bar_position(channel: ControlChannel) -> tuple[float, float]:
     """
     full = FULL_SCALE.get(channel.unit, max(1.0, abs(channel.value)))
     value = channel.value / full if math.isfinite(channel.value) else 0.0
-    spread = channel.std / full if math.isfinite(channel.std) else 0.0
+    spread = channel.std / full if 0 < channel.std < math.inf else 0.0
     if channel.unit != "1/m":
         return value, spread
     root = math.sqrt(abs(value))

@@ -14,7 +14,7 @@ from perception.geometry import project, transform_points
 from perception.messages import Float64, Sample, TruthFrame
 from perception.outputs import Detection, Output
 from perception.preprocess import projects
-from perception.sinks.annotations import caption, image_size, notices, short_caption, worth_drawing
+from perception.sinks.annotations import caption, image_size, notices, placed, short_caption, worth_drawing
 from perception.sinks.base import RunInfo
 from perception.sinks.draw import (
     Box,
@@ -118,7 +118,7 @@ def render(
     if picture is None:
         _say_no_camera(view, sample, layout.unit)
     ranged = _draw_returns(view, sample, source, place)
-    known = () if truth is None else truth.boxes or ()
+    known = [] if truth is None else [box for box in truth.boxes or () if placed(box.xyxy)]
     for box in known:
         dashed(view, place.box(box.xyxy), WHITE, 1, layout.unit / 2.5)
     kept = worth_drawing(output, min_score)

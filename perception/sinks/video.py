@@ -9,8 +9,9 @@ So frames are encoded in a thread beside the host; WebM or a smaller `max_width`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from queue import Queue
 from threading import Lock, Thread
@@ -32,6 +33,7 @@ from perception.sinks.render import Layout, layout_for, picture_size, render
 _DEFAULT_RATE_HZ = 10.0
 _CODES = {".mp4": "vp09", ".webm": "VP80"}
 _STDERR = Lock()  # one at a time, or the second would keep the first's /dev/null
+_ENOUGH = 8  # frames that tell the rate, where the run does not
 _WAITING = 4  # frames between the host and the encoder
 
 
@@ -54,6 +56,7 @@ class VideoSink:
         self._min_score = min_score
         self._run = RunInfo()
         self._layout: Layout | None = None
+        self._first: list[tuple[int, Canvas]] = []
         self._encoder: _Encoder | None = None
         self._open = False
 
@@ -79,24 +82,43 @@ class VideoSink:
     ) -> None:
         if not self._open:
             raise OutputError(f"this sink is not open: {self.path}")
-        if self._layout is None or self._encoder is None:
+        if self._layout is None:
             self._layout = layout_for(image_size(sample), self._max_width)
-            size = self._layout.width, self._layout.height
-            rate_hz = min(max(self._run.reference_rate_hz or _DEFAULT_RATE_HZ, 0.1), 240.0)
-            self._encoder = _Encoder(self.path, rate_hz, size)
         sample, picture = picture_of(sample, self._layout)
         frame = render(picture, self._layout, sample, output, self._run, truth, self._min_score)
-        self._encoder.put(frame)
+        if self._encoder is None:
+            self._first.append((output.tick.stamp_ns, frame))
+            if self._run.reference_rate_hz is not None or len(self._first) == _ENOUGH:
+                self._start()
+        else:
+            self._encoder.put(frame)
+
+    def _start(self) -> None:
+        """Begin to encode, with the frames so far."""
+        rate_hz = self._run.reference_rate_hz or rate_of([stamp_ns for stamp_ns, _ in self._first])
+        height, width, _ = self._first[0][1].shape
+        self._encoder = _Encoder(self.path, min(max(rate_hz, 0.1), 240.0), (width, height))
+        for _, frame in self._first:
+            self._encoder.put(frame)
+        self._first.clear()
 
     def close(self) -> None:
         if not self._open:
             return
         self._open = False
+        if self._first:  # a run too short to have started
+            self._start()
         if self._encoder is None:  # no output came: an empty file would only puzzle
             self.path.unlink(missing_ok=True)
             return
         encoder, self._encoder = self._encoder, None
         encoder.close()
+
+
+def rate_of(stamps_ns: Sequence[int]) -> float:
+    """The rate (Hz) at which ticks with these stamps came: by their median step; 10 where there is none."""
+    steps = sorted(b - a for a, b in pairwise(stamps_ns) if b > a)
+    return round(1e9 / steps[len(steps) // 2], 2) if steps else _DEFAULT_RATE_HZ
 
 
 def picture_of(sample: Sample, layout: Layout) -> tuple[Sample, Canvas | None]:

@@ -14,7 +14,7 @@ from perception.messages import Input
 from perception.outputs import Detection, Detections, Output, invalid_output
 from perception.sinks import RunInfo
 from perception.sinks.annotations import SCHEMA, encode_annotations
-from perception.sinks.palette import CYCLE, ORANGE, SKY, VERMILION
+from perception.sinks.palette import CYCLE, SKY, VERMILION, YELLOW
 from tests.sinks.build import START_NS, output_of, sample_of, tick_of
 
 RUN = RunInfo(classes=("car", "person"))
@@ -85,7 +85,7 @@ def test_without_an_image_the_stamp_is_the_tick() -> None:
 
 def test_surest_detection_is_drawn_last_and_low_scores_are_not() -> None:
     message = decoded(sample_of(0), output_of(0), RUN, min_score=0.3)
-    assert [rgb(p.outline_color) for p in message.points] == [ORANGE, SKY]
+    assert [rgb(p.outline_color) for p in message.points] == [YELLOW, SKY]
     assert [t.text for t in message.texts] == ["person 0.60 · 7.0 ±0.5 m", "car 0.90 · 12.5 ±0.8 m"]
     assert all(p.type == PointsAnnotation.LINE_LOOP for p in message.points)
     assert len(decoded(sample_of(0), output_of(0), RUN).points) == 3
