@@ -105,6 +105,8 @@ def load(source: Source, block: Block, registry: Registry) -> Loaded:
     Raises:
         Broken: its content cannot be trusted.
     """
+    if block.length > 2 * MAX_BYTES:
+        raise Broken(f"a chunk of {block.length:,} bytes; at most {MAX_BYTES:,} are read")
     try:
         record = source.read(block.offset, block.length)
     except Malformed as error:
@@ -242,7 +244,7 @@ def split(data: bytes, block: Block, registry: Registry, proven: bool, begin: in
                 break
         at = end
     if at < size or block.cut:
-        loaded.problem = "the file ends inside it" if block.cut else "a record in it is malformed"
+        loaded.problem = "the file ends here" if block.cut else "a record is malformed here"
         loaded.unused = size - at
     return loaded
 

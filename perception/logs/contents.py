@@ -64,7 +64,7 @@ class Contents:
             after = bisect_right(offsets, start)
             before_ns = latest[after - 1] if after else None
             after_ns = self.blocks[after].start_ns if after < len(self.blocks) else None
-            found.append(Damage(before_ns, after_ns, end - start, None, reason))
+            found.append(Damage(before_ns, after_ns, end - start, None, f"{reason} (at byte {start})"))
         return found
 
 
@@ -357,7 +357,7 @@ class _Walk:
         if channel_id not in self._contents.registry.channels and (chunk_end := self._is_chunk(at, end)):
             return self._add_chunk(at, chunk_end, end, open_end)
         cut = after > end
-        if cut and (not open_end or after - at > MAX_BYTES):
+        if (cut and not open_end) or after - at > MAX_BYTES:
             raise Malformed("a message that does not fit the file")
         run, self._chunk = self._run, None
         if run is None or run.length > _RUN:

@@ -11,7 +11,7 @@ from perception.logs.contents import Contents
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.records import U64_MAX
 from perception.logs.source import Source
-from perception.logs.survey import discover, topic_of
+from perception.logs.survey import discover, partial_damage, topic_of, whole_damage
 from perception.messages import Message
 
 _RECORD_HEAD = 31  # bytes of a message record before its content
@@ -57,6 +57,8 @@ class MessageStream(Iterator[Message]):
         self._data_crc_holds = data_crc_holds
         self._unproven = False  # content was read that no chunk's CRC covers
         self._undeclared: set[int] = set()  # channel ids that the whole file does not declare
+        self._latest = 0  # log time
+        self._resident = 0  # bytes of open blocks in memory
         self._open: dict[int, _Open] = {}  # blocks with messages still to come, by offset
         self._messages = self._run()
 
@@ -71,54 +73,58 @@ class MessageStream(Iterator[Message]):
     def _run(self) -> Iterator[Message]:
         needed, skipped = self._plan()
         pending: list[Place] = []
+        earliest = U64_MAX
         for start_ns, _, block in needed:
-            ready = bisect_left(pending, start_ns, key=_log_time)
-            if ready:
+            if earliest < start_ns:
+                pending.sort()
+                ready = bisect_left(pending, start_ns, key=_log_time)
                 yield from self._emit(pending[:ready])
                 del pending[:ready]
+                earliest = pending[0].log_time_ns if pending else U64_MAX
             if places := self._load(block):
                 pending += places
-                pending.sort()
+                earliest = min(earliest, min(places).log_time_ns)
+        pending.sort()
         yield from self._emit(pending)
         self._settle(skipped)
 
     def _plan(self) -> tuple[list[tuple[int, int, Block]], list[Block]]:
         """The blocks to load as (start, offset, block) in the order of loading, and those to be left out."""
         contents = self._contents
-        ids: set[int] = set()
         for block in contents.blocks:
-            if not block.proven and not block.cut and block.kind == "chunk":
-                self._settle_range(block)
-            ids.update((block.tally or block.channel_ids) or ())
-        discover(self._source, contents, ids)
+            if block.tally is None and not block.proven:
+                block.tally = read_index(self._source, block)
+        discover(
+            self._source,
+            contents,
+            {i for block in contents.blocks for i in block.tally or block.channel_ids or ()},
+        )
         needed: list[tuple[int, int, Block]] = []
         skipped: list[Block] = []
         before = U64_MAX  # the start of the block before this one in the file
         for block in contents.blocks:
-            # A chunk's own word for its start may be damaged: one without any proof is loaded a chunk early.
-            start = block.start_ns if block.proven or block.tally else min(block.start_ns, before)
-            before = block.start_ns
             if self._needs(block):
-                needed.append((start, block.offset, block))
+                needed.append((self._load_from(block, before), block.offset, block))
             else:
                 skipped.append(block)
+            before = block.start_ns
         needed.sort(key=lambda item: item[:2])
         return needed, skipped
 
-    def _settle_range(self, block: Block) -> None:
-        """Take the times of an unproven chunk header together with those of its message indexes."""
-        if block.tally is None:
-            wide = replace(block, start_ns=0, end_ns=U64_MAX)
-            block.tally = read_index(self._source, wide)
-        if block.tally:
-            block.start_ns = min(block.start_ns or U64_MAX, *(span.first_ns for span in block.tally.values()))
-            block.end_ns = max(block.end_ns, *(span.last_ns for span in block.tally.values()))
+    def _load_from(self, block: Block, before_ns: int) -> int:
+        """The log time from which a block must be in memory.
+
+        A chunk may say wrong. Where nothing confirms it, the message index has a say, and the chunk
+        is loaded together with the one before it in the file.
+        """
+        if block.proven or block.tally is not None:
+            return block.start_ns
+        index = read_index(self._source, replace(block, start_ns=0, end_ns=U64_MAX)) or {}
+        return min(block.start_ns, before_ns, *(span.first_ns for span in index.values()))
 
     def _needs(self, block: Block) -> bool:
         """Whether a block must be loaded: for wanted messages, or because nothing else can count it."""
-        if block.tally is None and not block.index_length:
-            return True
-        if block.cut:
+        if block.cut or (block.tally is None and not (block.proven and block.index_length)):
             return True
         if block.start_ns >= self._end or block.end_ns < self._start:
             return False
@@ -165,6 +171,8 @@ class MessageStream(Iterator[Message]):
 
     def _emit(self, places: list[Place]) -> Iterator[Message]:
         read, blocks = self.account.read, self._open
+        if places:
+            self._check_order(places[0], places[-1])
         for log_time, offset, start, end, channel, _, sequence, publish_time in places:
             block = blocks[offset]
             data = block.data
@@ -173,9 +181,17 @@ class MessageStream(Iterator[Message]):
             block.left -= 1
             if not block.left:
                 del blocks[offset]
+                self._resident -= len(data)
             assert channel is not None
             read[channel.topic] += 1
             yield Message(channel, log_time, publish_time, sequence, data[start + _RECORD_HEAD : end])
+
+    def _check_order(self, first: Place, last: Place) -> None:
+        """Name the place where a chunk that nothing proves had said a wrong start."""
+        if first.log_time_ns < self._latest:
+            reason = "messages come late here: the chunk that holds them says a wrong time"
+            self.damage.append(Damage(first.log_time_ns, self._latest, 0, 0, reason))
+        self._latest = max(self._latest, last.log_time_ns)
 
     # --- memory ----------------------------------------------------------------------------------
 
@@ -184,18 +200,19 @@ class MessageStream(Iterator[Message]):
         self._make_room(opened)
 
     def _make_room(self, latest: _Open) -> None:
-        resident = [block for block in self._open.values() if block.data is not None and block is not latest]
-        size = len(latest.data or b"") + sum(len(block.data or b"") for block in resident)
-        for block in reversed(resident):
-            if size <= _RESIDENT:
-                return
-            size -= len(block.data or b"")
-            block.data = None
+        """Count one more block in memory; give up the data of others where it is too much."""
+        self._resident += len(latest.data or b"")
+        if self._resident <= _RESIDENT:
+            return
+        for block in reversed(self._open.values()):
+            if block.data is not None and block is not latest and self._resident > _RESIDENT:
+                self._resident -= len(block.data)
+                block.data = None
 
     def _restore(self, opened: _Open) -> bytes:
-        opened.data = load(self._source, opened.block, self._contents.registry).data
+        opened.data = data = load(self._source, opened.block, self._contents.registry).data
         self._make_room(opened)
-        return opened.data
+        return data
 
     # --- the account of what is not yielded -------------------------------------------------------
 
@@ -211,7 +228,9 @@ class MessageStream(Iterator[Message]):
 
     def _count_index(self, block: Block, otherwise: str) -> int | None:
         """Count a block by its message index; how many messages went to `otherwise`, None if unknown."""
-        whole = read_index(self._source, block) if block.kind == "chunk" else block.tally
+        if block.tally is None:
+            block.tally = read_index(self._source, block)
+        whole = block.tally
         if whole is None:
             return None
         if self._start <= block.start_ns and block.end_ns < self._end:
@@ -241,16 +260,12 @@ class MessageStream(Iterator[Message]):
         lost = self._count_index(block, "lost")
         if lost is None:
             self._count_places(headers, "corrupt")
-        self.damage.append(Damage(block.start_ns, block.end_ns, block.length, lost, reason))
+        self.damage.append(whole_damage(block, reason, lost))
 
     def _count_partial(self, block: Block, loaded: Loaded) -> None:
         if loaded.torn:
             self._count_places([loaded.torn], "corrupt")
-        last = max((place.log_time_ns for place in loaded.places), default=block.start_ns)
-        until = None if block.cut else block.end_ns
-        self.damage.append(
-            Damage(last, until, loaded.unused, self._count_rest(block, loaded), loaded.problem)
-        )
+        self.damage.append(partial_damage(block, loaded, self._count_rest(block, loaded)))
 
     def _count_rest(self, block: Block, loaded: Loaded) -> int | None:
         """Count as lost what the message index has beyond the messages found; None if it proves nothing."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from perception.logs.blocks import Block, Broken, Span, Tally, load, read_index, salvage, tally_places
+from perception.logs.blocks import Block, Broken, Loaded, Span, Tally, load, read_index, salvage, tally_places
 from perception.logs.contents import Contents
 from perception.logs.damage import Damage
 from perception.logs.source import Source
@@ -120,12 +120,24 @@ def _load_tally(source: Source, block: Block, contents: Contents, damage: list[D
     except Broken as broken:
         indexed = read_index(source, block)
         lost = sum(span.messages for span in indexed.values()) if indexed is not None else None
-        damage.append(Damage(block.start_ns, block.end_ns, block.length, lost, str(broken)))
+        damage.append(whole_damage(block, str(broken), lost))
         headers = salvage(broken, block, contents.registry)
         return tally_places(headers) if indexed is None else indexed
     if loaded.problem:
-        damage.append(Damage(block.start_ns, block.end_ns, loaded.unused, None, loaded.problem))
+        damage.append(partial_damage(block, loaded, None))
     return tally_places(loaded.places + ([loaded.torn] if loaded.torn else []))
+
+
+def whole_damage(block: Block, reason: str, messages: int | None) -> Damage:
+    """Nothing of a block could be used."""
+    return Damage(block.start_ns, block.end_ns, block.length, messages, f"{reason} (at byte {block.offset})")
+
+
+def partial_damage(block: Block, loaded: Loaded, messages: int | None) -> Damage:
+    """A block could be used only up to a point."""
+    last = max((place.log_time_ns for place in loaded.places), default=block.start_ns)
+    until = None if block.cut else block.end_ns
+    return Damage(last, until, loaded.unused, messages, f"{loaded.problem} (block at byte {block.offset})")
 
 
 def discover(source: Source, contents: Contents, channel_ids: set[int], everywhere: bool = False) -> None:
