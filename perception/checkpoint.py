@@ -160,13 +160,10 @@ def _parse(data: bytes, path: str) -> Checkpoint:
         )
     plain = {key: parse_json(text, f"{path}: {key:.60}") for key, text in texts.items() if key != "format"}
     missing, unknown = sorted(set(KEYS) - set(texts)), sorted(set(texts) - set(KEYS))
-    if missing or unknown:
-        found = [f"{', '.join(missing)} missing"] * bool(missing) + [
-            f"{', '.join(unknown)[:200]} unknown"
-        ] * bool(unknown)
-        raise CheckpointError(
-            f"{path}: expected the metadata of {FORMAT}, found {'; '.join(found)}; save it again"
-        )
+    if missing:
+        raise CheckpointError(f"{path}: {', '.join(missing)} missing in the metadata; save it again")
+    if unknown:
+        raise CheckpointError(f"{path}: {', '.join(unknown):.200} unknown in the metadata; save it again")
     return _from_plain(plain, hashlib.sha256(data).hexdigest(), path)
 
 
@@ -183,9 +180,7 @@ def _from_plain(plain: dict[str, Any], sha256: str, path: str) -> Checkpoint:
         if not isinstance(plain[key], kind):
             raise CheckpointError(f"{path}: {key}: expected a {kind.__name__}, found {plain[key]!r:.60}")
     size, split = plain["input_size"], ("classes", "control", "status", "loss_family")
-    if set(size) != {"height", "width"} or not all(
-        isinstance(source, dict) for source in plain["trained_on"]
-    ):
+    if set(size) != {"height", "width"} or any(not isinstance(s, dict) for s in plain["trained_on"]):
         raise CheckpointError(
             f"{path}: expected input_size {{height, width}} and trained_on a list of objects; save it again"
         )

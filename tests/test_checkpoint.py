@@ -232,7 +232,7 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another format": (meta_change("format", "perception.checkpoint/2"), "found 'perception.checkpoint/2'"),
     "classes missing": (header_change(lambda h: h["__metadata__"].pop("classes")), "classes missing"),
     "a key too many": (meta_change("pickle", "x" * 10), "pickle: expected JSON"),
-    "an unknown key": (meta_change("pickle", 1), "pickle unknown"),
+    "an unknown key": (meta_change("pickle", 1), "pickle unknown in the metadata"),
     "unknown model key": (model_change(fused_widht=3), "fused_widht: unknown key, did you mean fused_width"),
     "model out of range": (model_change(fusion="magic"), "fusion: expected gated or concat"),
     "model key twice": (model_change(classes=["x"]), "classes: given twice"),

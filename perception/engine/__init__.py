@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from perception.tensors import Inputs, Predictions
 
 if TYPE_CHECKING:
@@ -35,6 +38,15 @@ class Backend(Protocol):
 
     def run(self, inputs: Inputs) -> Predictions:
         """Answers for a batch of at most the run's batch size, as numpy arrays that the caller owns.
+
+        Raises:
+            ValueError: The arrays do not have the model's shapes.
+        """
+
+    def run_subsets(self, inputs: Inputs, subsets: NDArray[np.bool_]) -> list[Predictions]:
+        """Answers on several subsets of the sensors (bool [N, 3]): what `run` gives with the others absent.
+
+        What is the same for all subsets, such as the features of the camera, is computed once.
 
         Raises:
             ValueError: The arrays do not have the model's shapes.

@@ -46,6 +46,7 @@ class TorchBackend:
         self._threads_before: int | None = None
 
     def open(self) -> None:
+        self.close()
         if isinstance(self.source, FusionModel):
             model = copy.deepcopy(self.source)
         else:
@@ -70,6 +71,19 @@ class TorchBackend:
         parts = [self._compute(Inputs(*(a[i : i + rows] for a in inputs))) for i in range(0, count, rows)]
         return parts[0] if len(parts) == 1 else Predictions(*map(np.concatenate, zip(*parts, strict=True)))
 
+    def run_subsets(self, inputs: Inputs, subsets: NDArray[np.bool_]) -> list[Predictions]:
+        if self._model is None:
+            raise ValueError("the backend is not open")
+        masks = torch.from_numpy(np.ascontiguousarray(subsets)).to(self.device)
+        count, rows = self._checked(inputs), len(self._buffers.present)
+        parts = [
+            self._compute_subsets(Inputs(*(a[i : i + rows] for a in inputs)), masks)
+            for i in range(0, count, rows)
+        ]
+        return [
+            Predictions(*map(np.concatenate, zip(*part, strict=True))) for part in zip(*parts, strict=True)
+        ]
+
     def close(self) -> None:
         self._model = None
         if self._threads_before is not None:
@@ -91,14 +105,24 @@ class TorchBackend:
     def _compute(self, inputs: Inputs) -> Predictions:
         """The answers for what fits into the run's buffers; what is left of them is absent samples."""
         assert self._model is not None
+        with torch.inference_mode(), _exact_kernels(self.device):
+            predictions: Predictions = self._model(self._loaded(inputs))
+            return _taken(predictions, len(inputs.present))
+
+    def _compute_subsets(self, inputs: Inputs, masks: Tensor) -> list[Predictions]:
+        """The answers on each subset, likewise."""
+        assert self._model is not None
+        with torch.inference_mode(), _exact_kernels(self.device):
+            found = self._model.on_subsets(self._loaded(inputs), masks)
+            return [_taken(predictions, len(inputs.present)) for predictions in found]
+
+    def _loaded(self, inputs: Inputs) -> Inputs:
+        """The inputs in the run's buffers, on the device."""
         count = len(inputs.present)
         for array, target in zip(inputs, _arrays(self._buffers), strict=True):
             target[:count] = array
             target[count:] = 0
-        with torch.inference_mode(), _exact_kernels(self.device):
-            batch = Inputs(*(t.to(self.device, non_blocking=True) for t in self._buffers))
-            predictions: Predictions = self._model(batch)
-            return Predictions(*(p[:count].cpu().numpy() for p in predictions))
+        return Inputs(*(t.to(self.device, non_blocking=True) for t in self._buffers))
 
     def _checked(self, inputs: Inputs) -> int:
         """How many samples there are, if all arrays have the model's shapes."""
@@ -111,6 +135,11 @@ class TorchBackend:
                 want = (count, *target.shape[1:])
                 raise ValueError(f"{name}: expected {target.dtype} {want}, found {given.dtype} {given.shape}")
         return count
+
+
+def _taken(predictions: Predictions, count: int) -> Predictions:
+    """The first `count` answers, as numpy arrays that the caller owns."""
+    return Predictions(*(p[:count].cpu().numpy() for p in predictions))
 
 
 def _empty_batch(config: ModelConfig, batch: int, pin: bool) -> Inputs:

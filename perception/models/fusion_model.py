@@ -6,6 +6,7 @@ A control channels, D fused channels, h x w cells of the output map (stride 4).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,14 @@ class Cleaned(NamedTuple):
     known: Tensor  # [B, T, S] 0 or 1
     present: Tensor  # bool [B, 3]
     age: Tensor  # [B, 3] log(1 + age / 50 ms), 0 where absent
+
+
+class Encoded(NamedTuple):
+    """What the three branches say, before fusion."""
+
+    camera: Pyramid
+    scan: Pyramid
+    status: Tensor  # [B, D, 1, 1]
 
 
 class DenseOutputs(NamedTuple):
@@ -95,7 +104,7 @@ class FusionModel(nn.Module):
     def dense(self, inputs: Inputs) -> DenseOutputs:
         """The heads' maps of a batch, for training."""
         cleaned = self.clean(inputs)
-        fused = self.fuse(cleaned)
+        fused = self.fuse(self.encode(cleaned), cleaned.present, cleaned.age)
         return self.heads(fused, cleaned.present)
 
     def clean(self, inputs: Inputs) -> Cleaned:
@@ -129,13 +138,30 @@ class FusionModel(nn.Module):
         pixels = torch.where(in_image, returns[..., :2], self.normaliser.get_buffer("returns_mean")[:2])
         return torch.cat([pixels, returns[..., 2:]], -1)
 
-    def fuse(self, cleaned: Cleaned) -> Pyramid:
+    def encode(self, cleaned: Cleaned) -> Encoded:
+        """What each branch makes of its input, whatever else is present."""
+        return Encoded(
+            camera=self.camera(cleaned.image),
+            scan=self.range(cleaned.normalised, cleaned.returns, cleaned.valid),
+            status=self.status(cleaned.status, cleaned.known),
+        )
+
+    def fuse(self, encoded: Encoded, present: Tensor, age: Tensor) -> Pyramid:
         """The shared representation: every stride fused before the top-down path."""
-        camera = self.camera(cleaned.image)
-        scan = self.range(cleaned.normalised, cleaned.returns, cleaned.valid)
-        status = self.status(cleaned.status, cleaned.known)
-        levels = zip(self.fusion, camera, scan, strict=True)
-        return Pyramid(*(fusion((c, r, status), cleaned.present, cleaned.age) for fusion, c, r in levels))
+        levels = zip(self.fusion, encoded.camera, encoded.scan, strict=True)
+        return Pyramid(*(fusion((c, r, encoded.status), present, age) for fusion, c, r in levels))
+
+    def on_subsets(self, inputs: Inputs, subsets: Tensor) -> Iterator[Predictions]:
+        """The predictions with only some inputs present, for each of several subsets (bool [N, 3]).
+
+        Each is what `forward` gives with the others absent; the branches are computed once for all.
+        """
+        cleaned = self.clean(inputs)
+        encoded = self.encode(cleaned)
+        for subset in subsets:
+            present = cleaned.present & subset
+            fused = self.fuse(encoded, present, torch.where(present, cleaned.age, 0.0))
+            yield self.decode(self.heads(fused, present))
 
     def heads(self, fused: Pyramid, present: Tensor) -> DenseOutputs:
         """What the three heads make of the shared representation."""

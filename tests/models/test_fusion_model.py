@@ -141,6 +141,19 @@ def test_an_invalid_return_has_no_influence() -> None:
     assert_equal(predict(model, changed), predict(model, inputs))
 
 
+def test_how_many_invalid_returns_there_are_has_no_influence() -> None:
+    model = lively_model()
+    inputs = scene(model.config)
+    more = {
+        name: torch.cat([getattr(inputs, name), torch.zeros_like(getattr(inputs, name))], 1)
+        for name in ("returns", "returns_valid")
+    }
+    with torch.inference_mode():
+        found, expected = model.dense(inputs._replace(**more)), model.dense(inputs)
+    torch.testing.assert_close(found.heatmap, expected.heatmap, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.control, expected.control, rtol=1e-4, atol=1e-4)
+
+
 def test_pixels_of_a_return_outside_the_image_have_no_influence() -> None:
     model = lively_model()
     inputs = scene(model.config)
@@ -218,6 +231,19 @@ def test_garbage_in_absent_sensors_leaves_gradients_finite(fusion: str) -> None:
     dense = model.dense(with_garbage(with_garbage(inputs, 1, 0), 2, 1))
     (dense.heatmap.sum() + dense.ltrb.sum() + dense.control.sum()).backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_gates_weigh_present_inputs_alone() -> None:
+    model = lively_model(fusion="gated")
+    inputs = scene(model.config, present=(0, 1, 1))
+    expected = predict(model, inputs)
+    nobody = scene(model.config, present=(0, 0, 0))
+    silence = predict(model, nobody)
+    with torch.no_grad():
+        for fusion in model.fusion:
+            fusion.null.mul_(-3.0)
+    assert_equal(predict(model, inputs), expected)
+    assert not torch.equal(predict(model, nobody).control, silence.control)
 
 
 def test_the_nulls_are_learned() -> None:
