@@ -34,7 +34,7 @@ BROKEN = {
     "BelievesGarbage": ("takes broken inputs for absent ones", "though camera was all there was"),
     "ReadsTheClock": ("is deterministic", "differs at tick 0 in control"),
     "FeelsTheDelay": ("does not read the clock", "a slower run differs at tick 0 in control"),
-    "Counts": ("remembers no longer than preroll_s", "differs at tick 4 in control"),
+    "Counts": ("remembers no longer than preroll_s", "differs at tick 2 in control"),
     "NeverForgets": ("forgets at a reset", "a run after a reset differs at tick 0"),
     "SharesItsCount": ("shares no state", "differs"),
     "CountsInPrepare": ("prepares in any thread", "another payload from a thread"),

@@ -6,15 +6,17 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perception.audit import HEADS, Audit, Finding, Times, audit, survey_times
-from perception.autoconfig import Choice, choose
-from perception.config import load_config, to_yaml
 from perception.errors import ConfigError, LogError
-from perception.logs import Damage, Log, open_log
+
+if TYPE_CHECKING:
+    from perception.audit import Audit, Finding, Times
+    from perception.autoconfig import Choice
+    from perception.config import Config
+    from perception.logs import Damage, Log
 
 READ_BYTES = 256 << 20
 """A larger log is not read for its gaps and its damage unless `--audit` asks for it."""
@@ -34,6 +36,10 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """What a log holds, and what replay would take from it and why."""
+    from perception.audit import audit  # here and below: `perception --help` loads no numpy
+    from perception.config import load_config, to_yaml
+    from perception.logs import open_log
+
     with open_log(log) as opened:
         base = load_config(config) if config is not None else None
         choice, problem = _choose(opened, base)
@@ -61,8 +67,10 @@ def info(
     raise typer.Exit(code)
 
 
-def _choose(log: Log, base: Any) -> tuple[Choice | None, ConfigError | LogError | None]:
+def _choose(log: Log, base: Config | None) -> tuple[Choice | None, ConfigError | LogError | None]:
     """What replay would choose, or why it would not."""
+    from perception.autoconfig import choose
+
     try:
         return choose(log, base), None
     except (ConfigError, LogError) as error:
@@ -70,6 +78,8 @@ def _choose(log: Log, base: Any) -> tuple[Choice | None, ConfigError | LogError 
 
 
 def _times(log: Log, found: Audit | None, with_audit: bool) -> tuple[dict[str, Times], list[Damage]]:
+    from perception.audit import survey_times
+
     if found is not None:
         return found.times, list(found.damage)
     if log.survey.size_bytes <= READ_BYTES or with_audit:
@@ -153,13 +163,11 @@ def _topics_report(log: Log, choice: Choice | None, times: dict[str, Times]) -> 
 
 
 def _audit_report(found: Audit) -> dict[str, Any]:
-    verdicts = found.verdicts()
+    heads = found.verdicts().items()
     return {
         "findings": [asdict(finding) for finding in found.findings],
         "delays": {topic: asdict(delay) for topic, delay in found.delays.items()},
-        "heads": {
-            head: {"reliable": not verdicts[head], "because": _codes(verdicts[head])} for head in HEADS
-        },
+        "heads": {head: {"reliable": not because, "because": _codes(because)} for head, because in heads},
     }
 
 

@@ -9,18 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from perception.config import load_config
 from perception.errors import LogError
-from perception.messages import Sample
-from perception.plugin import Context, Installed, list_plugins
 
 if TYPE_CHECKING:
     from perception.check import Check
+    from perception.messages import Sample
+    from perception.plugin import Context, Installed
 
 SAMPLES = 20
 """Samples that are taken from a log."""
@@ -33,6 +28,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 @app.command("list")
 def list_command(as_json: Json = False) -> None:
     """List the installed plugins, without importing any of them."""
+    from perception.plugin import list_plugins  # here and below: `perception --help` loads no numpy
+
     found = list_plugins()
     if as_json:
         print(json.dumps(_listing(found), indent=2, ensure_ascii=False))
@@ -62,6 +59,11 @@ def _listing(found: list[Installed]) -> dict[str, object]:
 
 
 def _print_listing(found: list[Installed]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console(highlight=False, markup=False, emoji=False)
     if not found:
         console.print(
@@ -112,7 +114,9 @@ def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Conte
     """The first samples of a log, and the context that its configuration makes."""
     from perception.align import align
     from perception.autoconfig import choose
+    from perception.config import load_config
     from perception.logs import Query, open_log
+    from perception.plugin import Context
 
     with open_log(path) as log:
         config = choose(log, load_config(config_path) if config_path is not None else None).config
@@ -143,6 +147,9 @@ def _print_json(name: str, checks: list[Check]) -> None:
 
 
 def _print_checks(name: str, checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(highlight=False, markup=False, emoji=False)
     for check in checks:
         mark = Text("ok  ", style="green") if check.passed else Text("FAIL", style="bold red")

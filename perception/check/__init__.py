@@ -53,7 +53,7 @@ def check_plugin(
         ]
     context = context or Context(status=STATUS)
     if samples is None:
-        count = 12 if not manifest.preroll_s else min(100, 6 + int(1.5 * manifest.preroll_s * RATE_HZ))
+        count = 8 if not manifest.preroll_s else min(100, 6 + int(1.5 * manifest.preroll_s * RATE_HZ))
         samples = drawn_samples(count, context.status, context.status_steps, context.status_rate_hz)
     trial = Trial(name, samples, context, manifest)
     return [Check("loads", "", ""), *(_try(trial, *check) for check in CHECKS)]

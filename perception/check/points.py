@@ -16,7 +16,7 @@ from perception.messages import Reset, Sample
 from perception.outputs import Output
 from perception.plugin import Plugin, Prepared, load_plugin
 
-MAX_BATCH = 8
+MAX_BATCH = 4
 """Larger batches than this are not tried, whatever the manifest allows: they say nothing new."""
 
 

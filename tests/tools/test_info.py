@@ -1,0 +1,194 @@
+"""`perception info`: what it prints at 80 columns, what it says to programs, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from perception.config import parse_config
+from perception_tools.cli import run
+from tests.scripted_scene import write_scene
+from tests.small_logs import SmallLog
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("info") / "scene.mcap", duration_s=2.0)
+
+
+@pytest.fixture(scope="module")
+def cut(scene: Path) -> Path:
+    path = scene.with_name("cut.mcap")
+    path.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def report(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    assert run(["info", *arguments, "--json"]) == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert found["exit_code"] == code
+    assert found["schema"] == "perception.info/1"
+    return found
+
+
+def test_the_text_reads_at_80_columns(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", str(scene), "--audit"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text  # plain when piped
+    for part in (
+        "scene.mcap",
+        "2.0 s, ",
+        "indexed, not compressed",
+        "from 2023-11-14 22:13:20 UTC",
+        "/vehicle/state       perception.Status",
+        "camera: /camera/image, the only foxglove.CompressedImage",
+        "reference: camera, whose messages make the ticks, at 10",
+        "arrival less stamp, ms",
+        "class and box: can be relied on",
+        "control: can be relied on",
+    ):
+        assert part in text, part
+
+
+def test_the_yaml_is_a_configuration_that_replays_the_log(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["info", str(scene), "--yaml"]) == 0
+    text = capsys.readouterr().out
+    config = parse_config(yaml.safe_load(text))
+    assert config.reference_rate_hz is not None
+    file = tmp_path / "config.yaml"
+    file.write_text(text, encoding="utf-8")
+    found = report(capsys, str(scene), "--config", str(file))
+    assert found["configuration"] == json.loads(config.model_dump_json(exclude_none=True))
+
+
+def test_json_says_it_all(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(capsys, str(scene), "--audit")
+    assert found["status"] == "clean"
+    assert found["damage"] == found["warnings"] == []
+    assert found["log"]["messages"] == sum(topic["messages"] for topic in found["topics"].values())
+    assert found["log"]["indexed"] is True
+    assert found["log"]["size_bytes"] == scene.stat().st_size
+    camera = found["topics"]["/camera/image"]
+    assert camera["role"] == "camera"
+    assert camera["rate_hz"] == pytest.approx(10, rel=0.05)
+    assert camera["largest_gap_s"] < 0.12
+    assert found["audit"]["heads"]["distance"] == {"reliable": True, "because": []}
+    assert found["audit"]["delays"]["/scan"]["median_ms"] == pytest.approx(13.5, abs=1)
+
+
+def test_a_damaged_log_is_told_and_ends_with_3(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(capsys, str(cut), code=3)
+    assert found["status"] == "loss"
+    assert found["damage"]
+    assert run(["info", str(cut), "--audit"]) == 3
+    text = capsys.readouterr().out
+    assert "no index" in text
+    assert "the file is damaged" in text
+    assert "class and box: unreliable (damage" in text
+
+
+def test_undecodable_messages_end_an_audit_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = SmallLog().sound()
+    log.rows = [(t, topic, b"\xff" if topic == "/scan" else data, s, e) for t, topic, data, s, e in log.rows]
+    path = str(log.write(tmp_path / "bad.mcap"))
+    assert report(capsys, path)["status"] == "clean"  # nothing was decoded
+    found = report(capsys, path, "--audit", code=3)
+    assert found["audit"]["findings"][0]["code"] == "undecodable"
+    assert found["audit"]["heads"]["distance"]["because"] == ["undecodable"]
+
+
+def test_an_ambiguous_log_is_shown_with_yaml_to_paste(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(SmallLog().image("/left").image("/right").write(tmp_path / "two.mcap"))
+    assert run(["info", path]) == 0
+    text = capsys.readouterr().out
+    assert "2 topics could be the camera" in text
+    assert "camera: {topic: /left}" in text
+    assert run(["info", path, "--yaml"]) == 2
+    assert "2 topics could be the camera" in capsys.readouterr().err
+    found = report(capsys, path)
+    assert found["configuration"] is None
+    assert found["warnings"][0]["code"] == "no_configuration"
+
+
+def test_a_wrong_configuration_ends_with_2(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("sensors: {camera: {topic: /camera/imag}, range: {topic: /tf}}")
+    assert run(["info", str(scene), "--config", str(file)]) == 2
+    text = capsys.readouterr().err
+    assert "did you mean /camera/image?" in text
+    assert "sensors.range.topic: expected a scan or a point cloud, found foxglove.FrameTransforms" in text
+    file.write_text("sensors: {}")
+    assert run(["info", str(scene), "--config", str(file), "--json"]) == 2
+    assert "at least one of camera, range, status" in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a log", bytes(100)])
+def test_what_is_no_log_is_one_line_and_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    path = tmp_path / "file.mcap"
+    path.write_bytes(content)
+    assert run(["info", str(path)]) == 1
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert len(streams.err.splitlines()) == 1
+
+
+def test_a_log_without_messages_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(SmallLog().write(tmp_path / "empty.mcap"))
+    assert run(["info", path, "--audit"]) == 0
+    text = capsys.readouterr().out
+    assert "0 messages" in text
+    assert "There are no topics in this log." in text
+    assert "the log has no messages" in text
+
+
+def test_markup_in_names_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(
+        SmallLog().image("/[red]cam[/red]").json("/[bold]", lambda i: {"a": i}).write(tmp_path / "m.mcap")
+    )
+    assert run(["info", path]) == 0
+    text = capsys.readouterr().out
+    assert "/[red]cam[/red]" in text
+    assert "/[bold]" in text
+
+
+def test_info_loads_no_torch(scene: Path) -> None:
+    code = (
+        "import sys; from perception_tools.cli import run\n"
+        f"code = run(['info', {str(scene)!r}, '--audit'])\n"
+        "assert not {'torch', 'torchvision', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Heads" in done.stdout
+
+
+@pytest.mark.shared
+def test_every_real_recording_is_shown(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [path for path in sorted(shared.rglob("*.mcap")) if "conformance" not in str(path)]
+    for path in paths:
+        assert run(["info", str(path), "--audit"]) == 0, path
+        text = capsys.readouterr().out
+        assert path.name in text
+        assert max(map(len, text.splitlines())) <= 80 or "topic:" in text
+    assert len(paths) > 15

@@ -1,0 +1,122 @@
+"""`perception plugin list` and `check`, with a third-party plugin that is installed for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perception_tools.cli import run
+from tests.scripted_scene import write_scene
+from tests.third_party.install import install_manifests
+
+MANIFEST = "api: 1\nfactory: broken_plugins_code:{code}\ninputs: [status]\nheads: [class, box, control]\n"
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def perception(*arguments: str, installed: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, with one more folder of installed packages."""
+    environment = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "perception_tools.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment,
+    )
+
+
+def test_a_third_party_plugin_is_listed_checked_and_replayed(third_party: Path, tmp_path: Path) -> None:
+    listed = perception("plugin", "list", "--json", installed=third_party, folder=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    plugins = {item["name"]: item for item in json.loads(listed.stdout)["plugins"]}
+    assert plugins["blob_detector"]["distribution"] == "blob-detector"
+    assert plugins["blob_detector"]["heads"] == ["class", "box", "control"]
+
+    log = write_scene(tmp_path / "scene.mcap", duration_s=2.0)
+    checked = perception(
+        "plugin", "check", "blob_detector", "--log", str(log), installed=third_party, folder=tmp_path
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "it keeps the contract" in checked.stdout
+
+    replayed = perception(
+        *("replay", str(log), "--plugin", "blob_detector", "--output", "out.mcap", "--json"),
+        installed=third_party,
+        folder=tmp_path,
+    )
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    summary = json.loads(replayed.stdout)
+    assert summary["status"] == "clean"
+    assert summary["frames"] == 20
+    assert summary["outputs"]["box"]["valid"] == 20
+    assert (tmp_path / "out.mcap").stat().st_size > 0
+
+
+def test_the_list_reads_at_80_columns(
+    third_party: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(third_party))
+    assert run(["plugin", "list"]) == 0
+    text = capsys.readouterr().out
+    table = [line for line in text.splitlines() if "  " in line]
+    assert max(map(len, table)) <= 80
+    assert "blob_detector: Bright blobs" in text
+    assert "fusion" in text
+
+
+def test_a_faulty_plugin_is_listed_with_its_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_manifests({"faulty": "api: 9\n"}, tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert run(["plugin", "list"]) == 0
+    text = capsys.readouterr().out
+    assert "unusable" in text
+    assert "api: 9 is not supported; this host speaks 1" in text
+    assert run(["plugin", "list", "--json"]) == 0
+    found = {item["name"]: item for item in json.loads(capsys.readouterr().out)["plugins"]}
+    assert "factory: missing" in found["faulty"]["fault"]
+    assert found["fusion"]["fault"] == ""
+
+
+def test_a_plugin_that_breaks_the_contract_ends_with_1_and_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_manifests({"nan": MANIFEST.format(code="NanBox")}, tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert run(["plugin", "check", "nan"]) == 1
+    text = capsys.readouterr().out
+    assert "FAIL gives one valid output for each sample" in text
+    assert "found: tick 0: " in text
+    assert "to do: return finite values" in text
+    assert run(["plugin", "check", "nan", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["schema"] == "perception.plugin_check/1"
+    assert (report["status"], report["exit_code"]) == ("failed", 1)
+    assert [check["name"] for check in report["checks"] if check["passed"]][:2] == [
+        "loads",
+        "opens and closes",
+    ]
+
+
+def test_an_unknown_plugin_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plugin", "check", "blob_detektor"]) == 1
+    assert "no plugin 'blob_detektor' is installed" in capsys.readouterr().out
+
+
+def test_a_log_from_which_no_sample_can_be_made_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.mcap").write_bytes(b"nothing")
+    assert run(["plugin", "check", "fusion", "--log", str(tmp_path / "a.mcap")]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
