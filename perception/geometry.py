@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from perception.lens import distort, undistort
 
 Matrix = NDArray[np.float64]
 
@@ -96,97 +97,45 @@ class TransformTree:
         return found
 
 
-def project(points_m: NDArray[np.floating], intrinsics: Matrix, distortion: Matrix | None = None) -> Matrix:
+def project(
+    points_m: NDArray[np.floating], intrinsics: Matrix, distortion: Matrix | None = None, model: str = ""
+) -> Matrix:
     """Pixels of points given in the camera frame.
 
     Args:
         points_m: [N, 3], camera frame, metres. Points at or behind the camera give NaN, and so do points
             so far off the axis that the distortion polynomial would fold them back into the image.
         intrinsics: [3, 3] camera matrix K.
-        distortion: Coefficients k1, k2, p1, p2[, k3[, k4, k5, k6]] of the plumb-bob or rational
-            model (Brown 1966, as OpenCV orders them); None or all zero: a pinhole.
+        distortion: Coefficients of the lens, as `perception.lens` orders them; None: none.
+        model: Name of the lens model, as calibrations have it.
 
     Returns:
         [N, 2] pixels u, v; u grows to the right and v downwards. Whole numbers are pixel centres.
     """
     z = np.where(points_m[:, 2] > 1e-6, points_m[:, 2], np.nan)
-    x, y = points_m[:, 0] / z, points_m[:, 1] / z
-    if distortion is not None and np.any(distortion):
-        coefficients = _eight(distortion)
-        inside = x * x + y * y < _monotonic_limit(coefficients)
-        x, y = _distort(np.where(inside, x, np.nan), np.where(inside, y, np.nan), coefficients)
+    coefficients = np.zeros(0) if distortion is None else distortion
+    x, y = distort(points_m[:, 0] / z, points_m[:, 1] / z, coefficients, model)
     u = intrinsics[0, 0] * x + intrinsics[0, 1] * y + intrinsics[0, 2]
     v = intrinsics[1, 1] * y + intrinsics[1, 2]
     return np.stack([u, v], axis=1)
 
 
-def rays(pixels: NDArray[np.floating], intrinsics: Matrix, distortion: Matrix | None = None) -> Matrix:
+def rays(
+    pixels: NDArray[np.floating], intrinsics: Matrix, distortion: Matrix | None = None, model: str = ""
+) -> Matrix:
     """Directions (x, y, 1) in the camera frame that `project` sends to the given pixels.
 
     Args:
         pixels: [N, 2].
-        intrinsics, distortion: As in `project`. Distortion is undone by fixed-point iteration.
+        intrinsics, distortion, model: As in `project`.
 
     Returns:
-        [N, 3]; NaN where no direction leads to the pixel.
+        [N, 3]; NaN where no direction before the camera leads to the pixel.
     """
-    y0 = (pixels[:, 1] - intrinsics[1, 2]) / intrinsics[1, 1]
-    x0 = (pixels[:, 0] - intrinsics[0, 2] - intrinsics[0, 1] * y0) / intrinsics[0, 0]
-    x, y = np.asarray(x0, dtype=np.float64), np.asarray(y0, dtype=np.float64)
-    if distortion is not None and np.any(distortion):
-        x, y = _undistort(x, y, _eight(distortion))
+    y = (np.asarray(pixels[:, 1], dtype=np.float64) - intrinsics[1, 2]) / intrinsics[1, 1]
+    x = (pixels[:, 0] - intrinsics[0, 2] - intrinsics[0, 1] * y) / intrinsics[0, 0]
+    x, y = undistort(x, y, np.zeros(0) if distortion is None else distortion, model)
     return np.stack([x, y, np.ones_like(x)], axis=1)
-
-
-def _eight(distortion: Matrix) -> tuple[float, ...]:
-    given = [float(k) for k in np.ravel(distortion)[:8]]
-    return (*given, *[0.0] * (8 - len(given)))
-
-
-def _radial(r2: Matrix, k: tuple[float, ...]) -> Matrix:
-    k1, k2, _, _, k3, k4, k5, k6 = k
-    factor: Matrix = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-    return factor
-
-
-def _distort(x: Matrix, y: Matrix, k: tuple[float, ...]) -> tuple[Matrix, Matrix]:
-    p1, p2 = k[2], k[3]
-    r2 = x * x + y * y
-    radial = _radial(r2, k)
-    x_distorted = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
-    y_distorted = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-    return x_distorted, y_distorted
-
-
-def _undistort(x0: Matrix, y0: Matrix, k: tuple[float, ...]) -> tuple[Matrix, Matrix]:
-    p1, p2 = k[2], k[3]
-    x, y = x0, y0
-    with np.errstate(all="ignore"):  # a pixel that no direction leads to runs away, and is found out below
-        for _ in range(50):
-            r2 = x * x + y * y
-            radial = _radial(r2, k)
-            x, y = (
-                (x0 - 2 * p1 * x * y - p2 * (r2 + 2 * x * x)) / radial,
-                (y0 - p1 * (r2 + 2 * y * y) - 2 * p2 * x * y) / radial,
-            )
-        back_x, back_y = _distort(x, y, k)
-        found = (np.hypot(back_x - x0, back_y - y0) < 1e-6) & (x * x + y * y < _monotonic_limit(k))
-    return np.where(found, x, np.nan), np.where(found, y, np.nan)
-
-
-@lru_cache(maxsize=64)
-def _monotonic_limit(k: tuple[float, ...]) -> float:
-    """The squared radius up to which the distorted radius grows: beyond it, far-off points fold back."""
-    k1, k2, _, _, k3, k4, k5, k6 = k
-    numerator, denominator = np.poly1d([k3, k2, k1, 1.0]), np.poly1d([k6, k5, k4, 1.0])
-    twice_r2 = np.poly1d([2.0, 0.0])
-    # d/dr (r N / D) has the sign of (N + 2 r2 N') D - 2 r2 N D', with derivatives by r2.
-    slope = (
-        numerator + twice_r2 * numerator.deriv()
-    ) * denominator - twice_r2 * numerator * denominator.deriv()
-    roots = np.concatenate([slope.roots, denominator.roots])
-    positive = roots.real[(np.abs(roots.imag) < 1e-9 * np.maximum(1.0, np.abs(roots))) & (roots.real > 0)]
-    return float(positive.min()) if positive.size else float("inf")
 
 
 def transform_points(target_from_source: Matrix, points_m: NDArray[np.floating]) -> Matrix:

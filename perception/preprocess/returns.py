@@ -19,12 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix, project
+from perception.lens import is_known
 from perception.messages import CameraCalibration, Float32, RangeScan, Rig
 from perception.preprocess.spec import InputSpec
 from perception.tensors import RETURN_CHANNELS
-
-PROJECTED_MODELS = frozenset({"", "none", "plumb_bob", "rational_polynomial"})
-"""Distortion models that `geometry.project` speaks. Returns seen by any other camera are not `in_image`."""
 
 _NEAREST_M = (
     1e-3  # nearer returns are unset points: drivers write zeros where a beam came back without an echo
@@ -122,7 +120,8 @@ def _input_pixels(
     if calibration is None or not projects(calibration):
         return u, v, in_image
     ahead = np.flatnonzero(xyz[2] > 1e-3)
-    pixels = project(xyz[:, ahead].T, calibration.intrinsics, calibration.distortion)
+    lens = calibration.distortion, calibration.distortion_model
+    pixels = project(xyz[:, ahead].T, calibration.intrinsics, *lens)
     sx, sy = spec.source_from_input(calibration.width, calibration.height)
     pixels_u = (pixels[:, 0] / sx).astype(np.float32)
     pixels_v = (pixels[:, 1] / sy).astype(np.float32)
@@ -133,10 +132,8 @@ def _input_pixels(
 
 
 def projects(calibration: CameraCalibration) -> bool:
-    """Whether points can be projected with this calibration: a known model, a size, and focal lengths."""
-    coefficients = np.ravel(calibration.distortion)
-    spoken = calibration.distortion_model.lower() in PROJECTED_MODELS and not np.any(coefficients[8:])
-    known = spoken or not np.any(coefficients)
+    """Whether points can be projected with this calibration: a known lens, a size, and focal lengths."""
+    known = is_known(calibration.distortion_model, calibration.distortion)
     sized = calibration.width > 0 and calibration.height > 0
     return known and sized and calibration.intrinsics[0, 0] > 0 and calibration.intrinsics[1, 1] > 0
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix, project, rays
+from perception.lens import FISHEYE
 from perception.messages import CameraCalibration
 
 NEAR_M = 0.1
@@ -29,10 +30,11 @@ _EDGE_STEPS = 8  # points an edge is bent at, under distortion
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """What a camera can see: intrinsics, image size, the planes [5, 4] that bound it (inside is positive)."""
+    """What a camera can see: lens, image size, and the planes [5, 4] that bound it (inside is positive)."""
 
     intrinsics: Matrix
     distortion: Matrix
+    model: str
     width: int
     height: int
     planes: Matrix
@@ -74,7 +76,8 @@ def view_of(calibration: CameraCalibration) -> View:
         [[1, 0, -left, 0], [-1, 0, right, 0], [0, 1, -top, 0], [0, -1, bottom, 0], [0, 0, 1, -NEAR_M]],
         dtype=np.float64,
     )
-    return View(calibration.intrinsics, calibration.distortion, width, height, planes)
+    lens = calibration.distortion, calibration.distortion_model
+    return View(calibration.intrinsics, *lens, width, height, planes)
 
 
 def _bounds(calibration: CameraCalibration) -> tuple[float, float, float, float]:
@@ -85,7 +88,8 @@ def _bounds(calibration: CameraCalibration) -> tuple[float, float, float, float]
     border = np.concatenate(
         [np.stack(side, 1) for side in ((along, zero), (along, one), (zero, along), (one, along))]
     ) * (width, height)
-    seen = rays(border, calibration.intrinsics, calibration.distortion)[:, :2]
+    lens = calibration.distortion, calibration.distortion_model
+    seen = rays(border, calibration.intrinsics, *lens)[:, :2]
     seen = seen[np.isfinite(seen).all(axis=1)]
     if not len(seen):  # no border pixel is reached: take what a pinhole would see
         seen = rays(border, calibration.intrinsics)[:, :2]
@@ -130,11 +134,11 @@ def _clipped(face: Matrix, planes: Matrix) -> Matrix:
 
 def _rectangle(faces: list[Matrix], view: View) -> Matrix:
     points = np.concatenate(faces)
-    if np.any(view.distortion):
+    if np.any(view.distortion) or view.model.lower() in FISHEYE:
         starts, ends = points, np.concatenate([np.roll(face, -1, axis=0) for face in faces])
         step = np.linspace(0.0, 1.0, _EDGE_STEPS, endpoint=False)[:, None, None]
         points = (starts + (ends - starts) * step).reshape(-1, 3)
-    pixels = project(points, view.intrinsics, view.distortion)
+    pixels = project(points, view.intrinsics, view.distortion, view.model)
     pixels = pixels[np.isfinite(pixels).all(axis=1)]
     if not len(pixels):
         return np.full(4, np.nan)
@@ -159,7 +163,8 @@ def visible_fractions(solids: Solids, boxes: Matrix, view: View) -> Matrix:
             continue
         middle = (np.arange(GRID) + 0.5) / GRID
         u, v = np.meshgrid(x1 + (x2 - x1) * middle, y1 + (y2 - y1) * middle)
-        directions = rays(np.stack([u.ravel(), v.ravel()], axis=1), view.intrinsics, view.distortion)
+        pixels = np.stack([u.ravel(), v.ravel()], axis=1)
+        directions = rays(pixels, view.intrinsics, view.distortion, view.model)
         depth = _entry_depth(solids.take(np.concatenate([[row], others])), directions)
         own = np.isfinite(depth[0])
         if own.any():
