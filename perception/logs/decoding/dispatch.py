@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from perception.config import Role
 from perception.logs import own
 from perception.logs.decoding import foxglove, jsontext, protobuf, ros_types
 from perception.logs.decoding.checks import Fault, stamp_or_publish
 from perception.logs.decoding.flatten import flatten
 from perception.messages import Channel, Decoded, Message, Schema, StatusReading, TruthBoxes, Undecodable
+
+if TYPE_CHECKING:
+    from perception.config import Role
 
 Decoder = Callable[[Message], Decoded]
 

@@ -7,12 +7,11 @@ file's schema lacks reads as zero or empty, as protobuf has it. Reference: docs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.config import Role
 from perception.geometry import Matrix
 from perception.logs.decoding import images, points
 from perception.logs.decoding.checks import (
@@ -34,6 +33,9 @@ from perception.messages import (
     Message,
     RangeScan,
 )
+
+if TYPE_CHECKING:
+    from perception.config import Role
 
 
 class View(Protocol):

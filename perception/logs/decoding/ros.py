@@ -7,12 +7,11 @@ frame id is dropped, as tf2 does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.config import Role
 from perception.geometry import Matrix
 from perception.logs.decoding import images, points, ros_foxglove
 from perception.logs.decoding.checks import (
@@ -37,6 +36,9 @@ from perception.messages import (
     TruthBox,
     TruthBoxes,
 )
+
+if TYPE_CHECKING:
+    from perception.config import Role
 
 _POINT_KINDS = ("", "i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8")  # sensor_msgs/PointField
 

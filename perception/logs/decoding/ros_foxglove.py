@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.config import Role
 from perception.logs.decoding import foxglove
 from perception.messages import Decoded, Message
+
+if TYPE_CHECKING:
+    from perception.config import Role
 
 
 class RosView:
