@@ -159,8 +159,8 @@ def bar_position(channel: ControlChannel) -> tuple[float, float]:
     A positive curvature turns left, and so does its bar.
     """
     full = FULL_SCALE.get(channel.unit, max(1.0, abs(channel.value)))
-    value = channel.value / full if math.isfinite(channel.value) else 0.0
-    spread = channel.std / full if 0 < channel.std < math.inf else 0.0
+    value = min(max(channel.value / full, -100.0), 100.0) if math.isfinite(channel.value) else 0.0
+    spread = min(channel.std / full, 100.0) if 0 < channel.std < math.inf else 0.0
     if channel.unit != "1/m":
         return value, spread
     root = math.sqrt(abs(value))

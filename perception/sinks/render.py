@@ -157,7 +157,7 @@ def _draw_returns(view: Canvas, sample: Sample, source: tuple[int, int], place: 
     if camera_from_sensor is None:
         return False
     points = transform_points(camera_from_sensor, scan.points_m)
-    pixels = project(points, calibration.intrinsics, calibration.distortion)
+    pixels = project(points, calibration.intrinsics, calibration.distortion, calibration.distortion_model)
     pixels = pixels * (source[0] / calibration.width, source[1] / calibration.height)
     range_m: Float64 = np.linalg.norm(points, axis=1)
     inside = np.all((pixels >= 0) & (pixels < source), axis=1) & (range_m > 0)
