@@ -6,19 +6,31 @@ import json
 import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perception_tools.replay import Device
+
 if TYPE_CHECKING:
+    from perception.autoconfig import Choice
     from perception.config import Config
     from perception.evaluation import Evaluation, Moment
     from perception.logs import Log
 
-MOMENT_NS = 1_000_000_000
+AROUND_S = 1.0
 """How much of the log around a bad moment its command replays, to either side."""
+
+
+class Precision(StrEnum):
+    """Of the computation."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
 
 
 def evaluate(
@@ -50,8 +62,10 @@ def evaluate(
         float, typer.Option(help="A frame that takes longer than one period of it is late.")
     ] = 10.0,
     moments: Annotated[int, typer.Option(min=0, help="How many of the worst moments to name.")] = 10,
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "fp32",
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    precision: Annotated[
+        Precision | None, typer.Option(help="Of the computation.", show_default="as configured, else fp32")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --json.")] = False,
 ) -> None:
@@ -71,8 +85,9 @@ def evaluate(
     from perception.config import load_config
     from perception.evaluation import EvaluateOptions, Evaluation
     from perception.metrics import Rules, installed_metrics
-    from perception.pipeline import ReplayOptions, resolve_device
+    from perception.pipeline import ReplayOptions, Span, resolve_device
     from perception.plugin import load_plugin
+    from perception_tools.watch import watcher
 
     base = load_config(config) if config is not None else None
     options = EvaluateOptions(
@@ -81,16 +96,20 @@ def evaluate(
         ablate=ablate is not None,
         moments=moments,
         guests=installed_metrics,
-        replay=ReplayOptions(device=resolve_device(device)),
+        replay=ReplayOptions(device=resolve_device(device.value)),
     )
     evaluation = Evaluation(options, _command(config, plugin, checkpoint))
     for index, path in enumerate(paths):
         with ExitStack() as stack:
-            log, chosen = _opened(stack, path, base, plugin, checkpoint, precision)
+            log, choice = _opened(stack, path, base, plugin, checkpoint, precision)
+            for text in choice.warnings:
+                evaluation.warn("config", text, log)
             if stored:
-                _score(stack, evaluation, stored[index], log, chosen)
+                _score(stack, evaluation, stored[index], log, choice.config)
                 continue
-            summary = evaluation.replay(log, chosen, partial(load_plugin, chosen.plugin.name), output)
+            load = partial(load_plugin, choice.config.plugin.name)
+            observer = stack.enter_context(watcher(log, Span(), step=False))
+            summary = evaluation.replay(log, choice.config, load, output, observer)
             if summary.status == "interrupted":
                 break
     report = evaluation.report()
@@ -131,27 +150,28 @@ def _opened(
     base: Config | None,
     plugin: str | None,
     checkpoint: Path | None,
-    precision: str,
-) -> tuple[Log, Config]:
+    precision: Precision | None,
+) -> tuple[Log, Choice]:
     """A log, and the complete configuration for it."""
     from perception.autoconfig import choose
-    from perception.config import EngineConfig, PluginConfig
     from perception.logs import open_log
 
     log = stack.enter_context(open_log(path))
-    config = choose(log, base).config
-    told: dict[str, object] = {}
+    choice = choose(log, base)
+    config = choice.config
+    told: dict[str, Any] = {}
     if plugin is not None:
         told["name"] = plugin
     if checkpoint is not None:
         told["checkpoint"] = checkpoint
-    engine = {**config.engine.model_dump(), "precision": precision}
-    return log, config.model_copy(
+    exact = "fp32" if config.engine.precision == "auto" else config.engine.precision
+    config = config.model_copy(
         update={
-            "plugin": PluginConfig(**{**config.plugin.model_dump(), **told}),
-            "engine": EngineConfig(**engine),
+            "plugin": config.plugin.model_copy(update=told),
+            "engine": config.engine.model_copy(update={"precision": precision or exact}),
         }
     )
+    return log, replace(choice, config=config)
 
 
 def _score(stack: ExitStack, evaluation: Evaluation, stored: Path, log: Log, config: Config) -> None:
@@ -166,9 +186,9 @@ def _command(config: Path | None, plugin: str | None, checkpoint: Path | None) -
     words = [word for option, value in told if value is not None for word in (option, str(value))]
 
     def command(moment: Moment) -> str:
-        start, end = moment.log_time_ns - MOMENT_NS, moment.log_time_ns + MOMENT_NS
+        start, end = max(moment.at_s - AROUND_S, 0.0), moment.at_s + AROUND_S
         return shlex.join(
-            ["perception", "replay", moment.log, *words, "--start", f"{start}ns", "--end", f"{end}ns"]
+            ["perception", "replay", moment.log, *words, "--start", f"{start:.3f}", "--end", f"{end:.3f}"]
         )
 
     return command

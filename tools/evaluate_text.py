@@ -11,13 +11,15 @@ from perception.evaluation.report import MetricReport, Report, ValueReport
 
 Head = dict[str, MetricReport]
 
-_OVER_ALL = "all"
+_PIPED_WIDTH = 120
 _SENSOR_LETTERS = {"camera": "C", "range": "R", "status": "S"}
 
 
 def show(report: Report) -> None:
     """Print a report for people."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
     for log in report.logs:
         source = f", stored in {log.outputs}" if log.outputs else ""
         console.print(Text(f"{log.log}: {log.frames} frames{source}"), soft_wrap=True)
@@ -35,22 +37,39 @@ def show(report: Report) -> None:
 
 
 def _show_head(console: Console, name: str, head: Head) -> None:
-    """Metrics downwards; over all, then classes, sizes, channels or stages to the right."""
+    """What is over all, then what is by class, size, channel or stage, whichever way is narrower."""
     values = {key: value for metric in head.values() for key, value in metric.values.items()}
-    rows = list(dict.fromkeys(key.partition("/")[0] for key in values))
-    columns = list(dict.fromkeys(key.partition("/")[2] for key in values))
-    columns.sort(key=bool)  # what is over all comes first
-    table = _table(name, [column or _OVER_ALL for column in columns])
-    for row in rows:
-        cells = [values.get(f"{row}/{column}" if column else row) for column in columns]
-        unit = next((cell.unit for cell in cells if cell is not None and cell.unit), "")
-        units = {cell.unit for cell in cells if cell is not None and cell.unit}
-        table.add_row(row, *map(_cell, cells), unit if len(units) < 2 else "own")
-    console.print(table)
+    whole = {key: value for key, value in values.items() if "/" not in key}
+    parts = {tuple(key.split("/", 1)): value for key, value in values.items() if "/" in key}
+    title: str | None = name
+    if whole:
+        table = _table(title, ["", "support"])
+        for key, value in whole.items():
+            table.add_row(key, _cell(value), str(value.support), value.unit)
+        console.print(table)
+        title = None
+    if parts:
+        metrics, places = (list(dict.fromkeys(key[side] for key in parts)) for side in (0, 1))
+        if len(places) < len(metrics):
+            table = _table(title, places)
+            for metric in metrics:
+                cells = [parts.get((metric, place)) for place in places]
+                table.add_row(metric, *map(_cell, cells), _unit(cells))
+        else:
+            table = _table(title, metrics, unit=False)
+            for place in places:
+                table.add_row(place, *(_cell(parts.get((metric, place))) for metric in metrics))
+        console.print(table)
     _show_frames(console, head)
-    for metric in head.values():
-        if "matrix" in metric.details:
-            _show_confusion(console, metric)
+    for metric_report in head.values():
+        if "matrix" in metric_report.details:
+            _show_confusion(console, metric_report)
+
+
+def _unit(cells: list[ValueReport | None]) -> str:
+    """The unit that all share; channels may have their own."""
+    units = list(dict.fromkeys(cell.unit for cell in cells if cell is not None and cell.unit))
+    return ", ".join(units)
 
 
 def _show_frames(console: Console, head: Head) -> None:
@@ -96,11 +115,11 @@ def _show_moments(console: Console, report: Report) -> None:
         console.print(Text(f"        {moment.command}", style="dim"), soft_wrap=True)
 
 
-def _table(title: str, columns: list[str], unit: bool = True) -> Table:
+def _table(title: str | None, columns: list[str], unit: bool = True) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=len(columns) < 8)
     for column in columns:
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_column(column, justify="right", no_wrap=len(columns) < 8, overflow="fold")
     if unit:
         table.add_column("")
     return table

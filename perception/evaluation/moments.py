@@ -68,9 +68,13 @@ def control_rows(output: Output, truth: TruthFrame) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A bad moment: its middle on the arrival clock, its error from 0 to 1, and what was wrong there."""
+    """A bad moment: where it is on the arrival clock, its error from 0 to 1, and what was wrong there.
+
+    `at_s` counts seconds from the log's first message.
+    """
 
     log: str
+    at_s: float
     log_time_ns: int
     stamp_ns: int
     error: float
@@ -82,10 +86,12 @@ class Moments:
 
     Args:
         log: What to call the log.
+        start_ns: When it begins.
     """
 
-    def __init__(self, log: str) -> None:
+    def __init__(self, log: str, start_ns: int = 0) -> None:
         self.log = log
+        self._start_ns = start_ns
         self._boxes = Rows(
             [("log_time_ns", "i8"), ("stamp_ns", "i8"), ("error", "f4"), ("missed", "i2"), ("false", "i2")]
         )
@@ -148,7 +154,9 @@ class Moments:
             here = np.flatnonzero(rows["frame"] == place)
             if len(here):
                 parts.append(f"{name} {float(rows['error'][here[0]]):+.3g}")
-        return Moment(self.log, int(row["log_time_ns"]), int(row["stamp_ns"]), error, ", ".join(parts))
+        arrival_ns = int(row["log_time_ns"])
+        at_s = (arrival_ns - self._start_ns) / 1e9
+        return Moment(self.log, at_s, arrival_ns, int(row["stamp_ns"]), error, ", ".join(parts))
 
 
 def _mean_around(times_ns: NDArray[np.int64], error: NDArray[np.float64]) -> NDArray[np.float64]:

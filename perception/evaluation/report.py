@@ -59,6 +59,7 @@ class MomentReport(_Part):
     """A bad moment and the command that replays just it."""
 
     log: str
+    at_s: float = Field(description="Seconds from the log's first message.")
     log_time_ns: int
     stamp_ns: int
     error: float = Field(description="From 0 to 1, to sort by.")
@@ -148,6 +149,7 @@ def moment_reports(moments: Iterable[Moment], commands: Mapping[Moment, str]) ->
     return [
         MomentReport(
             log=moment.log,
+            at_s=moment.at_s,
             log_time_ns=moment.log_time_ns,
             stamp_ns=moment.stamp_ns,
             error=moment.error,

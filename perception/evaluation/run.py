@@ -11,13 +11,12 @@ from typing import Any
 from perception.config import Config
 from perception.evaluation.moments import Moment, Moments
 from perception.evaluation.report import LogReport, Report, by_head, moment_reports, rules_report
-from perception.evaluation.sink import MetricSink
+from perception.evaluation.sink import MetricSink, record_times
 from perception.evaluation.stored import stored_pairs, stored_times
 from perception.evaluation.subsets import Subset, SubsetSink, SubsetsPlugin, subset_name
 from perception.logs import Log
 from perception.metrics import Latency, Metric, Rules, Suite
-from perception.metrics.latency import TOTAL
-from perception.pipeline import EXIT_CODES, ReplayOptions, Summary, replay
+from perception.pipeline import EXIT_CODES, Observer, ReplayOptions, Summary, replay
 from perception.pipeline.summary import Status
 from perception.plugin import Plugin
 from perception.sinks import McapSink, Sink
@@ -73,7 +72,12 @@ class Evaluation:
         self._status: Status = "clean"
 
     def replay(
-        self, log: Log, config: Config, load: Callable[[], Plugin], output: str | Path | None = None
+        self,
+        log: Log,
+        config: Config,
+        load: Callable[[], Plugin],
+        output: str | Path | None = None,
+        observer: Observer | None = None,
     ) -> Summary:
         """Replay a log once through a plugin and score what it says.
 
@@ -82,6 +86,7 @@ class Evaluation:
             config: Complete, as `autoconfig.choose` leaves it.
             load: Makes the plugin, not opened.
             output: Keep the outputs in this file, with the errors of each frame beside them.
+            observer: Watches the run.
 
         Raises:
             PerceptionError: The plugin cannot be opened, or the output cannot be written.
@@ -92,7 +97,7 @@ class Evaluation:
             kept = McapSink(output)
             sinks.append(kept)
             publish = kept.add_values
-        moments = Moments(str(log.path))
+        moments = Moments(str(log.path), log.survey.start_ns or 0)
         latency = None if self.options.ablate else self._latency
         scorer = MetricSink(self._suite_of, latency, moments, publish)
         plugin: Plugin
@@ -102,7 +107,8 @@ class Evaluation:
         else:
             plugin = load()
             sinks.append(scorer)
-        summary = replay(log, config, plugin, sinks, self.options.replay)
+        options = replace(self.options.replay, observer=observer)
+        summary = replay(log, config, plugin, sinks, options)
         self._take(log, None, summary.frames, summary, moments)
         self._run = self._run or dict(summary.run)
         self._warn_of_words(log, scorer)
@@ -121,18 +127,22 @@ class Evaluation:
         """
         run = read_run(stored)
         self._check_origin(run, log)
-        moments, frames = Moments(str(log.path)), 0
+        moments, frames = Moments(str(log.path), log.survey.start_ns or 0), 0
         scorer = MetricSink(self._suite_of, None, moments)
         scorer.open(run or RunInfo())
         for output, truth in stored_pairs(stored, log, config):
             scorer.score(output, truth)
             frames += 1
         for stages_ms in stored_times(stored):
-            self._latency.record({**stages_ms, TOTAL: stages_ms.get(TOTAL, sum(stages_ms.values()))})
+            record_times(self._latency, stages_ms)
         self._take(log, str(stored.path), frames, None, moments)
         self._run = self._run or (run.to_metadata() if run is not None else {})
         self._run.pop("config", None)
         self._warn_of_words(log, scorer)
+
+    def warn(self, code: str, text: str, log: Log, count: int = 1) -> None:
+        """Note something that a reader of the report should know."""
+        self._warnings.append({"code": code, "text": text, "count": count, "log": str(log.path)})
 
     def report(self) -> Report:
         """All that was found so far."""
@@ -185,10 +195,8 @@ class Evaluation:
         self._moments.append(moments)
         if summary is not None:
             self._status = max(self._status, summary.status, key=_WORST.index)
-            self._warnings += [
-                {"code": w.code, "text": w.text, "count": w.count, "log": str(log.path)}
-                for w in summary.warnings
-            ]
+            for warned in summary.warnings:
+                self.warn(warned.code, warned.text, log, warned.count)
 
     def _check_origin(self, run: RunInfo | None, log: Log) -> None:
         """Outputs of another log would be scored against truth that is not theirs."""
@@ -199,7 +207,7 @@ class Evaluation:
             f"the stored outputs were made from {run.input.name} of {run.input_bytes} bytes, and are scored "
             f"with the truth of {log.path.name} of {size} bytes"
         )
-        self._warnings.append({"code": "other_log", "text": text, "count": 1, "log": str(log.path)})
+        self.warn("other_log", text, log)
 
     def _warn_of_words(self, log: Log, scorer: MetricSink) -> None:
         """The plugin's classes and the truth's may have no word in common: then nothing can match."""
@@ -209,4 +217,4 @@ class Evaluation:
                 f"truth says {', '.join(true)}; the plugin says {', '.join(said)}: nothing can match. Say in "
                 f"the configuration what is what, under truth: classes: {{{true[0]}: {said[0]}, ...}}"
             )
-            self._warnings.append({"code": "class_words", "text": text, "count": 1, "log": str(log.path)})
+            self.warn("class_words", text, log)

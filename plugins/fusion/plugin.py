@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,11 +12,11 @@ import numpy as np
 from perception.checkpoint import Checkpoint, read_metadata
 from perception.engine import Backend, open_backend
 from perception.errors import CheckpointError, PluginError
-from perception.messages import Reset, Sample
+from perception.messages import SENSORS, Reset, Sample
 from perception.outputs import Output
 from perception.plugin import Context, Manifest, Plugin, Prepared
 from perception.preprocess import InputSpec, prepare_inputs
-from perception.tensors import Inputs
+from perception.tensors import Inputs, Predictions
 from perception_plugins.fusion.answers import Names, control_of, detections_of, row_of
 from perception_plugins.fusion.options import Options
 from perception_plugins.fusion.unusual import input_warnings, setup_warnings
@@ -112,26 +112,46 @@ class FusionPlugin(Plugin):
         run = self._opened()
         if not prepared:
             return []
-        if len(prepared) > run.batch:
+        predictions = run.backend.run(self._batch(prepared))
+        return [self._output(item, row_of(predictions, index)) for index, item in enumerate(prepared)]
+
+    def step_subsets(
+        self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
+    ) -> list[list[Output]]:
+        """For each sample one output for each subset of the sensors; the branches are computed once."""
+        run = self._opened()
+        if not prepared:
+            return []
+        masks = np.array([[name in subset for name in SENSORS] for subset in subsets])
+        found = run.backend.run_subsets(self._batch(prepared), masks)
+        return [
+            [
+                self._output(_only(item, subset), row_of(predictions, index))
+                for subset, predictions in zip(subsets, found, strict=True)
+            ]
+            for index, item in enumerate(prepared)
+        ]
+
+    def _batch(self, prepared: Sequence[Prepared]) -> Inputs:
+        """The inputs of the samples as one batch."""
+        limit = self._opened().batch
+        if len(prepared) > limit:
             raise PluginError(
-                f"expected at most {run.batch} samples, as the plugin was opened; found {len(prepared)}"
+                f"expected at most {limit} samples, as the plugin was opened; found {len(prepared)}"
             )
-        batch = Inputs(
+        return Inputs(
             *(np.stack(arrays) for arrays in zip(*(p.payload.inputs for p in prepared), strict=True))
         )
-        predictions = run.backend.run(batch)
-        outputs = []
-        for index, item in enumerate(prepared):
-            found = row_of(predictions, index)
-            outputs.append(
-                Output(
-                    item.sample.tick,
-                    detections_of(item.sample, found, run.names, run.spec, run.options.min_score),
-                    control_of(item.sample, found, run.names),
-                    {**run.warnings, **item.payload.warnings},
-                )
-            )
-        return outputs
+
+    def _output(self, item: Prepared, found: Predictions) -> Output:
+        """What the predictions say of one sample."""
+        run = self._opened()
+        return Output(
+            item.sample.tick,
+            detections_of(item.sample, found, run.names, run.spec, run.options.min_score),
+            control_of(item.sample, found, run.names),
+            {**run.warnings, **item.payload.warnings},
+        )
 
     def reset(self, reason: Reset) -> None:
         """Nothing is remembered: windows of the past come with the sample."""
@@ -156,12 +176,19 @@ class FusionPlugin(Plugin):
             "weights_sha256": run.meta.sha256,
             "untrained": "false" if run.meta.trained else "true",
             "classes": "\n".join(run.names.classes),
+            "loss_family": run.meta.config.loss_family,
         }
 
     def _opened(self) -> _Run:
         if self._run is None:
             raise PluginError("the fusion plugin is not open; call open(context) first")
         return self._run
+
+
+def _only(item: Prepared, subset: Sequence[str]) -> Prepared:
+    """The same sample with every sensor absent that is not in the subset."""
+    gone = [given.name for given in item.sample.inputs if given.present and given.name not in subset]
+    return replace(item, sample=item.sample.with_absent(dict.fromkeys(gone, "left out of this subset")))
 
 
 def _untrained(seed: int) -> tuple[FusionModel, Checkpoint]:
