@@ -86,6 +86,8 @@ def _undo_brown(x0: Array, y0: Array, k: tuple[float, ...]) -> tuple[Array, Arra
             shrink = np.minimum(1.0, farthest / np.hypot(x, y).clip(1e-12))
             x, y = x * shrink, y * shrink
             u, v = _brown(x, y, k)
+            if not (np.hypot(u - x0, v - y0) > 1e-12).any():
+                break
             (ux, vx), (uy, vy) = _brown(x + e, y, k), _brown(x, y + e, k)
             a, b, c, d = (ux - u) / e, (uy - u) / e, (vx - v) / e, (vy - v) / e
             determinant = a * d - b * c
