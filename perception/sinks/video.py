@@ -195,12 +195,14 @@ def _open_writer(path: Path, rate_hz: float, size: tuple[int, int]) -> Any:
 
 
 def _frames_in(path: Path) -> int:
-    """How many frames a file says it holds; 0 where its header was never finished."""
+    """How many frames a file holds. Walked, not decoded: a header may claim more than was written."""
+    count = 0
     with _quiet():
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+        while capture.isOpened() and capture.grab():
+            count += 1
         capture.release()
-    return max(0, count)
+    return count
 
 
 @contextmanager

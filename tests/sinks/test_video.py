@@ -1,0 +1,223 @@
+"""The video file: every frame is in it, at the right rate, or the fault is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from perception.errors import OutputError
+from perception.messages import CameraFrame, Sample
+from perception.sinks import RunInfo, VideoSink
+from perception.sinks import video as video_module
+from perception.sinks.palette import SKY
+from perception.sinks.render import layout_for
+from perception.sinks.video import picture_of, rate_of
+from tests.sinks.build import HEIGHT, STEP_NS, WIDTH, output_of, sample_of
+
+RUN = RunInfo(reference_rate_hz=10.0, classes=("car", "person"))
+SUFFIXES = pytest.mark.parametrize("suffix", ["mp4", "webm"])
+
+
+def frames_of(path: Path) -> tuple[float, list[np.ndarray]]:
+    """Rate and RGB frames of a video."""
+    capture = cv2.VideoCapture(str(path))
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    frames = []
+    while (found := capture.read())[0]:
+        frames.append(found[1][:, :, ::-1].copy())
+    return rate, frames
+
+
+@SUFFIXES
+def test_every_tick_is_a_frame_with_its_image_and_boxes(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"run.{suffix}"
+    sink = VideoSink(path)
+    sink.open(RUN)
+    for index in range(12):
+        kind = "substitute" if index == 5 else "reference"
+        sink.write(sample_of(index, kind), output_of(index, kind))
+    sink.close()
+    sink.close()
+    rate, frames = frames_of(path)
+    assert rate == pytest.approx(10.0)
+    assert len(frames) == 12
+    for index, frame in enumerate(frames):
+        assert frame.shape == (layout_for((WIDTH, HEIGHT)).height, 640, 3)
+        grey = 15 if index == 5 else 40 + 10 * index  # build.jpeg_of
+        assert frame[430, 520].astype(int) == pytest.approx([grey] * 3, abs=8)
+        assert frame[220, 79:82].mean(axis=0) == pytest.approx(SKY, abs=60)  # chroma is halved
+        assert frame[220, 80, 2] > frame[220, 80, 0] + 40
+
+
+def test_rate_is_found_where_the_run_does_not_tell_it(tmp_path: Path) -> None:
+    for count in (3, 12):
+        path = tmp_path / f"{count}.webm"
+        sink = VideoSink(path)
+        sink.open(RunInfo())
+        for index in range(count):
+            output = output_of(index)
+            sink.write(
+                sample_of(index), replace(output, tick=replace(output.tick, stamp_ns=index * STEP_NS // 4))
+            )
+        sink.close()
+        rate, frames = frames_of(path)
+        assert rate == pytest.approx(40.0)
+        assert len(frames) == count
+
+
+@pytest.mark.parametrize(
+    ("stamps", "rate"),
+    [
+        ([], 10.0),
+        ([5], 10.0),
+        ([7, 7], 10.0),
+        ([0, 33_333_333, 66_666_666, 900_000_000], 30.0),
+        ([0, 10**9], 1.0),
+    ],
+)
+def test_rate_of_stamps(stamps: list[int], rate: float) -> None:
+    assert rate_of(stamps) == rate
+
+
+def test_images_may_change_size_on_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "run.webm"
+    sink = VideoSink(path)
+    sink.open(RUN)
+    for index, size in enumerate([(320, 240), (300, 100), (1280, 720), (320, 240)]):
+        sink.write(sample_of(index, width=size[0], height=size[1]), output_of(index))
+    sink.close()
+    _, frames = frames_of(path)
+    assert [frame.shape for frame in frames] == [frames[0].shape] * 4
+    assert frames[1][30, 320].max() < 40  # letterbox
+    assert frames[1][240, 620].min() > 40
+
+
+def test_a_run_without_outputs_leaves_no_file(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "run.mp4")
+    sink.open(RUN)
+    sink.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_faults_are_one_line_and_name_the_path(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    source.write_bytes(b"precious")
+    cases = {
+        tmp_path / "run.avi": r"\.mp4 or \.webm",
+        tmp_path / "no" / "run.mp4": "make it first",
+        source: "being read",
+        Path("/proc/run.mp4"): "cannot make a video",
+    }
+    for path, words in cases.items():
+        with pytest.raises(OutputError, match=words) as caught:
+            VideoSink(path).open(RunInfo(input=source))
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert source.read_bytes() == b"precious"
+    with pytest.raises(OutputError, match="not open"):
+        VideoSink(tmp_path / "run.mp4").write(sample_of(0), output_of(0))
+
+
+def test_an_opencv_without_the_encoder_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(video_module._CODES, ".mp4", "prhq")  # an encoder that the wheel has not
+    with pytest.raises(OutputError, match=r"cannot encode \.mp4"):
+        VideoSink(tmp_path / "run.mp4").open(RUN)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for suffix in ("mp4", "webm"):
+        sink = VideoSink(tmp_path / f"run.{suffix}")
+        sink.open(RUN)
+        sink.write(sample_of(0), output_of(0))
+        sink.close()
+    assert capfd.readouterr() == ("", "")
+
+
+FULL = """
+import resource, signal, sys
+from tests.sinks.build import output_of, sample_of
+from perception.errors import OutputError
+from perception.sinks import RunInfo, VideoSink
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+sink = VideoSink(sys.argv[1])
+sink.open(RunInfo(reference_rate_hz=10.0))
+for index in range(20):
+    sink.write(sample_of(index), output_of(index))
+try:
+    sink.close()
+except OutputError as error:
+    print(error)
+"""
+
+
+@SUFFIXES
+@pytest.mark.skipif(sys.platform == "win32", reason="needs file size limits")
+def test_a_full_disk_is_noticed_at_the_end(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"run.{suffix}"
+    command = [sys.executable, "-c", FULL, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    assert done.stdout.endswith(f"of 20 frames, free some space: {path}\n")
+
+
+def raw(sample: Sample, data: bytes, layout: str, width: int, height: int) -> Sample:
+    assert sample.camera.value is not None
+    frame: CameraFrame = replace(sample.camera.value, data=data, format=layout, width=width, height=height)
+    return replace(sample, camera=replace(sample.camera, value=frame))
+
+
+def test_pictures_of_raw_layouts() -> None:
+    layout = layout_for((64, 48))
+    colour = np.zeros((48, 64, 3), np.uint8)
+    colour[:] = (200, 100, 50)
+    _, picture = picture_of(raw(sample_of(0), colour.tobytes(), "rgb8", 64, 48), layout)
+    assert picture is not None
+    assert picture.shape == (480, 640, 3)
+    assert tuple(picture[240, 320]) == (200, 100, 50)
+    _, picture = picture_of(raw(sample_of(0), colour.tobytes(), "bgr8", 64, 48), layout)
+    assert picture is not None
+    assert tuple(picture[240, 320]) == (50, 100, 200)
+    depth = np.tile(np.linspace(500, 8000, 64).astype("<u2"), (48, 1))
+    _, picture = picture_of(raw(sample_of(0), depth.tobytes(), "mono16", 64, 48), layout)
+    assert picture is not None
+    assert picture[240, 2].max() < 20
+    assert picture[240, 637].min() > 235
+
+
+def test_an_image_that_does_not_decode_is_absent_with_its_reason() -> None:
+    sample = raw(sample_of(0), b"\xff\xd8 not an image", "jpeg", WIDTH, HEIGHT)
+    found, picture = picture_of(sample, layout_for((WIDTH, HEIGHT)))
+    assert picture is None
+    assert not found.camera.present
+    assert found.camera.reason
+
+
+@pytest.mark.shared
+def test_real_recording_is_drawn_with_its_returns(shared: Path) -> None:
+    """PandaSet: the lidar's returns must fall onto the image, most of them below the horizon."""
+    from perception.align import align
+    from perception.autoconfig import choose
+    from perception.logs import decode, open_log
+    from perception.sinks.render import render
+
+    with open_log(shared / "pandaset_002_front.mcap") as log:
+        config = choose(log).config
+        messages = (decode(m, config.roles().get(m.topic)) for m in log.messages())
+        sample = next(s for s in align(messages, config) if s.tick.index == 10)
+    layout = layout_for((1920, 1080))
+    assert (layout.width, layout.picture_height) == (1280, 720)
+    sample, picture = picture_of(sample, layout)
+    assert picture is not None
+    drawn = render(picture, layout, sample, replace(output_of(0), detections=None), RUN)[:720]
+    changed = np.argwhere(np.any(drawn != picture, axis=-1))
+    assert 5_000 < len(changed) < 60_000
+    assert np.mean(changed[:, 0] > 300) > 0.7
