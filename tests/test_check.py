@@ -40,6 +40,8 @@ BROKEN = {
     "CountsInPrepare": ("prepares in any thread", "another payload from a thread"),
     "ChangesTheSample": ("prepares in any thread", "changed the sample"),
     "LooksAhead": ("works in batches", "the first output depends on the samples after it"),
+    "SubsetsInAnotherOrder": ("answers on several subsets as on one", "with camera, range, status: "),
+    "TooFewSubsets": ("answers on several subsets as on one", "given 8 subsets and returned 7 outputs"),
     "CannotClose": ("opens and closes", "RuntimeError: already gone"),
     "ClosesOnlyWhatItOpened": ("fails to open politely", "FileNotFoundError"),
 }
@@ -56,7 +58,9 @@ max_batch: 4
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("broken")
-    install_manifests({code: MANIFEST.format(code=code) for code in ("Sound", *BROKEN)}, target)
+    install_manifests(
+        {code: MANIFEST.format(code=code) for code in ("Sound", "SoundOnSubsets", *BROKEN)}, target
+    )
     return target
 
 
@@ -76,9 +80,10 @@ def test_a_real_plugin_passes_every_check(third_party: Path, monkeypatch: pytest
     assert len(checks) == 1 + len(CHECKS)
 
 
-def test_a_sound_plugin_passes_every_check(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["Sound", "SoundOnSubsets"])
+def test_a_sound_plugin_passes_every_check(name: str, broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(broken))
-    assert failed("Sound") == {}
+    assert failed(name) == {}
 
 
 @pytest.mark.parametrize("name", BROKEN)

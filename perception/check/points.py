@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from perception.check.compare import arrays_of, difference, same
+from perception.check.compare import arrays_of, difference, near, same
 from perception.check.samples import garbage, subsets
 from perception.check.trial import Trial, step, steps
 from perception.contract import output_faults
 from perception.errors import PerceptionError
 from perception.messages import Reset, Sample
 from perception.outputs import Output
-from perception.plugin import Plugin, Prepared, load_plugin
+from perception.plugin import Plugin, Prepared, StepsSubsets, load_plugin
 
 MAX_BATCH = 4
 """Larger batches than this are not tried, whatever the manifest allows: they say nothing new."""
@@ -168,6 +168,26 @@ def takes_garbage(trial: Trial) -> str:
     return ""
 
 
+def answers_on_subsets(trial: Trial) -> str:
+    plugin = trial.open()
+    if not isinstance(plugin, StepsSubsets):
+        return ""  # an offer beside the contract
+    sample = trial.samples[-1]
+    kept = [names for names, _ in subsets(sample)]
+    plugin.reset(Reset("seek"))
+    (together,) = plugin.step_subsets([plugin.prepare(sample)], kept)
+    if len(together) != len(kept):
+        return f"step_subsets was given {len(kept)} subsets and returned {len(together)} outputs"
+    for (names, alone), output in zip(subsets(sample), together, strict=True):
+        expected, _ = _alone(trial, plugin, alone)
+        faults = output_faults(output, alone, trial.manifest)
+        if expected is not None and not faults and not near(expected, output):
+            faults = ["another answer than step gives"]
+        if faults:
+            return f"step_subsets with {', '.join(names) or 'no sensor'}: {'; '.join(faults[:3])}"
+    return ""
+
+
 CHECKS: tuple[tuple[str, str, Callable[[Trial], str]], ...] = (
     (
         "opens and closes",
@@ -203,6 +223,11 @@ CHECKS: tuple[tuple[str, str, Callable[[Trial], str]], ...] = (
         "works with any subset of sensors",
         "look at input.present; with nothing to rest on, return the head with valid=False",
         takes_any_sensors,
+    ),
+    (
+        "answers on several subsets as on one",
+        "step_subsets gives for each subset what step gives when the other inputs are absent",
+        answers_on_subsets,
     ),
     (
         "works in batches",

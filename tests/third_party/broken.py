@@ -232,3 +232,29 @@ class ClosesOnlyWhatItOpened(Sound):
     def open(self, context: Context) -> None:
         if context.checkpoint is not None:
             raise FileNotFoundError(context.checkpoint)
+
+
+class SoundOnSubsets(Sound):
+    """Offers `step_subsets` beside the contract, and keeps its word."""
+
+    def step_subsets(
+        self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
+    ) -> list[list[Output]]:
+        return [[self.one(self.only(item.sample, kept)) for kept in subsets] for item in prepared]
+
+    def only(self, sample: Sample, kept: tuple[str, ...]) -> Sample:
+        return sample.with_absent({i.name: "left out" for i in sample.inputs if i.name not in kept})
+
+
+class SubsetsInAnotherOrder(SoundOnSubsets):
+    def step_subsets(
+        self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
+    ) -> list[list[Output]]:
+        return [outputs[::-1] for outputs in super().step_subsets(prepared, subsets)]
+
+
+class TooFewSubsets(SoundOnSubsets):
+    def step_subsets(
+        self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
+    ) -> list[list[Output]]:
+        return super().step_subsets(prepared, subsets[:-1])
