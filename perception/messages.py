@@ -73,8 +73,10 @@ class Message:
 class CameraFrame:
     """An encoded image. Pixels are made later (`perception.preprocess`), at the scale asked for.
 
-    `format` is `jpeg`, `png`, `webp`, or a raw layout `rgb8`, `bgr8`, `rgba8`, `bgra8`, `mono8`, `mono16`
-    with `step` bytes a row. `width` and `height` come from the image's own header.
+    `format` is `jpeg`, `png`, `webp`, or a raw layout with `step` bytes a row: `rgb8`, `bgr8`, `rgba8`,
+    `bgra8`, `mono8`, `mono16`, `bayer_rggb8` and its like, `uyvy`, `yuyv`, `yuv422`, `yuv422_yuy2`, or depth
+    as `16UC1` (mm) or `32FC1` (m), all little-endian. `width` and `height` come from an encoded image's own
+    header.
     """
 
     topic: str
@@ -94,7 +96,7 @@ class RangeScan:
     """Returns of a range sensor in its own frame; a planar scan, a point cloud or radar tracks.
 
     `points_m` is [N, 3] float32 (x forward, y left, z up for a scan). A return that the sensor did not
-    get is not finite: its place in the array is kept. `origin` tells how many rows were made from what.
+    get is not finite: its place in the array is kept.
     """
 
     topic: str
