@@ -19,8 +19,6 @@ SCHEMA = Schema(
     build_file_descriptor_set(ImageAnnotations).SerializeToString(deterministic=True),
 )
 
-_HAS_TIMESTAMP = "timestamp" in ImageAnnotations.DESCRIPTOR.fields_by_name  # since 0.4 of the schemas
-
 
 def encode_annotations(sample: Sample, output: Output, run: RunInfo, min_score: float = 0.0) -> bytes:
     """The output drawn over the camera image of its sample.
@@ -34,8 +32,7 @@ def encode_annotations(sample: Sample, output: Output, run: RunInfo, min_score: 
         stamp_ns = sample.camera.value.stamp_ns
     _, height = image_size(sample) or (1280, 720)
     size = max(10.0, round(height / 45))
-    if _HAS_TIMESTAMP:
-        _set_time(message.timestamp, stamp_ns)
+    _set_time(message.timestamp, stamp_ns)
     for item in reversed(worth_drawing(output, min_score)):  # the surest last, on top
         _add_box(message, stamp_ns, item, class_colour(item.label, run.classes), size)
     for line, text in enumerate(notices(output, run)):

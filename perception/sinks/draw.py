@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]
 
 _FONT, _BOLD = cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX
 _ASCII_ONLY = int(cv2.__version__.split(".")[0]) < 5  # older OpenCV draws "?" for anything else
-_PLAIN = str.maketrans({"±": "+-", "²": "2", "·": "-", "…": "~", "×": "x", "–": "-"})
+_PLAIN = str.maketrans({"±": "+/-", "²": "2", "·": "|", "…": "~", "×": "x", "–": "-"})
 _MARGIN = 32.0  # px
 
 
