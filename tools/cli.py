@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from perception.errors import ConfigError, PerceptionError
-from perception_tools import info, plugin, replay
+from perception_tools import evaluate, info, plugin, replay
 
 # typer carries a click of its own, or uses the installed one: its base error is reached through a public heir.
 UsageFault = typer.BadParameter.__mro__[2]
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("replay")(replay.replay)
+app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
 app.add_typer(plugin.app, name="plugin")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +20,7 @@ _SENSOR_LETTERS = {"camera": "C", "range": "R", "status": "S"}
 def show(report: Report) -> None:
     """Print a report for people."""
     console = Console(highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPED_WIDTH
     for log in report.logs:
         source = f", stored in {log.outputs}" if log.outputs else ""

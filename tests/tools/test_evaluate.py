@@ -1,0 +1,166 @@
+"""`perception evaluate` as a user runs it: tables, JSON, stored outputs, ablation, and clear faults."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perception.evaluation import Report
+from perception_tools.cli import run
+from tests.plugins.test_fusion import write_checkpoint
+from tests.scripted_scene import write_scene
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(
+        tmp_path_factory.mktemp("scene") / "a drive.mcap", duration_s=3.0, image_size=(128, 64)
+    )
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def report(capsys: Capture, *arguments: object, code: int = 0) -> Report:
+    """What `--json` says of a run, which must end with that exit code and keep to the schema."""
+    found = run(["evaluate", *map(str, arguments), "--json"])
+    captured = capsys.readouterr()
+    assert found == code, captured.out + captured.err
+    said = Report.model_validate_json(captured.out)
+    assert said.exit_code == code
+    return said
+
+
+def test_tables_for_people(
+    scene: Path, weights: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["evaluate", str(scene), "--checkpoint", str(weights), "--min-support", "3"]) == 0
+    text = capsys.readouterr().out
+    tables = [line for line in text.splitlines() if "perception replay" not in line and "warning" not in line]
+    assert max(map(len, tables)) <= 80
+    for word in ("class", "confusion", "box", "mAP75", "control", "curvature", "timing", "p99", "joint"):
+        assert word in text, word
+    assert "undefined" in text
+    assert "the worst moments" in text
+
+
+def test_json_holds_everything(scene: Path, weights: Path, capsys: Capture) -> None:
+    found = report(capsys, scene, "--checkpoint", weights, "--min-support", "3", "--min-height", "5")
+    assert list(found.heads) == ["class", "box", "control", "timing", "joint"]
+    assert found.rules.min_support == 3
+    assert found.rules.min_height_px == 5
+    assert found.rules.classes == ["car", "person"]
+    assert found.run["precision"] == "fp32"
+    assert found.run["weights"] == "small.safetensors"
+    assert found.logs[0].frames == 30
+    assert found.logs[0].replay["ledger"]["/camera/image"]["used"] == 30
+    assert found.heads["control"]["control_errors"].values["MAE/curvature"].support == 30
+
+
+def test_precision_is_fp32_unless_asked_otherwise(scene: Path, weights: Path, capsys: Capture) -> None:
+    assert report(capsys, scene, "--checkpoint", weights, "--precision", "bf16").run["precision"] == "bf16"
+
+
+def test_stored_outputs_score_as_the_replay_did(scene: Path, weights: Path, capsys: Capture) -> None:
+    first = report(capsys, scene, "--checkpoint", weights, "-o", "kept.mcap", "--min-support", "3")
+    again = report(capsys, scene, "--outputs", "kept.mcap", "--min-support", "3")
+    for head in ("class", "box", "control", "joint"):
+        assert again.heads[head] == first.heads[head]
+    assert again.logs[0].outputs == "kept.mcap"
+    assert again.run["weights_sha256"] == first.run["weights_sha256"]
+
+
+def test_ablation_has_every_head_on_every_subset(scene: Path, weights: Path, capsys: Capture) -> None:
+    arguments = [scene, "--checkpoint", weights, "--ablate", "sensors", "--min-support", "3"]
+    found = report(capsys, *arguments)
+    assert len(found.ablation) == 7
+    for heads in found.ablation.values():
+        assert list(heads) == ["class", "box", "control", "joint"]
+    whole = found.ablation["camera+range+status"]["control"]["control_errors"]
+    assert whole == found.heads["control"]["control_errors"]
+    assert whole != found.ablation["range"]["control"]["control_errors"]
+    assert run(["evaluate", *map(str, arguments)]) == 0
+    assert "what each sensor is worth" in capsys.readouterr().out
+
+
+def test_the_command_of_a_moment_replays_just_it(scene: Path, weights: Path, capsys: Capture) -> None:
+    found = report(capsys, scene, "--checkpoint", weights)
+    program, *arguments = shlex.split(found.moments[0].command)
+    assert program == "perception"
+    assert run([*arguments, "--no-output", "--json"]) == 0
+    replayed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert replayed["run"]["weights"] == "small.safetensors"
+    assert 0 < replayed["frames"] <= 21
+    assert replayed["log_seconds"] <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ([], "LOG: missing"),
+        (["{scene}", "--ablate", "heads"], "--ablate: expected sensors, found 'heads'"),
+        (["{scene}", "--outputs", "a.mcap", "--outputs", "b.mcap"], "expected one for each log, 1, found 2"),
+        (["{scene}", "--outputs", "a.mcap", "--ablate", "sensors"], "--ablate: needs a replay"),
+        (["{scene}", "{scene}", "-o", "kept.mcap"], "--output: holds the outputs of one log, found 2 logs"),
+        (["{scene}", "--deadline-hz", "0"], "--deadline-hz: expected more than 0"),
+    ],
+)
+def test_usage_faults_are_named(scene: Path, arguments: list[str], fault: str, capsys: Capture) -> None:
+    assert run(["evaluate", *(argument.format(scene=scene) for argument in arguments)]) == 2
+    assert fault in capsys.readouterr().err
+
+
+def test_a_log_without_outputs_is_no_stored_output(scene: Path, capsys: Capture) -> None:
+    assert run(["evaluate", str(scene), "--outputs", str(scene), "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert "expected a log of outputs" in said["error"]
+    assert Report.model_validate(said).status == "failed"
+
+
+def test_the_schema_is_published(capsys: Capture) -> None:
+    assert run(["evaluate", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["properties"]["schema"]["const"] == "perception.evaluate/1"
+
+
+def test_scoring_stored_outputs_imports_no_torch(scene: Path, weights: Path, capsys: Capture) -> None:
+    report(capsys, scene, "--checkpoint", weights, "-o", "kept.mcap")
+    code = (
+        "import sys; from perception_tools.cli import run; "
+        f"run(['evaluate', {str(scene)!r}, '--outputs', 'kept.mcap']); "
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.shared
+def test_the_cuboids_of_a_real_recording_are_truth_too(shared: Path, weights: Path, capsys: Capture) -> None:
+    log = shared / "pandaset_002_front.mcap"
+    config = Path("truth.yaml")
+    assert run(["info", str(log), "--yaml"]) == 0
+    yaml = capsys.readouterr().out
+    assert "classes" not in yaml
+    mapped = "classes: {Car: car, Pickup Truck: car, Pedestrian: person, Pedestrian with Object: person}"
+    config.write_text(yaml.replace("truth: {", f"truth: {{{mapped}, "))
+    found = report(capsys, log, "--config", config, "--checkpoint", weights)
+    frames = found.heads["box"]["mean_average_precision"]
+    assert frames.frames["scored"] >= 78
+    assert frames.values["AP/car"].support > 500
+    assert found.heads["control"]["control_errors"].values["MAE_persistence/acceleration"].value > 0
+    assert not [warning for warning in found.warnings if warning["code"] == "class_words"]
