@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from perception.logs.damage import Damage, ReadAccount
+from perception.logs.query import Query
 from perception.logs.reader import Log, open_log
-from perception.logs.stream import MessageStream, Query
+from perception.logs.stream import MessageStream
 from perception.logs.survey import Survey, TopicSurvey
 
 if TYPE_CHECKING:

@@ -6,34 +6,28 @@ and the place of every message in them. A chunk is believed when its CRC holds, 
 
 from __future__ import annotations
 
-import io
 import zlib
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import lz4.frame  # type: ignore[import-untyped]
-import zstandard
-
+from perception.logs.damage import Damage
 from perception.logs.records import (
     CHANNEL,
     HEAD,
     MAX_BYTES,
     MESSAGE,
     MESSAGE_HEAD,
-    MESSAGE_INDEX,
     SCHEMA,
-    U64_MAX,
     Malformed,
     Registry,
     parse_chunk_head,
-    parse_message_index,
 )
 from perception.logs.source import Source
+from perception.logs.unpack import Broken, decompress, decompress_head
 from perception.messages import Channel
 
 _HEADS = HEAD.size + MESSAGE_HEAD.size
 _CRC_AT = 33  # where a chunk record holds the CRC of its uncompressed data
-_PIECE = 1 << 17
 
 
 class Span(NamedTuple):
@@ -91,14 +85,6 @@ class Loaded:
     torn: Place | None = None  # a last message with a whole header and cut content
 
 
-class Broken(Malformed):
-    """A block that cannot be trusted; `data` is what could be made of it, for counting headers."""
-
-    def __init__(self, reason: str, data: bytes = b"") -> None:
-        super().__init__(reason)
-        self.data = data
-
-
 def load(source: Source, block: Block, registry: Registry) -> Loaded:
     """Read, decompress and check one block.
 
@@ -148,68 +134,8 @@ def _chunk_data(record: bytes, block: Block) -> tuple[bytes, int, int, int]:
         return record, begin, size, crc
     payload = memoryview(record)[begin:]
     if block.cut:
-        return _decompress_head(compression, payload, size), 0, size, 0
+        return decompress_head(compression, payload, size), 0, size, 0
     return decompress(compression, payload, size), 0, size, crc
-
-
-def decompress(compression: str, payload: memoryview, size: int) -> bytes:
-    """All of a chunk's data; never more than `size` bytes, whatever the compressed bytes say.
-
-    Raises:
-        Broken: it does not decompress, or to more than `size` bytes, or the compression is unknown.
-    """
-    try:
-        if compression == "zstd":
-            return _decompress_zstd(payload, size)
-        if compression == "lz4":
-            decoder = lz4.frame.LZ4FrameDecompressor()
-            data: bytes = decoder.decompress(payload, max_length=size + 1)
-            if len(data) > size:
-                raise Broken("the chunk decompresses to more than it claims")
-            return data
-    except (zstandard.ZstdError, RuntimeError, EOFError, MemoryError) as error:
-        head = _decompress_head(compression, payload, size)
-        raise Broken(f"the chunk does not decompress ({' '.join(str(error).split())})", head) from error
-    raise Broken(f"the compression {compression[:20]!r} is not known; zstd, lz4 and none are")
-
-
-def _decompress_zstd(payload: memoryview, size: int) -> bytes:
-    claimed = zstandard.frame_content_size(payload)
-    if claimed > size:
-        raise Broken("the chunk decompresses to more than it claims")
-    if claimed == size and size:
-        return zstandard.ZstdDecompressor().decompress(payload, max_output_size=size)
-    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(payload), read_across_frames=True) as stream:
-        data: bytes = stream.read(size + 1)
-    if len(data) > size:
-        raise Broken("the chunk decompresses to more than it claims")
-    return data
-
-
-def _decompress_head(compression: str, payload: memoryview, size: int) -> bytes:
-    """As much of a cut chunk as decompresses, at most `size` bytes."""
-    pieces: list[bytes] = []
-    left = size
-    try:
-        if compression == "zstd":
-            with zstandard.ZstdDecompressor().stream_reader(
-                io.BytesIO(payload), read_across_frames=True
-            ) as stream:
-                while left > 0 and (piece := stream.read(min(_PIECE, left))):
-                    pieces.append(piece)
-                    left -= len(piece)
-        elif compression == "lz4":
-            decoder = lz4.frame.LZ4FrameDecompressor()
-            piece = decoder.decompress(payload, max_length=min(_PIECE, left))
-            while piece and left > 0:
-                pieces.append(piece)
-                left -= len(piece)
-                if decoder.needs_input or decoder.eof or left <= 0:
-                    break
-                piece = decoder.decompress(b"", max_length=min(_PIECE, left))
-    except (zstandard.ZstdError, RuntimeError, EOFError, MemoryError):
-        pass  # what was decompressed before the cut stays
-    return b"".join(pieces)
 
 
 def split(data: bytes, block: Block, registry: Registry, proven: bool, begin: int = 0) -> Loaded:
@@ -281,51 +207,13 @@ def tally_places(places: list[Place]) -> Tally:
     return {channel_id: Span(len(group), min(group), max(group)) for channel_id, group in times.items()}
 
 
-def read_index(source: Source, block: Block, start_ns: int = 0, end_ns: int = U64_MAX + 1) -> Tally | None:
-    """What a chunk's message indexes prove of it, within a time range; None where they prove nothing.
-
-    They have no CRC. They are believed when every record fits and every time and offset is possible.
-    """
-    if not block.index_length or block.cut or block.index_length > MAX_BYTES:
-        return None
-    try:
-        data = source.read(block.offset + block.length, block.index_length)
-        return _parse_index(data, block, start_ns, end_ns) if len(data) == block.index_length else None
-    except Malformed:
-        return None
+def whole_damage(block: Block, reason: str, messages: int | None) -> Damage:
+    """Nothing of a block could be used."""
+    return Damage(block.start_ns, block.end_ns, block.length, messages, f"{reason} (at byte {block.offset})")
 
 
-def _parse_index(data: bytes, block: Block, start_ns: int, end_ns: int) -> Tally:
-    tally: Tally = {}
-    seen: set[int] = set()
-    at = 0
-    while at < len(data):
-        if at + HEAD.size > len(data):
-            raise Malformed("the message index is cut off")
-        opcode, length = HEAD.unpack_from(data, at)
-        body = data[at + HEAD.size : at + HEAD.size + length]
-        at += HEAD.size + length
-        if opcode != MESSAGE_INDEX or len(body) < length:
-            raise Malformed("not a message index")
-        channel_id, entries = parse_message_index(body)
-        if channel_id in seen:
-            raise Malformed("two message indexes of one channel")
-        seen.add(channel_id)
-        if not len(entries):
-            continue
-        times, last_offset = entries[:, 0], int(entries[:, 1].max())
-        first, last = int(times.min()), int(times.max())
-        size = block.uncompressed_size
-        if (
-            first < block.start_ns
-            or last > block.end_ns
-            or (size is not None and last_offset + _HEADS > size)
-        ):
-            raise Malformed("a message index says what cannot be")
-        if first < start_ns or last >= end_ns:
-            kept = [time for time in times.tolist() if start_ns <= time < end_ns]
-            if kept:
-                tally[channel_id] = Span(len(kept), min(kept), max(kept))
-        else:
-            tally[channel_id] = Span(len(entries), first, last)
-    return tally
+def partial_damage(block: Block, loaded: Loaded, messages: int | None) -> Damage:
+    """A block could be used only up to a point."""
+    last = max((place.log_time_ns for place in loaded.places), default=block.start_ns)
+    until = None if block.cut else block.end_ns
+    return Damage(last, until, loaded.unused, messages, f"{loaded.problem} (block at byte {block.offset})")

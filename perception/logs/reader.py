@@ -10,10 +10,12 @@ from pathlib import Path
 from types import TracebackType
 
 from perception.errors import LogError
-from perception.logs.contents import Contents, read_contents
+from perception.logs.contents import Contents
+from perception.logs.index import read_contents
+from perception.logs.query import Query
 from perception.logs.records import Malformed
 from perception.logs.source import Source, open_source
-from perception.logs.stream import MessageStream, Query
+from perception.logs.stream import MessageStream
 from perception.logs.survey import Survey, survey_log
 from perception.messages import Channel
 

@@ -6,31 +6,19 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from perception.logs.blocks import Block, Broken, Loaded, Place, load, read_index, salvage, tally_places
-from perception.logs.contents import Contents
+from perception.logs.accounting import Accountant
+from perception.logs.blocks import Block, Loaded, Place, load, whole_damage
+from perception.logs.contents import Contents, discover
 from perception.logs.damage import Damage, ReadAccount
+from perception.logs.message_index import read_index
+from perception.logs.query import Query
 from perception.logs.records import U64_MAX
 from perception.logs.source import Source
-from perception.logs.survey import discover, partial_damage, topic_of, whole_damage
+from perception.logs.unpack import Broken
 from perception.messages import Message
 
 _RECORD_HEAD = 31  # bytes of a message record before its content
 _RESIDENT = 1 << 29  # bytes of overlapping blocks kept in memory; beyond that they are read again
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which messages of a log to read.
-
-    Attributes:
-        topics: The topics wanted; None for all.
-        start_ns: First log time wanted; None from the beginning.
-        end_ns: First log time no longer wanted; None to the end.
-    """
-
-    topics: frozenset[str] | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
 
 
 class MessageStream(Iterator[Message]):
@@ -47,16 +35,13 @@ class MessageStream(Iterator[Message]):
     def __init__(
         self, source: Source, contents: Contents, query: Query, data_crc_holds: Callable[[], bool]
     ) -> None:
-        self.account = ReadAccount()
-        self.damage: list[Damage] = contents.damage()
+        self._books = Accountant(source, contents, query)
+        self.account: ReadAccount = self._books.account
+        self.damage: list[Damage] = self._books.damage
         self._source = source
         self._contents = contents
-        self._topics = query.topics
-        self._start = min(max(query.start_ns or 0, 0), U64_MAX)
-        self._end = U64_MAX + 1 if query.end_ns is None else min(max(query.end_ns, 0), U64_MAX + 1)
+        self._query = query
         self._data_crc_holds = data_crc_holds
-        self._unproven = False  # content was read that no chunk's CRC covers
-        self._undeclared: set[int] = set()  # channel ids that the whole file does not declare
         self._latest = 0  # log time
         self._resident = 0  # bytes of open blocks in memory
         self._open: dict[int, _Open] = {}  # blocks with messages still to come, by offset
@@ -86,7 +71,14 @@ class MessageStream(Iterator[Message]):
                 earliest = min(earliest, min(places).log_time_ns)
         pending.sort()
         yield from self._emit(pending)
-        self._settle(skipped)
+        for block in skipped:
+            lost = self._books.indexed(block)
+            if lost is None:
+                self._load(block)
+            elif lost:
+                reason = "the chunk index leaves out channels that the chunk has"
+                self.damage.append(whole_damage(block, reason, lost))
+        self._books.close(data_crc_holds=not self._books.unproven or self._data_crc_holds())
 
     def _plan(self) -> tuple[list[tuple[int, int, Block]], list[Block]]:
         """The blocks to load as (start, offset, block) in the order of loading, and those to be left out."""
@@ -126,12 +118,10 @@ class MessageStream(Iterator[Message]):
         """Whether a block must be loaded: for wanted messages, or because nothing else can count it."""
         if block.cut or (block.tally is None and not (block.proven and block.index_length)):
             return True
-        if block.start_ns >= self._end or block.end_ns < self._start:
+        if self._query.misses(block.start_ns, block.end_ns):
             return False
         ids = block.channel_ids if block.tally is None else block.tally.keys()
-        if self._topics is None or ids is None:
-            return True
-        return any(topic_of(self._contents, channel_id) in self._topics for channel_id in ids)
+        return ids is None or any(self._query.wants(self._books.topic(channel_id)) for channel_id in ids)
 
     def _load(self, block: Block) -> list[Place]:
         """The places of the wanted messages of a block; the others are counted."""
@@ -139,15 +129,15 @@ class MessageStream(Iterator[Message]):
             loaded = load(self._source, block, self._contents.registry)
             loaded = self._declare(block, loaded)
         except Broken as broken:
-            self._count_broken(block, broken)
+            self._books.broken(block, broken)
             return []
-        self._unproven = self._unproven or not loaded.proven
-        account, topics, start, end = self.account, self._topics, self._start, self._end
+        self._books.unproven = self._books.unproven or not loaded.proven
+        account, topics, start, end = self.account, self._query.topics, self._query.low, self._query.high
         wanted = []
         for place in loaded.places:
             channel = place.channel
             if channel is None:
-                account.corrupt[topic_of(self._contents, place.channel_id)] += 1
+                account.corrupt[self._books.topic(place.channel_id)] += 1
             elif topics is not None and channel.topic not in topics:
                 account.not_configured[channel.topic] += 1
             elif start <= place.log_time_ns < end:
@@ -155,18 +145,20 @@ class MessageStream(Iterator[Message]):
             else:
                 account.outside_range[channel.topic] += 1
         if loaded.problem:
-            self._count_partial(block, loaded)
+            self._books.partial(block, loaded)
         if wanted:
             self._keep(_Open(block, loaded.data, len(wanted)))
         return wanted
 
     def _declare(self, block: Block, loaded: Loaded) -> Loaded:
         """Find channels that an other chunk of the file declares; a chunk may come first in time only."""
-        unknown = {place.channel_id for place in loaded.places if place.channel is None} - self._undeclared
+        unknown = {
+            place.channel_id for place in loaded.places if place.channel is None
+        } - self._books.undeclared
         if not unknown:
             return loaded
         discover(self._source, self._contents, unknown, everywhere=True)
-        self._undeclared |= unknown - self._contents.registry.channels.keys()
+        self._books.undeclared |= unknown - self._contents.registry.channels.keys()
         return load(self._source, block, self._contents.registry)
 
     def _emit(self, places: list[Place]) -> Iterator[Message]:
@@ -213,126 +205,6 @@ class MessageStream(Iterator[Message]):
         opened.data = data = load(self._source, opened.block, self._contents.registry).data
         self._make_room(opened)
         return data
-
-    # --- the account of what is not yielded -------------------------------------------------------
-
-    def _row(self, topic: str, log_time_ns: int) -> str:
-        if self._topics is not None and topic not in self._topics:
-            return "not_configured"
-        return "" if self._start <= log_time_ns < self._end else "outside_range"
-
-    def _count_places(self, places: list[Place], otherwise: str) -> None:
-        for place in places:
-            topic = topic_of(self._contents, place.channel_id)
-            getattr(self.account, self._row(topic, place.log_time_ns) or otherwise)[topic] += 1
-
-    def _count_index(self, block: Block, otherwise: str) -> int | None:
-        """Count a block by its message index; how many messages went to `otherwise`, None if unknown."""
-        if block.tally is None:
-            block.tally = read_index(self._source, block)
-        whole = block.tally
-        if whole is None:
-            return None
-        if self._start <= block.start_ns and block.end_ns < self._end:
-            inside = whole
-        elif block.start_ns >= self._end or block.end_ns < self._start:
-            inside = {}
-        else:
-            inside = read_index(self._source, block, self._start, self._end) or {}
-        counted = 0
-        for channel_id, span in whole.items():
-            topic = topic_of(self._contents, channel_id)
-            if self._topics is not None and topic not in self._topics:
-                self.account.not_configured[topic] += span.messages
-                continue
-            n = inside[channel_id].messages if channel_id in inside else 0
-            getattr(self.account, otherwise)[topic] += n
-            self.account.outside_range[topic] += span.messages - n
-            counted += n
-        return counted
-
-    def _count_broken(self, block: Block, broken: Broken) -> None:
-        known = len(self._contents.registry.channels)
-        headers = salvage(broken, block, self._contents.registry)
-        reason = str(broken)
-        if len(self._contents.registry.channels) > known:
-            reason += "; channels that it alone declares are taken over unproven"
-        lost = self._count_index(block, "lost")
-        if lost is None:
-            self._count_places(headers, "corrupt")
-        self.damage.append(whole_damage(block, reason, lost))
-
-    def _count_partial(self, block: Block, loaded: Loaded) -> None:
-        if loaded.torn:
-            self._count_places([loaded.torn], "corrupt")
-        self.damage.append(partial_damage(block, loaded, self._count_rest(block, loaded)))
-
-    def _count_rest(self, block: Block, loaded: Loaded) -> int | None:
-        """Count as lost what the message index has beyond the messages found; None if it proves nothing."""
-        whole = read_index(self._source, block) if block.kind == "chunk" else None
-        if whole is None:
-            return None
-        found, lost = tally_places(loaded.places + ([loaded.torn] if loaded.torn else [])), 0
-        for channel_id, span in whole.items():
-            rest = span.messages - (found[channel_id].messages if channel_id in found else 0)
-            topic = topic_of(self._contents, channel_id)
-            if rest > 0 and self._topics is not None and topic not in self._topics:
-                self.account.not_configured[topic] += rest
-            elif rest > 0:
-                self.account.lost[topic] += rest
-                lost += rest
-        return lost
-
-    def _settle(self, skipped: list[Block]) -> None:
-        """Account for what was not loaded, and let the statistics prove what else is missing."""
-        for block in skipped:
-            if self._count_index(block, "outside_range") is None:
-                self._load(block)
-        if self._unproven and not self._data_crc_holds():
-            reason = "the CRC of the data section does not hold: some messages outside chunks may be wrong"
-            self.damage.append(Damage(None, None, 0, None, reason))
-        if self._undeclared:
-            ids = ", ".join(str(channel_id) for channel_id in sorted(self._undeclared))
-            count = sum(self.account.corrupt[topic_of(self._contents, i)] for i in self._undeclared)
-            reason = f"{count} messages are on channels that nothing declares ({ids})"
-            self.damage.append(Damage(None, None, 0, None, reason))
-        self._settle_statistics()
-
-    def _settle_statistics(self) -> None:
-        statistics = self._contents.summary.statistics
-        if statistics is None:
-            return
-        claimed: dict[str, int] = {}
-        for channel_id, count in statistics.channel_message_counts.items():
-            topic = topic_of(self._contents, channel_id)
-            claimed[topic] = claimed.get(topic, 0) + count
-        missing = {topic: count - self.account.total(topic) for topic, count in claimed.items()}
-        missing = self._cap({topic: n for topic, n in missing.items() if n > 0}, sum(claimed.values()))
-        unproven = [damage for damage in self.damage if damage.messages is None]
-        places = [i for i, damage in enumerate(self.damage) if damage.messages is None and damage.bytes]
-        if unproven or self._unproven:
-            self.account.lost.update(missing)
-            for i in places if len(places) == 1 or not missing else ():
-                self.damage[i] = replace(self.damage[i], messages=sum(missing.values()))
-        if missing and not unproven:
-            names, more = ", ".join(sorted(missing)), sum(missing.values())
-            reason = f"the statistics claim {more} messages more than the data holds on {names}"
-            self.damage.append(Damage(None, None, 0, more if self._unproven else None, reason))
-
-    def _cap(self, missing: dict[str, int], claimed: int) -> dict[str, int]:
-        """Keep the sum at what is claimed: a record counted on a wrong channel is not missing twice."""
-        account = self.account
-        room = claimed - sum(account.total(topic) for topic in account.topics)
-        for topic in (topic_of(self._contents, channel_id) for channel_id in self._undeclared):
-            moved = max(0, min(account.corrupt[topic], sum(missing.values()) - room))
-            account.corrupt[topic] -= moved
-            room += moved
-        capped = {}
-        for topic, count in missing.items():
-            if (kept := min(count, room)) > 0:
-                capped[topic] = kept
-                room -= kept
-        return capped
 
 
 @dataclass(slots=True, eq=False)

@@ -6,10 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from perception.logs.blocks import Block, Broken, Loaded, Span, Tally, load, read_index, salvage, tally_places
-from perception.logs.contents import Contents
+from perception.logs.blocks import (
+    Block,
+    Span,
+    Tally,
+    load,
+    partial_damage,
+    salvage,
+    tally_places,
+    whole_damage,
+)
+from perception.logs.contents import Contents, channels_by_topic, discover, topic_of
 from perception.logs.damage import Damage
+from perception.logs.message_index import read_index
 from perception.logs.source import Source
+from perception.logs.unpack import Broken
 from perception.messages import Channel
 
 
@@ -126,48 +137,3 @@ def _load_tally(source: Source, block: Block, contents: Contents, damage: list[D
     if loaded.problem:
         damage.append(partial_damage(block, loaded, None))
     return tally_places(loaded.places + ([loaded.torn] if loaded.torn else []))
-
-
-def whole_damage(block: Block, reason: str, messages: int | None) -> Damage:
-    """Nothing of a block could be used."""
-    return Damage(block.start_ns, block.end_ns, block.length, messages, f"{reason} (at byte {block.offset})")
-
-
-def partial_damage(block: Block, loaded: Loaded, messages: int | None) -> Damage:
-    """A block could be used only up to a point."""
-    last = max((place.log_time_ns for place in loaded.places), default=block.start_ns)
-    until = None if block.cut else block.end_ns
-    return Damage(last, until, loaded.unused, messages, f"{loaded.problem} (block at byte {block.offset})")
-
-
-def discover(source: Source, contents: Contents, channel_ids: set[int], everywhere: bool = False) -> None:
-    """Load blocks until these channels and their schemas are known: not every summary repeats them.
-
-    `everywhere`: look also into chunks that have no message on these channels.
-    """
-    unknown = {channel_id for channel_id in channel_ids if not contents.registry.complete(channel_id)}
-    for block in contents.blocks:
-        if not unknown:
-            return
-        known = block.channel_ids if block.tally is None else block.tally.keys()
-        if not everywhere and known is not None and not unknown & known:
-            continue
-        try:
-            load(source, block, contents.registry)
-        except Broken as broken:
-            salvage(broken, block, contents.registry)
-        unknown = {channel_id for channel_id in unknown if not contents.registry.complete(channel_id)}
-
-
-def topic_of(contents: Contents, channel_id: int) -> str:
-    """The topic of a channel; `(channel N)` where nothing declares it."""
-    channel = contents.registry.channels.get(channel_id)
-    return channel.topic if channel else f"(channel {channel_id})"
-
-
-def channels_by_topic(contents: Contents) -> Mapping[str, Channel]:
-    """The channels by topic; of several channels on one topic the one with the lowest id."""
-    found: dict[str, Channel] = {}
-    for _, channel in sorted(contents.registry.channels.items()):
-        found.setdefault(channel.topic, channel)
-    return MappingProxyType(found)

@@ -301,7 +301,7 @@ LENGTHS = [0, 1, 21, 1000, 1 << 33, (1 << 63) + 5, (1 << 64) - 1]
 def test_a_damaged_record_length_costs_no_message_of_a_chunked_log(tmp_path: Path, variant: str) -> None:
     data, path = LOGS[variant], tmp_path / "log.mcap"
     every = [record for record in records(data) if record.opcode != HEADER]
-    for record in every[:6] + every[6::5]:
+    for record in every[:6] + every[6::9]:
         for length in (*LENGTHS, record.end - record.start - 10):
             path.write_bytes(data[: record.start + 1] + struct.pack("<Q", length) + data[record.start + 9 :])
             got, stream = read(path)

@@ -27,6 +27,7 @@ from reader_files import (
     write_log,
 )
 
+from perception import logs
 from perception.errors import LogError
 from perception.logs import Query, open_log
 from perception.logs import stream as stream_module
@@ -317,6 +318,13 @@ def test_the_reader_of_random_bytes_behind_a_header_ends(tmp_path: Path) -> None
         got, stream = read(path)
         assert got == []
         assert stream.damage
+
+
+def test_the_door_is_complete() -> None:
+    for name in logs.__all__:
+        assert getattr(logs, name).__module__.startswith("perception.logs.")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = logs.nothing
 
 
 # --- bounds ----------------------------------------------------------------------------------------
