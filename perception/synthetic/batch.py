@@ -25,6 +25,7 @@ class Order:
     seed: int
     scenario: Scenario
     duration_s: float
+    ground_px: int = 4096
 
 
 Progress = Callable[[Order, int, int], None]
@@ -113,11 +114,14 @@ def _work(order: Order, pipe: Connection) -> None:
                 order.scenario,
                 order.duration_s,
                 lambda done, total: pipe.send((done, total)),
+                ground_px=order.ground_px,
             )
             pipe.send(None)
         except PerceptionError as error:
             with suppress(OSError):
                 pipe.send(PerceptionError(f"{error} (seed {order.seed})"))
+        except BrokenPipeError:
+            pass  # nobody waits for this log any more
 
 
 @contextmanager

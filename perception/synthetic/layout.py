@@ -125,7 +125,7 @@ def _actors(
     while station < START_M + driven + 15 and density > 0:
         actors.append(_crossing(rng, route, station, top_speed))
         station += float(rng.uniform(9, 19)) / max(density, 0.2)
-    for _ in range(int(round((driven / 11 + 3) * density))):
+    for _ in range(int(round((driven / 13 + 2) * density))):
         actors.append(_beside(rng, route, driven))
     if rng.random() < 0.45 and density > 0:
         maker = [vehicle, cyclist, person][int(rng.choice(3, p=[0.45, 0.4, 0.15]))]
@@ -218,14 +218,14 @@ def _items(
     def times(per_m: float) -> range:
         return range(int(round(per_m * density * far)))
 
-    for _ in times(0.075):  # vehicles at rest, along the way or across
+    for _ in times(0.055):  # vehicles at rest, along the way or across
         put(
             vehicle,
             float(rng.uniform(6, far)),
             side() * float(rng.uniform(1.5, 5.0)),
             float(rng.choice([0, np.pi, np.pi / 2, -np.pi / 2], p=[0.4, 0.3, 0.15, 0.15])),
         )
-    for _ in times(0.05):  # cones in rows, as people put them out
+    for _ in times(0.045):  # cones in rows, as people put them out
         s, lateral, gap = (
             float(rng.uniform(4, far)),
             side() * float(rng.uniform(1.3, 4.0)),
@@ -233,13 +233,13 @@ def _items(
         )
         for k in range(int(rng.integers(1, 5))):
             put(cone, s + k * gap, lateral + float(rng.normal(0, 0.15)))
-    for _ in times(0.07):
+    for _ in times(0.055):
         s, lateral = float(rng.uniform(4, far)), side() * float(rng.uniform(1.4, 6.0))
         for k in range(int(rng.integers(1, 4))):
             put(barrel, s + k * float(rng.uniform(0.8, 1.3)), lateral + float(rng.normal(0, 0.4)))
-    for _ in times(0.11):
+    for _ in times(0.075):
         put(person, float(rng.uniform(5, far)), side() * float(rng.uniform(1.5, 7.0)))
-    for _ in times(0.035):
+    for _ in times(0.025):
         put(cyclist, float(rng.uniform(5, far)), side() * float(rng.uniform(1.6, 5.0)))
     for _ in times(0.16):
         put(lambda r: scenery(r, street), float(rng.uniform(2, far)), side() * float(rng.uniform(1.6, 9.0)))

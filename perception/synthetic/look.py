@@ -60,18 +60,20 @@ def make_look(seed: int, scenario: Scenario) -> Look:
     time = str(rng.choice(["day", "overcast", "low_sun", "dusk"], p=[0.4, 0.25, 0.2, 0.15]))
     time = scenario.time or time
     elevation = float(rng.uniform(0.6, 1.2))
-    warm, strength, ambient, gain = float(rng.uniform(0.0, 0.12)), float(rng.uniform(0.75, 0.95)), 0.34, 1.0
+    warm, strength, ambient, gain = float(rng.uniform(0.0, 0.12)), float(rng.uniform(0.70, 0.90)), 0.45, 1.0
     zenith, horizon = (
         hsv(0.58, float(rng.uniform(0.45, 0.65)), 0.82),
         hsv(0.57, float(rng.uniform(0.10, 0.25)), 0.95),
     )
     clouds = float(rng.uniform(0.0, 0.6))
     if time == "overcast":
-        strength, ambient, clouds = float(rng.uniform(0.10, 0.25)), float(rng.uniform(0.62, 0.75)), 1.0
+        # Light from all over the sky still darkens the ground below things: a high, weak sun does so.
+        strength, ambient, clouds = float(rng.uniform(0.28, 0.42)), float(rng.uniform(0.48, 0.60)), 1.0
+        elevation = float(rng.uniform(1.15, 1.4))
         grey = float(rng.uniform(0.65, 0.85))
         zenith, horizon = hsv(0.58, 0.08, grey), hsv(0.58, 0.04, min(1.0, grey + 0.1))
     elif time == "low_sun":
-        elevation, warm, ambient = float(rng.uniform(0.18, 0.42)), float(rng.uniform(0.25, 0.4)), 0.30
+        elevation, warm, ambient = float(rng.uniform(0.18, 0.42)), float(rng.uniform(0.25, 0.4)), 0.40
         zenith, horizon = hsv(0.59, 0.45, 0.7), hsv(float(rng.uniform(0.07, 0.12)), 0.35, 0.95)
     elif time == "dusk":
         elevation, warm = float(rng.uniform(0.12, 0.3)), float(rng.uniform(0.3, 0.5))

@@ -11,8 +11,9 @@ from perception.synthetic.scene import HEIGHT, WIDTH, Scene
 from perception.synthetic.textures import Plane, clouds
 
 JPEG_QUALITY = 80
-TARGET_GREY = 0.40
-GAINS = (0.7, 3.2)
+GREY_BY_DAY, GREY_BY_NIGHT = 0.40, 0.24
+WHITEST = 1.3  # what the brightest twentieth of the image may be, of full scale
+GAINS = (0.7, 2.4)
 
 
 class Optics:
@@ -67,9 +68,12 @@ class Optics:
         return np.ascontiguousarray(frame[:, ::-1]) if self.scene.mirror else frame
 
     def _exposure(self, image: Plane) -> np.float32:
-        """Automatic: the lower two thirds are brought towards a grey, in steps that the eye does not see."""
+        """Automatic: the lower two thirds are brought towards a grey, unless the sky would drown; slowly."""
+        grey = GREY_BY_NIGHT if self.look.lamps else GREY_BY_DAY
         level = float(image[HEIGHT // 3 :: 4, ::4].mean())
-        wished = float(np.clip(TARGET_GREY / max(level, 0.02), *GAINS)) * self.look.exposure
+        brightest = float(np.percentile(image[::4, ::4].max(axis=2), 95))
+        wished = float(np.clip(min(grey / max(level, 0.02), WHITEST / max(brightest, 0.02)), *GAINS))
+        wished *= self.look.exposure
         self.gain = wished if self.gain is None else self.gain + 0.15 * (wished - self.gain)
         return np.float32(self.gain)
 

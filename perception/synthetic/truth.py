@@ -16,8 +16,8 @@ from perception.synthetic.scene import HEIGHT, WIDTH
 from perception.synthetic.world import World
 
 MIN_VISIBLE = 0.1
-MIN_HEIGHT_PX, MIN_WIDTH_PX = 5.0, 2.0
-MAX_DISTANCE_M = 45.0
+MIN_HEIGHT_PX, MIN_WIDTH_PX = 8.0, 2.0
+MAX_DISTANCE_M = 40.0
 NEAR_PLANE_M = 0.15
 
 

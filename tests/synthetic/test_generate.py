@@ -38,7 +38,7 @@ def _needs_mujoco() -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("synthetic") / "one.mcap"
-    generate(path, 5, Scenario(), 1.0, ground_px=1024)
+    generate(path, 5, Scenario(), 0.8, ground_px=512)
     return path
 
 
@@ -53,12 +53,12 @@ def messages(path: Path) -> dict[str, list]:
 def test_the_same_seed_gives_the_same_bytes_in_another_process(made: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from perception.synthetic import Scenario, generate; "
-        "generate(Path(sys.argv[1]), int(sys.argv[2]), Scenario(), 1.0, ground_px=1024)"
+        "generate(Path(sys.argv[1]), int(sys.argv[2]), Scenario(), 0.8, ground_px=512)"
     )
     again, other = tmp_path / "again.mcap", tmp_path / "other.mcap"
     subprocess.run([sys.executable, "-c", program, str(again), "5"], check=True)
     assert again.read_bytes() == made.read_bytes()
-    generate(other, 6, Scenario(), 1.0, ground_px=1024)
+    generate(other, 6, Scenario(), 0.8, ground_px=512)
     assert other.read_bytes() != made.read_bytes()
 
 
@@ -71,9 +71,9 @@ def test_a_log_holds_every_sensor_the_rig_and_the_truth(made: Path) -> None:
     assert kinds["/camera/calibration"] is CameraCalibration
     assert kinds["/tf"] is FrameTransforms
     assert kinds["/truth/detections"] is TruthBoxes
-    assert len(found["/camera/image"]) == pytest.approx(10, abs=1)
-    assert len(found["/scan"]) == pytest.approx(20, abs=1)
-    assert len(found["/vehicle/state"]) == pytest.approx(100, abs=1)
+    assert len(found["/camera/image"]) == pytest.approx(8, abs=1)
+    assert len(found["/scan"]) == pytest.approx(16, abs=1)
+    assert len(found["/vehicle/state"]) == pytest.approx(80, abs=1)
     assert set(found["/vehicle/state"][0].values) >= {"speed", "yaw_rate", "acceleration"}
     assert found["/camera/calibration"][0].log_time_ns <= found["/camera/image"][0].log_time_ns
 
@@ -141,7 +141,7 @@ def test_faults_do_what_was_asked(tmp_path: Path) -> None:
 
 def test_several_processes_make_the_same_logs(made: Path, tmp_path: Path) -> None:
     heard: list[tuple[int, int, int]] = []
-    orders = [Order(tmp_path / f"{seed}.mcap", seed, Scenario(), 0.5) for seed in (5, 6)]
+    orders = [Order(tmp_path / f"{seed}.mcap", seed, Scenario(), 0.5, 256) for seed in (5, 6)]
     generate_many(orders, 2, lambda order, done, total: heard.append((order.seed, done, total)))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["5.mcap", "6.mcap"]
     assert {(seed, done) for seed, done, total in heard if done == total} == {(5, 5), (6, 5)}
@@ -157,7 +157,7 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from perception.synthetic import *\n"
         "if __name__ == '__main__':\n"
         "  with terminable():\n"
-        "    generate_many([Order(Path(sys.argv[1]) / f'{s}.mcap', s, Scenario(), 60.0) for s in (1, 2)], 2,"
+        "    generate_many([Order(Path(sys.argv[1]) / f'{s}.mcap', s, Scenario(), 6.0, 256) for s in (1, 2)], 2,"
         " lambda *a: print('frame', flush=True))\n"
     )
     script = tmp_path / "make.py"
