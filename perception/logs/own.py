@@ -1,7 +1,7 @@
 """The project's own messages (`perception.proto`) as bytes and back.
 
 The descriptors are package data (`perception.binpb`, made from the .proto by protoc) and live in a
-pool of their own: no generated code, so any protobuf release from 5.26 reads them. The same inputs
+pool of their own: no generated code, so any protobuf release reads them. The same inputs
 give the same bytes. Decoders raise ValueError on bytes that are not the message.
 """
 

@@ -47,7 +47,7 @@ def planar_points(
         valid &= ranges >= low
     if high < math.inf:
         valid &= ranges <= high
-    if not valid.all():
+    if np.count_nonzero(valid) < count:
         r[~valid] = math.nan
     points: Float32 = directions(first, step, count) * r[:, None]
     return points
