@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.audit import Audit, Delay, Finding, Times, audit, survey_times
 from perception.audit.content_rules import covered
 from perception.autoconfig import choose
 from perception.config import Config, parse_config
+from perception.errors import PerceptionError
 from perception.logs import open_log
 from tests.scripted_scene import write_scene
 from tests.small_logs import START_NS, SmallLog
@@ -286,3 +289,29 @@ def test_the_missing_sweeps_of_a_real_drive_are_found(shared: Path) -> None:
     assert "leaves out about 4 messages in 2 gaps" in the(found, "dropouts").text
     assert unreliable(found) == {"distance"}
     assert not found.lossy
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("fuzz") / "whole.mcap"
+    return write_scene(path, duration_s=0.5, image_size=(64, 32)).read_bytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_damage_gives_an_audit_or_a_plain_refusal(whole: bytes, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(whole)))
+    size = data.draw(st.integers(1, 3000))
+    kinds = {
+        "cut": lambda: whole[:at],
+        "lose": lambda: whole[:at] + whole[at + size :],
+        "zero": lambda: whole[:at] + bytes(len(whole[at : at + size])) + whole[at + size :],
+        "flip": lambda: whole[:at] + bytes(b ^ 0x10 for b in whole[at : at + 1]) + whole[at + 1 :],
+    }
+    with NamedTemporaryFile(suffix=".mcap") as file:
+        file.write(kinds[data.draw(st.sampled_from(sorted(kinds)))]())
+        file.flush()
+        with contextlib.suppress(PerceptionError), open_log(file.name) as log:
+            found = audit(log, choose(log).config)
+            assert set(found.verdicts()) == set(HEADS)
+            assert found.lossy or not found.damage

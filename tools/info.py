@@ -144,14 +144,14 @@ def _report(
 def _topics_report(log: Log, choice: Choice | None, times: dict[str, Times]) -> dict[str, Any]:
     roles = choice.config.roles() if choice else {}
     topics = {}
-    for topic, channel in sorted(log.channels.items()):
-        held = log.survey.topics.get(topic)
+    for topic in sorted({*log.channels, *log.survey.topics}):
+        channel, held = log.channels.get(topic), log.survey.topics.get(topic)
         arrivals = times.get(topic)
         period = arrivals.period_s() if arrivals else None
         gap = arrivals.largest_gap() if arrivals else None
         topics[topic] = {
-            "schema": channel.schema.name if channel.schema else "",
-            "encoding": channel.encoding,
+            "schema": channel.schema.name if channel and channel.schema else "",
+            "encoding": channel.encoding if channel else "",
             "messages": held.count if held else 0,
             "first_ns": held.first_ns if held else None,
             "last_ns": held.last_ns if held else None,

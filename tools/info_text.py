@@ -95,16 +95,16 @@ def _show_topics(console: Console, log: Log, choice: Choice | None, times: dict[
     for name in ("count", "Hz", "gap s"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("used as", no_wrap=True)
-    for topic, channel in sorted(log.channels.items()):
-        held = log.survey.topics.get(topic)
+    for topic in sorted({*log.channels, *log.survey.topics}):  # damage may leave messages undeclared
+        channel, held = log.channels.get(topic), log.survey.topics.get(topic)
         arrivals = times.get(topic)
         period = arrivals.period_s() if arrivals else None
         gap = arrivals.largest_gap() if arrivals else None
         role = roles.get(topic)
         table.add_row(
             Text(topic),
-            Text(channel.schema.name if channel.schema else ""),
-            *([Text(channel.encoding)] if wide else []),
+            Text(channel.schema.name if channel and channel.schema else ""),
+            *([Text(channel.encoding if channel else "")] if wide else []),
             f"{held.count:,}" if held else "0",
             f"{1 / period:.1f}" if period else "",
             f"{gap[0]:.2f}" if gap else "",

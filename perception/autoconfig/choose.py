@@ -49,8 +49,14 @@ class _Draft:
         return sensor_kind(channel.schema, channel.encoding) if channel else None
 
     def described(self, topic: str) -> str:
-        channel = self.log.channels[topic]
-        schema = channel.schema.name if channel.schema else channel.encoding
+        channel = self.log.channels.get(topic)  # a damaged log may have messages that nothing declares
+        schema = (
+            channel.schema.name
+            if channel and channel.schema
+            else channel.encoding
+            if channel
+            else "undeclared"
+        )
         count = self.log.survey.topics[topic].count
         return f"{topic} ({schema}, {count} message{'s' if count != 1 else ''})"
 
