@@ -151,7 +151,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 sink = VideoSink(sys.argv[1])
 sink.open(RunInfo(reference_rate_hz=10.0))
-for index in range(20):
+for index in range(8):
     sink.write(sample_of(index), output_of(index))
 try:
     sink.close()
@@ -166,7 +166,7 @@ def test_a_full_disk_is_noticed_at_the_end(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"run.{suffix}"
     command = [sys.executable, "-c", FULL, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
-    assert done.stdout.endswith(f"of 20 frames, free some space: {path}\n")
+    assert done.stdout.endswith(f"of 8 frames, free some space: {path}\n")
 
 
 def raw(sample: Sample, data: bytes, layout: str, width: int, height: int) -> Sample:
