@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from perception.evaluation.sink import MetricSink, record_times
 from perception.evaluation.stored import stored_pairs, stored_times
 from perception.evaluation.subsets import Subset, SubsetSink, SubsetsPlugin, subset_name
 from perception.logs import Log
-from perception.metrics import Latency, Metric, Rules, Suite
+from perception.metrics import Latency, Metric, Result, Rules, Suite
 from perception.pipeline import EXIT_CODES, Observer, ReplayOptions, Summary, replay
 from perception.pipeline.summary import Status
 from perception.plugin import Plugin
@@ -148,6 +148,7 @@ class Evaluation:
         """All that was found so far."""
         suite = self._suite if self._suite is not None else Suite(self._rules)
         results = suite.compute()
+        warnings = [*self._warnings, *_without_truth(results)]
         joint = results.pop()
         timing = [] if self.options.ablate else [self._latency.compute()]
         worst = sorted(
@@ -166,7 +167,7 @@ class Evaluation:
             ablation=ablation,
             moments=moment_reports(worst, {moment: self._command(moment) for moment in worst}),
             run=self._run,
-            warnings=self._warnings,
+            warnings=warnings,
             faults=suite.faults,
             seconds=round(time.monotonic() - self._began, 3),
         )
@@ -218,3 +219,17 @@ class Evaluation:
                 f"the configuration what is what, under truth: classes: {{{true[0]}: {said[0]}, ...}}"
             )
             self.warn("class_words", text, log)
+
+
+def _without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A warning for each kind of truth that no frame had."""
+    found = []
+    for metric, what, option in (
+        ("mean_average_precision", "boxes", "truth.boxes"),
+        ("control_errors", "control", "truth.control"),
+    ):
+        frames = next((dict(result.frames) for result in results if result.metric == metric), {})
+        if frames.get("no_truth") and not frames.get("scored") and not frames.get("invalid"):
+            text = f"no frame has truth of {what}: nothing of it is scored; the configuration names it in {option}"
+            found.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
+    return found

@@ -247,3 +247,10 @@ def test_replay_options_are_passed_on(street: Path, truth: Truth) -> None:
     span = Span(START_NS + 1_000_000_000, START_NS + 3_000_000_000)
     report = evaluate(street, lambda: Oracle(truth), replay=ReplayOptions(span=span))
     assert report.logs[0].frames == 20
+
+
+def test_a_log_without_truth_is_said_to_have_none(truth: Truth, tmp_path: Path) -> None:
+    report = evaluate(write_scene(tmp_path / "bare.mcap", duration_s=1.0, truth=False), lambda: Oracle(truth))
+    assert [w["code"] for w in report.warnings] == ["no_truth", "no_truth"]
+    assert number(report, "box", "mAP") is None
+    assert number(report, "joint", "joint") is None
