@@ -230,6 +230,6 @@ def _without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:
     ):
         frames = next((dict(result.frames) for result in results if result.metric == metric), {})
         if frames.get("no_truth") and not frames.get("scored") and not frames.get("invalid"):
-            text = f"no frame has truth of {what}: nothing of it is scored; the configuration names it in {option}"
+            text = f"no frame has truth of {what}, so it is not scored; the configuration names it in {option}"
             found.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
     return found
