@@ -108,9 +108,9 @@ def _print_warnings(console: Console, summary: Summary) -> None:
     for warned in summary.warnings:
         times = f" ({warned.count} frames)" if warned.count > 1 else ""
         if warned.code in LOUD:
-            console.print(Text(f"WARNING: {warned.text}{times}", style="bold yellow"), soft_wrap=True)
+            console.print(Text(f"WARNING: {warned.text}{times}", style="bold yellow"))
         else:
-            console.print(Text(f"warning: {warned.text}{times}", style="yellow"), soft_wrap=True)
+            console.print(Text(f"warning: {warned.text}{times}", style="yellow"))
 
 
 def _table(*columns: str) -> Table:

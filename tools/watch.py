@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Steps:
             f"tick {sample.tick.index} ({sample.tick.kind}): {inputs}  [any key: run it, q: end]",
             file=sys.stderr,
         )
-        if sys.stdin.read(1) in ("q", "Q", "\x03", ""):
+        if os.read(sys.stdin.fileno(), 1) in (b"q", b"Q", b"\x03", b""):
             raise KeyboardInterrupt
 
     def after(self, progress: Progress) -> None:
@@ -57,7 +58,7 @@ def _raw_keys() -> Iterator[None]:
     import tty
 
     before = termios.tcgetattr(sys.stdin)
-    tty.setcbreak(sys.stdin)
+    tty.setcbreak(sys.stdin, termios.TCSADRAIN)
     try:
         yield
     finally:

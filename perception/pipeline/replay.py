@@ -164,6 +164,7 @@ class _Replay:
             finally:
                 if first:
                     self._tally = runner.tally
+                    self._ledger.finish()
             self._digests.append(digest.hexdigest())
             if self._digests[-1] != self._digests[0]:
                 self._tally.warn("loop_differs", f"pass {number + 1} gave other outputs than the first")

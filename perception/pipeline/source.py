@@ -83,7 +83,7 @@ class LogSource:
         self._newest_rig: dict[str, Message] = {}
 
     def samples(self) -> Iterator[Sample]:
-        """The samples, in order; afterwards the ledger is complete."""
+        """The samples, in order; afterwards the ledger has every message, once the samples are done."""
         rig = self._recall_rig()
         self.stream = self._log.messages(self._query())
         messages = self.stream if self._times is None else self._times.watched("read", self.stream)
@@ -184,4 +184,3 @@ class LogSource:
                     self._ledger.add(topic, "preroll_only", rig[topic])
                     number -= rig[topic]
                 self._ledger.add(topic, row, number)
-        self._ledger.finish()

@@ -1,0 +1,282 @@
+"""`perception replay` as a user runs it: options, files, exit codes, and one clear line for each fault."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from mcap.reader import make_reader
+
+from perception.logs import Query, open_log
+from perception_tools.cli import run
+from tests.scripted_scene import START_NS, write_scene
+
+COMMAND = [sys.executable, "-m", "perception_tools.cli", "replay"]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("scene") / "drive.mcap", duration_s=2.0, image_size=(128, 64))
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def summary(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    """The JSON of a run, which must end with that exit code."""
+    found = run(["replay", *map(str, arguments), "--json"])
+    captured = capsys.readouterr()
+    assert found == code, captured.out + captured.err
+    report: dict[str, Any] = json.loads(captured.out)
+    assert report["exit_code"] == code
+    return report
+
+
+def test_the_plain_command_writes_an_output_log_and_says_what_happened(
+    scene: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["replay", str(scene)]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "clean: 20 frames" in text
+    assert "WARNING" in text or "untrained" not in text
+    assert Path("drive.outputs.mcap").stat().st_size > 1000
+    for word in ("class", "box", "control", "camera", "/camera/image", "20 used", "p99", "prepare"):
+        assert word in text
+
+
+def test_json_is_one_object_under_its_schema(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = summary(capsys, scene)
+    assert report["schema"] == "perception.replay/1"
+    assert report["status"] == "clean"
+    assert report["frames"] == 20
+    assert set(report["outputs"]) == {"class", "box", "control"}
+    assert report["outputs"]["control"] == {"valid": 20, "invalid": 0}
+    assert set(report["latency_ms"]["step"]) == {"p50", "p99", "max"}
+    assert {"plugin", "weights_sha256", "backend", "precision", "device", "batch"} <= set(report["run"])
+
+
+def test_the_output_log_opens_with_inputs_copied_byte_for_byte(
+    scene: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary(capsys, scene, "--output", "out.mcap", "--with-inputs")
+    with open_log(scene) as source, open_log("out.mcap") as copied:
+        wanted = [(m.topic, m.log_time_ns, m.data) for m in source.messages()]
+        topics = frozenset(source.survey.topics)
+        found = [(m.topic, m.log_time_ns, m.data) for m in copied.messages(Query(topics=topics))]
+        assert sorted(found) == sorted(wanted)
+        outputs = copied.survey.topics["/perception/detections"]
+        assert outputs.count == 20
+        times = [m.log_time_ns for m in copied.messages()]
+    assert times == sorted(times)
+
+
+def test_the_ledger_file_has_a_line_for_each_message(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = summary(capsys, scene, "--ledger", "ledger.csv", "--start", "1.0")
+    with Path("ledger.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    with scene.open("rb") as file:
+        messages = [(c.topic, str(m.log_time)) for _, c, m in make_reader(file).iter_messages()]
+    assert sorted((line["topic"], line["log_time_ns"]) for line in lines) == sorted(messages)
+    counted: dict[str, Counter[str]] = {}
+    for line in lines:
+        counted.setdefault(line["topic"], Counter())[line["row"]] += int(line["count"])
+    assert {topic: dict(rows) for topic, rows in counted.items()} == report["ledger"]
+
+
+def test_the_video_has_a_frame_for_each_output(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = summary(capsys, scene, "--render", "out.mp4", "--no-output")
+    assert report["written"] == ["out.mp4"]
+    assert not Path("drive.outputs.mcap").exists()
+    video = cv2.VideoCapture("out.mp4")
+    count = 0
+    while video.read()[0]:
+        count += 1
+    assert count == report["frames"]
+
+
+def test_outputs_are_bit_equal_whatever_rate_loop_or_start(
+    scene: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def outputs(*arguments: str) -> list[tuple[str, int, bytes]]:
+        summary(capsys, scene, "--output", "out.mcap", *arguments)
+        topics = frozenset({"/perception/detections", "/perception/control", "/perception/inputs"})
+        with open_log("out.mcap") as log:
+            return [(m.topic, m.log_time_ns, m.data) for m in log.messages(Query(topics=topics))]
+
+    whole = outputs()
+    assert len(whole) == 60
+    assert outputs("--rate", "20") == whole
+    assert outputs("--loop", "2") == whole
+    start_ns = START_NS + 1_250_000_000
+    assert outputs("--start", str(start_ns)) == [row for row in whole if row[1] >= start_ns]
+
+
+def test_start_and_end_are_seconds_from_the_beginning(
+    scene: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert summary(capsys, scene, "--start", "0.5", "--end", "1.5")["frames"] == 10
+
+
+def test_camera_silent_from_the_middle_leaves_control_at_10_hz(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_scene(
+        tmp_path / "s.mcap", duration_s=3.0, image_size=(64, 32), silent={"camera": (1.0, 3.0)}
+    )
+    report = summary(capsys, path)
+    assert report["substitutes"] in (19, 20)
+    assert report["outputs"]["control"]["invalid"] == 0
+    assert report["inputs"]["camera"]["absent"] == report["substitutes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--rate", "fast"], 2, ["--rate", "asap", "fast"]),
+        (["--rate", "-1"], 2, ["--rate", "above 0"]),
+        (["--live-drop"], 2, ["--live-drop", "--rate"]),
+        (["--start", "soon"], 2, ["--start", "seconds", "soon"]),
+        (["--start", "2", "--end", "1"], 2, ["--start 2", "--end 1"]),
+        (["--no-output", "--with-inputs"], 2, ["--with-inputs"]),
+        (["--plugin", "fusoin"], 1, ["fusoin", "did you mean 'fusion'"]),
+        (["--checkpoint", "missing.safetensors"], 1, ["missing.safetensors"]),
+        (["--config", "missing.yaml"], 2, ["missing.yaml"]),
+        (["--output", "no/such/folder/out.mcap"], 1, ["no/such/folder"]),
+        (["--render", "out.avi"], 1, [".mp4"]),
+        (["--step"], 2, ["--step", "terminal"]),
+        (["--speed", "3"], 2, ["--speed"]),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(
+    scene: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: list[str]
+) -> None:
+    assert run(["replay", str(scene), *arguments]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.strip().splitlines()) <= 2
+    for word in words:
+        assert word in captured.err
+
+
+def test_cuda_without_a_device_is_refused(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from perception.pipeline.device import cuda_devices
+
+    if cuda_devices():
+        pytest.skip("this machine has a CUDA device")
+    assert run(["replay", str(scene), "--device", "cuda"]) == 2
+    assert "use cpu or auto" in capsys.readouterr().err
+
+
+def test_errors_are_json_too_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    report = summary(capsys, "nowhere.mcap", code=1)
+    assert report["status"] == "failed"
+    assert "nowhere.mcap" in report["error"]
+
+
+def test_the_log_is_never_overwritten(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = scene.read_bytes()
+    for option in ("--output", "--render", "--ledger", "--jsonl"):
+        name = scene if option != "--render" else scene.with_suffix(".mp4")
+        if option == "--render":
+            name.symlink_to(scene)
+        assert (
+            run(
+                ["replay", str(scene), "--no-output" if option != "--output" else "--json", option, str(name)]
+            )
+            == 1
+        )
+        assert "replace" in "".join(capsys.readouterr())
+    assert scene.read_bytes() == before
+
+
+def test_step_waits_for_a_key_and_q_ends(scene: Path) -> None:
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, str(scene), "--step"], stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    os.close(follower)
+    assert process.stderr is not None
+    prompts = 0
+    for line in process.stderr:
+        if b"any key" in line:
+            prompts += 1
+            os.write(leader, b"x" if prompts < 4 else b"q")
+    out, _ = process.communicate(timeout=60)
+    os.close(leader)
+    assert process.returncode == 130
+    assert prompts == 4
+    assert "interrupted: 3 frames" in out.decode()
+
+
+def test_ctrl_c_closes_the_output_readable(scene: Path) -> None:
+    command = [*COMMAND, str(scene), "--rate", "0.2", "--output", "cut.mcap"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (
+        Path("cut.mcap").exists() and Path("cut.mcap").stat().st_size > 2000
+    ):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err.decode()
+    assert b"Traceback" not in err
+    assert b"interrupted" in out
+    with open_log("cut.mcap") as log:
+        assert log.survey.indexed
+        assert log.survey.topics["/perception/control"].count >= 1
+
+
+def test_kill_9_leaves_what_was_flushed(scene: Path) -> None:
+    command = [*COMMAND, str(scene), "--rate", "0.5", "--output", "cut.mcap"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (
+        Path("cut.mcap").exists() and Path("cut.mcap").stat().st_size > 2000
+    ):
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=60)
+    with open_log("cut.mcap") as log:
+        assert not log.survey.indexed
+        assert log.survey.topics["/perception/control"].count >= 1
+
+
+def test_with_default_weights_neither_torchvision_nor_dynamo_is_imported(scene: Path) -> None:
+    code = (
+        "import sys; from perception_tools.cli import run; code = run(sys.argv[1:]);"
+        "bad = {'torchvision', 'torch._dynamo', 'torch._inductor', 'mujoco'} & set(sys.modules);"
+        "sys.exit(f'{code} {bad}' if code or bad else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "replay", str(scene)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["replay", "--help"], ["info", "{scene}"], ["plugin", "list"]]
+)
+def test_help_info_and_list_import_no_torch(scene: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys; from perception_tools.cli import run; code = run(sys.argv[1:]);"
+        "bad = [m for m in ('torch', 'torchvision', 'scipy', 'matplotlib') if m in sys.modules];"
+        "sys.exit(f'{code} {bad}' if code or bad else 0)"
+    )
+    given = [a.format(scene=scene) for a in arguments]
+    done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
