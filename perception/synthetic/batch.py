@@ -126,7 +126,7 @@ def _work(order: Order, pipe: Connection) -> None:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """A request to terminate unwinds the program, so that it tidies up, where it would otherwise drop dead."""
+    """A request to terminate unwinds the program, so that it tidies up before it ends."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

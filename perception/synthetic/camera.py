@@ -70,7 +70,7 @@ class Camera:
 
     @property
     def forward(self) -> Matrix:
-        return -self.world.data.cam_xmat[self.world.camera].reshape(3, 3)[:, 2]
+        return np.asarray(-self.world.data.cam_xmat[self.world.camera].reshape(3, 3)[:, 2])
 
     @property
     def camera_from_world(self) -> Matrix:
@@ -82,7 +82,7 @@ class Camera:
         return matrix
 
     def draw(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Colours and depth (m along the optical axis, `FAR_M` for the sky), `OVERSAMPLE` times the image's size."""
+        """Colours, and depth in m along the optical axis (`FAR_M`: sky), `OVERSAMPLE` times as large."""
         colours = np.empty((HEIGHT * OVERSAMPLE, WIDTH * OVERSAMPLE, 3), np.uint8)
         depth = np.empty(colours.shape[:2], np.float32)
         self.mj.mjr_render(self.large, self.scene, self.renderer)

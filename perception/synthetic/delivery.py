@@ -15,7 +15,7 @@ EPOCH_NS = 1_735_689_600_000_000_000  # 2025-01-01 00:00 UTC: logs of all seeds 
 class Shot:
     """One measurement: of the world at `measured_s`, stamped and delivered at the given times.
 
-    `measured_s` is earlier than the stamp says where the sensor is frozen. `faults` are the other faults acting.
+    `measured_s` is earlier than the stamp says where the sensor is frozen. `faults` are those acting.
     """
 
     measured_s: float

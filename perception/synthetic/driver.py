@@ -24,7 +24,7 @@ HALF_WIDTH_M, FRONT_M = 0.45, 0.6
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Who else is there now: positions [A, 2], velocities [A, 2], half lengths [A] and half widths [A], metres."""
+    """Who else is there: positions, velocities [A, 2], half lengths and half widths [A]; m, m/s."""
 
     positions: Matrix
     velocities: Matrix
@@ -82,7 +82,7 @@ class Driver:
         )
 
     def _ahead(self, station: float, speed: float, others: Others) -> tuple[float, float] | None:
-        """Gap to, and speed along the route of, whoever is or will soon be in the way; the most pressing one."""
+        """Gap to, and speed along the route of, the nearest who is or will soon be in the way."""
         first = max(0, int(station / STEP_M))
         points = self.route.points[first : first + int(25 / STEP_M) : 2]
         headings = self.route.headings[first : first + int(25 / STEP_M) : 2]

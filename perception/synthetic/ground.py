@@ -92,9 +92,10 @@ def paint_ground(scene: Scene, largest_px: int = 4096) -> Image:
 def _patches(rng: np.random.Generator, canvas: _Canvas, coarse: Plane, place: str) -> None:
     grass = (float(rng.uniform(0.18, 0.32)), float(rng.uniform(0.28, 0.40)), float(rng.uniform(0.12, 0.20)))
     threshold = float(rng.uniform(0.6, 1.8))
-    canvas.blend(np.clip((coarse - threshold) * 3, 0, 1), grass)
+    canvas.blend(np.asarray(np.clip((coarse - threshold) * 3, 0, 1), np.float32), grass)
     dirt = (0.40, 0.33, 0.25)
-    canvas.blend(np.clip((-coarse - float(rng.uniform(0.8, 2.0))) * 3, 0, 1), dirt)
+    bare = np.clip((-coarse - float(rng.uniform(0.8, 2.0))) * 3, 0, 1)
+    canvas.blend(np.asarray(bare, np.float32), dirt)
     if place == "yard" and rng.random() < 0.6:  # slabs
         step = int(float(rng.uniform(2.5, 5.0)) * canvas.px_per_m)
         canvas.image[::step] *= 0.7
@@ -118,7 +119,8 @@ def _roads(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
         track = np.zeros(canvas.shape, np.uint8)
         for path in (scene.route, *scene.branches):
             canvas.stroke(track, path.points, float(rng.uniform(2.5, 4.0)))
-        canvas.blend(cv2.GaussianBlur(track, (0, 0), 12), road, float(rng.uniform(0.2, 0.7)))
+        soft = np.asarray(cv2.GaussianBlur(track, (0, 0), 12), np.uint8)
+        canvas.blend(soft, road, float(rng.uniform(0.2, 0.7)))
 
 
 def _stains(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
@@ -140,7 +142,7 @@ def _stains(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
             cv2.LINE_8,
             4,
         )
-    canvas.blend(cv2.GaussianBlur(mask, (0, 0), 4), (0.10, 0.10, 0.11))
+    canvas.blend(np.asarray(cv2.GaussianBlur(mask, (0, 0), 4), np.float32), (0.10, 0.10, 0.11))
 
 
 def _cracks(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
@@ -148,7 +150,7 @@ def _cracks(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
     for _ in range(int(scene.route.length_m * 0.4)):
         x, y, _ = scene.route.at(float(rng.uniform(0, scene.route.length_m)))
         steps = np.cumsum(rng.normal(0, 0.15, (int(rng.integers(8, 40)), 2)) + rng.normal(0, 0.12, 2), axis=0)
-        canvas.stroke(mask, steps + (x + rng.normal(0, 4), y + rng.normal(0, 4)), 0.02)
+        canvas.stroke(mask, steps + np.array([x, y]) + rng.normal(0, 4, 2), 0.02)
     canvas.blend(mask, (0.12, 0.12, 0.12), float(rng.uniform(0.2, 0.7)))
 
 
@@ -173,8 +175,8 @@ def _markings(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
             np.array([np.cos(heading), np.sin(heading)]),
             np.array([-np.sin(heading), np.cos(heading)]),
         )
-        for k in np.arange(-2.25, 2.5, 0.9):
-            canvas.stroke(mask, np.array([x, y]) + left * k + np.outer([-1.3, 1.3], along), 0.4)
+        for across in np.arange(-2.25, 2.5, 0.9):
+            canvas.stroke(mask, np.array([x, y]) + left * across + np.outer([-1.3, 1.3], along), 0.4)
     canvas.blend(mask, (0.8, 0.8, 0.78), float(rng.uniform(0.3, 0.8)))
 
 

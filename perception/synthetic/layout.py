@@ -125,8 +125,8 @@ def _actors(
     while station < START_M + driven + 15 and density > 0:
         actors.append(_crossing(rng, route, station, top_speed))
         station += float(rng.uniform(9, 19)) / max(density, 0.2)
-    for _ in range(int(round((driven / 13 + 2) * density))):
-        actors.append(_beside(rng, route, driven))
+    beside = round((driven / 13 + 2) * density)
+    actors += [_beside(rng, route, driven) for _ in range(beside)]
     if rng.random() < 0.45 and density > 0:
         maker = [vehicle, cyclist, person][int(rng.choice(3, p=[0.45, 0.4, 0.15]))]
         figure = maker(rng)
@@ -216,7 +216,7 @@ def _items(
         return float(rng.choice([-1.0, 1.0]))
 
     def times(per_m: float) -> range:
-        return range(int(round(per_m * density * far)))
+        return range(round(per_m * density * far))
 
     for _ in times(0.055):  # vehicles at rest, along the way or across
         put(

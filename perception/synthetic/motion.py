@@ -1,4 +1,4 @@
-"""The drive: where the robot and everyone else are at every moment, simulated once, before anything is measured."""
+"""The drive: where everyone is at every moment, simulated once, before anything is measured."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ STEP_M = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
-    """A curve sampled every `STEP_M`: `points` [N, 2] m, `headings` [N] rad, `curvatures` [N] 1/m, left positive."""
+    """A curve sampled every `STEP_M`: points [N, 2] m, headings [N] rad, curvatures [N] 1/m (left: +)."""
 
     points: Matrix
     headings: Matrix
@@ -72,7 +72,7 @@ def path_from_curvature(x: float, y: float, heading: float, curvatures: Matrix) 
     headings = heading + np.concatenate([[0.0], np.cumsum((curvatures[:-1] + curvatures[1:]) / 2 * STEP_M)])
     middle = (headings[:-1] + headings[1:]) / 2
     steps = STEP_M * np.stack([np.cos(middle), np.sin(middle)], axis=1)
-    points = np.concatenate([[[0.0, 0.0]], np.cumsum(steps, axis=0)]) + (x, y)
+    points = np.array([x, y]) + np.concatenate([[[0.0, 0.0]], np.cumsum(steps, axis=0)])
     return Path(points, headings, np.asarray(curvatures))
 
 

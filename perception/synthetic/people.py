@@ -171,15 +171,8 @@ def _outfit(
     if kind < 0.22:  # a warning vest with bright bands
         vest = (0.85, 0.95, 0.1) if rng.random() < 0.5 else (0.98, 0.45, 0.05)
         parts = [box((0, 0, 0.66 * height), (depth * 2.15, half_shoulder * 1.85, 0.24 * height), vest)]
-        for z in (0.60, 0.68):
-            parts.append(
-                box(
-                    (0, 0, z * height),
-                    (depth * 2.25, half_shoulder * 1.95, 0.025 * height),
-                    (0.9, 0.9, 0.9),
-                    "satin",
-                )
-            )
+        band = (depth * 2.25, half_shoulder * 1.95, 0.025 * height)
+        parts += [box((0, 0, z * height), band, (0.9, 0.9, 0.9), "satin") for z in (0.60, 0.68)]
         return parts
     if kind < 0.42:
         pack = pick(rng, CLOTHES)

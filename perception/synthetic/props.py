@@ -43,8 +43,9 @@ def barrel(rng: np.random.Generator) -> Figure:
     height, radius = float(rng.uniform(0.65, 1.0)), float(rng.uniform(0.23, 0.33))
     colour = pick(rng, METAL)
     parts: list[Part] = [rod((0, 0, 0), (0, 0, height), radius, colour, "satin")]
-    for z in (0.02, height * 0.35, height * 0.67, height - 0.02):
-        parts.append(rod((0, 0, z - 0.018), (0, 0, z + 0.018), radius + 0.013, shade(colour, 0.8), "satin"))
+    hoops = (0.02, height * 0.35, height * 0.67, height - 0.02)
+    hoop = shade(colour, 0.8)
+    parts += [rod((0, 0, z - 0.018), (0, 0, z + 0.018), radius + 0.013, hoop, "satin") for z in hoops]
     parts.append(rod((radius * 0.5, 0, height), (radius * 0.5, 0, height + 0.02), 0.035, (0.2, 0.2, 0.2)))
     if rng.random() < 0.5:
         parts.append(
@@ -123,8 +124,8 @@ def _crate(rng: np.random.Generator) -> Figure:
     x, y, z = (float(v) for v in rng.uniform(0.4, 1.3, 3))
     wood = pick(rng, ((0.55, 0.40, 0.24), (0.45, 0.33, 0.22), (0.30, 0.38, 0.30)))
     parts = [box((0, 0, z / 2), (x, y, z), wood)]
-    for level in (0.06, 0.5, 0.94):
-        parts.append(box((0, 0, z * level), (x + 0.03, y + 0.03, 0.07), shade(wood, 0.8)))
+    planks = (0.06 * z, 0.5 * z, 0.94 * z)
+    parts += [box((0, 0, at), (x + 0.03, y + 0.03, 0.07), shade(wood, 0.8)) for at in planks]
     return Figure("", tuple(parts), (x, y, z))
 
 

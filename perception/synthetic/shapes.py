@@ -117,7 +117,7 @@ def extruded(
     finish: Finish = "gloss",
     inset: float = 0.0,
 ) -> Part:
-    """A convex side view (x, z) drawn out along y; `inset` narrows it at its highest points, as a cabin is."""
+    """A convex side view (x, z) drawn out along y; `inset` narrows its top, as a cabin is."""
     top, bottom = max(z for _, z in profile), min(z for _, z in profile)
     points: list[Vec3] = []
     for x, z in profile:
@@ -170,12 +170,13 @@ def outline_pieces(part: Part) -> list[Matrix]:
     if part.shape == "ring":
         return ring_pieces(part.size)
     radius, half = part.size
+    up = np.array([0.0, 0.0, half])
     if part.shape == "capsule":
         ball_points = _SPHERE * radius
-        return [np.concatenate([ball_points + (0, 0, half), ball_points - (0, 0, half)])]
+        return [np.concatenate([ball_points + up, ball_points - up])]
     angles = np.arange(24) * (2 * np.pi / 24)
     circle = np.stack([radius * np.cos(angles), radius * np.sin(angles), np.zeros(24)], axis=1)
-    return [np.concatenate([circle + (0, 0, half), circle - (0, 0, half)])]
+    return [np.concatenate([circle + up, circle - up])]
 
 
 def ring_pieces(size: tuple[float, ...]) -> list[Matrix]:
@@ -196,10 +197,9 @@ def _sphere_points() -> Matrix:
     rows = [(0.0, 0.0, 1.0), (0.0, 0.0, -1.0)]
     for elevation in np.deg2rad([-60.0, -30.0, 0.0, 30.0, 60.0]):
         count = 14 if abs(elevation) < 0.1 else 12 if abs(elevation) < 0.6 else 7
-        for azimuth in np.arange(count) * (2 * np.pi / count):
-            rows.append(
-                (np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation))
-            )
+        turn = np.arange(count) * (2 * np.pi / count)
+        flat, z = float(np.cos(elevation)), float(np.sin(elevation))
+        rows += [(flat * float(np.cos(a)), flat * float(np.sin(a)), z) for a in turn]
     return np.array(rows) * 1.012
 
 

@@ -1,4 +1,4 @@
-"""What the vehicle's own sensors say: speed, yaw rate, acceleration, wheel speeds; never what was commanded."""
+"""What the vehicle's sensors say: speed, yaw rate, acceleration, wheel speeds; never the commands."""
 
 from __future__ import annotations
 

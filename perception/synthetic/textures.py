@@ -14,7 +14,7 @@ Plane = NDArray[np.float32]
 
 
 def clouds(rng: np.random.Generator, shape: tuple[int, int], cell_px: float, octaves: int = 4) -> Plane:
-    """Smooth noise of mean 0 and standard deviation 1: sums of random grids, each twice as fine as the last."""
+    """Smooth noise of mean 0 and deviation 1: a sum of random grids, each twice as fine as the last."""
     total = np.zeros(shape, np.float32)
     for k in range(octaves):
         rows, cols = (max(2, int(n / cell_px * 2**k) + 2) for n in shape)

@@ -16,7 +16,7 @@ from perception.synthetic.scene import HEIGHT, WIDTH
 from perception.synthetic.world import World
 
 MIN_VISIBLE = 0.1
-MIN_HEIGHT_PX, MIN_WIDTH_PX = 8.0, 2.0
+MIN_HEIGHT_PX, MIN_WIDTH_PX = 8.0, 4.0
 MAX_DISTANCE_M = 40.0
 NEAR_PLANE_M = 0.15
 
@@ -96,7 +96,7 @@ def clip_to_image(polygon: Matrix) -> Matrix:
         corners = (
             np.asarray(cv2.convexHull(kept.astype(np.float32))[:, 0], float) if len(kept) > 2 else kept[:0]
         )
-    return np.clip(corners, 0, (WIDTH, HEIGHT))
+    return np.asarray(np.clip(corners, 0, (WIDTH, HEIGHT)))
 
 
 def silhouette_pixels(polygons: list[Matrix]) -> int:
@@ -120,7 +120,7 @@ def silhouette_pixels(polygons: list[Matrix]) -> int:
 
 
 def _in_front(points: Matrix) -> Matrix:
-    """A convex piece cut at the near plane: its points in front, and where its connecting lines pierce the plane."""
+    """A convex piece cut at the near plane: its points in front, and where its lines pierce the plane."""
     front = points[:, 2] > NEAR_PLANE_M
     if front.all() or not front.any():
         return points if front.all() else points[:0]

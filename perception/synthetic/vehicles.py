@@ -152,10 +152,8 @@ def _van(rng: np.random.Generator) -> Figure:
         )
     if rng.random() < 0.5:
         stripe = pick(rng, PAINT)
-        for side in (1, -1):
-            parts.append(
-                box((back + length * 0.36, side * (half - 0.015), belt), (length * 0.55, 0.04, 0.3), stripe)
-            )
+        x, y, band = back + length * 0.36, half - 0.015, (length * 0.55, 0.04, 0.3)
+        parts += [box((x, side * y, belt), band, stripe) for side in (1, -1)]
     parts.append(
         box(
             (back - 0.005, 0, (belt + height) / 2 - 0.05),
@@ -320,16 +318,9 @@ def _cart(rng: np.random.Generator) -> Figure:
         box((-0.1, 0, height - 0.03), (length * 0.72, width, 0.06), (0.85, 0.85, 0.82)),
         rod((front - 0.5, 0, 0.85), (front - 0.72, 0, 1.05), 0.14, (0.1, 0.1, 0.1)),
     ]
-    for x in (back + 0.25, front - 0.5):
-        for side in (1, -1):
-            parts.append(
-                rod(
-                    (x, side * (half - 0.05), 0.5),
-                    (x * 0.86, side * (half - 0.05), height - 0.05),
-                    0.025,
-                    (0.1, 0.1, 0.1),
-                )
-            )
+    y, top, black = half - 0.05, height - 0.05, (0.1, 0.1, 0.1)
+    posts = [(x, side * y) for x in (back + 0.25, front - 0.5) for side in (1, -1)]
+    parts += [rod((x, y, 0.5), (x * 0.86, y, top), 0.025, black) for x, y in posts]
     parts += _wheels(length, half, 0.25, 0.66)
     parts += _lamps(front - 0.06, back, half, 0.62, 0.42)
     return Figure("vehicle", tuple(parts), (length, width, height))

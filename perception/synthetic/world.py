@@ -178,7 +178,9 @@ class _Builder:
         c, s = np.cos(block.yaw), np.sin(block.yaw)
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (length / 2, depth / 2)
         corners = corners @ np.array([[c, s], [-s, c]]) + (block.x, block.y)
-        vertices, uv, faces = [], [], []
+        vertices: list[tuple[float, ...]] = []
+        uv: list[tuple[float, float]] = []
+        faces: list[tuple[int, int, int]] = []
         for k in range(4):
             p, q = corners[k], corners[(k + 1) % 4]
             width = (
@@ -369,7 +371,8 @@ def _camera_quat(base_from_camera: Matrix) -> Matrix:
 
 
 def _ring_mesh(size: tuple[float, ...]) -> tuple[Matrix, Any]:
-    vertices, faces = [], []
+    vertices: list[Matrix] = []
+    faces: list[tuple[int, int, int]] = []
     for piece in ring_pieces(size):
         # Corners: y- (inner a, outer a, inner b, outer b), then y+ the same.
         base = len(vertices)
@@ -381,7 +384,7 @@ def _ring_mesh(size: tuple[float, ...]) -> tuple[Matrix, Any]:
 
 
 def _in_geom_frame(model: Any, geom: int, points: Matrix) -> Matrix:
-    """Points of the frame in which the part was given, in that of the compiled geom: MuJoCo recentres meshes."""
+    """Points of the frame in which the part was given, in that of the compiled geom: MuJoCo moves meshes."""
     mesh = int(model.geom_dataid[geom])
     if mesh < 0:
         return points

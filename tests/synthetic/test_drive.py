@@ -104,7 +104,7 @@ def test_motion_is_consistent(driven: Drive) -> None:
 def test_status_measures_the_drive_and_not_the_commands(driven: Drive) -> None:
     sensor = StatusSensor(driven)
     times = np.arange(0, 20, 0.05)
-    rows = [dict((name, value) for name, _, value in sensor.read(float(t))) for t in times]
+    rows = [{name: value for name, _, value in sensor.read(float(t))} for t in times]
     states = [driven.robot_at(float(t)) for t in times]
     speed, true = np.array([r["speed"] for r in rows]), np.array([s["speed"] for s in states])
     assert np.abs(speed - true).max() < 0.3

@@ -85,7 +85,7 @@ def test_truth_is_stamped_as_its_frame(made: Path) -> None:
 
 
 def test_the_calibration_and_transforms_put_scan_points_onto_objects(made: Path) -> None:
-    """Range and camera agree through the messages alone: returns that fall into the box of a near, whole object."""
+    """Range and camera agree through the messages alone."""
     from perception.geometry import TransformTree, project, transform_points
 
     found = messages(made)
@@ -157,8 +157,8 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from perception.synthetic import *\n"
         "if __name__ == '__main__':\n"
         "  with terminable():\n"
-        "    generate_many([Order(Path(sys.argv[1]) / f'{s}.mcap', s, Scenario(), 6.0, 256) for s in (1, 2)], 2,"
-        " lambda *a: print('frame', flush=True))\n"
+        "    orders = [Order(Path(sys.argv[1]) / f'{s}.mcap', s, Scenario(), 6.0, 256) for s in (1, 2)]\n"
+        "    generate_many(orders, 2, lambda *a: print('frame', flush=True))\n"
     )
     script = tmp_path / "make.py"
     script.write_text(program)

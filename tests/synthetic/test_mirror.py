@@ -1,4 +1,4 @@
-"""The mirrored scene gives the mirrored log: simulated and drawn as a world of its own, not turned afterwards."""
+"""The mirrored scene gives the mirrored log: it is simulated and drawn as a world of its own."""
 
 from __future__ import annotations
 

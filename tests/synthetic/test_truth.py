@@ -121,9 +121,10 @@ def test_outlines_cover_what_is_cut_by_the_near_plane(drawn: Stage) -> None:
 def test_silhouettes_of_known_shapes() -> None:
     square = np.array([(10.0, 10.0), (50.0, 10.0), (50.0, 30.0), (10.0, 30.0)])
     assert silhouette_pixels([square]) == pytest.approx(800, rel=0.02)
-    apart = square + (60, 0)
+    right = np.array([20.0, 0.0])
+    apart = square + 3 * right
     assert silhouette_pixels([square, apart]) == pytest.approx(1600, rel=0.02)
-    assert silhouette_pixels([square, square + (20, 0)]) == pytest.approx(1200, rel=0.02)
+    assert silhouette_pixels([square, square + right]) == pytest.approx(1200, rel=0.02)
 
 
 def test_clipping_keeps_what_is_inside_and_cuts_what_is_not() -> None:
