@@ -11,22 +11,48 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from perception.messages import SENSORS
 from perception.models.config import ModelConfig
-from perception.models.layers import as_weight
+from perception.models.layers import as_weight, conv_bn
 
 GROUPS = 4
 """Groups of channels that share one gate or one attention pattern."""
 
 
-class Fusion(nn.Module):
-    """What the three kinds share: projection to one width, and the learned nulls."""
+class Single(nn.Module):
+    """Projects a [B, ., 1, 1], normalised over its channels (Ba et al. 2016); a batch norm needs a batch."""
 
-    def __init__(self, widths: Sequence[int], width: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(inputs, outputs, 1)
+        nn.init.kaiming_normal_(self.project.weight, nonlinearity="linear")
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal = F.layer_norm(x.flatten(1), x.shape[1:2])
+        projected: Tensor = self.project(normal[..., None, None])
+        return projected
+
+
+class Fusion(nn.Module):
+    """What the three kinds share: projection to one width, and the learned nulls.
+
+    Inputs are normalised as they are projected, so that they meet as equals: none can drown another.
+
+    Args:
+        widths: Channels of the three inputs.
+        width: D.
+        maps: Which of the inputs are maps, and not a single [B, ., 1, 1].
+    """
+
+    def __init__(self, widths: Sequence[int], width: int, maps: Sequence[bool]) -> None:
         super().__init__()
         self.width = width
-        self.project = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths)
+        self.project = nn.ModuleList(
+            conv_bn(w, width, 1) if is_map else Single(w, width)
+            for w, is_map in zip(widths, maps, strict=True)
+        )
         self.null = nn.Parameter(torch.randn(len(widths), width) * 0.1)
 
     def forward(self, inputs: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
@@ -39,7 +65,8 @@ class Fusion(nn.Module):
         """
         embedded = []
         for index, x in enumerate(inputs):
-            known = self.project[index](as_weight(x, self.project[index]))
+            project = self.project[index]
+            known = project(x.to(next(project.parameters()).dtype))
             null = self.null[index].to(known.dtype)[:, None, None]
             embedded.append(torch.where(present[:, index, None, None, None], known, null))
         return self.combine(embedded, present, age)
@@ -52,8 +79,8 @@ class Fusion(nn.Module):
 class ConcatFusion(Fusion):
     """A linear map of all features side by side, computed as a sum of three, and of the ages."""
 
-    def __init__(self, widths: Sequence[int], width: int) -> None:
-        super().__init__(widths, width)
+    def __init__(self, widths: Sequence[int], width: int, maps: Sequence[bool]) -> None:
+        super().__init__(widths, width, maps)
         self.mix = nn.ModuleList(nn.Conv2d(width, width, 1, bias=index == 0) for index in range(len(widths)))
         self.age = _age_layer(len(widths), width)
 
@@ -68,8 +95,8 @@ class GatedFusion(Fusion):
     """At each cell a softmax over the present inputs weighs them, for each group of channels apart
     (after the gated multimodal unit, Arevalo et al. 2017). With no input present the nulls are weighed."""
 
-    def __init__(self, widths: Sequence[int], width: int) -> None:
-        super().__init__(widths, width)
+    def __init__(self, widths: Sequence[int], width: int, maps: Sequence[bool]) -> None:
+        super().__init__(widths, width, maps)
         self.gate = nn.ModuleList(nn.Conv2d(width, GROUPS, 1) for _ in widths)
         self.age = _age_layer(len(widths), len(widths) * GROUPS)
 
@@ -83,8 +110,8 @@ class AttentionFusion(Fusion):
     """At each cell the three inputs are tokens, and their mean asks all of them, nulls included
     (scaled dot-product attention, Vaswani et al. 2017)."""
 
-    def __init__(self, widths: Sequence[int], width: int) -> None:
-        super().__init__(widths, width)
+    def __init__(self, widths: Sequence[int], width: int, maps: Sequence[bool]) -> None:
+        super().__init__(widths, width, maps)
         self.query = nn.Conv2d(width, width, 1)
         self.key = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in widths)
         self.value = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in widths)
@@ -133,7 +160,7 @@ def _age_layer(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-def make_fusion(config: ModelConfig, widths: Sequence[int]) -> Fusion:
+def make_fusion(config: ModelConfig, widths: Sequence[int], maps: Sequence[bool]) -> Fusion:
     """The fusion that is configured, for inputs of these widths."""
     kinds = {"concat": ConcatFusion, "gated": GatedFusion, "attention": AttentionFusion}
-    return kinds[config.fusion](widths, config.fused_width)
+    return kinds[config.fusion](widths, config.fused_width, maps)

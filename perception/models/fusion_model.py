@@ -90,7 +90,8 @@ class FusionModel(nn.Module):
         self.range = RangeEncoder(config)
         self.status = StatusEncoder(config)
         widths = zip(self.camera.widths, self.range.widths, [self.status.width] * 4, strict=True)
-        self.fusion = nn.ModuleList(make_fusion(config, three) for three in widths)
+        maps = [(True, True, False)] * len(STRIDES) + [(False, False, False)]
+        self.fusion = nn.ModuleList(make_fusion(config, w, m) for w, m in zip(widths, maps, strict=True))
         self.top_down = TopDown(config.fused_width)
         self.class_head = ClassHead(config)
         self.box_head = BoxHead(config)

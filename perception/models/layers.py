@@ -18,6 +18,16 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Seque
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that keeps the scale of what passes through it and a ReLU (He et al. 2015). Torch's own
+    start shrinks it by more than half each time: range features were then 15 times smaller than the camera's
+    where the two meet, and stayed unused."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class Residual(nn.Module):
     """Two 3x3 convolutions beside the identity (He et al. 2016)."""
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from perception.models.camera import Pyramid
 from perception.models.config import STRIDES, ModelConfig
-from perception.models.layers import as_weight
+from perception.models.layers import as_weight, linear
 from perception.tensors import RETURN_CHANNELS
 
 U, V, RANGE, IN_IMAGE = (RETURN_CHANNELS.index(name) for name in ("u", "v", "range_m", "in_image"))
@@ -30,14 +30,14 @@ class RangeEncoder(nn.Module):
         self.sizes = tuple((config.input_height // s, config.input_width // s) for s in STRIDES)
         self.widths = (fused, fused, fused, width)
         self.returns = nn.Sequential(
-            nn.Linear(len(RETURN_CHANNELS) + 1, width),
+            linear(len(RETURN_CHANNELS) + 1, width),
             nn.ReLU(inplace=True),
-            nn.Linear(width, width),
+            linear(width, width),
             nn.ReLU(inplace=True),
         )
-        self.point = nn.Linear(width, sum(self.parts))
-        self.pool = nn.Linear(2 * width, width)
-        self.context = nn.ModuleList(nn.Linear(width, fused) for _ in STRIDES)
+        self.point = linear(width, sum(self.parts))
+        self.pool = linear(2 * width, width)
+        self.context = nn.ModuleList(linear(width, fused) for _ in STRIDES)
         self.mix = nn.ModuleList(nn.Conv2d(splat + 1, fused, 1) for splat in self.parts)
 
     def forward(self, normalised: Tensor, returns: Tensor, valid: Tensor) -> Pyramid:

@@ -331,3 +331,19 @@ print(seconds, *(m in sys.modules for m in ("torchvision", "torch._dynamo", "cv2
     seconds, *imported = run.stdout.split()
     assert imported == ["False"] * 4
     assert float(seconds) < 2.0
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_branches_meet_as_equals_before_training(fusion: str) -> None:
+    # Range maps 15 times smaller than the camera's where they meet were left unused by training.
+    model = FusionModel(ModelConfig(fusion=fusion)).train()
+    met: dict[str, torch.Tensor] = {}
+    for level, layer in enumerate(model.fusion):
+        for name, project in zip(("camera", "range", "status"), layer.project, strict=True):
+            key = f"{name}{level}"
+            project.register_forward_hook(lambda _m, _i, out, key=key: met.__setitem__(key, out))
+    with torch.no_grad():
+        model.dense(scene(model.config, batch=4))
+    scales = {key: float(values.std()) for key, values in met.items()}
+    assert len(scales) == 12
+    assert max(scales.values()) < 4 * min(scales.values()), scales
