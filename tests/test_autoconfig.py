@@ -14,6 +14,7 @@ from perception.autoconfig.names import known_fields, says_control, says_truth
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import open_log
+from perception.messages import Schema
 from tests.scripted_scene import write_scene
 from tests.small_logs import SmallLog
 
@@ -200,6 +201,17 @@ def test_two_cameras_and_two_scans_are_named_with_yaml_to_paste(tmp_path: Path) 
     assert pasted.sensors.camera.topic == "/left"
     with open_log(tmp_path / "small.mcap") as opened:
         assert choose(opened, pasted).config == pasted  # what is pasted fits the log
+
+
+def test_a_video_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
+    video = Schema("foxglove.CompressedVideo", "protobuf", b"")
+    log = SmallLog().scan().stream("/video", video, "protobuf", lambda i, stamp: b"")
+    log.stream("/binary", None, "capnproto", lambda i, stamp: b"")
+    warnings = choice_of(log, tmp_path).warnings
+    assert any(
+        "/video is not used: " in text and "write foxglove.CompressedImage" in text for text in warnings
+    )
+    assert any("/binary is not used: expected" in text and "found 'capnproto'" in text for text in warnings)
 
 
 def test_two_status_of_the_same_worth_are_ambiguous(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from perception.audit.watch import Topic
 from perception.config import Config
 from perception.messages import SENSORS
 
-OFFSET_MS = 20.0  # a clock that differs by less is one clock
+OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
 AGE_MS = 3600e3  # a stamp further than this from its arrival is of another clock
 
 
@@ -54,17 +54,17 @@ def clock_rules(topic: Topic, reference: Topic, config: Config) -> Iterator[Find
     offset = own.median_ms - theirs.median_ms
     heads = RESTS_ON[topic.role]
     if abs(offset) > OFFSET_MS:
-        side = "later after its stamp" if offset > 0 else "sooner after its stamp"
+        side = "further from" if offset > 0 else "closer to"
         limit = _reach_ms(topic, config)
         text = (
-            f"{topic.name} arrives {abs(offset):.0f} ms {side} than {reference.name}: "
-            "a slower path, or a clock that differs"
+            f"stamps on {topic.name} are {abs(offset):.0f} ms {side} their arrival than those on "
+            f"{reference.name}: one path is slower, or the clocks differ"
         )
         if abs(offset) > limit:
             text += f"; beyond {limit:g} ms it often has nothing for a tick"
         yield Finding("clock_offset", "warning" if abs(offset) > limit else "note", topic.name, text, heads)
     period = topic.times.period_s()
-    if period is not None and own.jitter_ms > max(500 * period, OFFSET_MS):
+    if period is not None and own.jitter_ms > max(500 * period, 20.0):
         text = (
             f"{topic.name} arrives after {own.median_ms:.0f} ms, with a jitter of {own.jitter_ms:.0f} ms, "
             f"more than half its period of {1000 * period:.0f} ms"
