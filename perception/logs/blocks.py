@@ -170,7 +170,7 @@ def split(data: bytes, block: Block, registry: Registry, proven: bool, begin: in
                 break
         at = end
     if at < size or block.cut:
-        loaded.problem = "the file ends here" if block.cut else "a record is malformed here"
+        loaded.problem = "the file is cut off" if block.cut else "a record is malformed here"
         loaded.unused = size - at
     return loaded
 

@@ -14,7 +14,7 @@ class Damage:
     Attributes:
         t0_ns: Log time from which messages are missing; None where nothing says it.
         t1_ns: Log time up to which they are missing; None where nothing says it.
-        bytes: Bytes of the file that could not be used.
+        bytes: Bytes that could not be used: of the file, or of a chunk's content where it was read in part.
         messages: Messages proven to be lost; None where nothing proves a number.
         reason: What was found.
     """

@@ -203,12 +203,14 @@ class Walk:
         try:
             head = parse_chunk_head(self._source.peek(at, 160))
         except Malformed:
-            if after > end or after - at < _MIN_CHUNK:
+            if after > end:
                 raise
             head = None
         inner = at + head.payload + head.compressed_size if head else after
         if inner != after and inner <= end and (after > end or self._plausible(inner, end)):
             after = inner
+        if after - at < _MIN_CHUNK:
+            raise Malformed("a chunk too short to be one")
         cut = after > end
         if cut and (not open_end or head is None or after - at > MAX_BYTES * 4):
             raise Malformed("a chunk that does not fit the file")

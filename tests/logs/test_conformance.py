@@ -84,6 +84,21 @@ def test_real_logs_agree_with_the_reader_of_the_mcap_package(shared: Path) -> No
             assert log.survey.counts == dict(Counter(m[0] for m in ours)), path
 
 
+def test_real_logs_read_the_same_without_their_index(shared: Path, tmp_path: Path) -> None:
+    for path in real_logs(shared)[:-1]:  # the last is large
+        data = path.read_bytes()
+        end = data.rindex(b"\x0f\x04" + bytes(7))  # the data end record: opcode, length
+        cut = tmp_path / "cut.mcap"
+        cut.write_bytes(data[: end + 13])
+        with open_log(path) as log, open_log(cut) as same:
+            indexed, scanned = log.messages(), same.messages()
+            assert list(indexed) == list(scanned), path
+            assert scanned.damage == [], path
+            assert indexed.account == scanned.account, path
+            assert dict(log.survey.topics) == dict(same.survey.topics), path
+            assert (log.survey.indexed, same.survey.indexed) == (True, False)
+
+
 def test_bags_of_other_formats_are_refused_in_one_line_that_names_the_conversion(shared: Path) -> None:
     others = [
         *sorted(shared.rglob("*.bag"))[:6],

@@ -33,7 +33,7 @@ from reader_files import (
 from perception.errors import LogError
 from perception.logs import Damage, MessageStream, Query, blocks, open_log
 
-MESSAGES = make_messages(300)
+MESSAGES = make_messages(180)
 ARRIVAL = sorted(MESSAGES, key=lambda message: message.log_time_ns)
 BY_SEQUENCE = {message.sequence: message for message in MESSAGES}
 LOGS = {name: write_log(MESSAGES, **options) for name, options in VARIANTS.items()}
@@ -263,7 +263,7 @@ def test_one_flipped_byte_anywhere_never_gives_a_wrong_message_unnoticed(
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=2),
     data=st.data(),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_flipped_the_messages_given_were_written_and_the_account_adds_up(
     tmp_path_factory: pytest.TempPathFactory,
     variant: str,
@@ -294,7 +294,7 @@ def test_whatever_is_flipped_the_messages_given_were_written_and_the_account_add
 
 # --- damaged lengths -------------------------------------------------------------------------------
 
-LENGTHS = [0, 1, 21, 1000, 1 << 33, (1 << 63) + 5, (1 << 64) - 1]
+LENGTHS = [0, 21, 1000, 1 << 33, (1 << 64) - 1]
 
 
 @pytest.mark.parametrize("variant", CHECKED)
@@ -313,15 +313,15 @@ def test_after_a_damaged_length_outside_chunks_what_is_lost_is_proven_by_the_sta
 ) -> None:
     data, path = LOGS["loose"], tmp_path / "log.mcap"
     spans = [record for record in records(data) if record.opcode == MESSAGE]
-    at = spans[100].start
+    at = spans[60].start
     path.write_bytes(data[: at + 1] + b"\xff" * 8 + data[at + 9 :])
     got, stream = read(path)
-    # The attachment after message 150 is in the index: reading goes on behind it.
+    # The attachment after message 90 is in the index: reading goes on behind it.
     attachment = next(record for record in records(data) if record.opcode == 9)
-    assert Counter(got) == Counter(MESSAGES[:100] + MESSAGES[151:])
-    assert +stream.account.lost == by_topic(MESSAGES[100:151])
+    assert Counter(got) == Counter(MESSAGES[:60] + MESSAGES[91:])
+    assert +stream.account.lost == by_topic(MESSAGES[60:91])
     lost = [damage for damage in stream.damage if damage.bytes]
-    assert [(damage.messages, damage.bytes) for damage in lost] == [(51, attachment.start - at)]
+    assert [(damage.messages, damage.bytes) for damage in lost] == [(31, attachment.start - at)]
 
 
 def test_a_damaged_length_inside_a_chunk_without_crc_keeps_the_messages_before_it(tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_message_indexes_that_lie_do_not_change_what_is_counted(tmp_path: Path) 
     for query in (
         Query(),
         Query(frozenset({"/scan"})),
-        Query(None, ARRIVAL[0].log_time_ns, ARRIVAL[150].log_time_ns),
+        Query(None, ARRIVAL[0].log_time_ns, ARRIVAL[90].log_time_ns),
     ):
         _, stream = read(path, query)
         assert total(stream) == len(MESSAGES)
@@ -420,6 +420,21 @@ def test_a_decompression_bomb_is_refused_without_unpacking_it(
     assert got == []
     assert "at most" in stream.damage[0].reason
     assert stream.account.lost == {"/scan": 64}
+
+
+@pytest.mark.parametrize("claim", [1 << 31, 1 << 50, (1 << 64) - 1])
+def test_a_chunk_of_absurd_size_is_refused_and_the_others_are_read(tmp_path: Path, claim: int) -> None:
+    data, path = bytearray(LOGS["no-summary"]), tmp_path / "log.mcap"
+    record, messages = chunks(LOGS["no-summary"])[4]
+    struct.pack_into("<Q", data, record.start + 25, claim)
+    path.write_bytes(data)
+    tracemalloc.start()
+    got, stream = read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert got == [m for m in ARRIVAL if m not in messages]
+    assert "at most" in stream.damage[0].reason
+    assert peak < 4 << 20
 
 
 def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
