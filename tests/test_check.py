@@ -35,6 +35,7 @@ BROKEN = {
     "ReadsTheClock": ("is deterministic", "differs at tick 0 in control"),
     "FeelsTheDelay": ("does not read the clock", "a slower run differs at tick 0 in control"),
     "Counts": ("remembers no longer than preroll_s", "differs at tick 2 in control"),
+    "Prints": ("prints nothing", "printed 'Loading weights ...'"),
     "NeverForgets": ("forgets at a reset", "a run after a reset differs at tick 0"),
     "SharesItsCount": ("shares no state", "differs"),
     "CountsInPrepare": ("prepares in any thread", "another payload from a thread"),
@@ -77,7 +78,7 @@ def test_a_real_plugin_passes_every_check(third_party: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(str(third_party))
     checks = check_plugin("blob_detector")
     assert [check for check in checks if not check.passed] == []
-    assert len(checks) == 1 + len(CHECKS)
+    assert len(checks) == len(CHECKS) + 2
 
 
 @pytest.mark.parametrize("name", ["Sound", "SoundOnSubsets"])
@@ -118,6 +119,19 @@ def test_only_the_broken_point_fails(broken: Path, monkeypatch: pytest.MonkeyPat
             },
         }
         assert others <= expected.get(name, set()), (name, others)
+
+
+@pytest.mark.parametrize(
+    ("preroll", "passes"), [("0.5", False), ("1.5", False), ("2.0", True), ("null", True)]
+)
+def test_a_memory_must_be_declared_in_full(
+    preroll: str, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = MANIFEST.format(code="RemembersTwoSeconds") + f"preroll_s: {preroll}\n"
+    install_manifests({"two_seconds": text}, tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    faults = {check.name for check in check_plugin("two_seconds") if not check.passed}
+    assert faults == (set() if passes else {"remembers no longer than preroll_s"})
 
 
 def test_a_plugin_that_is_not_installed_fails_to_load() -> None:

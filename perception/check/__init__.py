@@ -8,7 +8,9 @@ that raises, hangs on to the past or reads the clock fails a check, and the chec
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 
 from perception.check.points import CHECKS
 from perception.check.samples import RATE_HZ, STATUS, drawn_samples
@@ -18,6 +20,9 @@ from perception.messages import Sample
 from perception.plugin import Context, Manifest, load_plugin
 
 __all__ = ["CHECKS", "Check", "check_plugin"]
+
+MOST_SAMPLES = 80
+"""Samples that are drawn, at most; a plugin that remembers long gets them at a lower rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +58,16 @@ def check_plugin(
         ]
     context = context or Context(status=STATUS)
     if samples is None:
-        count = 8 if not manifest.preroll_s else min(100, 6 + int(1.5 * manifest.preroll_s * RATE_HZ))
-        samples = drawn_samples(count, context.status, context.status_steps, context.status_rate_hz)
+        tick_hz = min(RATE_HZ, MOST_SAMPLES / (2 * (manifest.preroll_s or 0.0) + 1))
+        count = 8 + int(2 * (manifest.preroll_s or 0.0) * tick_hz)
+        samples = drawn_samples(count, context.status, context.status_steps, context.status_rate_hz, tick_hz)
     trial = Trial(name, samples, context, manifest)
-    return [Check("loads", "", ""), *(_try(trial, *check) for check in CHECKS)]
+    with redirect_stdout(StringIO()) as printed:
+        checks = [Check("loads", "", ""), *(_try(trial, *check) for check in CHECKS)]
+    said = printed.getvalue().strip()
+    fault = f"printed {said.splitlines()[0][:60]!r}" if said else ""
+    advice = "leave standard output to the host: what `--json` prints there is one object"
+    return [*checks, Check("prints nothing", fault, advice if fault else "")]
 
 
 def _try(trial: Trial, name: str, advice: str, check: Callable[[Trial], str]) -> Check:

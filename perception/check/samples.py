@@ -31,21 +31,27 @@ _CAMERA_FROM_SCANNER = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0,
 
 
 def drawn_samples(
-    count: int, status: tuple[str, ...] = STATUS, steps: int = 16, rate_hz: float = 20.0
+    count: int,
+    status: tuple[str, ...] = STATUS,
+    steps: int = 16,
+    rate_hz: float = 20.0,
+    tick_hz: float = RATE_HZ,
 ) -> list[Sample]:
-    """A drive past one bright box, at 10 Hz: JPEG images, scans, status windows, and a known rig."""
+    """A drive past one bright box: JPEG images, scans, status windows, and a known rig."""
     intrinsics = np.array([[200.0, 0, WIDTH / 2], [0, 200.0, HEIGHT / 2], [0, 0, 1]])
     calibration = CameraCalibration(
         "/calibration", START_NS, START_NS, "camera", WIDTH, HEIGHT, intrinsics, np.zeros(5)
     )
     rig = Rig(calibration, TransformTree({"scanner": ("camera", _CAMERA_FROM_SCANNER)}))
-    return [_sample(i, rig, status, steps, rate_hz) for i in range(count)]
+    return [_sample(i, round(i * 1e9 / tick_hz), rig, status, steps, rate_hz) for i in range(count)]
 
 
-def _sample(index: int, rig: Rig, status: tuple[str, ...], steps: int, rate_hz: float) -> Sample:
-    stamp = START_NS + int(index * 1e9 / RATE_HZ)
+def _sample(
+    index: int, since_ns: int, rig: Rig, status: tuple[str, ...], steps: int, rate_hz: float
+) -> Sample:
+    stamp = START_NS + since_ns
     distance, left = 12.0 - 0.2 * (index % 40), 2.0 - 0.1 * (index % 40)
-    times = stamp / 1e9 - START_NS / 1e9 - np.arange(steps)[::-1] / rate_hz
+    times = since_ns / 1e9 - np.arange(steps)[::-1] / rate_hz
     values = np.stack(
         [np.sin(times + channel) + 2.0 * (channel == 0) for channel in range(len(status))], axis=1
     )

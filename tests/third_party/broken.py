@@ -175,6 +175,27 @@ class Counts(Sound):
         self._count = 0
 
 
+class RemembersTwoSeconds(Sound):
+    """Gives the number of ticks in the last two seconds: its manifest must say so."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(manifest)
+        self._stamps: list[int] = []
+
+    def value(self, sample: Sample) -> float:
+        self._stamps.append(sample.tick.stamp_ns)
+        self._stamps = [stamp for stamp in self._stamps if stamp > sample.tick.stamp_ns - 2_000_000_000]
+        return float(len(self._stamps))
+
+    def reset(self, reason: Reset) -> None:
+        self._stamps.clear()
+
+
+class Prints(Sound):
+    def open(self, context: Context) -> None:
+        print("Loading weights ...")
+
+
 class NeverForgets(Counts):
     def reset(self, reason: Reset) -> None:
         pass
