@@ -111,6 +111,9 @@ class Accountant:
         statistics = self._contents.summary.statistics
         if statistics is not None:
             self._compare(statistics.channel_message_counts)
+        for _, row in self.account.rows():
+            for topic in [topic for topic, count in row.items() if not count]:
+                del row[topic]
 
     def _compare(self, counts: dict[int, int]) -> None:
         """Count as lost what only the statistics have, where damage or unproven data explains it."""
