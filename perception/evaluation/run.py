@@ -211,12 +211,14 @@ class Evaluation:
         self.warn("other_log", text, log)
 
     def _warn_of_words(self, log: Log, scorer: MetricSink) -> None:
-        """The plugin's classes and the truth's may have no word in common: then nothing can match."""
-        said, true = scorer.run.classes, sorted(scorer.true_labels)
-        if said and true and not set(said) & set(true):
+        """Truth may use words that the plugin does not have: no detection can ever match them."""
+        said, true = scorer.run.classes, scorer.true_labels
+        foreign = sorted(true - set(said))
+        if said and foreign:
             text = (
-                f"truth says {', '.join(true)}; the plugin says {', '.join(said)}: nothing can match. Say in "
-                f"the configuration what is what, under truth: classes: {{{true[0]}: {said[0]}, ...}}"
+                f"truth says {', '.join(foreign)}; the plugin knows only {', '.join(said)}: those boxes are "
+                "all missed. Say in the configuration what is what (words that are not listed are dropped), "
+                f"under truth: classes: {{{foreign[0]}: {said[0]}, ...}}"
             )
             self.warn("class_words", text, log)
 
@@ -230,6 +232,6 @@ def _without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:
     ):
         frames = next((dict(result.frames) for result in results if result.metric == metric), {})
         if frames.get("no_truth") and not frames.get("scored") and not frames.get("invalid"):
-            text = f"no frame has truth of {what}, so it is not scored; the configuration names it in {option}"
+            text = f"no frame has truth of {what}, so it is not scored; configure it in {option}"
             found.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
     return found
