@@ -16,9 +16,11 @@ from perception.synthetic.paths import STEP_M, Path
 MAX_CURVATURE = 0.30
 MAX_CURVATURE_RATE = 0.6  # 1/m/s
 LATERAL_ACCELERATION = 1.3
-BRAKE, ACCELERATE = 4.0, 1.4
+BRAKE, ACCELERATE = 3.2, 1.4
 COMFORTABLE_BRAKE = 1.3
 MIN_GAP_M, HEADWAY_S = 1.6, 0.9
+EASING_S = 0.22  # how gently the pedals are moved
+STOPPING_S = 0.4  # who stands does not brake: deceleration fades with the speed
 HALF_WIDTH_M, FRONT_M = 0.45, 0.6
 
 
@@ -49,8 +51,8 @@ class Driver:
         step = MAX_CURVATURE_RATE * dt
         self.curvature += float(np.clip(wanted - self.curvature, -step, step))
         self.curvature = float(np.clip(self.curvature, -MAX_CURVATURE, MAX_CURVATURE))
-        wanted = self._follow(speed, station, others)
-        self.acceleration += (wanted - self.acceleration) * min(1.0, dt / 0.12)
+        wanted = max(self._follow(speed, station, others), -speed / STOPPING_S)
+        self.acceleration += (wanted - self.acceleration) * min(1.0, dt / EASING_S)
         return self.curvature, self.acceleration
 
     def _pursuit(self, x: float, y: float, yaw: float, speed: float, station: float) -> float:

@@ -124,7 +124,7 @@ def _actors(
     station = START_M + float(rng.uniform(9, 14))
     while station < START_M + driven + 15 and density > 0:
         actors.append(_crossing(rng, route, station, top_speed))
-        station += float(rng.uniform(9, 19)) / max(density, 0.2)
+        station += float(rng.uniform(11, 22)) / max(density, 0.2)
     beside = round((driven / 13 + 2) * density)
     actors += [_beside(rng, route, driven) for _ in range(beside)]
     if rng.random() < 0.45 and density > 0:

@@ -17,7 +17,7 @@ from perception.synthetic.world import World
 
 MIN_VISIBLE = 0.1
 MIN_HEIGHT_PX, MIN_WIDTH_PX = 8.0, 4.0
-MAX_DISTANCE_M = 40.0
+MAX_DISTANCE_M = 32.0
 NEAR_PLANE_M = 0.15
 
 

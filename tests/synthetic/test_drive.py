@@ -38,6 +38,7 @@ def test_it_speeds_up_when_free_and_holds_its_top_speed() -> None:
 
 def test_it_brakes_for_who_stands_in_the_way_and_not_for_who_stands_beside() -> None:
     assert settled(Driver(STRAIGHT, 3.0), 3.0, someone(14, 0))[1] < -2
+    assert settled(Driver(STRAIGHT, 3.0), 0.0, someone(11.2, 0))[1] == pytest.approx(0, abs=0.01)  # stands
     assert settled(Driver(STRAIGHT, 3.0), 3.0, someone(14, 3))[1] > -0.1
     assert settled(Driver(STRAIGHT, 3.0), 3.0, someone(5, 0))[1] > -0.1  # behind
 
