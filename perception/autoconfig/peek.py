@@ -38,7 +38,12 @@ def fields(log: Log, topic: str, role: Role = "status") -> set[str]:
 
 
 def rate_hz(log: Log, topic: str) -> float | None:
-    """The rate of a topic, from the median difference of its first arrivals; None where there is none."""
-    times = [message.log_time_ns for message in first_messages(log, topic, ARRIVALS)]
-    steps = [b - a for a, b in pairwise(times) if b > a]
+    """The rate of a topic, from the median difference of its first arrivals; None where there is none.
+
+    Messages that came twice count once: a recorder that doubles them must not double the rate.
+    """
+    arrivals: dict[tuple[int, int], int] = {}
+    for message in first_messages(log, topic, ARRIVALS):  # images are large: their hash is kept instead
+        arrivals.setdefault((message.publish_time_ns, hash(message.data)), message.log_time_ns)
+    steps = [b - a for a, b in pairwise(arrivals.values()) if b > a]
     return round(1e9 / median(steps), 3) if steps else None

@@ -238,7 +238,9 @@ class _Replay:
         stream = self._source.stream if self._source else None
         damage = tuple(stream.damage) if stream else ()
         tally, ledger = self._tally, self._ledger.rows()
-        lost = damage or any(rows.get(row) for rows in ledger.values() for row in LOSS_ROWS)
+        # Damage that cost no message (disorder, unreadable bytes between records) is told, but is no loss.
+        lost = any(d.messages != 0 for d in damage)
+        lost = lost or any(rows.get(row) for rows in ledger.values() for row in LOSS_ROWS)
         if status == "clean" and (lost or tally.errors):
             status = "loss"
         covered_ns = (tally.last_ns or 0) - (tally.first_ns or 0)
