@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from perception.errors import ConfigError, PerceptionError
-from perception_tools import evaluate, info, plugin, replay
+from perception_tools import evaluate, info, plugin, replay, synthesize
 
 # typer carries a click of its own, or uses the installed one: its base error is reached through a public heir.
 UsageFault = typer.BadParameter.__mro__[2]
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("replay")(replay.replay)
 app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
+app.command("synthesize")(synthesize.synthesize)
 app.add_typer(plugin.app, name="plugin")
 
 
