@@ -75,14 +75,14 @@ def test_a_configured_topic_without_messages_is_an_error(tmp_path: Path) -> None
 
 def test_stamps_that_go_back_are_found(tmp_path: Path) -> None:
     log = SmallLog().image().scan()
-    log.scan(seconds=0.1, start_s=0.2, delay_s=1.0)  # one scan arrives much later than those after it
+    log.scan(seconds=0.1, start_s=0.25, delay_s=1.0)  # one scan arrives much later than those after it
     finding = the(audit_of(log, tmp_path), "stamps_back")
     assert "go back 1 time, by up to" in finding.text
     assert finding.heads == ("distance",)
 
 
 def test_a_clock_that_jumps_back_says_that_replay_starts_anew(tmp_path: Path) -> None:
-    log = SmallLog().image(seconds=2).image(seconds=2, start_s=0.0, delay_s=2.0)
+    log = SmallLog().image(seconds=2).image(seconds=2, start_s=0.01, delay_s=2.0)
     finding = the(audit_of(log, tmp_path), "stamps_back")
     assert "1 of them by more than 1 s, where replay starts anew" in finding.text
 
@@ -139,6 +139,17 @@ def test_duplicates_are_a_note(tmp_path: Path) -> None:
     found = audit_of(SmallLog().image().image(seconds=0.3, delay_s=0.001), tmp_path)
     assert "3 messages on /camera/image came before" in the(found, "duplicates").text
     assert the(found, "duplicates").severity == "note"
+
+
+def test_a_recorder_that_doubles_every_message_doubles_no_rate(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=4).image(seconds=4, delay_s=0.002).status(hz=50, seconds=4)
+    with open_log(log.write(tmp_path / "doubled.mcap")) as opened:
+        config = choose(opened).config
+        found = audit(opened, config)
+    assert config.reference_rate_hz == pytest.approx(10)
+    assert found.times["/camera/image"].period_s() == pytest.approx(0.1)
+    assert "40 messages on /camera/image came before" in the(found, "duplicates").text
+    assert "dropouts" not in codes(found)
 
 
 def test_what_cannot_be_decoded_is_loss_with_its_first_reason(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -116,7 +115,7 @@ def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Conte
     from perception.autoconfig import choose
     from perception.config import load_config
     from perception.logs import Query, open_log
-    from perception.plugin import Context
+    from perception.pipeline import context_of
 
     with open_log(path) as log:
         config = choose(log, load_config(config_path) if config_path is not None else None).config
@@ -124,12 +123,7 @@ def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Conte
         samples = list(islice(align(messages, config), SAMPLES))
     if not samples:
         raise LogError(f"no sample could be made from the log, so nothing can be checked: {path}")
-    scan, status = config.sensors.range, config.sensors.status
-    context = Context(options=config.plugin.options, checkpoint=config.plugin.checkpoint)
-    if status is not None:
-        names = tuple(status.fields)
-        context = replace(context, status=names, status_steps=status.steps, status_rate_hz=status.rate_hz)
-    return samples, replace(context, max_range_m=scan.max_range_m) if scan is not None else context
+    return samples, context_of(config, "cpu")
 
 
 def _print_json(name: str, checks: list[Check]) -> None:

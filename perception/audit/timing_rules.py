@@ -36,7 +36,7 @@ def stamp_rules(topic: Topic) -> Iterator[Finding]:
         text = f"stamps on {topic.name} jump ahead {plural(jumps.size, 'time')}, by up to {jumps.max():.1f} s"
         yield Finding("stamps_jump", "warning", topic.name, text, heads)
     still = int((steps == 0).sum())
-    if still > topic.duplicates:
+    if still:
         text = f"{plural(still, 'message')} on {topic.name} have the stamp of the one before"
         yield Finding("stamps_still", "note", topic.name, text)
     far = np.abs(topic.times.delays_ms()) > AGE_MS

@@ -24,7 +24,7 @@ from perception.messages import (
 
 @dataclass(slots=True)
 class Topic:
-    """One configured topic: its times and its faults."""
+    """One configured topic: its times and its faults. A message that came before is only counted."""
 
     name: str
     role: Role
@@ -36,13 +36,15 @@ class Topic:
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
     def see(self, message: Decoded) -> None:
+        key = message.stamp_ns, hash(message.source)
+        if key in self._seen:  # counted, but no part of the times: a doubled message must not double the rate
+            self.duplicates += 1
+            return
+        self._seen.add(key)
         self.times.add(message.log_time_ns, message.stamp_ns)
         if isinstance(message, Undecodable):
             self.undecodable += 1
             self.reason = self.reason or message.reason
-        key = message.stamp_ns, hash(message.source)
-        self.duplicates += key in self._seen
-        self._seen.add(key)
         frame = getattr(message, "frame_id", None)
         if frame is not None:
             self.frames[frame] += 1

@@ -44,6 +44,6 @@ def rate_hz(log: Log, topic: str) -> float | None:
     """
     arrivals: dict[tuple[int, int], int] = {}
     for message in first_messages(log, topic, ARRIVALS):  # images are large: their hash is kept instead
-        arrivals.setdefault((message.publish_time_ns, hash(message.data)), message.log_time_ns)
+        arrivals.setdefault((decode(message).stamp_ns, hash(message.data)), message.log_time_ns)
     steps = [b - a for a, b in pairwise(arrivals.values()) if b > a]
     return round(1e9 / median(steps), 3) if steps else None
