@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix
-from perception.synthetic.gl import gl_context, mujoco
+from perception.synthetic.gl import gl_context, mujoco, no_gl
 from perception.synthetic.motion import Drive
 from perception.synthetic.scene import HEIGHT, WIDTH
 from perception.synthetic.world import FAR_M, NEAR_M, OVERSAMPLE, World, quaternion
@@ -43,7 +43,11 @@ class Camera:
         mj = self.mj = mujoco()
         model = world.model
         self.context = gl_context(WIDTH * OVERSAMPLE, HEIGHT * OVERSAMPLE)
-        self.renderer = mj.MjrContext(model, mj.mjtFontScale.mjFONTSCALE_100)
+        try:
+            self.renderer = mj.MjrContext(model, mj.mjtFontScale.mjFONTSCALE_100)
+        except Exception as error:  # MuJoCo's own, when the context is not what it seemed
+            self.context.free()
+            raise no_gl(error) from None
         mj.mjr_setBuffer(mj.mjtFramebuffer.mjFB_OFFSCREEN, self.renderer)
         self.renderer.readDepthMap = mj.mjtDepthMap.mjDEPTH_ZEROFAR
         self.scene = mj.MjvScene(model=model, maxgeom=model.ngeom + 64)

@@ -28,7 +28,7 @@ def mujoco() -> Any:
         if error.name == "mujoco":
             raise MissingExtraError("simulating logs", "sim") from None
         raise
-    except (ImportError, AttributeError, OSError) as error:
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:  # as PyOpenGL and MuJoCo fail
         raise no_gl(error) from None
     return module
 
@@ -54,7 +54,8 @@ def gl_context(width: int, height: int) -> Any:
 def no_gl(error: BaseException) -> PerceptionError:
     """What to tell a user whose machine cannot draw."""
     backend = os.environ.get("MUJOCO_GL", "")
+    reason = str(error).rstrip(".")
     return PerceptionError(
-        f"simulating needs OpenGL without a display (MUJOCO_GL={backend}), which failed to start: {error}. "
+        f"simulating needs OpenGL without a display (MUJOCO_GL={backend}), which failed to start: {reason}. "
         f"On Debian or Ubuntu: apt-get install {PACKAGES}"
     )

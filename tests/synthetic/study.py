@@ -1,4 +1,4 @@
-"""How far does one sensor alone go on each head? Boosted trees on what that sensor gives, scored on unseen logs.
+"""How far does one sensor alone go on each head? Boosted trees on what it gives, scored on unseen logs.
 
     perception synthesize /tmp/study --seed 1000 --count 14
     python -m tests.synthetic.study /tmp/study/*.mcap
@@ -190,9 +190,8 @@ def main(paths: list[str]) -> None:
     logs = [read(Path(path)) for path in sorted(paths)]
     cut = max(1, round(len(logs) * 2 / 3))
     train, test = join(logs[:cut]), join(logs[cut:])
-    print(
-        f"{cut} logs to learn from, {len(logs) - cut} to score on; {len(test.control)} frames, {len(test.labels)} boxes"
-    )
+    frames, boxes = len(test.control), len(test.labels)
+    print(f"{cut} logs to learn from, {len(logs) - cut} to score on: {frames} frames, {boxes} boxes")
     heights = test.geometry[:, 5]
     print(
         f"boxes a frame {len(test.labels) / len(test.control):.1f}; 12 px and higher {np.mean(heights >= 12):.0%}"
