@@ -57,6 +57,7 @@ class Block:
     uncompressed_size: int | None = None
     cut: bool = False  # the file ends inside it
     proven: bool = False  # its fields come from a summary whose CRC holds
+    broken: bool = False  # it was found unreadable: a reading must meet it again, to name it
     tally: Tally | None = None  # by the message index or by a first reading
 
 

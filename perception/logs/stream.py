@@ -116,7 +116,7 @@ class MessageStream(Iterator[Message]):
 
     def _needs(self, block: Block) -> bool:
         """Whether a block must be loaded: for wanted messages, or because nothing else can count it."""
-        if block.cut or (block.tally is None and not (block.proven and block.index_length)):
+        if block.cut or block.broken or (block.tally is None and not (block.proven and block.index_length)):
             return True
         if self._query.misses(block.start_ns, block.end_ns):
             return False

@@ -129,6 +129,9 @@ def _load_tally(source: Source, block: Block, contents: Contents, damage: list[D
     try:
         loaded = load(source, block, contents.registry)
     except Broken as broken:
+        block.broken = True
+        # What can be salvaged depends on the channels that are known, so learn those of the other blocks.
+        discover(source, contents, {i for other in contents.blocks for i in other.tally or ()})
         indexed = read_index(source, block)
         lost = sum(span.messages for span in indexed.values()) if indexed is not None else None
         damage.append(whole_damage(block, str(broken), lost))
