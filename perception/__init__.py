@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from perception.config import parse_config as parse_config
     from perception.errors import PerceptionError as PerceptionError
     from perception.logs import open_log as open_log
+    from perception.pipeline import ReplayOptions as ReplayOptions
+    from perception.pipeline import context_of as context_of
+    from perception.pipeline import replay as replay
     from perception.plugin import Context as Context
     from perception.plugin import Plugin as Plugin
     from perception.plugin import list_plugins as list_plugins
@@ -31,6 +34,9 @@ _HOMES = {
     "parse_config": "perception.config",
     "PerceptionError": "perception.errors",
     "open_log": "perception.logs",
+    "ReplayOptions": "perception.pipeline",
+    "context_of": "perception.pipeline",
+    "replay": "perception.pipeline",
     "Context": "perception.plugin",
     "Plugin": "perception.plugin",
     "list_plugins": "perception.plugin",

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from perception.models import FusionModel, ModelConfig
+from perception.models import FusionModel, ModelConfig, Quantity
 from perception.tensors import Inputs
 
 SMALL = ModelConfig(
+    classes=("vehicle", "pedestrian", "cyclist"),
+    status=(Quantity("speed", "m/s"), Quantity("yaw_rate", "rad/s")),
     input_height=64,
     input_width=128,
     returns=48,

@@ -1,6 +1,7 @@
-"""The command line. Each command is a thin file of its own; here they are joined, and errors get their exit code.
+"""The command line. Each command is a thin file of its own; here they are joined, and errors get exit codes.
 
-Exit codes: 0 clean, 1 failed, 2 usage or configuration, 3 finished with loss, 4 a gate failed, 130 interrupted.
+Exit codes: 0 clean, 1 failed, 2 usage or configuration, 3 finished with loss, 4 a gate failed,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import typer
 from perception.errors import ConfigError, PerceptionError
 from perception_tools import evaluate, info, plugin, replay, synthesize
 
-# typer carries a click of its own, or uses the installed one: its base error is reached through a public heir.
-UsageFault = typer.BadParameter.__mro__[2]
+# typer carries a click of its own, or uses the installed one: its base error has a public heir in both.
+UsageFault: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="perception",
@@ -53,6 +54,9 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _fail(arguments, f"{error.strerror or type(error).__name__}{where}", 1)
     except MemoryError:
         return _fail(arguments, "out of memory", 1)
     except UsageFault as fault:

@@ -51,9 +51,13 @@ class ModelConfig:
         ConfigError: Values are out of their range; all of them at once.
     """
 
-    classes: tuple[str, ...] = ("vehicle", "pedestrian", "cyclist")
+    classes: tuple[str, ...] = ("person", "vehicle", "cyclist", "cone", "barrel")
     control: tuple[Quantity, ...] = (Quantity("curvature", "1/m"), Quantity("acceleration", "m/s2"))
-    status: tuple[Quantity, ...] = (Quantity("speed", "m/s"), Quantity("yaw_rate", "rad/s"))
+    status: tuple[Quantity, ...] = (
+        Quantity("speed", "m/s"),
+        Quantity("yaw_rate", "rad/s"),
+        Quantity("acceleration", "m/s2"),
+    )
     input_height: int = 256
     input_width: int = 512
     returns: int = 512
