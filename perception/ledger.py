@@ -52,6 +52,7 @@ Outcome = Literal["used", "preroll_only", "outside_range", "dropped_live"]
 _RANK = {
     "pending_at_end": 0,
     "unmatched": 1,
+    "late": 1,
     "superseded": 2,
     "undecodable": 3,
     "preroll_only": 4,
@@ -125,7 +126,8 @@ class Ledger:
     def leave(self, entry: Entry) -> None:
         """A message left the buffer: no later tick can use it."""
         if not entry.sampled:
-            self._raise(entry, "superseded" if entry.considered else "unmatched")
+            row = "superseded" if entry.considered else "late" if entry.missed else "unmatched"
+            self._raise(entry, row)
         self._release(entry)
 
     def finish(self) -> None:

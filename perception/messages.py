@@ -231,7 +231,7 @@ Decoded = SensorMessage | RigMessage | TruthMessage | Undecodable
 class Entry:
     """The account of one message: `row` says what became of it. Only `perception.ledger` writes it."""
 
-    __slots__ = ("considered", "held", "log_time_ns", "row", "sampled", "stamp_ns", "topic")
+    __slots__ = ("considered", "held", "log_time_ns", "missed", "row", "sampled", "stamp_ns", "topic")
 
     def __init__(self, topic: str, log_time_ns: int, stamp_ns: int, row: str) -> None:
         self.topic = topic
@@ -240,6 +240,7 @@ class Entry:
         self.row = row
         self.sampled = False  # part of at least one sample
         self.considered = False  # within reach of a tick that preferred another message
+        self.missed = False  # within reach of a tick that had closed when it came
         self.held = 1  # the buffer it waits in, and each sample that is not done yet
 
 

@@ -59,12 +59,14 @@ class Track(Generic[M]):
     def __len__(self) -> int:
         return len(self._stamps)
 
-    def add(self, message: M) -> None:
+    def add(self, message: M) -> Entry:
         """Take a message. Equal stamps keep their order of arrival."""
         at = bisect_right(self._stamps, message.stamp_ns)
+        entry = self._ledger.open(self.topic, message.log_time_ns, message.stamp_ns)
         self._stamps.insert(at, message.stamp_ns)
         self._messages.insert(at, message)
-        self._entries.insert(at, self._ledger.open(self.topic, message.log_time_ns, message.stamp_ns))
+        self._entries.insert(at, entry)
+        return entry
 
     def fault(self, stamp_ns: int, arrival_ns: int, reason: str) -> None:
         """The message of that stamp is unusable: the reason is told until a usable one comes."""
@@ -155,6 +157,7 @@ class NearestTrack(Track[M]):
     def __init__(self, name: str, topic: str, max_age_ns: int, ledger: Ledger, tolerance_ns: int) -> None:
         super().__init__(name, topic, max_age_ns, ledger)
         self._tolerance_ns = tolerance_ns
+        self._last_pick_ns: int | None = None  # stamp of the tick that closed last
 
     @property
     def reach_ns(self) -> int:
@@ -163,11 +166,22 @@ class NearestTrack(Track[M]):
     def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
         return stamp_ns >= horizon_ns - self._tolerance_ns
 
+    def add(self, message: M) -> Entry:
+        entry = super().add(message)
+        last = self._last_pick_ns
+        entry.missed = last is not None and abs(message.stamp_ns - last) <= self._tolerance_ns
+        return entry
+
+    def clear(self) -> None:
+        super().clear()
+        self._last_pick_ns = None
+
     def useful_in_place(self, index: int, horizon_ns: int) -> bool:
         # The newest one is kept past its use, so that an absent input can say how old it is.
         return self._stamps[index] >= horizon_ns - self._tolerance_ns or index + 1 == len(self._stamps)
 
     def pick(self, stamp_ns: int) -> Input[Any]:
+        self._last_pick_ns = stamp_ns
         if not self._stamps:
             return self._absent(stamp_ns, None, "silent: nothing received")
         at = bisect_right(self._stamps, stamp_ns)

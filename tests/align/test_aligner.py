@@ -194,6 +194,11 @@ def test_a_reference_that_speaks_again_after_long_silence_has_not_jumped() -> No
         ([camera(0), scan(80), camera(300), camera(500)], "/scan", {"pending_at_end": 1}),
         ([camera(0), scan(80), scan(490), camera(500), camera(600)], "/scan", {"used": 1, "unmatched": 1}),
         ([camera(200), scan(100, 210), camera(300)], "/scan", {"late": 1}),
+        (
+            [camera(0), scan(30, 70), camera(100, 140), scan(130, 170), camera(200, 240), camera(300, 340)],
+            "/scan",
+            {"late": 1, "pending_at_end": 1},
+        ),
         ([scan(0), camera(0), status(0, v=1.0)], "/status", {"pending_at_end": 1}),
     ],
 )
