@@ -26,10 +26,11 @@ HALF_WIDTH_M, FRONT_M = 0.45, 0.6
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Who else is there: positions, velocities [A, 2], half lengths and half widths [A]; m, m/s."""
+    """Who else is there: positions, velocities [A, 2], headings, half lengths, half widths [A]; m, s, rad."""
 
     positions: Matrix
     velocities: Matrix
+    headings: Matrix
     half_lengths: Matrix
     half_widths: Matrix
 
@@ -97,13 +98,10 @@ class Driver:
             nearest = distance.argmin(axis=1)
             lateral = distance[np.arange(len(where)), nearest]
             along = nearest * 2 * STEP_M
-            slant = np.abs(
-                np.cos(np.arctan2(others.velocities[:, 1], others.velocities[:, 0]) - headings[nearest])
-            )
-            moving = np.hypot(others.velocities[:, 0], others.velocities[:, 1]) > 0.1
-            long_side, short_side = others.half_lengths, others.half_widths
-            wide = np.where(moving, short_side * slant + long_side * (1 - slant), short_side)
-            deep = np.where(moving, long_side * slant + short_side * (1 - slant), long_side)
+            along_way = np.abs(np.cos(others.headings - headings[nearest]))
+            across_way = np.sqrt(1 - along_way**2)
+            wide = others.half_widths * along_way + others.half_lengths * across_way
+            deep = others.half_lengths * along_way + others.half_widths * across_way
             in_way = (lateral < HALF_WIDTH_M + wide + 0.35) & (nearest > 0) & (nearest < len(points) - 1)
             for k in np.nonzero(in_way)[0]:
                 gap = float(along[k] - FRONT_M - deep[k])

@@ -16,6 +16,7 @@ LEAD_IN_S = 2.0  # driven before the log begins, so that it does not begin at a 
 AHEAD_S = 0.5
 AFTER_S = 1.0
 PATIENCE_S = 1.5
+ROBOT_HALF_WIDTH_M = 0.4
 ROBOT = (
     "x",
     "y",
@@ -110,7 +111,7 @@ class _Mover:
         self.speed = 0.0
         self.phase = 0.0
         self.waited = [0.0] * len(actor.pauses)
-        self.stuck_s = 0.0
+        self.stuck_s = self.robot_s = 0.0  # how long others, and the robot, have been in the way
         self.x, self.y, self.yaw = actor.path.at(actor.start_m)
 
     @property
@@ -120,11 +121,16 @@ class _Mover:
 
     def move(self, me: int, robot_station: float, blockers: Matrix, sizes: Matrix) -> None:
         wanted = self.actor.speed_m_s if robot_station >= self.actor.trigger_m else 0.0
-        # Two who wait for each other would wait for ever: after a while one pushes on.
-        blocked = wanted > 0 and self._blocked(me, blockers, sizes)
-        self.stuck_s = self.stuck_s + STEP_S if blocked else max(0.0, self.stuck_s - STEP_S)
-        if self.stuck_s > PATIENCE_S:
-            self.stuck_s, blocked = (self.stuck_s, False) if self.stuck_s < 2 * PATIENCE_S else (0.0, blocked)
+        # Two who wait for each other would wait for ever: after a while one pushes on, or past the robot.
+        by_others, by_robot = self._blocked(me, blockers, sizes) if wanted > 0 else (False, False)
+        self.stuck_s = self.stuck_s + STEP_S if by_others else max(0.0, self.stuck_s - STEP_S)
+        self.robot_s = (
+            min(self.robot_s + STEP_S, PATIENCE_S + 0.3) if by_robot else max(0.0, self.robot_s - STEP_S / 10)
+        )
+        pushes_on = PATIENCE_S < self.stuck_s < 2 * PATIENCE_S
+        if self.stuck_s >= 2 * PATIENCE_S:
+            self.stuck_s = 0.0
+        blocked = by_robot or (by_others and not pushes_on)
         if self.station >= self.actor.path.length_m or self._pausing() or blocked:
             wanted = 0.0
         limit = 2.5 if wanted > self.speed else 4.0
@@ -141,29 +147,31 @@ class _Mover:
                 return True
         return False
 
-    def _blocked(self, me: int, blockers: Matrix, sizes: Matrix) -> bool:
-        """Whether someone stands close ahead. Who leads the robot does not look back."""
-        if self.speed == 0.0 and self.actor.speed_m_s == 0.0:
-            return False
+    def _blocked(self, me: int, blockers: Matrix, sizes: Matrix) -> tuple[bool, bool]:
+        """Whether another one, and whether the robot, is close ahead; who leads it does not look back."""
         dx, dy = blockers[:, 0] - self.x, blockers[:, 1] - self.y
         ahead = np.cos(self.yaw) * dx + np.sin(self.yaw) * dy
         aside = np.abs(-np.sin(self.yaw) * dx + np.cos(self.yaw) * dy)
         half_length, half_width = self.actor.figure.size_m[0] / 2, self.actor.figure.size_m[1] / 2
         reach = half_length + sizes + 0.5 + 0.5 * self.speed
-        near = (ahead > 0.05) & (ahead < reach) & (aside < half_width + np.minimum(sizes, 0.8) + 0.1)
+        berth = half_width + np.minimum(sizes, 0.8) + 0.1
+        if self.robot_s > PATIENCE_S:
+            berth[-1] = half_width + ROBOT_HALF_WIDTH_M
+        near = (ahead > 0.05) & (ahead < reach) & (aside < berth)
         near[me] = False
         if self.actor.leads:
             near[-1] = False
-        return bool(near.any())
+        return bool(near[:-1].any()), bool(near[-1])
 
 
 def _others(crowd: list[_Mover]) -> Others:
     if not crowd:
         empty = np.zeros((0, 2))
-        return Others(empty, empty, np.zeros(0), np.zeros(0))
+        return Others(empty, empty, np.zeros(0), np.zeros(0), np.zeros(0))
     return Others(
         np.array([(m.x, m.y) for m in crowd]),
         np.array([(m.speed * np.cos(m.yaw), m.speed * np.sin(m.yaw)) for m in crowd]),
+        np.array([m.yaw for m in crowd]),
         np.array([m.actor.figure.size_m[0] / 2 for m in crowd]),
         np.array([m.actor.figure.size_m[1] / 2 for m in crowd]),
     )

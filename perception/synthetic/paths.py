@@ -97,14 +97,14 @@ def make_route(rng: np.random.Generator, length_m: float, widest_turn: float = 1
     curvatures = np.zeros(count)
     heading, k = 0.0, int(rng.uniform(5, 9) / STEP_M)
     while k < count:
-        turn = float(rng.uniform(0.25, 1.1)) * (1 if rng.random() < 0.5 else -1)
+        turn = float(rng.uniform(0.25, 1.0)) * (1 if rng.random() < 0.5 else -1)
         if abs(heading + turn) > widest_turn:
             turn = -turn
-        bend = float(rng.choice([rng.uniform(0.05, 0.12), rng.uniform(0.12, 0.22)]))
+        bend = float(rng.choice([rng.uniform(0.06, 0.13), rng.uniform(0.13, 0.22)], p=[0.35, 0.65]))
         arc = int(abs(turn) / bend / STEP_M) + 1
         curvatures[k : k + arc] = np.sign(turn) * bend
         heading += turn
-        k += arc + int(rng.uniform(0.0, 6.0) / STEP_M)
+        k += arc + int(rng.uniform(0.0, 3.5) / STEP_M)
     return path_from_curvature(0.0, 0.0, 0.0, smoothed(curvatures))
 
 
@@ -128,7 +128,7 @@ def make_branch(rng: np.random.Generator, route: Path, fork_m: float) -> Path:
     return path_from_curvature(x, y, heading, eased)
 
 
-def smoothed(curvatures: Matrix, over_m: float = 2.5) -> Matrix:
+def smoothed(curvatures: Matrix, over_m: float = 1.8) -> Matrix:
     """Curvature as a vehicle can follow it: averaged over a few metres."""
     width = max(1, int(over_m / STEP_M))
     kernel = np.ones(width) / width

@@ -106,7 +106,7 @@ def _settings(spec: Any, scene: Scene) -> None:
     spec.stat.center = (0.0, 0.0, 0.0)
     spec.visual.map.znear = NEAR_M
     spec.visual.map.zfar = FAR_M
-    spec.visual.map.shadowclip = 22.0
+    spec.visual.map.shadowclip = 19.0
     light = spec.worldbody.add_light(name="sun")
     light.type = mujoco().mjtLightType.mjLIGHT_DIRECTIONAL
     elevation, azimuth = scene.look.sun_elevation, scene.look.sun_azimuth

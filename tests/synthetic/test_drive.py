@@ -12,12 +12,13 @@ from perception.synthetic.scenario import Scenario
 from perception.synthetic.scene import make_scene
 from perception.synthetic.status import StatusSensor
 
-NOBODY = Others(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0))
+NOBODY = Others(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
 STRAIGHT = path_from_curvature(0, 0, 0, np.zeros(400))
 
 
 def someone(x: float, y: float, vx: float = 0.0, vy: float = 0.0) -> Others:
-    return Others(np.array([[x, y]]), np.array([[vx, vy]]), np.array([0.3]), np.array([0.3]))
+    half = np.array([0.3])
+    return Others(np.array([[x, y]]), np.array([[vx, vy]]), np.arctan2([vy], [vx]), half, half)
 
 
 def settled(driver: Driver, speed: float, others: Others, x: float = 10.0) -> tuple[float, float]:
