@@ -93,13 +93,15 @@ class Camera:
         self.mj.mjr_readPixels(colours, depth, self.large, self.renderer)
         return colours[::-1], _metres(depth)[::-1]
 
-    def identify(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Each pixel's geom (-1: none) and depth, at the image's size."""
+    def identify(self, fine: bool = False) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Each pixel's geom (-1: none) and depth, at the image's size; `fine`: `OVERSAMPLE` times that."""
         flags = self.mj.mjtRndFlag
+        rect = self.large if fine else self.small
         self.scene.flags[flags.mjRND_SEGMENT] = self.scene.flags[flags.mjRND_IDCOLOR] = True
-        codes, depth = np.empty((HEIGHT, WIDTH, 3), np.uint8), np.empty((HEIGHT, WIDTH), np.float32)
-        self.mj.mjr_render(self.small, self.scene, self.renderer)
-        self.mj.mjr_readPixels(codes, depth, self.small, self.renderer)
+        codes = np.empty((rect.height, rect.width, 3), np.uint8)
+        depth = np.empty((rect.height, rect.width), np.float32)
+        self.mj.mjr_render(rect, self.scene, self.renderer)
+        self.mj.mjr_readPixels(codes, depth, rect, self.renderer)
         self.scene.flags[flags.mjRND_SEGMENT] = self.scene.flags[flags.mjRND_IDCOLOR] = False
         index = codes @ np.array([1, 256, 65536], np.int32)
         return self._geoms()[index[::-1]], _metres(depth)[::-1]

@@ -13,7 +13,7 @@ from perception.synthetic.scenario import Scenario
 from perception.synthetic.scene import Scene, make_scene
 
 SEED, DURATION_S = 11, 8.0
-MOMENTS = (0.5, 3.0, 5.5, 8.0)
+MOMENTS = (0.5, 3.0, 5.5)
 
 
 @dataclass
