@@ -157,14 +157,14 @@ class Config(_Section):
         return {topic: role for _, topic, role in self.uses()}
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: str | Path) -> Config:
     """The configuration in a YAML file.
 
     Raises:
         ConfigError: It cannot be read, or has faults: all of them, each with its path.
     """
     try:
-        data = read_yaml(path)
+        data = read_yaml(Path(path))
     except OSError as error:
         raise ConfigError([f"cannot be read: {error.strerror or error}"], str(path)) from None
     except ValueError as error:
@@ -186,7 +186,7 @@ def parse_config(data: object, source: str = "") -> Config:
     except ValidationError as error:
         # What contradicts itself is looked for in the raw mapping, because pydantic checks it only
         # once everything else is right, and every fault is to be named at once.
-        lines = {_line(fault) for fault in error.errors() if fault["loc"]} | set(_conflicts(data))
+        lines = {fault_line(fault) for fault in error.errors() if fault["loc"]} | set(_conflicts(data))
         raise ConfigError(sorted(lines), source) from None
 
 
@@ -240,11 +240,12 @@ def _section(data: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-def _line(fault: Any) -> str:
+def fault_line(fault: Any, root: Any = Config) -> str:
+    """One line for a fault that pydantic found in a model: its path, what was expected, the nearest valid name."""
     path = ".".join(str(part) for part in fault["loc"])
     kind, found = fault["type"], fault["input"]
     if kind == "extra_forbidden":
-        near = get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1)
+        near = get_close_matches(str(fault["loc"][-1]), _known_keys(root, fault["loc"][:-1]), n=1)
         return f"{path}: unknown key{f', did you mean {near[0]}?' if near else ''}"
     if kind == "missing":
         return f"{path}: missing"
@@ -258,9 +259,8 @@ def _line(fault: Any) -> str:
     return f"{path}: {text}, found {reprlib.repr(found)}"
 
 
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
+def _known_keys(model: Any, location: tuple[Any, ...]) -> list[str]:
     """The keys allowed at a place in the configuration."""
-    model: Any = Config
     for part in location:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         options = [annotation, *getattr(annotation, "__args__", ())]
