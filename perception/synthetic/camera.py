@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix
+from perception.synthetic.builder import quaternion
 from perception.synthetic.gl import gl_context, mujoco, no_gl
 from perception.synthetic.motion import Drive
 from perception.synthetic.scene import HEIGHT, WIDTH
-from perception.synthetic.world import FAR_M, NEAR_M, OVERSAMPLE, World, quaternion
+from perception.synthetic.world import FAR_M, NEAR_M, OVERSAMPLE, World
 
 
 def place(world: World, drive: Drive, t: float) -> None:
