@@ -166,7 +166,7 @@ class NearestTrack(Track[M]):
     def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
         return stamp_ns >= horizon_ns - self._tolerance_ns
 
-    def add(self, message: M) -> Entry:
+    def add(self, message: Any) -> Entry:
         entry = super().add(message)
         last = self._last_pick_ns
         entry.missed = last is not None and abs(message.stamp_ns - last) <= self._tolerance_ns
