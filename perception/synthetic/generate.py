@@ -57,13 +57,9 @@ def generate(
     """
     partial = partial_path(path, os.getpid())
     try:
-        _write(
-            partial,
-            seed,
-            scenario,
-            duration_s,
-            records(seed, scenario, duration_s, progress, ground_px=ground_px),
-        )
+        _claim(partial, path)
+        found = records(seed, scenario, duration_s, progress, ground_px=ground_px)
+        _write(partial, seed, scenario, duration_s, found)
         try:
             os.replace(partial, path)
         except OSError as error:

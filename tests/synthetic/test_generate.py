@@ -151,6 +151,17 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         generate(tmp_path / "missing" / "one.mcap", 5, Scenario(), 0.5, ground_px=256)
 
 
+def test_it_fails_before_the_work_where_the_log_cannot_be_put(tmp_path: Path) -> None:
+    def worked(done: int, total: int) -> None:
+        raise AssertionError("nothing was to be drawn")
+
+    (tmp_path / "folder.mcap").mkdir()
+    for path in (tmp_path / "missing" / "one.mcap", tmp_path / "folder.mcap"):
+        with pytest.raises(OutputError):
+            generate(path, 5, Scenario(), 0.5, worked, ground_px=256)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.mcap"]
+
+
 def test_interrupting_leaves_nothing_behind(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from perception.synthetic import *\n"
@@ -168,6 +179,7 @@ def test_interrupting_leaves_nothing_behind(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline().strip() == b"frame"
+    assert [p for p in out.iterdir() if p.name.endswith(".partial")]
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     process.stdout.close()
