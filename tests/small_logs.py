@@ -60,9 +60,13 @@ class SmallLog:
         topic: str = "/camera/image",
         frame: str = "camera",
         size: tuple[int, int] = (64, 48),
+        noisy: bool = False,
         **how: object,
     ) -> SmallLog:
-        jpeg = cv2.imencode(".jpg", np.full((size[1], size[0], 3), 90, np.uint8))[1].tobytes()
+        pixels = np.full((size[1], size[0], 3), 90, np.uint8)
+        if noisy:  # as large as a JPEG of that size gets
+            pixels = np.random.default_rng(0).integers(0, 255, pixels.shape, np.uint8)
+        jpeg = cv2.imencode(".jpg", pixels)[1].tobytes()
 
         def make(i: int, stamp: int) -> bytes:
             message = CompressedImage(frame_id=frame, format="jpeg", data=jpeg)
