@@ -26,17 +26,23 @@ class Stage:
     camera: object
 
 
+@pytest.fixture(scope="session")
+def drawing() -> None:
+    """Skips where MuJoCo or OpenGL is missing."""
+    from perception.synthetic.gl import gl_context
+
+    try:
+        gl_context(64, 64).free()
+    except PerceptionError as error:
+        pytest.skip(str(error))
+
+
 def stage(scene: Scene, run: Drive) -> Iterator[Stage]:
-    pytest.importorskip("mujoco", reason="the extra `sim` is not installed")
     from perception.synthetic.camera import Camera
     from perception.synthetic.world import build_world
 
-    try:
-        world = build_world(scene, ground_px=256)
-        camera = Camera(world)
-    except PerceptionError as error:
-        pytest.skip(f"OpenGL is missing: {error}")
-    with camera:
+    world = build_world(scene, ground_px=256)
+    with Camera(world) as camera:
         yield Stage(scene, run, world, camera)
 
 
@@ -51,5 +57,5 @@ def run(scene: Scene) -> Drive:
 
 
 @pytest.fixture(scope="module")
-def drawn(scene: Scene, run: Drive) -> Iterator[Stage]:
+def drawn(drawing: None, scene: Scene, run: Drive) -> Iterator[Stage]:
     yield from stage(scene, run)

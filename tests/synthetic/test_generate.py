@@ -26,17 +26,12 @@ from perception.messages import (
 )
 from perception.synthetic import Failure, Order, Scenario, generate, generate_many
 
-pytestmark = pytest.mark.sim
+pytestmark = [pytest.mark.sim, pytest.mark.usefixtures("drawing")]
 DURATION_S = 0.8
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _needs_mujoco() -> None:
-    pytest.importorskip("mujoco", reason="the extra `sim` is not installed")
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(drawing: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("synthetic") / "one.mcap"
     generate(path, 5, Scenario(), DURATION_S, ground_px=512)
     return path

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.sim
 
 
 @pytest.fixture(scope="module")
-def at_scanner(scene: Scene, run: Drive) -> Iterator[Stage]:
+def at_scanner(drawing: None, scene: Scene, run: Drive) -> Iterator[Stage]:
     """The same world with the camera where the scanner is, looking straight ahead."""
     moved = replace(scene, rig=replace(scene.rig, camera_pos=scene.rig.lidar_pos, camera_pitch=0.0))
     yield from stage(moved, replace(run, scene=moved))

@@ -19,7 +19,6 @@ Log = dict[str, list[tuple[int, bytes]]]
 
 
 def simulated(mirror: bool) -> Log:
-    pytest.importorskip("mujoco", reason="the extra `sim` is not installed")
     found: Log = {}
     for log_time, _, topic, _, payload in records(SEED, Scenario(mirror=mirror), DURATION_S, ground_px=1024):
         found.setdefault(topic, []).append((log_time, payload))
@@ -27,7 +26,7 @@ def simulated(mirror: bool) -> Log:
 
 
 @pytest.fixture(scope="module")
-def both() -> tuple[Log, Log]:
+def both(drawing: None) -> tuple[Log, Log]:
     return simulated(False), simulated(True)
 
 
