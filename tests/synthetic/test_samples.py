@@ -9,6 +9,7 @@ import pytest
 
 from perception.logs import decode, open_log
 from perception.messages import StatusReading, TruthBoxes
+from perception.plain_yaml import parse_yaml
 from perception.synthetic.delivery import EPOCH_NS
 from perception.synthetic.scenario import load_scenario, parse_scenario
 
@@ -60,3 +61,10 @@ def test_in_the_log_of_faults_each_sensor_falls_silent_when_the_scene_says_so() 
 
 def test_the_samples_are_small() -> None:
     assert sum((FOLDER / f"{name}.mcap").stat().st_size for name in SEEDS) < 20_000_000
+
+
+def test_the_scene_file_in_the_readme_is_one() -> None:
+    text = (FOLDER / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    scenario = parse_scenario(parse_yaml(text))
+    assert scenario.timing.range.clock_offset_ms == -40
+    assert scenario.failures[0].kind == "frozen"
