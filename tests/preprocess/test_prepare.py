@@ -119,7 +119,7 @@ def test_a_checkpoint_says_how_its_inputs_are_made() -> None:
     spec = InputSpec.of(
         config, {"decode_scale": 4, "interpolation": "linear", "max_range_m": 12.0, "other": 1}
     )
-    assert spec == InputSpec(256, 128, 64, ("speed", "yaw_rate"), 8, 12.0, "linear", 4)
+    assert spec == InputSpec(256, 128, 64, tuple(q.name for q in config.status), 8, 12.0, "linear", 4)
     assert InputSpec.of(config, {"max_range_m": 12.0}, 50.0).max_range_m == 50.0
 
 
