@@ -94,18 +94,32 @@ def _show_confusion(console: Console, metric: MetricReport) -> None:
 
 def _show_ablation(console: Console, ablation: dict[str, dict[str, Head]]) -> None:
     """Every head against every subset of the sensors."""
-    letters = ["".join(_SENSOR_LETTERS.get(part, part) for part in name.split("+")) for name in ablation]
-    table = _table("what each sensor is worth (C camera, R range, S status)", letters)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
+    table.title = "what each sensor is worth (C camera, R range, S status; - undefined)"
+    table.add_column("", no_wrap=True, overflow="ellipsis")
+    for name in ablation:
+        letters = "".join(_SENSOR_LETTERS.get(part, part) for part in name.split("+"))
+        table.add_column(letters, justify="right", no_wrap=True, min_width=6)
     first = next(iter(ablation.values()), {})
     for head, metrics in first.items():
         for metric, found in metrics.items():
-            for key, value in found.values.items():
-                if "/" in key and head != "control":
-                    continue
-                cells = [subset[head][metric].values.get(key) for subset in ablation.values()]
-                table.add_row(key, *map(_cell, cells), value.unit)
+            _add_ablated(table, found, [subset[head][metric] for subset in ablation.values()], head)
         table.add_section()
     console.print(table)
+
+
+def _add_ablated(table: Table, metric: MetricReport, subsets: list[MetricReport], head: str) -> None:
+    """The rows of one metric; those of control stand under the name of their channel."""
+    channel = ""
+    for key, value in metric.values.items():
+        name, _, part = key.partition("/")
+        if part and head != "control":
+            continue
+        if part != channel:
+            channel = part
+            table.add_row(Text(part, style="italic"))
+        name = f"{name}, {value.unit}" if value.unit else name
+        table.add_row(name, *(Text(_narrow(subset.values.get(key))) for subset in subsets))
 
 
 def _show_moments(console: Console, report: Report) -> None:
@@ -131,6 +145,16 @@ def _cell(value: ValueReport | None) -> Text:
     if value is None:
         return Text("")
     return Text("undefined", style="dim") if value.value is None else Text(f"{value.value:.4g}")
+
+
+def _narrow(value: ValueReport | None) -> str:
+    """Three digits in at most six characters, so that seven subsets fit into 80 columns."""
+    if value is None or value.value is None:
+        return "" if value is None else "-"
+    size = abs(value.value)
+    if size == 0 or 0.001 <= size < 10:
+        return f"{value.value:.3f}"
+    return f"{value.value:.3g}" if 10 <= size < 1000 else f"{value.value:.0e}"
 
 
 def _status(report: Report) -> Text:

@@ -17,7 +17,8 @@ COLUMNS = ("topic", "log_time_ns", "stamp_ns", "row", "count", "note")
 class LedgerFile:
     """Writes CSV: a line for each message with what became of it.
 
-    Messages that could not be read have no times of their own: one line for each topic and row with their count.
+    Messages that could not be read have no times of their own: one line with their count for each topic and
+    row.
 
     Raises:
         OutputError: The file cannot be written, or is the log.
