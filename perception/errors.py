@@ -7,6 +7,7 @@
     ├── ConfigError          a configuration with faults; all of them at once in `.faults`
     ├── PluginError          a plugin that is missing, does not load, or breaks the contract
     ├── CheckpointError      weights that cannot be loaded, or do not fit
+    ├── TrainingError        a training run that cannot go on
     ├── MissingExtraError    an optional dependency that is not installed; names the extra
     └── OutputError          an output that cannot be written
 
@@ -52,6 +53,10 @@ class PluginError(PerceptionError):
 
 class CheckpointError(PerceptionError):
     """A checkpoint cannot be loaded, or does not fit what it is used for."""
+
+
+class TrainingError(PerceptionError):
+    """A training run cannot go on. What was trained so far is kept."""
 
 
 class MissingExtraError(PerceptionError):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import typer
 
 from perception.errors import ConfigError, PerceptionError
-from perception_tools import evaluate, info, plugin, replay, synthesize
+from perception_tools import evaluate, info, plugin, replay, synthesize, train
 
 # typer carries a click of its own, or uses the installed one: its base error has a public heir in both.
 UsageFault: type[Exception] = typer.BadParameter.__mro__[2]
@@ -31,6 +31,7 @@ app.command("replay")(replay.replay)
 app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
 app.command("synthesize")(synthesize.synthesize)
+app.command("train")(train.train)
 app.add_typer(plugin.app, name="plugin")
 
 

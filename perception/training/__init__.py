@@ -1,0 +1,46 @@
+"""Training: from logs with truth to a checkpoint. `train(load_train_config("run.yaml"))` is all of it.
+
+Importing this package imports no torch; the names that need it are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perception.training.config import TrainConfig as TrainConfig
+    from perception.training.config import load_train_config as load_train_config
+    from perception.training.config import parse_train_config as parse_train_config
+    from perception.training.config import to_yaml as to_yaml
+    from perception.training.journal import read_journal as read_journal
+    from perception.training.progress import Silent as Silent
+    from perception.training.progress import StepReport as StepReport
+    from perception.training.progress import Watcher as Watcher
+    from perception.training.run import Finished as Finished
+    from perception.training.run import train as train
+
+_HOMES = {
+    "TrainConfig": "config",
+    "load_train_config": "config",
+    "parse_train_config": "config",
+    "to_yaml": "config",
+    "read_journal": "journal",
+    "Silent": "progress",
+    "StepReport": "progress",
+    "Watcher": "progress",
+    "Finished": "run",
+    "train": "run",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'perception.training' has no attribute '{name}'")
+    return getattr(import_module(f"perception.training.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,67 @@
+"""What comes after training: confidence calibration, and a report by the same evaluation as any plugin's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from perception.config import load_config
+from perception.errors import TrainingError
+from perception.evaluation import EvaluateOptions, Evaluation
+from perception.evaluation.report import Report
+from perception.logs import open_log
+from perception.pipeline import ReplayOptions
+from perception.plugin import load_plugin
+from perception.training.cache import Recipe, find_logs
+from perception.training.config import TrainConfig
+from perception.training.progress import Watcher
+
+SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
+
+
+def calibrate(config: TrainConfig, checkpoint: Path, recipe: Recipe, cache: Path, watcher: Watcher) -> None:
+    """Calibrate the confidence of a checkpoint on the logs of `data.calibrate`, if there are any."""
+    if not config.data.calibrate:
+        return
+    watcher.said("calibration is not there yet")
+
+
+def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watcher) -> dict[str, float]:
+    """Replay the validation logs with a checkpoint, score it and keep the report. Returns the main scores."""
+    base = load_config(config.data.config) if config.data.config is not None else None
+    evaluation = Evaluation(EvaluateOptions(ablate=config.run.ablate, replay=ReplayOptions(device="cpu")))
+    for path in find_logs(config.data.validate_, "validate"):
+        with open_log(path) as log:
+            recipe = Recipe(config.model_shape(), None, base, tuple(config.data.classes.items()))  # type: ignore[arg-type]
+            chosen = recipe.config_for(log)
+            plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
+            engine = chosen.engine.model_copy(update={"precision": "fp32", "threads": config.run.threads})
+            watcher.said(f"evaluating on {path.name}")
+            evaluation.replay(
+                log,
+                chosen.model_copy(update={"plugin": plugin, "engine": engine}),
+                lambda: load_plugin("fusion"),
+            )
+    found = evaluation.report()
+    try:
+        report.write_text(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write {report}: {error.strerror or error}; the weights are kept"
+        ) from None
+    return main_scores(found)
+
+
+def main_scores(report: Report) -> dict[str, float]:
+    """The few numbers of a report that say the most."""
+    found: dict[str, float] = {}
+    for metrics in report.heads.values():
+        for metric in metrics.values():
+            for name, value in metric.values.items():
+                if (
+                    name.startswith(SHOWN)
+                    and value.value is not None
+                    and ("/" not in name or name.startswith("MAE"))
+                ):
+                    found.setdefault(name, value.value)
+    return found

@@ -1,0 +1,109 @@
+"""What a run leaves behind while it goes: metrics as JSON lines, and TensorBoard events where installed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from perception.errors import MissingExtraError, TrainingError
+
+FILE = "metrics.jsonl"
+
+
+class Journal:
+    """One line for each thing noted, in a run's folder.
+
+    Args:
+        folder: The run's.
+        step: Where the run goes on from: lines of later steps are dropped, and a resumed run reads as one.
+        tensorboard: Write events too, where the extra `train` is installed.
+
+    Raises:
+        TrainingError: The file cannot be written.
+    """
+
+    def __init__(self, folder: Path, step: int = 0, tensorboard: bool = True) -> None:
+        self.path = folder / FILE
+        try:
+            kept = _lines_until(self.path, step)
+            self.path.write_text("".join(kept))
+            self._file = self.path.open("a", buffering=1)
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+        self._events = _events(folder / "events", step) if tensorboard else None
+
+    def note(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Write one line; numbers that are not finite become null.
+
+        Raises:
+            TrainingError: The disk is full.
+        """
+        line = json.dumps({"kind": kind, "step": step, **_plain(values)}, allow_nan=False)
+        try:
+            self._file.write(line + "\n")
+            if self._events is not None:
+                for name, value in values.items():
+                    if isinstance(value, int | float) and math.isfinite(value):
+                        self._events.add_scalar(f"{kind}/{name}", value, step)
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
+    def close(self) -> None:
+        """Flush everything; a full disk is not complained of again."""
+        for thing in (self._file, self._events):
+            try:
+                if thing is not None:
+                    thing.close()
+            except OSError:
+                continue
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run."""
+    return [json.loads(line) for line in (folder / FILE).read_text().splitlines()]
+
+
+def tensorboard_writer() -> Any:
+    """The class that writes events.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtraError("writing TensorBoard events", "train") from None
+    return SummaryWriter
+
+
+def _events(folder: Path, step: int) -> Any:
+    try:
+        return tensorboard_writer()(str(folder), purge_step=step or None)
+    except (MissingExtraError, OSError):
+        return None  # events are a convenience: the same numbers are in the JSON lines
+
+
+def _lines_until(path: Path, step: int) -> list[str]:
+    if step == 0 or not path.is_file():
+        return []
+    kept = []
+    for line in path.read_text().splitlines(keepends=True):
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue  # cut short when the run was killed
+    return kept
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def _unwritable(path: Path, error: OSError) -> TrainingError:
+    return TrainingError(
+        f"cannot write {path}: {error.strerror or error}; the last state is kept, make room and --resume"
+    )

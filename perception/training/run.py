@@ -1,0 +1,355 @@
+"""A training run from configuration to report: what `perception train` does, for a program."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from perception.checkpoint import DEFAULT_PREPROCESS, Checkpoint, read_metadata, save_checkpoint
+from perception.config import load_config
+from perception.errors import CheckpointError, ConfigError, TrainingError
+from perception.models import FusionModel, ModelConfig
+from perception.models.stats import InputStats, channel_names
+from perception.preprocess import InputSpec
+from perception.training.augment import Augmenter
+from perception.training.cache import Recipe, find_logs
+from perception.training.config import TrainConfig, parse_train_config, to_yaml
+from perception.training.dataset import Dataset, open_dataset
+from perception.training.distributed import World, world
+from perception.training.finish import calibrate, evaluate
+from perception.training.journal import Journal
+from perception.training.lessons import Lessons
+from perception.training.loader import Loader
+from perception.training.progress import Silent, Watcher
+from perception.training.state import load_state, save_state
+from perception.training.stats import measure_stats
+from perception.training.trainer import Trainer
+from perception.training.transfer import freeze, take_over
+
+CONFIG, STATE, LAST, BEST, REPORT = (
+    "train.yaml",
+    "state.safetensors",
+    "last.safetensors",
+    "best.safetensors",
+    "report.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run ended.
+
+    Attributes:
+        reason: `done`, `early_stop`, `max_cpu` or `interrupted`.
+        folder: The run's.
+        steps: How many were made.
+        best_step: After which the kept weights were taken.
+        scores: Of the kept weights on the validation logs, by the final evaluation; empty without one.
+        cpu_s: CPU time of the training loop.
+    """
+
+    reason: str
+    folder: Path
+    steps: int
+    best_step: int
+    scores: Mapping[str, float] = field(default_factory=dict)
+    cpu_s: float = 0.0
+
+
+def train(
+    config: TrainConfig,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Finished:
+    """Train a model.
+
+    The run's folder gets `train.yaml` (the resolved configuration), `metrics.jsonl`, `events/` (TensorBoard),
+    `last.safetensors` and `best.safetensors` (checkpoints), `state.safetensors` (to go on from) and
+    `report.json` (the final evaluation).
+
+    Args:
+        config: What to do.
+        resume: Go on with the run that lies in `run.out`. It ends with the same weights as one that was
+            never stopped.
+        watcher: Sees it.
+        stop: Asked after each step; the run is then saved and ends.
+
+    Raises:
+        ConfigError: The configuration has faults, or does not fit the logs.
+        LogError: A log cannot be read, or is empty.
+        TrainingError: The run cannot go on; what was trained is kept.
+        CheckpointError: A checkpoint to start from cannot be loaded.
+    """
+    device = _device(config)
+    if config.run.threads is not None:
+        torch.set_num_threads(config.run.threads)
+    with world(device) as processes:
+        return _train(
+            config, resume, watcher if watcher and processes.first else Silent(), stop, processes, device
+        )
+
+
+def _train(
+    config: TrainConfig,
+    resume: bool,
+    watcher: Watcher,
+    stop: Callable[[], bool],
+    processes: World,
+    device: torch.device,
+) -> Finished:
+    shape = config.model_shape()
+    part = processes.part(config.schedule.batch)
+    folder = config.run.out
+    state = _open_folder(config, resume, processes)
+    recipe = _recipe(config, shape)
+    learning, validation = _data(config, recipe, watcher, processes)
+    _say_what_is_known(learning, watcher)
+    model = _model(config, shape, learning, watcher).to(device)
+    if device.type == "cuda":
+        model = model.to(memory_format=torch.channels_last)
+    lessons = Lessons(config, model)
+    augmenter = Augmenter(config.augment, shape, recipe.spec)
+    loader = Loader(learning, augmenter, config.schedule.batch, part, config.run.seed, config.run.loaders)
+    trainer = Trainer(config, model, loader, validation, lessons, processes, _autocast(config, device))
+    if state is not None:
+        trainer.load_state_dict(state)
+    meta = _meta(config, shape, learning)
+    journal = Journal(folder, trainer.step, config.run.tensorboard) if processes.first else None
+    try:
+        if journal is not None:
+            journal.note("begin", trainer.step, _begin(learning, validation, model, processes))
+        reason = trainer.run(journal, _saver(folder, meta, processes), watcher, stop)
+        scores: Mapping[str, float] = {}
+        if processes.first and reason != "interrupted":
+            _keep_best(folder)
+            calibrate(config, folder / BEST, recipe, _cache(config), watcher)
+            if config.run.evaluate and config.data.validate_:
+                scores = evaluate(config, folder / BEST, folder / REPORT, watcher)
+                assert journal is not None
+                journal.note("report", trainer.step, scores)
+    finally:
+        if journal is not None:
+            journal.close()
+    processes.wait()
+    return Finished(reason, folder, trainer.step, trainer.best_step, scores, trainer.cpu_s)
+
+
+def _device(config: TrainConfig) -> torch.device:
+    wanted = config.run.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(["run.device: expected a CUDA device, found none; use cpu"])
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
+
+
+def _autocast(config: TrainConfig, device: torch.device) -> bool:
+    """Whether forward passes run in bfloat16: where the hardware has it, unless the configuration says."""
+    if config.run.precision != "auto":
+        return config.run.precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _open_folder(config: TrainConfig, resume: bool, processes: World) -> dict[str, Any] | None:
+    """Make the run's folder, or find the state to go on from."""
+    folder, text = config.run.out, to_yaml(config)
+    state = None
+    if resume:
+        state = load_state(folder / STATE)
+        _check_same(folder, config)
+    elif (folder / STATE).exists() or (folder / LAST).exists():
+        raise ConfigError(
+            [f"run.out: {folder} holds a run already; go on with --resume, or name another folder"]
+        )
+    processes.wait()
+    if processes.first:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / CONFIG).write_text(text)
+        except OSError as error:
+            raise ConfigError([f"run.out: {folder} cannot be written: {error.strerror or error}"]) from None
+    return state
+
+
+def _check_same(folder: Path, config: TrainConfig) -> None:
+    """A run goes on as it began: only where and how fast it runs may change."""
+    import yaml
+
+    try:
+        before = parse_train_config(yaml.safe_load((folder / CONFIG).read_text()), str(folder / CONFIG))
+    except (OSError, yaml.YAMLError) as error:
+        raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
+    old, new = _what_counts(before), _what_counts(config)
+    faults = [
+        f"{path}: the run began with {old.get(path)!r}, found {new.get(path)!r}"
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    ]
+    if faults:
+        raise ConfigError(faults, head=f"the configuration differs from that of the run in {folder}")
+
+
+def _what_counts(config: TrainConfig) -> dict[str, Any]:
+    plain = config.model_dump(mode="json", by_alias=True)
+    plain["model"] = config.model_shape().to_dict()
+    plain["run"] = {"seed": config.run.seed, "precision": config.run.precision}
+    plain["data"].pop("cache")
+    plain["schedule"].pop("save_every")
+    plain["schedule"].pop("max_cpu_s")
+    return _flat(plain)
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        found |= _flat(item, f"{path}.{key}" if path else str(key))
+    return found
+
+
+def _recipe(config: TrainConfig, shape: ModelConfig) -> Recipe:
+    base = load_config(config.data.config) if config.data.config is not None else None
+    reach = base.sensors.range.max_range_m if base is not None and base.sensors.range is not None else None
+    spec = InputSpec.of(shape, DEFAULT_PREPROCESS, reach)
+    return Recipe(shape, spec, base, tuple(sorted(config.data.classes.items())))
+
+
+def _cache(config: TrainConfig) -> Path:
+    return config.data.cache or config.run.out.parent / "cache"
+
+
+def _data(
+    config: TrainConfig, recipe: Recipe, watcher: Watcher, processes: World
+) -> tuple[Dataset, Dataset | None]:
+    """Training and validation samples; the first process decodes, the others then find it done."""
+    if not config.data.train:
+        raise ConfigError(["data.train: missing; name logs, folders or patterns (or give --train)"])
+    learn = find_logs(config.data.train, "train")
+    check = find_logs(config.data.validate_, "validate")
+    shared = {p.resolve() for p in learn} & {p.resolve() for p in check}
+    if shared and config.data.end_s is None and config.data.start_s is None:
+        watcher.said(
+            f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs"
+        )
+    if not processes.first:
+        processes.wait()
+
+    def tell(log: Path, done: int, total: int) -> None:
+        watcher.cached(log.name, done, total)
+
+    learning = open_dataset(learn, config.data, recipe, _cache(config), tell)
+    whole = config.data.model_copy(update={"start_s": None, "end_s": None, "stride": 1})
+    validation = open_dataset(check, whole, recipe, _cache(config), tell) if check else None
+    if processes.first:
+        processes.wait()
+    return learning, None if validation is None else validation.some(config.data.validate_samples)
+
+
+def _say_what_is_known(learning: Dataset, watcher: Watcher) -> None:
+    """Name what truth is missing. A head without truth is masked; without any there is nothing to learn."""
+    known = learning.knows()
+    if not any(known.values()):
+        raise ConfigError(
+            [
+                "data.train: no sample has truth of boxes or control; "
+                "name its topics under truth in data.config"
+            ]
+        )
+    if not known["boxes"]:
+        watcher.said("no sample has truth of boxes: class, box and distance are masked and stay untrained")
+    if not known["control"]:
+        watcher.said("no sample has truth of control: its loss is masked and the head stays untrained")
+    unknown: dict[str, int] = {}
+    for log in learning.logs:
+        for word, count in log.about["unknown_words"].items():
+            unknown[word] = unknown.get(word, 0) + count
+    if unknown:
+        words = ", ".join(f"{word} ({count})" for word, count in sorted(unknown.items()))
+        watcher.said(
+            f"truth says {words}, which the model has no class for: left out; map them in data.classes"
+        )
+
+
+def _model(config: TrainConfig, shape: ModelConfig, learning: Dataset, watcher: Watcher) -> FusionModel:
+    """The model as training finds it: statistics measured, weights taken over, parts frozen."""
+    transfer = config.transfer
+    stats = measure_stats(learning.some(config.data.stats_samples), shape)
+    if transfer.keep_stats and transfer.checkpoint is not None:
+        stats = _kept_stats(transfer.checkpoint, shape, stats)
+    model = FusionModel(shape, seed=config.run.seed, stats=stats, pretrained=transfer.pretrained)
+    if transfer.checkpoint is not None:
+        for line in take_over(model, transfer.checkpoint).lines():
+            watcher.said(f"{transfer.checkpoint.name}: {line}")
+    if transfer.freeze:
+        count = freeze(model, transfer.freeze)
+        watcher.said(
+            f"frozen: {', '.join(transfer.freeze)}; {count} of {sum(p.numel() for p in model.parameters())}"
+        )
+    return model
+
+
+def _kept_stats(path: Path, shape: ModelConfig, stats: InputStats) -> InputStats:
+    """The statistics of a checkpoint, group by group where the channels are the same."""
+    old = read_metadata(path).input_stats
+    if old is None:
+        return stats
+    names = channel_names(shape)
+    kept = {g: getattr(old, g) for g in names if set(getattr(old, g)) == set(names[g])}
+    return InputStats(**{g: kept.get(g, getattr(stats, g)) for g in names})
+
+
+def _meta(config: TrainConfig, shape: ModelConfig, learning: Dataset) -> Checkpoint:
+    reach = _recipe(config, shape).spec.max_range_m
+    rate = next((r for log in learning.logs if (r := log.about["status_rate_hz"])), None)
+    preprocess = {**DEFAULT_PREPROCESS, "max_range_m": reach}
+    if rate is not None:
+        preprocess["status_rate_hz"] = rate
+    return Checkpoint(config=shape, preprocess=preprocess, trained_on=tuple(learning.sources()))
+
+
+def _saver(folder: Path, meta: Checkpoint, processes: World) -> Callable[[Trainer, bool], None]:
+    """Keeps weights first and the state last: a run that dies in between goes on from the state before."""
+
+    def save(trainer: Trainer, best: bool) -> None:
+        if not processes.first:
+            return
+        try:
+            names = [LAST, BEST] if best else [LAST]
+            for name in names:
+                save_checkpoint(folder / name, trainer.average.model, meta)
+        except CheckpointError as error:
+            raise TrainingError(f"{error}; the state before is kept, make room and use --resume") from None
+        save_state(folder / STATE, trainer.state_dict())
+
+    return save
+
+
+def _keep_best(folder: Path) -> None:
+    """A run that never validated keeps its last weights as the best."""
+    if not (folder / BEST).exists():
+        (folder / BEST).write_bytes((folder / LAST).read_bytes())
+
+
+def _begin(
+    learning: Dataset, validation: Dataset | None, model: FusionModel, processes: World
+) -> dict[str, Any]:
+    return {
+        "samples": len(learning),
+        "validation_samples": len(validation) if validation is not None else 0,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "processes": processes.size,
+        "device": str(next(model.parameters()).device),
+        "known": json.dumps(learning.knows()),
+    }

@@ -1,0 +1,72 @@
+"""Two processes train what one does with the same global batch."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from perception.checkpoint import load_checkpoint
+from perception.errors import ConfigError
+from perception.training import read_journal, to_yaml, train
+from perception.training.distributed import World
+from tests.training.conftest import small_config
+
+SHARED = {
+    "balancing": {"method": "uncertainty"},
+    "schedule": {"steps": 4, "validate_every": 2, "ema": 0.5},
+    # With Adam a weight moves by its gradient's sign, however small: a tiny difference in summation may move
+    # it by a whole step.
+    "optimiser": {"lr": 1e-4},
+}
+
+
+def test_parts_of_a_batch_are_disjoint_and_whole() -> None:
+    parts = [World(rank, 4).part(8) for rank in range(4)]
+    assert [i for part in parts for i in range(8)[part]] == list(range(8))
+    with pytest.raises(ConfigError, match="multiple of 3 processes, found 8"):
+        World(0, 3).part(8)
+
+
+def test_two_processes_end_with_the_weights_of_one(street: Path, cache_root: Path, tmp_path: Path) -> None:
+    one = small_config(street, cache_root, tmp_path / "one", **SHARED)  # type: ignore[arg-type]
+    two = small_config(street, cache_root, tmp_path / "two", **SHARED)  # type: ignore[arg-type]
+    train(one)
+    path = tmp_path / "two.yaml"
+    path.write_text(to_yaml(two))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = (
+        f"from perception.training import load_train_config, train; train(load_train_config({str(path)!r}))"
+    )
+    base = {
+        **os.environ,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env={**base, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    losses = [[line for line in read_journal(c.run.out) if line["kind"] == "train"][-1] for c in (one, two)]
+    for head in ("class", "box", "distance", "control"):
+        assert losses[1][f"loss/{head}"] == pytest.approx(losses[0][f"loss/{head}"], rel=2e-3)
+    scores = [[line for line in read_journal(c.run.out) if line["kind"] == "validate"] for c in (one, two)]
+    assert [line["step"] for line in scores[0]] == [line["step"] for line in scores[1]] == [2, 4]
+    mine, theirs = (load_checkpoint(c.run.out / "last.safetensors")[0].state_dict() for c in (one, two))
+    for name, value in mine.items():
+        moved = 4 * 1e-4 if "running_" not in name else 2e-3 * float(value.abs().max().nan_to_num() + 1)
+        torch.testing.assert_close(value, theirs[name], rtol=0, atol=0.3 * moved, equal_nan=True, msg=name)

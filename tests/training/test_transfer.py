@@ -1,0 +1,99 @@
+"""What is taken over from a checkpoint, what is frozen, and what the account says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from perception.checkpoint import save_checkpoint
+from perception.errors import ConfigError
+from perception.models import FusionModel
+from perception.training.config import OptimiserConfig
+from perception.training.optimiser import make_optimiser
+from perception.training.transfer import freeze, take_over, train_mode
+from tests.fusion_scenes import SMALL, lively_model, scene
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "old.safetensors"
+    save_checkpoint(path, lively_model(seed=4))
+    return path
+
+
+def test_the_same_model_is_taken_over_whole_but_for_statistics_and_calibration(weights: Path) -> None:
+    model, old = FusionModel(SMALL, seed=1), lively_model(seed=4)
+    account = take_over(model, weights)
+    assert (account.partly, account.different, account.missing, account.unused) == ((), (), (), ())
+    for (name, mine), theirs in zip(model.state_dict().items(), old.state_dict().values(), strict=True):
+        if not name.startswith(("normaliser.", "decoder.")):
+            assert torch.equal(mine, theirs), name
+    assert not torch.equal(model.normaliser.control_mean, old.normaliser.control_mean)
+    assert torch.equal(
+        model.decoder.calibration.score_scale, torch.ones_like(model.decoder.calibration.score_scale)
+    )
+
+
+def test_classes_are_matched_by_name(weights: Path) -> None:
+    names = (SMALL.classes[2], "tree", SMALL.classes[0])
+    model, old = FusionModel(replace(SMALL, classes=names), seed=1), lively_model(seed=4)
+    start = model.class_head.predict.weight.detach().clone()
+    account = take_over(model, weights)
+    assert set(account.partly) == {"class_head.predict.weight", "class_head.predict.bias"}
+    taken = model.class_head.predict.weight
+    assert torch.equal(taken[0], old.class_head.predict.weight[2])
+    assert torch.equal(taken[2], old.class_head.predict.weight[0])
+    assert torch.equal(taken[1], start[1])
+
+
+def test_another_shape_is_left_at_chance_and_said(weights: Path) -> None:
+    model = FusionModel(replace(SMALL, status_width=16, fusion="concat"), seed=1)
+    account = take_over(model, weights)
+    assert any(name.startswith("status.from_memory.weight [24, 8] -> [48, 16]") for name in account.different)
+    assert any(".gate." in name for name in account.unused)
+    assert any(".mix." in name for name in account.missing)
+    text = "\n".join(account.lines())
+    for words in ("tensors taken over", "another shape", "not in the checkpoint", "in the checkpoint only"):
+        assert words in text
+
+
+def test_frozen_parts_do_not_move_and_neither_do_their_statistics() -> None:
+    model = FusionModel(SMALL, seed=1)
+    count = freeze(model, ["camera", "fusion.0"])
+    assert count == sum(p.numel() for m in (model.camera, model.fusion[0]) for p in m.parameters())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimiser = make_optimiser(model, OptimiserConfig(lr=0.1))
+    train_mode(model)
+    dense = model.dense(scene(SMALL, 3))
+    (dense.heatmap.square().mean() + dense.ltrb.mean() + dense.control.sum()).backward()
+    optimiser.step()
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith(("camera.", "fusion.0.")) for name in moved)
+    assert any(name.startswith("class_head.") for name in moved)
+    assert any(name.startswith("fusion.1.") and "running_mean" in name for name in moved)
+
+
+def test_names_that_fit_nothing_are_refused_with_those_that_do() -> None:
+    model = FusionModel(SMALL)
+    with pytest.raises(
+        ConfigError, match=r"'camra'.*expected one of normaliser|'camra'.*expected one of camera"
+    ):
+        freeze(model, ["camra"])
+    with pytest.raises(ConfigError, match=r"lr_factors\.cam"):
+        make_optimiser(model, OptimiserConfig(lr_factors={"cam": 0.1}))
+
+
+def test_each_parameter_has_the_rate_of_the_longest_name_that_fits_it() -> None:
+    model = FusionModel(SMALL)
+    factors = {"camera": 0.5, "camera.backbone.stem": 0.1, "control_head": 3.0}
+    optimiser = make_optimiser(model, OptimiserConfig(lr=1.0, lr_factors=factors))
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        expected = (
+            0.1 if name.startswith("camera.backbone.stem.") else 0.5 if name.startswith("camera.") else 1.0
+        )
+        assert rates[id(parameter)] == (3.0 if name.startswith("control_head.") else expected)
+    assert len(rates) == sum(1 for _ in model.parameters())

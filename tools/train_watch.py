@@ -1,0 +1,100 @@
+"""What a user sees of a training run, on stderr: a bar with losses in a terminal, else plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perception.training import StepReport, Watcher
+
+EVERY_S = 10.0
+"""From one plain line to the next."""
+
+_SCORES = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE")
+
+
+@contextmanager
+def watcher() -> Iterator[Watcher]:
+    """A bar in a terminal, else lines."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[losses]}"))  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield Bars(bar)
+
+
+class Lines:
+    """A line now and then."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._log = ""
+
+    def cached(self, log: str, done: int, total: int) -> None:
+        if log != self._log:
+            self._log = log
+            self.said(f"decoding {log}")
+
+    def said(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def stepped(self, report: StepReport) -> None:
+        now = time.monotonic()
+        if now >= self._next or report.step == report.steps:
+            self._next = now + EVERY_S
+            self.said(f"step {report.step}/{report.steps}  {losses(report)}  lr {report.lr:.2g}  "
+                      f"{report.samples_per_s:.1f} samples/s")  # fmt: skip
+
+    def validated(self, step: int, scores: Mapping[str, float], best: bool) -> None:
+        if scores:
+            self.said(f"step {step} validated: {in_words(scores)}{'  (best)' if best else ''}")
+
+
+class Bars(Lines):
+    """A bar for decoding, one for training; scores as lines above."""
+
+    def __init__(self, bar: Any) -> None:
+        super().__init__()
+        self._bar = bar
+        self._decoding: Any = None
+        self._training: Any = None
+
+    def cached(self, log: str, done: int, total: int) -> None:
+        if self._decoding is None:
+            self._decoding = self._bar.add_task("decoding", losses="")
+        self._bar.update(self._decoding, description=f"decoding {log}", completed=done, total=total or None)
+
+    def said(self, text: str) -> None:
+        self._bar.console.print(text, highlight=False, markup=False)
+
+    def stepped(self, report: StepReport) -> None:
+        if self._training is None:
+            if self._decoding is not None:
+                self._bar.update(self._decoding, visible=False)
+            self._training = self._bar.add_task("training", total=report.steps, losses="")
+        self._bar.update(self._training, completed=report.step, losses=losses(report))
+
+
+def losses(report: StepReport) -> str:
+    """Each head's loss."""
+    return "  ".join(f"{head} {value:.3f}" for head, value in report.losses.items()) or "batch left out"
+
+
+def in_words(scores: Mapping[str, float]) -> str:
+    """The scores that fit in a line."""
+    shown = [f"{name} {scores[name]:.3f}" for name in _SCORES if name in scores]
+    for name, value in scores.items():
+        persistence = scores.get(name.replace("MAE/", "MAE_persistence/"))
+        if name.startswith("MAE/"):
+            of = f" ({value / persistence:.2f} of persistence)" if persistence else ""
+            shown.append(f"{name.removeprefix('MAE/')} {value:.3g}{of}")
+    return "  ".join(shown)
