@@ -101,7 +101,7 @@ class _Sum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, wanted: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, wanted: Tensor) -> Tensor:
         total = wanted.clone()
         dist.all_reduce(total)
         return total
@@ -115,7 +115,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float()
         sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
-        sums = _Sum.apply(sums)  # type: ignore[no-untyped-call]
+        sums = _Sum.apply(sums)
         count = x.numel() // x.shape[1] * dist.get_world_size()
         mean, square = (sums / count).chunk(2)
         variance = (square - mean.square()).clamp(min=0)
@@ -129,7 +129,8 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        normalised: Tensor = values * scale[:, None, None] + shift[:, None, None]
+        return normalised.to(x.dtype)
 
 
 def with_global_norms(model: nn.Module) -> None:

@@ -61,6 +61,15 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(inputs, truth, tuple(e.place for e in examples))
 
 
+def rows(batch: Batch, kept: slice) -> Batch:
+    """Some samples of a batch."""
+    return Batch(
+        Inputs(*(array[kept] for array in batch.inputs)),
+        Truth._make(array[kept] for array in batch.truth),
+        batch.places[kept],
+    )
+
+
 def _padded(array: NDArray[Any], length: int, fill: float) -> NDArray[Any]:
     padding = np.full((length - len(array), *array.shape[1:]), fill, array.dtype)
     return np.concatenate([array, padding])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from perception.balancing import make_balancer
-from perception.losses import HeadLosses
+from perception.losses import HeadLosses, Targets, make_targets
+from perception.losses import Truth as DenseTruth
 from perception.models import DenseOutputs, FusionModel
+from perception.models.config import STRIDES
 from perception.tensors import Inputs
+from perception.training.augment import easier
 from perception.training.config import TrainConfig
 from perception.training.distill import Teacher
 from perception.training.examples import Batch
@@ -21,12 +27,16 @@ class Lessons:
     Args:
         config: Says which.
         model: On its device.
+        total: Sums a count over all processes.
 
     Raises:
         ConfigError: The sections `losses` or `balancing` have faults.
     """
 
-    def __init__(self, config: TrainConfig, model: FusionModel) -> None:
+    def __init__(
+        self, config: TrainConfig, model: FusionModel, total: Callable[[Tensor], Tensor] = lambda count: count
+    ) -> None:
+        self.total = total
         self.device = next(model.parameters()).device
         self.head_losses = HeadLosses(config.losses).to(self.device)
         self.balancer = make_balancer(config.balancing).to(self.device)
@@ -42,8 +52,47 @@ class Lessons:
         """The loss of each head that this step teaches, weighed as the plan says."""
         inputs = Inputs(*(torch.from_numpy(a).to(self.device, non_blocking=True) for a in part.inputs))
         said = self._said = model.dense(inputs)
-        found = dict(self.head_losses(said, self._targets(model, part, plan, step)))
+        found = dict(self.head_losses(said, self._targets(model, part, plan, step), self.total))
         if self.teacher is not None:
             for head, loss in self.teacher.losses(model, said, inputs).items():
                 found[head] = found[head] + loss
         return {head: weight * found[head] for head, weight in plan.weights(step).items() if head in found}
+
+    def backward(
+        self, model: FusionModel, losses: Mapping[str, Tensor], values: Mapping[str, float], parts: int
+    ) -> None:
+        """Gradients of the balanced losses, added to those of the parts before."""
+        assert self._said is not None
+        shared = list(self._said.fused)
+        self._said = None
+        if losses:
+            self.balancer.observe(values)
+            self.balancer.backward({head: loss / parts for head, loss in losses.items()}, shared)
+
+    def weights(self) -> dict[str, float]:
+        """What balancing weighs the heads by, where it weighs."""
+        return self.balancer.weights()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": self.head_losses.state_dict(), "balancer": self.balancer.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.head_losses.load_state_dict(state["losses"])
+        self.balancer.load_state_dict(state["balancer"])
+
+    def _targets(self, model: FusionModel, part: Batch, plan: Plan, step: int) -> Targets:
+        stage, truth, shape = plan.stage(step), part.truth, model.config
+        ignored = easier(truth, stage.min_height_px, stage.min_visible)
+        on = {name: torch.from_numpy(getattr(truth, name)).to(self.device) for name in truth._fields}
+        control = model.normaliser.standardise("control", on["control"])
+        dense = DenseTruth(
+            on["labels"],
+            on["boxes"],
+            on["distance_m"],
+            torch.from_numpy(ignored).to(self.device),
+            on["boxes_known"],
+            control,
+        )
+        return make_targets(
+            dense, len(shape.classes), shape.input_height // STRIDES[0], shape.input_width // STRIDES[0]
+        )

@@ -114,7 +114,7 @@ def _train(
     model = _model(config, shape, learning, watcher).to(device)
     if device.type == "cuda":
         model = model.to(memory_format=torch.channels_last)
-    lessons = Lessons(config, model)
+    lessons = Lessons(config, model, processes.total)
     augmenter = Augmenter(config.augment, shape, recipe.spec)
     loader = Loader(learning, augmenter, config.schedule.batch, part, config.run.seed, config.run.loaders)
     trainer = Trainer(config, model, loader, validation, lessons, processes, _autocast(config, device))

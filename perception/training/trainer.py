@@ -21,7 +21,7 @@ from perception.training.config import TrainConfig
 from perception.training.dataset import Dataset
 from perception.training.distributed import World, with_global_norms
 from perception.training.ema import Average
-from perception.training.examples import Batch
+from perception.training.examples import Batch, rows
 from perception.training.journal import Journal
 from perception.training.lessons import Lessons
 from perception.training.loader import Loader
@@ -191,7 +191,6 @@ class Trainer:
             self._skip(broken, batch, journal, watcher)
             return {}, rate
         self.optimiser.step()
-        self.lessons.after_step()
         self.average.update(self.model, step)
         self.plan.saw(step, losses)
         self.skipped = 0
@@ -276,12 +275,4 @@ def _split(batch: Batch, parts: int) -> list[Batch]:
     if parts == 1:
         return [batch]
     size = len(batch.places) // parts
-    slices = [slice(k * size, (k + 1) * size) for k in range(parts)]
-    return [
-        Batch(
-            type(batch.inputs)(*(a[s] for a in batch.inputs)),
-            type(batch.truth)(*(a[s] for a in batch.truth)),
-            batch.places[s],
-        )
-        for s in slices
-    ]
+    return [rows(batch, slice(k * size, (k + 1) * size)) for k in range(parts)]

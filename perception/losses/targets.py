@@ -1,0 +1,136 @@
+"""Truth as dense maps: what every cell of the output should say.
+
+Each object is a Gaussian around its centre cell, 1 at the centre, its width a fraction of the box along each
+axis (Zhou et al. 2019; elliptic as in Liu et al. 2020, TTFNet). Box and distance are taught where an object's
+Gaussian is high, each object with the same total weight; where two compete, the smaller box wins.
+
+Dimension letters: B batch, N boxes, C classes, h x w cells of the output map, A control channels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from perception.models.config import STRIDES
+
+SPREAD = 0.54 / 6
+"""Standard deviation of a Gaussian as a fraction of the box's side (TTFNet)."""
+
+LEAST_SPREAD = 0.45  # cells
+TAUGHT_FROM = 0.3
+"""Cells in which an object's Gaussian is at least this learn its box."""
+
+
+class Truth(NamedTuple):
+    """Boxes of a batch, padded; images without known boxes have `boxes_known` 0."""
+
+    labels: Tensor  # int64 [B, N] class, -1: padding
+    boxes: Tensor  # [B, N, 4] xyxy, input pixels
+    distance_m: Tensor  # [B, N] NaN where unknown
+    ignored: Tensor  # bool [B, N] neither taught nor punished
+    boxes_known: Tensor  # [B] 0 or 1
+    control: Tensor  # [B, A] standardised, NaN where unknown
+
+
+class Targets(NamedTuple):
+    """Dense targets. Weights are 0 where nothing is taught."""
+
+    heatmap: Tensor  # [B, C, h, w] 0 to 1
+    counted: Tensor  # [B, 1, h, w] 0 where an ignored object lies, or nothing is known
+    ltrb: Tensor  # [B, 4, h, w] from the cell's centre to the sides, input pixels
+    distance_log: Tensor  # [B, 1, h, w]
+    box_weight: Tensor  # [B, 1, h, w] sums to 1 for each object
+    distance_weight: Tensor  # [B, 1, h, w] the same, of objects whose distance is known
+    objects: Tensor  # [] how many are taught
+    control: Tensor  # [B, A] standardised, 0 where unknown
+    control_known: Tensor  # [B, A] 0 or 1
+
+
+def make_targets(truth: Truth, classes: int, height: int, width: int) -> Targets:
+    """Dense targets of a batch.
+
+    Args:
+        truth: Boxes of all samples.
+        classes: C.
+        height, width: h and w.
+    """
+    gaussian, inside = _gaussians(truth, height, width)
+    real = (truth.labels >= 0) & (truth.boxes_known[:, None] > 0)
+    taught = real & ~truth.ignored
+    heatmap = _heatmap(truth, gaussian * taught[..., None, None], classes)
+    hidden = (
+        (gaussian * (real & truth.ignored)[..., None, None]).amax(1, keepdim=True)
+        if gaussian.shape[1]
+        else 0.0
+    )
+    counted = torch.ones_like(heatmap[:, :1]) * truth.boxes_known[:, None, None, None]
+    counted = torch.where((hidden >= TAUGHT_FROM) & (heatmap.amax(1, keepdim=True) < 1), 0.0, counted)
+    ltrb, distance, weight, metric = _boxes(truth, gaussian * inside, taught, height, width)
+    known = truth.control.isfinite()
+    return Targets(
+        heatmap=heatmap,
+        counted=counted,
+        ltrb=ltrb,
+        distance_log=distance,
+        box_weight=weight,
+        distance_weight=metric,
+        objects=taught.sum().to(heatmap.dtype),
+        control=torch.where(known, truth.control, 0.0),
+        control_known=known.to(heatmap.dtype),
+    )
+
+
+def _gaussians(truth: Truth, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """[B, N, h, w] each object's Gaussian, and where a cell's centre lies inside its box."""
+    stride = STRIDES[0]
+    x1, y1, x2, y2 = (truth.boxes[..., k, None] / stride - 0.5 for k in range(4))  # in cells, 0: first centre
+    x = torch.arange(width, device=truth.boxes.device, dtype=torch.float32)
+    y = torch.arange(height, device=truth.boxes.device, dtype=torch.float32)
+    gx = _bell(x, ((x1 + x2) / 2).round().clamp(0, width - 1), (x2 - x1) * SPREAD)
+    gy = _bell(y, ((y1 + y2) / 2).round().clamp(0, height - 1), (y2 - y1) * SPREAD)
+    inside_x, inside_y = (x > x1) & (x < x2), (y > y1) & (y < y2)
+    inside = inside_y[..., :, None] & inside_x[..., None, :]
+    gaussian = gy[..., :, None] * gx[..., None, :]
+    return gaussian, inside | (gaussian == 1)
+
+
+def _bell(cells: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
+    return torch.exp(-0.5 * ((cells - centre) / spread.clamp(min=LEAST_SPREAD)).square())
+
+
+def _heatmap(truth: Truth, gaussian: Tensor, classes: int) -> Tensor:
+    batch, count, height, width = gaussian.shape
+    heatmap = torch.zeros(batch, classes, height, width, device=gaussian.device)
+    index = truth.labels.clamp(min=0)[..., None, None].expand(-1, -1, height, width)
+    return heatmap.scatter_reduce(1, index, gaussian, "amax") if count else heatmap
+
+
+def _boxes(
+    truth: Truth, gaussian: Tensor, taught: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sides and distance of the object that each cell belongs to, and the weights of both."""
+    batch, count = truth.labels.shape
+    stride = STRIDES[0]
+    if not count:
+        zeros = torch.zeros(batch, 1, height, width, device=truth.boxes.device)
+        return zeros.expand(-1, 4, -1, -1), zeros, zeros, zeros
+    claim = torch.where(taught[..., None, None], gaussian, 0.0)
+    sides = (truth.boxes[..., 2:] - truth.boxes[..., :2]).clamp(min=0.1)
+    area = sides.prod(-1)[..., None, None]
+    owner = torch.where(claim >= TAUGHT_FROM, area, torch.inf).argmin(1, keepdim=True)  # [B, 1, h, w]
+    mine = torch.zeros_like(claim).scatter_(1, owner, claim.gather(1, owner))
+    mine = torch.where(mine >= TAUGHT_FROM, mine, 0.0)
+    share = mine / mine.sum((2, 3), keepdim=True).clamp(min=1e-6)
+    x = (torch.arange(width, device=claim.device) + 0.5) * stride
+    y = (torch.arange(height, device=claim.device)[:, None] + 0.5) * stride
+    flat = owner.flatten(1)
+    boxes = truth.boxes.gather(1, flat[..., None].expand(-1, -1, 4)).transpose(1, 2)
+    x1, y1, x2, y2 = boxes.reshape(batch, 4, height, width).unbind(1)
+    ltrb = torch.stack([x - x1, y - y1, x2 - x, y2 - y], 1).clamp(min=0.1)
+    known = truth.distance_m.isfinite() & (truth.distance_m > 0)
+    metres = torch.where(known, truth.distance_m, 1.0).gather(1, flat).reshape(batch, 1, height, width)
+    weight = share.sum(1, keepdim=True)
+    return ltrb, metres.log(), weight, weight * known.gather(1, flat).reshape_as(metres)

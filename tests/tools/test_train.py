@@ -1,0 +1,134 @@
+"""`perception train` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perception.training import to_yaml
+from perception.training.state import load_state
+from tests.scripted_scene import write_scene
+from tests.training.conftest import small_config
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("logs") / "street.mcap", seed=3, duration_s=2.0)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "perception_tools.cli", "train", *map(str, arguments)]
+
+
+def perception(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=120)
+
+
+def config_file(folder: Path, log: Path, **sections: Any) -> Path:
+    config = small_config(log, folder / "cache", folder / "run", **sections)
+    path = folder / "run.yaml"
+    path.write_text(to_yaml(config))
+    return path
+
+
+def test_a_run_says_what_it_does_and_its_json_says_where_the_weights_are(
+    street: Path, tmp_path: Path
+) -> None:
+    done = perception(
+        config_file(tmp_path, street, run={"evaluate": True}),
+        "--json",
+        "--steps",
+        6,
+        "--set",
+        "optimiser.lr=0.001",
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["schema"] == "perception.train/1"
+    assert (report["status"], report["reason"], report["steps"]) == ("clean", "done", 6)
+    assert Path(report["checkpoint"]).is_file()
+    assert 0 <= report["scores"]["joint"] <= 1
+    for text in (
+        "decoding street.mcap",
+        "step 6/6",
+        "class ",
+        "control ",
+        "step 4 validated: joint",
+        "evaluating",
+    ):
+        assert text in done.stderr
+    assert "lr: 0.001" in (tmp_path / "run" / "train.yaml").read_text()
+
+
+def test_an_interrupt_keeps_what_was_trained_and_resume_goes_on(street: Path, tmp_path: Path) -> None:
+    path = config_file(
+        tmp_path, street, schedule={"steps": 100000, "validate_every": 100000, "save_every": 100000}
+    )
+    with subprocess.Popen(
+        command(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step "):
+                break
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted after" in out
+    assert "--resume" in out
+    steps = load_state(tmp_path / "run" / "state.safetensors")["step"]
+    assert steps >= 1
+    again = perception(path, "--resume", "--steps", steps + 2)
+    assert again.returncode == 2
+    assert "schedule.steps: the run began with 100000" in again.stderr
+
+
+def test_faults_are_answered_at_once_with_exit_code_2(street: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("data: {trian: [a]}\noptimiser: {lr: -1}\n")
+    done = perception(path)
+    assert done.returncode == 2
+    assert "data.trian: unknown key, did you mean train?" in done.stderr
+    assert "optimiser.lr: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nowhere.yaml"], "recipes default, newcomer"),
+        (["newcomer", "--out", "{tmp}/x"], "data.train: missing"),
+        (["newcomer", "--train", "nothing/here", "--out", "{tmp}/x"], "data.train: no log at nothing/here"),
+        (["newcomer", "--set", "lr"], "--set: expected PATH=VALUE, found 'lr'"),
+    ],
+)
+def test_usage_faults_name_the_fix(arguments: list[str], text: str, tmp_path: Path) -> None:
+    done = perception(*(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
+    assert done.returncode == 2
+    assert text in done.stderr
+
+
+def test_a_log_that_is_none_is_answered_in_one_line(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mcap"
+    bad.write_bytes(b"not a log")
+    done = perception("newcomer", "--train", bad, "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_and_its_options_import_no_torch() -> None:
+    code = "import sys, perception_tools.train, perception.training.config; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stdout.strip() == "False"
