@@ -149,13 +149,13 @@ class FrameTransforms:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cuboid:
-    """A 3D truth box: `frame_from_box` [4, 4] puts its centre and axes into `frame_id`; `size_m` along them."""
+    """A 3D truth box: `frame_from_box` [4, 4] puts its centre and axes into `frame_id`."""
 
     label: str
     track_id: str
     frame_id: str
     frame_from_box: Matrix
-    size_m: tuple[float, float, float]
+    size_m: tuple[float, float, float]  # along the axes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +196,7 @@ class TruthFrame:
     """What is true at one tick. Never part of a sample: metrics and training join it by stamp.
 
     Attributes:
-        boxes: None: nothing is known about objects at this moment, and it is not scored. Empty: there are none.
+        boxes: None: nothing is known about objects at this moment, it is not scored. Empty: there are none.
         control: Channel -> what the driver commands 0.5 s ahead; None: not known.
         measured: Channel -> the last value of the same quantity that was measured by this moment (the command
             in force, not the one to come): what the persistence baseline predicts; None: not known.

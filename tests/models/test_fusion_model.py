@@ -323,7 +323,8 @@ config = ModelConfig()
 backend = open_backend("auto", FusionModel(config))
 backend.run(Inputs(np.zeros((1, 3, config.input_height, config.input_width), np.uint8),
     np.zeros((1, config.returns, 8), np.float32), np.zeros((1, config.returns), np.float32),
-    np.zeros((1, config.steps, len(config.status)), np.float32), np.ones((1, 3), np.float32), np.zeros((1, 3), np.float32)))
+    np.zeros((1, config.steps, len(config.status)), np.float32),
+    np.ones((1, 3), np.float32), np.zeros((1, 3), np.float32)))
 seconds = time.process_time() - start
 print(seconds, *(m in sys.modules for m in ("torchvision", "torch._dynamo", "cv2", "perception.logs")))
 """
