@@ -243,7 +243,7 @@ def _section(data: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
 
 
 def fault_line(fault: Any, root: Any = Config) -> str:
-    """One line for a fault that pydantic found in a model: its path, what was expected, the nearest valid name."""
+    """One line for a fault that pydantic found: its path, what was expected, the nearest valid name."""
     path = ".".join(str(part) for part in fault["loc"])
     kind, found = fault["type"], fault["input"]
     if kind == "extra_forbidden":
