@@ -7,13 +7,16 @@ from pathlib import Path
 
 from perception.config import load_config
 from perception.errors import TrainingError
-from perception.evaluation import EvaluateOptions, Evaluation
+from perception.evaluation import EvaluateOptions, Evaluation, subset_name
 from perception.evaluation.report import Report
 from perception.logs import open_log
+from perception.messages import SENSORS
 from perception.pipeline import ReplayOptions
 from perception.plugin import load_plugin
 from perception.training.cache import Recipe, find_logs
+from perception.training.calibrate import calibrate_checkpoint
 from perception.training.config import TrainConfig
+from perception.training.dataset import open_dataset
 from perception.training.progress import Watcher
 
 SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
@@ -23,7 +26,11 @@ def calibrate(config: TrainConfig, checkpoint: Path, recipe: Recipe, cache: Path
     """Calibrate the confidence of a checkpoint on the logs of `data.calibrate`, if there are any."""
     if not config.data.calibrate:
         return
-    watcher.said("calibration is not there yet")
+    logs = find_logs(config.data.calibrate, "calibrate")
+    whole = config.data.model_copy(update={"start_s": None, "end_s": None})
+    watcher.said(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
+    counts = calibrate_checkpoint(checkpoint, open_dataset(logs, whole, recipe, cache))
+    watcher.said(f"calibrated on {counts[subset_name(SENSORS)]} detections")
 
 
 def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watcher) -> dict[str, float]:

@@ -1,0 +1,75 @@
+"""Confidence calibration after training: what makes scores and standard deviations true.
+
+Fitted on logs that served nothing else, for each subset of the sensors apart; the results are buffers of
+`models.decode.Calibration` and act inside the graph. Numbers only: no model, no torch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOMINAL = 0.8
+"""The interval whose coverage the factors make true."""
+
+HALF_WIDTH = {"laplace": 1.6094379 / np.sqrt(2.0), "gaussian": 1.2815516}
+"""Half of the nominal interval, in standard deviations."""
+
+LEAST = 30
+"""Detections, or matches, from which a fit is worth more than none."""
+
+STRENGTH = 5.0
+"""Of the prior that says scale 1, bias 0: as if so many detections had been seen besides."""
+
+MOST = 10.0
+"""Factors lie within 1/10 and 10."""
+
+
+def fit_scores(logits: NDArray[np.float64], hits: NDArray[np.bool_]) -> tuple[float, float]:
+    """Scale and bias of logits, so that scores are the share of hits (Platt 1999), by Newton's method.
+
+    The objective is the log likelihood with a weak Gaussian prior on scale - 1 and bias, so that few
+    detections change little and a perfect separation does not lead to infinity. The scale stays above 0.05:
+    the order of detections is never reversed.
+
+    Args:
+        logits: [N] of detections.
+        hits: [N] whether each was right.
+    """
+    if len(logits) < LEAST:
+        return 1.0, 0.0
+    rows = np.stack([logits, np.ones_like(logits)], 1)
+    start = np.array([1.0, 0.0])
+    weights = start.copy()
+
+    def cost(at: NDArray[np.float64]) -> float:
+        z = rows @ at
+        return float(np.sum(np.logaddexp(0, z) - z * hits) + STRENGTH / 2 * np.sum((at - start) ** 2))
+
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(rows @ weights, -50, 50)))
+        gradient = rows.T @ (p - hits) + STRENGTH * (weights - start)
+        curvature = (rows * (p * (1 - p))[:, None]).T @ rows + STRENGTH * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        length = 1.0
+        while length > 1e-6 and cost(weights - length * step) > cost(weights):
+            length /= 2  # a full step may lead away where most scores are near 0 or 1
+        weights = weights - length * step
+        if np.abs(step).max() < 1e-8:
+            break
+    return max(float(weights[0]), 0.05), float(weights[1])
+
+
+def fit_factor(errors: NDArray[np.float64], stds: NDArray[np.float64], family: str) -> float:
+    """What standard deviations must be multiplied by for `NOMINAL` of the errors to lie in their interval.
+
+    Args:
+        errors: [N] said less true.
+        stds: [N] as they were said.
+        family: `laplace` or `gaussian`.
+    """
+    good = np.isfinite(errors) & np.isfinite(stds) & (stds > 0)
+    if np.count_nonzero(good) < LEAST:
+        return 1.0
+    ratio = np.abs(errors[good]) / (stds[good] * HALF_WIDTH[family])
+    return float(np.clip(np.quantile(ratio, NOMINAL), 1 / MOST, MOST))
