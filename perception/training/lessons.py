@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from perception.balancing import make_balancer
+from perception.errors import ConfigError
 from perception.losses import HeadLosses, Targets, make_targets
 from perception.losses import Truth as DenseTruth
 from perception.models import DenseOutputs, FusionModel
@@ -19,6 +20,22 @@ from perception.training.config import TrainConfig
 from perception.training.distill import Teacher
 from perception.training.examples import Batch
 from perception.training.plan import Plan
+
+
+def check_lessons(config: TrainConfig) -> None:
+    """Find the faults of `losses` and `balancing` before hours are spent on decoding.
+
+    Raises:
+        ConfigError: They have some: all of both.
+    """
+    faults: list[str] = []
+    for make in (lambda: HeadLosses(config.losses), lambda: make_balancer(config.balancing)):
+        try:
+            make()
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults)
 
 
 class Lessons:

@@ -24,7 +24,7 @@ from perception.training.dataset import Dataset, open_dataset
 from perception.training.distributed import World, world
 from perception.training.finish import calibrate, evaluate
 from perception.training.journal import Journal
-from perception.training.lessons import Lessons
+from perception.training.lessons import Lessons, check_lessons
 from perception.training.loader import Loader
 from perception.training.progress import Silent, Watcher
 from perception.training.state import load_state, save_state
@@ -106,6 +106,7 @@ def _train(
 ) -> Finished:
     shape = config.model_shape()
     part = processes.part(config.schedule.batch)
+    check_lessons(config)
     folder = config.run.out
     state = _open_folder(config, resume, processes)
     recipe = _recipe(config, shape)

@@ -23,14 +23,21 @@ def measure_stats(dataset: Dataset, model: ModelConfig) -> InputStats:
     Pixels are taken from every eighth row and column. Extremes are those of values, and warn of inputs
     unlike those of training.
     """
-    seen = [dataset[i] for i in range(len(dataset))]
     default = default_stats(model)
-    images = [e.inputs.image[:, ::8, ::8].reshape(3, -1) for e in seen if e.inputs.present[0]]
-    returns = [e.inputs.returns[e.inputs.returns_valid > 0] for e in seen if e.inputs.present[1]]
-    status = [e.inputs.status for e in seen if e.inputs.present[2]]
-    distance = np.concatenate([e.truth.distance_m for e in seen])
+    images, returns, status, distances, controls = [], [], [], [], []
+    for index in range(len(dataset)):
+        (image, rows, valid, window, present, _), truth, _ = dataset[index]
+        if present[0]:
+            images.append(image[:, ::8, ::8].reshape(3, -1))
+        if present[1]:
+            returns.append(rows[valid > 0])
+        if present[2]:
+            status.append(window)
+        distances.append(truth.distance_m)
+        controls.append(truth.control)
+    distance = np.concatenate(distances)
     distance = np.log(distance[np.isfinite(distance) & (distance > 0)])
-    control = np.array([e.truth.control for e in seen]).reshape(-1, len(model.control))
+    control = np.array(controls)
     return InputStats(
         image=_group(default.image, np.concatenate(images, 1) if images else None, _LEAST_OF["image"]),
         returns=_returns(default, np.concatenate(returns) if returns else None),

@@ -53,13 +53,10 @@ class Account:
         return found
 
 
-def take_over(model: FusionModel, path: Path, keep_stats: bool = False) -> Account:
+def take_over(model: FusionModel, path: Path) -> Account:
     """Start a model from whatever fits of a checkpoint.
 
-    The last layer of the class head is matched class by class, by name.
-
-    Args:
-        keep_stats: Take the checkpoint's statistics of inputs too, where the channels are the same.
+    The last layer of the class head is matched class by class, by name. Statistics and calibration are left.
 
     Raises:
         CheckpointError: It cannot be loaded.
@@ -67,8 +64,7 @@ def take_over(model: FusionModel, path: Path, keep_stats: bool = False) -> Accou
     """
     other, _ = load_checkpoint(path)
     mine, theirs = model.state_dict(), other.state_dict()
-    skipped = ("decoder.",) if keep_stats else _STATISTICS
-    names = [name for name in mine if not name.startswith(skipped)]
+    names = [name for name in mine if not name.startswith(_STATISTICS)]
     taken, partly, different, missing = [], [], [], []
     with torch.no_grad():
         for name in names:
@@ -87,7 +83,7 @@ def take_over(model: FusionModel, path: Path, keep_stats: bool = False) -> Accou
         raise ConfigError(
             [f"transfer.checkpoint: no tensor of {path} fits the model; is it another kind of model?"]
         )
-    unused = [name for name in theirs if name not in mine and not name.startswith(skipped)]
+    unused = [name for name in theirs if name not in mine and not name.startswith(_STATISTICS)]
     return Account(*(tuple(names) for names in (taken, partly, different, missing, unused)))
 
 

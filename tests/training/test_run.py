@@ -238,14 +238,14 @@ def test_losses_that_stay_no_numbers_stop_the_run_and_keep_what_was_trained(
 ) -> None:
     poison(monkeypatch, *range(5, 100))
     config = small_config(
-        street, cache_root, tmp_path / "run", schedule={"steps": 30}, run={"on_nan": on_nan, "max_skips": 3}
+        street, cache_root, tmp_path / "run", schedule={"steps": 12}, run={"on_nan": on_nan, "max_skips": 3}
     )
     with pytest.raises(TrainingError, match=r"the loss of distance .* lower optimiser\.lr"):
         train(config)
     state = load_state(config.run.out / "state.safetensors")
     assert state["step"] in (4, 6)
     monkeypatch.undo()
-    assert train(config, resume=True).steps == 30
+    assert train(config, resume=True).steps == 12
 
 
 def test_a_full_disk_stops_the_run_and_keeps_the_state_before(
@@ -337,6 +337,31 @@ def test_distilling_from_itself_changes_nothing_at_first(
         assert any("tensors taken over" in text for text in seen.texts)
     for head in losses[0]:
         assert losses[1][head] >= losses[0][head] - 1e-5
+
+
+def test_faults_of_losses_and_balancing_are_found_before_anything_is_decoded(
+    street: Path, tmp_path: Path
+) -> None:
+    sections = {"balancing": {"method": "pcgard"}, "losses": {"giou": 1}}
+    config = small_config(street, tmp_path / "cache", tmp_path / "run", **sections)
+    with pytest.raises(ConfigError) as caught:
+        train(config)
+    assert len(caught.value.faults) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_events_hold_what_the_journal_holds(street: Path, cache_root: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    schedule = {"steps": 10, "validate_every": 10}
+    config = small_config(street, cache_root, tmp_path / "run", run={"tensorboard": True}, schedule=schedule)
+    train(config)
+    events = accumulator.EventAccumulator(str(config.run.out / "events"))
+    events.Reload()
+    (line,) = [line for line in read_journal(config.run.out) if line["kind"] == "train"]
+    (scalar,) = events.Scalars("train/loss/class")
+    assert scalar.step == 10
+    assert scalar.value == pytest.approx(line["loss/class"], rel=1e-5)
+    assert events.Scalars("validate/joint")
 
 
 def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_path: Path) -> None:
