@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ class Balancer(nn.Module):
     Args:
         weights: Head -> weight; 1 for those that are not named.
     """
+
+    cuts = False
+    """Whether it wants the shared maps as leaves of the graph."""
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         super().__init__()
@@ -53,12 +57,14 @@ def make_balancer(config: Mapping[str, Any]) -> Balancer:
         ConfigError: The method is not known, or a value is wrong.
     """
     from perception.balancing.dwa import DynamicWeightAverage
+    from perception.balancing.gradients import NAMES, GradientBalancer
     from perception.balancing.uncertainty import Uncertainty
 
-    kinds: dict[str, type[Balancer]] = {
+    kinds: dict[str, Callable[[Mapping[str, float]], Balancer]] = {
         "static": Balancer,
         "uncertainty": Uncertainty,
         "dwa": DynamicWeightAverage,
+        **{name: partial(GradientBalancer, name) for name in NAMES},
     }
     given = dict(config)
     method, weights = given.pop("method", "static"), given.pop("weights", {})

@@ -13,6 +13,7 @@ from perception.errors import ConfigError
 from perception.losses import HeadLosses, Targets, make_targets
 from perception.losses import Truth as DenseTruth
 from perception.models import DenseOutputs, FusionModel
+from perception.models.camera import Pyramid
 from perception.models.config import STRIDES
 from perception.tensors import Inputs
 from perception.training.augment import easier
@@ -22,7 +23,7 @@ from perception.training.examples import Batch
 from perception.training.plan import Plan
 
 
-def check_lessons(config: TrainConfig) -> None:
+def check_lessons(config: TrainConfig, processes: int = 1) -> None:
     """Find the faults of `losses` and `balancing` before hours are spent on decoding.
 
     Raises:
@@ -34,6 +35,10 @@ def check_lessons(config: TrainConfig) -> None:
             make()
         except ConfigError as error:
             faults += error.faults
+    if processes > 1 and not faults and make_balancer(config.balancing).cuts:
+        faults.append(
+            f"balancing.method: {config.balancing['method']} works in one process, found {processes}"
+        )
     if faults:
         raise ConfigError(faults)
 
@@ -59,7 +64,8 @@ class Lessons:
         self.balancer = make_balancer(config.balancing).to(self.device)
         distill = config.transfer.distill
         self.teacher = Teacher(distill, model) if distill is not None else None
-        self._said: DenseOutputs | None = None
+        self._fused: list[Tensor] = []
+        self._leaves: list[Tensor] = []
 
     def parameters(self) -> list[nn.Parameter]:
         """What losses and balancing learn themselves."""
@@ -68,7 +74,7 @@ class Lessons:
     def losses(self, model: FusionModel, part: Batch, plan: Plan, step: int) -> dict[str, Tensor]:
         """The loss of each head that this step teaches, weighed as the plan says."""
         inputs = Inputs(*(torch.from_numpy(a).to(self.device, non_blocking=True) for a in part.inputs))
-        said = self._said = model.dense(inputs)
+        said = self._dense(model, inputs)
         found = dict(self.head_losses(said, self._targets(model, part, plan, step), self.total))
         if self.teacher is not None:
             for head, loss in self.teacher.losses(model, said, inputs).items():
@@ -79,12 +85,12 @@ class Lessons:
         self, model: FusionModel, losses: Mapping[str, Tensor], values: Mapping[str, float], parts: int
     ) -> None:
         """Gradients of the balanced losses, added to those of the parts before."""
-        assert self._said is not None
-        shared = list(self._said.fused)
-        self._said = None
         if losses:
             self.balancer.observe(values)
-            self.balancer.backward({head: loss / parts for head, loss in losses.items()}, shared)
+            self.balancer.backward({head: loss / parts for head, loss in losses.items()}, self._leaves)
+        if losses and self._fused:
+            torch.autograd.backward(self._fused, [leaf.grad for leaf in self._leaves])
+        self._fused, self._leaves = [], []
 
     def weights(self) -> dict[str, float]:
         """What balancing weighs the heads by, where it weighs."""
@@ -96,6 +102,16 @@ class Lessons:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.head_losses.load_state_dict(state["losses"])
         self.balancer.load_state_dict(state["balancer"])
+
+    def _dense(self, model: FusionModel, inputs: Inputs) -> DenseOutputs:
+        """The heads' maps; cut from what they rest on, where balancing wants to see gradients there."""
+        if not self.balancer.cuts:
+            return model.dense(inputs)
+        cleaned = model.clean(inputs)
+        fused = model.fuse(model.encode(cleaned), cleaned.present, cleaned.age)
+        self._fused = list(fused)
+        self._leaves = [x.detach().requires_grad_() for x in fused]
+        return model.heads(Pyramid(*self._leaves), cleaned.present)
 
     def _targets(self, model: FusionModel, part: Batch, plan: Plan, step: int) -> Targets:
         stage, truth, shape = plan.stage(step), part.truth, model.config

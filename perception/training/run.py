@@ -106,7 +106,7 @@ def _train(
 ) -> Finished:
     shape = config.model_shape()
     part = processes.part(config.schedule.batch)
-    check_lessons(config)
+    check_lessons(config, processes.size)
     folder = config.run.out
     state = _open_folder(config, resume, processes)
     recipe = _recipe(config, shape)

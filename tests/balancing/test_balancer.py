@@ -9,6 +9,7 @@ import torch
 
 from perception.balancing import make_balancer
 from perception.balancing.dwa import PERIOD, TEMPERATURE
+from perception.balancing.gradients import NAMES
 from perception.errors import ConfigError
 
 HEADS = ("class", "box", "distance", "control")
@@ -78,3 +79,37 @@ def test_a_head_that_was_left_out_does_not_spoil_the_others() -> None:
 def test_faults_are_named(config: dict[str, object], fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
         make_balancer(config)
+
+
+def combined(method: str, rows: list[list[float]]) -> list[float]:
+    """What a method makes of gradients over one shared vector."""
+    pytest.importorskip("torchjd")
+    shared = torch.zeros(len(rows[0]), requires_grad=True)
+    losses = {head: (shared * torch.tensor(row)).sum() for head, row in zip(HEADS, rows, strict=False)}
+    make_balancer({"method": method}).backward(losses, [shared])
+    assert shared.grad is not None
+    found: list[float] = shared.grad.tolist()
+    return found
+
+
+def test_pcgrad_projects_conflicting_gradients_onto_each_others_normal_plane() -> None:
+    """Of (1, 0) and (-1, 1): (1, 0) + 1/2 (-1, 1), and (-1, 1) + (1, 0)."""
+    assert combined("pcgrad", [[1.0, 0.0], [-1.0, 1.0]]) == pytest.approx([0.5, 1.5], abs=1e-5)
+
+
+def test_mgda_finds_the_shortest_vector_between_the_gradients() -> None:
+    """The segment from (2, 0) to (0, 1) comes nearest to the origin at (2, 4) / 5."""
+    assert combined("mgda", [[2.0, 0.0], [0.0, 1.0]]) == pytest.approx([0.4, 0.8], abs=2e-2)
+
+
+@pytest.mark.parametrize("method", ["upgrad", "mgda", "pcgrad", "cagrad"])
+def test_two_conflicting_heads_both_gain(method: str) -> None:
+    rows = [[1.0, 0.0], [-0.6, 0.8]]
+    step = combined(method, rows)
+    assert all(sum(a * b for a, b in zip(step, row, strict=True)) > -1e-4 for row in rows)
+    assert any(abs(x) > 1e-3 for x in step)
+
+
+@pytest.mark.parametrize("method", sorted(set(NAMES) - {"nash"}))
+def test_a_head_without_truth_does_not_stop_the_others(method: str) -> None:
+    assert combined(method, [[1.0, 0.0], [0.0, 0.0]]) == [1.0, 0.0]

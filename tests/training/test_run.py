@@ -83,7 +83,7 @@ def assert_same_state(one: Any, other: Any, path: str = "state") -> None:
         assert one == other, path
 
 
-BALANCING = ["static", "uncertainty", "dwa"]
+BALANCING = ["static", "uncertainty", "dwa", "upgrad"]
 
 
 @pytest.mark.parametrize("method", BALANCING)
@@ -91,6 +91,9 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(
     method: str, street: Path, cache_root: Path, tmp_path: Path
 ) -> None:
     """Weights, averages, optimiser, balancing, scores: stopped after three steps, and after six."""
+
+    if method == "upgrad":
+        pytest.importorskip("torchjd")
 
     def config(name: str) -> TrainConfig:
         focus = {"every": 3, "steps": 2}
