@@ -159,7 +159,7 @@ def _autocast(config: TrainConfig, device: torch.device) -> bool:
         return config.run.precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 def _open_folder(config: TrainConfig, resume: bool, processes: World) -> dict[str, Any] | None:
