@@ -46,7 +46,8 @@ class Aligner:
     Args:
         config: Sensors, policies, reference. `reference_rate_hz` must be known: replay measures it
             from the log, a live program takes it from its file (`perception info LOG --yaml` prints one).
-        ledger: Where messages are accounted for; a new one by default.
+        ledger: Where messages are accounted for; a new one by default. A program that reads it says what
+            became of each sample: `aligner.ledger.sample_done(sample, "used")`.
 
     Raises:
         ConfigError: `reference_rate_hz` is not known.
@@ -65,7 +66,6 @@ class Aligner:
         self._roles = config.roles()
         self._tracks = _make_tracks(config, self.ledger)
         self._reference = config.reference
-        self._reference_topic: str = getattr(config.sensors, config.reference).topic
         self._period_ns = round(1e9 / config.reference_rate_hz)
         self._wait_ns = round(config.wait_ms * MS)
         # Nothing that arrived longer ago than this before a tick plays a part in it.
