@@ -10,8 +10,10 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from perception.errors import ConfigError, PerceptionError
 from perception_tools import evaluate, info, plugin, replay, synthesize, train
@@ -19,8 +21,20 @@ from perception_tools import evaluate, info, plugin, replay, synthesize, train
 # typer carries a click of its own, or uses the installed one: its base error has a public heir in both.
 UsageFault: type[Exception] = typer.BadParameter.__mro__[2]
 
+
+class Commands(TyperGroup):
+    """The commands. Where one is interrupted, `run` says so; typer alone would leave without a word."""
+
+    def invoke(self, ctx: Any) -> Any:  # the context is typer's own or click's, as `UsageFault`
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+
 app = typer.Typer(
     name="perception",
+    cls=Commands,
     help="Replay recorded sensor logs through a camera, range and status fusion model.",
     no_args_is_help=True,
     add_completion=False,
@@ -44,7 +58,8 @@ def run(arguments: list[str]) -> int:
     """Run one command; every error becomes one clear line (or one JSON object) and an exit code."""
     try:
         code = app(arguments, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where the caller closed it, as with `>&-`
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except ConfigError as error:
         return _fail(arguments, str(error), 2)
@@ -53,7 +68,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _fail(arguments, "interrupted", 130)
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 0
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
@@ -77,14 +92,19 @@ def _fail(arguments: list[str], text: str, code: int) -> int:
     if "--json" in arguments:
         command = next((a for a in arguments if not a.startswith("-")), "perception")
         status = "interrupted" if code == 130 else "failed"
-        print(
-            json.dumps(
-                {"schema": f"perception.{command}/1", "status": status, "exit_code": code, "error": text}
-            )
-        )
-    else:
-        print(f"error: {text}" if code != 130 else text, file=sys.stderr)
+        told = {"schema": f"perception.{command}/1", "status": status, "exit_code": code, "error": text}
+        try:
+            print(json.dumps(told), flush=True)
+            return code
+        except OSError:  # stdout itself is at fault, as on a full disk: then say it to the person
+            _give_up_stdout()
+    print(f"error: {text}" if code != 130 else text, file=sys.stderr)
     return code
+
+
+def _give_up_stdout() -> None:
+    """What is still buffered goes nowhere: Python would fail on it once more while it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

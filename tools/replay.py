@@ -80,6 +80,7 @@ def replay(
         setup, warnings = _configure(opened, config, plugin, checkpoint)
         span = _span(opened, start, end)
         target = None if no_output else output or Path(f"{log.stem}.outputs.mcap")
+        written = _distinct({"--output": target, "--render": render, "--jsonl": jsonl, "--ledger": ledger})
         sinks, copy = _sinks(target, with_inputs, render, jsonl)
         listener = stack.enter_context(LedgerFile(ledger, log)) if ledger is not None else None
         options = ReplayOptions(
@@ -97,7 +98,7 @@ def replay(
         if listener is not None:
             listener.add_unread(summary.ledger)
     summary = add_warnings(summary, [Warned("config", text) for text in warnings])
-    _print(summary, as_json, [path for path in (target, render, jsonl, ledger) if path is not None])
+    _print(summary, as_json, written)
     raise typer.Exit(summary.exit_code)
 
 
@@ -160,6 +161,17 @@ def _time_ns(text: str, begin_ns: int) -> int:
     if seconds < 0:
         raise ValueError
     return begin_ns + round(seconds * 1e9)
+
+
+def _distinct(options: dict[str, Path | None]) -> list[Path]:
+    """The files that are written; two options may not name the same one, for each would spoil the other's."""
+    named: dict[Path, str] = {}
+    for option, path in options.items():
+        if path is not None:
+            other = named.setdefault(path.resolve(), option)
+            if other != option and not path.is_char_device():  # /dev/null takes any number
+                raise typer.BadParameter(f"{other} and {option} name the same file, name another: {path}")
+    return [path for path in options.values() if path is not None]
 
 
 def _sinks(

@@ -120,3 +120,21 @@ def test_a_log_from_which_no_sample_can_be_made_is_an_error(
     (tmp_path / "a.mcap").write_bytes(b"nothing")
     assert run(["plugin", "check", "fusion", "--log", str(tmp_path / "a.mcap")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_an_interrupted_check_says_so(options: list[str]) -> None:
+    code = (
+        "import sys, perception.check as check; from perception_tools.cli import run\n"
+        "def interrupted(*arguments, **options): raise KeyboardInterrupt\n"
+        "check.check_plugin = interrupted\n"
+        "sys.exit(run(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "plugin", "check", "fusion", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    if options:
+        told = json.loads(done.stdout)
+        assert (told["status"], told["exit_code"]) == ("interrupted", 130)
+    else:
+        assert done.stderr == "interrupted\n"

@@ -204,6 +204,37 @@ def test_the_log_is_never_overwritten(scene: Path, capsys: pytest.CaptureFixture
     assert scene.read_bytes() == before
 
 
+@pytest.mark.parametrize("second", ["--jsonl", "--ledger"])
+def test_two_options_that_name_one_file_are_refused(
+    scene: Path, capsys: pytest.CaptureFixture[str], second: str
+) -> None:
+    Path("here").symlink_to(".")
+    assert run(["replay", str(scene), "--output", "out", second, "here/out"]) == 2
+    assert f"--output and {second} name the same file" in capsys.readouterr().err
+    assert not Path("out").exists()
+    assert run(["replay", str(scene), "--no-output", "--jsonl", "/dev/null", "--ledger", "/dev/null"]) == 0
+
+
+def test_a_full_disk_under_stdout_is_one_line(scene: Path) -> None:
+    for options in (["--json"], []):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*COMMAND, str(scene), "--end", "0.3", *options],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+
+
+def test_a_closed_stdout_changes_nothing_else(scene: Path) -> None:
+    command = " ".join([*COMMAND, str(scene), "--end", "0.3", "--output", "out.mcap"])
+    done = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path("out.mcap").stat().st_size > 1000
+
+
 def test_step_waits_for_a_key_and_q_ends(scene: Path) -> None:
     leader, follower = pty.openpty()
     process = subprocess.Popen(
