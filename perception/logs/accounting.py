@@ -58,9 +58,12 @@ class Accountant:
 
         Wanted messages in it are `lost`: a block that is left out on purpose has none. Returns how many.
         """
-        if block.tally is None:
-            block.tally = read_index(self._source, block)
-        whole = block.tally
+        if block.broken:  # its tally may be of salvaged headers, which prove nothing
+            whole = read_index(self._source, block)
+        else:
+            if block.tally is None:
+                block.tally = read_index(self._source, block)
+            whole = block.tally
         if whole is None:
             return None
         query, account, lost = self._query, self.account, 0
