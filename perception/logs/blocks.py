@@ -56,6 +56,7 @@ class Block:
     compressed_size: int | None = None  # known from the chunk index
     uncompressed_size: int | None = None
     cut: bool = False  # the file ends inside it
+    index_torn: bool = False  # damage follows its message indexes: there may have been more
     proven: bool = False  # its fields come from a summary whose CRC holds
     broken: bool = False  # it was found unreadable: a reading must meet it again, to name it
     tally: Tally | None = None  # by the message index or by a first reading

@@ -22,7 +22,7 @@ def read_index(source: Source, block: Block, start_ns: int = 0, end_ns: int = U6
 
     They have no CRC. They are believed when every record fits and every time and offset is possible.
     """
-    if not block.index_length or block.cut or block.index_length > MAX_BYTES:
+    if not block.index_length or block.index_torn or block.cut or block.index_length > MAX_BYTES:
         return None
     try:
         data = source.read(block.offset + block.length, block.index_length)

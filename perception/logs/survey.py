@@ -130,13 +130,19 @@ def _load_tally(source: Source, block: Block, contents: Contents, damage: list[D
         loaded = load(source, block, contents.registry)
     except Broken as broken:
         block.broken = True
-        # What can be salvaged depends on the channels that are known, so learn those of the other blocks.
-        discover(source, contents, {i for other in contents.blocks for i in other.tally or ()})
+        _know_others(source, contents)
         indexed = read_index(source, block)
         lost = sum(span.messages for span in indexed.values()) if indexed is not None else None
         damage.append(whole_damage(block, str(broken), lost))
         headers = salvage(broken, block, contents.registry)
         return tally_places(headers) if indexed is None else indexed
     if loaded.problem:
+        _know_others(source, contents)
+        loaded = load(source, block, contents.registry)
         damage.append(partial_damage(block, loaded, None))
     return tally_places(loaded.places + ([loaded.torn] if loaded.torn else []))
+
+
+def _know_others(source: Source, contents: Contents) -> None:
+    """Learn the channels of the blocks counted so far: on them depends what a damaged block still tells."""
+    discover(source, contents, {i for other in contents.blocks for i in other.tally or ()})

@@ -62,12 +62,20 @@ class Walk:
                 if after < at:
                     at = self._sure
                 self._break(at, after, str(error))
+                self._doubt_index()
                 self._chunk = self._run = None
             if self._chunk is not None or self._run is not None:
                 self._sure = after or at
             if after is None:
                 return
             self._before, at = at, after
+        if open_end:
+            self._doubt_index()
+
+    def _doubt_index(self) -> None:
+        """The chunk before this place may have had more message indexes: only loading it tells."""
+        if self._chunk is not None:
+            self._chunk.index_torn = True
 
     def _break(self, at: int, after: int, reason: str) -> None:
         """Note bytes that are not understood; together with those before if no block lies between."""
@@ -265,7 +273,7 @@ class Walk:
             self._contents.blocks.append(run)
         run.length = min(after, end) - run.offset
         if cut:
-            run.cut = True
+            run.cut, run.tally = True, None  # only loading tells whether the last header is whole
             return end
         run.start_ns, run.end_ns = min(run.start_ns, log_time), max(run.end_ns, log_time)
         assert run.tally is not None

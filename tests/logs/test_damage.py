@@ -128,6 +128,39 @@ def test_a_log_cut_anywhere_gives_every_message_before_the_cut(tmp_path: Path, v
         assert len(stream.damage) == (1 if cut < data_end + 13 else 0), (cut, stream.damage)
 
 
+@pytest.mark.parametrize("variant", ["plain", "zstd", "loose", "no-repeats"])
+def test_the_survey_of_a_cut_log_counts_what_its_reading_counts(tmp_path: Path, variant: str) -> None:
+    data, path = LOGS[variant], tmp_path / "log.mcap"
+    for cut in cuts(data):
+        path.write_bytes(data[:cut])
+        if refused(data, cut):
+            continue
+        with open_log(path) as log:
+            surveyed = log.survey.counts  # before anything was read
+            stream = log.messages()
+            for _ in stream:
+                pass
+            account = stream.account
+            # What the statistics alone prove is in the damage, not in the survey.
+            counted = {topic: account.total(topic) - account.lost[topic] for topic in account.topics}
+        assert surveyed == {topic: n for topic, n in counted.items() if n}, cut
+
+
+@pytest.mark.parametrize("variant", ["plain", "zstd", "loose", "no-repeats"])
+def test_one_topic_of_a_cut_log_gives_all_its_messages(tmp_path: Path, variant: str) -> None:
+    """Also where the cut lies among the message indexes of the last chunk, and hides one of them."""
+    data, path = LOGS[variant], tmp_path / "log.mcap"
+    for cut in cuts(data):
+        path.write_bytes(data[:cut])
+        if refused(data, cut):
+            continue
+        _, whole = read(path)
+        for topic, number in whole.account.read.items():
+            got, stream = read(path, Query(frozenset([topic])))
+            assert len(got) == number, (cut, topic)
+            assert total(stream) == total(whole), (cut, topic)
+
+
 @pytest.mark.parametrize("variant", ["zstd", "lz4", "no-summary", "no-message-index", "no-repeats"])
 def test_a_compressed_log_cut_anywhere_gives_every_whole_chunk_and_a_head_of_the_last(
     tmp_path: Path, variant: str
