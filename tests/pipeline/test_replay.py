@@ -16,7 +16,7 @@ from mcap.reader import make_reader
 from perception.align import Aligner
 from perception.autoconfig import choose
 from perception.config import Config
-from perception.logs import Query, decode, open_log
+from perception.logs import LogWriter, Query, decode, open_log
 from perception.messages import Sample, TruthFrame
 from perception.outputs import Output
 from perception.pipeline import ReplayOptions, Span, Summary, context_of, replay
@@ -129,6 +129,37 @@ def test_a_span_gives_its_part_and_the_ledger_still_adds_up(
         part, summary, _ = run(scene, ReplayOptions(span=Span(start_ns, end_ns)), wait_ms=wait_ms)
         assert part.outputs == [o for o in whole.outputs if start_ns <= o.tick.log_time_ns < end_ns]
         assert {t: sum(rows.values()) for t, rows in summary.ledger.items()} == count_independently(scene)
+
+
+def seen(sample: Sample) -> tuple[object, ...]:
+    """What a plugin may rest on: the moment, each input's state, the status window, the rig."""
+    window = sample.status.value.values.tobytes() if sample.status.value is not None else None
+    inputs = [(given.name, given.stamp_ns, given.age_ms, given.reason) for given in sample.inputs]
+    return replace(sample.tick, index=0), inputs, window, repr(sample.rig)
+
+
+def test_a_start_late_in_a_long_log_finds_windows_and_a_rig_that_was_told_once(tmp_path: Path) -> None:
+    """Late enough that the beginning is not read again."""
+    scene, told_once = tmp_path / "scene.mcap", tmp_path / "told_once.mcap"
+    write_scene(scene, duration_s=16.0, image_size=(64, 32))
+    with open_log(scene) as log, LogWriter(told_once) as writer:
+        told = set()
+        for message in log.messages():
+            if message.topic not in told:
+                writer.copy(message)
+            if message.topic in ("/camera/calibration", "/tf"):
+                told.add(message.topic)
+    whole, _, _ = run(told_once)
+    for start_s in (13.05, 15.0):
+        start_ns = START_NS + round(start_s * 1e9)
+        part, summary, _ = run(told_once, ReplayOptions(span=Span(start_ns, None)))
+        assert [seen(sample) for sample, _, _ in part.frames] == [
+            seen(sample) for sample, _, _ in whole.frames if sample.tick.log_time_ns >= start_ns
+        ]
+        assert part.frames[0][0].rig.calibration is not None
+        assert part.frames[0][0].status.value is not None
+        assert summary.ledger["/camera/calibration"] == summary.ledger["/tf"] == {"preroll_only": 1}
+        assert summary.ledger["/camera/image"]["outside_range"] > 0
 
 
 def test_without_warming_up_a_plugin_that_remembers_would_differ(scene: Path) -> None:
