@@ -234,3 +234,24 @@ def test_a_timer_changes_nothing() -> None:
             found += aligner.advance(message.log_time_ns - (4 - quarter) * MS)
         found += aligner.push(message)
     assert [facts(s) for s in found + aligner.flush()] == expected
+
+
+def test_a_timer_in_a_stretch_without_messages_moves_no_substitute_tick() -> None:
+    messages = [camera(0), status(10), status(1237), status(1300), status(1420)]
+    ticks = [sample.tick for sample in run(messages, config())]
+    aligner = Aligner(config())
+    timed = aligner.push(messages[0]) + aligner.push(messages[1])
+    for now_ms in (43, 333, 707, 1101):  # off the grid
+        timed += aligner.advance(now_ms * MS)
+    for message in messages[2:]:
+        timed += aligner.push(message)
+    timed += aligner.flush()
+    assert [sample.tick for sample in timed] == ticks
+    assert {(tick.log_time_ns // MS - 150) % 100 for tick in ticks[1:]} == {0}
+
+
+def test_a_second_reference_message_of_one_stamp_makes_no_second_tick() -> None:
+    ledger = Ledger()
+    samples = run([camera(0), camera(0, 5, tag=1), camera(100)], config(), ledger)
+    assert [sample.tick.stamp_ns for sample in samples] == [0, 100 * MS]
+    assert ledger.rows()["/camera"]["late"] == 1
