@@ -22,7 +22,12 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 
 class Backend(Protocol):
-    """Runs one model at one batch shape. Not thread-safe: one caller at a time.
+    """Runs one model at one batch shape, for any number of threads at once.
+
+    `run` and `run_subsets` may be called from several threads: each thread gets buffers (or a request) of
+    its own on its first call, and nobody waits for a lock while computing. Answers are the same bits
+    whichever thread computes them and whatever the others do. `open` and `close` are for one thread,
+    while no other calls.
 
     The answers are bit-equal for the same weights, precision, device, batch size and thread count. On the
     CPU they do not depend on the batch size either, nor on a sample's place and neighbours in its batch;

@@ -9,6 +9,7 @@ computation, padded with absent samples.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -43,6 +44,7 @@ class TorchBackend:
         self.batch, self.threads = batch, threads
         self.sha256 = ""
         self._model: FusionModel | None = None
+        self._own = threading.local()  # each thread's buffers
         self._threads_before: int | None = None
 
     def open(self) -> None:
@@ -60,14 +62,13 @@ class TorchBackend:
         if self.precision == "bf16":
             model = lower_precision(model, torch.bfloat16).to(memory_format=torch.channels_last)
         self._model = model.to(self.device)
-        on_gpu = self.device.type == "cuda"
-        self._buffers = _empty_batch(self.config, self.batch if on_gpu else 1, pin=on_gpu)
-        self.run(Inputs(*(array[:1] for array in _arrays(self._buffers))))
+        self._own = threading.local()
+        self.run(Inputs(*(array[:1].copy() for array in _arrays(self._buffers()))))
 
     def run(self, inputs: Inputs) -> Predictions:
         if self._model is None:
             raise ValueError("the backend is not open")
-        count, rows = self._checked(inputs), len(self._buffers.present)
+        count, rows = self._checked(inputs), self._rows
         parts = [self._compute(Inputs(*(a[i : i + rows] for a in inputs))) for i in range(0, count, rows)]
         return parts[0] if len(parts) == 1 else Predictions(*map(np.concatenate, zip(*parts, strict=True)))
 
@@ -75,7 +76,7 @@ class TorchBackend:
         if self._model is None:
             raise ValueError("the backend is not open")
         masks = torch.from_numpy(np.ascontiguousarray(subsets)).to(self.device)
-        count, rows = self._checked(inputs), len(self._buffers.present)
+        count, rows = self._checked(inputs), self._rows
         parts = [
             self._compute_subsets(Inputs(*(a[i : i + rows] for a in inputs)), masks)
             for i in range(0, count, rows)
@@ -102,6 +103,18 @@ class TorchBackend:
             "weights_sha256": self.sha256,
         }
 
+    @property
+    def _rows(self) -> int:
+        """How many samples are computed at once."""
+        return self.batch if self.device.type == "cuda" else 1
+
+    def _buffers(self) -> Inputs:
+        """The calling thread's own, for as many samples as are computed at once."""
+        if not hasattr(self._own, "buffers"):
+            self._own.buffers = _empty_batch(self.config, self._rows, pin=self.device.type == "cuda")
+        buffers: Inputs = self._own.buffers
+        return buffers
+
     def _compute(self, inputs: Inputs) -> Predictions:
         """The answers for what fits into the run's buffers; what is left of them is absent samples."""
         assert self._model is not None
@@ -117,19 +130,19 @@ class TorchBackend:
             return [_taken(predictions, len(inputs.present)) for predictions in found]
 
     def _loaded(self, inputs: Inputs) -> Inputs:
-        """The inputs in the run's buffers, on the device."""
-        count = len(inputs.present)
-        for array, target in zip(inputs, _arrays(self._buffers), strict=True):
+        """The inputs in the thread's buffers, on the device."""
+        count, buffers = len(inputs.present), self._buffers()
+        for array, target in zip(inputs, _arrays(buffers), strict=True):
             target[:count] = array
             target[count:] = 0
-        return Inputs(*(t.to(self.device, non_blocking=True) for t in self._buffers))
+        return Inputs(*(t.to(self.device, non_blocking=True) for t in buffers))
 
     def _checked(self, inputs: Inputs) -> int:
         """How many samples there are, if all arrays have the model's shapes."""
         count = len(np.asarray(inputs.present))
         if not 1 <= count <= self.batch:
             raise ValueError(f"expected 1 to {self.batch} samples, found {count}")
-        for name, array, target in zip(Inputs._fields, inputs, _arrays(self._buffers), strict=True):
+        for name, array, target in zip(Inputs._fields, inputs, _arrays(self._buffers()), strict=True):
             given = np.asarray(array)
             if given.shape != (count, *target.shape[1:]) or given.dtype != target.dtype:
                 want = (count, *target.shape[1:])

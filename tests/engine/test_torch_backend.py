@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +198,20 @@ def test_the_door_opens_without_torch() -> None:
 def test_it_is_a_backend() -> None:
     backend: Backend = open_backend("torch", lively_model())
     assert set(backend.describe()) >= {"backend", "precision", "device", "batch", "threads", "torch"}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_threads_that_call_at_once_get_the_bits_of_one_that_calls_alone(precision: str) -> None:
+    backend = open_backend("torch", lively_model(), precision=precision, batch=2, threads=1)
+    scenes = [numpy_scene(SMALL, batch=1 + i % 2, seed=i) for i in range(12)]
+    alone = [backend.run(inputs) for inputs in scenes]
+    subsets = np.array([[True, False, True], [False, True, True]])
+    alone_subsets = backend.run_subsets(scenes[1], subsets)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(backend.run, scenes * 4))
+        at_once = [pool.submit(backend.run_subsets, scenes[1], subsets) for _ in range(8)]
+        for future in at_once:
+            for found, expected in zip(future.result(), alone_subsets, strict=True):
+                assert_equal(found, expected)
+    for found, expected in zip(together, alone * 4, strict=True):
+        assert_equal(found, expected)
