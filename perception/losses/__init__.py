@@ -1,6 +1,36 @@
-"""What each head is taught by: one loss for each, and the dense targets they need."""
+"""What each head is taught by: one loss for each, by name, and the dense targets they need.
 
-from perception.losses.head_losses import HeadLosses
-from perception.losses.targets import Targets, Truth, make_targets
+Names and options can be checked without torch (`resolve_losses`); the rest is loaded on first use.
+"""
 
-__all__ = ["HeadLosses", "Targets", "Truth", "make_targets"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perception.losses.head_losses import HeadLosses as HeadLosses
+    from perception.losses.options import resolve_losses as resolve_losses
+    from perception.losses.targets import Targets as Targets
+    from perception.losses.targets import Truth as Truth
+    from perception.losses.targets import make_targets as make_targets
+
+_HOMES = {
+    "HeadLosses": "head_losses",
+    "Targets": "targets",
+    "Truth": "targets",
+    "make_targets": "targets",
+    "resolve_losses": "options",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'perception.losses' has no attribute '{name}'")
+    return getattr(import_module(f"perception.losses.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,46 +1,65 @@
-"""The losses of the four heads: Gaussian focal, GIoU beside Laplace scales, and Laplace likelihoods."""
+"""The losses of the four heads, each chosen by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from perception.errors import ConfigError
-from perception.losses.boxes import giou_loss
+from perception.choices import Choice
+from perception.losses.beta_nll import beta_nll
+from perception.losses.cross_entropy import cross_entropy
+from perception.losses.divergence import kl_of_truth
+from perception.losses.focal import focal
+from perception.losses.gaussian_focal import gaussian_focal
+from perception.losses.giou import giou_loss
+from perception.losses.likelihoods import absolute, gaussian_nll, laplace_nll, squared
+from perception.losses.options import resolve_losses
+from perception.losses.sides import smooth_l1_sides, squared_sides
 from perception.losses.targets import Targets
 from perception.models import DenseOutputs
 
-DEFAULTS = {"giou_weight": 2.0, "scale_weight": 0.1}
+Loss = Callable[..., Tensor]
+
+CLASS: Mapping[str, Loss] = {
+    "gaussian_focal": gaussian_focal,
+    "focal": focal,
+    "cross_entropy": cross_entropy,
+}
+BOX: Mapping[str, Loss] = {"giou": giou_loss, "smooth_l1": smooth_l1_sides, "mse": squared_sides}
+LIKELIHOODS: Mapping[str, Loss] = {"laplace": laplace_nll, "gaussian": gaussian_nll}
+VALUE: Mapping[str, Loss] = {**LIKELIHOODS, "beta_nll": beta_nll, "l1": absolute, "mse": squared}
 
 
 class HeadLosses(nn.Module):
     """A mean over objects, or over known channels, for each head.
 
+    Every regression learns a scale, so that outputs carry a standard deviation whatever the loss: beside a
+    loss that has none (all of boxes, `l1`, `mse`) stands the likelihood of the model's family with detached
+    means, which teaches nothing but the scales. Distances are compared by their logarithms (an error of 0.01
+    is 1 %), control in standard deviations of its channels, sides of boxes in parts of the box: no loss of
+    what is predicted depends on its unit.
+
     Args:
-        config: `giou_weight`: of the GIoU in the box loss; `scale_weight`: of the likelihood of the sides,
-            whose means are detached, so that it teaches nothing but the scales.
+        config: Head -> loss, as `resolve_losses` takes it.
+        family: Of the model: `laplace` or `gaussian`.
 
     Raises:
-        ConfigError: There are unknown keys, or values below 0.
+        ConfigError: Names, options or values are wrong; all of them.
     """
 
-    def __init__(self, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: Mapping[str, Any] | None = None, family: str = "laplace") -> None:
         super().__init__()
-        given = dict(config or {})
-        faults = [
-            f"losses.{key}: unknown key; expected {', '.join(DEFAULTS)}" for key in given.keys() - DEFAULTS
-        ]
-        faults += [
-            f"losses.{key}: expected a number from 0, found {value!r:.60}"
-            for key, value in given.items()
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0
-        ]
-        if faults:
-            raise ConfigError(faults)
-        self.weights: dict[str, float] = {**DEFAULTS, **given}
+        self.family = family
+        self.chosen = resolve_losses(config, family)
+        self._likelihood = LIKELIHOODS[family]
+
+    @property
+    def signed(self) -> frozenset[str]:
+        """The heads whose loss may fall below 0, as the logarithm of a likelihood does."""
+        return frozenset(head for head in ("distance", "control") if self.chosen[head].name != "kl")
 
     def forward(
         self, said: DenseOutputs, true: Targets, total: Callable[[Tensor], Tensor] = lambda count: count
@@ -56,28 +75,35 @@ class HeadLosses(nn.Module):
         objects = total(true.objects).clamp(min=1)
         measured = total(true.distance_weight.sum()).clamp(min=1)
         known = total(true.control_known.sum()).clamp(min=1)
-        weight = true.box_weight
-        sides = _laplace(said.ltrb.detach(), said.ltrb_log_scale, true.ltrb).mean(1, keepdim=True)
-        overlap = giou_loss(said.ltrb, true.ltrb)
-        distance = _laplace(said.distance_log, said.distance_log_scale, true.distance_log)
-        control = _laplace(said.control, said.control_log_scale, true.control)
-        box = self.weights["giou_weight"] * overlap + self.weights["scale_weight"] * sides
+        scored = _method(CLASS, self.chosen["class"])(said.heatmap, true.heatmap)
+        box = self._box(said, true)
+        distance = self._value("distance", said.distance_log, said.distance_log_scale, true.distance_log)
+        control = self._value("control", said.control, said.control_log_scale, true.control)
         return {
-            "class": (gaussian_focal(said.heatmap, true.heatmap) * true.counted).sum() / objects,
-            "box": (box * weight).sum() / objects,
+            "class": (scored * true.counted).sum() / objects,
+            "box": (box * true.box_weight).sum() / objects,
             "distance": (distance * true.distance_weight).sum() / measured,
             "control": (control * true.control_known).sum() / known,
         }
 
+    def _box(self, said: DenseOutputs, true: Targets) -> Tensor:
+        """[B, 1, h, w]: where the sides are, and the likelihood of each that teaches its scale."""
+        chosen = self.chosen["box"]
+        where = _method(BOX, chosen, "weight", "scale_weight")(said.ltrb, true.ltrb)
+        sides = self._likelihood(said.ltrb.detach(), said.ltrb_log_scale, true.ltrb).mean(1, keepdim=True)
+        return chosen.options["weight"] * where + chosen.options["scale_weight"] * sides
 
-def gaussian_focal(logits: Tensor, heatmap: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:
-    """The focal loss of a heatmap whose peaks are 1 (Zhou et al. 2019, equation 1), at every cell."""
-    p = logits.sigmoid()
-    hit = (1 - p) ** alpha * F.logsigmoid(logits)
-    miss = (1 - heatmap) ** beta * p**alpha * F.logsigmoid(-logits)
-    return -(heatmap == 1).to(p.dtype) * hit - (heatmap < 1).to(p.dtype) * miss
+    def _value(self, head: str, value: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
+        chosen = self.chosen[head]
+        if chosen.name == "kl":
+            return kl_of_truth(self.family, value, log_scale, target, chosen.options["std"])
+        found = _method(VALUE, chosen, "scale_weight")(value, log_scale, target)
+        if "scale_weight" not in chosen.options:
+            return found
+        return found + chosen.options["scale_weight"] * self._likelihood(value.detach(), log_scale, target)
 
 
-def _laplace(value: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
-    """The negative log likelihood of a Laplace distribution, without its constant log 2."""
-    return (value - target).abs() * (-log_scale).exp() + log_scale
+def _method(methods: Mapping[str, Loss], chosen: Choice, *ours: str) -> Loss:
+    """A method with its options, but for those that are ours."""
+    options = {key: value for key, value in chosen.options.items() if key not in ours}
+    return partial(methods[chosen.name], **options)

@@ -4,7 +4,7 @@
 
     model:     {input_height: 256, input_width: 512, classes: [person, vehicle]}
     data:      {train: [logs/train], validate: [logs/validate], calibrate: [logs/calibrate]}
-    losses:    {class: gaussian_focal, box: giou}
+    losses:    {class: gaussian_focal, box: {name: giou, scale_weight: 0.1}, distance: laplace, control: l1}
     balancing: {method: static}
     optimiser: {lr: 0.002, lr_factors: {camera: 0.5}}
     schedule:  {steps: 5000, batch: 8, warmup_steps: 100}
@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from perception.config import NonNegative, Number, Positive, fault_line
 from perception.errors import ConfigError
+from perception.losses.options import resolve_losses
 from perception.models.config import ModelConfig
 from perception.plain_yaml import read_yaml
 
@@ -246,15 +247,28 @@ def parse_train_config(data: object, source: str = "") -> TrainConfig:
         config = TrainConfig.model_validate(data)
     except ValidationError as error:
         faults += sorted({_line(fault) for fault in error.errors()})
-    model = data.get("model")
-    if isinstance(model, Mapping):
-        try:
-            ModelConfig.from_dict(model)
-        except ConfigError as error:
-            faults += [f"model.{fault}" for fault in error.faults]
+    faults += _faults_of_rooms(data)
     if faults or config is None:
         raise ConfigError(faults, source)
     return config
+
+
+def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
+    """What the rooms that the sections configure find wrong with them."""
+    faults: list[str] = []
+    model, losses = data.get("model", {}), data.get("losses", {})
+    shape = ModelConfig()
+    if isinstance(model, Mapping):
+        try:
+            shape = ModelConfig.from_dict(model)
+        except ConfigError as error:
+            faults += [f"model.{fault}" for fault in error.faults]
+    if isinstance(losses, Mapping):
+        try:
+            resolve_losses(losses, shape.loss_family)
+        except ConfigError as error:
+            faults += error.faults
+    return faults
 
 
 def to_yaml(config: TrainConfig) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from perception.balancing import make_balancer
 from perception.errors import ConfigError
-from perception.losses import HeadLosses, Targets, make_targets
+from perception.losses import HeadLosses, Targets, make_targets, resolve_losses
 from perception.losses import Truth as DenseTruth
 from perception.models import DenseOutputs, FusionModel
 from perception.models.camera import Pyramid
@@ -30,7 +30,8 @@ def check_lessons(config: TrainConfig, processes: int = 1) -> None:
         ConfigError: They have some: all of both.
     """
     faults: list[str] = []
-    for make in (lambda: HeadLosses(config.losses), lambda: make_balancer(config.balancing)):
+    family = config.model_shape().loss_family
+    for make in (lambda: resolve_losses(config.losses, family), lambda: make_balancer(config.balancing)):
         try:
             make()
         except ConfigError as error:
@@ -60,7 +61,7 @@ class Lessons:
     ) -> None:
         self.total = total
         self.device = next(model.parameters()).device
-        self.head_losses = HeadLosses(config.losses).to(self.device)
+        self.head_losses = HeadLosses(config.losses, model.config.loss_family).to(self.device)
         self.balancer = make_balancer(config.balancing).to(self.device)
         distill = config.transfer.distill
         self.teacher = Teacher(distill, model) if distill is not None else None

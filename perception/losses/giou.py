@@ -1,4 +1,4 @@
-"""Losses of boxes given as distances from a point to their four sides."""
+"""Generalised intersection over union (Rezatofighi et al. 2019) of boxes around one point."""
 
 from __future__ import annotations
 

@@ -1,0 +1,92 @@
+"""A method chosen by name, alone (`focal`) or with options (`{name: focal, gamma: 1.5}`), checked as a user
+wrote it: every fault, each with the nearest valid name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A number that a method takes, from `low` to `high`."""
+
+    default: float
+    low: float = 0.0
+    high: float = math.inf
+    whole: bool = False
+
+    def fault(self, value: object) -> str:
+        """What is wrong with a value; empty: nothing."""
+        kind = int if self.whole else int | float
+        right = isinstance(value, kind) and not isinstance(value, bool)
+        if right and math.isfinite(value) and self.low <= value <= self.high:  # type: ignore[arg-type, operator]
+            return ""
+        number = "a whole number" if self.whole else "a number"
+        limits = f"from {self.low:g}" if math.isinf(self.high) else f"from {self.low:g} to {self.high:g}"
+        return f"expected {number} {limits}, found {value!r:.60}"
+
+
+Table = Mapping[str, Mapping[str, Option]]
+"""Method -> what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A method and all its options."""
+
+    name: str
+    options: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, str | float]:
+        """As YAML can hold it; `choose` gives it back."""
+        return {"name": self.name, **self.options}
+
+
+def choose(path: str, given: object, table: Table, default: str, faults: list[str]) -> Choice:
+    """The choice that a value of a configuration is.
+
+    Args:
+        path: Of the value, for faults.
+        given: A name, a mapping with `name` and options, or None: the default.
+        table: What there is.
+        default: The name where none is given.
+        faults: Gets what is wrong; the choice is then the default's.
+    """
+    before = len(faults)
+    if given is None or isinstance(given, str):
+        given = {"name": given or default}
+    if not isinstance(given, Mapping):
+        faults.append(f"{path}: expected a name, or {{name: ..., options}}; found {given!r:.60}")
+        given = {}
+    name = given.get("name", default)
+    if not isinstance(name, str) or name not in table:
+        faults.append(f"{path}: expected one of {', '.join(table)}; {found(name, table)}")
+        return Choice(default, {key: option.default for key, option in table[default].items()})
+    takes = table[name]
+    for key, value in given.items():
+        if key != "name" and key not in takes:
+            faults.append(f"{path}.{key}: unknown option of {name}; {expected(key, takes)}")
+        elif key != "name" and (text := takes[key].fault(value)):
+            faults.append(f"{path}.{key}: {text}")
+    options = {key: option.default for key, option in takes.items()}
+    if len(faults) == before:
+        options |= {key: value for key, value in given.items() if key != "name"}
+    return Choice(name, options)
+
+
+def found(name: object, names: Iterable[str]) -> str:
+    """What was found instead of one of these names, and which of them is nearest."""
+    near = get_close_matches(str(name), list(names), n=1)
+    return f"found {name!r:.60}{f', did you mean {near[0]}?' if near else ''}"
+
+
+def expected(key: object, names: Iterable[str]) -> str:
+    """What was expected instead of an unknown key."""
+    names = list(names)
+    near = get_close_matches(str(key), names, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"expected {', '.join(names)}" if names else "it takes none"

@@ -1,0 +1,21 @@
+"""The focal loss of heatmaps (Zhou et al. 2019, "Objects as Points", equation 1; after Law and Deng 2018)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def gaussian_focal(logits: Tensor, heatmap: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:
+    """The focal loss of a heatmap whose peaks are 1, at every cell.
+
+    Args:
+        logits: Any shape.
+        heatmap: The same, 0 to 1.
+        alpha: How much less what is right already counts.
+        beta: How much less a miss counts near a peak.
+    """
+    p = logits.sigmoid()
+    hit = (1 - p) ** alpha * F.logsigmoid(logits)
+    miss = (1 - heatmap) ** beta * p**alpha * F.logsigmoid(-logits)
+    return -(heatmap == 1).to(p.dtype) * hit - (heatmap < 1).to(p.dtype) * miss
