@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.losses import HeadLosses, Targets, Truth, make_targets
-from perception.losses.giou import giou_loss
 from perception.losses.gaussian_focal import gaussian_focal
+from perception.losses.giou import giou_loss
 from perception.models import DenseOutputs, FusionModel, ModelConfig
 from perception.models.camera import Pyramid
 from tests.fusion_scenes import SMALL
