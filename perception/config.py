@@ -11,6 +11,7 @@
     truth:  {boxes: /annotations/cuboids, control: /vehicle/control, classes: {Car: vehicle}}
     plugin: {name: fusion, checkpoint: null, options: {}}
     engine: {backend: auto, precision: auto, batch: 1}
+    faults: ["camera.blackout=0.3,seed=1"]      # put into the log on its way in, see `perception.faults`
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ class Config(_Section):
     truth: TruthConfig = TruthConfig()
     plugin: PluginConfig = PluginConfig()
     engine: EngineConfig = EngineConfig()
+    faults: tuple[str, ...] = ()  # as `perception.faults.parse_plan` reads them
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

@@ -8,6 +8,7 @@ outside_range       it arrived outside `--start/--end` and was not needed
 preroll_only        it was read only to fill windows before the start
 corrupt             its header could be read, its content could not be trusted
 undecodable         it could be read but not understood
+faulted             a fault that was asked for took it away (`perception.faults`)
 duplicate           an equal topic, stamp and content had come before
 late                it came when every tick that could use it had closed
 dropped_live        its only samples were skipped by `--live-drop`
@@ -34,6 +35,7 @@ ROWS = (
     "preroll_only",
     "corrupt",
     "undecodable",
+    "faulted",
     "duplicate",
     "late",
     "dropped_live",

@@ -21,14 +21,14 @@ FLOORS = (
     {"messages", "outputs", "tensors", "config"},
     {"logs", "plugin", "contract"},
     {"align", "ledger"},
-    {"preprocess", "models", "truth", "autoconfig", "audit", "check"},
+    {"preprocess", "models", "truth", "autoconfig", "audit", "check", "faults"},
     {"losses", "balancing", "calibration", "checkpoint", "engine", "metrics", "sinks"},
     {"training", "pipeline", "report", "synthetic", "evaluation"},
 )
 WITHOUT_TORCH = (
     *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
     *("preprocess", "truth", "autoconfig", "audit", "sinks", "metrics", "pipeline", "check", "contract"),
-    *("plain_yaml", "synthetic", "lens", "choices"),
+    *("plain_yaml", "synthetic", "lens", "faults", "choices"),
 )
 TORCH = {"torch", "torchvision"}
 NEVER = {"models": {"logs"}, "engine": {"losses", "training"}}

@@ -62,6 +62,10 @@ def replay(
     render: Annotated[Path | None, typer.Option(help="Draw the outputs on the frames: an .mp4 file.")] = None,
     jsonl: Annotated[Path | None, typer.Option(help="The outputs as JSON lines.")] = None,
     ledger: Annotated[Path | None, typer.Option(help="What became of each message: a CSV file.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SENSOR.KIND=SEVERITY[,seed=N]", help="Put a fault into the log; repeatable."),
+    ] = None,
     on_error: Annotated[OnError, typer.Option(help="When the plugin fails on a sample.")] = OnError.skip,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
@@ -78,6 +82,7 @@ def replay(
     with ExitStack() as stack:
         opened = stack.enter_context(open_log(log))
         setup, warnings = _configure(opened, config, plugin, checkpoint)
+        setup = with_faults(setup, fault or [])
         span = _span(opened, start, end)
         target = None if no_output else output or Path(f"{log.stem}.outputs.mcap")
         written = _distinct({"--output": target, "--render": render, "--jsonl": jsonl, "--ledger": ledger})
@@ -134,6 +139,18 @@ def _configure(
         changes["checkpoint"] = checkpoint
     chosen = choice.config.model_copy(update={"plugin": choice.config.plugin.model_copy(update=changes)})
     return chosen, choice.warnings
+
+
+def with_faults(config: Config, texts: list[str]) -> Config:
+    """The configuration with the faults of the command line beside its own."""
+    if not texts:
+        return config
+    from perception.faults import parse_plan
+
+    parse_plan(texts, "--fault")
+    faults = (*config.faults, *texts)
+    parse_plan(faults)
+    return config.model_copy(update={"faults": faults})
 
 
 def _span(log: Log, start: str | None, end: str | None) -> Span:

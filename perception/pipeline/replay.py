@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from perception.config import Config, to_yaml
 from perception.errors import PerceptionError, PluginError
+from perception.faults import parse_plan
 from perception.ledger import Ledger, Listener
 from perception.logs import Log
 from perception.messages import Message, Reset
@@ -231,6 +232,7 @@ class _Replay:
             classes=tuple(told["classes"].split("\n")) if told.get("classes") else (),
             versions=recorded_versions(),
             config=to_yaml(config),
+            faults=parse_plan(config.faults).texts(),
             extra={key: value for key, value in told.items() if key not in known},
         )
 
@@ -246,6 +248,10 @@ class _Replay:
         covered_ns = (tally.last_ns or 0) - (tally.first_ns or 0)
         if not tally.frames and status in ("clean", "loss"):
             tally.warn("no_frames", "no sample was made: " + self._why_empty())
+        for fault in parse_plan(self._config.faults).faults:
+            if getattr(self._config.sensors, fault.sensor) is None:
+                text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"
+                tally.warn("idle_fault", text)
         return Summary(
             status=status,
             frames=tally.frames,
@@ -277,6 +283,7 @@ class _Replay:
             "plugin": self._plugin.manifest.name,
             "device": self._options.device,
             "batch": str(self._config.engine.batch),
+            **({"faults": " ".join(self._config.faults)} if self._config.faults else {}),
             **told,
             "loops": str(self._options.loops),
             "outputs_sha256": self._digests[0] if self._digests else "",

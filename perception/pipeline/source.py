@@ -13,6 +13,7 @@ from itertools import chain
 
 from perception.align import Aligner, feed
 from perception.config import Config
+from perception.faults import inject, parse_plan
 from perception.ledger import Ledger
 from perception.logs import Log, MessageStream, Query, decode
 from perception.messages import Decoded, Message, Sample
@@ -43,15 +44,18 @@ class LogSource:
 
     Args:
         log: An open log.
-        config: Complete: `reference_rate_hz` is known.
+        config: Complete: `reference_rate_hz` is known. Its `faults` are put into the messages.
         ledger: Gets every message of the log, when the samples are exhausted.
         span: What to replay.
         warm_s: Seconds of samples that the plugin needs before the start; None: all.
         every_message: Read also the topics that play no part, so that the ledger can name each message.
         on_message: Sees every raw message of a configured topic within the span, in order of arrival (to
-            copy it); before them the newest of each rig topic.
+            copy it), as it was recorded, without faults; before them the newest of each rig topic.
         on_decoded: Sees every decoded message (for truth).
         times: Where reading and aligning are timed.
+
+    Raises:
+        ConfigError: A fault of the configuration is none.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class LogSource:
         self._on_decoded = on_decoded
         self._times = times
         self._aligner = Aligner(config, ledger)
+        self._plan = parse_plan(config.faults)
         self.warm_from_ns = self._warm_from(warm_s)
         self.read_from_ns = self._read_from()
         self.stream: MessageStream | None = None
@@ -97,11 +102,12 @@ class LogSource:
         return self._span.start_ns - round(warm_s * 1e9)
 
     def _read_from(self) -> int | None:
-        if self.warm_from_ns is None:
-            return None
-        topic = getattr(self._config.sensors, self._config.reference).topic
-        last_ns = self._last_arrival(topic, self.warm_from_ns)
-        return None if last_ns is None else last_ns - self._aligner.preroll_ns
+        reference = self._config.reference
+        if self.warm_from_ns is None or self._plan.thins(reference):
+            return None  # no telling from afar which was the last reference message to arrive
+        topic = getattr(self._config.sensors, reference).topic
+        last_ns = self._last_arrival(topic, self.warm_from_ns - self._plan.delay_ns(reference))
+        return None if last_ns is None else last_ns - self._aligner.preroll_ns - self._plan.memory_ns
 
     def _last_arrival(self, topic: str, before_ns: int) -> int | None:
         """When the last message of a topic before a time arrived; looks back in growing steps."""
@@ -139,7 +145,12 @@ class LogSource:
         return Query(frozenset(self._roles), self.read_from_ns, end_ns)
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
-        return feed(self._aligner, self._passed(messages), self._on_decoded, flush=False)
+        arriving = inject(self._passed(messages), self._plan, self._roles, self._took_away)
+        return feed(self._aligner, arriving, self._on_decoded, flush=False)
+
+    def _took_away(self, message: Decoded) -> None:
+        arrival_ns = message.log_time_ns
+        self._ledger.count(message.topic, "faulted", log_time_ns=arrival_ns, stamp_ns=message.stamp_ns)
 
     def _passed(self, messages: Iterator[Message]) -> Iterator[Message]:
         """Copy what lies in the span; set aside what was read only to be named in the ledger."""

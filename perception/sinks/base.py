@@ -27,6 +27,7 @@ class RunInfo:
         reference_rate_hz: The nominal rate of ticks, which a video plays at.
         versions: Package -> version.
         config: The configuration as YAML.
+        faults: What was put into the log on its way in, as `perception.faults` writes it.
         extra: Anything else worth keeping, such as what the plugin says of itself.
     """
 
@@ -47,6 +48,7 @@ class RunInfo:
     classes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
+    faults: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:
@@ -69,6 +71,7 @@ class RunInfo:
             "classes": "\n".join(self.classes),
             **{f"version.{name}": text for name, text in sorted(self.versions.items())},
             "config": self.config,
+            "faults": "\n".join(self.faults),
             **{f"extra.{name}": text for name, text in sorted(self.extra.items())},
         }
         return {key: text for key, text in record.items() if text}
@@ -99,6 +102,7 @@ class RunInfo:
             classes=tuple(record["classes"].split("\n")) if "classes" in record else (),
             versions=_below(record, "version."),
             config=record.get("config", ""),
+            faults=tuple(record["faults"].split("\n")) if "faults" in record else (),
             extra=_below(record, "extra."),
         )
 
