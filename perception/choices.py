@@ -45,7 +45,9 @@ class Choice:
         return {"name": self.name, **self.options}
 
 
-def choose(path: str, given: object, table: Table, default: str, faults: list[str]) -> Choice:
+def choose(
+    path: str, given: object, table: Table, default: str, faults: list[str], beside: Iterable[str] = ()
+) -> Choice:
     """The choice that a value of a configuration is.
 
     Args:
@@ -54,6 +56,7 @@ def choose(path: str, given: object, table: Table, default: str, faults: list[st
         table: What there is.
         default: The name where none is given.
         faults: Gets what is wrong; the choice is then the default's.
+        beside: Keys that stand beside the options and were taken out before.
     """
     before = len(faults)
     if given is None or isinstance(given, str):
@@ -68,7 +71,7 @@ def choose(path: str, given: object, table: Table, default: str, faults: list[st
     takes = table[name]
     for key, value in given.items():
         if key != "name" and key not in takes:
-            faults.append(f"{path}.{key}: unknown option of {name}; {expected(key, takes)}")
+            faults.append(f"{path}.{key}: unknown option of {name}; {expected(key, [*takes, *beside])}")
         elif key != "name" and (text := takes[key].fault(value)):
             faults.append(f"{path}.{key}: {text}")
     options = {key: option.default for key, option in takes.items()}

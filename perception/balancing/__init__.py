@@ -1,5 +1,28 @@
-"""How the losses of the heads become one step: fixed weights, or weights that follow the losses."""
+"""How the losses of the heads become one step: fixed weights, weights that follow, or gradients combined.
 
-from perception.balancing.balancer import Balancer, make_balancer
+Names and options can be checked without torch (`resolve_balancing`); the rest is loaded on first use.
+"""
 
-__all__ = ["Balancer", "make_balancer"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perception.balancing.balancer import Balancer as Balancer
+    from perception.balancing.balancer import make_balancer as make_balancer
+    from perception.balancing.options import resolve_balancing as resolve_balancing
+
+_HOMES = {"Balancer": "balancer", "make_balancer": "balancer", "resolve_balancing": "options"}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'perception.balancing' has no attribute '{name}'")
+    return getattr(import_module(f"perception.balancing.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,20 +1,20 @@
-"""Methods that look at the gradients of the heads where these meet: over the shared maps, not all weights.
+"""Methods that combine the gradients of the heads over the shared maps (`shared`).
 
-After Sener and Koltun 2018: the gradients with regard to the shared representation bound those with regard to
-its weights, and cost one backward pass of the heads each. The aggregators are those of TorchJD (extra
-`train`): PCGrad (Yu et al. 2020), CAGrad (Liu et al. 2021), UPGrad (Quinton and Rey 2024), MGDA (Desideri
-2012), NashMTL (Navon et al. 2022).
+The aggregators are those of TorchJD (extra `train`): PCGrad (Yu et al. 2020), CAGrad (Liu et al. 2021),
+UPGrad (Quinton and Rey 2024), MGDA (Desideri 2012), NashMTL (Navon et al. 2022).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from perception.balancing.balancer import Balancer
+from perception.balancing.shared import give_to, gradients_over
 from perception.errors import MissingExtraError
 
 NAMES = {"pcgrad": "PCGrad", "cagrad": "CAGrad", "upgrad": "UPGrad", "mgda": "MGDA", "nash": "NashMTL"}
@@ -24,7 +24,15 @@ class GradientBalancer(Balancer):
     """Combines the heads' gradients over the shared maps by one of `NAMES`.
 
     The heads' own parameters get the gradients of their own losses. A head whose gradient is nothing, because
-    the batch has no truth for it, takes no part.
+    the batch has no truth for it, takes no part. Of NashMTL the norm is not cut at 1, as its authors' program
+    does: the result is as long as the gradients are. Where more than two heads nearly rule each other out its
+    solver may not settle, and a head then loses in that step.
+
+    Args:
+        method: A name in `NAMES`.
+        weights: Fixed factors on the losses.
+        signed: Of no consequence.
+        options: What the aggregator takes (`c` of CAGrad).
 
     Raises:
         MissingExtraError: TorchJD, or what a method of it needs, is not installed.
@@ -32,9 +40,15 @@ class GradientBalancer(Balancer):
 
     cuts = True
 
-    def __init__(self, method: str, weights: Mapping[str, float] | None = None) -> None:
-        super().__init__(weights)
-        self.method = method
+    def __init__(
+        self,
+        method: str,
+        weights: Mapping[str, float] | None = None,
+        signed: Collection[str] = (),
+        **options: float,
+    ) -> None:
+        super().__init__(weights, signed)
+        self.method, self.options = method, options
         self.aggregator(4)
 
     def aggregator(self, heads: int) -> Any:
@@ -43,32 +57,33 @@ class GradientBalancer(Balancer):
             from torchjd import aggregation
 
             kind = getattr(aggregation, NAMES[self.method])
-            options: dict[str, dict[str, Any]] = {"cagrad": {"c": 0.5}, "nash": {"n_tasks": heads}}
-            return kind(**options.get(self.method, {}))
+            more = {"n_tasks": heads, "max_norm": 0.0} if self.method == "nash" else {}
+            return kind(**self.options, **more)
         except ImportError:
             raise MissingExtraError(f"balancing by {self.method}", "train") from None
 
-    def backward(self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = ()) -> None:
-        """As `Balancer.backward`; the combined gradient is left in `.grad` of the shared maps.
+    def backward(
+        self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = (), share: float = 1.0
+    ) -> None:
+        """As `Balancer.backward`; the combined gradient is left in `.grad` of the shared maps, which are to
+        be leaves of the graph of the losses."""
+        terms = {head: self.fixed.get(head, 1.0) * loss for head, loss in losses.items()}
+        rows = list(gradients_over(shared, terms).values())
+        give_to(shared, self.combine(rows) if rows else None)
 
-        Args:
-            losses: By head.
-            shared: Leaves of the graph of the losses.
+    def combine(self, rows: Sequence[Tensor]) -> Tensor:
+        """One vector of several.
+
+        Aggregators hold gradients below an absolute size for none, and gradients over maps are small: they
+        are combined in parts of the largest, and scaled back. NashMTL gets unit vectors, since its solver
+        strays between gradients of unlike size, and the bargain is the same.
         """
-        rows = []
-        for head, loss in losses.items():
-            for leaf in shared:
-                leaf.grad = None
-            (self.fixed.get(head, 1.0) * loss).backward(retain_graph=True)  # type: ignore[no-untyped-call]
-            rows.append(torch.cat([_gradient(leaf).flatten() for leaf in shared]).float())
-        rows = [row for row in rows if bool(row.any())]
-        if rows:
-            combined = self.aggregator(len(rows))(torch.stack(rows)) if len(rows) > 1 else rows[0]
-        else:
-            combined = torch.zeros(sum(leaf.numel() for leaf in shared), device=shared[0].device)
-        for leaf, part in zip(shared, torch.split(combined, [leaf.numel() for leaf in shared]), strict=True):
-            leaf.grad = part.view_as(leaf).to(leaf.dtype)
-
-
-def _gradient(leaf: Tensor) -> Tensor:
-    return leaf.grad if leaf.grad is not None else torch.zeros_like(leaf)
+        if len(rows) == 1:
+            return rows[0]
+        matrix = torch.stack(list(rows))
+        sizes = matrix.norm(dim=1, keepdim=True)
+        unit, back = (sizes, sizes.mean()) if self.method == "nash" else (sizes.max(), sizes.max())
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="You are solving a parameterized problem")
+            combined: Tensor = self.aggregator(len(rows))(matrix / unit) * back
+        return combined

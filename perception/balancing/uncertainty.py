@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +14,17 @@ class Uncertainty(Balancer):
     """Each loss is divided by a learned variance, whose logarithm is added: `exp(-s) loss + s`.
 
     A deviation: the paper's factor 1/2 of regressions is left out, since the losses here are likelihoods that
-    have scales of their own.
+    have scales of their own. A head without truth in a batch leaves its variance as it is.
     """
 
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
-        super().__init__(weights)
+    def __init__(self, weights: Mapping[str, float] | None = None, signed: Collection[str] = ()) -> None:
+        super().__init__(weights, signed)
         self.log_variance = nn.ParameterDict({head: nn.Parameter(torch.zeros(())) for head in HEADS})
 
-    def term(self, head: str, loss: Tensor) -> Tensor:
+    def term(self, head: str, loss: Tensor, share: float) -> Tensor:
         s = self.log_variance[head]
-        weighed: Tensor = (-s).exp() * loss + s
-        return weighed
+        weighed: Tensor = (-s).exp() * loss
+        return weighed if head in self.idle else weighed + share * s
 
     def weights(self) -> dict[str, float]:
         return {

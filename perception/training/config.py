@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from perception.balancing.options import resolve_balancing
 from perception.config import NonNegative, Number, Positive, fault_line
 from perception.errors import ConfigError
 from perception.losses.options import resolve_losses
@@ -256,16 +257,20 @@ def parse_train_config(data: object, source: str = "") -> TrainConfig:
 def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
     """What the rooms that the sections configure find wrong with them."""
     faults: list[str] = []
-    model, losses = data.get("model", {}), data.get("losses", {})
+    model, losses, balancing = (data.get(key, {}) for key in ("model", "losses", "balancing"))
     shape = ModelConfig()
     if isinstance(model, Mapping):
         try:
             shape = ModelConfig.from_dict(model)
         except ConfigError as error:
             faults += [f"model.{fault}" for fault in error.faults]
-    if isinstance(losses, Mapping):
+    for section, check in (
+        (losses, lambda: resolve_losses(losses, shape.loss_family)),
+        (balancing, lambda: resolve_balancing(balancing)),
+    ):
         try:
-            resolve_losses(losses, shape.loss_family)
+            if isinstance(section, Mapping):
+                check()
         except ConfigError as error:
             faults += error.faults
     return faults

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from perception.balancing import make_balancer
+from perception.balancing import make_balancer, resolve_balancing
 from perception.errors import ConfigError
 from perception.losses import HeadLosses, Targets, make_targets, resolve_losses
 from perception.losses import Truth as DenseTruth
@@ -28,15 +28,16 @@ def check_lessons(config: TrainConfig, processes: int = 1) -> None:
 
     Raises:
         ConfigError: They have some: all of both.
+        MissingExtraError: The method of balancing needs what is not installed.
     """
     faults: list[str] = []
     family = config.model_shape().loss_family
-    for make in (lambda: resolve_losses(config.losses, family), lambda: make_balancer(config.balancing)):
+    for check in (lambda: resolve_losses(config.losses, family), lambda: resolve_balancing(config.balancing)):
         try:
-            make()
+            check()
         except ConfigError as error:
             faults += error.faults
-    if processes > 1 and not faults and make_balancer(config.balancing).cuts:
+    if not faults and make_balancer(config.balancing).cuts and processes > 1:
         faults.append(
             f"balancing.method: {config.balancing['method']} works in one process, found {processes}"
         )
@@ -62,7 +63,8 @@ class Lessons:
         self.total = total
         self.device = next(model.parameters()).device
         self.head_losses = HeadLosses(config.losses, model.config.loss_family).to(self.device)
-        self.balancer = make_balancer(config.balancing).to(self.device)
+        self.balancer = make_balancer(config.balancing, self.head_losses.signed).to(self.device)
+        self._processes = float(total(torch.ones((), device=self.device)))
         distill = config.transfer.distill
         self.teacher = Teacher(distill, model) if distill is not None else None
         self._fused: list[Tensor] = []
@@ -88,7 +90,8 @@ class Lessons:
         """Gradients of the balanced losses, added to those of the parts before."""
         if losses:
             self.balancer.observe(values)
-            self.balancer.backward({head: loss / parts for head, loss in losses.items()}, self._leaves)
+            share = 1 / (parts * self._processes)
+            self.balancer.backward({head: loss / parts for head, loss in losses.items()}, self._leaves, share)
         if losses and self._fused:
             torch.autograd.backward(self._fused, [leaf.grad for leaf in self._leaves])
         self._fused, self._leaves = [], []

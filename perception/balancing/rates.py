@@ -1,0 +1,20 @@
+"""How fast a loss falls, as methods that compare heads need it."""
+
+from __future__ import annotations
+
+import math
+
+_LEAST = 1e-6
+_MOST = 50.0
+
+
+def inverse_rate(loss: float, before: float, signed: bool) -> float:
+    """What part of a loss is left: `loss / before`. Above 0; the less, the faster the head learns.
+
+    A deviation, without which the papers' ratio has no meaning here: the negative logarithm of a likelihood
+    may fall below 0. Of such losses (`signed`) the exponentials are compared, which are the reciprocals of
+    the likelihoods: `exp(loss - before)`. Where the scales fit, that is by how much the errors shrank.
+    """
+    if signed:
+        return math.exp(min(loss - before, _MOST))
+    return max(loss, _LEAST) / max(before, _LEAST)

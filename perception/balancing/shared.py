@@ -1,0 +1,44 @@
+"""The heads' gradients where they meet: over the shared maps, not all weights.
+
+After Sener and Koltun 2018: the gradients with regard to the shared representation bound those with regard to
+its weights, and cost one backward pass of the heads each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+
+def gradients_over(shared: Sequence[Tensor], terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each term's gradient over the shared maps, flat, float32; without those that have none.
+
+    The heads' own parameters get the gradients of their own terms.
+
+    Args:
+        shared: Leaves of the graph of the terms; their `.grad` is overwritten.
+        terms: By head.
+    """
+    rows = {}
+    for head, term in terms.items():
+        for leaf in shared:
+            leaf.grad = None
+        term.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        row = torch.cat([_gradient(leaf).flatten() for leaf in shared]).float()
+        if bool(row.any()):
+            rows[head] = row
+    return rows
+
+
+def give_to(shared: Sequence[Tensor], combined: Tensor | None) -> None:
+    """Leave a flat gradient in `.grad` of the shared maps; None: zeros."""
+    if combined is None:
+        combined = torch.zeros(sum(leaf.numel() for leaf in shared), device=shared[0].device)
+    for leaf, part in zip(shared, torch.split(combined, [leaf.numel() for leaf in shared]), strict=True):
+        leaf.grad = part.view_as(leaf).to(leaf.dtype)
+
+
+def _gradient(leaf: Tensor) -> Tensor:
+    return leaf.grad if leaf.grad is not None else torch.zeros_like(leaf)
