@@ -154,4 +154,5 @@ def main(weights: Path, recording: Path, out: Path, changes: Mapping[str, object
 
 if __name__ == "__main__":
     pairs = (text.split("=", 1) for text in sys.argv[4:])
-    main(*map(Path, sys.argv[1:4]), {key: yaml.safe_load(value) for key, value in pairs})
+    changes = {key: yaml.safe_load(value) for key, value in pairs}
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), changes)
