@@ -7,13 +7,13 @@ import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perception_tools import evaluate_options as opt
 from perception_tools.replay import Device
 
 if TYPE_CHECKING:
@@ -26,48 +26,61 @@ AROUND_S = 1.0
 """How much of the log around a bad moment its command replays, to either side."""
 
 
-class Precision(StrEnum):
-    """Of the computation."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
 def evaluate(
-    logs: Annotated[
-        list[Path] | None, typer.Argument(help="The logs, MCAP files with truth.", show_default=False)
+    logs: opt.Logs = None,
+    # --- what makes the outputs
+    plugin: Annotated[
+        str | None, typer.Option(help="The plugin's name. Default: as configured.", rich_help_panel=opt.MAKES)
     ] = None,
-    plugin: Annotated[str | None, typer.Option(help="The plugin's name. Default: as configured.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights. Default: as configured.")] = None,
-    config: Annotated[Path | None, typer.Option(help="The configuration. Default: found by schema.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights. Default: as configured.", rich_help_panel=opt.MAKES)
+    ] = None,
+    config: opt.Config_ = None,
     outputs: Annotated[
         list[Path] | None,
-        typer.Option(help="Score these stored outputs instead of replaying; one for each log, in order."),
+        typer.Option(
+            help="Score these stored outputs instead of replaying; one for each log, in order.",
+            rich_help_panel=opt.MAKES,
+        ),
     ] = None,
+    precision: opt.Precision_ = None,
+    device: Annotated[
+        Device, typer.Option(help="Where to compute.", rich_help_panel=opt.MAKES)
+    ] = Device.auto,
+    # --- what counts
+    min_height: opt.MinHeight = 12.0,
+    min_visible: opt.MinVisible = 0.3,
+    min_support: opt.MinSupport = 10,
+    deadline_hz: Annotated[
+        float,
+        typer.Option(
+            help="A frame that takes longer than one period of it is late.", rich_help_panel=opt.RULES
+        ),
+    ] = 10.0,
+    # --- under stress
+    ablate: Annotated[
+        str | None,
+        typer.Option(
+            help="`sensors`: score every subset of the sensors too.",
+            show_default=False,
+            rich_help_panel=opt.STRESS,
+        ),
+    ] = None,
+    # --- what is shown
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Keep outputs and errors by frame in this MCAP file."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Keep outputs and errors by frame in this MCAP file.",
+            rich_help_panel=opt.SHOWN,
+        ),
     ] = None,
-    ablate: Annotated[
-        str | None, typer.Option(help="`sensors`: score every subset of the sensors too.", show_default=False)
-    ] = None,
-    min_height: Annotated[
-        float, typer.Option(min=0, help="Truth lower than this is an ignore region (source px).")
-    ] = 12.0,
-    min_visible: Annotated[
-        float, typer.Option(min=0, max=1, help="Truth less visible than this is an ignore region.")
-    ] = 0.3,
-    min_support: Annotated[int, typer.Option(min=1, help="Values that rest on less are undefined.")] = 10,
-    deadline_hz: Annotated[
-        float, typer.Option(help="A frame that takes longer than one period of it is late.")
-    ] = 10.0,
-    moments: Annotated[int, typer.Option(min=0, help="How many of the worst moments to name.")] = 10,
-    precision: Annotated[
-        Precision | None, typer.Option(help="Of the computation.", show_default="as configured, else fp32")
-    ] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --json.")] = False,
+    moments: Annotated[
+        int, typer.Option(min=0, help="How many of the worst moments to name.", rich_help_panel=opt.SHOWN)
+    ] = 10,
+    as_json: opt.AsJson = False,
+    schema: opt.Schema_ = False,
 ) -> None:
     """Replay logs once and score every head against their truth; or score outputs that were stored."""
     from perception.errors import ConfigError
@@ -150,7 +163,7 @@ def _opened(
     base: Config | None,
     plugin: str | None,
     checkpoint: Path | None,
-    precision: Precision | None,
+    precision: opt.Precision | None,
 ) -> tuple[Log, Choice]:
     """A log, and the complete configuration for it."""
     from perception.autoconfig import choose

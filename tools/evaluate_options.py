@@ -1,0 +1,63 @@
+"""The options of `perception evaluate` and `perception compare`, in the groups that their help shows."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MAKES = "What makes the outputs"
+RULES = "What counts"
+SURE = "How sure"
+GATES = "Gates"
+STRESS = "Under stress"
+SHOWN = "What is shown"
+
+
+class Precision(StrEnum):
+    """Of the computation."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+Logs = Annotated[
+    list[Path] | None, typer.Argument(help="The logs, MCAP files with truth.", show_default=False)
+]
+Config_ = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="The configuration. Default: found by schema.",
+        rich_help_panel=MAKES,
+        show_default=False,
+    ),
+]
+Precision_ = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision",
+        help="Of the computation.",
+        show_default="as configured, else fp32",
+        rich_help_panel=MAKES,
+    ),
+]
+MinHeight = Annotated[
+    float,
+    typer.Option(min=0, help="Truth lower than this is an ignore region (source px).", rich_help_panel=RULES),
+]
+MinVisible = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, help="Truth less visible than this is an ignore region.", rich_help_panel=RULES
+    ),
+]
+MinSupport = Annotated[
+    int, typer.Option(min=1, help="Values that rest on less are undefined.", rich_help_panel=RULES)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=SHOWN)]
+Schema_ = Annotated[
+    bool, typer.Option("--schema", help="Print the JSON Schema of --json.", rich_help_panel=SHOWN)
+]
