@@ -114,8 +114,8 @@ class PluginConfig(_Section):
 class EngineConfig(_Section):
     """How the computation is done."""
 
-    backend: Literal["auto", "torch"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    backend: Literal["auto", "torch", "compile", "graph", "openvino", "onnx"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch: Annotated[int, Number, Field(ge=1, le=256)] = 1
     # One thread gives the same bits on every machine, and does not fight with other work for the cores
     # (two OpenMP threads on two busy cores ran 10 times slower than one). null: the library's default.
@@ -130,7 +130,7 @@ class Config(_Section):
     reference: Literal["camera", "range", "status"] = "camera"
     reference_rate_hz: Positive | None = None  # nominal; replay measures it when it is not given
     wait_ms: NonNegative = 0.0  # how long a tick stays open for slower sensors, on the arrival clock
-    sensors: SensorsConfig
+    sensors: SensorsConfig = SensorsConfig.model_construct()  # left out: found by `autoconfig.choose`
     truth: TruthConfig = TruthConfig()
     plugin: PluginConfig = PluginConfig()
     engine: EngineConfig = EngineConfig()

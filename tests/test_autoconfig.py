@@ -252,6 +252,24 @@ def test_a_given_configuration_gets_the_measured_rate(tmp_path: Path) -> None:
     assert choice_of(SmallLog().sound(), tmp_path, fixed).config.reference_rate_hz == 12.5
 
 
+def test_what_a_configuration_without_sensors_leaves_out_is_found(tmp_path: Path) -> None:
+    base = parse_config({"version": 1, "wait_ms": 20, "truth": {"classes": {"Car": "vehicle"}}})
+    found, given = choice_of(SmallLog().sound(), tmp_path), choice_of(SmallLog().sound(), tmp_path, base)
+    assert given.config.wait_ms == 20
+    assert given.config.truth.classes == {"Car": "vehicle"}
+    assert given.config.roles() == found.config.roles()
+    assert given.config.reference_rate_hz == pytest.approx(10.0)
+
+
+def test_a_wanted_reference_is_kept_and_its_own_rate_measured(tmp_path: Path) -> None:
+    base = parse_config({"version": 1, "reference": "status"})
+    config = choice_of(SmallLog().image("/a").status("/c", hz=50), tmp_path, base).config
+    assert (config.reference, config.reference_rate_hz) == ("status", pytest.approx(50.0))
+    assert "reference: is range, but sensors.range is not configured" in str(
+        refusal_of(SmallLog().image("/a"), tmp_path, parse_config({"version": 1, "reference": "range"}))
+    )
+
+
 def test_every_misfit_is_named_at_once_with_the_nearest_name(tmp_path: Path) -> None:
     base = parse_config(
         {

@@ -248,7 +248,7 @@ def test_duplicates_are_counted_and_change_nothing(scene: Path, tmp_path: Path) 
             ["sensors.camera.topic", "/camera/imgae", "/camera/image"],
         ),
         ("sensors: {camera: {topic: /scan}}", ["sensors.camera.topic", "LaserScan"]),
-        ("sensor: {}", ["sensor", "did you mean sensors", "sensors: missing"]),
+        ("sensor: {}", ["sensor", "did you mean sensors"]),
         (
             "sensors: {status: {topic: /vehicle/state, fields: {speed: sped}}}\nreference: status",
             ["sped", "speed"],

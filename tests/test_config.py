@@ -115,8 +115,9 @@ def test_truth_cannot_be_an_input() -> None:
 
 
 def test_the_error_names_its_file_and_counts() -> None:
-    with pytest.raises(ConfigError, match=r"^1 fault in the configuration my.yaml:\n  sensors: missing$"):
-        parse_config({}, "my.yaml")
+    line = "wait: unknown key, did you mean wait_ms\\?"
+    with pytest.raises(ConfigError, match=rf"^1 fault in the configuration my.yaml:\n  {line}$"):
+        parse_config({"wait": 3}, "my.yaml")
 
 
 @pytest.mark.parametrize(

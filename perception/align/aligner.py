@@ -50,17 +50,20 @@ class Aligner:
             became of each sample: `aligner.ledger.sample_done(sample, "used")`.
 
     Raises:
-        ConfigError: `reference_rate_hz` is not known.
+        ConfigError: The reference, or `reference_rate_hz`, is not known.
     """
 
     def __init__(self, config: Config, ledger: Ledger | None = None) -> None:
-        if config.reference_rate_hz is None:
-            raise ConfigError(
-                [
-                    "reference_rate_hz: missing; it tells when the reference is silent "
-                    "(`perception info LOG --yaml` measures it)"
-                ]
-            )
+        needed = {
+            f"sensors.{config.reference}: missing; it makes the ticks": getattr(
+                config.sensors, config.reference
+            ),
+            "reference_rate_hz: missing; it tells when the reference is silent": config.reference_rate_hz,
+        }
+        faults = [text for text, value in needed.items() if value is None]
+        if faults:
+            raise ConfigError([f"{text} (`perception info LOG --yaml` finds it)" for text in faults])
+        assert config.reference_rate_hz is not None
         self.config = config
         self.ledger = ledger if ledger is not None else Ledger()
         self._roles = config.roles()

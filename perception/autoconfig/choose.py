@@ -33,6 +33,7 @@ class Choice:
 def choose(log: Log, base: Config | None = None) -> Choice:
     """A configuration for a log: found by schema, or the given one checked against it.
 
+    Of a given one that names no sensors, sensors and truth are found by schema, and the rest holds.
     Truth, commands and the outputs of earlier runs are never taken for an input. `reference_rate_hz` is
     measured where it is not given.
 
@@ -43,7 +44,7 @@ def choose(log: Log, base: Config | None = None) -> Choice:
     """
     if not log.survey.topics:
         raise LogError(f"the log has no messages, so there is nothing to replay: {log.path}")
-    if base is not None:
+    if base is not None and any(getattr(base.sensors, name) is not None for name in SENSORS):
         warnings = fit(log, base)
         config, reasons = _with_rate(log, base, [])
         return Choice(config, ("as configured", *reasons), tuple(warnings))
@@ -57,7 +58,24 @@ def choose(log: Log, base: Config | None = None) -> Choice:
     if draft.ambiguous:
         head = f"more than one configuration fits {log.path.name}"
         raise ConfigError(draft.ambiguous, paste=_paste(config, draft), head=head)
+    if base is not None:
+        config, reasons = _with_rate(log, _completed(base, config), draft.warnings)
+        draft.reasons += reasons
+        draft.warnings += fit(log, config)
     return Choice(config, tuple(draft.reasons), tuple(draft.warnings))
+
+
+def _completed(base: Config, found: Config) -> Config:
+    """What was given, with sensors and truth as they were found.
+
+    Raises:
+        ConfigError: It wants a reference that was not found.
+    """
+    truth = {key: value for key, value in found.truth if key not in base.truth.model_fields_set}
+    changes: dict[str, object] = {"sensors": found.sensors, "truth": base.truth.model_copy(update=truth)}
+    if "reference" not in base.model_fields_set:
+        changes["reference"] = found.reference
+    return parse_config(base.model_copy(update=changes).model_dump(mode="json"))
 
 
 def _finish(draft: Draft) -> Config:
