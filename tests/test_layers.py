@@ -23,12 +23,12 @@ FLOORS = (
     {"align", "ledger"},
     {"preprocess", "models", "truth", "autoconfig", "audit", "check", "faults"},
     {"losses", "balancing", "calibration", "checkpoint", "engine", "metrics", "sinks"},
-    {"training", "pipeline", "report", "synthetic", "evaluation"},
+    {"training", "pipeline", "report", "synthetic", "evaluation", "monitor"},
 )
 WITHOUT_TORCH = (
     *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
     *("preprocess", "truth", "autoconfig", "audit", "sinks", "metrics", "pipeline", "check", "contract"),
-    *("plain_yaml", "synthetic", "lens", "faults", "choices"),
+    *("plain_yaml", "synthetic", "lens", "faults", "monitor", "choices"),
 )
 TORCH = {"torch", "torchvision"}
 NEVER = {"models": {"logs"}, "engine": {"losses", "training"}}

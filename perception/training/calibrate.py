@@ -75,13 +75,14 @@ def _collect(model: FusionModel, dataset: Dataset) -> dict[tuple[str, ...], Rows
         with torch.inference_mode():
             answers = [Predictions(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
         for subset, answer in zip(SUBSETS, answers, strict=True):
-            left = _only(example, subset)
+            left = with_only(example, subset)
             if left.inputs.present.any():
                 _take(found[subset], output_of(left, answer, model.config), left, model, rules)
     return found
 
 
-def _only(example: Example, subset: tuple[str, ...]) -> Example:
+def with_only(example: Example, subset: tuple[str, ...]) -> Example:
+    """The sample with every sensor absent that is not in the subset."""
     inputs = example.inputs
     for sensor, name in enumerate(SENSORS):
         if name not in subset:

@@ -17,19 +17,25 @@ from perception.training.cache import Recipe, find_logs
 from perception.training.calibrate import calibrate_checkpoint
 from perception.training.config import TrainConfig
 from perception.training.dataset import open_dataset
+from perception.training.output_stats import store_output_stats
 from perception.training.progress import Watcher
 
 SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
 
 
 def calibrate(config: TrainConfig, checkpoint: Path, recipe: Recipe, cache: Path, watcher: Watcher) -> None:
-    """Calibrate the confidence of a checkpoint on the logs of `data.calibrate`, if there are any."""
+    """Calibrate the confidence of a checkpoint on the logs of `data.calibrate`, if there are any.
+
+    What its outputs look like there is written into it, too: the monitor compares with that.
+    """
     if not config.data.calibrate:
         return
     logs = find_logs(config.data.calibrate, "calibrate")
     whole = config.data.model_copy(update={"start_s": None, "end_s": None})
     watcher.said(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
-    counts = calibrate_checkpoint(checkpoint, open_dataset(logs, whole, recipe, cache))
+    dataset = open_dataset(logs, whole, recipe, cache)
+    counts = calibrate_checkpoint(checkpoint, dataset)
+    store_output_stats(checkpoint, dataset)
     watcher.said(f"calibrated on {counts[subset_name(SENSORS)]} detections")
 
 

@@ -1,0 +1,59 @@
+"""What a checkpoint's outputs usually look like, written into it for a monitor to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from perception.checkpoint import load_checkpoint, save_checkpoint
+from perception.evaluation import SUBSETS, subset_name
+from perception.messages import SENSORS
+from perception.monitor import StatsCollector, SubsetStats, to_plain
+from perception.monitor.reference import KEY
+from perception.tensors import Inputs, Predictions
+from perception.training.calibrate import with_only
+from perception.training.dataset import Dataset
+from perception.training.examples import Example, collate
+from perception.training.validate import output_of
+
+
+def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[str, SubsetStats]:
+    """Measure the outputs of a checkpoint by subset of the sensors, and write that into its metadata.
+
+    Call it last, once nothing changes the answers any more: after confidence calibration.
+
+    Args:
+        path: Of the checkpoint; replaced. Its weights stay as they are.
+        dataset: Samples of logs that did not train the model.
+        most: Samples used, evenly spaced.
+
+    Returns:
+        Subset -> statistics, as they are under `calibration.output_stats`.
+
+    Raises:
+        CheckpointError: It cannot be read or written.
+    """
+    model, meta = load_checkpoint(path)
+    samples = dataset.some(most)
+    collected = {subset: StatsCollector() for subset in SUBSETS}
+    masks = torch.tensor([[name in subset for name in SENSORS] for subset in SUBSETS])
+    for index in range(len(samples)):
+        example = samples[index]
+        inputs = Inputs(*(torch.from_numpy(a) for a in collate([example]).inputs))
+        with torch.inference_mode():
+            answers = [Predictions(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
+        for subset, answer in zip(SUBSETS, answers, strict=True):
+            left = with_only(example, subset)
+            if _present(left) == subset:  # a sensor that is silent here makes it a sample of a smaller subset
+                collected[subset].add(output_of(left, answer, model.config))
+    found = {subset_name(subset): c.stats() for subset, c in collected.items() if c.frames}
+    calibration: Mapping[str, object] = {**meta.calibration, KEY: to_plain(found)}
+    save_checkpoint(path, model, replace(meta, calibration=calibration))
+    return found
+
+
+def _present(example: Example) -> tuple[str, ...]:
+    return tuple(name for name, flag in zip(SENSORS, example.inputs.present, strict=True) if flag > 0)

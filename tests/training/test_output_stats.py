@@ -1,0 +1,55 @@
+"""A checkpoint says what its outputs look like, by subset of the sensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from perception.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
+from perception.evaluation import SUBSETS, subset_name
+from perception.models import FusionModel
+from perception.monitor import figures_of, from_plain
+from perception.monitor.reference import KEY
+from perception.training.cache import CachedLog
+from perception.training.calibrate import calibrate_checkpoint
+from perception.training.dataset import Dataset
+from perception.training.output_stats import store_output_stats
+from perception.training.stats import measure_stats
+from perception.training.validate import output_of, predict
+from tests.training.conftest import SHAPE
+
+
+def test_the_statistics_are_those_of_the_calibrated_outputs(cached: CachedLog, tmp_path: Path) -> None:
+    dataset = Dataset([cached], [np.arange(len(cached))])
+    path = tmp_path / "model.safetensors"
+    model = FusionModel(SHAPE, seed=2, stats=measure_stats(dataset, SHAPE))
+    save_checkpoint(path, model, Checkpoint(config=SHAPE, trained_on=({"log": "a"},)))
+    calibrate_checkpoint(path, dataset)
+    weights = {k: v.clone() for k, v in load_checkpoint(path)[0].state_dict().items()}
+    store_output_stats(path, dataset)
+
+    calibrated, meta = load_checkpoint(path)
+    for name, value in calibrated.state_dict().items():
+        np.testing.assert_array_equal(weights[name].numpy(), value.numpy(), err_msg=name)
+    found = from_plain(read_metadata(path).calibration[KEY])
+    assert set(found) == {subset_name(subset) for subset in SUBSETS}
+    assert meta.calibration["method"] == "platt/quantile80"
+
+    examples = [dataset[i] for i in range(len(dataset))]
+    whole = [i for i, e in enumerate(examples) if e.inputs.present.all()]
+    assert found["camera+range+status"].frames == len(whole)
+    said = predict(calibrated, examples, torch.device("cpu"))
+    stds = [
+        figures_of(output_of(examples[i], type(said)(*(a[i] for a in said)), SHAPE))["control"][
+            "std/curvature"
+        ]
+        for i in whole
+    ]
+    median = found["camera+range+status"].quantiles.get("control", {}).get("std/curvature")
+    if len(whole) >= 30:
+        assert median is not None
+        np.testing.assert_allclose(median[3], np.median(stds), rtol=1e-3)
+    alone = found["camera"].quantiles["control"]["std/curvature"]
+    assert list(alone) == sorted(alone)
