@@ -36,7 +36,8 @@ def parse_yaml(text: bytes | str) -> Any:
     except yaml.reader.ReaderError as error:
         raise ValueError(f"is not text: {error.reason}, at byte {error.position}") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"is not YAML: {' '.join(str(error).split())}") from None
+        text = " ".join(str(error).replace('in "<byte string>", ', "at ").split())
+        raise ValueError(f"is not YAML: {text}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
 

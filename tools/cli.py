@@ -67,8 +67,8 @@ def run(arguments: list[str]) -> int:
         return _fail(arguments, str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         return _fail(arguments, "interrupted", 130)
-    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        _give_up_stdout()
+    except (BrokenPipeError, SystemExit):  # the reader of our output has gone, as with `| head`:
+        _give_up_stdout()  # rich and typer make a SystemExit of it, which nothing else raises here
         return 0
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""

@@ -192,3 +192,15 @@ def test_every_real_recording_is_shown(shared: Path, capsys: pytest.CaptureFixtu
         assert path.name in text
         assert max(map(len, text.splitlines())) <= 80 or "topic:" in text
     assert len(paths) > 15
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["info", "--help"]])
+def test_a_reader_that_leaves_early_is_no_failure(arguments: list[str]) -> None:
+    """As with `| head`: the pipe is closed before anything is written to it."""
+    command = [sys.executable, "-m", "perception_tools.cli", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
