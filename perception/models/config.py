@@ -15,6 +15,7 @@ from perception.errors import ConfigError
 STRIDES = (4, 8, 16)
 FUSIONS = ("gated", "concat", "attention")
 LOSS_FAMILIES = ("laplace", "gaussian")
+HEADS = ("class", "box", "control")
 SMALL = "small"
 """The default backbone, in plain torch. Any other name is looked up in torchvision."""
 
@@ -46,6 +47,7 @@ class ModelConfig:
         status_width: Channels of the status memory.
         fusion: `gated`, `concat` or `attention`.
         loss_family: `laplace` or `gaussian`: what the scales of the regressions are scales of.
+        adapters: Heads (`class`, `box`, `control`) that get layers of their own on the shared map.
 
     Raises:
         ConfigError: Values are out of their range; all of them at once.
@@ -73,6 +75,7 @@ class ModelConfig:
     status_width: int = 64
     fusion: str = "gated"
     loss_family: str = "laplace"
+    adapters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         faults = [*self._name_faults(), *self._size_faults()]
@@ -94,6 +97,13 @@ class ModelConfig:
         for key, allowed in (("fusion", FUSIONS), ("loss_family", LOSS_FAMILIES)):
             if getattr(self, key) not in allowed:
                 faults.append(f"{key}: expected {' or '.join(allowed)}, found {getattr(self, key)!r}")
+        for head in self.adapters:
+            if head not in HEADS:
+                near = get_close_matches(str(head), HEADS, n=1)
+                hint = f", did you mean {near[0]}?" if near else ""
+                faults.append(f"adapters: expected heads of {', '.join(HEADS)}; found {head!r:.60}{hint}")
+        if len(set(map(str, self.adapters))) != len(self.adapters):
+            faults.append(f"adapters: expected different heads, found {list(self.adapters)!r:.100}")
         if not isinstance(self.backbone, str) or not self.backbone.isidentifier():
             faults.append(
                 f"backbone: expected '{SMALL}' or a name in torchvision.models, found {self.backbone!r}"
@@ -148,8 +158,11 @@ class ModelConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; `from_dict` gives it back."""
+        """As JSON can hold it; `from_dict` gives it back. Without adapters they are not spoken of, so that
+        checkpoints stay readable by versions that know none."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not self.adapters:
+            del plain["adapters"]
         for key in ("control", "status"):
             plain[key] = [q._asdict() for q in plain[key]]
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
@@ -167,7 +180,7 @@ class ModelConfig:
             near = get_close_matches(str(key), known, n=1)
             faults.append(f"{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
         plain = {key: value for key, value in data.items() if key in known}
-        for key in ("classes", "widths", "blocks", "splat_widths", "control", "status"):
+        for key in ("classes", "widths", "blocks", "splat_widths", "control", "status", "adapters"):
             if key in plain and not isinstance(plain[key], list | tuple):
                 faults.append(f"{key}: expected a list, found {plain[key]!r:.100}")
             elif key in plain and key in ("control", "status"):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from perception.models.adapters import Adapter
 from perception.models.camera import CameraEncoder, Pyramid
 from perception.models.config import STRIDES, ModelConfig
 from perception.models.decode import Decoder
@@ -97,6 +98,8 @@ class FusionModel(nn.Module):
         self.box_head = BoxHead(config)
         self.control_head = ControlHead(config)
         self.decoder = Decoder(config)
+        for head in config.adapters:  # made last: the rest starts as it would without
+            self.add_module(f"{head}_adapter", Adapter(config.fused_width))
 
     def forward(self, inputs: Inputs) -> Predictions:
         """Detections and control of a batch; one static graph."""
@@ -167,11 +170,11 @@ class FusionModel(nn.Module):
     def heads(self, fused: Pyramid, present: Tensor) -> DenseOutputs:
         """What the three heads make of the shared representation."""
         s4, s16 = self.top_down(fused)
-        raw = self.box_head(s4)
+        raw = self.box_head(self._own("box", s4))
         mean, std = self.normaliser.log_distance_mean, self.normaliser.log_distance_std
-        control, control_log_scale = self.control_head(s16, fused.pooled)
+        control, control_log_scale = self.control_head(self._own("control", s16), fused.pooled)
         return DenseOutputs(
-            heatmap=self.class_head(s4),
+            heatmap=self.class_head(self._own("class", s4)),
             ltrb=STRIDES[0] * raw[:, 0:4].exp(),
             ltrb_log_scale=raw[:, 4:8],
             distance_log=raw[:, 8:9] * std + mean,
@@ -181,6 +184,13 @@ class FusionModel(nn.Module):
             fused=fused,
             present=present,
         )
+
+    def _own(self, head: str, shared: Tensor) -> Tensor:
+        """A shared map as a head sees it: through its adapter, if it has one."""
+        if head not in self.config.adapters:
+            return shared
+        adapted: Tensor = self.get_submodule(f"{head}_adapter")(shared)
+        return adapted
 
     def decode(self, dense: DenseOutputs) -> Predictions:
         """Detections and control from the heads' maps."""

@@ -27,7 +27,7 @@ class Account:
         taken: Of the same name and shape.
         partly: Rows for classes of the same name.
         different: Of the same name and another shape: both shapes.
-        missing: Only in the model: they start from chance.
+        missing: Only in the model: they start from chance, adapters from changing nothing.
         unused: Only in the checkpoint.
     """
 
@@ -43,8 +43,8 @@ class Account:
         found = [f"{len(self.taken)} of {total} tensors taken over"]
         for what, names in (
             ("rows of classes with the same name", self.partly),
-            ("another shape, left at chance", self.different),
-            ("not in the checkpoint, left at chance", self.missing),
+            ("another shape, left as they start", self.different),
+            ("not in the checkpoint, left as they start", self.missing),
             ("in the checkpoint only, unused", self.unused),
         ):
             if names:

@@ -346,9 +346,8 @@ def test_faults_of_losses_and_balancing_are_found_before_anything_is_decoded(
     street: Path, tmp_path: Path
 ) -> None:
     sections = {"balancing": {"method": "pcgard"}, "losses": {"giou": 1}}
-    config = small_config(street, tmp_path / "cache", tmp_path / "run", **sections)
     with pytest.raises(ConfigError) as caught:
-        train(config)
+        train(small_config(street, tmp_path / "cache", tmp_path / "run", **sections))
     assert len(caught.value.faults) == 2
     assert not list(tmp_path.iterdir())
 

@@ -97,3 +97,38 @@ def test_each_parameter_has_the_rate_of_the_longest_name_that_fits_it() -> None:
         )
         assert rates[id(parameter)] == (3.0 if name.startswith("control_head.") else expected)
     assert len(rates) == sum(1 for _ in model.parameters())
+
+
+def test_adapters_that_a_checkpoint_has_not_are_new_and_change_nothing_at_first(weights: Path) -> None:
+    heads = ("class", "box", "control")
+    model = FusionModel(replace(SMALL, adapters=heads), seed=1)
+    account = take_over(model, weights)
+    assert {name.split(".")[0] for name in account.missing} == {f"{head}_adapter" for head in heads}
+    assert (account.partly, account.different, account.unused) == ((), (), ())
+    assert any("left as they start" in line and "class_adapter" in line for line in account.lines())
+    plain = FusionModel(SMALL, seed=2)
+    take_over(plain, weights)
+    with torch.no_grad():
+        for one, other in zip(plain.eval()(scene(SMALL, 2)), model.eval()(scene(SMALL, 2)), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_adapters_of_a_checkpoint_are_taken_over_and_can_be_trained_alone(tmp_path: Path) -> None:
+    """All but one head's adapter frozen: nothing else moves."""
+    old = lively_model(replace(SMALL, adapters=("box",)), seed=4)
+    save_checkpoint(tmp_path / "old.safetensors", old)
+    model = FusionModel(replace(SMALL, adapters=("box", "class")), seed=1)
+    account = take_over(model, tmp_path / "old.safetensors")
+    assert "box_adapter.up.weight" in account.taken
+    assert {name.split(".")[0] for name in account.missing} == {"class_adapter"}
+    parts = {name.split(".")[0] for name, _ in model.named_parameters()} - {"box_adapter"}
+    freeze(model, sorted(parts))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimiser = make_optimiser(model, OptimiserConfig(lr=0.1))
+    train_mode(model)
+    model.dense(scene(SMALL, 3)).ltrb.mean().backward()
+    optimiser.step()
+    moved = {
+        n for n, v in model.state_dict().items() if not torch.equal(v.nan_to_num(), before[n].nan_to_num())
+    }
+    assert moved == {name for name in before if name.startswith("box_adapter.")}
