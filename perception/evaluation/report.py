@@ -22,6 +22,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class IntervalReport(_Part):
+    """Where a value would lie had other logs and other moments of the same kind been recorded."""
+
+    low: float
+    high: float
+    std_error: float = Field(description="The standard deviation of the value over the draws, corrected.")
+
+
 class ValueReport(_Part):
     """One number. `value` is null where it is undefined, and `undefined` then says for lack of what."""
 
@@ -30,6 +38,10 @@ class ValueReport(_Part):
     unit: str = ""
     better: Literal["higher", "lower", ""] = Field("", description="Empty: neither end is better.")
     undefined: str = ""
+    interval: IntervalReport | None = Field(
+        None,
+        description="At the level that `resampling` names; null: see `resampling`, or none was asked for.",
+    )
 
 
 class MetricReport(_Part):
@@ -55,6 +67,83 @@ class RulesReport(_Part):
     classes: list[str]
 
 
+class BlocksReport(_Part):
+    """Into what the frames were cut for one head's intervals."""
+
+    blocks: int
+    block_s: float = Field(description="2 s, or the autocorrelation time of the head's errors where longer.")
+    correlation_s: float = Field(description="The integrated autocorrelation time of the head's errors.")
+    no_interval: str = Field("", description="Why there are no intervals; empty: there are.")
+
+
+class ResamplingReport(_Part):
+    """How the intervals came about."""
+
+    level: float
+    draws: int
+    seed: int
+    logs: int
+    stages: list[str] = Field(description="What was drawn: `logs` (five or more), `blocks`.")
+    heads: dict[str, BlocksReport]
+
+
+Verdict = Literal["better", "worse", "cannot tell"]
+
+
+class DifferenceReport(_Part):
+    """One value less another, and whether it can be chance. Positive: the first is greater."""
+
+    value: float | None
+    low: float | None = Field(None, description="Of the interval; null: too few blocks.")
+    high: float | None = None
+    p: float | None = Field(None, description="Two-sided, of no difference.")
+    p_corrected: float | None = Field(None, description="After Holm, over all differences of the report.")
+    verdict: Verdict = "cannot tell"
+
+
+class SliceReport(_Part):
+    """One value on a part of the data beside the same on all the rest; the difference is part less rest."""
+
+    by: str = Field(
+        description="`distance`, `size`, `visibility`, `class`, `light`, `speed`, `time`, `status:...`."
+    )
+    part: str = Field(description="Which part: `20 to 40 m`.")
+    head: str
+    metric: str
+    unit: str = ""
+    better: Literal["higher", "lower", ""] = ""
+    value: float | None
+    support: int
+    rest: float | None
+    rest_support: int
+    difference: DifferenceReport
+
+
+class GateReport(_Part):
+    """One requirement and whether it holds."""
+
+    require: str = Field(description="As it was given.")
+    name: str = Field(description="The full name of the value: `box.mAP50`.")
+    value: float | None
+    judged: float | None = Field(description="What was compared: the value, or the end of its interval.")
+    unit: str = ""
+    passed: bool
+    why: str = Field(description="In words.")
+
+
+class DivergenceReport(_Part):
+    """Where one head first decides otherwise than the reference did."""
+
+    log: str
+    head: str
+    frames: int = Field(description="Frames compared.")
+    diverged: int = Field(description="Frames that decide otherwise.")
+    at_s: float | None = Field(None, description="The first: seconds from the log's first message.")
+    stamp_ns: int | None = None
+    what: str = ""
+    command: str = ""
+
+
 class MomentReport(_Part):
     """A bad moment and the command that replays just it."""
 
@@ -77,6 +166,64 @@ class LogReport(_Part):
     replay: dict[str, Any] | None
 
 
+ScoresReport = dict[str, float | None]
+"""`class`, `box`, `distance`, `control`, each from 0 to 1 as `perception.evaluation.scores` defines them;
+null where truth does not support one."""
+
+
+class FaultPointReport(_Part):
+    """What one fault does at one severity."""
+
+    severity: float
+    scores: ScoresReport
+    kept: ScoresReport = Field(description="The scores over those of the clean replay.")
+
+
+class FaultCurveReport(_Part):
+    """How the scores fall as one fault grows."""
+
+    fault: str = Field(description="`sensor.kind`, as `--fault` takes it.")
+    sensor: str
+    kind: str
+    meaning: str = Field(description="What a severity from 0 to 1 means.")
+    points: list[FaultPointReport] = Field(description="By severity, rising.")
+
+
+class WorstFaultReport(_Part):
+    """The fault that leaves the least of a score."""
+
+    fault: str
+    kept: float = Field(description="Of the clean score, on average over the severities.")
+
+
+class FaultsReport(_Part):
+    """What each fault does to each head."""
+
+    clean: ScoresReport
+    severities: list[float]
+    seed: int
+    curves: list[FaultCurveReport]
+    worst: dict[str, WorstFaultReport] = Field(description="By score.")
+    replays: int
+    asked: int = Field(description="Samples that the plugin was run on.")
+    recalled: int = Field(description="Samples that no fault had touched: answered as in the clean replay.")
+    seconds: float = Field(description="What it cost, by the wall clock.")
+
+
+class StreamingReport(_Part):
+    """The scores of a single worker with a latency, as `perception.evaluation.streaming` simulates it."""
+
+    latency_ms: float
+    measured: bool = Field(description="Whether it is the run's own median; else it was given.")
+    truths: int = Field(description="Moments with truth; each is matched with the newest output by then.")
+    unanswered: int = Field(description="Moments before the first output: their heads count as invalid.")
+    processed: int = Field(description="Ticks that the worker took.")
+    skipped: int = Field(description="Ticks that a newer one replaced while the worker was busy.")
+    age_ms: dict[str, float] = Field(description="`p50`, `p99`: truth's stamp less that of its output.")
+    scores: ScoresReport
+    heads: dict[str, dict[str, MetricReport]]
+
+
 class Report(_Part):
     """The whole of an evaluation."""
 
@@ -92,6 +239,12 @@ class Report(_Part):
     ablation: dict[str, dict[str, dict[str, MetricReport]]] | None = Field(
         None, description="Subset of the sensors (`camera+range`) -> head -> metric."
     )
+    fault_ablation: FaultsReport | None = Field(None, description="What `--ablate faults` found.")
+    streaming: list[StreamingReport] = Field([], description="By latency, rising.")
+    resampling: ResamplingReport | None = Field(None, description="Null: no intervals were asked for.")
+    slices: list[SliceReport] = Field([], description="Surely worse parts first.")
+    gates: list[GateReport] = Field([], description="What was required, in the order given.")
+    reference: list[DivergenceReport] = Field([], description="Beside stored outputs, by log and head.")
     moments: list[MomentReport] = []
     run: dict[str, str] = Field({}, description="What made the outputs.")
     warnings: list[dict[str, Any]] = []
