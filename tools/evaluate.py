@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perception_tools import evaluate_options as opt
-from perception_tools.replay import Device
+from perception_tools.replay import Device, with_faults
 
 if TYPE_CHECKING:
     from perception.autoconfig import Choice
     from perception.config import Config
     from perception.evaluation import Evaluation, Moment
     from perception.logs import Log
+    from perception.plugin import Plugin
 
 AROUND_S = 1.0
 """How much of the log around a bad moment its command replays, to either side."""
@@ -58,14 +59,11 @@ def evaluate(
         ),
     ] = 10.0,
     # --- under stress
-    ablate: Annotated[
-        str | None,
-        typer.Option(
-            help="`sensors`: score every subset of the sensors too.",
-            show_default=False,
-            rich_help_panel=opt.STRESS,
-        ),
-    ] = None,
+    ablate: opt.Ablate = None,
+    faults: opt.Faults = None,
+    severities: opt.Severities = "0.2,0.5,0.8",
+    fault: opt.Fault = None,
+    latency_ms: opt.LatencyMs = None,
     # --- what is shown
     output: Annotated[
         Path | None,
@@ -91,41 +89,47 @@ def evaluate(
         print(json.dumps(json_schema(), indent=2))
         raise typer.Exit(0)
     paths, stored = logs or [], outputs or []
-    faults = _usage_faults(paths, stored, output, ablate, deadline_hz)
-    if faults:
-        raise ConfigError(faults)
+    wrong = _usage_faults(paths, stored, output, ablate, deadline_hz)
+    wrong += ["--fault: needs a replay; leave out --outputs"] if stored and fault else []
+    if wrong:
+        raise ConfigError(wrong)
 
     from perception.config import load_config
     from perception.evaluation import EvaluateOptions, Evaluation
     from perception.metrics import Rules, installed_metrics
     from perception.pipeline import ReplayOptions, Span, resolve_device
     from perception.plugin import load_plugin
+    from perception_tools.evaluate_more import More
     from perception_tools.watch import watcher
 
     base = load_config(config) if config is not None else None
     options = EvaluateOptions(
         rules=Rules(min_height_px=min_height, min_visible=min_visible, min_support=min_support),
         rate_hz=deadline_hz,
-        ablate=ablate is not None,
+        ablate=ablate == "sensors",
         moments=moments,
         guests=installed_metrics,
         replay=ReplayOptions(device=resolve_device(device.value)),
     )
-    evaluation = Evaluation(options, _command(config, plugin, checkpoint))
+    evaluation = Evaluation(options, _command(config, plugin, checkpoint, fault or []))
+    more = More(evaluation, ablate == "faults", faults, severities, latency_ms, options.replay)
     for index, path in enumerate(paths):
         with ExitStack() as stack:
             log, choice = _opened(stack, path, base, plugin, checkpoint, precision)
+            choice = replace(choice, config=with_faults(choice.config, fault or []))
             for text in choice.warnings:
                 evaluation.warn("config", text, log)
             if stored:
-                _score(stack, evaluation, stored[index], log, choice.config)
+                kept = _score(stack, evaluation, stored[index], log, choice.config)
+                more.add_stored(kept, log, choice.config)
                 continue
-            load = partial(load_plugin, choice.config.plugin.name)
+            load: Callable[[], Plugin] = partial(load_plugin, choice.config.plugin.name)
             observer = stack.enter_context(watcher(log, Span(), step=False))
-            summary = evaluation.replay(log, choice.config, load, output, observer)
-            if summary.status == "interrupted":
+            load, beside = more.before(log, choice.config, load)
+            summary = evaluation.replay(log, choice.config, load, output, observer, beside)
+            if summary.status == "interrupted" or not more.after(log, choice.config, observer):
                 break
-    report = evaluation.report()
+    report = more.finish(evaluation.report())
     if as_json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -144,8 +148,8 @@ def _usage_faults(
         faults.append("LOG: missing; name at least one log")
     if stored and len(stored) != len(logs):
         faults.append(f"--outputs: expected one for each log, {len(logs)}, found {len(stored)}")
-    if ablate not in (None, "sensors"):
-        faults.append(f"--ablate: expected sensors, found {ablate!r}")
+    if ablate not in (None, "sensors", "faults"):
+        faults.append(f"--ablate: expected sensors or faults, found {ablate!r}")
     if stored and ablate:
         faults.append("--ablate: needs a replay; leave out --outputs")
     if stored and output is not None:
@@ -187,16 +191,21 @@ def _opened(
     return log, replace(choice, config=config)
 
 
-def _score(stack: ExitStack, evaluation: Evaluation, stored: Path, log: Log, config: Config) -> None:
+def _score(stack: ExitStack, evaluation: Evaluation, stored: Path, log: Log, config: Config) -> Log:
     from perception.logs import open_log
 
-    evaluation.score(stack.enter_context(open_log(stored)), log, config)
+    opened = stack.enter_context(open_log(stored))
+    evaluation.score(opened, log, config)
+    return opened
 
 
-def _command(config: Path | None, plugin: str | None, checkpoint: Path | None) -> Callable[[Moment], str]:
+def _command(
+    config: Path | None, plugin: str | None, checkpoint: Path | None, faults: list[str]
+) -> Callable[[Moment], str]:
     """What replays a moment: the same plugin, weights and configuration, on a part of the log."""
     told = [("--config", config), ("--plugin", plugin), ("--checkpoint", checkpoint)]
     words = [word for option, value in told if value is not None for word in (option, str(value))]
+    words += [word for text in faults for word in ("--fault", text)]
 
     def command(moment: Moment) -> str:
         start, end = max(moment.at_s - AROUND_S, 0.0), moment.at_s + AROUND_S

@@ -57,6 +57,42 @@ MinVisible = Annotated[
 MinSupport = Annotated[
     int, typer.Option(min=1, help="Values that rest on less are undefined.", rich_help_panel=RULES)
 ]
+Ablate = Annotated[
+    str | None,
+    typer.Option(
+        help="`sensors`: score every subset of the sensors too. `faults`: replay under each fault.",
+        show_default=False,
+        rich_help_panel=STRESS,
+    ),
+]
+Faults = Annotated[
+    str | None,
+    typer.Option(
+        "--faults",
+        help="With `--ablate faults`: these (camera.blackout,range,...).",
+        show_default="all",
+        rich_help_panel=STRESS,
+    ),
+]
+Severities = Annotated[str, typer.Option(help="Of those faults, 0 to 1.", rich_help_panel=STRESS)]
+Fault = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="SENSOR.KIND=SEVERITY[,seed=N]",
+        help="Put a fault into the logs; repeatable.",
+        rich_help_panel=STRESS,
+    ),
+]
+LatencyMs = Annotated[
+    str | None,
+    typer.Option(
+        "--latency-ms",
+        metavar="MS,...|measured|curve",
+        help="Streaming scores at these latencies; `measured`: at this run's median.",
+        rich_help_panel=STRESS,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=SHOWN)]
 Schema_ = Annotated[
     bool, typer.Option("--schema", help="Print the JSON Schema of --json.", rich_help_panel=SHOWN)

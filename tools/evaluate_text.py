@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perception.evaluation.report import MetricReport, Report, ValueReport
+from perception_tools.stress_text import show_faults, show_streaming
 
 Head = dict[str, MetricReport]
 
@@ -30,6 +31,10 @@ def show(report: Report) -> None:
             _show_head(console, name, head)
     if report.ablation is not None:
         _show_ablation(console, report.ablation)
+    if report.streaming:
+        show_streaming(console, report.streaming)
+    if report.fault_ablation is not None:
+        show_faults(console, report.fault_ablation)
     _show_moments(console, report)
     for warning in report.warnings:
         console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)

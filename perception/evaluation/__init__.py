@@ -1,28 +1,44 @@
 """Metrics over whole logs: as sinks of a replay, or from stored outputs; by sensor subset; as a report."""
 
+from perception.evaluation.faulted import SEVERITIES, FaultAblation, chosen_faults
 from perception.evaluation.moments import Moment, Moments
+from perception.evaluation.recall import RecallingPlugin
 from perception.evaluation.report import SCHEMA, Report, by_head, json_schema
 from perception.evaluation.run import EvaluateOptions, Evaluation
+from perception.evaluation.scores import SCORES, frames_of, scores_of
 from perception.evaluation.sink import METRICS, MetricSink
 from perception.evaluation.stored import Scored, stored_pairs, stored_times
+from perception.evaluation.streaming import CURVE_MS, OutputStore, Streaming, truths_of, work
 from perception.evaluation.subsets import SUBSETS, SubsetSink, SubsetsPlugin, subset_name
 
 __all__ = [
+    "CURVE_MS",
     "METRICS",
     "SCHEMA",
+    "SCORES",
+    "SEVERITIES",
     "SUBSETS",
     "EvaluateOptions",
     "Evaluation",
+    "FaultAblation",
     "MetricSink",
     "Moment",
     "Moments",
+    "OutputStore",
+    "RecallingPlugin",
     "Report",
     "Scored",
+    "Streaming",
     "SubsetSink",
     "SubsetsPlugin",
     "by_head",
+    "chosen_faults",
+    "frames_of",
     "json_schema",
+    "scores_of",
     "stored_pairs",
     "stored_times",
     "subset_name",
+    "truths_of",
+    "work",
 ]

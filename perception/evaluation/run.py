@@ -78,6 +78,7 @@ class Evaluation:
         load: Callable[[], Plugin],
         output: str | Path | None = None,
         observer: Observer | None = None,
+        beside: Sequence[Sink] = (),
     ) -> Summary:
         """Replay a log once through a plugin and score what it says.
 
@@ -87,11 +88,12 @@ class Evaluation:
             load: Makes the plugin, not opened.
             output: Keep the outputs in this file, with the errors of each frame beside them.
             observer: Watches the run.
+            beside: More sinks for the outputs.
 
         Raises:
             PerceptionError: The plugin cannot be opened, or the output cannot be written.
         """
-        sinks: list[Sink] = []
+        sinks: list[Sink] = [*beside]
         publish = None
         if output is not None:
             kept = McapSink(output)
@@ -143,6 +145,10 @@ class Evaluation:
     def warn(self, code: str, text: str, log: Log, count: int = 1) -> None:
         """Note something that a reader of the report should know."""
         self._warnings.append({"code": code, "text": text, "count": count, "log": str(log.path)})
+
+    def rules_of(self, run: RunInfo) -> Rules:
+        """The rules of this evaluation: under the words and the family of the first run, else of this one."""
+        return self._suite_of(run).rules
 
     def report(self) -> Report:
         """All that was found so far."""

@@ -54,7 +54,7 @@ def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[Scored]:
     def told(message: Message, rig: Rig) -> Rig:
         decoded = decode(message, roles[message.topic])
         joiner.push(decoded)
-        return _known(rig, decoded) if isinstance(decoded, CameraCalibration | FrameTransforms) else rig
+        return known_rig(rig, decoded) if isinstance(decoded, CameraCalibration | FrameTransforms) else rig
 
     for item in read_outputs(stored):
         tick = item.output.tick
@@ -81,7 +81,8 @@ def stored_times(stored: Log) -> Iterator[Mapping[str, float]]:
             yield {name: value for name, _, value in rows}
 
 
-def _known(rig: Rig, message: RigMessage) -> Rig:
+def known_rig(rig: Rig, message: RigMessage) -> Rig:
+    """What is known of the rig after one more message."""
     if isinstance(message, CameraCalibration):
         return replace(rig, calibration=message)
     return replace(rig, transforms=rig.transforms.updated(message.edges))
