@@ -150,6 +150,7 @@ class DistillConfig(_Section):
 
     checkpoint: Path
     weight: Positive = 1.0
+    regression: Literal["kl", "l1"] = "kl"  # match the teacher's distributions, or only its values
 
 
 class TransferConfig(_Section):

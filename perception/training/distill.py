@@ -1,11 +1,15 @@
 """Learning from a larger model's answers beside the truth (Hinton et al. 2015), head by head.
 
-Where the teacher sees an object its box and distance are matched, weighed by its score; its heatmap is
-matched everywhere, as the cross-entropy of two Bernoulli distributions less the teacher's own entropy, so
-that the loss is 0 when both say the same.
+A teacher answers with distributions, and the student's are drawn to them by the Kullback-Leibler divergence:
+of the heatmap everywhere, two Bernoulli distributions at each cell; of the sides and the distance where the
+teacher sees an object, weighed by its score; of control everywhere. It is 0 when both say the same. The
+teacher's scales count as its calibration corrects them. With `regression: l1` only its values are matched.
 """
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,9 +17,21 @@ from torch.nn import functional as F
 
 from perception.checkpoint import load_checkpoint
 from perception.errors import ConfigError
+from perception.losses.divergence import gaussian_kl, laplace_kl
 from perception.models import DenseOutputs, FusionModel
+from perception.models.decode import subset_index
 from perception.tensors import Inputs
 from perception.training.config import DistillConfig
+
+SEEN_FROM = 0.1
+"""The teacher's score from which it counts as seeing something."""
+
+
+class Word(NamedTuple):
+    """What a teacher says of one quantity, in the units and the family of the student."""
+
+    value: Tensor
+    log_scale: Tensor
 
 
 class Teacher:
@@ -41,29 +57,55 @@ class Teacher:
         ]
         if faults:
             raise ConfigError(faults)
-        self.weight = config.weight
+        self.weight, self.regression = config.weight, config.regression
         self.model = model.requires_grad_(False).to(next(student.parameters()).device)
+        self._kl = laplace_kl if mine.loss_family == "laplace" else gaussian_kl
+        # Scales of another family are turned into those of the same standard deviation.
+        self._rescale = math.log(model.decoder.std_per_scale / student.decoder.std_per_scale)
 
     def losses(self, student: FusionModel, said: DenseOutputs, inputs: Inputs) -> dict[str, Tensor]:
         """For each head how far the student's answers are from the teacher's, weighed."""
         with torch.no_grad():
             true = self.model.dense(inputs)
-            wanted = self.model.normaliser
-            control = true.control * wanted.get_buffer("control_std") + wanted.get_buffer("control_mean")
-            control = student.normaliser.standardise("control", control)
             score = true.heatmap.sigmoid()
             seen = score.amax(1, keepdim=True)
-            seen = torch.where(seen > 0.1, seen, 0.0)
+            seen = torch.where(seen > SEEN_FROM, seen, 0.0)
             sure = seen.sum().clamp(min=1.0)
+            box, distance, control = self._words(student, true)
         entropy = F.binary_cross_entropy_with_logits(true.heatmap, score, reduction="none")
         cross = F.binary_cross_entropy_with_logits(said.heatmap, score, reduction="none")
-        sides = (
-            (said.ltrb.clamp(min=1e-3).log() - true.ltrb.clamp(min=1e-3).log()).abs().mean(1, keepdim=True)
-        )
+        if self.regression == "kl":
+            sides = self._kl(said.ltrb, said.ltrb_log_scale, *box)
+            metres = self._kl(said.distance_log, said.distance_log_scale, *distance)
+            commands = self._kl(said.control, said.control_log_scale, *control)
+        else:
+            sides = (said.ltrb.clamp(min=1e-3).log() - box.value.clamp(min=1e-3).log()).abs()
+            metres = (said.distance_log - distance.value).abs()
+            commands = (said.control - control.value).abs()
         found = {
             "class": (cross - entropy).sum() / sure,
-            "box": (sides * seen).sum() / sure,
-            "distance": ((said.distance_log - true.distance_log).abs() * seen).sum() / sure,
-            "control": (said.control - control).abs().mean(),
+            "box": (sides.mean(1, keepdim=True) * seen).sum() / sure,
+            "distance": (metres * seen).sum() / sure,
+            "control": commands.mean(),
         }
         return {head: self.weight * loss for head, loss in found.items()}
+
+    def _words(self, student: FusionModel, true: DenseOutputs) -> tuple[Word, Word, Word]:
+        """Box, distance and control as the teacher says them: control standardised as the student's is."""
+        mine, theirs, calibration = student.normaliser, self.model.normaliser, self.model.decoder.calibration
+        subset = subset_index(true.present)
+
+        def scale(log_scale: Tensor, factor: Tensor) -> Tensor:
+            corrected = factor[subset].log()
+            return log_scale + self._rescale + corrected.view(*corrected.shape, *[1] * (log_scale.ndim - 2))
+
+        control = true.control * theirs.get_buffer("control_std") + theirs.get_buffer("control_mean")
+        unit = (theirs.get_buffer("control_std") / mine.get_buffer("control_std")).log()
+        return (
+            Word(true.ltrb, scale(true.ltrb_log_scale, calibration.box_factor)),
+            Word(true.distance_log, scale(true.distance_log_scale, calibration.distance_factor)),
+            Word(
+                mine.standardise("control", control),
+                scale(true.control_log_scale, calibration.control_factor) + unit,
+            ),
+        )
