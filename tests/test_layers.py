@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (
-    {"errors", "geometry", "lens", "plain_yaml", "choices"},
+    {"errors", "geometry", "lens", "plain_yaml", "choices", "statistics"},
     {"messages", "outputs", "tensors", "config"},
     {"logs", "plugin", "contract"},
     {"align", "ledger"},
@@ -28,7 +28,7 @@ FLOORS = (
 WITHOUT_TORCH = (
     *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
     *("preprocess", "truth", "autoconfig", "audit", "sinks", "metrics", "pipeline", "check", "contract"),
-    *("plain_yaml", "synthetic", "lens", "faults", "monitor", "choices"),
+    *("plain_yaml", "synthetic", "lens", "faults", "monitor", "choices", "statistics"),
 )
 TORCH = {"torch", "torchvision"}
 NEVER = {"models": {"logs"}, "engine": {"losses", "training"}}

@@ -1,0 +1,99 @@
+"""Frames cut into blocks, and blocks drawn again: the weights of a two-stage bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+
+FEWEST_BLOCKS = 10
+"""With fewer there is no interval."""
+FEWEST_LOGS = 5
+"""From so many on logs are drawn too."""
+
+
+class Blocks:
+    """Stretches of equal length of every log; only those that hold a frame.
+
+    Args:
+        stamps_ns: The stamps of the frames of each log, in any order; a log may have none.
+        length_s: Of a block.
+    """
+
+    def __init__(self, stamps_ns: Sequence[Int64], length_s: float) -> None:
+        if not length_s > 0:
+            raise ValueError(f"length_s: expected more than 0, found {length_s}")
+        self.length_s = length_s
+        self._length_ns = length_s * 1e9
+        self._begins = [int(stamps.min()) if len(stamps) else 0 for stamps in stamps_ns]
+        self._numbers: list[Int64] = []
+        logs: list[int] = []
+        for log, stamps in enumerate(stamps_ns):
+            places = self._places(log, np.asarray(stamps, dtype=np.int64))
+            numbers = np.full(int(places.max(initial=-1)) + 1, -1, dtype=np.int64)
+            filled = np.unique(places)
+            numbers[filled] = len(logs) + np.arange(len(filled))
+            self._numbers.append(numbers)
+            logs += [log] * len(filled)
+        self.log = np.array(logs, dtype=np.intp)
+
+    def __len__(self) -> int:
+        return len(self.log)
+
+    @property
+    def logs(self) -> int:
+        """How many logs have a block."""
+        return len(np.unique(self.log))
+
+    @property
+    def why_not(self) -> str:
+        """Why there can be no interval; empty where there can."""
+        if len(self) >= FEWEST_BLOCKS:
+            return ""
+        return f"{len(self)} blocks of {self.length_s:.3g} s; {FEWEST_BLOCKS} are needed"
+
+    def of(self, log: int, stamps_ns: Int64) -> NDArray[np.intp]:
+        """The block of each stamp of a log.
+
+        Raises:
+            ValueError: A stamp is that of no frame.
+        """
+        places = self._places(log, stamps_ns)
+        numbers = self._numbers[log]
+        known = (places >= 0) & (places < len(numbers))
+        found = np.where(known, numbers[np.where(known, places, 0)], -1) if len(numbers) else -1 - 0 * places
+        if len(found) and found.min() < 0:
+            raise ValueError("expected stamps of frames that the blocks were made from, found another")
+        return found.astype(np.intp)
+
+    def _places(self, log: int, stamps_ns: Int64) -> Int64:
+        places: Int64 = np.floor((stamps_ns - self._begins[log]) / self._length_ns).astype(np.int64)
+        return places
+
+
+class Draws:
+    """Weights of blocks, a row for each draw.
+
+    `blocks` [D, B]: within each log as many blocks as it has are drawn with replacement; every log is there
+    once. `logs` [D, B], None with fewer than five logs: as many logs as there are, drawn with replacement
+    and taken whole. `Spread` puts the two stages together.
+    """
+
+    def __init__(self, blocks: Blocks, count: int = 1000, seed: int = 0) -> None:
+        if count < 100:
+            raise ValueError(f"count: expected 100 draws or more, found {count}")
+        rng = np.random.default_rng(seed)
+        self.count = count
+        self.blocks: Float32 = np.zeros((count, len(blocks)), dtype=np.float32)
+        present = np.unique(blocks.log)
+        for log in present:
+            own = np.flatnonzero(blocks.log == log)
+            self.blocks[:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=count)
+        self.logs: Float32 | None = None
+        if len(present) >= FEWEST_LOGS:
+            often = rng.multinomial(len(present), np.full(len(present), 1 / len(present)), size=count)
+            self.logs = often[:, np.searchsorted(present, blocks.log)].astype(np.float32)
