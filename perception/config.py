@@ -120,6 +120,9 @@ class EngineConfig(_Section):
     # One thread gives the same bits on every machine, and does not fight with other work for the cores
     # (two OpenMP threads on two busy cores ran 10 times slower than one). null: the library's default.
     threads: Annotated[int, Number, Field(ge=1, le=256)] | None = 1
+    # How many threads carry frames side by side; the outputs do not depend on it. null: as many as the
+    # cores have room for; 1: everything in one thread.
+    workers: Annotated[int, Number, Field(ge=1, le=256)] | None = None
     seed: Annotated[int, Number, Field(ge=0, lt=1 << 63)] = 0
 
 

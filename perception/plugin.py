@@ -106,7 +106,8 @@ class Plugin(Protocol):
     """What a host runs. Inherit from it to get the defaults.
 
     The host calls `open` once, then for samples in order `prepare` (from any thread) and `step`, `reset`
-    between samples, and `close` once, also after an error.
+    between samples, and `close` once, also after an error. Beside it a plugin may offer `Infers` and
+    `StepsSubsets`.
     """
 
     manifest: Manifest
@@ -131,6 +132,23 @@ class Plugin(Protocol):
     def describe(self) -> Mapping[str, str]:
         """What made the outputs: `weights_sha256`, `backend`, `precision`, `device`, ... for the record."""
         return {}
+
+
+@runtime_checkable
+class Infers(Protocol):
+    """What a plugin may offer beside the contract: its heavy computation apart from what it remembers.
+
+    `prepare` and `infer` of different samples then run side by side in several threads, while `step` makes
+    the outputs in order in one. The result of `infer` travels in the payload. `step` also takes samples that
+    were only prepared, and computes for them itself: a host that knows nothing of `infer` gets the same.
+    """
+
+    def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        """The same samples in order, with what was computed in their payloads. At most one batch.
+
+        Stateless and thread-safe, as `prepare`; nothing that it was given is changed.
+        """
+        ...
 
 
 @runtime_checkable

@@ -19,6 +19,8 @@ class Pace:
         rate: 1 is the speed of the recording; None: as soon as possible.
         live_drop: While a newer sample is already due, skip the older (as a live robot would).
         on_drop: Told of every skipped sample.
+        period_s: Of the reference sensor, in the log's time. An answer that comes later than one period
+            (divided by `rate`) after its sample was due has missed its deadline.
         clock, sleep: For tests.
     """
 
@@ -29,6 +31,7 @@ class Pace:
         on_drop: Callable[[Sample], None] = lambda sample: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        period_s: float | None = None,
     ) -> None:
         self._rate = rate
         self._live_drop = live_drop
@@ -36,6 +39,9 @@ class Pace:
         self._clock = clock
         self._sleep = sleep
         self._began: tuple[float, int] | None = None
+        self._due_at = 0.0
+        self.period_s = period_s / rate if period_s is not None and rate is not None else None
+        self.misses = 0
         self.lateness = Spread()
         self.dropped = 0
 
@@ -57,6 +63,11 @@ class Pace:
                 yield sample
             sample = following
 
+    def answered(self) -> None:
+        """The output of the sample that was given last is there."""
+        if self.period_s is not None:
+            self.misses += self._clock() - self._due_at > self.period_s
+
     def _due(self, sample: Sample) -> float:
         if self._began is None or sample.reset is not None:
             self._began = (self._clock(), sample.tick.log_time_ns)
@@ -65,7 +76,8 @@ class Pace:
         return began + (sample.tick.log_time_ns - first_ns) / 1e9 / self._rate
 
     def _wait(self, sample: Sample) -> None:
-        early = self._due(sample) - self._clock()
+        self._due_at = self._due(sample)
+        early = self._due_at - self._clock()
         if early > 0:
             self._sleep(early)
         self.lateness.add(max(-early, 0.0) * 1e3)

@@ -15,12 +15,14 @@ from perception.logs import Log
 from perception.messages import Message, Reset
 from perception.pipeline.digest import OutputDigest
 from perception.pipeline.pace import Pace
+from perception.pipeline.receipt import ContentDigest, receipt_of
 from perception.pipeline.run import Observer, OnError, PluginStoppedError, Runner, Tally
 from perception.pipeline.source import WHOLE, LogSource, Span
 from perception.pipeline.summary import LOSS_ROWS, Status, Summary, Warned
-from perception.pipeline.times import Spread, StageTimes
+from perception.pipeline.times import StageTimes, quantiles
+from perception.pipeline.workers import default_workers
 from perception.plugin import Context, Plugin
-from perception.sinks.base import RunInfo, Sink
+from perception.sinks.base import RunInfo, Sink, TakesReceipt
 from perception.truth import TruthJoiner
 
 RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless")
@@ -40,6 +42,7 @@ class ReplayOptions:
         ledger_listener: Gets every message of the log with its row.
         on_message: Gets every input message in the span, as `LogSource` says.
         observer: Watches the run.
+        times: Where the stages of the first pass are timed.
     """
 
     device: str = "cpu"
@@ -51,6 +54,7 @@ class ReplayOptions:
     ledger_listener: Listener | None = None
     on_message: Callable[[Message], None] | None = None
     observer: Observer | None = None
+    times: StageTimes | None = None
 
 
 def replay(
@@ -107,20 +111,33 @@ class _Replay:
         self._options = options
         span = options.span
         self._ledger = Ledger(span.start_ns, span.end_ns, options.ledger_listener)
-        self._times = StageTimes()
-        self._pace = Pace(options.rate, options.live_drop)
+        self._times = options.times or StageTimes()
+        rate_hz = config.reference_rate_hz
+        period_s = 1 / rate_hz if rate_hz is not None else None
+        self._pace = Pace(options.rate, options.live_drop, period_s=period_s)
         self._tally = Tally()
         self._described: dict[str, str] = {}
         self._source: LogSource | None = None
         self._digests: list[str] = []
+        self._content: ContentDigest | None = None
+        self._described_run: RunInfo | None = None
 
     def run(self) -> Summary:
         began = time.monotonic()
         opened: list[Sink] = []
         status: Status = "clean"
         try:
+            status = self._run_into(opened)
+        finally:
+            _close_all([*opened, self._plugin])
+        return self._summary(status, time.monotonic() - began)
+
+    def _run_into(self, opened: list[Sink]) -> Status:
+        """Open the sinks, run, and sign what was written."""
+        status: Status = "clean"
+        try:
             self._open_plugin()
-            info = self._run_info()
+            info = self._described_run = self._run_info()
             for sink in self._sinks:
                 opened.append(sink)
                 sink.open(info)
@@ -129,9 +146,17 @@ class _Replay:
             status = "interrupted"
         except PluginStoppedError:
             status = "failed"
-        finally:
-            _close_all([*opened, self._plugin])
-        return self._summary(status, time.monotonic() - began)
+        if len(opened) == len(self._sinks) and self._described_run is not None:
+            self._sign(self._described_run, status)
+        return status
+
+    def _sign(self, run: RunInfo, status: Status) -> None:
+        ended, outputs = ("whole" if status == "clean" else status), (*self._digests, "")[0]
+        seed, frames = self._config.engine.seed, self._tally.frames
+        receipt = receipt_of(run, self._options, seed, ended, self._content, outputs, frames)
+        for sink in self._sinks:
+            if isinstance(sink, TakesReceipt):
+                sink.sign(receipt)
 
     def _open_plugin(self) -> None:
         manifest, batch = self._plugin.manifest, self._config.engine.batch
@@ -164,7 +189,7 @@ class _Replay:
                 runner.run(self._source.samples())
             finally:
                 if first:
-                    self._tally = runner.tally
+                    self._tally, self._content = runner.tally, self._source.content
                     self._ledger.finish()
             self._digests.append(digest.hexdigest())
             if self._digests[-1] != self._digests[0]:
@@ -194,6 +219,7 @@ class _Replay:
             span=options.span,
             warm_from_ns=self._source.warm_from_ns,
             batch=config.engine.batch if options.rate is None else 1,
+            workers=self._workers(),
             pace=self._pace if first else None,
             on_error=options.on_error,
             joiner=joiner,
@@ -202,6 +228,13 @@ class _Replay:
         )
         self._pace.on_drop = runner.drop
         return runner
+
+    def _workers(self) -> int:
+        """One for a paced run: its samples come one at a time, and the way through one thread is shortest."""
+        if self._options.rate is not None:
+            return 1
+        engine = self._config.engine
+        return engine.workers or default_workers(self._options.device, engine.threads)
 
     def _run_info(self) -> RunInfo:
         config, told = self._config, self._described
@@ -231,7 +264,7 @@ class _Replay:
             reference_rate_hz=config.reference_rate_hz,
             classes=tuple(told["classes"].split("\n")) if told.get("classes") else (),
             versions=recorded_versions(),
-            config=to_yaml(config),
+            config=to_yaml(_without_workers(config)),
             faults=parse_plan(config.faults).texts(),
             extra={key: value for key, value in told.items() if key not in known},
         )
@@ -261,8 +294,9 @@ class _Replay:
             first_error=tally.first_error,
             outputs=tally.outputs,
             inputs=tally.inputs,
-            latency_ms={stage: _quantiles(spread) for stage, spread in self._times.spreads.items()},
-            lateness_ms=_quantiles(self._pace.lateness) if self._options.rate is not None else {},
+            latency_ms={stage: quantiles(spread) for stage, spread in self._times.spreads.items()},
+            lateness_ms=quantiles(self._pace.lateness) if self._options.rate is not None else {},
+            deadline=self._deadline(),
             ledger=ledger,
             damage=damage,
             warnings=tuple(tally.warnings.values()),
@@ -270,6 +304,12 @@ class _Replay:
             seconds=seconds,
             log_seconds=covered_ns / 1e9,
         )
+
+    def _deadline(self) -> dict[str, float]:
+        period_s = self._pace.period_s
+        if period_s is None:
+            return {}
+        return {"period_ms": round(period_s * 1e3, 4), "misses": self._pace.misses}
 
     def _why_empty(self) -> str:
         span = self._options.span
@@ -287,7 +327,13 @@ class _Replay:
             **told,
             "loops": str(self._options.loops),
             "outputs_sha256": self._digests[0] if self._digests else "",
+            "messages_sha256": self._content.hexdigest() if self._content is not None else "",
         }
+
+
+def _without_workers(config: Config) -> Config:
+    """What is on record says what made the outputs; how many threads carried them changes nothing."""
+    return config.model_copy(update={"engine": config.engine.model_copy(update={"workers": None})})
 
 
 def recorded_versions() -> Mapping[str, str]:
@@ -304,16 +350,6 @@ def recorded_versions() -> Mapping[str, str]:
 def add_warnings(summary: Summary, warnings: Sequence[Warned]) -> Summary:
     """The same summary with warnings that were known before the run, first."""
     return replace(summary, warnings=(*warnings, *summary.warnings))
-
-
-def _quantiles(spread: Spread) -> dict[str, float]:
-    if not spread.count:
-        return {}
-    return {
-        "p50": round(spread.quantile_ms(0.5), 4),
-        "p99": round(spread.quantile_ms(0.99), 4),
-        "max": round(spread.worst_ms, 4),
-    }
 
 
 def _close_all(things: Sequence[Sink | Plugin]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -11,10 +10,12 @@ from perception.contract import output_faults
 from perception.ledger import Ledger
 from perception.messages import SENSORS, Reset, Sample, TruthFrame
 from perception.outputs import Output, invalid_output
+from perception.pipeline.carry import Carrier, Frame, Group, in_one_line
 from perception.pipeline.pace import Pace
 from perception.pipeline.source import WHOLE, Span
 from perception.pipeline.summary import Warned
-from perception.pipeline.times import StageTimes
+from perception.pipeline.times import Spent, StageTimes
+from perception.pipeline.workers import Workers
 from perception.plugin import Plugin, Prepared
 from perception.sinks.base import Sink
 from perception.truth import TruthJoiner
@@ -83,13 +84,18 @@ class Observer(Protocol):
 class Runner:
     """Runs samples through one opened plugin into opened sinks.
 
+    The calling thread reads and aligns (the samples come lazily), makes the outputs and writes them, in
+    order. Between these, workers carry frames: each prepares the frames of one batch and computes their
+    answers, as far as the plugin offers `Infers`. A reset is a barrier: what came before it is written first.
+
     Args:
         plugin: Open.
         sinks: Open.
         ledger: Told what became of every sample.
         span: Samples outside it are not emitted.
         warm_from_ns: From when on samples before the span go through the plugin; None: all of them.
-        batch: How many samples go into one `step`.
+        batch: How many samples go into one `infer` and one `step`.
+        workers: How many threads carry frames; 1: the calling thread does it, one batch after the other.
         pace: When samples run.
         on_error: Whether a failing plugin ends the run.
         joiner: Joins truth to what goes to the sinks.
@@ -106,6 +112,7 @@ class Runner:
         span: Span = WHOLE,
         warm_from_ns: int | None = None,
         batch: int = 1,
+        workers: int = 1,
         pace: Pace | None = None,
         on_error: OnError = "skip",
         joiner: TruthJoiner | None = None,
@@ -123,17 +130,22 @@ class Runner:
         self._joiner = joiner
         self._times = times or StageTimes()
         self._observer = observer
-        self._waiting: list[tuple[Prepared, str, dict[str, float]]] = []
+        self._carrier = Carrier(plugin)
+        self._workers = Workers(workers, self._carrier.carry)
+        self._group = Group()
         self._missed_reset: Reset | None = None
         self.tally = Tally()
 
     def run(self, samples: Iterable[Sample]) -> None:
-        """Run all samples. Whatever ends it, what was computed goes to the sinks before."""
+        """Run all samples, once. Whatever ends it, what was begun goes to the sinks before."""
         try:
-            for sample in self._pace.through(self._wanted(samples)):
-                self._take(sample)
+            with self._workers:
+                try:
+                    for sample in self._pace.through(self._wanted(samples)):
+                        self._take(sample)
+                finally:
+                    self._drain()
         finally:
-            self._step()
             if self._joiner is not None:
                 self._write_joined(self._joiner.flush())
 
@@ -151,98 +163,113 @@ class Runner:
             elif self._span.end_ns is not None and arrival_ns >= self._span.end_ns:
                 self._done(sample, "outside_range")
             elif self._warm_from_ns is None or arrival_ns >= self._warm_from_ns:
-                self._warm(sample)
+                self._begin(sample, sample.reset, warm=True)
             else:
                 self._done(sample, "preroll_only")
-
-    def _warm(self, sample: Sample) -> None:
-        """A sample before the start: the plugin sees it, the sinks do not."""
-        if sample.reset is not None:
-            self._step()
-            self._plugin.reset(sample.reset)
-        try:
-            self._plugin.step([self._plugin.prepare(sample)])
-        except Exception as error:
-            self._failed(error)
-        self._times.take()
-        self._done(sample, "preroll_only")
 
     def _take(self, sample: Sample) -> None:
         if self._observer is not None:
             self._observer.before(sample)
         reset, self._missed_reset = sample.reset or self._missed_reset, None
         if reset is not None:
-            self._step()
-            self._plugin.reset(reset)
             self.tally.warn("reset", reset.reason)
-        began, error = time.perf_counter(), ""
-        try:
-            prepared = self._plugin.prepare(sample)
-            if not isinstance(prepared, Prepared):
-                raise TypeError(f"prepare returned {type(prepared).__name__}, expected Prepared")
-        except Exception as raised:
-            prepared, error = Prepared(sample), _line(raised)
-        self._times.spend("prepare", time.perf_counter() - began)
-        self._waiting.append((prepared, error, self._times.take()))
-        if len(self._waiting) >= self._batch:
-            self._step()
+        self._begin(sample, reset, warm=False)
 
-    def _step(self) -> None:
-        """Run what waits as one batch, and hand the outputs on in order."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        ready = [prepared for prepared, error, _ in waiting if not error]
-        began, failure = time.perf_counter(), ""
-        outputs: list[Output] = []
-        try:
-            outputs = list(self._plugin.step(ready)) if ready else []
-            if len(outputs) != len(ready):
-                failure = f"step returned {len(outputs)} outputs for {len(ready)} samples"
-        except Exception as raised:
-            failure = _line(raised)
-        share = (time.perf_counter() - began) / len(waiting)
-        given = iter(outputs)
-        for prepared, error, spent_ms in waiting:
-            spent_ms["step"] += share * 1e3
-            problem = error or failure
-            output = None if problem else next(given)
-            self._emit(prepared.sample, output, problem, spent_ms)
+    def _begin(self, sample: Sample, reset: Reset | None, warm: bool) -> None:
+        """A sample sets out. Before the start of the span (`warm`) the plugin sees it, the sinks do not."""
+        if reset is not None:
+            self._drain()
+            self._plugin.reset(reset)
+        if warm != self._group.warm:
+            self._send()
+            self._group.warm = warm
+        self._group.frames.append(Frame(Prepared(sample), self._times.take()))
+        if len(self._group.frames) >= self._batch:
+            self._send()
+        while self._workers.due:
+            self._finish(self._workers.fetch())
 
-    def _emit(self, sample: Sample, output: Output | None, problem: str, spent_ms: dict[str, float]) -> None:
-        manifest = self._plugin.manifest
+    def _send(self) -> None:
+        """Hand the group that was gathered to the workers."""
+        if self._group.frames:
+            group, self._group = self._group, Group(self._group.warm)
+            self._workers.submit(group)
+
+    def _drain(self) -> None:
+        """Wait for everything that was begun."""
+        self._send()
+        while self._workers.busy:
+            self._finish(self._workers.fetch())
+
+    def _finish(self, group: Group) -> None:
+        """Make the outputs of the next group in order, and hand them on."""
+        try:
+            outputs = self._step(group)
+            for frame, output in zip(group.frames, outputs, strict=True):
+                if group.warm:
+                    self._warmed(frame)
+                else:
+                    self._emit(frame, output)
+        except BaseException:
+            self._workers.forget()  # what comes after a failure is not written
+            raise
+
+    def _step(self, group: Group) -> list[Output | None]:
+        """One output for each frame; none where there is a problem."""
+        ready = group.ready
+        if ready:
+            whole, failure = ready[0].spent.fresh(), ""
+            outputs: list[Output] = []
+            with whole.on("step"):
+                try:
+                    outputs = list(self._plugin.step([frame.prepared for frame in ready]))
+                    if len(outputs) != len(ready):
+                        failure = f"step returned {len(outputs)} outputs for {len(ready)} samples"
+                except Exception as raised:
+                    failure = in_one_line(raised)
+            for frame in ready:
+                frame.spent.add(whole, 1 / len(ready))
+                frame.problem = failure
+        given = iter(outputs if ready else ())
+        return [None if frame.problem else next(given) for frame in group.frames]
+
+    def _warmed(self, frame: Frame) -> None:
+        self._times.count(frame.spent)
+        if frame.problem:
+            self._count_error(frame.problem)
+            if self._on_error == "stop":
+                raise PluginStoppedError(frame.problem)
+        self._done(frame.prepared.sample, "preroll_only")
+
+    def _emit(self, frame: Frame, output: Output | None) -> None:
+        manifest, problem, sample = self._plugin.manifest, frame.problem, frame.prepared.sample
         if output is not None:
             problem = "; ".join(output_faults(output, sample, manifest)[:3])
         if problem or output is None:
             output = invalid_output(sample.tick, manifest.heads, problem)
             self._count_error(problem)
+        self._pace.answered()
         if self._joiner is None:
-            self._write(sample, output, None, spent_ms)
+            self._write(sample, output, None, frame.spent)
         else:
-            self._write_joined(self._joiner.add(sample, (output, spent_ms)))
+            self._write_joined(self._joiner.add(sample, (output, frame.spent)))
         if problem and self._on_error == "stop":
-            self._waiting.clear()
             raise PluginStoppedError(problem)
 
-    def _write_joined(
-        self, joined: Iterable[tuple[Sample, TruthFrame, tuple[Output, dict[str, float]]]]
-    ) -> None:
-        for sample, truth, (output, spent_ms) in joined:
-            self._write(sample, output, truth, spent_ms)
+    def _write_joined(self, joined: Iterable[tuple[Sample, TruthFrame, tuple[Output, Spent]]]) -> None:
+        for sample, truth, (output, spent) in joined:
+            self._write(sample, output, truth, spent)
 
-    def _write(
-        self, sample: Sample, output: Output, truth: TruthFrame | None, spent_ms: dict[str, float]
-    ) -> None:
-        began = time.perf_counter()
-        timing: Mapping[str, float] = dict(spent_ms)
-        for sink in self._sinks:
-            sink.write(sample, output, truth, timing)
-        spent_ms["sink"] += (time.perf_counter() - began) * 1e3
-        self._times.finish(spent_ms)
+    def _write(self, sample: Sample, output: Output, truth: TruthFrame | None, spent: Spent) -> None:
+        timing = dict(spent.wall_ms)
+        with spent.on("sink"):
+            for sink in self._sinks:
+                sink.write(sample, output, truth, timing)
+        self._times.finish(spent)
         self.tally.add(sample, output)
         self._done(sample, "used")
         if self._observer is not None:
-            latency_ms = spent_ms["prepare"] + spent_ms["step"]
+            latency_ms = sum(spent.wall_ms[stage] for stage in ("prepare", "infer", "step"))
             self._observer.after(Progress(self.tally.frames, sample.tick.log_time_ns, latency_ms))
 
     def _done(
@@ -251,16 +278,6 @@ class Runner:
         if self._ledger is not None:
             self._ledger.sample_done(sample, outcome)
 
-    def _failed(self, error: Exception) -> None:
-        self._count_error(_line(error))
-        if self._on_error == "stop":
-            raise PluginStoppedError(_line(error)) from error
-
     def _count_error(self, problem: str) -> None:
         self.tally.errors += 1
         self.tally.first_error = self.tally.first_error or problem
-
-
-def _line(error: Exception) -> str:
-    """An exception on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

@@ -17,6 +17,7 @@ from perception.faults import inject, parse_plan
 from perception.ledger import Ledger
 from perception.logs import Log, MessageStream, Query, decode
 from perception.messages import Decoded, Message, Sample
+from perception.pipeline.receipt import ContentDigest
 from perception.pipeline.times import StageTimes
 
 RIG_ROLES = ("calibration", "transforms")
@@ -86,6 +87,8 @@ class LogSource:
         self._roles = config.roles()
         self._wait_ns = round(config.wait_ms * 1e6)
         self._newest_rig: dict[str, Message] = {}
+        self.content = ContentDigest()
+        self._until_ns = self._query_end()
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in order; afterwards the ledger has every message, once the samples are done."""
@@ -131,6 +134,7 @@ class LogSource:
         topics = frozenset(t for t, role in self._roles.items() if role in RIG_ROLES)
         if topics:
             for message in self._log.messages(Query(topics, None, self.read_from_ns)):
+                self.content.add(message)
                 self._aligner.recall(decode(message, self._roles[message.topic]))
                 self._newest_rig[message.topic] = message
                 counts[message.topic] = counts.get(message.topic, 0) + 1
@@ -139,10 +143,11 @@ class LogSource:
     def _query(self) -> Query:
         if self._every_message:
             return Query()
+        return Query(frozenset(self._roles), self.read_from_ns, self._until_ns)
+
+    def _query_end(self) -> int | None:
         end_ns = self._span.end_ns
-        if end_ns is not None:
-            end_ns += self._wait_ns + LOOK_AHEAD_NS
-        return Query(frozenset(self._roles), self.read_from_ns, end_ns)
+        return None if end_ns is None else end_ns + self._wait_ns + LOOK_AHEAD_NS
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
         arriving = inject(self._passed(messages), self._plan, self._roles, self._took_away)
@@ -161,8 +166,11 @@ class LogSource:
                 stamp_ns, arrival_ns = message.publish_time_ns, message.log_time_ns
                 self._ledger.count(message.topic, row, log_time_ns=arrival_ns, stamp_ns=stamp_ns)
                 continue
-            if self._on_message is not None and message.topic in self._roles:
-                self._copy(message, self._on_message)
+            if message.topic in self._roles:
+                if self._until_ns is None or message.log_time_ns < self._until_ns:
+                    self.content.add(message)
+                if self._on_message is not None:
+                    self._copy(message, self._on_message)
             yield message
 
     def _copy(self, message: Message, copy: Callable[[Message], None]) -> None:

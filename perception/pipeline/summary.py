@@ -36,6 +36,8 @@ class Summary:
         inputs: Sensor -> {"present": n, "absent": n}.
         latency_ms: Stage -> {"p50", "p99", "max"}.
         lateness_ms: The same for paced runs, else empty.
+        deadline: For paced runs: `period_ms`, and `misses`, the answers that came more than one period after
+            their sample was due; else empty.
         ledger: Topic -> row -> number of messages.
         seconds: Wall time of the run; `log_seconds` of the log that it covered.
     """
@@ -56,6 +58,7 @@ class Summary:
     run: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     log_seconds: float = 0.0
+    deadline: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -76,6 +79,7 @@ class Summary:
             "inputs": {name: dict(counts) for name, counts in self.inputs.items()},
             "latency_ms": {stage: dict(values) for stage, values in self.latency_ms.items()},
             "lateness_ms": dict(self.lateness_ms),
+            "deadline": dict(self.deadline),
             "ledger": {topic: dict(rows) for topic, rows in self.ledger.items()},
             "damage": [
                 {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 
-STAGES = ("read", "align", "prepare", "step", "sink")
-"""What happens to a sample, in order; `total` is their sum."""
+STAGES = ("read", "align", "prepare", "infer", "step", "sink")
+"""What happens to a sample, in order; `total` is their sum. A plugin that does not offer `Infers` computes
+in `step`, and spends nothing on `infer`."""
 
 _LOWEST_MS = 1e-4
 _PER_DECADE = 232  # bins 1 % apart
@@ -40,26 +42,73 @@ class Spread:
         return float(_LOWEST_MS * 10 ** ((place + 0.5) / _PER_DECADE))
 
 
+class Spent:
+    """What one sample has cost so far, by stage, in ms: by the wall clock, and of the processor.
+
+    Args:
+        cpu_clock: Seconds of processor time. That of the thread by default; a run in which only one thing
+            happens at a time can take that of the process, which sees also what libraries do in threads.
+    """
+
+    __slots__ = ("_cpu_clock", "cpu_ms", "wall_ms")
+
+    def __init__(self, cpu_clock: Callable[[], float] = time.thread_time) -> None:
+        self.wall_ms = dict.fromkeys(STAGES, 0.0)
+        self.cpu_ms = dict.fromkeys(STAGES, 0.0)
+        self._cpu_clock = cpu_clock
+
+    @contextmanager
+    def on(self, stage: str) -> Iterator[None]:
+        """What happens inside is spent on `stage`."""
+        wall, cpu = time.perf_counter(), self._cpu_clock()
+        try:
+            yield
+        finally:
+            self.cpu_ms[stage] += (self._cpu_clock() - cpu) * 1e3
+            self.wall_ms[stage] += (time.perf_counter() - wall) * 1e3
+
+    def fresh(self) -> Spent:
+        """Nothing spent yet, by the same clock."""
+        return Spent(self._cpu_clock)
+
+    def add(self, other: Spent, share: float = 1.0) -> None:
+        """Take over a share of what was spent on several samples together."""
+        for stage in STAGES:
+            self.wall_ms[stage] += other.wall_ms[stage] * share
+            self.cpu_ms[stage] += other.cpu_ms[stage] * share
+
+
 class StageTimes:
-    """Collects durations by stage. `spend` adds to the sample under way; `finish` ends it."""
+    """Collects durations by stage. What is read and aligned adds to the sample under way; `take` gives it.
 
-    def __init__(self) -> None:
+    Args:
+        cpu_clock: As `Spent` takes it.
+    """
+
+    def __init__(self, cpu_clock: Callable[[], float] = time.thread_time) -> None:
         self.spreads = {stage: Spread() for stage in (*STAGES, "total")}
-        self._spent_ms = dict.fromkeys(STAGES, 0.0)
+        self.wall_s = dict.fromkeys(STAGES, 0.0)
+        self.cpu_s = dict.fromkeys(STAGES, 0.0)
+        self._cpu_clock = cpu_clock
+        self._spent = Spent(cpu_clock)
 
-    def spend(self, stage: str, seconds: float) -> None:
-        self._spent_ms[stage] += seconds * 1e3
-
-    def take(self) -> dict[str, float]:
-        """What was spent since the last call, in ms: the part of reading and aligning of one sample."""
-        spent, self._spent_ms = self._spent_ms, dict.fromkeys(STAGES, 0.0)
+    def take(self) -> Spent:
+        """What was spent since the last call: the part of reading and aligning of one sample."""
+        spent, self._spent = self._spent, self._spent.fresh()
         return spent
 
-    def finish(self, spent_ms: dict[str, float]) -> None:
+    def finish(self, spent: Spent) -> None:
         """A sample is done."""
-        for stage, duration_ms in spent_ms.items():
+        self.count(spent)
+        for stage, duration_ms in spent.wall_ms.items():
             self.spreads[stage].add(duration_ms)
-        self.spreads["total"].add(sum(spent_ms.values()))
+        self.spreads["total"].add(sum(spent.wall_ms.values()))
+
+    def count(self, spent: Spent) -> None:
+        """Only the totals: for a sample that nobody sees."""
+        for stage in STAGES:
+            self.wall_s[stage] += spent.wall_ms[stage] / 1e3
+            self.cpu_s[stage] += spent.cpu_ms[stage] / 1e3
 
     def watched(self, stage: str, items: Iterable[T], inner: str | None = None) -> Iterator[T]:
         """The same items; the time that making each of them takes is spent on `stage`.
@@ -68,13 +117,31 @@ class StageTimes:
         """
         iterator = iter(items)
         while True:
-            before_ms = self._spent_ms[inner] if inner else 0.0
-            began = time.perf_counter()
+            inner_ms = self._of(inner)
+            wall, cpu = time.perf_counter(), self._cpu_clock()
             try:
                 item = next(iterator)
             except StopIteration:
                 return
-            finally:
-                inner_ms = (self._spent_ms[inner] - before_ms) if inner else 0.0
-                self.spend(stage, time.perf_counter() - began - inner_ms / 1e3)
+            finally:  # without a context manager: this runs for every message
+                cpu, wall = self._cpu_clock() - cpu, time.perf_counter() - wall
+                inner_wall_ms, inner_cpu_ms = self._of(inner)
+                self._spent.wall_ms[stage] += wall * 1e3 - (inner_wall_ms - inner_ms[0])
+                self._spent.cpu_ms[stage] += cpu * 1e3 - (inner_cpu_ms - inner_ms[1])
             yield item
+
+    def _of(self, stage: str | None) -> tuple[float, float]:
+        if stage is None:
+            return 0.0, 0.0
+        return self._spent.wall_ms[stage], self._spent.cpu_ms[stage]
+
+
+def quantiles(spread: Spread) -> Mapping[str, float]:
+    """`p50`, `p99` and `max` in ms; empty without any."""
+    if not spread.count:
+        return {}
+    return {
+        "p50": round(spread.quantile_ms(0.5), 4),
+        "p99": round(spread.quantile_ms(0.99), 4),
+        "max": round(spread.worst_ms, 4),
+    }

@@ -28,9 +28,16 @@ DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default.safetensors"
 
 
 class Payload(NamedTuple):
-    """What `prepare` hands to `step`."""
+    """What `prepare` hands to `infer` and `step`."""
 
     inputs: Inputs
+    warnings: dict[str, str]
+
+
+class Answered(NamedTuple):
+    """What `infer` hands to `step`: the predictions for one sample. The inputs are no longer needed."""
+
+    found: Predictions
     warnings: dict[str, str]
 
 
@@ -107,13 +114,22 @@ class FusionPlugin(Plugin):
             warnings = input_warnings(inputs, run.meta.input_stats, run.meta.config)
         return Prepared(sample, Payload(inputs, warnings))
 
-    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
-        """The outputs of at most one batch of samples, in order."""
-        run = self._opened()
+    def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        """The predictions for at most one batch of samples. From any thread, several at once."""
         if not prepared:
             return []
-        predictions = run.backend.run(self._batch(prepared))
-        return [self._output(item, row_of(predictions, index)) for index, item in enumerate(prepared)]
+        predictions = self._opened().backend.run(self._batch(prepared))
+        return [
+            replace(item, payload=Answered(row_of(predictions, index), item.payload.warnings))
+            for index, item in enumerate(prepared)
+        ]
+
+    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        """The outputs of at most one batch of samples, in order; what was not inferred is computed."""
+        missing = [item for item in prepared if not isinstance(item.payload, Answered)]
+        answered = iter(self.infer(missing))
+        items = (item if isinstance(item.payload, Answered) else next(answered) for item in prepared)
+        return [self._output(item, item.payload.found) for item in items]
 
     def step_subsets(
         self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
