@@ -1,0 +1,128 @@
+"""Every loss and every method of balancing on the real model: a short run in which every head improves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from perception.balancing.options import METHODS
+from perception.errors import ConfigError
+from perception.models import FusionModel
+from perception.training.cache import CachedLog
+from perception.training.config import TrainConfig, parse_train_config
+from perception.training.dataset import Dataset
+from perception.training.examples import Batch, collate
+from perception.training.lessons import Lessons, check_lessons
+from perception.training.optimiser import clip, make_optimiser
+from perception.training.plan import Plan
+from perception.training.stats import measure_stats
+from tests.training.conftest import small_config
+
+HEADS = ("class", "box", "distance", "control")
+LOSSES = {
+    "laplace": [
+        {"class": "focal", "box": "smooth_l1", "distance": "l1", "control": "mse"},
+        {"class": "cross_entropy", "box": "mse", "distance": "kl", "control": "kl"},
+    ],
+    "gaussian": [{"distance": "gaussian", "control": "beta_nll"}],
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(cached: CachedLog) -> Dataset:
+    return Dataset([cached], [torch.arange(0, 30, 5).numpy()])
+
+
+@pytest.fixture(scope="module")
+def batch(dataset: Dataset) -> Batch:
+    """Three moments of the drive, as they are, learned by heart."""
+    return collate([dataset[i] for i in (0, 2, 4)])
+
+
+def improvement(dataset: Dataset, batch: Batch, steps: int = 10, **sections: Any) -> dict[str, float]:
+    """By how much each head's loss falls over some steps on one batch."""
+    config = small_config(Path("a"), Path("b"), Path("c"), **sections)
+    shape = config.model_shape()
+    model = FusionModel(shape, seed=3, stats=measure_stats(dataset, shape)).train()
+    lessons, plan = Lessons(config, model), Plan(config.schedule)
+    optimiser = make_optimiser(model, config.optimiser.model_copy(update={"lr": 0.01}), lessons.parameters())
+    first: dict[str, float] = {}
+    values: dict[str, float] = {}
+    for step in range(steps):
+        torch.manual_seed(step)
+        optimiser.zero_grad()
+        found = lessons.losses(model, batch, plan, step)
+        values = {head: float(loss.detach()) for head, loss in found.items()}
+        first = first or values
+        lessons.backward(model, found, values, 1)
+        clip([p for group in optimiser.param_groups for p in group["params"]], 10.0)
+        optimiser.step()
+    return {head: first[head] - values[head] for head in values}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_head_improves_whatever_balances_them(method: str, dataset: Dataset, batch: Batch) -> None:
+    if method in ("pcgrad", "cagrad", "upgrad", "mgda", "nash"):
+        pytest.importorskip("torchjd")
+    options = {"period": 4} if method == "dwa" else {}
+    found = improvement(dataset, batch, balancing={"method": method, **options})
+    assert found.keys() == set(HEADS)
+    assert all(fell > 0.05 for fell in found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("family", "losses"), [(family, losses) for family in LOSSES for losses in LOSSES[family]], ids=str
+)
+def test_every_head_improves_by_every_loss(
+    family: str, losses: dict[str, str], dataset: Dataset, batch: Batch
+) -> None:
+    found = improvement(dataset, batch, losses=losses, model={"loss_family": family})
+    assert all(fell > 0.005 for fell in found.values()), found
+
+
+def test_adapters_learn_with_the_rest(dataset: Dataset, batch: Batch) -> None:
+    found = improvement(dataset, batch, model={"adapters": ["class", "box", "control"]})
+    assert all(fell > 0.05 for fell in found.values()), found
+
+
+def parse(**sections: Any) -> TrainConfig:
+    return parse_train_config({"model": {"input_height": 64, "input_width": 128}, **sections})
+
+
+def test_faults_of_every_section_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(
+            losses={"class": "focall", "control": {"name": "gaussian"}},
+            balancing={"method": "gradnrom"},
+            schedule={"stepps": 3},
+        )
+    text = "\n".join(caught.value.faults)
+    assert len(caught.value.faults) == 4
+    for words in (
+        "did you mean focal?",
+        "set model.loss_family: gaussian",
+        "did you mean gradnorm?",
+        "steps",
+    ):
+        assert words in text
+
+
+def test_a_gaussian_model_is_taught_by_gaussian_likelihoods_where_nothing_is_said() -> None:
+    config = parse(model={"loss_family": "gaussian"})
+    lessons = Lessons(config, FusionModel(config.model_shape()))
+    assert lessons.head_losses.family == "gaussian"
+    assert lessons.head_losses.chosen["control"].name == "gaussian"
+
+
+def test_methods_over_the_maps_work_in_one_process() -> None:
+    for method in ("gradnorm", "static"):
+        config = parse(balancing={"method": method})
+        check_lessons(config, processes=1)
+        if method == "gradnorm":
+            with pytest.raises(ConfigError, match=r"gradnorm works in one process, found 2"):
+                check_lessons(config, processes=2)
+        else:
+            check_lessons(config, processes=2)
