@@ -43,6 +43,9 @@ BROKEN = {
     "LooksAhead": ("works in batches", "the first output depends on the samples after it"),
     "SubsetsInAnotherOrder": ("answers on several subsets as on one", "with camera, range, status: "),
     "TooFewSubsets": ("answers on several subsets as on one", "given 8 subsets and returned 7 outputs"),
+    "CountsInInfer": ("infers in any thread", "gave another payload from a thread"),
+    "InfersAnotherAnswer": ("infers in any thread", "a run with infer differs at tick 0 in control"),
+    "InfersTooFew": ("infers in any thread", "given 1 sample and returned 0"),
     "CannotClose": ("opens and closes", "RuntimeError: already gone"),
     "ClosesOnlyWhatItOpened": ("fails to open politely", "FileNotFoundError"),
 }
@@ -60,7 +63,8 @@ max_batch: 4
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("broken")
     install_manifests(
-        {code: MANIFEST.format(code=code) for code in ("Sound", "SoundOnSubsets", *BROKEN)}, target
+        {code: MANIFEST.format(code=code) for code in ("Sound", "SoundOnSubsets", "SoundAndInfers", *BROKEN)},
+        target,
     )
     return target
 
@@ -81,7 +85,7 @@ def test_a_real_plugin_passes_every_check(third_party: Path, monkeypatch: pytest
     assert len(checks) == len(CHECKS) + 2
 
 
-@pytest.mark.parametrize("name", ["Sound", "SoundOnSubsets"])
+@pytest.mark.parametrize("name", ["Sound", "SoundOnSubsets", "SoundAndInfers"])
 def test_a_sound_plugin_passes_every_check(name: str, broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(broken))
     assert failed(name) == {}

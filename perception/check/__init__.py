@@ -12,8 +12,8 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 
-from perception.check.points import CHECKS
 from perception.check.samples import RATE_HZ, STATUS, drawn_samples
+from perception.check.table import CHECKS
 from perception.check.trial import NotTriedError, Trial
 from perception.errors import PerceptionError
 from perception.messages import Sample

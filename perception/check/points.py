@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from perception.check.compare import arrays_of, difference, near, same
+from perception.check.compare import arrays_of, difference, same
 from perception.check.samples import garbage, subsets
 from perception.check.trial import Trial, step, steps
 from perception.contract import output_faults
 from perception.errors import PerceptionError
 from perception.messages import Reset, Sample
 from perception.outputs import Output
-from perception.plugin import Plugin, Prepared, StepsSubsets, load_plugin
+from perception.plugin import Plugin, Prepared, load_plugin
 
 MAX_BATCH = 4
 """Larger batches than this are not tried, whatever the manifest allows: they say nothing new."""
@@ -121,7 +121,7 @@ def takes_any_sensors(trial: Trial) -> str:
     plugin = trial.open()
     for kept, sample in subsets(trial.samples[-1]):
         names = ", ".join(kept) or "no sensor"
-        output, faults = _alone(trial, plugin, sample)
+        output, faults = alone(trial, plugin, sample)
         if output is not None and not kept and any(output.validity().values()):
             faults.append("a head was valid, though it has nothing to rest on")
         if faults:
@@ -129,7 +129,7 @@ def takes_any_sensors(trial: Trial) -> str:
     return ""
 
 
-def _alone(trial: Trial, plugin: Plugin, sample: Sample) -> tuple[Output | None, list[str]]:
+def alone(trial: Trial, plugin: Plugin, sample: Sample) -> tuple[Output | None, list[str]]:
     """The output of one sample that knows nothing of others, and its faults."""
     plugin.reset(Reset("seek"))
     try:
@@ -160,83 +160,9 @@ def takes_garbage(trial: Trial) -> str:
     plugin = trial.open()
     complete = next((s for s in trial.samples if all(i.present for i in s.inputs)), trial.samples[0])
     for what, sensor, hopeless, broken in garbage(complete):
-        output, faults = _alone(trial, plugin, broken)
+        output, faults = alone(trial, plugin, broken)
         if output is not None and hopeless and any(output.validity().values()):
             faults.append(f"a head was valid, though {sensor} was all there was")
         if faults:
             return f"{what}: {'; '.join(faults[:3])}"
     return ""
-
-
-def answers_on_subsets(trial: Trial) -> str:
-    plugin = trial.open()
-    if not isinstance(plugin, StepsSubsets):
-        return ""  # an offer beside the contract
-    sample = trial.samples[-1]
-    kept = [names for names, _ in subsets(sample)]
-    plugin.reset(Reset("seek"))
-    (together,) = plugin.step_subsets([plugin.prepare(sample)], kept)
-    if len(together) != len(kept):
-        return f"step_subsets was given {len(kept)} subsets and returned {len(together)} outputs"
-    for (names, alone), output in zip(subsets(sample), together, strict=True):
-        expected, _ = _alone(trial, plugin, alone)
-        faults = output_faults(output, alone, trial.manifest)
-        if expected is not None and not faults and not near(expected, output):
-            faults = ["another answer than step gives"]
-        if faults:
-            return f"step_subsets with {', '.join(names) or 'no sensor'}: {'; '.join(faults[:3])}"
-    return ""
-
-
-CHECKS: tuple[tuple[str, str, Callable[[Trial], str]], ...] = (
-    (
-        "opens and closes",
-        "open loads, close gives back; both work on a second instance too",
-        opens_and_closes,
-    ),
-    (
-        "fails to open politely",
-        "raise CheckpointError or PluginError for weights that do not load; close must work after that",
-        survives_a_failed_open,
-    ),
-    (
-        "gives one valid output for each sample",
-        "return finite values, ordered boxes, positive stds and the sample's own tick",
-        outputs_are_valid,
-    ),
-    ("gives the heads it promises", "name in the manifest only the heads that it gives", gives_its_heads),
-    (
-        "prepares in any thread",
-        "keep no state in prepare and leave its sample alone",
-        prepares_in_threads,
-    ),
-    ("is deterministic", "draw only from context.seed; fix thread counts and algorithms", is_deterministic),
-    ("does not read the clock", "use the stamps of the sample, never the time of day", ignores_the_clock),
-    ("shares no state", "keep state in the object, not in the module or the class", shares_no_state),
-    ("forgets at a reset", "clear in reset whatever step remembers", reset_forgets),
-    (
-        "remembers no longer than preroll_s",
-        "give preroll_s the longest memory of step, or null to start from the beginning",
-        preroll_suffices,
-    ),
-    (
-        "works with any subset of sensors",
-        "look at input.present; with nothing to rest on, return the head with valid=False",
-        takes_any_sensors,
-    ),
-    (
-        "answers on several subsets as on one",
-        "step_subsets gives for each subset what step gives when the other inputs are absent",
-        answers_on_subsets,
-    ),
-    (
-        "works in batches",
-        "return one output for each sample of the batch, padding included",
-        takes_batches,
-    ),
-    (
-        "takes broken inputs for absent ones",
-        "in prepare, return Prepared(sample.with_absent({name: reason})) for an input that cannot be used",
-        takes_garbage,
-    ),
-)

@@ -279,3 +279,43 @@ class TooFewSubsets(SoundOnSubsets):
         self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
     ) -> list[list[Output]]:
         return super().step_subsets(prepared, subsets[:-1])
+
+
+class SoundAndInfers(Sound):
+    """Offers `infer` beside the contract, and keeps its word."""
+
+    def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        return [replace(item, payload=self.value(item.sample)) for item in prepared]
+
+    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        items = [item if item.payload is not None else self.infer([item])[0] for item in prepared]
+        return [self.answered(item) for item in items]
+
+    def answered(self, item: Prepared) -> Output:
+        output = self.one(item.sample)
+        if output.control is None or not output.control.valid:
+            return output
+        channel = replace(output.control.channels[0], value=item.payload)
+        return replace(output, control=replace(output.control, channels=(channel,)))
+
+
+class CountsInInfer(SoundAndInfers):
+    count = 0.0
+
+    def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        self.count += 1.0
+        return [replace(item, payload=self.count) for item in prepared]
+
+
+class InfersAnotherAnswer(SoundAndInfers):
+    def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        return [replace(item, payload=self.value(item.sample) + 1.0) for item in prepared]
+
+    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        here = [item if item.payload is not None else replace(item, payload=0.5) for item in prepared]
+        return [self.answered(item) for item in here]
+
+
+class InfersTooFew(SoundAndInfers):
+    def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        return super().infer(prepared)[1:]
