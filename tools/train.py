@@ -19,7 +19,7 @@ CODES = {"done": 0, "early_stop": 0, "max_cpu": 0, "interrupted": 130}
 
 def train(
     config: Annotated[
-        str, typer.Argument(help="A YAML file, or a recipe by name: newcomer, default.", show_default=False)
+        str, typer.Argument(help="A YAML file, or a recipe by name: newcomer, finetune, default.", show_default=False)
     ],
     logs: Annotated[
         list[str] | None,
