@@ -23,12 +23,12 @@ FLOORS = (
     {"align", "ledger"},
     {"preprocess", "models", "truth", "autoconfig", "audit", "check", "faults"},
     {"losses", "balancing", "calibration", "checkpoint", "engine", "metrics", "sinks"},
-    {"training", "pipeline", "report", "synthetic", "evaluation", "monitor"},
+    {"training", "pipeline", "report", "synthetic", "evaluation", "monitor", "verification"},
 )
 WITHOUT_TORCH = (
     *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
     *("preprocess", "truth", "autoconfig", "audit", "sinks", "metrics", "pipeline", "check", "contract"),
-    *("plain_yaml", "synthetic", "lens", "faults", "monitor", "choices", "statistics"),
+    *("plain_yaml", "synthetic", "lens", "faults", "monitor", "verification", "choices", "statistics"),
 )
 TORCH = {"torch", "torchvision"}
 NEVER = {"models": {"logs"}, "engine": {"losses", "training"}}

@@ -146,7 +146,7 @@ class _Replay:
             status = "interrupted"
         except PluginStoppedError:
             status = "failed"
-        if len(opened) == len(self._sinks) and self._described_run is not None:
+        if self._content is not None and self._described_run is not None:  # the sinks are open, and were fed
             self._sign(self._described_run, status)
         return status
 
@@ -184,12 +184,13 @@ class _Replay:
             digest = OutputDigest()
             sinks = [*self._sinks, digest] if first else [digest]
             runner = self._runner(sinks, first)
+            source = self._source
+            assert source is not None
             try:
-                assert self._source is not None
-                runner.run(self._source.samples())
+                runner.run(source.samples())
             finally:
                 if first:
-                    self._tally, self._content = runner.tally, self._source.content
+                    self._tally, self._content = runner.tally, source.content
                     self._ledger.finish()
             self._digests.append(digest.hexdigest())
             if self._digests[-1] != self._digests[0]:

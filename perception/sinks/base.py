@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from perception.errors import OutputError
 from perception.messages import Sample, TruthFrame
@@ -128,6 +128,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish. May be called twice, and without `open`."""
+
+
+@runtime_checkable
+class TakesReceipt(Protocol):
+    """What a sink may offer beside the protocol: it keeps what is known only at the end of a run."""
+
+    def sign(self, receipt: Mapping[str, str]) -> None:
+        """Keep the receipt of the run (`perception.pipeline.receipt`). Called once, before `close`."""
 
 
 def refuse_input(path: Path, run: RunInfo) -> None:

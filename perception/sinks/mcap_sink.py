@@ -30,6 +30,8 @@ TIMING = "/perception/timing"
 TOPICS = frozenset({DETECTIONS, CONTROL, INPUTS, ANNOTATIONS_TOPIC, TIMING})
 RUN_RECORD = "perception.run"
 """The metadata record that holds the `RunInfo`."""
+RECEIPT_RECORD = "perception.receipt"
+"""The metadata record that holds what was known only at the end: hashes, and how the run ended."""
 
 
 class McapSink:
@@ -126,6 +128,10 @@ class McapSink:
         self._held_bytes += len(message.data)
         while self._held_bytes > self._hold_bytes:
             self._release()
+
+    def sign(self, receipt: Mapping[str, str]) -> None:
+        """Write the receipt of the run."""
+        self._opened().add_metadata(RECEIPT_RECORD, receipt)
 
     def close(self) -> None:
         if self._log is None:

@@ -10,7 +10,7 @@ from perception.logs.own import InputState, decode_control, decode_detections, d
 from perception.messages import Message, Tick
 from perception.outputs import Control, Detections, Output
 from perception.sinks.base import RunInfo
-from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RUN_RECORD
+from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RECEIPT_RECORD, RUN_RECORD
 
 if TYPE_CHECKING:
     from perception.logs import Log
@@ -72,6 +72,12 @@ def read_run(log: Log) -> RunInfo | None:
             except ValueError as error:
                 raise LogError(f"the metadata record {RUN_RECORD} is wrong: {error}: {log.path}") from error
     return None
+
+
+def read_receipt(log: Log) -> dict[str, str]:
+    """What was known at the end of the run (`pipeline.receipt`); empty where the writer was killed."""
+    found = [dict(record) for name, record in log.survey.metadata if name == RECEIPT_RECORD]
+    return found[-1] if found else {}
 
 
 def _tick(message: Message, index: int) -> tuple[Tick, tuple[InputState, ...]]:
