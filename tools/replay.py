@@ -1,20 +1,23 @@
-"""`perception replay LOG`: a recorded log through a plugin, to an output log, a video and a summary."""
+"""`perception replay LOG...`: recorded logs through a plugin, to output logs, a video and a summary."""
 
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perception_tools.replay_job import ReplayJob, run_job, with_faults
+
 if TYPE_CHECKING:
-    from perception.config import Config
-    from perception.logs import Log
-    from perception.pipeline import Span, Summary
-    from perception.sinks.base import Sink
+    from perception.pipeline import Summary
+
+__all__ = ["Device", "OnError", "replay", "with_faults"]
+
+ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
+MANY = "Several logs"
 
 
 class Device(StrEnum):
@@ -33,13 +36,14 @@ class OnError(StrEnum):
 
 
 def replay(
-    log: Annotated[Path, typer.Argument(help="The log, an MCAP file.", show_default=False)],
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="LOG...", help="The log, an MCAP file.", show_default=False)
+    ],
     plugin: Annotated[str | None, typer.Option(help="The plugin to run.", show_default="fusion")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights; default: the plugin's own.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML; without one, sensors are found by schema (see `info`).")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     rate: Annotated[
         str, typer.Option(metavar="asap|FLOAT", help="As soon as possible, or paced: 1 is as recorded.")
     ] = "asap",
@@ -68,42 +72,67 @@ def replay(
     ] = None,
     on_error: Annotated[OnError, typer.Option(help="When the plugin fails on a sample.")] = OnError.skip,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=ENGINE)] = Device.auto,
+    backend: Annotated[
+        str | None, typer.Option(help="What computes.", show_default="auto", rich_help_panel=ENGINE)
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="In which numbers.", show_default="auto", rich_help_panel=ENGINE)
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Samples at once.", show_default="1", rich_help_panel=ENGINE)
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads that carry frames.",
+            show_default="the cores, up to 8",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where their outputs go; what is done there is skipped.", rich_help_panel=MANY),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="How many at a time.", rich_help_panel=MANY)] = 1,
 ) -> None:
-    """Replay a log through a plugin: boxes, distances, control, and an account of every message."""
-    from perception.logs import open_log
-    from perception.pipeline import add_warnings, replay, resolve_device
-    from perception.pipeline.replay import ReplayOptions
-    from perception.pipeline.summary import Warned
-    from perception.plugin import load_plugin
-    from perception_tools.ledger_file import LedgerFile
+    """Replay logs through a plugin: boxes, distances, control, and an account of every message."""
+    speed = _rate(rate, live_drop, step)
+    engine = _engine({"backend": backend, "precision": precision, "batch": batch, "workers": workers})
+    files = {"--output": output, "--render": render, "--jsonl": jsonl, "--ledger": ledger}
+    job = ReplayJob(
+        log=logs[0],
+        output=None if no_output else output or Path(f"{logs[0].stem}.outputs.mcap"),
+        render=render,
+        jsonl=jsonl,
+        ledger=ledger,
+        with_inputs=with_inputs,
+        config=config,
+        plugin=plugin,
+        checkpoint=checkpoint,
+        faults=tuple(fault or ()),
+        engine={**engine, "workers": 1} if step else engine,
+        device=device.value,
+        rate=speed,
+        live_drop=live_drop,
+        start=start,
+        end=end,
+        loops=loop,
+        on_error=on_error.value,
+    )
+    if len(logs) > 1 or output_dir is not None:
+        from perception_tools.replay_many import replay_many
+
+        alone = [option for option, path in files.items() if path is not None]
+        alone += [option for option, given in (("--step", step), ("--no-output", no_output)) if given]
+        if alone:
+            raise typer.BadParameter(f"{', '.join(alone)}: for one log alone; several go to --output-dir")
+        raise typer.Exit(replay_many(job, logs, output_dir or Path(), jobs, as_json))
     from perception_tools.watch import watcher
 
-    speed = _rate(rate, live_drop, step)
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_log(log))
-        setup, warnings = _configure(opened, config, plugin, checkpoint)
-        setup = with_faults(setup, fault or [])
-        span = _span(opened, start, end)
-        target = None if no_output else output or Path(f"{log.stem}.outputs.mcap")
-        written = _distinct({"--output": target, "--render": render, "--jsonl": jsonl, "--ledger": ledger})
-        sinks, copy = _sinks(target, with_inputs, render, jsonl)
-        listener = stack.enter_context(LedgerFile(ledger, log)) if ledger is not None else None
-        options = ReplayOptions(
-            device=resolve_device(device.value),
-            rate=speed,
-            live_drop=live_drop,
-            span=span,
-            loops=loop,
-            on_error=on_error.value,
-            ledger_listener=listener,
-            on_message=copy,
-            observer=stack.enter_context(watcher(opened, span, step)),
-        )
-        summary = replay(opened, setup, load_plugin(setup.plugin.name), sinks, options)
-        if listener is not None:
-            listener.add_unread(summary.ledger)
-    summary = add_warnings(summary, [Warned("config", text) for text in warnings])
-    _print(summary, as_json, written)
+    summary = run_job(job, lambda log, span: watcher(log, span, step))
+    _print(summary, as_json, job.written)
     raise typer.Exit(summary.exit_code)
 
 
@@ -124,96 +153,21 @@ def _rate(text: str, live_drop: bool, step: bool) -> float | None:
     return rate
 
 
-def _configure(
-    log: Log, path: Path | None, plugin: str | None, checkpoint: Path | None
-) -> tuple[Config, tuple[str, ...]]:
-    """The configuration of the run: the file's or the log's, with what the command line says."""
-    from perception.autoconfig import choose
-    from perception.config import load_config
+def _engine(options: dict[str, Any]) -> dict[str, Any]:
+    """What was said of the engine, checked as the configuration would be."""
+    given = {key: value for key, value in options.items() if value is not None}
+    if given:
+        from pydantic import ValidationError
 
-    choice = choose(log, load_config(path) if path is not None else None)
-    changes: dict[str, Any] = {}
-    if plugin is not None:
-        changes["name"] = plugin
-    if checkpoint is not None:
-        changes["checkpoint"] = checkpoint
-    chosen = choice.config.model_copy(update={"plugin": choice.config.plugin.model_copy(update=changes)})
-    return chosen, choice.warnings
+        from perception.config import EngineConfig
 
-
-def with_faults(config: Config, texts: list[str]) -> Config:
-    """The configuration with the faults of the command line beside its own."""
-    if not texts:
-        return config
-    from perception.faults import parse_plan
-
-    parse_plan(texts, "--fault")
-    faults = (*config.faults, *texts)
-    parse_plan(faults)
-    return config.model_copy(update={"faults": faults})
-
-
-def _span(log: Log, start: str | None, end: str | None) -> Span:
-    """The part of the log. Seconds count from its first message; whole numbers from 1e12 are nanoseconds."""
-    from perception.pipeline import Span
-
-    times: list[int | None] = []
-    for option, text in (("--start", start), ("--end", end)):
         try:
-            times.append(None if text is None else _time_ns(text, log.survey.start_ns or 0))
-        except (ValueError, OverflowError):
-            raise typer.BadParameter(
-                f"{option}: expected seconds from the log's beginning (12.5) or nanoseconds, found '{text}'"
-            ) from None
-    first, last = times
-    if first is not None and last is not None and first >= last:
-        raise typer.BadParameter(f"--start {start} does not come before --end {end}")
-    return Span(first, last)
-
-
-def _time_ns(text: str, begin_ns: int) -> int:
-    if text.isdecimal() and int(text) >= 10**12:
-        return int(text)
-    seconds = float(text)
-    if seconds < 0:
-        raise ValueError
-    return begin_ns + round(seconds * 1e9)
-
-
-def _distinct(options: dict[str, Path | None]) -> list[Path]:
-    """The files that are written; two options may not name the same one, for each would spoil the other's."""
-    named: dict[Path, str] = {}
-    for option, path in options.items():
-        if path is not None:
-            other = named.setdefault(path.resolve(), option)
-            if other != option and not path.is_char_device():  # /dev/null takes any number
-                raise typer.BadParameter(f"{other} and {option} name the same file, name another: {path}")
-    return [path for path in options.values() if path is not None]
-
-
-def _sinks(
-    target: Path | None, with_inputs: bool, render: Path | None, jsonl: Path | None
-) -> tuple[list[Sink], Any]:
-    """Where the outputs go, and what copies input messages."""
-    sinks: list[Sink] = []
-    copy = None
-    if target is not None:
-        from perception.sinks.mcap_sink import McapSink
-
-        log_sink = McapSink(target)
-        sinks.append(log_sink)
-        copy = log_sink.copy if with_inputs else None
-    elif with_inputs:
-        raise typer.BadParameter("--with-inputs needs an output log; leave out --no-output")
-    if render is not None:
-        from perception.sinks.video import VideoSink
-
-        sinks.append(VideoSink(render))
-    if jsonl is not None:
-        from perception.sinks.jsonl_sink import JsonlSink
-
-        sinks.append(JsonlSink(jsonl))
-    return sinks, copy
+            EngineConfig(**given)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name, text = fault["loc"][0], fault["msg"].replace("Input should", "should")
+            raise typer.BadParameter(f"--{name} {given[str(name)]}: {text}") from None
+    return given
 
 
 def _print(summary: Summary, as_json: bool, written: list[Path]) -> None:
