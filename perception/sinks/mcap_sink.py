@@ -130,7 +130,10 @@ class McapSink:
             self._release()
 
     def sign(self, receipt: Mapping[str, str]) -> None:
-        """Write the receipt of the run."""
+        """Write the receipt of the run, behind everything: a file that has it is whole."""
+        while self._held:
+            self._release()
+        self._opened().flush()
         self._opened().add_metadata(RECEIPT_RECORD, receipt)
 
     def close(self) -> None:

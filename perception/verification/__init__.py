@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perception.verification.compare import Comparison, Difference, HeadComparison, Tolerances
-from perception.verification.verify import EXIT_CODES, Verification, find_input, verify
+from perception.verification.rerun import EXIT_CODES, Verification, find_input, verify
 
 __all__ = [
     "EXIT_CODES",
