@@ -58,6 +58,9 @@ def evaluate(
             help="A frame that takes longer than one period of it is late.", rich_help_panel=opt.RULES
         ),
     ] = 10.0,
+    # --- how sure
+    draws: opt.Draws = 1000,
+    seed: opt.Seed = 0,
     # --- under stress
     ablate: opt.Ablate = None,
     faults: opt.Faults = None,
@@ -91,11 +94,12 @@ def evaluate(
     paths, stored = logs or [], outputs or []
     wrong = _usage_faults(paths, stored, output, ablate, deadline_hz)
     wrong += ["--fault: needs a replay; leave out --outputs"] if stored and fault else []
+    wrong += [f"--draws: expected 0, or 100 and more, found {draws}"] if 0 < draws < 100 else []
     if wrong:
         raise ConfigError(wrong)
 
     from perception.config import load_config
-    from perception.evaluation import EvaluateOptions, Evaluation
+    from perception.evaluation import EvaluateOptions, Evaluation, Resampling
     from perception.metrics import Rules, installed_metrics
     from perception.pipeline import ReplayOptions, Span, resolve_device
     from perception.plugin import load_plugin
@@ -110,6 +114,7 @@ def evaluate(
         moments=moments,
         guests=installed_metrics,
         replay=ReplayOptions(device=resolve_device(device.value)),
+        resampling=Resampling(draws, seed) if draws else None,
     )
     evaluation = Evaluation(options, _command(config, plugin, checkpoint, fault or []))
     more = More(evaluation, ablate == "faults", faults, severities, latency_ms, options.replay)

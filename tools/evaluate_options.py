@@ -93,6 +93,15 @@ LatencyMs = Annotated[
         rich_help_panel=STRESS,
     ),
 ]
+Draws = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="How often logs and blocks are drawn for intervals; 0: no intervals.",
+        rich_help_panel=SURE,
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Of the draws: equal seeds, equal intervals.", rich_help_panel=SURE)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=SHOWN)]
 Schema_ = Annotated[
     bool, typer.Option("--schema", help="Print the JSON Schema of --json.", rich_help_panel=SHOWN)

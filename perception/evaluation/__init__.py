@@ -3,7 +3,9 @@
 from perception.evaluation.faulted import SEVERITIES, FaultAblation, chosen_faults
 from perception.evaluation.moments import Moment, Moments
 from perception.evaluation.recall import RecallingPlugin
+from perception.evaluation.record import LogRecord
 from perception.evaluation.report import SCHEMA, Report, by_head, json_schema
+from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.run import EvaluateOptions, Evaluation
 from perception.evaluation.scores import SCORES, frames_of, scores_of
 from perception.evaluation.sink import METRICS, MetricSink
@@ -21,12 +23,15 @@ __all__ = [
     "EvaluateOptions",
     "Evaluation",
     "FaultAblation",
+    "LogRecord",
     "MetricSink",
     "Moment",
     "Moments",
     "OutputStore",
     "RecallingPlugin",
     "Report",
+    "Resampler",
+    "Resampling",
     "Scored",
     "Streaming",
     "SubsetSink",

@@ -10,12 +10,15 @@ from typing import Any
 
 from perception.config import Config
 from perception.evaluation.moments import Moment, Moments
+from perception.evaluation.record import LogRecord
 from perception.evaluation.report import LogReport, Report, by_head, moment_reports, rules_report
+from perception.evaluation.resampling import Resampler, Resampling, Scored, with_intervals
 from perception.evaluation.sink import MetricSink, record_times
 from perception.evaluation.stored import stored_pairs, stored_times
 from perception.evaluation.subsets import Subset, SubsetSink, SubsetsPlugin, subset_name
 from perception.logs import Log
 from perception.metrics import Latency, Metric, Result, Rules, Suite
+from perception.metrics.redraw import Marks
 from perception.pipeline import EXIT_CODES, Observer, ReplayOptions, Summary, replay
 from perception.pipeline.summary import Status
 from perception.plugin import Plugin
@@ -37,6 +40,7 @@ class EvaluateOptions:
         moments: How many of the worst moments to name.
         guests: Makes the metrics of other packages.
         replay: How to replay.
+        resampling: How intervals are drawn; None: values without intervals.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -45,6 +49,7 @@ class EvaluateOptions:
     moments: int = 10
     guests: Callable[[Rules], list[Metric]] = lambda rules: []
     replay: ReplayOptions = field(default_factory=ReplayOptions)
+    resampling: Resampling | None = None
 
 
 class Evaluation:
@@ -66,6 +71,8 @@ class Evaluation:
         self._subsets: dict[Subset, Suite] = {}
         self._latency = Latency(self._rules, self.options.rate_hz)
         self._moments: list[Moments] = []
+        self.records: list[LogRecord] = []
+        self.marks = Marks()
         self._logs: list[LogReport] = []
         self._warnings: list[dict[str, Any]] = []
         self._run: dict[str, str] = {}
@@ -101,7 +108,8 @@ class Evaluation:
             publish = kept.add_values
         moments = Moments(str(log.path), log.survey.start_ns or 0)
         latency = None if self.options.ablate else self._latency
-        scorer = MetricSink(self._suite_of, latency, moments, publish)
+        record = LogRecord(str(log.path), log.survey.start_ns or 0)
+        scorer = MetricSink(self._suite_of, latency, moments, publish, record)
         plugin: Plugin
         if self.options.ablate:
             plugin = wrapped = SubsetsPlugin(load)
@@ -111,7 +119,7 @@ class Evaluation:
             sinks.append(scorer)
         options = replace(self.options.replay, observer=observer)
         summary = replay(log, config, plugin, sinks, options)
-        self._take(log, None, summary.frames, summary, moments)
+        self._take(log, None, summary.frames, summary, moments, record)
         self._run = self._run or dict(summary.run)
         self._warn_of_words(log, scorer)
         return summary
@@ -130,14 +138,15 @@ class Evaluation:
         run = read_run(stored)
         self._check_origin(run, log)
         moments, frames = Moments(str(log.path), log.survey.start_ns or 0), 0
-        scorer = MetricSink(self._suite_of, None, moments)
+        record = LogRecord(str(log.path), log.survey.start_ns or 0)
+        scorer = MetricSink(self._suite_of, None, moments, record=record)
         scorer.open(run or RunInfo())
         for output, truth in stored_pairs(stored, log, config):
             scorer.score(output, truth)
             frames += 1
         for stages_ms in stored_times(stored):
             record_times(self._latency, stages_ms)
-        self._take(log, str(stored.path), frames, None, moments)
+        self._take(log, str(stored.path), frames, None, moments, record)
         self._run = self._run or (run.to_metadata() if run is not None else {})
         self._run.pop("config", None)
         self._warn_of_words(log, scorer)
@@ -150,9 +159,19 @@ class Evaluation:
         """The rules of this evaluation: under the words and the family of the first run, else of this one."""
         return self._suite_of(run).rules
 
+    @property
+    def suite(self) -> Suite:
+        """The metrics over all logs so far."""
+        return self._suite if self._suite is not None else Suite(self._rules)
+
+    @property
+    def scored(self) -> Scored:
+        """What can be drawn again."""
+        return Scored(self.suite, self.marks, self.records)
+
     def report(self) -> Report:
         """All that was found so far."""
-        suite = self._suite if self._suite is not None else Suite(self._rules)
+        suite = self.suite
         results = suite.compute()
         warnings = [*self._warnings, *_without_truth(results)]
         joint = results.pop()
@@ -164,12 +183,18 @@ class Evaluation:
         ablation = None
         if self.options.ablate:
             ablation = {subset_name(s): by_head(suite.compute()) for s, suite in self._subsets.items()}
+        heads = by_head([*results, *timing, joint])
+        resampler = None
+        if self.options.resampling is not None and self.records:
+            resampler = Resampler([self.scored], self.options.resampling)
+            heads = with_intervals(heads, self.scored, resampler)
         return Report(
             status=self._status,
             exit_code=EXIT_CODES[self._status],
             rules=rules_report(self._rules),
             logs=self._logs,
-            heads=by_head([*results, *timing, joint]),
+            heads=heads,
+            resampling=resampler.report() if resampler is not None else None,
             ablation=ablation,
             moments=moment_reports(worst, {moment: self._command(moment) for moment in worst}),
             run=self._run,
@@ -195,8 +220,16 @@ class Evaluation:
         return self._subsets.setdefault(subset, Suite(rules, guests=self.options.guests(rules)))
 
     def _take(
-        self, log: Log, outputs: str | None, frames: int, summary: Summary | None, moments: Moments
+        self,
+        log: Log,
+        outputs: str | None,
+        frames: int,
+        summary: Summary | None,
+        moments: Moments,
+        record: LogRecord,
     ) -> None:
+        self.records.append(record)
+        self.marks.add(self.suite)
         account = None if summary is None else summary.to_json("replay")
         self._logs.append(LogReport(log=str(log.path), outputs=outputs, frames=frames, replay=account))
         self._moments.append(moments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from perception.evaluation.moments import Moments, Row, box_rows, control_rows
+from perception.evaluation.record import LogRecord
 from perception.messages import Sample, TruthFrame
 from perception.metrics import Latency, Suite
 from perception.metrics.latency import TOTAL
@@ -24,6 +25,7 @@ class MetricSink:
         latency: Gets the wall-clock times of each stage that come with the outputs.
         moments: Gets the errors of each frame.
         publish: Called for each frame with a topic and rows to write beside the outputs.
+        record: Remembers each frame and object.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class MetricSink:
         latency: Latency | None = None,
         moments: Moments | None = None,
         publish: Callable[[str, Output, list[Row]], None] | None = None,
+        record: LogRecord | None = None,
     ) -> None:
         self._suite = suite
+        self.record = record
         self.latency = latency
         self.moments = moments
         self.run = RunInfo()
@@ -65,11 +69,13 @@ class MetricSink:
         self.true_labels.update(box.label for box in truth.boxes or ())
         if self.latency is not None and timing_ms:
             record_times(self.latency, timing_ms)
-        if self.moments is None and self._publish is None:
+        if self.moments is None and self._publish is None and self.record is None:
             return
         boxes, control = box_rows(frame), control_rows(output, truth)
         if self.moments is not None:
             self.moments.add(output, boxes, control)
+        if self.record is not None:
+            self.record.add(output, truth, frame, boxes, control)
         if self._publish is not None:
             for name, rows in (("boxes", boxes), ("control", control)):
                 if rows:

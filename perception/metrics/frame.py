@@ -21,10 +21,10 @@ class ScoredFrame:
 
     Detections are sorted by falling score; those of equal score keep their order. Attributes (D detections,
     G truth boxes): `score` [D], `label` [D], `box` [D, 4], `box_std` [D, 4], `distance` [D], `distance_std`
-    [D], `truth_label` [G], `truth_box` [G, 4], `truth_distance` [G], `ignored` [G]: truth that is an ignore
-    region. Labels are places in `names`. A detection whose box is not a number, or is turned inside out,
-    stays, and matches nothing; one whose score is not a number counts as score 0. Truth that is not a
-    number is left out.
+    [D], `truth_label` [G], `truth_box` [G, 4], `truth_distance` [G], `truth_visible` [G], `ignored` [G]:
+    truth that is an ignore region. Labels are places in `names`. A detection whose box is not a number, or is
+    turned inside out, stays, and matches nothing; one whose score is not a number counts as score 0. Truth
+    that is not a number is left out.
     """
 
     def __init__(self, output: Output, truth: TruthFrame, rules: Rules) -> None:
@@ -124,6 +124,10 @@ class ScoredFrame:
     @property
     def truth_distance(self) -> Float64:
         return self._true[1][:, 4]
+
+    @property
+    def truth_visible(self) -> Float64:
+        return self._true[1][:, 5]
 
     @property
     def malformed(self) -> tuple[int, int]:

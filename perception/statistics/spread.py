@@ -34,9 +34,10 @@ class Spread:
     variance has beyond the blocks'. The variance is then the greater of the two unbiased ones.
 
     Three corrections keep the promise with few blocks: n / (n - 1) for each variance; correlation between
-    neighbouring blocks (`Autocorrelation.missed`); Student's t for the normal distribution, with the degrees
-    of freedom of Satterthwaite (1946). Deviations are taken from the median of the draws, so that a statistic
-    whose draws are biased (a calibration error) lies in its own interval.
+    neighbouring blocks (`Autocorrelation.missed`); Student's t for the normal distribution, with as many
+    degrees of freedom as there are logs, or blocks where logs add nothing, less one. Deviations are taken
+    from the median of the draws, so that a statistic whose draws are biased (a calibration error) lies in its
+    own interval.
 
     Args:
         value: Over all data.
@@ -64,9 +65,7 @@ class Spread:
                 pairs = min(len(within), len(between))
                 scale = np.sqrt(beyond / _variance(between))
                 self._deviations = within[:pairs] + scale * between[:pairs]
-                whole = variance + beyond
-                of_both = beyond * of_logs / (logs - 1) + variance**2 / freedom
-                variance, freedom = whole, whole**2 / of_both
+                variance, freedom = variance + beyond, logs - 1.0
         self.std_error = float(np.sqrt(variance))
         self.freedom = freedom
 
