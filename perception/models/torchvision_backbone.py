@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import torch
 from torch import Tensor, nn
 
-from perception.errors import ConfigError
+from perception.errors import CheckpointError, ConfigError
 from perception.models.config import STRIDES
 
 
@@ -14,10 +19,11 @@ class TorchvisionBackbone(nn.Module):
 
     Args:
         name: In `torchvision.models`: the ResNets, and what has `features` (MobileNet, EfficientNet, ...).
-        pretrained: With the default published weights, which torchvision fetches.
+        pretrained: With the default published weights (`published_weights`).
 
     Raises:
         ConfigError: There is no such network, or it does not have these strides.
+        CheckpointError: The published weights are not there and cannot be fetched, or are damaged.
     """
 
     def __init__(self, name: str, pretrained: bool = False) -> None:
@@ -25,18 +31,62 @@ class TorchvisionBackbone(nn.Module):
         from torchvision import models  # type: ignore[import-untyped]
 
         try:
-            network = models.get_model(name, weights="DEFAULT" if pretrained else None)
+            network = models.get_model(name, weights=None)
         except ValueError:
             raise ConfigError([f"backbone: torchvision knows no network {name!r}"], "of the model") from None
         steps = _steps(network)
         if steps is None:
             raise ConfigError([f"backbone: {name} is neither a ResNet nor has it `features`"], "of the model")
+        if pretrained:
+            _load(network, name)
         self.stages, self.widths = _cut(name, steps)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         s4 = self.stages[0](image.to(next(self.stages.parameters()).dtype))
         s8 = self.stages[1](s4)
         return s4, s8, self.stages[2](s8)
+
+
+def published_weights(name: str) -> Mapping[str, Tensor]:
+    """The default published weights of a network, from torch's cache (`TORCH_HOME`) or else fetched into it.
+
+    What is fetched must have the digest that its name ends in. Only tensors are read: no code in a file runs.
+
+    Raises:
+        ConfigError: Nothing is published under this name.
+        CheckpointError: They are not there and cannot be fetched, or are damaged.
+    """
+    from torchvision import models
+
+    try:
+        weights = models.get_model_weights(name).DEFAULT
+    except ValueError:
+        raise ConfigError([f"backbone: torchvision knows no network {name!r}"], "of the model") from None
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
+    there = file.is_file()
+    try:
+        found: Mapping[str, Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, map_location="cpu", weights_only=True
+        )
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        text = " ".join(str(getattr(error, "reason", error)).split())[:200]
+        if there:
+            raise CheckpointError(
+                f"{file}: the weights of {name} cannot be read: {text}; delete it"
+            ) from None
+        raise CheckpointError(
+            f"the published weights of {name} cannot be fetched from {weights.url}: {text}. Fetch that file "
+            f"on a machine with a network and put it at {file}, or set transfer.pretrained: false"
+        ) from None
+    return found
+
+
+def _load(network: nn.Module, name: str) -> None:
+    try:
+        network.load_state_dict(published_weights(name))
+    except (RuntimeError, TypeError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"the weights in torch's cache are not those of {name}: {text}") from None
 
 
 def _steps(network: nn.Module) -> list[nn.Module] | None:

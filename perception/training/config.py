@@ -29,7 +29,7 @@ from perception.balancing.options import resolve_balancing
 from perception.config import NonNegative, Number, Positive, fault_line
 from perception.errors import ConfigError
 from perception.losses.options import resolve_losses
-from perception.models.config import ModelConfig
+from perception.models.config import SMALL, ModelConfig
 from perception.plain_yaml import read_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -175,6 +175,7 @@ class RunConfig(_Section):
     on_nan: Literal["skip", "stop"] = "skip"  # skip: up to `max_skips` batches in a row
     max_skips: AtLeastOne = 10
     tensorboard: bool = True  # where the extra `train` is installed
+    plots: bool = True  # draw the metrics into `plots.svg` at the end, where the extra `eval` is installed
     evaluate: bool = True  # a final report over the logs of data.validate
     ablate: bool = False  # which scores every subset of the sensors too
 
@@ -231,7 +232,7 @@ def load_train_config(source: Path | str, changes: Mapping[str, Any] | None = No
         raise ConfigError([text], str(path)) from None
     except ValueError as error:
         raise ConfigError([str(error)], str(path)) from None
-    return parse_train_config(_changed(data, changes or {}), str(path))
+    return parse_train_config(lay_over(data, changes or {}), str(path))
 
 
 def parse_train_config(data: object, source: str = "") -> TrainConfig:
@@ -265,6 +266,13 @@ def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
             shape = ModelConfig.from_dict(model)
         except ConfigError as error:
             faults += [f"model.{fault}" for fault in error.faults]
+    transfer = data.get("transfer", {})
+    backbone = model.get("backbone", SMALL) if isinstance(model, Mapping) else ""
+    if isinstance(transfer, Mapping) and transfer.get("pretrained") is True and backbone == SMALL:
+        faults.append(
+            "transfer.pretrained: weights are published for backbones from torchvision, and model.backbone "
+            f"is {SMALL}; set model.backbone: resnet18, or leave pretrained out"
+        )
     for section, check in (
         (losses, lambda: resolve_losses(losses, shape.loss_family)),
         (balancing, lambda: resolve_balancing(balancing)),
@@ -306,7 +314,7 @@ def _line(fault: Any) -> str:
     return fault_line(fault, TrainConfig).removeprefix(": ")
 
 
-def _changed(data: Any, changes: Mapping[str, Any]) -> Any:
+def lay_over(data: Any, changes: Mapping[str, Any]) -> Any:
     """The mapping with some of its values replaced; what is no mapping is left to be complained of."""
     if not isinstance(data, Mapping):
         return data
@@ -314,7 +322,7 @@ def _changed(data: Any, changes: Mapping[str, Any]) -> Any:
     for path, value in changes.items():
         head, _, rest = path.partition(".")
         if rest:
-            data[head] = _changed(data.get(head) or {}, {rest: value})
+            data[head] = lay_over(data.get(head) or {}, {rest: value})
         else:
             data[head] = value
     return data

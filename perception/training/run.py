@@ -18,27 +18,21 @@ from perception.models import FusionModel, ModelConfig
 from perception.models.stats import InputStats, channel_names
 from perception.preprocess import InputSpec
 from perception.training.augment import Augmenter
-from perception.training.cache import Recipe, find_logs
-from perception.training.config import TrainConfig, parse_train_config, to_yaml
+from perception.training.cache import Progress, Recipe, find_logs
+from perception.training.config import TrainConfig
 from perception.training.dataset import Dataset, open_dataset
 from perception.training.distributed import World, world
 from perception.training.finish import calibrate, evaluate
+from perception.training.folder import BEST, LAST, REPORT, STATE, open_folder
 from perception.training.journal import Journal
 from perception.training.lessons import Lessons, check_lessons
 from perception.training.loader import Loader
+from perception.training.plots import draw_run
 from perception.training.progress import Silent, Watcher
-from perception.training.state import load_state, save_state
+from perception.training.state import save_state
 from perception.training.stats import measure_stats
-from perception.training.trainer import Trainer
-from perception.training.transfer import freeze, take_over
-
-CONFIG, STATE, LAST, BEST, REPORT = (
-    "train.yaml",
-    "state.safetensors",
-    "last.safetensors",
-    "best.safetensors",
-    "report.json",
-)
+from perception.training.trainer import Probe, Trainer
+from perception.training.transfer import check_transfer, freeze, take_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +61,13 @@ def train(
     resume: bool = False,
     watcher: Watcher | None = None,
     stop: Callable[[], bool] = lambda: False,
+    probe: Probe | None = None,
 ) -> Finished:
     """Train a model.
 
     The run's folder gets `train.yaml` (the resolved configuration), `metrics.jsonl`, `events/` (TensorBoard),
-    `last.safetensors` and `best.safetensors` (checkpoints), `state.safetensors` (to go on from) and
-    `report.json` (the final evaluation).
+    `last.safetensors` and `best.safetensors` (checkpoints), `state.safetensors` (to go on from), `plots.svg`
+    (where the extra `eval` is installed) and `report.json` (the final evaluation).
 
     Args:
         config: What to do.
@@ -80,6 +75,7 @@ def train(
             never stopped.
         watcher: Sees it.
         stop: Asked after each step; the run is then saved and ends.
+        probe: Looks at the trainer after each step, in every process.
 
     Raises:
         ConfigError: The configuration has faults, or does not fit the logs.
@@ -92,7 +88,13 @@ def train(
         torch.set_num_threads(config.run.threads)
     with world(device) as processes:
         return _train(
-            config, resume, watcher if watcher and processes.first else Silent(), stop, processes, device
+            config,
+            resume,
+            watcher if watcher and processes.first else Silent(),
+            stop,
+            probe,
+            processes,
+            device,
         )
 
 
@@ -101,14 +103,16 @@ def _train(
     resume: bool,
     watcher: Watcher,
     stop: Callable[[], bool],
+    probe: Probe | None,
     processes: World,
     device: torch.device,
 ) -> Finished:
     shape = config.model_shape()
     part = processes.part(config.schedule.batch)
     check_lessons(config, processes.size)
+    check_transfer(config)
     folder = config.run.out
-    state = _open_folder(config, resume, processes)
+    state = open_folder(config, resume, processes)
     recipe = _recipe(config, shape)
     learning, validation = _data(config, recipe, watcher, processes)
     _say_what_is_known(learning, watcher)
@@ -126,7 +130,7 @@ def _train(
     try:
         if journal is not None:
             journal.note("begin", trainer.step, _begin(learning, validation, model, processes))
-        reason = trainer.run(journal, _saver(folder, meta, processes), watcher, stop)
+        reason = trainer.run(journal, _saver(folder, meta, processes), watcher, stop, probe)
         scores: Mapping[str, float] = {}
         if processes.first and reason != "interrupted":
             _keep_best(folder)
@@ -138,6 +142,8 @@ def _train(
     finally:
         if journal is not None:
             journal.close()
+            if config.run.plots:
+                draw_run(folder, watcher)
     processes.wait()
     return Finished(reason, folder, trainer.step, trainer.best_step, scores, trainer.cpu_s)
 
@@ -160,64 +166,6 @@ def _autocast(config: TrainConfig, device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
-
-
-def _open_folder(config: TrainConfig, resume: bool, processes: World) -> dict[str, Any] | None:
-    """Make the run's folder, or find the state to go on from."""
-    folder, text = config.run.out, to_yaml(config)
-    state = None
-    if resume:
-        state = load_state(folder / STATE)
-        _check_same(folder, config)
-    elif (folder / STATE).exists() or (folder / LAST).exists():
-        raise ConfigError(
-            [f"run.out: {folder} holds a run already; go on with --resume, or name another folder"]
-        )
-    processes.wait()
-    if processes.first:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / CONFIG).write_text(text)
-        except OSError as error:
-            raise ConfigError([f"run.out: {folder} cannot be written: {error.strerror or error}"]) from None
-    return state
-
-
-def _check_same(folder: Path, config: TrainConfig) -> None:
-    """A run goes on as it began: only where and how fast it runs may change."""
-    import yaml
-
-    try:
-        before = parse_train_config(yaml.safe_load((folder / CONFIG).read_text()), str(folder / CONFIG))
-    except (OSError, yaml.YAMLError) as error:
-        raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
-    old, new = _what_counts(before), _what_counts(config)
-    faults = [
-        f"{path}: the run began with {old.get(path)!r}, found {new.get(path)!r}"
-        for path in sorted(old.keys() | new.keys())
-        if old.get(path) != new.get(path)
-    ]
-    if faults:
-        raise ConfigError(faults, head=f"the configuration differs from that of the run in {folder}")
-
-
-def _what_counts(config: TrainConfig) -> dict[str, Any]:
-    plain = config.model_dump(mode="json", by_alias=True)
-    plain["model"] = config.model_shape().to_dict()
-    plain["run"] = {"seed": config.run.seed, "precision": config.run.precision}
-    plain["data"].pop("cache")
-    plain["schedule"].pop("save_every")
-    plain["schedule"].pop("max_cpu_s")
-    return _flat(plain)
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict) or not value:
-        return {path: value}
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        found |= _flat(item, f"{path}.{key}" if path else str(key))
-    return found
 
 
 def _recipe(config: TrainConfig, shape: ModelConfig) -> Recipe:
@@ -251,11 +199,26 @@ def _data(
         watcher.cached(log.name, done, total)
 
     learning = open_dataset(learn, config.data, recipe, _cache(config), tell)
-    whole = config.data.model_copy(update={"start_s": None, "end_s": None, "stride": 1})
-    validation = open_dataset(check, whole, recipe, _cache(config), tell) if check else None
+    validation = validation_of(config, tell) if check else None
     if processes.first:
         processes.wait()
-    return learning, None if validation is None else validation.some(config.data.validate_samples)
+    return learning, validation
+
+
+def validation_of(config: TrainConfig, tell: Progress | None = None) -> Dataset:
+    """The samples that a run of this configuration is validated on.
+
+    Args:
+        config: Names at least one log for it.
+        tell: Hears what is decoded.
+
+    Raises:
+        ConfigError, LogError, OutputError: As training.
+    """
+    whole = config.data.model_copy(update={"start_s": None, "end_s": None, "stride": 1})
+    logs = find_logs(config.data.validate_, "validate")
+    dataset = open_dataset(logs, whole, _recipe(config, config.model_shape()), _cache(config), tell)
+    return dataset.some(config.data.validate_samples)
 
 
 def _say_what_is_known(learning: Dataset, watcher: Watcher) -> None:

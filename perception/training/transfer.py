@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from perception.checkpoint import load_checkpoint
+from perception.checkpoint import load_checkpoint, read_metadata
 from perception.errors import ConfigError
 from perception.models import FusionModel
+from perception.training.config import TrainConfig
 from perception.training.optimiser import begins
 
 _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
@@ -51,6 +52,23 @@ class Account:
                 shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
                 found.append(f"{what}: {shown}")
         return found
+
+
+def check_transfer(config: TrainConfig) -> None:
+    """Find what training would start from before hours are spent on decoding; fetch published weights.
+
+    Raises:
+        CheckpointError: A checkpoint cannot be read, or published weights are not to be had.
+        ConfigError: Nothing is published for the backbone.
+    """
+    transfer = config.transfer
+    for path in (transfer.checkpoint, transfer.distill.checkpoint if transfer.distill is not None else None):
+        if path is not None:
+            read_metadata(path)
+    if transfer.pretrained:
+        from perception.models.torchvision_backbone import published_weights  # torchvision takes seconds
+
+        published_weights(config.model_shape().backbone)
 
 
 def take_over(model: FusionModel, path: Path) -> Account:

@@ -83,7 +83,7 @@ def assert_same_state(one: Any, other: Any, path: str = "state") -> None:
         assert one == other, path
 
 
-BALANCING = ["static", "uncertainty", "dwa", "upgrad"]
+BALANCING = ["static", "uncertainty", "dwa", "gradnorm", "upgrad"]
 
 
 @pytest.mark.parametrize("method", BALANCING)
