@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -319,3 +320,13 @@ class InfersAnotherAnswer(SoundAndInfers):
 class InfersTooFew(SoundAndInfers):
     def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
         return super().infer(prepared)[1:]
+
+
+class DiesOfSquares(Sound):
+    """Takes its process with it."""
+
+    def prepare(self, sample: Sample) -> Prepared:
+        frame = sample.camera.value
+        if frame is not None and frame.width == frame.height:
+            os._exit(7)
+        return super().prepare(sample)
