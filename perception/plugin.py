@@ -166,6 +166,15 @@ class StepsSubsets(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsItsOutputs(Protocol):
+    """What a plugin may offer beside the contract: what its outputs usually look like, for a monitor."""
+
+    def output_stats(self) -> Mapping[str, Any] | None:
+        """The `output_stats` of the checkpoint, once the plugin is open; None where it has none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Installed:
     """An installed plugin: its manifest, or the fault that keeps it from being used."""

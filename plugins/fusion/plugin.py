@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -194,6 +194,11 @@ class FusionPlugin(Plugin):
             "classes": "\n".join(run.names.classes),
             "loss_family": run.meta.config.loss_family,
         }
+
+    def output_stats(self) -> Mapping[str, Any] | None:
+        """What the outputs usually look like, if the checkpoint says; None before `open`."""
+        stats = None if self._run is None else self._run.meta.calibration.get("output_stats")
+        return stats if isinstance(stats, Mapping) else None
 
     def _opened(self) -> _Run:
         if self._run is None:

@@ -1,0 +1,103 @@
+"""What a monitor watches of one input: whether it comes, how fresh it is, and whether it says news."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from perception.messages import CameraFrame, Input, RangeScan
+from perception.monitor.hysteresis import SECOND_NS, Average
+from perception.monitor.limits import Limits
+from perception.pipeline.times import Spread
+
+NOT_CONFIGURED = "not configured"
+
+
+class InputWatch:
+    """Follows one input from tick to tick, in constant memory."""
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self._limits = limits
+        self.ticks = self.absent = self.fresh = 0
+        self.ages = Spread()
+        self.longest_still_s = self.longest_absent_s = 0.0
+        self._interval_s = Average(limits.window_s * 3)
+        self._usual_bytes = Average(limits.baseline_s)
+        self._seen_s = 0.0
+        self._stamp_ns: int | None = None
+        self._content: int | None = None
+        self._still_from_ns: int | None = None
+        self._absent_from_ns: int | None = None
+
+    @property
+    def rate_hz(self) -> float | None:
+        """New messages a second, as the ticks see them: at most the rate of ticks."""
+        interval_s = self._interval_s.value
+        return None if not interval_s else 1.0 / interval_s
+
+    def update(self, given: Input[Any], now_ns: int, elapsed_s: float) -> dict[str, str]:
+        """Take in the input of one tick. Returns what is wrong with it now: code -> words."""
+        if given.reason == NOT_CONFIGURED:
+            return {}
+        self.ticks += 1
+        return dict(
+            self._missing(given, now_ns) if given.value is None else self._there(given, now_ns, elapsed_s)
+        )
+
+    def _missing(self, given: Input[Any], now_ns: int) -> Iterator[tuple[str, str]]:
+        self.absent += 1
+        self._still_from_ns = None
+        self._absent_from_ns = now_ns if self._absent_from_ns is None else self._absent_from_ns
+        self.longest_absent_s = max(self.longest_absent_s, (now_ns - self._absent_from_ns) / SECOND_NS)
+        yield "absent", f"{self.name} is absent ({given.reason})"
+
+    def _there(self, given: Input[Any], now_ns: int, elapsed_s: float) -> Iterator[tuple[str, str]]:
+        self._absent_from_ns = None
+        if given.age_ms is not None:
+            self.ages.add(max(given.age_ms, 0.0))
+        if given.stamp_ns is None or given.stamp_ns == self._stamp_ns:
+            return  # the same message again: its age tells
+        if self._stamp_ns is not None and given.stamp_ns > self._stamp_ns:
+            self._interval_s.add((given.stamp_ns - self._stamp_ns) / SECOND_NS, elapsed_s)
+        self.fresh += 1
+        self._stamp_ns = given.stamp_ns
+        yield from self._still(given.value, now_ns)
+        if isinstance(given.value, CameraFrame):
+            yield from self._detail(len(given.value.data), elapsed_s)
+
+    def _still(self, value: object, now_ns: int) -> Iterator[tuple[str, str]]:
+        """The same content under new stamps. No camera or scanner gives the same twice: there is noise."""
+        content = _fingerprint(value)
+        if content is None or content != self._content:
+            self._content, self._still_from_ns = content, now_ns
+            return
+        self._still_from_ns = now_ns if self._still_from_ns is None else self._still_from_ns
+        still_s = (now_ns - self._still_from_ns) / SECOND_NS
+        self.longest_still_s = max(self.longest_still_s, still_s)
+        if still_s >= self._limits.still_s:
+            yield "still", f"{self.name} shows the same under new stamps"
+
+    def _detail(self, size: int, elapsed_s: float) -> Iterator[tuple[str, str]]:
+        """The bytes of a compressed picture follow its detail: black, blurred and covered ones have few."""
+        usual = self._usual_bytes.value
+        if usual is not None and self._seen_s >= self._limits.baseline_s / 5:
+            share = size / usual
+            if not self._limits.detail <= share <= 1 / self._limits.detail:
+                yield "detail", f"{self.name} pictures have {100 * share:.0f} % of their usual bytes"
+                return  # what is unusual does not become the usual
+        self._seen_s += elapsed_s
+        self._usual_bytes.add(float(size), elapsed_s)
+
+
+def _fingerprint(value: object) -> int | None:
+    """Of a picture's bytes or a scan's points; None for what may well stay the same."""
+    if isinstance(value, CameraFrame):
+        return zlib.crc32(value.data)
+    if isinstance(value, RangeScan):
+        points = value.points_m
+        return zlib.crc32(points.tobytes()) if np.isfinite(points).any() else None
+    return None
