@@ -61,6 +61,13 @@ def evaluate(
     # --- how sure
     draws: opt.Draws = 1000,
     seed: opt.Seed = 0,
+    slices: opt.Slices = None,
+    # --- gates
+    require: opt.Require = None,
+    strict: opt.Strict = False,
+    junit: opt.Junit = None,
+    reference: opt.Reference_ = None,
+    tolerance: opt.Tolerance = None,
     # --- under stress
     ablate: opt.Ablate = None,
     faults: opt.Faults = None,
@@ -94,18 +101,21 @@ def evaluate(
     paths, stored = logs or [], outputs or []
     wrong = _usage_faults(paths, stored, output, ablate, deadline_hz)
     wrong += ["--fault: needs a replay; leave out --outputs"] if stored and fault else []
+    wrong += _gate_faults(paths, require, strict, draws, junit, reference, tolerance)
     wrong += [f"--draws: expected 0, or 100 and more, found {draws}"] if 0 < draws < 100 else []
     if wrong:
         raise ConfigError(wrong)
 
     from perception.config import load_config
-    from perception.evaluation import EvaluateOptions, Evaluation, Resampling
+    from perception.evaluation import EvaluateOptions, Evaluation, Resampling, chosen_slices
     from perception.metrics import Rules, installed_metrics
     from perception.pipeline import ReplayOptions, Span, resolve_device
     from perception.plugin import load_plugin
+    from perception_tools.checks import Checks
     from perception_tools.evaluate_more import More
     from perception_tools.watch import watcher
 
+    checks = Checks(require or [], strict, junit, reference or [], tolerance)
     base = load_config(config) if config is not None else None
     options = EvaluateOptions(
         rules=Rules(min_height_px=min_height, min_visible=min_visible, min_support=min_support),
@@ -115,8 +125,10 @@ def evaluate(
         guests=installed_metrics,
         replay=ReplayOptions(device=resolve_device(device.value)),
         resampling=Resampling(draws, seed) if draws else None,
+        slices=chosen_slices(slices) if slices else (),
     )
-    evaluation = Evaluation(options, _command(config, plugin, checkpoint, fault or []))
+    command = _command(config, plugin, checkpoint, fault or [])
+    evaluation = Evaluation(options, command)
     more = More(evaluation, ablate == "faults", faults, severities, latency_ms, options.replay)
     for index, path in enumerate(paths):
         with ExitStack() as stack:
@@ -124,17 +136,19 @@ def evaluate(
             choice = replace(choice, config=with_faults(choice.config, fault or []))
             for text in choice.warnings:
                 evaluation.warn("config", text, log)
+            beside = checks.beside(stack, index, log)
             if stored:
                 kept = _score(stack, evaluation, stored[index], log, choice.config)
                 more.add_stored(kept, log, choice.config)
+                checks.add_stored(kept)
                 continue
             load: Callable[[], Plugin] = partial(load_plugin, choice.config.plugin.name)
             observer = stack.enter_context(watcher(log, Span(), step=False))
-            load, beside = more.before(log, choice.config, load)
-            summary = evaluation.replay(log, choice.config, load, output, observer, beside)
+            load, others = more.before(log, choice.config, load)
+            summary = evaluation.replay(log, choice.config, load, output, observer, [*beside, *others])
             if summary.status == "interrupted" or not more.after(log, choice.config, observer):
                 break
-    report = more.finish(evaluation.report())
+    report = checks.judge(more.finish(evaluation.report()), command)
     if as_json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -163,6 +177,29 @@ def _usage_faults(
         faults.append(f"--output: holds the outputs of one log, found {len(logs)} logs")
     if not deadline_hz > 0:
         faults.append(f"--deadline-hz: expected more than 0, found {deadline_hz}")
+    return faults
+
+
+def _gate_faults(
+    logs: list[Path],
+    require: list[str] | None,
+    strict: bool,
+    draws: int,
+    junit: Path | None,
+    reference: list[Path] | None,
+    tolerance: str | None,
+) -> list[str]:
+    faults = []
+    if strict and not require:
+        faults.append("--strict: says how to judge `--require`; add one")
+    if strict and not draws:
+        faults.append("--strict: needs intervals; leave out --draws 0")
+    if junit is not None and not require and not reference:
+        faults.append("--junit: holds gates; add --require or --reference")
+    if reference and len(reference) != len(logs):
+        faults.append(f"--reference: expected one for each log, {len(logs)}, found {len(reference)}")
+    if tolerance is not None and not reference:
+        faults.append("--tolerance: says how far from `--reference`; add that")
     return faults
 
 

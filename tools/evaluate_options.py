@@ -102,6 +102,50 @@ Draws = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Of the draws: equal seeds, equal intervals.", rich_help_panel=SURE)]
+Slices = Annotated[
+    str | None,
+    typer.Option(
+        "--slices",
+        metavar="all|NAME,...",
+        help="Hold parts against the rest: distance, size, visibility, class, light, speed, time, status, "
+        "status:FIELD.",
+        show_default=False,
+        rich_help_panel=SURE,
+    ),
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="'HEAD.VALUE >= X'",
+        help="Fail (exit code 4) unless it holds, as 'box.mAP50 >= 0.8'; repeatable.",
+        show_default=False,
+        rich_help_panel=GATES,
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Judge the pessimistic end of each interval.", rich_help_panel=GATES),
+]
+Junit = Annotated[
+    Path | None, typer.Option(help="The gates as JUnit XML.", show_default=False, rich_help_panel=GATES)
+]
+Reference_ = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--reference",
+        help="Outputs stored on another machine, one for each log: fail where decisions differ.",
+        show_default=False,
+        rich_help_panel=GATES,
+    ),
+]
+Tolerance = Annotated[
+    str | None,
+    typer.Option(
+        help="How far from the reference: score, distance, control (share of its std) at most, iou at least.",
+        show_default="iou=0.9,score=0.05,distance=0.05,control=0.1",
+        rich_help_panel=GATES,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=SHOWN)]
 Schema_ = Annotated[
     bool, typer.Option("--schema", help="Print the JSON Schema of --json.", rich_help_panel=SHOWN)

@@ -11,6 +11,14 @@ from rich.text import Text
 
 from perception.evaluation.report import MetricReport, Report, ValueReport
 from perception_tools.stress_text import show_faults, show_streaming
+from perception_tools.sure_text import (
+    half_width,
+    range_text,
+    show_gates,
+    show_reference,
+    show_resampling,
+    show_slices,
+)
 
 Head = dict[str, MetricReport]
 
@@ -29,6 +37,10 @@ def show(report: Report) -> None:
     for name, head in report.heads.items():
         if any(metric.values for metric in head.values()):
             _show_head(console, name, head)
+    if report.resampling is not None and any(metric.values for metric in report.heads["box"].values()):
+        show_resampling(console, report.resampling)
+    if report.slices:
+        show_slices(console, report.slices)
     if report.ablation is not None:
         _show_ablation(console, report.ablation)
     if report.streaming:
@@ -40,6 +52,8 @@ def show(report: Report) -> None:
         console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)
     for metric, fault in report.faults.items():
         console.print(Text(f"metric {metric} failed: {fault}", style="red"), soft_wrap=True)
+    show_reference(console, report.reference)
+    show_gates(console, report.gates)
     console.print(_status(report))
 
 
@@ -50,18 +64,21 @@ def _show_head(console: Console, name: str, head: Head) -> None:
     parts = {tuple(key.split("/", 1)): value for key, value in values.items() if "/" in key}
     title: str | None = name
     if whole:
-        table = _table(title, ["", "support"])
+        sure = any(value.interval is not None for value in whole.values())
+        table = _table(title, ["", *(["95 %"] if sure else []), "support"])
         for key, value in whole.items():
-            table.add_row(key, _cell(value), str(value.support), value.unit)
+            ends = [range_text(value)] if sure else []
+            table.add_row(key, _cell(value), *ends, str(value.support), value.unit)
         console.print(table)
         title = None
     if parts:
         metrics, places = (list(dict.fromkeys(key[side] for key in parts)) for side in (0, 1))
         if len(places) < len(metrics):
             table = _table(title, places)
+            wide = len(places) <= 4
             for metric in metrics:
                 cells = [parts.get((metric, place)) for place in places]
-                table.add_row(metric, *map(_cell, cells), _unit(cells))
+                table.add_row(metric, *(_cell(cell, wide) for cell in cells), _unit(cells))
         else:
             table = _table(title, metrics, unit=False)
             for place in places:
@@ -146,10 +163,15 @@ def _table(title: str | None, columns: list[str], unit: bool = True) -> Table:
     return table
 
 
-def _cell(value: ValueReport | None) -> Text:
+def _cell(value: ValueReport | None, wide: bool = False) -> Text:
+    """The value; with half of its interval where there is room."""
     if value is None:
         return Text("")
-    return Text("undefined", style="dim") if value.value is None else Text(f"{value.value:.4g}")
+    if value.value is None:
+        return Text("undefined", style="dim")
+    if wide and value.interval is not None:
+        return Text(f"{value.value:.3g}{half_width(value)}")
+    return Text(f"{value.value:.4g}")
 
 
 def _narrow(value: ValueReport | None) -> str:

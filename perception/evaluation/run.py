@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from perception.config import Config
-from perception.evaluation.moments import Moment, Moments
+from perception.evaluation.moments import CUT, Moment, Moments
 from perception.evaluation.record import LogRecord
-from perception.evaluation.report import LogReport, Report, by_head, moment_reports, rules_report
+from perception.evaluation.report import LogReport, Report, SliceReport, by_head, moment_reports, rules_report
 from perception.evaluation.resampling import Resampler, Resampling, Scored, with_intervals
 from perception.evaluation.sink import MetricSink, record_times
+from perception.evaluation.slices import slices
 from perception.evaluation.stored import stored_pairs, stored_times
 from perception.evaluation.subsets import Subset, SubsetSink, SubsetsPlugin, subset_name
+from perception.evaluation.surroundings import Surroundings, surroundings
 from perception.logs import Log
-from perception.metrics import Latency, Metric, Result, Rules, Suite
+from perception.metrics import ControlErrors, Latency, Metric, Result, Rules, Suite
 from perception.metrics.redraw import Marks
 from perception.pipeline import EXIT_CODES, Observer, ReplayOptions, Summary, replay
 from perception.pipeline.summary import Status
@@ -41,6 +43,7 @@ class EvaluateOptions:
         guests: Makes the metrics of other packages.
         replay: How to replay.
         resampling: How intervals are drawn; None: values without intervals.
+        slices: Which parts of the data are held against the rest, as `slices.chosen_slices` gives them.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -50,6 +53,7 @@ class EvaluateOptions:
     guests: Callable[[Rules], list[Metric]] = lambda rules: []
     replay: ReplayOptions = field(default_factory=ReplayOptions)
     resampling: Resampling | None = None
+    slices: tuple[str, ...] = ()
 
 
 class Evaluation:
@@ -73,6 +77,7 @@ class Evaluation:
         self._moments: list[Moments] = []
         self.records: list[LogRecord] = []
         self.marks = Marks()
+        self._around: list[Surroundings] = []
         self._logs: list[LogReport] = []
         self._warnings: list[dict[str, Any]] = []
         self._run: dict[str, str] = {}
@@ -120,6 +125,7 @@ class Evaluation:
         options = replace(self.options.replay, observer=observer)
         summary = replay(log, config, plugin, sinks, options)
         self._take(log, None, summary.frames, summary, moments, record)
+        self._look_around(log, config, record)
         self._run = self._run or dict(summary.run)
         self._warn_of_words(log, scorer)
         return summary
@@ -147,6 +153,7 @@ class Evaluation:
         for stages_ms in stored_times(stored):
             record_times(self._latency, stages_ms)
         self._take(log, str(stored.path), frames, None, moments, record)
+        self._look_around(log, config, record)
         self._run = self._run or (run.to_metadata() if run is not None else {})
         self._run.pop("config", None)
         self._warn_of_words(log, scorer)
@@ -188,6 +195,7 @@ class Evaluation:
         if self.options.resampling is not None and self.records:
             resampler = Resampler([self.scored], self.options.resampling)
             heads = with_intervals(heads, self.scored, resampler)
+        compared = self._slices(resampler) if self.options.slices and self.records else []
         return Report(
             status=self._status,
             exit_code=EXIT_CODES[self._status],
@@ -196,11 +204,31 @@ class Evaluation:
             heads=heads,
             resampling=resampler.report() if resampler is not None else None,
             ablation=ablation,
+            slices=compared,
             moments=moment_reports(worst, {moment: self._command(moment) for moment in worst}),
             run=self._run,
             warnings=warnings,
             faults=suite.faults,
             seconds=round(time.monotonic() - self._began, 3),
+        )
+
+    def _look_around(self, log: Log, config: Config, record: LogRecord) -> None:
+        if self.options.slices:
+            images = "light" in self.options.slices
+            self._around.append(surroundings(log, config, record.stamps_ns, images))
+
+    def _slices(self, resampler: Resampler | None) -> list[SliceReport]:
+        suite = self.suite
+        cut = next((r.values["F1_score"].value for r in suite.compute() if "F1_score" in r.values), None)
+        units = next((m.units for m in suite.metrics if isinstance(m, ControlErrors)), {})
+        return slices(
+            resampler or Resampler([self.scored], Resampling()),
+            self.records,
+            self._around,
+            self.options.slices,
+            CUT if cut is None else cut,
+            units,
+            self._rules.min_support,
         )
 
     def _suite_of(self, run: RunInfo) -> Suite:

@@ -1,0 +1,189 @@
+"""Gates: what an evaluation must reach, as `box.mAP50 >= 0.8`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+
+from perception.errors import ConfigError
+from perception.evaluation.report import GateReport, MetricReport, Report, ValueReport, by_head
+from perception.messages import Tick, TruthBox, TruthFrame
+from perception.metrics import Latency, Rules, Suite
+from perception.outputs import Control, ControlChannel, Detection, Detections, Output
+
+GATE_FAILED = 4
+"""The exit code."""
+
+_FORM = re.compile(r"^\s*(?P<name>[^\s<>=]+)\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>\S+)\s*$")
+_WORDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+
+Heads = Mapping[str, Mapping[str, MetricReport]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One requirement. `sign` is `>=`, `<=`, `>` or `<`."""
+
+    text: str
+    name: str
+    sign: str
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value meets it."""
+        if self.sign == ">=":
+            return value >= self.limit
+        if self.sign == "<=":
+            return value <= self.limit
+        return value > self.limit if self.sign == ">" else value < self.limit
+
+
+def parse_gates(texts: Sequence[str]) -> list[Gate]:
+    """Gates as they are written.
+
+    Raises:
+        ConfigError: All that are none, and names that no evaluation can have, each with the nearest.
+    """
+    gates, faults = [], []
+    for text in texts:
+        found = _FORM.match(text)
+        try:
+            limit = float(found["limit"]) if found else float("nan")
+        except ValueError:
+            limit = float("nan")
+        if found is None or limit != limit:
+            faults.append(f"--require: expected as 'box.mAP50 >= 0.8' (>=, <=, > or <), found '{text}'")
+            continue
+        gates.append(Gate(text.strip(), found["name"], found["sign"], limit))
+        faults += _impossible(found["name"])
+    if faults:
+        raise ConfigError(faults, head="a gate is wrong" if len(faults) == 1 else "gates are wrong")
+    return gates
+
+
+def judge(report: Report, gates: Sequence[Gate], strict: bool = False) -> Report:
+    """The report with every gate judged; the exit code is 4 where one fails.
+
+    Args:
+        gates: As `parse_gates` gives them.
+        strict: Judge the pessimistic end of each interval. A value without one fails.
+
+    Raises:
+        ConfigError: A name is that of no value; it names the nearest.
+    """
+    if not gates:
+        return report
+    known = names(report.heads)
+    faults = [
+        fault for gate in gates if _key(gate.name) not in known for fault in [_unknown(gate.name, known)]
+    ]
+    if faults:
+        raise ConfigError(faults, head="gates name values that there are none of")
+    judged = [_judge(gate, *known[_key(gate.name)], report, strict) for gate in gates]
+    return failed(report.model_copy(update={"gates": judged}), not all(gate.passed for gate in judged))
+
+
+def failed(report: Report, gate_failed: bool) -> Report:
+    """The report with the exit code of a failed gate, unless the run itself did worse."""
+    if not gate_failed or report.status in ("failed", "interrupted"):
+        return report
+    return report.model_copy(update={"exit_code": GATE_FAILED})
+
+
+def names(heads: Heads) -> dict[str, tuple[str, ValueReport]]:
+    """Every value by its name in lower case, with the name as it is written: `box.mAP50`."""
+    found: dict[str, tuple[str, ValueReport]] = {}
+    for head, metrics in heads.items():
+        for metric in metrics.values():
+            for key, value in metric.values.items():
+                found.setdefault(_key(f"{head}.{key}"), (f"{head}.{key}", value))
+    return found
+
+
+def _judge(gate: Gate, name: str, value: ValueReport, report: Report, strict: bool) -> GateReport:
+    judged, why = value.value, ""
+    if judged is None:
+        why = f"undefined: {value.undefined}"
+    elif strict and value.interval is None:
+        judged, why = None, f"{judged:.4g} has no interval to be strict by: {_no_interval(name, report)}"
+    elif strict and value.interval is not None:
+        judged = value.interval.low if gate.sign in (">", ">=") else value.interval.high
+    passed = judged is not None and gate.holds(judged)
+    if judged is not None:
+        end = f"{'lower' if gate.sign in ('>', '>=') else 'upper'} end of " if strict else ""
+        of = f" ({end}{value.value:.4g})" if strict else ""
+        verb = "is" if passed else "is not"
+        why = f"{judged:.4g}{of} {verb} {_WORDS[gate.sign]} {gate.limit:g}"
+    return GateReport(
+        require=gate.text,
+        name=name,
+        value=value.value,
+        judged=judged,
+        unit=value.unit,
+        passed=passed,
+        why=why,
+    )
+
+
+def _no_interval(name: str, report: Report) -> str:
+    head = name.partition(".")[0]
+    if report.resampling is None:
+        return "no intervals were asked for"
+    told = report.resampling.heads.get(head)
+    if told is None:
+        return f"{head} is not drawn again"
+    return told.no_interval or "too few draws gave a number"
+
+
+def _key(name: str) -> str:
+    """Names are compared without regard to case; `joint` is `joint.joint`."""
+    lower = name.lower()
+    return f"{lower}.{lower}" if "." not in lower else lower
+
+
+def _unknown(name: str, known: Mapping[str, tuple[str, ValueReport]]) -> str:
+    near = get_close_matches(_key(name), known, n=3, cutoff=0.5)
+    most = ", ".join(known[key][0] for key in near)
+    others = ", ".join(sorted({full for full, _ in known.values() if "/" not in full}))
+    nearest = f"did you mean {most}? " if most else ""
+    return (
+        f"--require: no value is called '{name}'; {nearest}There are {others}, and more by class or channel"
+    )
+
+
+def _impossible(name: str) -> list[str]:
+    """A name that no run can have, which is better said before the run."""
+    head, _, rest = _key(name).partition(".")
+    known = _possible()
+    if head not in known:
+        heads = get_close_matches(head, known, n=1, cutoff=0.75)  # others may bring their own
+        return [] if not heads else [f"--require: no head is called '{head}'; did you mean {heads[0]}?"]
+    if rest.partition("/")[0] in {base.lower() for base in known[head]}:
+        return []
+    near = get_close_matches(rest, {base.lower(): base for base in known[head]}, n=1, cutoff=0.3)
+    written = {base.lower(): base for base in known[head]}
+    meant = f"; did you mean {head}.{written[near[0]]}?" if near else "."
+    listed = ", ".join(f"{head}.{base}" for base in known[head])
+    return [f"--require: no value is called '{name}'{meant} There are {listed}"]
+
+
+@cache
+def _possible() -> dict[str, list[str]]:
+    """Head -> what its values are called, without class or channel: what one frame of everything gives."""
+    stamp, box = 0, (0.0, 0.0, 50.0, 50.0)
+    said = Detections(True, items=(Detection("x", 0.9, box, (1.0, 1.0, 1.0, 1.0), 10.0, 1.0),))
+    control = Control(True, channels=(ControlChannel("x", "", 0.0, 1.0),))
+    truth = TruthFrame(stamp, (TruthBox("x", box, 10.0, 1.0, ""),), {"x": 0.0}, {"x": 0.0})
+    suite = Suite(Rules(min_support=1))
+    suite.update(Output(Tick(0, "reference", stamp, stamp), said, control), truth)
+    latency = Latency()
+    latency.record({"total": 1.0})
+    heads = by_head([*suite.compute(), latency.compute()])
+    return {head: _bases(metrics.values()) for head, metrics in heads.items()}
+
+
+def _bases(metrics: Iterable[MetricReport]) -> list[str]:
+    return list(dict.fromkeys(key.partition("/")[0] for metric in metrics for key in metric.values))
