@@ -22,13 +22,14 @@ FLOORS = (
     {"logs", "plugin", "contract"},
     {"align", "ledger"},
     {"preprocess", "models", "truth", "autoconfig", "audit", "check", "faults"},
-    {"losses", "balancing", "calibration", "checkpoint", "engine", "metrics", "sinks"},
-    {"training", "pipeline", "report", "synthetic", "evaluation", "monitor", "verification"},
+    {"losses", "balancing", "calibration", "checkpoint", "engine", "metrics", "sinks", "plotting"},
+    {"training", "pipeline", "bench", "report", "synthetic", "evaluation", "monitor", "verification", "study"},
 )
 WITHOUT_TORCH = (
     *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
     *("preprocess", "truth", "autoconfig", "audit", "sinks", "metrics", "pipeline", "check", "contract"),
     *("plain_yaml", "synthetic", "lens", "faults", "monitor", "verification", "choices", "statistics"),
+    "plotting",
 )
 TORCH = {"torch", "torchvision"}
 NEVER = {"models": {"logs"}, "engine": {"losses", "training"}}

@@ -19,7 +19,10 @@ CODES = {"done": 0, "early_stop": 0, "max_cpu": 0, "interrupted": 130}
 
 def train(
     config: Annotated[
-        str, typer.Argument(help="A YAML file, or a recipe by name: newcomer, finetune, default.", show_default=False)
+        str,
+        typer.Argument(
+            help="A YAML file, or a recipe by name: newcomer, finetune, default.", show_default=False
+        ),
     ],
     logs: Annotated[
         list[str] | None,
@@ -49,7 +52,7 @@ def train(
     """Train the fusion model on logs with truth, and evaluate it."""
     from perception.training import load_train_config
 
-    changes = _changes(
+    laid_over = changes(
         change or [],
         {
             "data.train": logs,
@@ -61,11 +64,11 @@ def train(
             "schedule.steps": steps,
         },
     )
-    resolved = load_train_config(config, changes)
+    resolved = load_train_config(config, laid_over)
     from perception.training import train as run  # imports torch
     from perception_tools.train_watch import watcher
 
-    with watcher() as seen, _stoppable() as stop:
+    with watcher() as seen, stoppable() as stop:
         finished = run(resolved, resume, seen, stop)
     if as_json:
         print(json.dumps(_report(finished), indent=2))
@@ -74,7 +77,7 @@ def train(
     raise typer.Exit(CODES[finished.reason])
 
 
-def _changes(assignments: list[str], options: dict[str, Any]) -> dict[str, Any]:
+def changes(assignments: list[str], options: dict[str, Any]) -> dict[str, Any]:
     """Dotted path -> value, from `--set` and from the options that were given."""
     from perception.errors import ConfigError
     from perception.plain_yaml import parse_yaml
@@ -97,7 +100,7 @@ def _changes(assignments: list[str], options: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
+def stoppable() -> Iterator[Callable[[], bool]]:
     """The first interrupt lets the step end and the state be saved; a second one stops at once."""
     asked: list[int] = []
 

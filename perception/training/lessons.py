@@ -78,7 +78,7 @@ class Lessons:
         """The loss of each head that this step teaches, weighed as the plan says."""
         inputs = Inputs(*(torch.from_numpy(a).to(self.device, non_blocking=True) for a in part.inputs))
         said = self._dense(model, inputs)
-        found = dict(self.head_losses(said, self._targets(model, part, plan, step), self.total))
+        found = dict(self.head_losses(said, self.targets(model, part, plan, step), self.total))
         if self.teacher is not None:
             for head, loss in self.teacher.losses(model, said, inputs).items():
                 found[head] = found[head] + loss
@@ -117,7 +117,8 @@ class Lessons:
         self._leaves = [x.detach().requires_grad_() for x in fused]
         return model.heads(Pyramid(*self._leaves), cleaned.present)
 
-    def _targets(self, model: FusionModel, part: Batch, plan: Plan, step: int) -> Targets:
+    def targets(self, model: FusionModel, part: Batch, plan: Plan, step: int) -> Targets:
+        """What every cell should say, as the stage of a step sees it."""
         stage, truth, shape = plan.stage(step), part.truth, model.config
         ignored = easier(truth, stage.min_height_px, stage.min_visible)
         on = {name: torch.from_numpy(getattr(truth, name)).to(self.device) for name in truth._fields}

@@ -33,6 +33,7 @@ from perception.training.state import save_state
 from perception.training.stats import measure_stats
 from perception.training.trainer import Probe, Trainer
 from perception.training.transfer import check_transfer, freeze, take_over
+from perception.training.validate import units
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,4 +317,5 @@ def _begin(
         "processes": processes.size,
         "device": str(next(model.parameters()).device),
         "known": json.dumps(learning.knows()),
+        "units": units(model.config),
     }

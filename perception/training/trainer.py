@@ -37,6 +37,9 @@ NOTE_EVERY = 10
 Save = Callable[["Trainer", bool], None]
 """Keeps a trainer's state; told whether its average is the best so far."""
 
+Probe = Callable[["Trainer"], None]
+"""Looks at a trainer after each step; it is to change nothing."""
+
 
 class Trainer:
     """A run in memory.
@@ -76,7 +79,14 @@ class Trainer:
         self.unimproved = 0  # validations in a row
         self.cpu_s = 0.0
 
-    def run(self, journal: Journal | None, save: Save, watcher: Watcher, stop: Callable[[], bool]) -> str:
+    def run(
+        self,
+        journal: Journal | None,
+        save: Save,
+        watcher: Watcher,
+        stop: Callable[[], bool],
+        probe: Probe | None = None,
+    ) -> str:
         """Train until the end. Returns why: `done`, `early_stop`, `max_cpu` or `interrupted`.
 
         Args:
@@ -84,6 +94,7 @@ class Trainer:
             save: Called now and then, and at the end.
             watcher: Sees it.
             stop: Asked after each step.
+            probe: Called after each step.
 
         Raises:
             TrainingError: The loss is not a number, and that is to stop the run or happens again and again;
@@ -104,6 +115,8 @@ class Trainer:
                     journal,
                     watcher,
                 )
+                if probe is not None:
+                    probe(self)
                 ended = self._ended(stop)
                 validated = self.step % schedule.validate_every == 0 or self.step == schedule.steps
                 if validated and not ended:

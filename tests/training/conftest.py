@@ -64,6 +64,7 @@ def small_config(log: Path, cache: Path, out: Path, **sections: dict[str, Any]) 
             "precision": "fp32",
             "evaluate": False,
             "tensorboard": False,
+            "plots": False,
         },
     }
     for name, values in sections.items():
