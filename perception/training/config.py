@@ -236,7 +236,7 @@ def load_train_config(source: Path | str, changes: Mapping[str, Any] | None = No
 
 
 def parse_train_config(data: object, source: str = "") -> TrainConfig:
-    """The configuration in a mapping, as YAML gives it.
+    """The configuration in a mapping, as YAML gives it, losses and balancing with all their options.
 
     Raises:
         ConfigError: It has faults: all of them, each with its path and the nearest valid name.
@@ -253,7 +253,16 @@ def parse_train_config(data: object, source: str = "") -> TrainConfig:
     faults += _faults_of_rooms(data)
     if faults or config is None:
         raise ConfigError(faults, source)
-    return config
+    return _filled_in(config)
+
+
+def _filled_in(config: TrainConfig) -> TrainConfig:
+    """With the name and all options of each loss and of balancing: what a run's folder keeps says them."""
+    losses = resolve_losses(config.losses, config.model_shape().loss_family)
+    method, weights = resolve_balancing(config.balancing)
+    balancing = {"method": method.name, **method.options, "weights": weights}
+    plain = {head: choice.to_dict() for head, choice in losses.items()}
+    return config.model_copy(update={"losses": plain, "balancing": balancing})
 
 
 def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:

@@ -32,7 +32,8 @@ def validate(
 ) -> dict[str, float]:
     """Scores of a model on a data set; what is undefined for lack of truth is left out.
 
-    Keys: `joint`, `mAP50`, `mAP`, `distance_rel`, `D-ECE`, `MAE/<channel>`, `MAE_mean/<channel>`,
+    Keys: `joint`, `mAP50`, `mAP`, `distance_rel` (mean of |said - true| / true), `distance_abs` (mean error,
+    m), `D-ECE`; in the unit of each channel `MAE/<channel>`, and beside it `MAE_mean/<channel>` and
     `MAE_persistence/<channel>`. Boxes are scored in source pixels, as an evaluation does.
     """
     family: Literal["gaussian", "laplace"] = (
@@ -104,13 +105,21 @@ def truth_of(truth: Truth, model: ModelConfig) -> TruthFrame:
     return TruthFrame(0, boxes, _channels(truth.control, model), _channels(truth.measured, model))
 
 
+def units(model: ModelConfig) -> dict[str, str]:
+    """The units of the scores that have one."""
+    kinds = ("MAE", "MAE_mean", "MAE_persistence")
+    return {"distance_abs": "m"} | {f"{kind}/{q.name}": q.unit for kind in kinds for q in model.control}
+
+
 def scores(results: Sequence[Result]) -> dict[str, float]:
     """The few numbers that a run shows, of all that the metrics found."""
     wanted = {"AP50": "mAP50", "mAP50": "mAP50", "mAP": "mAP", "mAP@50": "mAP50"}
     found: dict[str, float] = {}
     for result in results:
         for name, value in result.values.items():
-            shown = name in wanted or name.startswith(("MAE", "distance_rel", "D-ECE", "joint"))
+            shown = name in wanted or name.startswith(
+                ("MAE", "distance_rel", "distance_abs", "D-ECE", "joint")
+            )
             if shown and "/" in name and not name.startswith(("MAE", "joint")):
                 continue
             if shown and value.value is not None:

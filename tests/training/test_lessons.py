@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from perception.balancing.options import METHODS
 from perception.errors import ConfigError
 from perception.models import FusionModel
 from perception.training.cache import CachedLog
-from perception.training.config import TrainConfig, parse_train_config
+from perception.training.config import TrainConfig, parse_train_config, to_yaml
 from perception.training.dataset import Dataset
 from perception.training.examples import Batch, collate
 from perception.training.lessons import Lessons, check_lessons
@@ -108,6 +109,18 @@ def test_faults_of_every_section_are_named_at_once() -> None:
         "steps",
     ):
         assert words in text
+
+
+def test_the_resolved_configuration_says_every_loss_with_its_options() -> None:
+    config = parse(losses={"class": "focal"}, balancing={"method": "gradnorm", "weights": {"box": 2}})
+    assert config.losses == {
+        "class": {"name": "focal", "alpha": 0.25, "gamma": 2.0},
+        "box": {"name": "giou", "weight": 2.0, "scale_weight": 0.1},
+        "distance": {"name": "laplace"},
+        "control": {"name": "laplace"},
+    }
+    assert config.balancing == {"method": "gradnorm", "alpha": 1.5, "lr": 0.025, "weights": {"box": 2}}
+    assert parse_train_config(yaml.safe_load(to_yaml(config))).losses == config.losses
 
 
 def test_a_gaussian_model_is_taught_by_gaussian_likelihoods_where_nothing_is_said() -> None:
