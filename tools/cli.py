@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from perception.errors import ConfigError, PerceptionError
-from perception_tools import evaluate, info, plugin, replay, study, synthesize, train, verify
+from perception_tools import bench, compare, evaluate, info, plugin, replay, study, synthesize, train, verify
 
 # typer carries a click of its own, or uses the installed one: its base error has a public heir in both.
 UsageFault: type[Exception] = typer.BadParameter.__mro__[2]
@@ -43,7 +43,9 @@ app = typer.Typer(
 )
 app.command("replay")(replay.replay)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("verify")(verify.verify)
+app.command("bench")(bench.bench)
 app.command("info")(info.info)
 app.command("synthesize")(synthesize.synthesize)
 app.command("train")(train.train)

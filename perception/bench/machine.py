@@ -1,0 +1,44 @@
+"""What the machine does beside the measurement, and what the process holds."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+class Others:
+    """How many cores other programs take, from now until `cores`."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._own = time.monotonic(), _busy_s(), time.process_time()
+
+    def cores(self) -> float:
+        """The mean since the beginning; NaN where the system does not tell."""
+        busy = _busy_s()
+        seconds = time.monotonic() - self._began
+        if busy is None or self._busy is None or seconds <= 0:
+            return float("nan")
+        return max(0.0, (busy - self._busy) - (time.process_time() - self._own)) / seconds
+
+
+def _busy_s() -> float | None:
+    """Seconds that all cores together have been busy since the machine started."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _wait, irq, softirq, *_ = map(int, first[1:])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib() -> tuple[float, float]:
+    """What this process holds now, and the most it ever held; NaN where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return float("nan"), float("nan")
+    kib = {
+        line.split(":")[0]: float(line.split()[1]) for line in lines if line.startswith(("VmRSS", "VmHWM"))
+    }
+    return kib.get("VmRSS", float("nan")) / 1024, kib.get("VmHWM", float("nan")) / 1024

@@ -1,0 +1,71 @@
+"""What is measured, in a form that travels to the process that measures it, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from perception.config import Config
+
+Kind = Literal["full", "stages", "naive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One thing to measure, in a process of its own.
+
+    Attributes:
+        kind: `full`: as `replay` runs it. `stages`: one thing at a time, in one thread, so that the processor
+            time of each stage is known. `naive`: the loop that a competent user writes.
+        constant: The model is replaced by a constant.
+        threads: Of the naive loop.
+        weights: Of the naive loop; None: those of an untrained model.
+        most: At most so many frames in a run; None: the whole log.
+    """
+
+    kind: Kind
+    log: Path
+    config: Config
+    device: str = "cpu"
+    constant: bool = False
+    threads: int = 1
+    weights: Path | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run took, from when its first frame set out until its last was written.
+
+    Attributes:
+        frames: How many.
+        seconds: By the wall clock.
+        cpu_s: Of the processor, in all threads of the process.
+        others: How many cores other programs took meanwhile; NaN where that cannot be read.
+        stage_ms: Stage -> processor time of a frame in ms. Only of `stages`; on a GPU `infer` is wall time.
+        latency_ms: From a sample to its output (prepare, infer, step), of each frame. Only of `stages`.
+        base_mib, peak_mib: Memory once the model had answered first, and the most there ever was.
+        said: What the plugin said of itself.
+    """
+
+    frames: int
+    seconds: float
+    cpu_s: float
+    others: float = float("nan")
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+    latency_ms: tuple[float, ...] = ()
+    base_mib: float = float("nan")
+    peak_mib: float = float("nan")
+    said: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return self.frames / self.seconds if self.seconds > 0 else float("nan")
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of a frame. It does not depend on what else the machine does."""
+        return self.cpu_s / self.frames * 1e3 if self.frames else float("nan")
