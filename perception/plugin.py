@@ -152,6 +152,17 @@ class Infers(Protocol):
 
 
 @runtime_checkable
+class AdoptsPrepared(Protocol):
+    """What a plugin may offer beside the contract: to take over what another of its kind has prepared.
+
+    `perception compare` asks for it, because two checkpoints often see the same arrays of a sample.
+    """
+
+    def adopt(self, prepared: Prepared, other: Plugin) -> Prepared | None:
+        """What `prepare` would have made of the same sample; None where the two see different arrays."""
+
+
+@runtime_checkable
 class StepsSubsets(Protocol):
     """What a plugin may offer beside the contract: answers on several subsets of the inputs at once.
 

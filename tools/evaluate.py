@@ -132,7 +132,7 @@ def evaluate(
     more = More(evaluation, ablate == "faults", faults, severities, latency_ms, options.replay)
     for index, path in enumerate(paths):
         with ExitStack() as stack:
-            log, choice = _opened(stack, path, base, plugin, checkpoint, precision)
+            log, choice = opened(stack, path, base, plugin, checkpoint, precision)
             choice = replace(choice, config=with_faults(choice.config, fault or []))
             for text in choice.warnings:
                 evaluation.warn("config", text, log)
@@ -203,7 +203,7 @@ def _gate_faults(
     return faults
 
 
-def _opened(
+def opened(
     stack: ExitStack,
     path: Path,
     base: Config | None,
@@ -211,7 +211,7 @@ def _opened(
     checkpoint: Path | None,
     precision: opt.Precision | None,
 ) -> tuple[Log, Choice]:
-    """A log, and the complete configuration for it."""
+    """A log, and the complete configuration for it with what the command line says."""
     from perception.autoconfig import choose
     from perception.logs import open_log
 

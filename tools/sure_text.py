@@ -56,12 +56,12 @@ def show_resampling(console: Console, resampling: ResamplingReport) -> None:
 
 
 def difference_text(difference: DifferenceReport) -> str:
-    """`-0.12 (-0.2 to -0.04)`."""
+    """`-0.12 ±0.08`: with half of the interval."""
     if difference.value is None:
         return "undefined"
     if difference.low is None or difference.high is None:
         return f"{difference.value:+.3g}"
-    return f"{difference.value:+.3g} ({difference.low:+.2g} to {difference.high:+.2g})"
+    return f"{difference.value:+.3g} ±{(difference.high - difference.low) / 2:.2g}"
 
 
 def show_slices(console: Console, slices: list[SliceReport]) -> None:
@@ -72,7 +72,7 @@ def show_slices(console: Console, slices: list[SliceReport]) -> None:
     table.box, table.pad_edge = box.SIMPLE_HEAD, False
     for name in ("part", "", "here", "rest", "difference", ""):
         number = name in ("here", "rest", "difference")
-        table.add_column(name, justify="right" if number else "left", no_wrap=number)
+        table.add_column(name, justify="right" if number else "left", no_wrap=number or not name)
     for one in shown:
         words = one.difference.verdict
         table.add_row(

@@ -130,6 +130,22 @@ class Evaluation:
         self._warn_of_words(log, scorer)
         return summary
 
+    def listener(self, log: Log) -> tuple[MetricSink, Callable[[Config, int], None]]:
+        """A sink that scores outputs of a log which somebody else replays, and what to call when that is done
+        with the configuration and the number of frames."""
+        name, start_ns = str(log.path), log.survey.start_ns or 0
+        record, moments = LogRecord(name, start_ns), Moments(name, start_ns)
+        sink = MetricSink(self._suite_of, None, moments, record=record)
+
+        def done(config: Config, frames: int) -> None:
+            self._take(log, None, frames, None, moments, record)
+            self._look_around(log, config, record)
+            self._run = self._run or sink.run.to_metadata()
+            self._run.pop("config", None)
+            self._warn_of_words(log, sink)
+
+        return sink, done
+
     def score(self, stored: Log, log: Log, config: Config) -> None:
         """Score the outputs that a replay stored, without replaying.
 

@@ -107,8 +107,17 @@ class FusionPlugin(Plugin):
 
     def prepare(self, sample: Sample) -> Prepared:
         """Decode pixels and make arrays; what is unusable becomes absent."""
+        sample, inputs = prepare_inputs(sample, self._opened().spec)
+        return self._prepared(sample, inputs)
+
+    def adopt(self, prepared: Prepared, other: Plugin) -> Prepared | None:
+        """What another of these has prepared, where both see the same arrays (`AdoptsPrepared`)."""
+        if not isinstance(other, FusionPlugin) or other._opened().spec != self._opened().spec:
+            return None
+        return self._prepared(prepared.sample, prepared.payload.inputs)
+
+    def _prepared(self, sample: Sample, inputs: Inputs) -> Prepared:
         run = self._opened()
-        sample, inputs = prepare_inputs(sample, run.spec)
         warnings = {}
         if run.meta.input_stats is not None and run.meta.trained:
             warnings = input_warnings(inputs, run.meta.input_stats, run.meta.config)

@@ -1,0 +1,180 @@
+"""Two plugins on one replay: the log is read, decoded and aligned once, and both answer every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from perception.contract import output_faults
+from perception.messages import Reset, Sample, Tick, TruthFrame
+from perception.outputs import Output, invalid_output
+from perception.plugin import AdoptsPrepared, Context, Plugin, Prepared
+from perception.sinks.base import RunInfo, Sink
+
+
+class Both(NamedTuple):
+    """What `prepare` of either made of a sample, or why it could not."""
+
+    first: Prepared | str
+    second: Prepared | str
+
+
+class PairPlugin(Plugin):
+    """Runs two plugins; the host sees the first, the answers of the second wait beside it.
+
+    Where one fails, its output is invalid, and the other goes on.
+
+    Args:
+        first, second: Not open.
+        checkpoints: The weights of each; None: its own.
+    """
+
+    def __init__(
+        self, first: Plugin, second: Plugin, checkpoints: tuple[Path | None, Path | None] = (None, None)
+    ) -> None:
+        self.first, self.second = first, second
+        self._checkpoints = checkpoints
+        one, two = first.manifest, second.manifest
+        prerolls = (one.preroll_s, two.preroll_s)
+        self.manifest = replace(
+            one,
+            inputs=tuple(dict.fromkeys((*one.inputs, *two.inputs))),
+            preroll_s=None if None in prerolls else max(p for p in prerolls if p is not None),
+            max_batch=min(one.max_batch, two.max_batch),
+        )
+        self._waiting: dict[Tick, Output] = {}
+        self.errors: list[tuple[str, int]] = []
+        self.shared = self.prepared = 0
+
+    def open(self, context: Context) -> None:
+        for plugin, checkpoint in zip((self.first, self.second), self._checkpoints, strict=True):
+            plugin.open(context if checkpoint is None else replace(context, checkpoint=checkpoint))
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """The second takes over what the first has prepared where it can."""
+        first = _prepare(self.first, sample)
+        second: Prepared | str | None = None
+        if isinstance(first, Prepared) and isinstance(self.second, AdoptsPrepared):
+            second = self.second.adopt(first, self.first)
+        self.shared += second is not None
+        self.prepared += 1
+        if second is None:
+            second = _prepare(self.second, sample)
+        seen = first.sample if isinstance(first, Prepared) else sample
+        return Prepared(seen, Both(first, second))
+
+    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        both: list[Both] = [item.payload for item in prepared]
+        ticks = [item.sample.tick for item in prepared]
+        outputs = self._step(0, self.first, [item.first for item in both], ticks)
+        for tick, output in zip(
+            ticks, self._step(1, self.second, [i.second for i in both], ticks), strict=True
+        ):
+            self._waiting[tick] = output
+        return outputs
+
+    def take(self, tick: Tick) -> Output:
+        """The second's output of a tick, once; what came before it is forgotten."""
+        found = self._waiting.get(tick)
+        if found is None:
+            return invalid_output(tick, self.second.manifest.heads, "it was not asked")
+        for earlier in list(self._waiting):
+            del self._waiting[earlier]
+            if earlier == tick:
+                break
+        return found
+
+    def reset(self, reason: Reset) -> None:
+        self.first.reset(reason)
+        self.second.reset(reason)
+
+    def close(self) -> None:
+        self._waiting.clear()
+        try:
+            self.first.close()
+        finally:
+            self.second.close()
+
+    def describe(self) -> Mapping[str, str]:
+        return self.first.describe()
+
+    def _step(
+        self, side: int, plugin: Plugin, items: Sequence[Prepared | str], ticks: Sequence[Tick]
+    ) -> list[Output]:
+        """One output for each; invalid where the plugin failed or broke the contract."""
+        heads = plugin.manifest.heads
+        ready = [item for item in items if isinstance(item, Prepared)]
+        failure, outputs = "", list[Output]()
+        try:
+            outputs = list(plugin.step(ready)) if ready else []
+            if len(outputs) != len(ready):
+                failure = f"step returned {len(outputs)} outputs for {len(ready)} samples"
+        except Exception as error:
+            failure = _line(error)
+        given, found = iter(outputs), []
+        for item, tick in zip(items, ticks, strict=True):
+            problem = item if isinstance(item, str) else failure
+            output = None if problem else next(given)
+            if output is not None and isinstance(item, Prepared):
+                problem = "; ".join(output_faults(output, item.sample, plugin.manifest)[:3])
+            if problem or output is None:
+                self.errors.append((problem, side))
+                output = invalid_output(tick, heads, problem)
+            found.append(output)
+        return found
+
+
+class PairSink:
+    """Hands what the second plugin said to a sink of its own.
+
+    Args:
+        plugin: Where the outputs wait.
+        sink: Gets them.
+    """
+
+    def __init__(self, plugin: PairPlugin, sink: Sink) -> None:
+        self._plugin = plugin
+        self._sink = sink
+
+    def open(self, run: RunInfo) -> None:
+        second = self._plugin.second
+        told = dict(second.describe())
+        classes = tuple(told.pop("classes").split("\n")) if told.get("classes") else ()
+        self._sink.open(
+            replace(
+                run,
+                plugin=second.manifest.name,
+                classes=classes,
+                weights_sha256=told.pop("weights_sha256", ""),
+                untrained=told.pop("untrained", "") == "true",
+                backend=told.pop("backend", ""),
+                precision=told.pop("precision", ""),
+                extra=told,
+            )
+        )
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        self._sink.write(sample, self._plugin.take(output.tick), truth)
+
+    def close(self) -> None:
+        self._sink.close()
+
+
+def _prepare(plugin: Plugin, sample: Sample) -> Prepared | str:
+    try:
+        found = plugin.prepare(sample)
+    except Exception as error:
+        return _line(error)
+    return found if isinstance(found, Prepared) else f"prepare returned {type(found).__name__}"
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
