@@ -32,7 +32,7 @@ def show_bench(report: Report) -> None:
 def _rates(report: Report) -> Table:
     table = _table("", "frames/s", "range", "cpu ms/frame", "over naive", "of ideal")
     for threads, rate in report.naive.items():
-        name = f"naive loop, {threads} thread{'s' if threads > 1 else ''}"
+        name = f"naive, {threads} thread{'s' if threads > 1 else ''}"
         table.add_row(name, *_rate(rate), "", "")
     for variant in report.variants:
         over = report.over_naive(variant)

@@ -48,8 +48,9 @@ class NaiveLoop:
         self._resize = v2.Resize((self._spec.height, self._spec.width), antialias=True)
         self._base_mib = float("nan")
 
-    def run(self) -> Run:
-        """Once over the log, or as much of it as was asked for."""
+    def run(self, warm: bool = False) -> Run:
+        """Once over the log, or as much of it as was asked for; to warm up, a few frames."""
+        most = 3 if warm else self._setup.most
         frames, began, cpu, others = 0, 0.0, 0.0, Others()
         with open(os.devnull, "w", encoding="utf-8") as out:
             for sample in self._samples():
@@ -61,7 +62,8 @@ class NaiveLoop:
                     self._base_mib = memory_mib()[0]
                     continue
                 frames += 1
-                if self._setup.most is not None and frames >= self._setup.most:
+                late = time.perf_counter() - began > self._setup.most_s
+                if late or (most is not None and frames >= most):
                     break
         seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
         peak = memory_mib()[1]

@@ -101,8 +101,7 @@ def _measure_of(setup: Setup) -> Callable[[bool], Run]:
         return Replays(setup).run
     from perception.bench.naive import NaiveLoop
 
-    loop = NaiveLoop(setup)
-    return lambda warm: loop.run()
+    return NaiveLoop(setup).run
 
 
 class Replays:

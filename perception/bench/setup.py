@@ -22,7 +22,8 @@ class Setup:
         constant: The model is replaced by a constant.
         threads: Of the naive loop.
         weights: Of the naive loop; None: those of an untrained model.
-        most: At most so many frames in a run; None: the whole log.
+        most, most_s: Of the naive loop: at most so many frames in a run, and so many seconds, which two
+            threads on busy cores come to at once.
     """
 
     kind: Kind
@@ -33,6 +34,7 @@ class Setup:
     threads: int = 1
     weights: Path | None = None
     most: int | None = None
+    most_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
