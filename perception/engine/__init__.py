@@ -6,6 +6,7 @@ Importing this package imports no torch. A backend takes and gives numpy arrays.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,8 +18,8 @@ from perception.tensors import Inputs, Predictions
 if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
 
-BACKENDS = ("auto", "torch")
-PRECISIONS = ("auto", "fp32", "bf16")
+BACKENDS = ("auto", "torch", "compile", "graph", "openvino", "onnx")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 class Backend(Protocol):
@@ -76,24 +77,37 @@ def open_backend(
     """A backend, opened.
 
     Args:
-        name: `torch`, or `auto`, which is `torch` today.
+        name: One of `BACKENDS`. `auto`: see `perception.engine.choose`.
         source: A checkpoint, or a model.
         device: `cpu` or `cuda`.
-        precision: `fp32`, `bf16`, or `auto`, which is `fp32` today.
+        precision: One of `PRECISIONS`; `auto`: bfloat16 where the hardware has units for it, else float32.
         batch: The run's one batch size; shorter batches are padded with absent samples.
-        threads: For computation, process-wide; None: the library's default.
+        threads: For computing one sample; process-wide for torch. None: the library's default.
 
     Raises:
         ValueError: A name is not known.
+        ConfigError: The backend does not have this precision, or not this device.
+        MissingExtraError: The backend needs a package that is not installed.
         CheckpointError: The weights cannot be loaded.
     """
     if name not in BACKENDS:
         raise ValueError(f"expected a backend of {', '.join(BACKENDS)}; found {name!r}")
     if precision not in PRECISIONS:
         raise ValueError(f"expected a precision of {', '.join(PRECISIONS)}; found {precision!r}")
-    from perception.engine.torch_backend import TorchBackend
+    from perception.engine.choose import choose
 
-    chosen = "fp32" if precision == "auto" else precision
-    backend = TorchBackend(source, device=device, precision=chosen, batch=batch, threads=threads)
+    name, precision = choose(name, precision, device, source)
+    module, kind = _HOMES[name]
+    maker = getattr(import_module(f"perception.engine.{module}"), kind)
+    backend: Backend = maker(source, device=device, precision=precision, batch=batch, threads=threads)
     backend.open()
     return backend
+
+
+_HOMES = {
+    "torch": ("torch_backend", "TorchBackend"),
+    "compile": ("compile_backend", "CompileBackend"),
+    "graph": ("graph_backend", "GraphBackend"),
+    "openvino": ("openvino_backend", "OpenVinoBackend"),
+    "onnx": ("onnx_backend", "OnnxBackend"),
+}

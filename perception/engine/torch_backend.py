@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,14 +21,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perception.checkpoint import load_checkpoint
+from perception.engine.arrays import count_of, joined, parts_of, zero_inputs
 from perception.engine.lowering import fold_batch_norms, lower_precision
+from perception.errors import ConfigError
 from perception.models.config import ModelConfig
 from perception.models.fusion_model import FusionModel
-from perception.tensors import RETURN_CHANNELS, Inputs, Predictions
+from perception.tensors import Inputs, Predictions
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchBackend:
     """Eager torch. See `perception.engine.Backend` for the contract and `open_backend` for the arguments."""
+
+    name: ClassVar[str] = "torch"
 
     def __init__(
         self,
@@ -40,6 +47,8 @@ class TorchBackend:
     ) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise ValueError("expected a CUDA device, found none; use the device cpu")
+        if precision == "fp16" and device != "cuda":
+            raise ConfigError(["engine.precision: fp16 needs a CUDA device; on the cpu use bf16 or fp32"])
         self.source, self.device, self.precision = source, torch.device(device), precision
         self.batch, self.threads = batch, threads
         self.sha256 = ""
@@ -58,32 +67,40 @@ class TorchBackend:
             self._threads_before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
         self.config = model.config
-        model = fold_batch_norms(model.eval().requires_grad_(False))
-        if self.precision == "bf16":
-            model = lower_precision(model, torch.bfloat16).to(memory_format=torch.channels_last)
-        self._model = model.to(self.device)
+        self._model = self._prepared(self._lowered(model.eval().requires_grad_(False)))
         self._own = threading.local()
+        self._warm()
+
+    def _lowered(self, model: FusionModel) -> FusionModel:
+        """The model as this precision and device compute it fastest."""
+        model = fold_batch_norms(model)
+        if self.precision != "fp32":
+            model = lower_precision(model, DTYPES[self.precision])
+        if self.precision != "fp32" or self.device.type == "cpu":
+            model = model.to(memory_format=torch.channels_last)
+        return model.to(self.device)
+
+    def _prepared(self, model: FusionModel) -> FusionModel:
+        """What is called for answers."""
+        return model
+
+    def _warm(self) -> None:
+        """Compute once, so that the first answer is not late."""
         self.run(Inputs(*(array[:1].copy() for array in _arrays(self._buffers()))))
 
     def run(self, inputs: Inputs) -> Predictions:
         if self._model is None:
             raise ValueError("the backend is not open")
-        count, rows = self._checked(inputs), self._rows
-        parts = [self._compute(Inputs(*(a[i : i + rows] for a in inputs))) for i in range(0, count, rows)]
-        return parts[0] if len(parts) == 1 else Predictions(*map(np.concatenate, zip(*parts, strict=True)))
+        self._check(inputs)
+        return joined([self._compute(part) for part in parts_of(inputs, self._rows)])
 
     def run_subsets(self, inputs: Inputs, subsets: NDArray[np.bool_]) -> list[Predictions]:
         if self._model is None:
             raise ValueError("the backend is not open")
         masks = torch.from_numpy(np.ascontiguousarray(subsets)).to(self.device)
-        count, rows = self._checked(inputs), self._rows
-        parts = [
-            self._compute_subsets(Inputs(*(a[i : i + rows] for a in inputs)), masks)
-            for i in range(0, count, rows)
-        ]
-        return [
-            Predictions(*map(np.concatenate, zip(*part, strict=True))) for part in zip(*parts, strict=True)
-        ]
+        self._check(inputs)
+        parts = [self._compute_subsets(part, masks) for part in parts_of(inputs, self._rows)]
+        return [joined(part) for part in zip(*parts, strict=True)]
 
     def close(self) -> None:
         self._model = None
@@ -94,7 +111,7 @@ class TorchBackend:
     def describe(self) -> Mapping[str, str]:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         return {
-            "backend": "torch",
+            "backend": self.name,
             "precision": self.precision,
             "device": name,
             "batch": str(self.batch),
@@ -118,14 +135,14 @@ class TorchBackend:
     def _compute(self, inputs: Inputs) -> Predictions:
         """The answers for what fits into the run's buffers; what is left of them is absent samples."""
         assert self._model is not None
-        with torch.inference_mode(), _exact_kernels(self.device):
+        with torch.inference_mode(), exact_kernels(self.device):
             predictions: Predictions = self._model(self._loaded(inputs))
             return _taken(predictions, len(inputs.present))
 
     def _compute_subsets(self, inputs: Inputs, masks: Tensor) -> list[Predictions]:
         """The answers on each subset, likewise."""
         assert self._model is not None
-        with torch.inference_mode(), _exact_kernels(self.device):
+        with torch.inference_mode(), exact_kernels(self.device):
             found = self._model.on_subsets(self._loaded(inputs), masks)
             return [_taken(predictions, len(inputs.present)) for predictions in found]
 
@@ -137,17 +154,9 @@ class TorchBackend:
             target[count:] = 0
         return Inputs(*(t.to(self.device, non_blocking=True) for t in buffers))
 
-    def _checked(self, inputs: Inputs) -> int:
-        """How many samples there are, if all arrays have the model's shapes."""
-        count = len(np.asarray(inputs.present))
-        if not 1 <= count <= self.batch:
-            raise ValueError(f"expected 1 to {self.batch} samples, found {count}")
-        for name, array, target in zip(Inputs._fields, inputs, _arrays(self._buffers()), strict=True):
-            given = np.asarray(array)
-            if given.shape != (count, *target.shape[1:]) or given.dtype != target.dtype:
-                want = (count, *target.shape[1:])
-                raise ValueError(f"{name}: expected {target.dtype} {want}, found {given.dtype} {given.shape}")
-        return count
+    def _check(self, inputs: Inputs) -> None:
+        """Raise ValueError if the arrays do not have the model's shapes."""
+        count_of(inputs, Inputs(*_arrays(self._buffers())), self.batch)
 
 
 def _taken(predictions: Predictions, count: int) -> Predictions:
@@ -155,22 +164,9 @@ def _taken(predictions: Predictions, count: int) -> Predictions:
     return Predictions(*(p[:count].cpu().numpy() for p in predictions))
 
 
-def _empty_batch(config: ModelConfig, batch: int, pin: bool) -> Inputs:
-    shapes = Inputs(
-        image=(batch, 3, config.input_height, config.input_width),
-        returns=(batch, config.returns, len(RETURN_CHANNELS)),
-        returns_valid=(batch, config.returns),
-        status=(batch, config.steps, len(config.status)),
-        present=(batch, 3),
-        age_s=(batch, 3),
-    )
-    kinds = {"image": torch.uint8}
-    return Inputs(
-        *(
-            torch.zeros(shape, dtype=kinds.get(name, torch.float32), pin_memory=pin)
-            for name, shape in zip(Inputs._fields, shapes, strict=True)
-        )
-    )
+def _empty_batch(config: ModelConfig, rows: int, pin: bool) -> Inputs:
+    buffers = [torch.from_numpy(array) for array in zero_inputs(config, rows)]
+    return Inputs(*(buffer.pin_memory() if pin else buffer for buffer in buffers))
 
 
 def _arrays(buffers: Inputs) -> list[NDArray[np.generic]]:
@@ -178,7 +174,7 @@ def _arrays(buffers: Inputs) -> list[NDArray[np.generic]]:
     return [tensor.numpy() for tensor in tensors]
 
 
-def _exact_kernels(device: torch.device) -> AbstractContextManager[object]:
+def exact_kernels(device: torch.device) -> AbstractContextManager[object]:
     """On a GPU: kernels that repeat bit by bit, and float32 that is float32."""
     stack = ExitStack()
     if device.type == "cuda":

@@ -1,0 +1,145 @@
+"""What backends share that run an exported graph: made once, kept on disk, then run without torch.
+
+A graph holds one sample, and those of a batch are computed one after the other, as `torch_backend` does on
+the CPU and for the same reasons: a larger graph gains next to nothing on the processors it was measured on,
+and one by one answers are the same bits whatever the batch, the place in it and the neighbours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.checkpoint import Checkpoint, read_metadata
+from perception.engine.arrays import count_of, joined, only, parts_of, zero_inputs
+from perception.engine.cache import ensure, export_folder
+from perception.engine.processor import processor
+from perception.errors import ConfigError
+from perception.tensors import Inputs, Predictions
+
+if TYPE_CHECKING:
+    from perception.models.fusion_model import FusionModel
+
+
+class ExportedBackend:
+    """See `perception.engine.Backend` for the contract and `open_backend` for the arguments.
+
+    A subclass says what it is called and needs, makes the file, loads it, and answers for one sample.
+    """
+
+    name: ClassVar[str]
+    package: ClassVar[str]  # that runs the file
+    makers: ClassVar[tuple[str, ...]]  # packages besides torch whose versions the file depends on
+    extra: ClassVar[str]  # of this project, that installs them
+    precisions: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        source: Path | FusionModel,
+        *,
+        device: str = "cpu",
+        precision: str = "fp32",
+        batch: int = 1,
+        threads: int | None = None,
+    ) -> None:
+        if device != "cpu":
+            raise ConfigError([f"engine.backend: {self.name} computes on the cpu, found the device {device}"])
+        if precision not in self.precisions:
+            known = " or ".join(self.precisions)
+            raise ConfigError(
+                [f"engine.precision: backend {self.name} computes in {known}, found {precision}"]
+            )
+        self.source, self.precision = source, precision
+        self.batch, self.threads = batch, threads
+        self.sha256 = ""
+        self._like: Inputs | None = None
+
+    def open(self) -> None:
+        self.close()
+        meta, digest = self._identify()
+        folder, key = export_folder(self.name, digest, self.precision, 1, self.makers)
+        ensure(folder, key, self._write)
+        self.sha256 = meta.sha256
+        self._load(folder)
+        self._like = zero_inputs(meta.config, 1)
+        self.run(self._like)
+
+    def run(self, inputs: Inputs) -> Predictions:
+        if self._like is None:
+            raise ValueError("the backend is not open")
+        count_of(inputs, self._like, self.batch)
+        return joined([self._answer(part) for part in parts_of(inputs, 1)])
+
+    def run_subsets(self, inputs: Inputs, subsets: NDArray[np.bool_]) -> list[Predictions]:
+        return [self.run(only(inputs, subset)) for subset in subsets]
+
+    def close(self) -> None:
+        self._like = None
+        self._unload()
+
+    def describe(self) -> Mapping[str, str]:
+        return {
+            "backend": self.name,
+            "precision": self.precision,
+            "device": "cpu",
+            "processor": processor().name,
+            "batch": str(self.batch),
+            "threads": str(self.threads or "default"),
+            self.package: version(self.package),
+            "weights_sha256": self.sha256,
+        }
+
+    @classmethod
+    def is_ready(cls, source: Path | FusionModel, precision: str) -> bool:
+        """Whether the file was made before, so that opening takes no export."""
+        if not isinstance(source, Path):
+            return False
+        folder, _ = export_folder(cls.name, read_metadata(source).sha256, precision, 1, cls.makers)
+        return folder.is_dir()
+
+    def _identify(self) -> tuple[Checkpoint, str]:
+        """What the source says of itself, and a digest of its weights."""
+        if isinstance(self.source, Path):
+            meta = read_metadata(self.source)
+            return meta, meta.sha256
+        from perception.models.weights import model_to_bytes
+
+        shape = repr(self.source.config).encode()
+        data = model_to_bytes(self.source, {}, "the model")
+        return Checkpoint(self.source.config), hashlib.sha256(shape + data).hexdigest()
+
+    def _model(self) -> FusionModel:
+        """The model to export. Torch is imported here at the latest."""
+        if not isinstance(self.source, Path):
+            return self.source
+        from perception.checkpoint import load_checkpoint
+
+        return load_checkpoint(self.source)[0]
+
+    def _write(self, folder: Path) -> None:
+        """Make the file."""
+        raise NotImplementedError
+
+    def _load(self, folder: Path) -> None:
+        """Make ready what the file holds."""
+        raise NotImplementedError
+
+    def _unload(self) -> None:
+        """Give it back."""
+        raise NotImplementedError
+
+    def _answer(self, sample: Inputs) -> Predictions:
+        """For one sample; arrays that nobody else will write to."""
+        raise NotImplementedError
+
+
+def in_order(outputs: Sequence[Any]) -> Predictions:
+    """The outputs of a graph as our own arrays, whatever integers the graph counts labels in."""
+    found = Predictions(*(np.array(output) for output in outputs))
+    return found._replace(labels=found.labels.astype(np.int64, copy=False))

@@ -1,0 +1,77 @@
+"""The model in OpenVINO on the CPU, in float32 or bfloat16. Only making the file takes torch.
+
+In bfloat16 the graph itself says what is lowered, as `lower_precision` does, and OpenVINO is told to keep
+to it (`dynamic`). Its own hint `bf16` lowers everything, pixels of returns and logits too, and is no faster:
+a fifth of the boxes then moved (measured against float32 on a sample log).
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perception.engine.exported_backend import ExportedBackend, in_order
+from perception.engine.processor import usable_cores
+from perception.errors import MissingExtraError
+from perception.tensors import Inputs, Predictions
+
+MOST_STREAMS = 8
+"""Each stream has memory of its own for the maps of a sample."""
+
+
+class OpenVinoBackend(ExportedBackend):
+    """See `ExportedBackend`. Each thread has a request of its own; as many compute at once as there are
+    streams: the cores over `threads`, at most 8."""
+
+    name, package, makers, extra = "openvino", "openvino", ("openvino",), "openvino"
+    precisions = ("fp32", "bf16")
+    _compiled: Any = None
+
+    def _write(self, folder: Path) -> None:
+        import torch
+
+        from perception.engine.exporting import example, flat_program, quiet
+
+        openvino = _openvino()
+        model = self._model()
+        program = flat_program(model, 1, torch.float32 if self.precision == "fp32" else torch.bfloat16)
+        shapes = [tuple(tensor.shape) for tensor in example(model, 1)]
+        with quiet():
+            converted = openvino.convert_model(program, input=shapes)
+        # Halved weights would be other weights.
+        openvino.save_model(converted, folder / "model.xml", compress_to_fp16=False)
+
+    def _load(self, folder: Path) -> None:
+        threads = self.threads or usable_cores()
+        streams = max(1, min(usable_cores() // threads, MOST_STREAMS))
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32" if self.precision == "fp32" else "dynamic",
+            "INFERENCE_NUM_THREADS": threads * streams,
+            "NUM_STREAMS": streams,
+            "ENABLE_CPU_PINNING": False,  # threads are the caller's, and stay where it puts them
+            "CACHE_DIR": "",
+        }
+        self._compiled = _openvino().Core().compile_model(folder / "model.xml", "CPU", settings)
+        self._own = threading.local()
+
+    def _unload(self) -> None:
+        self._compiled, self._own = None, threading.local()
+
+    def _answer(self, sample: Inputs) -> Predictions:
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        request = self._own.request
+        arrays = [np.ascontiguousarray(array) for array in sample]
+        request.infer(arrays, share_inputs=True)
+        return in_order([request.get_output_tensor(index).data for index in range(len(Predictions._fields))])
+
+
+def _openvino() -> Any:
+    try:
+        import openvino  # type: ignore[import-untyped,unused-ignore]
+    except ModuleNotFoundError:
+        raise MissingExtraError("the backend openvino", "openvino") from None
+    return openvino

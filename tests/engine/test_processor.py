@@ -1,0 +1,78 @@
+"""What is read of a processor, and what follows from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perception.engine import choose as chooser
+from perception.engine.cache import cache_root, ensure
+from perception.engine.processor import Processor, parse_cpuinfo, processor, usable_cores
+
+AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx512_bf16 avx2\n\n"
+OLD = "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon E5\nflags\t\t: fpu avx2 sse\n\n"
+ARM = "processor\t: 0\nFeatures\t: fp asimd i8mm bf16\nCPU implementer\t: 0x41\nCPU part\t: 0xd4f\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "bf16"), [(AMD, True), (OLD, False), (ARM, True), ("", False), ("x", False)]
+)
+def test_bfloat16_units_are_read_from_the_flags(text: str, bf16: bool) -> None:
+    assert parse_cpuinfo(text).bf16 is bf16
+
+
+def test_processors_that_compute_differently_have_different_names() -> None:
+    names = {parse_cpuinfo(text).name for text in (AMD, OLD, ARM)}
+    assert len(names) == 3
+    assert parse_cpuinfo(AMD + AMD).name == parse_cpuinfo(AMD).name
+    assert processor().name
+    assert usable_cores() >= 1
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_a_processor_without_bfloat16_units_is_not_slowed_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bf16: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(chooser, "processor", lambda: Processor("some", bf16))
+    lowered = "bf16" if bf16 else "fp32"
+    source = tmp_path / "none"
+    assert chooser.choose("torch", "auto", "cpu", source) == ("torch", lowered)
+    assert chooser.choose("openvino", "auto", "cpu", source) == ("openvino", lowered)
+    assert chooser.choose("onnx", "auto", "cpu", source) == ("onnx", "fp32")
+    assert chooser.choose("onnx", "bf16", "cpu", source) == ("onnx", "bf16")  # refused when it is opened
+    assert chooser.choose("torch", "auto", "cuda", source) == ("torch", "bf16")
+
+
+def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_root() == tmp_path / "perception"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_root() == Path.home() / ".cache" / "perception"
+
+
+def test_what_fails_half_way_leaves_nothing_and_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("x")
+        raise RuntimeError("no")
+
+    folder = tmp_path / "exports" / "one"
+    with pytest.raises(RuntimeError, match="no"):
+        ensure(folder, {}, fail)
+    assert not list(folder.parent.iterdir())
+    ensure(folder, {"a": "b"}, lambda path: None)
+    assert (folder / "key.json").read_text() == '{\n  "a": "b"\n}'
+    ensure(folder, {}, fail)
+
+
+def test_of_two_that_make_the_same_one_wins(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+
+    def make(beside: Path) -> None:
+        ensure(folder, {"by": "other"}, lambda path: None)
+        assert beside != folder
+
+    ensure(folder, {"by": "me"}, make)
+    assert "other" in (folder / "key.json").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
