@@ -47,7 +47,8 @@ class Probe:
 
 
 def gradients(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
-    """Head -> its gradient over the shared maps, flat; heads without truth or gradient are missing.
+    """Head -> its gradient over the shared maps, flat; heads without truth, or whose
+    gradient is 0 or not finite, are missing.
 
     Norms use the statistics of the batch, as in training; their running statistics are put back.
     """
@@ -65,7 +66,7 @@ def gradients(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
     for head, loss in losses.items():
         rows = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
         row = torch.cat([r.flatten() for r in rows]).float()
-        if bool(row.any()):
+        if bool(row.any()) and bool(row.isfinite().all()):
             found[head] = row
     for buffer, before in kept:
         buffer.copy_(before)

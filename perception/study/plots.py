@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+ARROWS = {"higher": "↑", "lower": "↓"}
+KEY = "↑ higher is better, ↓ lower is better"
+
+
 def draw_study(found: Mapping[str, Any], folder: Path) -> None:
     """`heads.svg`, `gradients.svg`, `balancing.svg` and `pareto.svg`, for the sections that there are.
 
@@ -43,10 +47,11 @@ def _heads(heads: Mapping[str, Any], path: Path) -> None:
             _slopes(grid[0][column], f"{head}: loss", about["loss"])
             _slopes(grid[1][column], f"{head}: {about['score']['name']}", about["score"])
         grid[0][0].legend()
+        figure.supxlabel(KEY, fontsize=8)
 
 
 def _slopes(axes: Axes, title: str, change: Mapping[str, Any]) -> None:
-    axes.set_title(f"{title} ({'up' if change['better'] == 'higher' else 'down'} is better)", fontsize=8)
+    axes.set_title(f"{title} {ARROWS[change['better']]}")
     axes.set_xticks([0, 1], ["alone", "together"])
     axes.set_xlim(-0.3, 1.3)
     if "verdict" not in change:
@@ -81,7 +86,7 @@ def _gradients(gradients: Mapping[str, Any], path: Path) -> None:
         right.axhline(0, color="0.4", linewidth=1)
         right.set_title("cosine over steps (mean over seeds)")
         right.set_xlabel("step")
-        right.legend(ncols=3)
+        figure.legend(loc="outside lower right", ncols=6)
 
 
 def _balancing(found: Mapping[str, Any], path: Path) -> None:
@@ -92,7 +97,8 @@ def _balancing(found: Mapping[str, Any], path: Path) -> None:
         grid = figure.subplots(2, 3, sharey=True)
         for axes, name in zip(grid.flat, names, strict=False):
             better = found["scores"][name]
-            axes.set_title(f"{name} ({'right' if better == 'higher' else 'left'} is better)", fontsize=9)
+            axes.set_title(f"{name} {ARROWS[better]}")
+            axes.locator_params(axis="x", nbins=4)
             for place, row in enumerate(rows):
                 values = row["scores"].get(name)
                 if values is None:
@@ -107,7 +113,8 @@ def _balancing(found: Mapping[str, Any], path: Path) -> None:
             axes.set_yticks(range(len(rows)), [row["method"] for row in rows])
         grid[0][0].invert_yaxis()
         figure.supxlabel(
-            "median and range over seeds; triangles: better (up, green) or worse (down, red) than static",
+            f"{KEY}; median and range over seeds; triangle up: better than static, down: worse, "
+            "circle: cannot tell",
             fontsize=8,
         )
 

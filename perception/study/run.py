@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -81,13 +82,12 @@ def study(
     reason = "done"
     for number, run in enumerate(runs, 1):
         kept = _kept(run)
-        if kept is None:
+        if kept is None and reason == "done":
             seen.said(f"run {number} of {len(runs)}: {run.name}, seed {run.seed}")
             kept = _make(run, options, once, stop)
-        if kept is None:
-            reason = "interrupted"
-            break
-        results.append(kept)
+            reason = "done" if kept is not None else "interrupted"
+        if kept is not None:
+            results.append(kept)
     return Studied(reason, options.out, _write(config, options, runs, results))
 
 
@@ -119,7 +119,10 @@ def _make(run: Run, options: StudyOptions, watcher: Watcher, stop: Callable[[], 
         samples = finished.steps * run.config.schedule.batch
         plain |= {"steps": finished.steps, "samples": samples, "cpu_s": finished.cpu_s}
         before = time.process_time()
-        plain |= {"scores": _scores(run, watcher), "error": ""}
+        scores = _scores(run)
+        lost = [name for name, value in scores.items() if not math.isfinite(value)]
+        plain["error"] = f"not finite: {', '.join(lost)}" if lost else ""
+        plain["scores"] = {name: value for name, value in scores.items() if name not in lost}
         plain["scoring_cpu_s"] = time.process_time() - before
     except TrainingError as error:
         plain |= {"scores": {}, "error": " ".join(str(error).split())}
@@ -128,7 +131,7 @@ def _make(run: Run, options: StudyOptions, watcher: Watcher, stop: Callable[[], 
     return Result(run.name, run.seed, run.heads, gradients=tuple(read_course(folder)), **plain)
 
 
-def _scores(run: Run, watcher: Watcher) -> dict[str, float]:
+def _scores(run: Run) -> dict[str, float]:
     """Of the last weights: those of validation, and those that need no other head."""
     checks = [line for line in read_journal(run.folder) if line["kind"] == "validate"]
     found = {name: float(value) for name, value in checks[-1].items() if _is_score(name, value)}

@@ -58,7 +58,7 @@ def check_same(folder: Path, config: TrainConfig) -> None:
         before = parse_train_config(yaml.safe_load((folder / CONFIG).read_text()), str(folder / CONFIG))
     except (OSError, yaml.YAMLError) as error:
         raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
-    old, new = _what_counts(before), _what_counts(config)
+    old, new = what_counts(before), what_counts(config)
     faults = [
         f"{path}: the run began with {old.get(path)!r}, found {new.get(path)!r}"
         for path in sorted(old.keys() | new.keys())
@@ -68,7 +68,8 @@ def check_same(folder: Path, config: TrainConfig) -> None:
         raise ConfigError(faults, head=f"the configuration differs from that of the run in {folder}")
 
 
-def _what_counts(config: TrainConfig) -> dict[str, Any]:
+def what_counts(config: TrainConfig) -> dict[str, Any]:
+    """Dotted path -> value, of all that a run's result depends on."""
     plain = config.model_dump(mode="json", by_alias=True)
     plain["model"] = config.model_shape().to_dict()
     plain["run"] = {"seed": config.run.seed, "precision": config.run.precision}
