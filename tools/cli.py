@@ -16,7 +16,19 @@ import typer
 from typer.core import TyperGroup
 
 from perception.errors import ConfigError, PerceptionError
-from perception_tools import bench, compare, evaluate, info, plugin, replay, study, synthesize, train, verify
+from perception_tools import (
+    bench,
+    compare,
+    evaluate,
+    export,
+    info,
+    plugin,
+    replay,
+    study,
+    synthesize,
+    train,
+    verify,
+)
 
 # typer carries a click of its own, or uses the installed one: its base error has a public heir in both.
 UsageFault: type[Exception] = typer.BadParameter.__mro__[2]
@@ -46,6 +58,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
+app.command("export")(export.export)
 app.command("info")(info.info)
 app.command("synthesize")(synthesize.synthesize)
 app.command("train")(train.train)

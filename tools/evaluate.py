@@ -224,10 +224,11 @@ def opened(
     if checkpoint is not None:
         told["checkpoint"] = checkpoint
     exact = "fp32" if config.engine.precision == "auto" else config.engine.precision
+    backend = "torch" if config.engine.backend == "auto" else config.engine.backend  # the reference
     config = config.model_copy(
         update={
             "plugin": config.plugin.model_copy(update=told),
-            "engine": config.engine.model_copy(update={"precision": precision or exact}),
+            "engine": config.engine.model_copy(update={"precision": precision or exact, "backend": backend}),
         }
     )
     return log, replace(choice, config=config)

@@ -82,6 +82,15 @@ def replay(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Samples at once.", show_default="1", rich_help_panel=ENGINE)
     ] = None,
+    check: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="First compare N samples' answers with fp32 eager torch's; other answers: exit code 4.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -125,10 +134,18 @@ def replay(
         from perception_tools.replay_many import replay_many
 
         alone = [option for option, path in files.items() if path is not None]
-        alone += [option for option, given in (("--step", step), ("--no-output", no_output)) if given]
+        alone += [
+            option
+            for option, given in (("--step", step), ("--no-output", no_output), ("--check", check))
+            if given
+        ]
         if alone:
             raise typer.BadParameter(f"{', '.join(alone)}: for one log alone; several go to --output-dir")
         raise typer.Exit(replay_many(job, logs, output_dir or Path(), jobs, as_json))
+    if check is not None:
+        from perception_tools.engine_check import check_engine
+
+        check_engine(job, check)
     from perception_tools.watch import watcher
 
     summary = run_job(job, lambda log, span: watcher(log, span, step))

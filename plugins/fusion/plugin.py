@@ -11,6 +11,7 @@ import numpy as np
 
 from perception.checkpoint import Checkpoint, read_metadata
 from perception.engine import Backend, open_backend
+from perception.engine.compare import Comparison, Verdict
 from perception.errors import CheckpointError, PluginError
 from perception.messages import SENSORS, Reset, Sample
 from perception.outputs import Output
@@ -46,6 +47,7 @@ class _Run:
     """What one `open` set up."""
 
     backend: Backend
+    source: Path | FusionModel
     meta: Checkpoint
     weights: str
     spec: InputSpec
@@ -96,6 +98,7 @@ class FusionPlugin(Plugin):
         rate_hz = meta.preprocess.get("status_rate_hz")
         self._run = _Run(
             backend,
+            source,
             meta,
             "untrained" if path is None else path.name if context.checkpoint else "default",
             spec,
@@ -156,6 +159,23 @@ class FusionPlugin(Plugin):
             ]
             for index, item in enumerate(prepared)
         ]
+
+    def check(self, prepared: Sequence[Prepared]) -> Verdict:
+        """How far the answers on these samples are from those of float32 in eager torch, on the CPU.
+
+        Raises:
+            PluginError: The plugin is not open.
+        """
+        run = self._opened()
+        exact = open_backend("torch", run.source, precision="fp32", threads=1)
+        comparison = Comparison()
+        try:
+            for item in prepared:
+                inputs = self._batch([item])
+                comparison.add(exact.run(inputs), run.backend.run(inputs))
+        finally:
+            exact.close()
+        return comparison.verdict()
 
     def _batch(self, prepared: Sequence[Prepared]) -> Inputs:
         """The inputs of the samples as one batch."""
