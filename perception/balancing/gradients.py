@@ -19,6 +19,10 @@ from perception.errors import MissingExtraError
 
 NAMES = {"pcgrad": "PCGrad", "cagrad": "CAGrad", "upgrad": "UPGrad", "mgda": "MGDA", "nash": "NashMTL"}
 
+NOTHING = 1e-7
+"""CAGrad stops where the best combination of gradients is shorter than this part of them. TorchJD's own 1e-4
+is reached as soon as one head's gradient is small."""
+
 
 class GradientBalancer(Balancer):
     """Combines the heads' gradients over the shared maps by one of `NAMES`.
@@ -57,8 +61,8 @@ class GradientBalancer(Balancer):
             from torchjd import aggregation
 
             kind = getattr(aggregation, NAMES[self.method])
-            more = {"n_tasks": heads, "max_norm": 0.0} if self.method == "nash" else {}
-            return kind(**self.options, **more)
+            more = {"nash": {"n_tasks": heads, "max_norm": 0.0}, "cagrad": {"norm_eps": NOTHING}}
+            return kind(**self.options, **more.get(self.method, {}))
         except ImportError:
             raise MissingExtraError(f"balancing by {self.method}", "train") from None
 
@@ -76,14 +80,15 @@ class GradientBalancer(Balancer):
 
         Aggregators hold gradients below an absolute size for none, and gradients over maps are small: they
         are combined in parts of the largest, and scaled back. NashMTL gets unit vectors, since its solver
-        strays between gradients of unlike size, and the bargain is the same.
+        strays between gradients of unlike size, and the bargain is the same. Gradients that are no numbers
+        are added up, for whoever takes the step to see.
         """
-        if len(rows) == 1:
-            return rows[0]
         matrix = torch.stack(list(rows))
+        if len(rows) == 1 or not bool(matrix.isfinite().all()):
+            return matrix.sum(0)
         sizes = matrix.norm(dim=1, keepdim=True)
         unit, back = (sizes, sizes.mean()) if self.method == "nash" else (sizes.max(), sizes.max())
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="You are solving a parameterized problem")
+            warnings.simplefilter("ignore")  # what solvers say of every step is of no use to a user
             combined: Tensor = self.aggregator(len(rows))(matrix / unit) * back
         return combined

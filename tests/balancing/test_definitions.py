@@ -132,6 +132,18 @@ def test_two_conflicting_heads_both_gain_however_small_their_gradients(method: s
     torch.testing.assert_close(combined(method, rows, scale=1e-5), step, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["upgrad", "mgda", "pcgrad", "cagrad", "nash"])
+def test_gradients_that_are_no_numbers_are_handed_on(method: str) -> None:
+    """Whoever takes the step refuses it; the aggregator does not end the run."""
+    assert not bool(combined(method, [[math.nan, 1.0], [1.0, 1.0]]).isfinite().all())
+
+
+@pytest.mark.parametrize("method", ["upgrad", "pcgrad", "cagrad", "nash"])
+def test_a_head_with_a_tiny_gradient_does_not_stop_the_rest(method: str) -> None:
+    step = combined(method, [[1.0, 0.0], [1e-5, 1e-5]])
+    assert float(step[0]) > 0.4
+
+
 def test_uncertainty_learns_the_logarithm_of_each_loss() -> None:
     """`exp(-s) L + s` is least at `s = log L`, so that sigma^2 = L: every head then weighs 1 / L."""
     balancer = make_balancer({"method": "uncertainty"})
