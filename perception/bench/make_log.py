@@ -32,8 +32,8 @@ def make_log(
     *,
     seconds: float,
     size: tuple[int, int] = (1280, 720),
-    noise: float = 5.0,
-    quality: int = 90,
+    noise: float = 4.0,
+    quality: int = 86,
 ) -> None:
     """Write the log's inputs to `path`, for so many seconds, with images of `size` (width, height).
 
