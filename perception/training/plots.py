@@ -62,7 +62,7 @@ def plot_run(lines: Sequence[Line], path: Path) -> None:
         _panel(e, "learning rate", {"lr": course(train, "lr")})
         _panel(f, "validation: control, MAE over persistence", control_courses(checks), best)
         for axes in (d, f):
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
         for axes in (e, f):
             axes.set_xlabel("step")
 
