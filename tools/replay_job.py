@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -67,10 +67,12 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
         BadParameter: An option does not fit the log or the others.
     """
     from perception.logs import open_log
+    from perception.monitor import MonitorSink
     from perception.pipeline import add_warnings, replay, resolve_device
     from perception.pipeline.replay import ReplayOptions
     from perception.pipeline.summary import Warned
     from perception.plugin import load_plugin
+    from perception.sinks.mcap_sink import McapSink
     from perception_tools.ledger_file import LedgerFile
 
     with ExitStack() as stack:
@@ -91,7 +93,14 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
             on_message=copy,
             observer=stack.enter_context(watch(opened, span)),
         )
-        summary = replay(opened, setup, load_plugin(setup.plugin.name), sinks, options)
+        plugin = load_plugin(setup.plugin.name)
+        publish = sinks[0].add_values if sinks and isinstance(sinks[0], McapSink) else None
+        watching = MonitorSink(plugin, publish)
+        summary = replay(opened, setup, plugin, [*sinks, watching], options)
+        found = {"start_ns": opened.survey.start_ns, **watching.monitor.to_json()}
+        summary = replace(summary, monitor=found)
+        if watching.problem:
+            warnings = (*warnings, f"the checkpoint's output statistics are unusable: {watching.problem}")
         if listener is not None:
             listener.add_unread(summary.ledger)
     return add_warnings(summary, [Warned("config", text) for text in warnings])

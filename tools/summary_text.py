@@ -13,6 +13,7 @@ from rich.text import Text
 from perception.ledger import ROWS
 from perception.pipeline import Summary
 from perception.pipeline.times import STAGES
+from perception_tools.monitor_text import show_monitor
 
 LOUD = {"untrained"}
 COLOURS = {"clean": "green", "loss": "yellow", "failed": "red", "interrupted": "yellow"}
@@ -26,6 +27,7 @@ def show(summary: Summary, written: list[Path]) -> None:
     console.print(_latency(summary))
     console.print(_ledger(summary.ledger))
     _print_loss(console, summary)
+    show_monitor(console, summary.monitor)
     _print_warnings(console, summary)
     for path in written:
         console.print(f"written: {path}", soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class InputWatch:
         self.ages = Spread()
         self.longest_still_s = self.longest_absent_s = 0.0
         self._interval_s = Average(limits.window_s * 3)
-        self._usual_bytes = Average(limits.baseline_s)
+        self._usual_bytes, self._pictures = 0.0, 0
         self._seen_s = 0.0
         self._stamp_ns: int | None = None
         self._content: int | None = None
@@ -83,14 +84,18 @@ class InputWatch:
 
     def _detail(self, size: int, elapsed_s: float) -> Iterator[tuple[str, str]]:
         """The bytes of a compressed picture follow its detail: black, blurred and covered ones have few."""
-        usual = self._usual_bytes.value
-        if usual is not None and self._seen_s >= self._limits.baseline_s / 5:
-            share = size / usual
-            if not self._limits.detail <= share <= 1 / self._limits.detail:
-                yield "detail", f"{self.name} pictures have {100 * share:.0f} % of their usual bytes"
-                return  # what is unusual does not become the usual
-        self._seen_s += elapsed_s
-        self._usual_bytes.add(float(size), elapsed_s)
+        settled = self._seen_s >= self._limits.baseline_s / 5
+        share = size / self._usual_bytes if settled and self._usual_bytes else 1.0
+        odd = not self._limits.detail <= share <= 1 / self._limits.detail
+        if settled:  # what is odd becomes the usual only slowly
+            weight = 1 - exp(-elapsed_s / self._limits.baseline_s)
+            self._usual_bytes += (0.1 if odd else 1.0) * weight * (size - self._usual_bytes)
+        else:  # the plain mean of the beginning
+            self._pictures += 1
+            self._seen_s += elapsed_s
+            self._usual_bytes += (size - self._usual_bytes) / self._pictures
+        if odd:
+            yield "detail", f"{self.name} pictures have {100 * share:.0f} % of their usual bytes"
 
 
 def _fingerprint(value: object) -> int | None:

@@ -39,6 +39,7 @@ class Summary:
         deadline: For paced runs: `period_ms`, and `misses`, the answers that came more than one period after
             their sample was due; else empty.
         ledger: Topic -> row -> number of messages.
+        monitor: What `perception.monitor` found, if the host kept one.
         seconds: Wall time of the run; `log_seconds` of the log that it covered.
     """
 
@@ -56,6 +57,7 @@ class Summary:
     damage: tuple[Damage, ...]
     warnings: tuple[Warned, ...]
     run: Mapping[str, str] = field(default_factory=dict)
+    monitor: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     log_seconds: float = 0.0
     deadline: Mapping[str, float] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class Summary:
             ],
             "warnings": [{"code": w.code, "text": w.text, "count": w.count} for w in self.warnings],
             "run": dict(self.run),
+            **({"monitor": dict(self.monitor)} if self.monitor else {}),
             "seconds": self.seconds,
             "log_seconds": self.log_seconds,
         }
