@@ -40,8 +40,9 @@ def study(
 ) -> None:
     """Find out which task harms which: heads alone and together, their gradients, methods of balancing.
 
-    Many short runs: with the recipe newcomer 43 of them, some 30 minutes of CPU. An interrupted study goes on
-    where it was when it is called again.
+    Many short runs: with the recipe newcomer 43, half an hour of CPU.
+
+    The same command goes on with a study that was interrupted.
     """
     from perception.study import SECTIONS, StudyOptions, summary
     from perception.training import load_train_config

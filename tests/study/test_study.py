@@ -75,6 +75,11 @@ def test_a_study_is_interrupted_goes_on_and_keeps_what_is_there(
     assert "| class | loss |" in (tmp_path / "study.md").read_text()
     assert max(len(line) for line in summary(found).splitlines()) <= 80
 
+    cut = tmp_path / "runs/alone-box-s0/result.json"
+    cut.write_text(cut.read_text()[:40])  # killed while it was written: the run is scored again
+    again = study(base, options).report
+    assert (again["heads"], again["gradients"]) == (found["heads"], found["gradients"])
+
     with pytest.raises(ConfigError, match=r"optimiser\.lr: the run began with 0\.002, found 0\.5"):
         study(config(street, cache_root, optimiser={"lr": 0.5}), options)
 
