@@ -268,7 +268,7 @@ def range_of(key: str) -> tuple[float, float]:
 
 
 def _box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
-    """Each kind of error: a series for each log; of two plugins their difference, for that is what is drawn."""
+    """Each kind of error: a series for each log; of two plugins their difference, for that is drawn."""
     names = ("error", "IoU", "distance_abs")
     if len(records) == 1:
         return [[record.box_errors()[name] for record in records[0]] for name in names]

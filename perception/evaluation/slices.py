@@ -31,9 +31,9 @@ ALL = KINDS[:-1]
 STATUS = "status:"
 ALPHA = 0.05
 _SIZES = (
-    ("small, below 32 x 32 px", 0.0, 32.0**2),
+    ("small, < 32 px", 0.0, 32.0**2),
     ("medium", 32.0**2, 96.0**2),
-    ("large, from 96 x 96 px", 96.0**2, np.inf),
+    ("large, > 96 px", 96.0**2, np.inf),
 )
 _DISTANCES_M = (0.0, 10.0, 20.0, 40.0, np.inf)
 _SPEEDS_M_S = (0.0, 0.5, 3.0, 8.0, 15.0, np.inf)
@@ -314,7 +314,7 @@ def _of_light(around: Sequence[Surroundings]) -> Iterator[Part]:
 
 def _of_time(records: Sequence[LogRecord]) -> Iterator[Part]:
     """Thirds of each log: what drifts, and what needs time to settle."""
-    for third, name in enumerate(("first third of the log", "second third", "last third")):
+    for third, name in enumerate(("first third", "second third", "last third")):
         masks = []
         for record in records:
             stamps = record.stamps_ns

@@ -1,0 +1,127 @@
+"""Parts of the data against the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.autoconfig import choose
+from perception.errors import ConfigError
+from perception.evaluation.resampling import Resampler, Resampling
+from perception.evaluation.slices import chosen_slices, slices, verdict
+from perception.evaluation.surroundings import Surroundings, surroundings
+from perception.logs import open_log
+from perception.messages import TruthFrame
+from perception.outputs import Detection, Detections
+from tests.evaluation.scored import drive, scored
+from tests.metrics.build import Pair
+from tests.scripted_scene import START_NS
+
+
+def blind_beyond(limit_m: float):
+    """Says what is true of what is near, and nothing of what is far."""
+
+    def change(pair: Pair) -> Pair:
+        output, truth = pair
+        assert truth.boxes is not None
+        items = tuple(
+            Detection(b.label, 0.9, b.xyxy, (1.0, 1.0, 1.0, 1.0), b.distance_m * 1.01, 1.0)
+            for b in truth.boxes
+            if b.distance_m < limit_m
+        )
+        return replace(output, detections=Detections(True, items=items)), truth
+
+    return change
+
+
+def around(one, **status: np.ndarray) -> list[Surroundings]:
+    count = len(one.records[0].frames)
+    return [Surroundings("", np.linspace(20, 200, count), status, "speed" if "speed" in status else "")]
+
+
+def test_what_is_surely_worse_comes_first_and_is_the_true_reason() -> None:
+    one = scored([drive(0, 600, change=blind_beyond(20.0))])
+    resampler = Resampler([one], Resampling(draws=300))
+    found = slices(resampler, one.records, around(one), chosen_slices("all"), 0.5)
+    first = found[0]
+    assert (first.by, first.part, first.metric) == ("distance", "20 to 40 m", "recall")
+    assert first.difference.verdict == "worse"
+    assert first.value == 0.0
+    assert first.difference.high < 0
+    near = next(s for s in found if s.part == "0 to 10 m" and s.metric == "recall")
+    assert (near.value, near.difference.verdict) == (1.0, "better")
+    order = ["worse", "cannot tell", "better"]
+    ranks = [order.index(s.difference.verdict) for s in found]
+    assert ranks == sorted(ranks)
+    sure = {s.by for s in found if s.difference.verdict == "worse"}
+    assert sure == {"distance"}
+    assert all(s.difference.p_corrected >= s.difference.p for s in found)
+
+
+def test_a_status_field_and_speed_cut_the_frames() -> None:
+    """The command is off only while the wheel is turned."""
+    turned = np.repeat([0.0, 1.0, 0.0, -1.0, 0.0, 1.0], 100) + np.linspace(0, 0.01, 600)
+    frames = [
+        (output, TruthFrame(truth.stamp_ns, truth.boxes, {"curvature": 0.0 if turn < 0.5 else 6.0}, None))
+        for (output, truth), turn in zip(drive(1, 600), turned, strict=True)
+    ]
+    one = scored([frames])
+    resampler = Resampler([one], Resampling(draws=300))
+    here = around(one, wheel=turned, speed=np.full(600, 5.0))
+    found = slices(resampler, one.records, here, ("status:wheel", "speed"), 0.5, {"curvature": "1/m"})
+    first = found[0]
+    assert first.by == "status:wheel"
+    assert first.part.startswith("from")
+    assert (first.metric, first.unit) == ("MAE/curvature", "1/m")
+    assert first.value > first.rest + 3
+    assert not [s for s in found if s.by == "speed"]  # all frames are in one part: nothing to hold it against
+    with pytest.raises(ConfigError, match="no status field is called 'weel'; the logs have wheel, speed"):
+        slices(resampler, one.records, here, ("status:weel",), 0.5)
+
+
+def test_by_chance_nothing_is_sure() -> None:
+    sure = 0
+    for seed in range(4):
+        one = scored([drive(10 + seed, 250)])
+        resampler = Resampler([one], Resampling(draws=200))
+        found = slices(resampler, one.records, around(one), ("time", "light"), 0.5)
+        sure += sum(s.difference.verdict != "cannot tell" for s in found)
+    assert sure == 0
+
+
+def test_names_of_slices() -> None:
+    assert chosen_slices("size, time") == ("size", "time")
+    assert "status" not in chosen_slices("all")
+    assert chosen_slices("all,status:yaw_rate")[-1] == "status:yaw_rate"
+    with pytest.raises(ConfigError, match="found 'colour'"):
+        chosen_slices("size,colour")
+    with pytest.raises(ConfigError, match="--slices"):
+        chosen_slices(" , ")
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "better", "expected"),
+    [
+        (0.1, 0.01, "higher", "better"),
+        (0.1, 0.01, "lower", "worse"),
+        (-0.1, 0.01, "higher", "worse"),
+        (-0.1, 0.06, "higher", "cannot tell"),
+        (0.1, 0.01, "", "cannot tell"),
+        (None, None, "higher", "cannot tell"),
+    ],
+)
+def test_verdicts(difference: float | None, p: float | None, better: str, expected: str) -> None:
+    assert verdict(difference, p, better) == expected
+
+
+def test_surroundings_are_read_from_the_log(street: Path) -> None:
+    stamps = START_NS + np.arange(10, 50, 10, dtype=np.int64) * 100_000_000
+    with open_log(street) as log:
+        found = surroundings(log, choose(log).config, stamps)
+    assert found.light == ""
+    assert ((found.brightness > 0) & (found.brightness < 255)).all()
+    assert found.speed == "speed"
+    assert np.isfinite(found.status["speed"]).all()
