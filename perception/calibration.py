@@ -25,21 +25,25 @@ MOST = 10.0
 """Factors lie within 1/10 and 10."""
 
 
-def fit_scores(logits: NDArray[np.float64], hits: NDArray[np.bool_]) -> tuple[float, float]:
-    """Scale and bias of logits, so that scores are the share of hits (Platt 1999), by Newton's method.
+def fit_scores(
+    logits: NDArray[np.float64], hits: NDArray[np.bool_], spread: NDArray[np.float64] | None = None
+) -> tuple[float, float, float]:
+    """Scale and bias of logits and the weight of the boxes' spread, so that scores are the share of hits
+    (Platt 1999, with a second feature), by Newton's method.
 
-    The objective is the log likelihood with a weak Gaussian prior on scale - 1 and bias, so that few
+    The objective is the log likelihood with a weak Gaussian prior on scale - 1, bias and weight, so that few
     detections change little and a perfect separation does not lead to infinity. The scale stays above 0.05:
-    the order of detections is never reversed.
+    the order of detections of equal spread is never reversed.
 
     Args:
         logits: [N] of detections.
         hits: [N] whether each was right.
+        spread: [N] how unsure each was of its box, a logarithm; None: not to be used, its weight is 0.
     """
     if len(logits) < LEAST:
-        return 1.0, 0.0
-    rows = np.stack([logits, np.ones_like(logits)], 1)
-    start = np.array([1.0, 0.0])
+        return 1.0, 0.0, 0.0
+    rows = np.stack([logits, np.ones_like(logits), np.zeros_like(logits) if spread is None else spread], 1)
+    start = np.array([1.0, 0.0, 0.0])
     weights = start.copy()
 
     def cost(at: NDArray[np.float64]) -> float:
@@ -49,7 +53,7 @@ def fit_scores(logits: NDArray[np.float64], hits: NDArray[np.bool_]) -> tuple[fl
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(rows @ weights, -50, 50)))
         gradient = rows.T @ (p - hits) + STRENGTH * (weights - start)
-        curvature = (rows * (p * (1 - p))[:, None]).T @ rows + STRENGTH * np.eye(2)
+        curvature = (rows * (p * (1 - p))[:, None]).T @ rows + STRENGTH * np.eye(3)
         step = np.linalg.solve(curvature, gradient)
         length = 1.0
         while length > 1e-6 and cost(weights - length * step) > cost(weights):
@@ -57,7 +61,7 @@ def fit_scores(logits: NDArray[np.float64], hits: NDArray[np.bool_]) -> tuple[fl
         weights = weights - length * step
         if np.abs(step).max() < 1e-8:
             break
-    return max(float(weights[0]), 0.05), float(weights[1])
+    return max(float(weights[0]), 0.05), float(weights[1]), float(weights[2])
 
 
 def fit_factor(errors: NDArray[np.float64], stds: NDArray[np.float64], family: str) -> float:
@@ -73,3 +77,11 @@ def fit_factor(errors: NDArray[np.float64], stds: NDArray[np.float64], family: s
         return 1.0
     ratio = np.abs(errors[good]) / (stds[good] * HALF_WIDTH[family])
     return float(np.clip(np.quantile(ratio, NOMINAL), 1 / MOST, MOST))
+
+
+def spread_of(boxes: NDArray[np.float64], stds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How unsure detections are of their boxes, as the graph computes it: [N, 4] `xyxy` and the standard
+    deviations of their sides to [N]."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
+    spread: NDArray[np.float64] = np.log(((stds[:, :2] + stds[:, 2:]) / sides).sum(1))
+    return spread

@@ -31,13 +31,15 @@ def subset_index(present: Tensor) -> Tensor:
 class Calibration(nn.Module):
     """Corrections measured after training, one set for each subset of the sensors; the identity by default.
 
-    Buffers: `score_scale` and `score_bias` [8, C] act on logits, class by class (Platt 1999); `box_factor`
-    [8, 4], `distance_factor` [8, 1] and `control_factor` [8, A] multiply standard deviations. Rows are
-    numbered by `subset_index`.
+    Buffers: `score_scale`, `score_bias` and `score_spread` [8, C] act on logits, class by class (Platt 1999,
+    with the box's uncertainty as a second feature: a box that is not sure of its sides is right less often);
+    `box_factor` [8, 4], `distance_factor` [8, 1] and `control_factor` [8, A] multiply standard deviations.
+    Rows are numbered by `subset_index`.
     """
 
     score_scale: Tensor
     score_bias: Tensor
+    score_spread: Tensor
     box_factor: Tensor
     distance_factor: Tensor
     control_factor: Tensor
@@ -47,13 +49,17 @@ class Calibration(nn.Module):
         classes, control = len(config.classes), len(config.control)
         self.register_buffer("score_scale", torch.ones(SUBSETS, classes))
         self.register_buffer("score_bias", torch.zeros(SUBSETS, classes))
+        self.register_buffer("score_spread", torch.zeros(SUBSETS, classes))
         self.register_buffer("box_factor", torch.ones(SUBSETS, 4))
         self.register_buffer("distance_factor", torch.ones(SUBSETS, 1))
         self.register_buffer("control_factor", torch.ones(SUBSETS, control))
 
-    def logits(self, logits: Tensor, subset: Tensor) -> Tensor:
-        """[B, C, h, w] logits, corrected."""
-        return logits * self.score_scale[subset][..., None, None] + self.score_bias[subset][..., None, None]
+    def logits(self, logits: Tensor, spread: Tensor, subset: Tensor) -> Tensor:
+        """[B, C, h, w] logits, corrected; `spread` [B, 1, h, w] as `Decoder.spread` gives it."""
+        scale, bias, by_spread = (
+            b[subset][..., None, None] for b in (self.score_scale, self.score_bias, self.score_spread)
+        )
+        return logits * scale + bias + spread * by_spread
 
 
 class Decoder(nn.Module):
@@ -71,7 +77,8 @@ class Decoder(nn.Module):
     def forward(self, dense: DenseOutputs, control_mean: Tensor, control_std: Tensor) -> Predictions:
         """The predictions of a batch; all scores are 0 where no sensor is present."""
         subset = subset_index(dense.present)
-        scores, labels, cells = self._peaks(self.calibration.logits(dense.heatmap, subset))
+        logits = self.calibration.logits(dense.heatmap, self.spread(dense.ltrb, dense.ltrb_log_scale), subset)
+        scores, labels, cells = self._peaks(logits)
         scores = torch.where(dense.present.any(1, keepdim=True), scores, 0.0)
         ltrb, ltrb_log_scale = _at(dense.ltrb, cells), _at(dense.ltrb_log_scale, cells)
         distance_m = _at(dense.distance_log, cells).exp()
@@ -87,6 +94,20 @@ class Decoder(nn.Module):
             control=dense.control * control_std + control_mean,
             control_std=k * dense.control_log_scale.exp() * control_std * calibration.control_factor[subset],
         )
+
+    def spread(self, ltrb: Tensor, log_scale: Tensor) -> Tensor:
+        """How unsure each cell is of its box: the logarithm of the standard deviations of opposite sides over
+        what the image holds of their distance, summed over both axes. [B, 4, h, w] each, to [B, 1, h, w]."""
+        left, top, right, bottom = ltrb.unbind(1)
+        rows, columns = ltrb.shape[2:]
+        u = (torch.arange(columns, device=ltrb.device, dtype=ltrb.dtype) + 0.5) * STRIDES[0]
+        v = ((torch.arange(rows, device=ltrb.device, dtype=ltrb.dtype) + 0.5) * STRIDES[0]).unsqueeze(1)
+        width = torch.minimum(left, u) + torch.minimum(right, self.width - u)
+        height = torch.minimum(top, v) + torch.minimum(bottom, self.height - v)
+        std = self.std_per_scale * log_scale.exp()
+        across = (std[:, 0] + std[:, 2]) / width.clamp(min=1.0)
+        along = (std[:, 1] + std[:, 3]) / height.clamp(min=1.0)
+        return (across + along).log().unsqueeze(1)
 
     def _peaks(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The K best cells that no neighbour of the same class exceeds: scores, labels, cells [B, K].

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from perception.calibration import fit_factor, fit_scores
+from perception.calibration import fit_factor, fit_scores, spread_of
 from perception.checkpoint import load_checkpoint, save_checkpoint
 from perception.evaluation import SUBSETS, subset_name
 from perception.messages import SENSORS
@@ -54,7 +54,7 @@ def calibrate_checkpoint(path: Path, dataset: Dataset, most: int = 1500) -> dict
         _fit(model, subset, rows)
         counts[subset_name(subset)] = sum(len(part) for part in rows["hit"])
     about = {
-        "method": "platt/quantile80",
+        "method": "platt+spread/quantile80",
         "samples": min(len(dataset), most),
         "logs": [s["log"] for s in dataset.sources()],
     }
@@ -100,6 +100,7 @@ def _take(rows: Rows, output: Output, example: Example, model: FusionModel, rule
         rows["score"].append(frame.score[counted])
         rows["label"].append(number[frame.label[counted]])
         rows["hit"].append(frame.hit50[counted])
+        rows["spread"].append(spread_of(frame.box[counted], frame.box_std[counted]))
         matched = np.flatnonzero(frame.hit50)
         target = frame.matches50[matched]
         rows["box"].append(frame.box[matched] - frame.truth_box[target])
@@ -118,10 +119,12 @@ def _fit(model: FusionModel, subset: tuple[str, ...], rows: Rows) -> None:
     if rows["score"]:
         score = np.clip(np.concatenate(rows["score"]), 1e-6, 1 - 1e-6)
         logit, hit = np.log(score / (1 - score)), np.concatenate(rows["hit"])
-        label = np.concatenate(rows["label"])
+        label, spread = np.concatenate(rows["label"]), np.concatenate(rows["spread"])
+        buffers = (calibration.score_scale, calibration.score_bias, calibration.score_spread)
         for index in range(len(config.classes)):
-            scale, bias = fit_scores(logit[label == index], hit[label == index])
-            calibration.score_scale[row, index], calibration.score_bias[row, index] = scale, bias
+            own = label == index
+            for buffer, value in zip(buffers, fit_scores(logit[own], hit[own], spread[own]), strict=True):
+                buffer[row, index] = value
     for name, buffer in (
         ("box", calibration.box_factor),
         ("distance", calibration.distance_factor),
@@ -148,3 +151,4 @@ def _forget(calibration: Calibration) -> None:
     ):
         buffer.fill_(1.0)
     calibration.score_bias.zero_()
+    calibration.score_spread.zero_()

@@ -50,6 +50,14 @@ def reference(decoder: Decoder, dense: DenseOutputs, sample: int, factor: float)
     )
     row = sum(2**i for i in range(3) if dense.present[sample, i])
     calibration = {name: values[row].double().numpy() for name, values in decoder.calibration.named_buffers()}
+    unsure = np.array(
+        [[spread(ltrb[:, i, j], factor * np.exp(scale[:, i, j]), i, j) for j in range(W)] for i in range(H)]
+    )
+    heat = (
+        heat * calibration["score_scale"][:, None, None]
+        + calibration["score_bias"][:, None, None]
+        + unsure * calibration["score_spread"][:, None, None]
+    )
     found = []
     for label in range(heat.shape[0]):
         for i in range(H):
@@ -57,9 +65,7 @@ def reference(decoder: Decoder, dense: DenseOutputs, sample: int, factor: float)
                 around = heat[label, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
                 if heat[label, i, j] < around.max():
                     continue
-                logit = (
-                    heat[label, i, j] * calibration["score_scale"][label] + calibration["score_bias"][label]
-                )
+                logit = heat[label, i, j]
                 u, v = 4 * j + 2, 4 * i + 2
                 left, top, right, bottom = ltrb[:, i, j]
                 metres = math.exp(log_m[i, j])
@@ -84,10 +90,19 @@ def reference(decoder: Decoder, dense: DenseOutputs, sample: int, factor: float)
     return sorted(found, key=lambda d: -float(d["scores"]))  # type: ignore[arg-type]
 
 
+def spread(ltrb: np.ndarray, std: np.ndarray, i: int, j: int) -> float:
+    """Uncertainty of the sides over what the image holds of the box."""
+    u, v = 4 * j + 2, 4 * i + 2
+    width = max(min(ltrb[0], u) + min(ltrb[2], 4 * W - u), 1)
+    height = max(min(ltrb[1], v) + min(ltrb[3], 4 * H - v), 1)
+    return math.log((std[0] + std[2]) / width + (std[1] + std[3]) / height)
+
+
 def random_calibration(decoder: Decoder, seed: int) -> None:
     g = torch.Generator().manual_seed(seed)
     for name, buffer in decoder.calibration.named_buffers():
-        buffer.normal_(generator=g) if name == "score_bias" else buffer.uniform_(0.5, 2.0, generator=g)
+        free = name in ("score_bias", "score_spread")
+        buffer.normal_(generator=g) if free else buffer.uniform_(0.5, 2.0, generator=g)
 
 
 @pytest.mark.parametrize("family", ["laplace", "gaussian"])
@@ -116,7 +131,9 @@ def test_it_agrees_with_loops(family: str, present: tuple[float, ...]) -> None:
 def test_uncalibrated_is_the_identity() -> None:
     decoder = Decoder(SMALL)
     dense = dense_outputs(SMALL, 1, seed=3)
-    assert torch.equal(decoder.calibration.logits(dense.heatmap, subset_index(dense.present)), dense.heatmap)
+    unsure = decoder.spread(dense.ltrb, dense.ltrb_log_scale)
+    logits = decoder.calibration.logits(dense.heatmap, unsure, subset_index(dense.present))
+    assert torch.equal(logits, dense.heatmap)
     assert all((f == 1).all() for n, f in decoder.calibration.named_buffers() if n.endswith("factor"))
 
 

@@ -35,7 +35,7 @@ def test_the_statistics_are_those_of_the_calibrated_outputs(cached: CachedLog, t
         np.testing.assert_array_equal(weights[name].numpy(), value.numpy(), err_msg=name)
     found = from_plain(read_metadata(path).calibration[KEY])
     assert set(found) == {subset_name(subset) for subset in SUBSETS}
-    assert meta.calibration["method"] == "platt/quantile80"
+    assert meta.calibration["method"] == "platt+spread/quantile80"
 
     examples = [dataset[i] for i in range(len(dataset))]
     whole = [i for i, e in enumerate(examples) if e.inputs.present.all()]
