@@ -1,0 +1,84 @@
+"""`perception export` writes what runs without this package and says what the model says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.checkpoint import save_checkpoint
+from perception.engine import open_backend
+from perception.tensors import Inputs, Predictions
+from perception_tools.cli import run
+from tests.fusion_scenes import SMALL, lively_model, numpy_scene
+
+CONFIG = replace(SMALL, steps=2)
+
+ONNX = """
+import onnxruntime
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+about = json.loads(session.get_modelmeta().custom_metadata_map["perception"])
+found = session.run(None, {name: inputs[name] for name in about["inputs"]})
+names = [output.name for output in session.get_outputs()]
+"""
+PT2 = """
+import torch
+extra = {"perception.json": ""}
+program = torch.export.load("model.pt2", extra_files=extra).module()
+about = json.loads(extra["perception.json"])
+found = [t.numpy() for t in program(*(torch.from_numpy(inputs[name]) for name in about["inputs"]))]
+names = about["outputs"]
+"""
+
+
+@pytest.mark.parametrize(("suffix", "robot"), [("onnx", ONNX), ("pt2", PT2)])
+def test_the_file_runs_where_this_package_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, robot: str
+) -> None:
+    weights, out = tmp_path / "weights.safetensors", tmp_path / f"model.{suffix}"
+    saved = save_checkpoint(weights, lively_model(CONFIG))
+    assert run(["export", str(out), "--checkpoint", str(weights), "--batch", "2"]) == 0
+    told = capsys.readouterr().out
+    assert "checked on noise (give --log for real samples): same answers: 8 samples" in told
+    inputs = numpy_scene(CONFIG, batch=2)
+    np.savez(tmp_path / "inputs.npz", **inputs._asdict())
+    code = (
+        "import sys, json, numpy as np\n"
+        "sys.modules['perception'] = None\n"
+        "inputs = np.load('inputs.npz')\n"
+        f"{robot}\n"
+        "assert names == about['outputs']\n"
+        "np.savez('found.npz', **dict(zip(names, found)))\n"
+        "print(json.dumps(about))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    about = json.loads(done.stdout)
+    assert about["classes"] == list(CONFIG.classes)
+    assert about["control"][0] == {"name": "curvature", "unit": "1/m"}
+    assert about["weights_sha256"] == saved.sha256
+    assert about["inputs"]["image"] == {"shape": [2, 3, 64, 128], "dtype": "uint8"}
+    assert list(about["inputs"]) == list(Inputs._fields)
+    assert about["preprocess"] == dict(saved.preprocess)
+    found = Predictions(**np.load(tmp_path / "found.npz"))
+    expected = open_backend("torch", weights, precision="fp32", batch=2, threads=1).run(inputs)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    np.testing.assert_allclose(found.control, expected.control, rtol=1e-4, atol=1e-5)
+
+
+def test_other_names_and_precisions_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_checkpoint(weights, lively_model(CONFIG))
+    assert run(["export", str(tmp_path / "model.trt"), "--checkpoint", str(weights)]) == 2
+    assert "ends in .onnx or .pt2" in capsys.readouterr().err
+    options = ["--checkpoint", str(weights), "--precision", "bf16"]
+    assert run(["export", str(tmp_path / "model.onnx"), *options]) == 2
+    assert "expected fp32, or bf16 for a .pt2; found bf16" in capsys.readouterr().err
+    assert not list(tmp_path.glob("model.*"))
