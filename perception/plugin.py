@@ -277,6 +277,18 @@ def read_manifest(point: EntryPoint) -> Manifest:
     return _checked_manifest(point.name, data)
 
 
+def own_weights(name: str) -> Path | None:
+    """The weights that come with a plugin, `weights/default.safetensors` beside or in its package, found
+    without importing it; None: it has none.
+
+    Raises:
+        PluginError: No such plugin is installed.
+    """
+    folder = _package_folder(_entry_point(name))
+    places = (place / "weights" / "default.safetensors" for place in (folder, folder.parent))
+    return next((path for path in places if path.is_file()), None)
+
+
 def _package_folder(point: EntryPoint) -> Path:
     """Where the package of an entry point lies. Only the top-level name is looked up: nothing is imported."""
     top, *below = point.value.partition(":")[0].split(".")

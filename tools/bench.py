@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +64,7 @@ def bench(
     from perception.config import load_config
     from perception.logs import open_log
     from perception.pipeline import resolve_device
+    from perception.plugin import own_weights
 
     if backbone is not None and checkpoint is not None:
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")
@@ -85,7 +84,7 @@ def bench(
             constant=constant,
             naive=(1, 2) if naive and setup.plugin.name == "fusion" else (),
             naive_frames=naive_frames,
-            weights=setup.plugin.checkpoint or _own_weights(setup.plugin.name),
+            weights=setup.plugin.checkpoint or own_weights(setup.plugin.name),
             start=startup,
             told=told,
         )
@@ -132,17 +131,6 @@ def _untrained(backbone: str, folder: Path) -> Path:
     path = folder / f"{backbone}.safetensors"
     save_checkpoint(path, FusionModel(shape, seed=0), meta)
     return path
-
-
-def _own_weights(plugin: str) -> Path | None:
-    """The weights in the plugin's package, found without importing it; None: it has none."""
-    for point in entry_points(group="perception.plugins", name=plugin):
-        spec = importlib.util.find_spec(point.value.split(".")[0])
-        for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-            path = Path(folder) / "weights" / "default.safetensors"
-            if path.is_file():
-                return path
-    return None
 
 
 @contextmanager

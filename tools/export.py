@@ -34,8 +34,9 @@ def export(
     from perception.engine.compare import compare
     from perception.engine.portable import random_inputs, run_portable, write_portable
     from perception.errors import CheckpointError
+    from perception.plugin import own_weights
 
-    weights = checkpoint or _default_weights()
+    weights = checkpoint or own_weights("fusion")
     if weights is None:
         raise CheckpointError("there are no default weights in this installation; give --checkpoint")
     model, meta = load_checkpoint(weights)
@@ -47,12 +48,6 @@ def export(
     print(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
     if not verdict.passed:
         raise typer.Exit(4)
-
-
-def _default_weights() -> Path | None:
-    from perception_plugins.fusion.plugin import DEFAULT_WEIGHTS
-
-    return DEFAULT_WEIGHTS if DEFAULT_WEIGHTS.is_file() else None
 
 
 def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
