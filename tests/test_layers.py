@@ -23,7 +23,8 @@ FLOORS = (
     {"align", "ledger"},
     {"preprocess", "models", "truth", "autoconfig", "audit", "check", "faults"},
     {"losses", "balancing", "calibration", "checkpoint", "engine", "metrics", "sinks", "plotting"},
-    {"training", "pipeline", "bench", "report", "synthetic", "evaluation", "monitor", "verification", "study"},
+    {"training", "pipeline", "report", "synthetic", "evaluation"}
+    | {"bench", "monitor", "verification", "study"},
 )
 WITHOUT_TORCH = (
     *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
