@@ -1,4 +1,4 @@
-"""Dense maps to detections, inside the graph: sigmoid, 3x3 peaks, top-K; and confidence calibration.
+"""Dense maps to detections, inside the graph: sigmoid, 3x3 peaks, top-K, twins; and confidence calibration.
 
 No loop, no data-dependent shape: it compiles, exports and runs as part of the network.
 """
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from perception.models.fusion_model import DenseOutputs
 
 SUBSETS = 2 ** len(SENSORS)
+TWIN_IOU = 0.6
+"""A detection that overlaps a better one of its class by more is that object once more."""
 
 
 def subset_index(present: Tensor) -> Tensor:
@@ -81,13 +83,15 @@ class Decoder(nn.Module):
         scores, labels, cells = self._peaks(logits)
         scores = torch.where(dense.present.any(1, keepdim=True), scores, 0.0)
         ltrb, ltrb_log_scale = _at(dense.ltrb, cells), _at(dense.ltrb_log_scale, cells)
+        boxes = self._boxes(cells, ltrb)
+        scores = torch.where(_twins(labels, boxes), 0.0, scores)
         distance_m = _at(dense.distance_log, cells).exp()
         relative = _at(dense.distance_log_scale, cells).exp()  # of the logarithm: to first order a fraction
         calibration, k = self.calibration, self.std_per_scale
         return Predictions(
             scores=scores,
             labels=labels,
-            boxes=self._boxes(cells, ltrb),
+            boxes=boxes,
             box_std=k * ltrb_log_scale.exp() * calibration.box_factor[subset].unsqueeze(1),
             distance_m=distance_m.squeeze(-1),
             distance_std_m=(k * distance_m * relative).squeeze(-1) * calibration.distance_factor[subset],
@@ -128,6 +132,24 @@ class Decoder(nn.Module):
         x1, x2 = (u - left).clamp(min=0.0), (u + right).clamp(max=float(self.width))
         y1, y2 = (v - top).clamp(min=0.0), (v + bottom).clamp(max=float(self.height))
         return torch.stack([x1, y1, x2, y2], -1)
+
+
+def _twins(labels: Tensor, boxes: Tensor) -> Tensor:
+    """[B, K] which detections, best first, overlap a better one of their class by more than `TWIN_IOU`.
+
+    A large object has several peaks farther apart than the 3x3 around each. All pairs are looked at once, as
+    in Fast NMS (Bolya et al. 2019): a twin counts although it is one itself, and nothing depends on a loop.
+    """
+    low, high = boxes[..., :2], boxes[..., 2:]
+    overlap = (torch.minimum(high.unsqueeze(2), high.unsqueeze(1))
+               - torch.maximum(low.unsqueeze(2), low.unsqueeze(1))).clamp(min=0.0).prod(-1)  # fmt: skip
+    area = (high - low).clamp(min=0.0).prod(-1)
+    union = area.unsqueeze(2) + area.unsqueeze(1) - overlap
+    order = torch.arange(labels.shape[1], device=labels.device)
+    better = order.unsqueeze(1) < order.unsqueeze(0)
+    same = labels.unsqueeze(2) == labels.unsqueeze(1)
+    twins: Tensor = ((overlap > TWIN_IOU * union) & same & better).any(1)
+    return twins
 
 
 def _at(values: Tensor, cells: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from perception.models.camera import Pyramid
 from perception.models.config import ModelConfig
-from perception.models.decode import Decoder, subset_index
+from perception.models.decode import TWIN_IOU, Decoder, subset_index
 from perception.models.fusion_model import DenseOutputs
 from tests.fusion_scenes import SMALL, SUBSETS
 
@@ -87,7 +87,17 @@ def reference(decoder: Decoder, dense: DenseOutputs, sample: int, factor: float)
                         * calibration["distance_factor"][0],
                     }
                 )
-    return sorted(found, key=lambda d: -float(d["scores"]))  # type: ignore[arg-type]
+    found.sort(key=lambda d: -float(d["scores"]))  # type: ignore[arg-type]
+    twin = [any(are_twins(better, worse) for better in found[:i]) for i, worse in enumerate(found)]
+    return [d | {"scores": 0.0} if twin[i] else d for i, d in enumerate(found)]
+
+
+def are_twins(a: dict[str, object], b: dict[str, object]) -> bool:
+    """Whether two detections of one class overlap by more than TWIN_IOU."""
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a["boxes"], b["boxes"]  # type: ignore[misc]
+    overlap = max(min(ax2, bx2) - max(ax1, bx1), 0) * max(min(ay2, by2) - max(ay1, by1), 0)
+    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - overlap
+    return a["labels"] == b["labels"] and overlap > TWIN_IOU * union
 
 
 def spread(ltrb: np.ndarray, std: np.ndarray, i: int, j: int) -> float:
@@ -135,6 +145,20 @@ def test_uncalibrated_is_the_identity() -> None:
     logits = decoder.calibration.logits(dense.heatmap, unsure, subset_index(dense.present))
     assert torch.equal(logits, dense.heatmap)
     assert all((f == 1).all() for n, f in decoder.calibration.named_buffers() if n.endswith("factor"))
+
+
+def test_a_second_peak_on_the_same_object_scores_nothing() -> None:
+    decoder = Decoder(SMALL)
+    dense = dense_outputs(SMALL, 1, seed=3)
+    heat = torch.full_like(dense.heatmap, -8.0)
+    heat[0, 0, 2, 2], heat[0, 0, 2, 6], heat[0, 1, 2, 4] = 3.0, 2.0, 1.0
+    ltrb = torch.ones_like(dense.ltrb)
+    for column in (2, 4, 6):  # the same box from three cells: x from 2 to 34, y from 2 to 18
+        u, v = 4 * column + 2.0, 10.0
+        ltrb[0, :, 2, column] = torch.tensor([u - 2, v - 2, 34 - u, 18 - v])
+    said = decoder(dense._replace(heatmap=heat, ltrb=ltrb), torch.zeros(2), torch.ones(2))
+    assert said.labels[0, :3].tolist() == [0, 0, 1]
+    assert (said.scores[0, :3] > 0).tolist() == [True, False, True]  # another class may be in the same place
 
 
 def test_each_subset_has_its_own_calibration() -> None:
