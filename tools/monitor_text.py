@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 MOST = 12
@@ -20,15 +21,15 @@ def show_monitor(console: Console, found: Mapping[str, Any]) -> None:
     in_doubt = [name for name in HEADS if found["heads"].get(name, {}).get("in_doubt_s")]
     compared = found["compared_with"]
     if not in_doubt:
-        console.print(f"monitor: no head in doubt, compared with {compared}", soft_wrap=True)
+        console.print(Text(f"monitor: no head in doubt, compared with {compared}"))
     else:
         told = ", ".join(f"{name} {found['heads'][name]['in_doubt_s']:.1f} s" for name in in_doubt)
         text = f"monitor: in doubt {told}, compared with {compared}"
-        console.print(Text(text, style="yellow"), soft_wrap=True)
+        console.print(Text(text, style="yellow"))
     for when, subjects, reasons in rows[:MOST]:
-        console.print(f"  {when}  {', '.join(subjects)}: {'; '.join(reasons)}", soft_wrap=True)
+        console.print(Padding(Text(f"{when}  {', '.join(subjects)}: {'; '.join(reasons)}"), (0, 0, 0, 2)))
     if len(rows) > MOST:
-        console.print(f"  and {len(rows) - MOST} more (--json)", soft_wrap=True)
+        console.print(f"  and {len(rows) - MOST} more (--json)")
 
 
 def _rows(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]:

@@ -80,18 +80,19 @@ class Decoder(nn.Module):
         """The predictions of a batch; all scores are 0 where no sensor is present."""
         subset = subset_index(dense.present)
         logits = self.calibration.logits(dense.heatmap, self.spread(dense.ltrb, dense.ltrb_log_scale), subset)
-        scores, labels, cells = self._peaks(logits)
-        scores = torch.where(dense.present.any(1, keepdim=True), scores, 0.0)
+        top, labels, cells = self._peaks(logits)
+        twins = _twins(labels, self._boxes(cells, _at(dense.ltrb, cells)))
+        top, order = torch.where(twins, -torch.inf, top).topk(self.detections, dim=1)  # to the end
+        labels, cells = labels.gather(1, order), cells.gather(1, order)
+        scores = torch.where(dense.present.any(1, keepdim=True), top.sigmoid(), 0.0)
         ltrb, ltrb_log_scale = _at(dense.ltrb, cells), _at(dense.ltrb_log_scale, cells)
-        boxes = self._boxes(cells, ltrb)
-        scores = torch.where(_twins(labels, boxes), 0.0, scores)
         distance_m = _at(dense.distance_log, cells).exp()
         relative = _at(dense.distance_log_scale, cells).exp()  # of the logarithm: to first order a fraction
         calibration, k = self.calibration, self.std_per_scale
         return Predictions(
             scores=scores,
             labels=labels,
-            boxes=boxes,
+            boxes=self._boxes(cells, ltrb),
             box_std=k * ltrb_log_scale.exp() * calibration.box_factor[subset].unsqueeze(1),
             distance_m=distance_m.squeeze(-1),
             distance_std_m=(k * distance_m * relative).squeeze(-1) * calibration.distance_factor[subset],
@@ -114,7 +115,7 @@ class Decoder(nn.Module):
         return (across + along).log().unsqueeze(1)
 
     def _peaks(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The K best cells that no neighbour of the same class exceeds: scores, labels, cells [B, K].
+        """The K best cells that no neighbour of the same class exceeds: logits, labels, cells [B, K].
 
         The logits are compared, not the scores: the order is the same, and high scores do not round to equal.
         """
@@ -122,7 +123,7 @@ class Decoder(nn.Module):
         peaks = torch.where(logits == highest, logits, -torch.inf).flatten(1)
         top, where = peaks.topk(self.detections, dim=1)
         cells_of_a_class = logits.shape[2] * logits.shape[3]
-        return top.sigmoid(), where // cells_of_a_class, where % cells_of_a_class
+        return top, where // cells_of_a_class, where % cells_of_a_class
 
     def _boxes(self, cells: Tensor, ltrb: Tensor) -> Tensor:
         """[B, K] cells and distances from their centres to the sides, to `xyxy` clipped to the image."""

@@ -255,11 +255,11 @@ def test_step_waits_for_a_key_and_q_ends(scene: Path) -> None:
 
 
 def test_ctrl_c_closes_the_output_readable(scene: Path) -> None:
-    command = [*COMMAND, str(scene), "--rate", "0.2", "--output", "cut.mcap"]
+    command = [*COMMAND, str(scene), "--rate", "0.2", "--output", "cut.mcap", "--with-inputs"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (
-        Path("cut.mcap").exists() and Path("cut.mcap").stat().st_size > 2000
+        Path("cut.mcap").exists() and Path("cut.mcap").stat().st_size > 10_000  # a chunk, inputs and all
     ):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
