@@ -27,7 +27,8 @@ def show(summary: Summary, written: list[Path]) -> None:
     console.print(_latency(summary))
     if summary.deadline:
         period, misses = summary.deadline["period_ms"], summary.deadline["misses"]
-        console.print(f"{misses:.0f} of {summary.frames} answers came more than a period of {period:.0f} ms late")
+        told = f"{misses:.0f} of {summary.frames} answers came more than a period of {period:.0f} ms late"
+        console.print(told)
     console.print(_ledger(summary.ledger))
     _print_loss(console, summary)
     show_monitor(console, summary.monitor)
