@@ -144,6 +144,34 @@ class DivergenceReport(_Part):
     command: str = ""
 
 
+class SceneBoxReport(_Part):
+    """A box of truth (`found`, `missed`; `ignored`: it does not count) or one said (`hit`, `false`)."""
+
+    kind: Literal["found", "missed", "ignored", "hit", "false"]
+    label: str
+    xyxy: list[float] = Field(description="In source pixels.")
+    score: float | None = Field(None, description="Null: a box of truth.")
+    distance_m: float | None = None
+
+
+class SceneControlReport(_Part):
+    """One channel of the command: said and true."""
+
+    name: str
+    unit: str = ""
+    said: float | None
+    std: float | None = None
+    true: float | None
+
+
+class SceneReport(_Part):
+    """What was said and what was true in one frame: enough to draw it on its picture."""
+
+    camera: str = Field("", description="The topic of the picture in the log; empty: there is none.")
+    boxes: list[SceneBoxReport] = Field([], description="At score 0.3 or more.")
+    control: list[SceneControlReport] = []
+
+
 class MomentReport(_Part):
     """A bad moment and the command that replays just it."""
 
@@ -154,6 +182,48 @@ class MomentReport(_Part):
     error: float = Field(description="From 0 to 1, to sort by.")
     what: str
     command: str
+    scene: SceneReport | None = None
+
+
+class DistanceBinReport(_Part):
+    """Truth boxes of one class at one distance, and how many of them were found."""
+
+    label: str
+    from_m: float
+    to_m: float
+    objects: int
+    found: int
+
+
+class DistanceErrorReport(_Part):
+    """How far off the distances were of the objects that were found at one distance."""
+
+    from_m: float
+    to_m: float
+    matches: int
+    mean_abs_m: float
+    p90_abs_m: float
+    bias_m: float = Field(description="Mean of said less true.")
+
+
+class ControlTraceReport(_Part):
+    """One channel of the command over one log: what was said and what was true."""
+
+    log: str
+    channel: str
+    unit: str = ""
+    at_s: list[float] = Field(description="Seconds from the log's first message, of at most 400 frames.")
+    said: list[float]
+    true: list[float]
+
+
+class FiguresReport(_Part):
+    """What only a drawing shows."""
+
+    cut: float = Field(description="Detections of this score or more count as found: that of the best F1.")
+    recall: list[DistanceBinReport] = []
+    distance: list[DistanceErrorReport] = []
+    control: list[ControlTraceReport] = []
 
 
 class LogReport(_Part):
@@ -245,6 +315,7 @@ class Report(_Part):
     slices: list[SliceReport] = Field([], description="Surely worse parts first.")
     gates: list[GateReport] = Field([], description="What was required, in the order given.")
     reference: list[DivergenceReport] = Field([], description="Beside stored outputs, by log and head.")
+    figures: FiguresReport | None = None
     moments: list[MomentReport] = []
     run: dict[str, str] = Field({}, description="What made the outputs.")
     warnings: list[dict[str, Any]] = []
@@ -297,8 +368,12 @@ def rules_report(rules: Rules) -> RulesReport:
     )
 
 
-def moment_reports(moments: Iterable[Moment], commands: Mapping[Moment, str]) -> list[MomentReport]:
-    """Moments beside the commands that replay them."""
+def moment_reports(
+    moments: Iterable[Moment],
+    commands: Mapping[Moment, str],
+    scenes: Mapping[Moment, SceneReport | None] | None = None,
+) -> list[MomentReport]:
+    """Moments beside the commands that replay them, and what was to be seen there."""
     return [
         MomentReport(
             log=moment.log,
@@ -308,6 +383,7 @@ def moment_reports(moments: Iterable[Moment], commands: Mapping[Moment, str]) ->
             error=moment.error,
             what=moment.what,
             command=commands[moment],
+            scene=None if scenes is None else scenes.get(moment),
         )
         for moment in moments
     ]

@@ -9,10 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from perception.config import Config
+from perception.evaluation.figures import figures
 from perception.evaluation.moments import CUT, Moment, Moments
 from perception.evaluation.record import LogRecord
-from perception.evaluation.report import LogReport, Report, SliceReport, by_head, moment_reports, rules_report
+from perception.evaluation.report import (
+    LogReport,
+    Report,
+    SceneReport,
+    SliceReport,
+    by_head,
+    moment_reports,
+    rules_report,
+)
 from perception.evaluation.resampling import Resampler, Resampling, Scored, with_intervals
+from perception.evaluation.scenes import Scenes
 from perception.evaluation.sink import MetricSink, record_times
 from perception.evaluation.slices import slices
 from perception.evaluation.stored import stored_pairs, stored_times
@@ -75,6 +85,7 @@ class Evaluation:
         self._subsets: dict[Subset, Suite] = {}
         self._latency = Latency(self._rules, self.options.rate_hz)
         self._moments: list[Moments] = []
+        self._scenes: list[Scenes | None] = []
         self.records: list[LogRecord] = []
         self.marks = Marks()
         self._around: list[Surroundings] = []
@@ -114,7 +125,8 @@ class Evaluation:
         moments = Moments(str(log.path), log.survey.start_ns or 0)
         latency = None if self.options.ablate else self._latency
         record = LogRecord(str(log.path), log.survey.start_ns or 0)
-        scorer = MetricSink(self._suite_of, latency, moments, publish, record)
+        scenes = _scenes_of(config)
+        scorer = MetricSink(self._suite_of, latency, moments, publish, record, scenes)
         plugin: Plugin
         if self.options.ablate:
             plugin = wrapped = SubsetsPlugin(load)
@@ -124,7 +136,7 @@ class Evaluation:
             sinks.append(scorer)
         options = replace(self.options.replay, observer=observer)
         summary = replay(log, config, plugin, sinks, options)
-        self._take(log, None, summary.frames, summary, moments, record)
+        self._take(log, None, summary.frames, summary, moments, record, scenes)
         self._look_around(log, config, record)
         self._run = self._run or dict(summary.run)
         self._warn_of_words(log, scorer)
@@ -161,14 +173,15 @@ class Evaluation:
         self._check_origin(run, log)
         moments, frames = Moments(str(log.path), log.survey.start_ns or 0), 0
         record = LogRecord(str(log.path), log.survey.start_ns or 0)
-        scorer = MetricSink(self._suite_of, None, moments, record=record)
+        scenes = _scenes_of(config)
+        scorer = MetricSink(self._suite_of, None, moments, record=record, scenes=scenes)
         scorer.open(run or RunInfo())
         for output, truth in stored_pairs(stored, log, config):
             scorer.score(output, truth)
             frames += 1
         for stages_ms in stored_times(stored):
             record_times(self._latency, stages_ms)
-        self._take(log, str(stored.path), frames, None, moments, record)
+        self._take(log, str(stored.path), frames, None, moments, record, scenes)
         self._look_around(log, config, record)
         self._run = self._run or (run.to_metadata() if run is not None else {})
         self._run.pop("config", None)
@@ -200,8 +213,12 @@ class Evaluation:
         joint = results.pop()
         timing = [] if self.options.ablate else [self._latency.compute()]
         worst = sorted(
-            (moment for log in self._moments for moment in log.worst(self.options.moments)),
-            key=lambda moment: -moment.error,
+            (
+                (moment, number)
+                for number, log in enumerate(self._moments)
+                for moment in log.worst(self.options.moments)
+            ),
+            key=lambda pair: -pair[0].error,
         )[: self.options.moments]
         ablation = None
         if self.options.ablate:
@@ -211,7 +228,7 @@ class Evaluation:
         if self.options.resampling is not None and self.records:
             resampler = Resampler([self.scored], self.options.resampling)
             heads = with_intervals(heads, self.scored, resampler)
-        compared = self._slices(resampler) if self.options.slices and self.records else []
+        compared = self._slices(resampler, _cut(results)) if self.options.slices and self.records else []
         return Report(
             status=self._status,
             exit_code=EXIT_CODES[self._status],
@@ -221,28 +238,37 @@ class Evaluation:
             resampling=resampler.report() if resampler is not None else None,
             ablation=ablation,
             slices=compared,
-            moments=moment_reports(worst, {moment: self._command(moment) for moment in worst}),
+            figures=figures(suite, self.marks, self.records, _cut(results)) if self.records else None,
+            moments=moment_reports(
+                (moment for moment, _ in worst),
+                {moment: self._command(moment) for moment, _ in worst},
+                {moment: self._scene(moment, number) for moment, number in worst},
+            ),
             run=self._run,
             warnings=warnings,
             faults=suite.faults,
             seconds=round(time.monotonic() - self._began, 3),
         )
 
+    def _scene(self, moment: Moment, log: int) -> SceneReport | None:
+        """What was to be seen at a moment of the log of that number."""
+        scenes = self._scenes[log]
+        return None if scenes is None else scenes.at(moment.log_time_ns, moment.stamp_ns)
+
     def _look_around(self, log: Log, config: Config, record: LogRecord) -> None:
         if self.options.slices:
             images = "light" in self.options.slices
             self._around.append(surroundings(log, config, record.stamps_ns, images))
 
-    def _slices(self, resampler: Resampler | None) -> list[SliceReport]:
+    def _slices(self, resampler: Resampler | None, cut: float) -> list[SliceReport]:
         suite = self.suite
-        cut = next((r.values["F1_score"].value for r in suite.compute() if "F1_score" in r.values), None)
         units = next((m.units for m in suite.metrics if isinstance(m, ControlErrors)), {})
         return slices(
             resampler or Resampler([self.scored], Resampling()),
             self.records,
             self._around,
             self.options.slices,
-            CUT if cut is None else cut,
+            cut,
             units,
             self._rules.min_support,
         )
@@ -271,7 +297,9 @@ class Evaluation:
         summary: Summary | None,
         moments: Moments,
         record: LogRecord,
+        scenes: Scenes | None = None,
     ) -> None:
+        self._scenes.append(scenes)
         self.records.append(record)
         self.marks.add(self.suite)
         account = None if summary is None else summary.to_json("replay")
@@ -304,6 +332,17 @@ class Evaluation:
                 f"under truth: classes: {{{foreign[0]}: {said[0]}, ...}}"
             )
             self.warn("class_words", text, log)
+
+
+def _scenes_of(config: Config) -> Scenes:
+    camera = config.sensors.camera
+    return Scenes(camera.topic if camera is not None else "")
+
+
+def _cut(results: Sequence[Result]) -> float:
+    """The score from which detections count."""
+    found = next((r.values["F1_score"].value for r in results if "F1_score" in r.values), None)
+    return CUT if found is None else found
 
 
 def _without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:

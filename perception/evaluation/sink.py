@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from perception.evaluation.moments import Moments, Row, box_rows, control_rows
 from perception.evaluation.record import LogRecord
+from perception.evaluation.scenes import Scenes
 from perception.messages import Sample, TruthFrame
 from perception.metrics import Latency, Suite
 from perception.metrics.latency import TOTAL
@@ -26,6 +27,7 @@ class MetricSink:
         moments: Gets the errors of each frame.
         publish: Called for each frame with a topic and rows to write beside the outputs.
         record: Remembers each frame and object.
+        scenes: Remembers what each frame looked like.
     """
 
     def __init__(
@@ -35,9 +37,11 @@ class MetricSink:
         moments: Moments | None = None,
         publish: Callable[[str, Output, list[Row]], None] | None = None,
         record: LogRecord | None = None,
+        scenes: Scenes | None = None,
     ) -> None:
         self._suite = suite
         self.record = record
+        self._scenes = scenes
         self.latency = latency
         self.moments = moments
         self.run = RunInfo()
@@ -69,6 +73,8 @@ class MetricSink:
         self.true_labels.update(box.label for box in truth.boxes or ())
         if self.latency is not None and timing_ms:
             record_times(self.latency, timing_ms)
+        if self._scenes is not None:
+            self._scenes.add(output, truth, frame)
         if self.moments is None and self._publish is None and self.record is None:
             return
         boxes, control = box_rows(frame), control_rows(output, truth)
