@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
+import warnings
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -170,6 +173,23 @@ def test_a_scan_keeps_the_place_of_missing_returns() -> None:
     assert np.isfinite(found.points_m).all(axis=1).tolist() == [False] * 5 + [True]
     assert found.intensity is not None
     assert found.intensity.tolist() == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("wrong", [b"\x01\0\0\0\0\0\xf0\x7f", b"\xff" * 8, b"\0\0\0\0\0\0\xf0\xff"])
+@pytest.mark.parametrize("field", ["ranges", "intensities"])
+def test_damaged_doubles_are_no_returns_and_warn_of_nothing(wrong: bytes, field: str) -> None:
+    """A signalling NaN, as wrong bytes make it, is one that numpy warns of where it is cast."""
+    message = protobuf(LaserScan(ranges=[1.0, 2.0, 4.0], intensities=[7.0, 8.0, 9.0]))
+    at = 2.0 if field == "ranges" else 8.0
+    damaged = message.data.replace(struct.pack("<d", at), wrong)
+    assert damaged != message.data
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = decode(replace(message, data=damaged))
+    assert isinstance(found, RangeScan)
+    assert found.intensity is not None
+    values = found.points_m[:, 0] if field == "ranges" else found.intensity
+    assert np.isfinite(values).tolist() == [True, False, True]
 
 
 @both

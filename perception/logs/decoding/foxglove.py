@@ -132,7 +132,7 @@ def laser_scan(view: View, message: Message) -> Decoded:
         message.log_time_ns,
         view.text("frame_id"),
         points_m,
-        intensities.astype(np.float32) if len(intensities) == count else None,
+        points.as_float32(intensities) if len(intensities) == count else None,
         None,
         message.data,
     )

@@ -27,6 +27,12 @@ class PackedField(NamedTuple):
     kind: str
 
 
+def as_float32(values: NDArray[Any]) -> Float32:
+    """A copy in float32, of whatever bytes: a double beyond it becomes inf, a signalling NaN a quiet one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32)
+
+
 def planar_points(
     ranges: NDArray[Any], first: float, step: float, low: float = 0.0, high: float = math.inf
 ) -> Float32:
@@ -40,8 +46,7 @@ def planar_points(
     if not math.isfinite(first + step):
         raise Fault(f"a scan whose angles are not finite: first {first}, step {step}")
     directions = _cached_directions if count <= _CACHED_RETURNS else _directions
-    with np.errstate(over="ignore"):  # a double beyond float32 becomes inf: no return
-        r = ranges.astype(np.float32)
+    r = as_float32(ranges)
     valid = (r > 0) & (r < math.inf)
     if low > 0:
         valid &= ranges >= low
@@ -64,10 +69,10 @@ _cached_directions = lru_cache(maxsize=16)(_directions)
 def spherical_points(range_m: NDArray[Any], azimuth: NDArray[Any], elevation: NDArray[Any]) -> Float32:
     """Points of a radar: azimuth left positive, elevation up positive, radians."""
     r = np.where((range_m > 0) & (range_m < math.inf), range_m, math.nan)
-    flat = np.cos(elevation)
-    directions = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], axis=1)
-    points: Float32 = (r[:, None] * directions).astype(np.float32)
-    return points
+    with np.errstate(invalid="ignore"):  # an infinite angle is no direction: NaN
+        flat = np.cos(elevation)
+        directions = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], axis=1)
+    return as_float32(r[:, None] * directions)
 
 
 def packed_points(
@@ -112,8 +117,7 @@ def packed_points(
         if field is None or not count:
             extras.append(None)
         else:
-            with np.errstate(over="ignore", invalid="ignore"):
-                extras.append(column(field).astype(np.float32).reshape(count))
+            extras.append(as_float32(column(field)).reshape(count))
     return points, extras[0], extras[1]
 
 

@@ -136,7 +136,7 @@ def radar_scan(ros: Any, message: Message) -> Decoded:
     rows = [(r.range, r.azimuth, r.elevation, r.doppler_velocity, r.amplitude) for r in ros.returns]
     table = np.array(rows, np.float64).reshape(-1, 5)
     points_m = points.spherical_points(table[:, 0], table[:, 1], table[:, 2])
-    speed, amplitude = table[:, 3].astype(np.float32), table[:, 4].astype(np.float32)
+    speed, amplitude = points.as_float32(table[:, 3]), points.as_float32(table[:, 4])
     return RangeScan(*_head(ros, message), points_m, amplitude, speed, message.data)
 
 
@@ -146,7 +146,7 @@ def radar_tracks(ros: Any, message: Message) -> Decoded:
     velocity = _vectors([track.velocity for track in ros.tracks])
     distance = np.linalg.norm(points_m, axis=1)
     speed = np.einsum("ni,ni->n", points_m, velocity) / np.where(distance > 0, distance, np.nan)
-    return RangeScan(*_head(ros, message), points_m, None, speed.astype(np.float32), message.data)
+    return RangeScan(*_head(ros, message), points_m, None, points.as_float32(speed), message.data)
 
 
 def transforms(ros: Any, message: Message) -> Decoded:
@@ -256,16 +256,18 @@ def _scan(ros: Any, ranges: NDArray[Any], intensities: NDArray[Any], message: Me
 
 def _first_echoes(beams: Sequence[Any]) -> Float32:
     limited(len(beams), MAX_ITEMS, "beams")
-    return np.array([beam.echoes[0] if len(beam.echoes) else np.nan for beam in beams], np.float32)
+    return points.as_float32(
+        np.array([beam.echoes[0] if len(beam.echoes) else np.nan for beam in beams], np.float64)
+    )
 
 
 def _float32(values: Any) -> Float32 | None:
-    return None if values is None else np.array(values, np.float32)
+    return None if values is None else points.as_float32(np.asarray(values))
 
 
 def _vectors(items: Sequence[Any]) -> Float32:
     limited(len(items), MAX_ITEMS, "points")
-    return np.array([(p.x, p.y, p.z) for p in items], np.float32).reshape(-1, 3)
+    return points.as_float32(np.array([(p.x, p.y, p.z) for p in items], np.float64)).reshape(-1, 3)
 
 
 def _pose(translation: Any, rotation: Any, what: str) -> Matrix:
