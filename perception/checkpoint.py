@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT = "perception.checkpoint/1"
 DEFAULT_PREPROCESS: Mapping[str, Any] = {
     "decode_scale": 2,  # JPEGs are decoded at down to 1/scale, as `preprocess.InputSpec` says
-    "interpolation": "area",  # of the resize to the input size
+    "interpolation": "auto",  # of the resize to the input size
     "max_range_m": 30.0,
     "status_rate_hz": 20.0,
 }

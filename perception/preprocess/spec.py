@@ -12,19 +12,21 @@ quarter, area          0.0110   2.7 ms
 full, linear           0.0147   8.1 ms
 =====================  ======  ========
 
-Half and area are the default: linear aliases, and a quarter loses detail that the input could show.
+A quarter loses detail that the input could show, and linear aliases, but not where little is left to shrink:
+of 1280 x 720, half and linear has an error of 0.0035 in a fifth of the time of half and area, 0.0036. So
+half and `auto` are the default: linear where both axes shrink by less than 1.5, else area.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from perception.models.config import ModelConfig
 
-Interpolation = Literal["area", "linear"]
+Interpolation = Literal["auto", "area", "linear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class InputSpec:
         status: Names of the status channels, in the order the model sees them.
         status_steps: T.
         max_range_m: Returns farther from their sensor are invalid.
-        interpolation: `area` (linear along an axis that grows) or `linear`.
+        interpolation: `area` (linear along an axis that grows), `linear`, or `auto`: linear where the decoded
+            image is 1 to 1.5 times the input size along both axes, else area.
         decode_scale: 1, 2, 4 or 8. JPEGs are decoded at down to 1/scale, in the DCT, as long as the image
             still covers the input size.
     """
@@ -49,7 +52,7 @@ class InputSpec:
     status: tuple[str, ...] = ()
     status_steps: int = 16
     max_range_m: float = 30.0
-    interpolation: Interpolation = "area"
+    interpolation: Interpolation = "auto"
     decode_scale: int = 2
 
     def __post_init__(self) -> None:
@@ -58,8 +61,8 @@ class InputSpec:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
         if self.decode_scale not in (1, 2, 4, 8):
             raise ValueError(f"decode_scale must be 1, 2, 4 or 8, found {self.decode_scale}")
-        if self.interpolation not in ("area", "linear"):
-            raise ValueError(f"interpolation must be area or linear, found {self.interpolation!r}")
+        if self.interpolation not in get_args(Interpolation):
+            raise ValueError(f"interpolation must be auto, area or linear, found {self.interpolation!r}")
         if not isinstance(self.max_range_m, int | float) or not self.max_range_m > 0:
             raise ValueError(f"max_range_m must be positive, found {self.max_range_m}")
 
@@ -72,7 +75,7 @@ class InputSpec:
         Args:
             config: The model.
             preprocess: The checkpoint's `decode_scale`, `interpolation` and `max_range_m`; what is not there
-                has its default here.
+                has its default here, but for the interpolation of checkpoints that do not say: `area`.
             max_range_m: Overrides the checkpoint's.
 
         Raises:
@@ -83,6 +86,7 @@ class InputSpec:
             for key in ("decode_scale", "interpolation", "max_range_m")
             if key in preprocess
         }
+        given.setdefault("interpolation", "area")  # what there was before it could be chosen
         if max_range_m is not None:
             given["max_range_m"] = max_range_m
         return cls(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.check.samples import drawn_samples, garbage, subsets
+from perception.checkpoint import DEFAULT_PREPROCESS
 from perception.messages import Sample, StatusWindow, absent_sample
 from perception.models.config import ModelConfig
 from perception.preprocess import InputSpec, prepare_inputs, status_array
@@ -121,6 +122,8 @@ def test_a_checkpoint_says_how_its_inputs_are_made() -> None:
     )
     assert spec == InputSpec(256, 128, 64, tuple(q.name for q in config.status), 8, 12.0, "linear", 4)
     assert InputSpec.of(config, {"max_range_m": 12.0}, 50.0).max_range_m == 50.0
+    assert InputSpec.of(config, {}).interpolation == "area"
+    assert InputSpec.of(config, DEFAULT_PREPROCESS).interpolation == "auto"
 
 
 @pytest.mark.parametrize(
