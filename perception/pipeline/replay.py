@@ -25,7 +25,7 @@ from perception.plugin import Context, Plugin
 from perception.sinks.base import RunInfo, Sink, TakesReceipt
 from perception.truth import TruthJoiner
 
-RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless")
+RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless", "simplejpeg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +282,8 @@ class _Replay:
         covered_ns = (tally.last_ns or 0) - (tally.first_ns or 0)
         if not tally.frames and status in ("clean", "loss"):
             tally.warn("no_frames", "no sample was made: " + self._why_empty())
+            if not self._pace.dropped:
+                status = "failed"  # whoever counts on outputs must not take none for all
         for fault in parse_plan(self._config.faults).faults:
             if getattr(self._config.sensors, fault.sensor) is None:
                 text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"
