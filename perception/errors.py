@@ -5,7 +5,8 @@
     PerceptionError
     ├── LogError             a file that cannot be read as a log
     ├── ConfigError          a configuration with faults; all of them at once in `.faults`
-    ├── PluginError          a plugin that is missing, does not load, or breaks the contract
+    ├── PluginError          a plugin that does not load, or breaks the contract
+    │   └── NoPluginError    no plugin of that name is installed
     ├── CheckpointError      weights that cannot be loaded, or do not fit
     ├── TrainingError        a training run that cannot go on
     ├── MissingExtraError    an optional dependency that is not installed; names the extra
@@ -48,7 +49,11 @@ class ConfigError(PerceptionError):
 
 
 class PluginError(PerceptionError):
-    """A plugin is missing, does not load, or breaks the contract."""
+    """A plugin does not load, or breaks the contract."""
+
+
+class NoPluginError(PluginError):
+    """No plugin of the name that was asked for is installed. The command line takes it for wrong usage."""
 
 
 class CheckpointError(PerceptionError):

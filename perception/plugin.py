@@ -26,7 +26,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from perception.errors import PluginError
+from perception.errors import NoPluginError, PluginError
 from perception.messages import SENSORS, Reset, Sample
 from perception.outputs import HEADS, Output
 from perception.plain_yaml import read_yaml
@@ -214,7 +214,8 @@ def load_plugin(name: str) -> Plugin:
     """The plugin of that name, not opened yet.
 
     Raises:
-        PluginError: None of that name is installed, its manifest is wrong, or it does not load.
+        NoPluginError: None of that name is installed.
+        PluginError: Its manifest is wrong, or it does not load.
     """
     manifest = read_manifest(_entry_point(name))
     module_name, _, attribute = manifest.factory.partition(":")
@@ -253,7 +254,7 @@ def _entry_point(name: str) -> EntryPoint:
     names = sorted({point.name for point in entry_points(group=GROUP)})
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise PluginError(f"no plugin '{name}' is installed{hint} (installed: {', '.join(names) or 'none'})")
+    raise NoPluginError(f"no plugin '{name}' is installed{hint} (installed: {', '.join(names) or 'none'})")
 
 
 def read_manifest(point: EntryPoint) -> Manifest:

@@ -71,7 +71,7 @@ def bench(
     with _telling(as_json) as told, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         with open_log(log) as opened:
-            choice = choose(opened, load_config(config) if config is not None else None)
+            choice = choose(opened, load_config(config) if config is not None else None, config)
             setup = _adapted(choice.config, plugin, weights, precision, workers)
             if make_log is not None:
                 told(f"writing {make_log}")

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from perception.errors import ConfigError, PerceptionError
+from perception.errors import ConfigError, NoPluginError, PerceptionError
 from perception_tools import (
     bench,
     compare,
@@ -44,6 +46,26 @@ class Commands(TyperGroup):
             raise typer.Abort from None
 
 
+class Interrupts:
+    """What Ctrl-C does. The first ends the command in order: outputs are closed, what is known is told.
+
+    The second only says so: it would tear down what threads still compute with. The third leaves at once;
+    what was flushed is readable.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, number: int, frame: object) -> None:
+        self._count += 1
+        if self._count == 1:
+            raise KeyboardInterrupt
+        if self._count > 2:
+            os._exit(130)
+        with suppress(OSError):  # no print: it may be in the middle of one
+            os.write(2, b"still closing; once more leaves at once\n")
+
+
 app = typer.Typer(
     name="perception",
     cls=Commands,
@@ -68,6 +90,8 @@ app.add_typer(plugin.app, name="plugin")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, Interrupts())
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -78,7 +102,7 @@ def run(arguments: list[str]) -> int:
         if sys.stdout is not None:  # None where the caller closed it, as with `>&-`
             sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except ConfigError as error:
+    except (ConfigError, NoPluginError) as error:
         return _fail(arguments, str(error), 2)
     except PerceptionError as error:
         return _fail(arguments, str(error), 1)

@@ -82,7 +82,7 @@ def compare(
     comparison: Comparison | None = None
     for index, path in enumerate(paths):
         with ExitStack() as stack:
-            log, choice = opened(stack, path, base, None, None, precision)
+            log, choice = opened(stack, path, base, None, None, precision, config)
             if comparison is None:
                 sides = (_side(a, kept[0], choice.config), _side(b, kept[1], choice.config))
                 comparison = Comparison(sides, options, _command(config, sides))

@@ -132,7 +132,7 @@ def evaluate(
     more = More(evaluation, ablate == "faults", faults, severities, latency_ms, options.replay)
     for index, path in enumerate(paths):
         with ExitStack() as stack:
-            log, choice = opened(stack, path, base, plugin, checkpoint, precision)
+            log, choice = opened(stack, path, base, plugin, checkpoint, precision, config)
             choice = replace(choice, config=with_faults(choice.config, fault or []))
             for text in choice.warnings:
                 evaluation.warn("config", text, log)
@@ -210,13 +210,17 @@ def opened(
     plugin: str | None,
     checkpoint: Path | None,
     precision: opt.Precision | None,
+    source: Path | None = None,
 ) -> tuple[Log, Choice]:
-    """A log, and the complete configuration for it with what the command line says."""
+    """A log, and the complete configuration for it with what the command line says.
+
+    `source` is the file that `base` was read from.
+    """
     from perception.autoconfig import choose
     from perception.logs import open_log
 
     log = stack.enter_context(open_log(path))
-    choice = choose(log, base)
+    choice = choose(log, base, source)
     config = choice.config
     told: dict[str, Any] = {}
     if plugin is not None:

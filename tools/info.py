@@ -42,7 +42,7 @@ def info(
 
     with open_log(log) as opened:
         base = load_config(config) if config is not None else None
-        choice, problem = _choose(opened, base)
+        choice, problem = _choose(opened, base, config)
         if yaml:
             if choice is None:
                 raise problem or LogError(f"nothing to configure: {log}")
@@ -67,12 +67,14 @@ def info(
     raise typer.Exit(code)
 
 
-def _choose(log: Log, base: Config | None) -> tuple[Choice | None, ConfigError | LogError | None]:
+def _choose(
+    log: Log, base: Config | None, source: Path | None
+) -> tuple[Choice | None, ConfigError | LogError | None]:
     """What replay would choose, or why it would not."""
     from perception.autoconfig import choose
 
     try:
-        return choose(log, base), None
+        return choose(log, base, source), None
     except (ConfigError, LogError) as error:
         return None, error
 

@@ -118,7 +118,8 @@ def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Conte
     from perception.pipeline import context_of
 
     with open_log(path) as log:
-        config = choose(log, load_config(config_path) if config_path is not None else None).config
+        base = load_config(config_path) if config_path is not None else None
+        config = choose(log, base, config_path).config
         messages = log.messages(Query(topics=frozenset(config.roles())))
         samples = list(islice(align(messages, config), SAMPLES))
     if not samples:

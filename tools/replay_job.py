@@ -111,7 +111,7 @@ def _configure(log: Log, job: ReplayJob) -> tuple[Config, tuple[str, ...]]:
     from perception.autoconfig import choose
     from perception.config import load_config
 
-    choice = choose(log, load_config(job.config) if job.config is not None else None)
+    choice = choose(log, load_config(job.config) if job.config is not None else None, job.config)
     changes: dict[str, Any] = {}
     if job.plugin is not None:
         changes["name"] = job.plugin
@@ -127,9 +127,12 @@ def with_faults(config: Config, texts: list[str]) -> Config:
     """The configuration with the faults of the command line beside its own."""
     if not texts:
         return config
-    from perception.faults import parse_plan
+    from perception.errors import ConfigError
+    from perception.faults import parse_plan, plan_faults
 
-    parse_plan(texts, "--fault")
+    sensors = [name for name, sensor in config.sensors if sensor is not None]
+    if wrong := plan_faults(texts, sensors, "--fault"):
+        raise ConfigError(wrong)
     faults = (*config.faults, *texts)
     parse_plan(faults)
     return config.model_copy(update={"faults": faults})

@@ -138,7 +138,7 @@ def _outcome(job: ReplayJob, connection: Connection, stop: Event) -> tuple[dict[
     """The summary of a job, or its error and exit code."""
     import typer
 
-    from perception.errors import ConfigError, PerceptionError
+    from perception.errors import ConfigError, NoPluginError, PerceptionError
 
     @contextmanager
     def watch(log: Log, span: Span) -> Iterator[Observer]:
@@ -146,7 +146,7 @@ def _outcome(job: ReplayJob, connection: Connection, stop: Event) -> tuple[dict[
 
     try:
         summary = run_job(job, watch)
-    except ConfigError as error:
+    except (ConfigError, NoPluginError) as error:
         return None, str(error), 2
     except (PerceptionError, MemoryError) as error:
         return None, str(error) or "out of memory", 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from perception.autoconfig import peek
 from perception.autoconfig.draft import MOST_NAMED, Draft
@@ -30,22 +31,27 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
-def choose(log: Log, base: Config | None = None) -> Choice:
+def choose(log: Log, base: Config | None = None, source: str | Path | None = None) -> Choice:
     """A configuration for a log: found by schema, or the given one checked against it.
 
     Of a given one that names no sensors, sensors and truth are found by schema, and the rest holds.
     Truth, commands and the outputs of earlier runs are never taken for an input. `reference_rate_hz` is
     measured where it is not given.
 
+    Args:
+        base: The configuration that was given; None: none was.
+        source: The file it came from: an error names it.
+
     Raises:
         ConfigError: The choice is ambiguous (`.paste` is YAML to choose from), nothing in the log can be
             used, or the given configuration does not fit: every fault with the nearest name.
         LogError: The log has no messages.
     """
+    where = str(source or "")
     if not log.survey.topics:
         raise LogError(f"the log has no messages, so there is nothing to replay: {log.path}")
     if base is not None and any(getattr(base.sensors, name) is not None for name in SENSORS):
-        warnings = fit(log, base)
+        warnings = fit(log, base, where)
         config, reasons = _with_rate(log, base, [])
         return Choice(config, ("as configured", *reasons), tuple(warnings))
     draft = Draft(log)
@@ -61,7 +67,7 @@ def choose(log: Log, base: Config | None = None) -> Choice:
     if base is not None:
         config, reasons = _with_rate(log, _completed(base, config), draft.warnings)
         draft.reasons += reasons
-        draft.warnings += fit(log, config)
+        draft.warnings += fit(log, config, where)
     return Choice(config, tuple(draft.reasons), tuple(draft.warnings))
 
 

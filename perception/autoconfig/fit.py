@@ -8,7 +8,9 @@ from difflib import get_close_matches
 from perception.autoconfig import peek
 from perception.config import Config, Role
 from perception.errors import ConfigError
+from perception.faults.plan import plan_faults
 from perception.logs import Log, sensor_kind
+from perception.messages import SENSORS
 
 _KINDS: Mapping[Role, str] = {
     "camera": "an image",
@@ -21,13 +23,18 @@ _KINDS: Mapping[Role, str] = {
 }
 
 
-def fit(log: Log, config: Config) -> list[str]:
+def fit(log: Log, config: Config, source: str = "") -> list[str]:
     """Check a configuration against a log; returns warnings.
 
+    Args:
+        source: The file that the configuration came from: an error names it.
+
     Raises:
-        ConfigError: Topics are not in the log, have a schema that does not suit their role, or lack fields.
+        ConfigError: Topics are not in the log, have a schema that does not suit their role, or lack fields;
+            or `faults` are none, or of sensors that there are not.
     """
-    faults, warnings = [], []
+    sensors = [name for name in SENSORS if getattr(config.sensors, name) is not None]
+    faults, warnings = plan_faults(config.faults, sensors), []
     for path, topic, role in config.uses():
         fault = _topic_fault(log, topic, role)
         if fault:
@@ -39,7 +46,7 @@ def fit(log: Log, config: Config) -> list[str]:
         elif role == "truth_control":
             faults += _field_faults(log, topic, role, "truth.control_fields", config.truth.control_fields)
     if faults:
-        raise ConfigError(faults)
+        raise ConfigError(faults, source)
     return warnings
 
 

@@ -16,7 +16,7 @@ What each fault's severity means stands in `KINDS`.
 
 from __future__ import annotations
 
-from perception.faults.plan import KINDS, Fault, FaultPlan, fault_names, parse_plan
+from perception.faults.plan import KINDS, Fault, FaultPlan, fault_names, parse_plan, plan_faults
 from perception.faults.stream import Injector, inject
 
-__all__ = ["KINDS", "Fault", "FaultPlan", "Injector", "fault_names", "inject", "parse_plan"]
+__all__ = ["KINDS", "Fault", "FaultPlan", "Injector", "fault_names", "inject", "parse_plan", "plan_faults"]

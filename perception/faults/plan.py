@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import product
@@ -137,23 +137,49 @@ def parse_plan(texts: Iterable[str], path: str = "faults") -> FaultPlan:
     `all.latency=0.2` means every sensor. A text's seed holds for all faults in it; without one it is 0.
 
     Args:
-        path: What an error names.
+        path: What an error names: an option (`--fault`), or the list in the configuration, with its place.
 
     Raises:
         ConfigError: They have faults themselves: all of them, each with the nearest valid name.
     """
-    found: list[Fault] = []
-    wrong: list[str] = []
-    for text in texts:
-        fresh, problems = _parse(text)
-        wrong += [f"{path}: {problem}, in '{text}'" for problem in problems]
-        for fault in fresh:
-            if any(fault.name == other.name for other in found):
-                wrong.append(f"{path}: {fault.name} is given twice")
-            found.append(fault)
+    found, wrong = _read(texts, path)
     if wrong:
         raise ConfigError(wrong)
     return FaultPlan(found)
+
+
+def plan_faults(texts: Iterable[str], sensors: Collection[str], path: str = "faults") -> list[str]:
+    """What is wrong with faults that a user wrote for a run with these sensors; empty: nothing.
+
+    A fault of a sensor that the run does not have would do nothing, and whoever asked for it would not
+    know; `all.` means those that there are.
+    """
+    texts = tuple(texts)
+    found, wrong = _read(texts, path)
+    for place, text in enumerate(texts):
+        for name in (part.partition("=")[0].strip() for part in text.split(",")):
+            sensor = name.partition(".")[0]
+            if sensor in SENSORS and sensor not in sensors and any(fault.name == name for fault in found):
+                there = ", ".join(s for s in SENSORS if s in sensors)
+                wrong.append(f"{_at(path, place)}: {name}: no {sensor} is configured, only {there}")
+    return wrong
+
+
+def _read(texts: Iterable[str], path: str) -> tuple[list[Fault], list[str]]:
+    found: list[Fault] = []
+    wrong: list[str] = []
+    for place, text in enumerate(texts):
+        fresh, problems = _parse(text)
+        wrong += [f"{_at(path, place)}: {problem}, in '{text}'" for problem in problems]
+        for fault in fresh:
+            if any(fault.name == other.name for other in found):
+                wrong.append(f"{_at(path, place)}: {fault.name} is given twice")
+            found.append(fault)
+    return found, wrong
+
+
+def _at(path: str, place: int) -> str:
+    return path if path.startswith("-") else f"{path}.{place}"
 
 
 def _parse(text: str) -> tuple[list[Fault], list[str]]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.errors import ConfigError
-from perception.faults import KINDS, Fault, fault_names, parse_plan
+from perception.faults import KINDS, Fault, fault_names, parse_plan, plan_faults
 from perception.faults.draws import episode, uniform
 from perception.faults.plan import EPISODE_NS
 from perception.messages import SENSORS
@@ -59,6 +59,22 @@ def test_every_wrong_fault_is_named_at_once() -> None:
     with pytest.raises(ConfigError) as error:
         parse_plan(["camera.blackuot=0.3", "range.bias=7,seed=x"])
     assert len(error.value.faults) == 3
+
+
+def test_a_wrong_entry_is_named_with_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"faults\.1: no fault is called 'range\.los'"):
+        parse_plan(["camera.blur=0.1", "range.los=1"])
+    with pytest.raises(ConfigError, match=r"--fault: no fault is called"):
+        parse_plan(["range.los=1"], "--fault")
+
+
+def test_a_fault_of_a_sensor_that_the_run_lacks_is_wrong_and_all_means_those_it_has() -> None:
+    texts = ["all.loss=0.1", "camera.blur=0.2,range.bias=0.1", "status.offset=0.3"]
+    assert plan_faults(texts, ("camera", "range", "status")) == []
+    assert plan_faults(texts, ("range", "status")) == [
+        "faults.1: camera.blur: no camera is configured, only range, status"
+    ]
+    assert len(plan_faults(["camera.blur=2", "status.loss=1"], ("range",), "--fault")) == 2
 
 
 def test_every_kind_says_what_its_severity_means() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.config import parse_config
+from perception.config import load_config, parse_config
 from perception.errors import ConfigError
 from perception.faults import fault_names
 from perception.logs import open_log
@@ -89,6 +89,23 @@ def test_faults_stand_in_the_configuration(scene: Path) -> None:
     assert given_in_file.faults == ("range.loss=0.5",)
     with pytest.raises(ConfigError, match=r"did you mean range\.loss"):
         run(scene, faults=("range.los=0.5",))
+
+
+def test_a_fault_that_does_not_fit_the_log_names_the_file_and_the_place(scene: Path, tmp_path: Path) -> None:
+    from perception.autoconfig import choose
+
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "version: 1\nreference: range\nsensors: {range: {topic: /scan}}\n"
+        "faults: [range.loss=0.1, camera.dirt=0.5, range.los=1]\n"
+    )
+    with open_log(scene) as log, pytest.raises(ConfigError) as error:
+        choose(log, load_config(file), file)
+    assert error.value.source == str(file)
+    assert [text.partition(",")[0] for text in error.value.faults] == [
+        "faults.2: no fault is called 'range.los'; did you mean range.loss?",
+        "faults.1: camera.dirt: no camera is configured",
+    ]
 
 
 def test_a_fault_of_a_sensor_that_is_not_there_is_told(scene: Path) -> None:

@@ -153,7 +153,7 @@ def test_camera_silent_from_the_middle_leaves_control_at_10_hz(
         (["--start", "soon"], 2, ["--start", "seconds", "soon"]),
         (["--start", "2", "--end", "1"], 2, ["--start 2", "--end 1"]),
         (["--no-output", "--with-inputs"], 2, ["--with-inputs"]),
-        (["--plugin", "fusoin"], 1, ["fusoin", "did you mean 'fusion'"]),
+        (["--plugin", "fusoin"], 2, ["fusoin", "did you mean 'fusion'"]),
         (["--checkpoint", "missing.safetensors"], 1, ["missing.safetensors"]),
         (["--config", "missing.yaml"], 2, ["missing.yaml"]),
         (["--output", "no/such/folder/out.mcap"], 1, ["no/such/folder"]),
@@ -254,7 +254,7 @@ def test_step_waits_for_a_key_and_q_ends(scene: Path) -> None:
     assert "interrupted: 3 frames" in out.decode()
 
 
-def test_ctrl_c_closes_the_output_readable(scene: Path) -> None:
+def test_ctrl_c_closes_the_output_readable_also_when_it_is_pressed_twice(scene: Path) -> None:
     command = [*COMMAND, str(scene), "--rate", "0.2", "--output", "cut.mcap", "--with-inputs"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
@@ -262,6 +262,8 @@ def test_ctrl_c_closes_the_output_readable(scene: Path) -> None:
         Path("cut.mcap").exists() and Path("cut.mcap").stat().st_size > 10_000  # a chunk, inputs and all
     ):
         time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err.decode()
