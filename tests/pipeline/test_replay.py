@@ -313,4 +313,5 @@ def test_a_stretch_without_frames_says_why(scene: Path) -> None:
     _, summary, _ = run(scene, ReplayOptions(span=Span(START_NS + 100_000_000_000, None)))
     assert summary.frames == 0
     assert [w.code for w in summary.warnings] == ["no_frames"]
+    assert (summary.status, summary.exit_code) == ("failed", 1)  # no outputs are not all of them
     assert {t: sum(r.values()) for t, r in summary.ledger.items()} == count_independently(scene)
