@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch._inductor import config as inductor
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from perception.engine.cache import cache_root
 from perception.engine.torch_backend import TorchBackend
@@ -18,14 +19,16 @@ from perception.models.fusion_model import FusionModel
 class CompileBackend(TorchBackend):
     """See `TorchBackend`, which this is but for how the model is run.
 
-    `TORCHINDUCTOR_CACHE_DIR` is set for the process if it is not: without it the code lies in a temporary
-    folder and is compiled anew after the next start of the machine.
+    `TORCHINDUCTOR_CACHE_DIR` is set for the process if the user has not: without it the code lies in a
+    temporary folder and is compiled anew after the next start of the machine.
     """
 
     name: ClassVar[str] = "compile"
 
     def _prepared(self, model: FusionModel) -> FusionModel:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "inductor"))
+        # Torch itself sets the variable, to its temporary folder, when parts of it are imported.
+        if os.environ.get("TORCHINDUCTOR_CACHE_DIR") in (None, "", default_cache_dir()):
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_root() / "inductor")
         compiled: FusionModel = torch.compile(model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
         return compiled
 
