@@ -30,7 +30,7 @@ WITHOUT_TORCH = (
     *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
     *("preprocess", "truth", "autoconfig", "audit", "sinks", "metrics", "pipeline", "check", "contract"),
     *("plain_yaml", "synthetic", "lens", "faults", "monitor", "verification", "choices", "statistics"),
-    "plotting",
+    *("plotting", "evaluation", "report"),
 )
 TORCH = {"torch", "torchvision"}
 NEVER = {"models": {"logs"}, "engine": {"losses", "training"}}

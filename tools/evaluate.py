@@ -87,6 +87,7 @@ def evaluate(
     moments: Annotated[
         int, typer.Option(min=0, help="How many of the worst moments to name.", rich_help_panel=opt.SHOWN)
     ] = 10,
+    reports: opt.Reports = None,
     as_json: opt.AsJson = False,
     schema: opt.Schema_ = False,
 ) -> None:
@@ -113,8 +114,10 @@ def evaluate(
     from perception.plugin import load_plugin
     from perception_tools.checks import Checks
     from perception_tools.evaluate_more import More
+    from perception_tools.evaluate_report import check_reports, write_reports
     from perception_tools.watch import watcher
 
+    check_reports(reports or [])
     checks = Checks(require or [], strict, junit, reference or [], tolerance)
     base = load_config(config) if config is not None else None
     options = EvaluateOptions(
@@ -149,6 +152,7 @@ def evaluate(
             if summary.status == "interrupted" or not more.after(log, choice.config, observer):
                 break
     report = checks.judge(more.finish(evaluation.report()), command)
+    write_reports(reports or [], report)
     if as_json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -146,6 +146,16 @@ Tolerance = Annotated[
         rich_help_panel=GATES,
     ),
 ]
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--report",
+        metavar="OUT.html|OUT.md",
+        help="A page that opens offline, or Markdown for a pull request; repeatable.",
+        show_default=False,
+        rich_help_panel=SHOWN,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=SHOWN)]
 Schema_ = Annotated[
     bool, typer.Option("--schema", help="Print the JSON Schema of --json.", rich_help_panel=SHOWN)

@@ -1,0 +1,352 @@
+"""The sections of the page, each None where the report has nothing for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from perception.evaluation.report import GateReport, MomentReport, Report
+from perception.report import charts, findings, scene, tables
+from perception.report.markup import Markup, Part, tag
+from perception.report.numbers import file_name, interval, percent, short, values
+from perception.report.pictures import Picture, Pictures
+
+
+class Section(NamedTuple):
+    """`place` is its anchor; `how` says what to add to the command where there is none."""
+
+    place: str
+    name: str
+    make: Callable[[Report, Pictures], Markup | None]
+    how: str = ""
+
+
+def section(place: str, title: str, *parts: Part, lead: str = "") -> Markup:
+    """A heading, a line that says how to read it, and what it shows."""
+    below = tag("p", lead, class_="lead") if lead else None
+    return tag("section", tag("h2", title), below, *parts, id=place)
+
+
+def _grid(*cards: Part) -> Markup | None:
+    flat = [card for card in _flat(cards) if card is not None]
+    return tag("div", flat, class_="grid") if flat else None
+
+
+def _flat(cards: Sequence[Part]) -> list[Part]:
+    found: list[Part] = []
+    for card in cards:
+        found += [card] if card is None or isinstance(card, str | int | float) else _flat(list(card))
+    return found
+
+
+def verdict(report: Report) -> Markup:
+    """Pass or fail, and each requirement."""
+    told = findings.headline(report)
+    judged = bool(report.gates or report.reference) or told.bad
+    kind = "" if not judged else "bad" if told.bad else "good"
+    sign = "\u2022" if not judged else "\u2718" if told.bad else "\u2714"
+    error = tag("p", report.error) if report.error else None
+    how = None
+    if not judged:
+        how = tag("p", "Add ", tag("code", "--require 'box.mAP50 >= 0.8'"), " to have it judged.")
+    gates = sorted(report.gates, key=lambda gate: gate.passed)
+    items = [_gate(gate) for gate in gates]
+    for row in report.reference:
+        same = not row.diverged and row.frames
+        where = f" in {row.frames} frames of {file_name(row.log)}"
+        text = (
+            f"decides as the reference{where}"
+            if same
+            else f"diverges in {row.diverged} of {row.frames} frames"
+        )
+        at = (
+            ""
+            if same or row.at_s is None
+            else f" of {file_name(row.log)}, first at {row.at_s:.2f} s: {row.what}"
+        )
+        again = None if same else command(row.command)
+        items.append(_judged(bool(same), row.head, text + at, again))
+    listed = tag("ul", items, class_="gates") if items else None
+    return tag(
+        "div",
+        tag("h2", tag("span", sign, aria_hidden="true"), tag("span", told.text)),
+        *(error, how, listed),
+        class_=f"verdict {kind}".rstrip(),
+        id="summary",
+    )
+
+
+def command(text: str) -> Markup | None:
+    """A command that is selected as a whole; lines break between its words only."""
+    if not text:
+        return None
+    words: list[Part] = []
+    for word in text.split(" "):
+        words += [" ", tag("span", word)] if words else [tag("span", word)]
+    return tag("code", words, class_="cmd")
+
+
+def _gate(gate: GateReport) -> Markup:
+    return _judged(gate.passed, gate.require, gate.why)
+
+
+def _judged(good: bool, name: str, why: str, more: Part = None) -> Markup:
+    word = tag("b", "\u2714 passed" if good else "\u2718 failed", class_="good" if good else "bad")
+    return tag("li", word, tag("span", tag("code", name), f": {why}", more))
+
+
+KEY = (
+    ("box", "mAP50", "Boxes: mAP50"),
+    ("class", "F1", "Classes: F1"),
+    ("box", "distance_abs", "Distance: mean error"),
+    ("control", "MAE/", "{}: mean error"),
+    ("class", "D-ECE", "Scores: error of calibration"),
+    ("joint", "joint", "All heads: joint score"),
+    ("timing", "p50/total", "Time for a frame, median"),
+)
+
+
+def key_numbers(report: Report) -> list[tuple[str, str, str]]:
+    """Title, value with unit, and the interval or what it rests on, of the numbers to begin with."""
+    rows = []
+    for head, name, title in KEY:
+        found = values(report.heads, head)
+        for key, value in found.items():
+            if value.value is None or not (key == name or (name.endswith("/") and key.startswith(name))):
+                continue
+            ends = interval(value)
+            note = f"95 %: {ends}" if ends else f"of {value.support}" if value.support else ""
+            unit = f" {value.unit}" if value.unit else ""
+            rows.append((title.format(key.partition("/")[2]), f"{short(value.value)}{unit}", note))
+    return rows
+
+
+def tiles(report: Report) -> Markup | None:
+    """The numbers to begin with."""
+    drawn = []
+    for title, told, note in key_numbers(report):
+        number, _, unit = told.partition(" ")
+        shown = tag("dd", number, tag("small", f" {unit}") if unit else None)
+        drawn.append(
+            tag(
+                "dl", tag("dt", title), shown, tag("dd", note, class_="note") if note else None, class_="tile"
+            )
+        )
+    return tag("div", drawn, class_="tiles") if drawn else None
+
+
+def stands_out(report: Report, places: Sequence[str]) -> Markup | None:
+    """What to look at first, each with a link to where it is shown."""
+    items = []
+    for one in findings.all_findings(report):
+        words = tag("a", one.text, href=f"#{one.place}") if one.place in places else one.text
+        sign = tag("span", "!" if one.bad else "\u00b7", class_=f"sign {'bad' if one.bad else 'dim'}")
+        items.append(tag("li", sign, tag("span", words)))
+    return section("findings", "What stands out", tag("ul", items, class_="findings")) if items else None
+
+
+def moments(report: Report, pictures: Pictures) -> Markup | None:
+    """The worst moments: what was seen, said and true, and how to replay it."""
+    if not report.moments:
+        return None
+    drawn = [_moment(one, pictures.get(place)) for place, one in enumerate(report.moments)]
+    lead = "The frames that went worst over the second around them, at least 2 s apart, worst first."
+    if any("--fault" in one.command for one in report.moments) and pictures:
+        lead += " Pictures are as recorded, without the faults that were put in."
+    key = scene.key() if pictures else None
+    return section("moments", "The worst moments", key, tag("div", drawn, class_="moments"), lead=lead)
+
+
+def _moment(one: MomentReport, picture: Picture | None) -> Markup:
+    drawn = scene.drawing(one.scene, picture) if picture is not None and one.scene is not None else None
+    return tag(
+        "article",
+        tag("h3", f"{file_name(one.log)} at {one.at_s:.2f} s"),
+        tag("p", f"{one.what or 'no answer'}; error {one.error:.2f}", class_="lead"),
+        drawn,
+        scene.in_words(one),
+        command(one.command),
+        class_="card moment",
+    )
+
+
+def classes(report: Report, pictures: Pictures) -> Markup | None:
+    """What is found of each class, and what it is taken for."""
+    table = tables.classes(report)
+    cards = _grid(charts.precision_recall(report), tables.confusion(report))
+    if table is None and cards is None:
+        return None
+    return section(
+        "classes", "Classes", table, cards, lead="Found at overlap 0.5; AP is the mean from 0.5 to 0.95."
+    )
+
+
+def distance(report: Report, pictures: Pictures) -> Markup | None:
+    """What distance does to recall, and how far off distances are."""
+    cards = _grid(charts.recall(report), charts.distance(report))
+    return None if cards is None else section("distance", "Distance", cards)
+
+
+def calibration(report: Report, pictures: Pictures) -> Markup | None:
+    """Whether scores and uncertainties can be believed."""
+    cards = _grid(charts.reliability(report), charts.coverage(report))
+    return (
+        None if cards is None else section("calibration", "Can scores and uncertainties be believed?", cards)
+    )
+
+
+def control(report: Report, pictures: Pictures) -> Markup | None:
+    """The command, by channel and over time."""
+    table = tables.control(report)
+    if table is None:
+        return None
+    parts: list[Part] = [table]
+    for channel in findings.channels(report):
+        drawn = charts.traces(report, channel)
+        if drawn:
+            told = findings.control(report, channel)
+            key = charts.trace_key()
+            parts.append(
+                tag("div", tag("h3", told.text if told is not None else channel), key, class_="channel")
+            )
+            parts.append(tag("div", drawn, class_="traces"))
+    lead = "Beside the error: what saying the last measured value, or always the mean, would reach."
+    return section("control", "Control", parts, lead=lead)
+
+
+def slices(report: Report, pictures: Pictures) -> Markup | None:
+    """Parts of the data against the rest."""
+    table = tables.slices(report.slices)
+    if table is None:
+        return None
+    told = findings.slices(report.slices)
+    plot = charts.slices(report)
+    card = charts.figure(told.text if told else "Parts against the rest", plot) if plot is not None else None
+    sure = [one for one in report.slices if one.difference.verdict != "cannot tell"]
+    cards = _grid(card, tables.sure(sure)) if card is not None else None
+    verdicts = [one.difference.verdict for one in report.slices]
+    lead = (
+        f"Each part is held against all the rest, corrected for {len(report.slices)} comparisons: "
+        f"{verdicts.count('worse')} surely worse, {verdicts.count('better')} surely better, "
+        f"of {verdicts.count('cannot tell')} nothing can be told."
+    )
+    more = len(report.slices) - tables.MOST_SLICES
+    note = tag("p", f"And {more} more, which --json holds.", class_="lead") if more > 0 else None
+    whole = tag("details", tag("summary", "All comparisons"), table, note)
+    return section("slices", "Parts of the data", cards, whole if card is not None else table, lead=lead)
+
+
+def sensors(report: Report, pictures: Pictures) -> Markup | None:
+    """What each sensor is worth."""
+    table = tables.sensors(report.ablation) if report.ablation else None
+    if table is None:
+        return None
+    told = findings.sensors(report)
+    lead = (
+        "The same frames, answered with only some of the sensors. Bars: shares of the column's greatest; "
+        "orange where less is better."
+    )
+    if told is not None:
+        lead = f"{told.text} {lead}"
+    return section("sensors", "What each sensor is worth", table, lead=lead)
+
+
+def faults(report: Report, pictures: Pictures) -> Markup | None:
+    """What faults leave of each score."""
+    found = report.fault_ablation
+    if found is None or not found.curves:
+        return None
+    told = findings.faults(report)
+    lead = "What is left of each score as a fault grows from 0 (none) to 1; the worst fault comes first."
+    lead = f"{told.text} {lead}" if told is not None else lead
+    whole = tag("details", tag("summary", "All numbers"), tables.faults(found))
+    return section(
+        "faults", "When sensors fail", tables.worst_faults(found), charts.faults(found), whole, lead=lead
+    )
+
+
+def latency(report: Report, pictures: Pictures) -> Markup | None:
+    """Scores that count the latency."""
+    if not report.streaming:
+        return None
+    cards = _grid(charts.latency(report.streaming))
+    lead = (
+        "A single worker: while it is busy only the newest frame waits, and truth is matched with what "
+        "exists by then."
+    )
+    return section(
+        "latency", "When answers take their time", cards, tables.streaming(report.streaming), lead=lead
+    )
+
+
+def data(report: Report, pictures: Pictures) -> Markup | None:
+    """What went in, and the account of every message."""
+    table = tables.logs(report)
+    if table is None:
+        return None
+    account = tables.ledger(report)
+    details = tag("details", tag("summary", "The account of every message"), account) if account else None
+    told = [str(one.get("text", "")) for one in report.warnings]
+    told += [f"metric {name} failed: {fault}" for name, fault in report.faults.items()]
+    warned = tag("ul", [tag("li", text) for text in told], class_="plain") if told else None
+    heading = tag("h3", "Warnings") if told else None
+    return section("logs", "What went in", table, details, heading, warned)
+
+
+def numbers(report: Report, pictures: Pictures) -> Markup | None:
+    """Everything that was measured."""
+    parts = [
+        tag("details", tag("summary", name), tables.head_values(name, metrics))
+        for name, metrics in report.heads.items()
+        if any(metric.values for metric in metrics.values())
+    ]
+    return section("numbers", "All numbers", parts, lead=sure(report)) if parts else None
+
+
+def sure(report: Report) -> str:
+    """How the intervals came about, and by what rules was counted."""
+    told = []
+    found = report.resampling
+    if found is not None:
+        known = [one for one in found.heads.values() if not one.no_interval]
+        if known:
+            lengths = " and ".join(sorted({short(one.block_s) for one in known}))
+            what = f"{found.logs} logs and then blocks" if "logs" in found.stages else "blocks"
+            told.append(f"Intervals: {percent(found.level)}, {found.draws} draws of {what} of {lengths} s.")
+        for why in dict.fromkeys(one.no_interval for one in found.heads.values() if one.no_interval):
+            heads = [head for head, one in found.heads.items() if one.no_interval == why]
+            told.append(f"No intervals for {', '.join(heads)}: {why}.")
+    rules = report.rules
+    if rules is not None:
+        told.append(
+            f"Truth below {short(rules.min_height_px)} px or less than {percent(rules.min_visible)} visible "
+            f"does not count; values that rest on less than {rules.min_support} are undefined."
+        )
+    return " ".join(told)
+
+
+def made(report: Report, pictures: Pictures) -> Markup | None:
+    """What made the outputs."""
+    table = tables.run(report)
+    return (
+        None
+        if table is None
+        else section("made", "What made these outputs", tag("div", table, class_="card"))
+    )
+
+
+SECTIONS = (
+    Section("moments", "Worst moments", moments),
+    Section("classes", "Classes", classes),
+    Section("distance", "Distance", distance),
+    Section("calibration", "Calibration", calibration),
+    Section("control", "Control", control),
+    Section("slices", "Parts", slices, "Parts of the data held against the rest: --slices all"),
+    Section("sensors", "Sensors", sensors, "What each sensor is worth: --ablate sensors"),
+    Section("faults", "Faults", faults, "What is left when sensors fail: --ablate faults"),
+    Section("latency", "Latency", latency, "Scores that count the latency: --latency-ms curve"),
+    Section("logs", "Logs", data),
+    Section("numbers", "All numbers", numbers),
+    Section("made", "Run", made),
+)
+"""In the order of the page."""
