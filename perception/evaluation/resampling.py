@@ -262,7 +262,9 @@ def range_of(key: str) -> tuple[float, float]:
         return -np.inf, np.inf
     if name == "R2":
         return -np.inf, 1.0
-    if name in ("MAE", "RMSE", "MAE_mean", "MAE_persistence", "distance_abs", "distance_rel"):
+    if name in ("MAE", "RMSE", "MAE_mean", "MAE_persistence") or name.startswith(
+        ("distance_abs", "distance_rel")
+    ):
         return 0.0, np.inf
     return 0.0, 1.0
 

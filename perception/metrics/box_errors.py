@@ -55,8 +55,8 @@ class DistanceErrors(DetectionMetric):
     """Of the detections matched at overlap 0.5 with truth of their class that has a distance: how far off.
 
     Values: `distance_abs` (mean |said - true|, m), `distance_rel` (mean |said - true| / true),
-    `distance_bias` (mean said - true, m), the first two also `/<class>`; `distance_coverage80`,
-    `distance_NLL` (nats).
+    `distance_rel_median` (its median, which one box at the wrong depth does not move), all three also
+    `/<class>`; `distance_bias` (mean said - true, m); `distance_coverage80`, `distance_NLL` (nats).
     Details: `truth`, boxes with a distance; `missing`, matches whose said distance is no number: left out.
     """
 
@@ -95,9 +95,9 @@ class DistanceErrors(DetectionMetric):
         for suffix, own in parts:
             off, count = np.abs(error[own]), int(np.count_nonzero(own))
             values[f"distance_abs{suffix}"] = supported(_mean(off), count, needed, "matches", "m", "lower")
-            values[f"distance_rel{suffix}"] = supported(
-                _mean(off / true[own]), count, needed, "matches", "", "lower"
-            )
+            part = off / true[own]
+            for name, value in (("distance_rel", _mean(part)), ("distance_rel_median", _median(part))):
+                values[f"{name}{suffix}"] = supported(value, count, needed, "matches", "", "lower")
         return values | likelihood_values("distance_", error, self.rows["std"][good], self.rules)
 
 
@@ -123,6 +123,10 @@ def likelihood_values(
         f"{what}coverage80{suffix}": supported(covered, count, needed, of),
         f"{what}NLL{suffix}": supported(nll, count, needed, of, "nats", "lower"),
     }
+
+
+def _median(values: Float64) -> float:
+    return float(np.median(values)) if values.size else 0.0
 
 
 def _mean(values: Float64) -> float:

@@ -33,6 +33,9 @@ Redrawn = dict[str, Float64]
 BlocksOf = Callable[[int, NDArray[np.int64]], Blocks]
 """The blocks of stamps of the log of that number."""
 
+_MOST_AT_ONCE = 2_000_000
+"""Weights of rows in memory: 16 MB."""
+
 
 class Marks:
     """Where the rows of each log end in the metrics of a suite that takes in one log after the other."""
@@ -110,6 +113,23 @@ def means(block: Blocks, values: Float64, weights: Weights, counts: Float64 | No
     return found
 
 
+def medians(block: Blocks, values: Float64, weights: Weights) -> Float64:
+    """[D]: the weighted median of rows [N], between two where half of the weight lies on either side; NaN
+    where nothing counts. A few draws at a time: each needs the weights of all rows."""
+    found = np.full(len(weights), np.nan)
+    if not len(values):
+        return found
+    order = np.argsort(values, kind="stable")
+    ordered, block = values[order], block[order]
+    step = max(1, _MOST_AT_ONCE // len(values))
+    for start in range(0, len(weights), step):
+        below = np.cumsum(weights[start : start + step, block], axis=1)
+        half = below[:, -1:] / 2
+        low, high = np.argmax(below >= half, axis=1), np.argmax(below > half, axis=1)
+        found[start : start + step] = np.where(half[:, 0] > 0, (ordered[low] + ordered[high]) / 2, np.nan)
+    return found
+
+
 def _totals(block: Blocks, weights: Weights) -> Float64:
     found: Float64 = (weights @ np.bincount(block, minlength=weights.shape[1])).astype(np.float64)
     return found
@@ -139,6 +159,7 @@ def _distance(metric: DistanceErrors, block: Blocks, weights: Weights) -> Redraw
         off = np.abs(error[own])
         found[f"distance_abs{suffix}"] = means(block[own], off, weights)
         found[f"distance_rel{suffix}"] = means(block[own], off / true[own], weights)
+        found[f"distance_rel_median{suffix}"] = medians(block[own], off / true[own], weights)
     std = metric.rows["std"][good]
     return found | _likelihood("distance_", block, error, std, weights, metric.rules)
 

@@ -166,6 +166,16 @@ def test_distance_errors() -> None:
     assert found["distance_abs"] == pytest.approx((2 + 6) / 2)
     assert found["distance_bias"] == pytest.approx((2 - 6) / 2)
     assert found["distance_rel"] == pytest.approx((0.2 + 0.25) / 2)
+    assert found["distance_rel_median"] == pytest.approx((0.2 + 0.25) / 2)
+
+
+def test_one_box_at_the_wrong_depth_does_not_move_the_median_of_distances() -> None:
+    metric = DistanceErrors(ONE)
+    for metres in (10.1, 10.3, 30.0):
+        metric.update(*frame([detection(BOX, 0.9, "vehicle", metres)], [truth_box(BOX, distance_m=10.0)]))
+    values = metric.compute().values
+    assert values["distance_rel_median"].value == pytest.approx(0.03, rel=1e-5)
+    assert values["distance_rel"].value == pytest.approx((0.01 + 0.03 + 2) / 3, rel=1e-5)
 
 
 def test_box_errors_pool_four_coordinates() -> None:
