@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from perception.evaluation.report import FaultsReport, MomentReport, Report, SliceReport, StreamingReport
 from perception.report import findings, sections
 from perception.report.markup import visible
-from perception.report.numbers import TITLES, file_name, percent, short, signed, values
+from perception.report.numbers import TITLES, file_name, measured, percent, short, signed, values
 from perception.report.page import subtitle, title
 
 MOST_MOMENTS = 5
@@ -25,6 +25,7 @@ def escaped(text: str) -> str:
     """Text that Markdown leaves as it is: no markup, no HTML, no table cell, and nobody is mentioned."""
     flat = " ".join(visible(text).split())
     flat = _SPECIAL.sub(r"\\\1", flat)
+    flat = re.sub(r"^(\d+)\.", r"\1\\.", flat)  # would begin a list
     flat = flat.replace("@", "@<!-- -->")
     return re.sub(r"(?i)\b(https?|ftp|www)([:.])", r"\1<!-- -->\2", flat)
 
@@ -111,8 +112,8 @@ def _slices(worse: Sequence[SliceReport]) -> str:
         [
             f"{one.by}: {one.part}",
             f"{one.head}.{one.metric}",
-            short(one.value),
-            short(one.rest),
+            measured(one.value),
+            measured(one.rest),
             f"{signed(one.difference.low)} to {signed(one.difference.high)}",
         ]
         for one in worse[:MOST_SLICES]
@@ -127,7 +128,7 @@ def _sensors(report: Report) -> str:
     rows = []
     for name, heads in (report.ablation or {}).items():
         cells = [values(heads, head).get(key) for head, key in wanted]
-        rows.append([name.replace("+", " + "), *(short(cell.value if cell else None) for cell in cells)])
+        rows.append([name.replace("+", " + "), *(measured(cell.value if cell else None) for cell in cells)])
     return table(["sensors", *(key for _, key in wanted)], rows)
 
 
@@ -149,7 +150,7 @@ def _streaming(found: Sequence[StreamingReport]) -> str:
     rows = [
         [
             f"{short(one.latency_ms)} ms{', measured' if one.measured else ''}",
-            *(short(one.scores.get(name)) for name in names),
+            *(measured(one.scores.get(name)) for name in names),
         ]
         for one in found
     ]

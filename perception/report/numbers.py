@@ -25,6 +25,15 @@ def short(value: float | None, digits: int = 3) -> str:
     return found.replace("-", MINUS)
 
 
+def measured(value: float | None, digits: int = 3) -> str:
+    """So many significant digits, also where the last are zeros: `1.00`; a dash for None."""
+    if value is None or value != value:
+        return "\u2013"
+    if value == 0 or not 1e-5 <= abs(value) < 1e7:
+        return short(value, digits)
+    return f"{value:.{max(0, digits - 1 - _exponent(float(f'{value:.{digits}g}')))}f}".replace("-", MINUS)
+
+
 def _exponent(value: float) -> int:
     return int(f"{value:e}".partition("e")[2])
 
@@ -36,14 +45,14 @@ def percent(share: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """With its sign."""
-    return short(value) if value is None or value < 0 else f"+{short(value)}"
+    return measured(value) if value is None or value < 0 else f"+{measured(value)}"
 
 
 def interval(value: ValueReport | None) -> str:
     """`0.32 to 0.41`; empty without an interval."""
     if value is None or value.interval is None:
         return ""
-    return f"{short(value.interval.low)} to {short(value.interval.high)}"
+    return f"{measured(value.interval.low)} to {measured(value.interval.high)}"
 
 
 def values(heads: Heads, head: str) -> dict[str, ValueReport]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from perception.evaluation.report import MomentReport, SceneBoxReport, SceneControlReport, SceneReport
 from perception.report.markup import Markup, Part, join, tag
-from perception.report.numbers import short, signed
+from perception.report.numbers import measured, short, signed
 from perception.report.pictures import Picture
 
 ORDER = ("ignored", "found", "hit", "false", "missed")
@@ -142,9 +142,9 @@ def in_words(moment: MomentReport) -> Markup | None:
 
 def control_words(one: SceneControlReport) -> str:
     """`said 0.12 ±0.02, true 0.16 1/m (off by -0.04)`."""
-    std = "" if one.std is None else f" \u00b1{short(one.std, 2)}"
+    std = "" if one.std is None else f" \u00b1{measured(one.std, 2)}"
     off = "" if one.said is None or one.true is None else f" (off by {signed(one.said - one.true)})"
-    return f"said {short(one.said)}{std}, true {short(one.true)} {one.unit}".rstrip() + off
+    return f"said {measured(one.said)}{std}, true {measured(one.true)} {one.unit}".rstrip() + off
 
 
 def key() -> Markup:

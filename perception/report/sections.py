@@ -8,8 +8,15 @@ from typing import NamedTuple
 from perception.evaluation.report import GateReport, MomentReport, Report
 from perception.report import charts, findings, scene, tables
 from perception.report.markup import Markup, Part, tag
-from perception.report.numbers import file_name, interval, percent, short, values
+from perception.report.numbers import file_name, interval, measured, percent, short, values
 from perception.report.pictures import Picture, Pictures
+
+FIRST = 4
+"""Moments that are seen at once; the others are folded."""
+SCORES = (
+    "Class: the best F1. Box: mAP@50:95. Distance: one half at an error of 10 %. Control: one half where "
+    "always saying the mean would do as well."
+)
 
 
 class Section(NamedTuple):
@@ -117,7 +124,7 @@ def key_numbers(report: Report) -> list[tuple[str, str, str]]:
             ends = interval(value)
             note = f"95 %: {ends}" if ends else f"of {value.support}" if value.support else ""
             unit = f" {value.unit}" if value.unit else ""
-            rows.append((title.format(key.partition("/")[2]), f"{short(value.value)}{unit}", note))
+            rows.append((title.format(key.partition("/")[2]), f"{measured(value.value)}{unit}", note))
     return rows
 
 
@@ -154,7 +161,9 @@ def moments(report: Report, pictures: Pictures) -> Markup | None:
     if any("--fault" in one.command for one in report.moments) and pictures:
         lead += " Pictures are as recorded, without the faults that were put in."
     key = scene.key() if pictures else None
-    return section("moments", "The worst moments", key, tag("div", drawn, class_="moments"), lead=lead)
+    first, more = (tag("div", some, class_="moments") for some in (drawn[:FIRST], drawn[FIRST:]))
+    others = tag("details", tag("summary", f"{len(drawn) - FIRST} more"), more) if drawn[FIRST:] else None
+    return section("moments", "The worst moments", key, first, others, lead=lead)
 
 
 def _moment(one: MomentReport, picture: Picture | None) -> Markup:
@@ -227,8 +236,8 @@ def slices(report: Report, pictures: Pictures) -> Markup | None:
     verdicts = [one.difference.verdict for one in report.slices]
     lead = (
         f"Each part is held against all the rest, corrected for {len(report.slices)} comparisons: "
-        f"{verdicts.count('worse')} surely worse, {verdicts.count('better')} surely better, "
-        f"of {verdicts.count('cannot tell')} nothing can be told."
+        f"{verdicts.count('worse')} surely worse, {verdicts.count('better')} surely better; "
+        "the others may be chance."
     )
     more = len(report.slices) - tables.MOST_SLICES
     note = tag("p", f"And {more} more, which --json holds.", class_="lead") if more > 0 else None
@@ -257,7 +266,7 @@ def faults(report: Report, pictures: Pictures) -> Markup | None:
     if found is None or not found.curves:
         return None
     told = findings.faults(report)
-    lead = "What is left of each score as a fault grows from 0 (none) to 1; the worst fault comes first."
+    lead = f"What is left of each score as a fault grows from 0 (none) to 1. {SCORES}"
     lead = f"{told.text} {lead}" if told is not None else lead
     whole = tag("details", tag("summary", "All numbers"), tables.faults(found))
     return section(
@@ -272,11 +281,9 @@ def latency(report: Report, pictures: Pictures) -> Markup | None:
     cards = _grid(charts.latency(report.streaming))
     lead = (
         "A single worker: while it is busy only the newest frame waits, and truth is matched with what "
-        "exists by then."
+        f"exists by then; at 0 ms the sensors' own delay remains. {SCORES}"
     )
-    return section(
-        "latency", "When answers take their time", cards, tables.streaming(report.streaming), lead=lead
-    )
+    return section("latency", "When answers take their time", cards, tables.streaming(report), lead=lead)
 
 
 def data(report: Report, pictures: Pictures) -> Markup | None:

@@ -10,9 +10,9 @@ from perception.evaluation.report import (
     MetricReport,
     Report,
     SliceReport,
-    StreamingReport,
     ValueReport,
 )
+from perception.evaluation.scores import scores_of
 from perception.report import findings
 from perception.report.markup import Markup, Part, tag
 from perception.report.numbers import (
@@ -20,6 +20,7 @@ from perception.report.numbers import (
     details,
     file_name,
     interval,
+    measured,
     parts_of,
     percent,
     short,
@@ -35,12 +36,12 @@ VERDICTS = {"worse": ("\u25bc", "bad"), "better": ("\u25b2", "good"), "cannot te
 
 def table(head: Sequence[Part], rows: Sequence[Sequence[Part]], caption: str, class_: str = "") -> Markup:
     """The first column names the row; wide ones scroll by themselves. The caption is read aloud only."""
-    top = tag("tr", [tag("th", cell, scope="col") for cell in head])
+    top = tag("tr", [cell if _is(cell, "th") else tag("th", cell, scope="col") for cell in head])
     body = [
         tag(
             "tr",
             tag("th", row[0], scope="row"),
-            [cell if _is_cell(cell) else tag("td", cell) for cell in row[1:]],
+            [cell if _is(cell, "td") else tag("td", cell) for cell in row[1:]],
         )
         for row in rows
     ]
@@ -50,8 +51,19 @@ def table(head: Sequence[Part], rows: Sequence[Sequence[Part]], caption: str, cl
     return tag("div", drawn, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 
-def _is_cell(cell: Part) -> bool:
-    return isinstance(cell, Markup) and cell.startswith("<td")
+def _is(cell: Part, name: str) -> bool:
+    return isinstance(cell, Markup) and cell.startswith(f"<{name}")
+
+
+def _word(name: str) -> Markup:
+    """The head of a column of words."""
+    return tag("th", name, scope="col", class_="word")
+
+
+def breakable(name: str) -> Part:
+    """A name that may be broken after its underscores."""
+    parts = name.split("_")
+    return [[f"{part}_", tag("wbr")] for part in parts[:-1]] + [parts[-1]]
 
 
 def shaded(text: Part, share: float | None, class_: str = "shade") -> Markup:
@@ -65,7 +77,7 @@ def with_unit(value: ValueReport | None) -> str:
     """`0.51 m`."""
     if value is None or value.value is None:
         return "\u2013"
-    return f"{short(value.value)} {value.unit}".rstrip()
+    return f"{measured(value.value)} {value.unit}".rstrip()
 
 
 def classes(report: Report) -> Markup | None:
@@ -87,7 +99,7 @@ def _by_class(value: ValueReport | None, name: str) -> Markup:
         return tag("td", "\u2013", title=value.undefined if value is not None else None)
     share = None if name in ("distance_abs", "D-ECE") else value.value
     ends = interval(value)
-    return shaded([short(value.value), tag("small", ends) if ends else None], share)
+    return shaded([measured(value.value), tag("small", ends) if ends else None], share)
 
 
 def confusion(report: Report) -> Markup | None:
@@ -124,7 +136,7 @@ def control(report: Report) -> Markup | None:
         bias, fit, covered = (
             None if (v := own[name]) is None else v.value for name in ("bias", "R2", "coverage80")
         )
-        rows.append([channel, error, *simple, signed(bias), short(fit), percent(covered)])
+        rows.append([channel, error, *simple, signed(bias), measured(fit), percent(covered)])
     heads = ["channel", "mean error", "of the last measured", "of the mean", "RMSE", "bias", "R\u00b2"]
     return table([*heads, "in 80 % interval"], rows, "Errors of the command by channel") if rows else None
 
@@ -145,13 +157,13 @@ def slices(found: Sequence[SliceReport]) -> Markup | None:
                 [one.part, tag("small", one.by)],
                 tag("td", tag("span", sign, class_=f"sign {kind}"), one.difference.verdict, class_="word"),
                 tag("td", f"{one.head}.{one.metric}", class_="word"),
-                [short(one.value), tag("small", f"of {one.support}")],
-                [short(one.rest), tag("small", f"of {one.rest_support}")],
+                [measured(one.value), tag("small", f"of {one.support}")],
+                [measured(one.rest), tag("small", f"of {one.rest_support}")],
                 [signed(one.difference.value), tag("small", ends) if ends else None],
                 "\u2013" if p is None else short(p, 2) if p >= 0.001 else "< 0.001",
             ]
         )
-    heads = ["part", "verdict", "metric", "here", "rest", "difference", "p, corrected"]
+    heads = ["part", _word("verdict"), _word("metric"), "here", "rest", "difference", "p, corrected"]
     return table(heads, rows, "Parts of the data against the rest")
 
 
@@ -166,7 +178,7 @@ def sure(found: Sequence[SliceReport]) -> Markup | None:
             tag("small", one.difference.verdict),
         ]
         metric = tag("td", one.metric, tag("small", one.head), class_="word")
-        rows.append([part, metric, short(one.value), short(one.rest), signed(one.difference.value)])
+        rows.append([part, metric, measured(one.value), measured(one.rest), signed(one.difference.value)])
     heads = ["surely", "", "here", "rest", "difference"]
     return table(heads, rows, "Parts that are surely worse or better") if rows else None
 
@@ -206,21 +218,21 @@ def _column(head: str, name: str, unit: str) -> Part:
     """`MAE` over `curvature, 1/m`."""
     metric, _, part = name.partition("/")
     below = ", ".join(word for word in (part or head, unit) if word)
-    return [metric, tag("small", below)]
+    return [breakable(metric), tag("small", below)]
 
 
 def _subset_cell(value: ValueReport | None, size: float) -> Markup:
     if value is None or value.value is None:
         return tag("td", "\u2013", title=value.undefined or None if value is not None else None)
     if value.better == "":
-        return tag("td", short(value.value))
-    return shaded(short(value.value), value.value / size if size > 0 else 0.0, f"shade {value.better}")
+        return tag("td", measured(value.value))
+    return shaded(measured(value.value), value.value / size if size > 0 else 0.0, f"shade {value.better}")
 
 
 def faults(found: FaultsReport) -> Markup:
     """What is left of each score under each fault."""
     names = [name for name in TITLES if found.clean.get(name) is not None]
-    rows: list[Sequence[Part]] = [["none: the score", *(short(found.clean[name]) for name in names)]]
+    rows: list[Sequence[Part]] = [["none: the score", *(measured(found.clean[name]) for name in names)]]
     for curve in found.curves:
         cells: list[Part] = []
         for name in names:
@@ -244,15 +256,22 @@ def worst_faults(found: FaultsReport) -> Markup | None:
     )
 
 
-def streaming(found: Sequence[StreamingReport]) -> Markup:
-    """A row for each latency."""
+def streaming(report: Report) -> Markup:
+    """A row for each latency, below the ordinary scores."""
+    found = report.streaming
     names = [name for name in TITLES if any(one.scores.get(name) is not None for one in found)]
-    rows = []
+    rows: list[list[Part]] = []
+    if {"class", "box", "control", "joint"} <= report.heads.keys():
+        ordinary = scores_of(report.heads)
+        cells = [shaded(measured(ordinary.get(name)), ordinary.get(name)) for name in names]
+        rows.append([["as ever", tag("small", "time not counted")], *cells, "\u2013", "\u2013"])
     for one in found:
         skipped = one.skipped / max(one.skipped + one.processed, 1)
-        latency = [f"{short(one.latency_ms)} ms", tag("small", "measured") if one.measured else None]
+        latency: Part = [f"{short(one.latency_ms)} ms", tag("small", "measured") if one.measured else None]
         age = f"{short(one.age_ms['p50'])} ms" if one.age_ms else "\u2013"
-        rows.append([latency, *(shaded(short(one.scores.get(name)), one.scores.get(name)) for name in names)])
+        rows.append(
+            [latency, *(shaded(measured(one.scores.get(name)), one.scores.get(name)) for name in names)]
+        )
         rows[-1] += [age, percent(skipped)]
     heads = ["latency", *(TITLES[name] for name in names), "age of answers", "frames skipped"]
     return table(heads, rows, "Scores that count the latency")
@@ -273,7 +292,11 @@ def logs(report: Report) -> Markup | None:
         rows.append(
             [file_name(one.log), str(one.frames), length, tag("td", told, class_="word"), present or "\u2013"]
         )
-    return table(["log", "frames", "length", "replay", "inputs present"], rows, "The logs") if rows else None
+    return (
+        table(["log", "frames", "length", _word("replay"), "inputs present"], rows, "The logs")
+        if rows
+        else None
+    )
 
 
 def _present(counts: Mapping[str, int]) -> float | None:

@@ -1,0 +1,82 @@
+"""`perception evaluate --report` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from perception.evaluation import Report
+from perception_tools.cli import run
+from tests.plugins.test_fusion import write_checkpoint
+from tests.report.reader import Page
+from tests.scripted_scene import write_scene
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A log whose name is hostile, and weights."""
+    folder = tmp_path_factory.mktemp("report")
+    log = write_scene(folder / "a <b>drive<b>.mcap", duration_s=2.0, image_size=(128, 64))
+    return log, write_checkpoint(folder / "small.safetensors")
+
+
+def test_a_page_and_markdown_of_one_run(drive: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:
+    log, weights = drive
+    html, text = tmp_path / "out.html", tmp_path / "out.md"
+    words = [
+        "--checkpoint",
+        weights,
+        "--min-support",
+        "3",
+        "--min-height",
+        "5",
+        "--draws",
+        "0",
+        "--moments",
+        "3",
+    ]
+    words += [
+        "--require",
+        "box.mAP50 >= 2",
+        "--latency-ms",
+        "0,100",
+        "--report",
+        html,
+        "--report",
+        text,
+        "--json",
+    ]
+    assert run(["evaluate", str(log), *map(str, words)]) == 4
+    said = Report.model_validate(json.loads(capsys.readouterr().out))
+    page = Page(html.read_text(encoding="utf-8"))
+    assert not page.wrong
+    assert "b" in page.names  # our own
+    assert log.name in page.text
+    assert "Fails: 1 of 1 requirement is not met" in page.text
+    assert {"moments", "latency", "logs"} <= set(page.attributes("id"))
+    pictures = [link for link in page.attributes("href") if link.startswith("data:image/jpeg")]
+    assert len(pictures) == len(said.moments) > 0
+    for moment in said.moments:
+        assert moment.command in page.text
+    assert html.stat().st_size < 1_000_000
+    told = text.read_text(encoding="utf-8")
+    assert told.startswith("## \u274c Fails")
+    assert said.moments[0].command in told
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("out.pdf", "expected a name that ends in .html or .md, found 'out.pdf'"),
+        ("nowhere/out.html", "the folder of 'nowhere/out.html' is not there"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_run(
+    drive: tuple[Path, Path], name: str, fault: str, capsys: Capture
+) -> None:
+    assert run(["evaluate", str(drive[0]), "--report", name]) == 2
+    assert fault in capsys.readouterr().err
