@@ -21,7 +21,8 @@ CONTRAST = """(() => {
     const [r, g, b] = c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
     return [.2126 * r + .7152 * g + .0722 * b, c[3] ?? 1]; };
   const worst = {};
-  for (const node of document.querySelectorAll("h1,h2,h3,p,td,th,small,dt,dd,a,li,code,figcaption,svg.plot text")) {
+  const all = "h1,h2,h3,p,td,th,small,dt,dd,a,li,code,figcaption,svg.plot text";
+  for (const node of document.querySelectorAll(all)) {
     const own = getComputedStyle(node);
     if (!node.textContent.trim() || own.visibility === "hidden") continue;
     let ground = 1;
@@ -66,10 +67,7 @@ def test_the_console_stays_empty_and_no_request_leaves_the_file(browser: Browser
     assert all(one == page.as_uri() or one.startswith("data:") for one in requests), requests
     said = browser.of("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
     assert said == []
-    assert (
-        browser.value("document.title") == f"Evaluation of fusion {HOSTILE.rpartition('/')[2]}"
-        or browser.value("document.scripts.length") == 0
-    )
+    assert HOSTILE in browser.value("document.body.innerText")
     assert browser.value("document.querySelectorAll('script, img, iframe, object').length") == 0
 
 
@@ -102,7 +100,8 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, width: int) -> None:
     assert browser.value("innerWidth") == width
     browser.value("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert browser.value("document.documentElement.scrollWidth") <= width
-    small = "[...document.querySelectorAll('p,td,li,dd,dt')].every(one => parseFloat(getComputedStyle(one).fontSize) >= 12)"
+    small = """[...document.querySelectorAll('p,td,li,dd,dt')].every(
+      one => parseFloat(getComputedStyle(one).fontSize) >= 12)"""
     assert browser.value(small) is True
     text = """Math.min(...[...document.querySelectorAll('.card svg.plot')].map(
       one => 11 * one.getBoundingClientRect().width / one.viewBox.baseVal.width))"""
