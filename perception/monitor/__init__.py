@@ -10,7 +10,7 @@ Any host may keep one beside its plugin::
 
 from __future__ import annotations
 
-from perception.monitor.figures import Figures, figures_of
+from perception.monitor.figures import FigureReader, Figures, figures_of
 from perception.monitor.limits import Limits
 from perception.monitor.monitor import Episode, Monitor, Verdict
 from perception.monitor.reference import StatsCollector, SubsetStats, from_plain, to_plain
@@ -19,6 +19,7 @@ from perception.monitor.sink import HEALTH, MonitorSink
 __all__ = [
     "HEALTH",
     "Episode",
+    "FigureReader",
     "Figures",
     "Limits",
     "Monitor",

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from perception.monitor.drift import Drift
 from perception.monitor.hysteresis import Average
 from perception.monitor.limits import Limits
-from perception.monitor.reference import LEAST, LEVELS, SubsetStats
-
-_LOW, _MIDDLE, _HIGH = (LEVELS.index(level) for level in (0.05, 0.5, 0.95))
-_LEAST_WIDTH = 0.05
-"""Of scores, and relative to the median of what has a unit: a narrower spread is no measure."""
-_FARTHEST = 20.0
+from perception.monitor.reference import LEAST, SubsetStats
 
 
 class HeadWatch:
@@ -21,9 +17,9 @@ class HeadWatch:
         self.head = head
         self._limits = limits
         self.outputs = self.valid = 0
-        self._invalid = Average(limits.window_s)
-        self._places: dict[str, Average] = {}
-        self.now: dict[str, Average] = {}
+        self._invalid, self._weak = Average(limits.window_s), Average(limits.window_s)
+        self._weak_text = ""
+        self.drifts: dict[str, Drift] = {}
         self.usual: Mapping[str, tuple[float, ...]] = {}
 
     def update(
@@ -33,7 +29,8 @@ class HeadWatch:
         figures: Mapping[str, float],
         subset: str,
         stats: Mapping[str, SubsetStats] | None,
-        drift: float,
+        known: bool,
+        weak: str,
         elapsed_s: float,
     ) -> dict[str, str]:
         """Take in one output. Returns what is wrong now: code -> words.
@@ -41,7 +38,8 @@ class HeadWatch:
         Args:
             subset: The inputs that the head rests on: `camera+range`.
             stats: What is usual, by subset; None: not known yet.
-            drift: The limit of a figure's average.
+            known: The checkpoint says what is usual; else only the run's own first outputs do.
+            weak: How much less it usually gives on that subset; empty: not much.
         """
         self.outputs += 1
         self.valid += valid
@@ -49,6 +47,11 @@ class HeadWatch:
         found: dict[str, str] = {}
         if self._invalid.value is not None and self._invalid.value > self._limits.invalid:
             found["invalid"] = f"it does not answer{f' ({error})' if error else ''}"
+        if valid:
+            self._weak.add(1.0 if weak else 0.0, elapsed_s)
+            self._weak_text = weak or self._weak_text
+            if (self._weak.value or 0.0) > self._limits.invalid:
+                found["weak"] = self._weak_text
         if not valid or stats is None:
             return found
         usual = stats.get(subset)
@@ -58,30 +61,7 @@ class HeadWatch:
         self.usual = usual.quantiles.get(self.head, {})
         for name, quantiles in self.usual.items():
             if name in figures:
-                found |= self._drift(name, figures[name], quantiles, drift, elapsed_s)
+                drift = self.drifts.setdefault(name, Drift(name, self._limits))
+                text = drift.update(figures[name], quantiles, known, elapsed_s)
+                found |= {f"drift/{name}": text} if text else {}
         return found
-
-    def place(self, name: str) -> float | None:
-        """Where a figure's average lies: 0 at the usual median, 1 where 95 % of the usual figures end."""
-        average = self._places.get(name)
-        return None if average is None else average.value
-
-    def _drift(
-        self, name: str, value: float, quantiles: tuple[float, ...], limit: float, elapsed_s: float
-    ) -> dict[str, str]:
-        self.now.setdefault(name, Average(self._limits.window_s)).add(value, elapsed_s)
-        average = self._places.setdefault(name, Average(self._limits.window_s))
-        average.add(_place(value, quantiles), elapsed_s)
-        if average.value is None or abs(average.value) <= limit:
-            return {}
-        now = self.now[name].value
-        usual = f"{quantiles[_LOW]:.3g} to {quantiles[_HIGH]:.3g}"
-        return {f"drift/{name}": f"{name.replace('_', ' ')} is about {now:.3g}, usual is {usual}"}
-
-
-def _place(value: float, quantiles: tuple[float, ...]) -> float:
-    """A value in units of the usual spread, of the side of the median on which it lies."""
-    middle = quantiles[_MIDDLE]
-    width = quantiles[_HIGH] - middle if value > middle else middle - quantiles[_LOW]
-    width = max(width, _LEAST_WIDTH * max(abs(middle), abs(quantiles[_HIGH])), 1e-9)
-    return min(max((value - middle) / width, -_FARTHEST), _FARTHEST)

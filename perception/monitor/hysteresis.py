@@ -12,7 +12,13 @@ class Average:
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
+        self._share = 0.0  # of the window that was watched: until it is whole, what was counts for more
         self.value: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it was watched for as long as the window."""
+        return self._share > 1.0 - exp(-1.0)
 
     def add(self, value: float, elapsed_s: float) -> None:
         """Take in a value that has held for a time. One that is no number is passed over."""
@@ -22,10 +28,9 @@ class Average:
             self.value = value
             return
         weight = 1.0 - exp(-max(elapsed_s, 0.0) / self._window_s)
-        self.value += weight * (value - self.value)
-
-    def forget(self) -> None:
-        self.value = None
+        self._share += weight * (1.0 - self._share)
+        if self._share > 0.0:
+            self.value += weight / self._share * (value - self.value)
 
 
 class Alarm:

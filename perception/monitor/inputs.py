@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import exp
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from perception.messages import CameraFrame, Input, RangeScan
+from perception.messages import CameraFrame, Input, RangeScan, StatusWindow
+from perception.monitor.drift import Drift
 from perception.monitor.hysteresis import SECOND_NS, Average
 from perception.monitor.limits import Limits
 from perception.pipeline.times import Spread
@@ -27,6 +29,9 @@ class InputWatch:
         self.ages = Spread()
         self.longest_still_s = self.longest_absent_s = 0.0
         self._interval_s = Average(limits.window_s * 3)
+        self._often = Average(limits.slow_s)
+        self._gone = ""
+        self._drifts: dict[str, Drift] = {}
         self._usual_bytes, self._pictures = 0.0, 0
         self._seen_s = 0.0
         self._stamp_ns: int | None = None
@@ -40,14 +45,43 @@ class InputWatch:
         interval_s = self._interval_s.value
         return None if not interval_s else 1.0 / interval_s
 
-    def update(self, given: Input[Any], now_ns: int, elapsed_s: float) -> dict[str, str]:
-        """Take in the input of one tick. Returns what is wrong with it now: code -> words."""
+    def update(
+        self,
+        given: Input[Any],
+        now_ns: int,
+        elapsed_s: float,
+        usual: Mapping[str, Sequence[float]] | None = None,
+    ) -> dict[str, str]:
+        """Take in the input of one tick. Returns what is wrong with it now: code -> words.
+
+        `usual` holds the quantiles of its figures, as the checkpoint has them; None: they are not known, or
+        this tick is not one to compare.
+        """
         if given.reason == NOT_CONFIGURED:
             return {}
         self.ticks += 1
-        return dict(
-            self._missing(given, now_ns) if given.value is None else self._there(given, now_ns, elapsed_s)
-        )
+        absent = given.value is None
+        found = dict(self._missing(given, now_ns) if absent else self._there(given, now_ns, elapsed_s))
+        found |= self._gaps(given, now_ns, elapsed_s)
+        figures = figures_of_input(given)
+        for name, quantiles in (usual or {}).items():
+            if name in figures:
+                drift = self._drifts.setdefault(name, Drift(name, self._limits))
+                text = drift.update(figures[name], quantiles, True, elapsed_s)
+                found |= {name: f"{self.name} {text}"} if text else {}
+        return found
+
+    def _gaps(self, given: Input[Any], now_ns: int, elapsed_s: float) -> dict[str, str]:
+        """It comes and goes. What is gone for longer is told as that."""
+        begun_ns = self._absent_from_ns
+        brief = begun_ns is not None and now_ns - begun_ns < SECOND_NS
+        self._gone = given.reason if brief else self._gone
+        self._often.add(float(brief), elapsed_s)
+        share = self._often.value or 0.0
+        lasting = begun_ns is not None and not brief
+        if lasting or share <= self._limits.absent or not self._often.settled:
+            return {}
+        return {"gaps": f"{self.name} comes and goes, absent in {100 * share:.0f} % of ticks ({self._gone})"}
 
     def _missing(self, given: Input[Any], now_ns: int) -> Iterator[tuple[str, str]]:
         self.absent += 1
@@ -66,6 +100,8 @@ class InputWatch:
             self._interval_s.add((given.stamp_ns - self._stamp_ns) / SECOND_NS, elapsed_s)
         self.fresh += 1
         self._stamp_ns = given.stamp_ns
+        if (ahead_ms := (given.stamp_ns - now_ns) / 1e6) > self._limits.behind_ms:
+            yield "ahead", f"{self.name} is stamped {ahead_ms:.0f} ms after it arrived: clocks differ"
         yield from self._still(given.value, now_ns)
         if isinstance(given.value, CameraFrame):
             yield from self._detail(len(given.value.data), elapsed_s)
@@ -96,6 +132,25 @@ class InputWatch:
             self._usual_bytes += (size - self._usual_bytes) / self._pictures
         if odd:
             yield "detail", f"{self.name} pictures have {100 * share:.0f} % of their usual bytes"
+
+
+def figures_of_input(given: Input[Any]) -> dict[str, float]:
+    """What a checkpoint knows of an input: `age_ms`, and of a status `still`, as `still_share`."""
+    if given.value is None or given.age_ms is None:
+        return {}
+    found = {"age_ms": given.age_ms}
+    if isinstance(given.value, StatusWindow):
+        found["still"] = still_share(given.value.values)
+    return found
+
+
+def still_share(values: NDArray[Any]) -> float:
+    """The share of the steps of a status [T, S] that say in every field the same as the one before."""
+    if len(values) < 2:
+        return float("nan")
+    now, then = values[1:], values[:-1]
+    same = (now == then) | (np.isnan(now) & np.isnan(then))
+    return float((same.all(axis=1) & np.isfinite(now).any(axis=1)).mean())
 
 
 def _fingerprint(value: object) -> int | None:

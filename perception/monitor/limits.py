@@ -10,26 +10,40 @@ class Limits:
     """When a monitor speaks up. Times are in seconds of the log's clock.
 
     Attributes:
-        window_s: Over which figures are averaged.
+        window_s, slow_s: Over which figures are averaged, to tell soon and to tell little.
         raise_s, clear_s: How long something must be wrong, or well again, without a break.
         still_s: How long the same content under new stamps is allowed.
         detail: Pictures with less than this share of their usual bytes, or more than its inverse, are
             unusual.
         baseline_s: Over which the usual bytes of pictures are averaged.
         invalid: The share of invalid answers from which a head does not answer.
-        drift: How far a figure's average may lie from the usual median: 1 is where 5 or 95 % of the usual
-            figures end, on the side where it lies.
-        own_drift: The same where only the run's own first outputs are known, which is little.
+        absent: The share of ticks without an input, absences of more than a second left out, from which it
+            is told.
+        behind_ms: How much later than its arrival a message may be stamped.
+        drift, slow_drift: How far a figure's average over `window_s`, and over `slow_s`, may lie from the
+            usual median: 1 is where 5 or 95 % of the usual figures end, on the side where it lies.
+        unsure, slow_unsure: The same of the mean over all figures that tell how sure detections are.
+        weak_objects, weak_std: A head is weak on some of the sensors where it finds less than this share of
+            the objects, or where its standard deviations are so many times as large, as on all.
+        own_drift: As `drift` where only the run's own first outputs are known, which is little.
         own_outputs: How many of these there are.
     """
 
     window_s: float = 0.7
+    slow_s: float = 3.0
     raise_s: float = 0.5
     clear_s: float = 1.0
     still_s: float = 0.25
     detail: float = 0.5
     baseline_s: float = 10.0
     invalid: float = 0.5
-    drift: float = 2.5
+    absent: float = 0.25
+    behind_ms: float = 10.0
+    drift: float = 3.0
+    slow_drift: float = 2.0
+    unsure: float = 2.3
+    slow_unsure: float = 1.1
+    weak_objects: float = 0.5
+    weak_std: float = 1.6
     own_drift: float = 6.0
     own_outputs: int = 100

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from perception.messages import SENSORS, Sample
-from perception.monitor.figures import figures_of
+from perception.monitor.drift import Unsure
+from perception.monitor.figures import FigureReader, Figures
 from perception.monitor.heads import HeadWatch
 from perception.monitor.hysteresis import SECOND_NS, Alarm
 from perception.monitor.inputs import InputWatch
 from perception.monitor.limits import Limits
-from perception.monitor.reference import StatsCollector, SubsetStats
+from perception.monitor.reference import SubsetStats
+from perception.monitor.usual import Usual, subset_of
 from perception.outputs import Output
 
 MOST_EPISODES = 100
 _GAP_NS = 10 * SECOND_NS
-BLINDING = ("still", "detail")
+BLINDING = ("still", "detail", "ahead")
 """What is wrong with an input that is there: every head that rests on it is in doubt."""
 
 
@@ -45,11 +47,18 @@ class Episode:
 class Monitor:
     """Follows the outputs of any plugin, live or in replay, in constant memory, without a clock of its own.
 
-    A head is in doubt when it does not answer; when it rests on a set of inputs of which nothing is known;
-    when an input that it rests on stands still under new stamps, or is a picture that lost its detail; and
-    when its scores or standard deviations drift away from what is usual. What is usual comes from the
-    checkpoint (`output_stats` in its metadata); without it, from the run's own first outputs, with wider
-    limits.
+    A head is in doubt when it does not answer; when it rests on a set of inputs of which nothing is known,
+    or on which it usually gives much less than on all (the class head without a camera, control without the
+    status); when an input that it rests on stands still under new stamps, is stamped later than it arrived,
+    or is a picture that lost its detail; when the plugin itself warns of unusual inputs; when one of its
+    figures drifts away from what is usual; and, class and box, when scores and deviations are altogether
+    less sure than usual. What is wrong with an input does not concern a head that usually gives the same
+    without it. What is usual comes from the checkpoint (`output_stats` in its metadata); without it, from
+    the run's own first outputs, with wider limits, and then only what changes in the run is noticed.
+
+    What no output shows is not noticed: a range sensor that is biased, noisy or blind in a sector while the
+    camera sees; values of the status that are wrong within what the model was trained on; a clock that is
+    off by less than the latency. Answers that are wrong and sure of themselves look like right ones.
 
     Args:
         stats: What is usual, by subset of the sensors; None: the run's own first outputs will tell.
@@ -58,10 +67,9 @@ class Monitor:
 
     def __init__(self, stats: Mapping[str, SubsetStats] | None = None, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.known = bool(stats)
-        self._stats: Mapping[str, SubsetStats] | None = stats or None
-        self._own: dict[str, StatsCollector] = {}
-        self._first = 0
+        self._usual = Usual(stats, self.limits)
+        self._reader = FigureReader()
+        self._unsure = Unsure(self.limits)
         self.inputs = {name: InputWatch(name, self.limits) for name in SENSORS}
         self.heads: dict[str, HeadWatch] = {}
         self._alarms: dict[tuple[str, str], Alarm] = {}
@@ -76,24 +84,27 @@ class Monitor:
         """Take in one tick, in order. Returns the verdict on each head that the plugin has."""
         now_ns = output.tick.log_time_ns
         elapsed_s = self._elapsed_s(now_ns)
+        usual = self._usual.of_inputs(sample)
         wrong = {
-            given.name: self.inputs[given.name].update(given, now_ns, elapsed_s) for given in sample.inputs
+            given.name: self.inputs[given.name].update(given, now_ns, elapsed_s, usual.get(given.name))
+            for given in sample.inputs
         }
         for name, problems in wrong.items():
             self._judge_input(name, problems, now_ns, elapsed_s)
-        figures = figures_of(output)
-        stats = self._usual(output)
+        figures = self._reader.read(output)
+        stats = self._usual.watch(output)
+        unsure = self._unsure_now(output, figures, elapsed_s)
         parts = {"class": output.detections, "box": output.detections, "control": output.control}
         for head, valid in output.validity().items():
             part = parts[head]
             assert part is not None
             watch = self.heads.setdefault(head, HeadWatch(head, self.limits))
-            limit = self.limits.drift if self.known else self.limits.own_drift
-            subset = "+".join(name for name in SENSORS if name in part.based_on)
-            error = part.error
-            found = watch.update(valid, error, figures.get(head, {}), subset, stats, limit, elapsed_s)
-            for name in part.based_on:
-                found |= {f"{code}/{name}": wrong[name][code] for code in BLINDING if code in wrong[name]}
+            subset, read = subset_of(part.based_on), figures.get(head, {})
+            weak = self._usual.weak(subset, sample).get(head, "")
+            found = watch.update(valid, part.error, read, subset, stats, self.known, weak, elapsed_s)
+            found |= self._warned(output, head, sample) | self._blinded(part.based_on, head, sample, wrong)
+            if part is output.detections:
+                found |= unsure
             self._judge(head, found, now_ns, elapsed_s)
         return dict(self._verdicts)
 
@@ -103,11 +114,16 @@ class Monitor:
         return dict(self._verdicts)
 
     @property
+    def known(self) -> bool:
+        """Whether the checkpoint says what is usual."""
+        return self._usual.known
+
+    @property
     def reference(self) -> str:
         """What the figures are compared with."""
         if self.known:
             return "the checkpoint's statistics"
-        if self._stats is not None:
+        if self._usual.stats is not None:
             return f"the first {self.limits.own_outputs} outputs of this run"
         return f"nothing yet: fewer than {self.limits.own_outputs} outputs"
 
@@ -157,21 +173,37 @@ class Monitor:
             running.until_ns = now_ns
             del self._open[subject]
 
-    # --- what is usual ---------------------------------------------------------------------------
+    # --- what is wrong ---------------------------------------------------------------------------
 
-    def _usual(self, output: Output) -> Mapping[str, SubsetStats] | None:
-        """The checkpoint's statistics, or the run's own once there are enough of them."""
-        if self._stats is not None:
-            return self._stats
-        part = output.control or output.detections
-        if part is not None:
-            subset = "+".join(name for name in SENSORS if name in part.based_on)
-            self._own.setdefault(subset, StatsCollector()).add(output)
-        self._first += 1
-        if self._first >= self.limits.own_outputs:
-            self._stats = {subset: collector.stats() for subset, collector in self._own.items()}
-            self._own.clear()
-        return None
+    def _blinded(
+        self, based_on: Sequence[str], head: str, sample: Sample, wrong: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, str]:
+        """What is wrong with the inputs of a head, and with those that it cannot do without."""
+        found = {}
+        for name, problems in wrong.items():
+            if name in based_on and head not in self._usual.indifferent(name, sample):
+                found |= {f"{code}/{name}": problems[code] for code in BLINDING if code in problems}
+            if "gaps" in problems and head in self._usual.weak_without(name, sample):
+                found[f"gaps/{name}"] = problems["gaps"]
+        return found
+
+    def _warned(self, output: Output, head: str, sample: Sample) -> dict[str, str]:
+        """The plugin's own warnings that say that a head's answers are worth less."""
+        found = {}
+        for code, text in output.warnings.items():
+            kind, _, about = code.partition("_")
+            name = "camera" if about == "image" else about
+            if code == "untrained" or (kind == "input" and head not in self._usual.indifferent(name, sample)):
+                found[f"warned/{code}"] = text
+        return found
+
+    def _unsure_now(self, output: Output, figures: Figures, elapsed_s: float) -> dict[str, str]:
+        """Whether the detections are altogether less sure than is usual: both their heads are in doubt."""
+        usual = None
+        if output.detections is not None:
+            usual = self._usual.of(subset_of(output.detections.based_on))
+        text = "" if usual is None else self._unsure.update(figures, usual.quantiles, elapsed_s)
+        return {"unsure": text} if text else {}
 
     def _elapsed_s(self, now_ns: int) -> float:
         """Since the last tick; nothing after a break in time, when all that lasts begins anew."""
@@ -206,12 +238,8 @@ class Monitor:
             "in_doubt_s": round(self.in_doubt_s(head), 3),
             "valid_share": round(watch.valid / watch.outputs, 6) if watch.outputs else None,
             "figures": {
-                name: {
-                    "now": average.value,
-                    "place": watch.place(name),
-                    "usual": list(watch.usual.get(name, ())),
-                }
-                for name, average in watch.now.items()
+                name: {"now": drift.now, "place": drift.place, "usual": list(watch.usual.get(name, ()))}
+                for name, drift in watch.drifts.items()
             },
         }
 

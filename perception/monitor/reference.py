@@ -1,20 +1,21 @@
 """What the outputs of a plugin usually look like: the statistics that a monitor compares with.
 
 A checkpoint carries them in its metadata, under `calibration.output_stats`, for each subset of the sensors:
-the share of valid outputs of each head, and quantiles of its figures.
+the share of valid outputs of each head, quantiles of its figures, and of those of the inputs.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from perception.monitor.figures import figures_of
+from perception.messages import SENSORS
+from perception.monitor.figures import FigureReader, Figures
 from perception.outputs import HEADS, Output
 
 LEVELS = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
@@ -25,6 +26,9 @@ LEAST = 30
 """Frames from which quantiles are worth comparing with."""
 
 
+Quantiles = Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
 @dataclass(frozen=True, slots=True)
 class SubsetStats:
     """The usual outputs with one subset of the sensors.
@@ -33,11 +37,13 @@ class SubsetStats:
         frames: How many outputs the statistics rest on.
         valid: Head -> share of them that were valid.
         quantiles: Head -> figure -> its quantiles at `LEVELS`.
+        inputs: Input -> figure -> likewise. Checkpoints of before have none.
     """
 
     frames: int
     valid: Mapping[str, float] = field(default_factory=dict)
-    quantiles: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    quantiles: Quantiles = field(default_factory=dict)
+    inputs: Quantiles = field(default_factory=dict)
 
 
 class StatsCollector:
@@ -45,31 +51,46 @@ class StatsCollector:
 
     def __init__(self) -> None:
         self.frames = 0
+        self._reader = FigureReader()
         self._valid: dict[str, int] = {}
-        self._values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._values = _Values()
+        self._inputs = _Values()
 
-    def add(self, output: Output) -> None:
-        """Take in one output."""
+    def add(self, output: Output, inputs: Figures | None = None) -> None:
+        """Take in the next output, and the figures of its inputs where they are known."""
         self.frames += 1
         for head, valid in output.validity().items():
             self._valid[head] = self._valid.get(head, 0) + valid
-        for head, figures in figures_of(output).items():
-            for name, value in figures.items():
-                if isfinite(value):
-                    self._values[head][name].append(value)
+        self._values.add(self._reader.read(output))
+        self._inputs.add(inputs or {})
 
     def stats(self) -> SubsetStats:
         """The statistics so far. Figures seen in too few frames are left out."""
-        quantiles = {
-            head: {
+        valid = {head: count / self.frames for head, count in self._valid.items()}
+        return SubsetStats(self.frames, valid, self._values.quantiles(), self._inputs.quantiles())
+
+
+class _Values:
+    """All values of some figures."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, figures: Figures) -> None:
+        for subject, values in figures.items():
+            for name, value in values.items():
+                if isfinite(value):
+                    self._found[subject][name].append(value)
+
+    def quantiles(self) -> dict[str, dict[str, tuple[float, ...]]]:
+        return {
+            subject: {
                 name: tuple(float(q) for q in np.quantile(values, LEVELS))
                 for name, values in figures.items()
                 if len(values) >= LEAST
             }
-            for head, figures in self._values.items()
+            for subject, figures in self._found.items()
         }
-        valid = {head: count / self.frames for head, count in self._valid.items()}
-        return SubsetStats(self.frames, valid, quantiles)
 
 
 def to_plain(stats: Mapping[str, SubsetStats]) -> dict[str, Any]:
@@ -80,10 +101,8 @@ def to_plain(stats: Mapping[str, SubsetStats]) -> dict[str, Any]:
             subset: {
                 "frames": found.frames,
                 "valid": {head: _short(share) for head, share in found.valid.items()},
-                "quantiles": {
-                    head: {name: [_short(v) for v in values] for name, values in figures.items()}
-                    for head, figures in found.quantiles.items()
-                },
+                "quantiles": _plain(found.quantiles),
+                "inputs": _plain(found.inputs),
             }
             for subset, found in stats.items()
         },
@@ -110,16 +129,28 @@ def from_plain(plain: object) -> dict[str, SubsetStats]:
             head: _number(share, f"{path}.valid.{head:.40}")
             for head, share in _mapping(entry.get("valid"), f"{path}.valid").items()
         }
-        quantiles = {
-            head: {
-                name: _quantiles(values, f"{path}.quantiles.{head:.40}.{name:.40}")
-                for name, values in _mapping(figures, f"{path}.quantiles.{head:.40}").items()
-            }
-            for head, figures in _mapping(entry.get("quantiles"), f"{path}.quantiles").items()
-            if head in HEADS
-        }
-        found[subset] = SubsetStats(frames, valid, quantiles)
+        quantiles = _tables(entry.get("quantiles"), f"{path}.quantiles", HEADS)
+        inputs = _tables(entry.get("inputs", {}), f"{path}.inputs", SENSORS)
+        found[subset] = SubsetStats(frames, valid, quantiles, inputs)
     return found
+
+
+def _tables(value: object, path: str, subjects: Sequence[str]) -> Quantiles:
+    return {
+        subject: {
+            name: _quantiles(values, f"{path}.{subject}.{name:.40}")
+            for name, values in _mapping(figures, f"{path}.{subject}").items()
+        }
+        for subject, figures in _mapping(value, path).items()
+        if subject in subjects
+    }
+
+
+def _plain(tables: Quantiles) -> dict[str, dict[str, list[float]]]:
+    return {
+        subject: {name: [_short(v) for v in values] for name, values in figures.items()}
+        for subject, figures in tables.items()
+    }
 
 
 def _mapping(value: object, path: str) -> Mapping[str, Any]:

@@ -73,7 +73,9 @@ def health_rows(monitor: Monitor) -> Rows:
         rows.append((f"{head}.believed", "", float(verdict.believed)))
         watch = monitor.heads[head]
         rows += [
-            (f"{head}.{name}", "", place) for name in watch.now if (place := watch.place(name)) is not None
+            (f"{head}.{name}", "", drift.place)
+            for name, drift in watch.drifts.items()
+            if drift.place is not None
         ]
     for name, found in monitor.inputs.items():
         if found.rate_hz is not None:

@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import ConfigError
+from perception.messages import Tick
 from perception.training.cache import CachedLog, Progress, Recipe, cached_log
 from perception.training.config import DataConfig
 from perception.training.examples import Example
 
 MAX_GAP_NS = 500_000_000
 """Samples farther apart are not neighbours."""
+
+PIECE = 50
+"""How many neighbours stay together where only some of the samples are taken."""
 
 
 class Dataset:
@@ -65,6 +69,22 @@ class Dataset:
         places = [self._places[i] for i in kept]
         rows = [np.array([i for w, i in places if w == which], int) for which in range(len(self.logs))]
         return Dataset(self.logs, rows)
+
+    def pieces(self, most: int) -> Dataset:
+        """At most so many of the samples, in evenly spaced pieces of up to `PIECE` neighbours."""
+        count = most // PIECE
+        if len(self) <= most or not count:
+            return self.some(most)
+        starts = np.linspace(0, len(self) - PIECE, count).round().astype(int)
+        places = [self._places[i] for i in np.unique(starts[:, None] + np.arange(PIECE))]
+        rows = [np.array([i for w, i in places if w == which], int) for which in range(len(self.logs))]
+        return Dataset(self.logs, rows)
+
+    def tick(self, example: Example) -> Tick:
+        """When a sample was; its arrival is not known."""
+        which, row = example.place
+        stamp_ns = int(self.logs[which].column("stamp_ns")[row])
+        return Tick(row, "reference", stamp_ns, stamp_ns)
 
     def knows(self) -> dict[str, int]:
         """How many samples have truth, for `boxes` and for each control channel."""

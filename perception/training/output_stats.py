@@ -11,7 +11,8 @@ import torch
 from perception.checkpoint import load_checkpoint, save_checkpoint
 from perception.evaluation import SUBSETS, subset_name
 from perception.messages import SENSORS
-from perception.monitor import StatsCollector, SubsetStats, to_plain
+from perception.monitor import Figures, StatsCollector, SubsetStats, to_plain
+from perception.monitor.inputs import still_share
 from perception.monitor.reference import KEY
 from perception.tensors import Inputs, Predictions
 from perception.training.calibrate import with_only
@@ -28,7 +29,7 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
     Args:
         path: Of the checkpoint; replaced. Its weights stay as they are.
         dataset: Samples of logs that did not train the model.
-        most: Samples used, evenly spaced.
+        most: Samples used, in evenly spaced pieces.
 
     Returns:
         Subset -> statistics, as they are under `calibration.output_stats`.
@@ -37,7 +38,7 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
         CheckpointError: It cannot be read or written.
     """
     model, meta = load_checkpoint(path)
-    samples = dataset.some(most)
+    samples = dataset.pieces(most)
     collected = {subset: StatsCollector() for subset in SUBSETS}
     masks = torch.tensor([[name in subset for name in SENSORS] for subset in SUBSETS])
     for index in range(len(samples)):
@@ -48,11 +49,24 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
         for subset, answer in zip(SUBSETS, answers, strict=True):
             left = with_only(example, subset)
             if _present(left) == subset:  # a sensor that is silent here makes it a sample of a smaller subset
-                collected[subset].add(output_of(left, answer, model.config))
+                output = replace(output_of(left, answer, model.config), tick=samples.tick(example))
+                collected[subset].add(output, _figures(left))
     found = {subset_name(subset): c.stats() for subset, c in collected.items() if c.frames}
     calibration: Mapping[str, object] = {**meta.calibration, KEY: to_plain(found)}
     save_checkpoint(path, model, replace(meta, calibration=calibration))
     return found
+
+
+def _figures(example: Example) -> Figures:
+    """Of the inputs, as a monitor reads them off a sample."""
+    ages = {
+        name: {"age_ms": 1e3 * float(age)}
+        for name, age, flag in zip(SENSORS, example.inputs.age_s, example.inputs.present, strict=True)
+        if flag > 0
+    }
+    if "status" in ages:
+        ages["status"]["still"] = still_share(example.inputs.status)
+    return ages
 
 
 def _present(example: Example) -> tuple[str, ...]:
