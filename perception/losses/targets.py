@@ -60,19 +60,15 @@ def make_targets(truth: Truth, classes: int, height: int, width: int) -> Targets
         classes: C.
         height, width: h and w.
     """
-    gaussian, _ = _gaussians(truth, height, width, LEAST_SPREAD)
-    around, inside = _gaussians(truth, height, width, LEAST_TAUGHT)
     real = (truth.labels >= 0) & (truth.boxes_known[:, None] > 0)
     taught = real & ~truth.ignored
-    heatmap = _heatmap(truth, gaussian * taught[..., None, None], classes)
-    hidden = (
-        (gaussian * (real & truth.ignored)[..., None, None]).amax(1, keepdim=True)
-        if gaussian.shape[1]
-        else 0.0
-    )
+    heatmap = _heatmap(truth, _gaussians(truth, taught, height, width), classes)
     counted = torch.ones_like(heatmap[:, :1]) * truth.boxes_known[:, None, None, None]
-    counted = torch.where((hidden >= TAUGHT_FROM) & (heatmap.amax(1, keepdim=True) < 1), 0.0, counted)
-    ltrb, distance, weight, metric = _boxes(truth, around * inside, taught, height, width)
+    ignored = real & truth.ignored
+    if ignored.any():
+        hidden = _gaussians(truth, ignored, height, width).amax(1, keepdim=True)
+        counted = torch.where((hidden >= TAUGHT_FROM) & (heatmap.amax(1, keepdim=True) < 1), 0.0, counted)
+    ltrb, distance, weight, metric = _boxes(truth, taught, height, width)
     known = truth.control.isfinite()
     return Targets(
         heatmap=heatmap,
@@ -87,18 +83,25 @@ def make_targets(truth: Truth, classes: int, height: int, width: int) -> Targets
     )
 
 
-def _gaussians(truth: Truth, height: int, width: int, least: float) -> tuple[Tensor, Tensor]:
-    """[B, N, h, w] each object's Gaussian, and where a cell's centre lies inside its box."""
+def _gaussians(truth: Truth, which: Tensor, height: int, width: int) -> Tensor:
+    """[B, N, h, w] the Gaussians of objects that `which` [B, N] holds; 0 for the others."""
+    (gx, _), (gy, _) = _bells(truth, height, width, LEAST_SPREAD)
+    return (gy * which[..., None])[..., :, None] * gx[..., None, :]
+
+
+def _bells(
+    truth: Truth, height: int, width: int, least: float
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Along x and along y: each object's Gaussian [B, N, cells], and where cells' centres lie between its
+    sides; that of its own centre cell does, however thin it is."""
     stride = STRIDES[0]
     x1, y1, x2, y2 = (truth.boxes[..., k, None] / stride - 0.5 for k in range(4))  # in cells, 0: first centre
-    x = torch.arange(width, device=truth.boxes.device, dtype=torch.float32)
-    y = torch.arange(height, device=truth.boxes.device, dtype=torch.float32)
-    gx = _bell(x, ((x1 + x2) / 2).round().clamp(0, width - 1), (x2 - x1) * SPREAD, least)
-    gy = _bell(y, ((y1 + y2) / 2).round().clamp(0, height - 1), (y2 - y1) * SPREAD, least)
-    inside_x, inside_y = (x > x1) & (x < x2), (y > y1) & (y < y2)
-    inside = inside_y[..., :, None] & inside_x[..., None, :]
-    gaussian = gy[..., :, None] * gx[..., None, :]
-    return gaussian, inside | (gaussian == 1)
+    found = []
+    for low, high, count in ((x1, x2, width), (y1, y2, height)):
+        cells = torch.arange(count, device=truth.boxes.device, dtype=torch.float32)
+        bell = _bell(cells, ((low + high) / 2).round().clamp(0, count - 1), (high - low) * SPREAD, least)
+        found.append((bell, ((cells > low) & (cells < high)) | (bell == 1)))
+    return found[0], found[1]
 
 
 def _bell(cells: Tensor, centre: Tensor, spread: Tensor, least: float) -> Tensor:
@@ -112,29 +115,34 @@ def _heatmap(truth: Truth, gaussian: Tensor, classes: int) -> Tensor:
     return heatmap.scatter_reduce(1, index, gaussian, "amax") if count else heatmap
 
 
-def _boxes(
-    truth: Truth, gaussian: Tensor, taught: Tensor, height: int, width: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _boxes(truth: Truth, taught: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sides and distance of the object that each cell belongs to, and the weights of both."""
     batch, count = truth.labels.shape
     stride = STRIDES[0]
     if not count:
         zeros = torch.zeros(batch, 1, height, width, device=truth.boxes.device)
         return zeros.expand(-1, 4, -1, -1), zeros, zeros, zeros
-    claim = torch.where(taught[..., None, None], gaussian, 0.0)
-    sides = (truth.boxes[..., 2:] - truth.boxes[..., :2]).clamp(min=0.1)
-    area = sides.prod(-1)[..., None, None]
-    owner = torch.where(claim >= TAUGHT_FROM, area, torch.inf).argmin(1, keepdim=True)  # [B, 1, h, w]
-    mine = torch.zeros_like(claim).scatter_(1, owner, claim.gather(1, owner))
-    mine = torch.where(mine >= TAUGHT_FROM, mine, 0.0)
-    share = mine / mine.sum((2, 3), keepdim=True).clamp(min=1e-6)
+    owner, claim = _owners(truth, taught, height, width)
+    total = torch.zeros(batch, count, device=claim.device).scatter_add_(1, owner, claim)
+    weight = (claim / total.clamp(min=1e-6).gather(1, owner)).reshape(batch, 1, height, width)
     x = (torch.arange(width, device=claim.device) + 0.5) * stride
     y = (torch.arange(height, device=claim.device)[:, None] + 0.5) * stride
-    flat = owner.flatten(1)
-    boxes = truth.boxes.gather(1, flat[..., None].expand(-1, -1, 4)).transpose(1, 2)
+    boxes = truth.boxes.gather(1, owner[..., None].expand(-1, -1, 4)).transpose(1, 2)
     x1, y1, x2, y2 = boxes.reshape(batch, 4, height, width).unbind(1)
     ltrb = torch.stack([x - x1, y - y1, x2 - x, y2 - y], 1).clamp(min=0.1)
     known = truth.distance_m.isfinite() & (truth.distance_m > 0)
-    metres = torch.where(known, truth.distance_m, 1.0).gather(1, flat).reshape(batch, 1, height, width)
-    weight = share.sum(1, keepdim=True)
-    return ltrb, metres.log(), weight, weight * known.gather(1, flat).reshape_as(metres)
+    metres = torch.where(known, truth.distance_m, 1.0).gather(1, owner).reshape(batch, 1, height, width)
+    return ltrb, metres.log(), weight, weight * known.gather(1, owner).reshape_as(metres)
+
+
+def _owners(truth: Truth, taught: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """[B, h w] the smallest object whose claim to a cell is high enough, and its claim; 0 where none is."""
+    (gx, inside_x), (gy, inside_y) = _bells(truth, height, width, LEAST_TAUGHT)
+    area = (truth.boxes[..., 2:] - truth.boxes[..., :2]).clamp(min=0.1).prod(-1)
+    by_size = area.argsort(dim=1, stable=True)[..., None]
+    rows = (gy * (inside_y & taught[..., None])).gather(1, by_size.expand_as(gy))
+    columns = (gx * inside_x).gather(1, by_size.expand_as(gx))
+    claims = (rows[..., :, None] * columns[..., None, :]).flatten(2)
+    enough, first = (claims >= TAUGHT_FROM).to(torch.uint8).max(1, keepdim=True)  # the first of equal ones
+    claim = torch.where(enough > 0, claims.gather(1, first), 0.0).squeeze(1)
+    return by_size.squeeze(-1).gather(1, first.squeeze(1)), claim

@@ -49,7 +49,7 @@ def make_optimiser(
         {"params": members, "lr": config.lr * factor, "weight_decay": decay, "factor": factor}
         for (factor, decay), members in groups.items()
     ]
-    return torch.optim.AdamW(parameters, lr=config.lr, betas=config.betas)
+    return torch.optim.AdamW(parameters, lr=config.lr, betas=config.betas, fused=True)
 
 
 def set_rate(
