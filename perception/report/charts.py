@@ -14,7 +14,7 @@ from perception.evaluation.report import (
 )
 from perception.report import findings
 from perception.report.markup import Markup, Part, tag
-from perception.report.numbers import TITLES, details, file_name, percent, short, values
+from perception.report.numbers import TITLES, details, file_name, measured, percent, short, values
 from perception.report.plot import SHARE, STYLES, Axis, Plot, legend, nice_axis, svg
 
 SHARES = Axis(0.0, 1.0, "", SHARE.ticks, as_percent=True)
@@ -51,7 +51,7 @@ def precision_recall(report: Report) -> list[Markup]:
                 plot.line(points, style, marks=False),
                 *(plot.mark(points[i], style) for i in (10, 35, 60, 85)),
             ]
-        texts = [f"{name}, AP50 {short(found[f'AP50/{name}'].value)}" for name in names]
+        texts = [f"{name}, AP50 {measured(found[f'AP50/{name}'].value)}" for name in names]
         told = findings.hardest_class(report)
         title = told.text if told is not None and not drawn else "Precision over recall"
         label = f"Precision over recall at overlap 0.5. {'; '.join(texts)}."
@@ -186,7 +186,7 @@ def _trace(one: ControlTraceReport, y: Axis) -> Markup:
     plot = Plot(nice_axis(one.at_s, "s"), y, 360, 150)
     said = list(zip(one.at_s, one.said, strict=True))
     true = list(zip(one.at_s, one.true, strict=True))
-    error = f"mean error {short(_error(one))} {one.unit}".rstrip()
+    error = f"mean error {measured(_error(one))} {one.unit}".rstrip()
     label = f"{one.channel} over time in {file_name(one.log)}: said and true, {error}"
     lines = (plot.area(said, true, 1), plot.line(true, 5, marks=False), plot.line(said, 1, marks=False))
     return figure(f"{file_name(one.log)}: {error}", plot.svg(label, *lines), class_="card trace")
@@ -263,7 +263,7 @@ def slices(report: Report, most: int = 14) -> Markup | None:
     for place, (one, (low, value, high)) in enumerate(zip(known, spans, strict=True)):
         middle = len(known) - place - 0.72
         style = {"worse": 1, "better": 0, "cannot tell": 5}[one.difference.verdict]
-        text = f"{one.by}: {one.part}, {one.metric} {short(one.value)} ({short(one.rest)})"
+        text = f"{one.by}: {one.part}, {one.metric} {measured(one.value)} ({measured(one.rest)})"
         _, y = plot.at((0, middle))
         parts.append(tag("text", text, x="18", y=f"{y - 9:.1f}", class_="tl"))
         parts.append(

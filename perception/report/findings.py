@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from perception.evaluation.report import DistanceBinReport, Report, SliceReport, StreamingReport, ValueReport
-from perception.report.numbers import details, number, parts_of, percent, short, values
+from perception.report.numbers import details, measured, number, parts_of, percent, short, values
 
 ENOUGH = 20
 """Objects that a sentence about one class or one distance must rest on."""
@@ -112,9 +112,9 @@ def hardest_class(report: Report) -> Finding | None:
     worst, best = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
     gap = known[best] - known[worst]
     if gap < 0.05:
-        text = f"All classes do about as well: AP50 from {short(known[worst])} to {short(known[best])}."
+        text = f"All classes do about as well: AP50 from {measured(known[worst])} to {measured(known[best])}."
         return Finding(text, "classes", False)
-    text = f"{worst} is the hardest class: AP50 {short(known[worst])}, {best} {short(known[best])}."
+    text = f"{worst} is the hardest class: AP50 {measured(known[worst])}, {best} {measured(known[best])}."
     return Finding(text, "classes", known[worst] < 0.5)
 
 
@@ -226,8 +226,8 @@ def slices(found: Sequence[SliceReport]) -> Finding | None:
         return Finding("No part is surely worse than the rest.", "slices", False) if found else None
     worst = max(worse, key=relative)
     text = (
-        f"Surely worse: {worst.by} {worst.part}, {worst.metric} {short(worst.value)} "
-        f"against {short(worst.rest)} elsewhere."
+        f"Surely worse: {worst.by} {worst.part}, {worst.metric} {measured(worst.value)} "
+        f"against {measured(worst.rest)} elsewhere."
     )
     return Finding(text, "slices", True)
 

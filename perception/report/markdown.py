@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from perception.evaluation.report import FaultsReport, MomentReport, Report, SliceReport, StreamingReport
-from perception.report import findings, sections
+from perception.report import findings, sections, tables
 from perception.report.markup import visible
 from perception.report.numbers import TITLES, file_name, measured, percent, short, signed, values
 from perception.report.page import subtitle, title
@@ -39,13 +39,9 @@ def fenced(text: str) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Cells are escaped; the first column stands left, the others right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-    told = [
-        " | ".join(map(escaped, head)),
-        " | ".join(lines[1]),
-        *(" | ".join(map(escaped, row)) for row in rows),
-    ]
-    return "\n".join(f"| {line} |" for line in told)
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    cells = [list(map(escaped, head)), rule, *(list(map(escaped, row)) for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def _parts(report: Report) -> Iterator[str]:
@@ -59,9 +55,8 @@ def _parts(report: Report) -> Iterator[str]:
         yield _judged(report)
     numbers = sections.key_numbers(report)
     if numbers:
-        yield table(
-            ["", "value", "95 %"], [[name, told, note.removeprefix("95 %: ")] for name, told, note in numbers]
-        )
+        rows = [[name, told, note.partition("95 %: ")[2]] for name, told, note in numbers]
+        yield table(["", "value", "95 %"], rows)
     found = findings.all_findings(report)
     if found:
         lines = (f"- {'**look:** ' if one.bad else ''}{escaped(one.text)}" for one in found)
@@ -70,10 +65,9 @@ def _parts(report: Report) -> Iterator[str]:
     if report.moments:
         shown = [_moment(one) for one in report.moments[:MOST_MOMENTS]]
         yield "### The worst moments\n\n" + "\n\n".join(shown)
-    if report.warnings:
-        yield "### Warnings\n\n" + "\n".join(
-            f"- {escaped(str(one.get('text', '')))}" for one in report.warnings
-        )
+    warned = tables.warnings(report)
+    if warned:
+        yield "### Warnings\n\n" + "\n".join(f"- {escaped(text)}" for text in warned)
     if report.run:
         yield _folded("What made these outputs", table(["", ""], [[k, v] for k, v in report.run.items()]))
 

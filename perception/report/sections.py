@@ -293,8 +293,7 @@ def data(report: Report, pictures: Pictures) -> Markup | None:
         return None
     account = tables.ledger(report)
     details = tag("details", tag("summary", "The account of every message"), account) if account else None
-    told = [str(one.get("text", "")) for one in report.warnings]
-    told += [f"metric {name} failed: {fault}" for name, fault in report.faults.items()]
+    told = tables.warnings(report)
     warned = tag("ul", [tag("li", text) for text in told], class_="plain") if told else None
     heading = tag("h3", "Warnings") if told else None
     return section("logs", "What went in", table, details, heading, warned)

@@ -264,7 +264,7 @@ def streaming(report: Report) -> Markup:
     if {"class", "box", "control", "joint"} <= report.heads.keys():
         ordinary = scores_of(report.heads)
         cells = [shaded(measured(ordinary.get(name)), ordinary.get(name)) for name in names]
-        rows.append([["as ever", tag("small", "time not counted")], *cells, "\u2013", "\u2013"])
+        rows.append([["ordinary", tag("small", "time not counted")], *cells, "\u2013", "\u2013"])
     for one in found:
         skipped = one.skipped / max(one.skipped + one.processed, 1)
         latency: Part = [f"{short(one.latency_ms)} ms", tag("small", "measured") if one.measured else None]
@@ -297,6 +297,22 @@ def logs(report: Report) -> Markup | None:
         if rows
         else None
     )
+
+
+def warnings(report: Report) -> list[str]:
+    """What could not be read, what was warned of, and metrics that failed."""
+    told = []
+    for one in report.logs:
+        damage: Any = (one.replay or {}).get("damage", [])
+        for part in damage:
+            t0, t1 = part.get("t0_ns"), part.get("t1_ns")
+            span = "" if t0 is None or t1 is None else f" over {short((t1 - t0) / 1e9)} s"
+            told.append(f"{file_name(one.log)}: {part.get('bytes')} bytes lost{span}: {part.get('reason')}")
+    for warned in report.warnings:
+        log, count = str(warned.get("log") or ""), int(warned.get("count") or 1)
+        of_log = f"{file_name(log)}: " if log and len(report.logs) > 1 else ""
+        told.append(f"{of_log}{warned.get('text', '')}{f' ({count} times)' if count > 1 else ''}")
+    return told + [f"metric {name} failed: {fault}" for name, fault in report.faults.items()]
 
 
 def _present(counts: Mapping[str, int]) -> float | None:
