@@ -49,7 +49,7 @@ def precision_recall(report: Report) -> list[Markup]:
             points = list(zip(curves[name]["recall"], curves[name]["precision"], strict=True))
             lines += [
                 plot.line(points, style, marks=False),
-                *(plot.mark(points[i], style) for i in (10, 35, 60, 85)),
+                *(plot.mark(points[i], style) for i in (10, 35, 60, 85) if i < len(points)),
             ]
         texts = [f"{name}, AP50 {measured(found[f'AP50/{name}'].value)}" for name in names]
         told = findings.hardest_class(report)
@@ -218,7 +218,7 @@ def latency(found: Sequence[StreamingReport]) -> Markup | None:
 def faults(found: FaultsReport) -> Markup:
     """A small plot for each fault, the worst first."""
     names = [name for name in TITLES if found.clean.get(name)]
-    ordered = sorted(found.curves, key=lambda curve: _kept(curve, names))
+    ordered = sorted((curve for curve in found.curves if curve.points), key=lambda curve: _kept(curve, names))
     drawn = [_fault(curve, names) for curve in ordered]
     return tag("div", legend([TITLES[name] for name in names]), tag("div", drawn, class_="small-plots"))
 

@@ -32,7 +32,9 @@ def headline(report: Report) -> Finding:
             verb = "is" if len(failed) == 1 else "are"
             parts.append(f"{len(failed)} of {_many(len(report.gates), 'requirement')} {verb} not met")
         if diverged:
-            parts.append(f"{_many(len(diverged), 'head')} decide otherwise than the reference")
+            heads = len({row.head for row in diverged})
+            verb = "decides" if heads == 1 else "decide"
+            parts.append(f"{_many(heads, 'head')} {verb} otherwise than the reference")
         return Finding(f"Fails: {'; '.join(parts)}.", "summary", True)
     if report.gates or report.reference:
         met = (
@@ -274,8 +276,7 @@ def latency(found: Sequence[StreamingReport]) -> Finding | None:
     if len(found) < 2:
         return None
     first = found[0]
-    late = max((one for one in found if one.latency_ms <= 100), key=lambda one: one.latency_ms)
-    late = found[1] if late is first else late
+    late = next((one for one in reversed(found) if one is not first and one.latency_ms <= 100), found[1])
     before, after = first.scores.get("box"), late.scores.get("box")
     if not before or after is None:
         return None

@@ -13,7 +13,9 @@ from perception.report.page import subtitle, title
 
 MOST_MOMENTS = 5
 MOST_SLICES = 10
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&-])")
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])|#(?=\d))")
+_FIRST = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))([.)]?)")
+"""What would begin a list, a heading or a rule."""
 
 
 def markdown(report: Report) -> str:
@@ -25,7 +27,7 @@ def escaped(text: str) -> str:
     """Text that Markdown leaves as it is: no markup, no HTML, no table cell, and nobody is mentioned."""
     flat = " ".join(visible(text).split())
     flat = _SPECIAL.sub(r"\\\1", flat)
-    flat = re.sub(r"^(\d+)\.", r"\1\\.", flat)  # would begin a list
+    flat = _FIRST.sub(lambda found: f"{found[1]}\\{found[2]}" if found[2] else f"\\{found[1]}", flat)
     flat = flat.replace("@", "@<!-- -->")
     return re.sub(r"(?i)\b(https?|ftp|www)([:.])", r"\1<!-- -->\2", flat)
 
