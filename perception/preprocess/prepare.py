@@ -23,7 +23,7 @@ def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
         status [T, S], present [3], age_s [3]. An absent input is zeros and `present = 0`.
     """
     absent: dict[str, str] = {}
-    image = np.zeros((3, spec.height, spec.width), dtype=np.uint8)
+    image = None
     returns = np.zeros((spec.returns, len(RETURN_CHANNELS)), dtype=np.float32)
     valid = np.zeros(spec.returns, dtype=np.float32)
     status = np.zeros((spec.status_steps, len(spec.status)), dtype=np.float32)
@@ -50,4 +50,6 @@ def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
     sample = sample.with_absent(absent)
     present = np.array([float(given.present) for given in sample.inputs], dtype=np.float32)
     ages = [(given.age_ms or 0.0) / 1e3 if given.present else 0.0 for given in sample.inputs]
+    if image is None:
+        image = np.zeros((3, spec.height, spec.width), dtype=np.uint8)
     return sample, Inputs(image, returns, valid, status, present, np.array(ages, dtype=np.float32))

@@ -184,6 +184,8 @@ class FusionPlugin(Plugin):
             raise PluginError(
                 f"expected at most {limit} samples, as the plugin was opened; found {len(prepared)}"
             )
+        if len(prepared) == 1:  # copies nothing
+            return Inputs(*(np.expand_dims(array, 0) for array in prepared[0].payload.inputs))
         return Inputs(
             *(np.stack(arrays) for arrays in zip(*(p.payload.inputs for p in prepared), strict=True))
         )
