@@ -261,8 +261,8 @@ def streaming(report: Report) -> Markup:
     found = report.streaming
     names = [name for name in TITLES if any(one.scores.get(name) is not None for one in found)]
     rows: list[list[Part]] = []
-    if {"class", "box", "control", "joint"} <= report.heads.keys():
-        ordinary = scores_of(report.heads)
+    ordinary = _ordinary(report)
+    if ordinary is not None:
         cells = [shaded(measured(ordinary.get(name)), ordinary.get(name)) for name in names]
         rows.append([["ordinary", tag("small", "time not counted")], *cells, "\u2013", "\u2013"])
     for one in found:
@@ -275,6 +275,14 @@ def streaming(report: Report) -> Markup:
         rows[-1] += [age, percent(skipped)]
     heads = ["latency", *(TITLES[name] for name in names), "age of answers", "frames skipped"]
     return table(heads, rows, "Scores that count the latency")
+
+
+def _ordinary(report: Report) -> Mapping[str, float | None] | None:
+    """The same scores without regard to time; None where a metric that they need is missing."""
+    try:
+        return scores_of(report.heads)
+    except KeyError:
+        return None
 
 
 def logs(report: Report) -> Markup | None:
