@@ -9,6 +9,11 @@ from dataclasses import dataclass
 class Limits:
     """When a monitor speaks up. Times are in seconds of the log's clock.
 
+    False alarms with the default weights, on simulated logs that neither trained nor calibrated them: none
+    in 19 runs of 10 s with all sensors; one event, of control, in 24 runs of 20 s over their subsets (an
+    alarm in about 5 minutes; with all sensors below one in a minute, at 95 %). Another robot's logs will
+    have their own rate: calibrate on them.
+
     Attributes:
         window_s, slow_s: Over which figures are averaged, to tell soon and to tell little.
         raise_s, clear_s: How long something must be wrong, or well again, without a break.

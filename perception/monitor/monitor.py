@@ -179,7 +179,7 @@ class Monitor:
         self, based_on: Sequence[str], head: str, sample: Sample, wrong: Mapping[str, Mapping[str, str]]
     ) -> dict[str, str]:
         """What is wrong with the inputs of a head, and with those that it cannot do without."""
-        found = {}
+        found: dict[str, str] = {}
         for name, problems in wrong.items():
             if name in based_on and head not in self._usual.indifferent(name, sample):
                 found |= {f"{code}/{name}": problems[code] for code in BLINDING if code in problems}

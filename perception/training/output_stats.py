@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from perception.checkpoint import load_checkpoint, save_checkpoint
+from perception.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from perception.config import Config
 from perception.evaluation import SUBSETS, subset_name
 from perception.messages import SENSORS
 from perception.monitor import Figures, StatsCollector, SubsetStats, to_plain
 from perception.monitor.inputs import still_share
 from perception.monitor.reference import KEY
+from perception.preprocess import InputSpec
 from perception.tensors import Inputs, Predictions
+from perception.training.cache import Recipe, cached_log
 from perception.training.calibrate import with_only
 from perception.training.dataset import Dataset
 from perception.training.examples import Example, collate
@@ -55,6 +59,27 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
     calibration: Mapping[str, object] = {**meta.calibration, KEY: to_plain(found)}
     save_checkpoint(path, model, replace(meta, calibration=calibration))
     return found
+
+
+def renew_output_stats(
+    path: Path, logs: Sequence[Path], cache: Path, config: Config | None = None
+) -> dict[str, SubsetStats]:
+    """The same for a checkpoint that was trained before, on whole logs that did not train it.
+
+    Args:
+        path: Of the checkpoint; replaced. Its weights and its calibration stay as they are.
+        logs: With or without truth.
+        cache: Where logs are kept decoded.
+        config: How the logs are read; None: found by schema, log by log.
+
+    Raises:
+        CheckpointError: It cannot be read or written.
+        LogError, ConfigError, OutputError: As `cached_log`.
+    """
+    meta = read_metadata(path)
+    recipe = Recipe(meta.config, InputSpec.of(meta.config, meta.preprocess), config)
+    opened = [cached_log(log, recipe, cache) for log in logs]
+    return store_output_stats(path, Dataset(opened, [np.arange(len(log)) for log in opened]))
 
 
 def _figures(example: Example) -> Figures:

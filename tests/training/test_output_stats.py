@@ -11,11 +11,11 @@ from perception.checkpoint import Checkpoint, load_checkpoint, read_metadata, sa
 from perception.evaluation import SUBSETS, subset_name
 from perception.models import FusionModel
 from perception.monitor import figures_of, from_plain
-from perception.monitor.reference import KEY
+from perception.monitor.reference import KEY, LEVELS
 from perception.training.cache import CachedLog
 from perception.training.calibrate import calibrate_checkpoint
 from perception.training.dataset import Dataset
-from perception.training.output_stats import store_output_stats
+from perception.training.output_stats import renew_output_stats, store_output_stats
 from perception.training.stats import measure_stats
 from perception.training.validate import output_of, predict
 from tests.training.conftest import SHAPE
@@ -51,5 +51,11 @@ def test_the_statistics_are_those_of_the_calibrated_outputs(cached: CachedLog, t
     if len(whole) >= 30:
         assert median is not None
         np.testing.assert_allclose(median[3], np.median(stds), rtol=1e-3)
+    assert len(found["camera"].inputs["camera"]["age_ms"]) == len(LEVELS)
+    assert max(found["status"].inputs["status"].get("still", [0.0])) < 1.0
     alone = found["camera"].quantiles["control"]["std/curvature"]
     assert list(alone) == sorted(alone)
+
+    renewed = renew_output_stats(path, [cached.log], tmp_path / "cache")
+    assert {name: part.frames for name, part in renewed.items()} == {n: p.frames for n, p in found.items()}
+    assert read_metadata(path).calibration["method"] == "platt+spread/quantile80"
