@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from perception.evaluation.report import FaultsReport, MomentReport, Report, SliceReport, StreamingReport
-from perception.report import findings, sections, tables
+from perception.report import accounts, findings, summary
 from perception.report.markup import visible
 from perception.report.numbers import TITLES, file_name, measured, percent, short, signed, values
 from perception.report.page import subtitle, title
@@ -55,7 +55,7 @@ def _parts(report: Report) -> Iterator[str]:
         yield escaped(report.error)
     if report.gates or report.reference:
         yield _judged(report)
-    numbers = sections.key_numbers(report)
+    numbers = summary.key_numbers(report)
     if numbers:
         rows = [[name, told, note.partition("95 %: ")[2]] for name, told, note in numbers]
         yield table(["", "value", "95 %"], rows)
@@ -67,7 +67,7 @@ def _parts(report: Report) -> Iterator[str]:
     if report.moments:
         shown = [_moment(one) for one in report.moments[:MOST_MOMENTS]]
         yield "### The worst moments\n\n" + "\n\n".join(shown)
-    warned = tables.warnings(report)
+    warned = accounts.warnings(report)
     if warned:
         yield "### Warnings\n\n" + "\n".join(f"- {escaped(text)}" for text in warned)
     if report.run:

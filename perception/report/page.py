@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from perception.evaluation.report import Report
-from perception.report import sections
+from perception.report import sections, summary
 from perception.report.markup import Markup, Part, join, tag
 from perception.report.numbers import file_name
 from perception.report.pictures import Pictures
@@ -33,11 +33,11 @@ def html_page(report: Report, pictures: Pictures | None = None) -> str:
                 "header",
                 tag("h1", title(report)),
                 tag("p", subtitle(report), class_="sub"),
-                sections.verdict(report),
-                sections.tiles(report),
+                summary.verdict(report),
+                summary.tiles(report),
                 tag("nav", tag("ul", links), aria_label="Sections") if links else None,
             ),
-            tag("main", sections.stands_out(report, places), [drawn for _, drawn in shown], _absent(missing)),
+            tag("main", summary.stands_out(report, places), [drawn for _, drawn in shown], _absent(missing)),
             tag("footer", f"perception evaluate, {report.schema_}. This file needs nothing but itself."),
         ]
     )
@@ -71,7 +71,7 @@ def _absent(missing: list[str]) -> Markup | None:
     for how in missing:
         what, _, option = how.rpartition(": ")
         items.append(tag("li", f"{what}: add ", tag("code", option)))
-    return sections.section("absent", "Not in this report", tag("ul", items, class_="plain"))
+    return summary.section("absent", "Not in this report", tag("ul", items, class_="plain"))
 
 
 def title(report: Report) -> str:
