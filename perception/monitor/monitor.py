@@ -58,7 +58,8 @@ class Monitor:
 
     What no output shows is not noticed: a range sensor that is biased, noisy or blind in a sector while the
     camera sees; values of the status that are wrong within what the model was trained on; a clock that is
-    off by less than the latency. Answers that are wrong and sure of themselves look like right ones.
+    off by less than the latency. Answers that are wrong and sure of themselves look like right ones: under a
+    blur that was there from the start, a model may stay sure.
 
     Args:
         stats: What is usual, by subset of the sensors; None: the run's own first outputs will tell.
