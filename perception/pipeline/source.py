@@ -21,6 +21,9 @@ from perception.pipeline.receipt import ContentDigest
 from perception.pipeline.times import StageTimes
 
 RIG_ROLES = ("calibration", "transforms")
+LATE_NS = 1_000_000_000
+"""What a plugin remembers it counts by stamps; of two samples, one may arrive so much later after its stamp."""
+
 LOOK_AHEAD_NS = 250_000_000
 """How far beyond the end truth is read, since it may come after its sample."""
 
@@ -102,7 +105,10 @@ class LogSource:
     def _warm_from(self, warm_s: float | None) -> int | None:
         if self._span.start_ns is None or warm_s is None:
             return None
-        return self._span.start_ns - round(warm_s * 1e9)
+        if not warm_s:
+            return self._span.start_ns
+        late_ns = LATE_NS + self._plan.delay_ns(self._config.reference)
+        return self._span.start_ns - round(warm_s * 1e9) - late_ns
 
     def _read_from(self) -> int | None:
         reference = self._config.reference
