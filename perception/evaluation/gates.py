@@ -71,18 +71,17 @@ def judge(report: Report, gates: Sequence[Gate], strict: bool = False) -> Report
         gates: As `parse_gates` gives them.
         strict: Judge the pessimistic end of each interval. A value without one fails.
 
-    Raises:
-        ConfigError: A name is that of no value; it names the nearest.
+    A name that is that of no value fails, and names the nearest: what was measured is not thrown away.
     """
     if not gates:
         return report
     known = names(report.heads)
-    faults = [
-        fault for gate in gates if _key(gate.name) not in known for fault in [_unknown(gate.name, known)]
+    judged = [
+        _judge(gate, *known[_key(gate.name)], report, strict)
+        if _key(gate.name) in known
+        else _unknown(gate, known)
+        for gate in gates
     ]
-    if faults:
-        raise ConfigError(faults, head="gates name values that there are none of")
-    judged = [_judge(gate, *known[_key(gate.name)], report, strict) for gate in gates]
     return failed(report.model_copy(update={"gates": judged}), not all(gate.passed for gate in judged))
 
 
@@ -144,14 +143,13 @@ def _key(name: str) -> str:
     return f"{lower}.{lower}" if "." not in lower else lower
 
 
-def _unknown(name: str, known: Mapping[str, tuple[str, ValueReport]]) -> str:
-    near = get_close_matches(_key(name), known, n=3, cutoff=0.5)
+def _unknown(gate: Gate, known: Mapping[str, tuple[str, ValueReport]]) -> GateReport:
+    near = get_close_matches(_key(gate.name), known, n=3, cutoff=0.5)
     most = ", ".join(known[key][0] for key in near)
     others = ", ".join(sorted({full for full, _ in known.values() if "/" not in full}))
     nearest = f"did you mean {most}? " if most else ""
-    return (
-        f"--require: no value is called '{name}'; {nearest}There are {others}, and more by class or channel"
-    )
+    why = f"no value is called '{gate.name}'; {nearest}There are {others}, and more by class or channel"
+    return GateReport(require=gate.text, name=gate.name, value=None, judged=None, passed=False, why=why)
 
 
 def _impossible(name: str) -> list[str]:
@@ -161,18 +159,24 @@ def _impossible(name: str) -> list[str]:
     if head not in known:
         heads = get_close_matches(head, known, n=1, cutoff=0.75)  # others may bring their own
         return [] if not heads else [f"--require: no head is called '{head}'; did you mean {heads[0]}?"]
-    if rest.partition("/")[0] in {base.lower() for base in known[head]}:
-        return []
-    near = get_close_matches(rest, {base.lower(): base for base in known[head]}, n=1, cutoff=0.3)
     written = {base.lower(): base for base in known[head]}
+    base, _, part = rest.partition("/")
+    if base in written and (part or known[head][written[base]]):
+        return []
+    if base in written:
+        full = f"{head}.{written[base]}"
+        each = "/curvature" if head == "control" else "/vehicle"
+        return [f"--require: '{name}' is said for each part alone; name one, as {full}{each}"]
+    near = get_close_matches(rest, written, n=1, cutoff=0.3)
     meant = f"; did you mean {head}.{written[near[0]]}?" if near else "."
     listed = ", ".join(f"{head}.{base}" for base in known[head])
     return [f"--require: no value is called '{name}'{meant} There are {listed}"]
 
 
 @cache
-def _possible() -> dict[str, list[str]]:
-    """Head -> what its values are called, without class or channel: what one frame of everything gives."""
+def _possible() -> dict[str, dict[str, bool]]:
+    """Head -> what its values are called, without class or channel, and whether there is one of that name
+    alone: what one frame of everything gives."""
     stamp, box = 0, (0.0, 0.0, 50.0, 50.0)
     said = Detections(True, items=(Detection("x", 0.9, box, (1.0, 1.0, 1.0, 1.0), 10.0, 1.0),))
     control = Control(True, channels=(ControlChannel("x", "", 0.0, 1.0),))
@@ -185,5 +189,6 @@ def _possible() -> dict[str, list[str]]:
     return {head: _bases(metrics.values()) for head, metrics in heads.items()}
 
 
-def _bases(metrics: Iterable[MetricReport]) -> list[str]:
-    return list(dict.fromkeys(key.partition("/")[0] for metric in metrics for key in metric.values))
+def _bases(metrics: Iterable[MetricReport]) -> dict[str, bool]:
+    keys = [key for metric in metrics for key in metric.values]
+    return {base: base in keys for base in (key.partition("/")[0] for key in keys)}

@@ -84,10 +84,12 @@ def test_a_run_that_failed_keeps_its_own_exit_code(status: str) -> None:
 
 def test_all_that_is_wrong_is_named_before_the_run_with_the_nearest_name() -> None:
     wrong = ["box.mAP55 >= 0.8", "boxs.mAP > 0", "box.mAP = 1", "box.mAP > high", "control.MEA/x < 1"]
+    wrong.append("control.MAE < 1")
     with pytest.raises(ConfigError) as error:
         parse_gates(wrong)
     faults = error.value.faults
-    assert len(faults) == 5
+    assert len(faults) == 6
+    assert "'control.MAE' is said for each part alone; name one, as control.MAE/curvature" in faults[5]
     assert "'box.mAP55'; did you mean box.mAP" in faults[0]
     assert "There are box.mAP50, box.mAP75, box.mAP" in faults[0]
     assert "no head is called 'boxs'; did you mean box?" in faults[1]
@@ -95,9 +97,11 @@ def test_all_that_is_wrong_is_named_before_the_run_with_the_nearest_name() -> No
     assert "did you mean control.MAE" in faults[4]
 
 
-def test_a_class_that_no_log_has_is_named_after_the_run() -> None:
-    with pytest.raises(ConfigError, match=r"'control.MAE/curvatur'; did you mean control.MAE/curvature"):
-        judge(report(), parse_gates(["control.MAE/curvatur < 1"]))
+def test_a_class_that_no_log_has_fails_and_is_named_after_the_run() -> None:
+    judged = judge(report(), parse_gates(["control.MAE/curvatur < 1", "box.mAP50 > 0.1"]))
+    assert judged.exit_code == 4
+    assert [gate.passed for gate in judged.gates] == [False, True]
+    assert "'control.MAE/curvatur'; did you mean control.MAE/curvature" in judged.gates[0].why
 
 
 def test_a_head_of_another_package_may_have_gates() -> None:
