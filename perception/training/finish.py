@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from perception.config import load_config
@@ -31,12 +32,27 @@ def calibrate(config: TrainConfig, checkpoint: Path, recipe: Recipe, cache: Path
     if not config.data.calibrate:
         return
     logs = find_logs(config.data.calibrate, "calibrate")
+    _warn_of_shared(config, logs, watcher)
     whole = config.data.model_copy(update={"start_s": None, "end_s": None})
     watcher.said(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
     dataset = open_dataset(logs, whole, recipe, cache)
     counts = calibrate_checkpoint(checkpoint, dataset)
     store_output_stats(checkpoint, dataset)
     watcher.said(f"calibrated on {counts[subset_name(SENSORS)]} detections")
+
+
+def _warn_of_shared(config: TrainConfig, logs: Sequence[Path], watcher: Watcher) -> None:
+    used = {
+        path.resolve()
+        for part, given in (("train", config.data.train), ("validate", config.data.validate_))
+        for path in find_logs(given, part)
+    }
+    shared = used & {path.resolve() for path in logs}
+    if shared:
+        watcher.said(
+            f"{len(shared)} of the logs to calibrate on were also trained or validated on: scores will claim "
+            "too much; name logs in data.calibrate that serve nothing else"
+        )
 
 
 def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watcher) -> dict[str, float]:

@@ -87,13 +87,16 @@ class Lessons:
     def backward(
         self, model: FusionModel, losses: Mapping[str, Tensor], values: Mapping[str, float], parts: int
     ) -> None:
-        """Gradients of the balanced losses, added to those of the parts before."""
-        if losses:
+        """Gradients of the balanced losses, added to those of the parts before. What is frozen gets none."""
+        learned = {head: loss / parts for head, loss in losses.items() if loss.requires_grad}
+        if learned:
             self.balancer.observe(values)
-            share = 1 / (parts * self._processes)
-            self.balancer.backward({head: loss / parts for head, loss in losses.items()}, self._leaves, share)
-        if losses and self._fused:
-            torch.autograd.backward(self._fused, [leaf.grad for leaf in self._leaves])
+            self.balancer.backward(learned, self._leaves, 1 / (parts * self._processes))
+            below = [
+                (x, leaf.grad) for x, leaf in zip(self._fused, self._leaves, strict=True) if x.requires_grad
+            ]
+            if below:
+                torch.autograd.backward([x for x, _ in below], [gradient for _, gradient in below])
         self._fused, self._leaves = [], []
 
     def weights(self) -> dict[str, float]:

@@ -40,11 +40,11 @@ def make_optimiser(
         if parameter.requires_grad:
             decay = config.weight_decay if parameter.ndim > 1 and not name.endswith("null") else 0.0
             groups.setdefault((_factor(name, config), decay), []).append(parameter)
+    if not groups:
+        raise ConfigError(["transfer.freeze: all parameters are frozen, so there is nothing to train"])
     others = list(extra)
     if others:
         groups.setdefault((1.0, 0.0), []).extend(others)
-    if not groups:
-        raise ConfigError(["transfer.freeze: all parameters are frozen, so there is nothing to train"])
     parameters = [
         {"params": members, "lr": config.lr * factor, "weight_decay": decay, "factor": factor}
         for (factor, decay), members in groups.items()

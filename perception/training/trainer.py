@@ -75,6 +75,7 @@ class Trainer:
         self.step = 0
         self.best = -math.inf
         self.best_step = 0
+        self.validated = 0  # the step of the last validation
         self.skipped = 0  # batches in a row
         self.unimproved = 0  # validations in a row
         self.cpu_s = 0.0
@@ -103,9 +104,12 @@ class Trainer:
         schedule = self.config.schedule
         cpu_before = time.process_time() - self.cpu_s
         reason = "done"
+        if self.validated != self.step and self._due():  # it was interrupted before it came to that
+            self._validate(journal, watcher, save)
+            reason = self._ended_early() or reason
         with self.loader.running(self.step) as batches:
             began, done_before = time.monotonic(), self.step
-            while self.step < schedule.steps:
+            while self.step < schedule.steps and reason == "done":
                 losses, rate = self._step(next(batches), journal, watcher)
                 self.step += 1
                 self.cpu_s = time.process_time() - cpu_before
@@ -118,7 +122,7 @@ class Trainer:
                 if probe is not None:
                     probe(self)
                 ended = self._ended(stop)
-                validated = self.step % schedule.validate_every == 0 or self.step == schedule.steps
+                validated = self._due()
                 if validated and not ended:
                     self._validate(journal, watcher, save)
                     ended = self._ended_early()
@@ -126,12 +130,22 @@ class Trainer:
                     reason = ended
                     break
                 if not validated and self.step % schedule.save_every == 0:
-                    save(self, False)
+                    self._save(save)
         if reason == "max_cpu":
             self._validate(journal, watcher, save)
         else:
-            save(self, False)
+            self._save(save)
         return reason
+
+    def _due(self) -> bool:
+        """Whether this step is validated."""
+        return self.step % self.config.schedule.validate_every == 0 or self.step == self.config.schedule.steps
+
+    def _save(self, save: Save, best: bool = False) -> None:
+        """Keep the state; not where the last batches gave no finite loss, which the weights may be to blame
+        for: what was kept before is to go on from."""
+        if not self.skipped:
+            save(self, best)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the future depends on."""
@@ -139,6 +153,7 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "best_step": self.best_step,
+            "validated": self.validated,
             "skipped": self.skipped,
             "unimproved": self.unimproved,
             "cpu_s": self.cpu_s,
@@ -163,6 +178,7 @@ class Trainer:
             self.plan.load_state_dict(state["plan"])
             for name in ("step", "best", "best_step", "skipped", "unimproved", "cpu_s"):
                 setattr(self, name, state[name])
+            self.validated = state.get("validated", self.step)
         except (KeyError, RuntimeError, ValueError) as error:
             text = " ".join(str(error).split())[:300]
             raise TrainingError(f"the saved state does not fit this configuration: {text}") from None
@@ -250,14 +266,15 @@ class Trainer:
                 scores = validate(self.average.model, self.validation, self.device, autocast=self.autocast)
             joint = scores.get("joint", float(self.step) if self.validation is None else -1.0)
             least = self.config.schedule.early_stop.least if self.config.schedule.early_stop else 0.0
-            best = joint > self.best
+            best = joint > self.best and not self.skipped
             self.unimproved = 0 if joint > self.best + least else self.unimproved + 1
             if best:
                 self.best, self.best_step = joint, self.step
             if journal is not None:
                 journal.note("validate", self.step, {**scores, "best": best})
             watcher.validated(self.step, scores, best)
-        save(self, best)
+        self.validated = self.step
+        self._save(save, best)
         self.world.wait()
 
     def _ended(self, stop: Callable[[], bool]) -> str:

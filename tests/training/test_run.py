@@ -13,6 +13,7 @@ from torch import Tensor
 from perception.checkpoint import load_checkpoint, read_metadata
 from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.logs import open_log
+from perception.models import FusionModel
 from perception.pipeline import replay
 from perception.plugin import load_plugin
 from perception.training import Silent, StepReport, TrainConfig, read_journal, train
@@ -110,6 +111,75 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(
     for name in ("last", "best"):
         found = [(tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("whole", "parts")]
         assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("step", [4, 8])
+def test_a_validation_that_an_interrupt_cut_off_is_made_up_for(
+    step: int, whole: TrainConfig, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    config = small_config(street, cache_root, tmp_path / "parts")
+    assert train(config, stop=stop_after(step)).reason == "interrupted"
+    assert train(config, resume=True).reason == "done"
+    one, other = (load_state(folder / "state.safetensors") for folder in (whole.run.out, config.run.out))
+    assert_same_state(one, other)
+    for name in ("last", "best"):
+        assert_same_state(weights(whole.run.out, name), weights(config.run.out, name))
+    validated = [
+        [n["step"] for n in read_journal(c.run.out) if n["kind"] == "validate"] for c in (whole, config)
+    ]
+    assert validated[0] == validated[1] == [4, 8]
+
+
+@pytest.mark.parametrize("method", ["pcgrad", "gradnorm", "static"])
+def test_only_the_heads_are_trained_where_the_rest_is_frozen(
+    method: str, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    if method == "pcgrad":
+        pytest.importorskip("torchjd")
+    frozen = ["camera", "range", "status", "fusion", "top_down", "class_head"]
+    config = small_config(
+        street,
+        cache_root,
+        tmp_path / "run",
+        balancing={"method": method},
+        transfer={"freeze": frozen},
+        schedule={"steps": 4, "alternate": "heads"} if method == "static" else {"steps": 3},
+    )
+    seen = Seen()
+    assert train(config, watcher=seen).reason == "done"
+    after = weights(config.run.out)
+    start = FusionModel(config.model_shape(), seed=config.run.seed).state_dict()
+    moved = {name for name in after if not torch.equal(after[name], start[name])}
+    assert any(name.startswith("box_head") for name in moved)
+    assert any(name.startswith("control_head") for name in moved)
+    kept = [name for name in moved if name.split(".")[0] in frozen]
+    assert not kept
+
+
+def test_a_run_in_bfloat16_learns_and_says_finite_losses(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    seen = Seen()
+    config = small_config(street, cache_root, tmp_path / "run", run={"precision": "bf16"})
+    assert train(config, watcher=seen).reason == "done"
+    exact = Seen()
+    train(small_config(street, cache_root, tmp_path / "exact"), watcher=exact)
+    first, same = seen.steps[0].losses, exact.steps[0].losses
+    assert first != same
+    for head, loss in same.items():
+        assert first[head] == pytest.approx(loss, abs=0.1 + 0.05 * abs(loss))
+    assert all(torch.isfinite(torch.tensor(list(step.losses.values()))).all() for step in seen.steps)
+
+
+def test_logs_to_calibrate_on_that_were_trained_on_are_told(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    seen = Seen()
+    config = small_config(
+        street, cache_root, tmp_path / "run", data={"calibrate": [str(street)]}, schedule={"steps": 3}
+    )
+    train(config, watcher=seen)
+    assert any("1 of the logs to calibrate on were also trained or validated on" in t for t in seen.texts)
 
 
 def test_a_run_that_was_killed_goes_on_from_its_last_saved_state(
