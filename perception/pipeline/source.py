@@ -22,7 +22,7 @@ from perception.pipeline.times import StageTimes
 
 RIG_ROLES = ("calibration", "transforms")
 LATE_NS = 1_000_000_000
-"""What a plugin remembers it counts by stamps; of two samples, one may arrive so much later after its stamp."""
+"""What a plugin remembers it counts by stamps, and one sample may arrive so much later after its own."""
 
 LOOK_AHEAD_NS = 250_000_000
 """How far beyond the end truth is read, since it may come after its sample."""

@@ -122,7 +122,7 @@ def _interpolation(image: Pixels, spec: InputSpec) -> int:
     """How OpenCV is to resize the decoded image."""
     height, width = image.shape[:2]
     shrinks = height / spec.height, width / spec.width
-    close = 1 <= min(shrinks) and max(shrinks) < NEARLY_THERE
+    close = min(shrinks) >= 1 and max(shrinks) < NEARLY_THERE
     linear = spec.interpolation == "linear" or (spec.interpolation == "auto" and close)
     return cv2.INTER_LINEAR if linear else cv2.INTER_AREA
 
