@@ -110,14 +110,14 @@ class _Bench:
 
     def _crowd(self, jobs: int) -> list[Series]:
         config = next(iter(self._variants().values()))
-        workers = max(1, self._workers(config) // jobs)
+        workers = max(1, self._workers(config, config.engine.backend) // jobs)
         engine = config.engine.model_copy(update={"workers": workers})
         config = config.model_copy(update={"engine": engine})
         setup = Setup("full", self._log, config, self._device, self._options.constant)
         return [self._open(f"{jobs} logs at once", setup) for _ in range(jobs)]
 
-    def _workers(self, config: Config) -> int:
-        return config.engine.workers or default_workers(self._device, config.engine.threads)
+    def _workers(self, config: Config, backend: str) -> int:
+        return config.engine.workers or default_workers(self._device, config.engine.threads, backend)
 
     def _starts(self) -> dict[str, StartUp | None]:
         """The best of several starts of each variant: whatever else happens makes a start only slower."""
@@ -149,7 +149,7 @@ class _Bench:
                     stage_ms=stages(alone),
                     latency_ms=latencies(found.get(f"{name}, latency", alone)),
                     cores=usable_cores(),
-                    workers=self._workers(config),
+                    workers=self._workers(config, runs[0].said.get("backend", "")),
                     on_gpu=self._device != "cpu",
                     start=starts[name],
                     base_mib=runs[0].base_mib,

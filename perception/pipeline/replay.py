@@ -235,7 +235,8 @@ class _Replay:
         if self._options.rate is not None:
             return 1
         engine = self._config.engine
-        return engine.workers or default_workers(self._options.device, engine.threads)
+        backend = self._described.get("backend", "")
+        return engine.workers or default_workers(self._options.device, engine.threads, backend)
 
     def _run_info(self) -> RunInfo:
         config, told = self._config, self._described

@@ -292,5 +292,7 @@ def test_as_many_workers_as_the_cores_have_room_for(monkeypatch: pytest.MonkeyPa
     assert default_workers("cpu", 4) == 1
     assert default_workers("cpu", None) == 1
     assert default_workers("cuda", None) == 6
+    assert default_workers("cpu", 2, "openvino") == 6
+    assert default_workers("cpu", 6, "openvino") == 1
     monkeypatch.setattr("perception.pipeline.workers.usable_cores", lambda: 64)
     assert default_workers("cpu", 1) == 8

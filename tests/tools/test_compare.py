@@ -66,7 +66,7 @@ def test_stored_outputs_and_a_folder_of_them_compare(scene: Path, weights: Path,
     [
         ([], 2, "A, B: missing"),
         (["fusion", "fusion"], 2, "LOG: missing"),
-        (["fusion", "fusoin", "{scene}"], 1, "fusoin"),
+        (["fusion", "fusoin", "{scene}"], 2, "fusoin"),
         (["fusion", "none.safetensors", "{scene}"], 2, "found no file none.safetensors"),
         (["a.mcap,b.mcap", "fusion", "{scene}"], 2, "expected one for each log, 1"),
         ([".", "fusion", "{scene}"], 2, "found no a drive.outputs.mcap"),
