@@ -25,7 +25,7 @@ from perception.plugin import Context, Plugin
 from perception.sinks.base import RunInfo, Sink, TakesReceipt
 from perception.truth import TruthJoiner
 
-RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless", "simplejpeg")
+RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True, slots=True)

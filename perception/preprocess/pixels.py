@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from perception.messages import CameraFrame
@@ -89,33 +88,14 @@ def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
         raise UnusableImage("image data ends early")
     if header.scans > MAX_SCANS:
         raise UnusableImage(f"image of {header.scans} scans, at most {MAX_SCANS} are decoded")
-    reduction = _reduction(header, spec)
-    image = _fast_jpeg(data, header, reduction) if header.kind == "jpeg" else None
-    if image is None:
-        image = _any_image(data, reduction)
+    flags = _REDUCED[_reduction(header, spec)] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
     if image is None:
         raise UnusableImage("image does not decode")
-    return image
-
-
-def _fast_jpeg(data: bytes, header: ImageHeader, reduction: int) -> Pixels | None:
-    """A whole and sound JPEG in the usual colours: the same pixels as OpenCV's, at full scale in half the
-    time (measured: 2.4 ms in place of 5.1 for 1280 x 720). None for any other."""
-    least = {"min_width": -(-header.width // reduction), "min_height": -(-header.height // reduction)}
-    try:
-        return np.asarray(simplejpeg.decode_jpeg(data, "BGR", **(least if reduction > 1 else {})))
-    except ValueError:
-        return None
-
-
-def _any_image(data: bytes, reduction: int) -> Pixels | None:
-    try:
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-        )
-    except cv2.error:
-        return None
-    return None if image is None else np.asarray(image, dtype=np.uint8)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def _interpolation(image: Pixels, spec: InputSpec) -> int:

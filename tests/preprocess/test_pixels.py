@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.preprocess import InputSpec, image_pixels
 from perception.preprocess.headers import read_header
-from perception.preprocess.pixels import UnusableImage, _any_image, _fast_jpeg
+from perception.preprocess.pixels import UnusableImage
 from tests.preprocess.build import encoded, frame_of, picture
 
 SPEC = InputSpec(width=64, height=32)
@@ -131,44 +131,6 @@ def test_auto_asks_for_both_axes() -> None:
     frame = frame_of(encoded(picture(70, 96), ".png"))
     auto, area = (image_pixels(frame, replace(SPEC, interpolation=name)) for name in ("auto", "area"))
     np.testing.assert_array_equal(auto, area)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    width=st.integers(1, 150),
-    height=st.integers(1, 150),
-    quality=st.integers(5, 100),
-    reduction=st.sampled_from([1, 2, 4, 8]),
-    sampling=st.sampled_from(["411", "420", "422", "440", "444"]),
-    progressive=st.booleans(),
-    grey=st.booleans(),
-)
-def test_the_fast_decoder_gives_the_pixels_of_opencv(
-    width: int, height: int, quality: int, reduction: int, sampling: str, progressive: bool, grey: bool
-) -> None:
-    image = picture(width, height)
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
-    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}")]
-    done, encoded_image = cv2.imencode(".jpg", image[:, :, 0] if grey else image, options)
-    assert done
-    data = encoded_image.tobytes()
-    header = read_header(data)
-    assert header is not None
-    fast, slow = _fast_jpeg(data, header, reduction), _any_image(data, reduction)
-    assert fast is not None
-    np.testing.assert_array_equal(fast, slow)
-
-
-@pytest.mark.parametrize("at", [0.3, 0.5, 0.9])
-def test_a_damaged_scan_looks_as_opencv_decodes_it(at: float) -> None:
-    data = bytearray(encoded(picture(160, 120)))
-    place = int(len(data) * at)
-    data[place : place + 3] = b"\xff\xd3\x17"  # a restart marker where none belongs
-    with contextlib.suppress(UnusableImage):
-        found = image_pixels(frame_of(bytes(data)), InputSpec(width=160, height=120))
-        expected = _any_image(bytes(data), 1)
-        assert expected is not None
-        np.testing.assert_array_equal(found[::-1].transpose(1, 2, 0), expected)
 
 
 @pytest.mark.parametrize("interpolation", ["area", "linear"])
