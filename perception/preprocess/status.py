@@ -17,8 +17,9 @@ def status_array(window: StatusWindow, spec: InputSpec) -> Float32:
     steps = min(len(window.values), spec.status_steps)
     array = np.full((spec.status_steps, len(spec.status)), np.nan, dtype=np.float32)
     newest = window.values[len(window.values) - steps :]
-    for column, name in enumerate(spec.status):
-        if name in window.names:
-            array[spec.status_steps - steps :, column] = newest[:, window.names.index(name)]
+    with np.errstate(over="ignore"):  # what float32 cannot hold counts as infinite
+        for column, name in enumerate(spec.status):
+            if name in window.names:
+                array[spec.status_steps - steps :, column] = newest[:, window.names.index(name)]
     array[~np.isfinite(array)] = np.nan
     return array

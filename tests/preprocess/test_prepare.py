@@ -94,8 +94,9 @@ def test_windows_of_another_length_are_lined_up_at_their_newest_step(steps: int,
     assert np.isnan(found[: 16 - both]).all()
 
 
+@pytest.mark.filterwarnings("error")
 def test_an_unknown_channel_stays_unknown() -> None:
-    values = np.array([[1.0], [np.nan], [np.inf]])
+    values = np.array([[1.0], [np.nan], [1e300]])
     found = status_array(StatusWindow(0, ("speed",), values), replace(SPEC, status_steps=3))
     np.testing.assert_array_equal(
         found, np.array([[np.nan, 1], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
