@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ class Balancer(nn.Module):
         self.fixed = dict(weights or {})
         self.signed = frozenset(signed)
         self.idle: frozenset[str] = frozenset()
+        self.total: Callable[[Tensor], Tensor] = lambda value: value
+        """Sums a value over all processes that share a batch."""
 
     def backward(
         self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = (), share: float = 1.0

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from perception.balancing.balancer import Balancer
-from perception.balancing.shared import give_to, gradients_over
+from perception.balancing.shared import give_to, gradients_over, products
 from perception.errors import MissingExtraError
 
 NAMES = {"pcgrad": "PCGrad", "cagrad": "CAGrad", "upgrad": "UPGrad", "mgda": "MGDA", "nash": "NashMTL"}
@@ -78,17 +78,33 @@ class GradientBalancer(Balancer):
     def combine(self, rows: Sequence[Tensor]) -> Tensor:
         """One vector of several.
 
+        All these methods weigh the gradients by their scalar products alone: a matrix of one row and one
+        column for each head, which is as good for them as the gradients are, and all that processes with
+        parts of one batch need to tell each other.
+
         Aggregators hold gradients below an absolute size for none, and gradients over maps are small: they
         are combined in parts of the largest, and scaled back. NashMTL gets unit vectors, since its solver
         strays between gradients of unlike size, and the bargain is the same. Gradients that are no numbers
         are added up, for whoever takes the step to see.
         """
-        matrix = torch.stack(list(rows))
-        if len(rows) == 1 or not bool(matrix.isfinite().all()):
-            return matrix.sum(0)
-        sizes = matrix.norm(dim=1, keepdim=True)
-        unit, back = (sizes, sizes.mean()) if self.method == "nash" else (sizes.max(), sizes.max())
+        gramian = products(rows, self.total)
+        if not bool(gramian.isfinite().all()):
+            return torch.stack(list(rows)).sum(0)
+        sizes = gramian.diagonal().sqrt()
+        found = torch.zeros_like(sizes)
+        there = sizes > 0
+        if int(there.sum()) == 1:
+            found[there] = 1.0
+        elif bool(there.any()):
+            found[there] = self._weights(gramian[there][:, there], sizes[there])
+        return found.to(rows[0]) @ torch.stack(list(rows))
+
+    def _weights(self, gramian: Tensor, sizes: Tensor) -> Tensor:
+        """What each gradient weighs in the combined one, by their products and norms, none of which is 0."""
+        unit = sizes if self.method == "nash" else sizes.max().expand_as(sizes)
+        values, vectors = torch.linalg.eigh(gramian / torch.outer(unit, unit))
+        stand_ins = (vectors * values.clamp(min=0).sqrt()).float()  # rows with the same products
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what solvers say of every step is of no use to a user
-            combined: Tensor = self.aggregator(len(rows))(matrix / unit) * back
-        return combined
+            weights: Tensor = self.aggregator(len(sizes)).weighting(stand_ins)
+        return weights.to(sizes) / unit * unit.mean()

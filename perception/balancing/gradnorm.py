@@ -10,7 +10,7 @@ from torch import Tensor
 
 from perception.balancing.balancer import HEADS, Balancer
 from perception.balancing.rates import inverse_rate
-from perception.balancing.shared import give_to, gradients_over
+from perception.balancing.shared import give_to, gradients_over, products
 
 BETAS = (0.9, 0.999)
 LEAST = 0.01
@@ -76,8 +76,12 @@ class GradNorm(Balancer):
         to be leaves of the graph of the losses. Then the weights move."""
         now = self.weights()
         rows = gradients_over(shared, {head: now[head] * loss for head, loss in losses.items()})
-        give_to(shared, torch.stack(list(rows.values())).sum(0) if rows else None)
-        self.follow({head: float(row.norm()) for head, row in rows.items()})
+        if not rows:
+            give_to(shared, None)
+            return
+        norms = products(list(rows.values()), self.total).diagonal().sqrt().tolist()
+        give_to(shared, torch.stack(list(rows.values())).sum(0))
+        self.follow({head: norm for head, norm in zip(rows, norms, strict=True) if norm})
 
     def follow(self, norms: Mapping[str, float]) -> None:
         """Move the weights of some heads.

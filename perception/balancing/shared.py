@@ -6,14 +6,14 @@ its weights, and cost one backward pass of the heads each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 
 def gradients_over(shared: Sequence[Tensor], terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each term's gradient over the shared maps, flat, float32; without those that have none.
+    """Each term's gradient over the shared maps, flat, float32; zeros for a term that does not rest on them.
 
     The heads' own parameters get the gradients of their own terms.
 
@@ -26,10 +26,19 @@ def gradients_over(shared: Sequence[Tensor], terms: Mapping[str, Tensor]) -> dic
         for leaf in shared:
             leaf.grad = None
         term.backward(retain_graph=True)  # type: ignore[no-untyped-call]
-        row = torch.cat([_gradient(leaf).flatten() for leaf in shared]).float()
-        if bool(row.any()):
-            rows[head] = row
+        rows[head] = torch.cat([_gradient(leaf).flatten() for leaf in shared]).float()
     return rows
+
+
+def products(rows: Sequence[Tensor], total: Callable[[Tensor], Tensor]) -> Tensor:
+    """The scalar products of all pairs of gradients, float64 [heads, heads], on the CPU.
+
+    Where several processes each hold the maps of their part of a batch, `total` sums over them: the products
+    are those of the whole batch, and all processes see the same.
+    """
+    matrix = torch.stack(list(rows))
+    gramian: Tensor = total(matrix @ matrix.T)
+    return gramian.double().cpu()
 
 
 def give_to(shared: Sequence[Tensor], combined: Tensor | None) -> None:

@@ -1,4 +1,4 @@
-"""Dense maps to detections, inside the graph: sigmoid, 3x3 peaks, top-K, twins; and confidence calibration.
+"""Dense maps to detections, inside the graph: sigmoid, 3x3 peaks, top-K, voting, twins; and calibration.
 
 No loop, no data-dependent shape: it compiles, exports and runs as part of the network.
 """
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SUBSETS = 2 ** len(SENSORS)
 TWIN_IOU = 0.6
 """A detection that overlaps a better one of its class by more is that object once more."""
+VOTE_WIDTH = 0.02
+"""How quickly a neighbour's vote fades where its box is another: sigma_t of He et al. 2019."""
 
 
 def subset_index(present: Tensor) -> Tensor:
@@ -81,18 +83,19 @@ class Decoder(nn.Module):
         subset = subset_index(dense.present)
         logits = self.calibration.logits(dense.heatmap, self.spread(dense.ltrb, dense.ltrb_log_scale), subset)
         top, labels, cells = self._peaks(logits)
-        twins = _twins(labels, self._boxes(cells, _at(dense.ltrb, cells)))
+        boxes, distance_log = self._vote(dense, cells)
+        twins = _twins(labels, boxes)
         top, order = torch.where(twins, -torch.inf, top).topk(self.detections, dim=1)  # to the end
         labels, cells = labels.gather(1, order), cells.gather(1, order)
         scores = torch.where(dense.present.any(1, keepdim=True), top.sigmoid(), 0.0)
-        ltrb, ltrb_log_scale = _at(dense.ltrb, cells), _at(dense.ltrb_log_scale, cells)
-        distance_m = _at(dense.distance_log, cells).exp()
+        ltrb_log_scale = _at(dense.ltrb_log_scale, cells)
+        distance_m = distance_log.gather(1, order.unsqueeze(-1)).exp()
         relative = _at(dense.distance_log_scale, cells).exp()  # of the logarithm: to first order a fraction
         calibration, k = self.calibration, self.std_per_scale
         return Predictions(
             scores=scores,
             labels=labels,
-            boxes=self._boxes(cells, ltrb),
+            boxes=boxes.gather(1, order.unsqueeze(-1).expand(-1, -1, 4)),
             box_std=k * ltrb_log_scale.exp() * calibration.box_factor[subset].unsqueeze(1),
             distance_m=distance_m.squeeze(-1),
             distance_std_m=(k * distance_m * relative).squeeze(-1) * calibration.distance_factor[subset],
@@ -125,8 +128,35 @@ class Decoder(nn.Module):
         cells_of_a_class = logits.shape[2] * logits.shape[3]
         return top, where // cells_of_a_class, where % cells_of_a_class
 
+    def _vote(self, dense: DenseOutputs, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, K] cells to boxes, `xyxy` clipped to the image [B, K, 4], and logs of distances [B, K, 1].
+
+        Each is the mean of what the 3x3 cells around say, weighed by certainty and by how like the cell's own
+        box theirs is (variance voting, He et al. 2019): neighbours see the same object from other places.
+        """
+        rows, columns = dense.ltrb.shape[2:]
+        step = torch.arange(9, device=cells.device)
+        row = (cells // columns).unsqueeze(-1) + step // 3 - 1  # [B, K, 9]
+        column = (cells % columns).unsqueeze(-1) + step % 3 - 1
+        exists = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        around = (row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)).flatten(1)
+        shape = (*row.shape, -1)
+        boxes = self._boxes(around, _at(dense.ltrb, around)).reshape(shape)
+        overlap, union = _overlap_union(boxes[:, :, 4:5], boxes)
+        unlike = 1.0 - overlap / union.clamp(min=1e-6)
+        like = torch.where(exists, -unlike.square() / VOTE_WIDTH, -torch.inf).unsqueeze(-1)
+
+        def mean(values: Tensor, log_scale: Tensor) -> Tensor:
+            weight = like - 2.0 * _at(log_scale, around).reshape(shape)  # its logarithm: scales differ widely
+            return (weight.softmax(2) * values).sum(2)
+
+        x, y = mean(boxes, dense.ltrb_log_scale).reshape(*cells.shape, 2, 2).unbind(-1)
+        inside = [x.clamp(max=float(self.width)), y.clamp(max=float(self.height))]  # a mean is rounded
+        distance = _at(dense.distance_log, around).reshape(shape)
+        return torch.stack(inside, -1).flatten(2), mean(distance, dense.distance_log_scale)
+
     def _boxes(self, cells: Tensor, ltrb: Tensor) -> Tensor:
-        """[B, K] cells and distances from their centres to the sides, to `xyxy` clipped to the image."""
+        """[B, N] cells and distances from their centres to the sides, to `xyxy` clipped to the image."""
         u = (cells % self.map_width + 0.5) * STRIDES[0]
         v = (cells // self.map_width + 0.5) * STRIDES[0]
         left, top, right, bottom = ltrb.unbind(-1)
@@ -135,17 +165,21 @@ class Decoder(nn.Module):
         return torch.stack([x1, y1, x2, y2], -1)
 
 
+def _overlap_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Areas of intersection and of union of boxes `xyxy`, broadcast: [..., 4] each to [...]."""
+    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
+    overlap = (high - low).clamp(min=0.0).prod(-1)
+    areas = [(box[..., 2:] - box[..., :2]).clamp(min=0.0).prod(-1) for box in (a, b)]
+    return overlap, areas[0] + areas[1] - overlap
+
+
 def _twins(labels: Tensor, boxes: Tensor) -> Tensor:
     """[B, K] which detections, best first, overlap a better one of their class by more than `TWIN_IOU`.
 
     A large object has several peaks farther apart than the 3x3 around each. All pairs are looked at once, as
     in Fast NMS (Bolya et al. 2019): a twin counts although it is one itself, and nothing depends on a loop.
     """
-    low, high = boxes[..., :2], boxes[..., 2:]
-    overlap = (torch.minimum(high.unsqueeze(2), high.unsqueeze(1))
-               - torch.maximum(low.unsqueeze(2), low.unsqueeze(1))).clamp(min=0.0).prod(-1)  # fmt: skip
-    area = (high - low).clamp(min=0.0).prod(-1)
-    union = area.unsqueeze(2) + area.unsqueeze(1) - overlap
+    overlap, union = _overlap_union(boxes.unsqueeze(2), boxes.unsqueeze(1))
     order = torch.arange(labels.shape[1], device=labels.device)
     better = order.unsqueeze(1) < order.unsqueeze(0)
     same = labels.unsqueeze(2) == labels.unsqueeze(1)

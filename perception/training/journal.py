@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perception.errors import MissingExtraError, TrainingError
+from perception.errors import CheckpointError, MissingExtraError, TrainingError
+from perception.models.container import write_whole
 
 FILE = "metrics.jsonl"
 
@@ -28,9 +29,10 @@ class Journal:
     def __init__(self, folder: Path, step: int = 0, tensorboard: bool = True) -> None:
         self.path = folder / FILE
         try:
-            kept = _lines_until(self.path, step)
-            self.path.write_text("".join(kept))
+            write_whole(self.path, "".join(_lines_until(self.path, step)).encode())
             self._file = self.path.open("a", buffering=1)
+        except CheckpointError as error:
+            raise TrainingError(f"{error}; the last state is kept, make room and --resume") from None
         except OSError as error:
             raise _unwritable(self.path, error) from None
         self._events = _events(folder / "events", step) if tensorboard else None

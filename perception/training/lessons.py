@@ -23,7 +23,7 @@ from perception.training.examples import Batch
 from perception.training.plan import Plan
 
 
-def check_lessons(config: TrainConfig, processes: int = 1) -> None:
+def check_lessons(config: TrainConfig) -> None:
     """Find the faults of `losses` and `balancing` before hours are spent on decoding.
 
     Raises:
@@ -37,12 +37,9 @@ def check_lessons(config: TrainConfig, processes: int = 1) -> None:
             check()
         except ConfigError as error:
             faults += error.faults
-    if not faults and make_balancer(config.balancing).cuts and processes > 1:
-        faults.append(
-            f"balancing.method: {config.balancing['method']} works in one process, found {processes}"
-        )
     if faults:
         raise ConfigError(faults)
+    make_balancer(config.balancing)
 
 
 class Lessons:
@@ -64,6 +61,7 @@ class Lessons:
         self.device = next(model.parameters()).device
         self.head_losses = HeadLosses(config.losses, model.config.loss_family).to(self.device)
         self.balancer = make_balancer(config.balancing, self.head_losses.signed).to(self.device)
+        self.balancer.total = total
         self._processes = float(total(torch.ones((), device=self.device)))
         distill = config.transfer.distill
         self.teacher = Teacher(distill, model) if distill is not None else None

@@ -15,6 +15,7 @@ from perception.checkpoint import DEFAULT_PREPROCESS, Checkpoint, read_metadata,
 from perception.config import load_config
 from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.models import FusionModel, ModelConfig
+from perception.models.container import write_whole
 from perception.models.stats import InputStats, channel_names
 from perception.preprocess import InputSpec
 from perception.training.augment import Augmenter
@@ -110,7 +111,7 @@ def _train(
 ) -> Finished:
     shape = config.model_shape()
     part = processes.part(config.schedule.batch)
-    check_lessons(config, processes.size)
+    check_lessons(config)
     check_transfer(config)
     folder = config.run.out
     state = open_folder(config, resume, processes)
@@ -304,7 +305,10 @@ def _saver(folder: Path, meta: Checkpoint, processes: World) -> Callable[[Traine
 def _keep_best(folder: Path) -> None:
     """A run that never validated keeps its last weights as the best."""
     if not (folder / BEST).exists():
-        (folder / BEST).write_bytes((folder / LAST).read_bytes())
+        try:
+            write_whole(folder / BEST, (folder / LAST).read_bytes())
+        except CheckpointError as error:
+            raise TrainingError(f"{error}; the same weights are in {folder / LAST}") from None
 
 
 def _begin(

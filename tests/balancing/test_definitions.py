@@ -144,6 +144,23 @@ def test_a_head_with_a_tiny_gradient_does_not_stop_the_rest(method: str) -> None
     assert float(step[0]) > 0.4
 
 
+@pytest.mark.parametrize("method", ["upgrad", "mgda", "pcgrad", "cagrad", "nash"])
+def test_parts_of_a_batch_in_several_processes_are_weighed_as_the_whole(method: str) -> None:
+    """Each holds some columns of all gradients; one of them has no truth for the last head."""
+    rows = torch.tensor(random_rows(5, 4, 6))
+    rows[3, 3:] = 0
+    torch.manual_seed(0)  # PCGrad draws an order
+    whole = combined(method, rows.tolist())
+    parts = rows[:, :3], rows[:, 3:]
+    for part, expected in zip(parts, whole.split(3), strict=True):
+        balancer = make_balancer({"method": method})
+        balancer.total = lambda mine: sum(p @ p.T for p in parts) + 0 * mine
+        shared = torch.zeros(3, requires_grad=True)
+        torch.manual_seed(0)
+        balancer.backward({h: (shared * row).sum() for h, row in zip(HEADS, part, strict=True)}, [shared])
+        torch.testing.assert_close(shared.grad, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_uncertainty_learns_the_logarithm_of_each_loss() -> None:
     """`exp(-s) L + s` is least at `s = log L`, so that sigma^2 = L: every head then weighs 1 / L."""
     balancer = make_balancer({"method": "uncertainty"})

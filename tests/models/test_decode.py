@@ -66,18 +66,25 @@ def reference(decoder: Decoder, dense: DenseOutputs, sample: int, factor: float)
                 if heat[label, i, j] < around.max():
                     continue
                 logit = heat[label, i, j]
-                u, v = 4 * j + 2, 4 * i + 2
-                left, top, right, bottom = ltrb[:, i, j]
-                metres = math.exp(log_m[i, j])
+                voters = [(a, b) for a in range(i - 1, i + 2) for b in range(j - 1, j + 2)
+                          if 0 <= a < H and 0 <= b < W]  # fmt: skip
+                like = [
+                    math.exp(-((1 - iou(clipped(ltrb, i, j), clipped(ltrb, *c))) ** 2) / 0.02) for c in voters
+                ]
+                metres = math.exp(
+                    voted(like, [math.exp(log_s[c]) for c in voters], [log_m[c] for c in voters])
+                )
                 found.append(
                     {
                         "scores": 1 / (1 + math.exp(-logit)),
                         "labels": label,
                         "boxes": [
-                            max(u - left, 0),
-                            max(v - top, 0),
-                            min(u + right, 4 * W),
-                            min(v + bottom, 4 * H),
+                            voted(
+                                like,
+                                [math.exp(scale[(k, *c)]) for c in voters],
+                                [clipped(ltrb, *c)[k] for c in voters],
+                            )
+                            for k in range(4)
                         ],
                         "box_std": factor * np.exp(scale[:, i, j]) * calibration["box_factor"],
                         "distance_m": metres,
@@ -92,12 +99,30 @@ def reference(decoder: Decoder, dense: DenseOutputs, sample: int, factor: float)
     return [d | {"scores": 0.0} if twin[i] else d for i, d in enumerate(found)]  # in the order of the peaks
 
 
+def clipped(ltrb: np.ndarray, i: int, j: int) -> list[float]:
+    """The box that a cell says, within the image."""
+    u, v = 4 * j + 2, 4 * i + 2
+    left, top, right, bottom = ltrb[:, i, j]
+    return [max(u - left, 0), max(v - top, 0), min(u + right, 4 * W), min(v + bottom, 4 * H)]
+
+
+def voted(like: list[float], scales: list[float], values: list[float]) -> float:
+    """Equation 6 of He et al. 2019."""
+    weights = [p / scale**2 for p, scale in zip(like, scales, strict=True)]
+    return sum(w * x for w, x in zip(weights, values, strict=True)) / sum(weights)
+
+
+def iou(a: list[float], b: list[float]) -> float:
+    ax1, ay1, ax2, ay2 = a
+    bx1, by1, bx2, by2 = b
+    overlap = max(min(ax2, bx2) - max(ax1, bx1), 0) * max(min(ay2, by2) - max(ay1, by1), 0)
+    areas = [max(x2 - x1, 0) * max(y2 - y1, 0) for x1, y1, x2, y2 in (a, b)]
+    return overlap / max(sum(areas) - overlap, 1e-6)
+
+
 def are_twins(a: dict[str, object], b: dict[str, object]) -> bool:
     """Whether two detections of one class overlap by more than TWIN_IOU."""
-    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a["boxes"], b["boxes"]  # type: ignore[misc]
-    overlap = max(min(ax2, bx2) - max(ax1, bx1), 0) * max(min(ay2, by2) - max(ay1, by1), 0)
-    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - overlap
-    return a["labels"] == b["labels"] and overlap > TWIN_IOU * union
+    return a["labels"] == b["labels"] and iou(a["boxes"], b["boxes"]) > TWIN_IOU  # type: ignore[arg-type]
 
 
 def spread(ltrb: np.ndarray, std: np.ndarray, i: int, j: int) -> float:
@@ -164,6 +189,40 @@ def test_a_second_peak_on_the_same_object_scores_nothing() -> None:
     assert (said.scores[0, 2:] < 0.01).all()
 
 
+def test_neighbours_that_see_the_same_object_have_a_say_by_their_certainty() -> None:
+    decoder = Decoder(SMALL)
+    dense = dense_outputs(SMALL, 1, seed=7)
+    heat = torch.full_like(dense.heatmap, -8.0)
+    heat[0, 0, 4, 4] = 3.0
+    ltrb, log_scale = torch.full_like(dense.ltrb, 0.1), torch.zeros_like(dense.ltrb_log_scale)
+    distance = torch.zeros_like(dense.distance_log)
+    for column, shift, scale in ((4, 0.0, 2.0), (5, 0.2, 1.0)):  # the right one is twice as sure
+        u, v = 4 * column + 2.0, 18.0
+        ltrb[0, :, 4, column] = torch.tensor([u - 2 - shift, v - 2, 34 + shift - u, 34 - v])
+        log_scale[0, :, 4, column] = math.log(scale)
+        distance[0, :, 4, column] = math.log(10 + 5 * shift)
+    dense = dense._replace(
+        heatmap=heat, ltrb=ltrb, ltrb_log_scale=log_scale, distance_log=distance,
+        distance_log_scale=torch.zeros_like(distance),
+    )  # fmt: skip
+    said = decoder(dense, torch.zeros(2), torch.ones(2))
+    x1, y1, x2, y2 = said.boxes[0, 0].tolist()
+    # 4 to 1, but for a likeness of exp(-0.0123^2 / 0.02) and what the other cells' tiny boxes weigh
+    assert (x1, x2) == pytest.approx((2.16, 34.16), abs=0.005)
+    assert (y1, y2) == pytest.approx((2, 34))
+    assert float(said.distance_m[0, 0]) == pytest.approx(10.5, abs=0.02)  # equally sure: half way
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_boxes_stay_in_the_image(seed: int) -> None:
+    decoder = Decoder(SMALL)
+    dense = dense_outputs(SMALL, 4, seed)
+    said = decoder(dense._replace(ltrb=dense.ltrb * 50), torch.zeros(2), torch.ones(2))
+    assert (said.boxes >= 0).all()
+    assert (said.boxes[..., 0::2] <= SMALL.input_width).all()
+    assert (said.boxes[..., 1::2] <= SMALL.input_height).all()
+
+
 def test_each_subset_has_its_own_calibration() -> None:
     decoder = Decoder(SMALL)
     dense = dense_outputs(SMALL, 8, seed=4)
@@ -186,7 +245,9 @@ def test_fewer_peaks_than_detections_are_filled_with_score_zero() -> None:
     assert said.scores[0, :3].tolist() == [0.5] * 3
     assert (said.scores[0, 3:] == 0).all()
     assert all(values.isfinite().all() for values in said)
-    assert said.boxes[0, 0, :2].tolist() == [max(0.0, 2 - float(dense.ltrb[0, k, 0, 0])) for k in (0, 1)]
+    assert said.boxes[0, 0, :2].tolist() == pytest.approx(
+        [max(0.0, 2 - float(dense.ltrb[0, k, 0, 0])) for k in (0, 1)]
+    )
 
 
 def test_confident_peaks_keep_their_order() -> None:

@@ -18,7 +18,6 @@ from perception.training.distributed import World
 from tests.training.conftest import small_config
 
 SHARED = {
-    "balancing": {"method": "uncertainty"},
     "schedule": {"steps": 4, "validate_every": 2, "ema": 0.5},
     # With Adam a weight moves by its gradient's sign, however small: a tiny difference in summation may move
     # it by a whole step.
@@ -33,9 +32,15 @@ def test_parts_of_a_batch_are_disjoint_and_whole() -> None:
         World(0, 3).part(8)
 
 
-def test_two_processes_end_with_the_weights_of_one(street: Path, cache_root: Path, tmp_path: Path) -> None:
-    one = small_config(street, cache_root, tmp_path / "one", **SHARED)  # type: ignore[arg-type]
-    two = small_config(street, cache_root, tmp_path / "two", **SHARED)  # type: ignore[arg-type]
+@pytest.mark.parametrize("method", ["uncertainty", "gradnorm", "upgrad"])
+def test_two_processes_end_with_the_weights_of_one(
+    method: str, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    if method == "upgrad":
+        pytest.importorskip("torchjd")
+    shared = {**SHARED, "balancing": {"method": method}}
+    one = small_config(street, cache_root, tmp_path / "one", **shared)  # type: ignore[arg-type]
+    two = small_config(street, cache_root, tmp_path / "two", **shared)  # type: ignore[arg-type]
     train(one)
     path = tmp_path / "two.yaml"
     path.write_text(to_yaml(two))

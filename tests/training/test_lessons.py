@@ -16,7 +16,7 @@ from perception.training.cache import CachedLog
 from perception.training.config import TrainConfig, parse_train_config, to_yaml
 from perception.training.dataset import Dataset
 from perception.training.examples import Batch, collate
-from perception.training.lessons import Lessons, check_lessons
+from perception.training.lessons import Lessons
 from perception.training.optimiser import clip, make_optimiser
 from perception.training.plan import Plan
 from perception.training.stats import measure_stats
@@ -128,14 +128,3 @@ def test_a_gaussian_model_is_taught_by_gaussian_likelihoods_where_nothing_is_sai
     lessons = Lessons(config, FusionModel(config.model_shape()))
     assert lessons.head_losses.family == "gaussian"
     assert lessons.head_losses.chosen["control"].name == "gaussian"
-
-
-def test_methods_over_the_maps_work_in_one_process() -> None:
-    for method in ("gradnorm", "static"):
-        config = parse(balancing={"method": method})
-        check_lessons(config, processes=1)
-        if method == "gradnorm":
-            with pytest.raises(ConfigError, match=r"gradnorm works in one process, found 2"):
-                check_lessons(config, processes=2)
-        else:
-            check_lessons(config, processes=2)
