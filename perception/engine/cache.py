@@ -1,12 +1,14 @@
 """Where exported models are kept, so that each is made once. No torch.
 
 A folder under the user's cache (`XDG_CACHE_HOME`, else `~/.cache`) for each combination of what the export
-depends on: weights, backend, precision, rows, the versions of what made it, and the processor. What is in the
-folder is complete: it is written beside it and put in its place in one step. Deleting any of it is safe.
+depends on: weights, backend, precision, rows, the code and the versions of what made it, and the processor.
+What is in the folder is complete: it is written beside it and put in its place in one step. Deleting any of
+it is safe.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -18,8 +20,8 @@ from pathlib import Path
 
 from perception.engine.processor import processor
 
-FORMAT = "2"
-"""Of what is exported; another number makes everything anew."""
+SOURCES = ("models/*.py", "engine/*.py", "tensors.py")
+"""The code in this package that decides what a graph computes: another decode is another export."""
 
 
 def cache_root() -> Path:
@@ -34,7 +36,7 @@ def export_folder(
 ) -> tuple[Path, Mapping[str, str]]:
     """The folder of one export, there or not yet, and the key that it is named for."""
     key = {
-        "format": FORMAT,
+        "code": code_digest(Path(__file__).parents[1]),
         "backend": backend,
         "weights_sha256": weights_sha256,
         "precision": precision,
@@ -44,6 +46,16 @@ def export_folder(
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return cache_root() / "exports" / f"{backend}-{weights_sha256[:12]}-{precision}-{digest[:12]}", key
+
+
+@functools.cache
+def code_digest(package: Path) -> str:
+    """SHA-256 of the files of `SOURCES`, names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in SOURCES for path in package.glob(pattern)):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
 
 
 def ensure(folder: Path, key: Mapping[str, str], make: Callable[[Path], None]) -> None:

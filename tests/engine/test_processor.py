@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import perception
 from perception.engine import choose as chooser
-from perception.engine.cache import cache_root, ensure
+from perception.engine.cache import cache_root, code_digest, ensure, export_folder
 from perception.engine.processor import Processor, parse_cpuinfo, processor, usable_cores
 
 AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx512_bf16 avx2\n\n"
@@ -76,3 +77,18 @@ def test_of_two_that_make_the_same_one_wins(tmp_path: Path) -> None:
     ensure(folder, {"by": "me"}, make)
     assert "other" in (folder / "key.json").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_an_export_is_made_anew_when_the_code_of_the_graph_has_changed(tmp_path: Path) -> None:
+    for name, text in (("models/decode.py", "a"), ("tensors.py", "b"), ("logs/reader.py", "c")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    digest = code_digest.__wrapped__  # without its memory
+    first = digest(tmp_path)
+    (tmp_path / "logs/reader.py").write_text("other")
+    assert digest(tmp_path) == first
+    (tmp_path / "models/decode.py").write_text("other")
+    assert digest(tmp_path) != first
+    assert export_folder("onnx", "0" * 64, "fp32", 1, ())[1]["code"] == code_digest(
+        Path(perception.__file__).parent
+    )
