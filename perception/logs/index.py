@@ -8,10 +8,26 @@ from __future__ import annotations
 
 from perception.logs.blocks import Block
 from perception.logs.contents import Break, Contents
-from perception.logs.records import DATA_END, HEAD, MAX_BYTES, Registry
+from perception.logs.records import (
+    ATTACHMENT_INDEX,
+    CHANNEL,
+    CHUNK_INDEX,
+    DATA_END,
+    FOOTER,
+    HEAD,
+    MAGIC,
+    MAX_BYTES,
+    METADATA_INDEX,
+    SCHEMA,
+    STATISTICS,
+    SUMMARY_OFFSET,
+    Registry,
+)
 from perception.logs.source import Source
 from perception.logs.summary import Summary, points_at_chunk, read_summary
 from perception.logs.walk import Walk
+
+_SUMMARY = {SCHEMA, CHANNEL, STATISTICS, CHUNK_INDEX, ATTACHMENT_INDEX, METADATA_INDEX, SUMMARY_OFFSET}
 
 
 def read_contents(source: Source, first: int) -> Contents:
@@ -31,6 +47,7 @@ def read_contents(source: Source, first: int) -> Contents:
         if not contents.closed and not named:
             reason = "the recording was cut here: there is no end of the data; what followed is not known"
             contents.breaks.append(Break(source.size, source.size, 0, reason))
+        _look_beyond(source, contents)
     summary.chunks.clear()  # what they said stands in the blocks
     return contents
 
@@ -50,6 +67,31 @@ def _follow_index(source: Source, contents: Contents, walk: Walk, hints: list[in
     for offset, length in summary.metadata_at:
         walk.metadata(source.read(offset, min(length, MAX_BYTES))[HEAD.size :])
     contents.attachments.extend(summary.attachments)
+
+
+def _look_beyond(source: Source, contents: Contents) -> None:
+    """Tell what lies behind the end of the log: a second one, where files were joined, is not read."""
+    if contents.data_end is None:
+        return
+    at = contents.data_end[0]
+    while True:
+        head = source.read(at, HEAD.size)
+        if len(head) < HEAD.size:
+            return
+        opcode, length = HEAD.unpack(head)
+        at += HEAD.size + length
+        if opcode == FOOTER:
+            break
+        if opcode not in _SUMMARY | {DATA_END}:
+            return  # a damaged summary: where the log would end, nothing tells
+    at += len(MAGIC)
+    if source.read(at - len(MAGIC), len(MAGIC)) != MAGIC or at >= source.size:
+        return
+    second = source.read(at, len(MAGIC)) == MAGIC
+    what = (
+        "another log begins here: were two joined? Give each by itself" if second else "nothing known follows"
+    )
+    contents.breaks.append(Break(at, source.size, source.size - at, f"the log ends; {what}"))
 
 
 def _regions(summary: Summary, hints: set[int], first: int) -> list[tuple[int, int, Block | None]]:

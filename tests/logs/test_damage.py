@@ -521,3 +521,25 @@ def test_a_hole_of_zeros_in_a_log_without_index_costs_the_chunks_it_covers(tmp_p
     (damage,) = stream.damage
     assert damage.bytes == held[8].record.start - start
     assert damage.t0_ns == max(m.log_time_ns for c in held[:4] for m in c.messages)
+
+
+@pytest.mark.parametrize("variant", sorted(LOGS))
+@pytest.mark.parametrize("other", sorted({"plain", "zstd"}))
+def test_of_two_joined_logs_what_is_not_read_is_named(variant: str, other: str, tmp_path: Path) -> None:
+    """Never less than one of the two, and the bytes of the rest are told."""
+    path = tmp_path / "joined.mcap"
+    path.write_bytes(LOGS[variant] + LOGS[other])
+    found, stream = read(path)
+    assert by_topic(found) == by_topic(MESSAGES)
+    (damage,) = stream.damage
+    assert "another log begins" in damage.reason
+    assert damage.bytes == len(LOGS[other])
+
+
+def test_bytes_behind_the_end_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "padded.mcap"
+    path.write_bytes(LOGS["zstd"] + b"\0" * 100)
+    found, stream = read(path)
+    assert by_topic(found) == by_topic(MESSAGES)
+    (damage,) = stream.damage
+    assert damage.bytes == 100
