@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (
-    {"errors", "geometry", "lens", "plain_yaml", "choices", "statistics"},
+    {"errors", "geometry", "lens", "plain_yaml", "choices", "statistics", "files"},
     {"messages", "outputs", "tensors", "config"},
     {"logs", "plugin", "contract"},
     {"align", "ledger"},
@@ -29,7 +29,17 @@ FLOORS = (
 WITHOUT_TORCH = (
     *("errors", "geometry", "messages", "outputs", "tensors", "config", "logs", "plugin", "align", "ledger"),
     *("preprocess", "truth", "autoconfig", "audit", "sinks", "metrics", "pipeline", "check", "contract"),
-    *("plain_yaml", "synthetic", "lens", "faults", "monitor", "verification", "choices", "statistics"),
+    *(
+        "plain_yaml",
+        "synthetic",
+        "lens",
+        "faults",
+        "monitor",
+        "verification",
+        "choices",
+        "statistics",
+        "files",
+    ),
     *("plotting", "evaluation", "report"),
 )
 TORCH = {"torch", "torchvision"}

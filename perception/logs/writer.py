@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -19,6 +18,7 @@ from typing import Literal
 from mcap.writer import CompressionType, Writer
 
 from perception.errors import OutputError
+from perception.files import make_file
 from perception.messages import Channel, Message, Schema
 
 _NEVER = 1 << 62  # chunks are closed here, not by the mcap library, so that each reaches the file
@@ -196,7 +196,7 @@ class _File:
         self.broken = False
         self._position = 0
         try:
-            self._raw = FileIO(path, "wb")
+            self._raw = make_file(path)
         except OSError as error:
             raise OutputError(f"cannot make a log here: {_reason(path, error)}: {path}") from error
 

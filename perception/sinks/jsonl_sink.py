@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.errors import OutputError
+from perception.files import make_file
 from perception.messages import Input, Sample, TruthFrame
 from perception.outputs import Control, Detections, Output
 from perception.sinks.base import RunInfo, refuse_input
@@ -37,7 +38,7 @@ class JsonlSink:
     def open(self, run: RunInfo) -> None:
         refuse_input(self.path, run)
         try:
-            self._file = FileIO(self.path, "wb")
+            self._file = make_file(self.path)
         except OSError as error:
             raise OutputError(f"cannot make a file here: {_reason(error)}: {self.path}") from error
 

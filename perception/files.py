@@ -1,0 +1,44 @@
+"""Making a file that nobody else is writing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from io import FileIO
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: two writers of one file are not told of each other
+    fcntl = None  # type: ignore[assignment]
+
+
+def make_file(path: str | Path) -> FileIO:
+    """An unbuffered file to write; one that exists is replaced, unless another program is writing it.
+
+    The claim ends when the file is closed, or with the program. Pipes and devices take any number.
+
+    Raises:
+        OSError: As opening does; `EBUSY` where another program writes it, which then goes on undisturbed.
+    """
+    file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666), "wb")
+    try:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            _claim(file)
+            file.truncate(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _claim(file: FileIO) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OSError(errno.EBUSY, "another program is writing it, name another file") from None
+    except OSError:
+        return  # a file system without locks

@@ -1,0 +1,59 @@
+"""A file has one writer at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perception.errors import OutputError
+from perception.files import make_file
+from perception.logs import LogWriter
+from perception.sinks import JsonlSink
+from perception.sinks.base import RunInfo
+
+
+def test_one_that_exists_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("a long text")
+    with make_file(path) as file:
+        file.write(b"short")
+    assert path.read_text() == "short"
+
+
+def test_another_program_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    code = f"from perception.files import make_file\nmake_file({str(path)!r})"
+    with make_file(path) as file:
+        file.write(b"mine")
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert other.returncode
+        assert "another program is writing it" in other.stderr
+        file.write(b" alone")
+    assert path.read_text() == "mine alone"
+    subprocess.run([sys.executable, "-c", code], check=True)  # now it is free
+    assert path.read_text() == ""
+
+
+def test_logs_and_lines_say_so(tmp_path: Path) -> None:
+    log, lines = tmp_path / "a.mcap", tmp_path / "a.jsonl"
+    with make_file(log), make_file(lines):
+        with pytest.raises(OutputError, match=r"another program is writing it, name another file: .*a\.mcap"):
+            LogWriter(log)
+        with pytest.raises(OutputError, match="another program is writing it"):
+            JsonlSink(lines).open(RunInfo())
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="there is no such device")
+def test_devices_and_pipes_take_any_number(tmp_path: Path) -> None:
+    with make_file("/dev/null") as one, make_file("/dev/null") as other:
+        assert one.write(b"a") == other.write(b"a") == 1
+
+
+def test_what_cannot_be_opened_is_told_as_ever(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        make_file(tmp_path / "none" / "a")
+    with pytest.raises(IsADirectoryError):
+        make_file(tmp_path)
