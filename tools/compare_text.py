@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from perception.evaluation.compare_report import ComparedReport, CompareReport
+from perception.evaluation.report import DifferenceReport
 from perception_tools.sure_text import difference_text, show_resampling
 
-_STYLES = {"worse": "red", "better": "green", "cannot tell": "dim"}
+SAME = "the same"
+_STYLES = {"worse": "red", "better": "green", "cannot tell": "dim", SAME: "dim"}
 _PIPED_WIDTH = 120
 
 
@@ -43,10 +45,19 @@ def show(report: CompareReport) -> None:
 
 def summary(metrics: list[ComparedReport]) -> str:
     """One line: of how many values B is better, of how many worse."""
-    verdicts = [metric.difference.verdict for metric in metrics]
-    better, worse = verdicts.count("better"), verdicts.count("worse")
-    open_ = len(verdicts) - better - worse
-    return f"B is better in {better} values, worse in {worse}; of {open_} these logs cannot tell"
+    verdicts = [_verdict(metric.difference) for metric in metrics]
+    better, worse, same = (verdicts.count(word) for word in ("better", "worse", SAME))
+    if verdicts and same == len(verdicts):
+        return f"B is the same in all {same} values"
+    open_ = len(verdicts) - better - worse - same
+    equal = f", the same in {same}" if same else ""
+    return f"B is better in {better} values, worse in {worse}{equal}; of {open_} these logs cannot tell"
+
+
+def _verdict(difference: DifferenceReport) -> str:
+    """In words. Values that are equal however the logs are drawn are more than not told apart."""
+    ends = difference.value, difference.low, difference.high
+    return SAME if ends == (0, 0, 0) else difference.verdict
 
 
 def _table(metrics: list[ComparedReport]) -> Table:
@@ -58,7 +69,7 @@ def _table(metrics: list[ComparedReport]) -> Table:
         if metric.head != head:
             head = metric.head
             table.add_row(Text(head, style="bold"))
-        verdict = metric.difference.verdict
+        verdict = _verdict(metric.difference)
         p = metric.difference.p_corrected
         table.add_row(
             f" {metric.metric}",

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from perception.evaluation.compare_report import CompareReport
+from perception.evaluation.compare_report import ComparedReport, CompareReport
+from perception.evaluation.report import DifferenceReport, Verdict
 from perception_tools.cli import run
+from perception_tools.compare_text import summary
 from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
 
@@ -124,3 +126,19 @@ def test_wrong_gates_are_named_before_the_run(
 ) -> None:
     assert run(["evaluate", str(scene), *options]) == 2
     assert fault in capsys.readouterr().err
+
+
+def test_what_is_equal_however_it_is_drawn_is_called_the_same() -> None:
+    def compared(value: float, low: float, verdict: Verdict) -> ComparedReport:
+        told = DifferenceReport(value=value, low=low, high=-low, p=1.0, p_corrected=1.0, verdict=verdict)
+        return ComparedReport(
+            head="box", metric="IoU", better="higher", a=0.5, b=0.5 + value, support=9, difference=told
+        )
+
+    equal, open_ = compared(0, 0, "cannot tell"), compared(0, -0.1, "cannot tell")
+    better = compared(1, 0, "better")
+    assert summary([equal, equal]) == "B is the same in all 2 values"
+    assert summary([equal, open_, better]) == (
+        "B is better in 1 values, worse in 0, the same in 1; of 1 these logs cannot tell"
+    )
+    assert summary([open_]) == "B is better in 0 values, worse in 0; of 1 these logs cannot tell"
