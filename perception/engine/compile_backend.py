@@ -24,6 +24,7 @@ class CompileBackend(TorchBackend):
     """
 
     name: ClassVar[str] = "compile"
+    recording: ClassVar[bool] = False
 
     def _prepared(self, model: FusionModel) -> FusionModel:
         # Torch itself sets the variable, to its temporary folder, when parts of it are imported.

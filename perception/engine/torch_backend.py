@@ -23,6 +23,7 @@ from torch import Tensor
 from perception.checkpoint import load_checkpoint
 from perception.engine.arrays import count_of, joined, parts_of, zero_inputs
 from perception.engine.lowering import fold_batch_norms, lower_precision
+from perception.engine.recording import RecordedModel
 from perception.errors import ConfigError
 from perception.models.config import ModelConfig
 from perception.models.fusion_model import FusionModel
@@ -35,6 +36,7 @@ class TorchBackend:
     """Eager torch. See `perception.engine.Backend` for the contract and `open_backend` for the arguments."""
 
     name: ClassVar[str] = "torch"
+    recording: ClassVar[bool] = True  # whether long runs on a CPU go over to a recording of the model
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class TorchBackend:
         self.batch, self.threads = batch, threads
         self.sha256 = ""
         self._model: FusionModel | None = None
+        self._recording: RecordedModel | None = None
         self._own = threading.local()  # each thread's buffers
         self._threads_before: int | None = None
 
@@ -69,6 +72,8 @@ class TorchBackend:
         self.config = model.config
         self._model = self._prepared(self._lowered(model.eval().requires_grad_(False)))
         self._own = threading.local()
+        if self.device.type == "cpu" and self.recording:
+            self._recording = RecordedModel(self._model)
         self._warm()
 
     def _lowered(self, model: FusionModel) -> FusionModel:
@@ -103,7 +108,9 @@ class TorchBackend:
         return [joined(part) for part in zip(*parts, strict=True)]
 
     def close(self) -> None:
-        self._model = None
+        if self._recording is not None:
+            self._recording.close()
+        self._model = self._recording = None
         if self._threads_before is not None:
             torch.set_num_threads(self._threads_before)
             self._threads_before = None
@@ -136,7 +143,7 @@ class TorchBackend:
         """The answers for what fits into the run's buffers; what is left of them is absent samples."""
         assert self._model is not None
         with torch.inference_mode(), exact_kernels(self.device):
-            predictions: Predictions = self._model(self._loaded(inputs))
+            predictions: Predictions = (self._recording or self._model)(self._loaded(inputs))
             return _taken(predictions, len(inputs.present))
 
     def _compute_subsets(self, inputs: Inputs, masks: Tensor) -> list[Predictions]:
