@@ -24,6 +24,9 @@ TWIN_IOU = 0.6
 """A detection that overlaps a better one of its class by more is that object once more."""
 VOTE_WIDTH = 0.02
 """How quickly a neighbour's vote fades where its box is another: sigma_t of He et al. 2019."""
+VOTERS = 5
+"""Cells along each axis around a peak that have a vote. Of 1, 3, 5 and 7 this was best on logs kept for
+calibration: 3 to 5 raised mAP from 0.540 to 0.5415, 7 by no more; 1 to 3 by 0.008."""
 
 
 def subset_index(present: Tensor) -> Tensor:
@@ -131,18 +134,18 @@ class Decoder(nn.Module):
     def _vote(self, dense: DenseOutputs, cells: Tensor) -> tuple[Tensor, Tensor]:
         """[B, K] cells to boxes, `xyxy` clipped to the image [B, K, 4], and logs of distances [B, K, 1].
 
-        Each is the mean of what the 3x3 cells around say, weighed by certainty and by how like the cell's own
+        Each is the mean of what the cells around say, weighed by certainty and by how like the cell's own
         box theirs is (variance voting, He et al. 2019): neighbours see the same object from other places.
         """
         rows, columns = dense.ltrb.shape[2:]
-        step = torch.arange(9, device=cells.device)
-        row = (cells // columns).unsqueeze(-1) + step // 3 - 1  # [B, K, 9]
-        column = (cells % columns).unsqueeze(-1) + step % 3 - 1
+        step = torch.arange(VOTERS**2, device=cells.device)
+        row = (cells // columns).unsqueeze(-1) + step // VOTERS - VOTERS // 2  # [B, K, 25]
+        column = (cells % columns).unsqueeze(-1) + step % VOTERS - VOTERS // 2
         exists = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
         around = (row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)).flatten(1)
-        shape = (*row.shape, -1)
+        shape, own = (*row.shape, -1), VOTERS**2 // 2
         boxes = self._boxes(around, _at(dense.ltrb, around)).reshape(shape)
-        overlap, union = _overlap_union(boxes[:, :, 4:5], boxes)
+        overlap, union = _overlap_union(boxes[:, :, own : own + 1], boxes)
         unlike = 1.0 - overlap / union.clamp(min=1e-6)
         like = torch.where(exists, -unlike.square() / VOTE_WIDTH, -torch.inf).unsqueeze(-1)
 

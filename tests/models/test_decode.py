@@ -66,7 +66,7 @@ def reference(decoder: Decoder, dense: DenseOutputs, sample: int, factor: float)
                 if heat[label, i, j] < around.max():
                     continue
                 logit = heat[label, i, j]
-                voters = [(a, b) for a in range(i - 1, i + 2) for b in range(j - 1, j + 2)
+                voters = [(a, b) for a in range(i - 2, i + 3) for b in range(j - 2, j + 3)
                           if 0 <= a < H and 0 <= b < W]  # fmt: skip
                 like = [
                     math.exp(-((1 - iou(clipped(ltrb, i, j), clipped(ltrb, *c))) ** 2) / 0.02) for c in voters
