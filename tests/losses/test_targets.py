@@ -32,14 +32,15 @@ def truth(boxes: list[list[float]], labels: list[int] | None = None, **changes: 
 
 
 def perfect(config: ModelConfig, true: Targets) -> DenseOutputs:
-    """Heads that say exactly the targets."""
+    """Heads that say exactly the targets, and are sure of what they were taught alone."""
     none = torch.zeros(1)
+    unsure = torch.where(true.box_weight > 0, 0.0, 6.0)
     return DenseOutputs(
         heatmap=(true.heatmap * true.counted).clamp(1e-6, 1 - 1e-6).logit(),
         ltrb=true.ltrb,
-        ltrb_log_scale=torch.zeros_like(true.ltrb),
+        ltrb_log_scale=unsure.expand_as(true.ltrb),
         distance_log=true.distance_log,
-        distance_log_scale=torch.zeros_like(true.distance_log),
+        distance_log_scale=unsure,
         control=true.control,
         control_log_scale=torch.zeros_like(true.control),
         fused=Pyramid(none, none, none, none),

@@ -32,7 +32,7 @@ def test_parts_of_a_batch_are_disjoint_and_whole() -> None:
         World(0, 3).part(8)
 
 
-@pytest.mark.parametrize("method", ["uncertainty", "gradnorm", "upgrad"])
+@pytest.mark.parametrize("method", ["uncertainty", "upgrad"])
 def test_two_processes_end_with_the_weights_of_one(
     method: str, street: Path, cache_root: Path, tmp_path: Path
 ) -> None:
