@@ -104,9 +104,7 @@ class ScheduleConfig(_Section):
 
     steps: AtLeastOne = 5000
     batch: AtLeastOne = 8  # samples of a step, over all devices and accumulated parts
-    accumulate: AtLeastOne = (
-        1  # parts in which a batch is computed; methods over gradients combine within each
-    )
+    accumulate: AtLeastOne = 1  # parts of a batch; methods over gradients combine within each
     warmup_steps: Count = 100
     final_lr: Fraction = 0.01  # of the first one, at the end of the cosine
     ema: Fraction = 0.998  # 0: none
