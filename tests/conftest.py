@@ -10,6 +10,9 @@ import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "real"
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several busy processes: a thread each, before anything counts cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is slow, not wrong. In CI the drawn examples are the same each time: a change is judged by
 # what it changed; new examples are drawn wherever people work.
 hypothesis.settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))

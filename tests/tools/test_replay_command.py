@@ -255,7 +255,7 @@ def test_step_waits_for_a_key_and_q_ends(scene: Path) -> None:
 
 
 def test_ctrl_c_closes_the_output_readable_also_when_it_is_pressed_twice(scene: Path) -> None:
-    command = [*COMMAND, str(scene), "--rate", "0.2", "--output", "cut.mcap", "--with-inputs"]
+    command = [*COMMAND, str(scene), "--rate", "0.05", "--output", "cut.mcap", "--with-inputs"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (
