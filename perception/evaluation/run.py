@@ -10,6 +10,7 @@ from typing import Any
 
 from perception.config import Config
 from perception.evaluation.figures import figures
+from perception.evaluation.intervals import with_intervals
 from perception.evaluation.moments import CUT, Moment, Moments
 from perception.evaluation.record import LogRecord
 from perception.evaluation.report import (
@@ -21,7 +22,7 @@ from perception.evaluation.report import (
     moment_reports,
     rules_report,
 )
-from perception.evaluation.resampling import Resampler, Resampling, Scored, with_intervals
+from perception.evaluation.resampling import Resampler, Resampling, Scored
 from perception.evaluation.scenes import Scenes
 from perception.evaluation.sink import MetricSink, record_times
 from perception.evaluation.slices import slices
