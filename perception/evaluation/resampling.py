@@ -18,9 +18,10 @@ from perception.evaluation.report import BlocksReport, ResamplingReport
 from perception.messages import Float64
 from perception.metrics import Suite
 from perception.metrics.joint import WEIGHTS
+from perception.metrics.marks import Blocks as BlockNumbers
+from perception.metrics.marks import Marks, tables
 from perception.metrics.ranked import Weights
-from perception.metrics.redraw import Blocks as BlockNumbers
-from perception.metrics.redraw import Marks, Redrawn, redraw, tables
+from perception.metrics.redraw import Redrawn, redraw
 from perception.statistics import FEWEST_LOGS, Autocorrelation, Blocks, Draws, Spread, autocorrelation
 
 BLOCK_S = 2.0

@@ -31,7 +31,7 @@ from perception.evaluation.subsets import Subset, SubsetSink, SubsetsPlugin, sub
 from perception.evaluation.surroundings import Surroundings, surroundings
 from perception.logs import Log
 from perception.metrics import ControlErrors, Latency, Metric, Result, Rules, Suite
-from perception.metrics.redraw import Marks
+from perception.metrics.marks import Marks
 from perception.pipeline import EXIT_CODES, Observer, ReplayOptions, Summary, replay
 from perception.pipeline.summary import Status
 from perception.plugin import Plugin

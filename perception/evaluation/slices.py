@@ -19,7 +19,7 @@ from perception.evaluation.report import DifferenceReport, SliceReport
 from perception.evaluation.resampling import Resampler
 from perception.evaluation.surroundings import Surroundings
 from perception.messages import Float64
-from perception.metrics.redraw import means
+from perception.metrics.weighted import means
 from perception.statistics import holm
 
 
