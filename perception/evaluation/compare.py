@@ -13,9 +13,10 @@ from perception.evaluation.apart import most_apart
 from perception.evaluation.compare_report import CompareReport, SideReport
 from perception.evaluation.headlines import compared
 from perception.evaluation.moments import Moment
+from perception.evaluation.options import EvaluateOptions
 from perception.evaluation.pair import PairPlugin, PairSink
 from perception.evaluation.resampling import Resampler
-from perception.evaluation.run import EvaluateOptions, Evaluation
+from perception.evaluation.run import Evaluation
 from perception.logs import Log
 from perception.pipeline import EXIT_CODES, Observer, replay
 from perception.pipeline.summary import Status
