@@ -24,7 +24,7 @@ def check_engine(job: ReplayJob, count: int) -> None:
     from perception.ledger import Ledger
     from perception.logs import open_log
     from perception.pipeline import resolve_device
-    from perception.pipeline.replay import context_of
+    from perception.pipeline.opening import context_of
     from perception.pipeline.source import LogSource
     from perception.plugin import load_plugin
 

@@ -69,7 +69,7 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
     from perception.logs import open_log
     from perception.monitor import MonitorSink
     from perception.pipeline import add_warnings, replay, resolve_device
-    from perception.pipeline.replay import ReplayOptions
+    from perception.pipeline.options import ReplayOptions
     from perception.pipeline.summary import Warned
     from perception.plugin import load_plugin
     from perception.sinks.mcap_sink import McapSink

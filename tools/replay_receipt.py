@@ -28,7 +28,7 @@ class Receipts:
     @classmethod
     def of(cls, job: ReplayJob) -> Receipts:
         """For all jobs that differ in their log and outputs only."""
-        from perception.pipeline.replay import recorded_versions
+        from perception.pipeline.provenance import recorded_versions
 
         config = job.config.read_text("utf-8") if job.config is not None else ""
         said = asdict(replace(job, log=Path(), output=None, config=None, checkpoint=None))

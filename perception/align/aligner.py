@@ -1,18 +1,12 @@
-"""Ticks and the clock: when a sample is made, and what had arrived by then.
-
-The reference sensor's messages make ticks. A tick closes at the first message or `advance` at or
-after its arrival plus `wait_ms`, before that message is taken: only what had arrived by then takes
-part. While the reference is silent, substitute ticks are made on a grid: the first 1.5 periods after
-its last arrival, then one each period, each only if some other sensor spoke since the tick before.
-The grid is fixed by the last arrival alone, so a timer that calls `advance` changes nothing.
-"""
+"""Messages in order of arrival to samples: which messages are kept, and what each tick is given of them."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
+from perception.align.ticks import FORWARD_NS, OpenTick, Ticks
 from perception.align.tracks import MS, LatestTrack, NearestTrack, Track, WindowTrack
 from perception.config import Config, Role
 from perception.errors import ConfigError
@@ -26,15 +20,11 @@ from perception.messages import (
     Reset,
     Rig,
     Sample,
-    Tick,
     Undecodable,
 )
 
-BACKWARD_NS = 1_000_000_000
-FORWARD_NS = 10_000_000_000
 REMEMBERED = 16_384  # messages a topic, at most, among which duplicates are found
 CROWDED = 1024  # messages in a buffer at which it is cleared also without a tick
-SLACK_NS = 1_000_000_000  # how far a reference stamp may lie behind a substitute tick's
 
 
 class Aligner:
@@ -69,23 +59,14 @@ class Aligner:
         self._roles = config.roles()
         self._tracks = _make_tracks(config, self.ledger)
         self._reference = config.reference
-        self._period_ns = round(1e9 / config.reference_rate_hz)
-        self._wait_ns = round(config.wait_ms * MS)
+        wait_ns = round(config.wait_ms * MS)
+        self._ticks = Ticks(config.reference, round(1e9 / config.reference_rate_hz), wait_ns)
         # Nothing that arrived longer ago than this before a tick plays a part in it.
         self._memory_ns = FORWARD_NS + max(track.reach_ns for track in self._tracks.values())
-        self.preroll_ns = self._memory_ns + self._wait_ns
+        self.preroll_ns = self._memory_ns + wait_ns
         self._rig = Rig()
-        self._count = 0
         self._seen: dict[str, _Recent] = {}
-        self._pending: deque[tuple[Tick, tuple[int, int] | None]] = deque()
         self._reset: Reset | None = None
-        self._clock_ns: int | None = None
-        self._last: tuple[int, int] | None = None  # stamp and arrival of the last reference message
-        # Where the grid of substitute ticks starts: the last reference message, or the log's first message.
-        self._anchor: tuple[int, int] | None = None
-        self._substitute_ns: int | None = None  # arrival time of the next substitute tick
-        self._spoken = False  # a sensor other than the reference spoke since the last tick
-        self._floor_ns: int | None = None  # reference stamps at or below it are late
 
     def push(self, message: Decoded) -> list[Sample]:
         """Take one message, in order of arrival."""
@@ -98,7 +79,9 @@ class Aligner:
             self._count_as(message, "duplicate")
             return samples
         if role == self._reference:
-            samples += self._check_stamp(message)
+            fault = self._ticks.stamp_fault(message.stamp_ns, message.log_time_ns)
+            if fault:
+                samples += self._begin_anew(fault, message.log_time_ns)
         if role in SENSORS:
             self._take_sensor(message, role)
         elif isinstance(message, Undecodable):
@@ -112,13 +95,11 @@ class Aligner:
 
     def advance(self, log_time_ns: int) -> list[Sample]:
         """The arrival clock shows `log_time_ns` and nothing more has arrived until then."""
-        samples = self._run_clock(log_time_ns)
-        self._clock_ns = max(self._clock_ns or log_time_ns, log_time_ns)
-        return samples
+        return [self._close(tick) for tick in self._ticks.run(log_time_ns)]
 
     def flush(self) -> list[Sample]:
         """The log is over: close what is open."""
-        return [self._close(*self._pending.popleft()) for _ in range(len(self._pending))]
+        return [self._close(tick) for tick in self._ticks.rest()]
 
     def reset(self, reason: str) -> list[Sample]:
         """Time is broken (a seek, a loop): close what is open and forget the rest, but not the rig."""
@@ -126,7 +107,7 @@ class Aligner:
         for track in self._tracks.values():
             track.clear()
         self._seen.clear()
-        self._forget_time()
+        self._ticks.forget()
         self._reset = Reset(reason)
         return samples
 
@@ -134,108 +115,24 @@ class Aligner:
         """Before the first message of a seek: what was told of the rig before. It is not accounted for."""
         self._learn(message)
 
-    # --- time ------------------------------------------------------------------------------------
-
-    def _forget_time(self) -> None:
-        self._clock_ns = self._last = self._anchor = self._substitute_ns = self._floor_ns = None
-        self._spoken = False
-
     def _meet(self, arrival_ns: int) -> list[Sample]:
         """Move the clock to a message's arrival; reset where the arrival clock is broken."""
-        clock_ns = self._clock_ns
-        if clock_ns is None:
-            self._clock_ns = arrival_ns
-            return []
-        step_ns = arrival_ns - clock_ns
-        if -BACKWARD_NS <= step_ns <= FORWARD_NS:
-            samples = self._run_clock(arrival_ns)
-            self._clock_ns = max(clock_ns, arrival_ns)
-            return samples
-        moved = "went back" if step_ns < 0 else "jumped forward"
-        samples = self.reset(f"arrival time {moved} by {abs(step_ns) / 1e9:.3f} s")
-        self._clock_ns = arrival_ns
-        return samples
+        fault = self._ticks.arrival_fault(arrival_ns)
+        return self._begin_anew(fault, arrival_ns) if fault else self.advance(arrival_ns)
 
-    def _check_stamp(self, message: Decoded) -> list[Sample]:
-        """Reset where the reference's own clock is broken."""
-        if self._last is None:
-            return []
-        step_ns = message.stamp_ns - self._last[0]
-        if step_ns < -BACKWARD_NS:
-            return self._reset_at(message, f"{self._reference} stamp went back by {-step_ns / 1e9:.3f} s")
-        # A reference that was silent for long and speaks again has not jumped.
-        if step_ns - (message.log_time_ns - self._last[1]) > FORWARD_NS:
-            return self._reset_at(message, f"{self._reference} stamp jumped forward by {step_ns / 1e9:.3f} s")
-        return []
-
-    def _reset_at(self, message: Decoded, reason: str) -> list[Sample]:
-        samples = self.reset(reason)
-        self._clock_ns = message.log_time_ns
-        return samples
-
-    def _run_clock(self, now_ns: int) -> list[Sample]:
-        """Make the substitute ticks and close the ticks that are due at `now_ns`, in order of time."""
-        samples: list[Sample] = []
-        while True:
-            close_ns = self._pending[0][0].log_time_ns + self._wait_ns if self._pending else None
-            substitute_ns = self._substitute_ns
-            if (
-                close_ns is not None
-                and close_ns <= now_ns
-                and (substitute_ns is None or close_ns <= substitute_ns)
-            ):
-                samples.append(self._close(*self._pending.popleft()))
-            elif substitute_ns is not None and substitute_ns <= now_ns:
-                self._make_substitute(substitute_ns, now_ns)
-            else:
-                return samples
-
-    def _make_substitute(self, arrival_ns: int, now_ns: int) -> None:
-        assert self._anchor is not None
-        stamp_ns, anchor_ns = self._anchor
-        if self._spoken:
-            self._open_tick("substitute", stamp_ns + arrival_ns - anchor_ns, arrival_ns)
-            self._substitute_ns = arrival_ns + self._period_ns
-        else:
-            # Nobody spoke: go to the last moment of the grid at or before now, and one on.
-            missed = (now_ns - arrival_ns) // self._period_ns
-            self._substitute_ns = arrival_ns + (missed + 1) * self._period_ns
-
-    def _open_tick(self, kind: Literal["reference", "substitute"], stamp_ns: int, arrival_ns: int) -> None:
-        # With the tick is kept which reference message was the last when it was made.
-        self._pending.append((Tick(self._count, kind, stamp_ns, arrival_ns), self._last))
-        self._count += 1
-        self._spoken = False
-        reach_ns = stamp_ns if kind == "reference" else stamp_ns - SLACK_NS
-        self._floor_ns = reach_ns if self._floor_ns is None else max(self._floor_ns, reach_ns)
-
-    def _note_reference(self, stamp_ns: int, arrival_ns: int) -> None:
-        self._last = (stamp_ns, arrival_ns)
-        self._set_anchor(stamp_ns, arrival_ns)
-        self._floor_ns = stamp_ns if self._floor_ns is None else max(self._floor_ns, stamp_ns)
-
-    def _set_anchor(self, stamp_ns: int, arrival_ns: int) -> None:
-        self._anchor = (stamp_ns, arrival_ns)
-        self._substitute_ns = arrival_ns + self._period_ns + self._period_ns // 2
-
-    def _horizon_ns(self) -> int | None:
-        """A stamp at or below that of every open or future tick; None before the first.
-
-        A reference that was only slow may come with a stamp below an open substitute tick's.
-        """
-        if self._floor_ns is None:
-            return None
-        return min([self._floor_ns, *(tick.stamp_ns for tick, _ in self._pending)])
+    def _begin_anew(self, reason: str, arrival_ns: int) -> list[Sample]:
+        """Reset, with the clock at the arrival of the message that showed that time is broken."""
+        return [*self.reset(reason), *self.advance(arrival_ns)]
 
     # --- messages --------------------------------------------------------------------------------
 
     def _take_sensor(self, message: Decoded, role: Role) -> None:
         track = self._tracks[role]
         is_reference = role == self._reference
-        if is_reference and self._floor_ns is not None and message.stamp_ns <= self._floor_ns:
+        if is_reference and self._ticks.is_late(message.stamp_ns):
             self._count_as(message, "late")
             return
-        horizon_ns = self._horizon_ns()
+        horizon_ns = self._ticks.horizon_ns()
         if isinstance(message, Undecodable):
             self._count_as(message, "undecodable", message.reason)
             track.fault(message.stamp_ns, message.log_time_ns, f"undecodable: {message.reason}")
@@ -247,14 +144,11 @@ class Aligner:
         else:
             track.add(message)
             if len(track) % CROWDED == 0:
-                track.expire((self._clock_ns or 0) - self.preroll_ns)
+                track.expire((self._ticks.clock_ns or 0) - self.preroll_ns)
         if is_reference:
-            self._open_tick("reference", message.stamp_ns, message.log_time_ns)
-            self._note_reference(message.stamp_ns, message.log_time_ns)
+            self._ticks.hear_reference(message.stamp_ns, message.log_time_ns)
         else:
-            self._spoken = True
-            if self._anchor is None:
-                self._set_anchor(message.stamp_ns, message.log_time_ns)
+            self._ticks.hear_other(message.stamp_ns, message.log_time_ns)
 
     def _learn(self, message: Decoded) -> None:
         if isinstance(message, CameraCalibration):
@@ -276,20 +170,22 @@ class Aligner:
 
     # --- samples ---------------------------------------------------------------------------------
 
-    def _close(self, tick: Tick, last: tuple[int, int] | None) -> Sample:
+    def _close(self, one: OpenTick) -> Sample:
+        tick = one.tick
         for track in self._tracks.values():
             track.expire(tick.log_time_ns - self._memory_ns)
-        inputs: dict[str, Input[Any]] = {name: self._input(name, tick, last) for name in SENSORS}
+        inputs: dict[str, Input[Any]] = {name: self._input(name, one) for name in SENSORS}
         sample = Sample(tick, inputs["camera"], inputs["range"], inputs["status"], self._rig, self._reset)
         self._reset = None
         self.ledger.hold(sample)
-        horizon_ns = self._horizon_ns()
+        horizon_ns = self._ticks.horizon_ns()
         if horizon_ns is not None:
             for track in self._tracks.values():
                 track.forget(horizon_ns)
         return sample
 
-    def _input(self, name: str, tick: Tick, last: tuple[int, int] | None) -> Input[Any]:
+    def _input(self, name: str, one: OpenTick) -> Input[Any]:
+        tick, last = one
         track = self._tracks.get(name)
         if track is None:
             return Input(name, "", None, reason="not configured")

@@ -8,6 +8,7 @@ it either, since the aligner also lets go of what arrived too long ago.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -21,7 +22,7 @@ M = TypeVar("M", CameraFrame, RangeScan, StatusReading)
 MS = 1_000_000
 
 
-class Track(Generic[M]):
+class Track(ABC, Generic[M]):
     """Messages of one sensor, oldest stamp first."""
 
     def __init__(self, name: str, topic: str, max_age_ns: int, ledger: Ledger) -> None:
@@ -41,13 +42,13 @@ class Track(Generic[M]):
         """How far before a tick's stamp a message may matter to it."""
         return self._max_age_ns
 
+    @abstractmethod
     def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
         """Whether a tick at or after the horizon could use a message of that stamp."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pick(self, stamp_ns: int) -> Input[Any]:
         """What a tick of that stamp gets."""
-        raise NotImplementedError
 
     def pick_own(self, stamp_ns: int) -> Input[Any]:
         """What a tick gets that this sensor's own message of that stamp made: that message or nothing."""
@@ -96,9 +97,9 @@ class Track(Generic[M]):
         self._messages = [self._messages[i] for i in kept]
         self._entries = [self._entries[i] for i in kept]
 
+    @abstractmethod
     def useful_in_place(self, index: int, horizon_ns: int) -> bool:
         """Whether the message at `index` may still be used by a tick at or after the horizon."""
-        raise NotImplementedError
 
     def clear(self) -> None:
         """Forget everything: time is broken."""

@@ -4,15 +4,16 @@ from perception.evaluation.faulted import SEVERITIES, FaultAblation, chosen_faul
 from perception.evaluation.gates import judge, parse_gates
 from perception.evaluation.junit import junit_xml
 from perception.evaluation.moments import Moment, Moments
+from perception.evaluation.options import EvaluateOptions
+from perception.evaluation.parts import chosen_slices
 from perception.evaluation.recall import RecallingPlugin
 from perception.evaluation.record import LogRecord
 from perception.evaluation.reference import Reference, Tolerances, parse_tolerances
 from perception.evaluation.report import SCHEMA, Report, by_head, json_schema
 from perception.evaluation.resampling import Resampler, Resampling
-from perception.evaluation.run import EvaluateOptions, Evaluation
+from perception.evaluation.run import Evaluation
 from perception.evaluation.scores import SCORES, frames_of, scores_of
 from perception.evaluation.sink import METRICS, MetricSink
-from perception.evaluation.slices import chosen_slices
 from perception.evaluation.stored import Scored, stored_pairs, stored_times
 from perception.evaluation.streaming import CURVE_MS, OutputStore, Streaming, truths_of, work
 from perception.evaluation.subsets import SUBSETS, SubsetSink, SubsetsPlugin, subset_name

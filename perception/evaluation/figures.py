@@ -17,7 +17,7 @@ from perception.evaluation.report import (
 )
 from perception.messages import Float64
 from perception.metrics import ControlErrors, Suite
-from perception.metrics.redraw import Marks, tables
+from perception.metrics.marks import Marks, tables
 
 EDGES_M = (0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100, 120, 150, 200)
 LEAST = 5

@@ -1,11 +1,11 @@
-"""Errors frame by frame, for a viewer's time line; and the worst moments of a log.
+"""Errors frame by frame, for a viewer's time line; and the worst moments of logs.
 
 A frame's error is a number from 0 to 1 for each head, so that frames can be sorted: it is not a metric.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,6 +157,12 @@ class Moments:
         arrival_ns = int(row["log_time_ns"])
         at_s = (arrival_ns - self._start_ns) / 1e9
         return Moment(self.log, at_s, arrival_ns, int(row["stamp_ns"]), error, ", ".join(parts))
+
+
+def worst_of(logs: Sequence[Moments], count: int) -> list[tuple[Moment, int]]:
+    """The worst moments of several logs, worst first, each with the number of its log."""
+    found = [(moment, number) for number, log in enumerate(logs) for moment in log.worst(count)]
+    return sorted(found, key=lambda pair: -pair[0].error)[:count]
 
 
 def _mean_around(times_ns: NDArray[np.int64], error: NDArray[np.float64]) -> NDArray[np.float64]:

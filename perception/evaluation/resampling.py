@@ -1,4 +1,4 @@
-"""Every value of an evaluation on other draws of the same logs and blocks; from that, its interval.
+"""Every value of an evaluation on other draws of the same logs and blocks, and from that its spread.
 
 Class and box share their blocks, control has its own, the joint score takes the longer: a steering error that
 lasts for ten seconds says nothing about boxes.
@@ -11,28 +11,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perception.evaluation.error_series import box_series, control_series
 from perception.evaluation.record import SCORED, WRONG, LogRecord
-from perception.evaluation.report import (
-    BlocksReport,
-    IntervalReport,
-    MetricReport,
-    ResamplingReport,
-    ValueReport,
-)
+from perception.evaluation.report import BlocksReport, ResamplingReport
 from perception.messages import Float64
 from perception.metrics import Suite
 from perception.metrics.joint import WEIGHTS
+from perception.metrics.marks import Blocks as BlockNumbers
+from perception.metrics.marks import Marks, tables
 from perception.metrics.ranked import Weights
-from perception.metrics.redraw import Blocks as BlockNumbers
-from perception.metrics.redraw import Marks, Redrawn, redraw, tables
+from perception.metrics.redraw import Redrawn, redraw
 from perception.statistics import FEWEST_LOGS, Autocorrelation, Blocks, Draws, Spread, autocorrelation
 
 BLOCK_S = 2.0
 BOXES, CONTROL = "boxes", "control"
 GROUP_OF = {"class": BOXES, "box": BOXES, "control": CONTROL}
-Heads = Mapping[str, Mapping[str, MetricReport]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +85,7 @@ class Resampler:
         self._every = [record for one in records for record in one]
         periods = [p for record in self._every if (p := record.period_s) is not None]
         self._period_s = float(np.median(periods)) if periods else 1.0
-        boxes, control = self._group(_box_series(records)), self._group(_control_series(records))
+        boxes, control = self._group(box_series(records)), self._group(control_series(records))
         longer = boxes if boxes.blocks.length_s >= control.blocks.length_s else control
         self.groups = {BOXES: boxes, CONTROL: control, "joint": longer}
 
@@ -224,82 +218,3 @@ class Resampler:
             stages=["logs", "blocks"] if logs >= FEWEST_LOGS else ["blocks"],
             heads=heads,
         )
-
-
-def with_intervals(heads: Heads, scored: Scored, resampler: Resampler) -> dict[str, dict[str, MetricReport]]:
-    """The same values with their intervals, where they can have one."""
-    redrawn = resampler.redrawn(scored)
-    found: dict[str, dict[str, MetricReport]] = {}
-    for head, metrics in heads.items():
-        by_block, by_log = redrawn.get(head, ({}, None))
-        found[head] = {}
-        for name, metric in metrics.items():
-            values = {
-                key: _with_interval(head, key, value, resampler, by_block, by_log)
-                for key, value in metric.values.items()
-            }
-            found[head][name] = metric.model_copy(update={"values": values})
-    return found
-
-
-def _with_interval(
-    head: str, key: str, value: ValueReport, resampler: Resampler, by_block: Redrawn, by_log: Redrawn | None
-) -> ValueReport:
-    if value.value is None or key not in by_block:
-        return value
-    spread = resampler.spread(head, value.value, by_block[key], None if by_log is None else by_log.get(key))
-    found = None if spread is None else spread.interval(resampler.options.level, *range_of(key))
-    if found is None:
-        return value
-    interval = IntervalReport(low=found.low, high=found.high, std_error=found.std_error)
-    return value.model_copy(update={"interval": interval})
-
-
-def range_of(key: str) -> tuple[float, float]:
-    """What a value of that name can be."""
-    name = key.partition("/")[0]
-    if name.startswith(("bias", "distance_bias")) or name.endswith("NLL"):
-        return -np.inf, np.inf
-    if name == "R2":
-        return -np.inf, 1.0
-    if name in ("MAE", "RMSE", "MAE_mean", "MAE_persistence") or name.startswith(
-        ("distance_abs", "distance_rel")
-    ):
-        return 0.0, np.inf
-    return 0.0, 1.0
-
-
-def _box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
-    """Each kind of error: a series for each log; of two plugins their difference, for that is drawn."""
-    names = ("error", "IoU", "distance_abs")
-    if len(records) == 1:
-        return [[record.box_errors()[name] for record in records[0]] for name in names]
-    found = []
-    for name in names:
-        pairs = [_common(*pair) for pair in zip(*records, strict=True)]
-        logs = zip(*records, pairs, strict=True)
-        found.append([b.frames[name][at_b] - a.frames[name][at_a] for a, b, (at_a, at_b) in logs])
-    return [[values[np.isfinite(values)].astype(np.float64) for values in one] for one in found]
-
-
-def _common(a: LogRecord, b: LogRecord) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The frames that both have."""
-    _, at_a, at_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
-    return at_a, at_b
-
-
-def _control_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
-    """The errors of each channel; of two plugins the differences of their sizes."""
-    names = dict.fromkeys(name for one in records for record in one for name in record.control)
-    if len(records) == 1:
-        return [[r.control[name]["error"] for r in records[0] if name in r.control] for name in names]
-    found = []
-    for name in names:
-        pairs = [pair for pair in zip(*records, strict=True) if all(name in r.control for r in pair)]
-        series = []
-        for a, b in pairs:
-            stamps = [r.stamps_ns[r.control[name]["frame"]] for r in (a, b)]
-            _, at_a, at_b = np.intersect1d(*stamps, return_indices=True)
-            series.append(np.abs(b.control[name]["error"][at_b]) - np.abs(a.control[name]["error"][at_a]))
-        found.append(series)
-    return found

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from perception.config import Config
+from perception.evaluation.caveats import foreign_words, other_log, without_truth
 from perception.evaluation.figures import figures
-from perception.evaluation.moments import CUT, Moment, Moments
+from perception.evaluation.intervals import with_intervals
+from perception.evaluation.moments import CUT, Moment, Moments, worst_of
+from perception.evaluation.options import EvaluateOptions
 from perception.evaluation.record import LogRecord
 from perception.evaluation.report import (
     LogReport,
@@ -21,17 +24,18 @@ from perception.evaluation.report import (
     moment_reports,
     rules_report,
 )
-from perception.evaluation.resampling import Resampler, Resampling, Scored, with_intervals
+from perception.evaluation.resampling import Resampler, Resampling, Scored
 from perception.evaluation.scenes import Scenes
 from perception.evaluation.sink import MetricSink, record_times
 from perception.evaluation.slices import slices
 from perception.evaluation.stored import stored_pairs, stored_times
-from perception.evaluation.subsets import Subset, SubsetSink, SubsetsPlugin, subset_name
+from perception.evaluation.subsets import SubsetSink, SubsetsPlugin, subset_name
+from perception.evaluation.suites import Suites
 from perception.evaluation.surroundings import Surroundings, surroundings
 from perception.logs import Log
-from perception.metrics import ControlErrors, Latency, Metric, Result, Rules, Suite
-from perception.metrics.redraw import Marks
-from perception.pipeline import EXIT_CODES, Observer, ReplayOptions, Summary, replay
+from perception.metrics import ControlErrors, Latency, Result, Rules, Suite
+from perception.metrics.marks import Marks
+from perception.pipeline import EXIT_CODES, Observer, Summary, replay
 from perception.pipeline.summary import Status
 from perception.plugin import Plugin
 from perception.sinks import McapSink, Sink
@@ -39,31 +43,6 @@ from perception.sinks.base import RunInfo
 from perception.sinks.stored import read_run
 
 _WORST: tuple[Status, ...] = ("clean", "loss", "failed", "interrupted")
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateOptions:
-    """How to evaluate.
-
-    Attributes:
-        rules: The ground rules. `family` and `classes` are those of the run where it says so.
-        rate_hz: The rate at which a frame has its deadline.
-        ablate: Score every subset of the sensors too.
-        moments: How many of the worst moments to name.
-        guests: Makes the metrics of other packages.
-        replay: How to replay.
-        resampling: How intervals are drawn; None: values without intervals.
-        slices: Which parts of the data are held against the rest, as `slices.chosen_slices` gives them.
-    """
-
-    rules: Rules = field(default_factory=Rules)
-    rate_hz: float = 10.0
-    ablate: bool = False
-    moments: int = 10
-    guests: Callable[[Rules], list[Metric]] = lambda rules: []
-    replay: ReplayOptions = field(default_factory=ReplayOptions)
-    resampling: Resampling | None = None
-    slices: tuple[str, ...] = ()
 
 
 class Evaluation:
@@ -80,10 +59,8 @@ class Evaluation:
         self.options = options or EvaluateOptions()
         self._command = command
         self._began = time.monotonic()
-        self._rules = self.options.rules
-        self._suite: Suite | None = None
-        self._subsets: dict[Subset, Suite] = {}
-        self._latency = Latency(self._rules, self.options.rate_hz)
+        self._suites = Suites(self.options.rules, self.options.guests)
+        self._latency = Latency(self.options.rules, self.options.rate_hz)
         self._moments: list[Moments] = []
         self._scenes: list[Scenes | None] = []
         self.records: list[LogRecord] = []
@@ -126,11 +103,11 @@ class Evaluation:
         latency = None if self.options.ablate else self._latency
         record = LogRecord(str(log.path), log.survey.start_ns or 0)
         scenes = _scenes_of(config)
-        scorer = MetricSink(self._suite_of, latency, moments, publish, record, scenes)
+        scorer = MetricSink(self._suites.of, latency, moments, publish, record, scenes)
         plugin: Plugin
         if self.options.ablate:
             plugin = wrapped = SubsetsPlugin(load)
-            sinks += [scorer, SubsetSink(wrapped, self._subset_suite)]
+            sinks += [scorer, SubsetSink(wrapped, self._suites.of_subset)]
         else:
             plugin = load()
             sinks.append(scorer)
@@ -147,7 +124,7 @@ class Evaluation:
         with the configuration and the number of frames."""
         name, start_ns = str(log.path), log.survey.start_ns or 0
         record, moments = LogRecord(name, start_ns), Moments(name, start_ns)
-        sink = MetricSink(self._suite_of, None, moments, record=record)
+        sink = MetricSink(self._suites.of, None, moments, record=record)
 
         def done(config: Config, frames: int) -> None:
             self._take(log, None, frames, None, moments, record)
@@ -170,11 +147,12 @@ class Evaluation:
             LogError: The stored log holds no outputs, or is damaged where it says what it holds.
         """
         run = read_run(stored)
-        self._check_origin(run, log)
+        if text := other_log(run, log):
+            self.warn("other_log", text, log)
         moments, frames = Moments(str(log.path), log.survey.start_ns or 0), 0
         record = LogRecord(str(log.path), log.survey.start_ns or 0)
         scenes = _scenes_of(config)
-        scorer = MetricSink(self._suite_of, None, moments, record=record, scenes=scenes)
+        scorer = MetricSink(self._suites.of, None, moments, record=record, scenes=scenes)
         scorer.open(run or RunInfo())
         for output, truth in stored_pairs(stored, log, config):
             scorer.score(output, truth)
@@ -193,12 +171,12 @@ class Evaluation:
 
     def rules_of(self, run: RunInfo) -> Rules:
         """The rules of this evaluation: under the words and the family of the first run, else of this one."""
-        return self._suite_of(run).rules
+        return self._suites.of(run).rules
 
     @property
     def suite(self) -> Suite:
         """The metrics over all logs so far."""
-        return self._suite if self._suite is not None else Suite(self._rules)
+        return self._suites.whole
 
     @property
     def scored(self) -> Scored:
@@ -209,20 +187,13 @@ class Evaluation:
         """All that was found so far."""
         suite = self.suite
         results = suite.compute()
-        warnings = [*self._warnings, *_without_truth(results)]
+        warnings = [*self._warnings, *without_truth(results)]
         joint = results.pop()
         timing = [] if self.options.ablate else [self._latency.compute()]
-        worst = sorted(
-            (
-                (moment, number)
-                for number, log in enumerate(self._moments)
-                for moment in log.worst(self.options.moments)
-            ),
-            key=lambda pair: -pair[0].error,
-        )[: self.options.moments]
+        worst = worst_of(self._moments, self.options.moments)
         ablation = None
         if self.options.ablate:
-            ablation = {subset_name(s): by_head(suite.compute()) for s, suite in self._subsets.items()}
+            ablation = {subset_name(s): by_head(suite.compute()) for s, suite in self._suites.subsets.items()}
         heads = by_head([*results, *timing, joint])
         resampler = None
         if self.options.resampling is not None and self.records:
@@ -232,7 +203,7 @@ class Evaluation:
         return Report(
             status=self._status,
             exit_code=EXIT_CODES[self._status],
-            rules=rules_report(self._rules),
+            rules=rules_report(self._suites.rules),
             logs=self._logs,
             heads=heads,
             resampling=resampler.report() if resampler is not None else None,
@@ -270,24 +241,8 @@ class Evaluation:
             self.options.slices,
             cut,
             units,
-            self._rules.min_support,
+            self._suites.rules.min_support,
         )
-
-    def _suite_of(self, run: RunInfo) -> Suite:
-        """The one suite, made under the words and the family of the first run."""
-        if self._suite is None:
-            family = run.extra.get("loss_family", "")
-            self._rules = replace(
-                self._rules,
-                classes=self._rules.classes or run.classes,
-                family="gaussian" if family == "gaussian" else self._rules.family,
-            )
-            self._suite = Suite(self._rules, guests=self.options.guests(self._rules))
-        return self._suite
-
-    def _subset_suite(self, run: RunInfo, subset: Subset) -> Suite:
-        rules = self._suite_of(run).rules
-        return self._subsets.setdefault(subset, Suite(rules, guests=self.options.guests(rules)))
 
     def _take(
         self,
@@ -310,27 +265,8 @@ class Evaluation:
             for warned in summary.warnings:
                 self.warn(warned.code, warned.text, log, warned.count)
 
-    def _check_origin(self, run: RunInfo | None, log: Log) -> None:
-        """Outputs of another log would be scored against truth that is not theirs."""
-        size = log.path.stat().st_size
-        if run is None or run.input is None or run.input_bytes in (None, size):
-            return
-        text = (
-            f"the stored outputs were made from {run.input.name} of {run.input_bytes} bytes, and are scored "
-            f"with the truth of {log.path.name} of {size} bytes"
-        )
-        self.warn("other_log", text, log)
-
     def _warn_of_words(self, log: Log, scorer: MetricSink) -> None:
-        """Truth may use words that the plugin does not have: no detection can ever match them."""
-        said, true = scorer.run.classes, scorer.true_labels
-        foreign = sorted(true - set(said))
-        if said and foreign:
-            text = (
-                f"truth says {', '.join(foreign)}; the plugin knows only {', '.join(said)}: those boxes are "
-                "all missed. Say in the configuration what is what (words that are not listed are dropped), "
-                f"under truth: classes: {{{foreign[0]}: {said[0]}, ...}}"
-            )
+        if text := foreign_words(scorer.run.classes, scorer.true_labels):
             self.warn("class_words", text, log)
 
 
@@ -343,17 +279,3 @@ def _cut(results: Sequence[Result]) -> float:
     """The score from which detections count."""
     found = next((r.values["F1_score"].value for r in results if "F1_score" in r.values), None)
     return CUT if found is None else found
-
-
-def _without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """A warning for each kind of truth that no frame had."""
-    found = []
-    for metric, what, option in (
-        ("mean_average_precision", "boxes", "truth.boxes"),
-        ("control_errors", "control", "truth.control"),
-    ):
-        frames = next((dict(result.frames) for result in results if result.metric == metric), {})
-        if frames.get("no_truth") and not frames.get("scored") and not frames.get("invalid"):
-            text = f"no frame has truth of {what}, so it is not scored; configure it in {option}"
-            found.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
-    return found

@@ -1,12 +1,13 @@
 """What every metric would have been on other draws of the same blocks, without scoring a frame again.
 
 Metrics remember a few bytes for each detection, truth box and reading. Each is given the block that its frame
-lies in; then means are products of weights with sums by block, and rankings go through `ranked.py`.
+lies in; then means are products of weights with sums by block (`weighted.py`), and rankings go through
+`ranked.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,60 +19,16 @@ from perception.metrics.confusion import Confusion
 from perception.metrics.control_errors import ControlErrors
 from perception.metrics.curves import best_f1
 from perception.metrics.detection_calibration import BINS, DetectionCalibration
+from perception.metrics.marks import Blocks
 from perception.metrics.matching import SIZES, THRESHOLDS
 from perception.metrics.mean_average_precision import MeanAveragePrecision
 from perception.metrics.precision_recall import PrecisionRecall
 from perception.metrics.ranked import Weights, average_precisions, best_f1s, segments
-from perception.metrics.rows import Rows
-from perception.metrics.suite import Suite
 from perception.metrics.uncertainty import covered_80, negative_log_likelihood, stated
+from perception.metrics.weighted import mean_deviation, means, medians, totals
 
-Blocks = NDArray[np.intp]
 Redrawn = dict[str, Float64]
 """Name of a value -> [D]."""
-
-BlocksOf = Callable[[int, NDArray[np.int64]], Blocks]
-"""The blocks of stamps of the log of that number."""
-
-_MOST_AT_ONCE = 2_000_000
-"""Weights of rows in memory: 16 MB."""
-
-
-class Marks:
-    """Where the rows of each log end in the metrics of a suite that takes in one log after the other."""
-
-    def __init__(self) -> None:
-        self._ends: list[dict[str, int]] = []
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    def add(self, suite: Suite) -> None:
-        """A log has ended."""
-        ends: dict[str, int] = {}
-        for metric in suite.metrics:
-            ends |= {key: len(rows) for key, rows in tables(metric).items()}
-        self._ends.append(ends)
-
-    def blocks(self, key: str, rows: Rows, blocks_of: BlocksOf) -> Blocks:
-        """The block of each row of a table."""
-        found, start = np.zeros(len(rows), dtype=np.intp), 0
-        stamps = rows["stamp_ns"]
-        for log, ends in enumerate(self._ends):
-            end = ends.get(key, start)
-            found[start:end] = blocks_of(log, stamps[start:end])
-            start = end
-        return found
-
-
-def tables(metric: Metric) -> dict[str, Rows]:
-    """The rows that one of our own metrics remembers, by a name of their own."""
-    if isinstance(metric, ControlErrors):
-        return {f"{metric.name}/{channel}": rows for channel, rows in metric.channels.items()}
-    rows, truth = getattr(metric, "rows", None), getattr(metric, "truth", None)
-    if isinstance(rows, Rows) and isinstance(truth, Rows):
-        return {f"{metric.name}/rows": rows, f"{metric.name}/truth": truth}
-    return {}
 
 
 def redraw(metric: Metric, place: Mapping[str, Blocks], weights: Weights, by_size: bool = True) -> Redrawn:
@@ -101,38 +58,6 @@ def redraw(metric: Metric, place: Mapping[str, Blocks], weights: Weights, by_siz
     if isinstance(metric, DistanceErrors):
         return _distance(metric, rows, weights)
     return {}
-
-
-def means(block: Blocks, values: Float64, weights: Weights, counts: Float64 | None = None) -> Float64:
-    """[D]: the weighted mean of rows [N], or of sums [N] over `counts` [N]; NaN where nothing counts."""
-    size = weights.shape[1]
-    sums = np.bincount(block, values, size)
-    number = np.bincount(block, counts, size) if counts is not None else np.bincount(block, minlength=size)
-    below = weights @ number
-    found: Float64 = np.divide(weights @ sums, below, out=np.full(len(weights), np.nan), where=below > 0)
-    return found
-
-
-def medians(block: Blocks, values: Float64, weights: Weights) -> Float64:
-    """[D]: the weighted median of rows [N], between two where half of the weight lies on either side; NaN
-    where nothing counts. A few draws at a time: each needs the weights of all rows."""
-    found = np.full(len(weights), np.nan)
-    if not len(values):
-        return found
-    order = np.argsort(values, kind="stable")
-    ordered, block = values[order], block[order]
-    step = max(1, _MOST_AT_ONCE // len(values))
-    for start in range(0, len(weights), step):
-        below = np.cumsum(weights[start : start + step, block], axis=1)
-        half = below[:, -1:] / 2
-        low, high = np.argmax(below >= half, axis=1), np.argmax(below > half, axis=1)
-        found[start : start + step] = np.where(half[:, 0] > 0, (ordered[low] + ordered[high]) / 2, np.nan)
-    return found
-
-
-def _totals(block: Blocks, weights: Weights) -> Float64:
-    found: Float64 = (weights @ np.bincount(block, minlength=weights.shape[1])).astype(np.float64)
-    return found
 
 
 def _by_class(labels: Mapping[str, int], label: NDArray[np.int16]) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -202,20 +127,10 @@ def _control(metric: ControlErrors, place: Mapping[str, Blocks], weights: Weight
             f"R2/{name}": np.divide(
                 spread - squares, spread, out=np.full(len(weights), np.nan), where=spread > 0
             ),
-            f"MAE_mean/{name}": _mean_deviation(block, true, mean, weights),
+            f"MAE_mean/{name}": mean_deviation(block, true, mean, weights),
             f"MAE_persistence/{name}": means(block[known], np.abs(measured - true)[known], weights),
         }
         found |= _likelihood("", block, error, rows["std"], weights, metric.rules, f"/{name}")
-    return found
-
-
-def _mean_deviation(block: Blocks, true: Float64, mean: Float64, weights: Weights) -> Float64:
-    """[D]: mean |true - mean of the draw|, for each draw about its own mean [D]."""
-    found = np.empty(len(weights))
-    for draw, row in enumerate(weights):
-        weight = row[block]
-        total = weight.sum()
-        found[draw] = np.abs(true - mean[draw]) @ weight / total if total else np.nan
     return found
 
 
@@ -260,7 +175,7 @@ def _precision_recall(metric: PrecisionRecall, block: Blocks, truth: Blocks, wei
     found: Redrawn = {}
     parts = zip(_by_class(metric.labels, label), _by_class(metric.labels, metric.truth["label"]), strict=True)
     for (suffix, own), (_, own_truth) in parts:
-        truths = _totals(truth[own_truth], weights)
+        truths = totals(truth[own_truth], weights)
         ranking = segments(hit[own], score[own], block[own], weights, whole_ties=True)
         best = best_f1s(ranking, truths)
         found |= {
@@ -289,7 +204,7 @@ def _mean_average_precision(
             counts = own_truth & ((metric.truth["sizes"] & (1 << size)) != 0)
             if np.count_nonzero(counts) < metric.rules.min_support:
                 continue
-            truths = _totals(truth[counts], weights)
+            truths = totals(truth[counts], weights)
             table = np.empty((len(weights), len(THRESHOLDS)))
             for step in range(len(THRESHOLDS)):
                 bit = np.uint16(1 << step)

@@ -9,37 +9,13 @@ from __future__ import annotations
 import hashlib
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from perception.messages import Message
+from perception.pipeline.digest import ContentDigest
+from perception.pipeline.options import ReplayOptions
 from perception.sinks.base import RunInfo
-
-if TYPE_CHECKING:
-    from perception.pipeline.replay import ReplayOptions
 
 HASHED_BYTES = 64 << 20
 """Input files up to this size are hashed as a whole, too: that takes less than 0.1 s."""
-
-
-class ContentDigest:
-    """A hash over the messages that a run read, taken while it reads them: no file is read twice.
-
-    It does not depend on how the file is laid out: a copy with other chunks or compression has the same.
-    """
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self.messages = 0
-
-    def add(self, message: Message) -> None:
-        """Take in one message: topic, times and payload."""
-        head = f"{message.topic}\0{message.log_time_ns}\0{message.publish_time_ns}\0{len(message.data)}\0"
-        self._hash.update(head.encode())
-        self._hash.update(message.data)
-        self.messages += 1
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
 
 
 def receipt_of(

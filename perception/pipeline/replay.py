@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 
-from perception.config import Config, to_yaml
-from perception.errors import PerceptionError, PluginError
+from perception.config import Config
 from perception.faults import parse_plan
-from perception.ledger import Ledger, Listener
+from perception.ledger import Ledger
 from perception.logs import Log
-from perception.messages import Message, Reset
-from perception.pipeline.digest import OutputDigest
+from perception.messages import Reset
+from perception.pipeline.digest import ContentDigest, OutputDigest
+from perception.pipeline.opening import open_plugin
+from perception.pipeline.options import ReplayOptions
 from perception.pipeline.pace import Pace
-from perception.pipeline.receipt import ContentDigest, receipt_of
-from perception.pipeline.run import Observer, OnError, PluginStoppedError, Runner, Tally
-from perception.pipeline.source import WHOLE, LogSource, Span
-from perception.pipeline.summary import LOSS_ROWS, Status, Summary, Warned
+from perception.pipeline.provenance import run_info, run_record
+from perception.pipeline.receipt import receipt_of
+from perception.pipeline.run import PluginStoppedError, Runner, Tally
+from perception.pipeline.source import LogSource
+from perception.pipeline.summary import LOSS_ROWS, Status, Summary
 from perception.pipeline.times import StageTimes, quantiles
 from perception.pipeline.workers import default_workers
-from perception.plugin import Context, Plugin
+from perception.plugin import Plugin
 from perception.sinks.base import RunInfo, Sink, TakesReceipt
 from perception.truth import TruthJoiner
-
-RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless")
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayOptions:
-    """How to replay.
-
-    Attributes:
-        device: `cpu` or `cuda`.
-        rate: Speed relative to the recording; None: as soon as possible.
-        live_drop: Skip samples that are overtaken by newer ones; only with a rate.
-        span: The part of the log.
-        loops: How often; outputs of the first pass go to the sinks, later ones must equal them.
-        on_error: Whether a failing plugin ends the run.
-        ledger_listener: Gets every message of the log with its row.
-        on_message: Gets every input message in the span, as `LogSource` says.
-        observer: Watches the run.
-        times: Where the stages of the first pass are timed.
-    """
-
-    device: str = "cpu"
-    rate: float | None = None
-    live_drop: bool = False
-    span: Span = WHOLE
-    loops: int = 1
-    on_error: OnError = "skip"
-    ledger_listener: Listener | None = None
-    on_message: Callable[[Message], None] | None = None
-    observer: Observer | None = None
-    times: StageTimes | None = None
 
 
 def replay(
@@ -78,26 +47,6 @@ def replay(
         PerceptionError: The plugin cannot be opened, or a sink cannot write.
     """
     return _Replay(log, config, plugin, sinks, options or ReplayOptions()).run()
-
-
-def context_of(config: Config, device: str) -> Context:
-    """What a configuration says to a plugin."""
-    status, ranges, engine = config.sensors.status, config.sensors.range, config.engine
-    base = Context()
-    return Context(
-        device=device,
-        seed=engine.seed,
-        checkpoint=config.plugin.checkpoint,
-        options=config.plugin.options,
-        status=tuple(status.fields) if status else (),
-        status_steps=status.steps if status else base.status_steps,
-        status_rate_hz=status.rate_hz if status else base.status_rate_hz,
-        max_range_m=ranges.max_range_m if ranges else base.max_range_m,
-        batch=engine.batch,
-        threads=engine.threads,
-        backend=engine.backend,
-        precision=engine.precision,
-    )
 
 
 class _Replay:
@@ -136,8 +85,10 @@ class _Replay:
         """Open the sinks, run, and sign what was written."""
         status: Status = "clean"
         try:
-            self._open_plugin()
-            info = self._described_run = self._run_info()
+            open_plugin(self._plugin, self._config, self._options.device)
+            self._described = dict(self._plugin.describe())
+            info = run_info(self._log, self._config, self._plugin, self._described, self._options)
+            self._described_run = info
             for sink in self._sinks:
                 opened.append(sink)
                 sink.open(info)
@@ -157,23 +108,6 @@ class _Replay:
         for sink in self._sinks:
             if isinstance(sink, TakesReceipt):
                 sink.sign(receipt)
-
-    def _open_plugin(self) -> None:
-        manifest, batch = self._plugin.manifest, self._config.engine.batch
-        if batch > manifest.max_batch:
-            raise PluginError(
-                f"engine.batch is {batch}, but plugin '{manifest.name}' takes at most {manifest.max_batch}"
-            )
-        try:
-            self._plugin.open(context_of(self._config, self._options.device))
-        except PerceptionError:
-            raise
-        except Exception as error:
-            line = " ".join(str(error).split())
-            raise PluginError(
-                f"plugin '{manifest.name}' did not open: {type(error).__name__}: {line}"
-            ) from error
-        self._described = dict(self._plugin.describe())
 
     def _passes(self) -> None:
         """The first pass feeds the sinks; each later one only shows that it gives the same."""
@@ -238,39 +172,6 @@ class _Replay:
         backend = self._described.get("backend", "")
         return engine.workers or default_workers(self._options.device, engine.threads, backend)
 
-    def _run_info(self) -> RunInfo:
-        config, told = self._config, self._described
-        known = {
-            "weights_sha256",
-            "untrained",
-            "backend",
-            "precision",
-            "device",
-            "batch",
-            "threads",
-            "classes",
-        }
-        return RunInfo(
-            input=self._log.path,
-            input_bytes=self._log.path.stat().st_size,
-            start_ns=self._options.span.start_ns,
-            end_ns=self._options.span.end_ns,
-            plugin=self._plugin.manifest.name,
-            weights_sha256=told.get("weights_sha256", ""),
-            untrained=told.get("untrained") == "true",
-            backend=told.get("backend", ""),
-            precision=told.get("precision", ""),
-            device=told.get("device", self._options.device),
-            batch=config.engine.batch,
-            threads=config.engine.threads,
-            reference_rate_hz=config.reference_rate_hz,
-            classes=tuple(told["classes"].split("\n")) if told.get("classes") else (),
-            versions=recorded_versions(),
-            config=to_yaml(_without_workers(config)),
-            faults=parse_plan(config.faults).texts(),
-            extra={key: value for key, value in told.items() if key not in known},
-        )
-
     def _summary(self, status: Status, seconds: float) -> Summary:
         stream = self._source.stream if self._source else None
         damage = tuple(stream.damage) if stream else ()
@@ -304,7 +205,11 @@ class _Replay:
             ledger=ledger,
             damage=damage,
             warnings=tuple(tally.warnings.values()),
-            run=self._run_record(),
+            run={
+                **run_record(self._config, self._plugin, self._described, self._options),
+                "outputs_sha256": self._digests[0] if self._digests else "",
+                "messages_sha256": self._content.hexdigest() if self._content is not None else "",
+            },
             seconds=seconds,
             log_seconds=covered_ns / 1e9,
         )
@@ -320,40 +225,6 @@ class _Replay:
         if span.start_ns is not None or span.end_ns is not None:
             return "nothing lies in the part of the log that was asked for"
         return "none of the configured topics has a usable message"
-
-    def _run_record(self) -> dict[str, str]:
-        told = {**self._described, **{f"version.{name}": text for name, text in recorded_versions().items()}}
-        return {
-            "plugin": self._plugin.manifest.name,
-            "device": self._options.device,
-            "batch": str(self._config.engine.batch),
-            **({"faults": " ".join(self._config.faults)} if self._config.faults else {}),
-            **told,
-            "loops": str(self._options.loops),
-            "outputs_sha256": self._digests[0] if self._digests else "",
-            "messages_sha256": self._content.hexdigest() if self._content is not None else "",
-        }
-
-
-def _without_workers(config: Config) -> Config:
-    """What is on record says what made the outputs; how many threads carried them changes nothing."""
-    return config.model_copy(update={"engine": config.engine.model_copy(update={"workers": None})})
-
-
-def recorded_versions() -> Mapping[str, str]:
-    """Versions of what can change an output, by package, without importing any of them."""
-    found = {}
-    for name in RECORDED_VERSIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def add_warnings(summary: Summary, warnings: Sequence[Warned]) -> Summary:
-    """The same summary with warnings that were known before the run, first."""
-    return replace(summary, warnings=(*warnings, *summary.warnings))
 
 
 def _close_all(things: Sequence[Sink | Plugin]) -> None:

@@ -17,7 +17,7 @@ from perception.faults import inject, parse_plan
 from perception.ledger import Ledger
 from perception.logs import Log, MessageStream, Query, decode
 from perception.messages import Decoded, Message, Sample
-from perception.pipeline.receipt import ContentDigest
+from perception.pipeline.digest import ContentDigest
 from perception.pipeline.times import StageTimes
 
 RIG_ROLES = ("calibration", "transforms")

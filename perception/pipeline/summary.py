@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from perception.logs import Damage
@@ -99,3 +99,8 @@ class Summary:
             "seconds": self.seconds,
             "log_seconds": self.log_seconds,
         }
+
+
+def add_warnings(summary: Summary, warnings: Sequence[Warned]) -> Summary:
+    """The same summary with warnings that were known before the run, first."""
+    return replace(summary, warnings=(*warnings, *summary.warnings))

@@ -13,7 +13,8 @@ from typing import Any
 
 from perception.balancing.options import METHODS
 from perception.errors import ConfigError
-from perception.training.config import HEAD_NAMES, TrainConfig, lay_over, parse_train_config
+from perception.training.config import HEAD_NAMES, TrainConfig
+from perception.training.config_file import lay_over, parse_train_config
 
 SECTIONS = ("heads", "gradients", "balancing", "pareto")
 JOINT = "joint"

@@ -25,7 +25,8 @@ from perception.training.folder import LAST, STATE, check_same
 from perception.training.journal import read_journal
 from perception.training.lessons import check_lessons
 from perception.training.progress import Silent, StepReport, Watcher
-from perception.training.run import train, validation_of
+from perception.training.run import train
+from perception.training.samples import validation_of
 
 RESULT = "result.json"
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perception.training.config import TrainConfig as TrainConfig
-    from perception.training.config import load_train_config as load_train_config
-    from perception.training.config import parse_train_config as parse_train_config
-    from perception.training.config import to_yaml as to_yaml
+    from perception.training.config_file import load_train_config as load_train_config
+    from perception.training.config_file import parse_train_config as parse_train_config
+    from perception.training.config_file import to_yaml as to_yaml
     from perception.training.journal import read_journal as read_journal
     from perception.training.progress import Silent as Silent
     from perception.training.progress import StepReport as StepReport
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "TrainConfig": "config",
-    "load_train_config": "config",
-    "parse_train_config": "config",
-    "to_yaml": "config",
+    "load_train_config": "config_file",
+    "parse_train_config": "config_file",
+    "to_yaml": "config_file",
     "read_journal": "journal",
     "Silent": "progress",
     "StepReport": "progress",

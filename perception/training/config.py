@@ -1,4 +1,4 @@
-"""What a user sets to train: one YAML file, checked whole, every fault at once. No torch.
+"""What a user sets to train, section by section. No torch.
 
 ::
 
@@ -17,23 +17,14 @@ Paths are relative to where the command runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from perception.balancing.options import resolve_balancing
-from perception.config import NonNegative, Number, Positive, fault_line
-from perception.errors import ConfigError
-from perception.losses.options import resolve_losses
-from perception.models.config import SMALL, ModelConfig
-from perception.plain_yaml import read_yaml
-
-RECIPES = Path(__file__).parent / "recipes"
-"""Configurations that come with the package: `perception train newcomer`."""
+from perception.config import NonNegative, Number, Positive
+from perception.models.config import ModelConfig
 
 Head = Literal["class", "box", "distance", "control"]
 HEAD_NAMES: tuple[Head, ...] = ("class", "box", "distance", "control")
@@ -210,97 +201,6 @@ class TrainConfig(_Section):
         return ModelConfig.from_dict(self.model)
 
 
-def load_train_config(source: Path | str, changes: Mapping[str, Any] | None = None) -> TrainConfig:
-    """The configuration in a file, or a recipe of this package by name.
-
-    Args:
-        source: A path, or a name in `RECIPES`.
-        changes: Dotted path -> value, laid over what the file says (`run.out`).
-
-    Raises:
-        ConfigError: It cannot be read, or has faults: all of them, each with its path.
-    """
-    path = Path(source)
-    recipe = RECIPES / f"{source}.yaml"
-    if not path.is_file() and recipe.is_file():
-        path = recipe
-    try:
-        data = read_yaml(path)
-    except OSError as error:
-        names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-        text = f"cannot be read: {error.strerror or error}; give a file, or one of the recipes {names}"
-        raise ConfigError([text], str(path)) from None
-    except ValueError as error:
-        raise ConfigError([str(error)], str(path)) from None
-    return parse_train_config(lay_over(data, changes or {}), str(path))
-
-
-def parse_train_config(data: object, source: str = "") -> TrainConfig:
-    """The configuration in a mapping, as YAML gives it, losses and balancing with all their options.
-
-    Raises:
-        ConfigError: It has faults: all of them, each with its path and the nearest valid name.
-    """
-    if not isinstance(data, Mapping):
-        found = "an empty file" if data is None else type(data).__name__
-        raise ConfigError([f"expected a mapping with model, data, ...; found {found}"], source)
-    faults: list[str] = []
-    config = None
-    try:
-        config = TrainConfig.model_validate(data)
-    except ValidationError as error:
-        faults += sorted({_line(fault) for fault in error.errors()})
-    faults += _faults_of_rooms(data)
-    if faults or config is None:
-        raise ConfigError(faults, source)
-    return _filled_in(config)
-
-
-def _filled_in(config: TrainConfig) -> TrainConfig:
-    """With the name and all options of each loss and of balancing: what a run's folder keeps says them."""
-    losses = resolve_losses(config.losses, config.model_shape().loss_family)
-    method, weights = resolve_balancing(config.balancing)
-    balancing = {"method": method.name, **method.options, "weights": weights}
-    plain = {head: choice.to_dict() for head, choice in losses.items()}
-    return config.model_copy(update={"losses": plain, "balancing": balancing})
-
-
-def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
-    """What the rooms that the sections configure find wrong with them."""
-    faults: list[str] = []
-    model, losses, balancing = (data.get(key, {}) for key in ("model", "losses", "balancing"))
-    shape = ModelConfig()
-    if isinstance(model, Mapping):
-        try:
-            shape = ModelConfig.from_dict(model)
-        except ConfigError as error:
-            faults += [f"model.{fault}" for fault in error.faults]
-    transfer = data.get("transfer", {})
-    backbone = model.get("backbone", SMALL) if isinstance(model, Mapping) else ""
-    if isinstance(transfer, Mapping) and transfer.get("pretrained") is True and backbone == SMALL:
-        faults.append(
-            "transfer.pretrained: weights are published for backbones from torchvision, and model.backbone "
-            f"is {SMALL}; set model.backbone: resnet18, or leave pretrained out"
-        )
-    for section, check in (
-        (losses, lambda: resolve_losses(losses, shape.loss_family)),
-        (balancing, lambda: resolve_balancing(balancing)),
-    ):
-        try:
-            if isinstance(section, Mapping):
-                check()
-        except ConfigError as error:
-            faults += error.faults
-    return faults
-
-
-def to_yaml(config: TrainConfig) -> str:
-    """The whole configuration as YAML, defaults included: what a run folder keeps."""
-    data = config.model_dump(mode="json", by_alias=True)
-    data["model"] = config.model_shape().to_dict()
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True)
-
-
 def _conflicts(schedule: ScheduleConfig) -> list[str]:
     faults = []
     if schedule.batch % schedule.accumulate:
@@ -317,21 +217,3 @@ def _conflicts(schedule: ScheduleConfig) -> list[str]:
     if any(late <= early for early, late in pairwise(ends)):
         faults.append(f"schedule.curriculum: expected `until` to rise from stage to stage, found {ends}")
     return faults
-
-
-def _line(fault: Any) -> str:
-    return fault_line(fault, TrainConfig).removeprefix(": ")
-
-
-def lay_over(data: Any, changes: Mapping[str, Any]) -> Any:
-    """The mapping with some of its values replaced; what is no mapping is left to be complained of."""
-    if not isinstance(data, Mapping):
-        return data
-    data = dict(data)
-    for path, value in changes.items():
-        head, _, rest = path.partition(".")
-        if rest:
-            data[head] = lay_over(data.get(head) or {}, {rest: value})
-        else:
-            data[head] = value
-    return data

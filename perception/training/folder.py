@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from perception.errors import ConfigError, TrainingError
-from perception.training.config import TrainConfig, parse_train_config, to_yaml
+from perception.training.config import TrainConfig
+from perception.training.config_file import parse_train_config, to_yaml
 from perception.training.distributed import World
 from perception.training.state import load_state
 

@@ -1,4 +1,4 @@
-"""What training starts from: the tensors of another checkpoint that fit, and what of it stays as it is."""
+"""What training starts from: a model with the tensors of another checkpoint that fit, parts of it frozen."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from torch import Tensor
 
 from perception.checkpoint import load_checkpoint, read_metadata
 from perception.errors import ConfigError
-from perception.models import FusionModel
+from perception.models import FusionModel, ModelConfig
+from perception.models.stats import InputStats, channel_names
 from perception.training.config import TrainConfig
+from perception.training.dataset import Dataset
 from perception.training.optimiser import begins
+from perception.training.progress import Watcher
+from perception.training.stats import measure_stats
 
 _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
 _STATISTICS = ("normaliser.", "decoder.")
@@ -69,6 +73,26 @@ def check_transfer(config: TrainConfig) -> None:
         from perception.models.torchvision_backbone import published_weights  # torchvision takes seconds
 
         published_weights(config.model_shape().backbone)
+
+
+def starting_model(
+    config: TrainConfig, shape: ModelConfig, learning: Dataset, watcher: Watcher
+) -> FusionModel:
+    """The model as training finds it: statistics measured, weights taken over, parts frozen."""
+    transfer = config.transfer
+    stats = measure_stats(learning.some(config.data.stats_samples), shape)
+    if transfer.keep_stats and transfer.checkpoint is not None:
+        stats = _kept_stats(transfer.checkpoint, shape, stats)
+    model = FusionModel(shape, seed=config.run.seed, stats=stats, pretrained=transfer.pretrained)
+    if transfer.checkpoint is not None:
+        for line in take_over(model, transfer.checkpoint).lines():
+            watcher.said(f"{transfer.checkpoint.name}: {line}")
+    if transfer.freeze:
+        count = freeze(model, transfer.freeze)
+        watcher.said(
+            f"frozen: {', '.join(transfer.freeze)}; {count} of {sum(p.numel() for p in model.parameters())}"
+        )
+    return model
 
 
 def take_over(model: FusionModel, path: Path) -> Account:
@@ -139,6 +163,16 @@ def train_mode(model: FusionModel) -> None:
             p.requires_grad for p in own
         ):
             module.eval()
+
+
+def _kept_stats(path: Path, shape: ModelConfig, stats: InputStats) -> InputStats:
+    """The statistics of a checkpoint, group by group where the channels are the same."""
+    old = read_metadata(path).input_stats
+    if old is None:
+        return stats
+    names = channel_names(shape)
+    kept = {g: getattr(old, g) for g in names if set(getattr(old, g)) == set(names[g])}
+    return InputStats(**{g: kept.get(g, getattr(stats, g)) for g in names})
 
 
 def _take_classes(mine: Tensor, theirs: Tensor, names: Sequence[str], others: Sequence[str]) -> None:

@@ -17,8 +17,8 @@ from perception.logs import Log
 from perception.messages import Sample, TruthFrame
 from perception.outputs import Output
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
+from perception.pipeline.provenance import recorded_versions
 from perception.pipeline.receipt import file_sha256, this_machine
-from perception.pipeline.replay import recorded_versions
 from perception.plugin import Plugin
 from perception.sinks.base import RunInfo
 from perception.sinks.stored import read_outputs, read_receipt, read_run

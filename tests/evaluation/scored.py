@@ -11,7 +11,7 @@ from perception.evaluation.record import LogRecord
 from perception.evaluation.resampling import Scored
 from perception.messages import TruthFrame
 from perception.metrics import Rules, Suite
-from perception.metrics.redraw import Marks
+from perception.metrics.marks import Marks
 from perception.outputs import Control, ControlChannel, Output
 from tests.metrics.build import CLASSES, Pair, random_frames
 

@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from perception.evaluation.intervals import range_of, with_intervals
 from perception.evaluation.report import by_head
-from perception.evaluation.resampling import Resampler, Resampling, range_of, with_intervals
+from perception.evaluation.resampling import Resampler, Resampling
 from perception.metrics import Latency
 from tests.evaluation.scored import drive, scored
 

@@ -10,8 +10,9 @@ import pytest
 
 from perception.autoconfig import choose
 from perception.errors import ConfigError
+from perception.evaluation.parts import chosen_slices
 from perception.evaluation.resampling import Resampler, Resampling
-from perception.evaluation.slices import chosen_slices, slices, verdict
+from perception.evaluation.slices import slices
 from perception.evaluation.surroundings import Surroundings, surroundings
 from perception.logs import open_log
 from perception.messages import TruthFrame
@@ -90,31 +91,6 @@ def test_by_chance_nothing_is_sure() -> None:
         found = slices(resampler, one.records, around(one), ("time", "light"), 0.5)
         sure += sum(s.difference.verdict != "cannot tell" for s in found)
     assert sure == 0
-
-
-def test_names_of_slices() -> None:
-    assert chosen_slices("size, time") == ("size", "time")
-    assert "status" not in chosen_slices("all")
-    assert chosen_slices("all,status:yaw_rate")[-1] == "status:yaw_rate"
-    with pytest.raises(ConfigError, match="found 'colour'"):
-        chosen_slices("size,colour")
-    with pytest.raises(ConfigError, match="--slices"):
-        chosen_slices(" , ")
-
-
-@pytest.mark.parametrize(
-    ("difference", "p", "better", "expected"),
-    [
-        (0.1, 0.01, "higher", "better"),
-        (0.1, 0.01, "lower", "worse"),
-        (-0.1, 0.01, "higher", "worse"),
-        (-0.1, 0.06, "higher", "cannot tell"),
-        (0.1, 0.01, "", "cannot tell"),
-        (None, None, "higher", "cannot tell"),
-    ],
-)
-def test_verdicts(difference: float | None, p: float | None, better: str, expected: str) -> None:
-    assert verdict(difference, p, better) == expected
 
 
 def test_surroundings_are_read_from_the_log(street: Path) -> None:

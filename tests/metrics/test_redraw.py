@@ -8,8 +8,9 @@ import pytest
 from perception.messages import TruthFrame
 from perception.metrics import Rules, Suite, curves
 from perception.metrics.curves import average_precision, best_f1
+from perception.metrics.marks import Marks, tables
 from perception.metrics.ranked import average_precisions, best_f1s, segments
-from perception.metrics.redraw import Marks, redraw, tables
+from perception.metrics.redraw import redraw
 from perception.outputs import Control, ControlChannel, Output
 from tests.metrics.build import CLASSES, random_frames
 

@@ -127,7 +127,9 @@ def test_a_log_that_is_none_is_answered_in_one_line(tmp_path: Path) -> None:
 
 
 def test_help_and_its_options_import_no_torch() -> None:
-    code = "import sys, perception_tools.train, perception.training.config; print('torch' in sys.modules)"
+    code = (
+        "import sys, perception_tools.train, perception.training.config_file; print('torch' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )

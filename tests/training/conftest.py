@@ -10,7 +10,8 @@ import pytest
 from perception.models import ModelConfig
 from perception.preprocess import InputSpec
 from perception.training.cache import CachedLog, Recipe, cached_log
-from perception.training.config import TrainConfig, parse_train_config
+from perception.training.config import TrainConfig
+from perception.training.config_file import parse_train_config
 from tests.scripted_scene import write_scene
 
 CLASSES = ("person", "vehicle", "cone")

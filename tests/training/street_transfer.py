@@ -28,7 +28,7 @@ from perception.plugin import load_plugin
 from perception.sinks.base import RunInfo
 from perception.training import train
 from perception.training.cache import joined
-from perception.training.config import load_train_config
+from perception.training.config_file import load_train_config
 
 LEARNT_S = 5.95
 """The first 60 frames of 10 Hz."""

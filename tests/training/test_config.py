@@ -9,7 +9,7 @@ import yaml
 
 from perception.errors import ConfigError
 from perception.training import load_train_config, parse_train_config, to_yaml
-from perception.training.config import RECIPES
+from perception.training.config_file import RECIPES
 
 
 def test_every_fault_is_named_at_once_with_its_path_and_the_nearest_name() -> None:

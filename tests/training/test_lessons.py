@@ -13,7 +13,8 @@ from perception.balancing.options import METHODS
 from perception.errors import ConfigError
 from perception.models import FusionModel
 from perception.training.cache import CachedLog
-from perception.training.config import TrainConfig, parse_train_config, to_yaml
+from perception.training.config import TrainConfig
+from perception.training.config_file import parse_train_config, to_yaml
 from perception.training.dataset import Dataset
 from perception.training.examples import Batch, collate
 from perception.training.lessons import Lessons

@@ -1,0 +1,151 @@
+"""Ticks and the clock: when ticks are made, and when they close.
+
+The reference sensor's messages make ticks. A tick closes at the first message or `advance` at or
+after its arrival plus `wait_ms`, before that message is taken: only what had arrived by then takes
+part. While the reference is silent, substitute ticks are made on a grid: the first 1.5 periods after
+its last arrival, then one each period, each only if some other sensor spoke since the tick before.
+The grid is fixed by the last arrival alone, so a timer that calls `advance` changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from perception.messages import Tick
+
+BACKWARD_NS = 1_000_000_000
+FORWARD_NS = 10_000_000_000
+SLACK_NS = 1_000_000_000  # how far a reference stamp may lie behind a substitute tick's
+
+
+class OpenTick(NamedTuple):
+    """A tick, and stamp and arrival of the reference message that was the last when it was made."""
+
+    tick: Tick
+    last: tuple[int, int] | None
+
+
+class Ticks:
+    """The ticks that are open, and what tells when the next one is made.
+
+    Args:
+        reference: What to call the reference.
+        period_ns: Its nominal period.
+        wait_ns: How long after its arrival a tick closes.
+    """
+
+    def __init__(self, reference: str, period_ns: int, wait_ns: int) -> None:
+        self._reference = reference
+        self._period_ns = period_ns
+        self._wait_ns = wait_ns
+        self._count = 0
+        self._open: deque[OpenTick] = deque()
+        self.clock_ns: int | None = None
+        self._last: tuple[int, int] | None = None  # stamp and arrival of the last reference message
+        # Where the grid of substitute ticks starts: the last reference message, or the log's first message.
+        self._anchor: tuple[int, int] | None = None
+        self._substitute_ns: int | None = None  # arrival time of the next substitute tick
+        self._spoken = False  # a sensor other than the reference spoke since the last tick
+        self._floor_ns: int | None = None  # reference stamps at or below it are late
+
+    # --- clocks that are broken ------------------------------------------------------------------
+
+    def arrival_fault(self, arrival_ns: int) -> str:
+        """How the arrival clock is broken by a message that arrives then; empty where it is not."""
+        step_ns = 0 if self.clock_ns is None else arrival_ns - self.clock_ns
+        if -BACKWARD_NS <= step_ns <= FORWARD_NS:
+            return ""
+        moved = "went back" if step_ns < 0 else "jumped forward"
+        return f"arrival time {moved} by {abs(step_ns) / 1e9:.3f} s"
+
+    def stamp_fault(self, stamp_ns: int, arrival_ns: int) -> str:
+        """How the reference's own clock is broken by a message of it; empty where it is not."""
+        if self._last is None:
+            return ""
+        step_ns = stamp_ns - self._last[0]
+        if step_ns < -BACKWARD_NS:
+            return f"{self._reference} stamp went back by {-step_ns / 1e9:.3f} s"
+        # A reference that was silent for long and speaks again has not jumped.
+        if step_ns - (arrival_ns - self._last[1]) > FORWARD_NS:
+            return f"{self._reference} stamp jumped forward by {step_ns / 1e9:.3f} s"
+        return ""
+
+    def forget(self) -> None:
+        """Time is broken: begin anew. Ticks that are open stay so."""
+        self.clock_ns = self._last = self._anchor = self._substitute_ns = self._floor_ns = None
+        self._spoken = False
+
+    # --- ticks that close ------------------------------------------------------------------------
+
+    def run(self, now_ns: int) -> Iterator[OpenTick]:
+        """Move the clock: make the substitute ticks and give the ticks that are due, in order of time."""
+        while True:
+            close_ns = self._open[0].tick.log_time_ns + self._wait_ns if self._open else None
+            substitute_ns = self._substitute_ns
+            if (
+                close_ns is not None
+                and close_ns <= now_ns
+                and (substitute_ns is None or close_ns <= substitute_ns)
+            ):
+                yield self._open.popleft()
+            elif substitute_ns is not None and substitute_ns <= now_ns:
+                self._make_substitute(substitute_ns, now_ns)
+            else:
+                break
+        self.clock_ns = now_ns if self.clock_ns is None else max(self.clock_ns, now_ns)
+
+    def rest(self) -> Iterator[OpenTick]:
+        """Close all that is open."""
+        while self._open:
+            yield self._open.popleft()
+
+    def _make_substitute(self, arrival_ns: int, now_ns: int) -> None:
+        assert self._anchor is not None
+        stamp_ns, anchor_ns = self._anchor
+        if self._spoken:
+            self._make("substitute", stamp_ns + arrival_ns - anchor_ns, arrival_ns)
+            self._substitute_ns = arrival_ns + self._period_ns
+        else:
+            # Nobody spoke: go to the last moment of the grid at or before now, and one on.
+            missed = (now_ns - arrival_ns) // self._period_ns
+            self._substitute_ns = arrival_ns + (missed + 1) * self._period_ns
+
+    # --- messages that make them -----------------------------------------------------------------
+
+    def hear_reference(self, stamp_ns: int, arrival_ns: int) -> None:
+        """The reference spoke: a tick is made."""
+        self._make("reference", stamp_ns, arrival_ns)
+        self._last = (stamp_ns, arrival_ns)
+        self._set_anchor(stamp_ns, arrival_ns)
+
+    def hear_other(self, stamp_ns: int, arrival_ns: int) -> None:
+        """Another sensor spoke: the next substitute tick has a reason."""
+        self._spoken = True
+        if self._anchor is None:
+            self._set_anchor(stamp_ns, arrival_ns)
+
+    def is_late(self, stamp_ns: int) -> bool:
+        """Whether a reference message of that stamp comes after a tick that it should have preceded."""
+        return self._floor_ns is not None and stamp_ns <= self._floor_ns
+
+    def horizon_ns(self) -> int | None:
+        """A stamp at or below that of every open or future tick; None before the first.
+
+        A reference that was only slow may come with a stamp below an open substitute tick's.
+        """
+        if self._floor_ns is None:
+            return None
+        return min([self._floor_ns, *(one.tick.stamp_ns for one in self._open)])
+
+    def _make(self, kind: Literal["reference", "substitute"], stamp_ns: int, arrival_ns: int) -> None:
+        self._open.append(OpenTick(Tick(self._count, kind, stamp_ns, arrival_ns), self._last))
+        self._count += 1
+        self._spoken = False
+        reach_ns = stamp_ns if kind == "reference" else stamp_ns - SLACK_NS
+        self._floor_ns = reach_ns if self._floor_ns is None else max(self._floor_ns, reach_ns)
+
+    def _set_anchor(self, stamp_ns: int, arrival_ns: int) -> None:
+        self._anchor = (stamp_ns, arrival_ns)
+        self._substitute_ns = arrival_ns + self._period_ns + self._period_ns // 2

@@ -1,0 +1,58 @@
+"""The errors of each log, frame after frame: how long they remember says how long blocks are to be.
+
+Of two plugins it is the difference of their errors, for that is what is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.evaluation.record import LogRecord
+from perception.messages import Float64
+
+
+def box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
+    """For each kind of error of boxes a series for each log.
+
+    Args:
+        records: Of one plugin or of two, of the same logs in the same order.
+    """
+    names = ("error", "IoU", "distance_abs")
+    if len(records) == 1:
+        return [[record.box_errors()[name] for record in records[0]] for name in names]
+    found = []
+    for name in names:
+        pairs = [_common(*pair) for pair in zip(*records, strict=True)]
+        logs = zip(*records, pairs, strict=True)
+        found.append([b.frames[name][at_b] - a.frames[name][at_a] for a, b, (at_a, at_b) in logs])
+    return [[values[np.isfinite(values)].astype(np.float64) for values in one] for one in found]
+
+
+def _common(a: LogRecord, b: LogRecord) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The frames that both have."""
+    _, at_a, at_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
+    return at_a, at_b
+
+
+def control_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
+    """For each control channel a series for each log; of two plugins the differences of their sizes.
+
+    Args:
+        records: Of one plugin or of two, of the same logs in the same order.
+    """
+    names = dict.fromkeys(name for one in records for record in one for name in record.control)
+    if len(records) == 1:
+        return [[r.control[name]["error"] for r in records[0] if name in r.control] for name in names]
+    found = []
+    for name in names:
+        pairs = [pair for pair in zip(*records, strict=True) if all(name in r.control for r in pair)]
+        series = []
+        for a, b in pairs:
+            stamps = [r.stamps_ns[r.control[name]["frame"]] for r in (a, b)]
+            _, at_a, at_b = np.intersect1d(*stamps, return_indices=True)
+            series.append(np.abs(b.control[name]["error"][at_b]) - np.abs(a.control[name]["error"][at_a]))
+        found.append(series)
+    return found

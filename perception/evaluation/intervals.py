@@ -1,0 +1,56 @@
+"""The values of a report with their intervals, each within what a value of its name can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from perception.evaluation.report import IntervalReport, MetricReport, ValueReport
+from perception.evaluation.resampling import Resampler, Scored
+from perception.metrics.redraw import Redrawn
+
+Heads = Mapping[str, Mapping[str, MetricReport]]
+
+
+def with_intervals(heads: Heads, scored: Scored, resampler: Resampler) -> dict[str, dict[str, MetricReport]]:
+    """The same values with their intervals, where they can have one."""
+    redrawn = resampler.redrawn(scored)
+    found: dict[str, dict[str, MetricReport]] = {}
+    for head, metrics in heads.items():
+        by_block, by_log = redrawn.get(head, ({}, None))
+        found[head] = {}
+        for name, metric in metrics.items():
+            values = {
+                key: _with_interval(head, key, value, resampler, by_block, by_log)
+                for key, value in metric.values.items()
+            }
+            found[head][name] = metric.model_copy(update={"values": values})
+    return found
+
+
+def _with_interval(
+    head: str, key: str, value: ValueReport, resampler: Resampler, by_block: Redrawn, by_log: Redrawn | None
+) -> ValueReport:
+    if value.value is None or key not in by_block:
+        return value
+    spread = resampler.spread(head, value.value, by_block[key], None if by_log is None else by_log.get(key))
+    found = None if spread is None else spread.interval(resampler.options.level, *range_of(key))
+    if found is None:
+        return value
+    interval = IntervalReport(low=found.low, high=found.high, std_error=found.std_error)
+    return value.model_copy(update={"interval": interval})
+
+
+def range_of(key: str) -> tuple[float, float]:
+    """What a value of that name can be."""
+    name = key.partition("/")[0]
+    if name.startswith(("bias", "distance_bias")) or name.endswith("NLL"):
+        return -np.inf, np.inf
+    if name == "R2":
+        return -np.inf, 1.0
+    if name in ("MAE", "RMSE", "MAE_mean", "MAE_persistence") or name.startswith(
+        ("distance_abs", "distance_rel")
+    ):
+        return 0.0, np.inf
+    return 0.0, 1.0

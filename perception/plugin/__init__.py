@@ -1,0 +1,45 @@
+"""The plugin contract, and how an installed plugin is found and loaded.
+
+A plugin is an installed package with an entry point in the group `perception.plugins` that names
+the package, and a `plugin.yaml` in that package: its manifest, which is data, so that listing
+plugins imports none of them::
+
+    [project.entry-points."perception.plugins"]
+    mine = "my_package"            # my_package/plugin.yaml, packaged as data
+
+    # my_package/plugin.yaml
+    api: 1
+    name: mine
+    factory: my_package.core:MyPlugin
+    inputs: [camera, status]
+    heads: [control]
+"""
+
+from perception.plugin.contract import (
+    AdoptsPrepared,
+    Context,
+    Infers,
+    KnowsItsOutputs,
+    Plugin,
+    Prepared,
+    StepsSubsets,
+)
+from perception.plugin.discovery import Installed, list_plugins, load_plugin, own_weights
+from perception.plugin.manifest import API_VERSION, Manifest, read_manifest
+
+__all__ = [
+    "API_VERSION",
+    "AdoptsPrepared",
+    "Context",
+    "Infers",
+    "Installed",
+    "KnowsItsOutputs",
+    "Manifest",
+    "Plugin",
+    "Prepared",
+    "StepsSubsets",
+    "list_plugins",
+    "load_plugin",
+    "own_weights",
+    "read_manifest",
+]

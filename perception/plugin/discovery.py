@@ -1,0 +1,96 @@
+"""How an installed plugin is found and loaded."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from perception.errors import NoPluginError, PluginError
+from perception.plugin.contract import Plugin
+from perception.plugin.manifest import Manifest, package_folder, read_manifest
+
+GROUP = "perception.plugins"
+_METHODS = ("open", "prepare", "step", "reset", "close", "describe")
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An installed plugin: its manifest, or the fault that keeps it from being used."""
+
+    name: str
+    distribution: str
+    version: str
+    manifest: Manifest | None
+    fault: str = ""
+
+
+def list_plugins() -> list[Installed]:
+    """All installed plugins by name, without importing any of them."""
+    found = []
+    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+        distribution = point.dist
+        label = (distribution.name, distribution.version) if distribution is not None else ("", "")
+        try:
+            found.append(Installed(point.name, *label, read_manifest(point)))
+        except PluginError as error:
+            found.append(Installed(point.name, *label, None, str(error)))
+    return found
+
+
+def load_plugin(name: str) -> Plugin:
+    """The plugin of that name, not opened yet.
+
+    Raises:
+        NoPluginError: None of that name is installed.
+        PluginError: Its manifest is wrong, or it does not load.
+    """
+    manifest = read_manifest(_entry_point(name))
+    module_name, _, attribute = manifest.factory.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:
+        cause = f"{manifest.factory}: {type(error).__name__}: {error}"
+        raise PluginError(f"plugin '{name}' does not load: {cause}") from error
+    try:
+        plugin: Plugin = factory(manifest)
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f"plugin '{name}' cannot be made: {type(error).__name__}: {error}") from error
+    missing = [method for method in _METHODS if not callable(getattr(plugin, method, None))]
+    if missing:
+        raise PluginError(
+            f"plugin '{name}': {type(plugin).__name__} has no {', '.join(missing)}; "
+            "inherit from perception.Plugin to get the defaults"
+        )
+    return plugin
+
+
+def _entry_point(name: str) -> EntryPoint:
+    points = [point for point in entry_points(group=GROUP) if point.name == name]
+    if len(points) == 1:
+        return points[0]
+    if points:
+        packages = ", ".join(sorted(point.dist.name if point.dist else "?" for point in points))
+        raise PluginError(
+            f"{len(points)} plugins are called '{name}', from {packages}: uninstall all but one"
+        )
+    names = sorted({point.name for point in entry_points(group=GROUP)})
+    near = get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise NoPluginError(f"no plugin '{name}' is installed{hint} (installed: {', '.join(names) or 'none'})")
+
+
+def own_weights(name: str) -> Path | None:
+    """The weights that come with a plugin, `weights/default.safetensors` beside or in its package, found
+    without importing it; None: it has none.
+
+    Raises:
+        PluginError: No such plugin is installed.
+    """
+    folder = package_folder(_entry_point(name))
+    places = (place / "weights" / "default.safetensors" for place in (folder, folder.parent))
+    return next((path for path in places if path.is_file()), None)

@@ -1,0 +1,126 @@
+"""What a plugin says of itself: a `plugin.yaml` in its package, read as data and checked whole."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from perception.errors import PluginError
+from perception.messages import SENSORS
+from perception.outputs import HEADS
+from perception.plain_yaml import read_yaml
+
+API_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a plugin says of itself.
+
+    Attributes:
+        api: Version of this contract; `API_VERSION`.
+        name: The entry point's name.
+        factory: `module:callable`; called with this manifest, gives the plugin.
+        inputs: Which of camera, range, status it wants.
+        heads: Which of class, box, control it gives.
+        preroll_s: Seconds of log before a start that fill the plugin's own memory; 0 for a plugin that
+            remembers nothing, None: from the beginning.
+        max_batch: The largest batch that `step` takes.
+        description: One line.
+    """
+
+    api: int
+    name: str
+    factory: str
+    inputs: tuple[str, ...]
+    heads: tuple[str, ...]
+    preroll_s: float | None = 0.0
+    max_batch: int = 1
+    description: str = ""
+
+
+def read_manifest(point: EntryPoint) -> Manifest:
+    """The manifest of an entry point, read as data.
+
+    Raises:
+        PluginError: There is none, or it is wrong; every fault is named.
+    """
+    path = package_folder(point) / "plugin.yaml"
+    try:
+        data = read_yaml(path)
+    except FileNotFoundError:
+        raise PluginError(
+            f"plugin '{point.name}' has no manifest: expected {path.name} as package data of {point.value}"
+        ) from None
+    except OSError as error:
+        cause = error.strerror or error
+        raise PluginError(f"the manifest of plugin '{point.name}' cannot be read: {cause}") from None
+    except ValueError as error:
+        raise PluginError(f"the manifest of plugin '{point.name}' {error}") from None
+    return _checked_manifest(point.name, data)
+
+
+def package_folder(point: EntryPoint) -> Path:
+    """Where the package of an entry point lies. Only the top-level name is looked up: nothing is imported.
+
+    Raises:
+        PluginError: It is not installed.
+    """
+    top, *below = point.value.partition(":")[0].split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError) as error:
+        raise PluginError(f"plugin '{point.name}': package {top} cannot be found: {error}") from error
+    if spec is None or not spec.submodule_search_locations:
+        raise PluginError(
+            f"plugin '{point.name}': its entry point names {point.value}, which is not an installed package"
+        )
+    return Path(next(iter(spec.submodule_search_locations)), *below)
+
+
+def _checked_manifest(name: str, data: object) -> Manifest:
+    if not isinstance(data, dict):
+        raise PluginError(f"the manifest of plugin '{name}' is not a mapping")
+    faults = []
+    known = set(Manifest.__dataclass_fields__)
+    for key in sorted(set(data) - known, key=str):
+        near = get_close_matches(str(key), known, n=1)
+        faults.append(f"{key}: unknown{f', did you mean {near[0]}?' if near else ''}")
+    faults += [f"{key}: missing" for key in ("api", "factory", "inputs", "heads") if key not in data]
+    if "api" in data and (isinstance(data["api"], bool) or data["api"] != API_VERSION):
+        faults.append(f"api: {data['api']!r} is not supported; this host speaks {API_VERSION}")
+    if data.get("name", name) != name:
+        faults.append(f"name: {data['name']!r} differs from the entry point's {name!r}")
+    if "factory" in data and not (isinstance(data["factory"], str) and data["factory"].count(":") == 1):
+        faults.append(f"factory: expected 'module:callable', found {data['factory']!r}")
+    for key, allowed in (("inputs", SENSORS), ("heads", HEADS)):
+        values = data.get(key, [])
+        if not isinstance(values, list) or any(value not in allowed for value in values):
+            faults.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
+        elif len(set(values)) != len(values):
+            faults.append(f"{key}: names something twice: {values!r}")
+        elif key == "heads" and key in data and not values:
+            faults.append(f"heads: expected at least one of {', '.join(HEADS)}")
+    preroll = data.get("preroll_s", 0.0)
+    if preroll is not None and not (
+        isinstance(preroll, int | float) and not isinstance(preroll, bool) and 0 <= preroll < float("inf")
+    ):
+        faults.append(f"preroll_s: expected seconds or null, found {preroll!r}")
+    batch = data.get("max_batch", 1)
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        faults.append(f"max_batch: expected a whole number from 1, found {batch!r}")
+    if faults:
+        raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(faults))
+    return Manifest(
+        api=data["api"],
+        name=name,
+        factory=data["factory"],
+        inputs=tuple(data["inputs"]),
+        heads=tuple(data["heads"]),
+        preroll_s=None if preroll is None else float(preroll),
+        max_batch=batch,
+        description=str(data.get("description", "")),
+    )

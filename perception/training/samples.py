@@ -1,0 +1,96 @@
+"""What a run learns from and is validated on: its logs, decoded once, and what truth they have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from perception.checkpoint import DEFAULT_PREPROCESS
+from perception.config import load_config
+from perception.errors import ConfigError
+from perception.models import ModelConfig
+from perception.preprocess import InputSpec
+from perception.training.cache import Progress, Recipe, find_logs
+from perception.training.config import TrainConfig
+from perception.training.dataset import Dataset, open_dataset
+from perception.training.distributed import World
+from perception.training.progress import Watcher
+
+
+def recipe_of(config: TrainConfig, shape: ModelConfig) -> Recipe:
+    """How samples are read and prepared."""
+    base = load_config(config.data.config) if config.data.config is not None else None
+    reach = base.sensors.range.max_range_m if base is not None and base.sensors.range is not None else None
+    spec = InputSpec.of(shape, DEFAULT_PREPROCESS, reach)
+    return Recipe(shape, spec, base, tuple(sorted(config.data.classes.items())))
+
+
+def cache_folder(config: TrainConfig) -> Path:
+    """Where decoded logs are kept."""
+    return config.data.cache or config.run.out.parent / "cache"
+
+
+def open_samples(
+    config: TrainConfig, recipe: Recipe, watcher: Watcher, processes: World
+) -> tuple[Dataset, Dataset | None]:
+    """Training and validation samples; the first process decodes, the others then find it done."""
+    if not config.data.train:
+        raise ConfigError(["data.train: missing; name logs, folders or patterns (or give --train)"])
+    learn = find_logs(config.data.train, "train")
+    check = find_logs(config.data.validate_, "validate")
+    shared = {p.resolve() for p in learn} & {p.resolve() for p in check}
+    if shared and config.data.end_s is None and config.data.start_s is None:
+        watcher.said(
+            f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs"
+        )
+    if not processes.first:
+        processes.wait()
+
+    def tell(log: Path, done: int, total: int) -> None:
+        watcher.cached(log.name, done, total)
+
+    learning = open_dataset(learn, config.data, recipe, cache_folder(config), tell)
+    validation = validation_of(config, tell) if check else None
+    if processes.first:
+        processes.wait()
+    return learning, validation
+
+
+def validation_of(config: TrainConfig, tell: Progress | None = None) -> Dataset:
+    """The samples that a run of this configuration is validated on.
+
+    Args:
+        config: Names at least one log for it.
+        tell: Hears what is decoded.
+
+    Raises:
+        ConfigError, LogError, OutputError: As training.
+    """
+    whole = config.data.model_copy(update={"start_s": None, "end_s": None, "stride": 1})
+    logs = find_logs(config.data.validate_, "validate")
+    dataset = open_dataset(logs, whole, recipe_of(config, config.model_shape()), cache_folder(config), tell)
+    return dataset.some(config.data.validate_samples)
+
+
+def say_what_is_known(learning: Dataset, watcher: Watcher) -> None:
+    """Name what truth is missing. A head without truth is masked; without any there is nothing to learn."""
+    known = learning.knows()
+    if not any(known.values()):
+        raise ConfigError(
+            [
+                "data.train: no sample has truth of boxes or control; "
+                "name its topics under truth in data.config"
+            ]
+        )
+    if not known["boxes"]:
+        watcher.said("no sample has truth of boxes: class, box and distance are masked and stay untrained")
+    if not known["control"]:
+        watcher.said("no sample has truth of control: its loss is masked and the head stays untrained")
+    unknown: dict[str, int] = {}
+    for log in learning.logs:
+        for word, count in log.about["unknown_words"].items():
+            unknown[word] = unknown.get(word, 0) + count
+    if unknown:
+        words = ", ".join(f"{word} ({count})" for word, count in sorted(unknown.items()))
+        watcher.said(
+            f"truth says {words}, which the model has no class for: left out; map them in data.classes"
+        )
