@@ -105,7 +105,10 @@ def test_faults_are_answered_at_once_with_exit_code_2(street: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["nowhere.yaml"], "default, default_fifth, default_first, default_fourth, default_second, default_third"),
+        (
+            ["nowhere.yaml"],
+            "default, default_fifth, default_first, default_fourth, default_second, default_third",
+        ),
         (["newcomer", "--out", "{tmp}/x"], "data.train: missing"),
         (["newcomer", "--train", "nothing/here", "--out", "{tmp}/x"], "data.train: no log at nothing/here"),
         (["newcomer", "--set", "lr"], "--set: expected PATH=VALUE, found 'lr'"),
