@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "real"
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several busy processes: a thread each, before anything counts cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # started in the background: what tests start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, not wrong. In CI the drawn examples are the same each time: a change is judged by
 # what it changed; new examples are drawn wherever people work.
