@@ -8,6 +8,7 @@ and one by one answers are the same bits whatever the batch, the place in it and
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
 
 
-class ExportedBackend:
+class ExportedBackend(ABC):
     """See `perception.engine.Backend` for the contract and `open_backend` for the arguments.
 
     A subclass says what it is called and needs, makes the file, loads it, and answers for one sample.
@@ -122,21 +123,21 @@ class ExportedBackend:
 
         return load_checkpoint(self.source)[0]
 
+    @abstractmethod
     def _write(self, folder: Path) -> None:
         """Make the file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _load(self, folder: Path) -> None:
         """Make ready what the file holds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _unload(self) -> None:
         """Give it back."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _answer(self, sample: Inputs) -> Predictions:
         """For one sample; arrays that nobody else will write to."""
-        raise NotImplementedError
 
 
 def in_order(outputs: Sequence[Any]) -> Predictions:
