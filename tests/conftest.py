@@ -11,12 +11,12 @@ import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "real"
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # several busy processes: a thread each, before anything counts cores
+# Several busy processes: a thread each, set before anything counts cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # started in the background: what tests start would inherit it
+# Started in the background, where a shell has interrupts ignored: what tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, not wrong. In CI the drawn examples are the same each time: a change is judged by
