@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (
-    {"errors", "geometry", "lens", "plain_yaml", "choices", "statistics", "files"},
+    {"errors", "geometry", "lens", "plain_yaml", "choices", "statistics", "files", "allocator"},
     {"messages", "outputs", "tensors", "config"},
     {"logs", "plugin", "contract"},
     {"align", "ledger"},
@@ -39,6 +39,7 @@ WITHOUT_TORCH = (
         "choices",
         "statistics",
         "files",
+        "allocator",
     ),
     *("plotting", "evaluation", "report"),
 )

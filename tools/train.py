@@ -65,9 +65,11 @@ def train(
         },
     )
     resolved = load_train_config(config, laid_over)
+    from perception.allocator import keep_freed_memory
     from perception.training import train as run  # imports torch
     from perception_tools.train_watch import watcher
 
+    keep_freed_memory()
     with watcher() as seen, stoppable() as stop:
         finished = run(resolved, resume, seen, stop)
     if as_json:
