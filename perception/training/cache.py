@@ -24,7 +24,7 @@ from perception.align import align
 from perception.autoconfig import choose
 from perception.config import Config
 from perception.errors import ConfigError, LogError, OutputError
-from perception.logs import Log, Query, open_log
+from perception.logs import Damage, Log, Query, open_log
 from perception.messages import Sample, TruthFrame
 from perception.models.config import ModelConfig
 from perception.preprocess import InputSpec, prepare_inputs
@@ -83,7 +83,7 @@ class CachedLog:
     Attributes:
         log: The file they came from.
         about: What the cache says of itself: `samples`, `boxes`, `words` (truth labels and how often),
-            `unknown_words`, `status_rate_hz`, `duration_s`.
+            `unknown_words`, `status_rate_hz`, `duration_s`, `damage` (why parts of the log are missing).
     """
 
     def __init__(self, folder: Path, log: Path) -> None:
@@ -207,8 +207,9 @@ def _put_in_place(partial: Path, folder: Path) -> None:
 def _write(log: Log, config: Config, recipe: Recipe, folder: Path, progress: Progress | None) -> None:
     writer = _Writer(folder, recipe)
     total = _expected(log, config)
+    damage: list[Damage] = []
     with writer:
-        for sample, truth in joined(log, config):
+        for sample, truth in joined(log, config, damage):
             writer.add(sample, truth)
             if progress is not None:
                 progress(log.path, writer.samples, total)
@@ -219,13 +220,22 @@ def _write(log: Log, config: Config, recipe: Recipe, folder: Path, progress: Pro
         {
             "log": log.path.name,
             "status_rate_hz": status.rate_hz if status is not None else None,
+            "damage": [part.reason for part in damage],
             "duration_s": ((log.survey.end_ns or 0) - (log.survey.start_ns or 0)) / 1e9,
         }
     )
 
 
-def joined(log: Log, config: Config) -> Iterator[tuple[Sample, TruthFrame]]:
-    """The samples of a log with their truth, as a replay aligns and joins them."""
+def joined(
+    log: Log, config: Config, damage: list[Damage] | None = None
+) -> Iterator[tuple[Sample, TruthFrame]]:
+    """The samples of a log with their truth, as a replay aligns and joins them.
+
+    Args:
+        log: Where they come from.
+        config: Its complete configuration.
+        damage: At the end, what could not be read is added to it.
+    """
     joiner = TruthJoiner(config.truth)
     messages = log.messages(Query(topics=frozenset(config.roles())))
     for sample in align(messages, config, on_decoded=joiner.push):
@@ -233,6 +243,8 @@ def joined(log: Log, config: Config) -> Iterator[tuple[Sample, TruthFrame]]:
             yield found.sample, found.truth
     for found in joiner.flush():
         yield found.sample, found.truth
+    if damage is not None:
+        damage += messages.damage
 
 
 def _expected(log: Log, config: Config) -> int:

@@ -72,7 +72,10 @@ def validation_of(config: TrainConfig, tell: Progress | None = None) -> Dataset:
 
 
 def say_what_is_known(learning: Dataset, watcher: Watcher) -> None:
-    """Name what truth is missing. A head without truth is masked; without any there is nothing to learn."""
+    """Name what is missing of logs and of truth.
+
+    A head without truth is masked; without any there is nothing to learn.
+    """
     known = learning.knows()
     if not any(known.values()):
         raise ConfigError(
@@ -85,6 +88,12 @@ def say_what_is_known(learning: Dataset, watcher: Watcher) -> None:
         watcher.said("no sample has truth of boxes: class, box and distance are masked and stay untrained")
     if not known["control"]:
         watcher.said("no sample has truth of control: its loss is masked and the head stays untrained")
+    for log in learning.logs:
+        if log.about["damage"]:
+            watcher.said(
+                f"{log.log.name} is damaged, so only what can be read of it is learned from: "
+                + "; ".join(log.about["damage"][:3])
+            )
     unknown: dict[str, int] = {}
     for log in learning.logs:
         for word, count in log.about["unknown_words"].items():

@@ -15,6 +15,9 @@ from perception.preprocess import prepare_inputs
 from perception.training import cache as cache_module
 from perception.training import identity
 from perception.training.cache import CachedLog, Recipe, cached_log, find_logs, joined
+from perception.training.dataset import Dataset
+from perception.training.progress import Watcher
+from perception.training.samples import say_what_is_known
 from tests.scripted_scene import write_scene
 
 
@@ -129,3 +132,25 @@ def test_logs_are_found_by_file_folder_and_pattern_and_every_wrong_place_is_name
     with pytest.raises(ConfigError) as caught:
         find_logs(["nowhere", str(tmp_path / "x*.mcap")], "train")
     assert len(caught.value.faults) == 2
+
+
+def test_a_damaged_log_gives_what_can_be_read_and_says_what_is_missing(
+    street: Path, recipe: Recipe, cached: CachedLog, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(street.read_bytes()[: street.stat().st_size * 2 // 3])
+    found = cached_log(cut, recipe, tmp_path / "cache")
+    assert 0 < len(found) < len(cached)
+    assert "cut off" in found.about["damage"][0]
+    assert cached.about["damage"] == []
+
+    class Hears(Watcher):
+        def said(self, text: str) -> None:
+            heard.append(text)
+
+    heard: list[str] = []
+    say_what_is_known(Dataset([found], [np.arange(len(found))]), Hears())
+    assert any("cut.mcap is damaged" in text and "cut off" in text for text in heard)
+    heard.clear()
+    say_what_is_known(Dataset([cached], [np.arange(len(cached))]), Hears())
+    assert not any("damaged" in text for text in heard)
