@@ -16,6 +16,10 @@ STRIDES = (4, 8, 16)
 FUSIONS = ("gated", "concat", "attention")
 LOSS_FAMILIES = ("laplace", "gaussian")
 HEADS = ("class", "box", "control")
+LISTS = ("classes", "widths", "blocks", "splat_widths", "control", "status", "adapters", "control_widths")
+LATER = ("adapters", "control_widths", "control_status")
+"""What the first checkpoints did not have."""
+MAX_HIDDEN = 8
 SMALL = "small"
 """The default backbone, in plain torch. Any other name is looked up in torchvision."""
 
@@ -48,6 +52,8 @@ class ModelConfig:
         fusion: `gated`, `concat` or `attention`.
         loss_family: `laplace` or `gaussian`: what the scales of the regressions are scales of.
         adapters: Heads (`class`, `box`, `control`) that get layers of their own on the shared map.
+        control_widths: Units of the control head's hidden layers.
+        control_status: Whether the control head also reads the status memory as it is, beside what is fused.
 
     Raises:
         ConfigError: Values are out of their range; all of them at once.
@@ -76,6 +82,8 @@ class ModelConfig:
     fusion: str = "gated"
     loss_family: str = "laplace"
     adapters: tuple[str, ...] = ()
+    control_widths: tuple[int, ...] = (128,)
+    control_status: bool = False
 
     def __post_init__(self) -> None:
         faults = [*self._name_faults(), *self._size_faults()]
@@ -128,11 +136,18 @@ class ModelConfig:
                 return [f"{key}: expected one number for each stride {STRIDES}, found {several!r:.100}"]
             for index, value in enumerate(several):
                 limits[f"{key}[{index}]"], values[f"{key}[{index}]"] = limit, value
+        if not 1 <= len(self.control_widths) <= MAX_HIDDEN:
+            return [f"control_widths: expected 1 to {MAX_HIDDEN} numbers, found {self.control_widths!r:.100}"]
+        for index, value in enumerate(self.control_widths):
+            limits[f"control_widths[{index}]"] = (8, 1024, 1)
+            values[f"control_widths[{index}]"] = value
         faults = [
             f"{key}: expected a whole number {low} to {high}, a multiple of {step}; found {values[key]!r:.60}"
             for key, (low, high, step) in limits.items()
             if not _is_whole(values[key]) or not low <= values[key] <= high or values[key] % step
         ]
+        if not isinstance(self.control_status, bool):
+            faults.append(f"control_status: expected true or false, found {self.control_status!r:.100}")
         if isinstance(self.splat_radius, bool) or not isinstance(self.splat_radius, int | float):
             faults.append(f"splat_radius: expected a number, found {self.splat_radius!r:.100}")
         elif not 0.5 <= self.splat_radius <= 16:
@@ -158,11 +173,12 @@ class ModelConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; `from_dict` gives it back. Without adapters they are not spoken of, so that
-        checkpoints stay readable by versions that know none."""
+        """As JSON can hold it; `from_dict` gives it back. What came later is not spoken of where it is not
+        used, so that checkpoints stay readable by versions that do not know it."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        if not self.adapters:
-            del plain["adapters"]
+        for field in fields(self):
+            if field.name in LATER and plain[field.name] == field.default:
+                del plain[field.name]
         for key in ("control", "status"):
             plain[key] = [q._asdict() for q in plain[key]]
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
@@ -180,7 +196,7 @@ class ModelConfig:
             near = get_close_matches(str(key), known, n=1)
             faults.append(f"{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
         plain = {key: value for key, value in data.items() if key in known}
-        for key in ("classes", "widths", "blocks", "splat_widths", "control", "status", "adapters"):
+        for key in LISTS:
             if key in plain and not isinstance(plain[key], list | tuple):
                 faults.append(f"{key}: expected a list, found {plain[key]!r:.100}")
             elif key in plain and key in ("control", "status"):

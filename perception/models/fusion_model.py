@@ -111,6 +111,14 @@ class FusionModel(nn.Module):
         fused = self.fuse(self.encode(cleaned), cleaned.present, cleaned.age)
         return self.heads(fused, cleaned.present)
 
+    def control_reading(self, inputs: Inputs) -> Tensor:
+        """[B, F] what the control head's deciding layers are given (`control_head.answer`): all that control
+        depends on of a sample, and no more."""
+        cleaned = self.clean(inputs)
+        fused = self.fuse(self.encode(cleaned), cleaned.present, cleaned.age)
+        _, s16 = self.top_down(fused)
+        return self.control_head.read(self._own("control", s16), fused.pooled)
+
     def clean(self, inputs: Inputs) -> Cleaned:
         """Remove what is absent, invalid or unknown, before anything is computed from it."""
         present = inputs.present > 0.5
@@ -151,9 +159,17 @@ class FusionModel(nn.Module):
         )
 
     def fuse(self, encoded: Encoded, present: Tensor, age: Tensor) -> Pyramid:
-        """The shared representation: every stride fused before the top-down path."""
+        """The shared representation: every stride fused before the top-down path.
+
+        Where the control head reads the status itself (`control_status`), it follows in `pooled`: what the
+        gates let through serves all heads, and of the status they need less than control does.
+        """
         levels = zip(self.fusion, encoded.camera, encoded.scan, strict=True)
-        return Pyramid(*(fusion((c, r, encoded.status), present, age) for fusion, c, r in levels))
+        s4, s8, s16, pooled = (fusion((c, r, encoded.status), present, age) for fusion, c, r in levels)
+        if self.config.control_status:
+            known = present[:, 2, None, None, None].to(pooled.dtype)
+            pooled = torch.cat([pooled, encoded.status.to(pooled.dtype) * known], 1)
+        return Pyramid(s4, s8, s16, pooled)
 
     def on_subsets(self, inputs: Inputs, subsets: Tensor) -> Iterator[Predictions]:
         """The predictions with only some inputs present, for each of several subsets (bool [N, 3]).

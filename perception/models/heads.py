@@ -6,6 +6,7 @@ The last layer of each head is called `predict`; an engine keeps it in float32 w
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +28,15 @@ class TopDown(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.width = width
         self.context = nn.Conv2d(width, width, 1)
         self.smooth16 = conv_bn(width, width, 3)
         self.smooth8 = conv_bn(width, width, 3)
 
     def forward(self, fused: Pyramid) -> tuple[Tensor, Tensor]:
         """The shared maps at strides 4 and 16, each [B, D, ., .]."""
-        s16 = self.smooth16(fused.s16 + self.context(fused.pooled)).relu_()
+        pooled = fused.pooled[:, : self.width]  # what may follow is the control head's own
+        s16 = self.smooth16(fused.s16 + self.context(pooled)).relu_()
         s8 = self.smooth8(fused.s8 + _double(s16)).relu_()
         return fused.s4 + _double(s8), s16
 
@@ -78,17 +81,28 @@ class ControlHead(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        width = config.fused_width
-        self.reduce = nn.Conv2d(width, 32, 1)
-        self.hidden = nn.Linear(32 * math.prod(self.places) + width, 128)
-        self.predict = nn.Linear(128, 2 * len(config.control))
+        pooled = config.fused_width + (config.status_width if config.control_status else 0)
+        self.reduce = nn.Conv2d(config.fused_width, 32, 1)
+        self.hidden = nn.Linear(32 * math.prod(self.places) + pooled, config.control_widths[0])
+        self.deeper = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(config.control_widths))
+        self.predict = nn.Linear(config.control_widths[-1], 2 * len(config.control))
         nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.zeros_(self.predict.bias)
 
     def forward(self, s16: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Standardised values and the logarithms of their scales, each [B, A]."""
+        return self.answer(self.read(s16, pooled))
+
+    def read(self, s16: Tensor, pooled: Tensor) -> Tensor:
+        """[B, F], what the layers that decide are given."""
         coarse = F.adaptive_avg_pool2d(self.reduce(s16).relu_(), self.places)
-        hidden = self.hidden(torch.cat([coarse.flatten(1), pooled.flatten(1)], 1)).relu_()
+        return torch.cat([coarse.flatten(1), pooled.flatten(1)], 1)
+
+    def answer(self, reading: Tensor) -> tuple[Tensor, Tensor]:
+        """Of what was read, the values and logarithms."""
+        hidden = self.hidden(reading).relu_()
+        for layer in self.deeper:
+            hidden = layer(hidden).relu_()
         value, log_scale = self.predict(as_weight(hidden, self.predict)).float().chunk(2, 1)
         return value, log_scale.clamp(-LOG_LIMIT, LOG_LIMIT)
 

@@ -10,6 +10,8 @@ the weights left as they are must fail, and does.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -20,7 +22,7 @@ from perception.models import FusionModel
 from perception.models.fusion_model import DenseOutputs
 from perception.models.heads import ControlHead
 from perception.tensors import RETURN_CHANNELS, Inputs
-from tests.fusion_scenes import FUSIONS, lively_model, scene
+from tests.fusion_scenes import FUSIONS, SMALL, lively_model, scene
 
 
 class Meaning(NamedTuple):
@@ -87,7 +89,7 @@ def meanings(model: FusionModel, name: str, weight: Tensor) -> tuple[Meaning, Me
     elif name == "control_head.predict":
         outputs = beside(CONTROL, plain(2))
     elif name == "control_head.hidden":
-        inputs = beside(places(32), pairs(config.fused_width))
+        inputs = beside(places(32), pairs(weight.shape[1] - 32 * math.prod(ControlHead.places)))
     elif name.endswith(".age"):
         inputs, outputs = plain(3), (pairs if config.fusion == "concat" else plain)(weight.shape[0])
     return outputs, inputs
@@ -133,8 +135,12 @@ def mirrored_dense(dense: DenseOutputs) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("present", [(1, 1, 1), (1, 0, 0), (0, 1, 1), (0, 0, 1)])
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_a_mirrored_scene_gives_mirrored_maps(fusion: str, present: tuple[float, ...]) -> None:
-    model = lively_model(fusion=fusion)
+@pytest.mark.parametrize("control_status", [False, True])
+def test_a_mirrored_scene_gives_mirrored_maps(
+    fusion: str, present: tuple[float, ...], control_status: bool
+) -> None:
+    config = replace(SMALL, control_widths=(24, 16) if control_status else (128,))
+    model = lively_model(config, fusion=fusion, control_status=control_status)
     make_symmetric(model)
     inputs = scene(model.config, batch=2, seed=3, present=present)
     with torch.inference_mode():
