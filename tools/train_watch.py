@@ -37,12 +37,18 @@ class Lines:
 
     def __init__(self) -> None:
         self._next = 0.0
-        self._log = ""
+        self._what = ""
 
-    def cached(self, log: str, done: int, total: int) -> None:
-        if log != self._log:
-            self._log = log
-            self.said(f"decoding {log}")
+    def cached(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what != self._what:
+            self._what = what
+            self.said(what)
+        elif now >= self._next:
+            self.said(f"{what}: {done} of {total or '?'}")
+        else:
+            return
+        self._next = now + EVERY_S
 
     def said(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -68,10 +74,10 @@ class Bars(Lines):
         self._decoding: Any = None
         self._training: Any = None
 
-    def cached(self, log: str, done: int, total: int) -> None:
+    def cached(self, what: str, done: int, total: int) -> None:
         if self._decoding is None:
             self._decoding = self._bar.add_task("decoding", losses="")
-        self._bar.update(self._decoding, description=f"decoding {log}", completed=done, total=total or None)
+        self._bar.update(self._decoding, description=what, completed=done, total=total or None)
 
     def said(self, text: str) -> None:
         self._bar.console.print(text, highlight=False, markup=False)

@@ -74,17 +74,29 @@ class HeadLosses(nn.Module):
         """
         objects = total(true.objects).clamp(min=1)
         measured = total(true.distance_weight.sum()).clamp(min=1)
-        known = total(true.control_known.sum()).clamp(min=1)
         scored = _method(CLASS, self.chosen["class"])(said.heatmap, true.heatmap)
         box = self._box(said, true)
         distance = self._value("distance", said.distance_log, said.distance_log_scale, true.distance_log)
-        control = self._value("control", said.control, said.control_log_scale, true.control)
         return {
             "class": (scored * true.counted).sum() / objects,
             "box": (box * true.box_weight).sum() / objects,
             "distance": (distance * true.distance_weight).sum() / measured,
-            "control": (control * true.control_known).sum() / known,
+            "control": self.control(
+                said.control, said.control_log_scale, true.control, true.control_known, total
+            ),
         }
+
+    def control(
+        self,
+        value: Tensor,
+        log_scale: Tensor,
+        target: Tensor,
+        known: Tensor,
+        total: Callable[[Tensor], Tensor] = lambda count: count,
+    ) -> Tensor:
+        """The loss of the control head alone. All but `total`: [B, A], as in `DenseOutputs` and `Targets`."""
+        found = self._value("control", value, log_scale, target)
+        return (found * known).sum() / total(known.sum()).clamp(min=1)
 
     def _box(self, said: DenseOutputs, true: Targets) -> Tensor:
         """[B, 1, h, w]: where the sides are, and the likelihood of each that teaches its scale."""

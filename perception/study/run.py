@@ -172,8 +172,8 @@ class _Once(Silent):
         self._watcher = watcher
         self._said: set[str] = set()
 
-    def cached(self, log: str, done: int, total: int) -> None:
-        self._watcher.cached(log, done, total)
+    def cached(self, what: str, done: int, total: int) -> None:
+        self._watcher.cached(what, done, total)
 
     def said(self, text: str) -> None:
         if text not in self._said:

@@ -152,6 +152,7 @@ class TransferConfig(_Section):
     pretrained: bool = False  # published weights for a backbone from torchvision
     freeze: tuple[str, ...] = ()  # names, or beginnings of names, of parameters that stay as they are
     distill: DistillConfig | None = None
+    store: Count = 0  # learn the control head alone, from so many stored versions of each sample; 0: do not
 
 
 class RunConfig(_Section):

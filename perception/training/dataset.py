@@ -27,17 +27,21 @@ class Dataset:
     Args:
         logs: Not empty.
         chosen: For each log, which of its samples.
+
+    Attributes:
+        logs: As given.
+        places: Log and sample of it, for each of the samples in order.
     """
 
     def __init__(self, logs: Sequence[CachedLog], chosen: Sequence[NDArray[np.intp]]) -> None:
         self.logs = list(logs)
-        self._places = [(which, int(i)) for which, rows in enumerate(chosen) for i in rows]
+        self.places = [(which, int(i)) for which, rows in enumerate(chosen) for i in rows]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
     def __getitem__(self, index: int) -> Example:
-        which, row = self._places[index]
+        which, row = self.places[index]
         return self.logs[which].example(row, which)
 
     def before(self, example: Example) -> Example | None:
@@ -66,7 +70,7 @@ class Dataset:
         if len(self) <= most:
             return self
         kept = np.unique(np.linspace(0, len(self) - 1, most).round().astype(int))
-        places = [self._places[i] for i in kept]
+        places = [self.places[i] for i in kept]
         rows = [np.array([i for w, i in places if w == which], int) for which in range(len(self.logs))]
         return Dataset(self.logs, rows)
 
@@ -76,7 +80,7 @@ class Dataset:
         if len(self) <= most or not count:
             return self.some(most)
         starts = np.linspace(0, len(self) - PIECE, count).round().astype(int)
-        places = [self._places[i] for i in np.unique(starts[:, None] + np.arange(PIECE))]
+        places = [self.places[i] for i in np.unique(starts[:, None] + np.arange(PIECE))]
         rows = [np.array([i for w, i in places if w == which], int) for which in range(len(self.logs))]
         return Dataset(self.logs, rows)
 
@@ -89,14 +93,14 @@ class Dataset:
     def knows(self) -> dict[str, int]:
         """How many samples have truth, for `boxes` and for each control channel."""
         found = {"boxes": 0}
-        for which, row in self._places:
+        for which, row in self.places:
             log = self.logs[which]
             found["boxes"] += int(log.column("boxes_known")[row] > 0)
         return found | {"control": int(np.isfinite(self._column("control")).any(-1).sum())}
 
     def sources(self) -> list[dict[str, object]]:
         """What a checkpoint says it was trained on."""
-        counts = np.bincount([w for w, _ in self._places], minlength=len(self.logs))
+        counts = np.bincount([w for w, _ in self.places], minlength=len(self.logs))
         return [
             {"log": log.log.name, "cache": log.folder.name, "samples": int(count)}
             for log, count in zip(self.logs, counts, strict=True)
@@ -104,7 +108,7 @@ class Dataset:
         ]
 
     def _column(self, name: str) -> NDArray[np.float32]:
-        return np.stack([np.asarray(self.logs[w].column(name)[i]) for w, i in self._places])
+        return np.stack([np.asarray(self.logs[w].column(name)[i]) for w, i in self.places])
 
 
 def open_dataset(

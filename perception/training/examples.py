@@ -44,6 +44,14 @@ class Batch(NamedTuple):
     places: tuple[tuple[int, int], ...]
 
 
+class ReadBatch(NamedTuple):
+    """Several samples as the control head reads them, and what it should say."""
+
+    readings: Float32  # [B, F] of `FusionModel.control_reading`
+    control: Float32  # [B, A] physical units, NaN where unknown
+    places: tuple[tuple[int, int], ...]
+
+
 def collate(examples: Sequence[Example]) -> Batch:
     """Stack samples; boxes are padded with label -1."""
     most = max((len(e.truth.labels) for e in examples), default=0)
@@ -61,8 +69,10 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(inputs, truth, tuple(e.place for e in examples))
 
 
-def rows(batch: Batch, kept: slice) -> Batch:
+def rows(batch: Batch | ReadBatch, kept: slice) -> Batch | ReadBatch:
     """Some samples of a batch."""
+    if isinstance(batch, ReadBatch):
+        return ReadBatch(batch.readings[kept], batch.control[kept], batch.places[kept])
     return Batch(
         Inputs(*(array[kept] for array in batch.inputs)),
         Truth._make(array[kept] for array in batch.truth),

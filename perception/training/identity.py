@@ -16,6 +16,7 @@ from perception.preprocess import InputSpec
 LAYOUT = 1
 """Of the cache's files; raised when they change."""
 
+# Of everything between a log and an array.
 _CODE = ("align", "preprocess", "truth", "logs", "geometry.py", "lens.py", "messages.py", "training/cache.py")
 
 
@@ -32,7 +33,7 @@ def cache_key(log: Path, config: Config, spec: InputSpec, model: ModelConfig) ->
     what = {
         "layout": LAYOUT,
         "log": file_digest(log),
-        "code": code_digest(),
+        "code": code_digest(_CODE),
         "config": how,
         "spec": asdict(spec),
         "classes": model.classes,
@@ -55,11 +56,11 @@ def file_digest(path: Path) -> str:
 
 
 @cache
-def code_digest() -> str:
-    """The sha256 of the source of everything between a log and an array."""
+def code_digest(names: tuple[str, ...]) -> str:
+    """The sha256 of the sources of these files and folders of the package."""
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for name in _CODE:
+    for name in names:
         place = root / name
         for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(file.relative_to(root).as_posix().encode())

@@ -19,7 +19,7 @@ from perception.tensors import Inputs
 from perception.training.augment import easier
 from perception.training.config import TrainConfig
 from perception.training.distill import Teacher
-from perception.training.examples import Batch
+from perception.training.examples import Batch, ReadBatch
 from perception.training.plan import Plan
 
 
@@ -72,15 +72,32 @@ class Lessons:
         """What losses and balancing learn themselves."""
         return [*self.head_losses.parameters(), *self.balancer.parameters()]
 
-    def losses(self, model: FusionModel, part: Batch, plan: Plan, step: int) -> dict[str, Tensor]:
+    def losses(self, model: FusionModel, part: Batch | ReadBatch, plan: Plan, step: int) -> dict[str, Tensor]:
         """The loss of each head that this step teaches, weighed as the plan says."""
+        found = (
+            {"control": self._control(model, part)}
+            if isinstance(part, ReadBatch)
+            else self._all(model, part, plan, step)
+        )
+        return {head: weight * found[head] for head, weight in plan.weights(step).items() if head in found}
+
+    def _control(self, model: FusionModel, part: ReadBatch) -> Tensor:
+        readings, control = (torch.from_numpy(a).to(self.device) for a in (part.readings, part.control))
+        target = model.normaliser.standardise("control", control)
+        known = target.isfinite()
+        said = model.control_head.answer(readings)
+        return self.head_losses.control(
+            *said, torch.where(known, target, 0.0), known.to(target.dtype), self.total
+        )
+
+    def _all(self, model: FusionModel, part: Batch, plan: Plan, step: int) -> dict[str, Tensor]:
         inputs = Inputs(*(torch.from_numpy(a).to(self.device, non_blocking=True) for a in part.inputs))
         said = self._dense(model, inputs)
         found = dict(self.head_losses(said, self.targets(model, part, plan, step), self.total))
         if self.teacher is not None:
             for head, loss in self.teacher.losses(model, said, inputs).items():
                 found[head] = found[head] + loss
-        return {head: weight * found[head] for head, weight in plan.weights(step).items() if head in found}
+        return found
 
     def backward(
         self, model: FusionModel, losses: Mapping[str, Tensor], values: Mapping[str, float], parts: int

@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.training.augment import Augmenter
 from perception.training.dataset import Dataset, batches
-from perception.training.examples import Batch, Example, collate
+from perception.training.examples import Batch, Example, ReadBatch, collate
 
 AHEAD = 3
 """Batches that wait for the model, for each thread."""
+
+
+class Batches(Protocol):
+    """Gives the batch of every step."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """What the places of a batch are places in."""
+
+    def running(self, start: int) -> AbstractContextManager[Iterator[Batch | ReadBatch]]:
+        """Batches from step `start` on, without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class Loader:
     def prepared(self, step: int, indices: NDArray[np.intp]) -> Batch:
         """The batch of a step. What happens to a sample depends on seed, step and its place in the batch."""
         places = range(self.batch)[self.part]
-        return collate([self._changed(int(indices[k]), step, k) for k in places])
+        return collate([self.changed(int(indices[k]), step, k) for k in places])
 
     def _ahead(self, pool: ThreadPoolExecutor, start: int) -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()
@@ -62,7 +74,8 @@ class Loader:
                 waiting.append(pool.submit(self.prepared, step, indices))
             yield waiting.popleft().result()
 
-    def _changed(self, index: int, step: int, place: int) -> Example:
+    def changed(self, index: int, step: int, place: int) -> Example:
+        """A sample as a step sees it at a place of its batch."""
         example = self.dataset[index]
         if self.augmenter is None:
             return example

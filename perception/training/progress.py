@@ -22,8 +22,8 @@ class StepReport:
 class Watcher(Protocol):
     """Sees a run; each method may do nothing."""
 
-    def cached(self, log: str, done: int, total: int) -> None:
-        """A log is decoded into the cache."""
+    def cached(self, what: str, done: int, total: int) -> None:
+        """Something is made once and kept: `decoding yard.mcap`, and how many of its samples are done."""
 
     def said(self, text: str) -> None:
         """Something a user should read: an account, a warning."""
@@ -38,7 +38,7 @@ class Watcher(Protocol):
 class Silent:
     """Watches nothing."""
 
-    def cached(self, log: str, done: int, total: int) -> None:
+    def cached(self, what: str, done: int, total: int) -> None:
         pass
 
     def said(self, text: str) -> None:

@@ -23,11 +23,12 @@ from perception.training.finish import calibrate, evaluate
 from perception.training.folder import BEST, LAST, REPORT, STATE, open_folder
 from perception.training.journal import Journal
 from perception.training.lessons import Lessons, check_lessons
-from perception.training.loader import Loader
+from perception.training.loader import Batches, Loader
 from perception.training.plots import draw_run
 from perception.training.progress import Silent, Watcher
 from perception.training.samples import cache_folder, open_samples, recipe_of, say_what_is_known
 from perception.training.state import save_state
+from perception.training.stored import check_store, stored
 from perception.training.trainer import Probe, Trainer
 from perception.training.transfer import check_transfer, starting_model
 from perception.training.validate import units
@@ -118,8 +119,14 @@ def _train(
     model = starting_model(config, shape, learning, watcher).to(device).to(memory_format=torch.channels_last)
     lessons = Lessons(config, model, processes.total)
     augmenter = Augmenter(config.augment, shape, recipe.spec)
+    autocast = _autocast(config, device)
     loader = Loader(learning, augmenter, config.schedule.batch, part, config.run.seed, config.run.loaders)
-    trainer = Trainer(config, model, loader, validation, lessons, processes, _autocast(config, device))
+    batches: Batches = loader
+    if config.transfer.store:
+        check_store(model, lessons)
+        kept = cache_folder(config)
+        batches = stored(config, model, loader, kept, watcher, processes, stop, autocast)
+    trainer = Trainer(config, model, batches, validation, lessons, processes, autocast)
     if state is not None:
         trainer.load_state_dict(state)
     meta = _meta(config, shape, learning)

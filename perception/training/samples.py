@@ -46,7 +46,7 @@ def open_samples(
         processes.wait()
 
     def tell(log: Path, done: int, total: int) -> None:
-        watcher.cached(log.name, done, total)
+        watcher.cached(f"decoding {log.name}", done, total)
 
     learning = open_dataset(learn, config.data, recipe, cache_folder(config), tell)
     validation = validation_of(config, tell) if check else None

@@ -21,10 +21,10 @@ from perception.training.config import TrainConfig
 from perception.training.dataset import Dataset
 from perception.training.distributed import World, with_global_norms
 from perception.training.ema import Average
-from perception.training.examples import Batch, rows
+from perception.training.examples import Batch, ReadBatch, rows
 from perception.training.journal import Journal
 from perception.training.lessons import Lessons
-from perception.training.loader import Loader
+from perception.training.loader import Batches
 from perception.training.optimiser import clip, make_optimiser, set_rate
 from perception.training.plan import Plan
 from perception.training.progress import StepReport, Watcher
@@ -57,7 +57,7 @@ class Trainer:
         self,
         config: TrainConfig,
         model: FusionModel,
-        loader: Loader,
+        loader: Batches,
         validation: Dataset | None,
         lessons: Lessons,
         world: World,
@@ -188,7 +188,7 @@ class Trainer:
                     moments[name] = torch.empty_like(parameter).copy_(value)
 
     def _step(
-        self, batch: Batch, journal: Journal | None, watcher: Watcher
+        self, batch: Batch | ReadBatch, journal: Journal | None, watcher: Watcher
     ) -> tuple[dict[str, float], float]:
         """One step of the optimiser; nothing changes where losses or gradients are not numbers."""
         config, step = self.config, self.step
@@ -232,7 +232,9 @@ class Trainer:
         total = self.world.total(torch.stack([loss.detach().float() for loss in losses.values()]))
         return dict(zip(losses, total.tolist(), strict=True))
 
-    def _skip(self, broken: list[str], batch: Batch, journal: Journal | None, watcher: Watcher) -> None:
+    def _skip(
+        self, broken: list[str], batch: Batch | ReadBatch, journal: Journal | None, watcher: Watcher
+    ) -> None:
         names = [self.loader.dataset.name(place) for place in batch.places]
         where = f"in step {self.step}: {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}"
         what = " and ".join(
@@ -300,7 +302,7 @@ def _seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) % (1 << 63)
 
 
-def _split(batch: Batch, parts: int) -> list[Batch]:
+def _split(batch: Batch | ReadBatch, parts: int) -> list[Batch | ReadBatch]:
     """The batch in equal parts, one after the other."""
     if parts == 1:
         return [batch]

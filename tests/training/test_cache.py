@@ -59,7 +59,7 @@ def test_another_size_another_log_or_other_code_is_another_cache(
     found.add(cached_log(street, wide, tmp_path).folder.name)
     longer = write_scene(tmp_path / "street.mcap", seed=4, duration_s=1.0)
     found.add(cached_log(longer, recipe, tmp_path).folder.name)
-    monkeypatch.setattr(identity, "code_digest", lambda: "other")
+    monkeypatch.setattr(identity, "code_digest", lambda names: "other")
     found.add(cached_log(longer, recipe, tmp_path).folder.name)
     assert len(found) == 4
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from perception.checkpoint import load_checkpoint
+from perception.checkpoint import load_checkpoint, save_checkpoint
 from perception.errors import ConfigError
-from perception.training import read_journal, to_yaml, train
+from perception.models import FusionModel
+from perception.training import TrainConfig, read_journal, to_yaml, train
 from perception.training.distributed import World
-from tests.training.conftest import small_config
+from tests.training.conftest import SHAPE, small_config
 
 SHARED = {
     "schedule": {"steps": 4, "validate_every": 2, "ema": 0.5},
@@ -32,18 +33,10 @@ def test_parts_of_a_batch_are_disjoint_and_whole() -> None:
         World(0, 3).part(8)
 
 
-@pytest.mark.parametrize("method", ["uncertainty", "upgrad"])
-def test_two_processes_end_with_the_weights_of_one(
-    method: str, street: Path, cache_root: Path, tmp_path: Path
-) -> None:
-    if method == "upgrad":
-        pytest.importorskip("torchjd")
-    shared = {**SHARED, "balancing": {"method": method}}
-    one = small_config(street, cache_root, tmp_path / "one", **shared)  # type: ignore[arg-type]
-    two = small_config(street, cache_root, tmp_path / "two", **shared)  # type: ignore[arg-type]
-    train(one)
+def train_in_two_processes(config: TrainConfig, tmp_path: Path) -> None:
+    """As `torchrun` would, over gloo."""
     path = tmp_path / "two.yaml"
-    path.write_text(to_yaml(two))
+    path.write_text(to_yaml(config))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -66,6 +59,19 @@ def test_two_processes_end_with_the_weights_of_one(
     for process in running:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("method", ["uncertainty", "upgrad"])
+def test_two_processes_end_with_the_weights_of_one(
+    method: str, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    if method == "upgrad":
+        pytest.importorskip("torchjd")
+    shared = {**SHARED, "balancing": {"method": method}}
+    one = small_config(street, cache_root, tmp_path / "one", **shared)  # type: ignore[arg-type]
+    two = small_config(street, cache_root, tmp_path / "two", **shared)  # type: ignore[arg-type]
+    train(one)
+    train_in_two_processes(two, tmp_path)
     losses = [[line for line in read_journal(c.run.out) if line["kind"] == "train"][-1] for c in (one, two)]
     for head in ("class", "box", "distance", "control"):
         assert losses[1][f"loss/{head}"] == pytest.approx(losses[0][f"loss/{head}"], rel=2e-3)
@@ -80,3 +86,28 @@ def test_two_processes_end_with_the_weights_of_one(
         strays += int(((value - theirs[name]).abs() > 0.3 * moved).sum()) if learned else 0
     # A bias whose effect is normalised away has a gradient of rounding errors, and Adam goes by their signs.
     assert strays < 1e-3 * sum(value.numel() for value in mine.values())
+
+
+def test_two_processes_learn_from_stored_readings_what_one_does(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    trunk = tmp_path / "trunk.safetensors"
+    save_checkpoint(trunk, FusionModel(SHAPE, seed=3))
+    frozen = [name for name, _ in FusionModel(SHAPE).named_children() if not name.startswith(("n", "d"))]
+    frozen = [name for name in frozen if name != "control_head"] + ["control_head.reduce"]
+
+    def config(name: str) -> TrainConfig:
+        transfer = {"checkpoint": str(trunk), "freeze": frozen, "store": 2}
+        data = {"cache": str(tmp_path / f"{name}-cache")}
+        return small_config(street, cache_root, tmp_path / name, **SHARED, transfer=transfer, data=data)  # type: ignore[arg-type]
+
+    train(config("one"))
+    train_in_two_processes(config("two"), tmp_path)
+    one, two = (
+        load_checkpoint(tmp_path / name / "last.safetensors")[0].state_dict() for name in ("one", "two")
+    )
+    start = load_checkpoint(trunk)[0].state_dict()
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], rtol=0, atol=1e-5, equal_nan=True, msg=name)
+        if name.startswith(("control_head.hidden", "control_head.predict")):
+            assert not torch.equal(value, start[name])
