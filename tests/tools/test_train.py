@@ -107,7 +107,8 @@ def test_faults_are_answered_at_once_with_exit_code_2(street: Path, tmp_path: Pa
     [
         (
             ["nowhere.yaml"],
-            "default, default_fifth, default_first, default_fourth, default_second, default_third",
+            "default, default_fifth, default_first, default_fourth, default_second, "
+            "default_sixth, default_third",
         ),
         (["newcomer", "--out", "{tmp}/x"], "data.train: missing"),
         (["newcomer", "--train", "nothing/here", "--out", "{tmp}/x"], "data.train: no log at nothing/here"),
