@@ -125,7 +125,7 @@ class Decoder(nn.Module):
 
         The logits are compared, not the scores: the order is the same, and high scores do not round to equal.
         """
-        highest = F.max_pool2d(logits, 3, stride=1, padding=1)
+        highest = _highest_around(logits)
         peaks = torch.where(logits == highest, logits, -torch.inf).flatten(1)
         top, where = peaks.topk(self.detections, dim=1)
         cells_of_a_class = logits.shape[2] * logits.shape[3]
@@ -166,6 +166,14 @@ class Decoder(nn.Module):
         x1, x2 = (u - left).clamp(min=0.0), (u + right).clamp(max=float(self.width))
         y1, y2 = (v - top).clamp(min=0.0), (v + bottom).clamp(max=float(self.height))
         return torch.stack([x1, y1, x2, y2], -1)
+
+
+def _highest_around(x: Tensor) -> Tensor:
+    """The greatest of the 3x3 cells around each, [B, C, h, w]: along rows, then along columns. A max-pool of
+    torch finds the same in ten times the time on a CPU."""
+    x = F.pad(x.contiguous(), (1, 1, 1, 1), value=-torch.inf)
+    x = torch.maximum(torch.maximum(x[..., :-2], x[..., 1:-1]), x[..., 2:])
+    return torch.maximum(torch.maximum(x[..., :-2, :], x[..., 1:-1, :]), x[..., 2:, :])
 
 
 def _overlap_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

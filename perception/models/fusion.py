@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from perception.messages import SENSORS
 from perception.models.config import ModelConfig
-from perception.models.layers import as_weight, conv_bn
+from perception.models.layers import as_weight, conv_bn, pointwise
 
 GROUPS = 4
 """Groups of channels that share one gate or one attention pattern."""
@@ -31,8 +31,7 @@ class Single(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         normal = F.layer_norm(x.flatten(1), x.shape[1:2])
-        projected: Tensor = self.project(normal[..., None, None])
-        return projected
+        return pointwise(self.project, normal[..., None, None])
 
 
 class Fusion(nn.Module):
@@ -107,7 +106,7 @@ class GatedFusion(Fusion):
 
     def combine(self, embedded: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
         usable = present | ~present.any(1, keepdim=True)
-        logits = [gate(x) for gate, x in zip(self.gate, embedded, strict=True)]
+        logits = [pointwise(gate, x) for gate, x in zip(self.gate, embedded, strict=True)]  # type: ignore[arg-type]
         old = self.age(as_weight(age, self.age))
         return _weighed(logits, embedded, old, usable, self.get_buffer("spread")).relu_()
 

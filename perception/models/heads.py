@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from perception.models.camera import Pyramid
 from perception.models.config import STRIDES, ModelConfig
-from perception.models.layers import as_weight, conv_bn
+from perception.models.layers import as_weight, conv_bn, pointwise
 
 LOG_LIMIT = 7.0
 """Predicted logarithms are clamped to +-7: from 0.0009 to 1100 of their unit."""
@@ -36,7 +36,7 @@ class TopDown(nn.Module):
     def forward(self, fused: Pyramid) -> tuple[Tensor, Tensor]:
         """The shared maps at strides 4 and 16, each [B, D, ., .]."""
         pooled = fused.pooled[:, : self.width]  # what may follow is the control head's own
-        s16 = self.smooth16(fused.s16 + self.context(pooled)).relu_()
+        s16 = self.smooth16(fused.s16 + pointwise(self.context, pooled)).relu_()
         s8 = self.smooth8(fused.s8 + _double(s16)).relu_()
         return fused.s4 + _double(s8), s16
 
@@ -57,7 +57,7 @@ class ClassHead(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """[B, D, h, w] to ten channels of a box at each cell, raw; `split` tells what they are."""
+    """[B, D, h, w] to ten channels of a box at each cell, raw; `FusionModel.heads` tells what they are."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -56,11 +56,11 @@ class Normaliser(nn.Module):
     def image(self, image: Tensor, present: Tensor) -> Tensor:
         """uint8 [B, 3, H, W] as float, normalised; 0 where `present` [B] is false.
 
-        Bytes are always finite, so that a factor of 0 is enough, and all is one pass over the pixels.
+        Bytes are always finite, so that a factor of 0 is enough.
         """
         here = present.to(torch.float32)[:, None, None, None]
         scale = here / self.get_buffer("image_std")[:, None, None]
-        return torch.addcmul(-self.get_buffer("image_mean")[:, None, None] * scale, image.float(), scale)
+        return image.float().mul_(scale).sub_(self.get_buffer("image_mean")[:, None, None] * scale)
 
     def channels(self, group: str, values: Tensor) -> Tensor:
         """[..., n] channels of a group, normalised and clamped."""
