@@ -25,7 +25,7 @@ def study(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The folder of the study; results in it are kept.")
     ] = Path("runs/study"),
-    steps: Annotated[int, typer.Option(help="Of each run.", min=2)] = 150,
+    steps: Annotated[int, typer.Option(help="Of each run.", min=2)] = 100,
     seeds: Annotated[int, typer.Option(help="How many; with one nothing can be told apart.", min=1)] = 3,
     only: Annotated[
         str | None,

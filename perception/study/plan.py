@@ -35,7 +35,7 @@ class StudyOptions:
     """
 
     out: Path
-    steps: int = 150
+    steps: int = 100
     seeds: int = 3
     only: tuple[str, ...] = SECTIONS
     measure: int = 15
