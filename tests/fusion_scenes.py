@@ -84,3 +84,11 @@ def lively_model(config: ModelConfig = SMALL, seed: int = 0, **changes: object) 
         model.normaliser.control_std.uniform_(0.5, 2.0, generator=g)
         calibration.score_spread.normal_(0.0, 0.3, generator=g)
     return model.eval()
+
+
+def assert_exports(model: FusionModel, inputs: Inputs) -> None:
+    """The exported graph gives what the model gives."""
+    with torch.no_grad():
+        exported = torch.export.export(model, (inputs,)).module(check_guards=False)
+        for one, other in zip(exported(inputs), model(inputs), strict=True):
+            torch.testing.assert_close(one, other)

@@ -110,6 +110,8 @@ def _train(
     part = processes.part(config.schedule.batch)
     check_lessons(config)
     check_transfer(config)
+    if config.transfer.store:
+        check_store(config)
     folder = config.run.out
     state = open_folder(config, resume, processes)
     recipe = recipe_of(config, shape)
@@ -123,7 +125,6 @@ def _train(
     loader = Loader(learning, augmenter, config.schedule.batch, part, config.run.seed, config.run.loaders)
     batches: Batches = loader
     if config.transfer.store:
-        check_store(model, lessons)
         kept = cache_folder(config)
         batches = stored(config, model, loader, kept, watcher, processes, stop, autocast)
     trainer = Trainer(config, model, batches, validation, lessons, processes, autocast)

@@ -23,20 +23,21 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from perception.balancing import make_balancer
 from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.messages import Float32
 from perception.models import FusionModel
-from perception.models.container import read_whole, write_whole
+from perception.models.container import write_whole
 from perception.tensors import Inputs
 from perception.training.config import TrainConfig
 from perception.training.dataset import Dataset, batches
 from perception.training.distributed import World
 from perception.training.examples import ReadBatch, collate
 from perception.training.identity import code_digest
-from perception.training.lessons import Lessons
 from perception.training.loader import Loader
 from perception.training.optimiser import begins
 from perception.training.progress import Watcher
+from perception.training.transfer import freeze
 
 LEARNING = ("control_head.hidden", "control_head.deeper", "control_head.predict")
 """What learns from readings; everything below is to be frozen."""
@@ -76,12 +77,14 @@ class StoredLoader:
         return ReadBatch(self.readings[indices], self.control[indices], places)
 
 
-def check_store(model: FusionModel, lessons: Lessons) -> None:
-    """See whether readings are all that this run learns from.
+def check_store(config: TrainConfig) -> None:
+    """See whether readings are all that a run would learn from, before hours are spent on decoding.
 
     Raises:
         ConfigError: They are not; all that stands against it.
     """
+    model = FusionModel(config.model_shape())
+    freeze(model, config.transfer.freeze)
     free = dict.fromkeys(
         _part(name) for name, p in model.named_parameters() if p.requires_grad and not _learns(name)
     )
@@ -91,9 +94,9 @@ def check_store(model: FusionModel, lessons: Lessons) -> None:
             "transfer.store: expected transfer.freeze to name all but "
             f"{', '.join(LEARNING)}; found free to learn: {', '.join(free)}"
         )
-    if lessons.balancer.cuts:
+    if make_balancer(config.balancing).cuts:
         faults.append("transfer.store: one head alone is not balanced; leave out balancing.method")
-    if lessons.teacher is not None:
+    if config.transfer.distill is not None:
         faults.append("transfer.store: nothing is left to distil into; leave out transfer.distill")
     if faults:
         raise ConfigError(faults)
@@ -172,7 +175,8 @@ def _read(
 def _made_from(
     config: TrainConfig, model: FusionModel, dataset: Dataset, autocast: bool
 ) -> dict[str, object]:
-    """What readings depend on besides weights."""
+    """What readings depend on besides weights: not on the layers that are to learn from them."""
+    shape = {key: value for key, value in model.config.to_dict().items() if key != "control_widths"}
     return {
         "code": code_digest(_CODE),
         "torch": torch.__version__,
@@ -180,7 +184,7 @@ def _made_from(
         "places": hashlib.sha256(np.array(dataset.places).tobytes()).hexdigest(),
         "augment": config.augment.model_dump(mode="json"),
         "seed": config.run.seed,
-        "model": model.config.to_dict(),
+        "model": shape,
         "autocast": autocast,
         "device": next(model.parameters()).device.type,
     }
@@ -198,9 +202,9 @@ def _kept(path: Path, samples: int) -> tuple[Float32, Float32] | None:
     if not path.is_file():
         return None
     try:
-        found = safetensors.numpy.load(read_whole(path))
+        found = safetensors.numpy.load_file(path)
         readings, control = found["readings"], found["control"]
-    except (CheckpointError, SafetensorError, KeyError, ValueError):
+    except (OSError, SafetensorError, KeyError, ValueError):
         return None
     return (readings, control) if len(readings) == len(control) == samples else None
 

@@ -13,7 +13,7 @@ from perception.engine import open_backend
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.tensors import Inputs, Predictions
-from tests.fusion_scenes import SMALL, SUBSETS, lively_model, numpy_scene, scene
+from tests.fusion_scenes import SMALL, SUBSETS, assert_exports, lively_model, numpy_scene, scene
 
 HEADS = ("class", "box", "control")
 ADAPTED = replace(SMALL, adapters=HEADS)
@@ -110,10 +110,7 @@ def test_an_engine_says_what_the_model_says(precision: str, close: float, tmp_pa
 
 def test_it_exports() -> None:
     model, inputs = stirred(), scene(SMALL, 1)
-    with torch.no_grad():
-        exported = torch.export.export(model, (inputs,)).module(check_guards=False)
-        for one, other in zip(exported(inputs), model(inputs), strict=True):
-            torch.testing.assert_close(one, other)
+    assert_exports(model, inputs)
 
 
 @pytest.mark.parametrize(

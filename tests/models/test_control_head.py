@@ -15,7 +15,7 @@ from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.fusion_model import DenseOutputs
 from perception.tensors import Inputs
-from tests.fusion_scenes import SMALL, SUBSETS, lively_model, numpy_scene, scene
+from tests.fusion_scenes import SMALL, SUBSETS, assert_exports, lively_model, numpy_scene, scene
 
 READING = replace(SMALL, control_widths=(24, 12, 8), control_status=True)
 
@@ -97,10 +97,7 @@ def test_a_checkpoint_and_an_engine_say_what_the_model_says(tmp_path: Path) -> N
 
 def test_it_exports() -> None:
     model, inputs = lively_model(READING), scene(READING, 1)
-    with torch.no_grad():
-        exported = torch.export.export(model, (inputs,)).module(check_guards=False)
-        for one, other in zip(exported(inputs), model(inputs), strict=True):
-            torch.testing.assert_close(one, other)
+    assert_exports(model, inputs)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_readings_are_made_once_for_each_version_and_trunk(street: Path, trunk: 
     ).read_bytes()
     more = {"checkpoint": str(trunk), "freeze": FROZEN, "store": 3}
     assert made("more", transfer=more) == ["reading, version 3 of 3"]
+    assert made("wider", model={"control_widths": [32]}) == []
     assert len(made("brighter", augment={"brightness": 0.5})) == 2
     assert len(made("other seed", run={"seed": 1, "out": str(tmp_path / "other seed")})) == 2
     assert len(made("fewer", data={"train": [str(street)], "stride": 2})) == 2
@@ -216,6 +217,7 @@ def test_what_stands_against_it_is_said_at_once(street: Path, trunk: Path, tmp_p
                 balancing={"method": "gradnorm"},
             )
         )
+    assert not (tmp_path / "cache").exists()  # before anything is decoded
     freeze, balancing, teacher = caught.value.faults
     assert "all but control_head.hidden, control_head.deeper, control_head.predict" in freeze
     assert freeze.endswith("free to learn: camera, control_head.reduce")
