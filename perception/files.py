@@ -1,10 +1,12 @@
-"""Making a file that nobody else is writing."""
+"""Making files while others may want to make the same."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
@@ -31,6 +33,23 @@ def make_file(path: str | Path) -> FileIO:
         file.close()
         raise
     return file
+
+
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Of all who come with the same path, in any process, one at a time; the others wait.
+
+    Args:
+        path: A file to hold on to; it is made, and stays. Where the file system has no locks, nobody waits.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    with open(path, "ab") as file:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        yield
 
 
 def _claim(file: FileIO) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from perception.errors import OutputError
-from perception.files import make_file
+from perception.files import make_file, turn
 from perception.logs import LogWriter
 from perception.sinks import JsonlSink
 from perception.sinks.base import RunInfo
@@ -50,6 +51,25 @@ def test_logs_and_lines_say_so(tmp_path: Path) -> None:
 def test_devices_and_pipes_take_any_number(tmp_path: Path) -> None:
     with make_file("/dev/null") as one, make_file("/dev/null") as other:
         assert one.write(b"a") == other.write(b"a") == 1
+
+
+def test_of_two_processes_one_waits_for_its_turn(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from perception.files import turn\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "(folder / 'started').touch()\n"
+        "with turn(folder / 'lock'):\n"
+        "    print((folder / 'mine').exists())\n"
+    )
+    with turn(tmp_path / "lock"):
+        other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        while not (tmp_path / "started").exists():
+            time.sleep(0.01)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.2)
+        (tmp_path / "mine").touch()
+    assert other.communicate()[0].strip() == "True"
 
 
 def test_what_cannot_be_opened_is_told_as_ever(tmp_path: Path) -> None:

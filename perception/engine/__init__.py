@@ -96,8 +96,8 @@ def open_backend(
         raise ValueError(f"expected a precision of {', '.join(PRECISIONS)}; found {precision!r}")
     from perception.engine.choose import choose
 
-    name, precision = choose(name, precision, device, source)
-    module, kind = _HOMES[name]
+    name, precision = choose(name, precision, device, source, threads)
+    module, kind = _ON_A_GPU[name] if device == "cuda" and name in _ON_A_GPU else _HOMES[name]
     maker = getattr(import_module(f"perception.engine.{module}"), kind)
     backend: Backend = maker(source, device=device, precision=precision, batch=batch, threads=threads)
     backend.open()
@@ -111,3 +111,4 @@ _HOMES = {
     "openvino": ("openvino_backend", "OpenVinoBackend"),
     "onnx": ("onnx_backend", "OnnxBackend"),
 }
+_ON_A_GPU = {"compile": ("cuda_compile_backend", "CudaCompileBackend")}

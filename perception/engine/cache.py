@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from perception.engine.processor import processor
+from perception.files import turn
 
 SOURCES = ("models/*.py", "engine/*.py", "tensors.py")
 """The code in this package that decides what a graph computes: another decode is another export."""
@@ -32,7 +33,12 @@ def cache_root() -> Path:
 
 
 def export_folder(
-    backend: str, weights_sha256: str, precision: str, rows: int, packages: tuple[str, ...]
+    backend: str,
+    weights_sha256: str,
+    precision: str,
+    rows: int,
+    packages: tuple[str, ...],
+    **others: str,
 ) -> tuple[Path, Mapping[str, str]]:
     """The folder of one export, there or not yet, and the key that it is named for."""
     key = {
@@ -42,6 +48,8 @@ def export_folder(
         "precision": precision,
         "rows": str(rows),
         "processor": processor().name,
+        "instructions": processor().instructions,
+        **others,
         **{f"version.{name}": _version(name) for name in ("perception-fusion", "torch", *packages)},
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
@@ -61,7 +69,8 @@ def code_digest(package: Path) -> str:
 def ensure(folder: Path, key: Mapping[str, str], make: Callable[[Path], None]) -> None:
     """Fill the folder, if it is not there, by what `make` writes into the one it is given.
 
-    Of several processes that do so at once one wins, and all find the same.
+    Of several that do so at once one makes it and the others wait; where the file system has no locks, all
+    make it, one wins, and all find the same.
 
     Raises:
         OSError: It cannot be written.
@@ -69,6 +78,12 @@ def ensure(folder: Path, key: Mapping[str, str], make: Callable[[Path], None]) -
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with turn(folder.with_name(f".{folder.name}.lock")):
+        if not folder.is_dir():
+            _make(folder, key, make)
+
+
+def _make(folder: Path, key: Mapping[str, str], make: Callable[[Path], None]) -> None:
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         make(beside)

@@ -1,6 +1,6 @@
 """What `auto` means on this machine: the fastest backend that is right and costs the user no wait. No torch.
 
-An exported graph is the fastest, but making one takes 10 to 30 s, which nobody is charged unasked: `auto`
+An exported graph is the fastest, but making one takes 10 to 60 s, which nobody is charged unasked: `auto`
 takes it once it lies in the cache, that is after one run that named its backend. Else it is eager torch.
 bfloat16 is chosen where the processor has units for it; without them it would only be slower.
 """
@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perception.engine.compile_backend import CompileBackend
 from perception.engine.exported_backend import ExportedBackend
 from perception.engine.onnx_backend import OnnxBackend
 from perception.engine.openvino_backend import OpenVinoBackend
@@ -19,18 +20,26 @@ from perception.engine.processor import processor
 if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
 
-EXPORTED: dict[str, type[ExportedBackend]] = {"openvino": OpenVinoBackend, "onnx": OnnxBackend}
+EXPORTED: dict[str, type[ExportedBackend]] = {
+    "openvino": OpenVinoBackend,
+    "compile": CompileBackend,
+    "onnx": OnnxBackend,
+}
 """In the order of their speed."""
 
 
-def choose(backend: str, precision: str, device: str, source: Path | FusionModel) -> tuple[str, str]:
+def choose(
+    backend: str, precision: str, device: str, source: Path | FusionModel, threads: int | None = 1
+) -> tuple[str, str]:
     """A backend and a precision, neither of them `auto`."""
     wanted = precision if precision != "auto" else "bf16" if device == "cuda" or processor().bf16 else "fp32"
     if backend != "auto":
-        lowest = EXPORTED[backend].precisions if backend in EXPORTED else (wanted,)
+        lowest = EXPORTED[backend].precisions if backend in EXPORTED and device == "cpu" else (wanted,)
         return backend, wanted if precision != "auto" or wanted in lowest else "fp32"
     if device == "cpu":
         for name, kind in EXPORTED.items():
-            if wanted in kind.precisions and find_spec(kind.package) and kind.is_ready(source, wanted):
+            if not find_spec(kind.package) or wanted not in kind.precisions:
+                continue
+            if kind.is_ready(source, wanted, threads):
                 return name, wanted
     return "torch", wanted

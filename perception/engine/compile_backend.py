@@ -1,40 +1,88 @@
-"""The model compiled by torch (TorchInductor), its weights frozen into the code. The first time takes 10 to
-60 s and a C++ compiler; the compiled code is kept in the user's cache, and found again by what it depends on.
+"""The model compiled to machine code by torch (AOTInductor), for the CPU. Only making the code takes torch.
+
+Needs no package besides torch, but a C++ compiler, once. On a GPU see `cuda_compile_backend`.
 """
 
 from __future__ import annotations
 
 import os
-from typing import ClassVar
+import shutil
+import threading
+import zipfile
+from pathlib import Path
 
-import torch
-from torch._inductor import config as inductor
-from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+import numpy as np
 
-from perception.engine.cache import cache_root
-from perception.engine.torch_backend import TorchBackend
-from perception.models.fusion_model import FusionModel
+from perception.engine.exported_backend import ExportedBackend, in_order
+from perception.engine.native import NativeModel, aligned
+from perception.engine.processor import usable_cores
+from perception.errors import ConfigError
+from perception.tensors import Inputs, Predictions
+
+CODE = "model.so"
+
+MOST_AT_ONCE = 8
+"""Samples computed side by side: as many as workers by default."""
 
 
-class CompileBackend(TorchBackend):
-    """See `TorchBackend`, which this is but for how the model is run.
+class CompileBackend(ExportedBackend):
+    """See `ExportedBackend`. Threads compute side by side, as many as there are cores over `threads`.
 
-    `TORCHINDUCTOR_CACHE_DIR` is set for the process if the user has not: without it the code lies in a
-    temporary folder and is compiled anew after the next start of the machine.
+    Code for one thread is a twentieth faster than code for any number, so they are two files.
     """
 
-    name: ClassVar[str] = "compile"
-    recording: ClassVar[bool] = False
+    name, package, makers = "compile", "torch", ()
+    precisions = ("fp32", "bf16")
+    _native: NativeModel | None = None
 
-    def _prepared(self, model: FusionModel) -> FusionModel:
-        # Torch itself sets the variable, to its temporary folder, when parts of it are imported.
-        if os.environ.get("TORCHINDUCTOR_CACHE_DIR") in (None, "", default_cache_dir()):
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_root() / "inductor")
-        compiled: FusionModel = torch.compile(model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
-        return compiled
+    @classmethod
+    def _made_for(cls, threads: int | None) -> dict[str, str]:
+        return {"threads": "1" if threads == 1 else "any"}
 
-    def _warm(self) -> None:
-        # Freezing is read when code is compiled, which is at the first call. The environment's variable of
-        # that name would be too late: torch reads it when it is imported.
-        with inductor.patch(freezing=True):
-            super()._warm()
+    def _write(self, folder: Path) -> None:
+        compiler = os.environ.get("CXX", "g++")
+        if shutil.which(compiler) is None:
+            raise ConfigError(
+                [
+                    f"engine.backend: compile needs a C++ compiler, found no {compiler}; "
+                    "install g++ (or set CXX), or use the backend torch, or openvino"
+                ]
+            )
+        import torch
+        from torch import _inductor as inductor
+
+        from perception.engine.exporting import flat_program, quiet
+
+        model = self._model()
+        program = flat_program(model, 1, torch.float32 if self.precision == "fp32" else torch.bfloat16)
+        settings = {
+            "freezing": True,
+            "cpp.threads": self.threads or usable_cores(),
+            "cpp.dynamic_threads": self.threads != 1,
+            "aot_inductor.precompile_headers": False,  # takes as long as they save, for one model
+        }
+        package = folder / "model.pt2"
+        with quiet(), torch.no_grad():
+            inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=settings)
+        with zipfile.ZipFile(package) as archive:
+            (code,) = (name for name in archive.namelist() if name.endswith(".so"))
+            (folder / CODE).write_bytes(archive.read(code))
+        package.unlink()
+
+    def _load(self, folder: Path) -> None:
+        at_once = max(1, min(usable_cores() // (self.threads or usable_cores()), MOST_AT_ONCE))
+        self._native = NativeModel(folder / CODE, at_once, self.threads)
+        self._own = threading.local()
+
+    def _unload(self) -> None:
+        if self._native is not None:
+            self._native.close()
+        self._native, self._own = None, threading.local()
+
+    def _answer(self, sample: Inputs) -> Predictions:
+        assert self._native is not None
+        if not hasattr(self._own, "buffers"):
+            self._own.buffers = [aligned(array) for array in sample]
+        for array, buffer in zip(sample, self._own.buffers, strict=True):
+            np.copyto(buffer, array)
+        return in_order(self._native.run(self._own.buffers))

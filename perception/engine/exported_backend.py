@@ -37,7 +37,7 @@ class ExportedBackend(ABC):
     name: ClassVar[str]
     package: ClassVar[str]  # that runs the file
     makers: ClassVar[tuple[str, ...]]  # packages besides torch whose versions the file depends on
-    extra: ClassVar[str]  # of this project, that installs them
+    extra: ClassVar[str] = ""  # of this project, that installs them
     precisions: ClassVar[tuple[str, ...]]
 
     def __init__(
@@ -64,7 +64,7 @@ class ExportedBackend(ABC):
     def open(self) -> None:
         self.close()
         meta, digest = self._identify()
-        folder, key = export_folder(self.name, digest, self.precision, 1, self.makers)
+        folder, key = self._folder(digest, self.precision, self.threads)
         ensure(folder, key, self._write)
         self.sha256 = meta.sha256
         self._load(folder)
@@ -97,12 +97,22 @@ class ExportedBackend(ABC):
         }
 
     @classmethod
-    def is_ready(cls, source: Path | FusionModel, precision: str) -> bool:
+    def is_ready(cls, source: Path | FusionModel, precision: str, threads: int | None) -> bool:
         """Whether the file was made before, so that opening takes no export."""
         if not isinstance(source, Path):
             return False
-        folder, _ = export_folder(cls.name, read_metadata(source).sha256, precision, 1, cls.makers)
-        return folder.is_dir()
+        return cls._folder(read_metadata(source).sha256, precision, threads)[0].is_dir()
+
+    @classmethod
+    def _made_for(cls, threads: int | None) -> dict[str, str]:
+        """What else the file depends on."""
+        return {}
+
+    @classmethod
+    def _folder(
+        cls, weights_sha256: str, precision: str, threads: int | None
+    ) -> tuple[Path, Mapping[str, str]]:
+        return export_folder(cls.name, weights_sha256, precision, 1, cls.makers, **cls._made_for(threads))
 
     def _identify(self) -> tuple[Checkpoint, str]:
         """What the source says of itself, and a digest of its weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from dataclasses import dataclass
@@ -14,10 +15,16 @@ BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """A name for it, the same on machines that compute alike, and its bfloat16 units."""
+    """A name for it, the same on machines that compute alike, and its bfloat16 units.
+
+    Attributes:
+        instructions: A digest of all it can do: code compiled for one such set may not run on another,
+            and a virtual machine may hide some of what its processor can.
+    """
 
     name: str
     bf16: bool
+    instructions: str = ""
 
 
 @cache
@@ -37,7 +44,8 @@ def parse_cpuinfo(text: str) -> Processor:
     flags = frozenset((said.get("flags") or said.get("Features") or "").split())
     named = [said[key] for key in ("vendor_id", "cpu family", "model", "model name") if key in said]
     named = named or [said[key] for key in ("CPU implementer", "CPU part") if key in said]
-    return Processor(" ".join([platform.machine(), *named]), bool(flags & BF16_FLAGS))
+    instructions = hashlib.sha256(" ".join(sorted(flags)).encode()).hexdigest()[:12]
+    return Processor(" ".join([platform.machine(), *named]), bool(flags & BF16_FLAGS), instructions)
 
 
 def usable_cores() -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +21,28 @@ from perception.engine.compare import compare
 from perception.engine.processor import processor
 from perception.errors import ConfigError
 from perception.tensors import Inputs, Predictions
-from tests.fusion_scenes import SMALL, lively_model, numpy_scene
+from tests.engine.conftest import CONFIG
+from tests.fusion_scenes import lively_model, numpy_scene
 
-CONFIG = replace(SMALL, steps=2)
 SUBSETS = np.array([[True, True, True], [True, False, False], [False, True, True], [False, False, False]])
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A checkpoint, and a cache of exports that lives as long as this file's tests."""
-    folder = tmp_path_factory.mktemp("exports")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        path = folder / "weights.safetensors"
-        save_checkpoint(path, lively_model(CONFIG))
-        yield path
+def weights(exports: Path) -> Path:
+    return exports / "weights.safetensors"
 
 
-@pytest.fixture(scope="module", params=["openvino-bf16", "onnx-fp32"])
+@pytest.fixture(scope="module", params=["openvino-bf16", "onnx-fp32", "compile-bf16"])
 def backend(weights: Path, request: pytest.FixtureRequest) -> Iterator[Backend]:
     name, precision = request.param.split("-")
-    pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime"}[name])
-    opened = open_backend(name, weights, precision=precision, batch=3, threads=1)
-    yield opened
-    opened.close()
+    pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime", "compile": "torch"}[name])
+    if name == "compile" and shutil.which("g++") is None:
+        pytest.skip("compiling takes a C++ compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(weights.parent / name))
+        opened = open_backend(name, weights, precision=precision, batch=3, threads=1)
+        yield opened
+        opened.close()
 
 
 def scenes(count: int) -> list[Inputs]:
@@ -113,22 +111,24 @@ def test_wrong_arrays_are_refused_and_so_is_a_closed_backend(backend: Backend, w
     with pytest.raises(ValueError, match="expected 1 to 3 samples, found 4"):
         backend.run(numpy_scene(CONFIG, batch=4))
     told = backend.describe()
-    other = open_backend(told["backend"], weights, precision=told["precision"])
+    other = open_backend(told["backend"], weights, precision=told["precision"], threads=1)
     other.close()
     with pytest.raises(ValueError, match="not open"):
         other.run(inputs)
 
 
-def test_once_made_it_runs_without_torch_and_gives_the_same_bits(backend: Backend, weights: Path) -> None:
+def test_once_made_it_runs_without_torch_and_gives_the_same_bits(
+    backend: Backend, weights: Path, tmp_path: Path
+) -> None:
     inputs, told = scenes(1)[0], backend.describe()
-    np.savez(weights.parent / "inputs.npz", **inputs._asdict())
+    np.savez(tmp_path / "inputs.npz", **inputs._asdict())
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
         "from perception.engine import open_backend\n"
         "from perception.tensors import Inputs\n"
-        f"folder = Path({str(weights.parent)!r})\n"
-        f"weights, precision = folder / {weights.name!r}, {told['precision']!r}\n"
+        f"folder, weights = Path({str(tmp_path)!r}), Path({str(weights)!r})\n"
+        f"precision = {told['precision']!r}\n"
         "backend = open_backend('auto', weights, precision=precision, threads=1)\n"
         "found = backend.run(Inputs(**np.load(folder / 'inputs.npz')))\n"
         "np.savez(folder / 'found.npz', **found._asdict())\n"
@@ -136,7 +136,7 @@ def test_once_made_it_runs_without_torch_and_gives_the_same_bits(backend: Backen
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [told["backend"], "False"]
-    assert_equal(Predictions(**np.load(weights.parent / "found.npz")), backend.run(inputs))
+    assert_equal(Predictions(**np.load(tmp_path / "found.npz")), backend.run(inputs))
 
 
 def test_auto_takes_what_is_made_and_never_makes_it(backend: Backend, weights: Path, tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_the_file_is_kept_by_what_it_depends_on(backend: Backend, weights: Path)
     (key,) = [k for k in keys if k["backend"] == told["backend"]]
     assert key["weights_sha256"] == told["weights_sha256"]
     assert key["processor"] == processor().name
+    assert key["instructions"] == processor().instructions
     assert key["version.torch"].startswith("2.")
-    assert not list((cache_root() / "exports").glob(".*"))  # nothing half made is left
 
 
 def test_precisions_and_devices_that_a_backend_does_not_have_are_refused(weights: Path) -> None:

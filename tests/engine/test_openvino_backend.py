@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from perception.checkpoint import save_checkpoint
 from perception.engine import open_backend
 from perception.engine.cache import cache_root
 from perception.engine.openvino_backend import COMPILED, GRAPH
 from perception.tensors import Predictions
-from tests.fusion_scenes import SMALL, lively_model, numpy_scene
+from tests.engine.conftest import CONFIG
+from tests.fusion_scenes import numpy_scene
 
 pytest.importorskip("openvino")
-CONFIG = replace(SMALL, steps=2)
 
 
 @pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = tmp_path / "weights.safetensors"
-    save_checkpoint(path, lively_model(CONFIG))
+def weights(exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint; the cache is a copy of what was made of it."""
+    path, made = exports / "weights.safetensors", exports / "openvino"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(made))
+    answer(path, threads=1)
+    shutil.copytree(made, tmp_path / "cache", ignore=shutil.ignore_patterns(".*"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return path
 
 
 def answer(weights: Path, threads: int) -> Predictions:
-    backend = open_backend("openvino", weights, threads=threads)
+    backend = open_backend("openvino", weights, precision="bf16", threads=threads)
     try:
         return backend.run(numpy_scene(CONFIG))
     finally:
