@@ -71,7 +71,12 @@ class CompileBackend(ExportedBackend):
 
     def _load(self, folder: Path) -> None:
         at_once = max(1, min(usable_cores() // (self.threads or usable_cores()), MOST_AT_ONCE))
-        self._native = NativeModel(folder / CODE, at_once, self.threads)
+        try:
+            self._native = NativeModel(folder / CODE, at_once, self.threads)
+        except OSError as error:  # the loader names the file
+            raise ConfigError(
+                [f"engine.backend: compile cannot load its code: {error}; delete {folder} to compile anew"]
+            ) from None
         self._own = threading.local()
 
     def _unload(self) -> None:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_PROGRESSIVE_MARKERS = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _JPEG_BARE_MARKERS = frozenset(range(0xD0, 0xD9)) | {0x01}
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Size and completeness of an encoded image. `kind`: jpeg, png or webp. Only a JPEG has several scans."""
+    """Size and completeness of an encoded image. `kind`: jpeg, png or webp. `scans`: how many a decoder goes
+    through; only a JPEG has several."""
 
     kind: str
     width: int
@@ -39,7 +41,7 @@ def read_header(data: bytes) -> ImageHeader | None:
 
 
 def _jpeg(data: bytes) -> ImageHeader | None:
-    size = None
+    size, progressive, components = None, False, 0
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -50,12 +52,17 @@ def _jpeg(data: bytes) -> ImageHeader | None:
             at += 2
             continue
         length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in _JPEG_SIZE_MARKERS and size is None and at + 9 <= len(data):
+        if marker in _JPEG_SIZE_MARKERS and size is None and at + 9 < len(data):
             size = int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+            progressive, components = marker in _JPEG_PROGRESSIVE_MARKERS, data[at + 9]
         if marker == 0xDA:  # start of scan: entropy-coded data follows, in which FF D9 can only be the end
             if size is None:
                 return None
-            return ImageHeader("jpeg", *size, data.rfind(b"\xff\xd9", at) > 0, data.count(b"\xff\xda", at))
+            # Where the first scan holds all there is, it is the only one. Else they are counted, which goes
+            # through all the data.
+            several = progressive or data[at + 4 : at + 5] != bytes([components])
+            scans = data.count(b"\xff\xda", at) if several else 1
+            return ImageHeader("jpeg", *size, data.rfind(b"\xff\xd9", at) > 0, scans)
         at += 2 + max(length, 2)
     return None if size is None else ImageHeader("jpeg", *size, False)
 

@@ -12,7 +12,7 @@ import pytest
 from perception.checkpoint import save_checkpoint
 from perception.engine import open_backend
 from perception.engine.cache import cache_root
-from perception.engine.compile_backend import CODE
+from perception.engine.compile_backend import CODE, CompileBackend
 from perception.engine.native import ALIGNMENT, DTYPES, NativeModel, TorchLibrary, aligned
 from perception.errors import ConfigError
 from tests.engine.conftest import CONFIG
@@ -58,6 +58,17 @@ def test_what_is_no_library_is_refused(tmp_path: Path) -> None:
     (tmp_path / CODE).write_bytes(b"no code")
     with pytest.raises(OSError, match=CODE):
         NativeModel(tmp_path / CODE, 1, None)
+
+
+def test_damaged_code_is_named_and_how_to_make_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        CompileBackend, "_write", lambda self, folder: (folder / CODE).write_bytes(b"\x7fELF")
+    )
+    with pytest.raises(ConfigError, match=rf"cannot load its code: .*{CODE}.*; delete .* to compile anew"):
+        open_backend("compile", lively_model(CONFIG), threads=1)
 
 
 def test_torch_can_be_imported_after_its_library_was_loaded_alone() -> None:

@@ -187,9 +187,27 @@ def test_a_cut_image_says_so() -> None:
 
 
 def test_a_jpeg_of_too_many_scans_is_refused() -> None:
-    many = FILES["jpeg"][:-2] + b"\xff\xda" * 100 + b"\xff\xd9"
-    with pytest.raises(UnusableImage, match="101 scans, at most 64"):
+    image = cv2.imdecode(np.frombuffer(FILES["jpeg"], np.uint8), cv2.IMREAD_COLOR)
+    done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    progressive = encoded.tobytes()
+    header = read_header(progressive)
+    assert done
+    assert header is not None
+    assert 5 <= header.scans <= 15
+    many = progressive[:-2] + progressive[progressive.rindex(b"\xff\xda") : -2] * 100 + b"\xff\xd9"
+    with pytest.raises(UnusableImage, match=f"{header.scans + 100} scans, at most 64"):
         image_pixels(frame_of(many), SPEC)
+
+
+def test_scans_after_one_that_holds_all_there_is_are_not_gone_through() -> None:
+    jpeg = FILES["jpeg"]
+    scan = jpeg[jpeg.index(b"\xff\xda") : -2]
+    alone, many = (read_header(jpeg[:-2] + scan * more + jpeg[-2:]) for more in (0, 100))
+    assert alone is not None
+    assert alone.scans == 1
+    assert many == alone
+    whole = image_pixels(frame_of(jpeg), SPEC)
+    np.testing.assert_array_equal(image_pixels(frame_of(jpeg[:-2] + scan * 100 + jpeg[-2:]), SPEC), whole)
 
 
 def test_bytes_after_the_end_do_not_hurt() -> None:
