@@ -16,8 +16,8 @@ MOST_WORKERS = 8
 """By default. What Python itself does for a frame is done by one thread at a time: more would wait for it."""
 
 
-WAITED_FOR = frozenset({"openvino", "compile"})
-"""Backends that compute for so many callers at once as there are cores; further ones wait, at no cost."""
+WAITED_FOR = frozenset({"openvino"})
+"""Backends that compute in threads of their own while the caller waits."""
 
 
 def default_workers(device: str, threads: int | None, backend: str = "") -> int:
