@@ -21,9 +21,6 @@ from perception.tensors import Inputs, Predictions
 
 CODE = "model.so"
 
-MOST_AT_ONCE = 8
-"""Samples computed side by side: as many as workers by default."""
-
 
 class CompileBackend(ExportedBackend):
     """See `ExportedBackend`. Threads compute side by side, as many as there are cores over `threads`.
@@ -70,9 +67,8 @@ class CompileBackend(ExportedBackend):
         package.unlink()
 
     def _load(self, folder: Path) -> None:
-        at_once = max(1, min(usable_cores() // (self.threads or usable_cores()), MOST_AT_ONCE))
         try:
-            self._native = NativeModel(folder / CODE, at_once, self.threads)
+            self._native = NativeModel(folder / CODE, self._at_once, self.threads)
         except OSError as error:  # the loader names the file
             raise ConfigError(
                 [f"engine.backend: compile cannot load its code: {error}; delete {folder} to compile anew"]

@@ -20,12 +20,16 @@ from numpy.typing import NDArray
 from perception.checkpoint import Checkpoint, read_metadata
 from perception.engine.arrays import count_of, joined, only, parts_of, zero_inputs
 from perception.engine.cache import ensure, export_folder
-from perception.engine.processor import processor
+from perception.engine.processor import processor, usable_cores
 from perception.errors import ConfigError
 from perception.tensors import Inputs, Predictions
 
 if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
+
+
+MOST_AT_ONCE = 8
+"""Samples computed side by side: as many as there are workers by default. Each has memory of its own."""
 
 
 class ExportedBackend(ABC):
@@ -113,6 +117,12 @@ class ExportedBackend(ABC):
         cls, weights_sha256: str, precision: str, threads: int | None
     ) -> tuple[Path, Mapping[str, str]]:
         return export_folder(cls.name, weights_sha256, precision, 1, cls.makers, **cls._made_for(threads))
+
+    @property
+    def _at_once(self) -> int:
+        """How many samples are computed side by side: the cores over the threads for one."""
+        cores = usable_cores()
+        return max(1, min(cores // (self.threads or cores), MOST_AT_ONCE))
 
     def _identify(self) -> tuple[Checkpoint, str]:
         """What the source says of itself, and a digest of its weights."""

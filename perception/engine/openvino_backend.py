@@ -23,13 +23,10 @@ from perception.tensors import Inputs, Predictions
 GRAPH, COMPILED = "model.xml", "model.blob"
 """The graph, and what OpenVINO made of it for this processor: loading that takes 0.4 of the time."""
 
-MOST_STREAMS = 8
-"""Each stream has memory of its own for the maps of a sample."""
-
 
 class OpenVinoBackend(ExportedBackend):
     """See `ExportedBackend`. Each thread has a request of its own; as many compute at once as there are
-    streams: the cores over `threads`, at most 8."""
+    streams (`_at_once`)."""
 
     name, package, makers, extra = "openvino", "openvino", ("openvino",), "openvino"
     precisions = ("fp32", "bf16")
@@ -63,11 +60,10 @@ class OpenVinoBackend(ExportedBackend):
     def _settings(self) -> dict[str, Any]:
         """How it computes. What was compiled under some number of threads runs under any other."""
         threads = self.threads or usable_cores()
-        streams = max(1, min(usable_cores() // threads, MOST_STREAMS))
         return {
             "INFERENCE_PRECISION_HINT": "f32" if self.precision == "fp32" else "dynamic",
-            "INFERENCE_NUM_THREADS": threads * streams,
-            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": threads * self._at_once,
+            "NUM_STREAMS": self._at_once,
             "ENABLE_CPU_PINNING": False,  # threads are the caller's, and stay where it puts them
             "CACHE_DIR": "",
         }
