@@ -20,6 +20,7 @@ from perception.errors import ConfigError
 from perception.tensors import Inputs, Predictions
 
 CODE = "model.so"
+CALLS_BACK = b"aoti_torch_proxy_executor_call_function("
 
 
 class CompileBackend(ExportedBackend):
@@ -61,9 +62,7 @@ class CompileBackend(ExportedBackend):
         package = folder / "model.pt2"
         with quiet(), torch.no_grad():
             inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=settings)
-        with zipfile.ZipFile(package) as archive:
-            (code,) = (name for name in archive.namelist() if name.endswith(".so"))
-            (folder / CODE).write_bytes(archive.read(code))
+        (folder / CODE).write_bytes(_code_of(package))
         package.unlink()
 
     def _load(self, folder: Path) -> None:
@@ -87,3 +86,20 @@ class CompileBackend(ExportedBackend):
         for array, buffer in zip(sample, self._own.buffers, strict=True):
             np.copyto(buffer, array)
         return in_order(self._native.run(self._own.buffers))
+
+
+def _code_of(package: Path) -> bytes:
+    """The library in a package of AOTInductor.
+
+    Raises:
+        ConfigError: It calls back into torch for an operation that has no C function, which only torch's own
+            loader can answer; the process would crash.
+    """
+    with zipfile.ZipFile(package) as archive:
+        names = archive.namelist()
+        if any(CALLS_BACK in archive.read(name) for name in names if name.endswith(".cpp")):
+            raise ConfigError(
+                ["engine.backend: compile has no code for an operation of this model; use torch, or openvino"]
+            )
+        (code,) = (name for name in names if name.endswith(".so"))
+        return archive.read(code)

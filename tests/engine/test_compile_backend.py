@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from perception.checkpoint import save_checkpoint
 from perception.engine import open_backend
 from perception.engine.cache import cache_root
-from perception.engine.compile_backend import CODE, CompileBackend
+from perception.engine.compile_backend import CALLS_BACK, CODE, CompileBackend, _code_of
 from perception.engine.native import ALIGNMENT, DTYPES, NativeModel, TorchLibrary, aligned
 from perception.errors import ConfigError
 from tests.engine.conftest import CONFIG
@@ -69,6 +70,16 @@ def test_damaged_code_is_named_and_how_to_make_it_again(
     )
     with pytest.raises(ConfigError, match=rf"cannot load its code: .*{CODE}.*; delete .* to compile anew"):
         open_backend("compile", lively_model(CONFIG), threads=1)
+
+
+def test_code_that_would_call_back_into_torch_is_refused(tmp_path: Path) -> None:
+    for called, name in ((b"aoti_torch_cpu_topk(", "well.pt2"), (CALLS_BACK, "ill.pt2")):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("m/model.wrapper.cpp", b"int main() { " + called + b"); }")
+            archive.writestr("m/model.wrapper.so", b"code")
+    assert _code_of(tmp_path / "well.pt2") == b"code"
+    with pytest.raises(ConfigError, match="no code for an operation of this model; use torch"):
+        _code_of(tmp_path / "ill.pt2")
 
 
 def test_torch_can_be_imported_after_its_library_was_loaded_alone() -> None:
