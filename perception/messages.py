@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -298,10 +299,18 @@ class Rig:
     transforms: TransformTree = field(default_factory=TransformTree)
 
     def camera_from(self, frame_id: str) -> Matrix | None:
-        """4x4 `camera_from_frame`, or None where calibration or transforms do not say."""
-        if self.calibration is None:
-            return None
-        return self.transforms.target_from_source(self.calibration.frame_id, frame_id)
+        """4x4 `camera_from_frame`, read-only, or None where calibration or transforms do not say."""
+        return _camera_from(self, frame_id)
+
+
+@lru_cache(maxsize=64)  # by identity: a rig holds for many frames
+def _camera_from(rig: Rig, frame_id: str) -> Matrix | None:
+    if rig.calibration is None:
+        return None
+    found = rig.transforms.target_from_source(rig.calibration.frame_id, frame_id)
+    if found is not None:
+        found.flags.writeable = False
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ The rows lie in order of range. Equal ranges are told apart by the other values 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ from perception.tensors import RETURN_CHANNELS
 _NEAREST_M = (
     1e-3  # nearer returns are unset points: drivers write zeros where a beam came back without an echo
 )
+
+_LOG_256 = np.log(256.0)
 
 
 class UnusableScan(Exception):
@@ -101,13 +104,14 @@ def _see(scan: RangeScan, rig: Rig, camera_from_sensor: Matrix | None, spec: Inp
 
 
 def _log_intensity(values: Float32) -> Float32:
-    return np.asarray(np.log1p(np.maximum(values, 0)) / np.log(256.0), dtype=np.float32)
+    return np.asarray(np.log1p(np.maximum(values, 0)) / _LOG_256, dtype=np.float32)
 
 
 def _moved(target_from_source: Matrix, xyz: Float32) -> Float32:
     """[3, N] points in another frame. A matrix product may round a point by its place in the array."""
-    rows = [[float(value) for value in row] for row in target_from_source[:3]]
-    return np.stack([a * xyz[0] + b * xyz[1] + c * xyz[2] + d for a, b, c, d in rows])
+    a, b, c, d = target_from_source[:3].T.astype(np.float32)[:, :, None]
+    moved: Float32 = a * xyz[0] + b * xyz[1] + c * xyz[2] + d
+    return moved
 
 
 def _input_pixels(
@@ -131,6 +135,7 @@ def _input_pixels(
     return u, v, in_image
 
 
+@lru_cache(maxsize=16)  # by identity: a calibration holds for many frames
 def projects(calibration: CameraCalibration) -> bool:
     """Whether points can be projected with this calibration: a known lens, a size, and focal lengths."""
     known = is_known(calibration.distortion_model, calibration.distortion)
@@ -141,7 +146,8 @@ def projects(calibration: CameraCalibration) -> bool:
 def _finite(values: Float32 | None, kept: NDArray[np.intp]) -> Float32:
     if values is None:
         return np.zeros(kept.size, dtype=np.float32)
-    return np.nan_to_num(np.asarray(values, dtype=np.float32)[kept], nan=0.0, posinf=0.0, neginf=0.0)
+    given = np.asarray(values, dtype=np.float32)[kept]
+    return np.where(np.isfinite(given), given, np.float32(0.0))
 
 
 # --- reduction -----------------------------------------------------------------------------------

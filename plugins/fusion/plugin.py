@@ -20,7 +20,7 @@ from perception.preprocess import InputSpec, prepare_inputs
 from perception.tensors import Inputs, Predictions
 from perception_plugins.fusion.answers import Names, control_of, detections_of, row_of
 from perception_plugins.fusion.options import Options
-from perception_plugins.fusion.unusual import input_warnings, setup_warnings
+from perception_plugins.fusion.unusual import Usual, setup_warnings
 
 if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
@@ -55,6 +55,7 @@ class _Run:
     options: Options
     batch: int
     warnings: dict[str, str]
+    usual: Usual | None
 
 
 class FusionPlugin(Plugin):
@@ -106,6 +107,7 @@ class FusionPlugin(Plugin):
             options,
             context.batch,
             setup_warnings(context, meta.config, rate_hz, meta.trained),
+            Usual(meta.input_stats, meta.config) if meta.input_stats is not None and meta.trained else None,
         )
 
     def prepare(self, sample: Sample) -> Prepared:
@@ -121,9 +123,7 @@ class FusionPlugin(Plugin):
 
     def _prepared(self, sample: Sample, inputs: Inputs) -> Prepared:
         run = self._opened()
-        warnings = {}
-        if run.meta.input_stats is not None and run.meta.trained:
-            warnings = input_warnings(inputs, run.meta.input_stats, run.meta.config)
+        warnings = {} if run.usual is None else run.usual.warnings(inputs)
         return Prepared(sample, Payload(inputs, warnings))
 
     def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:

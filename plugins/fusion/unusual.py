@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perception.models.config import ModelConfig
-from perception.models.stats import InputStats
+from perception.models.stats import ChannelStats, InputStats
 from perception.plugin import Context
 from perception.tensors import RETURN_CHANNELS, Inputs
 
@@ -43,49 +43,62 @@ def setup_warnings(
     return found
 
 
-def input_warnings(inputs: Inputs, stats: InputStats, config: ModelConfig) -> dict[str, str]:
-    """What is unusual about one sample, code -> text."""
-    camera, scan, status = (flag > 0 for flag in inputs.present)
-    found: dict[str, str] = {}
-    if camera:
-        found |= _image(inputs, stats)
-    if scan:
-        found |= _range(inputs, stats)
-    if status:
-        found |= _status(inputs, stats, config)
-    return found
+class Usual:
+    """What the inputs of one checkpoint usually look like, and what is said of a sample that does not."""
 
+    def __init__(self, stats: InputStats, config: ModelConfig) -> None:
+        self._image = tuple(stats.image.items())
+        self._trained_m = stats.returns["range_m"].maximum
+        self._status = [(quantity, stats.status[quantity.name]) for quantity in config.status]
+        limits = np.array([_limits(trained) for _, trained in self._status]).reshape(-1, 2)
+        self._lowest, self._highest = limits.T
 
-def _image(inputs: Inputs, stats: InputStats) -> dict[str, str]:
-    for plane, (name, trained) in zip(inputs.image, stats.image.items(), strict=True):
-        mean = float(plane[::4, ::4].mean())
-        if abs(mean - trained.mean) > DARK_OR_BRIGHT * trained.std:
-            return {
-                "input_image": f"mean {name} {mean:.0f}, trained on {trained.mean:.0f} +- {trained.std:.0f}"
-            }
-    return {}
+    def warnings(self, inputs: Inputs) -> dict[str, str]:
+        """What is unusual about one sample, code -> text."""
+        camera, scan, status = (inputs.present > 0).tolist()
+        found: dict[str, str] = {}
+        if camera:
+            found |= self._of_image(inputs)
+        if scan:
+            found |= self._of_range(inputs)
+        if status:
+            found |= self._of_status(inputs)
+        return found
 
-
-def _range(inputs: Inputs, stats: InputStats) -> dict[str, str]:
-    limit = stats.returns["range_m"].maximum
-    farthest = float(np.max(inputs.returns[:, _RANGE] * inputs.returns_valid))
-    if limit is None or farthest <= limit * (1 + MARGIN):
+    def _of_image(self, inputs: Inputs) -> dict[str, str]:
+        means = inputs.image[:, ::8, ::8].mean((1, 2)).tolist()
+        for mean, (name, trained) in zip(means, self._image, strict=True):
+            if abs(mean - trained.mean) > DARK_OR_BRIGHT * trained.std:
+                text = f"mean {name} {mean:.0f}, trained on {trained.mean:.0f} +- {trained.std:.0f}"
+                return {"input_image": text}
         return {}
-    return {"input_range": f"range_m up to {farthest:.0f}, trained to {limit:.0f}"}
 
+    def _of_range(self, inputs: Inputs) -> dict[str, str]:
+        limit = self._trained_m
+        farthest = float((inputs.returns[:, _RANGE] * inputs.returns_valid).max())
+        if limit is None or farthest <= limit * (1 + MARGIN):
+            return {}
+        return {"input_range": f"range_m up to {farthest:.0f}, trained to {limit:.0f}"}
 
-def _status(inputs: Inputs, stats: InputStats, config: ModelConfig) -> dict[str, str]:
-    texts = []
-    for column, quantity in enumerate(config.status):
-        trained, values = stats.status[quantity.name], inputs.status[:, column]
-        values = values[np.isfinite(values)]
-        if trained.minimum is None or trained.maximum is None or not values.size:
-            continue
-        slack = MARGIN * (trained.maximum - trained.minimum)
-        low, high = float(values.min()), float(values.max())
-        if low < trained.minimum - slack or high > trained.maximum + slack:
+    def _of_status(self, inputs: Inputs) -> dict[str, str]:
+        values = inputs.status
+        outside = ((values < self._lowest) | (values > self._highest)) & np.isfinite(values)
+        if not outside.any():
+            return {}
+        texts = []
+        for column in np.flatnonzero(outside.any(0)):
+            (quantity, trained), known = self._status[column], values[:, column]
+            known = known[np.isfinite(known)]
             texts.append(
-                f"{quantity.name} {low:.4g} to {high:.4g} {quantity.unit}, "
+                f"{quantity.name} {known.min():.4g} to {known.max():.4g} {quantity.unit}, "
                 f"trained on {trained.minimum:.4g} to {trained.maximum:.4g}"
             )
-    return {"input_status": "; ".join(texts)} if texts else {}
+        return {"input_status": "; ".join(texts)}
+
+
+def _limits(trained: ChannelStats) -> tuple[float, float]:
+    """Below and above what a value is unusual; none where nobody has measured it."""
+    if trained.minimum is None or trained.maximum is None:
+        return -np.inf, np.inf
+    slack = MARGIN * (trained.maximum - trained.minimum)
+    return trained.minimum - slack, trained.maximum + slack
