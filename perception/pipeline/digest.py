@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Mapping
-from dataclasses import replace
 
 from perception.messages import Message, Sample, TruthFrame
 from perception.outputs import Output
@@ -28,14 +28,40 @@ class OutputDigest:
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
         """Take in one output."""
-        # repr of floats is exact; the index of a tick counts within a run and says nothing of the output.
-        self._hash.update(repr(replace(output, tick=replace(output.tick, index=0))).encode())
+        text, numbers = _words(output), _numbers(output)
+        self._hash.update(text.encode())
+        self._hash.update(struct.pack(f"<{len(numbers)}d", *numbers))
 
     def close(self) -> None:
         """Nothing to close."""
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
+
+
+def _words(output: Output) -> str:
+    """All that an output says but for its numbers, whose count and meaning it fixes."""
+    tick, boxes, control = output.tick, output.detections, output.control
+    said: list[object] = [tick.kind, tick.stamp_ns, tick.log_time_ns]  # its index counts within a run
+    if boxes is not None:
+        labels = [(item.label, item.track_id) for item in boxes.items]
+        said.append(("detections", boxes.valid, boxes.based_on, boxes.error, labels))
+    if control is not None:
+        units = [(channel.name, channel.unit) for channel in control.channels]
+        said.append(("control", control.valid, control.based_on, control.error, units))
+    return repr([*said, *output.warnings.items()])
+
+
+def _numbers(output: Output) -> list[float]:
+    """All numbers of an output, in order. Packed they are exact, in a fifth of the time that text takes."""
+    found: list[float] = []
+    if output.detections is not None:
+        for d in output.detections.items:
+            found += (d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m, d.visible)
+    if output.control is not None:
+        for c in output.control.channels:
+            found += (c.value, c.std)
+    return found
 
 
 class ContentDigest:
