@@ -187,8 +187,8 @@ class FusionModel(nn.Module):
         """What the three heads make of the shared representation."""
         s4, s16 = self.top_down(fused)
         raw = self.box_head(self._own("box", s4))
-        # Each in one piece: torch computes on slices of channels one by one, seven times as long, and OpenVINO
-        # slices channels that lie last in a tenth of the speed.
+        # Each in one piece: torch computes on slices of channels one by one, which takes seven times as long,
+        # and OpenVINO slices channels that lie last in ten times as long.
         sides, sides_log_scale, distance, distance_log_scale = (
             part.contiguous().unflatten(2, raw.shape[2:]) for part in raw.flatten(2).split((4, 4, 1, 1), 1)
         )

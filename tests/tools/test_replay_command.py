@@ -30,6 +30,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scene(tmp_path_factory.mktemp("scene") / "drive.mcap", duration_s=2.0, image_size=(128, 64))
 
 
+@pytest.fixture
+def quick_command(third_party: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replay with a plugin that starts at once, for what no plugin has a say in."""
+    monkeypatch.setenv("PYTHONPATH", str(third_party))
+    return [*COMMAND, "--plugin", "blob_detector"]
+
+
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -215,11 +222,11 @@ def test_two_options_that_name_one_file_are_refused(
     assert run(["replay", str(scene), "--no-output", "--jsonl", "/dev/null", "--ledger", "/dev/null"]) == 0
 
 
-def test_a_full_disk_under_stdout_is_one_line(scene: Path) -> None:
+def test_a_full_disk_under_stdout_is_one_line(scene: Path, quick_command: list[str]) -> None:
     for options in (["--json"], []):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
-                [*COMMAND, str(scene), "--end", "0.3", *options],
+                [*quick_command, str(scene), "--end", "0.3", *options],
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -228,17 +235,17 @@ def test_a_full_disk_under_stdout_is_one_line(scene: Path) -> None:
         assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
 
 
-def test_a_closed_stdout_changes_nothing_else(scene: Path) -> None:
-    command = " ".join([*COMMAND, str(scene), "--end", "0.3", "--output", "out.mcap"])
+def test_a_closed_stdout_changes_nothing_else(scene: Path, quick_command: list[str]) -> None:
+    command = " ".join([*quick_command, str(scene), "--end", "0.3", "--output", "out.mcap"])
     done = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert Path("out.mcap").stat().st_size > 1000
 
 
-def test_step_waits_for_a_key_and_q_ends(scene: Path) -> None:
+def test_step_waits_for_a_key_and_q_ends(scene: Path, quick_command: list[str]) -> None:
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND, str(scene), "--step"], stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*quick_command, str(scene), "--step"], stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     os.close(follower)
     assert process.stderr is not None
@@ -274,8 +281,8 @@ def test_ctrl_c_closes_the_output_readable_also_when_it_is_pressed_twice(scene: 
         assert log.survey.topics["/perception/control"].count >= 1
 
 
-def test_kill_9_leaves_what_was_flushed(scene: Path) -> None:
-    command = [*COMMAND, str(scene), "--rate", "0.5", "--output", "cut.mcap"]
+def test_kill_9_leaves_what_was_flushed(scene: Path, quick_command: list[str]) -> None:
+    command = [*quick_command, str(scene), "--rate", "0.5", "--output", "cut.mcap"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (

@@ -15,6 +15,7 @@ import pytest
 
 from perception.training import to_yaml
 from perception.training.state import load_state
+from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 from tests.training.conftest import small_config
 
@@ -68,7 +69,9 @@ def test_a_run_says_what_it_does_and_its_json_says_where_the_weights_are(
     assert "lr: 0.001" in (tmp_path / "run" / "train.yaml").read_text()
 
 
-def test_an_interrupt_keeps_what_was_trained_and_resume_goes_on(street: Path, tmp_path: Path) -> None:
+def test_an_interrupt_keeps_what_was_trained_and_resume_goes_on(
+    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = config_file(
         tmp_path, street, schedule={"steps": 100000, "validate_every": 100000, "save_every": 100000}
     )
@@ -87,9 +90,8 @@ def test_an_interrupt_keeps_what_was_trained_and_resume_goes_on(street: Path, tm
     assert "--resume" in out
     steps = load_state(tmp_path / "run" / "state.safetensors")["step"]
     assert steps >= 1
-    again = perception(path, "--resume", "--steps", steps + 2)
-    assert again.returncode == 2
-    assert "schedule.steps: the run began with 100000" in again.stderr
+    assert run(["train", str(path), "--resume", "--steps", str(steps + 2)]) == 2
+    assert "schedule.steps: the run began with 100000" in capsys.readouterr().err
 
 
 def test_faults_are_answered_at_once_with_exit_code_2(street: Path, tmp_path: Path) -> None:
@@ -115,19 +117,22 @@ def test_faults_are_answered_at_once_with_exit_code_2(street: Path, tmp_path: Pa
         (["newcomer", "--set", "lr"], "--set: expected PATH=VALUE, found 'lr'"),
     ],
 )
-def test_usage_faults_name_the_fix(arguments: list[str], text: str, tmp_path: Path) -> None:
-    done = perception(*(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
-    assert done.returncode == 2
-    assert text in done.stderr
+def test_usage_faults_name_the_fix(
+    arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", *(argument.replace("{tmp}", str(tmp_path)) for argument in arguments)]) == 2
+    assert text in capsys.readouterr().err
 
 
-def test_a_log_that_is_none_is_answered_in_one_line(tmp_path: Path) -> None:
+def test_a_log_that_is_none_is_answered_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = tmp_path / "bad.mcap"
     bad.write_bytes(b"not a log")
-    done = perception("newcomer", "--train", bad, "--out", tmp_path / "run")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert run(["train", "newcomer", "--train", str(bad), "--out", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert len(said.strip().splitlines()) == 1
 
 
 def test_help_and_its_options_import_no_torch() -> None:
