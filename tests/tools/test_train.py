@@ -41,18 +41,12 @@ def config_file(folder: Path, log: Path, **sections: Any) -> Path:
 
 
 def test_a_run_says_what_it_does_and_its_json_says_where_the_weights_are(
-    street: Path, tmp_path: Path
+    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = perception(
-        config_file(tmp_path, street, run={"evaluate": True}),
-        "--json",
-        "--steps",
-        6,
-        "--set",
-        "optimiser.lr=0.001",
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    path = config_file(tmp_path, street, run={"evaluate": True})
+    assert run(["train", str(path), "--json", "--steps", "6", "--set", "optimiser.lr=0.001"]) == 0
+    out, said = capsys.readouterr()
+    report = json.loads(out)
     assert report["schema"] == "perception.train/1"
     assert (report["status"], report["reason"], report["steps"]) == ("clean", "done", 6)
     assert Path(report["checkpoint"]).is_file()
@@ -65,7 +59,7 @@ def test_a_run_says_what_it_does_and_its_json_says_where_the_weights_are(
         "step 4 validated: joint",
         "evaluating",
     ):
-        assert text in done.stderr
+        assert text in said
     assert "lr: 0.001" in (tmp_path / "run" / "train.yaml").read_text()
 
 
