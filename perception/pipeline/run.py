@@ -95,7 +95,7 @@ class Runner:
         span: Samples outside it are not emitted.
         warm_from_ns: From when on samples before the span go through the plugin; None: all of them.
         batch: How many samples go into one `infer` and one `step`.
-        workers: How many threads carry frames; 1: the calling thread does it, one batch after the other.
+        workers: How many threads carry frames, the calling one among them, which does so where it would wait.
         pace: When samples run.
         on_error: Whether a failing plugin ends the run.
         joiner: Joins truth to what goes to the sinks.

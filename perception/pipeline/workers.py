@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -41,9 +42,10 @@ class Workers(Generic[T]):
     """Threads that each carry one piece of work from its beginning to its end. Used by one thread.
 
     On few cores this beats a chain of threads, one for each stage (measured: by half): every core has work
-    whatever the stages cost, and the arrays of a frame stay in the caches of one core. At most two pieces
-    for each worker are under way, those that are done but not fetched among them; with one worker the
-    calling thread does the work itself, at once.
+    whatever the stages cost, and the arrays of a frame stay in the caches of one core. The calling thread is
+    one of them: where it would wait, it carries what nobody has begun, so that there are no more threads
+    than asked for. At most two pieces for each worker are under way, those that are done but not fetched
+    among them; with one worker the calling thread does all the work itself, at once.
 
     Args:
         count: How many.
@@ -54,8 +56,8 @@ class Workers(Generic[T]):
     def __init__(self, count: int, work: Callable[[T], T]) -> None:
         self._work = work
         self._most = 2 * count
-        self._pool = ThreadPoolExecutor(count, "worker") if count > 1 else None
-        self._under_way: deque[Future[T]] = deque()
+        self._pool = ThreadPoolExecutor(count - 1, "worker") if count > 1 else None
+        self._under_way: deque[_UnderWay[T]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -78,22 +80,45 @@ class Workers(Generic[T]):
         """Whether to fetch before the next piece is submitted: the oldest is done, or the queues are full."""
         if not self._under_way:
             return False
-        return self._pool is None or len(self._under_way) >= self._most or self._under_way[0].done()
+        return self._pool is None or len(self._under_way) >= self._most or self._under_way[0].future.done()
 
     def submit(self, piece: T) -> None:
         """Begin with a piece."""
         if self._pool is not None:
-            self._under_way.append(self._pool.submit(self._work, piece))
+            self._under_way.append(_UnderWay(piece, self._pool.submit(self._work, piece)))
             return
         done: Future[T] = Future()
         done.set_result(self._work(piece))
-        self._under_way.append(done)
+        self._under_way.append(_UnderWay(piece, done))
 
     def fetch(self) -> T:
-        """The oldest piece; waits until it is done."""
-        return self._under_way.popleft().result()
+        """The oldest piece. Until it is done, the calling thread carries what nobody has begun."""
+        oldest = self._under_way[0]
+        while oldest.future.cancelled() or not oldest.future.done():
+            mine = next((one for one in self._under_way if one.future.cancel()), None)
+            if mine is None:  # all are begun
+                break
+            self._carry(mine)
+        return self._under_way.popleft().future.result()
 
     def forget(self) -> None:
         """Drop all pieces under way."""
         while self._under_way:
-            self._under_way.popleft().cancel()
+            self._under_way.popleft().future.cancel()
+
+    def _carry(self, one: _UnderWay[T]) -> None:
+        """Do a piece that was taken back from the pool. Where that is interrupted, it is still to be done."""
+        done: Future[T] = Future()
+        try:
+            done.set_result(self._work(one.piece))
+        except Exception as error:
+            done.set_exception(error)
+        one.future = done
+
+
+@dataclass(slots=True, eq=False)
+class _UnderWay(Generic[T]):
+    """A piece, and where its outcome is to be had; cancelled: the calling thread has taken it back."""
+
+    piece: T
+    future: Future[T]

@@ -151,7 +151,6 @@ def test_workers_prepare_and_infer_and_one_thread_steps(scene: Path) -> None:
     threads = {what: {name for done, name in plugin.log if done == what} for what in ("infer", "step")}
     assert threads["step"] == {threading.current_thread().name}
     assert 1 <= len(threads["infer"]) <= 3  # one may take all, where the cores are few
-    assert not threads["infer"] & threads["step"]
 
 
 def test_with_one_worker_everything_happens_in_the_calling_thread(scene: Path) -> None:
@@ -284,6 +283,55 @@ def test_workers_give_back_in_order_and_take_in_no_more_than_they_can_hold() -> 
         gate.set()
         assert [workers.fetch() for _ in range(taken)] == [0, 1, 2, 3]
         assert not workers.busy
+
+
+def test_where_it_would_wait_the_calling_thread_carries_what_nobody_has_begun() -> None:
+    gate, carried = threading.Event(), {}
+
+    def work(number: int) -> int:
+        carried[number] = threading.current_thread()
+        if number == 0:
+            gate.wait(5)
+        if number == 3:
+            gate.set()
+        return number
+
+    with Workers(2, work) as workers:
+        for number in range(4):
+            workers.submit(number)
+        while 0 not in carried:
+            time.sleep(0.001)
+        assert [workers.fetch() for _ in range(4)] == [0, 1, 2, 3]
+    assert carried[0] is not threading.current_thread()
+    assert {carried[number] for number in (1, 2, 3)} == {threading.current_thread()}
+
+
+def test_what_the_calling_thread_was_interrupted_at_is_done_when_it_goes_on() -> None:
+    gate, tries = threading.Event(), []
+
+    def work(number: int) -> int:
+        tries.append(number)
+        if number == 0:
+            gate.wait(5)
+        elif tries.count(1) == 1:
+            raise KeyboardInterrupt
+        elif tries.count(1) == 2:
+            gate.set()
+            raise ValueError("as asked")
+        return number
+
+    with Workers(2, work) as workers:
+        workers.submit(0)
+        while not tries:
+            time.sleep(0.001)
+        workers.submit(1)
+        with pytest.raises(KeyboardInterrupt):
+            workers.fetch()
+        assert workers.fetch() == 0
+        with pytest.raises(ValueError, match="as asked"):
+            workers.fetch()
+        assert not workers.busy
+    assert tries == [0, 1, 1]
 
 
 def test_as_many_workers_as_the_cores_have_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
