@@ -76,6 +76,9 @@ class Constant(KeptOpenInfers):
                 self._answer = super().infer(prepared[:1])[0].payload
         return [replace(item, payload=self._answer) for item in prepared]
 
+    def describe(self) -> Mapping[str, str]:
+        return {**super().describe(), "backend": "constant"}  # which nothing is waited for
+
 
 def kept(plugin: Plugin, constant: bool = False) -> KeptOpen:
     """The plugin, to be run several times."""
