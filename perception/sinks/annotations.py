@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+from foxglove_schemas_protobuf.Color_pb2 import Color
 from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 from foxglove_schemas_protobuf.PointsAnnotation_pb2 import PointsAnnotation
 from mcap_protobuf.schema import build_file_descriptor_set
@@ -32,11 +34,12 @@ def encode_annotations(sample: Sample, output: Output, run: RunInfo, min_score: 
         stamp_ns = sample.camera.value.stamp_ns
     _, height = image_size(sample) or (1280, 720)
     size = max(10.0, round(height / 45))
-    _set_time(message.timestamp, stamp_ns)
+    stamp = message.timestamp
+    stamp.seconds, stamp.nanos = divmod(int(stamp_ns), 1_000_000_000)
     for item in reversed(worth_drawing(output, min_score)):  # the surest last, on top
-        _add_box(message, stamp_ns, item, class_colour(item.label, run.classes), size)
+        _add_box(message, item, class_colour(item.label, run.classes), size)
     for line, text in enumerate(notices(output, run)):
-        _add_text(message, stamp_ns, (size * 0.5, size * (1.5 + 1.4 * line)), text, size, VERMILION)
+        _add_text(message, (size * 0.5, size * (1.5 + 1.4 * line)), text, size, VERMILION)
     return bytes(message.SerializeToString(deterministic=True))
 
 
@@ -91,37 +94,31 @@ def image_size(sample: Sample) -> tuple[int, int] | None:
     return None
 
 
-def _add_box(message: Any, stamp_ns: int, item: Detection, colour: RGB, size: float) -> None:
+def _add_box(message: Any, item: Detection, colour: RGB, size: float) -> None:
     x1, y1, x2, y2 = item.xyxy
-    outline = message.points.add(type=PointsAnnotation.LINE_LOOP, thickness=max(2.0, size / 8))
-    _set_time(outline.timestamp, stamp_ns)
-    for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2)):
-        outline.points.add(x=x, y=y)
-    _set_colour(outline.outline_color, colour)
-    _add_text(
-        message,
-        stamp_ns,
-        (x1, y1 - size * 0.25 if y1 > 1.5 * size else y1 + size),
-        caption(item),
-        size,
-        colour,
+    message.points.add(
+        timestamp=message.timestamp,
+        type=PointsAnnotation.LINE_LOOP,
+        points=[{"x": x, "y": y} for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))],
+        outline_color=_colour(colour),
+        thickness=max(2.0, size / 8),
+    )
+    above = y1 - size * 0.25 if y1 > 1.5 * size else y1 + size
+    _add_text(message, (x1, above), caption(item), size, colour)
+
+
+def _add_text(message: Any, at: tuple[float, float], text: str, size: float, colour: RGB) -> None:
+    message.texts.add(
+        timestamp=message.timestamp,
+        position={"x": at[0], "y": at[1]},
+        text=text,
+        font_size=size,
+        text_color=_colour(ink_on(colour)),
+        background_color=_colour(colour),
     )
 
 
-def _add_text(
-    message: Any, stamp_ns: int, at: tuple[float, float], text: str, size: float, colour: RGB
-) -> None:
-    words = message.texts.add(text=text, font_size=size)
-    _set_time(words.timestamp, stamp_ns)
-    words.position.x, words.position.y = at
-    _set_colour(words.text_color, ink_on(colour))
-    _set_colour(words.background_color, colour)
-
-
-def _set_colour(target: Any, colour: RGB) -> None:
-    target.r, target.g, target.b = (c / 255 for c in colour)
-    target.a = 1.0
-
-
-def _set_time(target: Any, stamp_ns: int) -> None:
-    target.seconds, target.nanos = divmod(int(stamp_ns), 1_000_000_000)
+@lru_cache(maxsize=64)
+def _colour(colour: RGB) -> Color:
+    red, green, blue = (c / 255 for c in colour)
+    return Color(r=red, g=green, b=blue, a=1.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 RGB = tuple[int, int, int]
 
@@ -40,6 +41,7 @@ def class_colour(label: str, classes: Sequence[str] = ()) -> RGB:
     return CYCLE[zlib.crc32(label.encode()) % len(CYCLE)]
 
 
+@lru_cache(maxsize=64)
 def ink_on(background: RGB) -> RGB:
     """Black or white, whichever reads better on a background (relative luminance of WCAG 2)."""
     red, green, blue = ((c / 255) ** 2.2 for c in background)
