@@ -14,12 +14,16 @@ from perception.bench import Rate, Report, Variant
 QUIET = 0.15
 """Cores that other programs may take before the wall clock is not to be trusted."""
 
+FULL = 0.85
+"""Of the cores: where one log keeps more of them busy, there is little left for another."""
+
 
 def show_bench(report: Report) -> None:
     """Print a report to stdout."""
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(f"{report.log}: {report.frames} frames, from disk to written outputs", soft_wrap=True)
     console.print(_rates(report))
+    _fullness(console, report)
     for variant in report.variants:
         console.print(_title(variant))
         console.print(_stages(variant))
@@ -44,6 +48,14 @@ def _rates(report: Report) -> Table:
             gain = f"{rate.frames_per_s / one.frames_per_s:.2f} x one log"
             table.add_row(f"{jobs} logs at once", *_rate(rate), gain, "")
     return table
+
+
+def _fullness(console: Console, report: Report) -> None:
+    """Why several logs at once may gain nothing."""
+    cores, one = report.variants[0].cores, report.jobs.get(1)
+    if len(report.jobs) > 1 and one is not None and one.busy_cores > FULL * cores:
+        text = f"one log keeps {one.busy_cores:.1f} of {cores} cores busy: several at once gain little"
+        console.print(text + "\n")
 
 
 def _rate(rate: Rate) -> tuple[str, str, str]:

@@ -33,6 +33,11 @@ class Rate:
         cpu_ms, others = median(run.cpu_ms for run in runs), median(run.others for run in runs)
         return cls(median(rates), min(rates), max(rates), cpu_ms, others, len(runs))
 
+    @property
+    def busy_cores(self) -> float:
+        """How many cores it keeps busy."""
+        return self.frames_per_s * self.cpu_ms / 1e3
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:

@@ -200,6 +200,20 @@ def test_the_table_fits_in_80_columns(
         assert words in text
 
 
+@pytest.mark.parametrize(("cpu_ms", "full"), [(24.0, True), (12.0, False)])
+def test_it_is_said_where_one_log_already_fills_the_cores(
+    cpu_ms: float, full: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from perception_tools.bench_text import show_bench
+
+    rate = Rate(80.0, 80.0, 80.0, cpu_ms, 0.0, 3)
+    shown = replace(variant(STAGES, 80.0), full=rate, cores=2)
+    show_bench(Report("log.mcap", 100, [shown], {}, {1: rate, 2: rate}))
+    assert ("one log keeps 1.9 of 2 cores busy" in capsys.readouterr().out) == full
+    show_bench(Report("log.mcap", 100, [shown], {}, {1: rate}))
+    assert "one log keeps" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("option", [["--batch", "1,x"], ["--jobs", "0"], ["--batch", ""]])
 def test_a_wrong_sweep_is_one_clear_line(
     scene: Path, option: list[str], capsys: pytest.CaptureFixture[str]
