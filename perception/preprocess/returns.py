@@ -81,16 +81,17 @@ def _see(scan: RangeScan, rig: Rig, camera_from_sensor: Matrix | None, spec: Inp
         raise UnusableScan("scan without returns")
     xyz = np.ascontiguousarray(points.T)
     with np.errstate(over="ignore", invalid="ignore"):
-        from_sensor = np.sqrt(xyz[0] ** 2 + xyz[1] ** 2 + xyz[2] ** 2)
+        from_sensor = _lengths(xyz)
         valid = (from_sensor > _NEAREST_M) & (from_sensor <= spec.max_range_m)  # false for what is not finite
-    kept = np.flatnonzero(valid)
+    (kept,) = valid.nonzero()
     if not kept.size:
         raise UnusableScan(f"none of {len(points)} returns is finite and within {spec.max_range_m:g} m")
-    xyz = xyz[:, kept]
-    seen_range = from_sensor[kept]
-    if camera_from_sensor is not None:
+    xyz = xyz.take(kept, 1)
+    if camera_from_sensor is None:
+        seen_range = from_sensor[kept]
+    else:
         xyz = _moved(camera_from_sensor, xyz)
-        seen_range = np.sqrt(xyz[0] ** 2 + xyz[1] ** 2 + xyz[2] ** 2)
+        seen_range = _lengths(xyz)
     u, v, in_image = _input_pixels(xyz, None if camera_from_sensor is None else rig.calibration, spec)
     return _Seen(
         xyz,
@@ -101,6 +102,11 @@ def _see(scan: RangeScan, rig: Rig, camera_from_sensor: Matrix | None, spec: Inp
         _finite(scan.radial_speed_m_s, kept),
         _log_intensity(_finite(scan.intensity, kept)),
     )
+
+
+def _lengths(xyz: Float32) -> Float32:
+    squares = xyz * xyz
+    return np.sqrt(squares[0] + squares[1] + squares[2])
 
 
 def _log_intensity(values: Float32) -> Float32:
@@ -123,15 +129,14 @@ def _input_pixels(
     in_image = np.zeros(count, dtype=bool)
     if calibration is None or not projects(calibration):
         return u, v, in_image
-    ahead = np.flatnonzero(xyz[2] > 1e-3)
+    (ahead,) = (xyz[2] > 1e-3).nonzero()
     lens = calibration.distortion, calibration.distortion_model
-    pixels = project(xyz[:, ahead].T, calibration.intrinsics, *lens)
-    sx, sy = spec.source_from_input(calibration.width, calibration.height)
-    pixels_u = (pixels[:, 0] / sx).astype(np.float32)
-    pixels_v = (pixels[:, 1] / sy).astype(np.float32)
-    inside = (pixels_u >= 0) & (pixels_u < spec.width) & (pixels_v >= 0) & (pixels_v < spec.height)
+    pixels = project(xyz.take(ahead, 1).T, calibration.intrinsics, *lens)
+    pixels = (pixels / spec.source_from_input(calibration.width, calibration.height)).astype(np.float32)
+    inside = ((pixels >= 0) & (pixels < (spec.width, spec.height))).all(1)
     hits = ahead[inside]
-    u[hits], v[hits], in_image[hits] = pixels_u[inside], pixels_v[inside], True
+    u[hits], v[hits] = pixels[inside].T
+    in_image[hits] = True
     return u, v, in_image
 
 
