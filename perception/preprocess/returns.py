@@ -106,7 +106,8 @@ def _see(scan: RangeScan, rig: Rig, camera_from_sensor: Matrix | None, spec: Inp
 
 def _lengths(xyz: Float32) -> Float32:
     squares = xyz * xyz
-    return np.sqrt(squares[0] + squares[1] + squares[2])
+    lengths: Float32 = np.sqrt(squares[0] + squares[1] + squares[2])
+    return lengths
 
 
 def _log_intensity(values: Float32) -> Float32:
