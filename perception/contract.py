@@ -9,8 +9,6 @@ from perception.messages import Sample
 from perception.outputs import Control, Detection, Detections, Output
 from perception.plugin import Manifest
 
-_NUMBER = (int, float)  # to ask for a union takes longer, and it is asked of every number of every output
-
 
 def output_faults(output: object, sample: Sample, manifest: Manifest) -> list[str]:
     """Where an output breaks the contract; empty when it does not.
@@ -98,4 +96,4 @@ def _control_faults(head: Control) -> Iterator[str]:
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, _NUMBER) and -float_info.max <= value <= float_info.max
+    return isinstance(value, int | float) and -float_info.max <= value <= float_info.max

@@ -187,10 +187,9 @@ class FusionModel(nn.Module):
         """What the three heads make of the shared representation."""
         s4, s16 = self.top_down(fused)
         raw = self.box_head(self._own("box", s4))
-        # Each in one piece: torch computes on slices of channels one by one, which takes seven times as long,
-        # and OpenVINO slices channels that lie last in ten times as long.
+        # Each in one piece: torch computes on slices of channels one by one, seven times as long.
         sides, sides_log_scale, distance, distance_log_scale = (
-            part.contiguous().unflatten(2, raw.shape[2:]) for part in raw.flatten(2).split((4, 4, 1, 1), 1)
+            part.contiguous() for part in raw.split((4, 4, 1, 1), 1)
         )
         mean, std = self.normaliser.log_distance_mean, self.normaliser.log_distance_std
         control, control_log_scale = self.control_head(self._own("control", s16), fused.pooled)

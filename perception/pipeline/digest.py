@@ -53,7 +53,7 @@ def _words(output: Output) -> str:
 
 
 def _numbers(output: Output) -> list[float]:
-    """All numbers of an output, in order. Packed they are exact, in a fifth of the time that text takes."""
+    """All numbers of an output, in order. Packed they are exact, in a tenth of the time that text takes."""
     found: list[float] = []
     if output.detections is not None:
         for d in output.detections.items:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ class Spread:
         self.worst_ms = 0.0
 
     def add(self, duration_ms: float) -> None:
-        place = int(math.log10(max(duration_ms, _LOWEST_MS) / _LOWEST_MS) * _PER_DECADE)
+        place = int(np.log10(max(duration_ms, _LOWEST_MS) / _LOWEST_MS) * _PER_DECADE)
         self._bins[min(place, _BINS - 1)] += 1
         self.count += 1
         self.worst_ms = max(self.worst_ms, duration_ms)
@@ -116,21 +115,25 @@ class StageTimes:
 
         Time that the items' own making spent on `inner` meanwhile is not counted twice.
         """
-        following, wall_clock, cpu_clock = iter(items).__next__, time.perf_counter, self._cpu_clock
-        counted = stage if inner is None else inner  # nothing else counts on `stage` itself meanwhile
-        while True:  # without a context manager, and with few names to look up: this runs for every message
-            wall_ms, cpu_ms = self._spent.wall_ms[counted], self._spent.cpu_ms[counted]
-            wall, cpu = wall_clock(), cpu_clock()
+        iterator = iter(items)
+        while True:
+            inner_ms = self._of(inner)
+            wall, cpu = time.perf_counter(), self._cpu_clock()
             try:
-                item = following()
+                item = next(iterator)
             except StopIteration:
                 return
-            finally:
-                spent = self._spent
-                cpu, wall = (cpu_clock() - cpu) * 1e3, (wall_clock() - wall) * 1e3
-                spent.cpu_ms[stage] += cpu - (spent.cpu_ms[counted] - cpu_ms)
-                spent.wall_ms[stage] += wall - (spent.wall_ms[counted] - wall_ms)
+            finally:  # without a context manager: this runs for every message
+                cpu, wall = self._cpu_clock() - cpu, time.perf_counter() - wall
+                inner_wall_ms, inner_cpu_ms = self._of(inner)
+                self._spent.wall_ms[stage] += wall * 1e3 - (inner_wall_ms - inner_ms[0])
+                self._spent.cpu_ms[stage] += cpu * 1e3 - (inner_cpu_ms - inner_ms[1])
             yield item
+
+    def _of(self, stage: str | None) -> tuple[float, float]:
+        if stage is None:
+            return 0.0, 0.0
+        return self._spent.wall_ms[stage], self._spent.cpu_ms[stage]
 
 
 def quantiles(spread: Spread) -> Mapping[str, float]:

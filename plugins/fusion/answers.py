@@ -15,8 +15,6 @@ from perception.tensors import Predictions
 
 NO_SENSOR = "no sensor present"
 _LEAST_STD = 1e-6  # a standard deviation that rounded to zero would claim certainty
-_LEAST = np.array([-np.inf, *[0.0] * 4, *[_LEAST_STD] * 4, 0.0, _LEAST_STD])
-"""Of what `detections_of` puts in a row: score, box, its stds, distance, its std."""
 
 
 class Names(NamedTuple):
@@ -44,22 +42,26 @@ def detections_of(
         return Detections(False, error=NO_SENSOR)
     if not (sample.camera.present or _range_is_placed(sample)):
         return Detections(False, based_on, error=f"{', '.join(based_on)} cannot place objects in the image")
-    kept = ~(np.asarray(found.scores) < min_score)  # a score that is not a number stays, to be found out
-    table = np.empty((np.count_nonzero(kept), 11))  # one, so that numbers are handled together, not by name
-    table[:, 0] = found.scores[kept]
-    table[:, 1:5], table[:, 5:9] = found.boxes[kept], found.box_std[kept]
-    table[:, 9], table[:, 10] = found.distance_m[kept], found.distance_std_m[kept]
-    if not np.isfinite(table).all():
+    kept = ~(found.scores < min_score)  # a score that is not a number stays, to be found out
+    columns = (found.scores, found.boxes, found.box_std, found.distance_m, found.distance_std_m)
+    scores, boxes, box_std, distance, distance_std = (np.asarray(c, dtype=np.float64)[kept] for c in columns)
+    if not all(np.isfinite(c).all() for c in (scores, boxes, box_std, distance, distance_std)):
         return Detections(False, based_on, error="the model gave boxes that are not finite")
     width, height = source_size(sample, spec)
-    table[:, 1:9] *= spec.source_from_input(width, height) * 4
-    np.maximum(table, _LEAST, out=table)
-    np.minimum(table[:, 1:5], (width, height, width, height), out=table[:, 1:5])
+    scale = np.array(spec.source_from_input(width, height) * 2)
+    boxes = np.clip(boxes * scale, 0.0, [width, height, width, height])
+    rows = zip(
+        np.asarray(found.labels)[kept].tolist(),
+        scores.tolist(),
+        boxes.tolist(),
+        np.maximum(box_std * scale, _LEAST_STD).tolist(),
+        np.maximum(distance, 0.0).tolist(),
+        np.maximum(distance_std, _LEAST_STD).tolist(),
+        strict=True,
+    )
     items = [
         Detection(names.classes[label], score, (x1, y1, x2, y2), (s1, s2, s3, s4), metres, std)
-        for label, (score, x1, y1, x2, y2, s1, s2, s3, s4, metres, std) in zip(
-            np.asarray(found.labels)[kept].tolist(), table.tolist(), strict=True
-        )
+        for label, score, (x1, y1, x2, y2), (s1, s2, s3, s4), metres, std in rows
         if x1 < x2 and y1 < y2
     ]
     return Detections(True, based_on, items=tuple(items))
