@@ -71,10 +71,7 @@ def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
         image, order = _raw_image(frame, layout)
     else:
         image, order = _decoded_image(bytes(frame.data), spec), "bgr"
-    if image.shape[:2] != (spec.height, spec.width):
-        size = (spec.width, spec.height)
-        image = np.asarray(cv2.resize(image, size, interpolation=_interpolation(image, spec)))
-    return _planes(image, order)
+    return _planes(_resized(image, spec), order)
 
 
 def _planes(image: Pixels, order: str) -> Pixels:
@@ -107,13 +104,27 @@ def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
     return np.asarray(image, dtype=np.uint8)
 
 
-def _interpolation(image: Pixels, spec: InputSpec) -> int:
-    """How OpenCV is to resize the decoded image."""
+def _resized(image: Pixels, spec: InputSpec) -> Pixels:
+    """The image at the input size."""
+    if spec.interpolation == "auto":
+        image = _halved(image, spec)
     height, width = image.shape[:2]
+    if (height, width) == (spec.height, spec.width):
+        return image
     shrinks = height / spec.height, width / spec.width
     close = min(shrinks) >= 1 and max(shrinks) < NEARLY_THERE
     linear = spec.interpolation == "linear" or (spec.interpolation == "auto" and close)
-    return cv2.INTER_LINEAR if linear else cv2.INTER_AREA
+    size, how = (spec.width, spec.height), cv2.INTER_LINEAR if linear else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
+
+
+def _halved(image: Pixels, spec: InputSpec) -> Pixels:
+    """The mean of each 2 x 2 pixels, and of those again, as long as the image still covers the input size."""
+    height, width = image.shape[:2]
+    while height % 2 == width % 2 == 0 and height >= 2 * spec.height and width >= 2 * spec.width:
+        height, width = height // 2, width // 2
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return image
 
 
 def _reduction(header: ImageHeader, spec: InputSpec) -> int:

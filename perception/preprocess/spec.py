@@ -1,20 +1,21 @@
 """What a model wants its inputs to look like. A checkpoint fixes it, so that training and replay agree.
 
-The choice of pixels is measured on 1920 x 1080 frames made 512 x 256, against an exact box filter over the
-full image (mean error of full scale; one thread):
+The choice of pixels is measured on 1280 x 720 and 1920 x 1080 frames made 512 x 256, against an exact box
+filter over the full image (mean error of full scale; one thread):
 
-=====================  ======  ========
-decode, interpolation  error   time
-=====================  ======  ========
-full, area             0.0010  12.0 ms
-half, area             0.0034   4.5 ms
-quarter, area          0.0110   2.7 ms
-full, linear           0.0147   8.1 ms
-=====================  ======  ========
+========================  ======  =======  ======  =======
+decode, interpolation        1280 x 720      1920 x 1080
+------------------------  ---------------  ---------------
+full, area                0.0010   4.9 ms  0.0010  10.2 ms
+full, `auto`              0.0036   3.1 ms  0.0019   7.4 ms
+half, area                0.0037   3.1 ms  0.0019   5.8 ms
+half, `auto`              0.0037   2.3 ms  0.0019   5.8 ms
+full, linear              0.0065   2.9 ms  0.0070   5.6 ms
+========================  ======  =======  ======  =======
 
-A quarter loses detail that the input could show, and linear aliases, but not where little is left to shrink:
-of 1280 x 720, half and linear has an error of 0.0035 in a fifth of the time of half and area, 0.0036. So
-half and `auto` are the default: linear where both axes shrink by less than 1.5, else area.
+Linear aliases, but not where little is left to shrink. So half and `auto` are the default: pixels are
+averaged two by two, by the decoder or after it, as long as the image covers the input; from there linear
+where both axes shrink by less than 1.5, else area.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class InputSpec:
         status: Names of the status channels, in the order the model sees them.
         status_steps: T.
         max_range_m: Returns farther from their sensor are invalid.
-        interpolation: `area` (linear along an axis that grows), `linear`, or `auto`: linear where the decoded
-            image is 1 to 1.5 times the input size along both axes, else area.
+        interpolation: `area` (linear along an axis that grows), `linear`, or `auto`: halved by exact means as
+            often as both axes allow, then linear where 1 to 1.5 times the input size is left, else area.
         decode_scale: 1, 2, 4 or 8. JPEGs are decoded at down to 1/scale, in the DCT, as long as the image
             still covers the input size.
     """
