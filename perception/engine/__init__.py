@@ -62,7 +62,10 @@ class Backend(Protocol):
         """Give everything back. The backend may be opened again."""
 
     def describe(self) -> Mapping[str, str]:
-        """What made the answers: backend, precision, device, batch, threads, versions."""
+        """What made the answers: backend, precision, device (`cpu` or `cuda`), batch, threads, versions."""
+
+    def device_s(self) -> float:
+        """Seconds that a GPU has computed since `open`, all calls together; 0 on the CPU."""
 
 
 def open_backend(
@@ -96,12 +99,20 @@ def open_backend(
         raise ValueError(f"expected a precision of {', '.join(PRECISIONS)}; found {precision!r}")
     from perception.engine.choose import choose
 
-    name, precision = choose(name, precision, device, source, threads)
-    module, kind = _ON_A_GPU[name] if device == "cuda" and name in _ON_A_GPU else _HOMES[name]
-    maker = getattr(import_module(f"perception.engine.{module}"), kind)
-    backend: Backend = maker(source, device=device, precision=precision, batch=batch, threads=threads)
-    backend.open()
-    return backend
+    def opened(chosen: str) -> Backend:
+        module, kind = _ON_A_GPU[chosen] if device == "cuda" and chosen in _ON_A_GPU else _HOMES[chosen]
+        maker = getattr(import_module(f"perception.engine.{module}"), kind)
+        backend: Backend = maker(source, device=device, precision=precision, batch=batch, threads=threads)
+        backend.open()
+        return backend
+
+    chosen, precision = choose(name, precision, device, source, threads)
+    try:
+        return opened(chosen)
+    except RuntimeError:
+        if name != "auto" or chosen != "graph":
+            raise
+        return opened("torch")  # a driver or a model of which no graph can be recorded
 
 
 _HOMES = {
@@ -111,4 +122,7 @@ _HOMES = {
     "openvino": ("openvino_backend", "OpenVinoBackend"),
     "onnx": ("onnx_backend", "OnnxBackend"),
 }
-_ON_A_GPU = {"compile": ("cuda_compile_backend", "CudaCompileBackend")}
+_ON_A_GPU = {
+    "torch": ("cuda_backend", "CudaBackend"),
+    "compile": ("cuda_compile_backend", "CudaCompileBackend"),
+}

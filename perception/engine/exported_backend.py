@@ -100,6 +100,9 @@ class ExportedBackend(ABC):
             "weights_sha256": self.sha256,
         }
 
+    def device_s(self) -> float:
+        return 0.0
+
     @classmethod
     def is_ready(cls, source: Path | FusionModel, precision: str, threads: int | None) -> bool:
         """Whether the file was made before, so that opening takes no export."""

@@ -145,7 +145,7 @@ def test_auto_takes_what_is_made_and_never_makes_it(backend: Backend, weights: P
     other = tmp_path / "other.safetensors"
     save_checkpoint(other, lively_model(CONFIG, seed=5))
     assert choose("auto", told["precision"], "cpu", other)[0] == "torch"
-    assert choose("auto", told["precision"], "cuda", weights)[0] == "torch"
+    assert choose("auto", told["precision"], "cuda", weights)[0] == "graph"
 
 
 def test_the_file_is_kept_by_what_it_depends_on(backend: Backend, weights: Path) -> None:

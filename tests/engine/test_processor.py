@@ -51,6 +51,7 @@ def test_a_processor_without_bfloat16_units_is_not_slowed_down(
     assert chooser.choose("compile", "auto", "cpu", source) == ("compile", lowered)
     assert chooser.choose("compile", "fp16", "cuda", source) == ("compile", "fp16")
     assert chooser.choose("torch", "auto", "cuda", source) == ("torch", "bf16")
+    assert chooser.choose("auto", "auto", "cuda", source) == ("graph", "bf16")
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

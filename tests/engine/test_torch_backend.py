@@ -170,25 +170,6 @@ def test_names_that_are_not_known_are_refused(tmp_path: Path) -> None:
         open_backend("torch", tmp_path / "none.safetensors")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_cuda_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a CUDA device, found none"):
-        open_backend("torch", lively_model(), device="cuda")
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_gpu_says_what_the_cpu_says_and_repeats_itself() -> None:
-    model = lively_model()
-    inputs = numpy_scene(SMALL, batch=3)
-    backend = open_backend("torch", model, device="cuda", precision="fp32", batch=4)
-    on_cpu = open_backend("torch", model, precision="fp32", batch=4)
-    found, expected = backend.run(inputs), on_cpu.run(inputs)
-    for name, a, b in zip(Predictions._fields, found, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-2, err_msg=name)
-    assert_equal(backend.run(inputs), found)
-
-
 def test_the_door_opens_without_torch() -> None:
     code = "import sys, perception.engine; print('torch' in sys.modules)"
     assert (

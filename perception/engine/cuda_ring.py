@@ -1,0 +1,143 @@
+"""How several threads share one model on a GPU: calls under way go round a ring of slots, over three streams.
+
+The model reads and writes the same memory in every call, so nothing of it is ever handed out. A call takes a
+slot: its samples go into the slot's pinned memory, up on a stream of their own, from there into the model's
+memory on the stream of the computing, and the answers come back through the slot likewise, while another
+call is computed. A call waits for its own answers only, and sleeps meanwhile. Not measured yet: no GPU was
+at hand.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+SLOTS = 4
+"""Calls under way at once; further ones wait for a slot."""
+
+ALIGNMENT = 64
+"""Bytes. Where each part of a piece of memory begins: compiled code loads whole vectors."""
+
+
+class Packed(NamedTuple):
+    """Several tensors in one piece of memory: one copy moves them all."""
+
+    whole: Tensor  # uint8 [bytes]
+    parts: tuple[Tensor, ...]
+
+
+def packed(like: Sequence[Tensor], device: torch.device | str, pin: bool = False) -> Packed:
+    """Zeros of these shapes and types, each contiguous."""
+    starts = [0]
+    for tensor in like:
+        used = starts[-1] + tensor.numel() * tensor.element_size()
+        starts.append(-(-used // ALIGNMENT) * ALIGNMENT)
+    whole = torch.zeros(starts[-1], dtype=torch.uint8, device=device, pin_memory=pin)
+    parts = []
+    for tensor, start in zip(like, starts, strict=False):
+        part = torch.empty(0, dtype=tensor.dtype, device=device)
+        # Not as a view, of which a compiler would look at the whole.
+        part.set_(whole.untyped_storage(), start // tensor.element_size(), tensor.shape)  # type: ignore[call-overload]
+        parts.append(part)
+    return Packed(whole, tuple(parts))
+
+
+class _Slot(NamedTuple):
+    """What one call under way owns."""
+
+    host: Packed  # pinned
+    device: Packed
+    answers: Packed  # on the device
+    host_answers: Packed  # pinned
+    uploaded: torch.cuda.Event
+    began: torch.cuda.Event
+    computed: torch.cuda.Event
+    done: torch.cuda.Event
+
+
+class Ring:
+    """Calls of one model from any thread.
+
+    Args:
+        inputs, answers: The model's own memory, on the GPU.
+        work: Reads the one and writes the other, on the current stream, without waiting for it.
+        compute_on: The stream on which it does.
+    """
+
+    def __init__(
+        self, inputs: Packed, answers: Packed, work: Callable[[], object], compute_on: torch.cuda.Stream
+    ) -> None:
+        self._inputs, self._answers, self._work, self._compute_on = inputs, answers, work, compute_on
+        self._device = inputs.whole.device
+        self._up, self._down = _stream(self._device), _stream(self._device)
+        self._lock = threading.Lock()
+        self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        for _ in range(SLOTS):
+            self._slots.put(self._slot())
+        self.computed_s = 0.0
+        torch.cuda.synchronize(self._device)
+
+    def call(self, arrays: Sequence[NDArray[Any]], count: int) -> list[NDArray[Any]]:
+        """The answers for `count` samples, as arrays that the caller owns. What is left of the model's batch
+        is absent samples."""
+        slot = self._slots.get()
+        try:
+            for array, part in zip(arrays, slot.host.parts, strict=True):
+                target = part.numpy()
+                target[:count] = array
+                target[count:] = 0
+            with torch.inference_mode():
+                self._submit(slot)
+            slot.done.synchronize()
+            self._count(slot.began.elapsed_time(slot.computed) / 1e3)
+            return [np.array(part.numpy()[:count]) for part in slot.host_answers.parts]
+        finally:
+            self._slots.put(slot)
+
+    def _submit(self, slot: _Slot) -> None:
+        """Put one call on the streams. The lock keeps the order of two calls the same on all of them."""
+        with self._lock:
+            with torch.cuda.stream(self._up):
+                slot.device.whole.copy_(slot.host.whole, non_blocking=True)
+                slot.uploaded.record()
+            with torch.cuda.stream(self._compute_on):
+                self._compute_on.wait_event(slot.uploaded)
+                slot.began.record()
+                self._inputs.whole.copy_(slot.device.whole, non_blocking=True)
+                self._work()
+                slot.answers.whole.copy_(self._answers.whole, non_blocking=True)
+                slot.computed.record()
+            with torch.cuda.stream(self._down):
+                self._down.wait_event(slot.computed)
+                slot.host_answers.whole.copy_(slot.answers.whole, non_blocking=True)
+                slot.done.record()
+
+    def _count(self, seconds: float) -> None:
+        with self._lock:
+            self.computed_s += seconds
+
+    def _slot(self) -> _Slot:
+        inputs, answers = self._inputs.parts, self._answers.parts
+        timed = {"enable_timing": True}
+        return _Slot(
+            packed(inputs, "cpu", pin=True),
+            packed(inputs, self._device),
+            packed(answers, self._device),
+            packed(answers, "cpu", pin=True),
+            *(_event(**options) for options in ({}, timed, timed, {"blocking": True})),
+        )
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def _event(**options: bool) -> torch.cuda.Event:
+    return torch.cuda.Event(**options)  # type: ignore[no-untyped-call]
