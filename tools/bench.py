@@ -63,7 +63,6 @@ def bench(
     from perception.bench import make_log as write_log
     from perception.config import load_config
     from perception.logs import open_log
-    from perception.pipeline import resolve_device
     from perception.plugin import own_weights
 
     if backbone is not None and checkpoint is not None:
@@ -88,7 +87,7 @@ def bench(
             start=startup,
             told=told,
         )
-        report = measure(make_log or log, setup, resolve_device(device.value), options)
+        report = measure(make_log or log, setup, device.value, options)
     if as_json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:

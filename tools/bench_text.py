@@ -64,7 +64,7 @@ def _rate(rate: Rate) -> tuple[str, str, str]:
 
 def _title(variant: Variant) -> Text:
     said = variant.said
-    parts = [said.get(key, "") for key in ("backend", "precision", "device")]
+    parts = [said.get(key, "") for key in ("backend", "precision", "device", "device_name")]
     text = Text(variant.name, style="bold")
     text.append(f": {', '.join(part for part in parts if part)}; ", style="none")
     return text.append(f"{variant.workers} workers on {variant.cores} cores", style="none")
@@ -76,19 +76,25 @@ def _stages(variant: Variant) -> Table:
     for stage, ms in variant.stage_ms.items():
         name = f"{stage} <" if stage == variant.bottleneck else stage
         table.add_row(name, f"{ms:.3f}", f"{ms / work:.0%}", f"{variant.share(stage):.0%}")
+    if variant.full.device_ms:
+        name = "gpu <" if variant.bottleneck == "gpu" else "gpu"
+        busy = f"{variant.full.device_busy:.0%} of the gpu"
+        table.add_row(name, f"{variant.full.device_ms:.3f}", "", busy)
     return table
 
 
 def _verdict(variant: Variant) -> Text:
     text = Text(f"bottleneck: {variant.bottleneck}", style="bold")
     work = sum(variant.stage_ms.values())
-    text.append(
-        f"; ideal {variant.ideal_per_s:.1f} frames/s ({work:.2f} ms of work over {variant.cores} cores)",
-        style="none",
-    )
+    parts = f"{work:.2f} ms of work over {variant.cores} cores"
+    if variant.full.device_ms:
+        parts = f"{work:.2f} ms over {variant.cores} cores, gpu {variant.full.device_ms:.2f} ms"
+    text.append(f"; ideal {variant.ideal_per_s:.1f} frames/s ({parts})", style="none")
     if variant.latency_ms:
         told = ", ".join(f"{key} {ms:.1f}" for key, ms in variant.latency_ms.items())
         text.append(f"\nlatency at batch 1, ms: {told}; p99/p50 {variant.p99_over_p50:.2f}", style="none")
+        told = ", ".join(f"{key} {ms:.1f}" for key, ms in variant.answer_ms.items())
+        text.append(f"\n  of that once decoded and prepared: {told}", style="none")
     text.append(f"\nmemory, MiB: {variant.base_mib:.0f} with the model, ", style="none")
     return text.append(f"{variant.peak_mib:.0f} at most", style="none")
 

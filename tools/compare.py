@@ -73,9 +73,10 @@ def compare(
     from perception_tools.watch import watcher
 
     base = load_config(config) if config is not None else None
+    backend = "auto" if base is None else base.engine.backend
     options = EvaluateOptions(
         rules=Rules(min_height_px=min_height, min_visible=min_visible, min_support=min_support),
-        replay=ReplayOptions(device=resolve_device(device.value)),
+        replay=ReplayOptions(device=resolve_device(device.value, backend)),
         resampling=Resampling(draws, seed) if draws else None,
     )
     kept = [_stored_files(side, paths) for side in (a, b)]

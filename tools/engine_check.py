@@ -33,7 +33,7 @@ def check_engine(job: ReplayJob, count: int) -> None:
         plugin: Any = load_plugin(config.plugin.name)
         if not hasattr(plugin, "check"):
             raise typer.BadParameter(f"--check: plugin '{config.plugin.name}' cannot check its engine")
-        plugin.open(context_of(config, resolve_device(job.device)))
+        plugin.open(context_of(config, resolve_device(job.device, config.engine.backend)))
         try:
             source = LogSource(log, config, Ledger(None, None, None))
             chosen = islice(source.samples(), 0, None, EVERY)

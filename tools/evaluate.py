@@ -120,13 +120,14 @@ def evaluate(
     check_reports(reports or [])
     checks = Checks(require or [], strict, junit, reference or [], tolerance)
     base = load_config(config) if config is not None else None
+    backend = "auto" if base is None else base.engine.backend
     options = EvaluateOptions(
         rules=Rules(min_height_px=min_height, min_visible=min_visible, min_support=min_support),
         rate_hz=deadline_hz,
         ablate=ablate == "sensors",
         moments=moments,
         guests=installed_metrics,
-        replay=ReplayOptions(device=resolve_device(device.value)),
+        replay=ReplayOptions(device=resolve_device(device.value, backend)),
         resampling=Resampling(draws, seed) if draws else None,
         slices=chosen_slices(slices) if slices else (),
     )

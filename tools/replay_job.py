@@ -83,7 +83,7 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
         sinks, copy = _sinks(job)
         listener = stack.enter_context(LedgerFile(job.ledger, job.log)) if job.ledger is not None else None
         options = ReplayOptions(
-            device=resolve_device(job.device),
+            device=resolve_device(job.device, setup.engine.backend),
             rate=job.rate,
             live_drop=job.live_drop,
             span=span,

@@ -76,7 +76,8 @@ def _workers(job: ReplayJob, count: int) -> int:
     from perception.pipeline import resolve_device
     from perception.pipeline.workers import default_workers
 
-    return max(1, default_workers(resolve_device(job.device), job.engine.get("threads", 1)) // count)
+    device = resolve_device(job.device, job.engine.get("backend", "auto"))
+    return max(1, default_workers(device, job.engine.get("threads", 1)) // count)
 
 
 def _run(jobs: Sequence[ReplayJob], receipts: Receipts, count: int) -> dict[Path, Row]:

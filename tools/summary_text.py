@@ -51,7 +51,7 @@ def _headline(summary: Summary) -> Text:
         weights,
         told.get("backend", ""),
         told.get("precision", ""),
-        told.get("device", ""),
+        told.get("device_name", told.get("device", "")),
     ]
     text.append("\n" + ", ".join(part for part in parts if part), style="dim")
     return text

@@ -13,6 +13,7 @@ from perception.bench.setup import Run, Setup
 from perception.bench.startup import StartUp, start_up
 from perception.config import Config
 from perception.engine.processor import usable_cores
+from perception.pipeline import resolve_device
 from perception.pipeline.workers import default_workers
 
 
@@ -47,6 +48,9 @@ class BenchOptions:
 
 def bench(log: Path, config: Config, device: str = "cpu", options: BenchOptions | None = None) -> Report:
     """Measure the replay of a log.
+
+    Args:
+        device: `cpu`, `cuda` or `auto`: each backend where it computes.
 
     Raises:
         PerceptionError: A setup does not run.
@@ -90,16 +94,15 @@ class _Bench:
         """Everything that is measured in turn, by name."""
         options, found = self._options, {}
         for name, config in self._variants().items():
-            full = Setup("full", self._log, config, self._device, options.constant)
+            full = Setup("full", self._log, config, self._device_of(config), options.constant)
             found[name] = full
             found[f"{name}, stages"] = replace(full, kind="stages")
             if config.engine.batch > 1:
                 found[f"{name}, latency"] = replace(full, kind="stages", config=_at_batch_1(config))
         for threads in options.naive:
-            naive = Setup(
-                "naive", self._log, self._config, self._device, threads=threads, weights=options.weights
-            )
-            found[f"naive, {threads} threads"] = replace(naive, most=options.naive_frames)
+            naive = Setup("naive", self._log, self._config, resolve_device(self._device), threads=threads)
+            naive = replace(naive, weights=options.weights, most=options.naive_frames)
+            found[f"naive, {threads} threads"] = naive
         return found
 
     def _open(self, name: str, setup: Setup) -> Series:
@@ -113,11 +116,15 @@ class _Bench:
         workers = max(1, self._workers(config, config.engine.backend) // jobs)
         engine = config.engine.model_copy(update={"workers": workers})
         config = config.model_copy(update={"engine": engine})
-        setup = Setup("full", self._log, config, self._device, self._options.constant)
+        setup = Setup("full", self._log, config, self._device_of(config), self._options.constant)
         return [self._open(f"{jobs} logs at once", setup) for _ in range(jobs)]
 
     def _workers(self, config: Config, backend: str) -> int:
-        return config.engine.workers or default_workers(self._device, config.engine.threads, backend)
+        device = self._device_of(config)
+        return config.engine.workers or default_workers(device, config.engine.threads, backend)
+
+    def _device_of(self, config: Config) -> str:
+        return resolve_device(self._device, config.engine.backend)
 
     def _starts(self) -> dict[str, StartUp | None]:
         """The best of several starts of each variant: whatever else happens makes a start only slower."""
@@ -127,7 +134,8 @@ class _Bench:
         for number in range(self._options.repeat):
             for name, config in self._variants().items():
                 self._options.told(f"start {number + 1} of {self._options.repeat}: {name}")
-                setup = Setup("full", self._log, config, self._device, weights=self._options.weights)
+                device, weights = self._device_of(config), self._options.weights
+                setup = Setup("full", self._log, config, device, weights=weights)
                 best, one = found[name], start_up(setup)
                 found[name] = one if best is None or one.total < best.total else best
         return found
@@ -141,16 +149,17 @@ class _Bench:
         variants = []
         for name, config in self._variants().items():
             runs, alone = found[name], found[f"{name}, stages"]
+            single = found.get(f"{name}, latency", alone)  # at batch 1
             variants.append(
                 Variant(
                     name=name,
                     said=runs[0].said,
                     full=Rate.of(runs),
                     stage_ms=stages(alone),
-                    latency_ms=latencies(found.get(f"{name}, latency", alone)),
+                    latency_ms=latencies(run.latency_ms for run in single),
+                    answer_ms=latencies(run.answer_ms for run in single),
                     cores=usable_cores(),
                     workers=self._workers(config, runs[0].said.get("backend", "")),
-                    on_gpu=self._device != "cpu",
                     start=starts[name],
                     base_mib=runs[0].base_mib,
                     peak_mib=max(run.peak_mib for run in runs),

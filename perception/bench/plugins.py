@@ -9,7 +9,7 @@ from dataclasses import replace
 from perception.errors import PluginError
 from perception.messages import Reset, Sample
 from perception.outputs import Output
-from perception.plugin import Context, Infers, Plugin, Prepared
+from perception.plugin import Context, Infers, Plugin, Prepared, TimesItsDevice
 
 
 class KeptOpen(Plugin):
@@ -44,6 +44,9 @@ class KeptOpen(Plugin):
 
     def describe(self) -> Mapping[str, str]:
         return self.inner.describe()
+
+    def device_s(self) -> float:
+        return self.inner.device_s() if isinstance(self.inner, TimesItsDevice) else 0.0
 
 
 class KeptOpenInfers(KeptOpen):

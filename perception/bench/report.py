@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -18,7 +18,7 @@ CARRIED = ("prepare", "infer")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Frames a second over several runs, and the processor time of a frame in ms."""
+    """Frames a second over several runs, and the time of the processor and of a GPU for a frame, in ms."""
 
     frames_per_s: float
     least: float
@@ -26,17 +26,24 @@ class Rate:
     cpu_ms: float
     others: float  # cores that other programs took
     runs: int
+    device_ms: float = 0.0
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Rate:
         rates = [run.rate for run in runs]
         cpu_ms, others = median(run.cpu_ms for run in runs), median(run.others for run in runs)
-        return cls(median(rates), min(rates), max(rates), cpu_ms, others, len(runs))
+        device_ms = median(run.device_ms for run in runs)
+        return cls(median(rates), min(rates), max(rates), cpu_ms, others, len(runs), device_ms)
 
     @property
     def busy_cores(self) -> float:
         """How many cores it keeps busy."""
         return self.frames_per_s * self.cpu_ms / 1e3
+
+    @property
+    def device_busy(self) -> float:
+        """How much of the time a GPU computes."""
+        return self.frames_per_s * self.device_ms / 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Variant:
         full: As `replay` runs it.
         stage_ms: Stage -> processor time of a frame, in ms, medians.
         latency_ms: p50, p95, p99 and max from sample to output at batch 1, medians over the runs.
+        answer_ms: Likewise from the prepared sample.
         cores, workers: Of the machine; threads that carry frames.
         start: None: not measured.
         base_mib, peak_mib: Memory when the model had answered first, and the most there ever was.
@@ -59,19 +67,17 @@ class Variant:
     full: Rate
     stage_ms: Mapping[str, float]
     latency_ms: Mapping[str, float]
+    answer_ms: Mapping[str, float]
     cores: int
     workers: int
-    on_gpu: bool
     start: StartUp | None
     base_mib: float
     peak_mib: float
 
     @property
     def ideal_per_s(self) -> float:
-        """Frames a second at best: limited by the busiest stage alone, or by all work over all cores."""
-        alone = max(self.alone_ms(stage) for stage in self.stage_ms)
-        work = sum(ms for stage, ms in self.stage_ms.items() if not (self.on_gpu and stage == "infer"))
-        return 1e3 / max(alone, work / self.cores)
+        """Frames a second at best: limited by the busiest stage alone, all work over all cores, or a GPU."""
+        return 1e3 / max(self._on_cpu_ms, self.full.device_ms)
 
     @property
     def of_ideal(self) -> float:
@@ -80,9 +86,15 @@ class Variant:
 
     @property
     def bottleneck(self) -> str:
-        """The stage that most of the work goes into; on a GPU the one that alone is slowest."""
-        by = self.alone_ms if self.on_gpu else self.stage_ms.__getitem__
-        return max(self.stage_ms, key=by)
+        """The stage that most of the work goes into; `gpu` where that takes longer than all of them."""
+        if self.full.device_ms > self._on_cpu_ms:
+            return "gpu"
+        return max(self.stage_ms, key=self.stage_ms.__getitem__)
+
+    @property
+    def _on_cpu_ms(self) -> float:
+        """What a frame takes at least, as far as the processor goes."""
+        return max(sum(self.stage_ms.values()) / self.cores, *map(self.alone_ms, self.stage_ms))
 
     @property
     def p99_over_p50(self) -> float:
@@ -92,8 +104,6 @@ class Variant:
     def alone_ms(self, stage: str) -> float:
         """What a frame takes at least if all threads that may do this stage do nothing else."""
         threads = min(self.workers, self.cores) if stage in CARRIED else 1
-        if self.on_gpu and stage == "infer":
-            threads = 1
         return self.stage_ms[stage] / threads
 
     def share(self, stage: str) -> float:
@@ -109,10 +119,12 @@ class Variant:
                 stage: {"cpu_ms": round(ms, 4), "busy_share": round(self.share(stage), 4)}
                 for stage, ms in self.stage_ms.items()
             },
+            "gpu": {"ms": round(self.full.device_ms, 4), "busy_share": round(self.full.device_busy, 4)},
             "bottleneck": self.bottleneck,
             "ideal_frames_per_s": round(self.ideal_per_s, 3),
             "of_ideal": round(self.of_ideal, 4),
             "latency_ms": {key: round(value, 4) for key, value in self.latency_ms.items()},
+            "answer_ms": {key: round(value, 4) for key, value in self.answer_ms.items()},
             "p99_over_p50": round(self.p99_over_p50, 4),
             "cores": self.cores,
             "workers": self.workers,
@@ -163,9 +175,9 @@ class Report:
         }
 
 
-def latencies(runs: Sequence[Run]) -> dict[str, float]:
-    """Quantiles of each run, without its first frame; then their medians."""
-    rows = [np.quantile(run.latency_ms[1:] or [np.nan], [0.5, 0.95, 0.99, 1.0]) for run in runs]
+def latencies(runs: Iterable[Sequence[float]]) -> dict[str, float]:
+    """Quantiles of the frames of each run, without its first; then their medians."""
+    rows = [np.quantile(run[1:] or [np.nan], [0.5, 0.95, 0.99, 1.0]) for run in runs]
     found = np.median(rows, axis=0)
     return dict(zip(("p50", "p95", "p99", "max"), map(float, found), strict=True))
 

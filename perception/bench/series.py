@@ -124,23 +124,26 @@ class Replays:
             start_ns = log.survey.start_ns or 0
             span = Span(None, start_ns + round(WARM_S * 1e9)) if warm else Span()
             options = ReplayOptions(device=setup.device, span=span, observer=clock, times=times)
+            before_s = 0.0 if warm else self._plugin.device_s()
             summary = replay(log, config, self._plugin, [McapSink(Path(folder) / "out.mcap")], options)
         if summary.status == "failed" or summary.errors:
             raise PluginError(f"the plugin failed: {summary.first_error}")
         if warm:
             self._base_mib = memory_mib()[0]
-        return self._found(clock, times, alone, dict(summary.run))
+        device_s = self._plugin.device_s() - before_s
+        return self._found(clock, times, alone, dict(summary.run), device_s)
 
-    def _found(self, clock: _Clock, times: StageTimes, alone: bool, said: dict[str, str]) -> Run:
-        found = Run(clock.frames, clock.seconds, clock.cpu_s, clock.others)
+    def _found(
+        self, clock: _Clock, times: StageTimes, alone: bool, said: dict[str, str], device_s: float
+    ) -> Run:
+        found = Run(clock.frames, clock.seconds, clock.cpu_s, clock.others, device_s)
         found = replace(found, base_mib=self._base_mib, peak_mib=memory_mib()[1], said=said)
         if not alone:
             return found
         count = max(clock.frames, 1)
         stages = {stage: times.cpu_s[stage] / count * 1e3 for stage in STAGES}
-        if self._setup.device != "cpu":
-            stages["infer"] = times.wall_s["infer"] / count * 1e3
-        return replace(found, stage_ms=stages, latency_ms=tuple(clock.latency_ms))
+        latency_ms, answer_ms = tuple(clock.latency_ms), tuple(clock.answer_ms)
+        return replace(found, stage_ms=stages, latency_ms=latency_ms, answer_ms=answer_ms)
 
 
 class _Clock:
@@ -150,6 +153,7 @@ class _Clock:
         self.frames = 0
         self.seconds = self.cpu_s = 0.0
         self.latency_ms: list[float] = []
+        self.answer_ms: list[float] = []
         self._began = self._cpu = 0.0
         self._others: Others | None = None
 
@@ -164,4 +168,5 @@ class _Clock:
     def after(self, progress: Progress) -> None:
         self.frames += 1
         self.latency_ms.append(progress.latency_ms)
+        self.answer_ms.append(progress.answer_ms)
         self.seconds, self.cpu_s = time.perf_counter() - self._began, time.process_time() - self._cpu

@@ -45,9 +45,11 @@ class Run:
         frames: How many.
         seconds: By the wall clock.
         cpu_s: Of the processor, in all threads of the process.
+        device_s: That a GPU computed.
         others: How many cores other programs took meanwhile; NaN where that cannot be read.
-        stage_ms: Stage -> processor time of a frame in ms. Only of `stages`; on a GPU `infer` is wall time.
+        stage_ms: Stage -> processor time of a frame in ms. Only of `stages`.
         latency_ms: From a sample to its output (prepare, infer, step), of each frame. Only of `stages`.
+        answer_ms: Likewise without `prepare`: from the arrays to the output.
         base_mib, peak_mib: Memory once the model had answered first, and the most there ever was.
         said: What the plugin said of itself.
     """
@@ -56,8 +58,10 @@ class Run:
     seconds: float
     cpu_s: float
     others: float = float("nan")
+    device_s: float = 0.0
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     latency_ms: tuple[float, ...] = ()
+    answer_ms: tuple[float, ...] = ()
     base_mib: float = float("nan")
     peak_mib: float = float("nan")
     said: Mapping[str, str] = field(default_factory=dict)
@@ -71,3 +75,8 @@ class Run:
     def cpu_ms(self) -> float:
         """Processor time of a frame. It does not depend on what else the machine does."""
         return self.cpu_s / self.frames * 1e3 if self.frames else float("nan")
+
+    @property
+    def device_ms(self) -> float:
+        """What a GPU computed for a frame."""
+        return self.device_s / self.frames * 1e3 if self.frames else float("nan")

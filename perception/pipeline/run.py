@@ -69,6 +69,7 @@ class Progress:
     frames: int
     log_time_ns: int
     latency_ms: float  # of the last sample, without reading and aligning
+    answer_ms: float  # of that, once it was prepared
 
 
 class Observer(Protocol):
@@ -269,8 +270,10 @@ class Runner:
         self.tally.add(sample, output)
         self._done(sample, "used")
         if self._observer is not None:
-            latency_ms = sum(spent.wall_ms[stage] for stage in ("prepare", "infer", "step"))
-            self._observer.after(Progress(self.tally.frames, sample.tick.log_time_ns, latency_ms))
+            answer_ms = spent.wall_ms["infer"] + spent.wall_ms["step"]
+            latency_ms = spent.wall_ms["prepare"] + answer_ms
+            arrival_ns = sample.tick.log_time_ns
+            self._observer.after(Progress(self.tally.frames, arrival_ns, latency_ms, answer_ms))
 
     def _done(
         self, sample: Sample, outcome: Literal["used", "preroll_only", "outside_range", "dropped_live"]

@@ -23,6 +23,7 @@ from perception.plugin.contract import (
     Plugin,
     Prepared,
     StepsSubsets,
+    TimesItsDevice,
 )
 from perception.plugin.discovery import Installed, list_plugins, load_plugin, own_weights
 from perception.plugin.manifest import API_VERSION, Manifest, read_manifest
@@ -38,6 +39,7 @@ __all__ = [
     "Plugin",
     "Prepared",
     "StepsSubsets",
+    "TimesItsDevice",
     "list_plugins",
     "load_plugin",
     "own_weights",

@@ -129,6 +129,18 @@ class StepsSubsets(Protocol):
 
 
 @runtime_checkable
+class TimesItsDevice(Protocol):
+    """What a plugin may offer beside the contract: how long a GPU has worked for it.
+
+    `perception bench` asks for it.
+    """
+
+    def device_s(self) -> float:
+        """Seconds that it has computed since `open`; 0 where there is none."""
+        ...
+
+
+@runtime_checkable
 class KnowsItsOutputs(Protocol):
     """What a plugin may offer beside the contract: what its outputs usually look like, for a monitor."""
 

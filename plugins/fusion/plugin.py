@@ -226,6 +226,10 @@ class FusionPlugin(Plugin):
             "loss_family": run.meta.config.loss_family,
         }
 
+    def device_s(self) -> float:
+        """Seconds that the GPU has computed since `open` (`TimesItsDevice`)."""
+        return self._opened().backend.device_s()
+
     def output_stats(self) -> Mapping[str, Any] | None:
         """What the outputs usually look like, if the checkpoint says; None before `open`."""
         stats = None if self._run is None else self._run.meta.calibration.get("output_stats")

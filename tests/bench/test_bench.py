@@ -47,9 +47,9 @@ def variant(stage_ms: dict[str, float], rate: float, **changes: Any) -> Variant:
         full=Rate(rate, rate, rate, sum(stage_ms.values()), 0.0, 3),
         stage_ms=stage_ms,
         latency_ms={"p50": 10.0, "p95": 12.0, "p99": 15.0, "max": 20.0},
+        answer_ms={"p50": 7.0, "p95": 8.0, "p99": 9.0, "max": 10.0},
         cores=2,
         workers=2,
-        on_gpu=False,
         start=None,
         base_mib=100.0,
         peak_mib=110.0,
@@ -67,8 +67,21 @@ def test_the_ideal_is_all_work_over_all_cores_or_the_busiest_stage_alone() -> No
     writing = variant({**STAGES, "sink": 30.0}, 30.0)  # one thread writes, whatever the cores
     assert writing.ideal_per_s == pytest.approx(1 / 30e-3)
     assert writing.bottleneck == "sink"
-    gpu = variant(STAGES, 90.0, cores=16, workers=8, on_gpu=True)  # waiting for the GPU is no work of a core
-    assert gpu.ideal_per_s == pytest.approx(1 / 10e-3)
+
+
+def test_a_gpu_may_be_what_limits() -> None:
+    def on_a_gpu(device_ms: float) -> Variant:
+        full = Rate(180.0, 180.0, 180.0, 16.0, 0.0, 3, device_ms)
+        return variant(STAGES, 180.0, full=full, cores=16, workers=8)
+
+    slow = on_a_gpu(5.0)  # the other 16 ms of a frame are spread over as many cores
+    assert slow.bottleneck == "gpu"
+    assert slow.ideal_per_s == pytest.approx(1 / 5e-3)
+    assert slow.of_ideal == pytest.approx(0.9)
+    assert slow.to_json()["gpu"] == {"ms": 5.0, "busy_share": pytest.approx(0.9)}
+    quick = on_a_gpu(0.5)
+    assert quick.bottleneck == "infer"
+    assert quick.ideal_per_s == pytest.approx(1 / 1.25e-3)
 
 
 def test_the_naive_loop_counts_at_its_best() -> None:
@@ -81,13 +94,16 @@ def test_the_naive_loop_counts_at_its_best() -> None:
 
 def test_medians_are_of_runs_and_the_first_frame_is_no_latency() -> None:
     runs = [
-        Run(10, 1.0, 0.5, 0.1, {"infer": ms}, (99.0, ms, ms, ms), said={"backend": "x"})
+        Run(10, 1.0, 0.5, 0.1, ms / 100, {"infer": ms}, (99.0, ms, ms, ms), said={"backend": "x"})
         for ms in (1.0, 2.0, 9.0)
     ]
-    assert latencies(runs) == {"p50": 2.0, "p95": 2.0, "p99": 2.0, "max": 2.0}
+    found = latencies(run.latency_ms for run in runs)
+    assert found == {"p50": 2.0, "p95": 2.0, "p99": 2.0, "max": 2.0}
     assert stages(runs) == {"infer": 2.0}
     rate = Rate.of([replace(run, seconds=seconds) for run, seconds in zip(runs, (1, 2, 5), strict=True)])
     assert (rate.frames_per_s, rate.least, rate.most, rate.cpu_ms) == (5.0, 2.0, 10.0, 50.0)
+    assert rate.device_ms == pytest.approx(2.0)
+    assert rate.device_busy == pytest.approx(0.01)
 
 
 def test_a_log_is_made_at_720p_and_repeated_with_all_its_stamps(scene: Path, tmp_path: Path) -> None:
@@ -175,7 +191,8 @@ def test_one_command_measures_and_says_where_the_time_goes(
     assert found["frames_per_s"]["median"] > 1
     assert set(found["stages"]) == {"read", "align", "prepare", "infer", "step", "sink"}
     assert 0 < found["of_ideal"] < 2
-    assert found["latency_ms"]["p50"] <= found["latency_ms"]["p99"]
+    assert found["answer_ms"]["p50"] <= found["latency_ms"]["p50"] <= found["latency_ms"]["p99"]
+    assert found["gpu"] == {"ms": 0.0, "busy_share": 0.0}
     assert found["start_s"]["torch"] is False
     assert 0 < found["start_s"]["imports"] < found["start_s"]["total"]
     assert found["memory_mib"]["peak"] >= found["memory_mib"]["base"] > 10
@@ -193,10 +210,13 @@ def test_the_table_fits_in_80_columns(
     shown = variant(
         STAGES, 80.0, start=start, said={"backend": "openvino", "precision": "bf16", "device": "cpu"}
     )
-    show_bench(Report("log.mcap", 100, [shown], naive, {1: shown.full, 2: shown.full}))
+    on_a_gpu = replace(shown, full=replace(shown.full, device_ms=9.0), cores=16, workers=8)
+    show_bench(Report("log.mcap", 100, [shown, on_a_gpu], naive, {1: shown.full, 2: shown.full}))
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     for words in ("bottleneck: infer", "5.0 x", "0.64", "p99/p50 1.50", "0.62 to the first output", "noise"):
+        assert words in text
+    for words in ("bottleneck: gpu; ideal 111.1", "72% of the gpu", "gpu 9.00 ms", "p99 9.0"):
         assert words in text
 
 

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from perception.errors import ConfigError
+from perception.pipeline import device
+from perception.pipeline.device import resolve_device
+
+
+@pytest.mark.parametrize("there", [0, 1])
+def test_auto_is_the_gpu_where_there_is_one_and_the_backend_can_use_it(
+    monkeypatch: pytest.MonkeyPatch, there: int
+) -> None:
+    monkeypatch.setattr(device, "cuda_devices", lambda: there)
+    found = "cuda" if there else "cpu"
+    assert [resolve_device("auto", name) for name in ("auto", "torch", "compile", "graph")] == [found] * 4
+    assert [resolve_device("auto", name) for name in ("openvino", "onnx")] == ["cpu"] * 2
+    assert resolve_device("cpu") == "cpu"
+
+
+def test_what_was_asked_for_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "cuda_devices", lambda: 1)
+    assert resolve_device("cuda", "openvino") == "cuda"  # which the backend refuses
+    monkeypatch.setattr(device, "cuda_devices", lambda: 0)
+    with pytest.raises(ConfigError, match="the NVIDIA driver shows no device"):
+        resolve_device("cuda")
+    with pytest.raises(ConfigError, match="expected auto, cpu or cuda, found 'gpu'"):
+        resolve_device("gpu")
