@@ -93,6 +93,7 @@ class _Bench:
     def _setups(self) -> dict[str, Setup]:
         """Everything that is measured in turn, by name."""
         options, found = self._options, {}
+        beside = self._device_of(next(iter(self._variants().values())))
         for name, config in self._variants().items():
             full = Setup("full", self._log, config, self._device_of(config), options.constant)
             found[name] = full
@@ -100,7 +101,7 @@ class _Bench:
             if config.engine.batch > 1:
                 found[f"{name}, latency"] = replace(full, kind="stages", config=_at_batch_1(config))
         for threads in options.naive:
-            naive = Setup("naive", self._log, self._config, resolve_device(self._device), threads=threads)
+            naive = Setup("naive", self._log, self._config, beside, threads=threads)
             naive = replace(naive, weights=options.weights, most=options.naive_frames)
             found[f"naive, {threads} threads"] = naive
         return found

@@ -65,7 +65,8 @@ class Backend(Protocol):
         """What made the answers: backend, precision, device (`cpu` or `cuda`), batch, threads, versions."""
 
     def device_s(self) -> float:
-        """Seconds that a GPU has computed since `open`, all calls together; 0 on the CPU."""
+        """Seconds that a GPU has computed since `open`, all calls together; 0 where that is not known: on the
+        CPU, and in eager torch, where it waits for the host between kernels."""
 
 
 def open_backend(
@@ -109,10 +110,10 @@ def open_backend(
     chosen, precision = choose(name, precision, device, source, threads)
     try:
         return opened(chosen)
-    except RuntimeError:
+    except RuntimeError:  # a driver or a model of which no graph can be recorded
         if name != "auto" or chosen != "graph":
             raise
-        return opened("torch")  # a driver or a model of which no graph can be recorded
+    return opened("torch")  # not before what failed is let go, and its memory
 
 
 _HOMES = {

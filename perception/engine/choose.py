@@ -3,7 +3,7 @@
 On the CPU an exported graph is the fastest, but making one takes 10 to 60 s, which nobody is charged unasked:
 `auto` takes it once it lies in the cache, that is after one run that named its backend. Else it is eager
 torch. On a GPU it is the CUDA graph, which takes no time to record, and which is compared with eager torch.
-bfloat16 is chosen where the processor has units for it; without them it would only be slower.
+bfloat16 is chosen where the hardware has units for it; without them it would only be slower.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception.engine.compile_backend import CompileBackend
+from perception.engine.cuda_driver import compute_capability
 from perception.engine.exported_backend import ExportedBackend
 from perception.engine.onnx_backend import OnnxBackend
 from perception.engine.openvino_backend import OpenVinoBackend
@@ -33,7 +34,8 @@ def choose(
     backend: str, precision: str, device: str, source: Path | FusionModel, threads: int | None = 1
 ) -> tuple[str, str]:
     """A backend and a precision, neither of them `auto`."""
-    wanted = precision if precision != "auto" else "bf16" if device == "cuda" or processor().bf16 else "fp32"
+    has_units = compute_capability() >= 8 if device == "cuda" else processor().bf16
+    wanted = precision if precision != "auto" else "bf16" if has_units else "fp32"
     if backend != "auto":
         lowest = EXPORTED[backend].precisions if backend in EXPORTED and device == "cpu" else (wanted,)
         return backend, wanted if precision != "auto" or wanted in lowest else "fp32"

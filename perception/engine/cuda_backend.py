@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from perception.engine.arrays import only, zero_inputs
-from perception.engine.cuda_ring import Ring, packed
+from perception.engine.cuda_ring import Packed, Ring, packed
 from perception.engine.lowering import fold_batch_norms
 from perception.engine.torch_backend import TorchBackend
 from perception.errors import ConfigError
@@ -48,6 +48,8 @@ class CudaBackend(TorchBackend):
             raise ValueError("expected a CUDA device, found none; use the device cpu")
         super().__init__(source, device=device, precision=precision, batch=batch, threads=threads)
         self._ring: Ring | None = None
+        self._inputs: Packed | None = None  # the model's own memory
+        self._answers: Packed | None = None
         self._exact = False
 
     def open(self) -> None:
@@ -67,18 +69,17 @@ class CudaBackend(TorchBackend):
 
     def close(self) -> None:
         super().close()
-        if self._ring is not None:
-            torch.cuda.synchronize(self.device)
-            self._ring = None
-        if self._exact:
-            self._exact = False
-            _EXACT.leave()
+        ring, self._ring, self._inputs, self._answers = self._ring, None, None, None
+        try:
+            if ring is not None:
+                ring.wait()
+        finally:
+            if self._exact:
+                self._exact = False
+                _EXACT.leave()
 
     def describe(self) -> Mapping[str, str]:
         return {**super().describe(), "device_name": torch.cuda.get_device_name(self.device)}
-
-    def device_s(self) -> float:
-        return 0.0 if self._ring is None else self._ring.computed_s
 
     def _lowered(self, model: FusionModel) -> FusionModel:
         """In float32 the maps lie as torch has them by default: cuDNN's exact kernels are made for that."""
@@ -91,24 +92,26 @@ class CudaBackend(TorchBackend):
         _EXACT.enter()
         self._exact = True
         zeros = zero_inputs(self.config, self.batch)
-        self._inputs = packed([torch.from_numpy(array) for array in zeros], self.device)
-        self._compute_on = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        self._compute_on.wait_stream(torch.cuda.current_stream(self.device))  # weights are still on their way
-        with torch.inference_mode(), torch.cuda.stream(self._compute_on):
-            self._answers = packed(model(Inputs(*self._inputs.parts)), self.device)
-            work = self._work(model)
-        self._compute_on.synchronize()
-        self._ring = Ring(self._inputs, self._answers, work, self._compute_on)
+        self._inputs = inputs = packed([torch.from_numpy(array) for array in zeros], self.device)
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(self.device))  # weights are still on their way
+        with torch.inference_mode(), torch.cuda.stream(stream):
+            self._answers = answers = packed(model(Inputs(*inputs.parts)), self.device)
+
+            def compute() -> None:
+                for found, place in zip(model(Inputs(*inputs.parts)), answers.parts, strict=True):
+                    place.copy_(found)
+
+            work = self._work(compute, inputs, answers, stream)
+        stream.synchronize()
+        self._ring = Ring(inputs, answers, work, stream)
         return model
 
-    def _work(self, model: FusionModel) -> Callable[[], object]:
-        """What reads `_inputs` and writes `_answers`, on the current stream."""
-
-        def work() -> None:
-            for found, place in zip(model(Inputs(*self._inputs.parts)), self._answers.parts, strict=True):
-                place.copy_(found)
-
-        return work
+    def _work(
+        self, compute: Callable[[], object], inputs: Packed, answers: Packed, stream: torch.cuda.Stream
+    ) -> Callable[[], object]:
+        """What calls do. `compute` reads the inputs and writes the answers, on the current stream."""
+        return compute
 
 
 class _ExactKernels:
@@ -120,22 +123,25 @@ class _ExactKernels:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open = 0
-        self._flags: AbstractContextManager[object] | None = None
+        self._before = ExitStack()
 
     def enter(self) -> None:
         with self._lock:
+            if not self._open:
+                with ExitStack() as stack:
+                    flags = torch.backends.cudnn.flags
+                    exact = flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+                    stack.enter_context(exact)
+                    stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+                    torch.set_float32_matmul_precision("highest")
+                    self._before = stack.pop_all()
             self._open += 1
-            if self._open == 1:
-                flags = torch.backends.cudnn.flags
-                self._flags = flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-                self._flags.__enter__()
 
     def leave(self) -> None:
         with self._lock:
             self._open -= 1
-            if self._open == 0 and self._flags is not None:
-                self._flags.__exit__(None, None, None)
-                self._flags = None
+            if not self._open:
+                self._before.close()
 
 
 _EXACT = _ExactKernels()

@@ -8,12 +8,16 @@ import os
 from typing import ClassVar
 
 import torch
+from torch._dynamo import config as dynamo
 from torch._inductor import config as inductor
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from perception.engine.cache import cache_root
 from perception.engine.graph_backend import GraphBackend
 from perception.models.fusion_model import FusionModel
+
+MOST_COMPILED = 1 << 20
+"""In one process. What was compiled stays in memory with its weights when the backend is closed."""
 
 
 class CudaCompileBackend(GraphBackend):
@@ -35,6 +39,8 @@ class CudaCompileBackend(GraphBackend):
         settings = {"freezing": True}
         if hasattr(inductor, "deterministic"):
             settings["deterministic"] = True
-        with inductor.patch(settings):
+        # Dynamo counts what it compiled for models that are closed, and gives up at eight.
+        limits = {"recompile_limit": MOST_COMPILED, "accumulated_recompile_limit": MOST_COMPILED}
+        with inductor.patch(settings), dynamo.patch(limits):
             compiled: FusionModel = torch.compile(model, fullgraph=True, dynamic=False)  # type: ignore[assignment]
             return super()._prepared(compiled)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-
+from perception.engine.cuda_driver import cuda_devices
 from perception.errors import ConfigError
 
 CPU_ONLY = ("openvino", "onnx")
@@ -30,15 +29,3 @@ def resolve_device(wanted: str, backend: str = "auto") -> str:
             ["device: cuda was asked for, but the NVIDIA driver shows no device; use cpu or auto"]
         )
     return "cpu"
-
-
-def cuda_devices() -> int:
-    """How many CUDA devices the driver shows; 0 without a driver."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value

@@ -136,7 +136,7 @@ class TimesItsDevice(Protocol):
     """
 
     def device_s(self) -> float:
-        """Seconds that it has computed since `open`; 0 where there is none."""
+        """Seconds that it has computed since `open`; 0 where there is none, or nobody knows."""
         ...
 
 

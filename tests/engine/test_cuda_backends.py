@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,15 @@ from perception.engine import Backend, cuda_backend, cuda_ring, open_backend
 from perception.engine.arrays import only
 from perception.engine.compare import compare
 from perception.engine.cuda_backend import CudaBackend
+from perception.engine.graph_backend import GraphBackend
 from perception.errors import ConfigError
 from perception.tensors import Inputs, Predictions
+from perception_tools.cli import run
 from tests.fusion_scenes import SMALL, lively_model, numpy_scene
 
 GPU = torch.cuda.is_available()
 NAMES = ("torch", "graph", "compile")
+YARD = Path(__file__).parents[2] / "sample_logs" / "yard_day.mcap"
 on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not GPU, reason="there is no GPU")]
 
 
@@ -89,23 +93,22 @@ def as_if(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, name, _current)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Recording)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: AtOnce())
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "none")
     monkeypatch.setattr(torch, "zeros", lambda *a, pin_memory=False, **named: zeros(*a, **named))
     monkeypatch.setattr(torch, "compile", lambda model, **options: model)
-    open_, work = CudaBackend.open, CudaBackend._work
+    open_, work = CudaBackend.open, GraphBackend._work
 
     def open_here(self: CudaBackend) -> None:
         self.device = torch.device("cpu")
         open_(self)
 
-    def noted(self: CudaBackend, model: Any) -> Any:
-        Recording.work = staticmethod(work(self, model))
-        return Recording.work
+    def noted(self: GraphBackend, compute: Any, *around: Any) -> Any:
+        Recording.work = staticmethod(compute)
+        return work(self, compute, *around)
 
     monkeypatch.setattr(CudaBackend, "open", open_here)
-    monkeypatch.setattr(CudaBackend, "_work", noted)
+    monkeypatch.setattr(GraphBackend, "_work", noted)
 
 
 @pytest.mark.skipif(GPU, reason="there is a GPU")
@@ -136,7 +139,7 @@ def test_calls_go_round_the_ring(name: str, precision: str) -> None:
         assert_equal(
             answer, backend.run(pair._replace(present=np.where(subset, pair.present, np.float32(0))))
         )
-    assert backend.device_s() > 0
+    assert (backend.device_s() > 0) == (name != "torch")
     with pytest.raises(ValueError, match="expected 1 to 2 samples, found 3"):
         backend.run(three)
     backend.close()
@@ -161,13 +164,17 @@ def test_auto_is_the_graph_and_eager_torch_where_it_fails(monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("as_if")
 def test_the_process_computes_exactly_as_long_as_one_is_open() -> None:
     flags = torch.backends.cudnn
+    torch.set_float32_matmul_precision("high")
     before = (flags.deterministic, flags.allow_tf32)
     first, second = (open_backend("torch", lively_model(), device="cuda") for _ in range(2))
     first.close()
     first.close()
     assert (flags.deterministic, flags.allow_tf32) == (True, False)
+    assert torch.get_float32_matmul_precision() == "highest"
     second.close()
     assert (flags.deterministic, flags.allow_tf32) == before
+    assert torch.get_float32_matmul_precision() == "high"
+    torch.set_float32_matmul_precision("highest")
     assert cuda_backend._EXACT._open == 0
 
 
@@ -216,10 +223,23 @@ for_each = pytest.mark.parametrize("name", [pytest.param(name, marks=on_a_gpu) f
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_they_say_what_eager_torch_says_on_the_cpu(name: str, precision: str) -> None:
     exact, backend = open_backend("torch", lively_model(), precision="fp32", batch=2), gpu(name, precision)
-    verdict = compare([exact.run(one) for one in scenes(6)], [backend.run(one) for one in scenes(6)])
+    expected, found = ([one.run(inputs) for inputs in scenes(6)] for one in (exact, backend))
     backend.close()
+    verdict = compare(expected, found)
     assert verdict.boxes >= 60
-    assert verdict.passed
+    if precision == "fp32":
+        assert verdict.passed
+    else:  # an untrained model's scores lie so close that rounding reorders them
+        assert max(np.abs(a.scores - b.scores).max() for a, b in zip(expected, found, strict=True)) < 0.02
+        assert verdict.control_gap < 0.05
+
+
+@for_each
+def test_a_log_is_checked_replayed_and_made_again(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.mcap"
+    options = ["--device", "cuda", "--backend", name, "--check", "10", "--end", "5", "--output", str(out)]
+    assert run(["replay", str(YARD), *options]) == 0
+    assert run(["verify", str(out), "--input", str(YARD)]) == 0
 
 
 @for_each
@@ -255,5 +275,6 @@ def test_a_subset_is_what_is_said_with_the_others_absent(name: str) -> None:
     backend, [inputs], subset = gpu(name), scenes(1), np.array([[True, False, True]])
     [found] = backend.run_subsets(inputs, subset)
     assert_equal(found, backend.run(only(inputs, subset[0])))
-    assert backend.device_s() > 0
+    assert (backend.device_s() > 0) == (name != "torch")
+    assert backend.describe()["device"] == "cuda"  # which `verify` opens again
     backend.close()

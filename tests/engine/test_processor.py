@@ -49,9 +49,10 @@ def test_a_processor_without_bfloat16_units_is_not_slowed_down(
     assert chooser.choose("onnx", "auto", "cpu", source) == ("onnx", "fp32")
     assert chooser.choose("onnx", "bf16", "cpu", source) == ("onnx", "bf16")  # refused when it is opened
     assert chooser.choose("compile", "auto", "cpu", source) == ("compile", lowered)
+    monkeypatch.setattr(chooser, "compute_capability", lambda: 9 if bf16 else 7)
     assert chooser.choose("compile", "fp16", "cuda", source) == ("compile", "fp16")
-    assert chooser.choose("torch", "auto", "cuda", source) == ("torch", "bf16")
-    assert chooser.choose("auto", "auto", "cuda", source) == ("graph", "bf16")
+    assert chooser.choose("torch", "auto", "cuda", source) == ("torch", lowered)
+    assert chooser.choose("auto", "auto", "cuda", source) == ("graph", lowered)
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
