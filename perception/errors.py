@@ -18,11 +18,20 @@ log is never an exception: it is reported beside the messages (`perception.logs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class PerceptionError(Exception):
-    """Base of all errors this library raises on purpose."""
+    """Base of all errors this library raises on purpose. They travel between processes as they are."""
+
+    def __reduce__(self) -> tuple[Callable[..., PerceptionError], tuple[Any, ...], dict[str, Any]]:
+        # An exception is otherwise made again from its message, which is not what some are made from.
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[PerceptionError], args: tuple[Any, ...]) -> PerceptionError:
+    return kind.__new__(kind, *args)
 
 
 class LogError(PerceptionError):

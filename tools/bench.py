@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.replay import Device
+from perception_tools.replay import Device, engine_options
 
 if TYPE_CHECKING:
     from perception.config import Config
@@ -67,6 +67,9 @@ def bench(
 
     if backbone is not None and checkpoint is not None:
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")
+    backends = tuple(name.strip() for name in backend.split(","))
+    for name in backends:
+        engine_options({"backend": name, "precision": precision, "workers": workers})
     with _telling(as_json) as told, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         with open_log(log) as opened:
@@ -76,7 +79,7 @@ def bench(
                 told(f"writing {make_log}")
                 write_log(opened, setup, make_log, seconds=seconds)
         options = BenchOptions(
-            backends=tuple(backend.split(",")),
+            backends=backends,
             batches=_several("--batch", batch),
             jobs=_several("--jobs", jobs),
             repeat=repeat,

@@ -108,7 +108,7 @@ def replay(
 ) -> None:
     """Replay logs through a plugin: boxes, distances, control, and an account of every message."""
     speed = _rate(rate, live_drop, step)
-    engine = _engine({"backend": backend, "precision": precision, "batch": batch, "workers": workers})
+    engine = engine_options({"backend": backend, "precision": precision, "batch": batch, "workers": workers})
     files = {"--output": output, "--render": render, "--jsonl": jsonl, "--ledger": ledger}
     job = ReplayJob(
         log=logs[0],
@@ -170,7 +170,7 @@ def _rate(text: str, live_drop: bool, step: bool) -> float | None:
     return rate
 
 
-def _engine(options: dict[str, Any]) -> dict[str, Any]:
+def engine_options(options: dict[str, Any]) -> dict[str, Any]:
     """What was said of the engine, checked as the configuration would be."""
     given = {key: value for key, value in options.items() if value is not None}
     if given:

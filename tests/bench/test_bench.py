@@ -234,9 +234,29 @@ def test_it_is_said_where_one_log_already_fills_the_cores(
     assert "one log keeps" not in capsys.readouterr().out
 
 
+def test_a_backend_that_cannot_run_here_is_one_clear_line(
+    scene: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["bench", str(scene), "--device", "cpu", "--backend", "graph", "--no-naive", "--no-startup"]
+    assert run(command) == 2
+    said = capsys.readouterr().err
+    assert "engine.backend: graph needs a CUDA device, found the device cpu" in said
+    assert len(said.strip().splitlines()) == 2
+
+
 @pytest.mark.parametrize("option", [["--batch", "1,x"], ["--jobs", "0"], ["--batch", ""]])
 def test_a_wrong_sweep_is_one_clear_line(
     scene: Path, option: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["bench", str(scene), *option]) == 2
     assert f"{option[0]}: expected one or several numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--backend", "torch,openvno"], ["--precision", "int4"]])
+def test_a_wrong_name_is_one_clear_line(
+    scene: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", str(scene), *option]) == 2
+    said = capsys.readouterr().err
+    assert f"{option[0]} {option[1].split(',')[-1]}: should be 'auto'" in said
+    assert len(said.strip().splitlines()) == 1
