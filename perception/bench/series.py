@@ -124,7 +124,7 @@ class Replays:
             start_ns = log.survey.start_ns or 0
             span = Span(None, start_ns + round(WARM_S * 1e9)) if warm else Span()
             options = ReplayOptions(device=setup.device, span=span, observer=clock, times=times)
-            before_s = 0.0 if warm else self._plugin.device_s()
+            before_s = self._plugin.device_s()
             summary = replay(log, config, self._plugin, [McapSink(Path(folder) / "out.mcap")], options)
         if summary.status == "failed" or summary.errors:
             raise PluginError(f"the plugin failed: {summary.first_error}")

@@ -10,6 +10,7 @@ import torch
 
 from perception.engine.cuda_backend import CudaBackend
 from perception.engine.cuda_ring import Packed
+from perception.tensors import Inputs
 
 WARM_UPS = 3
 """Before recording: libraries choose kernels and allocate in their first calls."""
@@ -53,18 +54,18 @@ def _compare(
         RuntimeError: They do not say the same.
     """
     draw = torch.Generator(inputs.whole.device).manual_seed(0)
-    image, *others = inputs.parts
-    image.random_(0, 256, generator=draw)
-    for part in others:
+    noise = Inputs(*inputs.parts)
+    noise.image.random_(0, 256, generator=draw)
+    for part in noise[1:]:
         part.uniform_(0, 1, generator=draw)
-    for index in (2, 4):  # returns_valid, present
-        inputs.parts[index].fill_(1)
+    noise.returns_valid.fill_(1)
+    noise.present.fill_(1)
     compute()
     expected = answers.whole.clone()
     answers.whole.zero_()
     replay()
     if not torch.equal(expected, answers.whole):
-        raise RuntimeError("the CUDA graph does not repeat what eager torch says; use the backend torch")
+        raise RuntimeError("the CUDA graph does not repeat what was recorded; use the backend torch")
     inputs.whole.zero_()
 
 

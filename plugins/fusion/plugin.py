@@ -227,8 +227,8 @@ class FusionPlugin(Plugin):
         }
 
     def device_s(self) -> float:
-        """Seconds that the GPU has computed since `open` (`TimesItsDevice`)."""
-        return self._opened().backend.device_s()
+        """Seconds that the GPU has computed since `open` (`TimesItsDevice`); 0 before."""
+        return 0.0 if self._run is None else self._run.backend.device_s()
 
     def output_stats(self) -> Mapping[str, Any] | None:
         """What the outputs usually look like, if the checkpoint says; None before `open`."""

@@ -157,7 +157,7 @@ def test_auto_is_the_graph_and_eager_torch_where_it_fails(monkeypatch: pytest.Mo
         assert backend.describe()["backend"] == name
         backend.close()
         monkeypatch.setattr(Recording, "replay", lambda self: None)
-    with pytest.raises(RuntimeError, match="does not repeat what eager torch says"):
+    with pytest.raises(RuntimeError, match="does not repeat what was recorded"):
         open_backend("graph", lively_model(), device="cuda")
 
 
