@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from perception.models import FusionModel, ModelConfig, Quantity
-from perception.tensors import Inputs
+from perception.models.tensors import Inputs
 
 SMALL = ModelConfig(
     classes=("vehicle", "pedestrian", "cyclist"),

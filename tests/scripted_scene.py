@@ -25,10 +25,10 @@ from foxglove_schemas_protobuf.FrameTransforms_pb2 import FrameTransforms
 from foxglove_schemas_protobuf.LaserScan_pb2 import LaserScan
 from mcap_protobuf.schema import build_file_descriptor_set
 
-from perception.logs.own import SCHEMAS, encode_control, encode_status, encode_truth
-from perception.logs.writer import LogWriter
-from perception.messages import Channel, Message, Schema, Tick
-from perception.outputs import Control, ControlChannel
+from perception.logs.mcap.writer import LogWriter
+from perception.logs.perception_proto import SCHEMAS, encode_control, encode_status, encode_truth
+from perception.types.messages import Channel, Message, Schema, Tick
+from perception.types.outputs import Control, ControlChannel
 
 if not __package__:  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -12,9 +12,9 @@ import pytest
 
 from perception.geometry import TransformTree, project, transform_points
 from perception.logs.decoding import decode
-from perception.messages import (
-    CameraCalibration,
+from perception.types.messages import (
     CameraFrame,
+    CameraInfo,
     Decoded,
     FrameTransforms,
     RangeScan,
@@ -60,7 +60,7 @@ def test_frames_are_pictures_of_the_size_they_say(scene: dict[str, list[Decoded]
 
 def test_the_scan_hits_what_the_truth_shows(scene: dict[str, list[Decoded]]) -> None:
     """Returns in front of the camera, projected into it, measure the distance of the box around them."""
-    calibration = cast(CameraCalibration, scene["/camera/calibration"][0])
+    calibration = cast(CameraInfo, scene["/camera/calibration"][0])
     checked = 0
     for truth in cast(list[TruthBoxes], scene["/truth/detections"]):
         tree = TransformTree(

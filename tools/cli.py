@@ -18,19 +18,17 @@ import typer
 from typer.core import TyperGroup
 
 from perception.errors import ConfigError, NoPluginError, PerceptionError
-from perception_tools import (
-    bench,
-    compare,
-    evaluate,
-    export,
-    info,
-    plugin,
-    replay,
-    study,
-    synthesize,
-    train,
-    verify,
-)
+from perception_tools.bench import command as bench
+from perception_tools.compare import command as compare
+from perception_tools.evaluate import command as evaluate
+from perception_tools.export import command as export
+from perception_tools.info import command as info
+from perception_tools.plugin import command as plugin
+from perception_tools.replay import command as replay
+from perception_tools.study import command as study
+from perception_tools.synthesize import command as synthesize
+from perception_tools.train import command as train
+from perception_tools.verify import command as verify
 
 # typer carries a click of its own, or uses the installed one: its base error has a public heir in both.
 UsageFault: type[Exception] = typer.BadParameter.__mro__[2]

@@ -6,14 +6,14 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
+from perception.align.ledger import Ledger
 from perception.align.ticks import FORWARD_NS, OpenTick, Ticks
 from perception.align.tracks import MS, LatestTrack, NearestTrack, Track, WindowTrack
 from perception.config import Config, Role
 from perception.errors import ConfigError
-from perception.ledger import Ledger
-from perception.messages import (
+from perception.types.messages import (
     SENSORS,
-    CameraCalibration,
+    CameraInfo,
     Decoded,
     FrameTransforms,
     Input,
@@ -151,7 +151,7 @@ class Aligner:
             self._ticks.hear_other(message.stamp_ns, message.log_time_ns)
 
     def _learn(self, message: Decoded) -> None:
-        if isinstance(message, CameraCalibration):
+        if isinstance(message, CameraInfo):
             self._rig = replace(self._rig, calibration=message)
         elif isinstance(message, FrameTransforms):
             self._rig = replace(self._rig, transforms=self._rig.transforms.updated(message.edges))

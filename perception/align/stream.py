@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from perception.align.aligner import Aligner
+from perception.align.ledger import Ledger
 from perception.config import Config
-from perception.ledger import Ledger
-from perception.messages import Decoded, Message, Sample, Undecodable
+from perception.types.messages import Decoded, Message, Sample, Undecodable
 
 
 def align(

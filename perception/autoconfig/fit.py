@@ -7,10 +7,10 @@ from difflib import get_close_matches
 
 from perception.autoconfig import peek
 from perception.config import Config, Role
+from perception.config.fault_plan import plan_faults
 from perception.errors import ConfigError
-from perception.faults.plan import plan_faults
 from perception.logs import Log, sensor_kind
-from perception.messages import SENSORS
+from perception.types.messages import SENSORS
 
 _KINDS: Mapping[Role, str] = {
     "camera": "an image",

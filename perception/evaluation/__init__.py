@@ -1,5 +1,6 @@
 """Metrics over whole logs: as sinks of a replay, or from stored outputs; by sensor subset; as a report."""
 
+from perception.evaluation.agreement.reference import Reference, Tolerances, parse_tolerances
 from perception.evaluation.faulted import SEVERITIES, FaultAblation, chosen_faults
 from perception.evaluation.gates import judge, parse_gates
 from perception.evaluation.junit import junit_xml
@@ -8,8 +9,7 @@ from perception.evaluation.options import EvaluateOptions
 from perception.evaluation.parts import chosen_slices
 from perception.evaluation.recall import RecallingPlugin
 from perception.evaluation.record import LogRecord
-from perception.evaluation.reference import Reference, Tolerances, parse_tolerances
-from perception.evaluation.report import SCHEMA, Report, by_head, json_schema
+from perception.evaluation.report.schema import SCHEMA, Report, by_head, json_schema
 from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.run import Evaluation
 from perception.evaluation.scores import SCORES, frames_of, scores_of

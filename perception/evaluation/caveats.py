@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from perception.evaluation.metrics import Result
 from perception.logs import Log
-from perception.metrics import Result
 from perception.sinks.base import RunInfo
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from perception.evaluation.report import DifferenceReport, MetricReport, ResamplingReport
+from perception.evaluation.report.schema import DifferenceReport, MetricReport, ResamplingReport
 
 COMPARE_SCHEMA: Literal["perception.compare/1"] = "perception.compare/1"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from perception.evaluation.report import DifferenceReport, Verdict
+from perception.evaluation.report.schema import DifferenceReport, Verdict
 from perception.evaluation.resampling import Resampler
-from perception.messages import Float64
+from perception.types.messages import Float64
 
 ALPHA = 0.05
 

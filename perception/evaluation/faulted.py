@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from perception.config import Config
 from perception.errors import ConfigError
+from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.recall import RecallingPlugin
-from perception.evaluation.report import (
+from perception.evaluation.report.schema import (
     FaultCurveReport,
     FaultPointReport,
     FaultsReport,
@@ -19,10 +20,9 @@ from perception.evaluation.report import (
 )
 from perception.evaluation.scores import SCORES, Scores, frames_of, scores_of
 from perception.evaluation.sink import MetricSink
-from perception.faults import KINDS, fault_names, parse_plan
 from perception.logs import Log
-from perception.metrics import Rules, Suite
 from perception.pipeline import Observer, ReplayOptions, replay
+from perception.pipeline.faults import KINDS, fault_names, parse_plan
 from perception.sinks.base import RunInfo
 
 SEVERITIES = (0.2, 0.5, 0.8)

@@ -8,16 +8,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.evaluation.metrics import ControlErrors, Suite
+from perception.evaluation.metrics.marks import Marks, tables
 from perception.evaluation.record import LogRecord
-from perception.evaluation.report import (
+from perception.evaluation.report.schema import (
     ControlTraceReport,
     DistanceBinReport,
     DistanceErrorReport,
     FiguresReport,
 )
-from perception.messages import Float64
-from perception.metrics import ControlErrors, Suite
-from perception.metrics.marks import Marks, tables
+from perception.types.messages import Float64
 
 EDGES_M = (0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100, 120, 150, 200)
 LEAST = 5

@@ -9,10 +9,10 @@ from difflib import get_close_matches
 from functools import cache
 
 from perception.errors import ConfigError
-from perception.evaluation.report import GateReport, MetricReport, Report, ValueReport, by_head
-from perception.messages import Tick, TruthBox, TruthFrame
-from perception.metrics import Latency, Rules, Suite
-from perception.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.evaluation.metrics import Latency, Rules, Suite
+from perception.evaluation.report.schema import GateReport, MetricReport, Report, ValueReport, by_head
+from perception.types.messages import Tick, TruthBox, TruthFrame
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
 
 GATE_FAILED = 4
 """The exit code."""

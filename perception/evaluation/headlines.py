@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from perception.evaluation.compare_report import ComparedReport, SideReport
 from perception.evaluation.difference import difference_of, judged
-from perception.evaluation.report import DifferenceReport, ValueReport
+from perception.evaluation.metrics.redraw import Redrawn
+from perception.evaluation.report.schema import DifferenceReport, ValueReport
 from perception.evaluation.resampling import Resampler
-from perception.messages import Float64
-from perception.metrics.redraw import Redrawn
-from perception.statistics import holm
+from perception.evaluation.statistics import holm
+from perception.types.messages import Float64
 
 HEADLINES = (
     *("F1", "precision", "recall", "confused", "D-ECE"),

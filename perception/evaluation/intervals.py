@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from perception.evaluation.report import IntervalReport, MetricReport, ValueReport
+from perception.evaluation.metrics.redraw import Redrawn
+from perception.evaluation.report.schema import IntervalReport, MetricReport, ValueReport
 from perception.evaluation.resampling import Resampler, Scored
-from perception.metrics.redraw import Redrawn
 
 Heads = Mapping[str, Mapping[str, MetricReport]]
 

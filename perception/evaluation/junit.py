@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from perception.evaluation.report import Report
+from perception.evaluation.report.schema import Report
 
 
 def junit_xml(report: Report, name: str = "perception.evaluate") -> bytes:

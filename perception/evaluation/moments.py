@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.messages import TruthFrame
-from perception.metrics import ScoredFrame
-from perception.metrics.rows import Rows
-from perception.outputs import Output
+from perception.evaluation.metrics import ScoredFrame
+from perception.evaluation.metrics.rows import Rows
+from perception.types.messages import TruthFrame
+from perception.types.outputs import Output
 
 INVALID = "invalid"
 CUT = 0.3

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from perception.evaluation.metrics import Metric, Rules
 from perception.evaluation.resampling import Resampling
-from perception.metrics import Metric, Rules
 from perception.pipeline import ReplayOptions
 
 

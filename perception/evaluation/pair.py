@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from perception.contract import output_faults
-from perception.messages import Reset, Sample, Tick, TruthFrame
-from perception.outputs import Output, invalid_output
 from perception.plugin import AdoptsPrepared, Context, Plugin, Prepared
+from perception.plugin.output_rules import output_faults
 from perception.sinks.base import RunInfo, Sink
+from perception.types.messages import Reset, Sample, Tick, TruthFrame
+from perception.types.outputs import Output, invalid_output
 
 
 class Both(NamedTuple):

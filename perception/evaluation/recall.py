@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perception.messages import Reset, Sample
-from perception.outputs import Output
 from perception.plugin import Context, Plugin, Prepared
+from perception.types.messages import Reset, Sample
+from perception.types.outputs import Output
 
 
 class _Known(NamedTuple):

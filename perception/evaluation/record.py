@@ -11,12 +11,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.evaluation.metrics import ScoredFrame
+from perception.evaluation.metrics.matching import areas
+from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.moments import INVALID, Row
-from perception.messages import TruthFrame
-from perception.metrics import ScoredFrame
-from perception.metrics.matching import areas
-from perception.metrics.rows import Rows
-from perception.outputs import Output
+from perception.types.messages import TruthFrame
+from perception.types.outputs import Output
 
 NONE, SCORED, WRONG = 0, 1, 2
 """What became of a head in a frame: nothing to score by, scored, invalid where there was truth."""

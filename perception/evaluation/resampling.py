@@ -13,16 +13,23 @@ from typing import NamedTuple
 import numpy as np
 
 from perception.evaluation.error_series import box_series, control_series
+from perception.evaluation.metrics import Suite
+from perception.evaluation.metrics.joint import WEIGHTS
+from perception.evaluation.metrics.marks import Blocks as BlockNumbers
+from perception.evaluation.metrics.marks import Marks, tables
+from perception.evaluation.metrics.ranked import Weights
+from perception.evaluation.metrics.redraw import Redrawn, redraw
 from perception.evaluation.record import SCORED, WRONG, LogRecord
-from perception.evaluation.report import BlocksReport, ResamplingReport
-from perception.messages import Float64
-from perception.metrics import Suite
-from perception.metrics.joint import WEIGHTS
-from perception.metrics.marks import Blocks as BlockNumbers
-from perception.metrics.marks import Marks, tables
-from perception.metrics.ranked import Weights
-from perception.metrics.redraw import Redrawn, redraw
-from perception.statistics import FEWEST_LOGS, Autocorrelation, Blocks, Draws, Spread, autocorrelation
+from perception.evaluation.report.schema import BlocksReport, ResamplingReport
+from perception.evaluation.statistics import (
+    FEWEST_LOGS,
+    Autocorrelation,
+    Blocks,
+    Draws,
+    Spread,
+    autocorrelation,
+)
+from perception.types.messages import Float64
 
 BLOCK_S = 2.0
 BOXES, CONTROL = "boxes", "control"

@@ -12,10 +12,12 @@ from perception.config import Config
 from perception.evaluation.caveats import foreign_words, other_log, without_truth
 from perception.evaluation.figures import figures
 from perception.evaluation.intervals import with_intervals
+from perception.evaluation.metrics import ControlErrors, Latency, Result, Rules, Suite
+from perception.evaluation.metrics.marks import Marks
 from perception.evaluation.moments import CUT, Moment, Moments, worst_of
 from perception.evaluation.options import EvaluateOptions
 from perception.evaluation.record import LogRecord
-from perception.evaluation.report import (
+from perception.evaluation.report.schema import (
     LogReport,
     Report,
     SceneReport,
@@ -33,8 +35,6 @@ from perception.evaluation.subsets import SubsetSink, SubsetsPlugin, subset_name
 from perception.evaluation.suites import Suites
 from perception.evaluation.surroundings import Surroundings, surroundings
 from perception.logs import Log
-from perception.metrics import ControlErrors, Latency, Result, Rules, Suite
-from perception.metrics.marks import Marks
 from perception.pipeline import EXIT_CODES, Observer, Summary, replay
 from perception.pipeline.summary import Status
 from perception.plugin import Plugin

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from perception.evaluation.metrics import ScoredFrame
+from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.moments import CUT
-from perception.evaluation.report import SceneBoxReport, SceneControlReport, SceneReport
-from perception.messages import TruthFrame
-from perception.metrics import ScoredFrame
-from perception.metrics.rows import Rows
-from perception.outputs import Output
+from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
+from perception.types.messages import TruthFrame
+from perception.types.outputs import Output
 
 KINDS = ("found", "missed", "ignored", "hit", "false")
 """Truth that a detection took, that none took, that does not count; a detection that is right, or wrong."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from perception.evaluation.metrics import Latency, Suite
+from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.moments import Moments, Row, box_rows, control_rows
 from perception.evaluation.record import LogRecord
 from perception.evaluation.scenes import Scenes
-from perception.messages import Sample, TruthFrame
-from perception.metrics import Latency, Suite
-from perception.metrics.latency import TOTAL
-from perception.outputs import Output
 from perception.sinks.base import RunInfo
+from perception.types.messages import Sample, TruthFrame
+from perception.types.outputs import Output
 
 METRICS = "/perception/metrics/"
 """Where errors of each frame go in an output log: `boxes`, `control`."""

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.difference import difference_of, judged
+from perception.evaluation.metrics.weighted import means
 from perception.evaluation.parts import Mask, Part, parts_of
 from perception.evaluation.record import LogRecord
-from perception.evaluation.report import DifferenceReport, SliceReport
+from perception.evaluation.report.schema import DifferenceReport, SliceReport
 from perception.evaluation.resampling import Resampler
+from perception.evaluation.statistics import holm
 from perception.evaluation.surroundings import Surroundings
-from perception.messages import Float64
-from perception.metrics.weighted import means
-from perception.statistics import holm
+from perception.types.messages import Float64
 
 
 class _Mean(NamedTuple):

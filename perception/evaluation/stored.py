@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from perception.align.truth import TruthJoiner
 from perception.config import Config
 from perception.logs import Log, Query, decode
-from perception.logs.own import decode_status
-from perception.messages import (
-    CameraCalibration,
+from perception.logs.perception_proto import decode_status
+from perception.sinks.mcap_sink import TIMING
+from perception.sinks.stored import read_outputs
+from perception.types.messages import (
+    CameraInfo,
     FrameTransforms,
     Message,
     Rig,
@@ -18,10 +21,7 @@ from perception.messages import (
     TruthFrame,
     absent_sample,
 )
-from perception.outputs import Output
-from perception.sinks.mcap_sink import TIMING
-from perception.sinks.stored import read_outputs
-from perception.truth import TruthJoiner
+from perception.types.outputs import Output
 
 _PLAYED = ("calibration", "transforms", "truth_boxes", "truth_control")
 
@@ -54,7 +54,7 @@ def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[Scored]:
     def told(message: Message, rig: Rig) -> Rig:
         decoded = decode(message, roles[message.topic])
         joiner.push(decoded)
-        return known_rig(rig, decoded) if isinstance(decoded, CameraCalibration | FrameTransforms) else rig
+        return known_rig(rig, decoded) if isinstance(decoded, CameraInfo | FrameTransforms) else rig
 
     for item in read_outputs(stored):
         tick = item.output.tick
@@ -83,6 +83,6 @@ def stored_times(stored: Log) -> Iterator[Mapping[str, float]]:
 
 def known_rig(rig: Rig, message: RigMessage) -> Rig:
     """What is known of the rig after one more message."""
-    if isinstance(message, CameraCalibration):
+    if isinstance(message, CameraInfo):
         return replace(rig, calibration=message)
     return replace(rig, transforms=rig.transforms.updated(message.edges))

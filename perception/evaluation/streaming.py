@@ -18,14 +18,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.align.truth import TruthJoiner
 from perception.config import Config
-from perception.evaluation.report import StreamingReport, by_head
+from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.report.schema import StreamingReport, by_head
 from perception.evaluation.scores import scores_of
 from perception.evaluation.stored import known_rig
 from perception.logs import Log, Query, decode, open_log
-from perception.logs.own import decode_control, decode_detections, encode_control, encode_detections
-from perception.messages import (
-    CameraCalibration,
+from perception.logs.perception_proto import (
+    decode_control,
+    decode_detections,
+    encode_control,
+    encode_detections,
+)
+from perception.sinks.base import RunInfo
+from perception.types.messages import (
+    CameraInfo,
     FrameTransforms,
     Rig,
     Sample,
@@ -33,10 +41,7 @@ from perception.messages import (
     TruthFrame,
     absent_sample,
 )
-from perception.metrics import Rules, Suite
-from perception.outputs import Control, Detections, Output
-from perception.sinks.base import RunInfo
-from perception.truth import TruthJoiner
+from perception.types.outputs import Control, Detections, Output
 
 CURVE_MS = (0.0, 25.0, 50.0, 100.0, 150.0, 200.0, 300.0, 500.0)
 NO_OUTPUT = "no output yet"
@@ -165,7 +170,7 @@ def truths_of(log: Log, config: Config) -> Iterator[TruthFrame]:
     for message in log.messages(Query(topics)):
         decoded = decode(message, roles[message.topic])
         joiner.push(decoded)
-        if isinstance(decoded, CameraCalibration | FrameTransforms):
+        if isinstance(decoded, CameraInfo | FrameTransforms):
             rig = known_rig(rig, decoded)
         elif message.topic == named[0] and decoded.stamp_ns != last_ns:
             last_ns = decoded.stamp_ns

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
-from perception.messages import SENSORS, Reset, Sample, Tick, TruthFrame
-from perception.metrics import Suite
-from perception.outputs import Output, invalid_output
+from perception.evaluation.metrics import Suite
 from perception.plugin import Context, Plugin, Prepared, StepsSubsets
 from perception.sinks.base import RunInfo
+from perception.types.messages import SENSORS, Reset, Sample, Tick, TruthFrame
+from perception.types.outputs import Output, invalid_output
 
 Subset = tuple[str, ...]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from perception.evaluation.metrics import Metric, Rules, Suite
 from perception.evaluation.subsets import Subset
-from perception.metrics import Metric, Rules, Suite
 from perception.sinks.base import RunInfo
 
 

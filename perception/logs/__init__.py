@@ -15,20 +15,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from perception.logs.damage import Damage, ReadAccount
+from perception.logs.mcap.reader import Log, open_log
+from perception.logs.mcap.stream import MessageStream
 from perception.logs.query import Query
-from perception.logs.reader import Log, open_log
-from perception.logs.stream import MessageStream
 from perception.logs.survey import Survey, TopicSurvey
 
 if TYPE_CHECKING:
     from perception.logs.decoding import decode as decode
     from perception.logs.decoding import sensor_kind as sensor_kind
-    from perception.logs.writer import LogWriter as LogWriter
+    from perception.logs.mcap.writer import LogWriter as LogWriter
 
 _HOMES = {
     "decode": "perception.logs.decoding",
     "sensor_kind": "perception.logs.decoding",
-    "LogWriter": "perception.logs.writer",
+    "LogWriter": "perception.logs.mcap.writer",
 }
 
 __all__ = [

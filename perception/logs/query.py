@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perception.logs.records import U64_MAX
+from perception.logs.mcap.records import U64_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from perception.logs.blocks import (
+from perception.logs.damage import Damage
+from perception.logs.mcap.blocks import (
     Block,
     Span,
     Tally,
@@ -16,12 +17,11 @@ from perception.logs.blocks import (
     tally_places,
     whole_damage,
 )
-from perception.logs.contents import Contents, channels_by_topic, discover, topic_of
-from perception.logs.damage import Damage
-from perception.logs.message_index import read_index
-from perception.logs.source import Source
-from perception.logs.unpack import Broken
-from perception.messages import Channel
+from perception.logs.mcap.contents import Contents, channels_by_topic, discover, topic_of
+from perception.logs.mcap.message_index import read_index
+from perception.logs.mcap.source import Source
+from perception.logs.mcap.unpack import Broken
+from perception.types.messages import Channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception.messages import SENSORS
 from perception.models.config import STRIDES, ModelConfig
-from perception.tensors import Predictions
+from perception.models.tensors import Predictions
+from perception.types.messages import SENSORS
 
 if TYPE_CHECKING:
     from perception.models.fusion_model import DenseOutputs

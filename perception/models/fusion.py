@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception.messages import SENSORS
 from perception.models.config import ModelConfig
 from perception.models.layers import as_weight, conv_bn, pointwise
+from perception.types.messages import SENSORS
 
 GROUPS = 4
 """Groups of channels that share one gate or one attention pattern."""

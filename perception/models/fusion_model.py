@@ -22,7 +22,7 @@ from perception.models.normalise import Normaliser
 from perception.models.range import IN_IMAGE, RangeEncoder
 from perception.models.stats import InputStats, default_stats
 from perception.models.status import StatusEncoder
-from perception.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs, Predictions
 
 MAX_AGE_S = 2.0
 USUAL_AGE_S = 0.05

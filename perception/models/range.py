@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from perception.models.camera import Pyramid
 from perception.models.config import STRIDES, ModelConfig
 from perception.models.layers import as_weight, linear
-from perception.tensors import RETURN_CHANNELS
+from perception.models.tensors import RETURN_CHANNELS
 
 U, V, RANGE, IN_IMAGE = (RETURN_CHANNELS.index(name) for name in ("u", "v", "range_m", "in_image"))
 EPS = 1e-3

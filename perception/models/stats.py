@@ -9,7 +9,7 @@ from typing import Any
 
 from perception.errors import ConfigError
 from perception.models.config import ModelConfig
-from perception.tensors import RETURN_CHANNELS
+from perception.models.tensors import RETURN_CHANNELS
 
 GROUPS = ("image", "returns", "status", "control", "log_distance")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perception.engine.cuda_driver import cuda_devices
+from perception.engines.cuda_driver import cuda_devices
 from perception.errors import ConfigError
 
 CPU_ONLY = ("openvino", "onnx")

@@ -6,9 +6,9 @@ import hashlib
 import struct
 from collections.abc import Mapping
 
-from perception.messages import Message, Sample, TruthFrame
-from perception.outputs import Output
 from perception.sinks.base import RunInfo
+from perception.types.messages import Message, Sample, TruthFrame
+from perception.types.outputs import Output
 
 
 class OutputDigest:

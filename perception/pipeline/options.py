@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from perception.ledger import Listener
-from perception.messages import Message
+from perception.align.ledger import Listener
 from perception.pipeline.run import Observer, OnError
 from perception.pipeline.source import WHOLE, Span
 from perception.pipeline.times import StageTimes
+from perception.types.messages import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from perception.messages import Sample
 from perception.pipeline.times import Spread
+from perception.types.messages import Sample
 
 
 class Pace:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from perception.config import Config, to_yaml
-from perception.faults import parse_plan
 from perception.logs import Log
+from perception.pipeline.faults import parse_plan
 from perception.pipeline.options import ReplayOptions
 from perception.plugin import Plugin
 from perception.sinks.base import RunInfo

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from perception.align.ledger import Ledger
+from perception.align.truth import TruthJoiner
 from perception.config import Config
-from perception.faults import parse_plan
-from perception.ledger import Ledger
 from perception.logs import Log
-from perception.messages import Reset
 from perception.pipeline.digest import ContentDigest, OutputDigest
+from perception.pipeline.faults import parse_plan
 from perception.pipeline.opening import open_plugin
 from perception.pipeline.options import ReplayOptions
 from perception.pipeline.pace import Pace
@@ -23,7 +23,7 @@ from perception.pipeline.times import StageTimes, quantiles
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.sinks.base import RunInfo, Sink, TakesReceipt
-from perception.truth import TruthJoiner
+from perception.types.messages import Reset
 
 
 def replay(

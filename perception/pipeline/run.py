@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from perception.contract import output_faults
-from perception.ledger import Ledger
-from perception.messages import SENSORS, Reset, Sample, TruthFrame
-from perception.outputs import Output, invalid_output
+from perception.align.ledger import Ledger
+from perception.align.truth import TruthJoiner
 from perception.pipeline.carry import Carrier, Frame, Group, in_one_line
 from perception.pipeline.pace import Pace
 from perception.pipeline.source import WHOLE, Span
@@ -17,8 +15,10 @@ from perception.pipeline.summary import Warned
 from perception.pipeline.times import Spent, StageTimes
 from perception.pipeline.workers import Workers
 from perception.plugin import Plugin, Prepared
+from perception.plugin.output_rules import output_faults
 from perception.sinks.base import Sink
-from perception.truth import TruthJoiner
+from perception.types.messages import SENSORS, Reset, Sample, TruthFrame
+from perception.types.outputs import Output, invalid_output
 
 OnError = Literal["stop", "skip"]
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from perception.align import Aligner, feed
+from perception.align.ledger import Ledger
 from perception.config import Config
-from perception.faults import inject, parse_plan
-from perception.ledger import Ledger
 from perception.logs import Log, MessageStream, Query, decode
-from perception.messages import Decoded, Message, Sample
 from perception.pipeline.digest import ContentDigest
+from perception.pipeline.faults import inject, parse_plan
 from perception.pipeline.times import StageTimes
+from perception.types.messages import Decoded, Message, Sample
 
 RIG_ROLES = ("calibration", "transforms")
 LATE_NS = 1_000_000_000

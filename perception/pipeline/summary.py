@@ -39,7 +39,7 @@ class Summary:
         deadline: For paced runs: `period_ms`, and `misses`, the answers that came more than one period after
             their sample was due; else empty.
         ledger: Topic -> row -> number of messages.
-        monitor: What `perception.monitor` found, if the host kept one.
+        monitor: What `perception.diagnosis.monitor` found, if the host kept one.
         seconds: Wall time of the run; `log_seconds` of the log that it covered.
     """
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from perception.engine.processor import usable_cores
+from perception.engines.processor import usable_cores
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from perception.messages import Reset, Sample
-from perception.outputs import Output
 from perception.plugin.manifest import Manifest
+from perception.types.messages import Reset, Sample
+from perception.types.outputs import Output
 
 
 @dataclass(frozen=True, slots=True)

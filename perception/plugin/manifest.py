@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+from perception.config.safe_yaml import read_yaml
 from perception.errors import PluginError
-from perception.messages import SENSORS
-from perception.outputs import HEADS
-from perception.plain_yaml import read_yaml
+from perception.types.messages import SENSORS
+from perception.types.outputs import HEADS
 
 API_VERSION = 1
 

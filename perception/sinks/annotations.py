@@ -10,10 +10,10 @@ from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 from foxglove_schemas_protobuf.PointsAnnotation_pb2 import PointsAnnotation
 from mcap_protobuf.schema import build_file_descriptor_set
 
-from perception.messages import Sample, Schema
-from perception.outputs import Detection, Output
 from perception.sinks.base import RunInfo
 from perception.sinks.palette import RGB, VERMILION, class_colour, ink_on
+from perception.types.messages import Sample, Schema
+from perception.types.outputs import Detection, Output
 
 SCHEMA = Schema(
     "foxglove.ImageAnnotations",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from perception.errors import OutputError
-from perception.messages import Sample, TruthFrame
-from perception.outputs import Output
+from perception.types.messages import Sample, TruthFrame
+from perception.types.outputs import Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RunInfo:
         reference_rate_hz: The nominal rate of ticks, which a video plays at.
         versions: Package -> version.
         config: The configuration as YAML.
-        faults: What was put into the log on its way in, as `perception.faults` writes it.
+        faults: What was put into the log on its way in, as `perception.pipeline.faults` writes it.
         extra: Anything else worth keeping, such as what the plugin says of itself.
     """
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.messages import Float64
 from perception.sinks.palette import RGB, ink_on
+from perception.types.messages import Float64
 
 Canvas = NDArray[np.uint8]
 Box = tuple[float, float, float, float]

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Literal
 
 from perception.errors import OutputError
-from perception.logs.own import (
+from perception.logs.mcap.writer import LogWriter
+from perception.logs.perception_proto import (
     SCHEMAS,
     encode_control,
     encode_detections,
     encode_inputs,
     encode_status,
 )
-from perception.logs.writer import LogWriter
-from perception.messages import Message, Sample, Schema, TruthFrame
-from perception.outputs import Output
 from perception.sinks.annotations import SCHEMA as ANNOTATIONS
 from perception.sinks.annotations import encode_annotations
 from perception.sinks.base import RunInfo, refuse_input
+from perception.types.messages import Message, Sample, Schema, TruthFrame
+from perception.types.outputs import Output
 
 DETECTIONS = "/perception/detections"
 CONTROL = "/perception/control"

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from perception.geometry import project, transform_points
-from perception.messages import Float64, Sample, TruthFrame
-from perception.outputs import Detection, Output
-from perception.preprocess import projects
 from perception.sinks.annotations import caption, image_size, notices, placed, short_caption, worth_drawing
 from perception.sinks.base import RunInfo
 from perception.sinks.draw import (
@@ -32,6 +29,8 @@ from perception.sinks.draw import (
 )
 from perception.sinks.palette import RANGE_RAMP, VERMILION, WHITE, class_colour
 from perception.sinks.panel import BACK, DIM, draw_legend, draw_panel, panel_height
+from perception.types.messages import Float64, Sample, TruthFrame
+from perception.types.outputs import Detection, Output
 
 _NIGHT = (14, 15, 18)
 NEAR_M, FAR_M = 1.0, 100.0  # the ends of the range ramp, which is logarithmic
@@ -151,7 +150,7 @@ def _say_no_camera(view: Canvas, sample: Sample, unit: float) -> None:
 def _draw_returns(view: Canvas, sample: Sample, source: tuple[int, int], place: _Place) -> bool:
     """The returns that fall into the image, nearest on top. False where the rig does not say where."""
     scan, calibration = sample.range.value, sample.rig.calibration
-    if scan is None or calibration is None or not projects(calibration):
+    if scan is None or calibration is None or not calibration.can_project:
         return False
     camera_from_sensor = sample.rig.camera_from(scan.frame_id)
     if camera_from_sensor is None:

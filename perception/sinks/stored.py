@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from perception.errors import LogError
-from perception.logs.own import InputState, decode_control, decode_detections, decode_inputs
-from perception.messages import Message, Tick
-from perception.outputs import Control, Detections, Output
+from perception.logs.perception_proto import InputState, decode_control, decode_detections, decode_inputs
 from perception.sinks.base import RunInfo
 from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RECEIPT_RECORD, RUN_RECORD
+from perception.types.messages import Message, Tick
+from perception.types.outputs import Control, Detections, Output
 
 if TYPE_CHECKING:
     from perception.logs import Log

@@ -21,14 +21,14 @@ import cv2
 import numpy as np
 
 from perception.errors import OutputError
-from perception.messages import Sample, TruthFrame
-from perception.outputs import Output
-from perception.preprocess import InputSpec, image_pixels
-from perception.preprocess.pixels import UnusableImage
+from perception.models.preprocess import InputSpec, image_pixels
+from perception.models.preprocess.pixels import UnusableImage
 from perception.sinks.annotations import image_size
 from perception.sinks.base import RunInfo, refuse_input
 from perception.sinks.draw import Canvas
 from perception.sinks.render import Layout, layout_for, picture_size, render
+from perception.types.messages import Sample, TruthFrame
+from perception.types.outputs import Output
 
 _DEFAULT_RATE_HZ = 10.0
 _CODES = {".mp4": "vp09", ".webm": "VP80"}

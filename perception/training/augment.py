@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.models.config import ModelConfig
-from perception.preprocess import InputSpec
-from perception.tensors import RETURN_CHANNELS, Inputs
+from perception.models.preprocess import InputSpec
+from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.training.config import AugmentConfig
 from perception.training.examples import Example, Truth
 

@@ -21,17 +21,17 @@ from typing import IO, Any
 import numpy as np
 
 from perception.align import align
+from perception.align.truth import TruthJoiner
 from perception.autoconfig import choose
 from perception.config import Config
 from perception.errors import ConfigError, LogError, OutputError
 from perception.logs import Damage, Log, Query, open_log
-from perception.messages import Sample, TruthFrame
 from perception.models.config import ModelConfig
-from perception.preprocess import InputSpec, prepare_inputs
-from perception.tensors import RETURN_CHANNELS, Inputs
+from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.training.examples import Example, Truth
 from perception.training.identity import cache_key
-from perception.truth import TruthJoiner
+from perception.types.messages import Sample, TruthFrame
 
 BOX = np.dtype([("label", "<i4"), ("xyxy", "<f4", 4), ("distance_m", "<f4"), ("visible", "<f4")])
 """One box in `boxes.bin`."""

@@ -10,20 +10,20 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from perception.calibration import fit_factor, fit_scores, spread_of
-from perception.checkpoint import load_checkpoint, save_checkpoint
 from perception.evaluation import SUBSETS, subset_name
-from perception.messages import SENSORS
-from perception.metrics import Rules
-from perception.metrics.frame import ScoredFrame
+from perception.evaluation.metrics import Rules
+from perception.evaluation.metrics.frame import ScoredFrame
 from perception.models import FusionModel
+from perception.models.calibration import fit_factor, fit_scores, spread_of
+from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.models.decode import Calibration
-from perception.outputs import Output
-from perception.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs, Predictions
 from perception.training.augment import without
 from perception.training.dataset import Dataset
 from perception.training.examples import Example, collate
 from perception.training.validate import output_of, truth_of
+from perception.types.messages import SENSORS
+from perception.types.outputs import Output
 
 FITTED_FROM = 0.05
 """Detections of lower scores are too many, and too rarely right, to be what a fit of scores goes by."""

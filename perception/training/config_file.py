@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from perception.balancing.options import resolve_balancing
 from perception.config import fault_line
+from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError
-from perception.losses.options import resolve_losses
 from perception.models.config import SMALL, ModelConfig
-from perception.plain_yaml import read_yaml
+from perception.training.balancing.options import resolve_balancing
 from perception.training.config import TrainConfig
+from perception.training.losses.options import resolve_losses
 
 RECIPES = Path(__file__).parent / "recipes"
 """Configurations that come with the package: `perception train newcomer`."""

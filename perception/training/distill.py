@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from perception.checkpoint import load_checkpoint
 from perception.errors import ConfigError
-from perception.losses.divergence import gaussian_kl, laplace_kl
 from perception.models import DenseOutputs, FusionModel
+from perception.models.checkpoint import load_checkpoint
 from perception.models.decode import subset_index
-from perception.tensors import Inputs
+from perception.models.tensors import Inputs
 from perception.training.config import DistillConfig
+from perception.training.losses.divergence import gaussian_kl, laplace_kl
 
 SEEN_FROM = 0.1
 """The teacher's score from which it counts as seeing something."""

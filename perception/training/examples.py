@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.messages import Float32
-from perception.tensors import Inputs
+from perception.models.tensors import Inputs
+from perception.types.messages import Float32
 
 
 class Truth(NamedTuple):

@@ -9,9 +9,8 @@ from pathlib import Path
 from perception.config import load_config
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
-from perception.evaluation.report import Report
+from perception.evaluation.report.schema import Report
 from perception.logs import open_log
-from perception.messages import SENSORS
 from perception.pipeline import ReplayOptions
 from perception.plugin import load_plugin
 from perception.training.cache import Recipe, find_logs
@@ -20,6 +19,7 @@ from perception.training.config import TrainConfig
 from perception.training.dataset import open_dataset
 from perception.training.output_stats import store_output_stats
 from perception.training.progress import Watcher
+from perception.types.messages import SENSORS
 
 SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
 

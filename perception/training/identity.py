@@ -11,13 +11,13 @@ from pathlib import Path
 from perception.config import Config
 from perception.errors import LogError
 from perception.models.config import ModelConfig
-from perception.preprocess import InputSpec
+from perception.models.preprocess import InputSpec
 
 LAYOUT = 1
 """Of the cache's files; raised when they change."""
 
 # Of everything between a log and an array.
-_CODE = ("align", "preprocess", "truth", "logs", "geometry.py", "lens.py", "messages.py", "training/cache.py")
+_CODE = ("align", "models/preprocess", "logs", "geometry", "types/messages.py", "training/cache.py")
 
 
 def cache_key(log: Path, config: Config, spec: InputSpec, model: ModelConfig) -> str:

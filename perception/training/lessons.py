@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from perception.balancing import make_balancer, resolve_balancing
 from perception.errors import ConfigError
-from perception.losses import HeadLosses, Targets, make_targets, resolve_losses
-from perception.losses import Truth as DenseTruth
 from perception.models import DenseOutputs, FusionModel
 from perception.models.camera import Pyramid
 from perception.models.config import STRIDES
-from perception.tensors import Inputs
+from perception.models.tensors import Inputs
 from perception.training.augment import easier
+from perception.training.balancing import make_balancer, resolve_balancing
 from perception.training.config import TrainConfig
 from perception.training.distill import Teacher
 from perception.training.examples import Batch, ReadBatch
+from perception.training.losses import HeadLosses, Targets, make_targets, resolve_losses
+from perception.training.losses import Truth as DenseTruth
 from perception.training.plan import Plan
 
 

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from perception.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from perception.config import Config
+from perception.diagnosis.monitor import Figures, StatsCollector, SubsetStats, to_plain
+from perception.diagnosis.monitor.inputs import still_share
+from perception.diagnosis.monitor.reference import KEY
 from perception.evaluation import SUBSETS, subset_name
-from perception.messages import SENSORS
-from perception.monitor import Figures, StatsCollector, SubsetStats, to_plain
-from perception.monitor.inputs import still_share
-from perception.monitor.reference import KEY
-from perception.preprocess import InputSpec
-from perception.tensors import Inputs, Predictions
+from perception.models.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from perception.models.preprocess import InputSpec
+from perception.models.tensors import Inputs, Predictions
 from perception.training.cache import Recipe, cached_log
 from perception.training.calibrate import with_only
 from perception.training.dataset import Dataset
 from perception.training.examples import Example, collate
 from perception.training.validate import output_of
+from perception.types.messages import SENSORS
 
 
 def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[str, SubsetStats]:

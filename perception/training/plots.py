@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perception.errors import MissingExtraError, OutputError
-from perception.plotting import drawing, need_matplotlib, style
+from perception.evaluation.plotting import drawing, need_matplotlib, style
 from perception.training.journal import read_journal
 from perception.training.progress import Watcher
 

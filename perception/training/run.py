@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from perception.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_checkpoint
 from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.models import FusionModel, ModelConfig
+from perception.models.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_checkpoint
 from perception.models.container import write_whole
 from perception.training.augment import Augmenter
 from perception.training.config import TrainConfig

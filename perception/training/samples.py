@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perception.checkpoint import DEFAULT_PREPROCESS
 from perception.config import load_config
 from perception.errors import ConfigError
 from perception.models import ModelConfig
-from perception.preprocess import InputSpec
+from perception.models.checkpoint import DEFAULT_PREPROCESS
+from perception.models.preprocess import InputSpec
 from perception.training.cache import Progress, Recipe, find_logs
 from perception.training.config import TrainConfig
 from perception.training.dataset import Dataset, open_dataset

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from perception.models.config import ModelConfig
 from perception.models.stats import ChannelStats, InputStats, default_stats
-from perception.tensors import RETURN_CHANNELS
+from perception.models.tensors import RETURN_CHANNELS
 from perception.training.dataset import Dataset
 
 _LEAST = 1e-3

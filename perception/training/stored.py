@@ -23,12 +23,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from perception.balancing import make_balancer
 from perception.errors import CheckpointError, ConfigError, TrainingError
-from perception.messages import Float32
 from perception.models import FusionModel
 from perception.models.container import write_whole
-from perception.tensors import Inputs
+from perception.models.tensors import Inputs
+from perception.training.balancing import make_balancer
 from perception.training.config import TrainConfig
 from perception.training.dataset import Dataset, batches
 from perception.training.distributed import World
@@ -38,6 +37,7 @@ from perception.training.loader import Loader
 from perception.training.optimiser import begins
 from perception.training.progress import Watcher
 from perception.training.transfer import freeze
+from perception.types.messages import Float32
 
 LEARNING = ("control_head.hidden", "control_head.deeper", "control_head.predict")
 """What learns from readings; everything below is to be frozen."""
@@ -45,7 +45,7 @@ LEARNING = ("control_head.hidden", "control_head.deeper", "control_head.predict"
 AT_ONCE = 16
 """Samples that are read together."""
 
-_CODE = ("models", "preprocess", "training/augment.py", "training/stored.py")
+_CODE = ("models", "training/augment.py", "training/stored.py")
 
 
 @dataclass(frozen=True, slots=True)

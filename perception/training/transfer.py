@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from perception.checkpoint import load_checkpoint, read_metadata
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
+from perception.models.checkpoint import load_checkpoint, read_metadata
 from perception.models.stats import InputStats, channel_names
 from perception.training.config import TrainConfig
 from perception.training.dataset import Dataset

@@ -8,18 +8,18 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from perception.messages import SENSORS, Tick, TruthBox, TruthFrame
-from perception.metrics import Rules, Suite
-from perception.metrics.base import Result
-from perception.metrics.box_errors import DistanceErrors
-from perception.metrics.control_errors import ControlErrors
-from perception.metrics.detection_calibration import DetectionCalibration
-from perception.metrics.mean_average_precision import MeanAveragePrecision
+from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.metrics.base import Result
+from perception.evaluation.metrics.box_errors import DistanceErrors
+from perception.evaluation.metrics.control_errors import ControlErrors
+from perception.evaluation.metrics.detection_calibration import DetectionCalibration
+from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.models import FusionModel, ModelConfig
-from perception.outputs import Control, ControlChannel, Detection, Detections, Output
-from perception.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs, Predictions
 from perception.training.dataset import Dataset
 from perception.training.examples import Example, Truth, collate
+from perception.types.messages import SENSORS, Tick, TruthBox, TruthFrame
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
 
 MIN_SCORE = 0.02
 """Detections below add nothing to a precision that anyone would read."""

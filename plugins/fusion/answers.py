@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perception.messages import Sample
 from perception.models.config import Quantity
-from perception.outputs import Control, ControlChannel, Detection, Detections
-from perception.preprocess import InputSpec, projects
-from perception.tensors import Predictions
+from perception.models.preprocess import InputSpec
+from perception.models.tensors import Predictions
+from perception.types.messages import Sample
+from perception.types.outputs import Control, ControlChannel, Detection, Detections
 
 NO_SENSOR = "no sensor present"
 _LEAST_STD = 1e-6  # a standard deviation that rounded to zero would claim certainty
@@ -91,6 +91,6 @@ def source_size(sample: Sample, spec: InputSpec) -> tuple[int, int]:
 
 def _range_is_placed(sample: Sample) -> bool:
     scan, calibration = sample.range.value, sample.rig.calibration
-    if scan is None or calibration is None or not projects(calibration):
+    if scan is None or calibration is None or not calibration.can_project:
         return False
     return sample.rig.camera_from(scan.frame_id) is not None

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from perception.checkpoint import Checkpoint, read_metadata
-from perception.engine import Backend, open_backend
-from perception.engine.compare import Comparison, Verdict
+from perception.engines import Backend, open_backend
 from perception.errors import CheckpointError, PluginError
-from perception.messages import SENSORS, Reset, Sample
-from perception.outputs import Output
+from perception.evaluation.agreement.backends import Comparison, Verdict
+from perception.models.checkpoint import Checkpoint, read_metadata
+from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Manifest, Plugin, Prepared
-from perception.preprocess import InputSpec, prepare_inputs
-from perception.tensors import Inputs, Predictions
+from perception.types.messages import SENSORS, Reset, Sample
+from perception.types.outputs import Output
 from perception_plugins.fusion.answers import Names, control_of, detections_of, row_of
 from perception_plugins.fusion.options import Options
 from perception_plugins.fusion.unusual import Usual, setup_warnings

@@ -6,8 +6,8 @@ import numpy as np
 
 from perception.models.config import ModelConfig
 from perception.models.stats import ChannelStats, InputStats
+from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.plugin import Context
-from perception.tensors import RETURN_CHANNELS, Inputs
 
 MARGIN = 0.25
 """Values may lie outside the trained range by this fraction of it."""

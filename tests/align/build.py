@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from perception.align.ledger import Ledger
 from perception.config import Config, parse_config
-from perception.ledger import Ledger
-from perception.messages import CameraFrame, Decoded, RangeScan, Sample, StatusReading
+from perception.types.messages import CameraFrame, Decoded, RangeScan, Sample, StatusReading
 
 MS = 1_000_000
 

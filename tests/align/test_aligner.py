@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from perception.align import Aligner
+from perception.align.ledger import Ledger
 from perception.errors import ConfigError
 from perception.geometry import pose_matrix
-from perception.ledger import Ledger
-from perception.messages import FrameTransforms, Undecodable
+from perception.types.messages import FrameTransforms, Undecodable
 from tests.align.build import MS, camera, config, facts, run, scan, status
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.align import Aligner
+from perception.align.ledger import Ledger
 from perception.config import Config
-from perception.ledger import Ledger
-from perception.messages import Decoded, Sample
+from perception.types.messages import Decoded, Sample
 from tests.align.build import MS, camera, config, facts, run, scan, status
 
 

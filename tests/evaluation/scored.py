@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from perception.evaluation import MetricSink
+from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.metrics.marks import Marks
 from perception.evaluation.record import LogRecord
 from perception.evaluation.resampling import Scored
-from perception.messages import TruthFrame
-from perception.metrics import Rules, Suite
-from perception.metrics.marks import Marks
-from perception.outputs import Control, ControlChannel, Output
-from tests.metrics.build import CLASSES, Pair, random_frames
+from perception.types.messages import TruthFrame
+from perception.types.outputs import Control, ControlChannel, Output
+from tests.evaluation.metrics.build import CLASSES, Pair, random_frames
 
 RULES = Rules(min_support=5, classes=CLASSES)
 

@@ -10,9 +10,9 @@ from perception.autoconfig import choose
 from perception.evaluation import EvaluateOptions
 from perception.evaluation.compare import Comparison, Side
 from perception.evaluation.compare_report import CompareReport
+from perception.evaluation.metrics import Rules
 from perception.evaluation.resampling import Resampling
 from perception.logs import Log, open_log
-from perception.metrics import Rules
 from perception.pipeline import replay
 from perception.sinks import McapSink
 from tests.evaluation.oracle import Oracle, Truth

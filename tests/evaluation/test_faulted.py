@@ -16,11 +16,11 @@ from perception.evaluation import (
     Report,
     chosen_faults,
 )
+from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.sink import MetricSink
-from perception.faults import fault_names
 from perception.logs import open_log
-from perception.metrics import Rules, Suite
 from perception.pipeline import replay
+from perception.pipeline.faults import fault_names
 from tests.evaluation.oracle import Oracle, Truth
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.pipeline.test_replay import Collected

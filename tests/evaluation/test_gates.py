@@ -9,7 +9,7 @@ import pytest
 from perception.errors import ConfigError
 from perception.evaluation.gates import judge, parse_gates
 from perception.evaluation.junit import junit_xml
-from perception.evaluation.report import (
+from perception.evaluation.report.schema import (
     BlocksReport,
     DivergenceReport,
     IntervalReport,

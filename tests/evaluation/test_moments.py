@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from perception.evaluation.metrics import Rules, ScoredFrame
 from perception.evaluation.moments import Moments, box_rows, control_rows
-from perception.messages import Tick, TruthFrame
-from perception.metrics import Rules, ScoredFrame
-from perception.outputs import Control, ControlChannel, Output, invalid_output
-from tests.metrics.build import control_frame, detection, frame, tick, truth_box
+from perception.types.messages import Tick, TruthFrame
+from perception.types.outputs import Control, ControlChannel, Output, invalid_output
+from tests.evaluation.metrics.build import control_frame, detection, frame, tick, truth_box
 
 BOX, FAR = (0.0, 0.0, 100.0, 100.0), (300.0, 300.0, 400.0, 400.0)
 SECOND = 1_000_000_000

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from perception.evaluation import SCHEMA, EvaluateOptions, Evaluation, Report, json_schema
-from perception.evaluation.report import by_head
-from perception.metrics import Rules, Suite
-from tests.metrics.build import random_frames
+from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.report.schema import by_head
+from tests.evaluation.metrics.build import random_frames
 
 GOLDEN = Path(__file__).parent / "evaluate-1.schema.json"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from perception.evaluation.intervals import range_of, with_intervals
-from perception.evaluation.report import by_head
+from perception.evaluation.metrics import Latency
+from perception.evaluation.report.schema import by_head
 from perception.evaluation.resampling import Resampler, Resampling
-from perception.metrics import Latency
 from tests.evaluation.scored import drive, scored
 
 FEW = Resampling(draws=200)

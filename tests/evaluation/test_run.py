@@ -10,13 +10,13 @@ import pytest
 
 from perception.autoconfig import choose
 from perception.evaluation import SUBSETS, EvaluateOptions, Evaluation, Report, subset_name
+from perception.evaluation.metrics import Result, Rules, Value
 from perception.logs import Query, open_log
-from perception.logs.own import decode_status
-from perception.messages import TruthFrame
-from perception.metrics import Result, Rules, Value
-from perception.outputs import Output
+from perception.logs.perception_proto import decode_status
 from perception.pipeline import ReplayOptions, replay
 from perception.sinks import McapSink
+from perception.types.messages import TruthFrame
+from perception.types.outputs import Output
 from tests.evaluation.oracle import Oracle, TogetherOracle, Truth
 from tests.scripted_scene import START_NS, write_scene
 

@@ -15,10 +15,10 @@ from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.slices import slices
 from perception.evaluation.surroundings import Surroundings, surroundings
 from perception.logs import open_log
-from perception.messages import TruthFrame
-from perception.outputs import Detection, Detections
+from perception.types.messages import TruthFrame
+from perception.types.outputs import Detection, Detections
+from tests.evaluation.metrics.build import Pair
 from tests.evaluation.scored import drive, scored
-from tests.metrics.build import Pair
 from tests.scripted_scene import START_NS
 
 

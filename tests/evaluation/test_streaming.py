@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from perception.autoconfig import choose
 from perception.evaluation import EvaluateOptions, Evaluation, OutputStore, Streaming, truths_of, work
+from perception.evaluation.metrics import Rules
 from perception.evaluation.streaming import newest, without_details
 from perception.logs import open_log
-from perception.messages import Tick
-from perception.metrics import Rules
-from perception.outputs import Control, ControlChannel, Detection, Detections, Output, invalid_output
 from perception.sinks import read_outputs
+from perception.types.messages import Tick
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output, invalid_output
 from tests.evaluation.oracle import Oracle, Truth
 
 RULES = Rules(min_support=5)

@@ -31,7 +31,8 @@ from reader_files import (
 )
 
 from perception.errors import LogError
-from perception.logs import Damage, MessageStream, Query, blocks, open_log
+from perception.logs import Damage, MessageStream, Query, open_log
+from perception.logs.mcap import blocks
 
 MESSAGES = make_messages(180)
 ARRIVAL = sorted(MESSAGES, key=lambda message: message.log_time_ns)

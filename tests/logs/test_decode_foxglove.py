@@ -25,9 +25,9 @@ from google.protobuf.json_format import MessageToDict
 from mcap.reader import make_reader
 
 from perception.logs.decoding import decode, sensor_kind
-from perception.messages import (
-    CameraCalibration,
+from perception.types.messages import (
     CameraFrame,
+    CameraInfo,
     Channel,
     Cuboids,
     FrameTransforms,
@@ -108,7 +108,7 @@ def test_camera_calibration(encode: Any) -> None:
         frame_id="cam", width=640, height=480, distortion_model="plumb_bob", D=[0.1, -0.2, 0, 0, 0], K=k
     )
     found = decode(encode(stamped(message)))
-    assert isinstance(found, CameraCalibration)
+    assert isinstance(found, CameraInfo)
     assert (found.stamp_ns, found.frame_id, found.width, found.height) == (STAMP, "cam", 640, 480)
     assert found.distortion_model == "plumb_bob"
     assert found.intrinsics.tolist() == [[500, 0, 320], [0, 510, 240], [0, 0, 1]]
@@ -394,7 +394,7 @@ def test_a_recorded_street(shared: Any) -> None:
                 assert {"Car", "Pedestrian"} & {item.label for item in found.items}
     assert kinds == {
         "/camera/image": {CameraFrame},
-        "/camera/calibration": {CameraCalibration},
+        "/camera/calibration": {CameraInfo},
         "/tf": {FrameTransforms},
         "/lidar/points": {RangeScan},
         "/annotations/cuboids": {Cuboids},

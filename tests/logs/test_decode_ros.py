@@ -13,10 +13,10 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from perception.logs.decoding import decode, sensor_kind
-from perception.logs.writer import LogWriter
-from perception.messages import (
-    CameraCalibration,
+from perception.logs.mcap.writer import LogWriter
+from perception.types.messages import (
     CameraFrame,
+    CameraInfo,
     Channel,
     Cuboids,
     Decoded,
@@ -185,7 +185,7 @@ def test_camera_info(encoding: str) -> None:
         distortion_model="plumb_bob", binning_x=0, binning_y=0, roi=roi, **names,
     )  # fmt: skip
     found = decode(encode(encoding, info))
-    assert isinstance(found, CameraCalibration)
+    assert isinstance(found, CameraInfo)
     assert (found.frame_id, found.width, found.height, found.distortion_model) == (
         "cam",
         640,
@@ -396,7 +396,7 @@ def test_foxglove_schemas_as_ros_messages() -> None:
     )
     schema = Schema(name, "ros2msg", text.encode())
     found = decode(record(bytes(store.serialize_cdr(message, name)), schema, "cdr"))
-    assert isinstance(found, CameraCalibration)
+    assert isinstance(found, CameraInfo)
     assert (found.stamp_ns, found.frame_id, found.width, found.height) == (STAMP, "cam", 640, 480)
     assert found.intrinsics.ravel().tolist() == k.tolist()
     assert found.distortion.tolist() == [0.1]
@@ -488,7 +488,7 @@ def test_a_recorded_rosbag2(shared: Path) -> None:
     assert kinds == {
         "/range": "RangeScan", "/laser_scan": "RangeScan", "/multi_echo_laser_scan": "RangeScan",
         "/point_cloud": "RangeScan", "/point_cloud2": "RangeScan", "/image": "CameraFrame",
-        "/compressed_image": "CameraFrame", "/camera_info": "CameraCalibration",
+        "/compressed_image": "CameraFrame", "/camera_info": "CameraInfo",
     }  # fmt: skip
     image, jpeg = first["/image"], first["/compressed_image"]
     assert isinstance(image, CameraFrame)

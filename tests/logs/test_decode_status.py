@@ -11,11 +11,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.logs import own
+from perception.logs import perception_proto as proto
 from perception.logs.decoding import decode, sensor_kind
 from perception.logs.decoding.flatten import MAX_VALUES, flatten
-from perception.messages import Schema, StatusReading, Tick, TruthBox, TruthBoxes
-from perception.outputs import Control, ControlChannel, Detections
+from perception.types.messages import Schema, StatusReading, Tick, TruthBox, TruthBoxes
+from perception.types.outputs import Control, ControlChannel, Detections
 from tests.logs.decode_build import LOG_TIME, PUBLISH_TIME, STAMP, record, refused
 
 TICK = Tick(0, "reference", STAMP, LOG_TIME)
@@ -123,8 +123,8 @@ def test_flattening_takes_every_number_once(value: Any) -> None:
 
 
 def test_our_status_is_read_by_channel_name() -> None:
-    data = own.encode_status(STAMP, [("speed", "m/s", 3.5), ("yaw_rate", "rad/s", -0.1)])
-    message = record(data, own.SCHEMAS["perception.Status"], "protobuf")
+    data = proto.encode_status(STAMP, [("speed", "m/s", 3.5), ("yaw_rate", "rad/s", -0.1)])
+    message = record(data, proto.SCHEMAS["perception.Status"], "protobuf")
     found = decode(message)
     assert isinstance(found, StatusReading)
     assert (found.stamp_ns, dict(found.values)) == (STAMP, {"speed": 3.5, "yaw_rate": -0.1})
@@ -136,14 +136,16 @@ def test_our_control_is_truth_where_it_is_valid() -> None:
         ControlChannel("curvature", "1/m", 0.02, 0.0),
         ControlChannel("acceleration", "m/s2", -1.0, 0.1),
     )
-    schema = own.SCHEMAS["perception.Control"]
+    schema = proto.SCHEMAS["perception.Control"]
     found = decode(
-        record(own.encode_control(TICK, Control(True, channels=channels)), schema, "protobuf"),
+        record(proto.encode_control(TICK, Control(True, channels=channels)), schema, "protobuf"),
         "truth_control",
     )
     assert isinstance(found, StatusReading)
     assert dict(found.values) == {"curvature": 0.02, "acceleration": -1.0}
-    invalid = decode(record(own.encode_control(TICK, Control(False, channels=channels)), schema, "protobuf"))
+    invalid = decode(
+        record(proto.encode_control(TICK, Control(False, channels=channels)), schema, "protobuf")
+    )
     assert isinstance(invalid, StatusReading)
     assert all(math.isnan(value) for value in invalid.values.values())
     assert sensor_kind(schema, "protobuf") == "truth_control"
@@ -151,17 +153,17 @@ def test_our_control_is_truth_where_it_is_valid() -> None:
 
 def test_our_detections_are_truth_boxes() -> None:
     box = TruthBox("vehicle", (1.0, 2.0, 30.0, 40.0), 12.5, 0.75, "7")
-    schema = own.SCHEMAS["perception.Detections"]
+    schema = proto.SCHEMAS["perception.Detections"]
     for role in (None, "truth_boxes"):
-        found = decode(record(own.encode_truth(STAMP, "camera", [box]), schema, "protobuf"), role)  # type: ignore[arg-type]
+        found = decode(record(proto.encode_truth(STAMP, "camera", [box]), schema, "protobuf"), role)  # type: ignore[arg-type]
         assert isinstance(found, TruthBoxes)
         assert (found.stamp_ns, found.items) == (STAMP, (box,))
-    failed = own.encode_detections(TICK, Detections(False, error="plugin raised"), "camera")
+    failed = proto.encode_detections(TICK, Detections(False, error="plugin raised"), "camera")
     assert "not valid: plugin raised" in refused(record(failed, schema, "protobuf"))
 
 
 def test_the_account_of_a_run_is_no_input() -> None:
-    assert sensor_kind(own.SCHEMAS["perception.Inputs"], "protobuf") is None
+    assert sensor_kind(proto.SCHEMAS["perception.Inputs"], "protobuf") is None
 
 
 def vehicle_type() -> tuple[Any, Schema]:

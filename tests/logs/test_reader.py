@@ -30,7 +30,7 @@ from reader_files import (
 from perception import logs
 from perception.errors import LogError
 from perception.logs import Query, open_log
-from perception.logs import stream as stream_module
+from perception.logs.mcap import stream as stream_module
 
 MESSAGES = make_messages(300)
 ARRIVAL = sorted(MESSAGES, key=lambda message: message.log_time_ns)  # stable: equal times keep file order

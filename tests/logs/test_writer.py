@@ -17,8 +17,8 @@ from mcap.records import Message as Record
 from mcap.stream_reader import StreamReader
 
 from perception.errors import OutputError
-from perception.logs.writer import LogWriter
-from perception.messages import Channel, Message, Schema
+from perception.logs.mcap.writer import LogWriter
+from perception.types.messages import Channel, Message, Schema
 
 SCHEMA = Schema("test.Thing", "jsonschema", b"{}")
 
@@ -154,8 +154,8 @@ def test_a_zstd_log_is_smaller(tmp_path: Path) -> None:
 
 WRITE_AND_WAIT = """
 import sys, time
-from perception.logs.writer import LogWriter
-from perception.messages import Schema
+from perception.logs.mcap.writer import LogWriter
+from perception.types.messages import Schema
 log = LogWriter(sys.argv[1], flush_s=0.05)
 for i in range(40):
     log.write("/a", b"x" * 1000, schema=Schema("s", "jsonschema", b"{}"), encoding="json", log_time_ns=i)
@@ -245,7 +245,7 @@ def test_a_disk_that_fills_up_later_is_one_clear_error(tmp_path: Path) -> None:
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
-        "from perception.logs.writer import LogWriter\n"
+        "from perception.logs.mcap.writer import LogWriter\n"
         "from perception.errors import OutputError\n"
         "try:\n"
         "    with LogWriter(sys.argv[1], chunk_bytes=10_000) as log:\n"

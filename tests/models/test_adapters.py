@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from perception.checkpoint import load_checkpoint, save_checkpoint
-from perception.engine import open_backend
+from perception.engines import open_backend
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
-from perception.tensors import Inputs, Predictions
+from perception.models.checkpoint import load_checkpoint, save_checkpoint
+from perception.models.tensors import Inputs, Predictions
 from tests.fusion_scenes import SMALL, SUBSETS, assert_exports, lively_model, numpy_scene, scene
 
 HEADS = ("class", "box", "control")

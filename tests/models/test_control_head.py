@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from perception.checkpoint import load_checkpoint, save_checkpoint
-from perception.engine import open_backend
+from perception.engines import open_backend
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
+from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.models.fusion_model import DenseOutputs
-from perception.tensors import Inputs
+from perception.models.tensors import Inputs
 from tests.fusion_scenes import SMALL, SUBSETS, assert_exports, lively_model, numpy_scene, scene
 
 READING = replace(SMALL, control_widths=(24, 12, 8), control_status=True)

@@ -12,7 +12,7 @@ import torch
 
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
-from perception.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs, Predictions
 from tests.fusion_scenes import FUSIONS, SMALL, SUBSETS, lively_model, scene
 
 PRESENT = SUBSETS[1:]
@@ -315,9 +315,9 @@ def test_a_default_model_starts_without_torchvision_and_the_compiler() -> None:
 import sys, time, torch
 torch.set_num_threads(1)
 start = time.process_time()
-from perception.engine import open_backend
+from perception.engines import open_backend
 from perception.models import FusionModel, ModelConfig
-from perception.tensors import Inputs
+from perception.models.tensors import Inputs
 import numpy as np
 config = ModelConfig()
 backend = open_backend("auto", FusionModel(config))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from perception.models import FusionModel
 from perception.models.fusion_model import DenseOutputs
 from perception.models.heads import ControlHead
-from perception.tensors import RETURN_CHANNELS, Inputs
+from perception.models.tensors import RETURN_CHANNELS, Inputs
 from tests.fusion_scenes import FUSIONS, SMALL, lively_model, scene
 
 

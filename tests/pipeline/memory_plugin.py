@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from perception.messages import Reset, Sample
-from perception.outputs import Control, ControlChannel, Detection, Detections, Output
 from perception.plugin import Context, Manifest, Plugin, Prepared
+from perception.types.messages import Reset, Sample
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
 
 MANIFEST = Manifest(
     api=1,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from perception.messages import Tick, absent_sample
-from perception.outputs import Control, ControlChannel, Detection, Detections, Output
 from perception.pipeline.digest import OutputDigest
+from perception.types.messages import Tick, absent_sample
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
 
 TICK = Tick(3, "reference", 1_000, 1_007)
 CAR = Detection("car", 0.75, (1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4), 12.5, 0.5, 1.0, "t1")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from perception.messages import Sample, Tick, absent_sample
 from perception.pipeline.pace import Pace
+from perception.types.messages import Sample, Tick, absent_sample
 
 
 class Clock:

@@ -17,10 +17,10 @@ from perception.align import Aligner
 from perception.autoconfig import choose
 from perception.config import Config
 from perception.logs import LogWriter, Query, decode, open_log
-from perception.messages import Sample, TruthFrame
-from perception.outputs import Output
 from perception.pipeline import ReplayOptions, Span, Summary, context_of, replay
 from perception.sinks.base import RunInfo
+from perception.types.messages import Sample, TruthFrame
+from perception.types.outputs import Output
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene
 

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from perception.autoconfig import choose
-from perception.checkpoint import Checkpoint, save_checkpoint
 from perception.config import EngineConfig, PluginConfig
 from perception.errors import OutputError
 from perception.logs import LogWriter, open_log
-from perception.messages import Message, Sample
 from perception.models import FusionModel
-from perception.outputs import Output
+from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.pipeline import ReplayOptions, Span, Summary, replay
 from perception.pipeline.workers import Workers, default_workers
 from perception.plugin import Context, Infers, Plugin, Prepared, load_plugin
+from perception.types.messages import Message, Sample
+from perception.types.outputs import Output
 from tests.fusion_scenes import SMALL
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.pipeline.test_replay import Collected

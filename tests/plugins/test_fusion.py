@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from perception.check import check_plugin
-from perception.check.samples import STATUS, drawn_samples, subsets
-from perception.checkpoint import Checkpoint, save_checkpoint
+from perception.diagnosis.conformance import check_plugin
+from perception.diagnosis.conformance.samples import STATUS, drawn_samples, subsets
 from perception.errors import CheckpointError, PluginError
-from perception.messages import SENSORS, Reset, Rig, Sample, absent_sample
 from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, Quantity, default_stats
-from perception.outputs import Output
+from perception.models.checkpoint import Checkpoint, save_checkpoint
+from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Plugin, list_plugins, load_plugin
-from perception.preprocess import InputSpec, prepare_inputs
-from perception.tensors import Inputs, Predictions
+from perception.types.messages import SENSORS, Reset, Rig, Sample, absent_sample
+from perception.types.outputs import Output
 from perception_plugins.fusion.answers import Names, control_of, detections_of
 
 CONFIG = ModelConfig(
@@ -102,7 +102,7 @@ def test_listing_it_imports_nothing() -> None:
     code = (
         "import sys; from perception.plugin import list_plugins; import perception_plugins.fusion\n"
         "assert any(p.name == 'fusion' and not p.fault for p in list_plugins())\n"
-        "print([m for m in ('torch', 'cv2', 'perception.engine') if m in sys.modules])"
+        "print([m for m in ('torch', 'cv2', 'perception.engines') if m in sys.modules])"
     )
     assert python(code) == "[]"
 
@@ -110,7 +110,7 @@ def test_listing_it_imports_nothing() -> None:
 def test_default_weights_need_neither_torchvision_nor_the_compiler() -> None:
     code = (
         "import sys; from perception.plugin import Context, load_plugin\n"
-        "from perception.check.samples import drawn_samples\n"
+        "from perception.diagnosis.conformance.samples import drawn_samples\n"
         "plugin = load_plugin('fusion'); plugin.open(Context(threads=1, status=('speed',)))\n"
         "plugin.step([plugin.prepare(drawn_samples(1)[0])])\n"
         "print([m for m in ('torchvision', 'torch._dynamo') if m in sys.modules])"
@@ -136,7 +136,7 @@ def test_its_manifest_has_no_fault() -> None:
 
 def test_a_checkpoint_is_what_answers(plugin: Plugin, checkpoint: Path, samples: list[Sample]) -> None:
     """The model itself, asked directly, says the same."""
-    from perception.checkpoint import load_checkpoint
+    from perception.models.checkpoint import load_checkpoint
 
     model, meta = load_checkpoint(checkpoint)
     spec = InputSpec.of(meta.config, meta.preprocess, CONTEXT.max_range_m)

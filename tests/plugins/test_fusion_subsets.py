@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from perception.check.samples import STATUS, drawn_samples
+from perception.diagnosis.conformance.samples import STATUS, drawn_samples
 from perception.evaluation import SUBSETS
 from perception.evaluation.subsets import without
-from perception.messages import SENSORS, absent_sample
 from perception.plugin import Context, StepsSubsets, load_plugin
+from perception.types.messages import SENSORS, absent_sample
 from tests.plugins.test_fusion import write_checkpoint
 
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from perception.geometry import TransformTree, pose_matrix
-from perception.messages import (
-    CameraCalibration,
+from perception.types.messages import (
     CameraFrame,
+    CameraInfo,
     Input,
     RangeScan,
     Rig,
@@ -18,7 +18,7 @@ from perception.messages import (
     TruthBox,
     TruthFrame,
 )
-from perception.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
 
 START_NS = 1_700_000_000_123_456_789
 STEP_NS = 100_000_000
@@ -58,7 +58,7 @@ def sample_of(index: int, kind: str = "reference", *, width: int = WIDTH, height
     scan = RangeScan("/scan", stamp - 12_000_000, tick.log_time_ns, "lidar", points)
     status = StatusWindow(stamp, ("speed",), np.full((4, 1), 3.0))
     k = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1.0]])
-    calibration = CameraCalibration("/cal", stamp, stamp, "cam", width, height, k, np.zeros(5), "plumb_bob")
+    calibration = CameraInfo("/cal", stamp, stamp, "cam", width, height, k, np.zeros(5), "plumb_bob")
     # cam: x right, y down, z forward, seen from a lidar with x forward, y left, z up
     edges = {"cam": ("lidar", pose_matrix((0, 0, 0), (-0.5, 0.5, -0.5, 0.5)))}
     return Sample(

@@ -10,11 +10,11 @@ from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 from foxglove_schemas_protobuf.PointsAnnotation_pb2 import PointsAnnotation
 from google.protobuf.json_format import MessageToDict
 
-from perception.messages import Input
-from perception.outputs import Detection, Detections, Output, invalid_output
 from perception.sinks import RunInfo
 from perception.sinks.annotations import SCHEMA, encode_annotations
 from perception.sinks.palette import CYCLE, SKY, VERMILION, YELLOW
+from perception.types.messages import Input
+from perception.types.outputs import Detection, Detections, Output, invalid_output
 from tests.sinks.build import START_NS, output_of, sample_of, tick_of
 
 RUN = RunInfo(classes=("car", "person"))

@@ -16,10 +16,10 @@ from mcap_protobuf.decoder import DecoderFactory
 
 from perception.errors import LogError, OutputError
 from perception.logs import open_log
-from perception.logs.writer import LogWriter
-from perception.messages import Channel, Message, Reset
-from perception.outputs import Control, Detections, Output, invalid_output
+from perception.logs.mcap.writer import LogWriter
 from perception.sinks import McapSink, RunInfo, read_outputs, read_run
+from perception.types.messages import Channel, Message, Reset
+from perception.types.outputs import Control, Detections, Output, invalid_output
 from tests.sinks.build import START_NS, output_of, sample_of
 
 RUN = RunInfo(

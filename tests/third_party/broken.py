@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from perception.messages import Reset, Sample
-from perception.outputs import Control, ControlChannel, Detection, Detections, Output
 from perception.plugin import Context, Manifest, Plugin, Prepared
+from perception.types.messages import Reset, Sample
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
 
 
 class Sound(Plugin):

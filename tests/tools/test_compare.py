@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from perception.evaluation.compare_report import ComparedReport, CompareReport
-from perception.evaluation.report import DifferenceReport, Verdict
+from perception.evaluation.report.schema import DifferenceReport, Verdict
 from perception_tools.cli import run
-from perception_tools.compare_text import summary
+from perception_tools.compare.text import summary
 from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.checkpoint import save_checkpoint
+from perception.models.checkpoint import save_checkpoint
 from perception_tools.cli import run
 from tests.fusion_scenes import SMALL, lively_model
 from tests.scripted_scene import write_scene
@@ -41,7 +41,7 @@ def test_other_answers_end_with_4(
 ) -> None:
     weights = tmp_path / "weights.safetensors"
     save_checkpoint(weights, lively_model(SMALL))
-    monkeypatch.setattr("perception.engine.compare.MOST_CONTROL", 1e-6)
+    monkeypatch.setattr("perception.evaluation.agreement.backends.MOST_CONTROL", 1e-6)
     options = ["--backend", "torch", "--precision", "bf16", "--check", "2"]
     assert run(["replay", str(scene), "--checkpoint", str(weights), *options]) == 4
     assert "check of torch bf16: OTHER ANSWERS" in capsys.readouterr().err

@@ -9,8 +9,8 @@ import pytest
 
 from perception.evaluation import Report
 from perception_tools.cli import run
+from tests.evaluation.report.reader import Page
 from tests.plugins.test_fusion import write_checkpoint
-from tests.report.reader import Page
 from tests.scripted_scene import write_scene
 
 Capture = pytest.CaptureFixture[str]

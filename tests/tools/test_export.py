@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception.checkpoint import save_checkpoint
-from perception.engine import open_backend
-from perception.tensors import Inputs, Predictions
+from perception.engines import open_backend
+from perception.models.checkpoint import save_checkpoint
+from perception.models.tensors import Inputs, Predictions
 from perception_tools.cli import run
 from tests.fusion_scenes import SMALL, lively_model, numpy_scene
 

@@ -125,7 +125,7 @@ def test_a_log_from_which_no_sample_can_be_made_is_an_error(
 @pytest.mark.parametrize("options", [["--json"], []])
 def test_an_interrupted_check_says_so(options: list[str]) -> None:
     code = (
-        "import sys, perception.check as check; from perception_tools.cli import run\n"
+        "import sys, perception.diagnosis.conformance as check; from perception_tools.cli import run\n"
         "def interrupted(*arguments, **options): raise KeyboardInterrupt\n"
         "check.check_plugin = interrupted\n"
         "sys.exit(run(sys.argv[1:]))"

@@ -13,7 +13,7 @@ import typer
 
 from perception.logs import Query, open_log
 from perception_tools.cli import run
-from perception_tools.replay_many import report_of, targets
+from perception_tools.replay.many import report_of, targets
 from tests.scripted_scene import write_scene
 from tests.third_party.install import install_manifests
 

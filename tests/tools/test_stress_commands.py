@@ -19,8 +19,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model of the real plugin, untrained but saved as if it were."""
-    from perception.checkpoint import Checkpoint, save_checkpoint
     from perception.models import FusionModel, ModelConfig
+    from perception.models.checkpoint import Checkpoint, save_checkpoint
 
     shape = ModelConfig(
         classes=("person", "vehicle", "cone"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from perception.models import ModelConfig
-from perception.preprocess import InputSpec
+from perception.models.preprocess import InputSpec
 from perception.training.cache import CachedLog, Recipe, cached_log
 from perception.training.config import TrainConfig
 from perception.training.config_file import parse_train_config

@@ -18,17 +18,17 @@ from pathlib import Path
 import yaml
 
 from perception.autoconfig import choose
+from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.logs import open_log
-from perception.messages import Sample, TruthBox, TruthFrame
-from perception.metrics import Rules, Suite
-from perception.metrics.mean_average_precision import MeanAveragePrecision
-from perception.outputs import Output
 from perception.pipeline import ReplayOptions, Span, replay
 from perception.plugin import load_plugin
 from perception.sinks.base import RunInfo
 from perception.training import train
 from perception.training.cache import joined
 from perception.training.config_file import load_train_config
+from perception.types.messages import Sample, TruthBox, TruthFrame
+from perception.types.outputs import Output
 
 LEARNT_S = 5.95
 """The first 60 frames of 10 Hz."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from perception.tensors import RETURN_CHANNELS
+from perception.models.tensors import RETURN_CHANNELS
 from perception.training.augment import Augmenter, photometric, without
 from perception.training.cache import CachedLog
 from perception.training.config import AugmentConfig
@@ -23,7 +23,7 @@ NO_DROP = {"camera": 0, "range": 0, "status": 0}
 
 
 def augmenter(cached: CachedLog, **changes: object) -> Augmenter:
-    from perception.preprocess import InputSpec
+    from perception.models.preprocess import InputSpec
 
     config = AugmentConfig.model_validate({**NOTHING, "drop": NO_DROP, **changes})
     return Augmenter(config, SHAPE, InputSpec.of(SHAPE, {}))

@@ -11,7 +11,7 @@ import pytest
 
 from perception.errors import ConfigError, LogError, OutputError
 from perception.logs import open_log
-from perception.preprocess import prepare_inputs
+from perception.models.preprocess import prepare_inputs
 from perception.training import cache as cache_module
 from perception.training import identity
 from perception.training.cache import CachedLog, Recipe, cached_log, find_logs, joined

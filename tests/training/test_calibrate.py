@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from perception.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perception.models import FusionModel
+from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perception.training.cache import CachedLog
 from perception.training.calibrate import calibrate_checkpoint
 from perception.training.dataset import Dataset

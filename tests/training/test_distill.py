@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from perception.checkpoint import save_checkpoint
 from perception.errors import ConfigError
 from perception.models import FusionModel
+from perception.models.checkpoint import save_checkpoint
 from perception.training.config import DistillConfig
 from perception.training.distill import Teacher
 from tests.fusion_scenes import SMALL, lively_model, scene

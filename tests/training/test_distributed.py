@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from perception.checkpoint import load_checkpoint, save_checkpoint
 from perception.errors import ConfigError
 from perception.models import FusionModel
+from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.training import TrainConfig, read_journal, to_yaml, train
 from perception.training.distributed import World
 from tests.training.conftest import SHAPE, small_config

@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 
-from perception.balancing.options import METHODS
 from perception.errors import ConfigError
 from perception.models import FusionModel
+from perception.training.balancing.options import METHODS
 from perception.training.cache import CachedLog
 from perception.training.config import TrainConfig
 from perception.training.config_file import parse_train_config, to_yaml

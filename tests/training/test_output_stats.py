@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from perception.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
+from perception.diagnosis.monitor import figures_of, from_plain
+from perception.diagnosis.monitor.reference import KEY, LEVELS
 from perception.evaluation import SUBSETS, subset_name
 from perception.models import FusionModel
-from perception.monitor import figures_of, from_plain
-from perception.monitor.reference import KEY, LEVELS
+from perception.models.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
 from perception.training.cache import CachedLog
 from perception.training.calibrate import calibrate_checkpoint
 from perception.training.dataset import Dataset

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from perception.checkpoint import load_checkpoint, read_metadata
 from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.logs import open_log
 from perception.models import FusionModel
+from perception.models.checkpoint import load_checkpoint, read_metadata
 from perception.pipeline import replay
 from perception.plugin import load_plugin
 from perception.training import Silent, StepReport, TrainConfig, read_journal, train

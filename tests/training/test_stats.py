@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from perception.models import default_stats
-from perception.tensors import RETURN_CHANNELS
+from perception.models.tensors import RETURN_CHANNELS
 from perception.training.cache import CachedLog, Recipe, cached_log
 from perception.training.dataset import Dataset
 from perception.training.stats import measure_stats

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from perception.checkpoint import load_checkpoint, save_checkpoint
 from perception.errors import ConfigError, TrainingError
 from perception.models import FusionModel
-from perception.tensors import Inputs
+from perception.models.checkpoint import load_checkpoint, save_checkpoint
+from perception.models.tensors import Inputs
 from perception.training import Silent, TrainConfig, read_journal, train
 from perception.training import stored as stored_module
 from perception.training.augment import Augmenter

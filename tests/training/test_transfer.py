@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from perception.checkpoint import save_checkpoint
 from perception.errors import ConfigError
 from perception.models import FusionModel
+from perception.models.checkpoint import save_checkpoint
 from perception.training.config import OptimiserConfig
 from perception.training.optimiser import make_optimiser
 from perception.training.transfer import freeze, take_over, train_mode

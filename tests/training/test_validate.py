@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from perception.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs, Predictions
 from perception.training.cache import CachedLog
 from perception.training.dataset import Dataset
 from perception.training.validate import units, validate

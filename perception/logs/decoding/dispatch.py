@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from perception.logs import own
+from perception.logs import perception_proto as proto
 from perception.logs.decoding import foxglove, jsontext, protobuf, ros_types
 from perception.logs.decoding.checks import Fault, stamp_or_publish
 from perception.logs.decoding.flatten import flatten
-from perception.messages import Channel, Decoded, Message, Schema, StatusReading, TruthBoxes, Undecodable
+from perception.types.messages import (
+    Channel,
+    Decoded,
+    Message,
+    Schema,
+    StatusReading,
+    TruthBoxes,
+    Undecodable,
+)
 
 if TYPE_CHECKING:
     from perception.config import Role
@@ -30,7 +38,7 @@ _AS_STATUS: tuple[Role, ...] = ("status", "truth_control")
 
 
 def decode(message: Message, role: Role | None = None) -> Decoded:
-    """The message as a noun of `perception.messages`. Never raises: what cannot be read is `Undecodable`.
+    """Decode a message to a class of `perception.types.messages`; what cannot be read becomes `Undecodable`.
 
     Args:
         message: One record of a log. The result shares its bytes.
@@ -171,22 +179,22 @@ def _status(message: Message, stamp_ns: int, values: dict[str, float]) -> Decode
 
 
 def _own_status(message: Message) -> Decoded:
-    stamp_ns, rows = own.decode_status(message.data)
+    stamp_ns, rows = proto.decode_status(message.data)
     return _status(message, stamp_ns, {name: value for name, _, value in rows})
 
 
 def _own_control(message: Message) -> Decoded:
-    stamp_ns, control = own.decode_control(message.data)
+    stamp_ns, control = proto.decode_control(message.data)
     unknown = float("nan")
     values = {channel.name: channel.value if control.valid else unknown for channel in control.channels}
     return _status(message, stamp_ns, values)
 
 
 def _truth(message: Message) -> Decoded:
-    stamp_ns, _, found = own.decode_detections(message.data)
+    stamp_ns, _, found = proto.decode_detections(message.data)
     if not found.valid:
         raise Fault(f"detections that are not valid: {found.error or 'no reason given'}")
-    boxes = own.truth_of(found)
+    boxes = proto.truth_of(found)
     return TruthBoxes(
         message.topic, stamp_or_publish(stamp_ns, message), message.log_time_ns, boxes, message.data
     )

@@ -1,4 +1,4 @@
-"""Foxglove's schemas to the nouns of `perception.messages`, whatever they were encoded with.
+"""Foxglove's schemas to the nouns of `perception.types.messages`, whatever they were encoded with.
 
 A `View` gives the fields of one message by name; protobuf and JSON each bring one. A field that the
 file's schema lacks reads as zero or empty, as protobuf has it. Reference: docs.foxglove.dev schemas.
@@ -23,9 +23,9 @@ from perception.logs.decoding.checks import (
     limited,
     stamp_or_publish,
 )
-from perception.messages import (
-    CameraCalibration,
+from perception.types.messages import (
     CameraFrame,
+    CameraInfo,
     Cuboid,
     Cuboids,
     Decoded,
@@ -94,7 +94,7 @@ def raw_image(view: View, message: Message) -> Decoded:
 
 
 def camera_calibration(view: View, message: Message) -> Decoded:
-    return CameraCalibration(
+    return CameraInfo(
         message.topic,
         stamp_or_publish(view.time_ns("timestamp"), message),
         message.log_time_ns,

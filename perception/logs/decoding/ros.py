@@ -1,4 +1,4 @@
-"""Common ROS messages to the nouns of `perception.messages`. ROS 1 and 2 share the fields.
+"""Common ROS messages to the nouns of `perception.types.messages`. ROS 1 and 2 share the fields.
 
 Reference: the .msg files of common_interfaces, vision_msgs, radar_msgs and geometry2. A leading `/` of a
 frame id is dropped, as tf2 does.
@@ -23,9 +23,9 @@ from perception.logs.decoding.checks import (
     limited,
     stamp_or_publish,
 )
-from perception.messages import (
-    CameraCalibration,
+from perception.types.messages import (
     CameraFrame,
+    CameraInfo,
     Cuboid,
     Cuboids,
     Decoded,
@@ -70,7 +70,7 @@ def compressed_image(ros: Any, message: Message) -> Decoded:
 
 def camera_info(ros: Any, message: Message) -> Decoded:
     k, d = (ros.K, ros.D) if hasattr(ros, "K") else (ros.k, ros.d)
-    return CameraCalibration(
+    return CameraInfo(
         *_head(ros, message),
         ros.width,
         ros.height,

@@ -1,0 +1,13 @@
+"""Truth beside the stream: cuboids and boxes to boxes in the image, joined to samples by stamp.
+
+Truth never enters a sample. Metrics and training join it here::
+
+    joiner = TruthJoiner(config.truth)
+    for sample, truth in joiner.pairs(align(joiner.watch(messages), config)):
+        ...
+"""
+
+from perception.align.truth.boxes import MIN_VISIBLE, boxes_of
+from perception.align.truth.join import Joined, TruthJoiner, TruthStore
+
+__all__ = ["MIN_VISIBLE", "Joined", "TruthJoiner", "TruthStore", "boxes_of"]

@@ -1,0 +1,91 @@
+"""A truth message to boxes in the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from perception.align.truth.cuboids import Solids, rectangles, view_of, visible_fractions
+from perception.geometry import Matrix
+from perception.types.messages import Cuboids, Rig, TruthBox, TruthBoxes, TruthMessage
+
+MIN_VISIBLE = 0.1
+"""Objects of which less is seen are no truth: nobody could find them."""
+
+
+def boxes_of(message: TruthMessage, rig: Rig, classes: Mapping[str, str]) -> tuple[TruthBox, ...] | None:
+    """The boxes of a truth message, nearest first, in the classes of the configuration.
+
+    2D boxes are taken as they are. Cuboids are projected with the rig: the box is the rectangle around what
+    lies in the image; `visible` is the part of it (inside the image) that no other cuboid of the message
+    hides, whatever its class; `distance_m` goes from the camera centre to the centre of the cuboid.
+
+    Args:
+        message: Truth, in its own words and frames.
+        rig: Calibration and transforms of that moment.
+        classes: The log's word -> ours; words that are ours stay, others are dropped. Empty: all stay.
+
+    Returns:
+        None where the rig does not say how the camera sees the cuboids: nothing is known, not nothing there.
+    """
+    if isinstance(message, TruthBoxes):
+        found = list(message.items)
+    elif message.items:
+        projected = _project(message, rig)
+        if projected is None:
+            return None
+        found = projected
+    else:
+        found = []
+    kept = [_renamed(box, label) for box in found if (label := _class_of(box.label, classes)) is not None]
+    return tuple(sorted((box for box in kept if box.visible >= MIN_VISIBLE), key=lambda box: box.distance_m))
+
+
+def _project(message: Cuboids, rig: Rig) -> list[TruthBox] | None:
+    calibration = rig.calibration
+    if calibration is None or not calibration.can_project:
+        return None
+    camera_from_frame: dict[str, Matrix] = {}
+    for name in {cuboid.frame_id for cuboid in message.items}:
+        pose = rig.camera_from(name)
+        if pose is None:
+            return None
+        camera_from_frame[name] = pose
+    poses = np.stack([camera_from_frame[cuboid.frame_id] @ cuboid.frame_from_box for cuboid in message.items])
+    sizes = np.array([cuboid.size_m for cuboid in message.items], dtype=np.float64)
+    real = np.flatnonzero(
+        np.isfinite(poses).all(axis=(1, 2)) & ((sizes > 0) & np.isfinite(sizes)).all(axis=1)
+    )
+    items = [message.items[index] for index in real]
+    solids = Solids.of(poses[real], sizes[real])
+    view = view_of(calibration)
+    found = rectangles(solids, view)
+    seen = np.flatnonzero(np.isfinite(found).all(axis=1))
+    solids, boxes = solids.take(seen), found[seen]
+    visible = visible_fractions(solids, boxes, view)
+    distance = np.linalg.norm(solids.centre, axis=1)
+    return [
+        TruthBox(
+            items[index].label,
+            _xyxy(boxes[row]),
+            float(distance[row]),
+            float(visible[row]),
+            items[index].track_id,
+        )
+        for row, index in enumerate(seen)
+    ]
+
+
+def _xyxy(box: Matrix) -> tuple[float, float, float, float]:
+    return float(box[0]), float(box[1]), float(box[2]), float(box[3])
+
+
+def _class_of(label: str, classes: Mapping[str, str]) -> str | None:
+    if not classes or label in classes.values():
+        return classes.get(label, label)
+    return classes.get(label)
+
+
+def _renamed(box: TruthBox, label: str) -> TruthBox:
+    return box if box.label == label else TruthBox(label, box.xyxy, box.distance_m, box.visible, box.track_id)

@@ -1,0 +1,277 @@
+"""What a user sets: one YAML file, checked whole, every fault reported at once with its path.
+
+`Config` mirrors the file::
+
+    version: 1
+    reference: camera
+    sensors:
+      camera: {topic: /camera/image, calibration: /camera/calibration, transforms: [/tf]}
+      range:  {topic: /scan, policy: nearest, tolerance_ms: 60, max_age_ms: 200, max_range_m: 30}
+      status: {topic: /vehicle/state, fields: {speed: speed}, steps: 16, rate_hz: 20, max_age_ms: 100}
+    truth:  {boxes: /annotations/cuboids, control: /vehicle/control, classes: {Car: vehicle}}
+    plugin: {name: fusion, checkpoint: null, options: {}}
+    engine: {backend: auto, precision: auto, batch: 1}
+    faults: ["camera.blackout=0.3,seed=1"]   # injected into the log, see `perception.pipeline.faults`
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from perception.config.safe_yaml import read_yaml
+from perception.errors import ConfigError
+
+
+def _not_a_bool(value: object) -> object:
+    if isinstance(value, bool):  # YAML reads `yes` and `on` as true, and true would pass as the number 1
+        raise ValueError(f"expected a number, found {str(value).lower()}")
+    return value
+
+
+Role = Literal["camera", "range", "status", "calibration", "transforms", "truth_boxes", "truth_control"]
+Number = BeforeValidator(_not_a_bool)
+Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
+Topic = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CameraConfig(_Section):
+    """Where the images are, and the rig topics that say how the camera looks at the world."""
+
+    topic: Topic
+    calibration: Topic | None = None
+    transforms: tuple[Topic, ...] = ()
+    policy: Literal["latest", "nearest"] = "latest"  # when the camera is not the reference
+    tolerance_ms: NonNegative = 60.0  # for policy nearest
+    max_age_ms: NonNegative = 200.0
+
+
+class RangeConfig(_Section):
+    """Where the ranges are, and which of them count."""
+
+    topic: Topic
+    policy: Literal["latest", "nearest"] = "nearest"
+    tolerance_ms: NonNegative = 60.0
+    max_age_ms: NonNegative = 200.0
+    max_range_m: Positive = 30.0
+
+
+class StatusConfig(_Section):
+    """Where the status is, which of its fields become channels, and the window the model sees."""
+
+    topic: Topic
+    fields: dict[str, str] = Field(min_length=1)  # channel name -> dotted path in the message
+    policy: Literal["window"] = "window"
+    steps: Annotated[int, Number, Field(ge=1, le=1024)] = 16
+    rate_hz: Positive = 20.0
+    max_age_ms: NonNegative = 100.0
+
+
+class SensorsConfig(_Section):
+    """At least one of the three."""
+
+    camera: CameraConfig | None = None
+    range: RangeConfig | None = None
+    status: StatusConfig | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> SensorsConfig:
+        if self.camera is None and self.range is None and self.status is None:
+            raise ValueError("at least one of camera, range, status is needed")
+        return self
+
+
+class TruthConfig(_Section):
+    """Where the truth is. Never an input."""
+
+    boxes: Topic | None = None
+    control: Topic | None = None
+    control_fields: dict[str, str] = Field(
+        default_factory=lambda: {"curvature": "curvature", "acceleration": "acceleration"}
+    )
+    classes: dict[str, str] = Field(default_factory=dict)  # the log's word -> ours; empty: as they are
+
+
+class PluginConfig(_Section):
+    """Which plugin, with which weights."""
+
+    name: str = "fusion"
+    checkpoint: Path | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class EngineConfig(_Section):
+    """How the computation is done."""
+
+    backend: Literal["auto", "torch", "compile", "graph", "openvino", "onnx"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    batch: Annotated[int, Number, Field(ge=1, le=256)] = 1
+    # One thread gives the same bits on every machine, and does not fight with other work for the cores
+    # (two OpenMP threads on two busy cores ran 10 times slower than one). null: the library's default.
+    threads: Annotated[int, Number, Field(ge=1, le=256)] | None = 1
+    # How many threads carry frames side by side; the outputs do not depend on it. null: as many as the
+    # cores have room for; 1: everything in one thread.
+    workers: Annotated[int, Number, Field(ge=1, le=256)] | None = None
+    seed: Annotated[int, Number, Field(ge=0, lt=1 << 63)] = 0
+
+
+class Config(_Section):
+    """The whole configuration of a run."""
+
+    version: Literal[1] = 1
+    reference: Literal["camera", "range", "status"] = "camera"
+    reference_rate_hz: Positive | None = None  # nominal; replay measures it when it is not given
+    wait_ms: NonNegative = 0.0  # how long a tick stays open for slower sensors, on the arrival clock
+    sensors: SensorsConfig = SensorsConfig.model_construct()  # left out: found by `autoconfig.choose`
+    truth: TruthConfig = TruthConfig()
+    plugin: PluginConfig = PluginConfig()
+    engine: EngineConfig = EngineConfig()
+    faults: tuple[str, ...] = ()  # as `perception.pipeline.faults.parse_plan` reads them
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        faults = _conflicts(self.model_dump())
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def uses(self) -> list[tuple[str, str, Role]]:
+        """Each configured topic: its path in the configuration, its name, and what it is used as."""
+        roles: dict[str, Role] = {
+            "sensors.camera.topic": "camera",
+            "sensors.camera.calibration": "calibration",
+            "sensors.camera.transforms": "transforms",
+            "sensors.range.topic": "range",
+            "sensors.status.topic": "status",
+            "truth.boxes": "truth_boxes",
+            "truth.control": "truth_control",
+        }
+        return [(path, topic, roles[path]) for path, topic in _topics(self.model_dump())]
+
+    def roles(self) -> dict[str, Role]:
+        """What each configured topic is used as."""
+        return {topic: role for _, topic, role in self.uses()}
+
+
+def load_config(path: str | Path) -> Config:
+    """The configuration in a YAML file.
+
+    Raises:
+        ConfigError: It cannot be read, or has faults: all of them, each with its path.
+    """
+    try:
+        data = read_yaml(Path(path))
+    except OSError as error:
+        raise ConfigError([f"cannot be read: {error.strerror or error}"], str(path)) from None
+    except ValueError as error:
+        raise ConfigError([str(error)], str(path)) from None
+    return parse_config(data, str(path))
+
+
+def parse_config(data: object, source: str = "") -> Config:
+    """The configuration in a mapping, as YAML gives it.
+
+    Raises:
+        ConfigError: It has faults: all of them, each with its path and the nearest valid name.
+    """
+    if not isinstance(data, Mapping):
+        found = "an empty file" if data is None else type(data).__name__
+        raise ConfigError([f"expected a mapping that starts with 'version: 1', found {found}"], source)
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        # What contradicts itself is looked for in the raw mapping, because pydantic checks it only
+        # once everything else is right, and every fault is to be named at once.
+        lines = {fault_line(fault) for fault in error.errors() if fault["loc"]} | set(_conflicts(data))
+        raise ConfigError(sorted(lines), source) from None
+
+
+def to_yaml(config: Config) -> str:
+    """The configuration as YAML, without what is at its default, ready to be pasted into a file."""
+    data = config.model_dump(mode="json", exclude_defaults=True)
+    data = {"version": config.version, "reference": config.reference, **data}
+    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True)
+
+
+def _conflicts(data: Mapping[Any, Any]) -> list[str]:
+    """What contradicts itself in a configuration that may have other faults too."""
+    faults = []
+    reference, sensors = data.get("reference", "camera"), _section(data, "sensors")
+    given = [name for name in ("camera", "range", "status") if sensors.get(name) is not None]
+    if given and reference in ("camera", "range", "status") and reference not in given:
+        faults.append(
+            f"reference: is {reference}, but sensors.{reference} is not configured; "
+            f"expected one of those that are: {', '.join(given)}"
+        )
+    seen: dict[str, str] = {}
+    for path, topic in _topics(data):
+        first = seen.setdefault(topic, path)
+        if first != path:
+            faults.append(f"{path}: topic {topic} is already used by {first}")
+    return faults
+
+
+def _topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """The path and the name of every configured topic."""
+    sensors, truth = _section(data, "sensors"), _section(data, "truth")
+    camera, scan, status = (_section(sensors, name) for name in ("camera", "range", "status"))
+    transforms = camera.get("transforms")
+    found = [
+        ("sensors.camera.topic", camera.get("topic")),
+        ("sensors.camera.calibration", camera.get("calibration")),
+        *(
+            ("sensors.camera.transforms", t)
+            for t in (transforms if isinstance(transforms, list | tuple) else ())
+        ),
+        ("sensors.range.topic", scan.get("topic")),
+        ("sensors.status.topic", status.get("topic")),
+        ("truth.boxes", truth.get("boxes")),
+        ("truth.control", truth.get("control")),
+    ]
+    return ((path, topic) for path, topic in found if isinstance(topic, str))
+
+
+def _section(data: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+    section = data.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def fault_line(fault: Any, root: Any = Config) -> str:
+    """One line for a fault that pydantic found: its path, what was expected, the nearest valid name."""
+    path = ".".join(str(part) for part in fault["loc"])
+    kind, found = fault["type"], fault["input"]
+    if kind == "extra_forbidden":
+        near = get_close_matches(str(fault["loc"][-1]), _known_keys(root, fault["loc"][:-1]), n=1)
+        return f"{path}: unknown key{f', did you mean {near[0]}?' if near else ''}"
+    if kind == "missing":
+        return f"{path}: missing"
+    text = fault["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{path}: {text}"
+    if kind == "literal_error" and isinstance(found, str):
+        words = [word.strip("'") for word in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        near = get_close_matches(found, words, n=1)
+        return f"{path}: {text}, found {found!r}{f', did you mean {near[0]!r}?' if near else ''}"
+    return f"{path}: {text}, found {reprlib.repr(found)}"
+
+
+def _known_keys(model: Any, location: tuple[Any, ...]) -> list[str]:
+    """The keys allowed at a place in the configuration."""
+    for part in location:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+        if model is None:
+            return []
+    return list(model.model_fields)

@@ -1,0 +1,97 @@
+"""What is remembered of each configured topic while the log is read once."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from perception.config import Role
+from perception.diagnosis.audit.times import Times
+from perception.geometry import TransformTree
+from perception.types.messages import (
+    CameraFrame,
+    CameraInfo,
+    Decoded,
+    FrameTransforms,
+    RangeScan,
+    StatusReading,
+    Undecodable,
+)
+
+
+@dataclass(slots=True)
+class Topic:
+    """One configured topic: its times and its faults. A message that came before is only counted."""
+
+    name: str
+    role: Role
+    times: Times = field(default_factory=Times)
+    undecodable: int = 0
+    reason: str = ""  # of the first undecodable message
+    duplicates: int = 0
+    frames: Counter[str] = field(default_factory=Counter)
+    _seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def see(self, message: Decoded) -> None:
+        key = message.stamp_ns, hash(message.source)
+        if key in self._seen:  # counted, but no part of the times: a doubled message must not double the rate
+            self.duplicates += 1
+            return
+        self._seen.add(key)
+        self.times.add(message.log_time_ns, message.stamp_ns)
+        if isinstance(message, Undecodable):
+            self.undecodable += 1
+            self.reason = self.reason or message.reason
+        frame = getattr(message, "frame_id", None)
+        if frame is not None:
+            self.frames[frame] += 1
+
+
+@dataclass(slots=True)
+class Watch:
+    """Everything that an audit remembers of a log; bounded by a few numbers for each message."""
+
+    topics: dict[str, Topic]
+    max_range_m: float
+    fields: dict[str, str]  # status channel -> dotted path
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # of images
+    calibrated: Counter[tuple[int, int]] = field(default_factory=Counter)  # image sizes in calibrations
+    scans: int = 0
+    blind: int = 0  # scans without any finite return
+    far: int = 0  # scans with returns, all of them beyond max_range_m
+    channels: dict[str, array[float]] = field(default_factory=dict)
+    transforms: TransformTree = field(default_factory=TransformTree)
+
+    def see(self, message: Decoded) -> None:
+        topic = self.topics[message.topic]
+        topic.see(message)
+        if isinstance(message, CameraFrame):
+            self.sizes[message.width, message.height] += 1
+        elif isinstance(message, RangeScan):
+            self._see_scan(message)
+        elif isinstance(message, CameraInfo):
+            self.calibrated[message.width, message.height] += 1
+        elif isinstance(message, FrameTransforms):
+            if any(
+                self.transforms.edges.get(child, ("",))[0] != edge[0] for child, edge in message.edges.items()
+            ):
+                self.transforms = self.transforms.updated(message.edges)
+        elif isinstance(message, StatusReading) and topic.role == "status":
+            for name, path in self.fields.items():
+                values = self.channels.setdefault(name, array("d"))
+                values.append(message.values.get(path, np.nan))
+
+    def _see_scan(self, scan: RangeScan) -> None:
+        self.scans += 1
+        distance = np.linalg.norm(scan.points_m, axis=1)
+        finite = distance[np.isfinite(distance)]
+        if not finite.size:
+            self.blind += 1
+        elif finite.min() > self.max_range_m:
+            self.far += 1
+
+    def of_role(self, role: Role) -> list[Topic]:
+        return [topic for topic in self.topics.values() if topic.role == role]

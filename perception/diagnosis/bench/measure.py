@@ -1,0 +1,187 @@
+"""The measurement: every setup warmed up in a process of its own, then all of them in turn, several times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from perception.config import Config
+from perception.diagnosis.bench.report import Rate, Report, Variant, latencies, stages
+from perception.diagnosis.bench.series import Series
+from perception.diagnosis.bench.setup import Run, Setup
+from perception.diagnosis.bench.startup import StartUp, start_up
+from perception.engines.processor import usable_cores
+from perception.pipeline import resolve_device
+from perception.pipeline.workers import default_workers
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What to measure.
+
+    Attributes:
+        backends, batches: Each backend with each batch is one variant.
+        jobs: So many copies of the log at once, each in its process, with the first variant; 1 is always
+            measured.
+        repeat: Rounds. In each, everything is measured once, in turn.
+        constant: The model is replaced by a constant.
+        naive: Measure the naive loop too, at each of these numbers of threads.
+        naive_frames: At most so many frames of it in a round.
+        weights: What the naive loop loads; None: an untrained model.
+        start: Measure the start too.
+        told: Told what is being done.
+    """
+
+    backends: Sequence[str] = ("auto",)
+    batches: Sequence[int] = (1,)
+    jobs: Sequence[int] = (1,)
+    repeat: int = 3
+    constant: bool = False
+    naive: Sequence[int] = (1, 2)
+    naive_frames: int = 60
+    weights: Path | None = None
+    start: bool = True
+    told: Callable[[str], None] = lambda text: None
+
+
+def bench(log: Path, config: Config, device: str = "cpu", options: BenchOptions | None = None) -> Report:
+    """Measure the replay of a log.
+
+    Args:
+        device: `cpu`, `cuda` or `auto`: each backend where it computes.
+
+    Raises:
+        PerceptionError: A setup does not run.
+    """
+    return _Bench(log, config, device, options or BenchOptions()).run()
+
+
+class _Bench:
+    def __init__(self, log: Path, config: Config, device: str, options: BenchOptions) -> None:
+        self._log, self._config, self._device, self._options = log, config, device, options
+        self._stack = ExitStack()
+
+    def run(self) -> Report:
+        options = self._options
+        with self._stack:
+            setups = self._setups()
+            series = {name: self._open(name, setup) for name, setup in setups.items()}
+            crowds = {jobs: self._crowd(jobs) for jobs in options.jobs if jobs > 1}
+            found: dict[str, list[Run]] = {name: [] for name in setups}
+            together: dict[int, list[Run]] = {jobs: [] for jobs in crowds}
+            for number in range(options.repeat):
+                for name, one in series.items():
+                    options.told(f"round {number + 1} of {options.repeat}: {name}")
+                    found[name].append(one.run())
+                for jobs, crowd in crowds.items():
+                    options.told(f"round {number + 1} of {options.repeat}: {jobs} logs at once")
+                    together[jobs].append(_all(crowd))
+        starts = self._starts()
+        return self._report(found, together, starts)
+
+    def _variants(self) -> dict[str, Config]:
+        """Name -> configuration."""
+        found = {}
+        for backend in self._options.backends:
+            for batch in self._options.batches:
+                engine = self._config.engine.model_copy(update={"backend": backend, "batch": batch})
+                found[f"{backend}, batch {batch}"] = self._config.model_copy(update={"engine": engine})
+        return found
+
+    def _setups(self) -> dict[str, Setup]:
+        """Everything that is measured in turn, by name."""
+        options, found = self._options, {}
+        beside = self._device_of(next(iter(self._variants().values())))
+        for name, config in self._variants().items():
+            full = Setup("full", self._log, config, self._device_of(config), options.constant)
+            found[name] = full
+            found[f"{name}, stages"] = replace(full, kind="stages")
+            if config.engine.batch > 1:
+                found[f"{name}, latency"] = replace(full, kind="stages", config=_at_batch_1(config))
+        for threads in options.naive:
+            naive = Setup("naive", self._log, self._config, beside, threads=threads)
+            naive = replace(naive, weights=options.weights, most=options.naive_frames)
+            found[f"naive, {threads} threads"] = naive
+        return found
+
+    def _open(self, name: str, setup: Setup) -> Series:
+        self._options.told(f"warming up: {name}")
+        series = self._stack.enter_context(closing(Series(setup)))
+        series.warm()
+        return series
+
+    def _crowd(self, jobs: int) -> list[Series]:
+        config = next(iter(self._variants().values()))
+        workers = max(1, self._workers(config, config.engine.backend) // jobs)
+        engine = config.engine.model_copy(update={"workers": workers})
+        config = config.model_copy(update={"engine": engine})
+        setup = Setup("full", self._log, config, self._device_of(config), self._options.constant)
+        return [self._open(f"{jobs} logs at once", setup) for _ in range(jobs)]
+
+    def _workers(self, config: Config, backend: str) -> int:
+        device = self._device_of(config)
+        return config.engine.workers or default_workers(device, config.engine.threads, backend)
+
+    def _device_of(self, config: Config) -> str:
+        return resolve_device(self._device, config.engine.backend)
+
+    def _starts(self) -> dict[str, StartUp | None]:
+        """The best of several starts of each variant: whatever else happens makes a start only slower."""
+        found: dict[str, StartUp | None] = dict.fromkeys(self._variants())
+        if not self._options.start:
+            return found
+        for number in range(self._options.repeat):
+            for name, config in self._variants().items():
+                self._options.told(f"start {number + 1} of {self._options.repeat}: {name}")
+                device, weights = self._device_of(config), self._options.weights
+                setup = Setup("full", self._log, config, device, weights=weights)
+                best, one = found[name], start_up(setup)
+                found[name] = one if best is None or one.total < best.total else best
+        return found
+
+    def _report(
+        self,
+        found: Mapping[str, Sequence[Run]],
+        together: Mapping[int, Sequence[Run]],
+        starts: Mapping[str, StartUp | None],
+    ) -> Report:
+        variants = []
+        for name, config in self._variants().items():
+            runs, alone = found[name], found[f"{name}, stages"]
+            single = found.get(f"{name}, latency", alone)  # at batch 1
+            variants.append(
+                Variant(
+                    name=name,
+                    said=runs[0].said,
+                    full=Rate.of(runs),
+                    stage_ms=stages(alone),
+                    latency_ms=latencies(run.latency_ms for run in single),
+                    answer_ms=latencies(run.answer_ms for run in single),
+                    cores=usable_cores(),
+                    workers=self._workers(config, runs[0].said.get("backend", "")),
+                    start=starts[name],
+                    base_mib=runs[0].base_mib,
+                    peak_mib=max(run.peak_mib for run in runs),
+                )
+            )
+        naive = {threads: Rate.of(found[f"naive, {threads} threads"]) for threads in self._options.naive}
+        first = variants[0]
+        jobs = {1: first.full, **{count: Rate.of(runs) for count, runs in together.items()}}
+        frames = found[first.name][0].frames
+        return Report(str(self._log), frames, variants, naive, jobs if together else {})
+
+
+def _at_batch_1(config: Config) -> Config:
+    return config.model_copy(update={"engine": config.engine.model_copy(update={"batch": 1})})
+
+
+def _all(crowd: Sequence[Series]) -> Run:
+    """All at once, as one run: their frames together, in the time of the slowest."""
+    for one in crowd:
+        one.begin("run")
+    runs = [one.end() for one in crowd]
+    others = max(0.0, runs[0].others - sum(run.cpu_s / run.seconds for run in runs[1:]))
+    seconds = max(run.seconds for run in runs)
+    return Run(sum(run.frames for run in runs), seconds, sum(run.cpu_s for run in runs), others)

@@ -1,0 +1,122 @@
+"""The loop that a competent user writes, to measure against: one frame after the other, eager float32.
+
+`mcap` reads, `cv2.imdecode` decodes, torchvision resizes, the model answers at batch 1, and the answers go
+to a file as JSON lines. The newest scan and status window at each image are taken as they come. Scan and
+status are decoded and made into arrays by this project's own functions, which are faster than what one would
+write first: the comparison is in the naive loop's favour there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from perception.align import Aligner
+from perception.diagnosis.bench.machine import Others, memory_mib
+from perception.diagnosis.bench.setup import Run, Setup
+from perception.errors import LogError
+from perception.logs import decode, open_log
+from perception.models.checkpoint import Checkpoint, load_checkpoint
+from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.tensors import Inputs
+from perception.types.messages import Message, Sample
+
+if TYPE_CHECKING:
+    from perception.models.fusion_model import FusionModel
+
+
+class NaiveLoop:
+    """Opened once, run several times."""
+
+    def __init__(self, setup: Setup) -> None:
+        import torch
+        from torchvision.transforms import v2  # type: ignore[import-untyped]
+
+        torch.set_num_threads(setup.threads)
+        self._setup, self._torch = setup, torch
+        model, meta = _model(setup.weights)
+        self._model: Any = model.eval().requires_grad_(False).to(setup.device)
+        max_range = setup.config.sensors.range.max_range_m if setup.config.sensors.range else None
+        self._spec = InputSpec.of(meta.config, meta.preprocess, max_range)
+        self._resize = v2.Resize((self._spec.height, self._spec.width), antialias=True)
+        self._base_mib = float("nan")
+
+    def run(self, warm: bool = False) -> Run:
+        """Once over the log, or as much of it as was asked for; to warm up, a few frames."""
+        most = 3 if warm else self._setup.most
+        frames, began, cpu, others = 0, 0.0, 0.0, Others()
+        with open(os.devnull, "w", encoding="utf-8") as out:
+            for sample in self._samples():
+                if sample.camera.value is None:
+                    continue
+                out.write(json.dumps(self._answer(sample)) + "\n")
+                if began == 0.0:
+                    began, cpu, others = time.perf_counter(), time.process_time(), Others()
+                    self._base_mib = memory_mib()[0]
+                    continue
+                frames += 1
+                late = time.perf_counter() - began > self._setup.most_s
+                if late or (most is not None and frames >= most):
+                    break
+        seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+        peak = memory_mib()[1]
+        return Run(frames, seconds, cpu_s, others.cores(), base_mib=self._base_mib, peak_mib=peak)
+
+    def _samples(self) -> Iterator[Sample]:
+        """What is known at each image, without accounting, seeks or damage."""
+        config = self._setup.config
+        with open_log(self._setup.log) as log:
+            channels = {topic: log.channels[topic] for topic in config.roles() if topic in log.channels}
+        from mcap.reader import make_reader
+
+        def messages(file: Any) -> Iterator[Message]:
+            for _, channel, m in make_reader(file).iter_messages(topics=list(channels)):
+                yield Message(channels[channel.topic], m.log_time, m.publish_time, m.sequence, m.data)
+
+        roles = config.roles()
+        with Path(self._setup.log).open("rb") as file:
+            aligner = Aligner(config)
+            for message in messages(file):
+                if not roles[message.topic].startswith("truth"):
+                    yield from aligner.push(decode(message, roles[message.topic]))
+
+    def _answer(self, sample: Sample) -> dict[str, Any]:
+        torch, frame = self._torch, sample.camera.value
+        assert frame is not None
+        pixels = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise LogError(f"an image does not decode: {self._setup.log}")
+        image = torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
+        _, rest = prepare_inputs(sample.with_absent({"camera": "above"}), self._spec)
+        present = rest.present.copy()
+        present[0] = 1.0
+        others = Inputs(*(torch.from_numpy(np.ascontiguousarray(array))[None] for array in rest))
+        inputs = others._replace(image=self._resize(image)[None], present=torch.from_numpy(present)[None])
+        with torch.inference_mode():
+            found = self._model(Inputs(*(tensor.to(self._setup.device) for tensor in inputs)))
+            found = type(found)(*(tensor[0].cpu().numpy() for tensor in found))
+        kept = found.scores >= 0.05
+        return {
+            "stamp_ns": sample.tick.stamp_ns,
+            "labels": found.labels[kept].tolist(),
+            "scores": found.scores[kept].tolist(),
+            "boxes": found.boxes[kept].tolist(),
+            "distance_m": found.distance_m[kept].tolist(),
+            "control": found.control.tolist(),
+        }
+
+
+def _model(weights: Path | None) -> tuple[FusionModel, Checkpoint]:
+    if weights is not None:
+        return load_checkpoint(weights)
+    from perception.models.fusion_model import FusionModel
+
+    meta = Checkpoint()
+    return FusionModel(meta.config), meta

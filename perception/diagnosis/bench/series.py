@@ -1,0 +1,172 @@
+"""A process that measures one setup again and again, each time that it is told to."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from perception.diagnosis.bench.machine import Others, memory_mib
+from perception.diagnosis.bench.plugins import kept
+from perception.diagnosis.bench.setup import Run, Setup
+from perception.errors import PerceptionError, PluginError
+from perception.logs import open_log
+from perception.pipeline import Progress, ReplayOptions, Span, replay
+from perception.pipeline.times import STAGES, StageTimes
+from perception.plugin import load_plugin
+from perception.sinks.mcap_sink import McapSink
+from perception.types.messages import Sample
+
+WARM_S = 0.5
+"""So much of the log is run before anything is measured."""
+
+
+class Series:
+    """The process, from outside. Close it.
+
+    Raises:
+        PerceptionError: From `warm` and `run`, what was raised inside.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._line, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, setup), daemon=True)
+        self._process.start()
+        other.close()
+        self.setup = setup
+
+    def warm(self) -> None:
+        """Load, compile, and run for a moment."""
+        self.begin("warm")
+        self.end()
+
+    def run(self) -> Run:
+        """Measure once."""
+        self.begin("run")
+        return self.end()
+
+    def begin(self, what: str) -> None:
+        """Begin, and do not wait."""
+        with suppress(OSError):
+            self._line.send(what)
+
+    def end(self) -> Run:
+        """Wait for what was begun."""
+        try:
+            found = self._line.recv()
+        except (EOFError, OSError):
+            self._process.join(5)
+            raise PluginError(f"the measuring process ended with {self._process.exitcode}") from None
+        if isinstance(found, Run):
+            return found
+        raise found
+
+    def close(self) -> None:
+        self._line.close()
+        self._process.join(10)
+        if self._process.is_alive():
+            self._process.terminate()
+            self._process.join()
+
+
+def _serve(line: Connection, setup: Setup) -> None:
+    measure: Callable[[bool], Run] | None = None
+    while True:
+        try:
+            what = line.recv()
+        except (EOFError, OSError, KeyboardInterrupt):
+            return
+        try:
+            if measure is None:
+                measure = _measure_of(setup)
+            found: Run | Exception = measure(what == "warm")
+        except PerceptionError as error:
+            found = error
+        except KeyboardInterrupt:
+            return
+        except Exception as error:
+            found = PluginError(f"{type(error).__name__}: {error}")
+        with suppress(OSError):
+            line.send(found)
+
+
+def _measure_of(setup: Setup) -> Callable[[bool], Run]:
+    if setup.kind != "naive":
+        return Replays(setup).run
+    from perception.diagnosis.bench.naive import NaiveLoop
+
+    return NaiveLoop(setup).run
+
+
+class Replays:
+    """Runs of `replay` over one log, with the plugin kept open between them."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._plugin = kept(load_plugin(setup.config.plugin.name), setup.constant)
+        self._base_mib = float("nan")
+
+    def run(self, warm: bool = False) -> Run:
+        setup, alone = self._setup, self._setup.kind == "stages"
+        config = setup.config
+        if alone:
+            engine = config.engine.model_copy(update={"workers": 1})
+            config = config.model_copy(update={"engine": engine})
+        times = StageTimes(time.process_time if alone else time.thread_time)
+        clock = _Clock()
+        with open_log(setup.log) as log, tempfile.TemporaryDirectory() as folder:
+            start_ns = log.survey.start_ns or 0
+            span = Span(None, start_ns + round(WARM_S * 1e9)) if warm else Span()
+            options = ReplayOptions(device=setup.device, span=span, observer=clock, times=times)
+            before_s = self._plugin.device_s()
+            summary = replay(log, config, self._plugin, [McapSink(Path(folder) / "out.mcap")], options)
+        if summary.status == "failed" or summary.errors:
+            raise PluginError(f"the plugin failed: {summary.first_error}")
+        if warm:
+            self._base_mib = memory_mib()[0]
+        device_s = self._plugin.device_s() - before_s
+        return self._found(clock, times, alone, dict(summary.run), device_s)
+
+    def _found(
+        self, clock: _Clock, times: StageTimes, alone: bool, said: dict[str, str], device_s: float
+    ) -> Run:
+        found = Run(clock.frames, clock.seconds, clock.cpu_s, clock.others, device_s)
+        found = replace(found, base_mib=self._base_mib, peak_mib=memory_mib()[1], said=said)
+        if not alone:
+            return found
+        count = max(clock.frames, 1)
+        stages = {stage: times.cpu_s[stage] / count * 1e3 for stage in STAGES}
+        latency_ms, answer_ms = tuple(clock.latency_ms), tuple(clock.answer_ms)
+        return replace(found, stage_ms=stages, latency_ms=latency_ms, answer_ms=answer_ms)
+
+
+class _Clock:
+    """Watches a run: from when its first frame sets out until its last one is written."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.seconds = self.cpu_s = 0.0
+        self.latency_ms: list[float] = []
+        self.answer_ms: list[float] = []
+        self._began = self._cpu = 0.0
+        self._others: Others | None = None
+
+    @property
+    def others(self) -> float:
+        return self._others.cores() if self._others is not None else float("nan")
+
+    def before(self, sample: Sample) -> None:
+        if self._others is None:
+            self._began, self._cpu, self._others = time.perf_counter(), time.process_time(), Others()
+
+    def after(self, progress: Progress) -> None:
+        self.frames += 1
+        self.latency_ms.append(progress.latency_ms)
+        self.answer_ms.append(progress.answer_ms)
+        self.seconds, self.cpu_s = time.perf_counter() - self._began, time.process_time() - self._cpu

@@ -1,0 +1,163 @@
+"""What a monitor watches of one input: whether it comes, how fresh it is, and whether it says news."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from math import exp
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.diagnosis.monitor.drift import Drift
+from perception.diagnosis.monitor.hysteresis import SECOND_NS, Average
+from perception.diagnosis.monitor.limits import Limits
+from perception.pipeline.times import Spread
+from perception.types.messages import CameraFrame, Input, RangeScan, StatusWindow
+
+NOT_CONFIGURED = "not configured"
+
+
+class InputWatch:
+    """Follows one input from tick to tick, in constant memory."""
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self._limits = limits
+        self.ticks = self.absent = self.fresh = 0
+        self.ages = Spread()
+        self.longest_still_s = self.longest_absent_s = 0.0
+        self._interval_s = Average(limits.window_s * 3)
+        self._often = Average(limits.slow_s)
+        self._gone = ""
+        self._drifts: dict[str, Drift] = {}
+        self._usual_bytes, self._pictures = 0.0, 0
+        self._seen_s = 0.0
+        self._stamp_ns: int | None = None
+        self._content: int | None = None
+        self._still_from_ns: int | None = None
+        self._absent_from_ns: int | None = None
+
+    @property
+    def rate_hz(self) -> float | None:
+        """New messages a second, as the ticks see them: at most the rate of ticks."""
+        interval_s = self._interval_s.value
+        return None if not interval_s else 1.0 / interval_s
+
+    def update(
+        self,
+        given: Input[Any],
+        now_ns: int,
+        elapsed_s: float,
+        usual: Mapping[str, Sequence[float]] | None = None,
+    ) -> dict[str, str]:
+        """Take in the input of one tick. Returns what is wrong with it now: code -> words.
+
+        `usual` holds the quantiles of its figures, as the checkpoint has them; None: they are not known, or
+        this tick is not one to compare.
+        """
+        if given.reason == NOT_CONFIGURED:
+            return {}
+        self.ticks += 1
+        absent = given.value is None
+        found = dict(self._missing(given, now_ns) if absent else self._there(given, now_ns, elapsed_s))
+        found |= self._gaps(given, now_ns, elapsed_s)
+        figures = figures_of_input(given)
+        for name, quantiles in (usual or {}).items():
+            if name in figures:
+                drift = self._drifts.setdefault(name, Drift(name, self._limits))
+                text = drift.update(figures[name], quantiles, True, elapsed_s)
+                found |= {name: f"{self.name} {text}"} if text else {}
+        return found
+
+    def _gaps(self, given: Input[Any], now_ns: int, elapsed_s: float) -> dict[str, str]:
+        """It comes and goes. What is gone for longer is told as that."""
+        begun_ns = self._absent_from_ns
+        brief = begun_ns is not None and now_ns - begun_ns < SECOND_NS
+        self._gone = given.reason if brief else self._gone
+        self._often.add(float(brief), elapsed_s)
+        share = self._often.value or 0.0
+        lasting = begun_ns is not None and not brief
+        if lasting or share <= self._limits.absent or not self._often.settled:
+            return {}
+        return {"gaps": f"{self.name} comes and goes, absent in {100 * share:.0f} % of ticks ({self._gone})"}
+
+    def _missing(self, given: Input[Any], now_ns: int) -> Iterator[tuple[str, str]]:
+        self.absent += 1
+        self._still_from_ns = None
+        self._absent_from_ns = now_ns if self._absent_from_ns is None else self._absent_from_ns
+        self.longest_absent_s = max(self.longest_absent_s, (now_ns - self._absent_from_ns) / SECOND_NS)
+        yield "absent", f"{self.name} is absent ({given.reason})"
+
+    def _there(self, given: Input[Any], now_ns: int, elapsed_s: float) -> Iterator[tuple[str, str]]:
+        self._absent_from_ns = None
+        if given.age_ms is not None:
+            self.ages.add(max(given.age_ms, 0.0))
+        if given.stamp_ns is None or given.stamp_ns == self._stamp_ns:
+            return  # the same message again: its age tells
+        if self._stamp_ns is not None and given.stamp_ns > self._stamp_ns:
+            self._interval_s.add((given.stamp_ns - self._stamp_ns) / SECOND_NS, elapsed_s)
+        self.fresh += 1
+        self._stamp_ns = given.stamp_ns
+        if (ahead_ms := (given.stamp_ns - now_ns) / 1e6) > self._limits.behind_ms:
+            yield "ahead", f"{self.name} is stamped {ahead_ms:.0f} ms after it arrived: clocks differ"
+        yield from self._still(given.value, now_ns)
+        if isinstance(given.value, CameraFrame):
+            yield from self._detail(len(given.value.data), elapsed_s)
+
+    def _still(self, value: object, now_ns: int) -> Iterator[tuple[str, str]]:
+        """The same content under new stamps. No camera or scanner gives the same twice: there is noise."""
+        content = _fingerprint(value)
+        if content is None or content != self._content:
+            self._content, self._still_from_ns = content, now_ns
+            return
+        self._still_from_ns = now_ns if self._still_from_ns is None else self._still_from_ns
+        still_s = (now_ns - self._still_from_ns) / SECOND_NS
+        self.longest_still_s = max(self.longest_still_s, still_s)
+        if still_s >= self._limits.still_s:
+            yield "still", f"{self.name} shows the same under new stamps"
+
+    def _detail(self, size: int, elapsed_s: float) -> Iterator[tuple[str, str]]:
+        """The bytes of a compressed picture follow its detail: black, blurred and covered ones have few."""
+        settled = self._seen_s >= self._limits.baseline_s / 5
+        share = size / self._usual_bytes if settled and self._usual_bytes else 1.0
+        odd = not self._limits.detail <= share <= 1 / self._limits.detail
+        if settled:  # what is odd becomes the usual only slowly
+            weight = 1 - exp(-elapsed_s / self._limits.baseline_s)
+            self._usual_bytes += (0.1 if odd else 1.0) * weight * (size - self._usual_bytes)
+        else:  # the plain mean of the beginning
+            self._pictures += 1
+            self._seen_s += elapsed_s
+            self._usual_bytes += (size - self._usual_bytes) / self._pictures
+        if odd:
+            yield "detail", f"{self.name} pictures have {100 * share:.0f} % of their usual bytes"
+
+
+def figures_of_input(given: Input[Any]) -> dict[str, float]:
+    """What a checkpoint knows of an input: `age_ms`, and of a status `still`, as `still_share`."""
+    if given.value is None or given.age_ms is None:
+        return {}
+    found = {"age_ms": given.age_ms}
+    if isinstance(given.value, StatusWindow):
+        found["still"] = still_share(given.value.values)
+    return found
+
+
+def still_share(values: NDArray[Any]) -> float:
+    """The share of the steps of a status [T, S] that say in every field the same as the one before."""
+    if len(values) < 2:
+        return float("nan")
+    now, then = values[1:], values[:-1]
+    same = (now == then) | (np.isnan(now) & np.isnan(then))
+    return float((same.all(axis=1) & np.isfinite(now).any(axis=1)).mean())
+
+
+def _fingerprint(value: object) -> int | None:
+    """Of a picture's bytes or a scan's points; None for what may well stay the same."""
+    if isinstance(value, CameraFrame):
+        return zlib.crc32(value.data)
+    if isinstance(value, RangeScan):
+        points = value.points_m
+        return zlib.crc32(points.tobytes()) if np.isfinite(points).any() else None
+    return None

@@ -1,0 +1,83 @@
+"""The monitor as a sink of a run: fed with every output, published beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from perception.diagnosis.monitor.limits import Limits
+from perception.diagnosis.monitor.monitor import Monitor
+from perception.diagnosis.monitor.reference import from_plain
+from perception.plugin import KnowsItsOutputs, Plugin
+from perception.sinks.base import RunInfo
+from perception.types.messages import Sample, TruthFrame
+from perception.types.outputs import Output
+
+HEALTH = "/perception/metrics/health"
+"""Where verdicts go in an output log, as a status message: a line for each head and input."""
+
+Rows = list[tuple[str, str, float]]
+Publish = Callable[[str, Output, Rows], None]
+
+
+class MonitorSink:
+    """Keeps a monitor over a run.
+
+    Args:
+        plugin: What makes the outputs; asked for its statistics once it is open.
+        publish: Called for each output with a topic and rows to write beside it (`McapSink.add_values`).
+            This sink must then come after that one.
+        limits: As for `Monitor`.
+    """
+
+    def __init__(self, plugin: Plugin, publish: Publish | None = None, limits: Limits | None = None) -> None:
+        self._plugin = plugin
+        self._publish = publish
+        self._limits = limits
+        self.monitor = Monitor(limits=limits)
+        self.problem = ""
+        """Why the plugin's statistics could not be used; empty: they were, or there are none."""
+
+    def open(self, run: RunInfo) -> None:
+        stats = None
+        if isinstance(self._plugin, KnowsItsOutputs):
+            plain = self._plugin.output_stats()
+            try:
+                stats = None if plain is None else from_plain(plain)
+            except ValueError as error:
+                self.problem = str(error)
+        self.monitor = Monitor(stats, self._limits)
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        self.monitor.update(sample, output)
+        if self._publish is not None:
+            self._publish(HEALTH, output, health_rows(self.monitor))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def health_rows(monitor: Monitor) -> Rows:
+    """The state of a monitor as (name, unit, value) rows: what a host publishes.
+
+    `<head>.believed` is 1 or 0; `<head>.<figure>` is where the figure lies: 0 at the usual median, 1 where
+    95 % of the usual figures end; `<input>.rate` in Hz.
+    """
+    rows: Rows = []
+    for head, verdict in monitor.verdicts.items():
+        rows.append((f"{head}.believed", "", float(verdict.believed)))
+        watch = monitor.heads[head]
+        rows += [
+            (f"{head}.{name}", "", drift.place)
+            for name, drift in watch.drifts.items()
+            if drift.place is not None
+        ]
+    for name, found in monitor.inputs.items():
+        if found.rate_hz is not None:
+            rows.append((f"{name}.rate", "Hz", found.rate_hz))
+    return rows

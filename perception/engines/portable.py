@@ -1,0 +1,133 @@
+"""The model as one file that runs without this package: ONNX, or torch's own `.pt2`.
+
+What a robot runs, with `image` uint8 RGB `[B, 3, H, W]` and the other inputs as the metadata say::
+
+    session = onnxruntime.InferenceSession("model.onnx")
+    about = json.loads(session.get_modelmeta().custom_metadata_map["perception"])
+    scores, labels, boxes, *_ = session.run(None, {"image": image, "returns": returns, ...})
+
+    extra = {"perception.json": ""}
+    program = torch.export.load("model.pt2", extra_files=extra).module()
+    about = json.loads(extra["perception.json"])
+    scores, labels, boxes, *_ = program(image, returns, returns_valid, status, present, age_s)
+
+Normalisation, decode and calibration are inside; boxes are `xyxy` in pixels of the input image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from perception.engines.arrays import zero_inputs
+from perception.engines.exported_backend import in_order
+from perception.engines.exporting import flat_program, quiet, write_onnx
+from perception.errors import ConfigError, MissingExtraError
+from perception.models.checkpoint import Checkpoint
+from perception.models.fusion_model import FusionModel
+from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions
+from perception.types.messages import SENSORS
+
+KEY = "perception"
+SUFFIXES = (".onnx", ".pt2")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def write_portable(model: FusionModel, meta: Checkpoint, path: Path, batch: int, precision: str) -> None:
+    """Write the file, its metadata inside.
+
+    Raises:
+        ConfigError: The name ends in neither `.onnx` nor `.pt2`, or ONNX was asked for in bfloat16.
+        MissingExtraError: ONNX needs the extra `export`.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ConfigError([f"OUT: expected a name that ends in .onnx or .pt2, found {path}"])
+    if precision not in DTYPES or (path.suffix == ".onnx" and precision != "fp32"):
+        raise ConfigError([f"precision: expected fp32, or bf16 for a .pt2; found {precision}"])
+    program = flat_program(model, batch, DTYPES[precision])
+    text = json.dumps(about(meta, batch, precision))
+    if path.suffix == ".onnx":
+        write_onnx(program, path)
+        _describe_onnx(path, text)
+    else:
+        with quiet():
+            torch.export.save(program, path, extra_files={f"{KEY}.json": text})
+
+
+def about(meta: Checkpoint, batch: int, precision: str) -> dict[str, Any]:
+    """What the metadata say."""
+    config = meta.config
+    inputs = zip(Inputs._fields, zero_inputs(config, batch), strict=True)
+    return {
+        "format": "perception.portable/1",
+        "batch": batch,
+        "precision": precision,
+        "weights_sha256": meta.sha256,
+        "trained": meta.trained,
+        "inputs": {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in inputs},
+        "outputs": list(Predictions._fields),
+        "classes": list(config.classes),
+        "control": [quantity._asdict() for quantity in config.control],
+        "status": [quantity._asdict() for quantity in config.status],
+        "sensors": list(SENSORS),
+        "return_channels": list(RETURN_CHANNELS),
+        "input_size": {"height": config.input_height, "width": config.input_width},
+        "preprocess": dict(meta.preprocess),
+        "loss_family": config.loss_family,
+        "units": {
+            "image": "uint8 RGB",
+            "boxes": "xyxy, input pixels",
+            "distance_m": "m",
+            "age_s": "s",
+            "present": "0 or 1, in the order of sensors",
+            "status": "oldest first, NaN where unknown",
+        },
+    }
+
+
+def run_portable(path: Path, batches: Sequence[Inputs]) -> list[Predictions]:
+    """The file's answers, by the runtime alone.
+
+    Raises:
+        MissingExtraError: Running ONNX needs the extra `export`.
+    """
+    if path.suffix == ".onnx":
+        try:
+            import onnxruntime  # type: ignore[import-untyped,unused-ignore]
+        except ModuleNotFoundError:
+            raise MissingExtraError("checking ONNX", "export") from None
+        onnxruntime.disable_telemetry_events()
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return [in_order(session.run(list(Predictions._fields), batch._asdict())) for batch in batches]
+    program = torch.export.load(path).module()
+    with torch.inference_mode():
+        return [in_order([t.numpy() for t in program(*map(torch.from_numpy, batch))]) for batch in batches]
+
+
+def random_inputs(meta: Checkpoint, batch: int, seed: int) -> Inputs:
+    """Inputs without meaning, for a check where there is no log: noise, all sensors present."""
+    draw, empty = np.random.default_rng(seed), zero_inputs(meta.config, batch)
+    returns = draw.normal(0.0, 3.0, empty.returns.shape).astype(np.float32)
+    returns[..., 0] = draw.uniform(0, meta.config.input_width, returns.shape[:-1])
+    returns[..., 1] = draw.uniform(0, meta.config.input_height, returns.shape[:-1])
+    returns[..., -1] = 1
+    return empty._replace(
+        image=draw.integers(0, 256, empty.image.shape, np.uint8),
+        returns=returns,
+        returns_valid=np.ones_like(empty.returns_valid),
+        status=draw.normal(0.0, 1.0, empty.status.shape).astype(np.float32),
+        present=np.ones_like(empty.present),
+    )
+
+
+def _describe_onnx(path: Path, text: str) -> None:
+    import onnx  # type: ignore[import-untyped,unused-ignore]
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {KEY: text})
+    onnx.save(model, path)

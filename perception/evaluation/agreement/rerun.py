@@ -1,0 +1,298 @@
+"""An output log made again, from what it says of itself."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perception.config import Config, parse_config
+from perception.errors import CheckpointError, ConfigError, LogError, PluginError
+from perception.evaluation.agreement.runs import Comparison, HeadComparison, Tolerances, Verdict
+from perception.logs import Log
+from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
+from perception.pipeline.provenance import recorded_versions
+from perception.pipeline.receipt import file_sha256, this_machine
+from perception.plugin import Plugin
+from perception.sinks.base import RunInfo
+from perception.sinks.stored import read_outputs, read_receipt, read_run
+from perception.types.messages import Sample, TruthFrame
+from perception.types.outputs import Output
+
+EXIT_CODES: Mapping[Verdict, int] = {"equal": 0, "within_tolerance": 0, "diverged": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of making outputs again.
+
+    Attributes:
+        verdict: `equal` bit for bit, `within_tolerance`, or `diverged`.
+        heads: What was compared, by head.
+        comparison: With the first tick that differs.
+        notes: What is not as it was when the outputs were made: versions, processor, a missing hash.
+        stored, made: How many outputs were stored, and made now.
+        summary: Of the run that was done again.
+        start_ns: When the input begins, to tell times from.
+    """
+
+    verdict: Verdict
+    comparison: Comparison
+    notes: tuple[str, ...]
+    stored: int
+    made: int
+    summary: Summary
+    start_ns: int
+    run: RunInfo = field(default_factory=RunInfo)
+
+    @property
+    def heads(self) -> Mapping[str, HeadComparison]:
+        return self.comparison.heads
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.verdict]
+
+    def to_json(self) -> dict[str, Any]:
+        """Under the schema `perception.verify/1`."""
+
+        def place(found: Any) -> dict[str, Any] | None:
+            if found is None:
+                return None
+            at_s = round((found.log_time_ns - self.start_ns) / 1e9, 6)
+            return {
+                "at_s": at_s,
+                "log_time_ns": found.log_time_ns,
+                "stamp_ns": found.stamp_ns,
+                "what": found.what,
+            }
+
+        return {
+            "schema": "perception.verify/1",
+            "status": self.verdict,
+            "exit_code": self.exit_code,
+            "stored": self.stored,
+            "made": self.made,
+            "ticks": place(self.comparison.ticks),
+            "heads": {
+                name: {
+                    "verdict": head.verdict,
+                    "frames": head.frames,
+                    "equal": head.equal,
+                    "within_tolerance": head.within,
+                    "first_unequal": place(head.first_unequal),
+                    "first_divergence": place(head.first),
+                    "largest": {key: float(f"{value:.6g}") for key, value in head.largest.items()},
+                }
+                for name, head in self.heads.items()
+            },
+            "notes": list(self.notes),
+            "run": self.run.to_metadata(),
+        }
+
+
+def find_input(stored: Log, given: Path | None = None) -> Path:
+    """The log that outputs were made from: the one that is named, else of the recorded name, beside the
+    outputs or here.
+
+    Raises:
+        LogError: The outputs do not say, or it is not there.
+    """
+    if given is not None:
+        return given
+    run = read_run(stored)
+    if run is None or run.input is None:
+        raise LogError(
+            f"the outputs do not say which log they were made from; name it with --input: {stored.path}"
+        )
+    for folder in (stored.path.parent, Path.cwd()):
+        if (folder / run.input.name).is_file():
+            return folder / run.input.name
+    raise LogError(
+        f"the outputs were made from {run.input.name}, which is neither in {stored.path.parent} nor here; "
+        f"name it with --input: {stored.path}"
+    )
+
+
+def verify(
+    stored: Log,
+    log: Log,
+    load: Callable[[str], Plugin],
+    checkpoint: Path | None = None,
+    tolerances: Tolerances | None = None,
+    observer: Observer | None = None,
+    device: str | None = None,
+) -> Verification:
+    """Do the run again that made an output log, and compare every output.
+
+    Args:
+        stored: The output log, open.
+        log: The log that it was made from, open (see `find_input`).
+        load: Makes the plugin of a name, not opened.
+        checkpoint: Where the weights are now; None: where the configuration of the run says.
+        tolerances: How far apart outputs may be that are not bit-equal.
+        observer: Watches the run.
+        device: Where to compute; None: where it was computed.
+
+    Raises:
+        LogError: The outputs hold no record of their run, or the input is another one.
+        ConfigError: The recorded configuration is not one of this version.
+        CheckpointError: The weights are not there, or others.
+        PluginError: The plugin is not there, or the outputs cannot be made again (`--live-drop`).
+    """
+    run, receipt = read_run(stored), read_receipt(stored)
+    if run is None:
+        raise LogError(
+            f"expected a record of the run that made it, found none; is it an output log?: {stored.path}"
+        )
+    if receipt.get("live_drop"):
+        raise PluginError(
+            "these outputs were made with --live-drop: which samples were skipped was up to the machine, so "
+            "they cannot be made again"
+        )
+    _check_size(run, receipt, log)
+    config = config_of(run, checkpoint)
+    _check_weights(config, run)
+    sink = _Against(read_outputs(stored), run, Comparison(tolerances), whole=receipt.get("ended") == "whole")
+    options = ReplayOptions(
+        device=device or run.device or "cpu",
+        span=Span(run.start_ns, run.end_ns),
+        on_error="stop" if receipt.get("on_error") == "stop" else "skip",
+        observer=observer,
+    )
+    summary = replay(log, config, load(run.plugin), [sink], options)
+    if summary.status == "interrupted":
+        raise KeyboardInterrupt
+    sink.finish()
+    read = receipt.get("messages_sha256") if receipt.get("ended") == "whole" else None
+    if read is not None and read != summary.run.get("messages_sha256"):
+        raise LogError(_other_input(run, log))
+    return Verification(
+        sink.comparison.verdict,
+        sink.comparison,
+        tuple(_notes(run, receipt)),
+        sink.stored,
+        summary.frames,
+        summary,
+        log.survey.start_ns or 0,
+        run,
+    )
+
+
+def config_of(run: RunInfo, checkpoint: Path | None = None) -> Config:
+    """The configuration that made outputs, with backend and precision as they were resolved then.
+
+    Raises:
+        ConfigError: It is not one of this version.
+    """
+    data = yaml.safe_load(run.config)
+    config = parse_config(data, "in the record of the run")
+    if checkpoint is not None:
+        config = config.model_copy(
+            update={"plugin": config.plugin.model_copy(update={"checkpoint": checkpoint})}
+        )
+    for key, value in (("backend", run.backend), ("precision", run.precision)):
+        plain = config.model_dump(mode="json")
+        plain["engine"][key] = value
+        with suppress(ConfigError):  # what only the plugin knows by that name stays as it was configured
+            config = parse_config(plain) if value else config
+    return config
+
+
+class _Against:
+    """A sink that compares what is made with what was stored, as it is made."""
+
+    def __init__(self, stored: Iterator[Any], run: RunInfo, comparison: Comparison, whole: bool) -> None:
+        self._items = stored
+        self._run = run
+        self._whole = whole
+        self._next = next(self._items, None)
+        self.comparison = comparison
+        self.stored = 0
+
+    def open(self, run: RunInfo) -> None:
+        wanted, found = self._run.weights_sha256, run.weights_sha256
+        if wanted != found and (wanted or found):
+            raise CheckpointError(
+                f"expected the weights {wanted[:16] or 'of an untrained model'}, found "
+                f"{found[:16] or 'none'}; name the file with --checkpoint"
+            )
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        if self._next is None:
+            if self._whole:
+                self.comparison.tick_differs(output)
+            return
+        self.comparison.add(self._next.output, output)
+        self._advance()
+
+    def finish(self) -> None:
+        """What was stored and not made again."""
+        while self._next is not None:
+            self.comparison.tick_differs(self._next.output)
+            self._advance()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _advance(self) -> None:
+        self.stored += 1
+        self._next = next(self._items, None)
+
+
+def _check_size(run: RunInfo, receipt: Mapping[str, str], log: Log) -> None:
+    """Refuse an input that cannot be the one, before the run: where no hash of its messages will tell."""
+    if receipt.get("messages_sha256") and receipt.get("ended") == "whole":
+        return
+    size = log.path.stat().st_size
+    known, found = receipt.get("input_sha256", ""), ""
+    if known:
+        found = file_sha256(log.path)
+    if (run.input_bytes is not None and size != run.input_bytes) or known != found:
+        raise LogError(_other_input(run, log))
+
+
+def _other_input(run: RunInfo, log: Log) -> str:
+    name = run.input.name if run.input is not None else "another log"
+    size = "" if run.input_bytes is None else f" of {run.input_bytes} bytes"
+    return (
+        f"the outputs were made from {name}{size}, and this log does not hold the same messages; "
+        f"name the right one with --input: {log.path}"
+    )
+
+
+def _check_weights(config: Config, run: RunInfo) -> None:
+    path = config.plugin.checkpoint
+    if path is not None and not path.is_file():
+        raise CheckpointError(
+            f"the weights {run.weights_sha256[:16]} were at {path}, where there is no file now; "
+            "name them with --checkpoint"
+        )
+
+
+def _notes(run: RunInfo, receipt: Mapping[str, str]) -> list[str]:
+    notes = []
+    was, now = dict(run.versions), dict(recorded_versions())
+    if receipt:
+        was |= {"python": receipt.get("python", "none"), "the machine": receipt.get("machine", "none")}
+        now |= {"python": platform.python_version(), "the machine": this_machine()}
+    for name in sorted({*was, *now}):
+        before, after = was.get(name, "none"), now.get(name, "none")
+        if before != after:
+            notes.append(f"{name} was {before}, is {after}")
+    if not receipt:
+        notes.append("there is no receipt: the writer was stopped; the outputs that are there are compared")
+    elif receipt.get("ended") != "whole":
+        notes.append(f"the run was {receipt.get('ended')}; the outputs that are there are compared")
+    return notes

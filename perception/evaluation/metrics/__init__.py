@@ -1,0 +1,47 @@
+"""What outputs are worth beside the truth: small classes with `update`, `compute` and `merge`.
+
+::
+
+    suite = Suite(Rules(min_height_px=12))
+    for output, truth in pairs:
+        suite.update(output, truth)
+    for result in suite.compute():
+        print(result.head, result.metric, {name: str(value) for name, value in result.values.items()})
+
+Everything here needs numpy only.
+"""
+
+from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, Value
+from perception.evaluation.metrics.box_errors import BoxErrors, DistanceErrors
+from perception.evaluation.metrics.confusion import Confusion
+from perception.evaluation.metrics.control_errors import ControlErrors
+from perception.evaluation.metrics.detection_calibration import DetectionCalibration
+from perception.evaluation.metrics.detection_metric import DetectionMetric
+from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.joint import joint
+from perception.evaluation.metrics.latency import Latency
+from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
+from perception.evaluation.metrics.precision_recall import PrecisionRecall
+from perception.evaluation.metrics.suite import Suite, installed_metrics, own_metrics
+
+__all__ = [
+    "GROUP",
+    "BoxErrors",
+    "Confusion",
+    "ControlErrors",
+    "DetectionCalibration",
+    "DetectionMetric",
+    "DistanceErrors",
+    "Latency",
+    "MeanAveragePrecision",
+    "Metric",
+    "PrecisionRecall",
+    "Result",
+    "Rules",
+    "ScoredFrame",
+    "Suite",
+    "Value",
+    "installed_metrics",
+    "joint",
+    "own_metrics",
+]

@@ -1,0 +1,204 @@
+"""One frame made ready for scoring: arrays of what was said and what is true, matched once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.evaluation.metrics.base import Rules
+from perception.evaluation.metrics.matching import THRESHOLDS, areas, match, outside_size, overlap
+from perception.types.messages import Float64, TruthFrame
+from perception.types.outputs import Output
+
+State = Literal["scored", "invalid", "no_truth", "no_head"]
+
+
+class ScoredFrame:
+    """The output and truth of one tick under the rules.
+
+    Detections are sorted by falling score; those of equal score keep their order. Attributes (D detections,
+    G truth boxes): `score` [D], `label` [D], `box` [D, 4], `box_std` [D, 4], `distance` [D], `distance_std`
+    [D], `truth_label` [G], `truth_box` [G, 4], `truth_distance` [G], `truth_visible` [G], `ignored` [G]:
+    truth that is an ignore region. Labels are places in `names`. A detection whose box is not a number, or is
+    turned inside out, stays, and matches nothing; one whose score is not a number counts as score 0. Truth
+    that is not a number is left out.
+    """
+
+    def __init__(self, output: Output, truth: TruthFrame, rules: Rules) -> None:
+        self.output = output
+        self.truth = truth
+        self.rules = rules
+        self.stamp_ns = truth.stamp_ns
+        detections = output.detections
+        self.state: State = "scored"
+        if detections is None:
+            self.state = "no_head"
+        elif truth.boxes is None:
+            self.state = "no_truth"
+        elif not detections.valid:
+            self.state = "invalid"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        assert self.output.detections is not None
+        assert self.truth.boxes is not None
+        labels = dict.fromkeys(d.label for d in self.output.detections.items)
+        labels.update(dict.fromkeys(box.label for box in self.truth.boxes))
+        return tuple(labels)
+
+    @cached_property
+    def _said(self) -> tuple[NDArray[np.intp], Float64, int]:
+        """Labels [D], columns [D, 11], and how many were malformed."""
+        assert self.output.detections is not None
+        items = self.output.detections.items
+        place = {name: index for index, name in enumerate(self.names)}
+        table = np.array(
+            [(d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m) for d in items], dtype=np.float64
+        ).reshape(-1, 11)
+        label = np.array([place[d.label] for d in items], dtype=np.intp)
+        box = table[:, 1:5]
+        good_box = np.isfinite(box).all(axis=1) & (box[:, 0] <= box[:, 2]) & (box[:, 1] <= box[:, 3])
+        good_score = np.isfinite(table[:, 0])
+        malformed = int(np.count_nonzero(~(good_box & good_score)))
+        if malformed:
+            box[~good_box] = np.nan
+            table[~good_score, 0] = 0.0
+        order = np.argsort(-table[:, 0], kind="stable")
+        table, label = table[order], label[order]
+        if len(label) > self.rules.max_detections:
+            same = label[:, None] == label[None, :]
+            keep = np.tril(same, -1).sum(axis=1) < self.rules.max_detections
+            table, label = table[keep], label[keep]
+        return label, table, malformed
+
+    @cached_property
+    def _true(self) -> tuple[NDArray[np.intp], Float64, int]:
+        """Labels [G], columns [G, 6] (box, distance, visible), and how many were malformed."""
+        assert self.truth.boxes is not None
+        boxes = self.truth.boxes
+        place = {name: index for index, name in enumerate(self.names)}
+        table = np.array([(*b.xyxy, b.distance_m, b.visible) for b in boxes], dtype=np.float64).reshape(-1, 6)
+        label = np.array([place[b.label] for b in boxes], dtype=np.intp)
+        good = (
+            np.isfinite(table[:, :4]).all(axis=1)
+            & (table[:, 0] <= table[:, 2])
+            & (table[:, 1] <= table[:, 3])
+        )
+        return label[good], table[good], len(boxes) - int(np.count_nonzero(good))
+
+    @property
+    def label(self) -> NDArray[np.intp]:
+        return self._said[0]
+
+    @property
+    def score(self) -> Float64:
+        return self._said[1][:, 0]
+
+    @property
+    def box(self) -> Float64:
+        return self._said[1][:, 1:5]
+
+    @property
+    def box_std(self) -> Float64:
+        return self._said[1][:, 5:9]
+
+    @property
+    def distance(self) -> Float64:
+        return self._said[1][:, 9]
+
+    @property
+    def distance_std(self) -> Float64:
+        return self._said[1][:, 10]
+
+    @property
+    def truth_label(self) -> NDArray[np.intp]:
+        return self._true[0]
+
+    @property
+    def truth_box(self) -> Float64:
+        return self._true[1][:, :4]
+
+    @property
+    def truth_distance(self) -> Float64:
+        return self._true[1][:, 4]
+
+    @property
+    def truth_visible(self) -> Float64:
+        return self._true[1][:, 5]
+
+    @property
+    def malformed(self) -> tuple[int, int]:
+        """How many detections and how many truth boxes are not numbers."""
+        return self._said[2], self._true[2]
+
+    @cached_property
+    def ignored(self) -> NDArray[np.bool_]:
+        box, visible = self.truth_box, self._true[1][:, 5]
+        low = box[:, 3] - box[:, 1] < self.rules.min_height_px
+        ignored: NDArray[np.bool_] = low | (visible < self.rules.min_visible)
+        return ignored
+
+    @cached_property
+    def low(self) -> NDArray[np.bool_]:
+        """[D]: detections lower than the least height that truth must have."""
+        low: NDArray[np.bool_] = self.box[:, 3] - self.box[:, 1] < self.rules.min_height_px
+        return low
+
+    @cached_property
+    def overlaps(self) -> Float64:
+        """[D, G] of all classes."""
+        return overlap(self.box, self.truth_box, self.ignored)
+
+    @cached_property
+    def truth_outside(self) -> NDArray[np.bool_]:
+        """[A, G]: truth that does not count in a size range."""
+        return outside_size(areas(self.truth_box)) | self.ignored
+
+    @cached_property
+    def matches(self) -> NDArray[np.intp]:
+        """[A, T, D]: the truth of its class that each detection takes, or -1, at every size and overlap."""
+        overlaps = np.where(self.label[:, None] == self.truth_label[None, :], self.overlaps, 0.0)
+        return match(overlaps, THRESHOLDS, self.truth_outside, self.ignored)
+
+    @cached_property
+    def outcomes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """`hit` and `dropped`, both [A, T, D]; neither of them: a false alarm.
+
+        Dropped is what took ignored truth, and what took nothing and lies itself outside the size range or
+        below the least height: nobody could have been right about it.
+        """
+        matches = self.matches
+        took = matches >= 0
+        if len(self.truth_label):
+            size = np.arange(len(matches))[:, None, None]
+            ignored = self.truth_outside[size, matches] & took
+        else:
+            ignored = np.zeros_like(took)
+        uncounted = (outside_size(areas(self.box)) | self.low)[:, None, :]
+        return took & ~ignored, ignored | (~took & uncounted)
+
+    @property
+    def matches50(self) -> NDArray[np.intp]:
+        """[D]: matches at overlap 0.5 over all sizes."""
+        matches: NDArray[np.intp] = self.matches[0, 0]
+        return matches
+
+    @property
+    def hit50(self) -> NDArray[np.bool_]:
+        hit: NDArray[np.bool_] = self.outcomes[0][0, 0]
+        return hit
+
+    @property
+    def dropped50(self) -> NDArray[np.bool_]:
+        dropped: NDArray[np.bool_] = self.outcomes[1][0, 0]
+        return dropped
+
+    @cached_property
+    def matches_any_class(self) -> NDArray[np.intp]:
+        """[D]: the truth of whatever class that each detection takes at overlap 0.5, or -1."""
+        taken = match(self.overlaps, THRESHOLDS[:1], self.ignored[None], self.ignored)
+        matches: NDArray[np.intp] = taken[0, 0]
+        return matches

@@ -1,0 +1,164 @@
+"""The report as Markdown, short enough for a pull request. What comes from files is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from perception.evaluation.report import accounts, findings, summary
+from perception.evaluation.report.markup import visible
+from perception.evaluation.report.numbers import TITLES, file_name, measured, percent, short, signed, values
+from perception.evaluation.report.page import subtitle, title
+from perception.evaluation.report.schema import (
+    FaultsReport,
+    MomentReport,
+    Report,
+    SliceReport,
+    StreamingReport,
+)
+
+MOST_MOMENTS = 5
+MOST_SLICES = 10
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])|#(?=\d))")
+_FIRST = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))([.)]?)")
+"""What would begin a list, a heading or a rule."""
+
+
+def markdown(report: Report) -> str:
+    """A report for a pull request: the verdict, the numbers, what stands out, and the worst moments."""
+    return "\n\n".join(_parts(report)) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown leaves as it is: no markup, no HTML, no table cell, and nobody is mentioned."""
+    flat = " ".join(visible(text).split())
+    flat = _SPECIAL.sub(r"\\\1", flat)
+    flat = _FIRST.sub(lambda found: f"{found[1]}\\{found[2]}" if found[2] else f"\\{found[1]}", flat)
+    flat = flat.replace("@", "@<!-- -->")
+    return re.sub(r"(?i)\b(https?|ftp|www)([:.])", r"\1<!-- -->\2", flat)
+
+
+def fenced(text: str) -> str:
+    """A block of code; its fence is longer than any inside."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{visible(text)}\n{fence}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells are escaped; the first column stands left, the others right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    cells = [list(map(escaped, head)), rule, *(list(map(escaped, row)) for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _parts(report: Report) -> Iterator[str]:
+    told = findings.headline(report)
+    sign = "\u274c " if told.bad else "\u2705 " if report.gates or report.reference else ""
+    yield f"## {sign}{escaped(told.text)}"
+    yield f"**{escaped(title(report))}**, {escaped(subtitle(report))}"
+    if report.error:
+        yield escaped(report.error)
+    if report.gates or report.reference:
+        yield _judged(report)
+    numbers = summary.key_numbers(report)
+    if numbers:
+        rows = [[name, told, note.partition("95 %: ")[2]] for name, told, note in numbers]
+        yield table(["", "value", "95 %"], rows)
+    found = findings.all_findings(report)
+    if found:
+        lines = (f"- {'**look:** ' if one.bad else ''}{escaped(one.text)}" for one in found)
+        yield "### What stands out\n\n" + "\n".join(lines)
+    yield from _tables(report)
+    if report.moments:
+        shown = [_moment(one) for one in report.moments[:MOST_MOMENTS]]
+        yield "### The worst moments\n\n" + "\n\n".join(shown)
+    warned = accounts.warnings(report)
+    if warned:
+        yield "### Warnings\n\n" + "\n".join(f"- {escaped(text)}" for text in warned)
+    if report.run:
+        yield _folded("What made these outputs", table(["", ""], [[k, v] for k, v in report.run.items()]))
+
+
+def _tables(report: Report) -> Iterator[str]:
+    worse = [one for one in report.slices if one.difference.verdict == "worse"]
+    if worse:
+        yield "### Surely worse than the rest\n\n" + _slices(worse)
+    if report.ablation:
+        yield _folded("What each sensor is worth", _sensors(report))
+    if report.fault_ablation is not None and report.fault_ablation.curves:
+        yield _folded("What is left under faults", _faults(report.fault_ablation))
+    if report.streaming:
+        yield _folded("Scores that count the latency", _streaming(report.streaming))
+
+
+def _folded(name: str, inside: str) -> str:
+    return f"<details><summary>{escaped(name)}</summary>\n\n{inside}\n\n</details>"
+
+
+def _judged(report: Report) -> str:
+    rows = [
+        ["passed" if gate.passed else "FAILED", gate.require, gate.why]
+        for gate in sorted(report.gates, key=lambda gate: gate.passed)
+    ]
+    for row in report.reference:
+        same = bool(row.frames) and not row.diverged
+        at = "" if same or row.at_s is None else f", first at {row.at_s:.2f} s: {row.what}"
+        why = f"{row.diverged} of {row.frames} frames of {file_name(row.log)} differ{at}"
+        rows.append(["passed" if same else "FAILED", f"{row.head} as the reference", why])
+    return table(["verdict", "required", "found"], rows)
+
+
+def _slices(worse: Sequence[SliceReport]) -> str:
+    rows = [
+        [
+            f"{one.by}: {one.part}",
+            f"{one.head}.{one.metric}",
+            measured(one.value),
+            measured(one.rest),
+            f"{signed(one.difference.low)} to {signed(one.difference.high)}",
+        ]
+        for one in worse[:MOST_SLICES]
+    ]
+    more = f"\n\nand {len(worse) - MOST_SLICES} more" if len(worse) > MOST_SLICES else ""
+    return table(["part", "metric", "here", "rest", "difference, 95 %"], rows) + more
+
+
+def _sensors(report: Report) -> str:
+    wanted = [("box", "mAP50"), ("class", "F1"), ("box", "distance_abs")]
+    wanted += [("control", f"MAE/{channel}") for channel in findings.channels(report)]
+    rows = []
+    for name, heads in (report.ablation or {}).items():
+        cells = [values(heads, head).get(key) for head, key in wanted]
+        rows.append([name.replace("+", " + "), *(measured(cell.value if cell else None) for cell in cells)])
+    return table(["sensors", *(key for _, key in wanted)], rows)
+
+
+def _faults(found: FaultsReport) -> str:
+    names = [name for name in TITLES if found.clean.get(name) is not None]
+    levels = ", ".join(short(severity) for severity in found.severities)
+    rows = [
+        [
+            curve.fault,
+            *(" \u00b7 ".join(percent(point.kept.get(name)) for point in curve.points) for name in names),
+        ]
+        for curve in found.curves
+    ]
+    return table([f"fault, severity {levels}", *(TITLES[name] for name in names)], rows)
+
+
+def _streaming(found: Sequence[StreamingReport]) -> str:
+    names = [name for name in TITLES if any(one.scores.get(name) is not None for one in found)]
+    rows = [
+        [
+            f"{short(one.latency_ms)} ms{', measured' if one.measured else ''}",
+            *(measured(one.scores.get(name)) for name in names),
+        ]
+        for one in found
+    ]
+    return table(["latency", *(TITLES[name] for name in names)], rows)
+
+
+def _moment(one: MomentReport) -> str:
+    where = escaped(f"{file_name(one.log)} at {one.at_s:.2f} s: {one.what}")
+    return f"{where}\n\n{fenced(one.command)}" if one.command else where

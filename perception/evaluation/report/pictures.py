@@ -1,0 +1,104 @@
+"""The pictures of the worst moments, read again from the logs: small JPEGs that a page can carry."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+
+from perception.errors import LogError
+from perception.evaluation.report.schema import MomentReport
+from perception.logs import Log, Query, decode, open_log
+from perception.models.preprocess import InputSpec
+from perception.models.preprocess.pixels import UnusableImage, image_pixels
+from perception.types.messages import CameraFrame
+
+MOST = 12
+"""Moments that are drawn; the others are listed with their commands."""
+WIDTH, QUALITY = 640, 72
+"""Of a picture: about 30 kB. Wider ones are made smaller, smaller ones are left as they are."""
+BYTES = 2_500_000
+"""Of all pictures together; what is beyond is not drawn."""
+NEAR_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A JPEG, and the size of the source, in whose pixels the boxes are."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+    @property
+    def uri(self) -> str:
+        """As an address that holds it."""
+        return f"data:image/jpeg;base64,{base64.b64encode(self.jpeg).decode('ascii')}"
+
+
+Pictures = Mapping[int, Picture]
+"""By place among the report's moments."""
+
+
+def moment_pictures(moments: Sequence[MomentReport], most: int = MOST) -> dict[int, Picture]:
+    """The pictures that the cameras had taken at these moments.
+
+    A moment without one is left out: a log that has gone since, a camera that was silent, an image that does
+    not decode.
+    """
+    found: dict[int, Picture] = {}
+    size = 0
+    wanted = [(place, one) for place, one in enumerate(moments) if one.scene is not None and one.scene.camera]
+    wanted = list(islice(wanted, most))
+    for path in dict.fromkeys(one.log for _, one in wanted):
+        for place, picture in _of_log(path, [(place, one) for place, one in wanted if one.log == path]):
+            size += len(picture.jpeg)
+            if size <= BYTES:
+                found[place] = picture
+    return found
+
+
+def _of_log(path: str, moments: Sequence[tuple[int, MomentReport]]) -> Iterator[tuple[int, Picture]]:
+    try:
+        with open_log(path) as log:
+            for place, moment in moments:
+                frame = _frame(log, moment)
+                picture = _small(frame) if frame is not None else None
+                if picture is not None:
+                    yield place, picture
+    except (LogError, OSError):
+        return
+
+
+def _frame(log: Log, moment: MomentReport) -> CameraFrame | None:
+    """Of the frames that had arrived by then, the one whose stamp is nearest to the moment's."""
+    topic = moment.scene.camera if moment.scene is not None else ""
+    start, end = moment.log_time_ns - NEAR_NS, moment.log_time_ns + 1
+    best: CameraFrame | None = None
+    for message in log.messages(Query(frozenset({topic}), start, end)):
+        frame = decode(message)
+        if isinstance(frame, CameraFrame) and (best is None or _off(frame, moment) <= _off(best, moment)):
+            best = frame
+    return best
+
+
+def _off(frame: CameraFrame, moment: MomentReport) -> int:
+    return abs(frame.stamp_ns - moment.stamp_ns)
+
+
+def _small(frame: CameraFrame) -> Picture | None:
+    if frame.width < 1 or frame.height < 1:
+        return None
+    width = min(frame.width, WIDTH)
+    height = max(round(frame.height * width / frame.width), 1)
+    try:
+        pixels = image_pixels(frame, InputSpec(width=width, height=height))
+    except UnusableImage:
+        return None
+    image = np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
+    done, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return Picture(jpeg.tobytes(), frame.width, frame.height) if done else None

@@ -1,0 +1,25 @@
+"""Poses, lenses and projection: where a point of one frame lies in another, and in an image."""
+
+from perception.geometry.lens import is_known
+from perception.geometry.poses import (
+    Matrix,
+    TransformTree,
+    invert_pose,
+    pose_matrix,
+    project,
+    rays,
+    rotation_from_quaternion,
+    transform_points,
+)
+
+__all__ = [
+    "Matrix",
+    "TransformTree",
+    "invert_pose",
+    "is_known",
+    "pose_matrix",
+    "project",
+    "rays",
+    "rotation_from_quaternion",
+    "transform_points",
+]

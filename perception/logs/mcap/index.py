@@ -1,0 +1,131 @@
+"""Making the table of contents, by the chunk index and by walking the file.
+
+What a sound index covers is believed; what it leaves uncovered is walked record by record. Without a
+sound summary that is the whole file, so both ways end in the same table.
+"""
+
+from __future__ import annotations
+
+from perception.logs.mcap.blocks import Block
+from perception.logs.mcap.contents import Break, Contents
+from perception.logs.mcap.records import (
+    ATTACHMENT_INDEX,
+    CHANNEL,
+    CHUNK_INDEX,
+    DATA_END,
+    FOOTER,
+    HEAD,
+    MAGIC,
+    MAX_BYTES,
+    METADATA_INDEX,
+    SCHEMA,
+    STATISTICS,
+    SUMMARY_OFFSET,
+    Registry,
+)
+from perception.logs.mcap.source import Source
+from perception.logs.mcap.summary import Summary, points_at_chunk, read_summary
+from perception.logs.mcap.walk import Walk
+
+_SUMMARY = {SCHEMA, CHANNEL, STATISTICS, CHUNK_INDEX, ATTACHMENT_INDEX, METADATA_INDEX, SUMMARY_OFFSET}
+
+
+def read_contents(source: Source, first: int) -> Contents:
+    """Make the table. `first` is the offset of the first record after the header."""
+    registry = Registry()
+    summary = read_summary(source, registry)
+    contents = Contents(registry, summary)
+    hints = sorted(entry.offset for entry in summary.chunks if points_at_chunk(source, entry))
+    walk = Walk(source, contents, hints)
+    if summary.sound:
+        _follow_index(source, contents, walk, hints, first)
+    else:
+        walk.run(first, source.size, open_end=True)
+        contents.closed = contents.data_end is not None
+        named = bool(contents.blocks) and contents.blocks[-1].cut
+        named = named or (bool(contents.breaks) and contents.breaks[-1].end == source.size)
+        if not contents.closed and not named:
+            reason = "the recording was cut here: there is no end of the data; what followed is not known"
+            contents.breaks.append(Break(source.size, source.size, 0, reason))
+        _look_beyond(source, contents)
+    summary.chunks.clear()  # what they said stands in the blocks
+    return contents
+
+
+def _follow_index(source: Source, contents: Contents, walk: Walk, hints: list[int], first: int) -> None:
+    """Take the blocks from the index, and walk what lies between them."""
+    summary, at = contents.summary, first
+    for start, end, block in _regions(summary, set(hints), first):
+        if start > at:
+            walk.run(at, start)
+        if block is not None:
+            contents.blocks.append(block)
+        at = max(at, end)
+    walk.run(at, summary.start)
+    if contents.data_end is None:
+        contents.data_end = _data_end_before(source, summary.start)
+    for offset, length in summary.metadata_at:
+        walk.metadata(source.read(offset, min(length, MAX_BYTES))[HEAD.size :])
+    contents.attachments.extend(summary.attachments)
+
+
+def _look_beyond(source: Source, contents: Contents) -> None:
+    """Tell what lies behind the end of the log: a second one, where files were joined, is not read."""
+    if contents.data_end is None:
+        return
+    at = contents.data_end[0]
+    while True:
+        head = source.read(at, HEAD.size)
+        if len(head) < HEAD.size:
+            return
+        opcode, length = HEAD.unpack(head)
+        at += HEAD.size + length
+        if opcode == FOOTER:
+            break
+        if opcode not in _SUMMARY | {DATA_END}:
+            return  # a damaged summary: where the log would end, nothing tells
+    at += len(MAGIC)
+    if source.read(at - len(MAGIC), len(MAGIC)) != MAGIC or at >= source.size:
+        return
+    second = source.read(at, len(MAGIC)) == MAGIC
+    what = (
+        "another log begins here: were two joined? Give each by itself" if second else "nothing known follows"
+    )
+    contents.breaks.append(Break(at, source.size, source.size - at, f"the log ends; {what}"))
+
+
+def _regions(summary: Summary, hints: set[int], first: int) -> list[tuple[int, int, Block | None]]:
+    """What the index covers, in file order without overlaps; entries that cannot be true are left out."""
+    regions: list[tuple[int, int, Block | None]] = [(start, end, None) for start, end in summary.regions]
+    for entry in summary.chunks:
+        if not summary.proven and entry.offset not in hints:
+            continue
+        block = Block(
+            "chunk",
+            entry.offset,
+            entry.length,
+            entry.start_ns,
+            entry.end_ns,
+            entry.index_length,
+            entry.channel_ids if entry.index_length and entry.channel_ids else None,
+            entry.compression,
+            entry.compressed_size,
+            entry.uncompressed_size,
+            proven=summary.proven,
+        )
+        regions.append((entry.offset, entry.offset + entry.length + entry.index_length, block))
+    kept: list[tuple[int, int, Block | None]] = []
+    for region in sorted(regions, key=lambda region: region[:2]):
+        start, end, _ = region
+        if first <= start < end <= summary.start and (not kept or start >= kept[-1][1]):
+            kept.append(region)
+    return kept
+
+
+def _data_end_before(source: Source, end: int) -> tuple[int, int] | None:
+    """The data end record in its usual place, if the walk did not arrive there."""
+    at = end - HEAD.size - 4
+    record = source.read(at, HEAD.size + 4) if at > 0 else b""
+    if record[: HEAD.size] != HEAD.pack(DATA_END, 4):
+        return None
+    return at, int.from_bytes(record[HEAD.size :], "little")

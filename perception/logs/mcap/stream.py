@@ -1,0 +1,220 @@
+"""Messages in arrival order, with the account of every one."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from perception.logs.damage import Damage, ReadAccount
+from perception.logs.mcap.accounting import Accountant
+from perception.logs.mcap.blocks import Block, Loaded, Place, load, whole_damage
+from perception.logs.mcap.contents import Contents, discover
+from perception.logs.mcap.message_index import read_index
+from perception.logs.mcap.records import U64_MAX
+from perception.logs.mcap.source import Source
+from perception.logs.mcap.unpack import Broken
+from perception.logs.query import Query
+from perception.types.messages import Message
+
+_RECORD_HEAD = 31  # bytes of a message record before its content
+_RESIDENT = 1 << 29  # bytes of overlapping blocks kept in memory; beyond that they are read again
+
+
+class MessageStream(Iterator[Message]):
+    """The messages of one query in arrival order: by log time, equal times in file order.
+
+    Memory is bounded by the chunks whose times overlap. The stream may be iterated in another thread than
+    the one that made it. It may be abandoned: the account then covers what was done.
+
+    Attributes:
+        account: What became of every message record; complete when the stream is exhausted.
+        damage: The parts of the log that could not be read, found so far.
+    """
+
+    def __init__(
+        self, source: Source, contents: Contents, query: Query, data_crc_holds: Callable[[], bool]
+    ) -> None:
+        self._books = Accountant(source, contents, query)
+        self.account: ReadAccount = self._books.account
+        self.damage: list[Damage] = self._books.damage
+        self._source = source
+        self._contents = contents
+        self._query = query
+        self._data_crc_holds = data_crc_holds
+        self._latest = 0  # log time
+        self._resident = 0  # bytes of open blocks in memory
+        self._open: dict[int, _Open] = {}  # blocks with messages still to come, by offset
+        self._messages = self._run()
+
+    def __iter__(self) -> Iterator[Message]:
+        return self._messages
+
+    def __next__(self) -> Message:
+        return next(self._messages)
+
+    # --- the reading -----------------------------------------------------------------------------
+
+    def _run(self) -> Iterator[Message]:
+        needed, skipped = self._plan()
+        pending: list[Place] = []
+        earliest = U64_MAX
+        for start_ns, _, block in needed:
+            if earliest < start_ns:
+                pending.sort()
+                ready = bisect_left(pending, start_ns, key=_log_time)
+                yield from self._emit(pending[:ready])
+                del pending[:ready]
+                earliest = pending[0].log_time_ns if pending else U64_MAX
+            if places := self._load(block):
+                pending += places
+                earliest = min(earliest, min(places).log_time_ns)
+        pending.sort()
+        yield from self._emit(pending)
+        for block in skipped:
+            lost = self._books.indexed(block)
+            if lost is None:
+                self._load(block)
+            elif lost:
+                reason = "the chunk index leaves out channels that the chunk has"
+                self.damage.append(whole_damage(block, reason, lost))
+        self._books.close(data_crc_holds=not self._books.unproven or self._data_crc_holds())
+
+    def _plan(self) -> tuple[list[tuple[int, int, Block]], list[Block]]:
+        """The blocks to load as (start, offset, block) in the order of loading, and those to be left out."""
+        contents = self._contents
+        for block in contents.blocks:
+            if block.tally is None and not block.proven:
+                block.tally = read_index(self._source, block)
+        discover(
+            self._source,
+            contents,
+            {i for block in contents.blocks for i in block.tally or block.channel_ids or ()},
+        )
+        needed: list[tuple[int, int, Block]] = []
+        skipped: list[Block] = []
+        before = U64_MAX  # the start of the block before this one in the file
+        for block in contents.blocks:
+            if self._needs(block):
+                needed.append((self._load_from(block, before), block.offset, block))
+            else:
+                skipped.append(block)
+            before = block.start_ns
+        needed.sort(key=lambda item: item[:2])
+        return needed, skipped
+
+    def _load_from(self, block: Block, before_ns: int) -> int:
+        """The log time from which a block must be in memory.
+
+        A chunk may say wrong. Where nothing confirms it, the message index has a say, and the chunk
+        is loaded together with the one before it in the file.
+        """
+        if block.proven or block.tally is not None:
+            return block.start_ns
+        index = read_index(self._source, replace(block, start_ns=0, end_ns=U64_MAX)) or {}
+        return min(block.start_ns, before_ns, *(span.first_ns for span in index.values()))
+
+    def _needs(self, block: Block) -> bool:
+        """Whether a block must be loaded: for wanted messages, or because nothing else can count it."""
+        if block.cut or block.broken or (block.tally is None and not (block.proven and block.index_length)):
+            return True
+        if self._query.misses(block.start_ns, block.end_ns):
+            return False
+        ids = block.channel_ids if block.tally is None else block.tally.keys()
+        return ids is None or any(self._query.wants(self._books.topic(channel_id)) for channel_id in ids)
+
+    def _load(self, block: Block) -> list[Place]:
+        """The places of the wanted messages of a block; the others are counted."""
+        try:
+            loaded = load(self._source, block, self._contents.registry)
+            loaded = self._declare(block, loaded)
+        except Broken as broken:
+            self._books.broken(block, broken)
+            return []
+        self._books.unproven = self._books.unproven or not loaded.proven
+        account, topics, start, end = self.account, self._query.topics, self._query.low, self._query.high
+        wanted = []
+        for place in loaded.places:
+            channel = place.channel
+            if channel is None:
+                account.corrupt[self._books.topic(place.channel_id)] += 1
+            elif topics is not None and channel.topic not in topics:
+                account.not_configured[channel.topic] += 1
+            elif start <= place.log_time_ns < end:
+                wanted.append(place)
+            else:
+                account.outside_range[channel.topic] += 1
+        if loaded.problem:
+            self._books.partial(block, loaded)
+        if wanted:
+            self._keep(_Open(block, loaded.data, len(wanted)))
+        return wanted
+
+    def _declare(self, block: Block, loaded: Loaded) -> Loaded:
+        """Find channels that an other chunk of the file declares; a chunk may come first in time only."""
+        unknown = {
+            place.channel_id for place in loaded.places if place.channel is None
+        } - self._books.undeclared
+        if not unknown:
+            return loaded
+        discover(self._source, self._contents, unknown, everywhere=True)
+        self._books.undeclared |= unknown - self._contents.registry.channels.keys()
+        return load(self._source, block, self._contents.registry)
+
+    def _emit(self, places: list[Place]) -> Iterator[Message]:
+        read, blocks = self.account.read, self._open
+        if places:
+            self._check_order(places[0], places[-1])
+        for log_time, offset, start, end, channel, _, sequence, publish_time in places:
+            block = blocks[offset]
+            data = block.data
+            if data is None:
+                data = self._restore(block)
+            block.left -= 1
+            if not block.left:
+                del blocks[offset]
+                self._resident -= len(data)
+            assert channel is not None
+            read[channel.topic] += 1
+            yield Message(channel, log_time, publish_time, sequence, data[start + _RECORD_HEAD : end])
+
+    def _check_order(self, first: Place, last: Place) -> None:
+        """Name the place where a chunk that nothing proves had said a wrong start."""
+        if first.log_time_ns < self._latest:
+            reason = "messages come late here: the chunk that holds them says a wrong time"
+            self.damage.append(Damage(first.log_time_ns, self._latest, 0, 0, reason))
+        self._latest = max(self._latest, last.log_time_ns)
+
+    # --- memory ----------------------------------------------------------------------------------
+
+    def _keep(self, opened: _Open) -> None:
+        self._open[opened.block.offset] = opened
+        self._make_room(opened)
+
+    def _make_room(self, latest: _Open) -> None:
+        """Count one more block in memory; give up the data of others where it is too much."""
+        self._resident += len(latest.data or b"")
+        if self._resident <= _RESIDENT:
+            return
+        for block in reversed(self._open.values()):
+            if block.data is not None and block is not latest and self._resident > _RESIDENT:
+                self._resident -= len(block.data)
+                block.data = None
+
+    def _restore(self, opened: _Open) -> bytes:
+        opened.data = data = load(self._source, opened.block, self._contents.registry).data
+        self._make_room(opened)
+        return data
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A loaded block; `data` is None while it was given up to save memory."""
+
+    block: Block
+    data: bytes | None
+    left: int
+
+
+def _log_time(place: Place) -> int:
+    return place.log_time_ns

@@ -1,0 +1,111 @@
+"""The end of a file: footer and summary, believed only as far as their CRC and the file's shape allow."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from perception.logs.mcap.records import (
+    ATTACHMENT_INDEX,
+    CHANNEL,
+    CHUNK,
+    CHUNK_INDEX,
+    FOOTER,
+    FOOTER_SIZE,
+    HEAD,
+    MAGIC,
+    METADATA_INDEX,
+    SCHEMA,
+    STATISTICS,
+    ChunkEntry,
+    Malformed,
+    Registry,
+    parse,
+    parse_chunk_index,
+)
+from perception.logs.mcap.source import Source
+
+_MAX_SUMMARY = 1 << 30
+
+
+@dataclass(slots=True)
+class Summary:
+    """What the summary says. `sound`: it parses, and its CRC holds or it has none."""
+
+    start: int = 0  # where the data section has ended
+    sound: bool = False
+    indexed: bool = False  # sound, and with a chunk index
+    proven: bool = False  # its CRC holds
+    chunks: list[ChunkEntry] = field(default_factory=list)
+    statistics: Any = None
+    regions: list[tuple[int, int]] = field(default_factory=list)  # [start, end) of attachments and metadata
+    metadata_at: list[tuple[int, int]] = field(default_factory=list)  # offset, length
+    attachments: list[str] = field(default_factory=list)
+
+
+def read_summary(source: Source, registry: Registry) -> Summary:
+    """The summary of a file; empty and not sound where there is none, or where it is damaged.
+
+    An unsound summary keeps the chunk entries that could be parsed: they say where to look for chunks.
+    """
+    summary = Summary()
+    at = source.size - len(MAGIC) - FOOTER_SIZE
+    if at < len(MAGIC):
+        return summary
+    footer = source.read(at, FOOTER_SIZE)
+    opcode, length, start, _, crc = struct.unpack("<BQQQI", footer)
+    if opcode != FOOTER or length != 20 or not len(MAGIC) <= start <= at or at - start > _MAX_SUMMARY:
+        return summary
+    data = source.read(start, at - start)
+    summary.start = start
+    holds = zlib.crc32(footer[:-4], zlib.crc32(data)) == crc
+    trial = registry if holds or not crc else Registry()
+    try:
+        _parse(data, summary, trial)
+        summary.sound = holds or not crc
+        summary.indexed = summary.sound and bool(summary.chunks)
+        summary.proven = holds
+    except Malformed:
+        summary.sound = False
+    if not summary.sound:
+        summary.statistics = None
+    return summary
+
+
+def _parse(data: bytes, summary: Summary, registry: Registry) -> None:
+    at = 0
+    while at < len(data):
+        if at + HEAD.size > len(data):
+            raise Malformed("the summary ends inside a record")
+        opcode, length = HEAD.unpack_from(data, at)
+        end = at + HEAD.size + length
+        if end > len(data) or opcode == 0:
+            raise Malformed("a record of the summary does not fit")
+        body = data[at + HEAD.size : end]
+        if opcode == SCHEMA:
+            registry.add_schema(body)
+        elif opcode == CHANNEL:
+            registry.add_channel(body)
+        elif opcode == CHUNK_INDEX:
+            summary.chunks.append(parse_chunk_index(body))
+        elif opcode == STATISTICS:
+            summary.statistics = parse("Statistics", body)
+        elif opcode == METADATA_INDEX:
+            index = parse("MetadataIndex", body)
+            summary.metadata_at.append((index.offset, index.length))
+            summary.regions.append((index.offset, index.offset + index.length))
+        elif opcode == ATTACHMENT_INDEX:
+            index = parse("AttachmentIndex", body)
+            summary.attachments.append(index.name)
+            summary.regions.append((index.offset, index.offset + index.length))
+        at = end
+
+
+def points_at_chunk(source: Source, entry: ChunkEntry) -> bool:
+    """Whether a chunk record of the length that the index says begins where it says."""
+    if entry.offset + entry.length > source.size or entry.length < HEAD.size:
+        return False
+    opcode, length = HEAD.unpack(source.read(entry.offset, HEAD.size))
+    return bool(opcode == CHUNK and length == entry.length - HEAD.size)

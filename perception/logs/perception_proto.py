@@ -1,0 +1,214 @@
+"""The project's own messages (`perception.proto`) as bytes and back.
+
+The descriptors are package data (`perception.binpb`, made from the .proto by protoc) and live in a
+pool of their own: no generated code, so any protobuf release reads them. The same inputs
+give the same bytes. Decoders raise ValueError on bytes that are not the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from perception.types.messages import Input, Sample, Schema, Tick, TruthBox
+from perception.types.outputs import Control, ControlChannel, Detection, Detections
+
+DESCRIPTORS: bytes = files("perception.logs").joinpath("perception.binpb").read_bytes()
+"""A serialized FileDescriptorSet with all its imports, as MCAP and Foxglove want a protobuf schema."""
+
+_MOST_BYTES = 8 << 20
+_NAMES = ("Detections", "Control", "Status", "Inputs")
+
+
+def _message_classes() -> dict[str, Any]:
+    pool = descriptor_pool.DescriptorPool()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS).file:
+        pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"perception.{name}"))
+        for name in _NAMES
+    }
+
+
+_CLASSES = _message_classes()
+
+SCHEMAS = MappingProxyType(
+    {f"perception.{name}": Schema(f"perception.{name}", "protobuf", DESCRIPTORS) for name in _NAMES}
+)
+"""The schemas by full name: `perception.Detections`, `.Control`, `.Status`, `.Inputs`."""
+
+
+class InputState(NamedTuple):
+    """What was known of one input at a tick. `stamp_ns` and `age_ms` are 0 where nothing was known."""
+
+    name: str
+    topic: str
+    stamp_ns: int
+    age_ms: float
+    present: bool
+    reason: str
+
+
+def encode_detections(tick: Tick, detections: Detections, frame_id: str) -> bytes:
+    """`perception.Detections` stamped with the tick; `frame_id` is the camera's."""
+    message = _new("Detections", tick.stamp_ns)
+    message.frame_id = frame_id
+    message.valid = detections.valid
+    message.based_on.extend(detections.based_on)
+    message.error = detections.error
+    for item in detections.items:
+        x1, y1, x2, y2 = item.xyxy
+        message.detections.add(
+            label=item.label,
+            score=item.score,
+            x1=x1,
+            y1=y1,
+            x2=x2,
+            y2=y2,
+            box_std=item.box_std,
+            distance_m=item.distance_m,
+            distance_std_m=item.distance_std_m,
+            visible=item.visible,
+            track_id=item.track_id,
+        )
+    return _bytes(message)
+
+
+def decode_detections(data: bytes) -> tuple[int, str, Detections]:
+    """`(stamp_ns, frame_id, detections)` of a `perception.Detections`."""
+    message = _parse("Detections", data)
+    items = []
+    for item in message.detections:
+        std = tuple(item.box_std)
+        items.append(
+            Detection(
+                item.label,
+                item.score,
+                (item.x1, item.y1, item.x2, item.y2),
+                std if len(std) == 4 else (0.0, 0.0, 0.0, 0.0),
+                item.distance_m,
+                item.distance_std_m,
+                item.visible,
+                item.track_id,
+            )
+        )
+    found = Detections(message.valid, tuple(message.based_on), message.error, tuple(items))
+    return _stamp_ns(message), message.frame_id, found
+
+
+def encode_control(tick: Tick, control: Control) -> bytes:
+    """`perception.Control` stamped with the tick."""
+    message = _new("Control", tick.stamp_ns)
+    message.valid = control.valid
+    message.based_on.extend(control.based_on)
+    message.error = control.error
+    for channel in control.channels:
+        message.channels.add(name=channel.name, unit=channel.unit, value=channel.value, std=channel.std)
+    return _bytes(message)
+
+
+def decode_control(data: bytes) -> tuple[int, Control]:
+    """`(stamp_ns, control)` of a `perception.Control`."""
+    message = _parse("Control", data)
+    channels = tuple(ControlChannel(c.name, c.unit, c.value, c.std) for c in message.channels)
+    return _stamp_ns(message), Control(message.valid, tuple(message.based_on), message.error, channels)
+
+
+def encode_status(stamp_ns: int, channels: Iterable[tuple[str, str, float]]) -> bytes:
+    """`perception.Status` from (name, unit, value) rows."""
+    message = _new("Status", stamp_ns)
+    for name, unit, value in channels:
+        message.channels.add(name=name, unit=unit, value=value)
+    return _bytes(message)
+
+
+def decode_status(data: bytes) -> tuple[int, tuple[tuple[str, str, float], ...]]:
+    """`(stamp_ns, rows)` of a `perception.Status`; a row is (name, unit, value)."""
+    message = _parse("Status", data)
+    return _stamp_ns(message), tuple((c.name, c.unit, c.value) for c in message.channels)
+
+
+def encode_inputs(sample: Sample) -> bytes:
+    """`perception.Inputs`: what each input of the sample was, and why it is absent where it is."""
+    message = _new("Inputs", sample.tick.stamp_ns)
+    message.tick = sample.tick.kind
+    for source in sample.inputs:
+        message.inputs.add(**_input_state(source)._asdict())
+    return _bytes(message)
+
+
+def decode_inputs(data: bytes) -> tuple[int, str, tuple[InputState, ...]]:
+    """`(stamp_ns, kind of tick, inputs)` of a `perception.Inputs`."""
+    message = _parse("Inputs", data)
+    states = tuple(
+        InputState(i.name, i.topic, i.stamp_ns, i.age_ms, i.present, i.reason) for i in message.inputs
+    )
+    return _stamp_ns(message), message.tick, states
+
+
+def encode_truth(stamp_ns: int, frame_id: str, boxes: Sequence[TruthBox]) -> bytes:
+    """Truth as a `perception.Detections`: valid, every score 1, no standard deviations."""
+    message = _new("Detections", stamp_ns)
+    message.frame_id = frame_id
+    message.valid = True
+    for box in boxes:
+        x1, y1, x2, y2 = box.xyxy
+        message.detections.add(
+            label=box.label,
+            score=1.0,
+            x1=x1,
+            y1=y1,
+            x2=x2,
+            y2=y2,
+            distance_m=box.distance_m,
+            visible=box.visible,
+            track_id=box.track_id,
+        )
+    return _bytes(message)
+
+
+def decode_truth(data: bytes) -> tuple[int, str, tuple[TruthBox, ...]]:
+    """`(stamp_ns, frame_id, boxes)` of a `perception.Detections` that holds truth."""
+    stamp_ns, frame_id, found = decode_detections(data)
+    return stamp_ns, frame_id, truth_of(found)
+
+
+def truth_of(detections: Detections) -> tuple[TruthBox, ...]:
+    """The boxes of detections that hold truth."""
+    return tuple(TruthBox(d.label, d.xyxy, d.distance_m, d.visible, d.track_id) for d in detections.items)
+
+
+def _input_state(source: Input[Any]) -> InputState:
+    return InputState(
+        source.name, source.topic, source.stamp_ns or 0, source.age_ms or 0.0, source.present, source.reason
+    )
+
+
+def _new(name: str, stamp_ns: int) -> Any:
+    message = _CLASSES[name]()
+    message.timestamp.seconds, message.timestamp.nanos = divmod(int(stamp_ns), 1_000_000_000)
+    return message
+
+
+def _bytes(message: Any) -> bytes:
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def _parse(name: str, data: bytes) -> Any:
+    if len(data) > _MOST_BYTES:
+        raise ValueError(
+            f"{len(data)} bytes are too many for a perception.{name}: up to {_MOST_BYTES} are taken"
+        )
+    try:
+        return _CLASSES[name].FromString(data)
+    except DecodeError as error:
+        raise ValueError(f"{len(data)} bytes are not a perception.{name}: {error}") from None
+
+
+def _stamp_ns(message: Any) -> int:
+    return int(message.timestamp.seconds) * 1_000_000_000 + int(message.timestamp.nanos)

@@ -1,0 +1,55 @@
+"""One sample to one `tensors.Inputs` of numpy arrays, without a batch dimension."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perception.models.preprocess.pixels import UnusableImage, image_pixels
+from perception.models.preprocess.returns import UnusableScan, returns_array
+from perception.models.preprocess.spec import InputSpec
+from perception.models.preprocess.status import status_array
+from perception.models.tensors import RETURN_CHANNELS, Inputs
+from perception.types.messages import Sample
+
+
+def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
+    """The arrays of a sample, and the sample with what turned out to be unusable made absent.
+
+    Stateless, safe to call from any thread, and never raises over what a sensor sent: an image that does not
+    decode, a scan without a valid return and a window without a known value become absent, with a reason.
+
+    Returns:
+        The sample and `Inputs`: image uint8 [3, H, W], returns float32 [M, 8], returns_valid [M],
+        status [T, S], present [3], age_s [3]. An absent input is zeros and `present = 0`.
+    """
+    absent: dict[str, str] = {}
+    image = None
+    returns = np.zeros((spec.returns, len(RETURN_CHANNELS)), dtype=np.float32)
+    valid = np.zeros(spec.returns, dtype=np.float32)
+    status = np.zeros((spec.status_steps, len(spec.status)), dtype=np.float32)
+    if sample.camera.value is not None:
+        try:
+            image = image_pixels(sample.camera.value, spec)
+        except UnusableImage as error:
+            absent["camera"] = f"undecodable: {error}"  # the ledger counts its message by this word
+    if sample.range.value is not None:
+        try:
+            returns, valid = returns_array(sample.range.value, sample.rig, spec)
+        except UnusableScan as error:
+            absent["range"] = str(error)
+    if sample.status.value is not None:
+        window = status_array(sample.status.value, spec)
+        if np.isfinite(window).any():
+            status = window
+        elif set(spec.status) & set(sample.status.value.names):
+            absent["status"] = "no value in the window is known"
+        else:
+            absent["status"] = (
+                f"none of the model's channels is configured ({', '.join(spec.status) or 'it has none'})"
+            )
+    sample = sample.with_absent(absent)
+    present = np.array([float(given.present) for given in sample.inputs], dtype=np.float32)
+    ages = [(given.age_ms or 0.0) / 1e3 if given.present else 0.0 for given in sample.inputs]
+    if image is None:
+        image = np.zeros((3, spec.height, spec.width), dtype=np.uint8)
+    return sample, Inputs(image, returns, valid, status, present, np.array(ages, dtype=np.float32))

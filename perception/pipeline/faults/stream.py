@@ -1,0 +1,189 @@
+"""Messages in arrival order, with their faults, in the arrival order that these leave."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perception.config import Role
+from perception.config.fault_plan import (
+    CLOCK_OFFSET_NS,
+    JITTER_NS,
+    LATENCY_NS,
+    REORDERING_NS,
+    FaultPlan,
+)
+from perception.pipeline.faults.draws import generator, uniform
+from perception.pipeline.faults.readings import RangeFaults, StatusFaults
+from perception.types.messages import (
+    SENSORS,
+    CameraFrame,
+    Decoded,
+    Message,
+    RangeScan,
+    StatusReading,
+    Undecodable,
+)
+
+if TYPE_CHECKING:
+    from perception.pipeline.faults.pictures import PictureFaults
+
+BREAK_NS = 1_000_000_000
+"""A step back of the arrival clock that is a new beginning, as for the aligner."""
+
+Removed = Callable[[Decoded], None]
+
+
+class Injector:
+    """Puts faults into a stream of messages.
+
+    Messages that arrive later than recorded wait in a heap: at most what arrives within the longest delay.
+    Messages of other topics than the sensors' pass unchanged, in their place.
+
+    Args:
+        plan: The faults.
+        roles: Topic -> what it is used as (`Config.roles`).
+        on_removed: Told of every message that a fault took away, for the ledger.
+    """
+
+    def __init__(
+        self, plan: FaultPlan, roles: Mapping[str, Role], on_removed: Removed = lambda message: None
+    ) -> None:
+        self._plan = plan
+        self._roles = roles
+        self._on_removed = on_removed
+        self._pictures: PictureFaults | None = None
+        if plan.of("camera"):
+            from perception.pipeline.faults.pictures import (
+                PictureFaults,  # OpenCV is loaded for the camera only
+            )
+
+            self._pictures = PictureFaults(plan.of("camera"))
+        self._ranges = RangeFaults(plan.of("range"))
+        self._status = StatusFaults(plan.of("status"))
+        self._heap: list[tuple[int, int, Message | Decoded]] = []
+        self._count = 0
+        self._clock_ns: int | None = None
+        self._latest: dict[str, int] = {}  # the last arrival on each topic, which jitter does not overtake
+
+    def push(self, message: Message | Decoded) -> list[Message | Decoded]:
+        """Take a message in order of arrival; gives what has arrived by now, in order."""
+        out: list[Message | Decoded] = []
+        arrival_ns = message.log_time_ns
+        if self._clock_ns is not None and arrival_ns < self._clock_ns - BREAK_NS:
+            out += self.flush()
+            self._forget()
+        self._clock_ns = max(self._clock_ns or arrival_ns, arrival_ns)
+        role = self._roles.get(message.topic)
+        changed: Message | Decoded | None = message
+        if role in SENSORS and self._plan.of(role):
+            changed = self._changed(message, role)
+        if changed is not None:
+            heapq.heappush(self._heap, (changed.log_time_ns, self._count, changed))
+            self._count += 1
+        while self._heap and self._heap[0][0] <= self._clock_ns:
+            out.append(heapq.heappop(self._heap)[2])
+        return out
+
+    def flush(self) -> list[Message | Decoded]:
+        """Everything that still waits, in order: the log is over."""
+        return [heapq.heappop(self._heap)[2] for _ in range(len(self._heap))]
+
+    def _forget(self) -> None:
+        self._clock_ns = None
+        self._latest.clear()
+        self._status.forget()
+        if self._pictures is not None:
+            self._pictures.forget()
+
+    def _changed(self, message: Message | Decoded, role: str) -> Decoded | None:
+        """The message of a sensor as it arrives; None: it does not."""
+        sound = _decoded(message, self._roles)
+        key = (sound.topic, sound.stamp_ns, sound.log_time_ns)
+        fault = self._plan.get(role, "loss")
+        if fault is not None and uniform(fault, *key) < fault.severity:
+            self._on_removed(sound)
+            return None
+        found = self._measured(self._damaged(message, sound, role))
+        if found is None:
+            self._on_removed(sound)
+            return None
+        if (fault := self._plan.get(role, "clock_offset")) and not isinstance(found, Undecodable):
+            found = replace(found, stamp_ns=found.stamp_ns + round(CLOCK_OFFSET_NS * fault.severity))
+        return replace(found, log_time_ns=self._arrival(role, key))
+
+    def _measured(self, message: Decoded) -> Decoded | None:
+        if isinstance(message, CameraFrame) and self._pictures is not None:
+            return self._pictures.apply(message)
+        if isinstance(message, RangeScan):
+            return self._ranges.apply(message)
+        if isinstance(message, StatusReading):
+            return self._status.apply(message)
+        return message
+
+    def _damaged(self, raw: Message | Decoded, message: Decoded, role: str) -> Decoded:
+        """The message after wrong bytes: of a recorded one all bytes, of a camera frame its picture."""
+        fault = self._plan.get(role, "corruption")
+        if fault is None:
+            return message
+        key = (message.topic, message.stamp_ns, message.log_time_ns)
+        if uniform(fault, *key) >= fault.severity:
+            return message
+        rng = generator(fault, "bytes", *key)
+        if isinstance(raw, Message):
+            return _decoded(replace(raw, data=_damage(raw.data, rng)), self._roles)
+        if isinstance(message, CameraFrame):
+            return replace(message, data=_damage(bytes(message.data), rng))
+        return Undecodable(message.topic, message.stamp_ns, message.log_time_ns, "damaged", message.source)
+
+    def _arrival(self, role: str, key: tuple[str, int, int]) -> int:
+        topic, _, arrival_ns = key
+        if fault := self._plan.get(role, "latency"):
+            arrival_ns += round(LATENCY_NS * fault.severity)
+        if fault := self._plan.get(role, "jitter"):
+            arrival_ns += round(JITTER_NS * fault.severity * uniform(fault, *key))
+            arrival_ns = self._latest[topic] = max(arrival_ns, self._latest.get(topic, 0))
+        fault = self._plan.get(role, "reordering")
+        if fault is not None and uniform(fault, *key) < fault.severity:
+            arrival_ns += round(REORDERING_NS * uniform(fault, "back", *key))
+        return arrival_ns
+
+
+def inject(
+    messages: Iterable[Message],
+    plan: FaultPlan,
+    roles: Mapping[str, Role],
+    on_removed: Removed = lambda message: None,
+) -> Iterator[Message | Decoded]:
+    """The messages of a log with their faults, in order of arrival. Without faults: the same objects."""
+    if not plan:
+        yield from messages
+        return
+    injector = Injector(plan, roles, on_removed)
+    for message in messages:
+        yield from injector.push(message)
+    yield from injector.flush()
+
+
+def _decoded(message: Message | Decoded, roles: Mapping[str, Role]) -> Decoded:
+    if not isinstance(message, Message):
+        return message
+    from perception.logs import decode
+
+    return decode(message, roles[message.topic])
+
+
+def _damage(data: bytes, rng: np.random.Generator) -> bytes:
+    """Cut short, or up to 16 bytes written over, each with one half."""
+    if not data:
+        return data
+    if rng.random() < 0.5:
+        return data[: int(rng.integers(len(data)))]
+    changed = np.frombuffer(data, np.uint8).copy()
+    number = int(rng.integers(1, 17))
+    changed[rng.integers(len(data), size=number)] = rng.integers(256, size=number, dtype=np.uint8)
+    return changed.tobytes()

@@ -1,0 +1,99 @@
+"""What the plugin contract asks of one output. Hosts apply it to every output, the contract check to all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from sys import float_info
+
+from perception.plugin import Manifest
+from perception.types.messages import Sample
+from perception.types.outputs import Control, Detection, Detections, Output
+
+
+def output_faults(output: object, sample: Sample, manifest: Manifest) -> list[str]:
+    """Where an output breaks the contract; empty when it does not.
+
+    Args:
+        output: What `step` returned for the sample.
+        sample: The sample as `prepare` left it: an input found unusable there is absent.
+        manifest: What the plugin promised.
+    """
+    if not isinstance(output, Output):
+        return [f"expected an Output, found {type(output).__name__}"]
+    return list(_faults(output, sample, manifest))
+
+
+def _faults(output: Output, sample: Sample, manifest: Manifest) -> Iterator[str]:
+    if output.tick != sample.tick:
+        yield f"the tick is another one: expected {sample.tick}, found {output.tick}"
+    boxes_promised = bool({"class", "box"} & set(manifest.heads))
+    for name, head, promised in (
+        ("detections", output.detections, boxes_promised),
+        ("control", output.control, "control" in manifest.heads),
+    ):
+        if promised and head is None:
+            yield f"{name}: missing, though the manifest promises it; an invalid head is not None"
+        elif head is not None and not promised:
+            yield f"{name}: given, though the manifest does not name its heads"
+        elif head is not None:
+            yield from _head_faults(name, head, sample, manifest)
+
+
+def _head_faults(name: str, head: Detections | Control, sample: Sample, manifest: Manifest) -> Iterator[str]:
+    present = {i.name for i in sample.inputs if i.present}
+    for sensor in head.based_on:
+        if sensor not in manifest.inputs:
+            yield f"{name}.based_on: {sensor} is not an input that the manifest names"
+        elif sensor not in present:
+            yield f"{name}.based_on: {sensor} is absent from this sample"
+    if head.valid and not head.based_on:
+        yield f"{name}: valid, but based on no input"
+    values = head.items if isinstance(head, Detections) else head.channels
+    if values and not head.valid:
+        yield f"{name}: invalid, but carries {len(values)} values"
+    if isinstance(head, Detections):
+        yield from _detection_faults(head)
+    else:
+        yield from _control_faults(head)
+
+
+def _detection_faults(head: Detections) -> Iterator[str]:
+    for i, item in enumerate(head.items):
+        yield from (f"detections.{i}: {fault}" for fault in _item_faults(item))
+    scores = [item.score for item in head.items if _finite(item.score)]
+    if scores != sorted(scores, reverse=True):
+        yield "detections: the highest score does not come first"
+
+
+def _item_faults(item: Detection) -> Iterator[str]:
+    if len(item.xyxy) != 4 or not all(map(_finite, item.xyxy)):
+        yield f"box {item.xyxy} is not four finite numbers"
+    elif item.xyxy[0] > item.xyxy[2] or item.xyxy[1] > item.xyxy[3]:
+        yield f"box {item.xyxy} is not ordered x1 <= x2, y1 <= y2"
+    if not (_finite(item.score) and 0 <= item.score <= 1):
+        yield f"score {item.score} is not within 0 to 1"
+    if not (_finite(item.visible) and 0 <= item.visible <= 1):
+        yield f"visible {item.visible} is not within 0 to 1"
+    if len(item.box_std) != 4 or not all(_finite(std) and std > 0 for std in item.box_std):
+        yield f"box_std {item.box_std} is not four positive numbers"
+    if not (_finite(item.distance_m) and item.distance_m >= 0):
+        yield f"distance_m {item.distance_m} is not a distance"
+    if not (_finite(item.distance_std_m) and item.distance_std_m > 0):
+        yield f"distance_std_m {item.distance_std_m} is not positive"
+
+
+def _control_faults(head: Control) -> Iterator[str]:
+    names = [channel.name for channel in head.channels]
+    if len(set(names)) != len(names):
+        yield f"control: a channel is given twice: {', '.join(names)}"
+    if head.valid and not names:
+        yield "control: valid, but without channels"
+    for channel in head.channels:
+        if not _finite(channel.value):
+            yield f"control.{channel.name}: value {channel.value} is not a finite number"
+        if not (_finite(channel.std) and channel.std > 0):
+            yield f"control.{channel.name}: std {channel.std} is not positive"
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and -float_info.max <= value <= float_info.max

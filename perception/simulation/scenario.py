@@ -1,0 +1,120 @@
+"""What a user sets about a simulated log: one small YAML file; everything left out is drawn from the seed."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from perception.config.safe_yaml import read_yaml
+from perception.errors import ConfigError
+
+SENSORS = ("camera", "range", "status")
+KINDS: dict[str, tuple[str, ...]] = {
+    "camera": ("silent", "frozen", "dirty", "biased", "reordered"),
+    "range": ("silent", "frozen", "dirty", "biased", "reordered"),
+    "status": ("silent", "frozen", "biased", "reordered"),
+}
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Timing(_Section):
+    """When a sensor measures, and when its messages arrive."""
+
+    rate_hz: Annotated[float, Field(gt=0, le=200)] = 10.0
+    latency_ms: NonNegative = 0.0  # from measurement to arrival, at least
+    jitter_ms: NonNegative = 0.0  # mean of what is added to it, exponentially distributed
+    clock_offset_ms: Finite = 0.0  # the sensor's clock less the recorder's: shifts stamps only
+
+
+class Timings(_Section):
+    """The three sensors' timing."""
+
+    camera: Timing = Timing(rate_hz=10, latency_ms=45, jitter_ms=4)
+    range: Timing = Timing(rate_hz=20, latency_ms=18, jitter_ms=2)
+    status: Timing = Timing(rate_hz=100, latency_ms=3, jitter_ms=0.7)
+
+
+class Failure(_Section):
+    """A sensor at fault from `start_s` to `end_s` of the log.
+
+    silent: no messages. frozen: the last good measurement again and again, with new stamps. dirty: mud on the
+    lens, or a sector of the scan covered. biased: exposure, ranges or readings off by `amount` (1: badly so).
+    reordered: messages overtake each other on their way.
+    """
+
+    sensor: Literal["camera", "range", "status"]
+    kind: Literal["silent", "frozen", "dirty", "biased", "reordered"]
+    start_s: NonNegative
+    end_s: Positive
+    amount: Finite = 1.0
+
+    @model_validator(mode="after")
+    def _possible(self) -> Failure:
+        if self.end_s <= self.start_s:
+            raise ValueError(f"end_s {self.end_s:g} is not after start_s {self.start_s:g}")
+        if self.kind not in KINDS[self.sensor]:
+            raise ValueError(
+                f"{self.sensor} cannot be {self.kind}; it can be {', '.join(KINDS[self.sensor])}"
+            )
+        return self
+
+
+class Scenario(_Section):
+    """One simulated log. None: drawn from the seed."""
+
+    version: Literal[1] = 1
+    place: Literal["yard", "street"] | None = None
+    time: Literal["day", "overcast", "low_sun", "dusk"] | None = None
+    haze: Annotated[float, Field(ge=0, le=1)] | None = None  # 1: an object at 20 m is half gone
+    lens_dirt: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_speed_m_s: Annotated[float, Field(gt=0.5, le=8)] | None = None
+    density: Annotated[float, Field(ge=0, le=2)] = 1.0  # how many objects, against the usual number
+    mirror: bool = False  # left and right exchanged, in all that is seen and done
+    timing: Timings = Timings()
+    failures: tuple[Failure, ...] = ()
+
+
+def load_scenario(path: Path) -> Scenario:
+    """The scenario in a YAML file.
+
+    Raises:
+        ConfigError: It cannot be read, or has faults: all of them, each with its path.
+    """
+    try:
+        data = read_yaml(path)
+    except OSError as error:
+        raise ConfigError([f"cannot be read: {error.strerror or error}"], str(path)) from None
+    except ValueError as error:
+        raise ConfigError([str(error)], str(path)) from None
+    return parse_scenario(data, str(path))
+
+
+def parse_scenario(data: object, source: str = "") -> Scenario:
+    """The scenario in a mapping, as YAML gives it; an empty file is the default one.
+
+    Raises:
+        ConfigError: It has faults: all of them, each with its path.
+    """
+    try:
+        return Scenario.model_validate({} if data is None else data)
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors():
+            where = ".".join(str(step) for step in fault["loc"]) or "scenario"
+            lines.append(f"{where}: {fault['msg']}, found {fault['input']!r:.60}")
+        raise ConfigError(lines, source) from None
+
+
+def stream(seed: int, purpose: str) -> np.random.Generator:
+    """The random numbers of one purpose: what one purpose draws changes nothing for another."""
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]))

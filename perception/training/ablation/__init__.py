@@ -1,0 +1,31 @@
+"""Which task harms which: a training configuration taken apart into many short runs.
+
+`study(load_train_config("run.yaml"), StudyOptions(out))` is all of it. Importing this package imports no
+torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perception.training.ablation.plan import SECTIONS as SECTIONS
+    from perception.training.ablation.plan import StudyOptions as StudyOptions
+    from perception.training.ablation.run import Studied as Studied
+    from perception.training.ablation.run import study as study
+    from perception.training.ablation.text import summary as summary
+
+_HOMES = {"SECTIONS": "plan", "StudyOptions": "plan", "Studied": "run", "study": "run", "summary": "text"}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'perception.training.ablation' has no attribute '{name}'")
+    return getattr(import_module(f"perception.training.ablation.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,86 @@
+"""What every method of balancing offers, and the methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from perception.training.balancing.options import HEADS as HEADS
+from perception.training.balancing.options import resolve_balancing
+
+
+class Balancer(nn.Module):
+    """Fixed weights: the sum of the losses, each times its weight.
+
+    Args:
+        weights: Head -> weight; 1 for those that are not named.
+        signed: The heads whose loss may fall below 0, as the logarithm of a likelihood does.
+    """
+
+    cuts = False
+    """Whether it wants the shared maps as leaves of the graph."""
+
+    def __init__(self, weights: Mapping[str, float] | None = None, signed: Collection[str] = ()) -> None:
+        super().__init__()
+        self.fixed = dict(weights or {})
+        self.signed = frozenset(signed)
+        self.idle: frozenset[str] = frozenset()
+        self.total: Callable[[Tensor], Tensor] = lambda value: value
+        """Sums a value over all processes that share a batch."""
+
+    def backward(
+        self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = (), share: float = 1.0
+    ) -> None:
+        """Add the gradients of the balanced losses to every parameter they rest on.
+
+        Args:
+            losses: By head; a head that a step leaves out is missing.
+            shared: What all heads rest on: where methods that look at gradients meet them.
+            share: What part of the step's losses these are, where a batch is computed in parts or by several
+                processes.
+        """
+        terms = [self.term(head, self.fixed.get(head, 1.0) * loss, share) for head, loss in losses.items()]
+        if terms:
+            sum(terms[1:], terms[0]).backward()  # type: ignore[no-untyped-call]
+
+    def term(self, head: str, loss: Tensor, share: float) -> Tensor:
+        """What a head adds to the whole."""
+        return loss
+
+    def observe(self, losses: Mapping[str, float]) -> None:
+        """Told the losses of a step, over all processes, before `backward` of it. A loss of exactly 0 is that
+        of a head without truth in the batch."""
+        self.idle = frozenset(head for head, loss in losses.items() if loss == 0)
+
+    def weights(self) -> dict[str, float]:
+        """What each head weighs now."""
+        return {head: self.fixed.get(head, 1.0) for head in HEADS}
+
+
+def make_balancer(config: Mapping[str, Any], signed: Collection[str] = ()) -> Balancer:
+    """The balancer of a configuration: `method`, `weights`, and what the method takes.
+
+    Args:
+        config: As `resolve_balancing` takes it.
+        signed: The heads whose loss may fall below 0 (`HeadLosses.signed`).
+
+    Raises:
+        ConfigError: The method is not known, or a value is wrong.
+        MissingExtraError: The method needs what is not installed.
+    """
+    from perception.training.balancing.dwa import DynamicWeightAverage
+    from perception.training.balancing.gradients import GradientBalancer
+    from perception.training.balancing.gradnorm import GradNorm
+    from perception.training.balancing.uncertainty import Uncertainty
+
+    chosen, weights = resolve_balancing(config)
+    options = dict(chosen.options)
+    if chosen.name == "dwa":
+        return DynamicWeightAverage(weights, signed, options["temperature"], int(options["period"]))
+    if chosen.name == "gradnorm":
+        return GradNorm(weights, signed, **options)
+    if chosen.name in ("static", "uncertainty"):
+        return (Balancer if chosen.name == "static" else Uncertainty)(weights, signed)
+    return GradientBalancer(chosen.name, weights, signed, **options)

@@ -1,0 +1,61 @@
+"""The methods of balancing by name, with their options and limits. No torch.
+
+::
+
+    balancing: {method: gradnorm, alpha: 1.5, weights: {box: 2}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from perception.config.named_options import Choice, Option, Table, choose, expected
+from perception.errors import ConfigError
+
+HEADS = ("class", "box", "distance", "control")
+
+METHODS: Table = {
+    "static": {},
+    "uncertainty": {},
+    "dwa": {"temperature": Option(2.0, 1e-3), "period": Option(100, 1, whole=True)},
+    "gradnorm": {"alpha": Option(1.5), "lr": Option(0.025)},
+    "pcgrad": {},
+    "cagrad": {"c": Option(0.5)},
+    "upgrad": {},
+    "mgda": {},
+    "nash": {},
+}
+
+
+def resolve_balancing(config: Mapping[str, Any] | None = None) -> tuple[Choice, dict[str, float]]:
+    """The method with its options filled in, and the fixed weights that are given.
+
+    Args:
+        config: `method`, what the method takes, and `weights`: head -> factor on its loss.
+
+    Raises:
+        ConfigError: Names, options or values are wrong: all of them, with the nearest valid names.
+    """
+    given = dict(config or {})
+    weights, faults = given.pop("weights", None), []
+    method = given.pop("method", "static")
+    if not isinstance(method, str) or "name" in given:
+        faults.append(f"balancing.method: expected one of {', '.join(METHODS)}, found {method!r:.60}")
+        method = "static"
+        given = {}
+    wrong: list[str] = []
+    beside = ("method", "weights")
+    chosen = choose("balancing", {"name": method, **given}, METHODS, "static", wrong, beside)
+    faults += [fault.replace("balancing:", "balancing.method:", 1) for fault in wrong]
+    if weights is not None and not isinstance(weights, Mapping):
+        faults.append(f"balancing.weights: expected head -> a number from 0, found {weights!r:.60}")
+        weights = None
+    for head, weight in (weights or {}).items():
+        if head not in HEADS:
+            faults.append(f"balancing.weights.{head}: no head is called so; {expected(head, HEADS)}")
+        elif text := Option(1.0).fault(weight):
+            faults.append(f"balancing.weights.{head}: {text}")
+    if faults:
+        raise ConfigError(faults)
+    return chosen, dict(weights or {})

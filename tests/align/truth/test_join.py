@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perception.align.truth import Joined, TruthJoiner, TruthStore
+from perception.config import TruthConfig
+from perception.types.messages import Decoded, Sample, TruthFrame, Undecodable
+from tests.align.truth.build import MS, boxes_message, control_message, cuboid, cuboids, sample
+
+CONFIG = TruthConfig(boxes="/boxes", control="/control")
+
+
+def taken(truth: TruthFrame) -> float | None:
+    """Which boxes message was joined: the stamp it was given, in seconds."""
+    return None if truth.boxes is None else truth.boxes[0].distance_m
+
+
+def clock(log_time_ns: int) -> Decoded:
+    """Any message that only shows that time goes on."""
+    return Undecodable("/other", log_time_ns, log_time_ns, "")
+
+
+@pytest.mark.parametrize(
+    ("stamps_ms", "expected_ms"),
+    [
+        ([950, 1040], 1040),
+        ([950, 1055], 950),
+        ([950, 1050], 950),  # equally far: the older
+        ([940, 1100], 940),
+        ([939, 1061], None),
+        ([1000, 1001], 1000),
+        ([], None),
+    ],
+)
+def test_the_nearest_within_60_ms_is_taken(stamps_ms: list[int], expected_ms: int | None) -> None:
+    store = TruthStore(CONFIG)
+    for stamp in stamps_ms:
+        store.add(boxes_message(stamp * MS))
+        store.add(control_message(stamp * MS))
+    truth = store.at(sample(0, 1000 * MS))
+    expected = None if expected_ms is None else expected_ms / 1000
+    assert taken(truth) == expected
+    assert truth.stamp_ns == 1000 * MS
+    assert (truth.control or {}).get("curvature") == expected
+
+
+def test_measured_is_the_command_in_force() -> None:
+    store = TruthStore(CONFIG)
+    for stamp in range(0, 2000, 100):
+        store.add(control_message(stamp * MS))
+    assert store.at(sample(0, 1040 * MS)).measured == {"curvature": 0.5, "acceleration": 1.0}
+    assert store.at(sample(0, 400 * MS)).measured is None, "nothing had been commanded yet"
+    assert store.at(sample(0, 3000 * MS)).measured is None, "too old"
+
+
+def test_control_is_read_from_the_fields_of_the_configuration() -> None:
+    store = TruthStore(
+        TruthConfig(control="/control", control_fields={"bend": "curvature", "brake": "missing"})
+    )
+    store.add(control_message(1000 * MS))
+    assert store.at(sample(0, 1000 * MS)).control == {"bend": 1.0}
+
+
+def test_only_configured_topics_are_truth() -> None:
+    store = TruthStore(TruthConfig())
+    store.add(boxes_message(1000 * MS))
+    store.add(control_message(1000 * MS))
+    truth = store.at(sample(0, 1000 * MS))
+    assert (truth.boxes, truth.control, truth.measured) == (None, None, None)
+
+
+def test_cuboids_are_projected_with_the_rig_of_the_sample() -> None:
+    store = TruthStore(TruthConfig(boxes="/cuboids", classes={"Car": "vehicle"}))
+    store.add(cuboids(cuboid([0, 0, 10.0]), stamp_ns=1000 * MS))
+    (box,) = store.at(sample(0, 1010 * MS)).boxes or ()
+    assert (box.label, box.distance_m) == ("vehicle", 10.0)
+
+
+def test_a_sample_waits_until_its_truth_is_settled() -> None:
+    joiner = TruthJoiner(CONFIG)
+    joiner.push(boxes_message(960 * MS))
+    joiner.push(control_message(960 * MS))
+    assert joiner.add(sample(0, 1000 * MS), "mine") == []
+    joiner.push(boxes_message(1030 * MS))
+    joiner.push(boxes_message(1090 * MS))
+    assert joiner.ready() == [], "control may still come"
+    joiner.push(control_message(1059 * MS))
+    assert joiner.ready() == [], "nearer control may still come"
+    joiner.push(control_message(1060 * MS))
+    ((found, truth, payload),) = joiner.ready()
+    assert (found.tick.index, taken(truth), payload) == (0, 1.03, "mine")
+    assert truth.control == {"curvature": 0.96, "acceleration": 1.0}
+    assert joiner.ready() == []
+
+
+def test_a_sample_does_not_wait_for_ever() -> None:
+    joiner = TruthJoiner(CONFIG)
+    joiner.push(clock(1000 * MS))
+    assert joiner.add(sample(0, 1000 * MS)) == []
+    joiner.push(clock(1249 * MS))
+    assert joiner.ready() == []
+    joiner.push(clock(1250 * MS))
+    assert [j.truth.boxes for j in joiner.ready()] == [None]
+    joiner.add(sample(1, 1300 * MS))
+    assert [j.sample.tick.index for j in joiner.flush()] == [1]
+
+
+def test_without_truth_topics_nothing_waits() -> None:
+    joiner = TruthJoiner(TruthConfig())
+    assert [j.sample.tick.index for j in joiner.add(sample(0, 1000 * MS))] == [0]
+
+
+@given(seed=st.integers(0, 10_000), delay_ms=st.integers(0, 150))
+def test_a_stream_gives_what_the_whole_log_gives(seed: int, delay_ms: int) -> None:
+    """Truth that arrives late, early or never, at its own rate: joining on the way is joining at leisure."""
+    rng = random.Random(seed)
+    samples = [sample(i, (1000 + 100 * i + rng.randrange(-5, 5)) * MS) for i in range(40)]
+    truth: list[Decoded] = []
+    for make in (boxes_message, control_message):
+        stamp = 900 + rng.randrange(100)
+        while stamp < 5200:
+            if rng.random() < 0.8:
+                truth.append(make(stamp * MS, (stamp + rng.randrange(delay_ms + 1)) * MS))
+            stamp += rng.randrange(20, 130)
+    # A topic's own messages arrive in the order of their stamps.
+    truth.sort(key=lambda m: (m.topic, m.stamp_ns))
+    store = TruthStore(CONFIG)
+    for message in truth:
+        store.add(message)
+    expected = [store.at(s) for s in samples]
+    assert flat(streamed(samples, in_arrival_order(truth))) == flat(
+        [Joined(s, t) for s, t in zip(samples, expected, strict=True)]
+    )
+
+
+def in_arrival_order(truth: list[Decoded]) -> list[Decoded]:
+    latest: dict[str, int] = {}
+    arrived = []
+    for message in truth:
+        latest[message.topic] = max(latest.get(message.topic, 0), message.log_time_ns)
+        arrived.append(replace(message, log_time_ns=latest[message.topic]))
+    return sorted(arrived, key=lambda message: message.log_time_ns)
+
+
+def streamed(samples: list[Sample], truth: list[Decoded]) -> list[Joined]:
+    joiner = TruthJoiner(CONFIG)
+    events: list[tuple[int, int, Decoded | Sample]] = [(m.log_time_ns, 0, m) for m in truth]
+    events += [(s.tick.log_time_ns, 1, s) for s in samples]
+    found: list[Joined] = []
+    for _, _, event in sorted(events, key=lambda e: e[:2]):
+        if isinstance(event, Sample):
+            found += joiner.add(event)
+        else:
+            joiner.push(event)
+            found += joiner.ready()
+    return found + joiner.flush()
+
+
+def flat(joined: list[Joined]) -> list[object]:
+    return [(j.sample.tick.index, j.truth.boxes, j.truth.control, j.truth.measured) for j in joined]
+
+
+def test_watch_and_pairs_wrap_a_stream() -> None:
+    messages = [boxes_message(i * 100 * MS) for i in range(10)]
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"))
+    samples = (sample(i, m.stamp_ns + 20 * MS) for i, m in enumerate(joiner.watch(messages)))
+    assert [(j.sample.tick.index, taken(j.truth)) for j in joiner.pairs(samples)] == [
+        (i, i / 10) for i in range(10)
+    ]
+
+
+def test_a_long_stream_is_not_remembered() -> None:
+    joiner = TruthJoiner(CONFIG)
+    waiting = 0
+    for i in range(5000):
+        joiner.push(boxes_message(i * 50 * MS))
+        joiner.push(control_message(i * 50 * MS))
+        joiner.add(sample(i, i * 50 * MS))
+        waiting = max(waiting, len(joiner._waiting))
+    assert len(joiner._store.boxes.stamps) < 100
+    assert len(joiner._store.control.messages) < 100
+    assert waiting <= 3
+
+
+def test_truth_of_before_a_jump_back_is_not_truth_after_it() -> None:
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"))
+    for i in range(100):
+        joiner.push(boxes_message(i * 100 * MS))
+    joiner.add(sample(0, 9950 * MS))
+    joiner.push(clock(0))
+    assert [j.sample.tick.index for j in joiner.ready()] == [0], "what waited is let go first"
+    (old,) = joiner.add(sample(1, 9890 * MS))
+    assert taken(old.truth) == 9.9, "a sample of before that comes only now"
+    for i in range(10, 20):
+        joiner.push(boxes_message(i * 100 * MS))
+    (found,) = joiner.add(sample(2, 1510 * MS))
+    assert taken(found.truth) == 1.5
+    joiner.add(sample(3, 2500 * MS))
+    assert [j.truth.boxes for j in joiner.flush()] == [None]

@@ -1,0 +1,378 @@
+"""Sensors are found by schema, choices say why, and nothing is guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perception.autoconfig import Choice, choose
+from perception.autoconfig.names import known_fields, says_control, says_truth
+from perception.config import Config, parse_config, to_yaml
+from perception.errors import ConfigError, LogError
+from perception.logs import open_log
+from perception.types.messages import Schema
+from tests.scripted_scene import write_scene
+from tests.small_logs import SmallLog
+
+
+def choice_of(log: SmallLog, folder: Path, base: Config | None = None) -> Choice:
+    with open_log(log.write(folder / "small.mcap")) as opened:
+        return choose(opened, base)
+
+
+def refusal_of(log: SmallLog, folder: Path, base: Config | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        choice_of(log, folder, base)
+    return caught.value
+
+
+def sensors_of(choice: Choice) -> dict[str, str]:
+    return {role: topic for topic, role in choice.config.roles().items()}
+
+
+# --- what is found ------------------------------------------------------------------------------------
+
+
+def test_everything_is_found_by_its_schema(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().sound(), tmp_path)
+    assert choice.config.roles() == {
+        "/camera/image": "camera",
+        "/camera/calibration": "calibration",
+        "/tf": "transforms",
+        "/scan": "range",
+        "/vehicle/state": "status",
+        "/truth/detections": "truth_boxes",
+        "/truth/control": "truth_control",
+    }
+    assert choice.config.reference == "camera"
+    assert choice.config.reference_rate_hz == pytest.approx(10.0)
+    assert choice.warnings == ()
+    assert "camera: /camera/image, the only foxglove.CompressedImage" in choice.reasons
+    assert "reference: camera, whose messages make the ticks, at 10 Hz" in choice.reasons
+
+
+def test_the_names_of_topics_do_not_matter_for_sensors(tmp_path: Path) -> None:
+    log = SmallLog().image("/a").scan("/b").status("/c", hz=50)
+    assert sensors_of(choice_of(log, tmp_path)) == {"camera": "/a", "range": "/b", "status": "/c"}
+
+
+def test_a_scripted_scene_is_understood(tmp_path: Path) -> None:
+    with open_log(write_scene(tmp_path / "scene.mcap", duration_s=1.0)) as log:
+        choice = choose(log)
+    config = choice.config
+    assert config.sensors.status is not None
+    assert config.sensors.status.fields == {name: name for name in ("speed", "yaw_rate", "acceleration")}
+    assert config.truth.boxes == "/truth/detections"
+    assert config.truth.control == "/truth/control"
+    assert choice.warnings == ()
+    assert parse_config(yaml.safe_load(to_yaml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("log", "reference", "rate"),
+    [
+        (SmallLog().scan(hz=20).status(hz=100), "range", 20.0),
+        (SmallLog().status(hz=50), "status", 50.0),
+        (SmallLog().image(hz=30, drop=(5, 6, 7, 20)), "camera", 30.0),
+    ],
+)
+def test_the_reference_is_the_first_sensor_there_is(
+    tmp_path: Path, log: SmallLog, reference: str, rate: float
+) -> None:
+    config = choice_of(log, tmp_path).config
+    assert config.reference == reference
+    assert config.reference_rate_hz == pytest.approx(rate, rel=1e-3)
+
+
+def test_truth_commands_and_earlier_outputs_are_no_inputs(tmp_path: Path) -> None:
+    log = (
+        SmallLog()
+        .status("/vehicle/state")
+        .status("/vehicle/control")
+        .status("/cmd_vel")
+        .status("/target_state")
+        .status("/ground_truth/odometry")
+        .status("/perception/status")
+        .truth("/perception/detections")
+        .control("/perception/control")
+        .scan("/truth/scan")
+        .image("/labels/image")
+    )
+    choice = choice_of(log, tmp_path)
+    assert sensors_of(choice)["status"] == "/vehicle/state"
+    assert choice.config.sensors.camera is None
+    assert choice.config.sensors.range is None
+    assert choice.config.truth.boxes is None
+    assert choice.config.truth.control != "/perception/control"
+
+
+def test_a_status_with_a_speed_is_preferred(tmp_path: Path) -> None:
+    log = (
+        SmallLog()
+        .image()
+        .json("/battery", lambda i: {"percentage": 0.5})
+        .json("/imu", lambda i: {"angular_velocity": {"z": 0.1}, "linear_acceleration": {"x": 1.0}})
+        .json("/odom", lambda i: {"twist": {"twist": {"linear": {"x": 1.0}, "angular": {"z": 0.2}}}})
+    )
+    choice = choice_of(log, tmp_path)
+    assert choice.config.sensors.status is not None
+    assert choice.config.sensors.status.topic == "/odom"
+    assert choice.config.sensors.status.fields == {
+        "speed": "twist.twist.linear.x",
+        "yaw_rate": "twist.twist.angular.z",
+    }
+    assert any("most telling of 3 status topics" in reason for reason in choice.reasons)
+
+
+def test_a_status_whose_fields_are_unknown_is_not_used_and_says_so(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().image().json("/plc", lambda i: {"db1": 1.0, "db2": 2.0}), tmp_path)
+    assert choice.config.sensors.status is None
+    (warning,) = [text for text in choice.warnings if "/plc" in text]
+    assert "db1, db2" in warning
+    assert "sensors.status.fields" in warning
+
+
+def test_the_calibration_of_the_cameras_frame_is_taken(tmp_path: Path) -> None:
+    log = (
+        SmallLog()
+        .image("/x", frame="left")
+        .calibration("/cal/b", frame="right")
+        .calibration("/cal/a", frame="left")
+    )
+    choice = choice_of(log, tmp_path)
+    assert sensors_of(choice)["calibration"] == "/cal/a"
+    assert "calibration: /cal/a, which names the camera's frame left" in choice.reasons
+
+
+def test_else_the_calibration_beside_the_camera_is_taken(tmp_path: Path) -> None:
+    log = SmallLog().image("/front/image", frame="").calibration("/rear/info").calibration("/front/info")
+    assert sensors_of(choice_of(log, tmp_path))["calibration"] == "/front/info"
+
+
+def test_a_camera_without_a_calibration_is_a_warning(tmp_path: Path) -> None:
+    (warning,) = choice_of(SmallLog().image().scan(), tmp_path).warnings
+    assert "no camera calibration" in warning
+
+
+def test_depth_images_and_unpacked_twins_are_no_second_camera(tmp_path: Path) -> None:
+    log = SmallLog().image("/cam/depth").image("/cam/image_raw").image("/cam/image_raw/compressed")
+    choice = choice_of(log, tmp_path)
+    assert sensors_of(choice)["camera"] == "/cam/image_raw/compressed"
+    assert any("/cam/depth, /cam/image_raw is no picture of its own" in reason for reason in choice.reasons)
+
+
+def test_slow_sensors_get_tolerances_that_reach_them(tmp_path: Path) -> None:
+    config = choice_of(SmallLog().image(hz=10).scan(hz=5).status(hz=4), tmp_path).config
+    assert config.sensors.range is not None
+    assert config.sensors.range.tolerance_ms == 120
+    assert config.sensors.status is not None
+    assert config.sensors.status.max_age_ms == 375
+
+
+def test_truth_with_fewer_channels_says_which(tmp_path: Path) -> None:
+    log = SmallLog().image().json("/truth/control", lambda i: {"curvature": 0.1})
+    assert choice_of(log, tmp_path).config.truth.control_fields == {"curvature": "curvature"}
+
+
+def test_of_two_truths_neither_is_taken(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().image().cuboids("/truth/a").cuboids("/truth/b"), tmp_path)
+    assert choice.config.truth.boxes is None
+    assert any("/truth/a, /truth/b" in warning for warning in choice.warnings)
+
+
+# --- what is not guessed ------------------------------------------------------------------------------
+
+
+def test_two_cameras_and_two_scans_are_named_with_yaml_to_paste(tmp_path: Path) -> None:
+    log = SmallLog().image("/left").image("/right").scan("/low").scan("/high", seconds=1).status(hz=50)
+    error = refusal_of(log, tmp_path)
+    assert len(error.faults) == 2
+    assert (
+        "sensors.camera.topic: 2 topics could be the camera: /left (foxglove.CompressedImage, 20 messages)"
+        in str(error)
+    )
+    assert "/high (foxglove.LaserScan, 10 messages), /low" in str(error)
+    pasted = parse_config(yaml.safe_load(error.paste))
+    assert pasted.sensors.camera is not None
+    assert pasted.sensors.camera.topic == "/left"
+    with open_log(tmp_path / "small.mcap") as opened:
+        assert choose(opened, pasted).config == pasted  # what is pasted fits the log
+
+
+def test_a_video_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
+    video = Schema("foxglove.CompressedVideo", "protobuf", b"")
+    log = SmallLog().scan().stream("/video", video, "protobuf", lambda i, stamp: b"")
+    log.stream("/binary", None, "capnproto", lambda i, stamp: b"")
+    warnings = choice_of(log, tmp_path).warnings
+    assert any(
+        "/video is not used: " in text and "write foxglove.CompressedImage" in text for text in warnings
+    )
+    assert any("/binary is not used: expected" in text and "found 'capnproto'" in text for text in warnings)
+
+
+def test_two_status_of_the_same_worth_are_ambiguous(tmp_path: Path) -> None:
+    error = refusal_of(SmallLog().image().status("/a").status("/b"), tmp_path)
+    assert "sensors.status.topic: 2 topics could be the status" in str(error)
+
+
+def test_a_log_without_a_sensor_says_what_is_needed(tmp_path: Path) -> None:
+    error = refusal_of(SmallLog().json("/plc", lambda i: {"db1": 1.0}), tmp_path)
+    assert "no sensor that can be used in small.mcap" in str(error)
+    assert "/plc (Status, 20 messages)" in str(error)
+    assert "db1" in str(error)
+
+
+def test_a_log_without_messages_is_no_log_to_replay(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="the log has no messages"):
+        choice_of(SmallLog(), tmp_path)
+
+
+def test_one_message_gives_no_rate_and_a_warning(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().image(hz=1, seconds=1), tmp_path)
+    assert choice.config.reference_rate_hz == 10.0
+    assert any("cannot be measured" in warning for warning in choice.warnings)
+
+
+# --- a configuration that is given --------------------------------------------------------------------
+
+
+def given_config(**sensors: object) -> Config:
+    return parse_config({"reference": next(iter(sensors)), "sensors": sensors})
+
+
+def test_a_given_configuration_gets_the_measured_rate(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().sound(), tmp_path, given_config(range={"topic": "/scan"}))
+    assert choice.config.reference_rate_hz == pytest.approx(10.0)
+    assert choice.config.sensors.camera is None
+    fixed = given_config(range={"topic": "/scan"}).model_copy(update={"reference_rate_hz": 12.5})
+    assert choice_of(SmallLog().sound(), tmp_path, fixed).config.reference_rate_hz == 12.5
+
+
+def test_what_a_configuration_without_sensors_leaves_out_is_found(tmp_path: Path) -> None:
+    base = parse_config({"version": 1, "wait_ms": 20, "truth": {"classes": {"Car": "vehicle"}}})
+    found, given = choice_of(SmallLog().sound(), tmp_path), choice_of(SmallLog().sound(), tmp_path, base)
+    assert given.config.wait_ms == 20
+    assert given.config.truth.classes == {"Car": "vehicle"}
+    assert given.config.roles() == found.config.roles()
+    assert given.config.reference_rate_hz == pytest.approx(10.0)
+
+
+def test_a_wanted_reference_is_kept_and_its_own_rate_measured(tmp_path: Path) -> None:
+    base = parse_config({"version": 1, "reference": "status"})
+    config = choice_of(SmallLog().image("/a").status("/c", hz=50), tmp_path, base).config
+    assert (config.reference, config.reference_rate_hz) == ("status", pytest.approx(50.0))
+    assert "reference: is range, but sensors.range is not configured" in str(
+        refusal_of(SmallLog().image("/a"), tmp_path, parse_config({"version": 1, "reference": "range"}))
+    )
+
+
+def test_every_misfit_is_named_at_once_with_the_nearest_name(tmp_path: Path) -> None:
+    base = parse_config(
+        {
+            "sensors": {
+                "camera": {"topic": "/camera/imagee", "calibration": "/tf", "transforms": ["/tf_static"]},
+                "range": {"topic": "/camera/image"},
+                "status": {"topic": "/vehicle/state", "fields": {"speed": "sped", "yaw_rate": "yaw_rate"}},
+            },
+            "truth": {"control": "/truth/control", "control_fields": {"curvature": "kappa"}},
+        }
+    )
+    error = refusal_of(SmallLog().sound(), tmp_path, base)
+    expected = [
+        "sensors.camera.topic: topic /camera/imagee is not in the log; did you mean /camera/image?",
+        "sensors.camera.calibration: expected a camera calibration, found foxglove.FrameTransforms on /tf; "
+        "the log has /camera/calibration",
+        "sensors.camera.transforms: topic /tf_static is not in the log; did you mean /tf?",
+        "sensors.range.topic: expected a scan or a point cloud, found foxglove.CompressedImage on "
+        "/camera/image; the log has /scan",
+        "sensors.status.fields.speed: no field sped in the messages on /vehicle/state; did you mean speed?",
+        "truth.control_fields.curvature: no field kappa in the messages on /truth/control; "
+        "it holds acceleration, curvature",
+    ]
+    assert list(error.faults) == expected
+
+
+def test_a_status_may_be_read_out_of_any_message(tmp_path: Path) -> None:
+    base = given_config(status={"topic": "/scan", "fields": {"first": "ranges.0"}})
+    assert choice_of(SmallLog().scan(), tmp_path, base).config.sensors.status is not None
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["speed", "yaw_rate"], {"speed": "speed", "yaw_rate": "yaw_rate"}),
+        (["yawRate", "Speed"], {"speed": "Speed", "yaw_rate": "yawRate"}),
+        (["state.speed", "raw.deep.speed"], {"speed": "state.speed"}),
+        (["wheel.speed", "speed"], {"speed": "speed"}),
+        (["vel.x", "vel.y"], {"speed": "vel.x"}),
+        (
+            ["linear_acceleration.x", "angular_velocity.z"],
+            {"yaw_rate": "angular_velocity.z", "acceleration": "linear_acceleration.x"},
+        ),
+        (["twist.linear.x", "twist.angular.z"], {"speed": "twist.linear.x", "yaw_rate": "twist.angular.z"}),
+        (["speed_kmh", "yaw_rate_deg_s", "orientation_covariance.0"], {}),
+        (["joints.0.speed", "twist.0.linear.x"], {}),
+        (["steering_angle"], {"steering": "steering_angle"}),
+        ([], {}),
+    ],
+)
+def test_fields_are_known_in_any_spelling(paths: list[str], expected: dict[str, str]) -> None:
+    assert known_fields(paths) == expected
+
+
+@given(
+    st.lists(st.sampled_from(["speed", "a.speed", "vel.x", "yawRate", "ax", "b.ax", "noise"]), unique=True)
+)
+def test_the_order_of_fields_does_not_matter(paths: list[str]) -> None:
+    assert known_fields(paths) == known_fields(sorted(paths)) == known_fields(paths[::-1])
+
+
+def test_words_in_topics() -> None:
+    assert says_truth("/ground_truth/pose")
+    assert says_truth("/GT/boxes")
+    assert not says_truth("/camera/height")
+    assert says_control("/cmd_vel")
+    assert not says_control("/vehicle/state")
+
+
+# --- real recordings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_a_street_in_san_francisco(shared: Path) -> None:
+    with open_log(shared / "pandaset_002_front.mcap") as log:
+        choice = choose(log)
+    assert choice.config.roles() == {
+        "/camera/image": "camera",
+        "/camera/calibration": "calibration",
+        "/tf": "transforms",
+        "/lidar/points": "range",
+        "/vehicle/state": "status",
+        "/annotations/cuboids": "truth_boxes",
+        "/vehicle/control": "truth_control",
+    }
+    assert choice.config.reference_rate_hz == pytest.approx(10.0, abs=0.01)
+    assert choice.warnings == ()
+
+
+@pytest.mark.shared
+def test_any_recording_gives_a_choice_or_a_plain_refusal(shared: Path) -> None:
+    paths = [path for path in shared.rglob("*.mcap") if "conformance" not in str(path)]
+    assert len(paths) > 15
+    for path in paths:
+        with open_log(path) as log:
+            try:
+                config = choose(log).config
+            except (ConfigError, LogError) as error:
+                text = str(error)
+            else:
+                text = to_yaml(config)
+                assert choose(log, config).config == config
+            assert text

@@ -1,0 +1,389 @@
+"""The monitor notices what it should on a log full of faults, and raises nothing on a clean one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perception.autoconfig import choose
+from perception.diagnosis.monitor import HEALTH, Monitor, MonitorSink, StatsCollector, SubsetStats, to_plain
+from perception.diagnosis.monitor.drift import place_of
+from perception.diagnosis.monitor.hysteresis import Alarm, Average
+from perception.diagnosis.monitor.inputs import figures_of_input
+from perception.diagnosis.monitor.reference import LEVELS
+from perception.logs import open_log
+from perception.logs.perception_proto import decode_status
+from perception.pipeline import replay
+from perception.sinks import McapSink, RunInfo
+from perception.types.messages import CameraFrame, Input, Rig, Sample, StatusWindow, Tick, absent_sample
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from tests.pipeline.memory_plugin import MANIFEST, MemoryPlugin
+
+SAMPLES = Path(__file__).parents[3] / "sample_logs"
+
+
+def sample(
+    number: int, *, camera: bytes | None = b"", hz: float = 10.0, ahead_ms: int = 0, still: bool = False
+) -> Sample:
+    """A tick with a camera of these bytes (empty: new ones each time; None: absent) and a status."""
+    at = 1_000_000_000 + round(number * 1e9 / hz)
+    tick = Tick(number, "reference", at, at)
+    empty = absent_sample(tick, "silent", ("/camera", "/scan", "/status"))
+    speeds = np.full((4, 1), 3.0) if still else np.arange(4.0)[:, None] + number
+    status = StatusWindow(at, ("speed",), speeds)
+    empty = replace(empty, range=empty.range.absent("not configured"))
+    found = replace(empty, status=Input("status", "/status", status, at, 2.0), rig=Rig())
+    if camera is None:
+        return found
+    data = camera or (b"%08d" % number) * 100
+    frame = CameraFrame("/camera", at, at, "camera", data, "jpeg", 64, 32)
+    return replace(found, camera=Input("camera", "/camera", frame, at + ahead_ms * 1_000_000, 0.0))
+
+
+def output(
+    given_: Sample,
+    score: float = 0.9,
+    std: float = 0.1,
+    valid: bool = True,
+    *,
+    box_std: float = 2.0,
+    distance_std: float = 0.5,
+    objects: int = 1,
+    warnings: Mapping[str, str] | None = None,
+) -> Output:
+    based_on = tuple(i.name for i in given_.inputs if i.present)
+    if not valid:
+        return Output(given_.tick, Detections(False, based_on, "broke"), Control(False, based_on, "broke"))
+    items = (Detection("car", score, (0.0, 0.0, 20.0, 5.0), (box_std,) * 4, 10.0, distance_std),) * objects
+    channels = (ControlChannel("curvature", "1/m", 0.0, std),)
+    detections, control = Detections(True, based_on, items=items), Control(True, based_on, channels=channels)
+    return Output(given_.tick, detections, control, warnings or {})
+
+
+def blind(given_: Sample, score: float = 0.8, std: float = 0.1) -> Output:
+    """What is said without the camera: a little less."""
+    return output(given_, 0.85 * score, 1.3 * std, box_std=2.6)
+
+
+def usual(seed: int = 0, *subsets: tuple[str, ...]) -> dict[str, SubsetStats]:
+    """Statistics of scores about 0.8 and stds about 0.1, for camera and status."""
+    rng, found = np.random.default_rng(seed), {}
+    for subset in subsets or (("camera", "status"),):
+        collector = StatsCollector()
+        for k in range(200):
+            tick = sample(k, camera=b"" if "camera" in subset else None)
+            score, std = float(rng.uniform(0.7, 0.9)), float(rng.uniform(0.08, 0.12))
+            camera = "camera" in subset
+            collector.add(output(tick, score, std) if camera else blind(tick, score, std))
+        found["+".join(subset)] = collector.stats()
+    return found
+
+
+def follow(monitor: Monitor, ticks: list[tuple[Sample, Output]]) -> list[dict[str, bool]]:
+    return [{h: v.believed for h, v in monitor.update(*tick).items()} for tick in ticks]
+
+
+def test_the_usual_is_believed() -> None:
+    rng, monitor = np.random.default_rng(1), Monitor(usual())
+    ticks = [sample(k) for k in range(300)]
+    found = follow(
+        monitor,
+        [(t, output(t, float(rng.uniform(0.7, 0.9)), float(rng.uniform(0.08, 0.12)))) for t in ticks],
+    )
+    assert all(all(heads.values()) for heads in found)
+    assert monitor.episodes_total == 0
+    assert monitor.inputs["camera"].rate_hz == pytest.approx(10.0)
+    assert monitor.reference == "the checkpoint's statistics"
+
+
+@pytest.mark.parametrize(
+    ("score", "std", "heads", "told"),
+    [
+        (0.2, 0.1, {"class", "box"}, "best score is about 0."),
+        (0.85, 0.5, {"control"}, "std/curvature is about"),
+        (0.85, 0.01, {"control"}, "std/curvature is about"),
+    ],
+)
+def test_a_head_whose_figures_drift_is_no_longer_believed_and_comes_back(
+    score: float, std: float, heads: set[str], told: str
+) -> None:
+    monitor, ticks = Monitor(usual()), [sample(k) for k in range(120)]
+    said = [output(t, *((score, std) if 40 <= k < 80 else (0.8, 0.1))) for k, t in enumerate(ticks)]
+    found = follow(monitor, list(zip(ticks, said, strict=True)))
+    assert all(all(f.values()) for f in found[:42])
+    assert {head for head, believed in found[79].items() if not believed} == heads
+    assert all(found[-1].values())
+    episode = next(e for e in monitor.episodes if e.subject == max(heads))
+    assert told in episode.reasons[0]
+    assert ticks[42].tick.log_time_ns <= episode.from_ns < ticks[60].tick.log_time_ns
+    assert episode.until_ns is not None
+    assert 2.5 < monitor.in_doubt_s(max(heads)) < 6.5
+
+
+def scattered(seed: int, count: int, shift: float = 0.0) -> list[tuple[Sample, Output]]:
+    """Outputs whose sureness varies; the shift is in usual spreads, towards less sure."""
+    rng, ticks = np.random.default_rng(seed), [sample(k) for k in range(count)]
+    said = [
+        output(
+            tick,
+            float(np.clip(0.7 + 0.05 * (rng.standard_normal() - 1.6 * shift), 0.01, 0.99)),
+            box_std=float(np.exp(0.1 * (rng.standard_normal() + 1.6 * shift))),
+            distance_std=float(np.exp(0.2 * (rng.standard_normal() + 1.6 * shift))),
+        )
+        for tick in ticks
+    ]
+    return list(zip(ticks, said, strict=True))
+
+
+def statistics(pairs: list[tuple[Sample, Output]], subset: str = "camera+status") -> dict[str, SubsetStats]:
+    collector = StatsCollector()
+    for tick, said in pairs:
+        collector.add(said, {i.name: figures_of_input(i) for i in tick.inputs if i.present})
+    return {subset: collector.stats()}
+
+
+def test_what_is_a_little_less_sure_in_every_way_is_not_believed() -> None:
+    stats = statistics(scattered(0, 400))
+    assert all(all(f.values()) for f in follow(Monitor(stats), scattered(1, 400)))
+    monitor = Monitor(stats)
+    found = follow(monitor, scattered(2, 100, shift=1.5))
+    assert found[-1] == {"class": False, "box": False, "control": True}
+    assert "altogether less sure" in " ".join(monitor.verdicts["box"].reasons)
+    surer = follow(Monitor(stats), scattered(3, 100, shift=-1.0))
+    assert all(surer[-1].values())
+
+
+def test_a_head_that_gives_much_less_on_these_sensors_is_not_believed_there() -> None:
+    full = statistics([(s, output(s, objects=6)) for s in (sample(k) for k in range(60))])
+    alone = [(s, output(s, 0.3)) for s in (sample(k, camera=None) for k in range(60))]
+    monitor = Monitor(full | statistics(alone, "status"))
+    ticks = [sample(k, camera=b"" if k < 20 else None) for k in range(60)]
+    said = [output(t, objects=6) if t.camera.present else output(t, 0.3) for t in ticks]
+    found = follow(monitor, list(zip(ticks, said, strict=True)))
+    assert all(all(f.values()) for f in found[:20])
+    assert found[-1] == {"class": False, "box": False, "control": True}
+    assert monitor.verdicts["class"].reasons == (
+        "on status alone it finds about 0.3 objects, of 5.4 on camera+status",
+    )
+
+
+def test_what_is_wrong_with_an_input_concerns_the_heads_that_need_it() -> None:
+    """A status that stands still: boxes are the same without it."""
+    with_it = statistics([(s, output(s)) for s in (sample(k) for k in range(60))])
+    without = [(s, output(s, std=0.5)) for s in (sample(k) for k in range(60))]
+    monitor = Monitor(with_it | statistics(without, "camera"))
+    ticks = [sample(k, still=k >= 20) for k in range(60)]
+    found = follow(monitor, [(t, output(t)) for t in ticks])
+    assert all(all(f.values()) for f in found[:20])
+    assert found[-1] == {"class": True, "box": True, "control": False}
+    assert monitor.verdicts["control"].reasons[0].startswith("status still is about")
+
+
+def test_a_stamp_after_the_arrival_is_noticed() -> None:
+    monitor = Monitor(usual())
+    found = follow(monitor, [(s, output(s, 0.8)) for s in (sample(k, ahead_ms=50) for k in range(20))])
+    assert not any(found[-1].values())
+    assert monitor.verdicts["box"].reasons == ("camera is stamped 50 ms after it arrived: clocks differ",)
+
+
+def test_an_input_that_comes_and_goes_is_told() -> None:
+    monitor = Monitor(usual(0, ("camera", "status"), ("status",)))
+    ticks = [sample(k, camera=b"" if k % 2 else None) for k in range(80)]
+    follow(monitor, [(t, output(t, 0.8) if t.camera.present else blind(t)) for t in ticks])
+    (episode,) = [e for e in monitor.episodes if e.subject == "camera"]
+    assert episode.reasons[0].startswith("camera comes and goes, absent in ")
+    assert episode.until_ns is None
+
+
+def test_what_the_plugin_itself_warns_of_is_not_believed() -> None:
+    for code, believed in (("untrained", False), ("input_status", False), ("status_rate", True)):
+        monitor, ticks = Monitor(usual()), [sample(k) for k in range(20)]
+        found = follow(monitor, [(t, output(t, 0.8, warnings={code: "odd"})) for t in ticks])
+        assert all(found[-1].values()) is believed
+
+
+@given(values=st.lists(st.floats(-1e3, 1e3), min_size=40, max_size=80), value=st.floats(-2e3, 2e3))
+def test_a_place_rises_with_the_value_and_tails_are_usual(values: list[float], value: float) -> None:
+    quantiles = tuple(float(q) for q in np.quantile(values, LEVELS))
+    assert place_of(quantiles[3], quantiles) == 0.0
+    assert abs(place_of(quantiles[5], quantiles)) <= 1.0 + 1e-9
+    assert abs(place_of(quantiles[6], quantiles)) <= 1.566 + 1e-9
+    assert place_of(value, quantiles) <= place_of(value + 1.0, quantiles)
+
+
+def test_one_odd_output_is_no_alarm() -> None:
+    monitor, ticks = Monitor(usual()), [sample(k) for k in range(60)]
+    said = [output(t, 0.8, 0.1, valid=k != 30) for k, t in enumerate(ticks)]
+    assert all(all(f.values()) for f in follow(monitor, list(zip(ticks, said, strict=True))))
+
+
+def test_a_head_that_does_not_answer_says_why() -> None:
+    monitor, ticks = Monitor(usual()), [sample(k) for k in range(60)]
+    said = [output(t, valid=k < 20) for k, t in enumerate(ticks)]
+    found = follow(monitor, list(zip(ticks, said, strict=True)))
+    assert not any(found[-1].values())
+    assert "it does not answer (broke)" in monitor.verdicts["box"].reasons
+
+
+def test_a_picture_that_stands_still_puts_in_doubt_what_rests_on_it() -> None:
+    monitor = Monitor(usual(0, ("camera", "status"), ("status",)))
+    ticks = [sample(k, camera=b"same" * 50 if 20 <= k < 40 else b"") for k in range(80)]
+    found = follow(monitor, [(t, output(t, 0.8)) for t in ticks])
+    assert all(all(f.values()) for f in found[:21])
+    assert not any(found[25].values())  # half a second of equal pictures
+    assert all(found[-1].values())
+    unseen = [(t, blind(t)) for t in (sample(80 + k, camera=None) for k in range(30))]
+    assert all(all(f.values()) for f in follow(monitor, unseen))  # rests on the status alone, which is known
+    assert "camera is absent (silent)" in monitor.episodes[-1].reasons
+
+
+def test_a_picture_that_loses_its_detail_is_noticed() -> None:
+    monitor = Monitor(usual())
+    ticks = [sample(k, camera=bytes([k]) * (800 if k < 60 else 90)) for k in range(90)]
+    found = follow(monitor, [(t, output(t, 0.8)) for t in ticks])
+    assert all(found[59].values())
+    assert not found[-1]["box"]
+    (reason,) = monitor.verdicts["class"].reasons
+    assert reason.startswith("camera pictures have 1")  # 90 of 800 bytes, which slowly become the usual
+
+
+def test_inputs_of_which_nothing_is_known_are_not_believed() -> None:
+    monitor, ticks = Monitor(usual()), [sample(k, camera=b"" if k < 30 else None) for k in range(60)]
+    found = follow(monitor, [(t, output(t, 0.8)) for t in ticks])
+    assert all(found[29].values())
+    assert not any(found[-1].values())
+    assert "it rests on status alone" in monitor.verdicts["control"].reasons[0]
+
+
+def test_without_statistics_the_runs_own_first_outputs_tell() -> None:
+    rng, monitor = np.random.default_rng(2), Monitor()
+    ticks = [sample(k) for k in range(260)]
+    said = [output(t, float(rng.uniform(0.7, 0.9)) if k < 200 else 0.12) for k, t in enumerate(ticks)]
+    found = follow(monitor, list(zip(ticks[:50], said[:50], strict=True)))
+    assert monitor.reference.startswith("nothing yet")
+    found += follow(monitor, list(zip(ticks[50:], said[50:], strict=True)))
+    assert monitor.reference == "the first 100 outputs of this run"
+    assert all(all(f.values()) for f in found[:200])
+    assert not found[-1]["class"]
+    assert found[-1]["control"]
+
+
+def test_memory_is_constant() -> None:
+    """What is kept after a thousand ticks is as much as after many more."""
+
+    def size(thing: object, seen: set[int]) -> int:
+        if id(thing) in seen:
+            return 0
+        seen.add(id(thing))
+        total = sys.getsizeof(thing)
+        if isinstance(thing, Mapping):
+            parts = [*thing.keys(), *thing.values()]
+        elif isinstance(thing, tuple | list | set) or type(thing).__name__ == "deque":
+            parts = list(thing)  # type: ignore[call-overload]
+        else:
+            slots = getattr(type(thing), "__slots__", ())
+            parts = [*vars(thing).values()] if hasattr(thing, "__dict__") else []
+            parts += [getattr(thing, name) for name in slots if hasattr(thing, name)]
+        return total + sum(size(part, seen) for part in parts)
+
+    monitor, rng, sizes = Monitor(usual()), np.random.default_rng(0), []
+    for k in range(2100):
+        tick = sample(k, camera=b"same" if k % 40 < 9 else b"")
+        monitor.update(tick, output(tick, float(rng.uniform(0.7, 0.9)), valid=k % 100 > 20))
+        if k % 700 == 699:
+            sizes.append(size(monitor, set()))
+    assert monitor.episodes_total > 100
+    assert len(monitor.episodes) == 100
+    assert abs(sizes[2] - sizes[1]) < 0.05 * sizes[1]
+
+
+@given(bad=st.lists(st.booleans(), min_size=1, max_size=80), up=st.integers(0, 8), down=st.integers(0, 8))
+def test_an_alarm_changes_only_after_an_unbroken_time(bad: list[bool], up: int, down: int) -> None:
+    alarm, was = Alarm(up, down), False
+    for k, problem in enumerate(bad):
+        raised = alarm.update(k * 1_000_000_000, "bad" if problem else "")
+        if raised != was:
+            lasting = bad[max(k - (up if raised else down), 0) : k + 1]
+            assert all(p == raised for p in lasting)
+            assert len(lasting) == (up if raised else down) + 1
+        was = raised
+
+
+def test_an_average_forgets() -> None:
+    average = Average(1.0)
+    for _ in range(100):
+        average.add(1.0, 0.1)
+    for _ in range(10):
+        average.add(0.0, 0.1)
+    average.add(float("nan"), 0.1)
+    assert average.value == pytest.approx(np.exp(-1.0), rel=1e-4)
+
+
+def test_an_average_is_the_plain_one_until_its_window_is_whole() -> None:
+    average = Average(1000.0)
+    for value in (5.0, 1.0, 2.0, 3.0):  # the first has lasted for no time yet
+        assert not average.settled
+        average.add(value, 0.1)
+    assert average.value == pytest.approx(2.0, rel=1e-3)
+
+
+class Knowing(MemoryPlugin):
+    """One that says what its outputs usually look like."""
+
+    def __init__(self, plain: object) -> None:
+        super().__init__(MANIFEST)
+        self._plain = plain
+
+    def output_stats(self) -> object:
+        return self._plain
+
+
+def watched(name: str, plugin: MemoryPlugin, target: Path | None = None) -> tuple[MonitorSink, int]:
+    with open_log(SAMPLES / name) as log:
+        kept = McapSink(target) if target is not None else None
+        sink = MonitorSink(plugin, kept.add_values if kept is not None else None)
+        replay(log, choose(log).config, plugin, [*([kept] if kept is not None else []), sink])
+        return sink, log.survey.start_ns or 0
+
+
+def test_a_clean_log_raises_nothing_and_is_published(tmp_path: Path) -> None:
+    sink, _ = watched("yard_day.mcap", MemoryPlugin(), tmp_path / "out.mcap")
+    assert sink.monitor.episodes_total == 0
+    told = sink.monitor.to_json()
+    assert all(head["believed"] for head in told["heads"].values())
+    assert told["inputs"]["camera"]["rate_hz"] == pytest.approx(10, rel=0.05)
+    with open_log(tmp_path / "out.mcap") as log:
+        rows = [decode_status(m.data)[1] for m in log.messages() if m.topic == HEALTH]
+    assert len(rows) == 200
+    assert {name: value for name, _, value in rows[-1]}["control.believed"] == 1.0
+
+
+def test_dead_sensors_and_a_frozen_camera_are_noticed_where_they_are() -> None:
+    """Silent: camera 2 to 4 s, range 4.5 to 6.5, status 7 to 8.5; the camera stands still from 9 to 10."""
+    sink, start_ns = watched("yard_faults.mcap", MemoryPlugin())
+    found = [(e.subject, (e.from_ns - start_ns) / 1e9, e.reasons) for e in sink.monitor.episodes]
+    first = {subject: (at, reasons) for subject, at, reasons in reversed(found)}
+    assert 2.0 < first["camera"][0] < 3.2
+    assert "camera is absent (silent" in first["camera"][1][0]
+    assert 4.5 < first["range"][0] < 5.7
+    assert 7.0 < first["status"][0] < 8.2
+    still = [(s, at) for s, at, reasons in found if "camera shows the same under new stamps" in reasons]
+    assert {s for s, _ in still} == {"camera", "class", "box", "control"}
+    assert all(9.0 < at < 9.7 for _, at in still)
+
+
+def test_statistics_of_the_plugin_are_used_and_wrong_ones_are_told() -> None:
+    good, wrong = MonitorSink(Knowing(to_plain(usual()))), MonitorSink(Knowing({"levels": [1]}))
+    for sink in (good, wrong):
+        sink.open(RunInfo())
+    assert good.monitor.known
+    assert good.problem == ""
+    assert not wrong.monitor.known
+    assert "levels" in wrong.problem

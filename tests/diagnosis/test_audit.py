@@ -1,0 +1,331 @@
+"""The audit finds what was put wrong, says which heads suffer, and is silent about a sound log."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perception.autoconfig import choose
+from perception.config import Config, parse_config
+from perception.diagnosis.audit import Audit, Delay, Finding, Times, audit, survey_times
+from perception.diagnosis.audit.content_rules import covered
+from perception.errors import PerceptionError
+from perception.logs import open_log
+from tests.scripted_scene import write_scene
+from tests.small_logs import START_NS, SmallLog
+
+HEADS = ("class and box", "distance", "control")
+
+
+def audit_of(log: SmallLog, folder: Path, config: Config | None = None) -> Audit:
+    with open_log(log.write(folder / "small.mcap")) as opened:
+        return audit(opened, config or choose(opened).config)
+
+
+def codes(found: Audit, severity: str = "") -> list[str]:
+    return [finding.code for finding in found.findings if severity in ("", finding.severity)]
+
+
+def the(found: Audit, code: str) -> Finding:
+    (finding,) = [finding for finding in found.findings if finding.code == code]
+    return finding
+
+
+def unreliable(found: Audit) -> set[str]:
+    return {head for head, because in found.verdicts().items() if because}
+
+
+def test_a_sound_log_has_no_findings_but_its_truth(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().sound(), tmp_path)
+    assert codes(found) == ["truth", "truth"]
+    assert unreliable(found) == set()
+    assert not found.lossy
+    assert set(found.verdicts()) == set(HEADS)
+
+
+def test_a_scripted_scene_is_sound(tmp_path: Path) -> None:
+    with open_log(write_scene(tmp_path / "scene.mcap", duration_s=2.0)) as log:
+        found = audit(log, choose(log).config)
+    assert [f for f in found.findings if f.severity != "note"] == []
+    assert found.delays["/camera/image"].median_ms == pytest.approx(44, abs=3)
+    assert found.delays["/scan"].median_ms == pytest.approx(13.5, abs=1)
+    assert found.times["/vehicle/state"].count == 200
+
+
+def test_missing_sensors_name_the_heads_that_rest_on_them(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().image().calibration(), tmp_path)
+    assert codes(found, "warning") == ["no_sensor", "no_sensor"]
+    assert unreliable(found) == {"distance", "control"}
+    found = audit_of(SmallLog().status(), tmp_path)
+    assert unreliable(found) == {"class and box", "distance"}
+
+
+def test_a_configured_topic_without_messages_is_an_error(tmp_path: Path) -> None:
+    config = parse_config({"sensors": {"camera": {"topic": "/camera/image"}, "range": {"topic": "/none"}}})
+    found = audit_of(SmallLog().sound(), tmp_path, config)
+    assert the(found, "no_messages").topic == "/none"
+    assert the(found, "no_messages").severity == "error"
+
+
+def test_stamps_that_go_back_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image().scan()
+    log.scan(seconds=0.1, start_s=0.25, delay_s=1.0)  # one scan arrives much later than those after it
+    finding = the(audit_of(log, tmp_path), "stamps_back")
+    assert "go back 1 time, by up to" in finding.text
+    assert finding.heads == ("distance",)
+
+
+def test_a_clock_that_jumps_back_says_that_replay_starts_anew(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=2).image(seconds=2, start_s=0.01, delay_s=2.0)
+    finding = the(audit_of(log, tmp_path), "stamps_back")
+    assert "1 of them by more than 1 s, where replay starts anew" in finding.text
+
+
+def test_stamps_that_jump_ahead_without_the_arrival_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image().status(hz=10, seconds=1).status(hz=10, seconds=1, start_s=61, delay_s=-60)
+    found = audit_of(log, tmp_path)
+    assert "jump ahead 1 time, by up to 60.1 s" in the(found, "stamps_jump").text
+
+
+def test_stamps_of_another_clock_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image().scan(delay_s=1e5)
+    found = audit_of(log, tmp_path)
+    assert "20 stamps on /scan are hours away" in the(found, "stamps_foreign").text
+    assert unreliable(found) >= {"distance"}
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "severity"), [(0.04, ""), (0.055, "note"), (0.3, "warning"), (-0.3, "warning")]
+)
+def test_a_clock_offset_weighs_by_what_it_breaks(tmp_path: Path, delay_s: float, severity: str) -> None:
+    found = audit_of(SmallLog().image(delay_s=0.0).scan(delay_s=delay_s), tmp_path)
+    offsets = [finding for finding in found.findings if finding.code == "clock_offset"]
+    assert [finding.severity for finding in offsets] == ([severity] if severity else [])
+    assert found.delays["/scan"].median_ms == pytest.approx(1000 * delay_s, abs=1e-3)
+    if severity:
+        assert (
+            f"{abs(1000 * delay_s):.0f} ms {'further from' if delay_s > 0 else 'closer to'} their arrival"
+            in offsets[0].text
+        )
+
+
+def test_dropouts_are_counted(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=10).scan(seconds=10, drop=(20, 21, 22, 50, 70))
+    finding = the(audit_of(log, tmp_path), "dropouts")
+    assert "leaves out about 5 messages in 3 gaps (5.0%)" in finding.text
+    assert finding.severity == "warning"
+    assert the(audit_of(SmallLog().image(seconds=10, drop=(4,)), tmp_path), "dropouts").severity == "note"
+
+
+def test_silence_is_named_with_its_place(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=10).scan(seconds=10, drop=range(30, 60))
+    finding = the(audit_of(log, tmp_path), "silent")
+    assert finding.text == "/scan is silent 1 time for more than 1 s, 3.1 s from 2.9 s on"
+
+
+def test_a_late_start_and_an_early_end_are_found(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().image(seconds=10).scan(start_s=3, seconds=4), tmp_path)
+    texts = [finding.text for finding in found.findings if finding.code == "short"]
+    assert texts == ["/scan starts 3.0 s after /camera/image", "/scan ends 3.0 s before /camera/image"]
+
+
+def test_duplicates_are_a_note(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().image().image(seconds=0.3, delay_s=0.001), tmp_path)
+    assert "3 messages on /camera/image came before" in the(found, "duplicates").text
+    assert the(found, "duplicates").severity == "note"
+
+
+def test_a_recorder_that_doubles_every_message_doubles_no_rate(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=4).image(seconds=4, delay_s=0.002).status(hz=50, seconds=4)
+    with open_log(log.write(tmp_path / "doubled.mcap")) as opened:
+        config = choose(opened).config
+        found = audit(opened, config)
+    assert config.reference_rate_hz == pytest.approx(10)
+    assert found.times["/camera/image"].period_s() == pytest.approx(0.1)
+    assert "40 messages on /camera/image came before" in the(found, "duplicates").text
+    assert "dropouts" not in codes(found)
+
+
+def test_what_cannot_be_decoded_is_loss_with_its_first_reason(tmp_path: Path) -> None:
+    log = SmallLog().image().scan()
+    log.rows = [
+        (t, topic, b"\xff" if topic == "/scan" and i % 2 else data, *rest)
+        for i, (t, topic, data, *rest) in enumerate(log.rows)
+    ]
+    found = audit_of(log, tmp_path)
+    finding = the(found, "undecodable")
+    assert "10 of 20 messages on /scan cannot be decoded: " in finding.text
+    assert len(finding.text) > 60  # the reason is there
+    assert found.lossy
+    assert "distance" in unreliable(found)
+
+
+def test_scans_without_a_return_are_found(tmp_path: Path) -> None:
+    log = (
+        SmallLog()
+        .image()
+        .scan(ranges=lambda i: [float("inf")] * 8 if i < 5 else [100.0] * 8 if i < 7 else [5.0])
+    )
+    found = audit_of(log, tmp_path)
+    texts = [finding.text for finding in found.findings if finding.code == "blind_scans"]
+    assert texts == [
+        "5 of 20 scans on /scan are without a single finite return: the input is absent there",
+        "2 of 20 scans on /scan are with every return beyond max_range_m (30 m): the input is absent there",
+    ]
+
+
+def test_a_calibration_of_another_size_is_found(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().image(size=(64, 48)).calibration(size=(128, 96)), tmp_path)
+    text = the(found, "size_mismatch").text
+    assert "images are 64x48, the calibration is for 128x96" in text
+
+
+def test_images_that_change_their_size_are_found(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().image(seconds=1).image(seconds=1, start_s=1, size=(32, 24)), tmp_path)
+    assert the(found, "sizes").text == "images change their size: 32x24, 64x48"
+
+
+def test_frames_that_are_not_connected_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image().calibration().scan(frame="roof_laser").transforms()
+    found = audit_of(log, tmp_path)
+    assert (
+        "no transforms connect 'roof_laser' (/scan) with the camera's 'camera'"
+        in the(found, "no_transform").text
+    )
+    assert "distance" in unreliable(found)
+    joined = SmallLog().image().calibration().scan(frame="roof_laser").transforms(edges=(("base", "camera"),))
+    joined.transforms("/tf_static", edges=(("base", "roof_laser"),))
+    assert "no_transform" not in codes(audit_of(joined, tmp_path))
+
+
+def test_a_missing_or_empty_calibration_is_found(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().image().scan(), tmp_path)
+    assert "ranges cannot be placed in the image" in the(found, "no_calibration").text
+    found = audit_of(SmallLog().image().scan().calibration(focal=0.0), tmp_path)
+    assert {"no_calibration", "undecodable"} <= set(codes(found))
+    assert the(found, "undecodable").topic == "/camera/calibration"
+    assert the(found, "undecodable").heads == ("distance",)
+
+
+def test_a_status_that_says_nothing_is_found(tmp_path: Path) -> None:
+    def values(i: int) -> dict[str, object]:
+        return {"speed": 1.0, "yaw_rate": 0.1 * i} | ({"acceleration": 0.1 * i} if i % 4 else {})
+
+    found = audit_of(SmallLog().image().json("/state", values), tmp_path)
+    assert (
+        the(found, "status_constant").text
+        == "speed (speed) on /state is always 1: not connected, or standing still"
+    )
+    assert (
+        the(found, "status_nan").text
+        == "acceleration (acceleration) on /state is no number in 5 of 20 messages"
+    )
+    assert "control" in unreliable(found)
+
+
+def test_truth_says_how_far_it_reaches(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().image(seconds=4).truth(seconds=2).control(seconds=4), tmp_path)
+    texts = {finding.topic: finding.text for finding in found.findings if finding.code.startswith("truth")}
+    assert texts["/truth/detections"].startswith("/truth/detections has truth for 50% of the ticks")
+    assert texts["/truth/control"].startswith("/truth/control has truth for 100% of the ticks")
+
+
+def test_a_cut_file_is_damage_first_of_all(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "whole.mcap", duration_s=3.0)
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with open_log(cut) as log:
+        found = audit(log, choose(log).config)
+    assert found.findings[0].code == "damage"
+    assert found.findings[0].severity == "error"
+    assert "the file is damaged" in found.findings[0].text
+    assert found.lossy
+    assert unreliable(found) == set(HEADS)
+
+
+def test_findings_come_by_severity(tmp_path: Path) -> None:
+    log = SmallLog().image().scan(delay_s=0.3).image(seconds=0.3, delay_s=0.001)
+    severities = [finding.severity for finding in audit_of(log, tmp_path).findings]
+    assert severities == sorted(severities, key=("error", "warning", "note").index)
+
+
+def test_arrivals_are_told_for_every_topic(tmp_path: Path) -> None:
+    path = (
+        SmallLog()
+        .image(hz=10)
+        .json("/other", lambda i: {"a": i}, hz=25, drop=(10, 11))
+        .write(tmp_path / "a.mcap")
+    )
+    with open_log(path) as log:
+        times, damage = survey_times(log)
+    assert damage == []
+    assert times["/other"].count == 48
+    assert times["/other"].period_s() == pytest.approx(0.04)
+    assert times["/other"].largest_gap() == (pytest.approx(0.12), START_NS + 360_000_000)
+    assert times["/other"].dropouts() == (1, 2)
+
+
+@given(st.lists(st.integers(0, 10**12), max_size=30))
+def test_times_of_any_arrivals_are_finite(arrivals: list[int]) -> None:
+    times = Times()
+    for arrival in sorted(arrivals):
+        times.add(arrival, arrival - 5)
+    period, gap = times.period_s(), times.largest_gap()
+    assert (gap is None) == (len(arrivals) < 2)
+    assert period is None or period > 0
+    assert times.dropouts() >= (0, 0)
+    delay = Delay.of(times)
+    assert (delay is None) == (not arrivals)
+    assert delay is None or (delay.median_ms, delay.jitter_ms) == (pytest.approx(5e-6), 0.0)
+
+
+@given(st.lists(st.integers(0, 3_000), min_size=1), st.lists(st.integers(0, 3_000), min_size=1))
+def test_coverage_is_what_a_plain_search_finds(ticks_ms: list[int], truth_ms: list[int]) -> None:
+    times = Times()
+    for stamp in truth_ms:
+        times.add(0, stamp * 1_000_000)
+    near = [any(abs(tick - stamp) <= 60 for stamp in truth_ms) for tick in sorted(ticks_ms)]
+    ticks = np.sort(np.array(ticks_ms, dtype=np.int64) * 1_000_000)
+    assert covered(ticks, times) == pytest.approx(np.mean(near))
+
+
+@pytest.mark.shared
+def test_the_missing_sweeps_of_a_real_drive_are_found(shared: Path) -> None:
+    with open_log(shared / "pandaset_002_front.mcap") as log:
+        found = audit(log, choose(log).config)
+    assert codes(found) == ["dropouts", "truth", "truth"]
+    assert "leaves out about 4 messages in 2 gaps" in the(found, "dropouts").text
+    assert unreliable(found) == {"distance"}
+    assert not found.lossy
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("fuzz") / "whole.mcap"
+    return write_scene(path, duration_s=0.5, image_size=(64, 32)).read_bytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_damage_gives_an_audit_or_a_plain_refusal(whole: bytes, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(whole)))
+    size = data.draw(st.integers(1, 3000))
+    kinds = {
+        "cut": lambda: whole[:at],
+        "lose": lambda: whole[:at] + whole[at + size :],
+        "zero": lambda: whole[:at] + bytes(len(whole[at : at + size])) + whole[at + size :],
+        "flip": lambda: whole[:at] + bytes(b ^ 0x10 for b in whole[at : at + 1]) + whole[at + 1 :],
+    }
+    with NamedTemporaryFile(suffix=".mcap") as file:
+        file.write(kinds[data.draw(st.sampled_from(sorted(kinds)))]())
+        file.flush()
+        with contextlib.suppress(PerceptionError), open_log(file.name) as log:
+            found = audit(log, choose(log).config)
+            assert set(found.verdicts()) == set(HEADS)
+            assert found.lossy or not found.damage

@@ -1,0 +1,73 @@
+"""OpenVINO's own: what it compiled before is used where it fits, and only what is needed is imported."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.engines import open_backend
+from perception.engines.cache import cache_root
+from perception.engines.openvino_backend import COMPILED, GRAPH
+from perception.models.tensors import Predictions
+from tests.engines.conftest import CONFIG
+from tests.fusion_scenes import numpy_scene
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture
+def weights(exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint; the cache is a copy of what was made of it."""
+    path, made = exports / "weights.safetensors", exports / "openvino"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(made))
+    answer(path, threads=1)
+    shutil.copytree(made, tmp_path / "cache", ignore=shutil.ignore_patterns(".*"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return path
+
+
+def answer(weights: Path, threads: int) -> Predictions:
+    backend = open_backend("openvino", weights, precision="bf16", threads=threads)
+    try:
+        return backend.run(numpy_scene(CONFIG))
+    finally:
+        backend.close()
+
+
+def test_what_was_compiled_gives_the_graphs_bits_and_is_done_without_where_it_does_not_fit(
+    weights: Path,
+) -> None:
+    made = answer(weights, threads=1)
+    (folder,) = (cache_root() / "exports").iterdir()
+    (folder / GRAPH).rename(folder / "aside")
+    loaded = answer(weights, threads=2)  # the graph is not needed
+    (folder / "aside").rename(folder / GRAPH)
+    blob = (folder / COMPILED).read_bytes()
+    (folder / COMPILED).write_bytes(blob[: len(blob) // 2])
+    damaged = answer(weights, threads=1)
+    (folder / COMPILED).unlink()
+    compiled = answer(weights, threads=1)
+    for other in (loaded, damaged, compiled):
+        for name, a, b in zip(Predictions._fields, made, other, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_the_converter_is_imported_only_by_who_asks_for_it() -> None:
+    code = (
+        "import sys\n"
+        "from perception.engines.openvino_backend import _openvino\n"
+        "openvino = _openvino()\n"
+        "print([name for name in sys.modules if name.startswith('openvino.tools')])\n"
+        "import openvino as other\n"
+        "try:\n"
+        "    other.convert_model('missing.onnx')\n"
+        "except Exception as error:\n"
+        "    print('missing.onnx' in str(error), 'openvino.tools.ovc' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True True"]

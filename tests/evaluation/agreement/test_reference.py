@@ -1,0 +1,111 @@
+"""Outputs beside those of another machine: decisions are held to, floats are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from perception.autoconfig import choose
+from perception.errors import ConfigError, LogError
+from perception.evaluation.agreement.reference import Reference, Tolerances, differences, parse_tolerances
+from perception.logs import open_log
+from perception.pipeline import replay
+from perception.sinks import McapSink
+from perception.sinks.base import RunInfo
+from perception.sinks.stored import read_outputs
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from tests.evaluation.metrics.build import tick
+from tests.evaluation.oracle import Oracle, Truth
+from tests.scripted_scene import START_NS, write_scene
+
+NEAR = Tolerances()
+
+
+def box(score: float = 0.9, x: float = 0.0, label: str = "vehicle", distance_m: float = 10.0) -> Detection:
+    return Detection(label, score, (x, 0.0, x + 100.0, 50.0), (1.0, 1.0, 1.0, 1.0), distance_m, 1.0)
+
+
+def said(*boxes: Detection, steer: float = 0.1, valid: bool = True) -> Output:
+    control = Control(valid, channels=(ControlChannel("curvature", "1/m", steer, 0.02),))
+    return Output(tick(), Detections(valid, items=boxes), control)
+
+
+@pytest.mark.parametrize(
+    ("output", "head", "words"),
+    [
+        (said(box(0.9001, 0.01), box(0.33, 300), steer=0.1001), None, ""),
+        (said(box(), box(0.34, 300)), None, ""),
+        (said(box()), None, ""),  # the other box is near the cut-off
+        (
+            said(box(), box(0.6, 300), box(0.7, 600)),
+            "box",
+            "score 0.70 at (650, 25)",
+        ),
+        (said(box(0.29, 300)), "box", "only the reference has a vehicle of score 0.90"),
+        (said(box(x=8.0), box(0.31, 300)), "box", "overlaps that of the reference by 0.85"),
+        (said(box(distance_m=11.0)), "box", "is 11.00 m away, the reference says 10.00 m"),
+        (said(box(label="person")), "class", "person, the reference vehicle"),
+        (said(box(), steer=0.105), "control", "0.25 of its standard deviation"),
+        (said(box(), steer=float("nan")), "control", "curvature nan"),
+        (replace(said(box()), control=None), "control", "no such head, the reference valid"),
+        (said(box(), valid=False), "control", "invalid, the reference valid"),
+    ],
+)
+def test_what_a_robot_would_do_otherwise_is_a_difference(
+    output: Output, head: str | None, words: str
+) -> None:
+    found = differences(output, said(box(), box(0.31, 300)), NEAR)
+    assert [name for name, what in found.items() if what] == ([] if head is None else [head]) or (
+        words.startswith("invalid")
+    )
+    if head is not None:
+        assert words in found[head]
+
+
+def test_tolerances_are_the_users() -> None:
+    wide = parse_tolerances("iou=0.5, control=1,distance=0.2")
+    assert wide == Tolerances(iou=0.5, control=1.0, distance=0.2)
+    other = said(box(x=8.0, distance_m=11.0), steer=0.11)
+    assert not any(differences(other, said(box()), wide).values())
+    assert parse_tolerances(None) == NEAR
+    with pytest.raises(ConfigError, match="found 'io=1'"):
+        parse_tolerances("io=1")
+    with pytest.raises(ConfigError, match="found 'iou=x'"):
+        parse_tolerances("iou=x")
+
+
+def test_the_first_divergence_of_each_head_is_named(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "drive.mcap", seed=3, duration_s=2.0, image_size=(128, 64))
+    truth, kept = Truth(path), tmp_path / "kept.mcap"
+    wrong = (START_NS + 1_000_000_000, START_NS + 1_400_000_000)
+    with open_log(path) as log:
+        config = choose(log).config
+        replay(log, config, Oracle(truth), [McapSink(kept)])
+        with open_log(kept) as stored:
+            same, other = Reference(stored, log), Reference(stored, log)
+            replay(log, config, Oracle(truth), [same])
+            replay(log, config, Oracle(truth, wrong), [other])
+            assert [(row.head, row.frames, row.diverged) for row in same.report()] == [
+                ("class", 20, 0),
+                ("box", 20, 0),
+                ("control", 20, 0),
+            ]
+            rows = {row.head: row for row in other.report(lambda moment: f"see {moment.at_s:.1f}")}
+            assert rows["class"].diverged == 0
+            for head in ("box", "control"):
+                assert rows[head].diverged == 4
+                assert rows[head].stamp_ns == wrong[0]
+                assert rows[head].command == f"see {rows[head].at_s:.1f}"
+            assert "only the reference has" in rows["box"].what
+            assert "curvature" in rows["control"].what
+            half = Reference(stored, log)
+            half.open(RunInfo())
+            for item in list(read_outputs(stored))[:15]:
+                half.add(item.output)
+            half.close()
+            assert {row.diverged for row in half.report()} == {5}
+            assert half.report()[0].what == "only the reference has this frame"
+        with pytest.raises(LogError, match="expected a log of outputs"):
+            Reference(log, log).open(RunInfo())

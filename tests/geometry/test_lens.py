@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perception.geometry import project, rays
+from perception.geometry.lens import BROWN, FISHEYE, distort, is_known, undistort
+
+SEEDS = st.integers(0, 2**32 - 1)
+K = np.array([[600.0, 0.0, 640.0], [0.0, 610.0, 360.0], [0.0, 0.0, 1.0]])
+
+# (fx, fy, cx, cy), size, coefficients, model: of the kind that published data sets have.
+LENSES = {
+    "street camera, 80 degrees": (
+        (980, 980, 690, 245),
+        (1392, 512),
+        [-0.37, 0.2, 0.001, 0.0005, -0.07],
+        "plumb_bob",
+    ),
+    "webcam": ((530, 530, 320, 240), (640, 480), [0.05, -0.1, 0.0, 0.001], "plumb_bob"),
+    "depth camera": (
+        (607, 607, 640, 368),
+        (1280, 720),
+        [0.5, -2.6, 0.0004, 0.0, 1.5, 0.38, -2.45, 1.45],
+        "rational_polynomial",
+    ),
+    "fisheye, 130 degrees": ((480, 480, 512, 384), (1024, 768), [-0.01, 0.02, -0.02, 0.005], "equidistant"),
+    "pinhole": ((400, 400, 320, 240), (640, 480), [], ""),
+}
+
+
+@given(seed=SEEDS)
+def test_a_fisheye_is_that_of_opencv(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.uniform([-3, -2, 0.5], [3, 2, 3], (50, 3))
+    coefficients = rng.uniform(-0.05, 0.05, 4)
+    expected = cv2.fisheye.projectPoints(points[None], np.zeros(3), np.zeros(3), K, coefficients)[0][0]
+    found = project(points, K, coefficients, "equidistant")
+    known = np.isfinite(found).all(axis=1)
+    assert known.mean() > 0.5
+    np.testing.assert_allclose(found[known], expected[known], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_every_pixel_of_a_real_lens_has_its_ray(name: str) -> None:
+    (fx, fy, cx, cy), size, coefficients, model = LENSES[name]
+    intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+    u, v = np.meshgrid(np.linspace(0, size[0], 40), np.linspace(0, size[1], 30))
+    pixels = np.stack([u.ravel(), v.ravel()], axis=1)
+    directions = rays(pixels, intrinsics, np.array(coefficients), model)
+    assert np.isfinite(directions).all()
+    np.testing.assert_allclose(
+        project(directions * 3.0, intrinsics, np.array(coefficients), model), pixels, atol=1e-3
+    )
+
+
+@given(seed=SEEDS, model=st.sampled_from(["plumb_bob", "fisheye"]))
+def test_both_ways_undo_each_other_where_the_polynomial_holds(seed: int, model: str) -> None:
+    rng = np.random.default_rng(seed)
+    k = rng.uniform(-0.3, 0.3, 4 if model == "fisheye" else 5)
+    if model == "plumb_bob":
+        k[2:4] *= 0.01
+    x, y = rng.uniform(-0.6, 0.6, (2, 40))
+    bent = distort(x, y, k, model)
+    known = np.isfinite(bent[0])
+    back = undistort(*bent, k, model)
+    assert (
+        np.isfinite(back[0][known]).mean() > 0.95
+    )  # but for points at the very edge of what the polynomial covers
+    kept = known & np.isfinite(back[0])
+    np.testing.assert_allclose(back[0][kept], x[kept], atol=1e-3)
+    np.testing.assert_allclose(back[1][kept], y[kept], atol=1e-3)
+
+
+def test_a_fisheye_does_not_fold_back() -> None:
+    k = np.array([-0.3, 0.0, 0.0, 0.0])  # grows up to an angle of 1.05
+    angle = np.linspace(0.0, 1.5, 2000)
+    u = distort(np.tan(angle), np.zeros_like(angle), k, "fisheye")[0]
+    known = np.isfinite(u)
+    assert known.sum() == (angle < np.sqrt(1 / 0.9)).sum()
+    assert (np.diff(u[known]) > 0).all()
+    assert np.isnan(undistort(np.array([5.0]), np.array([0.0]), k, "fisheye")[0]).all()
+
+
+def test_a_place_that_no_direction_lands_at_has_none() -> None:
+    assert np.isnan(undistort(np.array([3.0]), np.array([0.0]), np.array([-0.3, 0, 0, 0]))[0]).all()
+
+
+def test_the_middle_stays_the_middle() -> None:
+    zero = np.zeros(1)
+    for model in BROWN | FISHEYE:
+        assert distort(zero, zero, np.array([0.1, 0.1, 0.0, 0.0]), model) == (0, 0)
+        assert undistort(zero, zero, np.array([0.1, 0.1, 0.0, 0.0]), model) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients", "known"),
+    [
+        ("plumb_bob", [0.1] * 5, True),
+        ("Plumb_Bob", [0.1] * 5, True),
+        ("rational_polynomial", [0.1] * 8, True),
+        ("rational_polynomial", [0.1] * 12, False),  # thin prisms
+        ("rational_polynomial", [0.1] * 8 + [0.0] * 6, True),
+        ("equidistant", [0.1] * 4, True),
+        ("equidistant", [0.1] * 5, False),
+        ("mystery", [0.1], False),
+        ("mystery", [0.0] * 5, True),
+        ("", [], True),
+    ],
+)
+def test_a_lens_is_known_or_not(model: str, coefficients: list[float], known: bool) -> None:
+    assert is_known(model, np.array(coefficients)) == known

@@ -1,0 +1,60 @@
+"""What the contract says of single outputs, number by number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perception.plugin import load_plugin
+from perception.plugin.output_rules import output_faults
+from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from tests.sinks.build import sample_of
+
+SAMPLE = sample_of(0)
+MANIFEST = load_plugin("fusion").manifest
+CAR = Detection("car", 0.75, (1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4), 12.5, 0.5)
+
+
+def faults_of(item: Detection = CAR, **channel: Any) -> list[str]:
+    control = Control(True, ("status",), "", (replace(ControlChannel("turn", "1/m", 0.1, 0.01), **channel),))
+    output = Output(SAMPLE.tick, Detections(True, ("camera",), "", (item,)), control)
+    return output_faults(output, SAMPLE, MANIFEST)
+
+
+def test_a_sound_output_has_no_fault_and_whole_numbers_are_numbers() -> None:
+    assert faults_of() == []
+    assert faults_of(replace(CAR, xyxy=(1, 2, 3, 4), distance_m=np.float64(3.0)), value=0) == []
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 10**400, None, "1", np.float32(1.0)])
+@pytest.mark.parametrize("name", ["score", "distance_m", "distance_std_m", "visible", "value", "std"])
+def test_what_is_no_finite_number_is_a_fault_wherever_it_stands(name: str, bad: Any) -> None:
+    if name in ("value", "std"):
+        [fault] = faults_of(**{name: bad})
+        assert fault.startswith(f"control.turn: {name} ")
+    else:
+        [fault] = faults_of(replace(CAR, **{name: bad}))
+        assert fault.startswith(f"detections.0: {name} ")
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"xyxy": (1.0, 2.0, 3.0)}, "is not four finite numbers"),
+        ({"xyxy": (1.0, 2.0, math.nan, 4.0)}, "is not four finite numbers"),
+        ({"xyxy": (3.0, 2.0, 1.0, 4.0)}, "is not ordered"),
+        ({"box_std": (0.1, 0.2, 0.3)}, "is not four positive numbers"),
+        ({"box_std": (0.1, 0.0, 0.3, 0.4)}, "is not four positive numbers"),
+        ({"score": 1.01}, "is not within 0 to 1"),
+        ({"visible": -0.01}, "is not within 0 to 1"),
+        ({"distance_m": -1.0}, "is not a distance"),
+        ({"distance_std_m": 0.0}, "is not positive"),
+    ],
+)
+def test_a_detection_that_cannot_be_is_named(changed: dict[str, Any], fault: str) -> None:
+    [found] = faults_of(replace(CAR, **changed))
+    assert fault in found

@@ -1,0 +1,206 @@
+"""Whole logs: the same bytes from the same seed, faults as asked for, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from perception.errors import OutputError
+from perception.logs import decode, open_log
+from perception.logs.perception_proto import decode_truth
+from perception.simulation import Failure, Order, Scenario, generate, generate_many
+from perception.types.messages import (
+    CameraFrame,
+    CameraInfo,
+    FrameTransforms,
+    RangeScan,
+    StatusReading,
+    TruthBoxes,
+)
+
+pytestmark = [pytest.mark.sim, pytest.mark.usefixtures("drawing")]
+DURATION_S = 0.8
+
+
+@pytest.fixture(scope="module")
+def made(drawing: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("synthetic") / "one.mcap"
+    generate(path, 5, Scenario(), DURATION_S, ground_px=512)
+    return path
+
+
+def messages(path: Path) -> dict[str, list]:
+    found: dict[str, list] = {}
+    with open_log(path) as log:
+        for message in log.messages():
+            found.setdefault(message.topic, []).append(decode(message))
+    return found
+
+
+def test_the_same_seed_gives_the_same_bytes_in_another_process(made: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from perception.simulation import Scenario, generate; "
+        "generate(Path(sys.argv[1]), int(sys.argv[2]), Scenario(), 0.8, ground_px=512)"
+    )
+    again, other = tmp_path / "again.mcap", tmp_path / "other.mcap"
+    subprocess.run([sys.executable, "-c", program, str(again), "5"], check=True)
+    assert again.read_bytes() == made.read_bytes()
+    generate(other, 6, Scenario(), 0.2, ground_px=256)
+    assert other.read_bytes() != made.read_bytes()
+
+
+def test_a_log_holds_every_sensor_the_rig_and_the_truth(made: Path) -> None:
+    found = messages(made)
+    kinds = {topic: type(rows[0]) for topic, rows in found.items()}
+    assert kinds["/camera/image"] is CameraFrame
+    assert kinds["/scan"] is RangeScan
+    assert kinds["/vehicle/state"] is StatusReading
+    assert kinds["/camera/calibration"] is CameraInfo
+    assert kinds["/tf"] is FrameTransforms
+    assert kinds["/truth/detections"] is TruthBoxes
+    assert len(found["/camera/image"]) == pytest.approx(8, abs=1)
+    assert len(found["/scan"]) == pytest.approx(16, abs=1)
+    assert len(found["/vehicle/state"]) == pytest.approx(80, abs=1)
+    assert set(found["/vehicle/state"][0].values) >= {"speed", "yaw_rate", "acceleration"}
+    assert found["/camera/calibration"][0].log_time_ns <= found["/camera/image"][0].log_time_ns
+
+
+def test_truth_is_stamped_as_its_frame(made: Path) -> None:
+    found = messages(made)
+    assert [t.stamp_ns for t in found["/truth/detections"]] == [f.stamp_ns for f in found["/camera/image"]]
+    assert [t.stamp_ns for t in found["/truth/control"]] == [f.stamp_ns for f in found["/camera/image"]]
+
+
+def test_the_calibration_and_transforms_put_scan_points_onto_objects(made: Path) -> None:
+    """Range and camera agree through the messages alone."""
+    from perception.geometry import TransformTree, project, transform_points
+
+    found = messages(made)
+    rig = found["/camera/calibration"][0]
+    camera_from_lidar = TransformTree(found["/tf"][0].edges).target_from_source(rig.frame_id, "lidar")
+    assert camera_from_lidar is not None
+    agreeing = 0
+    for frame, truth in zip(found["/camera/image"], found["/truth/detections"], strict=True):
+        scan = min(found["/scan"], key=lambda s: abs(s.stamp_ns - frame.stamp_ns))
+        points = transform_points(camera_from_lidar, scan.points_m[np.isfinite(scan.points_m).all(axis=1)])
+        pixels = project(points, rig.intrinsics)
+        for box in truth.items:
+            x1, y1, x2, y2 = box.xyxy
+            inside = (pixels[:, 0] > x1) & (pixels[:, 0] < x2) & (pixels[:, 1] > y1) & (pixels[:, 1] < y2)
+            if box.visible > 0.9 and inside.any():
+                nearest = np.linalg.norm(points[inside], axis=1).min()
+                agreeing += abs(nearest - box.distance_m) < 3.5
+    assert agreeing >= 5
+
+
+def test_faults_do_what_was_asked(made: Path, tmp_path: Path) -> None:
+    scenario = Scenario(
+        failures=(
+            Failure(sensor="camera", kind="frozen", start_s=0.0, end_s=0.4),
+            Failure(sensor="range", kind="silent", start_s=0.3, end_s=0.6),
+            Failure(sensor="status", kind="biased", start_s=0.4, end_s=1.0),
+            Failure(sensor="camera", kind="biased", start_s=0.55, end_s=1.0),
+        )
+    )
+    faulty = tmp_path / "faulty.mcap"
+    generate(faulty, 5, scenario, DURATION_S, ground_px=512)
+    before, after = messages(made), messages(faulty)
+    start = before["/camera/calibration"][0].stamp_ns
+    frozen = [bytes(f.data) for f in after["/camera/image"] if f.stamp_ns < start + 0.4e9]
+    assert len(frozen) >= 3
+    assert len(set(frozen)) == 1
+    assert not [s for s in after["/scan"] if start + 0.3e9 <= s.stamp_ns < start + 0.6e9]
+    assert len(before["/scan"]) - len(after["/scan"]) == pytest.approx(6, abs=1)
+    late = [k for k, s in enumerate(after["/vehicle/state"]) if s.stamp_ns > start + 0.4e9]
+    gain = [
+        after["/vehicle/state"][k].values["speed"] / before["/vehicle/state"][k].values["speed"] for k in late
+    ]
+    assert np.median(gain) == pytest.approx(1.25, abs=0.03)
+    bright = [
+        cv2.imdecode(np.frombuffer(log["/camera/image"][-1].data, np.uint8), 0).mean()
+        for log in (before, after)
+    ]
+    assert bright[1] > bright[0] + 30
+    # The truth is that of the world, whatever the sensors say of it.
+    assert [t.items for t in after["/truth/detections"]] == [t.items for t in before["/truth/detections"]]
+
+
+def test_several_processes_make_the_same_logs(made: Path, tmp_path: Path) -> None:
+    heard: list[tuple[int, int, int]] = []
+    orders = [Order(tmp_path / f"{seed}.mcap", seed, Scenario(), 0.3, 256) for seed in (5, 6)]
+    generate_many(orders, 2, lambda order, done, total: heard.append((order.seed, done, total)))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["5.mcap", "6.mcap"]
+    assert {(seed, done) for seed, done, total in heard if done == total} == {(5, 3), (6, 3)}
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="does not exist"):
+        generate(tmp_path / "missing" / "one.mcap", 5, Scenario(), 0.5, ground_px=256)
+
+
+def test_it_fails_before_the_work_where_the_log_cannot_be_put(tmp_path: Path) -> None:
+    def worked(done: int, total: int) -> None:
+        raise AssertionError("nothing was to be drawn")
+
+    (tmp_path / "folder.mcap").mkdir()
+    for path in (tmp_path / "missing" / "one.mcap", tmp_path / "folder.mcap"):
+        with pytest.raises(OutputError):
+            generate(path, 5, Scenario(), 0.5, worked, ground_px=256)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.mcap"]
+
+
+def test_interrupting_leaves_nothing_behind(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from perception.simulation import *\n"
+        "if __name__ == '__main__':\n"
+        "  with terminable():\n"
+        "    orders = [Order(Path(sys.argv[1]) / f'{s}.mcap', s, Scenario(), 6.0, 256) for s in (1, 2)]\n"
+        "    generate_many(orders, 2, lambda *a: print('frame', flush=True))\n"
+    )
+    script = tmp_path / "make.py"
+    script.write_text(program)
+    out = tmp_path / "out"
+    out.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(out)], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == b"frame"
+    assert [p for p in out.iterdir() if p.name.endswith(".partial")]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    process.stdout.close()
+    assert list(out.iterdir()) == []
+    deadline = time.monotonic() + 10
+    while _alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(process.pid)
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_truth_boxes_lie_within_the_image(made: Path) -> None:
+    with open_log(made) as log:
+        for message in log.messages():
+            if message.topic != "/truth/detections":
+                continue
+            for box in decode_truth(message.data)[2]:
+                x1, y1, x2, y2 = box.xyxy
+                assert 0 <= x1 < x2 <= 512
+                assert 0 <= y1 < y2 <= 256
+                assert box.visible >= 0.1
+                assert box.label in {"person", "vehicle", "cyclist", "cone", "barrel"}

@@ -1,0 +1,75 @@
+"""What a user may set, and what is said about what they may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.errors import ConfigError
+from perception.simulation.scenario import KINDS, Scenario, load_scenario, parse_scenario, stream
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "scene.yaml"
+    path.write_text("")
+    assert load_scenario(path) == Scenario()
+
+
+def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "scene.yaml"
+    path.write_text(
+        "place: yard\ntime: dusk\nhaze: 0.4\nmirror: true\n"
+        "timing:\n  range: {rate_hz: 20, latency_ms: 18, jitter_ms: 2, clock_offset_ms: -40}\n"
+        "failures:\n  - {sensor: camera, kind: silent, start_s: 2, end_s: 4}\n"
+    )
+    scenario = load_scenario(path)
+    assert (scenario.place, scenario.time, scenario.haze, scenario.mirror) == ("yard", "dusk", 0.4, True)
+    assert scenario.timing.range.clock_offset_ms == -40
+    assert scenario.timing.camera == Scenario().timing.camera
+    assert scenario.failures[0].kind == "silent"
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({"place": "moon"}, "place"),
+        ({"plaec": "yard"}, "plaec"),
+        ({"haze": 2}, "haze"),
+        ({"timing": {"camera": {"rate_hz": 0}}}, "timing.camera.rate_hz"),
+        ({"failures": [{"sensor": "camera", "kind": "silent", "start_s": 4, "end_s": 2}]}, "failures.0"),
+        ({"failures": [{"sensor": "status", "kind": "dirty", "start_s": 1, "end_s": 2}]}, "failures.0"),
+        ([1, 2], "scenario"),
+    ],
+)
+def test_faults_are_named_by_their_path(data: object, named: str) -> None:
+    with pytest.raises(ConfigError) as found:
+        parse_scenario(data, "scene.yaml")
+    assert any(fault.startswith(named) for fault in found.value.faults)
+    assert found.value.source == "scene.yaml"
+
+
+def test_all_faults_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as found:
+        parse_scenario({"place": "moon", "density": -1, "time": "noon"})
+    assert len(found.value.faults) == 3
+
+
+def test_an_unreadable_file_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_scenario(tmp_path / "missing.yaml")
+
+
+def test_every_kind_of_fault_can_be_asked_for() -> None:
+    for sensor, kinds in KINDS.items():
+        for kind in kinds:
+            data = {"failures": [{"sensor": sensor, "kind": kind, "start_s": 0, "end_s": 1}]}
+            assert parse_scenario(data).failures[0].kind == kind
+
+
+def test_purposes_draw_apart_and_seeds_draw_apart() -> None:
+    first = stream(3, "layout").random(4)
+    np.testing.assert_array_equal(first, stream(3, "layout").random(4))
+    assert not np.any(first == stream(3, "items").random(4))
+    assert not np.any(first == stream(4, "layout").random(4))

@@ -1,0 +1,132 @@
+"""Dense targets: decoding them gives the boxes back, and what is ignored or unknown teaches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perception.models import DenseOutputs, FusionModel, ModelConfig
+from perception.models.camera import Pyramid
+from perception.training.losses import HeadLosses, Targets, Truth, make_targets
+from perception.training.losses.gaussian_focal import gaussian_focal
+from perception.training.losses.giou import giou_loss
+from tests.fusion_scenes import SMALL
+
+H, W = 16, 32  # cells of a 64 x 128 image
+
+
+def truth(boxes: list[list[float]], labels: list[int] | None = None, **changes: torch.Tensor) -> Truth:
+    count = len(boxes)
+    found = Truth(
+        labels=torch.tensor([labels if labels is not None else [0] * count]),
+        boxes=torch.tensor([boxes]).reshape(1, count, 4),
+        distance_m=torch.arange(1.0, count + 1)[None],
+        ignored=torch.zeros(1, count, dtype=torch.bool),
+        boxes_known=torch.ones(1),
+        control=torch.tensor([[0.5, torch.nan]]),
+    )
+    return found._replace(**changes)
+
+
+def perfect(config: ModelConfig, true: Targets) -> DenseOutputs:
+    """Heads that say exactly the targets, and are sure of what they were taught alone."""
+    none = torch.zeros(1)
+    unsure = torch.where(true.box_weight > 0, 0.0, 6.0)
+    return DenseOutputs(
+        heatmap=(true.heatmap * true.counted).clamp(1e-6, 1 - 1e-6).logit(),
+        ltrb=true.ltrb,
+        ltrb_log_scale=unsure.expand_as(true.ltrb),
+        distance_log=true.distance_log,
+        distance_log_scale=unsure,
+        control=true.control,
+        control_log_scale=torch.zeros_like(true.control),
+        fused=Pyramid(none, none, none, none),
+        present=torch.ones(1, 3, dtype=torch.bool),
+    )
+
+
+corner = st.tuples(st.integers(0, 100), st.integers(0, 44), st.integers(6, 28), st.integers(6, 20))
+
+
+@given(st.lists(corner, min_size=1, max_size=6), st.integers(0, 5))
+@settings(max_examples=40)
+def test_heads_that_say_the_targets_decode_to_the_truth(corners: list[tuple[int, ...]], seed: int) -> None:
+    """Every object whose centre cell is its own comes back: class, box, distance."""
+    boxes = [[x, y, min(x + w, 128), min(y + h, 64)] for x, y, w, h in corners]
+    labels = [(i + seed) % len(SMALL.classes) for i in range(len(boxes))]
+    true = make_targets(truth([[float(v) for v in b] for b in boxes], labels), len(SMALL.classes), H, W)
+    found = FusionModel(replace(SMALL, detections=30)).decode(perfect(SMALL, true))
+    said = {
+        (int(label), *(round(float(v), 2) for v in box), round(float(metres), 3))
+        for score, label, box, metres in zip(
+            found.scores[0], found.labels[0], found.boxes[0], found.distance_m[0], strict=True
+        )
+        if score > 0.99
+    }
+    centres = [(int((x1 + x2) / 8 - 0.5 + 0.5), int((y1 + y2) / 8 - 0.5 + 0.5)) for x1, y1, x2, y2 in boxes]
+    for index, (label, box) in enumerate(zip(labels, boxes, strict=True)):
+        x, y = centres[index]
+        others = [c for j, c in enumerate(centres) if j != index]
+        if all(max(abs(x - u), abs(y - v)) > 12 for u, v in others):  # nobody competes for its cells
+            assert (label, *(float(v) for v in box), float(index + 1)) in said
+
+
+def test_each_object_has_the_same_weight_whatever_its_size() -> None:
+    true = make_targets(truth([[0.0, 0, 12, 12], [40.0, 4, 120, 60]]), 3, H, W)
+    assert float(true.objects) == 2
+    small, large = true.box_weight[..., :8].sum(), true.box_weight[..., 8:].sum()
+    torch.testing.assert_close(small, torch.tensor(1.0))
+    torch.testing.assert_close(large, torch.tensor(1.0))
+
+
+def test_where_two_compete_the_smaller_box_wins() -> None:
+    true = make_targets(truth([[0.0, 0, 128, 64], [56.0, 24, 72, 40]]), 3, H, W)
+    assert true.ltrb[0, :, 8, 16].tolist() == [66 - 56, 34 - 24, 72 - 66, 40 - 34]
+
+
+def test_ignored_objects_are_neither_taught_nor_punished() -> None:
+    given_truth = truth([[40.0, 16, 80, 48]], ignored=torch.ones(1, 1, dtype=torch.bool))
+    true = make_targets(given_truth, 3, H, W)
+    assert float(true.objects) == 0
+    assert float(true.heatmap.max()) == 0
+    assert float(true.box_weight.sum()) == 0
+    assert float(true.counted[0, 0, 8, 15]) == 0
+    assert float(true.counted[0, 0, 1, 1]) == 1
+
+
+def test_a_sample_without_known_boxes_teaches_nothing_of_them() -> None:
+    unknown = make_targets(truth([[40.0, 16, 80, 48]], boxes_known=torch.zeros(1)), 3, H, W)
+    loud = perfect(SMALL, unknown)._replace(heatmap=torch.full((1, 3, H, W), 5.0))
+    losses = HeadLosses()(loud, unknown)
+    assert [float(losses[head]) for head in ("class", "box", "distance")] == [0, 0, 0]
+    empty = make_targets(truth([], boxes_known=torch.ones(1)), 3, H, W)
+    assert float(HeadLosses()(loud, empty)["class"]) > 1
+
+
+def test_unknown_channels_and_distances_are_masked() -> None:
+    true = make_targets(truth([[40.0, 16, 80, 48]], distance_m=torch.tensor([[torch.nan]])), 3, H, W)
+    wrong = perfect(SMALL, true)._replace(
+        distance_log=torch.full((1, 1, H, W), 9.0), control=torch.tensor([[0.5, 100.0]])
+    )
+    losses = HeadLosses()(wrong, true)
+    assert float(losses["distance"]) == 0
+    assert float(losses["control"]) == 0
+
+
+def test_the_focal_loss_is_that_of_the_paper() -> None:
+    p, y = torch.tensor([0.3, 0.3, 0.9]), torch.tensor([1.0, 0.6, 0.0])
+    expected = [-(0.7**2) * torch.tensor(0.3).log(), -(0.4**4) * 0.3**2 * torch.tensor(0.7).log(),
+                -(0.9**2) * torch.tensor(0.1).log()]  # fmt: skip
+    torch.testing.assert_close(gaussian_focal(p.logit(), y), torch.stack(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_giou_of_known_boxes() -> None:
+    """The same: 0. Half as wide: IoU 1/2. Disjoint in a hull of the same height: 1 - (0 - 0)."""
+    same = torch.tensor([[2.0, 2, 2, 2]])
+    assert float(giou_loss(same, same)) == 0
+    assert float(giou_loss(torch.tensor([[0.0, 2, 2, 2]]), same)) == 0.5
+    cross = giou_loss(torch.tensor([[4.0, 1, 4, 1]]), torch.tensor([[1.0, 4, 1, 4]]))
+    torch.testing.assert_close(cross, torch.tensor([[1 - 4 / 28 + (64 - 28) / 64]]))

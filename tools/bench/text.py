@@ -1,0 +1,128 @@
+"""A benchmark as a person reads it: 80 columns, and what to do about it."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perception.diagnosis.bench import Rate, Report, Variant
+
+QUIET = 0.15
+"""Cores that other programs may take before the wall clock is not to be trusted."""
+
+FULL = 0.85
+"""Of the cores: where one log keeps more of them busy, there is little left for another."""
+
+
+def show_bench(report: Report) -> None:
+    """Print a report to stdout."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(f"{report.log}: {report.frames} frames, from disk to written outputs", soft_wrap=True)
+    console.print(_rates(report))
+    _fullness(console, report)
+    for variant in report.variants:
+        console.print(_title(variant))
+        console.print(_stages(variant))
+        console.print(_verdict(variant))
+        if variant.start is not None:
+            console.print(_start(variant))
+    _noise(console, report)
+
+
+def _rates(report: Report) -> Table:
+    table = _table("", "frames/s", "range", "cpu ms/frame", "over naive", "of ideal")
+    for threads, rate in report.naive.items():
+        name = f"naive, {threads} thread{'s' if threads > 1 else ''}"
+        table.add_row(name, *_rate(rate), "", "")
+    for variant in report.variants:
+        over = report.over_naive(variant)
+        times = f"{over:.1f} x" if over is not None else ""
+        table.add_row(variant.name, *_rate(variant.full), times, f"{variant.of_ideal:.2f}")
+    one = report.jobs.get(1)
+    for jobs, rate in report.jobs.items():
+        if jobs > 1 and one is not None:
+            gain = f"{rate.frames_per_s / one.frames_per_s:.2f} x one log"
+            table.add_row(f"{jobs} logs at once", *_rate(rate), gain, "")
+    return table
+
+
+def _fullness(console: Console, report: Report) -> None:
+    """Why several logs at once may gain nothing."""
+    cores, one = report.variants[0].cores, report.jobs.get(1)
+    if len(report.jobs) > 1 and one is not None and one.busy_cores > FULL * cores:
+        text = f"one log keeps {one.busy_cores:.1f} of {cores} cores busy: several at once gain little"
+        console.print(text + "\n")
+
+
+def _rate(rate: Rate) -> tuple[str, str, str]:
+    return f"{rate.frames_per_s:.1f}", f"{rate.least:.1f} to {rate.most:.1f}", f"{rate.cpu_ms:.2f}"
+
+
+def _title(variant: Variant) -> Text:
+    said = variant.said
+    parts = [said.get(key, "") for key in ("backend", "precision", "device", "device_name")]
+    text = Text(variant.name, style="bold")
+    text.append(f": {', '.join(part for part in parts if part)}; ", style="none")
+    return text.append(f"{variant.workers} workers on {variant.cores} cores", style="none")
+
+
+def _stages(variant: Variant) -> Table:
+    table = _table("stage", "ms/frame", "share of work", "busy share of the cores")
+    work = sum(variant.stage_ms.values()) or 1.0
+    for stage, ms in variant.stage_ms.items():
+        name = f"{stage} <" if stage == variant.bottleneck else stage
+        table.add_row(name, f"{ms:.3f}", f"{ms / work:.0%}", f"{variant.share(stage):.0%}")
+    if variant.full.device_ms:
+        name = "gpu <" if variant.bottleneck == "gpu" else "gpu"
+        busy = f"{variant.full.device_busy:.0%} of the gpu"
+        table.add_row(name, f"{variant.full.device_ms:.3f}", "", busy)
+    return table
+
+
+def _verdict(variant: Variant) -> Text:
+    text = Text(f"bottleneck: {variant.bottleneck}", style="bold")
+    work = sum(variant.stage_ms.values())
+    parts = f"{work:.2f} ms of work over {variant.cores} cores"
+    if variant.full.device_ms:
+        parts = f"{work:.2f} ms over {variant.cores} cores, gpu {variant.full.device_ms:.2f} ms"
+    text.append(f"; ideal {variant.ideal_per_s:.1f} frames/s ({parts})", style="none")
+    if variant.latency_ms:
+        told = ", ".join(f"{key} {ms:.1f}" for key, ms in variant.latency_ms.items())
+        text.append(f"\nlatency at batch 1, ms: {told}; p99/p50 {variant.p99_over_p50:.2f}", style="none")
+        told = ", ".join(f"{key} {ms:.1f}" for key, ms in variant.answer_ms.items())
+        text.append(f"\n  of that once decoded and prepared: {told}", style="none")
+    text.append(f"\nmemory, MiB: {variant.base_mib:.0f} with the model, ", style="none")
+    return text.append(f"{variant.peak_mib:.0f} at most", style="none")
+
+
+def _start(variant: Variant) -> Text:
+    start = variant.start
+    assert start is not None
+    parts = ("python", "imports", "load", "compile", "first_output")
+    told = ", ".join(f"{part.replace('_', ' ')} {getattr(start, part):.2f}" for part in parts)
+    torch = "with torch" if start.torch else "without torch"
+    return Text(f"start, s: {start.total:.2f} to the first output, {torch}\n  {told}\n")
+
+
+def _noise(console: Console, report: Report) -> None:
+    rates = [variant.full for variant in report.variants]
+    others = max((rate.others for rate in rates), default=float("nan"))
+    spread = max((rate.most / rate.least - 1 for rate in rates if rate.least > 0), default=0.0)
+    noise = f"noise: the rounds differ by {spread:.0%}"
+    if isfinite(others):
+        noise += f"; other programs took {others:.1f} cores"
+    console.print(noise)
+    if isfinite(others) and others > QUIET:
+        text = "the machine is busy: trust the processor times (cpu ms), not the frames/s"
+        console.print(Text(text, style="yellow"))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    return table

@@ -1,0 +1,86 @@
+"""The tables of `perception compare`."""
+
+from __future__ import annotations
+
+import os
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perception.evaluation.compare_report import ComparedReport, CompareReport
+from perception.evaluation.report.schema import DifferenceReport
+from perception_tools.evaluate.confidence_text import difference_text, show_resampling
+
+SAME = "the same"
+_STYLES = {"worse": "red", "better": "green", "cannot tell": "dim", SAME: "dim"}
+_PIPED_WIDTH = 120
+
+
+def show(report: CompareReport) -> None:
+    """Print a comparison for people."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPED_WIDTH
+    for letter, side in (("A", report.a), ("B", report.b)):
+        if side is not None:
+            console.print(Text(f"{letter}: {side.name} ({side.kind}), {side.frames} frames"), soft_wrap=True)
+    if report.metrics:
+        console.print(_table(report.metrics))
+    console.print(Text(summary(report.metrics), style="bold"), soft_wrap=True)
+    if report.resampling is not None:
+        show_resampling(console, report.resampling)
+    if report.apart:
+        console.print("where they differ most")
+    for moment in report.apart:
+        console.print(Text(f"  {moment.difference:+.2f}  {moment.what}"), soft_wrap=True)
+        for letter, command in zip("AB", moment.commands, strict=True):
+            console.print(Text(f"     {letter}  {command}", style="dim"), soft_wrap=True)
+    for warning in report.warnings:
+        console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)
+    style = {"clean": "green", "loss": "yellow"}.get(report.status, "red")
+    console.print(Text(f"{report.status} in {report.seconds:.1f} s", style=style))
+
+
+def summary(metrics: list[ComparedReport]) -> str:
+    """One line: of how many values B is better, of how many worse."""
+    verdicts = [_verdict(metric.difference) for metric in metrics]
+    better, worse, same = (verdicts.count(word) for word in ("better", "worse", SAME))
+    if verdicts and same == len(verdicts):
+        return f"B is the same in all {same} values"
+    open_ = len(verdicts) - better - worse - same
+    equal = f", the same in {same}" if same else ""
+    return f"B is better in {better} values, worse in {worse}{equal}; of {open_} these logs cannot tell"
+
+
+def _verdict(difference: DifferenceReport) -> str:
+    """In words. Values that are equal however the logs are drawn are more than not told apart."""
+    ends = difference.value, difference.low, difference.high
+    return SAME if ends == (0, 0, 0) else difference.verdict
+
+
+def _table(metrics: list[ComparedReport]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "A", "B", "B - A", "p", ""):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    head = ""
+    for metric in metrics:
+        if metric.head != head:
+            head = metric.head
+            table.add_row(Text(head, style="bold"))
+        verdict = _verdict(metric.difference)
+        p = metric.difference.p_corrected
+        table.add_row(
+            f" {metric.metric}",
+            _number(metric.a),
+            _number(metric.b),
+            difference_text(metric.difference),
+            "" if p is None else f"{p:.2g}" if p >= 0.001 else "<0.001",
+            Text(verdict, style=_STYLES[verdict]),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3g}"

@@ -1,0 +1,109 @@
+"""How sure numbers are, for people: intervals, slices, gates, a reference."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perception.evaluation.report.schema import (
+    DifferenceReport,
+    DivergenceReport,
+    GateReport,
+    ResamplingReport,
+    SliceReport,
+    ValueReport,
+)
+
+MOST_SLICES = 12
+_STYLES = {"worse": "red", "better": "green", "cannot tell": "dim"}
+
+
+def range_text(value: ValueReport) -> str:
+    """`0.32 to 0.41`; empty without an interval."""
+    if value.interval is None:
+        return ""
+    return f"{value.interval.low:.3g} to {value.interval.high:.3g}"
+
+
+def half_width(value: ValueReport) -> str:
+    """` ±0.05`: half of the interval, for narrow cells; empty without one."""
+    if value.interval is None:
+        return ""
+    return f" ±{(value.interval.high - value.interval.low) / 2:.2g}"
+
+
+def show_resampling(console: Console, resampling: ResamplingReport) -> None:
+    """How the intervals came about, or why there are none."""
+    missing: dict[str, list[str]] = {}
+    for head, blocks in resampling.heads.items():
+        if blocks.no_interval:
+            missing.setdefault(blocks.no_interval, []).append(head)
+    for why, heads in missing.items():
+        console.print(Text(f"no intervals for {', '.join(heads)}: {why}"), soft_wrap=True)
+    known = [blocks for blocks in resampling.heads.values() if not blocks.no_interval]
+    if known:
+        lengths = sorted({f"{blocks.block_s:.3g}" for blocks in known}, key=float)
+        drawn = f"{resampling.logs} logs and then blocks" if "logs" in resampling.stages else "blocks"
+        console.print(
+            Text(
+                f"intervals: {resampling.level:.0%}, {resampling.draws} draws of {drawn} of "
+                f"{' and '.join(lengths)} s; in narrow columns ± is half of one"
+            ),
+            soft_wrap=True,
+        )
+
+
+def difference_text(difference: DifferenceReport) -> str:
+    """`-0.12 ±0.08`: with half of the interval."""
+    if difference.value is None:
+        return "undefined"
+    if difference.low is None or difference.high is None:
+        return f"{difference.value:+.3g}"
+    return f"{difference.value:+.3g} ±{(difference.high - difference.low) / 2:.2g}"
+
+
+def show_slices(console: Console, slices: list[SliceReport]) -> None:
+    """The parts that are surely worse, then the others as far as there is room."""
+    sure = [one for one in slices if one.difference.verdict == "worse"]
+    shown = slices[: max(len(sure), MOST_SLICES)]
+    table = Table(title="parts of the data against the rest", title_justify="left", title_style="bold")
+    table.box, table.pad_edge = box.SIMPLE_HEAD, False
+    for name in ("part", "", "here", "rest", "difference", ""):
+        number = name in ("here", "rest", "difference")
+        table.add_column(name, justify="right" if number else "left", no_wrap=number or not name)
+    for one in shown:
+        words = one.difference.verdict
+        table.add_row(
+            f"{one.by}: {one.part}",
+            one.metric,
+            "" if one.value is None else f"{one.value:.3g}",
+            "" if one.rest is None else f"{one.rest:.3g}",
+            difference_text(one.difference),
+            Text(words, style=_STYLES[words]),
+        )
+    console.print(table)
+    if len(slices) > len(shown):
+        console.print(Text(f"  and {len(slices) - len(shown)} more, see --json"))
+
+
+def show_gates(console: Console, gates: list[GateReport]) -> None:
+    """Each requirement, and whether it holds."""
+    for gate in gates:
+        style, word = ("green", "passed") if gate.passed else ("red", "failed")
+        console.print(Text(f"{word}: {gate.require}: {gate.why}", style=style), soft_wrap=True)
+
+
+def show_reference(console: Console, rows: list[DivergenceReport]) -> None:
+    """For each head, whether it decides as the reference did."""
+    for row in rows:
+        if not row.diverged and row.frames:
+            text = f"{row.head}: decides as the reference in {row.frames} frames of {row.log}"
+            console.print(Text(text, style="green"), soft_wrap=True)
+            continue
+        at = "" if row.at_s is None else f", first at {row.at_s:.2f} s: {row.what}"
+        text = f"{row.head}: diverges in {row.diverged} of {row.frames} frames of {row.log}{at}"
+        console.print(Text(text, style="red"), soft_wrap=True)
+        if row.command:
+            console.print(Text(f"        {row.command}", style="dim"), soft_wrap=True)

@@ -1,0 +1,189 @@
+"""The tables of `perception evaluate`."""
+
+from __future__ import annotations
+
+import os
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perception.evaluation.report.schema import MetricReport, Report, ValueReport
+from perception_tools.evaluate.confidence_text import (
+    half_width,
+    range_text,
+    show_gates,
+    show_reference,
+    show_resampling,
+    show_slices,
+)
+from perception_tools.evaluate.stress_text import show_faults, show_streaming
+
+Head = dict[str, MetricReport]
+
+_PIPED_WIDTH = 120
+_SENSOR_LETTERS = {"camera": "C", "range": "R", "status": "S"}
+
+
+def show(report: Report) -> None:
+    """Print a report for people."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPED_WIDTH
+    for log in report.logs:
+        source = f", stored in {log.outputs}" if log.outputs else ""
+        console.print(Text(f"{log.log}: {log.frames} frames{source}"), soft_wrap=True)
+    for name, head in report.heads.items():
+        if any(metric.values for metric in head.values()):
+            _show_head(console, name, head)
+    if report.resampling is not None and any(metric.values for metric in report.heads["box"].values()):
+        show_resampling(console, report.resampling)
+    if report.slices:
+        show_slices(console, report.slices)
+    if report.ablation is not None:
+        _show_ablation(console, report.ablation)
+    if report.streaming:
+        show_streaming(console, report.streaming)
+    if report.fault_ablation is not None:
+        show_faults(console, report.fault_ablation)
+    _show_moments(console, report)
+    for warning in report.warnings:
+        console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)
+    for metric, fault in report.faults.items():
+        console.print(Text(f"metric {metric} failed: {fault}", style="red"), soft_wrap=True)
+    show_reference(console, report.reference)
+    show_gates(console, report.gates)
+    console.print(_status(report))
+
+
+def _show_head(console: Console, name: str, head: Head) -> None:
+    """What is over all, then what is by class, size, channel or stage, whichever way is narrower."""
+    values = {key: value for metric in head.values() for key, value in metric.values.items()}
+    whole = {key: value for key, value in values.items() if "/" not in key}
+    parts = {tuple(key.split("/", 1)): value for key, value in values.items() if "/" in key}
+    title: str | None = name
+    if whole:
+        sure = any(value.interval is not None for value in whole.values())
+        table = _table(title, ["", *(["95 %"] if sure else []), "support"])
+        for key, value in whole.items():
+            ends = [range_text(value)] if sure else []
+            table.add_row(key, _cell(value), *ends, str(value.support), value.unit)
+        console.print(table)
+        title = None
+    if parts:
+        metrics, places = (list(dict.fromkeys(key[side] for key in parts)) for side in (0, 1))
+        if len(places) < len(metrics):
+            table = _table(title, places)
+            wide = len(places) <= 4
+            for metric in metrics:
+                cells = [parts.get((metric, place)) for place in places]
+                table.add_row(metric, *(_cell(cell, wide) for cell in cells), _unit(cells))
+        else:
+            table = _table(title, metrics, unit=False)
+            for place in places:
+                table.add_row(place, *(_cell(parts.get((metric, place))) for metric in metrics))
+        console.print(table)
+    _show_frames(console, head)
+    for metric_report in head.values():
+        if "matrix" in metric_report.details:
+            _show_confusion(console, metric_report)
+
+
+def _unit(cells: list[ValueReport | None]) -> str:
+    """The unit that all share; channels may have their own."""
+    units = list(dict.fromkeys(cell.unit for cell in cells if cell is not None and cell.unit))
+    return ", ".join(units)
+
+
+def _show_frames(console: Console, head: Head) -> None:
+    """How many frames counted, where some did not."""
+    frames = next((metric.frames for metric in head.values() if metric.frames), {})
+    counts = [f"{count} {row.replace('_', ' ')}" for row, count in frames.items() if count or row == "scored"]
+    if len(counts) > 1:
+        console.print(Text(f"  frames: {', '.join(counts)}"), soft_wrap=True)
+
+
+def _show_confusion(console: Console, metric: MetricReport) -> None:
+    labels, matrix = metric.details["labels"], metric.details["matrix"]
+    table = _table(
+        f"confusion at score {metric.details['score']:.2f} (truth down, said across)", labels, unit=False
+    )
+    for label, row in zip(labels, matrix, strict=True):
+        table.add_row(label, *(str(count) if count else "." for count in row))
+    console.print(table)
+
+
+def _show_ablation(console: Console, ablation: dict[str, dict[str, Head]]) -> None:
+    """Every head against every subset of the sensors."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
+    table.title = "what each sensor is worth (C camera, R range, S status; - undefined)"
+    table.add_column("", no_wrap=True, overflow="ellipsis")
+    for name in ablation:
+        letters = "".join(_SENSOR_LETTERS.get(part, part) for part in name.split("+"))
+        table.add_column(letters, justify="right", no_wrap=True, min_width=6)
+    first = next(iter(ablation.values()), {})
+    for head, metrics in first.items():
+        for metric, found in metrics.items():
+            _add_ablated(table, found, [subset[head][metric] for subset in ablation.values()], head)
+        table.add_section()
+    console.print(table)
+
+
+def _add_ablated(table: Table, metric: MetricReport, subsets: list[MetricReport], head: str) -> None:
+    """The rows of one metric; those of control stand under the name of their channel."""
+    channel = ""
+    for key, value in metric.values.items():
+        name, _, part = key.partition("/")
+        if part and head != "control":
+            continue
+        if part != channel:
+            channel = part
+            table.add_row(Text(part, style="italic"))
+        name = f"{name}, {value.unit}" if value.unit else name
+        table.add_row(name, *(Text(_narrow(subset.values.get(key))) for subset in subsets))
+
+
+def _show_moments(console: Console, report: Report) -> None:
+    if not report.moments:
+        return
+    console.print("the worst moments")
+    for moment in report.moments:
+        console.print(Text(f"  {moment.error:.2f}  {moment.what}"), soft_wrap=True)
+        console.print(Text(f"        {moment.command}", style="dim"), soft_wrap=True)
+
+
+def _table(title: str | None, columns: list[str], unit: bool = True) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=len(columns) < 8)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=len(columns) < 8, overflow="fold")
+    if unit:
+        table.add_column("")
+    return table
+
+
+def _cell(value: ValueReport | None, wide: bool = False) -> Text:
+    """The value; with half of its interval where there is room."""
+    if value is None:
+        return Text("")
+    if value.value is None:
+        return Text("undefined", style="dim")
+    if wide and value.interval is not None:
+        return Text(f"{value.value:.3g}{half_width(value)}")
+    return Text(f"{value.value:.4g}")
+
+
+def _narrow(value: ValueReport | None) -> str:
+    """Three digits in at most six characters, so that seven subsets fit into 80 columns."""
+    if value is None or value.value is None:
+        return "" if value is None else "-"
+    size = abs(value.value)
+    if size == 0 or 0.001 <= size < 10:
+        return f"{value.value:.3f}"
+    return f"{value.value:.3g}" if 10 <= size < 1000 else f"{value.value:.0e}"
+
+
+def _status(report: Report) -> Text:
+    style = {"clean": "green", "loss": "yellow"}.get(report.status, "red")
+    return Text(f"{report.status} in {report.seconds:.1f} s", style=style)

@@ -1,0 +1,76 @@
+"""`perception export OUT.onnx|OUT.pt2`: the model as one file that runs without this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from perception.models.checkpoint import Checkpoint
+    from perception.models.tensors import Inputs
+
+SAMPLES = 20
+
+
+def export(
+    out: Annotated[Path, typer.Argument(help="OUT.onnx or OUT.pt2.", show_default=False)],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights.", show_default="the fusion plugin's own")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Check on samples of this log.", show_default="on noise")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=256, help="Samples at once.")] = 1,
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 for a .pt2.")] = "fp32",
+) -> None:
+    """Write the model, decode and calibration inside, and check it against eager float32. 0: equal; 4: not.
+
+    Names, shapes, units, classes and preprocessing are in the file's metadata, under `perception`.
+    """
+    from perception.engines import open_backend
+    from perception.engines.portable import random_inputs, run_portable, write_portable
+    from perception.errors import CheckpointError
+    from perception.evaluation.agreement.backends import compare
+    from perception.models.checkpoint import load_checkpoint
+    from perception.plugin import own_weights
+
+    weights = checkpoint or own_weights("fusion")
+    if weights is None:
+        raise CheckpointError("there are no default weights in this installation; give --checkpoint")
+    model, meta = load_checkpoint(weights)
+    samples = _batches(meta, log, batch) if log else [random_inputs(meta, batch, seed) for seed in range(4)]
+    write_portable(model, meta, out, batch, precision)
+    exact = open_backend("torch", model, precision="fp32", batch=batch, threads=1)
+    verdict = compare([exact.run(each) for each in samples], run_portable(out, samples))
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
+    print(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
+    if not verdict.passed:
+        raise typer.Exit(4)
+
+
+def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
+    """Samples of a log, far apart, as full batches."""
+    from itertools import islice
+
+    import numpy as np
+
+    from perception.align.ledger import Ledger
+    from perception.autoconfig import choose
+    from perception.logs import open_log
+    from perception.models.preprocess import InputSpec, prepare_inputs
+    from perception.models.tensors import Inputs
+    from perception.pipeline.source import LogSource
+    from perception.plugin import Context
+
+    with open_log(path) as log:
+        config = choose(log, None).config
+        ranges = config.sensors.range
+        spec = InputSpec.of(
+            meta.config, meta.preprocess, ranges.max_range_m if ranges else Context().max_range_m
+        )
+        chosen = islice(LogSource(log, config, Ledger(None, None, None)).samples(), 0, None, 5)
+        ready = [prepare_inputs(sample, spec)[1] for sample in islice(chosen, max(SAMPLES, batch))]
+    whole = range(0, len(ready) - batch + 1, batch)
+    return [Inputs(*map(np.stack, zip(*ready[i : i + batch], strict=True))) for i in whole]

@@ -1,0 +1,46 @@
+"""`replay --check N`: does the backend say what float32 in eager torch says, on samples of this very log?"""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import Any
+
+import typer
+
+from perception_tools.replay.job import ReplayJob, _configure
+
+EVERY = 5
+"""Samples are taken this far apart: neighbours are alike."""
+
+
+def check_engine(job: ReplayJob, count: int) -> None:
+    """Compare on so many samples of the log, and say on stderr what was found.
+
+    Raises:
+        Exit: With code 4, if the answers are others.
+        BadParameter: The plugin has no such check.
+    """
+    from perception.align.ledger import Ledger
+    from perception.logs import open_log
+    from perception.pipeline import resolve_device
+    from perception.pipeline.opening import context_of
+    from perception.pipeline.source import LogSource
+    from perception.plugin import load_plugin
+
+    with open_log(job.log) as log:
+        config, _ = _configure(log, job)
+        plugin: Any = load_plugin(config.plugin.name)
+        if not hasattr(plugin, "check"):
+            raise typer.BadParameter(f"--check: plugin '{config.plugin.name}' cannot check its engine")
+        plugin.open(context_of(config, resolve_device(job.device, config.engine.backend)))
+        try:
+            source = LogSource(log, config, Ledger(None, None, None))
+            chosen = islice(source.samples(), 0, None, EVERY)
+            verdict = plugin.check([plugin.prepare(sample) for sample in islice(chosen, count)])
+            told = plugin.describe()
+        finally:
+            plugin.close()
+    print(f"check of {told['backend']} {told['precision']}: {verdict}", file=sys.stderr)
+    if not verdict.passed:
+        raise typer.Exit(4)

@@ -1,0 +1,86 @@
+"""`perception synthesize OUT`: logs of a simulated world, with exact truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perception.errors import OutputError
+
+if TYPE_CHECKING:
+    from perception.simulation import Order
+
+MAX_DURATION_S = 120.0
+"""The ground is painted whole before the drive begins: a longer one would be painted too coarsely."""
+
+
+def synthesize(
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="The log to make (.mcap), or a folder for several: OUT/SEED.mcap.", show_default=False
+        ),
+    ],
+    seed: Annotated[
+        int, typer.Option(help="The world to make; the same seed gives the same bytes.", min=0)
+    ] = 0,
+    duration: Annotated[float, typer.Option(help="Length of a log, s.", min=0.5, max=MAX_DURATION_S)] = 20.0,
+    count: Annotated[
+        int, typer.Option(help="How many logs, with seeds SEED, SEED + 1 and so on.", min=1)
+    ] = 1,
+    scene: Annotated[
+        Path | None, typer.Option(help="What to fix about the world: place, light, timing, faults (YAML).")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="How many logs to make at the same time.", min=1)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make logs of a simulated world: camera, laser scan, vehicle status, and the truth about them."""
+    from perception.simulation import Order, Scenario, load_scenario, terminable
+    from perception.simulation.gl import mujoco
+
+    scenario = load_scenario(scene) if scene is not None else Scenario()
+    mujoco()  # says at once what is missing
+    orders = [Order(path, seed + k, scenario, duration) for k, path in enumerate(_paths(out, seed, count))]
+    with terminable():
+        _make(orders, jobs)
+    if as_json:
+        logs = [{"path": str(o.path), "seed": o.seed, "bytes": o.path.stat().st_size} for o in orders]
+        report = {"schema": "perception.synthesize/1", "status": "clean", "exit_code": 0, "logs": logs}
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    raise typer.Exit(0)
+
+
+def _paths(out: Path, seed: int, count: int) -> list[Path]:
+    """Where the logs go: into a folder, unless one log is asked for by the name of a file."""
+    try:
+        if count == 1 and out.suffix == ".mcap" and not out.is_dir():
+            out.parent.mkdir(parents=True, exist_ok=True)
+            return [out]
+        if out.suffix == ".mcap" and not out.is_dir():
+            raise OutputError(f"{count} logs need a folder, found the name of one log, name a folder: {out}")
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder for the logs: {error.strerror or error}: {out}") from error
+    return [out / f"{seed + k:06d}.mcap" for k in range(count)]
+
+
+def _make(orders: list[Order], jobs: int) -> None:
+    """Makes the logs behind a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from perception.simulation import generate_many
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        whole = bar.add_task("frames", total=None)
+        done_of: dict[int, int] = {}
+
+        def tell(order: Order, done: int, total: int) -> None:
+            done_of[order.seed] = done
+            bar.update(whole, total=total * len(orders), completed=sum(done_of.values()))
+
+        generate_many(orders, jobs, tell)
