@@ -4,7 +4,7 @@
 
     PerceptionError
     ├── LogError             a file that cannot be read as a log
-    ├── ConfigError          a configuration with faults; all of them at once in `.faults`
+    ├── ConfigError          a configuration with errors; all of them at once in `.errors`
     ├── PluginError          a plugin that does not load, or breaks the contract
     │   └── NoPluginError    no plugin of that name is installed
     ├── CheckpointError      weights that cannot be loaded, or do not fit
@@ -42,18 +42,18 @@ class ConfigError(PerceptionError):
     """A configuration is wrong.
 
     Args:
-        faults: One line for each fault, each starting with its path (`sensors.range.topic: ...`).
+        errors: One line for each error, each starting with its path (`sensors.range.topic: ...`).
         source: The file the configuration came from, if any.
         paste: A configuration as YAML that the user may start from, if there is one.
-        head: What went wrong; by default the number of faults in the configuration.
+        head: What went wrong; by default the number of errors in the configuration.
     """
 
-    def __init__(self, faults: Sequence[str], source: str = "", paste: str = "", head: str = "") -> None:
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[str], source: str = "", paste: str = "", head: str = "") -> None:
+        self.errors = tuple(errors)
         self.source = source
         self.paste = paste
-        head = head or f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''} in the configuration"
-        text = "\n  ".join([f"{head}{f' {source}' if source else ''}:", *self.faults])
+        head = head or f"{len(self.errors)} error{'s' if len(self.errors) != 1 else ''} in the configuration"
+        text = "\n  ".join([f"{head}{f' {source}' if source else ''}:", *self.errors])
         super().__init__(f"{text}\n\n{paste}" if paste else text)
 
 

@@ -1,5 +1,5 @@
 """A method chosen by name, alone (`focal`) or with options (`{name: focal, gamma: 1.5}`), checked as a user
-wrote it: every fault, each with the nearest valid name."""
+wrote it: every error, each with the nearest valid name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Option:
     high: float = math.inf
     whole: bool = False
 
-    def fault(self, value: object) -> str:
+    def error(self, value: object) -> str:
         """What is wrong with a value; empty: nothing."""
         kind = int if self.whole else int | float
         right = isinstance(value, kind) and not isinstance(value, bool)
@@ -46,36 +46,36 @@ class Choice:
 
 
 def choose(
-    path: str, given: object, table: Table, default: str, faults: list[str], beside: Iterable[str] = ()
+    path: str, given: object, table: Table, default: str, errors: list[str], beside: Iterable[str] = ()
 ) -> Choice:
     """The choice that a value of a configuration is.
 
     Args:
-        path: Of the value, for faults.
+        path: Of the value, for errors.
         given: A name, a mapping with `name` and options, or None: the default.
         table: What there is.
         default: The name where none is given.
-        faults: Gets what is wrong; the choice is then the default's.
+        errors: Gets what is wrong; the choice is then the default's.
         beside: Keys that stand beside the options and were taken out before.
     """
-    before = len(faults)
+    before = len(errors)
     if given is None or isinstance(given, str):
         given = {"name": given or default}
     if not isinstance(given, Mapping):
-        faults.append(f"{path}: expected a name, or {{name: ..., options}}; found {given!r:.60}")
+        errors.append(f"{path}: expected a name, or {{name: ..., options}}; found {given!r:.60}")
         given = {}
     name = given.get("name", default)
     if not isinstance(name, str) or name not in table:
-        faults.append(f"{path}: expected one of {', '.join(table)}; {found(name, table)}")
+        errors.append(f"{path}: expected one of {', '.join(table)}; {found(name, table)}")
         return Choice(default, {key: option.default for key, option in table[default].items()})
     takes = table[name]
     for key, value in given.items():
         if key != "name" and key not in takes:
-            faults.append(f"{path}.{key}: unknown option of {name}; {expected(key, [*takes, *beside])}")
-        elif key != "name" and (text := takes[key].fault(value)):
-            faults.append(f"{path}.{key}: {text}")
+            errors.append(f"{path}.{key}: unknown option of {name}; {expected(key, [*takes, *beside])}")
+        elif key != "name" and (text := takes[key].error(value)):
+            errors.append(f"{path}.{key}: {text}")
     options = {key: option.default for key, option in takes.items()}
-    if len(faults) == before:
+    if len(errors) == before:
         options |= {key: value for key, value in given.items() if key != "name"}
     return Choice(name, options)
 

@@ -1,4 +1,4 @@
-"""What a user sets: one YAML file, checked whole, every fault reported at once with its path.
+"""What a user sets: one YAML file, checked whole, every error reported at once with its path.
 
 `Config` mirrors the file::
 
@@ -141,9 +141,9 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        faults = _conflicts(self.model_dump())
-        if faults:
-            raise ValueError("; ".join(faults))
+        errors = _conflicts(self.model_dump())
+        if errors:
+            raise ValueError("; ".join(errors))
         return self
 
     def uses(self) -> list[tuple[str, str, Role]]:
@@ -168,7 +168,7 @@ def load_config(path: str | Path) -> Config:
     """The configuration in a YAML file.
 
     Raises:
-        ConfigError: It cannot be read, or has faults: all of them, each with its path.
+        ConfigError: It cannot be read, or has errors: all of them, each with its path.
     """
     try:
         data = read_yaml(Path(path))
@@ -183,7 +183,7 @@ def parse_config(data: object, source: str = "") -> Config:
     """The configuration in a mapping, as YAML gives it.
 
     Raises:
-        ConfigError: It has faults: all of them, each with its path and the nearest valid name.
+        ConfigError: It has errors: all of them, each with its path and the nearest valid name.
     """
     if not isinstance(data, Mapping):
         found = "an empty file" if data is None else type(data).__name__
@@ -192,8 +192,8 @@ def parse_config(data: object, source: str = "") -> Config:
         return Config.model_validate(data)
     except ValidationError as error:
         # What contradicts itself is looked for in the raw mapping, because pydantic checks it only
-        # once everything else is right, and every fault is to be named at once.
-        lines = {fault_line(fault) for fault in error.errors() if fault["loc"]} | set(_conflicts(data))
+        # once everything else is right, and every error is to be named at once.
+        lines = {error_line(detail) for detail in error.errors() if detail["loc"]} | set(_conflicts(data))
         raise ConfigError(sorted(lines), source) from None
 
 
@@ -205,12 +205,12 @@ def to_yaml(config: Config) -> str:
 
 
 def _conflicts(data: Mapping[Any, Any]) -> list[str]:
-    """What contradicts itself in a configuration that may have other faults too."""
-    faults = []
+    """What contradicts itself in a configuration that may have other errors too."""
+    errors = []
     reference, sensors = data.get("reference", "camera"), _section(data, "sensors")
     given = [name for name in ("camera", "range", "status") if sensors.get(name) is not None]
     if given and reference in ("camera", "range", "status") and reference not in given:
-        faults.append(
+        errors.append(
             f"reference: is {reference}, but sensors.{reference} is not configured; "
             f"expected one of those that are: {', '.join(given)}"
         )
@@ -218,8 +218,8 @@ def _conflicts(data: Mapping[Any, Any]) -> list[str]:
     for path, topic in _topics(data):
         first = seen.setdefault(topic, path)
         if first != path:
-            faults.append(f"{path}: topic {topic} is already used by {first}")
-    return faults
+            errors.append(f"{path}: topic {topic} is already used by {first}")
+    return errors
 
 
 def _topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
@@ -247,20 +247,20 @@ def _section(data: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-def fault_line(fault: Any, root: Any = Config) -> str:
-    """One line for a fault that pydantic found: its path, what was expected, the nearest valid name."""
-    path = ".".join(str(part) for part in fault["loc"])
-    kind, found = fault["type"], fault["input"]
+def error_line(detail: Any, root: Any = Config) -> str:
+    """Return one line for an error of pydantic: its path, what was expected, the nearest valid name."""
+    path = ".".join(str(part) for part in detail["loc"])
+    kind, found = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        near = get_close_matches(str(fault["loc"][-1]), _known_keys(root, fault["loc"][:-1]), n=1)
+        near = get_close_matches(str(detail["loc"][-1]), _known_keys(root, detail["loc"][:-1]), n=1)
         return f"{path}: unknown key{f', did you mean {near[0]}?' if near else ''}"
     if kind == "missing":
         return f"{path}: missing"
-    text = fault["msg"].removeprefix("Value error, ")
+    text = detail["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return f"{path}: {text}"
     if kind == "literal_error" and isinstance(found, str):
-        words = [word.strip("'") for word in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        words = [word.strip("'") for word in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         near = get_close_matches(found, words, n=1)
         return f"{path}: {text}, found {found!r}{f', did you mean {near[0]!r}?' if near else ''}"
     return f"{path}: {text}, found {reprlib.repr(found)}"

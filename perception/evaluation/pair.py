@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from perception.plugin import AdoptsPrepared, Context, Plugin, Prepared
-from perception.plugin.output_rules import output_faults
+from perception.plugin.output_rules import output_violations
 from perception.sinks.base import RunInfo, Sink
 from perception.types.messages import Reset, Sample, Tick, TruthFrame
 from perception.types.outputs import Output, invalid_output
@@ -118,7 +118,7 @@ class PairPlugin(Plugin):
             problem = item if isinstance(item, str) else failure
             output = None if problem else next(given)
             if output is not None and isinstance(item, Prepared):
-                problem = "; ".join(output_faults(output, item.sample, plugin.manifest)[:3])
+                problem = "; ".join(output_violations(output, item.sample, plugin.manifest)[:3])
             if problem or output is None:
                 self.errors.append((problem, side))
                 output = invalid_output(tick, heads, problem)

@@ -195,7 +195,7 @@ def _from_plain(plain: dict[str, Any], sha256: str, path: str) -> Checkpoint:
         stats = InputStats.from_dict(plain["input_stats"])
     except ConfigError as error:
         raise CheckpointError(
-            f"{path}: {error.source or 'metadata'}: {'; '.join(error.faults)}"[:1000]
+            f"{path}: {error.source or 'metadata'}: {'; '.join(error.errors)}"[:1000]
         ) from None
     for group, names in channel_names(config).items():
         if set(getattr(stats, group)) != set(names):

@@ -68,7 +68,7 @@ def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel
     try:
         model = FusionModel(config)
     except ConfigError as error:
-        raise CheckpointError(f"{path}: {'; '.join(error.faults)}") from None
+        raise CheckpointError(f"{path}: {'; '.join(error.errors)}") from None
     if faults := _misfits(model.state_dict(), state):
         more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
         raise CheckpointError(

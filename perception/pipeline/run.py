@@ -15,7 +15,7 @@ from perception.pipeline.summary import Warned
 from perception.pipeline.times import Spent, StageTimes
 from perception.pipeline.workers import Workers
 from perception.plugin import Plugin, Prepared
-from perception.plugin.output_rules import output_faults
+from perception.plugin.output_rules import output_violations
 from perception.sinks.base import Sink
 from perception.types.messages import SENSORS, Reset, Sample, TruthFrame
 from perception.types.outputs import Output, invalid_output
@@ -245,7 +245,7 @@ class Runner:
     def _emit(self, frame: Frame, output: Output | None) -> None:
         manifest, problem, sample = self._plugin.manifest, frame.problem, frame.prepared.sample
         if output is not None:
-            problem = "; ".join(output_faults(output, sample, manifest)[:3])
+            problem = "; ".join(output_violations(output, sample, manifest)[:3])
         if problem or output is None:
             output = invalid_output(sample.tick, manifest.heads, problem)
             self._count_error(problem)

@@ -18,13 +18,13 @@ _METHODS = ("open", "prepare", "step", "reset", "close", "describe")
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """An installed plugin: its manifest, or the fault that keeps it from being used."""
+    """An installed plugin: its manifest, or the error that keeps it from being used."""
 
     name: str
     distribution: str
     version: str
     manifest: Manifest | None
-    fault: str = ""
+    error: str = ""
 
 
 def list_plugins() -> list[Installed]:

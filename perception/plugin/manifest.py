@@ -46,7 +46,7 @@ def read_manifest(point: EntryPoint) -> Manifest:
     """The manifest of an entry point, read as data.
 
     Raises:
-        PluginError: There is none, or it is wrong; every fault is named.
+        PluginError: There is none, or it is wrong; every error is named.
     """
     path = package_folder(point) / "plugin.yaml"
     try:
@@ -84,36 +84,36 @@ def package_folder(point: EntryPoint) -> Path:
 def _checked_manifest(name: str, data: object) -> Manifest:
     if not isinstance(data, dict):
         raise PluginError(f"the manifest of plugin '{name}' is not a mapping")
-    faults = []
+    errors = []
     known = set(Manifest.__dataclass_fields__)
     for key in sorted(set(data) - known, key=str):
         near = get_close_matches(str(key), known, n=1)
-        faults.append(f"{key}: unknown{f', did you mean {near[0]}?' if near else ''}")
-    faults += [f"{key}: missing" for key in ("api", "factory", "inputs", "heads") if key not in data]
+        errors.append(f"{key}: unknown{f', did you mean {near[0]}?' if near else ''}")
+    errors += [f"{key}: missing" for key in ("api", "factory", "inputs", "heads") if key not in data]
     if "api" in data and (isinstance(data["api"], bool) or data["api"] != API_VERSION):
-        faults.append(f"api: {data['api']!r} is not supported; this host speaks {API_VERSION}")
+        errors.append(f"api: {data['api']!r} is not supported; this host speaks {API_VERSION}")
     if data.get("name", name) != name:
-        faults.append(f"name: {data['name']!r} differs from the entry point's {name!r}")
+        errors.append(f"name: {data['name']!r} differs from the entry point's {name!r}")
     if "factory" in data and not (isinstance(data["factory"], str) and data["factory"].count(":") == 1):
-        faults.append(f"factory: expected 'module:callable', found {data['factory']!r}")
+        errors.append(f"factory: expected 'module:callable', found {data['factory']!r}")
     for key, allowed in (("inputs", SENSORS), ("heads", HEADS)):
         values = data.get(key, [])
         if not isinstance(values, list) or any(value not in allowed for value in values):
-            faults.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
+            errors.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
         elif len(set(values)) != len(values):
-            faults.append(f"{key}: names something twice: {values!r}")
+            errors.append(f"{key}: names something twice: {values!r}")
         elif key == "heads" and key in data and not values:
-            faults.append(f"heads: expected at least one of {', '.join(HEADS)}")
+            errors.append(f"heads: expected at least one of {', '.join(HEADS)}")
     preroll = data.get("preroll_s", 0.0)
     if preroll is not None and not (
         isinstance(preroll, int | float) and not isinstance(preroll, bool) and 0 <= preroll < float("inf")
     ):
-        faults.append(f"preroll_s: expected seconds or null, found {preroll!r}")
+        errors.append(f"preroll_s: expected seconds or null, found {preroll!r}")
     batch = data.get("max_batch", 1)
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        faults.append(f"max_batch: expected a whole number from 1, found {batch!r}")
-    if faults:
-        raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(faults))
+        errors.append(f"max_batch: expected a whole number from 1, found {batch!r}")
+    if errors:
+        raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(errors))
     return Manifest(
         api=data["api"],
         name=name,

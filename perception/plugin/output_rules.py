@@ -10,7 +10,7 @@ from perception.types.messages import Sample
 from perception.types.outputs import Control, Detection, Detections, Output
 
 
-def output_faults(output: object, sample: Sample, manifest: Manifest) -> list[str]:
+def output_violations(output: object, sample: Sample, manifest: Manifest) -> list[str]:
     """Where an output breaks the contract; empty when it does not.
 
     Args:
@@ -20,10 +20,10 @@ def output_faults(output: object, sample: Sample, manifest: Manifest) -> list[st
     """
     if not isinstance(output, Output):
         return [f"expected an Output, found {type(output).__name__}"]
-    return list(_faults(output, sample, manifest))
+    return list(_violations(output, sample, manifest))
 
 
-def _faults(output: Output, sample: Sample, manifest: Manifest) -> Iterator[str]:
+def _violations(output: Output, sample: Sample, manifest: Manifest) -> Iterator[str]:
     if output.tick != sample.tick:
         yield f"the tick is another one: expected {sample.tick}, found {output.tick}"
     boxes_promised = bool({"class", "box"} & set(manifest.heads))
@@ -36,10 +36,12 @@ def _faults(output: Output, sample: Sample, manifest: Manifest) -> Iterator[str]
         elif head is not None and not promised:
             yield f"{name}: given, though the manifest does not name its heads"
         elif head is not None:
-            yield from _head_faults(name, head, sample, manifest)
+            yield from _head_violations(name, head, sample, manifest)
 
 
-def _head_faults(name: str, head: Detections | Control, sample: Sample, manifest: Manifest) -> Iterator[str]:
+def _head_violations(
+    name: str, head: Detections | Control, sample: Sample, manifest: Manifest
+) -> Iterator[str]:
     present = {i.name for i in sample.inputs if i.present}
     for sensor in head.based_on:
         if sensor not in manifest.inputs:
@@ -52,20 +54,20 @@ def _head_faults(name: str, head: Detections | Control, sample: Sample, manifest
     if values and not head.valid:
         yield f"{name}: invalid, but carries {len(values)} values"
     if isinstance(head, Detections):
-        yield from _detection_faults(head)
+        yield from _detection_violations(head)
     else:
-        yield from _control_faults(head)
+        yield from _control_violations(head)
 
 
-def _detection_faults(head: Detections) -> Iterator[str]:
+def _detection_violations(head: Detections) -> Iterator[str]:
     for i, item in enumerate(head.items):
-        yield from (f"detections.{i}: {fault}" for fault in _item_faults(item))
+        yield from (f"detections.{i}: {violation}" for violation in _item_violations(item))
     scores = [item.score for item in head.items if _finite(item.score)]
     if scores != sorted(scores, reverse=True):
         yield "detections: the highest score does not come first"
 
 
-def _item_faults(item: Detection) -> Iterator[str]:
+def _item_violations(item: Detection) -> Iterator[str]:
     if len(item.xyxy) != 4 or not all(map(_finite, item.xyxy)):
         yield f"box {item.xyxy} is not four finite numbers"
     elif item.xyxy[0] > item.xyxy[2] or item.xyxy[1] > item.xyxy[3]:
@@ -82,7 +84,7 @@ def _item_faults(item: Detection) -> Iterator[str]:
         yield f"distance_std_m {item.distance_std_m} is not positive"
 
 
-def _control_faults(head: Control) -> Iterator[str]:
+def _control_violations(head: Control) -> Iterator[str]:
     names = [channel.name for channel in head.channels]
     if len(set(names)) != len(names):
         yield f"control: a channel is given twice: {', '.join(names)}"

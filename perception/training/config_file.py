@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from perception.config import fault_line
+from perception.config import error_line
 from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError
 from perception.models.config import SMALL, ModelConfig
@@ -106,7 +106,7 @@ def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
         try:
             shape = ModelConfig.from_dict(model)
         except ConfigError as error:
-            faults += [f"model.{fault}" for fault in error.faults]
+            faults += [f"model.{fault}" for fault in error.errors]
     transfer = data.get("transfer", {})
     backbone = model.get("backbone", SMALL) if isinstance(model, Mapping) else ""
     if isinstance(transfer, Mapping) and transfer.get("pretrained") is True and backbone == SMALL:
@@ -122,9 +122,9 @@ def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
             if isinstance(section, Mapping):
                 check()
         except ConfigError as error:
-            faults += error.faults
+            faults += error.errors
     return faults
 
 
 def _line(fault: Any) -> str:
-    return fault_line(fault, TrainConfig).removeprefix(": ")
+    return error_line(fault, TrainConfig).removeprefix(": ")

@@ -36,7 +36,7 @@ def check_lessons(config: TrainConfig) -> None:
         try:
             check()
         except ConfigError as error:
-            faults += error.faults
+            faults += error.errors
     if faults:
         raise ConfigError(faults)
     make_balancer(config.balancing)

@@ -190,7 +190,7 @@ def test_of_two_truths_neither_is_taken(tmp_path: Path) -> None:
 def test_two_cameras_and_two_scans_are_named_with_yaml_to_paste(tmp_path: Path) -> None:
     log = SmallLog().image("/left").image("/right").scan("/low").scan("/high", seconds=1).status(hz=50)
     error = refusal_of(log, tmp_path)
-    assert len(error.faults) == 2
+    assert len(error.errors) == 2
     assert (
         "sensors.camera.topic: 2 topics could be the camera: /left (foxglove.CompressedImage, 20 messages)"
         in str(error)
@@ -293,7 +293,7 @@ def test_every_misfit_is_named_at_once_with_the_nearest_name(tmp_path: Path) -> 
         "truth.control_fields.curvature: no field kappa in the messages on /truth/control; "
         "it holds acceleration, curvature",
     ]
-    assert list(error.faults) == expected
+    assert list(error.errors) == expected
 
 
 def test_a_status_may_be_read_out_of_any_message(tmp_path: Path) -> None:

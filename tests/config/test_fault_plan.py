@@ -58,7 +58,7 @@ def test_a_wrong_fault_is_named_with_what_was_meant(texts: list[str], told: str)
 def test_every_wrong_fault_is_named_at_once() -> None:
     with pytest.raises(ConfigError) as error:
         parse_plan(["camera.blackuot=0.3", "range.bias=7,seed=x"])
-    assert len(error.value.faults) == 3
+    assert len(error.value.errors) == 3
 
 
 def test_a_wrong_entry_is_named_with_its_place() -> None:

@@ -32,7 +32,7 @@ engine: {backend: auto, precision: auto, batch: 1}
 def faults_of(data: object) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
         parse_config(data)
-    return caught.value.faults
+    return caught.value.errors
 
 
 def write(folder: Path, text: str | bytes) -> Path:
@@ -116,7 +116,7 @@ def test_truth_cannot_be_an_input() -> None:
 
 def test_the_error_names_its_file_and_counts() -> None:
     line = "wait: unknown key, did you mean wait_ms\\?"
-    with pytest.raises(ConfigError, match=rf"^1 fault in the configuration my.yaml:\n  {line}$"):
+    with pytest.raises(ConfigError, match=rf"^1 error in the configuration my.yaml:\n  {line}$"):
         parse_config({"wait": 3}, "my.yaml")
 
 

@@ -75,7 +75,7 @@ def checks_of(name: str) -> list[Check]:
 
 
 def failed(name: str) -> dict[str, str]:
-    return {check.name: check.fault for check in checks_of(name) if not check.passed}
+    return {check.name: check.violation for check in checks_of(name) if not check.passed}
 
 
 def test_a_real_plugin_passes_every_check(third_party: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_advice_is_given_only_where_it_is_needed(
 ) -> None:
     monkeypatch.syspath_prepend(str(broken))
     for check in checks_of(name):
-        assert bool(check.advice) == bool(check.fault)
+        assert bool(check.advice) == bool(check.violation)
 
 
 def test_only_the_broken_point_fails(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_memory_must_be_declared_in_full(
 def test_a_plugin_that_is_not_installed_fails_to_load() -> None:
     (check,) = check_plugin("no_such_plugin")
     assert not check.passed
-    assert "no plugin 'no_such_plugin' is installed" in check.fault
+    assert "no plugin 'no_such_plugin' is installed" in check.violation
 
 
 def test_given_samples_and_context_are_used(third_party: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_given_samples_and_context_are_used(third_party: Path, monkeypatch: pyte
         c.passed for c in check_plugin("blob_detector", samples, Context(status=("speed", "acceleration")))
     )
     blind = [sample.with_absent({"camera": "broken"}) for sample in samples]
-    faults = {c.name: c.fault for c in check_plugin("blob_detector", blind) if not c.passed}
+    faults = {c.name: c.violation for c in check_plugin("blob_detector", blind) if not c.passed}
     assert "head class was never valid: broken" in faults["gives the heads it promises"]
 
 

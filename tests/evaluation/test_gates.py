@@ -87,7 +87,7 @@ def test_all_that_is_wrong_is_named_before_the_run_with_the_nearest_name() -> No
     wrong.append("control.MAE < 1")
     with pytest.raises(ConfigError) as error:
         parse_gates(wrong)
-    faults = error.value.faults
+    faults = error.value.errors
     assert len(faults) == 6
     assert "'control.MAE' is said for each part alone; name one, as control.MAE/curvature" in faults[5]
     assert "'box.mAP55'; did you mean box.mAP" in faults[0]

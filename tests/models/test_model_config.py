@@ -75,7 +75,7 @@ def test_what_is_out_of_range_is_named(changes: dict[str, object], words: str) -
 def test_all_faults_come_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         replace(SMALL, returns=0, fusion="x", input_height=1)
-    assert len(caught.value.faults) == 3
+    assert len(caught.value.errors) == 3
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from perception.plugin import load_plugin
-from perception.plugin.output_rules import output_faults
+from perception.plugin.output_rules import output_violations
 from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
 from tests.sinks.build import sample_of
 
@@ -22,7 +22,7 @@ CAR = Detection("car", 0.75, (1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4), 12.5, 0
 def faults_of(item: Detection = CAR, **channel: Any) -> list[str]:
     control = Control(True, ("status",), "", (replace(ControlChannel("turn", "1/m", 0.1, 0.01), **channel),))
     output = Output(SAMPLE.tick, Detections(True, ("camera",), "", (item,)), control)
-    return output_faults(output, SAMPLE, MANIFEST)
+    return output_violations(output, SAMPLE, MANIFEST)
 
 
 def test_a_sound_output_has_no_fault_and_whole_numbers_are_numbers() -> None:

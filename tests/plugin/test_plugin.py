@@ -27,7 +27,7 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, **manifests: str) -
 
 def test_the_shipped_plugin_is_found() -> None:
     (item,) = [item for item in list_plugins() if item.name == "fusion"]
-    assert item.fault == ""
+    assert item.error == ""
     assert item.distribution == "perception-fusion"
     assert item.manifest is not None
     assert item.manifest.inputs == ("camera", "range", "status")
@@ -37,7 +37,7 @@ def test_the_shipped_plugin_is_found() -> None:
 def test_an_installed_package_is_found_and_loaded(third_party: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(third_party))
     (item,) = [item for item in list_plugins() if item.name == "blob_detector"]
-    assert (item.distribution, item.version, item.fault) == ("blob-detector", "0.3.0", "")
+    assert (item.distribution, item.version, item.error) == ("blob-detector", "0.3.0", "")
     plugin = load_plugin("blob_detector")
     assert plugin.manifest == item.manifest
     assert plugin.manifest.preroll_s == 0.5
@@ -46,7 +46,7 @@ def test_an_installed_package_is_found_and_loaded(third_party: Path, monkeypatch
 def test_listing_imports_no_plugin(third_party: Path) -> None:
     code = (
         "import sys; from perception.plugin import list_plugins\n"
-        "names = [item.name for item in list_plugins() if not item.fault]\n"
+        "names = [item.name for item in list_plugins() if not item.error]\n"
         "assert {'fusion', 'blob_detector'} <= set(names), names\n"
         "loaded = ('blob_detector', 'perception_plugins', 'torch', 'cv2')\n"
         "print([m for m in sys.modules if m.startswith(loaded)])"
@@ -102,15 +102,15 @@ def test_a_wrong_manifest_is_listed_with_its_fault(
 ) -> None:
     found = installed(tmp_path, monkeypatch, faulty=text, sound=SOUND)
     assert found["faulty"].manifest is None
-    assert says in found["faulty"].fault
-    assert found["sound"].fault == ""  # one bad plugin hides no other
+    assert says in found["faulty"].error
+    assert found["sound"].error == ""  # one bad plugin hides no other
     with pytest.raises(PluginError) as caught:
         load_plugin("faulty")
-    assert str(caught.value) == found["faulty"].fault
+    assert str(caught.value) == found["faulty"].error
 
 
 def test_every_fault_of_a_manifest_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fault = installed(tmp_path, monkeypatch, faulty="api: 9\nheads: [x]\nbatch: 4\n")["faulty"].fault
+    fault = installed(tmp_path, monkeypatch, faulty="api: 9\nheads: [x]\nbatch: 4\n")["faulty"].error
     for part in (
         "batch: unknown, did you mean max_batch?",
         "factory: missing",
@@ -140,7 +140,7 @@ def test_what_does_not_load_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factory: str, says: str
 ) -> None:
     text = SOUND.replace("broken_plugins_code:Sound", factory)
-    assert installed(tmp_path, monkeypatch, faulty=text)["faulty"].fault == ""  # the manifest itself is right
+    assert installed(tmp_path, monkeypatch, faulty=text)["faulty"].error == ""  # the manifest itself is right
     with pytest.raises(PluginError) as caught:
         load_plugin("faulty")
     assert says in str(caught.value)

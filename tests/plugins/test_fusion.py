@@ -90,18 +90,18 @@ def answer(plugin: Plugin, sample: Sample) -> Output:
 
 def test_it_keeps_the_contract_with_default_weights() -> None:
     checks = check_plugin("fusion", drawn_samples(4), CONTEXT)
-    assert [(check.name, check.fault) for check in checks if not check.passed] == []
+    assert [(check.name, check.violation) for check in checks if not check.passed] == []
 
 
 def test_it_keeps_the_contract_with_a_checkpoint(checkpoint: Path) -> None:
     checks = check_plugin("fusion", context=replace(CONTEXT, checkpoint=checkpoint))
-    assert [(check.name, check.fault) for check in checks if not check.passed] == []
+    assert [(check.name, check.violation) for check in checks if not check.passed] == []
 
 
 def test_listing_it_imports_nothing() -> None:
     code = (
         "import sys; from perception.plugin import list_plugins; import perception_plugins.fusion\n"
-        "assert any(p.name == 'fusion' and not p.fault for p in list_plugins())\n"
+        "assert any(p.name == 'fusion' and not p.error for p in list_plugins())\n"
         "print([m for m in ('torch', 'cv2', 'perception.engines') if m in sys.modules])"
     )
     assert python(code) == "[]"
@@ -126,7 +126,7 @@ def python(code: str) -> str:
 
 def test_its_manifest_has_no_fault() -> None:
     (found,) = [installed for installed in list_plugins() if installed.name == "fusion"]
-    assert found.fault == ""
+    assert found.error == ""
     assert found.manifest is not None
     assert found.manifest.inputs == SENSORS
 

@@ -46,14 +46,14 @@ def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
 def test_faults_are_named_by_their_path(data: object, named: str) -> None:
     with pytest.raises(ConfigError) as found:
         parse_scenario(data, "scene.yaml")
-    assert any(fault.startswith(named) for fault in found.value.faults)
+    assert any(fault.startswith(named) for fault in found.value.errors)
     assert found.value.source == "scene.yaml"
 
 
 def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(ConfigError) as found:
         parse_scenario({"place": "moon", "density": -1, "time": "noon"})
-    assert len(found.value.faults) == 3
+    assert len(found.value.errors) == 3
 
 
 def test_an_unreadable_file_is_a_fault_of_the_configuration(tmp_path: Path) -> None:

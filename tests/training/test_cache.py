@@ -131,7 +131,7 @@ def test_logs_are_found_by_file_folder_and_pattern_and_every_wrong_place_is_name
     assert find_logs([str(folder / "*.mcap"), str(a)], "train") == [a, b]
     with pytest.raises(ConfigError) as caught:
         find_logs(["nowhere", str(tmp_path / "x*.mcap")], "train")
-    assert len(caught.value.faults) == 2
+    assert len(caught.value.errors) == 2
 
 
 def test_a_damaged_log_gives_what_can_be_read_and_says_what_is_missing(

@@ -24,7 +24,7 @@ def test_every_fault_is_named_at_once_with_its_path_and_the_nearest_name() -> No
                 "run": {"precision": "fp16"},
             }
         )
-    text = "\n".join(caught.value.faults)
+    text = "\n".join(caught.value.errors)
     for expected in (
         "modle: unknown key, did you mean model?",
         "model.input_hight: unknown key, did you mean input_height?",

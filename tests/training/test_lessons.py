@@ -101,8 +101,8 @@ def test_faults_of_every_section_are_named_at_once() -> None:
             balancing={"method": "gradnrom"},
             schedule={"stepps": 3},
         )
-    text = "\n".join(caught.value.faults)
-    assert len(caught.value.faults) == 4
+    text = "\n".join(caught.value.errors)
+    assert len(caught.value.errors) == 4
     for words in (
         "did you mean focal?",
         "set model.loss_family: gaussian",

@@ -418,7 +418,7 @@ def test_faults_of_losses_and_balancing_are_found_before_anything_is_decoded(
     sections = {"balancing": {"method": "pcgard"}, "losses": {"giou": 1}}
     with pytest.raises(ConfigError) as caught:
         train(small_config(street, tmp_path / "cache", tmp_path / "run", **sections))
-    assert len(caught.value.faults) == 2
+    assert len(caught.value.errors) == 2
     assert not list(tmp_path.iterdir())
 
 

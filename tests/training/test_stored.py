@@ -218,7 +218,7 @@ def test_what_stands_against_it_is_said_at_once(street: Path, trunk: Path, tmp_p
             )
         )
     assert not (tmp_path / "cache").exists()  # before anything is decoded
-    freeze, balancing, teacher = caught.value.faults
+    freeze, balancing, teacher = caught.value.errors
     assert "all but control_head.hidden, control_head.deeper, control_head.predict" in freeze
     assert freeze.endswith("free to learn: camera, control_head.reduce")
     assert "balancing.method" in balancing

@@ -136,7 +136,7 @@ def _show_choice(console: Console, choice: Choice) -> None:
 
 def _show_problem(console: Console, problem: Exception) -> None:
     console.print(Text("Replay needs a configuration", style="bold"))
-    faults = problem.faults if isinstance(problem, ConfigError) else (str(problem),)
+    faults = problem.errors if isinstance(problem, ConfigError) else (str(problem),)
     for fault in faults:
         console.print(_item(fault, "yellow"))
     console.print()

@@ -45,7 +45,7 @@ def _listing(found: list[Installed]) -> dict[str, object]:
                 "name": item.name,
                 "distribution": item.distribution,
                 "version": item.version,
-                "fault": item.fault,
+                "fault": item.error,
                 "inputs": list(manifest.inputs) if manifest else [],
                 "heads": list(manifest.heads) if manifest else [],
                 "preroll_s": manifest.preroll_s if manifest else None,
@@ -53,7 +53,7 @@ def _listing(found: list[Installed]) -> dict[str, object]:
                 "description": manifest.description if manifest else "",
             }
         )
-    status = "failed" if any(item.fault for item in found) else "clean"
+    status = "failed" if any(item.error for item in found) else "clean"
     return {"schema": "perception.plugin_list/1", "status": status, "exit_code": 0, "plugins": plugins}
 
 
@@ -85,8 +85,8 @@ def _print_listing(found: list[Installed]) -> None:
     for item in found:
         if item.manifest is not None and item.manifest.description:
             console.print(Text(f"{item.name}: {item.manifest.description}"), soft_wrap=True)
-        if item.fault:
-            console.print(Text(f"unusable: {item.fault}", style="red"), soft_wrap=True)
+        if item.error:
+            console.print(Text(f"unusable: {item.error}", style="red"), soft_wrap=True)
 
 
 @app.command("check")
@@ -135,7 +135,7 @@ def _print_json(name: str, checks: list[Check]) -> None:
         "exit_code": 1 if failed else 0,
         "plugin": name,
         "checks": [
-            {"name": c.name, "passed": c.passed, "fault": c.fault, "advice": c.advice} for c in checks
+            {"name": c.name, "passed": c.passed, "fault": c.violation, "advice": c.advice} for c in checks
         ],
     }
     print(json.dumps(report, indent=2, ensure_ascii=False))
@@ -150,7 +150,7 @@ def _print_checks(name: str, checks: list[Check]) -> None:
         mark = Text("ok  ", style="green") if check.passed else Text("FAIL", style="bold red")
         console.print(mark, Text(check.name))
         if not check.passed:
-            console.print(Text(f"       found: {check.fault}"), soft_wrap=True)
+            console.print(Text(f"       found: {check.violation}"), soft_wrap=True)
             console.print(Text(f"       to do: {check.advice}"), soft_wrap=True)
     kept = sum(check.passed for check in checks)
     tail = "; it keeps the contract" if kept == len(checks) else ""

@@ -27,15 +27,15 @@ MOST_SAMPLES = 80
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One point of the contract: `fault` is empty where it holds; `advice` says what to do where not."""
+    """One point of the contract: `violation` is empty where it holds; `advice` says what to do where not."""
 
     name: str
-    fault: str
+    violation: str
     advice: str
 
     @property
     def passed(self) -> bool:
-        return not self.fault
+        return not self.violation
 
 
 def check_plugin(

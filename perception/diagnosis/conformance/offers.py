@@ -9,7 +9,7 @@ from perception.diagnosis.conformance.points import alone
 from perception.diagnosis.conformance.samples import subsets
 from perception.diagnosis.conformance.trial import Trial, step
 from perception.plugin import Infers, Prepared, StepsSubsets
-from perception.plugin.output_rules import output_faults
+from perception.plugin.output_rules import output_violations
 from perception.types.messages import Reset
 from perception.types.outputs import Output
 
@@ -48,7 +48,7 @@ def answers_on_subsets(trial: Trial) -> str:
         return f"step_subsets was given {len(kept)} subsets and returned {len(together)} outputs"
     for (names, without), output in zip(subsets(sample), together, strict=True):
         expected, _ = alone(trial, plugin, without)
-        faults = output_faults(output, without, trial.manifest)
+        faults = output_violations(output, without, trial.manifest)
         if expected is not None and not faults and not near(expected, output):
             faults = ["another answer than step gives"]
         if faults:

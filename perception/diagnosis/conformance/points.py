@@ -12,7 +12,7 @@ from perception.diagnosis.conformance.samples import garbage, subsets
 from perception.diagnosis.conformance.trial import Trial, step, steps
 from perception.errors import PerceptionError
 from perception.plugin import Plugin, Prepared, load_plugin
-from perception.plugin.output_rules import output_faults
+from perception.plugin.output_rules import output_violations
 from perception.types.messages import Reset, Sample
 from perception.types.outputs import Output
 
@@ -48,7 +48,7 @@ def outputs_are_valid(trial: Trial) -> str:
         if not isinstance(prepared, Prepared) or prepared.sample.tick != sample.tick:
             return f"prepare returned {type(prepared).__name__}, expected Prepared of the same tick"
         (output,) = step(plugin, [prepared])
-        faults = output_faults(output, prepared.sample, trial.manifest)
+        faults = output_violations(output, prepared.sample, trial.manifest)
         if faults and not fault:
             fault = f"tick {sample.tick.index}: {'; '.join(faults[:3])}"
         if isinstance(output, Output):
@@ -137,7 +137,7 @@ def alone(trial: Trial, plugin: Plugin, sample: Sample) -> tuple[Output | None, 
         (output,) = step(plugin, [prepared])
     except Exception as error:
         return None, [f"raised {type(error).__name__}: {error}"]
-    return output, output_faults(output, prepared.sample, trial.manifest)
+    return output, output_violations(output, prepared.sample, trial.manifest)
 
 
 def takes_batches(trial: Trial) -> str:
@@ -147,7 +147,7 @@ def takes_batches(trial: Trial) -> str:
             continue
         outputs = trial.run(few, batch)
         for sample, output in zip(few, outputs, strict=True):
-            faults = output_faults(output, sample, trial.manifest)
+            faults = output_violations(output, sample, trial.manifest)
             if faults:
                 return f"batch {batch}, tick {sample.tick.index}: {'; '.join(faults[:3])}"
         first = trial.run(few[:1], batch)

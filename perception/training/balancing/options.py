@@ -54,7 +54,7 @@ def resolve_balancing(config: Mapping[str, Any] | None = None) -> tuple[Choice, 
     for head, weight in (weights or {}).items():
         if head not in HEADS:
             faults.append(f"balancing.weights.{head}: no head is called so; {expected(head, HEADS)}")
-        elif text := Option(1.0).fault(weight):
+        elif text := Option(1.0).error(weight):
             faults.append(f"balancing.weights.{head}: {text}")
     if faults:
         raise ConfigError(faults)

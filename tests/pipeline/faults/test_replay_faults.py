@@ -103,7 +103,7 @@ def test_a_fault_that_does_not_fit_the_log_names_the_file_and_the_place(scene: P
     with open_log(scene) as log, pytest.raises(ConfigError) as error:
         choose(log, load_config(file), file)
     assert error.value.source == str(file)
-    assert [text.partition(",")[0] for text in error.value.faults] == [
+    assert [text.partition(",")[0] for text in error.value.errors] == [
         "faults.2: no fault is called 'range.los'; did you mean range.loss?",
         "faults.1: camera.dirt: no camera is configured",
     ]

@@ -71,5 +71,5 @@ def test_each_section_can_be_made_alone(section: str) -> None:
 def test_wrong_options_are_all_named() -> None:
     with pytest.raises(ConfigError) as caught:
         StudyOptions(Path("s"), steps=1, seeds=0, only=("heads", "wat"))
-    assert len(caught.value.faults) == 3
+    assert len(caught.value.errors) == 3
     assert "expected some of heads, gradients, balancing, pareto; found 'wat'" in str(caught.value)

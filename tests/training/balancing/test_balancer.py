@@ -58,7 +58,7 @@ def test_faults_are_named(config: dict[str, object], fault: str) -> None:
 def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve_balancing({"method": "cagrad", "c": -1, "d": 2, "weights": {"box": "much", "cone": 1}})
-    assert len(caught.value.faults) == 4
+    assert len(caught.value.errors) == 4
 
 
 @pytest.mark.parametrize("method", OVER_MAPS)

@@ -41,7 +41,7 @@ def test_every_fault_is_named_at_once_with_the_nearest_valid_name() -> None:
                 "control": 3,
             }
         )
-    assert list(caught.value.faults) == [
+    assert list(caught.value.errors) == [
         "losses.clas: unknown key; did you mean class?",
         "losses.class.gama: unknown option of focal; did you mean gamma?",
         "losses.box: expected one of giou, smooth_l1, mse; found 'giuo', did you mean giou?",
