@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from perception.types.messages import TruthBox
+from perception.types import TruthBox
 from tests.scripted_street import Array, Street
 
 CAMERA_IN_BASE = np.array([0.6, 0.0, 1.35])

@@ -27,8 +27,7 @@ from mcap_protobuf.schema import build_file_descriptor_set
 
 from perception.logs.mcap.writer import LogWriter
 from perception.logs.perception_proto import SCHEMAS, encode_control, encode_status, encode_truth
-from perception.types.messages import Channel, Message, Schema, Tick
-from perception.types.outputs import Control, ControlChannel
+from perception.types import Channel, Control, ControlChannel, Message, Schema, Tick
 
 if not __package__:  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

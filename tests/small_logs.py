@@ -17,8 +17,7 @@ from mcap_protobuf.schema import build_file_descriptor_set
 
 from perception.logs import LogWriter
 from perception.logs.perception_proto import SCHEMAS, encode_control, encode_truth
-from perception.types.messages import Schema, Tick, TruthBox
-from perception.types.outputs import Control, ControlChannel
+from perception.types import Control, ControlChannel, Schema, Tick, TruthBox
 
 START_NS = 1_700_000_000_000_000_000
 Make = Callable[[int, int], bytes]  # index, stamp -> payload

@@ -12,7 +12,7 @@ import pytest
 
 from perception.geometry import TransformTree, project, transform_points
 from perception.logs.decoding import decode
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     Decoded,

@@ -11,7 +11,7 @@ from perception.align.ticks import FORWARD_NS, OpenTick, Ticks
 from perception.align.tracks import MS, LatestTrack, NearestTrack, Track, WindowTrack
 from perception.config import Config, Role
 from perception.errors import ConfigError
-from perception.types.messages import (
+from perception.types import (
     SENSORS,
     CameraInfo,
     Decoded,

@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
 
-from perception.types.messages import Entry, Sample
+from perception.types import Entry, Sample
 
 ROWS = (
     "not_configured",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from perception.align.aligner import Aligner
 from perception.align.ledger import Ledger
 from perception.config import Config
-from perception.types.messages import Decoded, Message, Sample, Undecodable
+from perception.types import Decoded, Message, Sample, Undecodable
 
 
 def align(

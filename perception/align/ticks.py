@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from perception.types.messages import Tick
+from perception.types import Tick
 
 BACKWARD_NS = 1_000_000_000
 FORWARD_NS = 10_000_000_000

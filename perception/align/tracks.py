@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from perception.align.ledger import Ledger
-from perception.types.messages import CameraFrame, Entry, Input, RangeScan, StatusReading, StatusWindow
+from perception.types import CameraFrame, Entry, Input, RangeScan, StatusReading, StatusWindow
 
 M = TypeVar("M", CameraFrame, RangeScan, StatusReading)
 MS = 1_000_000

@@ -13,7 +13,7 @@ from perception.autoconfig.truth import choose_truth
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import Log
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 DEFAULT_RATE_HZ = 10.0
 USABLE = (

@@ -10,7 +10,7 @@ from perception.config import Config, Role
 from perception.config.fault_plan import plan_faults
 from perception.errors import ConfigError
 from perception.logs import Log, sensor_kind
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 _KINDS: Mapping[Role, str] = {
     "camera": "an image",

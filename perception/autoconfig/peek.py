@@ -8,7 +8,7 @@ from statistics import median
 
 from perception.config import Role
 from perception.logs import Log, Query, decode
-from perception.types.messages import Decoded, Message, StatusReading
+from perception.types import Decoded, Message, StatusReading
 
 FIRST = 5  # messages that are decoded to see what a topic holds
 ARRIVALS = 256  # messages from which a rate is measured

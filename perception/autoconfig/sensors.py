@@ -7,7 +7,7 @@ from typing import Any
 from perception.autoconfig import names, peek
 from perception.autoconfig.draft import MOST_NAMED, Draft, best
 from perception.logs import Log
-from perception.types.messages import Undecodable
+from perception.types import Undecodable
 
 
 def choose_camera(draft: Draft) -> None:

@@ -10,7 +10,7 @@ from math import isfinite
 from types import MappingProxyType
 
 from perception.errors import ConfigError
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 EPISODE_NS = 4_000_000_000
 """Faults that come and go do so once in each stretch of this length, for their share of it, so that a

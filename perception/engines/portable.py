@@ -31,7 +31,7 @@ from perception.errors import ConfigError, MissingExtraError
 from perception.models.checkpoint import Checkpoint
 from perception.models.fusion_model import FusionModel
 from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 KEY = "perception"
 SUFFIXES = (".onnx", ".pt2")

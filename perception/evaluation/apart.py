@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perception.evaluation.compare_report import ApartReport
 from perception.evaluation.moments import Moment
 from perception.evaluation.record import LogRecord
-from perception.types.messages import Float64
+from perception.types import Float64
 
 _AROUND_NS = 500_000_000
 _APART_NS = 2_000_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perception.evaluation.report.schema import DifferenceReport, Verdict
 from perception.evaluation.resampling import Resampler
-from perception.types.messages import Float64
+from perception.types import Float64
 
 ALPHA = 0.05
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.record import LogRecord
-from perception.types.messages import Float64
+from perception.types import Float64
 
 
 def box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:

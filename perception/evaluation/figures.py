@@ -17,7 +17,7 @@ from perception.evaluation.report.schema import (
     DistanceErrorReport,
     FiguresReport,
 )
-from perception.types.messages import Float64
+from perception.types import Float64
 
 EDGES_M = (0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100, 120, 150, 200)
 LEAST = 5

@@ -11,8 +11,16 @@ from functools import cache
 from perception.errors import ConfigError
 from perception.evaluation.metrics import Latency, Rules, Suite
 from perception.evaluation.report.schema import GateReport, MetricReport, Report, ValueReport, by_head
-from perception.types.messages import Tick, TruthBox, TruthFrame
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import (
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Output,
+    Tick,
+    TruthBox,
+    TruthFrame,
+)
 
 GATE_FAILED = 4
 """The exit code."""

@@ -10,7 +10,7 @@ from perception.evaluation.metrics.redraw import Redrawn
 from perception.evaluation.report.schema import DifferenceReport, ValueReport
 from perception.evaluation.resampling import Resampler
 from perception.evaluation.statistics import holm
-from perception.types.messages import Float64
+from perception.types import Float64
 
 HEADLINES = (
     *("F1", "precision", "recall", "confused", "D-ECE"),

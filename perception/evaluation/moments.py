@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics import ScoredFrame
 from perception.evaluation.metrics.rows import Rows
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, TruthFrame
 
 INVALID = "invalid"
 CUT = 0.3

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from perception.plugin import AdoptsPrepared, Context, Plugin, Prepared
 from perception.plugin.output_rules import output_violations
 from perception.sinks.base import RunInfo, Sink
-from perception.types.messages import Reset, Sample, Tick, TruthFrame
-from perception.types.outputs import Output, invalid_output
+from perception.types import Output, Reset, Sample, Tick, TruthFrame, invalid_output
 
 
 class Both(NamedTuple):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from perception.errors import ConfigError
 from perception.evaluation.record import LogRecord
 from perception.evaluation.surroundings import Surroundings
-from perception.types.messages import Float64
+from perception.types import Float64
 
 KINDS = ("distance", "size", "visibility", "class", "light", "speed", "time", "status")
 ALL = KINDS[:-1]

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from perception.plugin import Context, Plugin, Prepared
-from perception.types.messages import Reset, Sample
-from perception.types.outputs import Output
+from perception.types import Output, Reset, Sample
 
 
 class _Known(NamedTuple):

@@ -15,8 +15,7 @@ from perception.evaluation.metrics import ScoredFrame
 from perception.evaluation.metrics.matching import areas
 from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.moments import INVALID, Row
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, TruthFrame
 
 NONE, SCORED, WRONG = 0, 1, 2
 """What became of a head in a frame: nothing to score by, scored, invalid where there was truth."""

@@ -29,7 +29,7 @@ from perception.evaluation.statistics import (
     Spread,
     autocorrelation,
 )
-from perception.types.messages import Float64
+from perception.types import Float64
 
 BLOCK_S = 2.0
 BOXES, CONTROL = "boxes", "control"

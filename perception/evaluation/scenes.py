@@ -10,8 +10,7 @@ from perception.evaluation.metrics import ScoredFrame
 from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.moments import CUT
 from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, TruthFrame
 
 KINDS = ("found", "missed", "ignored", "hit", "false")
 """Truth that a detection took, that none took, that does not count; a detection that is right, or wrong."""

@@ -10,8 +10,7 @@ from perception.evaluation.moments import Moments, Row, box_rows, control_rows
 from perception.evaluation.record import LogRecord
 from perception.evaluation.scenes import Scenes
 from perception.sinks.base import RunInfo
-from perception.types.messages import Sample, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, Sample, TruthFrame
 
 METRICS = "/perception/metrics/"
 """Where errors of each frame go in an output log: `boxes`, `control`."""

@@ -20,7 +20,7 @@ from perception.evaluation.report.schema import DifferenceReport, SliceReport
 from perception.evaluation.resampling import Resampler
 from perception.evaluation.statistics import holm
 from perception.evaluation.surroundings import Surroundings
-from perception.types.messages import Float64
+from perception.types import Float64
 
 
 class _Mean(NamedTuple):

@@ -12,16 +12,16 @@ from perception.logs import Log, Query, decode
 from perception.logs.perception_proto import decode_status
 from perception.sinks.mcap_sink import TIMING
 from perception.sinks.stored import read_outputs
-from perception.types.messages import (
+from perception.types import (
     CameraInfo,
     FrameTransforms,
     Message,
+    Output,
     Rig,
     RigMessage,
     TruthFrame,
     absent_sample,
 )
-from perception.types.outputs import Output
 
 _PLAYED = ("calibration", "transforms", "truth_boxes", "truth_control")
 

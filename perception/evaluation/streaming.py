@@ -32,16 +32,18 @@ from perception.logs.perception_proto import (
     encode_detections,
 )
 from perception.sinks.base import RunInfo
-from perception.types.messages import (
+from perception.types import (
     CameraInfo,
+    Control,
+    Detections,
     FrameTransforms,
+    Output,
     Rig,
     Sample,
     Tick,
     TruthFrame,
     absent_sample,
 )
-from perception.types.outputs import Control, Detections, Output
 
 CURVE_MS = (0.0, 25.0, 50.0, 100.0, 150.0, 200.0, 300.0, 500.0)
 NO_OUTPUT = "no output yet"

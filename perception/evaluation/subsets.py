@@ -14,8 +14,7 @@ from itertools import combinations
 from perception.evaluation.metrics import Suite
 from perception.plugin import Context, Plugin, Prepared, StepsSubsets
 from perception.sinks.base import RunInfo
-from perception.types.messages import SENSORS, Reset, Sample, Tick, TruthFrame
-from perception.types.outputs import Output, invalid_output
+from perception.types import SENSORS, Output, Reset, Sample, Tick, TruthFrame, invalid_output
 
 Subset = tuple[str, ...]
 

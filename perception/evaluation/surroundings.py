@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perception.config import Config
 from perception.logs import Log, Query, decode
-from perception.types.messages import CameraFrame, Float64, StatusReading
+from perception.types import CameraFrame, Float64, StatusReading
 
 _NEAR_NS = 60_000_000
 _OLDEST_NS = 1_000_000_000

@@ -15,8 +15,17 @@ from typing import Any, NamedTuple
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from perception.types.messages import Input, Sample, Schema, Tick, TruthBox
-from perception.types.outputs import Control, ControlChannel, Detection, Detections
+from perception.types import (
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Input,
+    Sample,
+    Schema,
+    Tick,
+    TruthBox,
+)
 
 DESCRIPTORS: bytes = files("perception.logs").joinpath("perception.binpb").read_bytes()
 """A serialized FileDescriptorSet with all its imports, as MCAP and Foxglove want a protobuf schema."""

@@ -21,7 +21,7 @@ from perception.logs.mcap.contents import Contents, channels_by_topic, discover,
 from perception.logs.mcap.message_index import read_index
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.unpack import Broken
-from perception.types.messages import Channel
+from perception.types import Channel
 
 
 @dataclass(frozen=True, slots=True)

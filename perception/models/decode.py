@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from perception.models.config import STRIDES, ModelConfig
 from perception.models.tensors import Predictions
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 if TYPE_CHECKING:
     from perception.models.fusion_model import DenseOutputs

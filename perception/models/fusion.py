@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from perception.models.config import ModelConfig
 from perception.models.layers import as_weight, conv_bn, pointwise
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 GROUPS = 4
 """Groups of channels that share one gate or one attention pattern."""

@@ -7,8 +7,7 @@ import struct
 from collections.abc import Mapping
 
 from perception.sinks.base import RunInfo
-from perception.types.messages import Message, Sample, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Message, Output, Sample, TruthFrame
 
 
 class OutputDigest:

@@ -9,7 +9,7 @@ from perception.align.ledger import Listener
 from perception.pipeline.run import Observer, OnError
 from perception.pipeline.source import WHOLE, Span
 from perception.pipeline.times import StageTimes
-from perception.types.messages import Message
+from perception.types import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from perception.pipeline.times import Spread
-from perception.types.messages import Sample
+from perception.types import Sample
 
 
 class Pace:

@@ -23,7 +23,7 @@ from perception.pipeline.times import StageTimes, quantiles
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.sinks.base import RunInfo, Sink, TakesReceipt
-from perception.types.messages import Reset
+from perception.types import Reset
 
 
 def replay(

@@ -17,8 +17,7 @@ from perception.pipeline.workers import Workers
 from perception.plugin import Plugin, Prepared
 from perception.plugin.output_rules import output_violations
 from perception.sinks.base import Sink
-from perception.types.messages import SENSORS, Reset, Sample, TruthFrame
-from perception.types.outputs import Output, invalid_output
+from perception.types import SENSORS, Output, Reset, Sample, TruthFrame, invalid_output
 
 OnError = Literal["stop", "skip"]
 

@@ -18,7 +18,7 @@ from perception.logs import Log, MessageStream, Query, decode
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.faults import inject, parse_plan
 from perception.pipeline.times import StageTimes
-from perception.types.messages import Decoded, Message, Sample
+from perception.types import Decoded, Message, Sample
 
 RIG_ROLES = ("calibration", "transforms")
 LATE_NS = 1_000_000_000

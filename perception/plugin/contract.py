@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from perception.plugin.manifest import Manifest
-from perception.types.messages import Reset, Sample
-from perception.types.outputs import Output
+from perception.types import Output, Reset, Sample
 
 
 @dataclass(frozen=True, slots=True)

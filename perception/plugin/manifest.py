@@ -10,8 +10,7 @@ from pathlib import Path
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import PluginError
-from perception.types.messages import SENSORS
-from perception.types.outputs import HEADS
+from perception.types import HEADS, SENSORS
 
 API_VERSION = 1
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from sys import float_info
 
 from perception.plugin import Manifest
-from perception.types.messages import Sample
-from perception.types.outputs import Control, Detection, Detections, Output
+from perception.types import Control, Detection, Detections, Output, Sample
 
 
 def output_violations(output: object, sample: Sample, manifest: Manifest) -> list[str]:

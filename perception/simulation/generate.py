@@ -22,8 +22,7 @@ from perception.simulation.scene import make_scene
 from perception.simulation.status import StatusSensor
 from perception.simulation.truth import truth_boxes
 from perception.simulation.world import World, build_world
-from perception.types.messages import Schema, Tick
-from perception.types.outputs import Control, ControlChannel
+from perception.types import Control, ControlChannel, Schema, Tick
 
 IMAGE, CALIBRATION, TRANSFORMS = "/camera/image", "/camera/calibration", "/tf"
 SCAN, STATUS = "/scan", "/vehicle/state"

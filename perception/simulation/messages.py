@@ -13,7 +13,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from perception.geometry import Matrix
 from perception.simulation.scene import FIELD_OF_VIEW, HEIGHT, WIDTH, Rig
-from perception.types.messages import Schema
+from perception.types import Schema
 
 CAMERA_FRAME, LIDAR_FRAME, BASE_FRAME = "camera", "lidar", "base_link"
 

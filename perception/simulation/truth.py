@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perception.geometry import Matrix, transform_points
 from perception.simulation.scene import HEIGHT, WIDTH
 from perception.simulation.world import World
-from perception.types.messages import TruthBox
+from perception.types import TruthBox
 
 MIN_VISIBLE = 0.1
 MIN_HEIGHT_PX, MIN_WIDTH_PX = 8.0, 4.0

@@ -12,8 +12,7 @@ from mcap_protobuf.schema import build_file_descriptor_set
 
 from perception.sinks.base import RunInfo
 from perception.sinks.palette import RGB, VERMILION, class_colour, ink_on
-from perception.types.messages import Sample, Schema
-from perception.types.outputs import Detection, Output
+from perception.types import Detection, Output, Sample, Schema
 
 SCHEMA = Schema(
     "foxglove.ImageAnnotations",

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from perception.errors import OutputError
-from perception.types.messages import Sample, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, Sample, TruthFrame
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.sinks.palette import RGB, ink_on
-from perception.types.messages import Float64
+from perception.types import Float64
 
 Canvas = NDArray[np.uint8]
 Box = tuple[float, float, float, float]

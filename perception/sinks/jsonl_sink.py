@@ -12,15 +12,14 @@ from typing import Any
 from perception.errors import OutputError
 from perception.files import make_file
 from perception.sinks.base import RunInfo, refuse_input
-from perception.types.messages import Input, Sample, TruthFrame
-from perception.types.outputs import Control, Detections, Output
+from perception.types import Control, Detections, Input, Output, Sample, TruthFrame
 
 
 class JsonlSink:
     """Writes one JSON object a line. Keys keep their order; a number that is not finite is `null`.
 
     A line is handed to the operating system whole, as soon as it is made. Units are those of
-    `perception.types.outputs`, written in the keys where the name does not say them.
+    `perception.types`, written in the keys where the name does not say them.
 
     Args:
         path: The file to make; one that exists is replaced. A pipe or `/dev/stdout` will do.

@@ -19,8 +19,7 @@ from perception.logs.perception_proto import (
 from perception.sinks.annotations import SCHEMA as ANNOTATIONS
 from perception.sinks.annotations import encode_annotations
 from perception.sinks.base import RunInfo, refuse_input
-from perception.types.messages import Message, Sample, Schema, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Message, Output, Sample, Schema, TruthFrame
 
 DETECTIONS = "/perception/detections"
 CONTROL = "/perception/control"

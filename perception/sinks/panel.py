@@ -10,8 +10,7 @@ import numpy as np
 
 from perception.sinks.draw import Canvas, dashed, fill, fitted, put_text, ramp, text_width, zero_bar
 from perception.sinks.palette import GREEN, RANGE_RAMP, RGB, SKY, VERMILION, WHITE
-from perception.types.messages import SENSORS, Input, Sample, Tick
-from perception.types.outputs import Control, ControlChannel, Output
+from perception.types import SENSORS, Control, ControlChannel, Input, Output, Sample, Tick
 
 BACK: RGB = (24, 26, 30)
 RULE: RGB = (58, 62, 70)

@@ -29,8 +29,7 @@ from perception.sinks.draw import (
 )
 from perception.sinks.palette import RANGE_RAMP, VERMILION, WHITE, class_colour
 from perception.sinks.panel import BACK, DIM, draw_legend, draw_panel, panel_height
-from perception.types.messages import Float64, Sample, TruthFrame
-from perception.types.outputs import Detection, Output
+from perception.types import Detection, Float64, Output, Sample, TruthFrame
 
 _NIGHT = (14, 15, 18)
 NEAR_M, FAR_M = 1.0, 100.0  # the ends of the range ramp, which is logarithmic

@@ -9,8 +9,7 @@ from perception.errors import LogError
 from perception.logs.perception_proto import InputState, decode_control, decode_detections, decode_inputs
 from perception.sinks.base import RunInfo
 from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RECEIPT_RECORD, RUN_RECORD
-from perception.types.messages import Message, Tick
-from perception.types.outputs import Control, Detections, Output
+from perception.types import Control, Detections, Message, Output, Tick
 
 if TYPE_CHECKING:
     from perception.logs import Log

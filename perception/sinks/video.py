@@ -27,8 +27,7 @@ from perception.sinks.annotations import image_size
 from perception.sinks.base import RunInfo, refuse_input
 from perception.sinks.draw import Canvas
 from perception.sinks.render import Layout, layout_for, picture_size, render
-from perception.types.messages import Sample, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, Sample, TruthFrame
 
 _DEFAULT_RATE_HZ = 10.0
 _CODES = {".mp4": "vp09", ".webm": "VP80"}

@@ -31,7 +31,7 @@ from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.training.examples import Example, Truth
 from perception.training.identity import cache_key
-from perception.types.messages import Sample, TruthFrame
+from perception.types import Sample, TruthFrame
 
 BOX = np.dtype([("label", "<i4"), ("xyxy", "<f4", 4), ("distance_m", "<f4"), ("visible", "<f4")])
 """One box in `boxes.bin`."""

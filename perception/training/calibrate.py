@@ -22,8 +22,7 @@ from perception.training.augment import without
 from perception.training.dataset import Dataset
 from perception.training.examples import Example, collate
 from perception.training.validate import output_of, truth_of
-from perception.types.messages import SENSORS
-from perception.types.outputs import Output
+from perception.types import SENSORS, Output
 
 FITTED_FROM = 0.05
 """Detections of lower scores are too many, and too rarely right, to be what a fit of scores goes by."""

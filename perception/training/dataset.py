@@ -12,7 +12,7 @@ from perception.errors import ConfigError
 from perception.training.cache import CachedLog, Progress, Recipe, cached_log
 from perception.training.config import DataConfig
 from perception.training.examples import Example
-from perception.types.messages import Tick
+from perception.types import Tick
 
 MAX_GAP_NS = 500_000_000
 """Samples farther apart are not neighbours."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.models.tensors import Inputs
-from perception.types.messages import Float32
+from perception.types import Float32
 
 
 class Truth(NamedTuple):

@@ -19,7 +19,7 @@ from perception.training.config import TrainConfig
 from perception.training.dataset import open_dataset
 from perception.training.output_stats import store_output_stats
 from perception.training.progress import Watcher
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
 

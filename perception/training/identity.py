@@ -16,8 +16,10 @@ from perception.models.preprocess import InputSpec
 LAYOUT = 1
 """Of the cache's files; raised when they change."""
 
+_NOUNS = ("types/messages.py", "types/samples.py", "types/truth.py")
+
 # Of everything between a log and an array.
-_CODE = ("align", "models/preprocess", "logs", "geometry", "types/messages.py", "training/cache.py")
+_CODE = ("align", "models/preprocess", "logs", "geometry", *_NOUNS, "training/cache.py")
 
 
 def cache_key(log: Path, config: Config, spec: InputSpec, model: ModelConfig) -> str:

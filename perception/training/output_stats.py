@@ -22,7 +22,7 @@ from perception.training.calibrate import with_only
 from perception.training.dataset import Dataset
 from perception.training.examples import Example, collate
 from perception.training.validate import output_of
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 
 def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[str, SubsetStats]:

@@ -37,7 +37,7 @@ from perception.training.loader import Loader
 from perception.training.optimiser import begins
 from perception.training.progress import Watcher
 from perception.training.transfer import freeze
-from perception.types.messages import Float32
+from perception.types import Float32
 
 LEARNING = ("control_head.hidden", "control_head.deeper", "control_head.predict")
 """What learns from readings; everything below is to be frozen."""

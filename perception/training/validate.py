@@ -18,8 +18,17 @@ from perception.models import FusionModel, ModelConfig
 from perception.models.tensors import Inputs, Predictions
 from perception.training.dataset import Dataset
 from perception.training.examples import Example, Truth, collate
-from perception.types.messages import SENSORS, Tick, TruthBox, TruthFrame
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import (
+    SENSORS,
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Output,
+    Tick,
+    TruthBox,
+    TruthFrame,
+)
 
 MIN_SCORE = 0.02
 """Detections below add nothing to a precision that anyone would read."""

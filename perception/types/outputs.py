@@ -1,14 +1,13 @@
-"""What goes out: detections and control of one tick, each with what it rests on and how sure it is."""
+"""Outputs: detections, control and further heads of one tick, with their inputs and standard deviations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from perception.types.messages import Tick
-
-HEADS = ("class", "box", "control")
-"""Names of the heads. Class and box are carried together by `Detections`."""
+from perception.types.heads import HEADS, head_spec
+from perception.types.samples import Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class ControlChannel:
-    """One control value, its unit and its standard deviation."""
+    """One value, its unit and its standard deviation."""
 
     name: str
     unit: str
@@ -47,41 +46,85 @@ class ControlChannel:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The control head at one tick."""
+    """The values of the control head, or of another head without boxes, at one tick.
+
+    >>> control = Control(True, ("camera",), channels=(ControlChannel("curvature", "1/m", 0.01, 0.002),))
+    >>> control["curvature"].value
+    0.01
+    """
 
     valid: bool
     based_on: tuple[str, ...] = ()
     error: str = ""
     channels: tuple[ControlChannel, ...] = ()
 
+    def __getitem__(self, name: str) -> ControlChannel:
+        """Return the channel of that name.
+
+        Raises:
+            KeyError: There is none; names those there are.
+        """
+        for channel in self.channels:
+            if channel.name == name:
+                return channel
+        names = ", ".join(channel.name for channel in self.channels) or "none"
+        raise KeyError(f"no channel is called {name!r}; there are {names}")
+
+
+Head = Detections | Control
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a plugin says of one sample.
+    """The answers of a plugin to one sample.
 
-    A head the plugin does not have is None. `warnings` are codes with a text, for the summary
-    (`{"input_range": "range_m up to 120, trained to 30"}`). Wall-clock time never enters an output.
+    Attributes:
+        tick: The sample's.
+        detections: The heads class and box; None: the plugin does not have them.
+        control: The head control; None: the plugin does not have it.
+        warnings: Code -> text, for the summary (`{"input_range": "range_m up to 120, trained to 30"}`).
+        extra: Further heads by name (`perception.types.heads.register_head`).
+
+    Wall-clock time never enters an output.
     """
 
     tick: Tick
     detections: Detections | None
     control: Control | None
     warnings: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Control] = MappingProxyType({})
+
+    def heads(self) -> dict[str, Head]:
+        """Return the carrier of each head that the plugin has, in the order of the heads."""
+        found: dict[str, Head] = {}
+        for name in HEADS:
+            head = getattr(self, head_spec(name).carrier)
+            if head is not None:
+                found[name] = head
+        return found | dict(self.extra)
+
+    def __getitem__(self, head: str) -> Head:
+        """Return the carrier of a head by its name (`output["control"]`).
+
+        Raises:
+            KeyError: The plugin does not have it; names the heads there are.
+        """
+        heads = self.heads()
+        if head not in heads:
+            raise KeyError(f"this output has no head {head!r}; it has {', '.join(heads) or 'none'}")
+        return heads[head]
 
     def validity(self) -> dict[str, bool]:
-        """Whether each head that the plugin has is valid."""
-        found: dict[str, bool] = {}
-        if self.detections is not None:
-            found["class"] = found["box"] = self.detections.valid
-        if self.control is not None:
-            found["control"] = self.control.valid
-        return found
+        """Return for each head that the plugin has whether it is valid."""
+        return {name: head.valid for name, head in self.heads().items()}
 
 
-def invalid_output(tick: Tick, heads: tuple[str, ...], error: str) -> Output:
-    """The output of a tick whose plugin failed."""
+def invalid_output(tick: Tick, heads: Sequence[str], error: str) -> Output:
+    """Return the output of a tick whose plugin failed: each of the heads, invalid."""
+    carriers = {head_spec(name).carrier for name in heads}
     return Output(
         tick,
-        Detections(False, error=error) if {"class", "box"} & set(heads) else None,
-        Control(False, error=error) if "control" in heads else None,
+        Detections(False, error=error) if "detections" in carriers else None,
+        Control(False, error=error) if "control" in carriers else None,
+        extra={name: Control(False, error=error) for name in heads if head_spec(name).carrier == "extra"},
     )

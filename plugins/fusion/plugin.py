@@ -16,8 +16,7 @@ from perception.models.checkpoint import Checkpoint, read_metadata
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Manifest, Plugin, Prepared
-from perception.types.messages import SENSORS, Reset, Sample
-from perception.types.outputs import Output
+from perception.types import SENSORS, Output, Reset, Sample
 from perception_plugins.fusion.answers import Names, control_of, detections_of, row_of
 from perception_plugins.fusion.options import Options
 from perception_plugins.fusion.unusual import Usual, setup_warnings

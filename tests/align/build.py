@@ -8,7 +8,7 @@ import numpy as np
 
 from perception.align.ledger import Ledger
 from perception.config import Config, parse_config
-from perception.types.messages import CameraFrame, Decoded, RangeScan, Sample, StatusReading
+from perception.types import CameraFrame, Decoded, RangeScan, Sample, StatusReading
 
 MS = 1_000_000
 

@@ -11,7 +11,7 @@ from perception.align import Aligner
 from perception.align.ledger import Ledger
 from perception.errors import ConfigError
 from perception.geometry import pose_matrix
-from perception.types.messages import FrameTransforms, Undecodable
+from perception.types import FrameTransforms, Undecodable
 from tests.align.build import MS, camera, config, facts, run, scan, status
 
 

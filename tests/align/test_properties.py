@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from perception.align import Aligner
 from perception.align.ledger import Ledger
 from perception.config import Config
-from perception.types.messages import Decoded, Sample
+from perception.types import Decoded, Sample
 from tests.align.build import MS, camera, config, facts, run, scan, status
 
 

@@ -14,7 +14,7 @@ from perception.autoconfig.names import known_fields, says_control, says_truth
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import open_log
-from perception.types.messages import Schema
+from perception.types import Schema
 from tests.scripted_scene import write_scene
 from tests.small_logs import SmallLog
 

@@ -11,7 +11,7 @@ from perception.config.fault_plan import EPISODE_NS
 from perception.errors import ConfigError
 from perception.pipeline.faults import KINDS, Fault, fault_names, parse_plan, plan_faults
 from perception.pipeline.faults.draws import episode, uniform
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 
 @given(

@@ -12,7 +12,7 @@ from perception.diagnosis.conformance import CHECKS, Check, check_plugin
 from perception.diagnosis.conformance.compare import same
 from perception.diagnosis.conformance.samples import drawn_samples, garbage, subsets
 from perception.plugin import Context, Prepared
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 from tests.third_party.install import install_manifests
 
 BROKEN = {

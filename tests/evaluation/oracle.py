@@ -9,8 +9,17 @@ from pathlib import Path
 from perception.logs import Query, open_log
 from perception.logs.perception_proto import decode_control, decode_truth
 from perception.plugin import API_VERSION, Context, Manifest, Plugin, Prepared
-from perception.types.messages import SENSORS, Reset, Sample, TruthBox
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import (
+    SENSORS,
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Output,
+    Reset,
+    Sample,
+    TruthBox,
+)
 
 SHIFT_PX = {"camera": 0.0, "range": 1.5, "status": 3.0}
 """How far boxes are off when that sensor is absent. The camera is what validity rests on."""

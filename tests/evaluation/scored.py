@@ -11,8 +11,7 @@ from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.metrics.marks import Marks
 from perception.evaluation.record import LogRecord
 from perception.evaluation.resampling import Scored
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Control, ControlChannel, Output
+from perception.types import Control, ControlChannel, Output, TruthFrame
 from tests.evaluation.metrics.build import CLASSES, Pair, random_frames
 
 RULES = Rules(min_support=5, classes=CLASSES)

@@ -9,8 +9,7 @@ import pytest
 
 from perception.evaluation.metrics import Rules, ScoredFrame
 from perception.evaluation.moments import Moments, box_rows, control_rows
-from perception.types.messages import Tick, TruthFrame
-from perception.types.outputs import Control, ControlChannel, Output, invalid_output
+from perception.types import Control, ControlChannel, Output, Tick, TruthFrame, invalid_output
 from tests.evaluation.metrics.build import control_frame, detection, frame, tick, truth_box
 
 BOX, FAR = (0.0, 0.0, 100.0, 100.0), (300.0, 300.0, 400.0, 400.0)

@@ -15,8 +15,7 @@ from perception.logs import Query, open_log
 from perception.logs.perception_proto import decode_status
 from perception.pipeline import ReplayOptions, replay
 from perception.sinks import McapSink
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, TruthFrame
 from tests.evaluation.oracle import Oracle, TogetherOracle, Truth
 from tests.scripted_scene import START_NS, write_scene
 

@@ -15,8 +15,7 @@ from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.slices import slices
 from perception.evaluation.surroundings import Surroundings, surroundings
 from perception.logs import open_log
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Detection, Detections
+from perception.types import Detection, Detections, TruthFrame
 from tests.evaluation.metrics.build import Pair
 from tests.evaluation.scored import drive, scored
 from tests.scripted_scene import START_NS

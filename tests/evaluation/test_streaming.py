@@ -16,8 +16,7 @@ from perception.evaluation.metrics import Rules
 from perception.evaluation.streaming import newest, without_details
 from perception.logs import open_log
 from perception.sinks import read_outputs
-from perception.types.messages import Tick
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output, invalid_output
+from perception.types import Control, ControlChannel, Detection, Detections, Output, Tick, invalid_output
 from tests.evaluation.oracle import Oracle, Truth
 
 RULES = Rules(min_support=5)

@@ -8,7 +8,7 @@ from mcap_protobuf.schema import build_file_descriptor_set
 
 from perception.config import Role
 from perception.logs.decoding import decode
-from perception.types.messages import Channel, Decoded, Message, Schema, Undecodable
+from perception.types import Channel, Decoded, Message, Schema, Undecodable
 
 LOG_TIME, PUBLISH_TIME, STAMP = 3_000_000_007, 2_000_000_005, 1_700_000_000_250_000_001
 

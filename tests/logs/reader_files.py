@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from mcap.writer import CompressionType, IndexType, Writer
 
 from perception.logs import MessageStream, Query, open_log
-from perception.types.messages import Message
+from perception.types import Message
 
 NONE, LZ4, ZSTD = CompressionType.NONE, CompressionType.LZ4, CompressionType.ZSTD
 TOPICS = ("/camera", "/scan", "/state")

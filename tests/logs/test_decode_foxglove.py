@@ -25,7 +25,7 @@ from google.protobuf.json_format import MessageToDict
 from mcap.reader import make_reader
 
 from perception.logs.decoding import decode, sensor_kind
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     Channel,

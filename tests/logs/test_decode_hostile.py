@@ -18,7 +18,7 @@ from perception.config import Role
 from perception.logs.decoding import decode, sensor_kind
 from perception.logs.decoding.checks import MAX_PIXELS, MAX_RETURNS
 from perception.logs.decoding.flatten import MAX_VALUES
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     Channel,
     Decoded,

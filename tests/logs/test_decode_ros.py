@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from perception.logs.decoding import decode, sensor_kind
 from perception.logs.mcap.writer import LogWriter
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     Channel,

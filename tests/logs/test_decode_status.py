@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 from perception.logs import perception_proto as proto
 from perception.logs.decoding import decode, sensor_kind
 from perception.logs.decoding.flatten import MAX_VALUES, flatten
-from perception.types.messages import Schema, StatusReading, Tick, TruthBox, TruthBoxes
-from perception.types.outputs import Control, ControlChannel, Detections
+from perception.types import (
+    Control,
+    ControlChannel,
+    Detections,
+    Schema,
+    StatusReading,
+    Tick,
+    TruthBox,
+    TruthBoxes,
+)
 from tests.logs.decode_build import LOG_TIME, PUBLISH_TIME, STAMP, record, refused
 
 TICK = Tick(0, "reference", STAMP, LOG_TIME)

@@ -15,8 +15,17 @@ from mcap_protobuf.decoder import DecoderFactory
 
 from perception.logs import perception_proto as proto
 from perception.logs.mcap.writer import LogWriter
-from perception.types.messages import Input, Rig, Sample, Tick, TruthBox
-from perception.types.outputs import Control, ControlChannel, Detection, Detections
+from perception.types import (
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Input,
+    Rig,
+    Sample,
+    Tick,
+    TruthBox,
+)
 
 ROOM = Path(proto.__file__).parent
 TICK = Tick(3, "reference", 1_700_000_000_123_456_789, 1_700_000_000_223_456_789)

@@ -18,7 +18,7 @@ from mcap.stream_reader import StreamReader
 
 from perception.errors import OutputError
 from perception.logs.mcap.writer import LogWriter
-from perception.types.messages import Channel, Message, Schema
+from perception.types import Channel, Message, Schema
 
 SCHEMA = Schema("test.Thing", "jsonschema", b"{}")
 
@@ -155,7 +155,7 @@ def test_a_zstd_log_is_smaller(tmp_path: Path) -> None:
 WRITE_AND_WAIT = """
 import sys, time
 from perception.logs.mcap.writer import LogWriter
-from perception.types.messages import Schema
+from perception.types import Schema
 log = LogWriter(sys.argv[1], flush_s=0.05)
 for i in range(40):
     log.write("/a", b"x" * 1000, schema=Schema("s", "jsonschema", b"{}"), encoding="json", log_time_ns=i)

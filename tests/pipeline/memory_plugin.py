@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perception.plugin import Context, Manifest, Plugin, Prepared
-from perception.types.messages import Reset, Sample
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import Control, ControlChannel, Detection, Detections, Output, Reset, Sample
 
 MANIFEST = Manifest(
     api=1,

@@ -8,8 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from perception.pipeline.digest import OutputDigest
-from perception.types.messages import Tick, absent_sample
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import Control, ControlChannel, Detection, Detections, Output, Tick, absent_sample
 
 TICK = Tick(3, "reference", 1_000, 1_007)
 CAR = Detection("car", 0.75, (1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4), 12.5, 0.5, 1.0, "t1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perception.pipeline.pace import Pace
-from perception.types.messages import Sample, Tick, absent_sample
+from perception.types import Sample, Tick, absent_sample
 
 
 class Clock:

@@ -21,8 +21,7 @@ from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.pipeline import ReplayOptions, Span, Summary, replay
 from perception.pipeline.workers import Workers, default_workers
 from perception.plugin import Context, Infers, Plugin, Prepared, load_plugin
-from perception.types.messages import Message, Sample
-from perception.types.outputs import Output
+from perception.types import Message, Output, Sample
 from tests.fusion_scenes import SMALL
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.pipeline.test_replay import Collected

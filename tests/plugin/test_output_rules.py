@@ -11,7 +11,7 @@ import pytest
 
 from perception.plugin import load_plugin
 from perception.plugin.output_rules import output_violations
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import Control, ControlChannel, Detection, Detections, Output
 from tests.sinks.build import sample_of
 
 SAMPLE = sample_of(0)

@@ -12,7 +12,7 @@ import pytest
 from perception.diagnosis.conformance.samples import drawn_samples
 from perception.errors import PluginError
 from perception.plugin import Context, Installed, Manifest, Plugin, list_plugins, load_plugin, read_manifest
-from perception.types.messages import Reset
+from perception.types import Reset
 from tests.third_party.install import install_manifests
 
 SOUND = "api: 1\nfactory: broken_plugins_code:Sound\ninputs: [status]\nheads: [control]\n"

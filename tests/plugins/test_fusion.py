@@ -19,8 +19,7 @@ from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Plugin, list_plugins, load_plugin
-from perception.types.messages import SENSORS, Reset, Rig, Sample, absent_sample
-from perception.types.outputs import Output
+from perception.types import SENSORS, Output, Reset, Rig, Sample, absent_sample
 from perception_plugins.fusion.answers import Names, control_of, detections_of
 
 CONFIG = ModelConfig(

@@ -21,7 +21,7 @@ from sklearn.metrics import balanced_accuracy_score
 from perception.geometry import TransformTree, project, transform_points
 from perception.logs import decode, open_log
 from perception.logs.perception_proto import decode_control
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     FrameTransforms,

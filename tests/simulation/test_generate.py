@@ -17,7 +17,7 @@ from perception.errors import OutputError
 from perception.logs import decode, open_log
 from perception.logs.perception_proto import decode_truth
 from perception.simulation import Failure, Order, Scenario, generate, generate_many
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     FrameTransforms,

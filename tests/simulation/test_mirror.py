@@ -10,7 +10,7 @@ from perception.logs.perception_proto import decode_control, decode_status, deco
 from perception.simulation.generate import IMAGE, SCAN, STATUS, TRUTH_BOXES, TRUTH_CONTROL, records
 from perception.simulation.scenario import Scenario
 from perception.simulation.scene import WIDTH, make_scene
-from perception.types.messages import Channel, Message, RangeScan
+from perception.types import Channel, Message, RangeScan
 
 pytestmark = pytest.mark.sim
 SEED, DURATION_S = 4, 0.5

@@ -11,7 +11,7 @@ from perception.config.safe_yaml import parse_yaml
 from perception.logs import decode, open_log
 from perception.simulation.delivery import EPOCH_NS
 from perception.simulation.scenario import load_scenario, parse_scenario
-from perception.types.messages import StatusReading, TruthBoxes
+from perception.types import StatusReading, TruthBoxes
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_logs"
 SEEDS = {"yard_day": 3, "yard_dusk": 4, "yard_faults": 1}

@@ -6,10 +6,15 @@ import cv2
 import numpy as np
 
 from perception.geometry import TransformTree, pose_matrix
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
     Input,
+    Output,
     RangeScan,
     Rig,
     Sample,
@@ -18,7 +23,6 @@ from perception.types.messages import (
     TruthBox,
     TruthFrame,
 )
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
 
 START_NS = 1_700_000_000_123_456_789
 STEP_NS = 100_000_000

@@ -13,8 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from perception.sinks import RunInfo
 from perception.sinks.annotations import SCHEMA, encode_annotations
 from perception.sinks.palette import CYCLE, SKY, VERMILION, YELLOW
-from perception.types.messages import Input
-from perception.types.outputs import Detection, Detections, Output, invalid_output
+from perception.types import Detection, Detections, Input, Output, invalid_output
 from tests.sinks.build import START_NS, output_of, sample_of, tick_of
 
 RUN = RunInfo(classes=("car", "person"))

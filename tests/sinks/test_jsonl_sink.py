@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from perception.errors import OutputError
 from perception.sinks import JsonlSink, RunInfo
 from perception.sinks.jsonl_sink import as_row
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output, invalid_output
+from perception.types import Control, ControlChannel, Detection, Detections, Output, invalid_output
 from tests.sinks.build import output_of, sample_of, tick_of
 
 GOLDEN = (

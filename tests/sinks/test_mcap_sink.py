@@ -18,8 +18,7 @@ from perception.errors import LogError, OutputError
 from perception.logs import open_log
 from perception.logs.mcap.writer import LogWriter
 from perception.sinks import McapSink, RunInfo, read_outputs, read_run
-from perception.types.messages import Channel, Message, Reset
-from perception.types.outputs import Control, Detections, Output, invalid_output
+from perception.types import Channel, Control, Detections, Message, Output, Reset, invalid_output
 from tests.sinks.build import START_NS, output_of, sample_of
 
 RUN = RunInfo(

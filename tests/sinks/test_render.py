@@ -14,8 +14,18 @@ from perception.sinks.draw import Box, Canvas, ramp
 from perception.sinks.palette import CYCLE, GREEN, RANGE_RAMP, SKY, VERMILION, WHITE, YELLOW, ink_on
 from perception.sinks.panel import bar_position, clock, control_words, panel_height, sensor_words, sources
 from perception.sinks.render import _free_place, layout_for, picture_size, render
-from perception.types.messages import Rig, Sample, TruthBox, TruthFrame
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output, invalid_output
+from perception.types import (
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Output,
+    Rig,
+    Sample,
+    TruthBox,
+    TruthFrame,
+    invalid_output,
+)
 from tests.sinks.build import HEIGHT, WIDTH, output_of, sample_of, tick_of, truth_of
 
 RUN = RunInfo(classes=("car", "person"))

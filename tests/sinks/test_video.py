@@ -17,7 +17,7 @@ from perception.sinks import video as video_module
 from perception.sinks.palette import SKY
 from perception.sinks.render import layout_for
 from perception.sinks.video import picture_of, rate_of
-from perception.types.messages import CameraFrame, Sample
+from perception.types import CameraFrame, Sample
 from tests.sinks.build import HEIGHT, STEP_NS, WIDTH, output_of, sample_of
 
 RUN = RunInfo(reference_rate_hz=10.0, classes=("car", "person"))

@@ -10,8 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from perception.plugin import Context, Manifest, Plugin, Prepared
-from perception.types.messages import Reset, Sample
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import Control, ControlChannel, Detection, Detections, Output, Reset, Sample
 
 
 class Sound(Plugin):

@@ -27,8 +27,7 @@ from perception.sinks.base import RunInfo
 from perception.training import train
 from perception.training.cache import joined
 from perception.training.config_file import load_train_config
-from perception.types.messages import Sample, TruthBox, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, Sample, TruthBox, TruthFrame
 
 LEARNT_S = 5.95
 """The first 60 frames of 10 Hz."""

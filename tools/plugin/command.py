@@ -14,7 +14,7 @@ from perception.errors import LogError
 if TYPE_CHECKING:
     from perception.diagnosis.conformance import Check
     from perception.plugin import Context, Installed
-    from perception.types.messages import Sample
+    from perception.types import Sample
 
 SAMPLES = 20
 """Samples that are taken from a log."""

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from perception.types import head_specs
+
 MOST = 12
-HEADS = ("class", "box", "control")
 
 
 def show_monitor(console: Console, found: Mapping[str, Any]) -> None:
@@ -18,7 +19,7 @@ def show_monitor(console: Console, found: Mapping[str, Any]) -> None:
     if not found.get("heads"):
         return
     rows = _rows(found)
-    in_doubt = [name for name in HEADS if found["heads"].get(name, {}).get("in_doubt_s")]
+    in_doubt = [name for name in head_specs() if found["heads"].get(name, {}).get("in_doubt_s")]
     compared = found["compared_with"]
     if not in_doubt:
         console.print(Text(f"monitor: no head in doubt, compared with {compared}"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from perception.logs import Log
     from perception.pipeline import Observer, Progress, Span
-    from perception.types.messages import Sample
+    from perception.types import Sample
 
 TELL_S = 0.2
 PATIENCE_S = 20.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from perception.types.messages import Sample
+from perception.types import Sample
 
 if TYPE_CHECKING:
     from perception.logs import Log

@@ -8,7 +8,7 @@ import numpy as np
 
 from perception.align.truth.cuboids import Solids, rectangles, view_of, visible_fractions
 from perception.geometry import Matrix
-from perception.types.messages import Cuboids, Rig, TruthBox, TruthBoxes, TruthMessage
+from perception.types import Cuboids, Rig, TruthBox, TruthBoxes, TruthMessage
 
 MIN_VISIBLE = 0.1
 """Objects of which less is seen are no truth: nobody could find them."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from perception.geometry import Matrix, project, rays
 from perception.geometry.lens import FISHEYE
-from perception.types.messages import CameraInfo
+from perception.types import CameraInfo
 
 NEAR_M = 0.1
 GRID = 20

@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from perception.align.truth.boxes import boxes_of
 from perception.config import TruthConfig
-from perception.types.messages import Cuboids, Decoded, Sample, StatusReading, TruthBoxes, TruthFrame
+from perception.types import Cuboids, Decoded, Sample, StatusReading, TruthBoxes, TruthFrame
 
 M = TypeVar("M", Cuboids | TruthBoxes, StatusReading)
 

@@ -12,7 +12,7 @@ from perception.diagnosis.audit.findings import HEADS, RESTS_ON, Finding, Severi
 from perception.diagnosis.audit.times import Times
 from perception.diagnosis.audit.watch import Topic, Watch
 from perception.logs import Damage
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 TRUTH_TOLERANCE_NS = 60_000_000  # how truth is joined to a sample
 

@@ -10,7 +10,7 @@ from perception.config import Config
 from perception.diagnosis.audit.findings import RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.times import Delay
 from perception.diagnosis.audit.watch import Topic
-from perception.types.messages import SENSORS
+from perception.types import SENSORS
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
 AGE_MS = 3600e3  # a stamp further than this from its arrival is of another clock

@@ -11,7 +11,7 @@ import numpy as np
 from perception.config import Role
 from perception.diagnosis.audit.times import Times
 from perception.geometry import TransformTree
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     Decoded,

@@ -19,7 +19,7 @@ from mcap_protobuf.decoder import DecoderFactory
 from perception.config import Config
 from perception.errors import LogError
 from perception.logs import Log, LogWriter, Query
-from perception.types.messages import Channel, Message
+from perception.types import Channel, Message
 
 GAP_NS = 50_000_000
 """Between one repetition and the next; far from a jump of the clock."""

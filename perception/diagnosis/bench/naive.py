@@ -26,7 +26,7 @@ from perception.logs import decode, open_log
 from perception.models.checkpoint import Checkpoint, load_checkpoint
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
-from perception.types.messages import Message, Sample
+from perception.types import Message, Sample
 
 if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel

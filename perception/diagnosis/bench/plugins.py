@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from perception.errors import PluginError
 from perception.plugin import Context, Infers, Plugin, Prepared, TimesItsDevice
-from perception.types.messages import Reset, Sample
-from perception.types.outputs import Output
+from perception.types import Output, Reset, Sample
 
 
 class KeptOpen(Plugin):

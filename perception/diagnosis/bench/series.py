@@ -20,7 +20,7 @@ from perception.pipeline import Progress, ReplayOptions, Span, replay
 from perception.pipeline.times import STAGES, StageTimes
 from perception.plugin import load_plugin
 from perception.sinks.mcap_sink import McapSink
-from perception.types.messages import Sample
+from perception.types import Sample
 
 WARM_S = 0.5
 """So much of the log is run before anything is measured."""

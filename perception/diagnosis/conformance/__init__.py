@@ -17,7 +17,7 @@ from perception.diagnosis.conformance.table import CHECKS
 from perception.diagnosis.conformance.trial import NotTriedError, Trial
 from perception.errors import PerceptionError
 from perception.plugin import Context, Manifest, load_plugin
-from perception.types.messages import Sample
+from perception.types import Sample
 
 __all__ = ["CHECKS", "Check", "check_plugin"]
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perception.types.messages import Sample
-from perception.types.outputs import Output
+from perception.types import Output, Sample
 
 
 def difference(expected: Sequence[Output], found: Sequence[Output], what: str) -> str:

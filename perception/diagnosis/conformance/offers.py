@@ -10,8 +10,7 @@ from perception.diagnosis.conformance.samples import subsets
 from perception.diagnosis.conformance.trial import Trial, step
 from perception.plugin import Infers, Prepared, StepsSubsets
 from perception.plugin.output_rules import output_violations
-from perception.types.messages import Reset
-from perception.types.outputs import Output
+from perception.types import Output, Reset
 
 
 def infers_in_threads(trial: Trial) -> str:

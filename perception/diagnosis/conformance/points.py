@@ -13,8 +13,7 @@ from perception.diagnosis.conformance.trial import Trial, step, steps
 from perception.errors import PerceptionError
 from perception.plugin import Plugin, Prepared, load_plugin
 from perception.plugin.output_rules import output_violations
-from perception.types.messages import Reset, Sample
-from perception.types.outputs import Output
+from perception.types import Output, Reset, Sample
 
 MAX_BATCH = 4
 """Larger batches than this are not tried, whatever the manifest allows: they say nothing new."""

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from perception.geometry import TransformTree
-from perception.types.messages import (
+from perception.types import (
     SENSORS,
     CameraFrame,
     CameraInfo,

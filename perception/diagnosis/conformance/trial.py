@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from perception.plugin import Context, Manifest, Plugin, Prepared, load_plugin
-from perception.types.messages import Sample, absent_sample
-from perception.types.outputs import Output
+from perception.types import Output, Sample, absent_sample
 
 
 class NotTriedError(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.types.outputs import Control, Detection, Detections, Output
+from perception.types import Control, Detection, Detections, Output
 
 FROM_SCORE = 0.1
 """Detections of lower scores are left out: plugins differ in how many of them they give."""

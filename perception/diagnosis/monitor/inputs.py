@@ -14,7 +14,7 @@ from perception.diagnosis.monitor.drift import Drift
 from perception.diagnosis.monitor.hysteresis import SECOND_NS, Average
 from perception.diagnosis.monitor.limits import Limits
 from perception.pipeline.times import Spread
-from perception.types.messages import CameraFrame, Input, RangeScan, StatusWindow
+from perception.types import CameraFrame, Input, RangeScan, StatusWindow
 
 NOT_CONFIGURED = "not configured"
 

@@ -15,8 +15,7 @@ from perception.diagnosis.monitor.inputs import InputWatch
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.reference import SubsetStats
 from perception.diagnosis.monitor.usual import Usual, subset_of
-from perception.types.messages import SENSORS, Sample
-from perception.types.outputs import Output
+from perception.types import SENSORS, Output, Sample
 
 MOST_EPISODES = 100
 _GAP_NS = 10 * SECOND_NS

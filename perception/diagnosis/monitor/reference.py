@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from perception.diagnosis.monitor.figures import FigureReader, Figures
-from perception.types.messages import SENSORS
-from perception.types.outputs import HEADS, Output
+from perception.types import HEADS, SENSORS, Output
 
 LEVELS = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 """The quantiles that are kept, in this order."""

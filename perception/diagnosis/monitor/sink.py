@@ -9,8 +9,7 @@ from perception.diagnosis.monitor.monitor import Monitor
 from perception.diagnosis.monitor.reference import from_plain
 from perception.plugin import KnowsItsOutputs, Plugin
 from perception.sinks.base import RunInfo
-from perception.types.messages import Sample, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, Sample, TruthFrame
 
 HEALTH = "/perception/metrics/health"
 """Where verdicts go in an output log, as a status message: a line for each head and input."""

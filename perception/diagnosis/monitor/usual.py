@@ -8,8 +8,7 @@ from perception.diagnosis.monitor.inputs import NOT_CONFIGURED
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.reference import Quantiles, StatsCollector, SubsetStats
 from perception.diagnosis.monitor.weakness import indifferent, weaknesses
-from perception.types.messages import SENSORS, Sample
-from perception.types.outputs import Output
+from perception.types import SENSORS, Output, Sample
 
 
 class Usual:

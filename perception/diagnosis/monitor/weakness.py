@@ -7,7 +7,7 @@ from math import exp, log
 
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.reference import LEAST, LEVELS, SubsetStats
-from perception.types.outputs import HEADS
+from perception.types import HEADS
 
 _MIDDLE = LEVELS.index(0.5)
 

@@ -18,10 +18,7 @@ from perception.evaluation.report.schema import DivergenceReport
 from perception.logs import Log
 from perception.sinks.base import RunInfo
 from perception.sinks.stored import read_outputs
-from perception.types.messages import Sample, TruthFrame
-from perception.types.outputs import Control, Detection, Detections, Output
-
-HEADS = ("class", "box", "control")
+from perception.types import HEADS, Control, Detection, Detections, Output, Sample, TruthFrame
 
 
 @dataclass(frozen=True, slots=True)

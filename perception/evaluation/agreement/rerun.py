@@ -21,8 +21,7 @@ from perception.pipeline.receipt import file_sha256, this_machine
 from perception.plugin import Plugin
 from perception.sinks.base import RunInfo
 from perception.sinks.stored import read_outputs, read_receipt, read_run
-from perception.types.messages import Sample, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, Sample, TruthFrame
 
 EXIT_CODES: Mapping[Verdict, int] = {"equal": 0, "within_tolerance": 0, "diverged": 4}
 

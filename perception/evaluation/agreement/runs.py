@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from perception.types.outputs import Control, Detection, Detections, Output
+from perception.types import Control, Detection, Detections, Output
 
-HEADS = ("class", "box", "control")
 Verdict = Literal["equal", "within_tolerance", "diverged"]
 ORDER: tuple[Verdict, ...] = ("equal", "within_tolerance", "diverged")
 

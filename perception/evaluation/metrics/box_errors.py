@@ -12,7 +12,7 @@ from perception.evaluation.metrics.detection_metric import DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.uncertainty import covered_80, negative_log_likelihood, stated
-from perception.types.messages import Float64
+from perception.types import Float64
 
 
 class BoxErrors(DetectionMetric):

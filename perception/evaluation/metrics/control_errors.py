@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from perception.evaluation.metrics.base import Result, Rules, Value, check_mergeable, counted, supported
 from perception.evaluation.metrics.box_errors import likelihood_values
 from perception.evaluation.metrics.rows import Rows, RowType
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, TruthFrame
 
 _ROW: RowType = [("stamp_ns", "i8"), ("said", "f8"), ("std", "f8"), ("true", "f8"), ("measured", "f8")]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.types.messages import Float64
+from perception.types import Float64
 
 RECALLS: Float64 = np.linspace(0.0, 1.0, 101)
 """Where COCO reads the precision."""

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from perception.evaluation.metrics.base import Result, Rules, Value, check_mergeable, counted
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import Rows, RowType
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, TruthFrame
 
 NO_LABEL = -1
 

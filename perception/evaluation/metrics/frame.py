@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Rules
 from perception.evaluation.metrics.matching import THRESHOLDS, areas, match, outside_size, overlap
-from perception.types.messages import Float64, TruthFrame
-from perception.types.outputs import Output
+from perception.types import Float64, Output, TruthFrame
 
 State = Literal["scored", "invalid", "no_truth", "no_head"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.types.messages import Float64
+from perception.types import Float64
 
 THRESHOLDS: Float64 = np.linspace(0.5, 0.95, 10)
 """The ten overlaps of mAP@50:95."""

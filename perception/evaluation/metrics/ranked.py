@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics.curves import RECALLS
-from perception.types.messages import Float32, Float64
+from perception.types import Float32, Float64
 
 SEGMENTS = 512
 

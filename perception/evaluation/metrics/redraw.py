@@ -25,7 +25,7 @@ from perception.evaluation.metrics.precision_recall import PrecisionRecall
 from perception.evaluation.metrics.ranked import Weights, average_precisions, best_f1s, segments
 from perception.evaluation.metrics.uncertainty import covered_80, negative_log_likelihood, stated
 from perception.evaluation.metrics.weighted import mean_deviation, means, medians, totals
-from perception.types.messages import Float64
+from perception.types import Float64
 
 Redrawn = dict[str, Float64]
 """Name of a value -> [D]."""

@@ -17,8 +17,7 @@ from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.joint import joint
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.evaluation.metrics.precision_recall import PrecisionRecall
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, TruthFrame
 
 
 class Suite:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.types.messages import Float64
+from perception.types import Float64
 
 Family = Literal["laplace", "gaussian"]
 

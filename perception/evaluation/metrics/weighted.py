@@ -6,7 +6,7 @@ import numpy as np
 
 from perception.evaluation.metrics.marks import Blocks
 from perception.evaluation.metrics.ranked import Weights
-from perception.types.messages import Float64
+from perception.types import Float64
 
 _MOST_AT_ONCE = 2_000_000
 """Weights of rows in memory: 16 MB."""

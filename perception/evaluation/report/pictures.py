@@ -15,7 +15,7 @@ from perception.evaluation.report.schema import MomentReport
 from perception.logs import Log, Query, decode, open_log
 from perception.models.preprocess import InputSpec
 from perception.models.preprocess.pixels import UnusableImage, image_pixels
-from perception.types.messages import CameraFrame
+from perception.types import CameraFrame
 
 MOST = 12
 """Moments that are drawn; the others are listed with their commands."""

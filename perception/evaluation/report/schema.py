@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from perception.evaluation.metrics import Result, Rules, Value
 from perception.evaluation.moments import Moment
+from perception.types import head_specs
 
 SCHEMA: Literal["perception.evaluate/1"] = "perception.evaluate/1"
-HEADS = ("class", "box", "control", "timing", "joint")
 """The order in which heads are reported; heads of other packages come after."""
 
 
@@ -341,8 +341,8 @@ def by_head(results: Iterable[Result]) -> dict[str, dict[str, MetricReport]]:
             frames=dict(result.frames),
             details=dict(result.details),
         )
-    ordered = [head for head in HEADS if head in found] + [head for head in found if head not in HEADS]
-    return {head: found[head] for head in ordered}
+    ordered = [head for head in (*head_specs(), "timing", "joint") if head in found]
+    return {head: found[head] for head in dict.fromkeys([*ordered, *found])}
 
 
 def value_report(value: Value) -> ValueReport:

@@ -1,4 +1,4 @@
-"""Payloads to the nouns of `perception.types.messages`: one file per encoding, one way in."""
+"""Payloads to the nouns of `perception.types`: one file per encoding, one way in."""
 
 from perception.logs.decoding.dispatch import decode, sensor_kind
 

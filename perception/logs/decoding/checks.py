@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from perception.geometry import Matrix, pose_matrix
-from perception.types.messages import Message
+from perception.types import Message
 
 MAX_PIXELS = 1 << 27
 """Of one image."""

@@ -9,7 +9,7 @@ from perception.logs import perception_proto as proto
 from perception.logs.decoding import foxglove, jsontext, protobuf, ros_types
 from perception.logs.decoding.checks import Fault, stamp_or_publish
 from perception.logs.decoding.flatten import flatten
-from perception.types.messages import (
+from perception.types import (
     Channel,
     Decoded,
     Message,
@@ -38,7 +38,7 @@ _AS_STATUS: tuple[Role, ...] = ("status", "truth_control")
 
 
 def decode(message: Message, role: Role | None = None) -> Decoded:
-    """Decode a message to a class of `perception.types.messages`; what cannot be read becomes `Undecodable`.
+    """Decode a message to a class of `perception.types`; what cannot be read becomes `Undecodable`.
 
     Args:
         message: One record of a log. The result shares its bytes.

@@ -1,4 +1,4 @@
-"""Foxglove's schemas to the nouns of `perception.types.messages`, whatever they were encoded with.
+"""Foxglove's schemas to the nouns of `perception.types`, whatever they were encoded with.
 
 A `View` gives the fields of one message by name; protobuf and JSON each bring one. A field that the
 file's schema lacks reads as zero or empty, as protobuf has it. Reference: docs.foxglove.dev schemas.
@@ -23,7 +23,7 @@ from perception.logs.decoding.checks import (
     limited,
     stamp_or_publish,
 )
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     Cuboid,

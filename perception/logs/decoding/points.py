@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from perception.geometry import Matrix
 from perception.logs.decoding.checks import MAX_RETURNS, Fault, limited
-from perception.types.messages import Float32
+from perception.types import Float32
 
 _INTENSITY = ("intensity", "intensities", "reflectivity", "rcs")
 _SPEED = ("radial_speed", "radial_velocity", "doppler", "doppler_velocity", "velocity", "v_r")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from perception.logs.decoding.checks import Fault
 from perception.logs.decoding.flatten import MAX_DEPTH, MAX_ELEMENTS, MAX_VALUES
-from perception.types.messages import Schema
+from perception.types import Schema
 
 _MOST_SCHEMA_BYTES = 4 << 20
 _MOST_BYTES = 8 << 20  # without the byte fields; two bytes may become an object of a hundred

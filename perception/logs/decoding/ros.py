@@ -1,4 +1,4 @@
-"""Common ROS messages to the nouns of `perception.types.messages`. ROS 1 and 2 share the fields.
+"""Common ROS messages to the nouns of `perception.types`. ROS 1 and 2 share the fields.
 
 Reference: the .msg files of common_interfaces, vision_msgs, radar_msgs and geometry2. A leading `/` of a
 frame id is dropped, as tf2 does.
@@ -23,7 +23,7 @@ from perception.logs.decoding.checks import (
     limited,
     stamp_or_publish,
 )
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     Cuboid,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.logs.decoding import foxglove
-from perception.types.messages import Decoded, Message
+from perception.types import Decoded, Message
 
 if TYPE_CHECKING:
     from perception.config import Role

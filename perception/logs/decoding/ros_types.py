@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from perception.logs.decoding.checks import Fault
-from perception.types.messages import Schema
+from perception.types import Schema
 
 _MOST_SCHEMA_BYTES = 256 << 10  # the longest of the common messages has 10
 _MOST_TYPES, _MOST_FIELDS = 256, 4096

@@ -24,7 +24,7 @@ from perception.logs.mcap.records import (
 )
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.unpack import Broken, decompress, decompress_head
-from perception.types.messages import Channel
+from perception.types import Channel
 
 _HEADS = HEAD.size + MESSAGE_HEAD.size
 _CRC_AT = 33  # where a chunk record holds the CRC of its uncompressed data

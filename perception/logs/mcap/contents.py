@@ -15,7 +15,7 @@ from perception.logs.mcap.records import Registry
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.summary import Summary
 from perception.logs.mcap.unpack import Broken
-from perception.types.messages import Channel
+from perception.types import Channel
 
 
 class Break(NamedTuple):

@@ -17,7 +17,7 @@ from perception.logs.mcap.source import Source, open_source
 from perception.logs.mcap.stream import MessageStream
 from perception.logs.query import Query
 from perception.logs.survey import Survey, survey_log
-from perception.types.messages import Channel
+from perception.types import Channel
 
 _ALL = Query()
 

@@ -14,7 +14,7 @@ from mcap import records as _records
 from mcap.data_stream import ReadDataStream
 from numpy.typing import NDArray
 
-from perception.types.messages import Channel, Schema
+from perception.types import Channel, Schema
 
 MAGIC = b"\x89MCAP0\r\n"
 HEAD = struct.Struct("<BQ")  # opcode, length: every record starts so

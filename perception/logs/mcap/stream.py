@@ -15,7 +15,7 @@ from perception.logs.mcap.records import U64_MAX
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.unpack import Broken
 from perception.logs.query import Query
-from perception.types.messages import Message
+from perception.types import Message
 
 _RECORD_HEAD = 31  # bytes of a message record before its content
 _RESIDENT = 1 << 29  # bytes of overlapping blocks kept in memory; beyond that they are read again

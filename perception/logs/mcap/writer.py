@@ -19,7 +19,7 @@ from mcap.writer import CompressionType, Writer
 
 from perception.errors import OutputError
 from perception.files import make_file
-from perception.types.messages import Channel, Message, Schema
+from perception.types import Channel, Message, Schema
 
 _NEVER = 1 << 62  # chunks are closed here, not by the mcap library, so that each reaches the file
 _LATEST_NS = (1 << 64) - 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from perception.models.preprocess.headers import ImageHeader, read_header
 from perception.models.preprocess.spec import InputSpec
-from perception.types.messages import CameraFrame
+from perception.types import CameraFrame
 
 Pixels = NDArray[np.uint8]
 

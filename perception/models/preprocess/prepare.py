@@ -9,7 +9,7 @@ from perception.models.preprocess.returns import UnusableScan, returns_array
 from perception.models.preprocess.spec import InputSpec
 from perception.models.preprocess.status import status_array
 from perception.models.tensors import RETURN_CHANNELS, Inputs
-from perception.types.messages import Sample
+from perception.types import Sample
 
 
 def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:

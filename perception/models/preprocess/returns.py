@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from perception.geometry import Matrix, project
 from perception.models.preprocess.spec import InputSpec
 from perception.models.tensors import RETURN_CHANNELS
-from perception.types.messages import CameraInfo, Float32, RangeScan, Rig
+from perception.types import CameraInfo, Float32, RangeScan, Rig
 
 _NEAREST_M = (
     1e-3  # nearer returns are unset points: drivers write zeros where a beam came back without an echo

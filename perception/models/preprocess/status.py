@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perception.models.preprocess.spec import InputSpec
-from perception.types.messages import Float32, StatusWindow
+from perception.types import Float32, StatusWindow
 
 
 def status_array(window: StatusWindow, spec: InputSpec) -> Float32:

@@ -16,7 +16,7 @@ from perception.config.fault_plan import EPISODE_NS, ORDER, Fault
 from perception.models.preprocess import InputSpec, image_pixels
 from perception.models.preprocess.pixels import UnusableImage
 from perception.pipeline.faults.draws import episode, generator, uniform
-from perception.types.messages import CameraFrame
+from perception.types import CameraFrame
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 

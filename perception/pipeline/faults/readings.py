@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perception.config.fault_plan import Fault
 from perception.pipeline.faults.draws import episode, generator, uniform
-from perception.types.messages import Float32, RangeScan, StatusReading
+from perception.types import Float32, RangeScan, StatusReading
 
 
 class RangeFaults:

@@ -19,7 +19,7 @@ from perception.config.fault_plan import (
 )
 from perception.pipeline.faults.draws import generator, uniform
 from perception.pipeline.faults.readings import RangeFaults, StatusFaults
-from perception.types.messages import (
+from perception.types import (
     SENSORS,
     CameraFrame,
     Decoded,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perception.geometry import TransformTree, pose_matrix
-from perception.types.messages import (
+from perception.types import (
     CameraInfo,
     Cuboid,
     Cuboids,

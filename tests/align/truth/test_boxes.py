@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from perception.align.truth import boxes_of
 from perception.geometry import TransformTree, invert_pose, pose_matrix
-from perception.types.messages import Cuboid, Rig, TruthBox, TruthBoxes
+from perception.types import Cuboid, Rig, TruthBox, TruthBoxes
 from tests.align.truth.build import HEIGHT, WIDTH, K, boxes_message, cuboid, cuboids, rig
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from perception.align.truth import Joined, TruthJoiner, TruthStore
 from perception.config import TruthConfig
-from perception.types.messages import Decoded, Sample, TruthFrame, Undecodable
+from perception.types import Decoded, Sample, TruthFrame, Undecodable
 from tests.align.truth.build import MS, boxes_message, control_message, cuboid, cuboids, sample
 
 CONFIG = TruthConfig(boxes="/boxes", control="/control")

@@ -12,7 +12,7 @@ from perception.align.truth import TruthJoiner
 from perception.config import TruthConfig
 from perception.logs import decode, open_log
 from perception.models.preprocess import InputSpec, returns_array
-from perception.types.messages import (
+from perception.types import (
     CameraFrame,
     CameraInfo,
     FrameTransforms,

@@ -23,7 +23,7 @@ from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.pipeline import ReplayOptions, Span, replay
 from perception.plugin import Context
-from perception.types.messages import CameraFrame
+from perception.types import CameraFrame
 from perception_tools.cli import run
 from tests.fusion_scenes import SMALL
 from tests.pipeline.memory_plugin import MemoryPlugin

@@ -22,8 +22,20 @@ from perception.logs import open_log
 from perception.logs.perception_proto import decode_status
 from perception.pipeline import replay
 from perception.sinks import McapSink, RunInfo
-from perception.types.messages import CameraFrame, Input, Rig, Sample, StatusWindow, Tick, absent_sample
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import (
+    CameraFrame,
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Input,
+    Output,
+    Rig,
+    Sample,
+    StatusWindow,
+    Tick,
+    absent_sample,
+)
 from tests.pipeline.memory_plugin import MANIFEST, MemoryPlugin
 
 SAMPLES = Path(__file__).parents[3] / "sample_logs"

@@ -10,8 +10,7 @@ import pytest
 
 from perception.diagnosis.monitor import FigureReader, StatsCollector, figures_of, from_plain, to_plain
 from perception.diagnosis.monitor.reference import LEVELS
-from perception.types.messages import Tick
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output, invalid_output
+from perception.types import Control, ControlChannel, Detection, Detections, Output, Tick, invalid_output
 
 TICK = Tick(0, "reference", 0, 0)
 

@@ -15,7 +15,7 @@ from perception.pipeline import replay
 from perception.sinks import McapSink
 from perception.sinks.base import RunInfo
 from perception.sinks.stored import read_outputs
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import Control, ControlChannel, Detection, Detections, Output
 from tests.evaluation.metrics.build import tick
 from tests.evaluation.oracle import Oracle, Truth
 from tests.scripted_scene import START_NS, write_scene

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.evaluation.agreement import Comparison
-from perception.types.messages import Tick
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output, invalid_output
+from perception.types import Control, ControlChannel, Detection, Detections, Output, Tick, invalid_output
 
 TICK = Tick(0, "reference", 100, 200)
 

@@ -18,7 +18,7 @@ from perception.pipeline.receipt import file_sha256
 from perception.plugin import Plugin, Prepared
 from perception.sinks import McapSink, read_run
 from perception.sinks.stored import read_receipt
-from perception.types.outputs import Output
+from perception.types import Output
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene
 

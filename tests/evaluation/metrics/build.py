@@ -6,8 +6,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from perception.types.messages import Tick, TruthBox, TruthFrame
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import (
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Output,
+    Tick,
+    TruthBox,
+    TruthFrame,
+)
 
 Pair = tuple[Output, TruthFrame]
 CLASSES = ("vehicle", "person", "cyclist")

@@ -17,8 +17,7 @@ from perception.evaluation.metrics import (
     Rules,
     Suite,
 )
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Control, Detections, Output, invalid_output
+from perception.types import Control, Detections, Output, TruthFrame, invalid_output
 from tests.evaluation.metrics.build import (
     Pair,
     control_frame,

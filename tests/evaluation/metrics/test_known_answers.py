@@ -18,8 +18,7 @@ from perception.evaluation.metrics import (
     Rules,
 )
 from perception.evaluation.metrics.curves import best_f1, calibration_error, equal_mass_bins, precision_curve
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Control, ControlChannel, Output
+from perception.types import Control, ControlChannel, Output, TruthFrame
 from tests.evaluation.metrics.build import control_frame, detection, frame, tick, truth_box
 
 ONE = Rules(min_support=1)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.evaluation.metrics import Latency, PrecisionRecall, Result, Rules, Suite
-from perception.types.outputs import Control, ControlChannel, Output, invalid_output
+from perception.types import Control, ControlChannel, Output, invalid_output
 from tests.evaluation.metrics.build import Pair, random_frames, tick
 
 RULES = Rules(min_support=3)

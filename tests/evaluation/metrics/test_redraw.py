@@ -10,8 +10,7 @@ from perception.evaluation.metrics.curves import average_precision, best_f1
 from perception.evaluation.metrics.marks import Marks, tables
 from perception.evaluation.metrics.ranked import average_precisions, best_f1s, segments
 from perception.evaluation.metrics.redraw import redraw
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Control, ControlChannel, Output
+from perception.types import Control, ControlChannel, Output, TruthFrame
 from tests.evaluation.metrics.build import CLASSES, random_frames
 
 

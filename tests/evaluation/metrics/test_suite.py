@@ -21,8 +21,7 @@ from perception.evaluation.metrics import (
     joint,
     own_metrics,
 )
-from perception.types.messages import TruthFrame
-from perception.types.outputs import Output
+from perception.types import Output, TruthFrame
 from tests.evaluation.metrics.build import control_frame, detection, frame, random_frames, truth_box
 
 BOX = (0.0, 0.0, 100.0, 100.0)

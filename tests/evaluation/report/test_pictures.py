@@ -12,7 +12,7 @@ from perception.evaluation.report import moment_pictures, pictures
 from perception.evaluation.report.scene import drawing, in_words
 from perception.evaluation.report.schema import MomentReport
 from perception.logs import Query, decode, open_log
-from perception.types.messages import CameraFrame
+from perception.types import CameraFrame
 from tests.evaluation.report.build import HOSTILE, moment
 from tests.evaluation.report.reader import Page
 from tests.scripted_scene import write_scene

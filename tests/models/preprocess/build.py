@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from perception.geometry import TransformTree
-from perception.types.messages import CameraFrame, CameraInfo, RangeScan, Rig
+from perception.types import CameraFrame, CameraInfo, RangeScan, Rig
 
 # The camera sits 0.5 m above the scanner and looks along its x axis.
 CAMERA_FROM_SCANNER = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0.5], [1, 0, 0, 0], [0, 0, 0, 1]])

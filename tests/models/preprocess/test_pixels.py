@@ -275,7 +275,7 @@ def test_headers_know_size_and_completeness(name: str) -> None:
 def test_the_default_pixels_are_faithful_on_a_real_street(shared: Path) -> None:
     """Against an exact box filter over the full image; `InputSpec` states the measured error."""
     from perception.logs import Query, decode, open_log
-    from perception.types.messages import CameraFrame
+    from perception.types import CameraFrame
 
     with open_log(shared / "pandaset_002_front.mcap") as log:
         frame = decode(next(iter(log.messages(Query(topics=frozenset({"/camera/image"}))))), "camera")

@@ -12,7 +12,7 @@ from perception.diagnosis.conformance.samples import drawn_samples, garbage, sub
 from perception.models.checkpoint import DEFAULT_PREPROCESS
 from perception.models.config import ModelConfig
 from perception.models.preprocess import InputSpec, prepare_inputs, status_array
-from perception.types.messages import Sample, StatusWindow, absent_sample
+from perception.types import Sample, StatusWindow, absent_sample
 
 SPEC = InputSpec(width=64, height=32, returns=48, status=("yaw_rate", "speed"), status_steps=16)
 

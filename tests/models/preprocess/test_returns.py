@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from perception.models.preprocess import InputSpec, returns_array
 from perception.models.preprocess.returns import UnusableScan, cell_size
 from perception.models.tensors import RETURN_CHANNELS
-from perception.types.messages import Rig
+from perception.types import Rig
 from tests.models.preprocess.build import CAMERA_FROM_SCANNER, rig, scan_of
 
 SPEC = InputSpec(width=128, height=64, returns=32)

@@ -16,7 +16,7 @@ from perception.config.fault_plan import EPISODE_NS
 from perception.logs import decode, open_log
 from perception.models.preprocess import InputSpec, image_pixels
 from perception.pipeline.faults import Injector, fault_names, inject, parse_plan
-from perception.types.messages import CameraFrame, Decoded, Message, RangeScan, StatusReading, Undecodable
+from perception.types import CameraFrame, Decoded, Message, RangeScan, StatusReading, Undecodable
 from tests.scripted_scene import write_scene
 
 

@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 
 from perception.geometry import project, transform_points
 from perception.plugin import Context, Manifest, Plugin, Prepared
-from perception.types.messages import CameraFrame, Reset, Sample
-from perception.types.outputs import Control, ControlChannel, Detection, Detections, Output
+from perception.types import (
+    CameraFrame,
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Output,
+    Reset,
+    Sample,
+)
 
 MEMORY_NS = 500_000_000  # preroll_s of the manifest: acceleration is the median over this long
 

@@ -1,0 +1,69 @@
+"""Truth: boxes in space or in the image as a log says them, and what is true at one tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from perception.geometry import Matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cuboid:
+    """A 3D truth box: `frame_from_box` [4, 4] puts its centre and axes into `frame_id`."""
+
+    label: str
+    track_id: str
+    frame_id: str
+    frame_from_box: Matrix
+    size_m: tuple[float, float, float]  # along the axes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cuboids:
+    """Truth as 3D boxes, in the words of its own log (labels are mapped by the configuration)."""
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    items: tuple[Cuboid, ...]
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TruthBox:
+    """A 2D truth box: `xyxy` in source pixels, clipped to the image; `visible` is a fraction 0 to 1."""
+
+    label: str
+    xyxy: tuple[float, float, float, float]
+    distance_m: float
+    visible: float
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TruthBoxes:
+    """Truth as 2D boxes of one camera frame."""
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    items: tuple[TruthBox, ...]
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TruthFrame:
+    """What is true at one tick. Never part of a sample: metrics and training join it by stamp.
+
+    Attributes:
+        boxes: None: nothing is known about objects at this moment, it is not scored. Empty: there are none.
+        control: Channel -> what the driver commands 0.5 s ahead; None: not known.
+        measured: Channel -> the last value of the same quantity that was measured by this moment (the command
+            in force, not the one to come): what the persistence baseline predicts; None: not known.
+    """
+
+    stamp_ns: int
+    boxes: tuple[TruthBox, ...] | None = None
+    control: Mapping[str, float] | None = None
+    measured: Mapping[str, float] | None = None
