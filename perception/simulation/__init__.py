@@ -1,7 +1,7 @@
 """A simulated world: seeded multi-sensor logs with exact truth. Drawing needs the extra `sim`."""
 
-from perception.simulation.batch import Order, generate_many, terminable
-from perception.simulation.generate import generate
+from perception.simulation.generation.batch_generator import Order, generate_many, terminable
+from perception.simulation.generation.log_generator import generate
 from perception.simulation.scenario import Failure, Scenario, Timing, Timings, load_scenario, parse_scenario
 
 __all__ = [

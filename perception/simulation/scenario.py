@@ -23,11 +23,11 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
+class _ScenarioModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Timing(_Section):
+class Timing(_ScenarioModel):
     """When a sensor measures, and when its messages arrive."""
 
     rate_hz: Annotated[float, Field(gt=0, le=200)] = 10.0
@@ -36,7 +36,7 @@ class Timing(_Section):
     clock_offset_ms: Finite = 0.0  # the sensor's clock less the recorder's: shifts stamps only
 
 
-class Timings(_Section):
+class Timings(_ScenarioModel):
     """The three sensors' timing."""
 
     camera: Timing = Timing(rate_hz=10, latency_ms=45, jitter_ms=4)
@@ -44,7 +44,7 @@ class Timings(_Section):
     status: Timing = Timing(rate_hz=100, latency_ms=3, jitter_ms=0.7)
 
 
-class Failure(_Section):
+class Failure(_ScenarioModel):
     """A sensor at fault from `start_s` to `end_s` of the log.
 
     silent: no messages. frozen: the last good measurement again and again, with new stamps. dirty: mud on the
@@ -69,7 +69,7 @@ class Failure(_Section):
         return self
 
 
-class Scenario(_Section):
+class Scenario(_ScenarioModel):
     """One simulated log. None: drawn from the seed."""
 
     version: Literal[1] = 1

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from perception.errors import PerceptionError
-from perception.simulation.motion import Drive, drive
+from perception.simulation.motion.drive import Drive, drive
 from perception.simulation.scenario import Scenario
-from perception.simulation.scene import Scene, make_scene
+from perception.simulation.world.scene import Scene, make_scene
 
 SEED, DURATION_S = 11, 8.0
 MOMENTS = (0.5, 3.0, 5.5)
@@ -38,8 +38,8 @@ def drawing() -> None:
 
 
 def stage(scene: Scene, run: Drive) -> Iterator[Stage]:
-    from perception.simulation.camera import Camera
-    from perception.simulation.world import build_world
+    from perception.simulation.sensors.camera import Camera
+    from perception.simulation.world.model import build_world
 
     world = build_world(scene, ground_px=256)
     with Camera(world) as camera:

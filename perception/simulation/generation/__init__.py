@@ -1,0 +1,1 @@
+"""Delivery times, messages, and the writing of logs."""

@@ -1,0 +1,1 @@
+"""The movements of the robot and of all other actors."""

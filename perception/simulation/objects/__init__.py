@@ -1,0 +1,1 @@
+"""The shapes and colours of vehicles, people and props."""

@@ -1,0 +1,1 @@
+"""Simulated camera, lidar and status sensors, and the truth of each frame."""

@@ -1,0 +1,1 @@
+"""Scenes, their surfaces, and their MuJoCo models."""
