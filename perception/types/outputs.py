@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from perception.types.heads import HEADS, head_spec
 from perception.types.samples import Tick
@@ -92,7 +91,7 @@ class Output:
     detections: Detections | None
     control: Control | None
     warnings: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Control] = MappingProxyType({})
+    extra: Mapping[str, Control] = field(default_factory=dict)
 
     def heads(self) -> dict[str, Head]:
         """Return the carrier of each head that the plugin has, in the order of the heads."""
