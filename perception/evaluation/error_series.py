@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.record import LogRecord
+from perception.evaluation.log_record import LogRecord
 from perception.types import Float64
 
 

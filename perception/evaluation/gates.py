@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,7 +11,13 @@ from functools import cache
 
 from perception.errors import ConfigError
 from perception.evaluation.metrics import Latency, Rules, Suite
-from perception.evaluation.report.schema import GateReport, MetricReport, Report, ValueReport, by_head
+from perception.evaluation.report.schema import (
+    EvaluationReport,
+    GateReport,
+    MetricReport,
+    ValueReport,
+    by_head,
+)
 from perception.types import (
     Control,
     ControlChannel,
@@ -72,7 +79,7 @@ def parse_gates(texts: Sequence[str]) -> list[Gate]:
     return gates
 
 
-def judge(report: Report, gates: Sequence[Gate], strict: bool = False) -> Report:
+def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False) -> EvaluationReport:
     """The report with every gate judged; the exit code is 4 where one fails.
 
     Args:
@@ -93,7 +100,7 @@ def judge(report: Report, gates: Sequence[Gate], strict: bool = False) -> Report
     return failed(report.model_copy(update={"gates": judged}), not all(gate.passed for gate in judged))
 
 
-def failed(report: Report, gate_failed: bool) -> Report:
+def failed(report: EvaluationReport, gate_failed: bool) -> EvaluationReport:
     """The report with the exit code of a failed gate, unless the run itself did worse."""
     if not gate_failed or report.status in ("failed", "interrupted"):
         return report
@@ -110,7 +117,7 @@ def names(heads: Heads) -> dict[str, tuple[str, ValueReport]]:
     return found
 
 
-def _judge(gate: Gate, name: str, value: ValueReport, report: Report, strict: bool) -> GateReport:
+def _judge(gate: Gate, name: str, value: ValueReport, report: EvaluationReport, strict: bool) -> GateReport:
     judged, why = value.value, ""
     if judged is None:
         why = f"undefined: {value.undefined}"
@@ -135,7 +142,7 @@ def _judge(gate: Gate, name: str, value: ValueReport, report: Report, strict: bo
     )
 
 
-def _no_interval(name: str, report: Report) -> str:
+def _no_interval(name: str, report: EvaluationReport) -> str:
     head = name.partition(".")[0]
     if report.resampling is None:
         return "no intervals were asked for"
@@ -200,3 +207,30 @@ def _possible() -> dict[str, dict[str, bool]]:
 def _bases(metrics: Iterable[MetricReport]) -> dict[str, bool]:
     keys = [key for metric in metrics for key in metric.values]
     return {base: base in keys for base in (key.partition("/")[0] for key in keys)}
+
+
+def junit_xml(report: EvaluationReport, name: str = "perception.evaluate") -> bytes:
+    """One test for each gate, and one for each head and log beside a reference."""
+    suite = ET.Element("testsuite", name=name)
+    bad = 0
+    for gate in report.gates:
+        case = ET.SubElement(suite, "testcase", classname=f"{name}.require", name=gate.require, time="0")
+        if not gate.passed:
+            bad += 1
+            ET.SubElement(case, "failure", message=gate.why, type="gate").text = f"{gate.name}: {gate.why}"
+    for beside in report.reference:
+        case = ET.SubElement(
+            suite, "testcase", classname=f"{name}.reference", name=f"{beside.log} {beside.head}", time="0"
+        )
+        if beside.diverged or not beside.frames:
+            bad += 1
+            told = f"{beside.diverged} of {beside.frames} frames diverge; first: {beside.what}"
+            ET.SubElement(case, "failure", message=told, type="divergence").text = beside.command
+    tests = len(report.gates) + len(report.reference)
+    for key, value in (("tests", tests), ("failures", bad), ("errors", 0), ("skipped", 0)):
+        suite.set(key, str(value))
+    suite.set("time", f"{report.seconds:.3f}")
+    root = ET.Element("testsuites", tests=str(tests), failures=str(bad), errors="0")
+    root.append(suite)
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"

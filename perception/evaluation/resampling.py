@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from perception.evaluation.error_series import box_series, control_series
+from perception.evaluation.log_record import SCORED, WRONG, LogRecord
 from perception.evaluation.metrics import Suite
 from perception.evaluation.metrics.joint import WEIGHTS
 from perception.evaluation.metrics.marks import Blocks as BlockNumbers
 from perception.evaluation.metrics.marks import Marks, tables
 from perception.evaluation.metrics.ranked import Weights
 from perception.evaluation.metrics.redraw import Redrawn, redraw
-from perception.evaluation.record import SCORED, WRONG, LogRecord
 from perception.evaluation.report.schema import BlocksReport, ResamplingReport
 from perception.evaluation.statistics import (
     FEWEST_LOGS,

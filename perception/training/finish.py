@@ -9,7 +9,7 @@ from pathlib import Path
 from perception.config import load_config
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
-from perception.evaluation.report.schema import Report
+from perception.evaluation.report.schema import EvaluationReport
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions
 from perception.plugin import load_plugin
@@ -81,7 +81,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
     return main_scores(found)
 
 
-def main_scores(report: Report) -> dict[str, float]:
+def main_scores(report: EvaluationReport) -> dict[str, float]:
     """The few numbers of a report that say the most."""
     found: dict[str, float] = {}
     for metrics in report.heads.values():

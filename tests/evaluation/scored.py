@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from perception.evaluation import MetricSink
+from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.metrics.marks import Marks
-from perception.evaluation.record import LogRecord
 from perception.evaluation.resampling import Scored
 from perception.types import Control, ControlChannel, Output, TruthFrame
 from tests.evaluation.metrics.build import CLASSES, Pair, random_frames

@@ -7,20 +7,19 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from perception.errors import ConfigError
-from perception.evaluation.gates import judge, parse_gates
-from perception.evaluation.junit import junit_xml
+from perception.evaluation.gates import judge, junit_xml, parse_gates
 from perception.evaluation.report.schema import (
     BlocksReport,
     DivergenceReport,
+    EvaluationReport,
     IntervalReport,
     MetricReport,
-    Report,
     ResamplingReport,
     ValueReport,
 )
 
 
-def report(**changes: object) -> Report:
+def report(**changes: object) -> EvaluationReport:
     values = {
         "mAP50": ValueReport(
             value=0.8, support=99, interval=IntervalReport(low=0.7, high=0.9, std_error=0.05)
@@ -36,7 +35,9 @@ def report(**changes: object) -> Report:
     }
     told = BlocksReport(blocks=12, block_s=2, correlation_s=1)
     known = ResamplingReport(level=0.95, draws=100, seed=0, logs=1, stages=["blocks"], heads={"box": told})
-    return Report(status="clean", exit_code=0, heads=heads, resampling=known).model_copy(update=changes)
+    return EvaluationReport(status="clean", exit_code=0, heads=heads, resampling=known).model_copy(
+        update=changes
+    )
 
 
 @pytest.mark.parametrize(

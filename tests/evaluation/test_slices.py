@@ -10,10 +10,10 @@ import pytest
 
 from perception.autoconfig import choose
 from perception.errors import ConfigError
-from perception.evaluation.parts import chosen_slices
 from perception.evaluation.resampling import Resampler, Resampling
-from perception.evaluation.slices import slices
-from perception.evaluation.surroundings import Surroundings, surroundings
+from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
+from perception.evaluation.slices.slice_comparison import slices
+from perception.evaluation.slices.slice_definitions import parse_slices
 from perception.logs import open_log
 from perception.types import Detection, Detections, TruthFrame
 from tests.evaluation.metrics.build import Pair
@@ -37,15 +37,15 @@ def blind_beyond(limit_m: float):
     return change
 
 
-def around(one, **status: np.ndarray) -> list[Surroundings]:
+def around(one, **status: np.ndarray) -> list[FrameConditions]:
     count = len(one.records[0].frames)
-    return [Surroundings("", np.linspace(20, 200, count), status, "speed" if "speed" in status else "")]
+    return [FrameConditions("", np.linspace(20, 200, count), status, "speed" if "speed" in status else "")]
 
 
 def test_what_is_surely_worse_comes_first_and_is_the_true_reason() -> None:
     one = scored([drive(0, 600, change=blind_beyond(20.0))])
     resampler = Resampler([one], Resampling(draws=300))
-    found = slices(resampler, one.records, around(one), chosen_slices("all"), 0.5)
+    found = slices(resampler, one.records, around(one), parse_slices("all"), 0.5)
     first = found[0]
     assert (first.by, first.part, first.metric) == ("distance", "20 to 40 m", "recall")
     assert first.difference.verdict == "worse"
@@ -95,8 +95,18 @@ def test_by_chance_nothing_is_sure() -> None:
 def test_surroundings_are_read_from_the_log(street: Path) -> None:
     stamps = START_NS + np.arange(10, 50, 10, dtype=np.int64) * 100_000_000
     with open_log(street) as log:
-        found = surroundings(log, choose(log).config, stamps)
+        found = frame_conditions(log, choose(log).config, stamps)
     assert found.light == ""
     assert ((found.brightness > 0) & (found.brightness < 255)).all()
     assert found.speed == "speed"
     assert np.isfinite(found.status["speed"]).all()
+
+
+def test_names_of_slices() -> None:
+    assert parse_slices("size, time") == ("size", "time")
+    assert "status" not in parse_slices("all")
+    assert parse_slices("all,status:yaw_rate")[-1] == "status:yaw_rate"
+    with pytest.raises(ConfigError, match="found 'colour'"):
+        parse_slices("size,colour")
+    with pytest.raises(ConfigError, match="--slices"):
+        parse_slices(" , ")

@@ -9,7 +9,7 @@ import pytest
 
 from perception.diagnosis.conformance.samples import STATUS, drawn_samples
 from perception.evaluation import SUBSETS
-from perception.evaluation.subsets import without
+from perception.evaluation.ablation.sensor_subsets import without
 from perception.plugin import Context, StepsSubsets, load_plugin
 from perception.types import SENSORS, absent_sample
 from tests.plugins.test_fusion import write_checkpoint

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.evaluation.compare_report import ComparedReport, CompareReport
+from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
 from perception.evaluation.report.schema import DifferenceReport, Verdict
 from perception_tools.cli import run
 from perception_tools.compare.text import summary

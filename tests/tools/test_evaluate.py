@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from perception.evaluation import Report
+from perception.evaluation import EvaluationReport
 from perception_tools.cli import run
 from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
@@ -36,12 +36,12 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def report(capsys: Capture, *arguments: object, code: int = 0) -> Report:
+def report(capsys: Capture, *arguments: object, code: int = 0) -> EvaluationReport:
     """What `--json` says of a run, which must end with that exit code and keep to the schema."""
     found = run(["evaluate", *map(str, arguments), "--json"])
     captured = capsys.readouterr()
     assert found == code, captured.out + captured.err
-    said = Report.model_validate_json(captured.out)
+    said = EvaluationReport.model_validate_json(captured.out)
     assert said.exit_code == code
     return said
 
@@ -130,7 +130,7 @@ def test_a_log_without_outputs_is_no_stored_output(scene: Path, capsys: Capture)
     assert run(["evaluate", str(scene), "--outputs", str(scene), "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert "expected a log of outputs" in said["error"]
-    assert Report.model_validate(said).status == "failed"
+    assert EvaluationReport.model_validate(said).status == "failed"
 
 
 def test_the_schema_is_published(capsys: Capture) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.evaluation import Report
+from perception.evaluation import EvaluationReport
 from perception_tools.cli import run
 from tests.evaluation.report.reader import Page
 from tests.plugins.test_fusion import write_checkpoint
@@ -51,7 +51,7 @@ def test_a_page_and_markdown_of_one_run(drive: tuple[Path, Path], tmp_path: Path
         "--json",
     ]
     assert run(["evaluate", str(log), *map(str, words)]) == 4
-    said = Report.model_validate(json.loads(capsys.readouterr().out))
+    said = EvaluationReport.model_validate(json.loads(capsys.readouterr().out))
     page = Page(html.read_text(encoding="utf-8"))
     assert not page.wrong
     assert "b" in page.names  # our own

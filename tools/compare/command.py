@@ -19,7 +19,7 @@ from perception_tools.replay.command import Device
 if TYPE_CHECKING:
     from perception.config import Config
     from perception.evaluation import Moment
-    from perception.evaluation.compare import Side
+    from perception.evaluation.comparison.paired_evaluation import Side
     from perception.logs import Log
 
 _WHAT = (
@@ -54,7 +54,7 @@ def compare(
     from perception.errors import ConfigError
 
     if schema:
-        from perception.evaluation.compare_report import compare_schema
+        from perception.evaluation.comparison.comparison_report import compare_schema
 
         print(json.dumps(compare_schema(), indent=2))
         raise typer.Exit(0)
@@ -67,7 +67,7 @@ def compare(
 
     from perception.config import load_config
     from perception.evaluation import EvaluateOptions, Resampling
-    from perception.evaluation.compare import Comparison
+    from perception.evaluation.comparison.paired_evaluation import PairedEvaluation
     from perception.evaluation.metrics import Rules
     from perception.pipeline import ReplayOptions, Span, resolve_device
     from perception_tools.replay.watch import watcher
@@ -80,13 +80,13 @@ def compare(
         resampling=Resampling(draws, seed) if draws else None,
     )
     kept = [_stored_files(side, paths) for side in (a, b)]
-    comparison: Comparison | None = None
+    comparison: PairedEvaluation | None = None
     for index, path in enumerate(paths):
         with ExitStack() as stack:
             log, choice = opened(stack, path, base, None, None, precision, config)
             if comparison is None:
                 sides = (_side(a, kept[0], choice.config), _side(b, kept[1], choice.config))
-                comparison = Comparison(sides, options, _command(config, sides))
+                comparison = PairedEvaluation(sides, options, _command(config, sides))
             for text in choice.warnings:
                 comparison.warn("config", text, log)
             observer = stack.enter_context(watcher(log, Span(), step=False))
@@ -131,7 +131,7 @@ def _stored_files(text: str, logs: list[Path]) -> list[Path]:
 def _side(text: str, stored: list[Path], config: Config) -> Side:
     """What a word of the command line names."""
     from perception.errors import ConfigError
-    from perception.evaluation.compare import Side
+    from perception.evaluation.comparison.paired_evaluation import Side
     from perception.plugin import load_plugin
 
     if stored:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perception.evaluation.compare_report import ComparedReport, CompareReport
+from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
 from perception.evaluation.report.schema import DifferenceReport
 from perception_tools.evaluate.confidence_text import difference_text, show_resampling
 

@@ -108,7 +108,7 @@ def evaluate(
         raise ConfigError(wrong)
 
     from perception.config import load_config
-    from perception.evaluation import EvaluateOptions, Evaluation, Resampling, chosen_slices
+    from perception.evaluation import EvaluateOptions, Evaluation, Resampling, parse_slices
     from perception.evaluation.metrics import Rules, installed_metrics
     from perception.pipeline import ReplayOptions, Span, resolve_device
     from perception.plugin import load_plugin
@@ -129,7 +129,7 @@ def evaluate(
         guests=installed_metrics,
         replay=ReplayOptions(device=resolve_device(device.value, backend)),
         resampling=Resampling(draws, seed) if draws else None,
-        slices=chosen_slices(slices) if slices else (),
+        slices=parse_slices(slices) if slices else (),
     )
     command = _command(config, plugin, checkpoint, fault or [])
     evaluation = Evaluation(options, command)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception.evaluation.agreement.reference import Reference, parse_tolerances
-from perception.evaluation.gates import failed, judge, parse_gates
-from perception.evaluation.junit import junit_xml
+from perception.evaluation.gates import failed, judge, junit_xml, parse_gates
 from perception.logs import open_log
 from perception.sinks.base import RunInfo
 from perception.sinks.stored import read_outputs
 
 if TYPE_CHECKING:
-    from perception.evaluation import Moment, Report
+    from perception.evaluation import EvaluationReport, Moment
     from perception.logs import Log
 
 
@@ -61,7 +60,7 @@ class Checks:
                 one.add(item.output)
             one.close()
 
-    def judge(self, report: Report, command: Callable[[Moment], str]) -> Report:
+    def judge(self, report: EvaluationReport, command: Callable[[Moment], str]) -> EvaluationReport:
         """The report with its gates; they are written as JUnit XML where that was asked for."""
         rows = [row for one in self._compared for row in one.report(command)]
         report = judge(report.model_copy(update={"reference": rows}), self._gates, self._strict)

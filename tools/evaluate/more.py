@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from perception.errors import ConfigError
-from perception.evaluation.faulted import FaultAblation, chosen_faults
-from perception.evaluation.recall import RecallingPlugin
-from perception.evaluation.streaming import CURVE_MS, Streaming, without_details
+from perception.evaluation.ablation.fault_ablation import FaultAblation, parse_fault_names
+from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
+from perception.evaluation.streaming_scores import CURVE_MS, Streaming, without_details
 from perception.sinks.base import Sink
 from perception.sinks.stored import read_outputs, read_run
 
 if TYPE_CHECKING:
     from perception.config import Config
-    from perception.evaluation import Evaluation, Report
+    from perception.evaluation import Evaluation, EvaluationReport
     from perception.logs import Log
     from perception.pipeline import Observer, ReplayOptions
     from perception.plugin import Plugin
@@ -50,10 +50,10 @@ class More:
         self._streaming = Streaming() if self._latencies else None
         self._batch = 1
         self._ablation: FaultAblation | None = None
-        self._plugin: RecallingPlugin | None = None
+        self._plugin: MemoisedPlugin | None = None
         if faults:
             self._ablation = FaultAblation(
-                evaluation.rules_of, chosen_faults(names), _severities(severities), options=options
+                evaluation.rules_of, parse_fault_names(names), _severities(severities), options=options
             )
 
     def before(
@@ -64,7 +64,7 @@ class More:
         if self._ablation is not None:
             if self._plugin is not None:
                 self._plugin.release()
-            plugin = self._plugin = RecallingPlugin(load)
+            plugin = self._plugin = MemoisedPlugin(load)
             load = lambda: plugin  # noqa: E731
         return load, [] if self._streaming is None else [self._streaming.of(log, config)]
 
@@ -85,7 +85,7 @@ class More:
         if self._streaming is not None:
             self._streaming.add(log, config, (item.output for item in read_outputs(stored)))
 
-    def finish(self, report: Report) -> Report:
+    def finish(self, report: EvaluationReport) -> EvaluationReport:
         """The report with what was found."""
         if self._ablation is not None:
             report = report.model_copy(update={"fault_ablation": self._ablation.report(report)})
@@ -94,7 +94,7 @@ class More:
             self._streaming.close()
         return report
 
-    def _streamed(self, report: Report, streaming: Streaming) -> Report:
+    def _streamed(self, report: EvaluationReport, streaming: Streaming) -> EvaluationReport:
         from perception.sinks.base import RunInfo
 
         rules = self._evaluation.rules_of(RunInfo())
@@ -116,7 +116,7 @@ class More:
         return report.model_copy(update={"streaming": found})
 
 
-def _median_ms(report: Report) -> float | None:
+def _median_ms(report: EvaluationReport) -> float | None:
     """What a frame took, as the evaluation measured it."""
     latency = report.heads.get("timing", {}).get("latency")
     value = latency.values.get("p50/total") if latency is not None else None

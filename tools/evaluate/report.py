@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from perception.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from perception.evaluation import Report
+    from perception.evaluation import EvaluationReport
 
 KINDS = (".html", ".htm", ".md")
 
@@ -32,13 +32,15 @@ def check_reports(paths: Sequence[Path]) -> None:
         raise ConfigError(wrong)
 
 
-def write_reports(paths: Sequence[Path], report: Report) -> None:
+def write_reports(paths: Sequence[Path], report: EvaluationReport) -> None:
     """Write each file.
 
     Raises:
         OutputError: One cannot be written.
     """
-    from perception.evaluation.report import html_page, markdown, moment_pictures
+    from perception.evaluation.report.frame_pictures import moment_pictures
+    from perception.evaluation.report.markdown import markdown
+    from perception.evaluation.report.page import html_page
 
     for path in paths:
         if path.suffix.lower() == ".md":

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perception.evaluation.report.schema import MetricReport, Report, ValueReport
+from perception.evaluation.report.schema import EvaluationReport, MetricReport, ValueReport
 from perception_tools.evaluate.confidence_text import (
     half_width,
     range_text,
@@ -26,7 +26,7 @@ _PIPED_WIDTH = 120
 _SENSOR_LETTERS = {"camera": "C", "range": "R", "status": "S"}
 
 
-def show(report: Report) -> None:
+def show(report: EvaluationReport) -> None:
     """Print a report for people."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -144,7 +144,7 @@ def _add_ablated(table: Table, metric: MetricReport, subsets: list[MetricReport]
         table.add_row(name, *(Text(_narrow(subset.values.get(key))) for subset in subsets))
 
 
-def _show_moments(console: Console, report: Report) -> None:
+def _show_moments(console: Console, report: EvaluationReport) -> None:
     if not report.moments:
         return
     console.print("the worst moments")
@@ -184,6 +184,6 @@ def _narrow(value: ValueReport | None) -> str:
     return f"{value.value:.3g}" if 10 <= size < 1000 else f"{value.value:.0e}"
 
 
-def _status(report: Report) -> Text:
+def _status(report: EvaluationReport) -> Text:
     style = {"clean": "green", "loss": "yellow"}.get(report.status, "red")
     return Text(f"{report.status} in {report.seconds:.1f} s", style=style)

@@ -13,8 +13,8 @@ import numpy as np
 
 from perception.errors import ConfigError
 from perception.evaluation.metrics.matching import overlap
-from perception.evaluation.moments import CUT, Moment
 from perception.evaluation.report.schema import DivergenceReport
+from perception.evaluation.worst_frames import CUT, Moment
 from perception.logs import Log
 from perception.sinks.base import RunInfo
 from perception.sinks.stored import read_outputs

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from perception.evaluation.report.markup import Markup, tag
-from perception.evaluation.report.numbers import file_name, interval, percent, short
-from perception.evaluation.report.schema import MetricReport, Report
+from perception.evaluation.report.number_text import file_name, interval, percent, short
+from perception.evaluation.report.schema import EvaluationReport, MetricReport
 from perception.evaluation.report.tables import table, with_unit, word
 
 
-def logs(report: Report) -> Markup | None:
+def logs(report: EvaluationReport) -> Markup | None:
     """What went in, and how its replay ended."""
     rows = []
     for one in report.logs:
@@ -33,7 +33,7 @@ def logs(report: Report) -> Markup | None:
     )
 
 
-def warnings(report: Report) -> list[str]:
+def warnings(report: EvaluationReport) -> list[str]:
     """What could not be read, what was warned of, and metrics that failed."""
     told = []
     for one in report.logs:
@@ -54,7 +54,7 @@ def _present(counts: Mapping[str, int]) -> float | None:
     return counts.get("present", 0) / total if total else None
 
 
-def ledger(report: Report) -> Markup | None:
+def ledger(report: EvaluationReport) -> Markup | None:
     """Every message of all logs, by what became of it."""
     total: dict[str, dict[str, int]] = {}
     for log in report.logs:
@@ -86,7 +86,7 @@ def head_values(head: str, metrics: Mapping[str, MetricReport]) -> Markup:
     return table([head, "value", "95 % interval", "support"], rows, f"All numbers of {head}", "all")
 
 
-def run(report: Report) -> Markup | None:
+def run(report: EvaluationReport) -> Markup | None:
     """What made the outputs."""
     rows = [
         tag("div", tag("dt", name), tag("dd", text.replace("\n", ", "))) for name, text in report.run.items()

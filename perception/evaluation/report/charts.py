@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from perception.evaluation.report import findings
+from perception.evaluation.report import highlights
 from perception.evaluation.report.markup import Markup, Part, tag
-from perception.evaluation.report.numbers import TITLES, details, file_name, measured, percent, short, values
+from perception.evaluation.report.number_text import (
+    TITLES,
+    details,
+    file_name,
+    measured,
+    percent,
+    short,
+    values,
+)
 from perception.evaluation.report.plot import SHARE, STYLES, Axis, Plot, legend, nice_axis, svg
 from perception.evaluation.report.schema import (
     ControlTraceReport,
+    EvaluationReport,
     FaultCurveReport,
     FaultsReport,
-    Report,
     StreamingReport,
 )
 
@@ -33,7 +41,7 @@ def chunks(names: Sequence[str]) -> Iterable[Sequence[str]]:
     return [names[start : start + STYLES] for start in range(0, len(names), STYLES)]
 
 
-def precision_recall(report: Report) -> list[Markup]:
+def precision_recall(report: EvaluationReport) -> list[Markup]:
     """Precision over recall by class."""
     curves: Any = details(report.heads, "class", "precision_recall").get("curves") or {}
     found = values(report.heads, "class")
@@ -52,7 +60,7 @@ def precision_recall(report: Report) -> list[Markup]:
                 *(plot.mark(points[i], style) for i in (10, 35, 60, 85) if i < len(points)),
             ]
         texts = [f"{name}, AP50 {measured(found[f'AP50/{name}'].value)}" for name in names]
-        told = findings.hardest_class(report)
+        told = highlights.hardest_class(report)
         title = told.text if told is not None and not drawn else "Precision over recall"
         label = f"Precision over recall at overlap 0.5. {'; '.join(texts)}."
         drawn.append(
@@ -61,10 +69,10 @@ def precision_recall(report: Report) -> list[Markup]:
     return drawn
 
 
-def reliability(report: Report) -> Markup | None:
+def reliability(report: EvaluationReport) -> Markup | None:
     """Share correct over score."""
     bins: Any = details(report.heads, "class", "detection_calibration").get("bins")
-    told = findings.scores(report)
+    told = highlights.scores(report)
     if not bins or told is None:
         return None
     plot = Plot(
@@ -83,9 +91,9 @@ def reliability(report: Report) -> Markup | None:
     return figure(told.text, drawn, note=note)
 
 
-def coverage(report: Report) -> Markup | None:
+def coverage(report: EvaluationReport) -> Markup | None:
     """How much of truth the stated 80 % intervals hold."""
-    known, told = findings.coverages(report), findings.coverage(report)
+    known, told = highlights.coverages(report), highlights.coverage(report)
     if told is None:
         return None
     row = 34
@@ -107,10 +115,10 @@ def coverage(report: Report) -> Markup | None:
     return figure(told.text, plot.svg(f"Coverage of 80 % intervals: {texts}", *parts), note=note)
 
 
-def recall(report: Report) -> list[Markup]:
+def recall(report: EvaluationReport) -> list[Markup]:
     """Recall over distance by class."""
     figures = report.figures
-    bins = findings.by_label(figures.recall) if figures is not None else {}
+    bins = highlights.by_label(figures.recall) if figures is not None else {}
     drawn: list[Markup] = []
     for names in chunks(list(bins)):
         own = [one for name in names for one in bins[name]]
@@ -124,17 +132,17 @@ def recall(report: Report) -> list[Markup]:
                 for one in bins[name]
             ]
             lines.append(plot.line(points, style, tips=tips))
-        title = findings.recall_title(report) if not drawn else "Recall by distance"
+        title = highlights.recall_title(report) if not drawn else "Recall by distance"
         cut = short(figures.cut, 2) if figures is not None else ""
         note = f"Share of truth boxes that were found at score {cut} or more, by distance."
         drawn.append(figure(title, legend(names), plot.svg(f"Recall by distance. {title}", lines), note=note))
     return drawn
 
 
-def distance(report: Report) -> Markup | None:
+def distance(report: EvaluationReport) -> Markup | None:
     """The error of distances over distance."""
     bins = report.figures.distance if report.figures is not None else []
-    told = findings.distances(report)
+    told = highlights.distances(report)
     if told is None:
         return None
     x = nice_axis([one.to_m for one in bins], "distance (m)", zero=True)
@@ -155,7 +163,7 @@ def distance(report: Report) -> Markup | None:
     return figure(told.text, legend(names), plot.svg(f"Error of distances. {told.text}", rule, lines))
 
 
-def traces(report: Report, channel: str) -> list[Markup]:
+def traces(report: EvaluationReport, channel: str) -> list[Markup]:
     """The command over time beside what was right, in the logs where it is worst."""
     figures = report.figures
     own = [one for one in (figures.control if figures is not None else []) if one.channel == channel]
@@ -194,7 +202,7 @@ def _trace(one: ControlTraceReport, y: Axis) -> Markup:
 
 def latency(found: Sequence[StreamingReport]) -> Markup | None:
     """The scores over latency."""
-    told = findings.latency(found)
+    told = highlights.latency(found)
     if len(found) < 2:
         return None
     x = nice_axis([one.latency_ms for one in found], "latency (ms)", zero=True)
@@ -243,7 +251,7 @@ def _fault(curve: FaultCurveReport, names: Sequence[str]) -> Markup:
     return tag("figure", tag("h4", curve.fault), plot.svg(label, lines), tag("figcaption", curve.meaning))
 
 
-def slices(report: Report, most: int = 14) -> Markup | None:
+def slices(report: EvaluationReport, most: int = 14) -> Markup | None:
     """Differences of parts from the rest, with their intervals, as shares of the rest."""
     known = [
         one

@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from perception.evaluation.report import accounts, findings, summary
+from perception.evaluation.report import accounts, highlights, summary
 from perception.evaluation.report.markup import visible
-from perception.evaluation.report.numbers import TITLES, file_name, measured, percent, short, signed, values
+from perception.evaluation.report.number_text import (
+    TITLES,
+    file_name,
+    measured,
+    percent,
+    short,
+    signed,
+    values,
+)
 from perception.evaluation.report.page import subtitle, title
 from perception.evaluation.report.schema import (
+    EvaluationReport,
     FaultsReport,
     MomentReport,
-    Report,
     SliceReport,
     StreamingReport,
 )
@@ -24,7 +32,7 @@ _FIRST = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))([.)]?)")
 """What would begin a list, a heading or a rule."""
 
 
-def markdown(report: Report) -> str:
+def markdown(report: EvaluationReport) -> str:
     """A report for a pull request: the verdict, the numbers, what stands out, and the worst moments."""
     return "\n\n".join(_parts(report)) + "\n"
 
@@ -52,8 +60,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def _parts(report: Report) -> Iterator[str]:
-    told = findings.headline(report)
+def _parts(report: EvaluationReport) -> Iterator[str]:
+    told = highlights.headline(report)
     sign = "\u274c " if told.bad else "\u2705 " if report.gates or report.reference else ""
     yield f"## {sign}{escaped(told.text)}"
     yield f"**{escaped(title(report))}**, {escaped(subtitle(report))}"
@@ -65,7 +73,7 @@ def _parts(report: Report) -> Iterator[str]:
     if numbers:
         rows = [[name, told, note.partition("95 %: ")[2]] for name, told, note in numbers]
         yield table(["", "value", "95 %"], rows)
-    found = findings.all_findings(report)
+    found = highlights.all_highlights(report)
     if found:
         lines = (f"- {'**look:** ' if one.bad else ''}{escaped(one.text)}" for one in found)
         yield "### What stands out\n\n" + "\n".join(lines)
@@ -80,7 +88,7 @@ def _parts(report: Report) -> Iterator[str]:
         yield _folded("What made these outputs", table(["", ""], [[k, v] for k, v in report.run.items()]))
 
 
-def _tables(report: Report) -> Iterator[str]:
+def _tables(report: EvaluationReport) -> Iterator[str]:
     worse = [one for one in report.slices if one.difference.verdict == "worse"]
     if worse:
         yield "### Surely worse than the rest\n\n" + _slices(worse)
@@ -96,7 +104,7 @@ def _folded(name: str, inside: str) -> str:
     return f"<details><summary>{escaped(name)}</summary>\n\n{inside}\n\n</details>"
 
 
-def _judged(report: Report) -> str:
+def _judged(report: EvaluationReport) -> str:
     rows = [
         ["passed" if gate.passed else "FAILED", gate.require, gate.why]
         for gate in sorted(report.gates, key=lambda gate: gate.passed)
@@ -124,9 +132,9 @@ def _slices(worse: Sequence[SliceReport]) -> str:
     return table(["part", "metric", "here", "rest", "difference, 95 %"], rows) + more
 
 
-def _sensors(report: Report) -> str:
+def _sensors(report: EvaluationReport) -> str:
     wanted = [("box", "mAP50"), ("class", "F1"), ("box", "distance_abs")]
-    wanted += [("control", f"MAE/{channel}") for channel in findings.channels(report)]
+    wanted += [("control", f"MAE/{channel}") for channel in highlights.channels(report)]
     rows = []
     for name, heads in (report.ablation or {}).items():
         cells = [values(heads, head).get(key) for head, key in wanted]

@@ -7,16 +7,16 @@ from functools import cache
 from importlib.resources import files
 
 from perception.evaluation.report import sections, summary
+from perception.evaluation.report.frame_pictures import Pictures
 from perception.evaluation.report.markup import Markup, Part, join, tag
-from perception.evaluation.report.numbers import file_name
-from perception.evaluation.report.pictures import Pictures
-from perception.evaluation.report.schema import Report
+from perception.evaluation.report.number_text import file_name
+from perception.evaluation.report.schema import EvaluationReport
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 """The browser itself refuses whatever is not in the file."""
 
 
-def html_page(report: Report, pictures: Pictures | None = None) -> str:
+def html_page(report: EvaluationReport, pictures: Pictures | None = None) -> str:
     """A report for people, as one HTML file that opens offline.
 
     Args:
@@ -44,7 +44,7 @@ def html_page(report: Report, pictures: Pictures | None = None) -> str:
     return f"<!doctype html>\n{tag('html', _head(report), tag('body', body), lang='en')}\n"
 
 
-def _head(report: Report) -> Markup:
+def _head(report: EvaluationReport) -> Markup:
     metas: list[Part] = [
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
@@ -74,14 +74,14 @@ def _absent(missing: list[str]) -> Markup | None:
     return summary.section("absent", "Not in this report", tag("ul", items, class_="plain"))
 
 
-def title(report: Report) -> str:
+def title(report: EvaluationReport) -> str:
     """What was evaluated."""
     plugin, weights = report.run.get("plugin", ""), report.run.get("weights", "")
     named = " ".join(part for part in (plugin, file_name(weights) if weights else "") if part)
     return f"Evaluation of {named}" if named else "Evaluation"
 
 
-def subtitle(report: Report) -> str:
+def subtitle(report: EvaluationReport) -> str:
     """On what, and how."""
     frames = sum(log.frames for log in report.logs)
     names = [file_name(log.log) for log in report.logs]

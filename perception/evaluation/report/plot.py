@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from perception.evaluation.report.markup import Markup, Part, join, tag
-from perception.evaluation.report.numbers import MINUS
+from perception.evaluation.report.number_text import MINUS
 
 STYLES = 6
 Point = tuple[float, float]

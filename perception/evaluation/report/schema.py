@@ -11,18 +11,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from perception.evaluation.metrics import Result, Rules, Value
-from perception.evaluation.moments import Moment
+from perception.evaluation.worst_frames import Moment
 from perception.types import head_specs
 
 SCHEMA: Literal["perception.evaluate/1"] = "perception.evaluate/1"
 """The order in which heads are reported; heads of other packages come after."""
 
 
-class _Part(BaseModel):
+class SchemaModel(BaseModel):
+    """The base of every part of a published report: frozen, and without other fields."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class IntervalReport(_Part):
+class IntervalReport(SchemaModel):
     """Where a value would lie had other logs and other moments of the same kind been recorded."""
 
     low: float
@@ -30,7 +32,7 @@ class IntervalReport(_Part):
     std_error: float = Field(description="The standard deviation of the value over the draws, corrected.")
 
 
-class ValueReport(_Part):
+class ValueReport(SchemaModel):
     """One number. `value` is null where it is undefined, and `undefined` then says for lack of what."""
 
     value: float | None
@@ -44,7 +46,7 @@ class ValueReport(_Part):
     )
 
 
-class MetricReport(_Part):
+class MetricReport(SchemaModel):
     """What one metric found."""
 
     values: dict[str, ValueReport] = Field(
@@ -56,7 +58,7 @@ class MetricReport(_Part):
     details: dict[str, Any] = Field(description="Curves, matrices, bins: what is not one number.")
 
 
-class RulesReport(_Part):
+class RulesReport(SchemaModel):
     """The ground rules that were applied."""
 
     min_height_px: float
@@ -67,7 +69,7 @@ class RulesReport(_Part):
     classes: list[str]
 
 
-class BlocksReport(_Part):
+class BlocksReport(SchemaModel):
     """Into what the frames were cut for one head's intervals."""
 
     blocks: int
@@ -76,7 +78,7 @@ class BlocksReport(_Part):
     no_interval: str = Field("", description="Why there are no intervals; empty: there are.")
 
 
-class ResamplingReport(_Part):
+class ResamplingReport(SchemaModel):
     """How the intervals came about."""
 
     level: float
@@ -90,7 +92,7 @@ class ResamplingReport(_Part):
 Verdict = Literal["better", "worse", "cannot tell"]
 
 
-class DifferenceReport(_Part):
+class DifferenceReport(SchemaModel):
     """One value less another, and whether it can be chance. Positive: the first is greater."""
 
     value: float | None
@@ -101,7 +103,7 @@ class DifferenceReport(_Part):
     verdict: Verdict = "cannot tell"
 
 
-class SliceReport(_Part):
+class SliceReport(SchemaModel):
     """One value on a part of the data beside the same on all the rest; the difference is part less rest."""
 
     by: str = Field(
@@ -119,7 +121,7 @@ class SliceReport(_Part):
     difference: DifferenceReport
 
 
-class GateReport(_Part):
+class GateReport(SchemaModel):
     """One requirement and whether it holds."""
 
     require: str = Field(description="As it was given.")
@@ -131,7 +133,7 @@ class GateReport(_Part):
     why: str = Field(description="In words.")
 
 
-class DivergenceReport(_Part):
+class DivergenceReport(SchemaModel):
     """Where one head first decides otherwise than the reference did."""
 
     log: str
@@ -144,7 +146,7 @@ class DivergenceReport(_Part):
     command: str = ""
 
 
-class SceneBoxReport(_Part):
+class SceneBoxReport(SchemaModel):
     """A box of truth (`found`, `missed`; `ignored`: it does not count) or one said (`hit`, `false`)."""
 
     kind: Literal["found", "missed", "ignored", "hit", "false"]
@@ -154,7 +156,7 @@ class SceneBoxReport(_Part):
     distance_m: float | None = None
 
 
-class SceneControlReport(_Part):
+class SceneControlReport(SchemaModel):
     """One channel of the command: said and true."""
 
     name: str
@@ -164,7 +166,7 @@ class SceneControlReport(_Part):
     true: float | None
 
 
-class SceneReport(_Part):
+class SceneReport(SchemaModel):
     """What was said and what was true in one frame: enough to draw it on its picture."""
 
     camera: str = Field("", description="The topic of the picture in the log; empty: there is none.")
@@ -172,7 +174,7 @@ class SceneReport(_Part):
     control: list[SceneControlReport] = []
 
 
-class MomentReport(_Part):
+class MomentReport(SchemaModel):
     """A bad moment and the command that replays just it."""
 
     log: str
@@ -185,7 +187,7 @@ class MomentReport(_Part):
     scene: SceneReport | None = None
 
 
-class DistanceBinReport(_Part):
+class DistanceBinReport(SchemaModel):
     """Truth boxes of one class at one distance, and how many of them were found."""
 
     label: str
@@ -195,7 +197,7 @@ class DistanceBinReport(_Part):
     found: int
 
 
-class DistanceErrorReport(_Part):
+class DistanceErrorReport(SchemaModel):
     """How far off the distances were of the objects that were found at one distance."""
 
     from_m: float
@@ -206,7 +208,7 @@ class DistanceErrorReport(_Part):
     bias_m: float = Field(description="Mean of said less true.")
 
 
-class ControlTraceReport(_Part):
+class ControlTraceReport(SchemaModel):
     """One channel of the command over one log: what was said and what was true."""
 
     log: str
@@ -217,7 +219,7 @@ class ControlTraceReport(_Part):
     true: list[float]
 
 
-class FiguresReport(_Part):
+class FiguresReport(SchemaModel):
     """What only a drawing shows."""
 
     cut: float = Field(description="Detections of this score or more count as found: that of the best F1.")
@@ -226,7 +228,7 @@ class FiguresReport(_Part):
     control: list[ControlTraceReport] = []
 
 
-class LogReport(_Part):
+class LogReport(SchemaModel):
     """One log that went in. `replay` is its account as `perception.replay/1` gives it, or null where stored
     outputs were scored."""
 
@@ -237,11 +239,11 @@ class LogReport(_Part):
 
 
 ScoresReport = dict[str, float | None]
-"""`class`, `box`, `distance`, `control`, each from 0 to 1 as `perception.evaluation.scores` defines them;
-null where truth does not support one."""
+"""`class`, `box`, `distance`, `control`, each from 0 to 1 as `perception.evaluation.head_scores` defines
+them; null where truth does not support one."""
 
 
-class FaultPointReport(_Part):
+class FaultPointReport(SchemaModel):
     """What one fault does at one severity."""
 
     severity: float
@@ -249,7 +251,7 @@ class FaultPointReport(_Part):
     kept: ScoresReport = Field(description="The scores over those of the clean replay.")
 
 
-class FaultCurveReport(_Part):
+class FaultCurveReport(SchemaModel):
     """How the scores fall as one fault grows."""
 
     fault: str = Field(description="`sensor.kind`, as `--fault` takes it.")
@@ -259,14 +261,14 @@ class FaultCurveReport(_Part):
     points: list[FaultPointReport] = Field(description="By severity, rising.")
 
 
-class WorstFaultReport(_Part):
+class WorstFaultReport(SchemaModel):
     """The fault that leaves the least of a score."""
 
     fault: str
     kept: float = Field(description="Of the clean score, on average over the severities.")
 
 
-class FaultsReport(_Part):
+class FaultsReport(SchemaModel):
     """What each fault does to each head."""
 
     clean: ScoresReport
@@ -280,8 +282,8 @@ class FaultsReport(_Part):
     seconds: float = Field(description="What it cost, by the wall clock.")
 
 
-class StreamingReport(_Part):
-    """The scores of a single worker with a latency, as `perception.evaluation.streaming` simulates it."""
+class StreamingReport(SchemaModel):
+    """The scores of a single worker with a latency, as `evaluation.streaming_scores` simulates it."""
 
     latency_ms: float
     measured: bool = Field(description="Whether it is the run's own median; else it was given.")
@@ -294,7 +296,7 @@ class StreamingReport(_Part):
     heads: dict[str, dict[str, MetricReport]]
 
 
-class Report(_Part):
+class EvaluationReport(SchemaModel, title="Report"):
     """The whole of an evaluation."""
 
     schema_: Literal["perception.evaluate/1"] = Field(SCHEMA, alias="schema")
@@ -328,8 +330,8 @@ class Report(_Part):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of `Report`."""
-    return Report.model_json_schema(by_alias=True, mode="serialization")
+    """The JSON Schema of `EvaluationReport`."""
+    return EvaluationReport.model_json_schema(by_alias=True, mode="serialization")
 
 
 def by_head(results: Iterable[Result]) -> dict[str, dict[str, MetricReport]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from perception.evaluation.report import accounts, charts, findings, scene, tables
+from perception.evaluation.report import accounts, charts, frame_drawing, highlights, tables
+from perception.evaluation.report.frame_pictures import Picture, Pictures
 from perception.evaluation.report.markup import Markup, Part, tag
-from perception.evaluation.report.numbers import file_name, percent, short
-from perception.evaluation.report.pictures import Picture, Pictures
-from perception.evaluation.report.schema import MomentReport, Report
+from perception.evaluation.report.number_text import file_name, percent, short
+from perception.evaluation.report.schema import EvaluationReport, MomentReport
 from perception.evaluation.report.summary import command, section
 
 FIRST = 4
@@ -25,7 +25,7 @@ class Section(NamedTuple):
 
     place: str
     name: str
-    make: Callable[[Report, Pictures], Markup | None]
+    make: Callable[[EvaluationReport, Pictures], Markup | None]
     how: str = ""
 
 
@@ -41,7 +41,7 @@ def _flat(cards: Sequence[Part]) -> list[Part]:
     return found
 
 
-def moments(report: Report, pictures: Pictures) -> Markup | None:
+def moments(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """The worst moments: what was seen, said and true, and how to replay it."""
     if not report.moments:
         return None
@@ -49,26 +49,28 @@ def moments(report: Report, pictures: Pictures) -> Markup | None:
     lead = "The frames that went worst over the second around them, at least 2 s apart, worst first."
     if any("--fault" in one.command for one in report.moments) and pictures:
         lead += " Pictures are as recorded, without the faults that were put in."
-    key = scene.key() if pictures else None
+    key = frame_drawing.key() if pictures else None
     first, more = (tag("div", some, class_="moments") for some in (drawn[:FIRST], drawn[FIRST:]))
     others = tag("details", tag("summary", f"{len(drawn) - FIRST} more"), more) if drawn[FIRST:] else None
     return section("moments", "The worst moments", key, first, others, lead=lead)
 
 
 def _moment(one: MomentReport, picture: Picture | None) -> Markup:
-    drawn = scene.drawing(one.scene, picture) if picture is not None and one.scene is not None else None
+    drawn = (
+        frame_drawing.drawing(one.scene, picture) if picture is not None and one.scene is not None else None
+    )
     return tag(
         "article",
         tag("h3", f"{file_name(one.log)} at {one.at_s:.2f} s"),
         tag("p", f"{one.what or 'no answer'}; error {one.error:.2f}", class_="lead"),
         drawn,
-        scene.in_words(one),
+        frame_drawing.in_words(one),
         command(one.command),
         class_="card moment",
     )
 
 
-def classes(report: Report, pictures: Pictures) -> Markup | None:
+def classes(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """What is found of each class, and what it is taken for."""
     table = tables.classes(report)
     cards = _grid(charts.precision_recall(report), tables.confusion(report))
@@ -79,13 +81,13 @@ def classes(report: Report, pictures: Pictures) -> Markup | None:
     )
 
 
-def distance(report: Report, pictures: Pictures) -> Markup | None:
+def distance(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """What distance does to recall, and how far off distances are."""
     cards = _grid(charts.recall(report), charts.distance(report))
     return None if cards is None else section("distance", "Distance", cards)
 
 
-def calibration(report: Report, pictures: Pictures) -> Markup | None:
+def calibration(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """Whether scores and uncertainties can be believed."""
     cards = _grid(charts.reliability(report), charts.coverage(report))
     return (
@@ -93,16 +95,16 @@ def calibration(report: Report, pictures: Pictures) -> Markup | None:
     )
 
 
-def control(report: Report, pictures: Pictures) -> Markup | None:
+def control(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """The command, by channel and over time."""
     table = tables.control(report)
     if table is None:
         return None
     parts: list[Part] = [table]
-    for channel in findings.channels(report):
+    for channel in highlights.channels(report):
         drawn = charts.traces(report, channel)
         if drawn:
-            told = findings.control(report, channel)
+            told = highlights.control(report, channel)
             key = charts.trace_key()
             parts.append(
                 tag("div", tag("h3", told.text if told is not None else channel), key, class_="channel")
@@ -112,12 +114,12 @@ def control(report: Report, pictures: Pictures) -> Markup | None:
     return section("control", "Control", parts, lead=lead)
 
 
-def slices(report: Report, pictures: Pictures) -> Markup | None:
+def slices(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """Parts of the data against the rest."""
     table = tables.slices(report.slices)
     if table is None:
         return None
-    told = findings.slices(report.slices)
+    told = highlights.slices(report.slices)
     plot = charts.slices(report)
     card = charts.figure(told.text if told else "Parts against the rest", plot) if plot is not None else None
     sure = [one for one in report.slices if one.difference.verdict != "cannot tell"]
@@ -134,12 +136,12 @@ def slices(report: Report, pictures: Pictures) -> Markup | None:
     return section("slices", "Parts of the data", cards, whole if card is not None else table, lead=lead)
 
 
-def sensors(report: Report, pictures: Pictures) -> Markup | None:
+def sensors(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """What each sensor is worth."""
     table = tables.sensors(report.ablation) if report.ablation else None
     if table is None:
         return None
-    told = findings.sensors(report)
+    told = highlights.sensors(report)
     lead = (
         "The same frames, answered with only some of the sensors. Bars: shares of the column's greatest; "
         "orange where less is better."
@@ -149,12 +151,12 @@ def sensors(report: Report, pictures: Pictures) -> Markup | None:
     return section("sensors", "What each sensor is worth", table, lead=lead)
 
 
-def faults(report: Report, pictures: Pictures) -> Markup | None:
+def faults(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """What faults leave of each score."""
     found = report.fault_ablation
     if found is None or not found.curves:
         return None
-    told = findings.faults(report)
+    told = highlights.faults(report)
     lead = f"What is left of each score as a fault grows from 0 (none) to 1. {SCORES}"
     lead = f"{told.text} {lead}" if told is not None else lead
     whole = tag("details", tag("summary", "All numbers"), tables.faults(found))
@@ -163,7 +165,7 @@ def faults(report: Report, pictures: Pictures) -> Markup | None:
     )
 
 
-def latency(report: Report, pictures: Pictures) -> Markup | None:
+def latency(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """Scores that count the latency."""
     if not report.streaming:
         return None
@@ -175,7 +177,7 @@ def latency(report: Report, pictures: Pictures) -> Markup | None:
     return section("latency", "When answers take their time", cards, tables.streaming(report), lead=lead)
 
 
-def data(report: Report, pictures: Pictures) -> Markup | None:
+def data(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """What went in, and the account of every message."""
     table = accounts.logs(report)
     if table is None:
@@ -188,7 +190,7 @@ def data(report: Report, pictures: Pictures) -> Markup | None:
     return section("logs", "What went in", table, details, heading, warned)
 
 
-def numbers(report: Report, pictures: Pictures) -> Markup | None:
+def numbers(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """Everything that was measured."""
     parts = [
         tag("details", tag("summary", name), accounts.head_values(name, metrics))
@@ -198,7 +200,7 @@ def numbers(report: Report, pictures: Pictures) -> Markup | None:
     return section("numbers", "All numbers", parts, lead=sure(report)) if parts else None
 
 
-def sure(report: Report) -> str:
+def sure(report: EvaluationReport) -> str:
     """How the intervals came about, and by what rules was counted."""
     told = []
     found = report.resampling
@@ -220,7 +222,7 @@ def sure(report: Report) -> str:
     return " ".join(told)
 
 
-def made(report: Report, pictures: Pictures) -> Markup | None:
+def made(report: EvaluationReport, pictures: Pictures) -> Markup | None:
     """What made the outputs."""
     table = accounts.run(report)
     return (

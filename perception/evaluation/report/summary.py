@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perception.evaluation.report import findings
+from perception.evaluation.report import highlights
 from perception.evaluation.report.markup import Markup, Part, tag
-from perception.evaluation.report.numbers import file_name, interval, measured, values
-from perception.evaluation.report.schema import GateReport, Report
+from perception.evaluation.report.number_text import file_name, interval, measured, values
+from perception.evaluation.report.schema import EvaluationReport, GateReport
 
 
 def section(place: str, title: str, *parts: Part, lead: str = "") -> Markup:
@@ -16,9 +16,9 @@ def section(place: str, title: str, *parts: Part, lead: str = "") -> Markup:
     return tag("section", tag("h2", title), below, *parts, id=place)
 
 
-def verdict(report: Report) -> Markup:
+def verdict(report: EvaluationReport) -> Markup:
     """Pass or fail, and each requirement."""
-    told = findings.headline(report)
+    told = highlights.headline(report)
     judged = bool(report.gates or report.reference) or told.bad
     kind = "" if not judged else "bad" if told.bad else "good"
     sign = "\u2022" if not judged else "\u2718" if told.bad else "\u2714"
@@ -83,7 +83,7 @@ KEY = (
 )
 
 
-def key_numbers(report: Report) -> list[tuple[str, str, str]]:
+def key_numbers(report: EvaluationReport) -> list[tuple[str, str, str]]:
     """Title, value with unit, and the interval or what it rests on, of the numbers to begin with."""
     rows = []
     for head, name, title in KEY:
@@ -98,7 +98,7 @@ def key_numbers(report: Report) -> list[tuple[str, str, str]]:
     return rows
 
 
-def tiles(report: Report) -> Markup | None:
+def tiles(report: EvaluationReport) -> Markup | None:
     """The numbers to begin with."""
     drawn = []
     for title, told, note in key_numbers(report):
@@ -112,10 +112,10 @@ def tiles(report: Report) -> Markup | None:
     return tag("div", drawn, class_="tiles") if drawn else None
 
 
-def stands_out(report: Report, places: Sequence[str]) -> Markup | None:
+def stands_out(report: EvaluationReport, places: Sequence[str]) -> Markup | None:
     """What to look at first, each with a link to where it is shown."""
     items = []
-    for one in findings.all_findings(report):
+    for one in highlights.all_highlights(report):
         words = tag("a", one.text, href=f"#{one.place}") if one.place in places else one.text
         sign = tag("span", "!" if one.bad else "\u00b7", class_=f"sign {'bad' if one.bad else 'dim'}")
         items.append(tag("li", sign, tag("span", words)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perception.evaluation.report import findings
+from perception.evaluation.head_scores import scores_of
+from perception.evaluation.report import highlights
 from perception.evaluation.report.markup import Markup, Part, tag
-from perception.evaluation.report.numbers import (
+from perception.evaluation.report.number_text import (
     TITLES,
     details,
     interval,
@@ -19,13 +20,12 @@ from perception.evaluation.report.numbers import (
     values,
 )
 from perception.evaluation.report.schema import (
+    EvaluationReport,
     FaultsReport,
     MetricReport,
-    Report,
     SliceReport,
     ValueReport,
 )
-from perception.evaluation.scores import scores_of
 
 MOST_SLICES = 40
 MOST_SURE = 14
@@ -79,7 +79,7 @@ def with_unit(value: ValueReport | None) -> str:
     return f"{measured(value.value)} {value.unit}".rstrip()
 
 
-def classes(report: Report) -> Markup | None:
+def classes(report: EvaluationReport) -> Markup | None:
     """A row for each class."""
     found, box = values(report.heads, "class"), values(report.heads, "box")
     names = list(parts_of(found, "AP50"))
@@ -101,7 +101,7 @@ def _by_class(value: ValueReport | None, name: str) -> Markup:
     return shaded([measured(value.value), tag("small", ends) if ends else None], share)
 
 
-def confusion(report: Report) -> Markup | None:
+def confusion(report: EvaluationReport) -> Markup | None:
     """Truth down, said across; each row shaded by its shares."""
     matrix: Any = details(report.heads, "class", "confusion")
     labels, counts = matrix.get("labels"), matrix.get("matrix")
@@ -115,18 +115,18 @@ def confusion(report: Report) -> Markup | None:
     heads = ["truth \\ said", *labels[:-1], "nothing"]
     drawn = table(heads, rows, "Which class is taken for which: truth down, said across", "matrix")
     cut = short(matrix.get("score"), 2)
-    told = findings.confused(report)
+    told = highlights.confused(report)
     note = f"At score {cut} and more. The last column was missed, the last row is said of nothing."
     return tag(
         "figure", tag("h3", told.text if told else "Confusion"), drawn, tag("figcaption", note), class_="card"
     )
 
 
-def control(report: Report) -> Markup | None:
+def control(report: EvaluationReport) -> Markup | None:
     """A row for each channel, beside what simple answers would reach."""
     found = values(report.heads, "control")
     rows = []
-    for channel in findings.channels(report):
+    for channel in highlights.channels(report):
         own = {name: found.get(f"{name}/{channel}") for name in ("MAE", "MAE_persistence", "MAE_mean")}
         own |= {name: found.get(f"{name}/{channel}") for name in ("RMSE", "bias", "R2", "coverage80")}
         ends = interval(own["MAE"])
@@ -255,7 +255,7 @@ def worst_faults(found: FaultsReport) -> Markup | None:
     )
 
 
-def streaming(report: Report) -> Markup:
+def streaming(report: EvaluationReport) -> Markup:
     """A row for each latency, below the ordinary scores."""
     found = report.streaming
     names = [name for name in TITLES if any(one.scores.get(name) is not None for one in found)]
@@ -276,7 +276,7 @@ def streaming(report: Report) -> Markup:
     return table(heads, rows, "Scores that count the latency")
 
 
-def _ordinary(report: Report) -> Mapping[str, float | None] | None:
+def _ordinary(report: EvaluationReport) -> Mapping[str, float | None] | None:
     """The same scores without regard to time; None where a metric that they need is missing."""
     try:
         return scores_of(report.heads)

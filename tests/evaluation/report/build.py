@@ -10,6 +10,7 @@ from perception.evaluation.report.schema import (
     DistanceBinReport,
     DistanceErrorReport,
     DivergenceReport,
+    EvaluationReport,
     FaultCurveReport,
     FaultPointReport,
     FaultsReport,
@@ -19,7 +20,6 @@ from perception.evaluation.report.schema import (
     LogReport,
     MetricReport,
     MomentReport,
-    Report,
     RulesReport,
     SceneBoxReport,
     SceneControlReport,
@@ -118,7 +118,7 @@ def moment(word: str, log: str, at_s: float = 3.25, camera: str = "/camera/image
     )
 
 
-def full(word: str = "person", log: str = "drive.mcap", logs: int = 1) -> Report:
+def full(word: str = "person", log: str = "drive.mcap", logs: int = 1) -> EvaluationReport:
     """A report of everything. `word` is the name of a class, a channel, a topic and more."""
     classes, channel = [word, f"other {word}"], f"steer {word}"
     whole = heads(classes, channel)
@@ -137,7 +137,7 @@ def full(word: str = "person", log: str = "drive.mcap", logs: int = 1) -> Report
             ],
         )
     ]
-    return Report(
+    return EvaluationReport(
         status="clean",
         exit_code=4,
         rules=RulesReport(
@@ -278,7 +278,7 @@ def full(word: str = "person", log: str = "drive.mcap", logs: int = 1) -> Report
     )
 
 
-def plain() -> Report:
+def plain() -> EvaluationReport:
     """One log, nothing asked for beside it."""
     return full().model_copy(
         update={

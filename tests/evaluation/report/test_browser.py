@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from perception.evaluation.report import Picture, html_page
+from perception.evaluation.report.frame_pictures import Picture
+from perception.evaluation.report.page import html_page
 from tests.evaluation.report.browser import CHROMIUM, Browser, chromium
 from tests.evaluation.report.build import HOSTILE, full
 

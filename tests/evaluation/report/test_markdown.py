@@ -7,10 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from perception.evaluation.report import markdown
-from perception.evaluation.report.markdown import escaped, fenced
+from perception.evaluation.report.markdown import escaped, fenced, markdown
 from perception.evaluation.report.markup import visible
-from perception.evaluation.report.schema import Report
+from perception.evaluation.report.schema import EvaluationReport
 from tests.evaluation.report.build import HOSTILE, full, plain
 from tests.evaluation.report.reader import Page
 
@@ -65,7 +64,7 @@ def test_one_log_without_more_is_short() -> None:
 
 
 def test_a_failure_says_why() -> None:
-    page = rendered(markdown(Report(status="failed", exit_code=1, error=f"cannot open {HOSTILE}")))
+    page = rendered(markdown(EvaluationReport(status="failed", exit_code=1, error=f"cannot open {HOSTILE}")))
     assert "not finished: failed" in page.text
     assert HOSTILE in page.text
 

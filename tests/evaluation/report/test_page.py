@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.evaluation.report import Picture, html_page
+from perception.evaluation.report.frame_pictures import BYTES, Picture
 from perception.evaluation.report.markup import visible
-from perception.evaluation.report.pictures import BYTES
-from perception.evaluation.report.schema import Report
+from perception.evaluation.report.page import html_page
+from perception.evaluation.report.schema import EvaluationReport
 from tests.evaluation.report.build import HOSTILE, full, plain
 from tests.evaluation.report.reader import Page
 
@@ -107,15 +107,15 @@ def test_what_was_not_asked_for_is_left_out_with_a_line_on_how_to_get_it() -> No
 @pytest.mark.parametrize(
     "report",
     [
-        Report(status="failed", exit_code=1, error=f"cannot open {HOSTILE}"),
-        Report(status="clean", exit_code=0),
+        EvaluationReport(status="failed", exit_code=1, error=f"cannot open {HOSTILE}"),
+        EvaluationReport(status="clean", exit_code=0),
         full().model_copy(
             update={"heads": {name: own for name, own in full().heads.items() if name != "joint"}}
         ),
         full().model_copy(update={"heads": {}, "figures": None, "resampling": None, "run": {}}),
     ],
 )
-def test_a_report_of_little_is_still_a_page(report: Report) -> None:
+def test_a_report_of_little_is_still_a_page(report: EvaluationReport) -> None:
     page = Page(html_page(report))
     assert not page.wrong
     assert page.names <= ELEMENTS

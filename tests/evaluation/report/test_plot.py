@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.evaluation.report.numbers import interval, measured, percent, short
+from perception.evaluation.report.number_text import interval, measured, percent, short
 from perception.evaluation.report.plot import STYLES, Axis, Plot, legend, nice_axis
 from tests.evaluation.report.build import HOSTILE, value
 from tests.evaluation.report.reader import Page

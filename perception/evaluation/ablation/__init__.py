@@ -1,0 +1,1 @@
+"""Ablations: sensors left out, and faults injected."""

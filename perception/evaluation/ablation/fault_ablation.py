@@ -1,0 +1,177 @@
+"""How each head degrades under each fault: many replays of the same logs, each with one fault put in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from perception.config import Config
+from perception.errors import ConfigError
+from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
+from perception.evaluation.head_scores import SCORES, Scores, frames_of, scores_of
+from perception.evaluation.metric_sink import MetricSink
+from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.report.schema import (
+    EvaluationReport,
+    FaultCurveReport,
+    FaultPointReport,
+    FaultsReport,
+    WorstFaultReport,
+    by_head,
+)
+from perception.logs import Log
+from perception.pipeline import Observer, ReplayOptions, replay
+from perception.pipeline.faults import KINDS, fault_names, parse_plan
+from perception.sinks.base import RunInfo
+
+SEVERITIES = (0.2, 0.5, 0.8)
+
+
+def parse_fault_names(text: str | None) -> tuple[str, ...]:
+    """The faults that a user names, with commas; a sensor's name stands for all its faults; None: all.
+
+    Raises:
+        ConfigError: One is none; it names the nearest.
+    """
+    if text is None:
+        return tuple(fault_names())
+    found: list[str] = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        if word in KINDS:
+            found += [f"{word}.{kind}" for kind in KINDS[word]]
+        else:
+            found += [fault.name for fault in parse_plan([f"{word}=1"], "--faults").faults]
+    if not found:
+        raise ConfigError(["--faults: expected names such as camera.blackout,range; found none"])
+    return tuple(dict.fromkeys(found))
+
+
+class FaultAblation:
+    """Replays logs with one fault after another and keeps what each does to the scores.
+
+    Args:
+        rules: Gives the rules of the clean evaluation, once it is known what makes the outputs.
+        faults: Names as `sensor.kind`.
+        severities: From 0 to 1.
+        seed: Of all faults.
+        options: How to replay.
+    """
+
+    def __init__(
+        self,
+        rules: Callable[[RunInfo], Rules],
+        faults: Sequence[str],
+        severities: Sequence[float] = SEVERITIES,
+        seed: int = 0,
+        options: ReplayOptions | None = None,
+    ) -> None:
+        self._rules = rules
+        self.faults = tuple(faults)
+        self.severities = tuple(sorted(severities))
+        self.seed = seed
+        self._options = options or ReplayOptions()
+        self._suites: dict[tuple[str, float], Suite] = {}
+        self._seconds = 0.0
+        self._replays = self._asked = self._recalled = 0
+
+    def run(
+        self,
+        log: Log,
+        config: Config,
+        plugin: MemoisedPlugin,
+        observer: Observer | None = None,
+        told: Callable[[str], None] = lambda fault: None,
+    ) -> bool:
+        """Replay a log once for each fault and severity. False: interrupted; what was scored is kept.
+
+        Args:
+            plugin: The one that the clean replay of this log ran through: what it said there of samples
+                that a fault leaves alone is not computed again.
+            told: Is told which fault comes now.
+        """
+        began, asked, recalled = time.monotonic(), plugin.asked, plugin.recalled
+        try:
+            for name in self.faults:
+                if getattr(config.sensors, name.partition(".")[0]) is None:
+                    continue
+                for severity in self.severities:
+                    told(f"{name}={severity:g}")
+                    if not self._one(log, config, plugin, name, severity, observer):
+                        return False
+        finally:
+            self._seconds += time.monotonic() - began
+            self._asked += plugin.asked - asked
+            self._recalled += plugin.recalled - recalled
+        return True
+
+    def _one(
+        self,
+        log: Log,
+        config: Config,
+        plugin: MemoisedPlugin,
+        name: str,
+        severity: float,
+        observer: Observer | None,
+    ) -> bool:
+        own = [str(f) for f in parse_plan(config.faults).faults if f.name != name]
+        faulted = config.model_copy(update={"faults": (*own, f"{name}={severity!r},seed={self.seed}")})
+        sink = MetricSink(lambda run: self._suite(run, name, severity))
+        options = replace(self._options, observer=observer)
+        summary = replay(log, faulted, plugin, [sink], options)
+        self._replays += 1
+        return summary.status != "interrupted"
+
+    def _suite(self, run: RunInfo, name: str, severity: float) -> Suite:
+        return self._suites.setdefault((name, severity), Suite(self._rules(run)))
+
+    def report(self, clean: EvaluationReport) -> FaultsReport:
+        """The curves, beside the clean evaluation of the same logs."""
+        sound, frames = scores_of(clean.heads), frames_of(clean.heads)
+        curves = []
+        for name in self.faults:
+            points = [
+                _point(severity, self._suites[name, severity], sound, frames)
+                for severity in self.severities
+                if (name, severity) in self._suites
+            ]
+            if points:
+                sensor, _, kind = name.partition(".")
+                meaning = KINDS[sensor][kind]
+                curves.append(
+                    FaultCurveReport(fault=name, sensor=sensor, kind=kind, meaning=meaning, points=points)
+                )
+        return FaultsReport(
+            clean=sound,
+            severities=list(self.severities),
+            seed=self.seed,
+            curves=curves,
+            worst={head: worst for head in SCORES if (worst := _worst(head, curves)) is not None},
+            replays=self._replays,
+            asked=self._asked,
+            recalled=self._recalled,
+            seconds=round(self._seconds, 3),
+        )
+
+
+def _point(severity: float, suite: Suite, clean: Scores, frames: Mapping[str, int]) -> FaultPointReport:
+    scores = scores_of(by_head(suite.compute()), frames)
+    kept: Scores = {}
+    for head, before in clean.items():
+        after = scores[head]
+        # Where a fault leaves nothing to be measured by, nothing is left.
+        kept[head] = None if not before else (after or 0.0) / before
+    return FaultPointReport(severity=severity, scores=scores, kept=kept)
+
+
+def _worst(head: str, curves: Sequence[FaultCurveReport]) -> WorstFaultReport | None:
+    """The fault that leaves the least of a head's score, on average over the severities."""
+    means = []
+    for curve in curves:
+        kept = [left for point in curve.points if (left := point.kept[head]) is not None]
+        if kept:
+            means.append((sum(kept) / len(kept), curve.fault))
+    if not means:
+        return None
+    mean, fault = min(means)
+    return WorstFaultReport(fault=fault, kept=mean)

@@ -1,0 +1,136 @@
+"""A plugin that is asked only once: replays of one log with many faults share what no fault has touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+
+from perception.plugin import Context, Plugin, Prepared
+from perception.types import Output, Reset, Sample
+
+
+class _Known(NamedTuple):
+    """An answer from before, and which inputs had turned out to be unusable."""
+
+    reasons: Mapping[str, str]
+    output: Output
+
+
+class _Fresh(NamedTuple):
+    key: bytes
+    prepared: Prepared
+
+
+class MemoisedPlugin(Plugin):
+    """Runs a plugin over several replays of one log and answers samples that it has met before from memory.
+
+    Only a plugin that remembers nothing (`preroll_s` 0) can be answered for; any other is asked each time.
+    The plugin stays open from one replay to the next; `release` closes it.
+
+    Args:
+        load: Makes the plugin, not opened.
+        most: How many answers are kept.
+    """
+
+    def __init__(self, load: Callable[[], Plugin], most: int = 50_000) -> None:
+        self._plugin = load()
+        self.manifest = self._plugin.manifest
+        self._recalls = self.manifest.preroll_s == 0
+        self._most = most
+        self._context: Context | None = None
+        self._known: dict[bytes, _Known] = {}
+        self.asked = self.recalled = 0
+
+    def open(self, context: Context) -> None:
+        if self._context == context:
+            self._plugin.reset(Reset("another replay"))
+            return
+        self.release()
+        self._plugin.open(context)
+        self._context = context
+
+    def prepare(self, sample: Sample) -> Prepared:
+        if not self._recalls:
+            return Prepared(sample, _Fresh(b"", self._plugin.prepare(sample)))
+        key = sample_key(sample)
+        known = self._known.get(key)
+        if known is not None:
+            return Prepared(sample.with_absent(known.reasons), known)
+        prepared = self._plugin.prepare(sample)
+        return Prepared(prepared.sample, _Fresh(key, prepared))
+
+    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        fresh = [item.payload for item in prepared if isinstance(item.payload, _Fresh)]
+        outputs = list(self._plugin.step([item.prepared for item in fresh])) if fresh else []
+        if len(outputs) != len(fresh):
+            raise ValueError(f"step returned {len(outputs)} outputs for {len(fresh)} samples")
+        self.asked += len(fresh)
+        self.recalled += len(prepared) - len(fresh)
+        given = iter(outputs)
+        found = []
+        for item in prepared:
+            if isinstance(item.payload, _Known):
+                found.append(replace(item.payload.output, tick=item.sample.tick))
+                continue
+            found.append(output := next(given))
+            if self._recalls and len(self._known) < self._most:
+                absent = {i.name: i.reason for i in item.sample.inputs if not i.present}
+                self._known[item.payload.key] = _Known(absent, output)
+        return found
+
+    def forget(self) -> None:
+        """Another log comes: nothing of this one will be met again."""
+        self._known.clear()
+
+    def reset(self, reason: Reset) -> None:
+        self._plugin.reset(reason)
+
+    def close(self) -> None:
+        """Stays open: the next replay needs it."""
+
+    def release(self) -> None:
+        """Close the plugin. May be called twice."""
+        if self._context is not None:
+            self._context = None
+            self._known.clear()
+            self._plugin.close()
+
+    def describe(self) -> Mapping[str, str]:
+        return self._plugin.describe()
+
+
+def sample_key(sample: Sample) -> bytes:
+    """A digest of everything that a sample says, so that equal samples of different replays are known."""
+    digest = blake2b(digest_size=16)
+    for part in _parts(sample):
+        digest.update(part if isinstance(part, bytes) else repr(part).encode())
+        digest.update(b"\0")
+    return digest.digest()
+
+
+def _parts(sample: Sample) -> Iterator[object]:
+    tick, camera, scan, status = sample.tick, sample.camera.value, sample.range.value, sample.status.value
+    yield (tick.kind, tick.stamp_ns, tick.log_time_ns, sample.reset)
+    for given in sample.inputs:
+        yield (given.present, given.topic, given.stamp_ns, given.age_ms, given.reason)
+    if camera is not None:
+        yield (camera.frame_id, camera.format, camera.width, camera.height, camera.step)
+        yield bytes(camera.data)
+    if scan is not None:
+        yield (scan.frame_id, len(scan.points_m))
+        for array in (scan.points_m, scan.intensity, scan.radial_speed_m_s):
+            yield b"" if array is None else np.ascontiguousarray(array).tobytes()
+    if status is not None:
+        yield (status.names, status.values.shape)
+        yield status.values.tobytes()
+    calibration = sample.rig.calibration
+    if calibration is not None:
+        yield (calibration.frame_id, calibration.width, calibration.height, calibration.distortion_model)
+        yield calibration.intrinsics.tobytes() + calibration.distortion.tobytes()
+    for child, (parent, pose) in sorted(sample.rig.transforms.edges.items()):
+        yield (child, parent)
+        yield np.ascontiguousarray(pose).tobytes()

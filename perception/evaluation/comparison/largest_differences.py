@@ -1,0 +1,106 @@
+"""The moments in which two sides differ most: where to look when one is said to be better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.evaluation.comparison.comparison_report import ApartReport
+from perception.evaluation.log_record import LogRecord
+from perception.evaluation.worst_frames import Moment
+from perception.types import Float64
+
+_AROUND_NS = 500_000_000
+_APART_NS = 2_000_000_000
+
+
+def most_apart(
+    a: Sequence[LogRecord], b: Sequence[LogRecord], count: int, command: Callable[[Moment, int], str]
+) -> list[ApartReport]:
+    """The moments of all logs in which the two differ most, most first.
+
+    Args:
+        a, b: Of each side the same logs in the same order.
+        count: How many at most.
+        command: Gives the command that replays a moment for A (0) or B (1).
+    """
+    found = [one for pair in zip(a, b, strict=True) for one in _apart_in(*pair, count)]
+    found.sort(key=lambda one: -abs(one[1]))
+    return [
+        ApartReport(
+            log=moment.log,
+            at_s=moment.at_s,
+            log_time_ns=moment.log_time_ns,
+            stamp_ns=moment.stamp_ns,
+            difference=difference,
+            what=moment.what,
+            commands=[command(moment, side) for side in (0, 1)],
+        )
+        for moment, difference in found[:count]
+    ]
+
+
+def _apart_in(a: LogRecord, b: LogRecord, count: int) -> Iterator[tuple[Moment, float]]:
+    """The moments of a log in which the errors differ most over the second around, at least 2 s apart."""
+    stamps, mine, theirs = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
+    if not len(stamps):
+        return
+    difference = _smooth(stamps, _errors(b, a)[theirs] - _errors(a, b)[mine])
+    times = a.frames["log_time_ns"][mine]
+    found: list[int] = []
+    for place in np.argsort(-np.abs(difference), kind="stable"):
+        if len(found) == count or not abs(difference[place]) > 0:
+            return
+        if any(abs(int(times[place]) - int(times[other])) < _APART_NS for other in found):
+            continue
+        found.append(int(place))
+        at_ns = int(times[place])
+        what = _words(a, b, int(mine[place]), int(theirs[place]), float(difference[place]))
+        moment = Moment(a.log, (at_ns - a.start_ns) / 1e9, at_ns, int(stamps[place]), 0.0, what)
+        yield moment, float(difference[place])
+
+
+def _errors(one: LogRecord, other: LogRecord) -> Float64:
+    """[F] the mean error of the heads of each frame, from 0 to 1.
+
+    A control error e counts as e / (e + usual), usual being its mean over both sides.
+    """
+    columns = [one.frames["error"].astype(np.float64)]
+    for name, rows in one.control.items():
+        both = [np.abs(r.control[name]["error"]) for r in (one, other) if name in r.control]
+        usual = float(np.concatenate(both).mean()) if both else 0.0
+        column, off = np.full(len(one.frames), np.nan), np.abs(rows["error"])
+        column[rows["frame"]] = off / (off + usual) if usual > 0 else 0.0
+        columns.append(column)
+    table = np.stack(columns)
+    known = np.isfinite(table)
+    found: Float64 = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return found
+
+
+def _smooth(stamps: NDArray[np.int64], values: Float64) -> Float64:
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    first = np.searchsorted(stamps, stamps - _AROUND_NS, side="left")
+    last = np.searchsorted(stamps, stamps + _AROUND_NS, side="right")
+    found: Float64 = (total[last] - total[first]) / (last - first)
+    return found
+
+
+def _words(a: LogRecord, b: LogRecord, mine: int, theirs: int, difference: float) -> str:
+    """What each side got wrong at the frame."""
+    parts = [f"{'A' if difference > 0 else 'B'} is better"]
+    errors = [float(record.frames["error"][place]) for record, place in ((a, mine), (b, theirs))]
+    if all(np.isfinite(errors)):
+        parts.append(f"box error A {errors[0]:.2f}, B {errors[1]:.2f}")
+    for name in a.control:
+        found = []
+        for record, place in ((a, mine), (b, theirs)):
+            rows = record.control.get(name)
+            if rows is not None:
+                here = np.flatnonzero(rows["frame"] == place)[:1]
+                found += [float(error) for error in rows["error"][here]]
+        if len(found) == 2:
+            parts.append(f"{name} off A {found[0]:+.3g}, B {found[1]:+.3g}")
+    return "; ".join(parts)

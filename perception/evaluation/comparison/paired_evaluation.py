@@ -1,0 +1,184 @@
+"""Two checkpoints, plugins or stored outputs on the same logs: which is better, and where they differ."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from perception.config import Config
+from perception.evaluation.comparison.compared_values import compared
+from perception.evaluation.comparison.comparison_report import CompareReport, SideReport
+from perception.evaluation.comparison.largest_differences import most_apart
+from perception.evaluation.comparison.paired_plugins import PairPlugin, PairSink
+from perception.evaluation.evaluate_options import EvaluateOptions
+from perception.evaluation.evaluation import Evaluation
+from perception.evaluation.resampling import Resampler
+from perception.evaluation.worst_frames import Moment
+from perception.logs import Log
+from perception.pipeline import EXIT_CODES, Observer, replay
+from perception.pipeline.summary import Status
+from perception.plugin import Plugin
+from perception.sinks.base import Sink
+
+_ORDER: tuple[Status, ...] = ("clean", "loss", "failed", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two.
+
+    Attributes:
+        name: As the user calls it.
+        kind: A `checkpoint` for the configured plugin, a `plugin` with its own weights, or `stored` outputs.
+        load: Makes the plugin, not opened; None for stored outputs.
+        checkpoint: Its weights; None: as configured.
+    """
+
+    name: str
+    kind: Literal["checkpoint", "plugin", "stored"]
+    load: Callable[[], Plugin] | None = None
+    checkpoint: Path | None = None
+
+
+class PairedEvaluation:
+    """Collects logs.
+
+    Args:
+        sides: A and B.
+        options: How to evaluate; without ablation. Its `resampling` None: values without verdicts.
+        command: Gives the command that replays a moment for A (0) or B (1).
+    """
+
+    def __init__(
+        self,
+        sides: tuple[Side, Side],
+        options: EvaluateOptions,
+        command: Callable[[Moment, int], str] = lambda moment, side: "",
+    ) -> None:
+        self.sides = sides
+        self.options = replace(options, ablate=False, slices=())
+        self._command = command
+        self._began = time.monotonic()
+        plain = replace(self.options, resampling=None)
+        self.evaluations = (Evaluation(plain), Evaluation(plain))
+        self._logs: list[str] = []
+        self._errors = [0, 0]
+        self._frames = [0, 0]
+        self._shared = 0
+        self._status: Status = "clean"
+        self._warnings: list[dict[str, Any]] = []
+
+    def add(
+        self,
+        log: Log,
+        config: Config,
+        stored: tuple[Log | None, Log | None] = (None, None),
+        observer: Observer | None = None,
+    ) -> bool:
+        """Take in one log; False: interrupted.
+
+        Args:
+            log: Open; read once.
+            config: Complete, as `autoconfig.choose` leaves it.
+            stored: The stored outputs of a side of that kind.
+            observer: Watches the replay.
+
+        Raises:
+            PerceptionError: A plugin cannot be opened, or a stored log holds no outputs.
+        """
+        live = [number for number, side in enumerate(self.sides) if side.load is not None]
+        interrupted = False
+        if len(live) == 2:
+            interrupted = self._replay_both(log, config, observer)
+        elif live:
+            interrupted = self._replay_one(live[0], log, config, observer)
+        for number, kept in enumerate(stored):
+            if kept is not None:
+                self.evaluations[number].score(kept, log, config)
+        self._logs.append(str(log.path))
+        return not interrupted
+
+    def _replay_both(self, log: Log, config: Config, observer: Observer | None) -> bool:
+        a, b = self.sides
+        assert a.load is not None
+        assert b.load is not None
+        pair = PairPlugin(a.load(), b.load(), (a.checkpoint, b.checkpoint))
+        listeners = [evaluation.listener(log) for evaluation in self.evaluations]
+        sinks: list[Sink] = [listeners[0][0], PairSink(pair, listeners[1][0])]
+        summary = replay(log, config, pair, sinks, replace(self.options.replay, observer=observer))
+        for _, done in listeners:
+            done(config, summary.frames)
+        for number, side in enumerate(self.sides):
+            errors = [text for text, failing in pair.errors if failing == number]
+            self._errors[number] += len(errors)
+            if errors:
+                text = f"{side.name} failed in {len(errors)} frames, first: {errors[0]}"
+                self.warn("plugin_error", text, log)
+        self._shared += pair.shared
+        self._see("loss" if pair.errors and summary.status == "clean" else summary.status)
+        return summary.status == "interrupted"
+
+    def _replay_one(self, number: int, log: Log, config: Config, observer: Observer | None) -> bool:
+        side = self.sides[number]
+        assert side.load is not None
+        if side.checkpoint is not None:
+            plugin = config.plugin.model_copy(update={"checkpoint": side.checkpoint})
+            config = config.model_copy(update={"plugin": plugin})
+        summary = self.evaluations[number].replay(log, config, side.load, observer=observer)
+        self._see(summary.status)
+        return summary.status == "interrupted"
+
+    def _see(self, status: Status) -> None:
+        self._status = max(self._status, status, key=_ORDER.index)
+
+    def warn(self, code: str, text: str, log: Log | None = None) -> None:
+        """Note something that a reader should know."""
+        self._warnings.append(
+            {"code": code, "text": text, "count": 1, "log": "" if log is None else str(log.path)}
+        )
+
+    def report(self, apart: int = 10) -> CompareReport:
+        """What was found; `apart`: how many of the frames where they differ most."""
+        reports = [evaluation.report() for evaluation in self.evaluations]
+        scored = [evaluation.scored for evaluation in self.evaluations]
+        resampler = None
+        if self.options.resampling is not None and self._logs:
+            resampler = Resampler(scored, self.options.resampling)
+        sides = []
+        for number, (side, report) in enumerate(zip(self.sides, reports, strict=True)):
+            frames = sum(len(record.frames) for record in scored[number].records)
+            heads = {head: m for head, m in report.heads.items() if head != "timing"}
+            sides.append(
+                SideReport(
+                    name=side.name,
+                    kind=side.kind,
+                    frames=frames,
+                    invalid=self._errors[number],
+                    run=report.run,
+                    heads=heads,
+                )
+            )
+        if sides[0].frames != sides[1].frames:
+            text = (
+                f"A answered {sides[0].frames} frames, B {sides[1].frames}: they are not of the same moments"
+            )
+            self.warn("other_frames", text)
+        drawn = [None, None] if resampler is None else [resampler.redrawn(one) for one in scored]
+        told = [w for report in reports for w in report.warnings]
+        warnings = [w for place, w in enumerate(told) if w not in told[:place]]
+        return CompareReport(
+            status=self._status,
+            exit_code=EXIT_CODES[self._status],
+            logs=self._logs,
+            a=sides[0],
+            b=sides[1],
+            metrics=compared(sides, drawn, resampler),
+            apart=most_apart(scored[0].records, scored[1].records, apart, self._command),
+            resampling=None if resampler is None else resampler.report(),
+            prepared_once=self._shared,
+            warnings=[*warnings, *self._warnings],
+            seconds=round(time.monotonic() - self._began, 3),
+        )

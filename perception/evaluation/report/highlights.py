@@ -1,0 +1,325 @@
+"""What stands out, in words: the headings of a report. None where the data say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from perception.evaluation.report.number_text import (
+    details,
+    measured,
+    number,
+    parts_of,
+    percent,
+    short,
+    values,
+)
+from perception.evaluation.report.schema import (
+    DistanceBinReport,
+    EvaluationReport,
+    SliceReport,
+    StreamingReport,
+    ValueReport,
+)
+
+ENOUGH = 20
+"""Objects that a sentence about one class or one distance must rest on."""
+
+
+class Highlight(NamedTuple):
+    """A sentence. `place` is the section that shows it; `bad`: somebody should look at it."""
+
+    text: str
+    place: str
+    bad: bool
+
+
+def headline(report: EvaluationReport) -> Highlight:
+    """Whether this passes."""
+    failed = [gate for gate in report.gates if not gate.passed]
+    diverged = [row for row in report.reference if row.diverged or not row.frames]
+    if report.status in ("failed", "interrupted"):
+        return Highlight(f"The evaluation was not finished: {report.status}.", "summary", True)
+    if failed or diverged:
+        parts = []
+        if failed:
+            verb = "is" if len(failed) == 1 else "are"
+            parts.append(f"{len(failed)} of {_many(len(report.gates), 'requirement')} {verb} not met")
+        if diverged:
+            heads = len({row.head for row in diverged})
+            verb = "decides" if heads == 1 else "decide"
+            parts.append(f"{_many(heads, 'head')} {verb} otherwise than the reference")
+        return Highlight(f"Fails: {'; '.join(parts)}.", "summary", True)
+    if report.gates or report.reference:
+        met = (
+            f"all {len(report.gates)} requirements are met"
+            if len(report.gates) > 1
+            else "the requirement is met"
+        )
+        same = "every decision is that of the reference"
+        said = ", and ".join(part for part, there in ((met, report.gates), (same, report.reference)) if there)
+        return Highlight(f"Passes: {said}.", "summary", False)
+    return Highlight("No requirement was set, so nothing passes or fails.", "summary", False)
+
+
+def all_highlights(report: EvaluationReport) -> list[Highlight]:
+    """Everything that stands out, what needs a look first."""
+    found = [one for one in _all(report) if one is not None]
+    return [one for one in found if one.bad] + [one for one in found if not one.bad]
+
+
+def _all(report: EvaluationReport) -> Iterator[Highlight | None]:
+    yield from missed(report)
+    yield hardest_class(report)
+    yield scores(report)
+    yield confused(report)
+    yield distances(report)
+    yield coverage(report)
+    for channel in channels(report):
+        yield control(report, channel)
+    yield slices(report.slices)
+    yield sensors(report)
+    yield faults(report)
+    yield latency(report.streaming)
+
+
+def missed(report: EvaluationReport) -> list[Highlight]:
+    """From which distance on each class is mostly missed."""
+    if report.figures is None:
+        return []
+    found = []
+    for label, bins in by_label(report.figures.recall).items():
+        for place in range(1, len(bins)):
+            near, far = _share(bins[:place]), _share(bins[place:])
+            farther = [_share([one]) for one in bins[place:]]
+            objects = sum(one.objects for one in bins[place:])
+            if far < 0.5 and near - far >= 0.25 and objects >= ENOUGH and max(farther) < 0.6:
+                text = (
+                    f"{label} is mostly missed beyond {short(bins[place].from_m)} m: "
+                    f"{percent(far)} of {objects} found, {percent(near)} nearer."
+                )
+                found.append(Highlight(text, "distance", True))
+                break
+    return found
+
+
+def recall_title(report: EvaluationReport) -> str:
+    """The heading over recall by distance."""
+    told = missed(report)
+    if told:
+        return told[0].text
+    bins = report.figures.recall if report.figures is not None else []
+    known = [one for one in bins if one.objects >= ENOUGH]
+    if not known:
+        return "Recall by distance"
+    worst = min(known, key=lambda one: one.found / one.objects)
+    share = worst.found / worst.objects
+    at = f"{worst.label} at {short(worst.from_m)} to {short(worst.to_m)} m"
+    if share >= 0.9:
+        return f"Found at every distance: {percent(share)} and more"
+    return f"Fewest are found of {at}: {percent(share)}"
+
+
+def hardest_class(report: EvaluationReport) -> Highlight | None:
+    """The class of the lowest average precision, where one stands out."""
+    known = _defined(parts_of(values(report.heads, "class"), "AP50"))
+    if len(known) < 2:
+        return None
+    worst, best = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
+    gap = known[best] - known[worst]
+    if gap < 0.05:
+        text = f"All classes do about as well: AP50 from {measured(known[worst])} to {measured(known[best])}."
+        return Highlight(text, "classes", False)
+    text = f"{worst} is the hardest class: AP50 {measured(known[worst])}, {best} {measured(known[best])}."
+    return Highlight(text, "classes", known[worst] < 0.5)
+
+
+def scores(report: EvaluationReport) -> Highlight | None:
+    """Whether a score is the share of detections that are right."""
+    error = number(report.heads, "class", "D-ECE")
+    bins = details(report.heads, "class", "detection_calibration").get("bins")
+    if error is None or not isinstance(bins, dict):
+        return None
+    total = sum(bins["size"]) or 1
+    rows = zip(bins["confidence"], bins["accuracy"], bins["size"], strict=True)
+    gap = sum((confidence - accuracy) * size for confidence, accuracy, size in rows) / total
+    if error < 0.05:
+        text = f"Scores can be taken at their word: {short(error, 2)} off on average."
+        return Highlight(text, "calibration", False)
+    which = "claim too much" if gap > error / 2 else "claim too little" if gap < -error / 2 else "are off"
+    return Highlight(f"Scores {which}: {short(error, 2)} off on average.", "calibration", error >= 0.1)
+
+
+def confused(report: EvaluationReport) -> Highlight | None:
+    """The two classes that are taken for each other most."""
+    matrix = details(report.heads, "class", "confusion")
+    labels: Any = matrix.get("labels")
+    counts: Any = matrix.get("matrix")
+    if not labels or not counts:
+        return None
+    real = range(len(labels) - 1)
+    pairs = [(counts[true][said], true, said) for true in real for said in real if true != said]
+    most, true, said = max(pairs, default=(0, 0, 0))
+    total = sum(counts[true])
+    if not most:
+        return Highlight("No class is taken for another.", "classes", False) if len(labels) > 2 else None
+    text = f"{labels[true]} is taken for {labels[said]} most: {most} of {total}."
+    return Highlight(text, "classes", total >= ENOUGH and most / total >= 0.1)
+
+
+def distances(report: EvaluationReport) -> Highlight | None:
+    """How the error of distances grows."""
+    bins = [one for one in (report.figures.distance if report.figures else []) if one.matches >= ENOUGH]
+    if not bins:
+        return None
+    near, far = bins[0], bins[-1]
+    off = sum(one.bias_m * one.matches for one in bins) / sum(one.matches for one in bins)
+    size = sum(one.mean_abs_m * one.matches for one in bins) / sum(one.matches for one in bins)
+    if abs(off) >= 0.6 * size and size >= 0.2:
+        which = "far" if off > 0 else "near"
+        text = f"Distances come out too {which}, by {short(abs(off), 2)} m on average."
+        return Highlight(text, "distance", True)
+    if len(bins) == 1:
+        return Highlight(f"Distances are {short(near.mean_abs_m, 2)} m off on average.", "distance", False)
+    text = (
+        f"Distances are {short(near.mean_abs_m, 2)} m off up to {short(near.to_m)} m, "
+        f"{short(far.mean_abs_m, 2)} m off from {short(far.from_m)} m on."
+    )
+    return Highlight(text, "distance", False)
+
+
+def coverages(report: EvaluationReport) -> dict[str, ValueReport]:
+    """What share of truth lies in the 80 % intervals, by what they are about."""
+    box = values(report.heads, "box")
+    found = {"box sides": box.get("box_coverage80"), "distance": box.get("distance_coverage80")}
+    found |= parts_of(values(report.heads, "control"), "coverage80")
+    return {name: value for name, value in found.items() if value is not None and value.value is not None}
+
+
+def coverage(report: EvaluationReport) -> Highlight | None:
+    """Whether the stated uncertainties hold."""
+    known = _defined(coverages(report))
+    if not known:
+        return None
+    name = max(known, key=lambda one: abs(known[one] - 0.8))
+    if abs(known[name] - 0.8) < 0.05:
+        text = "Stated uncertainties hold: their 80 % intervals cover 75 to 85 %."
+        return Highlight(text, "calibration", False)
+    which = "small" if known[name] < 0.8 else "large"
+    text = f"The uncertainty of {name} is stated too {which}: 80 % intervals cover {percent(known[name])}."
+    return Highlight(text, "calibration", abs(known[name] - 0.8) >= 0.1)
+
+
+def channels(report: EvaluationReport) -> list[str]:
+    """The names of the control channels."""
+    return list(parts_of(values(report.heads, "control"), "MAE"))
+
+
+def control(report: EvaluationReport, channel: str) -> Highlight | None:
+    """The error of one channel beside that of saying what was measured last, or the mean."""
+    found = values(report.heads, "control")
+    error = _value(found.get(f"MAE/{channel}"))
+    simple = {
+        "saying the last measured value": _value(found.get(f"MAE_persistence/{channel}")),
+        "always saying the mean": _value(found.get(f"MAE_mean/{channel}")),
+    }
+    known = {name: value for name, value in simple.items() if value}
+    if error is None or not known:
+        return None
+    name = min(known, key=lambda one: known[one])
+    share = error / known[name]
+    if share <= 0.95:
+        text = f"{channel}: {percent(1 - share)} less error than {name}."
+        return Highlight(text, "control", False)
+    word = "no better than" if share < 1.05 else f"{percent(share - 1)} more error than"
+    return Highlight(f"{channel}: {word} {name}.", "control", True)
+
+
+def slices(found: Sequence[SliceReport]) -> Highlight | None:
+    """The part that is surely worse by most."""
+    worse = [one for one in found if one.difference.verdict == "worse"]
+    if not worse:
+        return Highlight("No part is surely worse than the rest.", "slices", False) if found else None
+    worst = max(worse, key=relative)
+    text = (
+        f"Surely worse: {worst.by} {worst.part}, {worst.metric} {measured(worst.value)} "
+        f"against {measured(worst.rest)} elsewhere."
+    )
+    return Highlight(text, "slices", True)
+
+
+def relative(one: SliceReport) -> float:
+    """The difference over the greater of both values."""
+    size = max(abs(one.value or 0.0), abs(one.rest or 0.0))
+    return abs(one.difference.value or 0.0) / size if size else 0.0
+
+
+def sensors(report: EvaluationReport) -> Highlight | None:
+    """Which sensor boxes need most."""
+    subsets = report.ablation or {}
+    full = max(subsets, key=lambda name: name.count("+"), default="")
+    whole = number(subsets[full], "box", "mAP50") if full else None
+    if not whole:
+        return None
+    left = {}
+    for sensor in full.split("+"):
+        rest = "+".join(part for part in full.split("+") if part != sensor)
+        value = number(subsets[rest], "box", "mAP50") if rest in subsets else None
+        left[sensor] = (value or 0.0) / whole
+    if len(left) < 2:
+        return None
+    needed = min(left, key=lambda name: left[name])
+    others = ", ".join(f"{percent(share)} without {name}" for name, share in left.items() if name != needed)
+    text = f"Boxes rest on {needed} most: without it {percent(left[needed])} of mAP50 is left, {others}."
+    return Highlight(text, "sensors", False)
+
+
+def faults(report: EvaluationReport) -> Highlight | None:
+    """The worst fault for boxes, or for whatever is worst."""
+    found = report.fault_ablation
+    if found is None or not found.worst:
+        return None
+    head = min(found.worst, key=lambda name: found.worst[name].kept)
+    worst = found.worst[head]
+    text = f"{worst.fault} is the worst fault: it leaves {percent(worst.kept)} of the {head} score."
+    return Highlight(text, "faults", worst.kept < 0.5)
+
+
+def latency(found: Sequence[StreamingReport]) -> Highlight | None:
+    """What is left of the box score at 100 ms, or at the greatest latency below."""
+    if len(found) < 2:
+        return None
+    first = found[0]
+    late = next((one for one in reversed(found) if one is not first and one.latency_ms <= 100), found[1])
+    before, after = first.scores.get("box"), late.scores.get("box")
+    if not before or after is None:
+        return None
+    text = (
+        f"Answers that come {short(late.latency_ms)} ms late keep {percent(after / before)} of the box score "
+        f"at {short(first.latency_ms)} ms."
+    )
+    return Highlight(text, "latency", after / before < 0.7)
+
+
+def by_label(bins: Sequence[DistanceBinReport]) -> dict[str, list[DistanceBinReport]]:
+    """Bins by class, those with few objects left out."""
+    found: dict[str, list[DistanceBinReport]] = {}
+    for one in bins:
+        found.setdefault(one.label, []).append(one)
+    return {label: own for label, own in found.items() if sum(one.objects for one in own) >= ENOUGH}
+
+
+def _share(bins: Sequence[DistanceBinReport]) -> float:
+    return sum(one.found for one in bins) / max(sum(one.objects for one in bins), 1)
+
+
+def _value(value: ValueReport | None) -> float | None:
+    return None if value is None else value.value
+
+
+def _defined(found: Mapping[str, ValueReport]) -> dict[str, float]:
+    return {name: value.value for name, value in found.items() if value.value is not None}
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

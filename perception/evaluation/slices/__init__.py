@@ -1,0 +1,1 @@
+"""Slices of the data by condition, each compared with the rest."""

@@ -1,0 +1,122 @@
+"""What it was like around each frame: brightness and every status field, from a second reading of the log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.config import Config
+from perception.logs import Log, Query, decode
+from perception.types import CameraFrame, Float64, StatusReading
+
+_NEAR_NS = 60_000_000
+_OLDEST_NS = 1_000_000_000
+_LIGHT_KEYS = ("light", "lighting", "time_of_day", "time")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameConditions:
+    """One log's.
+
+    Attributes:
+        light: A word for the whole log, where its metadata have one.
+        brightness: [F] mean of the image from 0 to 255; NaN where there is none.
+        status: Field -> [F] its last value, at most a second old; NaN where there is none.
+        speed: The name of the field that is the speed over ground, if one is.
+    """
+
+    light: str = ""
+    brightness: Float64 = field(default_factory=lambda: np.zeros(0))
+    status: Mapping[str, Float64] = field(default_factory=dict)
+    speed: str = ""
+
+
+def frame_conditions(
+    log: Log, config: Config, stamps_ns: NDArray[np.int64], images: bool = True
+) -> FrameConditions:
+    """Read them for frames of these stamps.
+
+    Args:
+        log: Open.
+        config: Names the camera's and the status topic.
+        stamps_ns: [F].
+        images: Whether brightness is wanted where the metadata do not say what the light was.
+    """
+    light = _stated_light(log)
+    camera, status = config.sensors.camera, config.sensors.status
+    topics = {camera.topic} if camera is not None and images and not light else set()
+    topics |= {status.topic} if status is not None else set()
+    roles = config.roles()
+    seen: list[tuple[int, float]] = []
+    told: dict[str, list[tuple[int, float]]] = {}
+    for message in log.messages(Query(frozenset(topics))) if topics else ():
+        decoded = decode(message, roles[message.topic])
+        if isinstance(decoded, CameraFrame):
+            brightness = _brightness(decoded)
+            if brightness is not None:
+                seen.append((decoded.stamp_ns, brightness))
+        elif isinstance(decoded, StatusReading):
+            for name, value in decoded.values.items():
+                told.setdefault(name, []).append((decoded.stamp_ns, value))
+    names = {} if status is None else {path: name for name, path in status.fields.items()}
+    fields = {names.get(path, path): _latest(pairs, stamps_ns) for path, pairs in told.items()}
+    speeds = [
+        name for name in fields if name.lower().rpartition(".")[2] in ("speed", "velocity", "speed_m_s")
+    ]
+    return FrameConditions(light, _nearest(seen, stamps_ns), fields, speeds[0] if speeds else "")
+
+
+def _stated_light(log: Log) -> str:
+    """The word that the log's metadata have for its light; `time` inside a scenario counts too."""
+    for _, record in log.survey.metadata:
+        found = dict(record)
+        try:
+            scenario = json.loads(found.get("scenario", "{}"))
+        except ValueError:
+            scenario = {}
+        if isinstance(scenario, dict):
+            found |= {key: value for key, value in scenario.items() if isinstance(value, str)}
+        for key in _LIGHT_KEYS:
+            word = found.get(key, "")
+            if word and not word.replace(".", "").replace(":", "").isdigit():
+                return str(word)[:40]
+    return ""
+
+
+def _brightness(frame: CameraFrame) -> float | None:
+    """The mean of the image, read at an eighth of its size where the format allows it."""
+    import cv2
+
+    if frame.format in ("jpeg", "png", "webp"):
+        image = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        return None if image is None else float(image.mean())
+    if frame.format in ("rgb8", "bgr8", "mono8", "rgba8", "bgra8") or frame.format.startswith("bayer"):
+        return float(np.frombuffer(frame.data, np.uint8)[::61].mean()) if len(frame.data) else None
+    return None
+
+
+def _sorted(pairs: Iterable[tuple[int, float]]) -> tuple[NDArray[np.int64], Float64]:
+    rows = sorted(pairs)
+    stamps = np.array([stamp for stamp, _ in rows], dtype=np.int64)
+    return stamps, np.array([value for _, value in rows], dtype=np.float64)
+
+
+def _nearest(pairs: list[tuple[int, float]], at_ns: NDArray[np.int64]) -> Float64:
+    stamps, values = _sorted(pairs)
+    if not len(stamps):
+        return np.full(len(at_ns), np.nan)
+    after = np.clip(np.searchsorted(stamps, at_ns), 0, len(stamps) - 1)
+    before = np.maximum(after - 1, 0)
+    place = np.where(np.abs(stamps[before] - at_ns) <= np.abs(stamps[after] - at_ns), before, after)
+    return np.where(np.abs(stamps[place] - at_ns) <= _NEAR_NS, values[place], np.nan)
+
+
+def _latest(pairs: list[tuple[int, float]], at_ns: NDArray[np.int64]) -> Float64:
+    stamps, values = _sorted(pairs)
+    place = np.searchsorted(stamps, at_ns, side="right") - 1
+    known = (place >= 0) & (at_ns - stamps[np.maximum(place, 0)] <= _OLDEST_NS)
+    return np.where(known, values[np.maximum(place, 0)], np.nan)

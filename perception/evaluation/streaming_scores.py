@@ -1,0 +1,286 @@
+"""Scores that count the time an answer takes (Li, Wang and Ramanan 2020, "Towards Streaming Perception").
+
+A single worker is simulated. A tick that arrives while it is busy waits; only the newest waits, the others
+are skipped. An output exists once the worker is done with its tick: at the tick's arrival plus the latency,
+later where the tick had to wait. Every truth is matched with the newest output that exists by its stamp,
+whatever moment that output speaks of. Times are the log's own, so at a given latency nothing depends on the
+machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.align.truth import TruthJoiner
+from perception.config import Config
+from perception.evaluation.head_scores import scores_of
+from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.report.schema import StreamingReport, by_head
+from perception.evaluation.stored_outputs import known_rig
+from perception.logs import Log, Query, decode, open_log
+from perception.logs.perception_proto import (
+    decode_control,
+    decode_detections,
+    encode_control,
+    encode_detections,
+)
+from perception.sinks.base import RunInfo
+from perception.types import (
+    CameraInfo,
+    Control,
+    Detections,
+    FrameTransforms,
+    Output,
+    Rig,
+    Sample,
+    Tick,
+    TruthFrame,
+    absent_sample,
+)
+
+CURVE_MS = (0.0, 25.0, 50.0, 100.0, 150.0, 200.0, 300.0, 500.0)
+NO_OUTPUT = "no output yet"
+
+Int64 = NDArray[np.int64]
+
+
+class Worked(NamedTuple):
+    """What a worker did: which ticks it took, in order, and when their outputs came to be. Both [K]."""
+
+    taken: Int64
+    exists_ns: Int64
+
+
+def work(arrivals_ns: Sequence[int] | Int64, latency_ns: int) -> Worked:
+    """The single worker on ticks that arrive at these times, in order.
+
+    A tick that arrives when the worker is just done finds it free, unless another one was waiting.
+    """
+    taken: list[int] = []
+    exists: list[int] = []
+    free_ns: int | None = None  # when the worker is done with what it took last
+    waiting: int | None = None
+
+    def take(index: int, begins_ns: int) -> int:
+        taken.append(index)
+        exists.append(begins_ns + latency_ns)
+        return begins_ns + latency_ns
+
+    for index, arrival_ns in enumerate(int(a) for a in arrivals_ns):
+        if waiting is not None and free_ns is not None and free_ns <= arrival_ns:
+            free_ns, waiting = take(waiting, free_ns), None
+        if free_ns is None or free_ns <= arrival_ns:
+            free_ns = take(index, arrival_ns)
+        else:
+            waiting = index
+    if waiting is not None and free_ns is not None:
+        take(waiting, free_ns)
+    return Worked(np.array(taken, np.int64), np.array(exists, np.int64))
+
+
+def newest(exists_ns: Int64, at_ns: int) -> int:
+    """The place of the newest output that exists at a moment; -1 before the first."""
+    return int(np.searchsorted(exists_ns, at_ns, side="right")) - 1
+
+
+class OutputStore:
+    """Outputs of one log, in a temporary file: as many as there are, in little memory."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115 (it lives as long as the store)
+        self._rows: list[tuple[Tick, int, int, int]] = []
+        self._heads: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def arrivals_ns(self) -> list[int]:
+        return [tick.log_time_ns for tick, _, _, _ in self._rows]
+
+    @property
+    def ticks(self) -> list[Tick]:
+        return [row[0] for row in self._rows]
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """The heads that any output has."""
+        return frozenset(self._heads)
+
+    def add(self, output: Output) -> None:
+        """Keep an output; its warnings are not kept."""
+        tick, detections, control = output.tick, output.detections, output.control
+        boxes = b"" if detections is None else encode_detections(tick, detections, "")
+        steering = b"" if control is None else encode_control(tick, control)
+        self._heads.update(output.validity())
+        at = self._file.seek(0, 2)
+        self._file.write(boxes + steering)
+        self._rows.append((tick, at, -1 if detections is None else len(boxes), len(steering)))
+
+    def get(self, index: int) -> Output:
+        """The output at a place in the order in which they came."""
+        tick, at, boxes, steering = self._rows[index]
+        self._file.seek(at)
+        data = self._file.read(max(boxes, 0) + steering)
+        detections = None if boxes < 0 else decode_detections(data[:boxes])[2]
+        control = decode_control(data[max(boxes, 0) :])[1] if steering else None
+        return Output(tick, detections, control)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class OutputCollector:
+    """A sink that keeps the outputs of a run in a store."""
+
+    def __init__(self, store: OutputStore) -> None:
+        self._store = store
+
+    def open(self, run: RunInfo) -> None:
+        """Nothing to open."""
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        self._store.add(output)
+
+    def close(self) -> None:
+        """The store is closed by who made it."""
+
+
+def truths_of(log: Log, config: Config) -> Iterator[TruthFrame]:
+    """What is true at the stamp of each truth message of boxes; of control, in a log without boxes."""
+    truth, roles = config.truth, config.roles()
+    counts = {topic: survey.count for topic, survey in log.survey.topics.items()}
+    named = [topic for topic in (truth.boxes, truth.control) if topic is not None and counts.get(topic)]
+    if not named:
+        return
+    played = ("calibration", "transforms", "truth_boxes", "truth_control")
+    topics = frozenset(topic for topic, role in roles.items() if role in played)
+    joiner, rig, last_ns = TruthJoiner(truth), Rig(), None
+    for message in log.messages(Query(topics)):
+        decoded = decode(message, roles[message.topic])
+        joiner.push(decoded)
+        if isinstance(decoded, CameraInfo | FrameTransforms):
+            rig = known_rig(rig, decoded)
+        elif message.topic == named[0] and decoded.stamp_ns != last_ns:
+            last_ns = decoded.stamp_ns
+            tick = Tick(0, "reference", decoded.stamp_ns, message.log_time_ns)
+            sample = replace(absent_sample(tick, "truth"), rig=rig)
+            yield from (joined.truth for joined in joiner.add(sample))
+        yield from (joined.truth for joined in joiner.ready())
+    yield from (joined.truth for joined in joiner.flush())
+
+
+class _Source(NamedTuple):
+    """One log: where its truth is, and what was said of it."""
+
+    path: Path
+    config: Config
+    outputs: OutputStore
+
+
+class Streaming:
+    """Collects the outputs of logs, then simulates workers of any latency on them."""
+
+    def __init__(self) -> None:
+        self._sources: list[_Source] = []
+
+    def of(self, log: Log, config: Config) -> OutputCollector:
+        """The sink for a replay of this log."""
+        return OutputCollector(self._store(log, config))
+
+    def add(self, log: Log, config: Config, outputs: Iterable[Output]) -> None:
+        """Take in outputs that were stored, in order, and the log that holds their truth."""
+        store = self._store(log, config)
+        for output in outputs:
+            store.add(output)
+
+    def report(self, latency_ms: float, rules: Rules, measured: bool = False) -> StreamingReport:
+        """The scores over all logs at one latency.
+
+        Args:
+            rules: Of the evaluation.
+            measured: Whether the latency is the run's own.
+
+        Raises:
+            LogError: A log can no longer be read.
+        """
+        if not 0 <= latency_ms < float("inf"):
+            raise ValueError(f"expected a latency from 0 ms, found {latency_ms}")
+        suite, ages_ms = Suite(rules), []
+        truths = unanswered = processed = ticks = 0
+        for source in self._sources:
+            done = work(source.outputs.arrivals_ns, round(latency_ms * 1e6))
+            processed, ticks = processed + len(done.taken), ticks + len(source.outputs)
+            with open_log(source.path) as log:
+                for truth in truths_of(log, source.config):
+                    truths += 1
+                    place = newest(done.exists_ns, truth.stamp_ns)
+                    if place < 0:
+                        unanswered += 1
+                        suite.update(_nothing(truth, source.outputs.heads), truth)
+                        continue
+                    output = source.outputs.get(int(done.taken[place]))
+                    ages_ms.append((truth.stamp_ns - output.tick.stamp_ns) / 1e6)
+                    suite.update(output, truth)
+        heads = by_head(suite.compute())
+        return StreamingReport(
+            latency_ms=round(latency_ms, 3),
+            measured=measured,
+            truths=truths,
+            unanswered=unanswered,
+            processed=processed,
+            skipped=ticks - processed,
+            age_ms=_quantiles(ages_ms),
+            scores=scores_of(heads),
+            heads=heads,
+        )
+
+    def close(self) -> None:
+        """Give the temporary files back."""
+        for source in self._sources:
+            source.outputs.close()
+        self._sources.clear()
+
+    def _store(self, log: Log, config: Config) -> OutputStore:
+        store = OutputStore()
+        self._sources.append(_Source(log.path, config, store))
+        return store
+
+
+def without_details(report: StreamingReport) -> StreamingReport:
+    """The same without curves and matrices: for the other points of a curve over latency."""
+    heads = {
+        head: {name: metric.model_copy(update={"details": {}}) for name, metric in metrics.items()}
+        for head, metrics in report.heads.items()
+    }
+    return report.model_copy(update={"heads": heads})
+
+
+def _nothing(truth: TruthFrame, heads: frozenset[str]) -> Output:
+    """What can be said before the first output."""
+    tick = Tick(0, "reference", truth.stamp_ns, truth.stamp_ns)
+    return Output(
+        tick,
+        Detections(False, error=NO_OUTPUT) if heads & {"class", "box"} else None,
+        Control(False, error=NO_OUTPUT) if "control" in heads else None,
+    )
+
+
+def _quantiles(ages_ms: list[float]) -> dict[str, float]:
+    if not ages_ms:
+        return {}
+    p50, p99 = np.quantile(ages_ms, [0.5, 0.99])
+    return {"p50": round(float(p50), 3), "p99": round(float(p99), 3)}

@@ -1,0 +1,128 @@
+"""Two on the same logs: what surely differs is told, what does not is not, and nothing is read twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perception.autoconfig import choose
+from perception.evaluation import EvaluateOptions
+from perception.evaluation.comparison.comparison_report import CompareReport
+from perception.evaluation.comparison.paired_evaluation import PairedEvaluation, Side
+from perception.evaluation.metrics import Rules
+from perception.evaluation.resampling import Resampling
+from perception.logs import Log, open_log
+from perception.pipeline import replay
+from perception.sinks import McapSink
+from tests.evaluation.oracle import Oracle, Truth
+from tests.scripted_scene import START_NS, write_scene
+
+OPTIONS = EvaluateOptions(rules=Rules(min_support=5), resampling=Resampling(draws=200))
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Long enough for ten blocks."""
+    path = tmp_path_factory.mktemp("drive") / "drive.mcap"
+    rates = {"camera_hz": 5.0, "scan_hz": 2.0, "status_hz": 20.0}
+    return write_scene(path, seed=5, duration_s=22.0, image_size=(64, 32), **rates)
+
+
+@pytest.fixture(scope="module")
+def truth(drive: Path) -> Truth:
+    return Truth(drive)
+
+
+class Careless(Oracle):
+    """Every other second it steers too far left and sees nothing."""
+
+    def _say(self, sample):
+        at_s = (sample.tick.stamp_ns - START_NS) / 1e9
+        self.wrong = (0, 2**62) if at_s % 2 >= 1 else (0, 0)
+        return super()._say(sample)
+
+
+class Failing(Oracle):
+    """Fails on every tenth sample, in either stage."""
+
+    def prepare(self, sample):
+        if sample.tick.index % 20 == 10:
+            raise RuntimeError("no pixels")
+        return super().prepare(sample)
+
+    def step(self, prepared):
+        if prepared[0].sample.tick.index % 20 == 0:
+            raise RuntimeError("no answer")
+        return super().step(prepared)
+
+
+def compare(
+    path: Path, a: Side, b: Side, stored: tuple[Log | None, Log | None] = (None, None)
+) -> CompareReport:
+    comparison = PairedEvaluation((a, b), OPTIONS, lambda moment, side: f"see {'AB'[side]} {moment.at_s:.1f}")
+    with open_log(path) as log:
+        assert comparison.add(log, choose(log).config, stored)
+    report = comparison.report()
+    assert CompareReport.model_validate(report.to_json()) == report
+    return report
+
+
+def live(name: str, kind: type[Oracle], truth: Truth) -> Side:
+    return Side(name, "plugin", lambda: kind(truth))
+
+
+def test_the_same_twice_differs_in_nothing(drive: Path, truth: Truth) -> None:
+    report = compare(drive, live("one", Oracle, truth), live("two", Oracle, truth))
+    assert report.status == "clean"
+    assert report.a.frames == report.b.frames == 110
+    assert {m.difference.verdict for m in report.metrics} == {"cannot tell"}
+    assert {m.difference.value for m in report.metrics if m.difference.value is not None} == {0.0}
+    assert not report.apart
+
+
+def test_the_worse_one_is_surely_worse_and_the_frames_are_those_where_it_is(
+    drive: Path, truth: Truth
+) -> None:
+    report = compare(drive, live("good", Oracle, truth), live("careless", Careless, truth))
+    found = {m.metric: m for m in report.metrics}
+    for name in ("recall", "MAE/curvature", "joint"):
+        assert found[name].difference.verdict == "worse", name
+        assert found[name].difference.p_corrected < 0.05
+    assert found["recall"].difference.high < 0 < found["MAE/curvature"].difference.low
+    assert found["IoU"].difference.verdict == "cannot tell"
+    assert found["mAP"].difference.high < 0  # but once among so many it may be chance
+    assert found["recall"].b == pytest.approx(found["recall"].a / 2, abs=0.1)
+    assert report.apart
+    for moment in report.apart:
+        assert (moment.stamp_ns - START_NS) / 1e9 % 2 >= 0.9
+        assert moment.difference > 0
+        assert moment.what.startswith("A is better")
+        assert moment.commands == [f"see A {moment.at_s:.1f}", f"see B {moment.at_s:.1f}"]
+    other = compare(drive, live("careless", Careless, truth), live("good", Oracle, truth))
+    turned = {m.metric: m for m in other.metrics}
+    assert turned["recall"].difference.verdict == "better"
+    assert turned["recall"].difference.value == pytest.approx(-found["recall"].difference.value)
+
+
+def test_stored_outputs_compare_as_the_plugins_that_made_them(
+    drive: Path, truth: Truth, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.mcap"
+    with open_log(drive) as log:
+        replay(log, choose(log).config, Careless(truth), [McapSink(kept)])
+    both = compare(drive, live("good", Oracle, truth), live("careless", Careless, truth))
+    with open_log(kept) as stored:
+        mixed = compare(drive, live("good", Oracle, truth), Side("kept", "stored"), (None, stored))
+    assert [m.difference for m in mixed.metrics] == [m.difference for m in both.metrics]
+    assert mixed.apart == both.apart
+
+
+def test_where_one_fails_the_other_goes_on(drive: Path, truth: Truth) -> None:
+    report = compare(drive, live("failing", Failing, truth), live("good", Oracle, truth))
+    assert (report.a.invalid, report.b.invalid) == (11, 0)
+    assert (report.status, report.exit_code) == ("loss", 3)
+    (warning,) = [w for w in report.warnings if w["code"] == "plugin_error"]
+    assert warning["text"] == "failing failed in 11 frames, first: RuntimeError: no answer"
+    frames = report.b.heads["control"]["control_errors"].frames
+    assert (frames["scored"], frames["invalid"]) == (110, 0)

@@ -1,0 +1,109 @@
+"""Errors frame by frame, and where a log was worst."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from perception.evaluation.metrics import Rules, ScoredFrame
+from perception.evaluation.worst_frames import FrameErrors, box_rows, control_rows
+from perception.types import Control, ControlChannel, Output, Tick, TruthFrame, invalid_output
+from tests.evaluation.metrics.build import control_frame, detection, frame, tick, truth_box
+
+BOX, FAR = (0.0, 0.0, 100.0, 100.0), (300.0, 300.0, 400.0, 400.0)
+SECOND = 1_000_000_000
+
+
+def rows_of(*pair) -> dict[str, float]:
+    return {name: value for name, _, value in box_rows(ScoredFrame(*pair, Rules()))}
+
+
+def test_rows_of_a_frame_by_hand() -> None:
+    said = [
+        detection((0, 0, 90, 100), 0.9, distance_m=12.0),
+        detection((0, 300, 50, 350), 0.8),
+        detection(FAR, 0.2),
+    ]
+    rows = rows_of(*frame(said, [truth_box(BOX), truth_box(FAR)]))
+    assert rows == pytest.approx(
+        {"missed": 1, "false_alarms": 1, "IoU": 0.9, "distance_abs": 2.0, "error": 1 - 2 / 4}
+    )
+
+
+def test_ignore_regions_are_no_errors() -> None:
+    rows = rows_of(*frame([detection(FAR)], [truth_box(FAR, visible=0.1)]))
+    assert rows == {"missed": 0, "false_alarms": 0, "error": 0}
+
+
+def test_frames_that_are_not_scored_have_no_rows_and_invalid_ones_say_so() -> None:
+    output, truth = frame([detection(BOX)], [truth_box(BOX)])
+    assert rows_of(output, TruthFrame(0)) == {}
+    assert rows_of(invalid_output(tick(), ("class", "box"), "x"), truth) == {"invalid": 1, "error": 1}
+    assert control_rows(invalid_output(tick(), ("control",), "x"), TruthFrame(0, None, {"a": 1.0})) == [
+        ("invalid", "", 1.0)
+    ]
+    assert control_rows(output, TruthFrame(0, None, {"a": 1.0})) == []
+
+
+def test_control_rows_are_said_less_true_in_the_channels_unit() -> None:
+    assert control_rows(*control_frame(3.0, 1.0)) == [("curvature", "1/m", 2.0)]
+    assert control_rows(*control_frame(float("nan"), 1.0)) == []
+    head = Control(True, channels=(ControlChannel("unknown", "", 1.0, 1.0),))
+    assert control_rows(Output(tick(), None, head), TruthFrame(0, None, {"a": 1.0})) == []
+
+
+def moments_of(errors: np.ndarray, hz: float = 10.0) -> FrameErrors:
+    """A log whose frames have these box errors."""
+    moments = FrameErrors("drive.mcap", start_ns=0)
+    for index, error in enumerate(errors):
+        stamp_ns = int(index / hz * SECOND)
+        at = Tick(index, "reference", stamp_ns, stamp_ns)
+        moments.add(Output(at, None, None), [("missed", "", error * 3), ("error", "", error)], [])
+    return moments
+
+
+def test_a_long_failure_is_worse_than_a_flicker() -> None:
+    errors = np.zeros(200)
+    errors[30] = 1.0
+    errors[100:115] = 0.6
+    first, second, *none = moments_of(errors).worst()
+    assert 10.0 <= first.at_s <= 11.5
+    assert abs(second.at_s - 3.0) <= 0.5
+    assert first.error == pytest.approx(0.6)
+    assert not none  # frames without error are no bad moments
+
+
+def test_moments_are_apart_and_no_more_than_asked_for() -> None:
+    found = moments_of(np.random.default_rng(0).uniform(0, 1, 600)).worst(10)
+    assert len(found) == 10
+    assert [moment.error for moment in found] == sorted((m.error for m in found), reverse=True)
+    times = sorted(moment.at_s for moment in found)
+    assert min(np.diff(times)) >= 2.0
+
+
+def test_control_counts_against_what_is_usual_for_its_channel() -> None:
+    moments = FrameErrors("drive.mcap")
+    for index in range(100):
+        stamp_ns = index * SECOND // 10
+        output, truth = control_frame(0.002 if 50 <= index < 60 else 0.0001, 0.0, stamp_ns=stamp_ns)
+        output = replace(output, tick=Tick(index, "reference", stamp_ns, stamp_ns))
+        moments.add(output, [], control_rows(output, truth))
+    first = moments.worst(1)[0]
+    assert 5.0 <= first.at_s < 6.0
+    assert first.what == "curvature +0.002"
+
+
+def test_an_invalid_control_head_is_a_whole_error() -> None:
+    moments = FrameErrors("drive.mcap")
+    for index in range(30):
+        moments.add(
+            Output(tick(index * SECOND), None, None), [], [("invalid", "", 1.0)] if index == 9 else []
+        )
+    (only,) = moments.worst()
+    assert only.error == 1.0
+
+
+def test_a_log_without_frames_has_no_moments() -> None:
+    assert FrameErrors("empty.mcap").worst() == []
