@@ -9,28 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perception.training.config import TrainConfig as TrainConfig
     from perception.training.config_file import load_train_config as load_train_config
     from perception.training.config_file import parse_train_config as parse_train_config
     from perception.training.config_file import to_yaml as to_yaml
-    from perception.training.journal import read_journal as read_journal
-    from perception.training.progress import Silent as Silent
-    from perception.training.progress import StepReport as StepReport
-    from perception.training.progress import Watcher as Watcher
-    from perception.training.run import Finished as Finished
-    from perception.training.run import train as train
+    from perception.training.loop.journal import read_journal as read_journal
+    from perception.training.loop.watcher import Silent as Silent
+    from perception.training.loop.watcher import StepReport as StepReport
+    from perception.training.loop.watcher import Watcher as Watcher
+    from perception.training.train_config import TrainConfig as TrainConfig
+    from perception.training.training_run import Finished as Finished
+    from perception.training.training_run import train as train
 
 _HOMES = {
-    "TrainConfig": "config",
+    "TrainConfig": "train_config",
     "load_train_config": "config_file",
     "parse_train_config": "config_file",
     "to_yaml": "config_file",
-    "read_journal": "journal",
-    "Silent": "progress",
-    "StepReport": "progress",
-    "Watcher": "progress",
-    "Finished": "run",
-    "train": "run",
+    "read_journal": "loop.journal",
+    "Silent": "loop.watcher",
+    "StepReport": "loop.watcher",
+    "Watcher": "loop.watcher",
+    "Finished": "training_run",
+    "train": "training_run",
 }
 
 __all__ = sorted(_HOMES)

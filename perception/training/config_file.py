@@ -14,11 +14,17 @@ from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError
 from perception.models.config import SMALL, ModelConfig
 from perception.training.balancing.options import resolve_balancing
-from perception.training.config import TrainConfig
 from perception.training.losses.options import resolve_losses
+from perception.training.train_config import TrainConfig
 
 RECIPES = Path(__file__).parent / "recipes"
 """Configurations that come with the package: `perception train newcomer`."""
+
+
+def recipe_names() -> list[str]:
+    """Return the names of all recipes: paths below `RECIPES` without `.yaml`."""
+    paths = RECIPES.rglob("*.yaml")
+    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in paths)
 
 
 def load_train_config(source: Path | str, changes: Mapping[str, Any] | None = None) -> TrainConfig:
@@ -38,7 +44,7 @@ def load_train_config(source: Path | str, changes: Mapping[str, Any] | None = No
     try:
         data = read_yaml(path)
     except OSError as error:
-        names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        names = ", ".join(recipe_names())
         text = f"cannot be read: {error.strerror or error}; give a file, or one of the recipes {names}"
         raise ConfigError([text], str(path)) from None
     except ValueError as error:

@@ -17,11 +17,11 @@ from perception.evaluation import SUBSETS, subset_name
 from perception.models.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from perception.models.preprocess import InputSpec
 from perception.models.tensors import Inputs, Predictions
-from perception.training.cache import Recipe, cached_log
-from perception.training.calibrate import with_only
-from perception.training.dataset import Dataset
-from perception.training.examples import Example, collate
-from perception.training.validate import output_of
+from perception.training.calibration import with_only
+from perception.training.data.dataset import Dataset
+from perception.training.data.sample_cache import CacheSpec, cached_log
+from perception.training.data.training_sample import TrainingSample, collate
+from perception.training.validation import output_of
 from perception.types import SENSORS
 
 
@@ -77,12 +77,12 @@ def renew_output_stats(
         LogError, ConfigError, OutputError: As `cached_log`.
     """
     meta = read_metadata(path)
-    recipe = Recipe(meta.config, InputSpec.of(meta.config, meta.preprocess), config)
+    recipe = CacheSpec(meta.config, InputSpec.of(meta.config, meta.preprocess), config)
     opened = [cached_log(log, recipe, cache) for log in logs]
     return store_output_stats(path, Dataset(opened, [np.arange(len(log)) for log in opened]))
 
 
-def _figures(example: Example) -> Figures:
+def _figures(example: TrainingSample) -> Figures:
     """Of the inputs, as a monitor reads them off a sample."""
     ages = {
         name: {"age_ms": 1e3 * float(age)}
@@ -94,5 +94,5 @@ def _figures(example: Example) -> Figures:
     return ages
 
 
-def _present(example: Example) -> tuple[str, ...]:
+def _present(example: TrainingSample) -> tuple[str, ...]:
     return tuple(name for name, flag in zip(SENSORS, example.inputs.present, strict=True) if flag > 0)

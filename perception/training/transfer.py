@@ -13,11 +13,11 @@ from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import load_checkpoint, read_metadata
 from perception.models.stats import InputStats, channel_names
-from perception.training.config import TrainConfig
-from perception.training.dataset import Dataset
-from perception.training.optimiser import begins
-from perception.training.progress import Watcher
-from perception.training.stats import measure_stats
+from perception.training.data.dataset import Dataset
+from perception.training.data.input_stats import measure_stats
+from perception.training.loop.optimiser import begins
+from perception.training.loop.watcher import Watcher
+from perception.training.train_config import TrainConfig
 
 _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
 _STATISTICS = ("normaliser.", "decoder.")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from perception.training import to_yaml
-from perception.training.state import load_state
+from perception.training.loop.state_file import load_state
 from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 from tests.training.conftest import small_config
@@ -103,8 +103,8 @@ def test_faults_are_answered_at_once_with_exit_code_2(street: Path, tmp_path: Pa
     [
         (
             ["nowhere.yaml"],
-            "default, default_fifth, default_first, default_fourth, default_second, "
-            "default_sixth, default_third",
+            "default, default/1_small, default/2_full_size, default/3_boxes, default/4_small_steps, "
+            "default/5_more_scenes, default/6_long_drives, finetune, newcomer",
         ),
         (["newcomer", "--out", "{tmp}/x"], "data.train: missing"),
         (["newcomer", "--train", "nothing/here", "--out", "{tmp}/x"], "data.train: no log at nothing/here"),

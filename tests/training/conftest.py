@@ -9,9 +9,9 @@ import pytest
 
 from perception.models import ModelConfig
 from perception.models.preprocess import InputSpec
-from perception.training.cache import CachedLog, Recipe, cached_log
-from perception.training.config import TrainConfig
 from perception.training.config_file import parse_train_config
+from perception.training.data.sample_cache import CachedLog, CacheSpec, cached_log
+from perception.training.train_config import TrainConfig
 from tests.scripted_scene import write_scene
 
 CLASSES = ("person", "vehicle", "cone")
@@ -38,8 +38,8 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recipe() -> Recipe:
-    return Recipe(SHAPE, InputSpec.of(SHAPE, {}))
+def recipe() -> CacheSpec:
+    return CacheSpec(SHAPE, InputSpec.of(SHAPE, {}))
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def cache_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cached(street: Path, recipe: Recipe, cache_root: Path) -> CachedLog:
+def cached(street: Path, recipe: CacheSpec, cache_root: Path) -> CachedLog:
     return cached_log(street, recipe, cache_root)
 
 

@@ -25,8 +25,8 @@ from perception.pipeline import ReplayOptions, Span, replay
 from perception.plugin import load_plugin
 from perception.sinks.base import RunInfo
 from perception.training import train
-from perception.training.cache import joined
 from perception.training.config_file import load_train_config
+from perception.training.data.sample_cache import joined
 from perception.types import Output, Sample, TruthBox, TruthFrame
 
 LEARNT_S = 5.95

@@ -12,12 +12,12 @@ from perception.diagnosis.monitor.reference import KEY, LEVELS
 from perception.evaluation import SUBSETS, subset_name
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
-from perception.training.cache import CachedLog
-from perception.training.calibrate import calibrate_checkpoint
-from perception.training.dataset import Dataset
+from perception.training.calibration import calibrate_checkpoint
+from perception.training.data.dataset import Dataset
+from perception.training.data.input_stats import measure_stats
+from perception.training.data.sample_cache import CachedLog
 from perception.training.output_stats import renew_output_stats, store_output_stats
-from perception.training.stats import measure_stats
-from perception.training.validate import output_of, predict
+from perception.training.validation import output_of, predict
 from tests.training.conftest import SHAPE
 
 

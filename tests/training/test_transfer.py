@@ -11,8 +11,8 @@ import torch
 from perception.errors import ConfigError
 from perception.models import FusionModel
 from perception.models.checkpoint import save_checkpoint
-from perception.training.config import OptimiserConfig
-from perception.training.optimiser import make_optimiser
+from perception.training.loop.optimiser import make_optimiser
+from perception.training.train_config import OptimiserConfig
 from perception.training.transfer import freeze, take_over, train_mode
 from tests.fusion_scenes import SMALL, lively_model, scene
 

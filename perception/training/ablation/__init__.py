@@ -10,13 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from perception.training.ablation.plan import SECTIONS as SECTIONS
-    from perception.training.ablation.plan import StudyOptions as StudyOptions
-    from perception.training.ablation.run import Studied as Studied
-    from perception.training.ablation.run import study as study
-    from perception.training.ablation.text import summary as summary
+    from perception.training.ablation.study_plan import SECTIONS as SECTIONS
+    from perception.training.ablation.study_plan import StudyOptions as StudyOptions
+    from perception.training.ablation.study_run import Studied as Studied
+    from perception.training.ablation.study_run import study as study
+    from perception.training.ablation.study_text import summary as summary
 
-_HOMES = {"SECTIONS": "plan", "StudyOptions": "plan", "Studied": "run", "study": "run", "summary": "text"}
+_HOMES = {
+    "SECTIONS": "study_plan",
+    "StudyOptions": "study_plan",
+    "Studied": "study_run",
+    "study": "study_run",
+    "summary": "study_text",
+}
 
 __all__ = sorted(_HOMES)
 

@@ -11,7 +11,7 @@ import torch
 from perception.errors import ConfigError
 from perception.training.balancing import make_balancer, resolve_balancing
 from perception.training.balancing.options import METHODS
-from perception.training.state import load_state, save_state
+from perception.training.loop.state_file import load_state, save_state
 
 HEADS = ("class", "box", "distance", "control")
 OVER_MAPS = [name for name in METHODS if name not in ("static", "uncertainty", "dwa")]

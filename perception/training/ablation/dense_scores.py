@@ -1,0 +1,134 @@
+"""Scores of a head that need no other head: what the maps say at the places where truth lies.
+
+A model whose class head alone was taught has no boxes, so its mAP says nothing, and a box head alone finds no
+objects. These scores compare each head's map with its target map: they are defined for every run that taught
+the head, alone or with others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perception.models import DenseOutputs, FusionModel
+from perception.models.tensors import Inputs
+from perception.training.data.dataset import Dataset
+from perception.training.data.training_sample import collate
+from perception.training.loop.head_schedule import HeadSchedule
+from perception.training.loop.loss_step import LossStep
+from perception.training.losses import Targets
+from perception.training.losses.targets import TAUGHT_FROM
+from perception.training.train_config import TrainConfig
+
+Float32 = NDArray[np.float32]
+BATCH = 8
+
+
+@torch.inference_mode()
+def dense_scores(model: FusionModel, dataset: Dataset, config: TrainConfig) -> dict[str, float]:
+    """The loss of each head and its score at the places of truth; what has no truth is left out.
+
+    ================  ===================================================================================
+    key               value
+    ================  ===================================================================================
+    `loss/<head>`     the loss that training minimises, over all samples, unweighted
+    `class_AP`        mean over classes of the average precision with which cells that hold an object's
+                      centre are ranked above those outside any object of the class
+    `box_IoU`         mean over objects of the overlap of box and truth, at its cells
+    `distance_err`    median relative error, at the objects' cells
+    ================  ===================================================================================
+    """
+    lessons, plan = LossStep(config, model), HeadSchedule(config.schedule)
+    model.eval()
+    last = config.schedule.steps - 1
+    sums: dict[str, float] = {}
+    found: list[tuple[Float32, ...]] = []
+    for start in range(0, len(dataset), BATCH):
+        batch = collate([dataset[i] for i in range(start, min(start + BATCH, len(dataset)))])
+        said = model.dense(Inputs(*(torch.from_numpy(a).to(lessons.device) for a in batch.inputs)))
+        true = lessons.targets(model, batch, plan, last)
+        for head, (loss, count) in _losses(lessons, said, true).items():
+            sums[head] = sums.get(head, 0.0) + loss
+            sums[f"#{head}"] = sums.get(f"#{head}", 0.0) + count
+        found.append(_cells(said, true))
+    scores = {
+        f"loss/{head}": loss / sums[f"#{head}"]
+        for head, loss in sums.items()
+        if not head.startswith("#") and sums[f"#{head}"] > 0
+    }
+    heat, target, overlap, weight, error, measured = (
+        np.concatenate(parts) for parts in zip(*found, strict=True)
+    )
+    precision = mean_precision(heat, target)
+    if precision is not None:
+        scores["class_AP"] = precision
+    if weight.sum() > 0:
+        scores["box_IoU"] = float((overlap * weight).sum() / weight.sum())
+    if measured.sum() > 0:
+        scores["distance_err"] = weighted_median(error, measured)
+    return scores
+
+
+def mean_precision(heat: Float32, target: Float32) -> float | None:
+    """Mean over classes of average precision; None where no cell holds a centre.
+
+    Args:
+        heat: [N, C] what is said of N cells.
+        target: [N, C] 1: a centre; below `TAUGHT_FROM`: background; NaN or between: not counted.
+    """
+    found = []
+    for said, true in zip(heat.T, target.T, strict=True):
+        counted = (true == 1) | (true < TAUGHT_FROM)
+        precision = average_precision(said[counted], true[counted] == 1)
+        if precision is not None:
+            found.append(precision)
+    return float(np.mean(found)) if found else None
+
+
+def average_precision(said: Float32, positive: NDArray[np.bool_]) -> float | None:
+    """The mean, over positives, of the precision among all that is said as loudly; None without any."""
+    if not positive.any():
+        return None
+    order = np.argsort(-said, kind="stable")
+    said, positive = said[order], positive[order]
+    last = np.flatnonzero(np.append(said[1:] != said[:-1], True))  # ties count together
+    hits = np.cumsum(positive)[last]
+    new = np.diff(hits, prepend=0)
+    return float((new * hits / (last + 1)).sum() / hits[-1])
+
+
+def weighted_median(values: Float32, weights: Float32) -> float:
+    """The value up to which half the weight lies."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
+
+
+def _losses(lessons: LossStep, said: DenseOutputs, true: Targets) -> dict[str, tuple[float, float]]:
+    """Head -> sum and count of its loss in this batch."""
+    found = lessons.head_losses(said, true, torch.ones_like)
+    boxes, measured, known = (
+        float(n) for n in (true.objects, true.distance_weight.sum(), true.control_known.sum())
+    )
+    counts = {"class": boxes, "box": boxes, "distance": measured, "control": known}
+    return {head: (float(loss), counts[head]) for head, loss in found.items()}
+
+
+def _cells(said: DenseOutputs, true: Targets) -> tuple[Float32, ...]:
+    """Heat and target [cells, C]; overlap, its weight, relative error of distance and its weight [cells]."""
+    classes = true.heatmap.shape[1]
+    target = torch.where(true.counted > 0, true.heatmap, torch.nan)
+    heat, aim = (x.movedim(1, -1).reshape(-1, classes).cpu().numpy() for x in (said.heatmap, target))
+    error = (said.distance_log - true.distance_log).exp().sub(1).abs()
+    flat = (overlap(said.ltrb, true.ltrb), true.box_weight, error, true.distance_weight)
+    return heat, aim, *(x.float().flatten().cpu().numpy() for x in flat)
+
+
+def overlap(one: Tensor, other: Tensor) -> Tensor:
+    """[B, 1, h, w] intersection over union of boxes given by their sides' distances from one point."""
+    low = torch.minimum(one, other)
+    both = (low[:, 0] + low[:, 2]) * (low[:, 1] + low[:, 3])
+    areas = [(x[:, 0] + x[:, 2]) * (x[:, 1] + x[:, 3]) for x in (one, other)]
+    return (both / (areas[0] + areas[1] - both).clamp(min=1e-6)).unsqueeze(1)

@@ -1,0 +1,186 @@
+"""A study from configuration to report: what `perception study` does, for a program."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perception.errors import ConfigError, OutputError, TrainingError
+from perception.evaluation.plotting import need_matplotlib
+from perception.models.checkpoint import load_checkpoint
+from perception.training.ablation.dense_scores import dense_scores
+from perception.training.ablation.gradient_courses import read_course
+from perception.training.ablation.gradient_probe import Probe
+from perception.training.ablation.study_plan import StudyOptions, StudyRun, budget, runs_of
+from perception.training.ablation.study_plots import draw_study
+from perception.training.ablation.study_report import RunResult, report
+from perception.training.ablation.study_text import markdown
+from perception.training.data.splits import validation_of
+from perception.training.loop.journal import read_journal
+from perception.training.loop.loss_step import check_losses
+from perception.training.loop.watcher import Silent, StepReport, Watcher
+from perception.training.run_folder import LAST, STATE, check_same
+from perception.training.train_config import TrainConfig
+from perception.training.training_run import train
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """How a study ended.
+
+    Attributes:
+        reason: `done` or `interrupted`.
+        folder: Of the study: `study.json`, `study.md`, plots, and the runs.
+        report: What `study.json` holds.
+    """
+
+    reason: str
+    folder: Path
+    report: Mapping[str, Any]
+
+
+def study(
+    config: TrainConfig,
+    options: StudyOptions,
+    watcher: Watcher | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Studied:
+    """Train every run that is not there yet, score it, and report.
+
+    A run lies in `runs/<name>-s<seed>` and is a training run like any other. What is finished is kept, what
+    was interrupted goes on, so the same call again ends the same study; more seeds or sections add to it.
+
+    Args:
+        config: What is studied: one training configuration.
+        options: How much.
+        watcher: Sees the runs.
+        stop: Asked after each step; the report is then made of what there is.
+
+    Raises:
+        ConfigError: The configuration has faults, has no logs to validate on, or differs from that of the
+            results in the folder.
+        MissingExtraError: matplotlib or a method of balancing is not installed.
+        LogError, OutputError: As in training.
+    """
+    seen = watcher or Silent()
+    need_matplotlib("drawing the plots of a study")
+    if not config.data.validate_:
+        raise ConfigError(
+            ["data.validate: missing; a study compares scores on logs that are not learned from"]
+        )
+    runs = runs_of(config, options)
+    for run in runs:
+        check_losses(run.config)
+    results: list[RunResult] = []
+    once = _Once(seen)
+    reason = "done"
+    for number, run in enumerate(runs, 1):
+        kept = _kept(run)
+        if kept is None and reason == "done":
+            seen.said(f"run {number} of {len(runs)}: {run.name}, seed {run.seed}")
+            kept = _make(run, options, once, stop)
+            reason = "done" if kept is not None else "interrupted"
+        if kept is not None:
+            results.append(kept)
+    return Studied(reason, options.out, _write(config, options, runs, results))
+
+
+def _kept(run: StudyRun) -> RunResult | None:
+    """The result of a run that was finished before."""
+    path = run.folder / RESULT
+    if not path.is_file():
+        return None
+    check_same(run.folder, run.config)
+    try:
+        plain = json.loads(path.read_text())
+        return RunResult(run.name, run.seed, run.heads, gradients=tuple(read_course(run.folder)), **plain)
+    except (ValueError, TypeError):
+        return None  # cut short: the run's state tells that it is done, and it is scored again
+
+
+def _make(
+    run: StudyRun, options: StudyOptions, watcher: Watcher, stop: Callable[[], bool]
+) -> RunResult | None:
+    """Train and score; None: interrupted. A run that cannot go on is a result, too."""
+    folder = run.folder
+    if not (folder / STATE).exists() and (folder / LAST).exists():
+        (folder / LAST).unlink()  # killed between the two: there is nothing to go on from
+    every = max(options.steps // options.measure, 1)
+    probe = Probe(folder, every) if run.name == "joint" and "gradients" in options.only else None
+    plain: dict[str, Any] = {"steps": 0, "samples": 0, "cpu_s": 0.0, "scoring_cpu_s": 0.0}
+    try:
+        finished = train(run.config, (folder / STATE).exists(), watcher, stop, probe)
+        if finished.reason == "interrupted":
+            return None
+        samples = finished.steps * run.config.schedule.batch
+        plain |= {"steps": finished.steps, "samples": samples, "cpu_s": finished.cpu_s}
+        before = time.process_time()
+        scores = _scores(run)
+        lost = [name for name, value in scores.items() if not math.isfinite(value)]
+        plain["error"] = f"not finite: {', '.join(lost)}" if lost else ""
+        plain["scores"] = {name: value for name, value in scores.items() if name not in lost}
+        plain["scoring_cpu_s"] = time.process_time() - before
+    except TrainingError as error:
+        plain |= {"scores": {}, "error": " ".join(str(error).split())}
+        watcher.said(f"{run.name}, seed {run.seed}: {plain['error']}")
+    _write_text(folder / RESULT, json.dumps(plain, indent=2))
+    return RunResult(run.name, run.seed, run.heads, gradients=tuple(read_course(folder)), **plain)
+
+
+def _scores(run: StudyRun) -> dict[str, float]:
+    """Of the last weights: those of validation, and those that need no other head."""
+    checks = [line for line in read_journal(run.folder) if line["kind"] == "validate"]
+    found = {name: float(value) for name, value in checks[-1].items() if _is_score(name, value)}
+    model, _ = load_checkpoint(run.folder / LAST)
+    return found | dense_scores(model, validation_of(run.config), run.config)
+
+
+def _is_score(name: str, value: object) -> bool:
+    return name not in ("kind", "step", "best") and isinstance(value, int | float)
+
+
+def _write(
+    config: TrainConfig, options: StudyOptions, runs: list[StudyRun], results: list[RunResult]
+) -> dict[str, Any]:
+    found = report(config, options, budget(runs), results)
+    _write_text(options.out / "study.json", json.dumps(found, indent=2, allow_nan=False))
+    _write_text(options.out / "study.md", markdown(found))
+    draw_study(found, options.out)
+    return found
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Whole or not at all: a study goes on from what lies there."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text)
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+class _Once(Silent):
+    """Passes on what is new: every run of a study would say the same of the same logs."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._said: set[str] = set()
+
+    def cached(self, what: str, done: int, total: int) -> None:
+        self._watcher.cached(what, done, total)
+
+    def said(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._watcher.said(text)
+
+    def stepped(self, report: StepReport) -> None:
+        self._watcher.stepped(report)

@@ -1,0 +1,1 @@
+"""Training samples: decoding logs into arrays, keeping them on disk, augmenting and batching them."""

@@ -1,0 +1,98 @@
+"""What comes after training: confidence calibration, and a report by the same evaluation as any plugin's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from perception.config import load_config
+from perception.errors import TrainingError
+from perception.evaluation import EvaluateOptions, Evaluation, subset_name
+from perception.evaluation.report.schema import EvaluationReport
+from perception.logs import open_log
+from perception.pipeline import ReplayOptions
+from perception.plugin import load_plugin
+from perception.training.calibration import calibrate_checkpoint
+from perception.training.data.dataset import open_dataset
+from perception.training.data.sample_cache import CacheSpec, find_logs
+from perception.training.loop.watcher import Watcher
+from perception.training.output_stats import store_output_stats
+from perception.training.train_config import TrainConfig
+from perception.types import SENSORS
+
+SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
+
+
+def calibrate(
+    config: TrainConfig, checkpoint: Path, recipe: CacheSpec, cache: Path, watcher: Watcher
+) -> None:
+    """Calibrate the confidence of a checkpoint on the logs of `data.calibrate`, if there are any.
+
+    What its outputs look like there is written into it, too: the monitor compares with that.
+    """
+    if not config.data.calibrate:
+        return
+    logs = find_logs(config.data.calibrate, "calibrate")
+    _warn_of_shared(config, logs, watcher)
+    whole = config.data.model_copy(update={"start_s": None, "end_s": None})
+    watcher.said(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
+    dataset = open_dataset(logs, whole, recipe, cache)
+    counts = calibrate_checkpoint(checkpoint, dataset)
+    store_output_stats(checkpoint, dataset)
+    watcher.said(f"calibrated on {counts[subset_name(SENSORS)]} detections")
+
+
+def _warn_of_shared(config: TrainConfig, logs: Sequence[Path], watcher: Watcher) -> None:
+    used = {
+        path.resolve()
+        for part, given in (("train", config.data.train), ("validate", config.data.validate_))
+        for path in find_logs(given, part)
+    }
+    shared = used & {path.resolve() for path in logs}
+    if shared:
+        watcher.said(
+            f"{len(shared)} of the logs to calibrate on were also trained or validated on: scores will claim "
+            "too much; name logs in data.calibrate that serve nothing else"
+        )
+
+
+def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watcher) -> dict[str, float]:
+    """Replay the validation logs with a checkpoint, score it and keep the report. Returns the main scores."""
+    base = load_config(config.data.config) if config.data.config is not None else None
+    evaluation = Evaluation(EvaluateOptions(ablate=config.run.ablate, replay=ReplayOptions(device="cpu")))
+    for path in find_logs(config.data.validate_, "validate"):
+        with open_log(path) as log:
+            recipe = CacheSpec(config.model_shape(), None, base, tuple(config.data.classes.items()))  # type: ignore[arg-type]
+            chosen = recipe.config_for(log)
+            plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
+            engine = chosen.engine.model_copy(update={"precision": "fp32", "threads": config.run.threads})
+            watcher.said(f"evaluating on {path.name}")
+            evaluation.replay(
+                log,
+                chosen.model_copy(update={"plugin": plugin, "engine": engine}),
+                lambda: load_plugin("fusion"),
+            )
+    found = evaluation.report()
+    try:
+        report.write_text(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write {report}: {error.strerror or error}; the weights are kept"
+        ) from None
+    return main_scores(found)
+
+
+def main_scores(report: EvaluationReport) -> dict[str, float]:
+    """The few numbers of a report that say the most."""
+    found: dict[str, float] = {}
+    for metrics in report.heads.values():
+        for metric in metrics.values():
+            for name, value in metric.values.items():
+                if (
+                    name.startswith(SHOWN)
+                    and value.value is not None
+                    and ("/" not in name or name.startswith("MAE"))
+                ):
+                    found.setdefault(name, value.value)
+    return found

@@ -1,0 +1,113 @@
+"""Learning from a larger model's answers beside the truth (Hinton et al. 2015), head by head.
+
+A teacher answers with distributions, and the student's are drawn to them by the Kullback-Leibler divergence:
+of the heatmap everywhere, two Bernoulli distributions at each cell; of the sides and the distance where the
+teacher sees an object, weighed by its score; of control everywhere. It is 0 when both say the same. The
+teacher's scales count as its calibration corrects them. With `regression: l1` only its values are matched.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from perception.errors import ConfigError
+from perception.models import DenseOutputs, FusionModel
+from perception.models.checkpoint import load_checkpoint
+from perception.models.decode import subset_index
+from perception.models.tensors import Inputs
+from perception.training.losses.divergence import gaussian_kl, laplace_kl
+from perception.training.train_config import DistillConfig
+
+SEEN_FROM = 0.1
+"""The teacher's score from which it counts as seeing something."""
+
+
+class TeacherValue(NamedTuple):
+    """What a teacher says of one quantity, in the units and the family of the student."""
+
+    value: Tensor
+    log_scale: Tensor
+
+
+class Teacher:
+    """A frozen model that says what it would answer.
+
+    Args:
+        config: Which checkpoint, and what its word weighs.
+        student: Must speak of the same classes and channels, over an image of the same size.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be loaded.
+        ConfigError: It speaks of something else.
+    """
+
+    def __init__(self, config: DistillConfig, student: FusionModel) -> None:
+        model, _ = load_checkpoint(config.checkpoint)
+        mine, theirs = student.config, model.config
+        faults = [
+            f"transfer.distill.checkpoint: its {name} is {getattr(theirs, name)}, "
+            f"expected the model's {getattr(mine, name)}"
+            for name in ("classes", "control", "status", "input_height", "input_width", "returns", "steps")
+            if getattr(theirs, name) != getattr(mine, name)
+        ]
+        if faults:
+            raise ConfigError(faults)
+        self.weight, self.regression = config.weight, config.regression
+        self.model = model.requires_grad_(False).to(next(student.parameters()).device)
+        self._kl = laplace_kl if mine.loss_family == "laplace" else gaussian_kl
+        # Scales of another family are turned into those of the same standard deviation.
+        self._rescale = math.log(model.decoder.std_per_scale / student.decoder.std_per_scale)
+
+    def losses(self, student: FusionModel, said: DenseOutputs, inputs: Inputs) -> dict[str, Tensor]:
+        """For each head how far the student's answers are from the teacher's, weighed."""
+        with torch.no_grad():
+            true = self.model.dense(inputs)
+            score = true.heatmap.sigmoid()
+            seen = score.amax(1, keepdim=True)
+            seen = torch.where(seen > SEEN_FROM, seen, 0.0)
+            sure = seen.sum().clamp(min=1.0)
+            box, distance, control = self._words(student, true)
+        entropy = F.binary_cross_entropy_with_logits(true.heatmap, score, reduction="none")
+        cross = F.binary_cross_entropy_with_logits(said.heatmap, score, reduction="none")
+        if self.regression == "kl":
+            sides = self._kl(said.ltrb, said.ltrb_log_scale, *box)
+            metres = self._kl(said.distance_log, said.distance_log_scale, *distance)
+            commands = self._kl(said.control, said.control_log_scale, *control)
+        else:
+            sides = (said.ltrb.clamp(min=1e-3).log() - box.value.clamp(min=1e-3).log()).abs()
+            metres = (said.distance_log - distance.value).abs()
+            commands = (said.control - control.value).abs()
+        found = {
+            "class": (cross - entropy).sum() / sure,
+            "box": (sides.mean(1, keepdim=True) * seen).sum() / sure,
+            "distance": (metres * seen).sum() / sure,
+            "control": commands.mean(),
+        }
+        return {head: self.weight * loss for head, loss in found.items()}
+
+    def _words(
+        self, student: FusionModel, true: DenseOutputs
+    ) -> tuple[TeacherValue, TeacherValue, TeacherValue]:
+        """Box, distance and control as the teacher says them: control standardised as the student's is."""
+        mine, theirs, calibration = student.normaliser, self.model.normaliser, self.model.decoder.calibration
+        subset = subset_index(true.present)
+
+        def scale(log_scale: Tensor, factor: Tensor) -> Tensor:
+            corrected = factor[subset].log()
+            return log_scale + self._rescale + corrected.view(*corrected.shape, *[1] * (log_scale.ndim - 2))
+
+        control = true.control * theirs.get_buffer("control_std") + theirs.get_buffer("control_mean")
+        unit = (theirs.get_buffer("control_std") / mine.get_buffer("control_std")).log()
+        return (
+            TeacherValue(true.ltrb, scale(true.ltrb_log_scale, calibration.box_factor)),
+            TeacherValue(true.distance_log, scale(true.distance_log_scale, calibration.distance_factor)),
+            TeacherValue(
+                mine.standardise("control", control),
+                scale(true.control_log_scale, calibration.control_factor) + unit,
+            ),
+        )

@@ -1,0 +1,81 @@
+"""What each step teaches: stages of a curriculum, heads in turn, and focus on the head furthest behind.
+
+The plan gives each head a weight for a step; 0 leaves it out. Balancing acts on what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from perception.training.train_config import HEAD_NAMES, FocusConfig, ScheduleConfig, StageConfig
+
+SMOOTHING = 0.98
+"""Of the running mean of each head's loss."""
+
+WHOLE = StageConfig(until=1.0)
+"""What is taught after the last stage, or without any: everything."""
+
+
+class HeadSchedule:
+    """Follows the losses and says what comes next."""
+
+    def __init__(self, schedule: ScheduleConfig) -> None:
+        self.schedule = schedule
+        self.mean: dict[str, float] = {}
+        self.first: dict[str, float] = {}
+        self.focused = ""
+        self.focus_ends = 0
+
+    def stage(self, step: int) -> StageConfig:
+        """The stage of the curriculum that a step is in."""
+        at = step / self.schedule.steps
+        return next((stage for stage in self.schedule.curriculum if at < stage.until), WHOLE)
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Each head's weight at a step, heads that are left out missing."""
+        heads: list[str] = [head for head in HEAD_NAMES if head in self.stage(step).heads]
+        if self.schedule.alternate == "heads":
+            heads = [heads[step % len(heads)]] if heads else []
+        found = dict.fromkeys(heads, 1.0)
+        focus = self.schedule.focus
+        if focus is not None and step < self.focus_ends and self.focused in found:
+            found[self.focused] = focus.weight
+        return found
+
+    def saw(self, step: int, losses: Mapping[str, float]) -> None:
+        """Take in a step's losses; at the end of a period, choose the head to focus on."""
+        for head, loss in losses.items():
+            if isfinite(loss):
+                self.mean[head] = SMOOTHING * self.mean.get(head, loss) + (1 - SMOOTHING) * loss
+                self.first.setdefault(head, loss)
+        focus = self.schedule.focus
+        if focus is not None and (step + 1) % focus.every == 0:
+            self.focused = self._furthest_behind(focus)
+            self.focus_ends = step + 1 + focus.steps
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "mean": self.mean,
+            "first": self.first,
+            "focused": self.focused,
+            "focus_ends": self.focus_ends,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.mean, self.first = dict(state["mean"]), dict(state["first"])
+        self.focused, self.focus_ends = state["focused"], state["focus_ends"]
+
+    def _furthest_behind(self, focus: FocusConfig) -> str:
+        """The head whose loss has fallen least towards its reference, or rises furthest above it.
+
+        Likelihoods may be negative, so the distance to the reference is compared, as a part of what it was at
+        first; without a reference, what has been gained since the start counts.
+        """
+        behind = {}
+        for head, mean in self.mean.items():
+            first, goal = self.first[head], focus.reference.get(head)  # type: ignore[call-overload]
+            scale = max(abs(first), 1e-6) if goal is None else max(abs(first - goal), 1e-6)
+            behind[head] = (mean - (first if goal is None else goal)) / scale
+        return max(behind, key=lambda head: behind[head]) if behind else ""

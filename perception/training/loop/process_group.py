@@ -1,0 +1,140 @@
+"""Several processes as one: each computes its part of the global batch, and gradients are added up.
+
+Started by `torchrun`, which tells each process its rank. Batch norms take their statistics from the global
+batch (own layer: torch's works only on GPUs), losses are divided by global counts, and gradients are summed
+in one flat buffer. So the result is that of one process with the same global batch, up to the order of
+floating-point summation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from perception.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessGroup:
+    """Which process this is, of how many."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and shows."""
+        return self.rank == 0
+
+    def part(self, batch: int) -> slice:
+        """The samples of a global batch that are this process's.
+
+        Raises:
+            ConfigError: The batch cannot be divided.
+        """
+        if batch % self.size:
+            raise ConfigError(
+                [f"schedule.batch: expected a multiple of {self.size} processes, found {batch}"]
+            )
+        share = batch // self.size
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum over all processes; no gradient."""
+        if self.size == 1:
+            return value
+        value = value.detach().clone()
+        dist.all_reduce(value)
+        return value
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    @torch.no_grad()
+    def add_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Sum the gradients of all processes. A parameter without one counts as zeros."""
+        if self.size == 1:
+            return
+        for p in parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(flat)
+        for g, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+            g.copy_(part.view_as(g))
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[ProcessGroup]:
+    """The processes that `torchrun` started; alone without it."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield ProcessGroup()
+        return
+    own = not dist.is_initialized()
+    if own:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size())
+    finally:
+        if own:
+            dist.destroy_process_group()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; what each of them wants changed is summed in turn."""
+
+    @staticmethod
+    def forward(ctx: Any, mine: Tensor) -> Tensor:
+        total = mine.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, wanted: Tensor) -> Tensor:
+        total = wanted.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class GlobalBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the batches of all processes; names and buffers are those of `BatchNorm2d`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        values = x.float()
+        sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
+        sums = _Sum.apply(sums)
+        count = x.numel() // x.shape[1] * dist.get_world_size()
+        mean, square = (sums / count).chunk(2)
+        variance = (square - mean.square()).clamp(min=0)
+        with torch.no_grad():
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked.add_(1)
+            momentum = self.momentum if self.momentum is not None else 0.1
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        normalised: Tensor = values * scale[:, None, None] + shift[:, None, None]
+        return normalised.to(x.dtype)
+
+
+def with_global_norms(model: nn.Module) -> None:
+    """Turn every batch norm of a model into one over all processes, in place."""
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = GlobalBatchNorm

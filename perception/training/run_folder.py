@@ -1,0 +1,89 @@
+"""A run's folder: what lies in it, and whether a run may begin or go on there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from perception.errors import ConfigError, TrainingError
+from perception.training.config_file import parse_train_config, to_yaml
+from perception.training.loop.process_group import ProcessGroup
+from perception.training.loop.state_file import load_state
+from perception.training.train_config import TrainConfig
+
+CONFIG, STATE, LAST, BEST, REPORT = (
+    "train.yaml",
+    "state.safetensors",
+    "last.safetensors",
+    "best.safetensors",
+    "report.json",
+)
+
+
+def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> dict[str, Any] | None:
+    """Make the run's folder, or find the state to go on from.
+
+    Raises:
+        ConfigError: It holds a run already, or that of another configuration, or cannot be written.
+        TrainingError: The state cannot be read.
+    """
+    folder, text = config.run.out, to_yaml(config)
+    state = None
+    if resume:
+        state = load_state(folder / STATE)
+        check_same(folder, config)
+    elif (folder / STATE).exists() or (folder / LAST).exists():
+        raise ConfigError(
+            [f"run.out: {folder} holds a run already; go on with --resume, or name another folder"]
+        )
+    processes.wait()
+    if processes.first:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / CONFIG).write_text(text)
+        except OSError as error:
+            raise ConfigError([f"run.out: {folder} cannot be written: {error.strerror or error}"]) from None
+    return state
+
+
+def check_same(folder: Path, config: TrainConfig) -> None:
+    """A run goes on as it began: only where and how fast it runs may change.
+
+    Raises:
+        ConfigError: Something else differs; all that does.
+        TrainingError: What the folder holds cannot be read.
+    """
+    import yaml
+
+    try:
+        before = parse_train_config(yaml.safe_load((folder / CONFIG).read_text()), str(folder / CONFIG))
+    except (OSError, yaml.YAMLError) as error:
+        raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
+    old, new = what_counts(before), what_counts(config)
+    faults = [
+        f"{path}: the run began with {old.get(path)!r}, found {new.get(path)!r}"
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    ]
+    if faults:
+        raise ConfigError(faults, head=f"the configuration differs from that of the run in {folder}")
+
+
+def what_counts(config: TrainConfig) -> dict[str, Any]:
+    """Dotted path -> value, of all that a run's result depends on."""
+    plain = config.model_dump(mode="json", by_alias=True)
+    plain["model"] = config.model_shape().to_dict()
+    plain["run"] = {"seed": config.run.seed, "precision": config.run.precision}
+    plain["data"].pop("cache")
+    plain["schedule"].pop("save_every")
+    plain["schedule"].pop("max_cpu_s")
+    return _flat(plain)
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        found |= _flat(item, f"{path}.{key}" if path else str(key))
+    return found

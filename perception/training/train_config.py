@@ -1,0 +1,220 @@
+"""What a user sets to train, section by section. No torch.
+
+::
+
+    model:     {input_height: 256, input_width: 512, classes: [person, vehicle]}
+    data:      {train: [logs/train], validate: [logs/validate], calibrate: [logs/calibrate]}
+    losses:    {class: gaussian_focal, box: {name: giou, scale_weight: 0.1}, distance: laplace, control: l1}
+    balancing: {method: static}
+    optimiser: {lr: 0.002, lr_factors: {camera: 0.5}}
+    schedule:  {steps: 5000, batch: 8, warmup_steps: 100}
+    augment:   {mirror: 0.5, drop: {camera: 0.15, range: 0.15, status: 0.15}}
+    transfer:  {checkpoint: weights.safetensors, freeze: [camera]}
+    run:       {out: runs/first, seed: 0, threads: 1}
+
+Paths are relative to where the command runs.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from perception.config import NonNegative, Number, Positive
+from perception.models.config import ModelConfig
+
+Head = Literal["class", "box", "distance", "control"]
+HEAD_NAMES: tuple[Head, ...] = ("class", "box", "distance", "control")
+"""Names of the losses."""
+
+Fraction = Annotated[float, Number, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Number, Field(ge=0)]
+AtLeastOne = Annotated[int, Number, Field(ge=1)]
+
+
+class TrainSection(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(TrainSection):
+    """Which logs. Each entry is a file, a folder (all logs in it) or a pattern (`logs/0*.mcap`)."""
+
+    train: tuple[str, ...] = ()
+    validate_: tuple[str, ...] = Field(default=(), alias="validate")
+    calibrate: tuple[str, ...] = ()
+    config: Path | None = None  # how the logs are read; None: found by schema, log by log
+    classes: dict[str, str] = Field(default_factory=dict)  # the logs' word -> the model's
+    stride: AtLeastOne = 1  # of every so many samples one is used
+    start_s: NonNegative | None = None  # only samples from here
+    end_s: Positive | None = None  # and before here, in seconds from the log's begin
+    validate_samples: AtLeastOne = 400  # at most so many, evenly spaced
+    cache: Path | None = None  # None: `cache` beside the run's folder
+    stats_samples: AtLeastOne = 500  # from so many, evenly spaced, the statistics of inputs are measured
+
+
+class OptimiserConfig(TrainSection):
+    """AdamW (Loshchilov and Hutter 2019)."""
+
+    lr: Positive = 2e-3
+    weight_decay: NonNegative = 0.01
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    clip_norm: Positive | None = 10.0
+    lr_factors: dict[str, NonNegative] = Field(default_factory=dict)  # name of a part -> factor on lr
+
+
+class StageConfig(TrainSection):
+    """A part of a curriculum, up to a fraction of all steps."""
+
+    until: Annotated[float, Number, Field(gt=0, le=1)]
+    heads: tuple[Head, ...] = HEAD_NAMES
+    min_height_px: NonNegative = 0.0  # input pixels; lower objects are neither taught nor punished
+    min_visible: Fraction = 0.0
+
+
+class FocusConfig(TrainSection):
+    """Now and then, the head that is furthest behind its reference gets more weight."""
+
+    every: AtLeastOne = 500  # steps from one focus to the next
+    steps: AtLeastOne = 100
+    weight: Positive = 3.0
+    reference: dict[Head, float] = Field(default_factory=dict)  # loss; not given: what it was at first
+
+
+class EarlyStopConfig(TrainSection):
+    """Stop when the joint score has not risen by `least` for `patience` validations."""
+
+    patience: AtLeastOne = 10
+    least: NonNegative = 0.0
+
+
+class ScheduleConfig(TrainSection):
+    """How long, and in which order."""
+
+    steps: AtLeastOne = 5000
+    batch: AtLeastOne = 8  # samples of a step, over all devices and accumulated parts
+    accumulate: AtLeastOne = 1  # parts of a batch; methods over gradients combine within each
+    warmup_steps: Count = 100
+    final_lr: Fraction = 0.01  # of the first one, at the end of the cosine
+    ema: Fraction = 0.998  # 0: none
+    validate_every: AtLeastOne = 500
+    save_every: AtLeastOne = 200
+    max_cpu_s: Positive | None = None  # stop after so much CPU time of the process, and finish properly
+    early_stop: EarlyStopConfig | None = None
+    curriculum: tuple[StageConfig, ...] = ()
+    alternate: Literal["none", "heads"] = "none"  # heads: each step teaches one head, in turn
+    focus: FocusConfig | None = None
+
+
+class DropConfig(TrainSection):
+    """Modality dropout: the probability that a sensor is taken away from a sample."""
+
+    camera: Fraction = 0.15
+    range: Fraction = 0.15
+    status: Fraction = 0.15
+    all: bool = False  # whether all three may go at once
+
+
+class AugmentConfig(TrainSection):
+    """Probabilities (0 to 1) and strengths. Whatever changes one sensor changes the others to match."""
+
+    drop: DropConfig = DropConfig()
+    mirror: Fraction = 0.5
+    odd: tuple[str, ...] = ("yaw_rate", "curvature", "steering", "lateral_acceleration")  # turn sign in it
+    brightness: NonNegative = 0.25  # factor up to 1 +- this
+    contrast: NonNegative = 0.25
+    colour: NonNegative = 0.1  # factor of each channel, 1 +- this
+    gamma: NonNegative = 0.2  # exponent, 1 +- this
+    noise: NonNegative = 6.0  # standard deviation up to this, grey levels
+    blur: Fraction = 0.1  # probability of a 3x3 blur
+    lost_returns: Fraction = 0.3  # probability that a random share of the returns is lost
+    range_noise_m: NonNegative = 0.03
+    lost_status: Fraction = 0.05  # probability that a status channel is unknown throughout
+    late: Fraction = 0.1  # probability that range or status is that of the sample before
+    rig_shift_px: NonNegative = 2.0  # returns are shifted against the image by up to this
+
+
+class DistillConfig(TrainSection):
+    """Learn also from a larger checkpoint (Hinton et al. 2015)."""
+
+    checkpoint: Path
+    weight: Positive = 1.0
+    regression: Literal["kl", "l1"] = "kl"  # match the teacher's distributions, or only its values
+
+
+class TransferConfig(TrainSection):
+    """What training starts from."""
+
+    checkpoint: Path | None = None  # whatever tensors match by name and shape are taken over
+    keep_stats: bool = False  # keep the checkpoint's statistics of inputs
+    pretrained: bool = False  # published weights for a backbone from torchvision
+    freeze: tuple[str, ...] = ()  # names, or beginnings of names, of parameters that stay as they are
+    distill: DistillConfig | None = None
+    store: Count = 0  # learn the control head alone, from so many stored versions of each sample; 0: do not
+
+
+class RunConfig(TrainSection):
+    """Where it runs and what it leaves behind."""
+
+    out: Path = Path("runs/train")
+    seed: Annotated[int, Number, Field(ge=0, lt=1 << 63)] = 0
+    threads: Annotated[int, Number, Field(ge=1, le=256)] | None = None
+    loaders: Annotated[int, Number, Field(ge=1, le=64)] = 1  # threads that prepare batches
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the hardware has it
+    on_nan: Literal["skip", "stop"] = "skip"  # skip: up to `max_skips` batches in a row
+    max_skips: AtLeastOne = 10
+    tensorboard: bool = True  # where the extra `train` is installed
+    plots: bool = True  # draw the metrics into `plots.svg` at the end, where the extra `eval` is installed
+    evaluate: bool = True  # a final report over the logs of data.validate
+    ablate: bool = False  # which scores every subset of the sensors too
+
+
+class TrainConfig(TrainSection):
+    """A whole training run. `model`, `losses` and `balancing` are checked by the rooms they configure."""
+
+    version: Literal[1] = 1
+    model: dict[str, Any] = Field(default_factory=dict)
+    data: DataConfig = DataConfig()
+    losses: dict[str, Any] = Field(default_factory=dict)
+    balancing: dict[str, Any] = Field(default_factory=lambda: {"method": "static"})
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    augment: AugmentConfig = AugmentConfig()
+    transfer: TransferConfig = TransferConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        faults = _conflicts(self.schedule)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def model_shape(self) -> ModelConfig:
+        """The model that is trained.
+
+        Raises:
+            ConfigError: Its section has faults.
+        """
+        return ModelConfig.from_dict(self.model)
+
+
+def _conflicts(schedule: ScheduleConfig) -> list[str]:
+    faults = []
+    if schedule.batch % schedule.accumulate:
+        faults.append(
+            f"schedule.accumulate: expected a divisor of schedule.batch = {schedule.batch}, "
+            f"found {schedule.accumulate}"
+        )
+    if schedule.warmup_steps >= schedule.steps:
+        faults.append(
+            f"schedule.warmup_steps: expected fewer than schedule.steps = {schedule.steps}, "
+            f"found {schedule.warmup_steps}"
+        )
+    ends = [stage.until for stage in schedule.curriculum]
+    if any(late <= early for early, late in pairwise(ends)):
+        faults.append(f"schedule.curriculum: expected `until` to rise from stage to stage, found {ends}")
+    return faults

@@ -1,0 +1,161 @@
+"""The model on samples it does not learn from, scored with the same metrics as an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.metrics.base import Result
+from perception.evaluation.metrics.box_errors import DistanceErrors
+from perception.evaluation.metrics.control_errors import ControlErrors
+from perception.evaluation.metrics.detection_calibration import DetectionCalibration
+from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
+from perception.models import FusionModel, ModelConfig
+from perception.models.tensors import Inputs, Predictions
+from perception.training.data.dataset import Dataset
+from perception.training.data.training_sample import SampleTruth, TrainingSample, collate
+from perception.types import (
+    SENSORS,
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Output,
+    Tick,
+    TruthBox,
+    TruthFrame,
+)
+
+MIN_SCORE = 0.02
+"""Detections below add nothing to a precision that anyone would read."""
+
+_LEAST_STD = 1e-6
+
+
+def validate(
+    model: FusionModel, dataset: Dataset, device: torch.device, batch: int = 8, autocast: bool = False
+) -> dict[str, float]:
+    """Scores of a model on a data set; what is undefined for lack of truth is left out.
+
+    Keys: `joint`, `mAP50`, `mAP`, `distance_rel` (mean of |said - true| / true), `distance_abs` (mean error,
+    m), `D-ECE`; in the unit of each channel `MAE/<channel>`, and beside it `MAE_mean/<channel>` and
+    `MAE_persistence/<channel>`. Boxes are scored in source pixels, as an evaluation does.
+    """
+    family: Literal["gaussian", "laplace"] = (
+        "gaussian" if model.config.loss_family == "gaussian" else "laplace"
+    )
+    rules = Rules(classes=model.config.classes, family=family)
+    suite = Suite(
+        rules,
+        [
+            DetectionCalibration(rules),
+            MeanAveragePrecision(rules),
+            DistanceErrors(rules),
+            ControlErrors(rules),
+        ],
+    )
+    for start in range(0, len(dataset), batch):
+        examples = [dataset[i] for i in range(start, min(start + batch, len(dataset)))]
+        found = predict(model, examples, device, autocast)
+        for row, example in enumerate(examples):
+            one = Predictions(*(array[row] for array in found))
+            suite.update(output_of(example, one, model.config), truth_of(example.truth, model.config))
+    return scores(suite.compute())
+
+
+@torch.inference_mode()
+def predict(
+    model: FusionModel, examples: Sequence[TrainingSample], device: torch.device, autocast: bool = False
+) -> Predictions:
+    """The model's answers to some samples, as numpy arrays."""
+    inputs = Inputs(*(torch.from_numpy(a).to(device) for a in collate(examples).inputs))
+    with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+        found: Predictions = model(inputs)
+    return Predictions(
+        *(t.float().cpu().numpy() if t.is_floating_point() else t.cpu().numpy() for t in found)
+    )
+
+
+def output_of(example: TrainingSample, found: Predictions, model: ModelConfig) -> Output:
+    """The predictions for one sample as an output, boxes in source pixels."""
+    tick = Tick(0, "reference", 0, 0)
+    present = tuple(name for name, flag in zip(SENSORS, example.inputs.present, strict=True) if flag > 0)
+    if not present:
+        return Output(tick, Detections(False, error="no sensor"), Control(False, error="no sensor"))
+    return Output(
+        tick,
+        Detections(True, present, items=tuple(_detections(example.truth, found, model))),
+        Control(
+            True,
+            present,
+            channels=tuple(
+                ControlChannel(q.name, q.unit, float(value), max(float(std), _LEAST_STD))
+                for q, value, std in zip(model.control, found.control, found.control_std, strict=True)
+            ),
+        ),
+    )
+
+
+def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
+    """Truth in the words of the metrics."""
+    scale = _source_scale(truth, model)
+    boxes = None
+    if truth.boxes_known > 0:
+        boxes = tuple(
+            TruthBox(model.classes[label], tuple((box * scale).tolist()), float(metres), float(seen), "")
+            for label, box, metres, seen in zip(
+                truth.labels, truth.boxes.astype(np.float64), truth.distance_m, truth.visible, strict=True
+            )
+        )
+    return TruthFrame(0, boxes, _channels(truth.control, model), _channels(truth.measured, model))
+
+
+def units(model: ModelConfig) -> dict[str, str]:
+    """The units of the scores that have one."""
+    kinds = ("MAE", "MAE_mean", "MAE_persistence")
+    return {"distance_abs": "m"} | {f"{kind}/{q.name}": q.unit for kind in kinds for q in model.control}
+
+
+def scores(results: Sequence[Result]) -> dict[str, float]:
+    """The few numbers that a run shows, of all that the metrics found."""
+    wanted = {"AP50": "mAP50", "mAP50": "mAP50", "mAP": "mAP", "mAP@50": "mAP50"}
+    found: dict[str, float] = {}
+    for result in results:
+        for name, value in result.values.items():
+            shown = name in wanted or name.startswith(
+                ("MAE", "distance_rel", "distance_abs", "D-ECE", "joint")
+            )
+            if shown and "/" in name and not name.startswith(("MAE", "joint")):
+                continue
+            if shown and value.value is not None:
+                found[wanted.get(name, name)] = float(value.value)
+    return found
+
+
+def _detections(truth: SampleTruth, found: Predictions, model: ModelConfig) -> list[Detection]:
+    kept = (found.scores >= MIN_SCORE) & np.isfinite(found.boxes).all(-1)
+    scale = _source_scale(truth, model)
+    boxes = (found.boxes[kept].astype(np.float64) * scale).tolist()
+    stds = np.maximum(found.box_std[kept].astype(np.float64) * scale, _LEAST_STD).tolist()
+    rows = zip(found.labels[kept].tolist(), found.scores[kept].tolist(), boxes, stds,
+               found.distance_m[kept].tolist(), np.maximum(found.distance_std_m[kept], _LEAST_STD).tolist(),
+               strict=True)  # fmt: skip
+    return [
+        Detection(model.classes[label], score, tuple(box), tuple(std), metres, metres_std)
+        for label, score, box, std, metres, metres_std in rows
+        if box[0] < box[2] and box[1] < box[3]
+    ]
+
+
+def _source_scale(truth: SampleTruth, model: ModelConfig) -> Any:
+    width, height = np.asarray(truth.source_size, np.float64)
+    return np.array([width / model.input_width, height / model.input_height] * 2)
+
+
+def _channels(values: Any, model: ModelConfig) -> Mapping[str, float] | None:
+    found = {q.name: float(v) for q, v in zip(model.control, values, strict=True) if np.isfinite(v)}
+    return found or None

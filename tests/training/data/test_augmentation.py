@@ -1,0 +1,184 @@
+"""Augmentations keep the sensors consistent, and chance depends on nothing but the seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from perception.models.tensors import RETURN_CHANNELS
+from perception.training.data.augmentation import Augmenter, photometric, without
+from perception.training.data.dataset import Dataset
+from perception.training.data.loader import Loader
+from perception.training.data.sample_cache import CachedLog
+from perception.training.data.training_sample import TrainingSample
+from perception.training.train_config import AugmentConfig
+from tests.training.conftest import SHAPE
+
+U, BEARING, RANGE, IN_IMAGE = (RETURN_CHANNELS.index(n) for n in ("u", "bearing", "range_m", "in_image"))
+STRENGTHS = ("mirror", "brightness", "contrast", "colour", "gamma", "noise", "blur", "lost_returns")
+NOTHING = dict.fromkeys((*STRENGTHS, "range_noise_m", "lost_status", "late", "rig_shift_px"), 0)
+NO_DROP = {"camera": 0, "range": 0, "status": 0}
+
+
+def augmenter(cached: CachedLog, **changes: object) -> Augmenter:
+    from perception.models.preprocess import InputSpec
+
+    config = AugmentConfig.model_validate({**NOTHING, "drop": NO_DROP, **changes})
+    return Augmenter(config, SHAPE, InputSpec.of(SHAPE, {}))
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def same(a: TrainingSample, b: TrainingSample) -> bool:
+    pairs = [*zip(a.inputs, b.inputs, strict=True), *zip(a.truth, b.truth, strict=True)]
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in pairs)
+
+
+def test_nothing_configured_changes_nothing(cached: CachedLog) -> None:
+    changed = augmenter(cached)(cached.example(5), rng(), lambda: None)
+    assert same(changed, cached.example(5))
+
+
+def test_a_mirror_turns_everything_that_has_a_side(cached: CachedLog) -> None:
+    before = cached.example(7)
+    after = augmenter(cached).mirrored(cached.example(7))
+    np.testing.assert_array_equal(after.inputs.image, before.inputs.image[:, :, ::-1])
+    inside = before.inputs.returns[:, IN_IMAGE] > 0
+    assert inside.any()
+    np.testing.assert_allclose(after.inputs.returns[inside, U], 128 - before.inputs.returns[inside, U])
+    np.testing.assert_array_equal(after.inputs.returns[:, BEARING], -before.inputs.returns[:, BEARING])
+    np.testing.assert_array_equal(after.inputs.returns[:, RANGE], before.inputs.returns[:, RANGE])
+    np.testing.assert_allclose(after.truth.boxes[:, [0, 2]], 128 - before.truth.boxes[:, [2, 0]])
+    np.testing.assert_array_equal(after.truth.distance_m, before.truth.distance_m)
+    signs = [1, -1, 1]  # speed, yaw_rate, acceleration
+    np.testing.assert_array_equal(after.inputs.status, before.inputs.status * signs)
+    np.testing.assert_array_equal(
+        after.truth.control, before.truth.control * [-1, 1]
+    )  # curvature, acceleration
+    np.testing.assert_array_equal(after.truth.measured, before.truth.measured * [-1, 1])
+
+
+def test_a_mirror_of_a_mirror_is_the_sample(cached: CachedLog) -> None:
+    mirror = augmenter(cached).mirrored
+    twice, once = mirror(mirror(cached.example(3))), cached.example(3)
+    for a, b in zip([*twice.inputs, *twice.truth], [*once.inputs, *once.truth], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_returns_still_lie_on_the_boxes_they_hit_after_a_mirror(cached: CachedLog) -> None:
+    """The share of boxes with a return at about their distance inside is the same before and after."""
+
+    def hit(example: TrainingSample) -> int:
+        returns = example.inputs.returns[example.inputs.returns[:, IN_IMAGE] > 0]
+        return sum(
+            bool(
+                (
+                    (returns[:, U] >= x1) & (returns[:, U] <= x2) & (abs(returns[:, RANGE] - metres) < 2.5)
+                ).any()
+            )
+            for (x1, _, x2, _), metres in zip(example.truth.boxes, example.truth.distance_m, strict=True)
+        )
+
+    counts = [hit(cached.example(i)) for i in range(len(cached))]
+    mirrored = [hit(augmenter(cached).mirrored(cached.example(i))) for i in range(len(cached))]
+    assert sum(counts) > 10
+    assert counts == mirrored
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_dropout_has_its_rate_and_keeps_a_sensor_unless_told(cached: CachedLog, everything: bool) -> None:
+    change = augmenter(cached, drop={"camera": 0.5, "range": 0.5, "status": 0.5, "all": everything})
+    seen = np.array([change(cached.example(4), rng(i), lambda: None).inputs.present for i in range(400)])
+    kept = 0.5 if everything else 4 / 7
+    np.testing.assert_allclose(seen.mean(0), kept, atol=0.09)
+    assert (seen.sum(1) == 0).any() == everything
+
+
+def test_what_is_dropped_is_zeros(cached: CachedLog) -> None:
+    for sensor, names in enumerate((("image",), ("returns", "returns_valid"), ("status",))):
+        inputs = without(cached.example(4).inputs, sensor)
+        assert inputs.present[sensor] == 0
+        assert all(not getattr(inputs, name).any() for name in names)
+        assert inputs.present.sum() == 2
+
+
+def test_light_changes_pixels_but_not_their_places(cached: CachedLog) -> None:
+    image = cached.example(4).inputs.image
+    strong = AugmentConfig(brightness=0.5, contrast=0.3, colour=0.2, gamma=0.3, noise=0, blur=0)
+    changed = photometric(image, strong, rng(1))
+    assert changed.dtype == np.uint8
+    assert (changed != image).mean() > 0.5
+    assert np.corrcoef(image.ravel(), changed.ravel())[0, 1] > 0.9
+
+
+def test_noise_is_of_the_strength_that_is_drawn(cached: CachedLog) -> None:
+    image = np.full((3, 64, 128), 128, np.uint8)
+    only = AugmentConfig(brightness=0, contrast=0, colour=0, gamma=0, noise=20, blur=0)
+    spread = [float(photometric(image, only, rng(i)).std()) for i in range(200)]
+    assert max(spread) < 21
+    assert 4 < np.mean(spread) < 10  # the mean of 20 x^2
+
+
+def test_lost_returns_are_zeros_and_one_is_left(cached: CachedLog) -> None:
+    change = augmenter(cached, lost_returns=1)
+    counts = []
+    for i in range(60):
+        inputs = change(cached.example(4), rng(i), lambda: None).inputs
+        assert not inputs.returns[inputs.returns_valid == 0].any()
+        counts.append(int(inputs.returns_valid.sum()))
+    assert min(counts) >= 1
+    assert len(set(counts)) > 10
+
+
+def test_a_shifted_rig_moves_returns_together_and_drops_what_leaves_the_image(cached: CachedLog) -> None:
+    before = cached.example(4).inputs
+    after = augmenter(cached, rig_shift_px=8)(cached.example(4), rng(3), lambda: None).inputs
+    both = (before.returns[:, IN_IMAGE] > 0) & (after.returns[:, IN_IMAGE] > 0)
+    shift = after.returns[both, :2] - before.returns[both, :2]
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-4)
+    assert abs(shift[0]).max() > 0.1
+    np.testing.assert_array_equal(after.returns[:, BEARING], before.returns[:, BEARING])
+
+
+def test_a_late_sensor_is_the_one_before_with_its_age(cached: CachedLog) -> None:
+    change = augmenter(cached, late=1)
+    seen = set()
+    for i in range(20):
+        example, earlier = cached.example(9), cached.example(8)
+        after = change(cached.example(9), rng(i), lambda: (cached.example(8), 0.1))
+        sensor = int(np.argmax(after.inputs.age_s - example.inputs.age_s))
+        assert after.inputs.age_s[sensor] == pytest.approx(earlier.inputs.age_s[sensor] + 0.1, abs=0.02)
+        name = ("image", "returns", "status")[sensor]
+        np.testing.assert_array_equal(getattr(after.inputs, name), getattr(earlier.inputs, name))
+        np.testing.assert_array_equal(after.inputs.image, example.inputs.image)
+        seen.add(name)
+    assert seen == {"returns", "status"}
+
+
+def test_the_batch_of_a_step_is_the_same_whoever_asks_and_whenever(cached: CachedLog) -> None:
+    dataset = Dataset([cached], [np.arange(len(cached))])
+    full = replace(augmenter(cached), config=AugmentConfig())
+    whole = Loader(dataset, full, 4, slice(0, 4), seed=5)
+    with whole.running(0) as batches:
+        first = [next(batches) for _ in range(12)]
+    with replace(whole, threads=3).running(9) as batches:
+        again = [next(batches) for _ in range(3)]
+    for a, b in zip(first[9:], again, strict=True):
+        assert a.places == b.places
+        for x, y in zip([*a.inputs, *a.truth], [*b.inputs, *b.truth], strict=True):
+            np.testing.assert_array_equal(x, y)
+    with replace(whole, part=slice(2, 4)).running(9) as batches:
+        half = next(batches)
+    np.testing.assert_array_equal(half.inputs.image, again[0].inputs.image[2:])
+
+
+def test_every_sample_is_seen_once_an_epoch(cached: CachedLog) -> None:
+    loader = Loader(Dataset([cached], [np.arange(len(cached))]), None, 4, slice(0, 4), seed=5)
+    with loader.running(0) as batches:
+        places = [place for _ in range(15) for place in next(batches).places]
+    assert sorted(places[:30]) == sorted(places[30:]) == [(0, i) for i in range(30)]
+    assert places[:30] != places[30:]

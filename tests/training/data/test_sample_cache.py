@@ -1,0 +1,156 @@
+"""The cache holds what a replay would see, and is made anew when anything it rests on changes."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.errors import ConfigError, LogError, OutputError
+from perception.logs import open_log
+from perception.models.preprocess import prepare_inputs
+from perception.training.data import cache_key
+from perception.training.data import sample_cache as cache_module
+from perception.training.data.dataset import Dataset
+from perception.training.data.sample_cache import CachedLog, CacheSpec, cached_log, find_logs, joined
+from perception.training.data.splits import say_what_is_known
+from perception.training.loop.watcher import Watcher
+from tests.scripted_scene import write_scene
+
+
+def folders(root: Path) -> set[str]:
+    return {path.name for path in root.iterdir()}
+
+
+def test_cached_samples_are_those_of_a_replay(street: Path, recipe: CacheSpec, cached: CachedLog) -> None:
+    with open_log(street) as log:
+        pairs = list(joined(log, recipe.config_for(log)))
+    assert len(pairs) == len(cached) == 30
+    for index, (sample, truth) in enumerate(pairs):
+        _, inputs = prepare_inputs(sample, recipe.spec)
+        example = cached.example(index)
+        for mine, theirs in zip(example.inputs, inputs, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        assert truth.boxes is not None
+        assert truth.control is not None
+        assert [recipe.model.classes[i] for i in example.truth.labels] == [box.label for box in truth.boxes]
+        expected = np.array([box.xyxy for box in truth.boxes]).reshape(-1, 4) / 4  # 512x256 seen as 128x64
+        np.testing.assert_allclose(example.truth.boxes, expected, rtol=1e-6)
+        np.testing.assert_allclose(example.truth.control, list(truth.control.values()), rtol=1e-6)
+
+
+def test_a_second_asking_decodes_nothing(
+    street: Path, recipe: CacheSpec, cached: CachedLog, cache_root: Path
+) -> None:
+    told: list[int] = []
+    again = cached_log(street, recipe, cache_root, lambda log, done, total: told.append(done))
+    assert again.folder == cached.folder
+    assert not told
+
+
+def test_another_size_another_log_or_other_code_is_another_cache(
+    street: Path, recipe: CacheSpec, cached: CachedLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {cached.folder.name}
+    wide = replace(recipe, spec=replace(recipe.spec, max_range_m=10.0))
+    found.add(cached_log(street, wide, tmp_path).folder.name)
+    longer = write_scene(tmp_path / "street.mcap", seed=4, duration_s=1.0)
+    found.add(cached_log(longer, recipe, tmp_path).folder.name)
+    monkeypatch.setattr(cache_key, "code_digest", lambda names: "other")
+    found.add(cached_log(longer, recipe, tmp_path).folder.name)
+    assert len(found) == 4
+
+
+def test_a_copy_of_a_log_is_the_same_log(
+    street: Path, recipe: CacheSpec, cached: CachedLog, cache_root: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copy(street, tmp_path / "elsewhere.mcap")
+    assert cached_log(Path(copy), recipe, cache_root).folder == cached.folder
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_is_interrupted_leaves_nothing_that_looks_finished(
+    street: Path, recipe: CacheSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    real, count = cache_module.prepare_inputs, 0
+
+    def breaks(*given: object) -> object:
+        nonlocal count
+        count += 1
+        if count == 10:
+            raise error
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cache_module, "prepare_inputs", breaks)
+    expected = OutputError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as caught:
+        cached_log(street, recipe, tmp_path)
+    assert folders(tmp_path) == set()
+    if expected is OutputError:
+        assert "No space left" in str(caught.value)
+        assert "MiB" in str(caught.value)
+    monkeypatch.undo()
+    assert len(cached_log(street, recipe, tmp_path)) == 30
+
+
+def test_words_that_the_model_does_not_know_are_counted_and_left_out(
+    street: Path, recipe: CacheSpec, tmp_path: Path
+) -> None:
+    few = replace(recipe, model=replace(recipe.model, classes=("vehicle",)))
+    found = cached_log(street, few, tmp_path)
+    assert set(found.about["unknown_words"]) == {"person", "cone"} & set(found.about["words"])
+    assert all((found.example(i).truth.labels == 0).all() for i in range(len(found)))
+    mapped = replace(few, classes=(("person", "vehicle"), ("cone", "vehicle")))
+    assert cached_log(street, mapped, tmp_path).about["boxes"] == sum(found.about["words"].values())
+
+
+def test_truth_that_is_missing_is_unknown_not_nothing(recipe: CacheSpec, tmp_path: Path) -> None:
+    blind = cached_log(write_scene(tmp_path / "a.mcap", duration_s=1.0, truth=False), recipe, tmp_path)
+    assert not blind.column("boxes_known").any()
+    assert np.isnan(blind.column("control")).all()
+
+
+def test_an_empty_log_is_refused_in_one_line(recipe: CacheSpec, tmp_path: Path) -> None:
+    empty = write_scene(tmp_path / "empty.mcap", duration_s=0.0)
+    with pytest.raises(LogError, match="no messages"):
+        cached_log(empty, recipe, tmp_path)
+
+
+def test_logs_are_found_by_file_folder_and_pattern_and_every_wrong_place_is_named(
+    street: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for name in ("b", "a"):
+        shutil.copy(street, folder / f"{name}.mcap")
+    a, b = folder / "a.mcap", folder / "b.mcap"
+    assert find_logs([str(folder)], "train") == [a, b]
+    assert find_logs([str(folder / "*.mcap"), str(a)], "train") == [a, b]
+    with pytest.raises(ConfigError) as caught:
+        find_logs(["nowhere", str(tmp_path / "x*.mcap")], "train")
+    assert len(caught.value.errors) == 2
+
+
+def test_a_damaged_log_gives_what_can_be_read_and_says_what_is_missing(
+    street: Path, recipe: CacheSpec, cached: CachedLog, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(street.read_bytes()[: street.stat().st_size * 2 // 3])
+    found = cached_log(cut, recipe, tmp_path / "cache")
+    assert 0 < len(found) < len(cached)
+    assert "cut off" in found.about["damage"][0]
+    assert cached.about["damage"] == []
+
+    class Hears(Watcher):
+        def said(self, text: str) -> None:
+            heard.append(text)
+
+    heard: list[str] = []
+    say_what_is_known(Dataset([found], [np.arange(len(found))]), Hears())
+    assert any("cut.mcap is damaged" in text and "cut off" in text for text in heard)
+    heard.clear()
+    say_what_is_known(Dataset([cached], [np.arange(len(cached))]), Hears())
+    assert not any("damaged" in text for text in heard)

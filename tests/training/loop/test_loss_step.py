@@ -1,0 +1,131 @@
+"""Every loss and every method of balancing on the real model: a short run in which every head improves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from perception.errors import ConfigError
+from perception.models import FusionModel
+from perception.training.balancing.options import METHODS
+from perception.training.config_file import parse_train_config, to_yaml
+from perception.training.data.dataset import Dataset
+from perception.training.data.input_stats import measure_stats
+from perception.training.data.sample_cache import CachedLog
+from perception.training.data.training_sample import Batch, collate
+from perception.training.loop.head_schedule import HeadSchedule
+from perception.training.loop.loss_step import LossStep
+from perception.training.loop.optimiser import clip, make_optimiser
+from perception.training.train_config import TrainConfig
+from tests.training.conftest import small_config
+
+HEADS = ("class", "box", "distance", "control")
+LOSSES = {
+    "laplace": [
+        {"class": "focal", "box": "smooth_l1", "distance": "l1", "control": "mse"},
+        {"class": "cross_entropy", "box": "mse", "distance": "kl", "control": "kl"},
+    ],
+    "gaussian": [{"distance": "gaussian", "control": "beta_nll"}],
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(cached: CachedLog) -> Dataset:
+    return Dataset([cached], [torch.arange(0, 30, 5).numpy()])
+
+
+@pytest.fixture(scope="module")
+def batch(dataset: Dataset) -> Batch:
+    """Three moments of the drive, as they are, learned by heart."""
+    return collate([dataset[i] for i in (0, 2, 4)])
+
+
+def improvement(dataset: Dataset, batch: Batch, steps: int = 14, **sections: Any) -> dict[str, float]:
+    """By how much each head's loss falls over some steps on one batch."""
+    config = small_config(Path("a"), Path("b"), Path("c"), **sections)
+    shape = config.model_shape()
+    model = FusionModel(shape, seed=3, stats=measure_stats(dataset, shape)).train()
+    lessons, plan = LossStep(config, model), HeadSchedule(config.schedule)
+    optimiser = make_optimiser(model, config.optimiser.model_copy(update={"lr": 0.01}), lessons.parameters())
+    first: dict[str, float] = {}
+    values: dict[str, float] = {}
+    for step in range(steps):
+        torch.manual_seed(step)
+        optimiser.zero_grad()
+        found = lessons.losses(model, batch, plan, step)
+        values = {head: float(loss.detach()) for head, loss in found.items()}
+        first = first or values
+        lessons.backward(model, found, values, 1)
+        clip([p for group in optimiser.param_groups for p in group["params"]], 10.0)
+        optimiser.step()
+    return {head: first[head] - values[head] for head in values}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_head_improves_whatever_balances_them(method: str, dataset: Dataset, batch: Batch) -> None:
+    if method in ("pcgrad", "cagrad", "upgrad", "mgda", "nash"):
+        pytest.importorskip("torchjd")
+    options = {"period": 4} if method == "dwa" else {}
+    found = improvement(dataset, batch, balancing={"method": method, **options})
+    assert found.keys() == set(HEADS)
+    assert all(fell > 0.05 for fell in found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("family", "losses"), [(family, losses) for family in LOSSES for losses in LOSSES[family]], ids=str
+)
+def test_every_head_improves_by_every_loss(
+    family: str, losses: dict[str, str], dataset: Dataset, batch: Batch
+) -> None:
+    found = improvement(dataset, batch, losses=losses, model={"loss_family": family})
+    assert all(fell > 0.005 for fell in found.values()), found
+
+
+def test_adapters_learn_with_the_rest(dataset: Dataset, batch: Batch) -> None:
+    found = improvement(dataset, batch, model={"adapters": ["class", "box", "control"]})
+    assert all(fell > 0.05 for fell in found.values()), found
+
+
+def parse(**sections: Any) -> TrainConfig:
+    return parse_train_config({"model": {"input_height": 64, "input_width": 128}, **sections})
+
+
+def test_faults_of_every_section_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(
+            losses={"class": "focall", "control": {"name": "gaussian"}},
+            balancing={"method": "gradnrom"},
+            schedule={"stepps": 3},
+        )
+    text = "\n".join(caught.value.errors)
+    assert len(caught.value.errors) == 4
+    for words in (
+        "did you mean focal?",
+        "set model.loss_family: gaussian",
+        "did you mean gradnorm?",
+        "steps",
+    ):
+        assert words in text
+
+
+def test_the_resolved_configuration_says_every_loss_with_its_options() -> None:
+    config = parse(losses={"class": "focal"}, balancing={"method": "gradnorm", "weights": {"box": 2}})
+    assert config.losses == {
+        "class": {"name": "focal", "alpha": 0.25, "gamma": 2.0},
+        "box": {"name": "giou", "weight": 2.0, "scale_weight": 0.1},
+        "distance": {"name": "laplace"},
+        "control": {"name": "laplace"},
+    }
+    assert config.balancing == {"method": "gradnorm", "alpha": 1.5, "lr": 0.025, "weights": {"box": 2}}
+    assert parse_train_config(yaml.safe_load(to_yaml(config))).losses == config.losses
+
+
+def test_a_gaussian_model_is_taught_by_gaussian_likelihoods_where_nothing_is_said() -> None:
+    config = parse(model={"loss_family": "gaussian"})
+    lessons = LossStep(config, FusionModel(config.model_shape()))
+    assert lessons.head_losses.family == "gaussian"
+    assert lessons.head_losses.chosen["control"].name == "gaussian"

@@ -1,0 +1,451 @@
+"""A run as a user has it: it learns, resumes exactly, and loses nothing on bad days."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from perception.errors import CheckpointError, ConfigError, TrainingError
+from perception.logs import open_log
+from perception.models import FusionModel
+from perception.models.checkpoint import load_checkpoint, read_metadata
+from perception.pipeline import replay
+from perception.plugin import load_plugin
+from perception.training import Silent, StepReport, TrainConfig, read_journal, train
+from perception.training import training_run as run_module
+from perception.training.data.sample_cache import CacheSpec
+from perception.training.loop.state_file import load_state
+from tests.scripted_scene import write_scene
+from tests.training.conftest import small_config
+
+
+class Seen(Silent):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.steps: list[StepReport] = []
+        self.scores: list[dict[str, float]] = []
+
+    def said(self, text: str) -> None:
+        self.texts.append(text)
+
+    def stepped(self, report: StepReport) -> None:
+        self.steps.append(report)
+
+    def validated(self, step: int, scores: Any, best: bool) -> None:
+        self.scores.append(dict(scores))
+
+
+@pytest.fixture(scope="module")
+def whole(street: Path, cache_root: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """A run of eight steps, done."""
+    config = small_config(street, cache_root, tmp_path_factory.mktemp("runs") / "whole")
+    assert train(config).reason == "done"
+    return config
+
+
+def weights(folder: Path, name: str = "last") -> dict[str, Tensor]:
+    return dict(load_checkpoint(folder / f"{name}.safetensors")[0].state_dict())
+
+
+def stop_after(steps: int) -> Any:
+    """A `stop` that says so once, after some steps."""
+    count = 0
+
+    def stop() -> bool:
+        nonlocal count
+        count += 1
+        return count == steps
+
+    return stop
+
+
+def assert_same_state(one: Any, other: Any, path: str = "state") -> None:
+    """Bit by bit, but for the clock."""
+    assert type(one) is type(other), path
+    if isinstance(one, Tensor):
+        assert one.dtype == other.dtype, path
+        assert one.numpy().tobytes() == other.numpy().tobytes(), path
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for key in one.keys() - {"cpu_s"}:
+            assert_same_state(one[key], other[key], f"{path}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path
+        for index, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_same_state(a, b, f"{path}[{index}]")
+    else:
+        assert one == other, path
+
+
+BALANCING = ["static", "uncertainty", "dwa", "gradnorm", "upgrad"]
+
+
+@pytest.mark.parametrize("method", BALANCING)
+def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(
+    method: str, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    """Weights, averages, optimiser, balancing, scores: stopped after three steps, and after six."""
+
+    if method == "upgrad":
+        pytest.importorskip("torchjd")
+
+    def config(name: str) -> TrainConfig:
+        focus = {"every": 3, "steps": 2}
+        return small_config(
+            street, cache_root, tmp_path / name, balancing={"method": method}, schedule={"focus": focus}
+        )
+
+    train(config("whole"))
+    assert train(config("parts"), stop=stop_after(3)).reason == "interrupted"
+    assert train(config("parts"), resume=True, stop=stop_after(3)).reason == "interrupted"
+    assert train(config("parts"), resume=True).reason == "done"
+    one, other = (load_state(tmp_path / name / "state.safetensors") for name in ("whole", "parts"))
+    assert_same_state(one, other)
+    for name in ("last", "best"):
+        found = [(tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("whole", "parts")]
+        assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("step", [4, 8])
+def test_a_validation_that_an_interrupt_cut_off_is_made_up_for(
+    step: int, whole: TrainConfig, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    config = small_config(street, cache_root, tmp_path / "parts")
+    assert train(config, stop=stop_after(step)).reason == "interrupted"
+    assert train(config, resume=True).reason == "done"
+    one, other = (load_state(folder / "state.safetensors") for folder in (whole.run.out, config.run.out))
+    assert_same_state(one, other)
+    for name in ("last", "best"):
+        assert_same_state(weights(whole.run.out, name), weights(config.run.out, name))
+    validated = [
+        [n["step"] for n in read_journal(c.run.out) if n["kind"] == "validate"] for c in (whole, config)
+    ]
+    assert validated[0] == validated[1] == [4, 8]
+
+
+@pytest.mark.parametrize("method", ["pcgrad", "gradnorm", "static"])
+def test_only_the_heads_are_trained_where_the_rest_is_frozen(
+    method: str, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    if method == "pcgrad":
+        pytest.importorskip("torchjd")
+    frozen = ["camera", "range", "status", "fusion", "top_down", "class_head"]
+    config = small_config(
+        street,
+        cache_root,
+        tmp_path / "run",
+        balancing={"method": method},
+        transfer={"freeze": frozen},
+        schedule={"steps": 4, "alternate": "heads"} if method == "static" else {"steps": 3},
+    )
+    seen = Seen()
+    assert train(config, watcher=seen).reason == "done"
+    after = weights(config.run.out)
+    start = FusionModel(config.model_shape(), seed=config.run.seed).state_dict()
+    moved = {name for name in after if not torch.equal(after[name], start[name])}
+    assert any(name.startswith("box_head") for name in moved)
+    assert any(name.startswith("control_head") for name in moved)
+    kept = [name for name in moved if name.split(".")[0] in frozen]
+    assert not kept
+
+
+def test_a_run_in_bfloat16_learns_and_says_finite_losses(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    seen = Seen()
+    config = small_config(street, cache_root, tmp_path / "run", run={"precision": "bf16"})
+    assert train(config, watcher=seen).reason == "done"
+    exact = Seen()
+    train(small_config(street, cache_root, tmp_path / "exact"), watcher=exact)
+    first, same = seen.steps[0].losses, exact.steps[0].losses
+    assert first != same
+    for head, loss in same.items():
+        assert first[head] == pytest.approx(loss, abs=0.1 + 0.05 * abs(loss))
+    assert all(torch.isfinite(torch.tensor(list(step.losses.values()))).all() for step in seen.steps)
+
+
+def test_logs_to_calibrate_on_that_were_trained_on_are_told(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    seen = Seen()
+    config = small_config(
+        street, cache_root, tmp_path / "run", data={"calibrate": [str(street)]}, schedule={"steps": 3}
+    )
+    train(config, watcher=seen)
+    assert any("1 of the logs to calibrate on were also trained or validated on" in t for t in seen.texts)
+
+
+def test_a_run_that_was_killed_goes_on_from_its_last_saved_state(
+    whole: TrainConfig, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    class Killed(Silent):
+        def stepped(self, report: StepReport) -> None:
+            if report.step == 7:  # the state of step 6 is kept
+                raise KeyboardInterrupt
+
+    config = small_config(street, cache_root, tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, watcher=Killed())
+    assert load_state(config.run.out / "state.safetensors")["step"] == 6
+    assert train(config, resume=True).steps == 8
+    assert_same_state(*(load_state(c.run.out / "state.safetensors") for c in (whole, config)))
+
+
+def test_the_folder_of_a_run_says_everything(whole: TrainConfig) -> None:
+    folder = whole.run.out
+    names = {path.name for path in folder.iterdir()}
+    assert {
+        "train.yaml",
+        "metrics.jsonl",
+        "state.safetensors",
+        "last.safetensors",
+        "best.safetensors",
+    } <= names
+    lines = read_journal(folder)
+    assert [line["step"] for line in lines if line["kind"] == "validate"] == [4, 8]
+    assert lines[0]["kind"] == "begin"
+    assert lines[0]["samples"] == 30
+    final = [line for line in lines if line["kind"] == "train"][-1]
+    assert {"loss/class", "loss/box", "loss/distance", "loss/control", "lr"} <= final.keys()
+    meta = read_metadata(folder / "best.safetensors")
+    assert meta.trained
+    assert meta.trained_on[0]["log"] == "street.mcap"
+    assert meta.trained_on[0]["samples"] == 30
+
+
+def test_the_trained_checkpoint_replays(whole: TrainConfig, street: Path, recipe: CacheSpec) -> None:
+    with open_log(street) as log:
+        config = recipe.config_for(log)
+        plugin = config.plugin.model_copy(update={"checkpoint": whole.run.out / "best.safetensors"})
+        summary = replay(log, config.model_copy(update={"plugin": plugin}), load_plugin("fusion"))
+    assert summary.status == "clean"
+    assert summary.outputs["box"]["valid"] == summary.frames == 30
+    assert not {w.code for w in summary.warnings} & {"untrained", "status_rate", "status_steps"}
+
+
+def test_every_head_learns(street: Path, cache_root: Path, tmp_path: Path) -> None:
+    still = {"mirror": 0, "noise": 0, "lost_returns": 0, "late": 0, "rig_shift_px": 0, "blur": 0,
+             "drop": {"camera": 0, "range": 0, "status": 0}}  # fmt: skip
+    schedule = {"steps": 60, "warmup_steps": 5, "validate_every": 60, "save_every": 60, "ema": 0.9}
+    seen = Seen()
+    config = small_config(
+        street, cache_root, tmp_path / "run", schedule=schedule, augment=still, optimiser={"lr": 0.005}
+    )
+    train(config, watcher=seen)
+    for head in ("class", "box", "distance", "control"):
+        first = sum(report.losses[head] for report in seen.steps[:5]) / 5
+        last = sum(report.losses[head] for report in seen.steps[-5:]) / 5
+        assert last < first - 0.08 * abs(first), (head, first, last)
+
+
+def test_truth_that_is_missing_for_a_head_masks_its_loss(
+    recipe: CacheSpec, cache_root: Path, tmp_path: Path
+) -> None:
+    def drops_control(row: Any) -> list[Any]:
+        return [] if row.topic == "/truth/control" else [row]
+
+    log = write_scene(tmp_path / "a.mcap", duration_s=1.0, mutate=drops_control)
+    seen = Seen()
+    config = small_config(log, cache_root, tmp_path / "run", schedule={"steps": 3, "warmup_steps": 1})
+    train(config, watcher=seen)
+    assert any("control" in text and "masked" in text for text in seen.texts)
+    assert all(torch.isfinite(torch.tensor(list(report.losses.values()))).all() for report in seen.steps)
+    assert all(report.losses.get("control", 0.0) == 0.0 for report in seen.steps)
+    assert seen.steps[0].losses["class"] > 0
+
+
+def test_logs_without_any_truth_are_refused(cache_root: Path, tmp_path: Path) -> None:
+    log = write_scene(tmp_path / "a.mcap", duration_s=1.0, truth=False)
+    with pytest.raises(ConfigError, match=r"no sample has truth .* data\.config"):
+        train(small_config(log, cache_root, tmp_path / "run"))
+
+
+class Poisoned:
+    """Losses of which one head is not a number in some steps."""
+
+    def __init__(self, real: Any, steps: set[int]) -> None:
+        self.real, self.steps = real, steps
+
+    def __call__(self, lessons: Any, model: Any, part: Any, plan: Any, step: int) -> Any:
+        found = self.real(lessons, model, part, plan, step)
+        if step in self.steps:
+            found["distance"] = found["distance"] * torch.nan
+        return found
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
+    from perception.training.loop.loss_step import LossStep
+
+    poisoned = Poisoned(LossStep.losses, set(steps))
+    monkeypatch.setattr(LossStep, "losses", lambda *given: poisoned(*given))
+
+
+def test_a_loss_that_is_no_number_is_named_and_its_batch_left_out(
+    street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, 2)
+    seen = Seen()
+    config = small_config(street, cache_root, tmp_path / "run")
+    train(config, watcher=seen)
+    (said,) = [text for text in seen.texts if "not a finite number" in text]
+    assert "the loss of distance" in said
+    assert "step 2: street.mcap sample" in said
+    (line,) = [line for line in read_journal(config.run.out) if line["kind"] == "skipped"]
+    assert line["heads"] == ["distance"]
+    assert len(line["samples"]) == 4
+    assert all(
+        value.isfinite().all() for name, value in weights(config.run.out).items() if "imum" not in name
+    )
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "skip"])
+def test_losses_that_stay_no_numbers_stop_the_run_and_keep_what_was_trained(
+    on_nan: str, street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, *range(5, 100))
+    config = small_config(
+        street, cache_root, tmp_path / "run", schedule={"steps": 12}, run={"on_nan": on_nan, "max_skips": 3}
+    )
+    with pytest.raises(TrainingError, match=r"the loss of distance .* lower optimiser\.lr"):
+        train(config)
+    state = load_state(config.run.out / "state.safetensors")
+    assert state["step"] in (4, 6)
+    monkeypatch.undo()
+    assert train(config, resume=True).steps == 12
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_state_before(
+    street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = run_module.save_checkpoint, 0
+
+    def full(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise CheckpointError("last.safetensors cannot be written: No space left on device")
+        return real(*given)
+
+    monkeypatch.setattr(run_module, "save_checkpoint", full)
+    config = small_config(street, cache_root, tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"No space left.*--resume"):
+        train(config)
+    monkeypatch.undo()
+    assert load_state(config.run.out / "state.safetensors")["step"] == 2
+    assert train(config, resume=True).reason == "done"
+
+
+def test_a_folder_with_a_run_is_not_trained_over(whole: TrainConfig) -> None:
+    with pytest.raises(ConfigError, match=r"holds a run already.*--resume"):
+        train(whole)
+
+
+def test_a_run_does_not_go_on_with_another_configuration(whole: TrainConfig, tmp_path: Path) -> None:
+    folder = shutil.copytree(whole.run.out, tmp_path / "copy")
+    other = whole.model_copy(
+        update={
+            "run": whole.run.model_copy(update={"out": folder}),
+            "optimiser": whole.optimiser.model_copy(update={"lr": 0.5}),
+        }
+    )
+    with pytest.raises(ConfigError, match=r"optimiser\.lr: the run began with 0\.002, found 0\.5"):
+        train(other, resume=True)
+
+
+def test_resuming_what_is_not_there_is_answered(street: Path, cache_root: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"state\.safetensors cannot be read"):
+        train(small_config(street, cache_root, tmp_path / "none"), resume=True)
+
+
+def test_the_run_stops_early_when_scores_do_not_rise(street: Path, cache_root: Path, tmp_path: Path) -> None:
+    schedule = {"steps": 40, "validate_every": 2, "early_stop": {"patience": 2, "least": 1.0}}
+    assert train(small_config(street, cache_root, tmp_path / "run", schedule=schedule)).steps == 6
+
+
+def test_the_run_ends_properly_when_its_cpu_time_is_up(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    config = small_config(street, cache_root, tmp_path / "run", schedule={"steps": 10000, "max_cpu_s": 1.0})
+    finished = train(config)
+    assert finished.reason == "max_cpu"
+    assert 0 < finished.steps < 10000
+    assert (config.run.out / "best.safetensors").is_file()
+
+
+def test_accumulated_parts_teach_what_the_whole_batch_teaches(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    """Not to the bit: batch norms see parts. Both must learn, from the same samples."""
+    reports = []
+    for parts in (1, 2):
+        seen = Seen()
+        config = small_config(street, cache_root, tmp_path / str(parts), schedule={"accumulate": parts})
+        train(config, watcher=seen)
+        reports.append(seen.steps)
+    for head, value in reports[0][0].losses.items():
+        assert reports[1][0].losses[head] == pytest.approx(value, rel=0.25, abs=0.25)
+
+
+def test_distilling_from_itself_changes_nothing_at_first(
+    whole: TrainConfig, street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    checkpoint = whole.run.out / "last.safetensors"
+    schedule = {"steps": 2, "warmup_steps": 1}
+    losses = []
+    for name, distill in (("plain", None), ("distilled", {"checkpoint": str(checkpoint), "weight": 2.0})):
+        seen = Seen()
+        transfer = {"checkpoint": str(checkpoint), "keep_stats": True, "distill": distill}
+        train(
+            small_config(street, cache_root, tmp_path / name, transfer=transfer, schedule=schedule),
+            watcher=seen,
+        )
+        losses.append(seen.steps[0].losses)
+        assert any("tensors taken over" in text for text in seen.texts)
+    for head in losses[0]:
+        assert losses[1][head] >= losses[0][head] - 1e-5
+
+
+def test_faults_of_losses_and_balancing_are_found_before_anything_is_decoded(
+    street: Path, tmp_path: Path
+) -> None:
+    sections = {"balancing": {"method": "pcgard"}, "losses": {"giou": 1}}
+    with pytest.raises(ConfigError) as caught:
+        train(small_config(street, tmp_path / "cache", tmp_path / "run", **sections))
+    assert len(caught.value.errors) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_events_hold_what_the_journal_holds(street: Path, cache_root: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    schedule = {"steps": 10, "validate_every": 10}
+    config = small_config(street, cache_root, tmp_path / "run", run={"tensorboard": True}, schedule=schedule)
+    train(config)
+    events = accumulator.EventAccumulator(str(config.run.out / "events"))
+    events.Reload()
+    (line,) = [line for line in read_journal(config.run.out) if line["kind"] == "train"]
+    (scalar,) = events.Scalars("train/loss/class")
+    assert scalar.step == 10
+    assert scalar.value == pytest.approx(line["loss/class"], rel=1e-5)
+    assert events.Scalars("validate/joint")
+
+
+def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_path: Path) -> None:
+    import json
+
+    config = small_config(
+        street, cache_root, tmp_path / "run", run={"evaluate": True}, schedule={"steps": 3, "warmup_steps": 1}
+    )
+    finished = train(config)
+    report = json.loads((config.run.out / "report.json").read_text())
+    assert report["schema"] == "perception.evaluate/1"
+    assert report["logs"][0]["frames"] == 30
+    assert finished.scores["joint"] == pytest.approx(
+        report["heads"]["joint"]["joint"]["values"]["joint"]["value"]
+    )
