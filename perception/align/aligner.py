@@ -13,10 +13,12 @@ from perception.config import Config, Role
 from perception.errors import ConfigError
 from perception.types import (
     SENSORS,
+    Absent,
     CameraInfo,
     Decoded,
     FrameTransforms,
     Input,
+    Message,
     Reset,
     Rig,
     Sample,
@@ -93,6 +95,15 @@ class Aligner:
             self._count_as(message, "rig")
         return samples
 
+    def ignore(self, message: Message) -> None:
+        """Count a message of a topic that is not configured, without decoding it or moving the clock."""
+        self.ledger.count(
+            message.topic,
+            "not_configured",
+            log_time_ns=message.log_time_ns,
+            stamp_ns=message.publish_time_ns,
+        )
+
     def advance(self, log_time_ns: int) -> list[Sample]:
         """The arrival clock shows `log_time_ns` and nothing more has arrived until then."""
         return [self._close(tick) for tick in self._ticks.run(log_time_ns)]
@@ -135,12 +146,13 @@ class Aligner:
         horizon_ns = self._ticks.horizon_ns()
         if isinstance(message, Undecodable):
             self._count_as(message, "undecodable", message.reason)
-            track.fault(message.stamp_ns, message.log_time_ns, f"undecodable: {message.reason}")
+            absence = Absent.with_detail("undecodable", message.reason)
+            track.skip(message.stamp_ns, message.log_time_ns, absence)
         elif horizon_ns is not None and not track.useful(message.stamp_ns, horizon_ns):
             self._count_as(message, "late")
             behind_ms = (horizon_ns - message.stamp_ns) / MS
-            reason = f"late: the last was stamped {behind_ms:.0f} ms before the tick it came after"
-            track.fault(message.stamp_ns, message.log_time_ns, reason)
+            text = f"the last was stamped {behind_ms:.0f} ms before the tick it came after"
+            track.skip(message.stamp_ns, message.log_time_ns, Absent.with_detail("late", text))
         else:
             track.add(message)
             if len(track) % CROWDED == 0:
@@ -188,16 +200,17 @@ class Aligner:
         tick, last = one
         track = self._tracks.get(name)
         if track is None:
-            return Input(name, "", None, reason="not configured")
+            return Input(name, "", None, absence=Absent("not_configured", "not configured"))
         if name != self._reference:
             return track.pick(tick.stamp_ns)
         if tick.kind == "reference":
             return track.pick_own(tick.stamp_ns)
         if last is None:
-            return Input(name, track.topic, None, reason="silent: nothing received")
+            return Input(name, track.topic, None, absence=Absent.with_detail("silent", "nothing received"))
         silent_ms = (tick.log_time_ns - last[1]) / MS
         age_ms = (tick.stamp_ns - last[0]) / MS
-        return Input(name, track.topic, None, last[0], age_ms, f"silent: nothing for {silent_ms:.0f} ms")
+        absence = Absent.with_detail("silent", f"nothing for {silent_ms:.0f} ms")
+        return Input(name, track.topic, None, last[0], age_ms, absence)
 
 
 def _make_tracks(config: Config, ledger: Ledger) -> dict[str, Track[Any]]:

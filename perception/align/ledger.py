@@ -120,7 +120,7 @@ class Ledger:
         An input that the plugin found undecodable when it came to the pixels counts as that.
         """
         for given in sample.inputs:
-            unusable = not given.present and given.reason.startswith("undecodable")
+            unusable = given.absence is not None and given.absence.code == "undecodable"
             for entry in given.entries:
                 self._raise(entry, "undecodable" if unusable and outcome == "used" else outcome)
                 self._release(entry)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from perception.align.aligner import Aligner
 from perception.align.ledger import Ledger
 from perception.config import Config
-from perception.types import Decoded, Message, Sample, Undecodable
+from perception.types import Decoded, Message, Sample
 
 
 def align(
@@ -41,19 +41,14 @@ def feed(
 
     roles = aligner.config.roles()
     for message in messages:
-        decoded: Decoded
         if isinstance(message, Message):
             role = roles.get(message.topic)
-            decoded = decode(message, role) if role is not None else _passed_over(message)
-        else:
-            decoded = message
+            if role is None:
+                aligner.ignore(message)
+                continue
+            message = decode(message, role)
         if on_decoded is not None:
-            on_decoded(decoded)
-        yield from aligner.push(decoded)
+            on_decoded(message)
+        yield from aligner.push(message)
     if flush:
         yield from aligner.flush()
-
-
-def _passed_over(message: Message) -> Undecodable:
-    """A message of a topic that is not configured: counted, never looked at."""
-    return Undecodable(message.topic, message.publish_time_ns, message.log_time_ns, "not configured")

@@ -16,7 +16,16 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from perception.align.ledger import Ledger
-from perception.types import CameraFrame, Entry, Input, RangeScan, StatusReading, StatusWindow
+from perception.types import (
+    AbsenceCode,
+    Absent,
+    CameraFrame,
+    Entry,
+    Input,
+    RangeScan,
+    StatusReading,
+    StatusWindow,
+)
 
 M = TypeVar("M", CameraFrame, RangeScan, StatusReading)
 MS = 1_000_000
@@ -33,9 +42,9 @@ class Track(ABC, Generic[M]):
         self._stamps: list[int] = []
         self._messages: list[M] = []
         self._entries: list[Entry] = []
-        self._fault = ""  # why the last message could not be used
-        self._fault_stamp_ns = 0
-        self._fault_arrival_ns = 0
+        self._unusable: Absent | None = None  # why the last message could not be used
+        self._unusable_stamp_ns = 0
+        self._unusable_arrival_ns = 0
 
     @property
     def reach_ns(self) -> int:
@@ -53,9 +62,9 @@ class Track(ABC, Generic[M]):
     def pick_own(self, stamp_ns: int) -> Input[Any]:
         """What a tick gets that this sensor's own message of that stamp made: that message or nothing."""
         found = self.pick(stamp_ns)
-        if found.stamp_ns == stamp_ns or not self._fault:
+        if found.stamp_ns == stamp_ns or self._unusable is None:
             return found
-        return Input(self.name, self.topic, None, stamp_ns, 0.0, self._fault)
+        return Input(self.name, self.topic, None, stamp_ns, 0.0, self._unusable)
 
     def __len__(self) -> int:
         return len(self._stamps)
@@ -69,9 +78,10 @@ class Track(ABC, Generic[M]):
         self._entries.insert(at, entry)
         return entry
 
-    def fault(self, stamp_ns: int, arrival_ns: int, reason: str) -> None:
-        """The message of that stamp is unusable: the reason is told until a usable one comes."""
-        self._fault, self._fault_stamp_ns, self._fault_arrival_ns = reason, stamp_ns, arrival_ns
+    def skip(self, stamp_ns: int, arrival_ns: int, absence: Absent) -> None:
+        """Note an unusable message: it explains an absent input until a usable message comes."""
+        self._unusable = absence
+        self._unusable_stamp_ns, self._unusable_arrival_ns = stamp_ns, arrival_ns
 
     def forget(self, horizon_ns: int) -> None:
         """Let go of what no tick at or after the horizon can use."""
@@ -84,8 +94,8 @@ class Track(ABC, Generic[M]):
 
     def expire(self, arrived_before_ns: int) -> None:
         """Let go of what arrived before a time, whatever its stamp says."""
-        if self._fault_arrival_ns < arrived_before_ns:
-            self._fault = ""
+        if self._unusable_arrival_ns < arrived_before_ns:
+            self._unusable = None
         old = [entry.log_time_ns < arrived_before_ns for entry in self._entries]
         if not any(old):
             return
@@ -105,20 +115,25 @@ class Track(ABC, Generic[M]):
         """Forget everything: time is broken."""
         for entry in self._entries:
             self._ledger.leave(entry)
-        self._stamps, self._messages, self._entries, self._fault = [], [], [], ""
+        self._stamps, self._messages, self._entries, self._unusable = [], [], [], None
 
     def _present(self, index: int, stamp_ns: int) -> Input[Any]:
         message, entry = self._messages[index], self._entries[index]
         age_ms = (stamp_ns - message.stamp_ns) / MS
         return Input(self.name, self.topic, message, message.stamp_ns, age_ms, entries=(entry,))
 
-    def _absent(self, stamp_ns: int, index: int | None, reason: str) -> Input[Any]:
-        if self._fault and (index is None or self._fault_stamp_ns > self._stamps[index]):
-            reason = self._fault
+    def _absent(self, stamp_ns: int, index: int | None, code: AbsenceCode, detail: str) -> Input[Any]:
+        absence = Absent.with_detail(code, detail)
+        if self._unusable and (index is None or self._unusable_stamp_ns > self._stamps[index]):
+            absence = self._unusable
         if index is None:
-            return Input(self.name, self.topic, None, reason=reason)
+            return Input(self.name, self.topic, None, absence=absence)
         found = self._stamps[index]
-        return Input(self.name, self.topic, None, found, (stamp_ns - found) / MS, reason)
+        return Input(self.name, self.topic, None, found, (stamp_ns - found) / MS, absence)
+
+    def _stale(self, stamp_ns: int, index: int, age_ns: int) -> Input[Any]:
+        detail = f"{age_ns / MS:.0f} ms old, at most {self._max_age_ns / MS:g} ms"
+        return self._absent(stamp_ns, index, "stale", detail)
 
 
 class LatestTrack(Track[M]):
@@ -135,12 +150,10 @@ class LatestTrack(Track[M]):
     def pick(self, stamp_ns: int) -> Input[Any]:
         index = bisect_right(self._stamps, stamp_ns) - 1
         if index < 0:
-            return self._absent(stamp_ns, None, "silent: nothing received")
+            return self._absent(stamp_ns, None, "silent", "nothing received")
         age_ns = stamp_ns - self._stamps[index]
         if age_ns > self._max_age_ns:
-            return self._absent(
-                stamp_ns, index, f"stale: {age_ns / MS:.0f} ms old, at most {self._max_age_ns / MS:g} ms"
-            )
+            return self._stale(stamp_ns, index, age_ns)
         if index:
             self._entries[index - 1].considered = True
         return self._present(index, stamp_ns)
@@ -184,21 +197,17 @@ class NearestTrack(Track[M]):
     def pick(self, stamp_ns: int) -> Input[Any]:
         self._last_pick_ns = stamp_ns
         if not self._stamps:
-            return self._absent(stamp_ns, None, "silent: nothing received")
+            return self._absent(stamp_ns, None, "silent", "nothing received")
         at = bisect_right(self._stamps, stamp_ns)
         around = [i for i in (self._first_of(at - 1), at) if 0 <= i < len(self._stamps)]
         index = min(around, key=lambda i: (abs(self._stamps[i] - stamp_ns), self._stamps[i]))
         distance_ns, age_ns = abs(self._stamps[index] - stamp_ns), stamp_ns - self._stamps[index]
         if distance_ns > self._tolerance_ns:
             limit_ms = self._tolerance_ns / MS
-            reason = (
-                f"out of tolerance: the nearest is {distance_ns / MS:.0f} ms away, at most {limit_ms:g} ms"
-            )
-            return self._absent(stamp_ns, index, reason)
+            reason = f"the nearest is {distance_ns / MS:.0f} ms away, at most {limit_ms:g} ms"
+            return self._absent(stamp_ns, index, "out_of_tolerance", reason)
         if age_ns > self._max_age_ns:
-            return self._absent(
-                stamp_ns, index, f"stale: {age_ns / MS:.0f} ms old, at most {self._max_age_ns / MS:g} ms"
-            )
+            return self._stale(stamp_ns, index, age_ns)
         self._mark_considered(stamp_ns)
         return self._present(index, stamp_ns)
 
@@ -248,12 +257,10 @@ class WindowTrack(Track[StatusReading]):
     def pick(self, stamp_ns: int) -> Input[Any]:
         last = bisect_right(self._stamps, stamp_ns) - 1
         if last < 0:
-            return self._absent(stamp_ns, None, "silent: nothing received")
+            return self._absent(stamp_ns, None, "silent", "nothing received")
         age_ns = stamp_ns - self._stamps[last]
         if age_ns > self._max_age_ns:
-            return self._absent(
-                stamp_ns, last, f"stale: {age_ns / MS:.0f} ms old, at most {self._max_age_ns / MS:g} ms"
-            )
+            return self._stale(stamp_ns, last, age_ns)
         values = np.full((len(self._offsets_ns), len(self._paths)), np.nan)
         used: list[int] = []
         for k, offset_ns in enumerate(self._offsets_ns):
@@ -269,7 +276,8 @@ class WindowTrack(Track[StatusReading]):
             return self._absent(
                 stamp_ns,
                 last,
-                f"invalid: none of {', '.join(self._paths)} is a finite number (found: {found})",
+                "invalid",
+                f"none of {', '.join(self._paths)} is a finite number (found: {found})",
             )
         for entry in self._entries[used[0] : last + 1]:
             entry.considered = True

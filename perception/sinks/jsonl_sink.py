@@ -118,6 +118,7 @@ def _input(source: Input[Any]) -> dict[str, Any]:
         "present": source.present,
         "stamp_ns": source.stamp_ns,
         "age_ms": None if source.age_ms is None else _number(source.age_ms),
+        "absence": source.absence.code if source.absence else None,
         "reason": source.reason,
     }
 

@@ -1,5 +1,6 @@
 """The nouns of the package: messages, samples, truth and outputs; kinds of sensors and heads as data."""
 
+from perception.types.absence import AbsenceCode, Absent
 from perception.types.heads import (
     HEADS,
     HeadSpec,
@@ -55,6 +56,8 @@ __all__ = [
     "HEADS",
     "KINDS",
     "SENSORS",
+    "AbsenceCode",
+    "Absent",
     "CameraFrame",
     "CameraInfo",
     "Channel",

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
 from perception.geometry import Matrix, TransformTree
+from perception.types.absence import Absent
 from perception.types.messages import CameraFrame, CameraInfo, Float64, RangeScan
 from perception.types.sensors import SENSORS
 
@@ -60,23 +61,33 @@ class StatusWindow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Input(Generic[T]):
-    """One input of a sample: its value, or the reason why it is absent (then `value` is None)."""
+    """One input of a sample: its value, or why it is absent (then `value` is None)."""
 
     name: str
     topic: str
     value: T | None
     stamp_ns: int | None = None
     age_ms: float | None = None  # tick stamp less input stamp; negative for one measured after the tick
-    reason: str = ""
+    absence: Absent | None = None
     entries: tuple[Entry, ...] = ()
 
     @property
     def present(self) -> bool:
         return self.value is not None
 
-    def absent(self, reason: str) -> Input[T]:
-        """The same input, found unusable."""
-        return replace(self, value=None, reason=reason)
+    @property
+    def reason(self) -> str:
+        """The text of the absence; empty for an input that is present."""
+        return self.absence.text if self.absence else ""
+
+    @property
+    def configured(self) -> bool:
+        """Whether the configuration has this sensor."""
+        return self.absence is None or self.absence.code != "not_configured"
+
+    def absent(self, absence: Absent | str) -> Input[T]:
+        """Return the same input without its value. A text alone stands for `Absent("unusable", text)`."""
+        return replace(self, value=None, absence=_as_absent(absence))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,16 +135,26 @@ class Sample:
         """The inputs in the order of `SENSORS`."""
         return (self.camera, self.range, self.status)
 
-    def with_absent(self, reasons: Mapping[str, str]) -> Sample:
-        """The same sample with the named inputs found unusable."""
-        changed = {name: getattr(self, name).absent(reason) for name, reason in reasons.items()}
+    def with_absent(self, absences: Mapping[str, Absent | str]) -> Sample:
+        """Return the same sample without the values of the named inputs.
+
+        Args:
+            absences: Sensor -> why its input cannot be used. `Absent("undecodable", ...)` makes the ledger
+                count its messages as undecodable; a text alone stands for `Absent("unusable", text)`.
+        """
+        changed = {name: getattr(self, name).absent(absence) for name, absence in absences.items()}
         return replace(self, **changed) if changed else self
 
 
-def absent_sample(tick: Tick, reason: str, names: Sequence[str] = ("", "", "")) -> Sample:
-    """A sample without any input: what short batches are padded with."""
+def absent_sample(tick: Tick, absence: Absent | str, topics: Sequence[str] = ("", "", "")) -> Sample:
+    """Return a sample without any input, as short batches are padded with."""
     inputs: list[Input[Any]] = [
-        Input(name, topic, None, reason=reason) for name, topic in zip(SENSORS, names, strict=True)
+        Input(name, topic, None, absence=_as_absent(absence))
+        for name, topic in zip(SENSORS, topics, strict=True)
     ]
     camera, scan, status = inputs
     return Sample(tick, camera, scan, status, Rig())
+
+
+def _as_absent(absence: Absent | str) -> Absent:
+    return Absent("unusable", absence) if isinstance(absence, str) else absence

@@ -11,7 +11,7 @@ from perception.align import Aligner
 from perception.align.ledger import Ledger
 from perception.errors import ConfigError
 from perception.geometry import pose_matrix
-from perception.types import FrameTransforms, Undecodable
+from perception.types import Absent, FrameTransforms, Undecodable
 from tests.align.build import MS, camera, config, facts, run, scan, status
 
 
@@ -87,7 +87,24 @@ def test_an_absent_input_says_why_and_the_sample_is_still_made(
     given = getattr(sample, name)
     assert not given.present
     assert given.reason == reason
+    assert given.absence.code == reason.partition(":")[0].replace(" ", "_")
     assert sample.camera.present
+
+
+@pytest.mark.parametrize(
+    ("absence", "row"),
+    [
+        (Absent("undecodable", "a text that says nothing"), "undecodable"),
+        ("undecodable: a text alone is no code", "used"),
+        (Absent("unusable", "undecodable"), "used"),
+    ],
+)
+def test_the_ledger_counts_the_code_of_an_absence_and_not_its_text(absence: Absent | str, row: str) -> None:
+    aligner = Aligner(config())
+    aligner.push(camera(0))
+    [sample] = aligner.flush()
+    aligner.ledger.sample_done(sample.with_absent({"camera": absence}), "used")
+    assert aligner.ledger.rows()["/camera"] == {row: 1}
 
 
 def test_an_undecodable_reference_still_makes_a_tick() -> None:

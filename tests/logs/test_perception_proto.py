@@ -16,6 +16,7 @@ from mcap_protobuf.decoder import DecoderFactory
 from perception.logs import perception_proto as proto
 from perception.logs.mcap.writer import LogWriter
 from perception.types import (
+    Absent,
     Control,
     ControlChannel,
     Detection,
@@ -109,8 +110,10 @@ def test_truth_comes_back(stamp: int, boxes: list[TruthBox]) -> None:
 
 def test_inputs_say_what_was_there_and_why_not() -> None:
     status = Input("status", "/state", object(), stamp_ns=TICK.stamp_ns - 4_000_000, age_ms=4.0)
-    camera: Input[None] = Input("camera", "/image", None, reason="silent")
-    scan: Input[None] = Input("range", "/scan", None, stamp_ns=5, age_ms=912.5, reason="too old")
+    camera: Input[None] = Input("camera", "/image", None, absence=Absent("silent", "silent"))
+    scan: Input[None] = Input(
+        "range", "/scan", None, stamp_ns=5, age_ms=912.5, absence=Absent("stale", "too old")
+    )
     stamp_ns, kind, states = proto.decode_inputs(
         proto.encode_inputs(Sample(TICK, camera, scan, status, Rig()))
     )  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import numpy as np
 
 from perception.geometry import TransformTree, pose_matrix
 from perception.types import (
+    Absent,
     CameraFrame,
     CameraInfo,
     Control,
@@ -45,7 +46,7 @@ def sample_of(index: int, kind: str = "reference", *, width: int = WIDTH, height
     """All inputs are there; on substitute ticks the camera is silent. The lidar sits at the camera."""
     tick = tick_of(index, kind)
     stamp = tick.stamp_ns
-    camera = Input("camera", "/camera/image", None, reason="silent for 150 ms")
+    camera = Input("camera", "/camera/image", None, absence=Absent("silent", "silent for 150 ms"))
     if kind == "reference":
         frame = CameraFrame(
             "/camera/image",

@@ -26,10 +26,11 @@ GOLDEN = (
     '"error": "", "items": [{"label": "car", "score": 0.9, "xyxy": [40.0, 60.0, 120.0, 160.0], '
     '"box_std": [1.0, 2.0, 3.0, 4.0], "distance_m": 14.5, "distance_std_m": 0.75, "visible": 0.8, '
     '"track_id": "t1"}]}, "control": null, "inputs": {"camera": {"topic": "/camera/image", "present": false, '
-    '"stamp_ns": null, "age_ms": null, "reason": "silent for 150 ms"}, "range": {"topic": "/scan", '
-    '"present": true, "stamp_ns": 1700000000311456789, "age_ms": 12.0, "reason": ""}, "status": '
+    '"stamp_ns": null, "age_ms": null, "absence": "silent", "reason": "silent for 150 ms"}, "range": '
+    '{"topic": "/scan", "present": true, "stamp_ns": 1700000000311456789, "age_ms": 12.0, '
+    '"absence": null, "reason": ""}, "status": '
     '{"topic": "/vehicle/state", "present": true, "stamp_ns": 1700000000323456789, "age_ms": 0.0, '
-    '"reason": ""}}, "warnings": {"input_range": "far"}}\n'
+    '"absence": null, "reason": ""}}, "warnings": {"input_range": "far"}}\n'
 )
 
 

@@ -16,8 +16,6 @@ from perception.diagnosis.monitor.limits import Limits
 from perception.pipeline.times import Spread
 from perception.types import CameraFrame, Input, RangeScan, StatusWindow
 
-NOT_CONFIGURED = "not configured"
-
 
 class InputWatch:
     """Follows one input from tick to tick, in constant memory."""
@@ -57,7 +55,7 @@ class InputWatch:
         `usual` holds the quantiles of its figures, as the checkpoint has them; None: they are not known, or
         this tick is not one to compare.
         """
-        if given.reason == NOT_CONFIGURED:
+        if not given.configured:
             return {}
         self.ticks += 1
         absent = given.value is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from perception.diagnosis.monitor.inputs import NOT_CONFIGURED
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.reference import Quantiles, StatsCollector, SubsetStats
 from perception.diagnosis.monitor.weakness import indifferent, weaknesses
@@ -82,4 +81,4 @@ def subset_of(names: Iterable[str]) -> str:
 
 
 def _configured(sample: Sample) -> str:
-    return subset_of(given.name for given in sample.inputs if given.reason != NOT_CONFIGURED)
+    return subset_of(given.name for given in sample.inputs if given.configured)

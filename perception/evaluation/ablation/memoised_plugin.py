@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from perception.plugin import Context, Plugin, Prepared
-from perception.types import Output, Reset, Sample
+from perception.types import Absent, Output, Reset, Sample
 
 
 class _Known(NamedTuple):
     """An answer from before, and which inputs had turned out to be unusable."""
 
-    reasons: Mapping[str, str]
+    absences: Mapping[str, Absent]
     output: Output
 
 
@@ -59,7 +59,7 @@ class MemoisedPlugin(Plugin):
         key = sample_key(sample)
         known = self._known.get(key)
         if known is not None:
-            return Prepared(sample.with_absent(known.reasons), known)
+            return Prepared(sample.with_absent(known.absences), known)
         prepared = self._plugin.prepare(sample)
         return Prepared(prepared.sample, _Fresh(key, prepared))
 
@@ -78,7 +78,7 @@ class MemoisedPlugin(Plugin):
                 continue
             found.append(output := next(given))
             if self._recalls and len(self._known) < self._most:
-                absent = {i.name: i.reason for i in item.sample.inputs if not i.present}
+                absent = {i.name: i.absence for i in item.sample.inputs if i.absence}
                 self._known[item.payload.key] = _Known(absent, output)
         return found
 
@@ -116,7 +116,7 @@ def _parts(sample: Sample) -> Iterator[object]:
     tick, camera, scan, status = sample.tick, sample.camera.value, sample.range.value, sample.status.value
     yield (tick.kind, tick.stamp_ns, tick.log_time_ns, sample.reset)
     for given in sample.inputs:
-        yield (given.present, given.topic, given.stamp_ns, given.age_ms, given.reason)
+        yield (given.present, given.topic, given.stamp_ns, given.age_ms, given.absence)
     if camera is not None:
         yield (camera.frame_id, camera.format, camera.width, camera.height, camera.step)
         yield bytes(camera.data)

@@ -9,7 +9,7 @@ from perception.models.preprocess.returns import UnusableScan, returns_array
 from perception.models.preprocess.spec import InputSpec
 from perception.models.preprocess.status import status_array
 from perception.models.tensors import RETURN_CHANNELS, Inputs
-from perception.types import Sample
+from perception.types import Absent, Sample
 
 
 def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
@@ -22,7 +22,7 @@ def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
         The sample and `Inputs`: image uint8 [3, H, W], returns float32 [M, 8], returns_valid [M],
         status [T, S], present [3], age_s [3]. An absent input is zeros and `present = 0`.
     """
-    absent: dict[str, str] = {}
+    absent: dict[str, Absent | str] = {}
     image = None
     returns = np.zeros((spec.returns, len(RETURN_CHANNELS)), dtype=np.float32)
     valid = np.zeros(spec.returns, dtype=np.float32)
@@ -31,7 +31,7 @@ def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
         try:
             image = image_pixels(sample.camera.value, spec)
         except UnusableImage as error:
-            absent["camera"] = f"undecodable: {error}"  # the ledger counts its message by this word
+            absent["camera"] = Absent.with_detail("undecodable", str(error))
     if sample.range.value is not None:
         try:
             returns, valid = returns_array(sample.range.value, sample.rig, spec)

@@ -8,6 +8,7 @@ import numpy as np
 
 from perception.geometry import TransformTree, pose_matrix
 from perception.types import (
+    Absent,
     CameraInfo,
     Cuboid,
     Cuboids,
@@ -66,6 +67,7 @@ def control_message(stamp_ns: int, log_time_ns: int | None = None) -> StatusRead
 def sample(index: int, stamp_ns: int, log_time_ns: int | None = None) -> Sample:
     tick = Tick(index, "reference", stamp_ns, stamp_ns if log_time_ns is None else log_time_ns)
     camera, scan, status = (
-        Input(n, "", None, reason="not configured") for n in ("camera", "range", "status")
+        Input(n, "", None, absence=Absent("not_configured", "not configured"))
+        for n in ("camera", "range", "status")
     )
     return Sample(tick, camera, scan, status, rig())  # type: ignore[arg-type]

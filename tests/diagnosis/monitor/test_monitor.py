@@ -23,6 +23,7 @@ from perception.logs.perception_proto import decode_status
 from perception.pipeline import replay
 from perception.sinks import McapSink, RunInfo
 from perception.types import (
+    Absent,
     CameraFrame,
     Control,
     ControlChannel,
@@ -50,7 +51,7 @@ def sample(
     empty = absent_sample(tick, "silent", ("/camera", "/scan", "/status"))
     speeds = np.full((4, 1), 3.0) if still else np.arange(4.0)[:, None] + number
     status = StatusWindow(at, ("speed",), speeds)
-    empty = replace(empty, range=empty.range.absent("not configured"))
+    empty = replace(empty, range=empty.range.absent(Absent("not_configured", "no range sensor")))
     found = replace(empty, status=Input("status", "/status", status, at, 2.0), rig=Rig())
     if camera is None:
         return found
