@@ -16,7 +16,6 @@ from perception.evaluation.intervals import with_intervals
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metric_sink import MetricSink, Suites, record_times
 from perception.evaluation.metrics import ControlErrors, Latency, Result, Rules, Suite
-from perception.evaluation.metrics.marks import Marks
 from perception.evaluation.plot_series import figures
 from perception.evaluation.report.schema import (
     EvaluationReport,
@@ -63,7 +62,6 @@ class Evaluation:
         self._moments: list[FrameErrors] = []
         self._scenes: list[FrameContents | None] = []
         self.records: list[LogRecord] = []
-        self.marks = Marks()
         self._around: list[FrameConditions] = []
         self._logs: list[LogReport] = []
         self._warnings: list[dict[str, Any]] = []
@@ -180,7 +178,7 @@ class Evaluation:
     @property
     def scored(self) -> Scored:
         """What can be drawn again."""
-        return Scored(self.suite, self.marks, self.records)
+        return Scored(self.suite, self.records)
 
     def report(self) -> EvaluationReport:
         """All that was found so far."""
@@ -208,7 +206,7 @@ class Evaluation:
             resampling=resampler.report() if resampler is not None else None,
             ablation=ablation,
             slices=compared,
-            figures=figures(suite, self.marks, self.records, _cut(results)) if self.records else None,
+            figures=figures(suite, self.records, _cut(results)) if self.records else None,
             moments=moment_reports(
                 (moment for moment, _ in worst),
                 {moment: self._command(moment) for moment, _ in worst},
@@ -216,7 +214,7 @@ class Evaluation:
             ),
             run=self._run,
             warnings=warnings,
-            faults=suite.faults,
+            faults=suite.errors,
             seconds=round(time.monotonic() - self._began, 3),
         )
 
@@ -255,7 +253,6 @@ class Evaluation:
     ) -> None:
         self._scenes.append(scenes)
         self.records.append(record)
-        self.marks.add(self.suite)
         account = None if summary is None else summary.to_json("replay")
         self._logs.append(LogReport(log=str(log.path), outputs=outputs, frames=frames, replay=account))
         self._moments.append(moments)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from perception.evaluation.metrics.redraw import Redrawn
 from perception.evaluation.report.schema import (
     DifferenceReport,
     IntervalReport,
@@ -25,13 +24,22 @@ Heads = Mapping[str, Mapping[str, MetricReport]]
 def with_intervals(heads: Heads, scored: Scored, resampler: Resampler) -> dict[str, dict[str, MetricReport]]:
     """The same values with their intervals, where they can have one."""
     redrawn = resampler.redrawn(scored)
+    guests = {guest.name for guest in scored.suite.guests}
     found: dict[str, dict[str, MetricReport]] = {}
     for head, metrics in heads.items():
-        by_block, by_log = redrawn.get(head, ({}, None))
         found[head] = {}
         for name, metric in metrics.items():
+            guest = name in guests
+            by_block, by_log = redrawn.get(f"{head}/{name}" if guest else head, ({}, None))
             values = {
-                key: _with_interval(head, key, value, resampler, by_block, by_log)
+                key: _with_interval(
+                    head,
+                    value,
+                    resampler,
+                    by_block.get(key),
+                    None if by_log is None else by_log.get(key),
+                    range_of(key, guest),
+                )
                 for key, value in metric.values.items()
             }
             found[head][name] = metric.model_copy(update={"values": values})
@@ -39,20 +47,27 @@ def with_intervals(heads: Heads, scored: Scored, resampler: Resampler) -> dict[s
 
 
 def _with_interval(
-    head: str, key: str, value: ValueReport, resampler: Resampler, by_block: Redrawn, by_log: Redrawn | None
+    head: str,
+    value: ValueReport,
+    resampler: Resampler,
+    by_block: Float64 | None,
+    by_log: Float64 | None,
+    bounds: tuple[float, float],
 ) -> ValueReport:
-    if value.value is None or key not in by_block:
+    if value.value is None or by_block is None:
         return value
-    spread = resampler.spread(head, value.value, by_block[key], None if by_log is None else by_log.get(key))
-    found = None if spread is None else spread.interval(resampler.options.level, *range_of(key))
+    spread = resampler.spread(head, value.value, by_block, by_log)
+    found = None if spread is None else spread.interval(resampler.options.level, *bounds)
     if found is None:
         return value
     interval = IntervalReport(low=found.low, high=found.high, std_error=found.std_error)
     return value.model_copy(update={"interval": interval})
 
 
-def range_of(key: str) -> tuple[float, float]:
-    """What a value of that name can be."""
+def range_of(key: str, guest: bool = False) -> tuple[float, float]:
+    """Return the least and the greatest that a value of that name can be; of a guest's nothing is known."""
+    if guest:
+        return -np.inf, np.inf
     name = key.partition("/")[0]
     if name.startswith(("bias", "distance_bias")) or name.endswith("NLL"):
         return -np.inf, np.inf

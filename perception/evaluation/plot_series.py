@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import ControlErrors, Suite
-from perception.evaluation.metrics.marks import Marks, tables
 from perception.evaluation.report.schema import (
     ControlTraceReport,
     DistanceBinReport,
@@ -26,19 +25,19 @@ MOST_POINTS = 400
 """Of one trace: about as many as a screen shows."""
 
 
-def figures(suite: Suite, marks: Marks, records: Sequence[LogRecord], cut: float) -> FiguresReport:
+def figures(suite: Suite, records: Sequence[LogRecord], cut: float) -> FiguresReport:
     """The drawings of an evaluation.
 
     Args:
         cut: Detections of this score or more count as found.
-        marks: Which rows of the metrics are of which of the records.
+        records: Of the logs, in the order in which the suite took them.
     """
     control = next((metric for metric in suite.metrics if isinstance(metric, ControlErrors)), None)
     return FiguresReport(
         cut=cut,
         recall=list(_recall(records, cut)),
         distance=list(_distance_errors(records, cut)),
-        control=list(_traces(control, marks, records)) if control is not None else [],
+        control=list(_traces(control, records)) if control is not None else [],
     )
 
 
@@ -88,12 +87,10 @@ def bins(distance: Float64) -> Iterator[tuple[float, float, NDArray[np.bool_]]]:
             start = float(high)
 
 
-def _traces(
-    control: ControlErrors, marks: Marks, records: Sequence[LogRecord]
-) -> Iterator[ControlTraceReport]:
-    for key, rows in tables(control).items():
-        channel = key.partition("/")[2]
-        log = marks.blocks(key, rows, lambda log, stamps: np.full(len(stamps), log, dtype=np.intp))
+def _traces(control: ControlErrors, records: Sequence[LogRecord]) -> Iterator[ControlTraceReport]:
+    ends = np.cumsum([len(record.frames) for record in records])
+    for channel, rows in control.channels.items():
+        log = np.searchsorted(ends, rows["frame"], side="right")
         for number, record in enumerate(records):
             own = np.flatnonzero(log == number)
             if not len(own):

@@ -1,12 +1,12 @@
-"""Every value of an evaluation on other draws of the same logs and blocks, and from that its spread.
+"""The values of an evaluation under draws of its logs and blocks, and the spread of each value.
 
-Class and box share their blocks, control has its own, the joint score takes the longer: a steering error that
-lasts for ten seconds says nothing about boxes.
+Class and box share their blocks, control has its own, and the joint score and metrics of other heads take the
+longer: a steering error that lasts for ten seconds says nothing about boxes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,12 +14,8 @@ import numpy as np
 
 from perception.evaluation.error_series import box_series, control_series
 from perception.evaluation.log_record import SCORED, WRONG, LogRecord
-from perception.evaluation.metrics import Suite
-from perception.evaluation.metrics.joint import WEIGHTS
-from perception.evaluation.metrics.marks import Blocks as BlockNumbers
-from perception.evaluation.metrics.marks import Marks, tables
-from perception.evaluation.metrics.ranked import Weights
-from perception.evaluation.metrics.redraw import Redrawn, redraw
+from perception.evaluation.metrics import DrawnWeights, Suite
+from perception.evaluation.metrics.joint import METRICS, joint_values
 from perception.evaluation.report.schema import BlocksReport, ResamplingReport
 from perception.evaluation.statistics import (
     FEWEST_LOGS,
@@ -34,16 +30,21 @@ from perception.types import Float64
 BLOCK_S = 2.0
 BOXES, CONTROL = "boxes", "control"
 GROUP_OF = {"class": BOXES, "box": BOXES, "control": CONTROL}
+TIMING = "timing"
+"""The head whose values are not of frames, so that they have no intervals."""
+
+DrawnValues = dict[str, Float64]
+"""Name of a value -> its value under each draw, [D]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How to draw.
+    """Options of the bootstrap.
 
     Attributes:
-        draws: How often; 0: no intervals.
-        seed: Of the draws; equal seeds give equal intervals.
-        level: Of the intervals.
+        draws: The number of draws; 0: no intervals.
+        seed: Seed of the draws; equal seeds give equal intervals.
+        level: Coverage of the intervals.
     """
 
     draws: int = 1000
@@ -58,15 +59,14 @@ class Resampling:
 
 
 class Scored(NamedTuple):
-    """What one plugin's outputs came to over some logs."""
+    """The metrics over one plugin's outputs, and the record of each log in the same order."""
 
     suite: Suite
-    marks: Marks
     records: Sequence[LogRecord]
 
 
 class Group(NamedTuple):
-    """The blocks of one kind of error, and how they are drawn; `draws` None where there are too few."""
+    """The blocks of one kind of error, and their draws; `draws` None where there are too few."""
 
     blocks: Blocks
     draws: Draws | None
@@ -84,128 +84,83 @@ class Resampler:
 
     def __init__(self, scored: Sequence[Scored], options: Resampling) -> None:
         self.options = options
-        records = [one.records for one in scored]
+        records = [side.records for side in scored]
         self._stamps = [
             np.unique(np.concatenate([record.stamps_ns for record in log]))
             for log in zip(*records, strict=True)
         ]
-        self._every = [record for one in records for record in one]
-        periods = [p for record in self._every if (p := record.period_s) is not None]
+        periods = [p for side in records for record in side if (p := record.period_s) is not None]
         self._period_s = float(np.median(periods)) if periods else 1.0
         boxes, control = self._group(box_series(records)), self._group(control_series(records))
         longer = boxes if boxes.blocks.length_s >= control.blocks.length_s else control
         self.groups = {BOXES: boxes, CONTROL: control, "joint": longer}
 
     def _group(self, series: Sequence[Sequence[Float64]]) -> Group:
-        """Blocks for the errors that remember longest."""
-        found = [autocorrelation(one) for one in series] or [Autocorrelation(1.0, np.ones(1))]
-        longest = max(found, key=lambda one: one.time)
+        """Return blocks for the errors that stay correlated longest."""
+        correlations = [autocorrelation(errors) for errors in series] or [Autocorrelation(1.0, np.ones(1))]
+        longest = max(correlations, key=lambda correlation: correlation.time)
         blocks = Blocks(self._stamps, max(BLOCK_S, longest.time * self._period_s))
         missed = longest.missed(blocks.length_s / self._period_s)
         draws = None if blocks.why_not else Draws(blocks, self.options.draws, self.options.seed)
         return Group(blocks, draws, missed, longest.time * self._period_s)
 
     def group(self, head: str) -> Group | None:
-        """That of a head; None for what cannot be drawn (timing, heads of other packages)."""
-        return self.groups.get(GROUP_OF.get(head, head))
+        """Return the group of a head; None for timing, which is not drawn."""
+        return None if head == TIMING else self.groups[GROUP_OF.get(head, "joint")]
 
-    def redrawn(self, scored: Scored) -> dict[str, tuple[Redrawn, Redrawn | None]]:
-        """For each head the values under draws of blocks, and under draws of logs where there are enough."""
-        found: dict[str, tuple[Redrawn, Redrawn | None]] = {}
-        for head in ("class", "box", "control", "joint"):
-            group = self.group(head)
-            if group is None or group.draws is None:
-                continue
-            stages = [group.draws.blocks, *([group.draws.logs] if group.draws.logs is not None else [])]
-            told = [self._head(head, scored, group, weights, found) for weights in stages]
-            found[head] = (told[0], told[1] if len(told) > 1 else None)
-        return found
+    def redrawn(self, scored: Scored) -> dict[str, tuple[DrawnValues, DrawnValues | None]]:
+        """Return the values of each head under draws of blocks, and of logs where there are enough.
 
-    def _head(
-        self,
-        head: str,
-        scored: Scored,
-        group: Group,
-        weights: Weights,
-        before: Mapping[str, tuple[Redrawn, Redrawn | None]],
-    ) -> Redrawn:
-        if head == "joint":
-            return self._joint(scored, group, weights, before)
-        values: Redrawn = {}
-        for metric in scored.suite.metrics:
-            if metric.head == head:
-                values |= redraw(metric, self._places(scored, metric, group), weights)
-        return values
+        Those of a metric of another package stand under `<head>/<metric>`.
+        """
+        suite = scored.suite
+        sets = {
+            head: (head, [metric for metric in suite.metrics if metric.head == head])
+            for head in ("class", "box", "control")
+        } | {f"{guest.head}/{guest.name}": (guest.head, [guest]) for guest in suite.guests}
+        drawn: dict[str, tuple[DrawnValues, DrawnValues | None]] = {}
+        for key, (head, metrics) in sets.items():
+            stages = [suite.values(weights, metrics) for weights in self._weights(scored, head)]
+            if stages:
+                drawn[key] = (stages[0], stages[1] if len(stages) > 1 else None)
+        joint = list(self._joint(scored, drawn))
+        if joint:
+            drawn["joint"] = (joint[0], joint[1] if len(joint) > 1 else None)
+        return drawn
 
-    def _places(self, scored: Scored, metric: object, group: Group) -> dict[str, BlockNumbers]:
-        return {
-            key: scored.marks.blocks(key, rows, group.blocks.of)
-            for key, rows in tables(metric).items()  # type: ignore[arg-type]
-        }
+    def _weights(self, scored: Scored, head: str) -> list[DrawnWeights]:
+        """Return the weights of the frames under draws of blocks, and of logs; none if there are no draws."""
+        group = self.group(head)
+        if group is None or group.draws is None:
+            return []
+        of_logs = [group.blocks.of(log, record.stamps_ns) for log, record in enumerate(scored.records)]
+        block = np.concatenate(of_logs)
+        return [DrawnWeights(w, block) for w in (group.draws.blocks, group.draws.logs) if w is not None]
 
     def _joint(
-        self,
-        scored: Scored,
-        group: Group,
-        weights: Weights,
-        before: Mapping[str, tuple[Redrawn, Redrawn | None]],
-    ) -> Redrawn:
-        """The formula of `metrics.joint`, draw by draw."""
-        values: Redrawn = {}
-        stage = 0 if group.draws is not None and weights is group.draws.blocks else 1
-        for metric in scored.suite.metrics:
-            own = before.get(metric.head)
-            if own is not None and self.group(metric.head) is group and own[stage] is not None:
-                values |= own[stage] or {}
-            else:
-                values |= redraw(metric, self._places(scored, metric, group), weights, by_size=False)
-        results = scored.suite.compute()
-        parts = results[-1].values
-        seen = self._valid(scored, group, weights, "boxes")
-        steers = self._valid(scored, group, weights, "control")
-        found: Redrawn = {}
-        if "joint/boxes" in parts and "mAP" in values:
-            found["joint/boxes"] = seen * values["mAP"]
-        if "joint/distance" in parts and "distance_rel" in values:
-            found["joint/distance"] = seen / (1 + values["distance_rel"] / 0.1)
-        if "joint/calibration" in parts and "D-ECE" in values:
-            found["joint/calibration"] = seen * (1 - values["D-ECE"])
-        skills = [
-            1 / (1 + values[name] / values[f"MAE_mean/{name[4:]}"])
-            for name in values
-            if name.startswith("MAE/")
-        ]
-        control = next((r for r in results if r.metric == "control_errors"), None)
-        unsaid = control.details["missing"] if control is not None else {}
-        missing = sum(f"MAE/{name}" not in values for name in unsaid)
-        if "joint/control" in parts and skills:
-            found["joint/control"] = steers * np.sum(skills, axis=0) / (len(skills) + missing)
-        weight = sum(WEIGHTS[name.partition("/")[2]] for name in parts if "/" in name)
-        if found and weight:
-            zero = np.zeros(len(weights))
-            found["joint"] = sum((WEIGHTS[name[6:]] * part for name, part in found.items()), zero) / weight
-        return found
-
-    def _valid(self, scored: Scored, group: Group, weights: Weights, column: str) -> Float64:
-        """[D]: the share of frames with truth in which a head was valid."""
-        size = len(group.blocks)
-        good, all_ = np.zeros(size), np.zeros(size)
-        for log, record in enumerate(scored.records):
-            state, block = record.frames[column], group.blocks.of(log, record.stamps_ns)
-            good += np.bincount(block[state == SCORED], minlength=size)
-            all_ += np.bincount(block[(state == SCORED) | (state == WRONG)], minlength=size)
-        below = weights @ all_
-        return np.divide(weights @ good, below, out=np.zeros(len(weights)), where=below > 0)
+        self, scored: Scored, drawn: Mapping[str, tuple[DrawnValues, DrawnValues | None]]
+    ) -> Iterator[DrawnValues]:
+        """Yield the joint score and its parts under each kind of draws."""
+        weights_of_kinds, results = self._weights(scored, "joint"), scored.suite.compute()
+        for kind, weights in enumerate(weights_of_kinds):
+            values: DrawnValues = {}
+            for metric in scored.suite.metrics:
+                if self.group(metric.head) is self.groups["joint"]:
+                    values |= drawn[metric.head][kind] or {}
+                elif metric.name in METRICS:
+                    values |= scored.suite.values(weights, [metric])
+            valid = {name: _valid(scored.records, name, weights) for name in ("boxes", "control")}
+            yield joint_values(results, values, valid)
 
     def spread(self, head: str, value: float, by_block: Float64, by_log: Float64 | None) -> Spread | None:
-        """The spread of one value, or of a difference of values."""
+        """Return the spread of one value, or of a difference of values; None if its head is not drawn."""
         group = self.group(head)
         if group is None or group.draws is None:
             return None
         return Spread(value, group.blocks, by_block, by_log, group.missed)
 
     def report(self) -> ResamplingReport:
-        """What was done, for the report."""
+        """Return how the draws were made."""
         logs = int(max((group.blocks.logs for group in self.groups.values()), default=0))
         heads = {}
         for head in ("class", "box", "control", "joint"):
@@ -225,3 +180,10 @@ class Resampler:
             stages=["logs", "blocks"] if logs >= FEWEST_LOGS else ["blocks"],
             heads=heads,
         )
+
+
+def _valid(records: Sequence[LogRecord], column: str, weights: DrawnWeights) -> Float64:
+    """Return the share of frames with truth in which a head was valid, [D]; 0 where there are none."""
+    state = np.concatenate([record.frames[column] for record in records])
+    frames = np.flatnonzero((state == SCORED) | (state == WRONG))
+    return np.nan_to_num(weights.mean(frames, (state[frames] == SCORED).astype(np.float64)))

@@ -9,7 +9,6 @@ import numpy as np
 from perception.evaluation import MetricSink
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import Rules, Suite
-from perception.evaluation.metrics.marks import Marks
 from perception.evaluation.resampling import Scored
 from perception.types import Control, ControlChannel, Output, TruthFrame
 from tests.evaluation.metrics.build import CLASSES, Pair, random_frames
@@ -19,15 +18,14 @@ RULES = Rules(min_support=5, classes=CLASSES)
 
 def scored(logs: Sequence[Iterable[Pair]]) -> Scored:
     """The metrics and records of logs of frames."""
-    suite, marks, records = Suite(RULES), Marks(), []
+    suite, records = Suite(RULES), []
     for number, frames in enumerate(logs):
         record = LogRecord(f"{number}.mcap")
         sink = MetricSink(suite, record=record)
         for output, truth in frames:
             sink.score(output, truth)
-        marks.add(suite)
         records.append(record)
-    return Scored(suite, marks, records)
+    return Scored(suite, records)
 
 
 def drive(

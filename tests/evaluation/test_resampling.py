@@ -8,12 +8,46 @@ import numpy as np
 import pytest
 
 from perception.evaluation.intervals import range_of, with_intervals
-from perception.evaluation.metrics import Latency
+from perception.evaluation.log_record import LogRecord
+from perception.evaluation.metric_sink import MetricSink
+from perception.evaluation.metrics import Latency, Result, Suite, Value, Weights
 from perception.evaluation.report.schema import by_head
-from perception.evaluation.resampling import Resampler, Resampling
-from tests.evaluation.scored import drive, scored
+from perception.evaluation.resampling import Resampler, Resampling, Scored
+from tests.evaluation.scored import RULES, drive, scored
 
 FEW = Resampling(draws=200)
+
+
+class Overshoot:
+    """A metric of another package: how often the command is too high, and by how much."""
+
+    head = "overshoot"
+
+    def __init__(self, name: str = "overshoot") -> None:
+        self.name = name
+        self.errors: list[float] = []
+
+    def update(self, output, truth) -> None:
+        self.errors.append(output.control.channels[0].value - truth.control["curvature"])
+
+    def compute(self) -> Result:
+        share = np.mean(np.array(self.errors) > 0)
+        return Result(self.name, self.head, {"mAP": Value(float(share), len(self.errors))})
+
+    def merge(self, other) -> None:
+        self.errors += other.errors
+
+
+class WeightedOvershoot(Overshoot):
+    def values(self, weights: Weights) -> dict[str, np.ndarray]:
+        high = np.array(self.errors) > 0
+        each = weights.each(np.arange(len(high)))
+        return {"mAP": each @ high / each.sum(axis=1)}
+
+
+class BrokenOvershoot(Overshoot):
+    def values(self, weights: Weights) -> dict[str, np.ndarray]:
+        return {"mAP": np.zeros(3)}
 
 
 def intervals(one, options: Resampling = FEW) -> dict[str, tuple[float, object]]:
@@ -100,6 +134,23 @@ def test_errors_that_remember_long_get_longer_blocks() -> None:
     assert told.heads["joint"] == told.heads["control"]
     assert told.heads["box"].block_s == 2.0
     assert not told.heads["box"].no_interval
+
+
+def test_a_metric_of_another_package_gets_an_interval_if_it_computes_values_under_weights() -> None:
+    guests = [WeightedOvershoot("weighted"), Overshoot("plain"), BrokenOvershoot("broken")]
+    suite, record = Suite(RULES, guests=guests), LogRecord("0.mcap")
+    sink = MetricSink(suite, record=record)
+    for output, truth in drive(6, 300):
+        sink.score(output, truth)
+    one = Scored(suite, [record])
+    found = with_intervals(by_head(suite.compute()), one, Resampler([one], FEW))["overshoot"]
+    value = found["weighted"].values["mAP"]
+    assert value.interval is not None
+    assert value.interval.low < value.value < value.interval.high
+    assert value.interval.std_error == pytest.approx(np.sqrt(value.value * (1 - value.value) / 300), rel=0.4)
+    assert found["plain"].values["mAP"].interval is None
+    assert found["broken"].values["mAP"].interval is None
+    assert suite.errors == {"broken": "ValueError: values: expected 200 of 'mAP', found shape (3,)"}
 
 
 def test_wrong_options_are_refused() -> None:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, SideReport
 from perception.evaluation.intervals import difference_of, judged
-from perception.evaluation.metrics.redraw import Redrawn
 from perception.evaluation.report.schema import DifferenceReport, ValueReport
-from perception.evaluation.resampling import Resampler
+from perception.evaluation.resampling import DrawnValues, Resampler
 from perception.evaluation.statistics import holm
 from perception.types import Float64
 
@@ -20,7 +19,7 @@ HEADLINES = (
 )
 """What is compared: each comparison more makes every other less sure."""
 
-Drawn = dict[str, tuple[Redrawn, Redrawn | None]]
+Drawn = dict[str, tuple[DrawnValues, DrawnValues | None]]
 
 
 def compared(

@@ -1,4 +1,4 @@
-"""What outputs are worth beside the truth: small classes with `update`, `compute` and `merge`.
+"""Metrics of outputs beside the truth: classes with `update`, `compute`, `merge` and `values`.
 
 ::
 
@@ -8,10 +8,10 @@
     for result in suite.compute():
         print(result.head, result.metric, {name: str(value) for name, value in result.values.items()})
 
-Everything here needs numpy only.
+Needs numpy only.
 """
 
-from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, Value
+from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, Value, WeightedMetric
 from perception.evaluation.metrics.box_errors import BoxErrors, DistanceErrors
 from perception.evaluation.metrics.confusion import Confusion
 from perception.evaluation.metrics.control_errors import ControlErrors
@@ -22,7 +22,8 @@ from perception.evaluation.metrics.joint import joint
 from perception.evaluation.metrics.latency import Latency
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.evaluation.metrics.precision_recall import PrecisionRecall
-from perception.evaluation.metrics.suite import Suite, installed_metrics, own_metrics
+from perception.evaluation.metrics.suite import Suite, default_metrics, installed_metrics
+from perception.evaluation.metrics.weights import DrawnWeights, Weights
 
 __all__ = [
     "GROUP",
@@ -32,6 +33,7 @@ __all__ = [
     "DetectionCalibration",
     "DetectionMetric",
     "DistanceErrors",
+    "DrawnWeights",
     "Latency",
     "MeanAveragePrecision",
     "Metric",
@@ -41,7 +43,9 @@ __all__ = [
     "ScoredFrame",
     "Suite",
     "Value",
+    "WeightedMetric",
+    "Weights",
+    "default_metrics",
     "installed_metrics",
     "joint",
-    "own_metrics",
 ]

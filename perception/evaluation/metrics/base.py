@@ -1,18 +1,23 @@
-"""What every metric shares: the ground rules, a value with its support, and the three methods.
+"""The metric protocol, and what all metrics share: rules, values with their support, frame counts.
 
 A metric is a class with `update(output, truth)`, `compute()` and `merge(other)`. It needs nothing but
-`Output` and `TruthFrame`, so it scores the outputs of any program. A package brings its own through
-the entry-point group `perception.metrics`; the entry point names a callable that takes `Rules`.
+`Output` and `TruthFrame`, so it scores the outputs of any program. A metric that also has
+`values(weights)` gets confidence intervals. Other packages add theirs through the entry-point group
+`perception.metrics`; the entry point names a callable that takes `Rules`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
-from perception.types import Output, TruthFrame
+import numpy as np
+
+from perception.evaluation.metrics.weights import Weights
+from perception.types import Float64, Output, TruthFrame
 
 GROUP = "perception.metrics"
 Better = Literal["higher", "lower", ""]
@@ -20,7 +25,7 @@ Better = Literal["higher", "lower", ""]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The ground rules: what counts as truth, and how much of it is enough. Equal rules merge, others do not.
+    """What counts as truth, and how much of it is enough. Only metrics with equal rules merge.
 
     Attributes:
         min_height_px: Truth boxes lower than this, in source pixels, are ignore regions; so are detections
@@ -53,7 +58,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One number, and what it rests on. `value` None is undefined, and `why` says for lack of what."""
+    """One number, and the count it rests on. `value` None is undefined, and `why` says for which reason."""
 
     value: float | None
     support: int
@@ -69,26 +74,43 @@ class Value:
         return "undefined" if self.value is None else f"{self.value:.4g}"
 
 
-def supported(
-    compute: float, support: int, needed: int, of: str, unit: str = "", better: Better = ""
-) -> Value:
-    """The value, or undefined where the support is too small or the result is not a number."""
-    if support < needed:
-        return Value(None, support, unit, better, f"{support} {of}; {needed} are needed")
-    if compute != compute or compute in (float("inf"), float("-inf")):
-        return Value(None, support, unit, better, f"not a number over {support} {of}")
-    return Value(float(compute), support, unit, better)
+class Estimate(NamedTuple):
+    """One value under each of D draws, and what its point estimate rests on.
+
+    Attributes:
+        values: [D]; the point estimate alone under weights of one.
+        support, needed, of: The count it rests on, the least it needs, and the noun for both.
+        unit, better: As in `Value`.
+        why: The reason why it is undefined despite its support.
+    """
+
+    values: Float64
+    support: int
+    needed: int
+    of: str
+    unit: str = ""
+    better: Better = ""
+    why: str = ""
+
+    def value(self) -> Value:
+        """Return the point estimate; undefined if the support is too small or it is not a finite number."""
+        why, number = self.why, float(self.values[0])
+        if self.support < self.needed:
+            why = f"{self.support} {self.of}; {self.needed} are needed"
+        elif not why and not np.isfinite(number):
+            why = f"not a number over {self.support} {self.of}"
+        return Value(None if why else number, self.support, self.unit, self.better, why)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a metric found.
+    """The values of a metric over all frames so far.
 
     Attributes:
         metric: Its name.
-        head: `class`, `box`, `control`, or a word of the metric's own.
+        head: `class`, `box`, `control`, or another word that the metric chooses.
         values: Name -> value. `AP50/vehicle` is the AP50 of one class; `AP50` alone is over all of them.
-        details: What is not one number (curves, matrices, bins), ready for JSON.
+        details: Everything that is not one number (curves, matrices, bins), ready for JSON.
         frames: How many frames were `scored`, how many were not and why: `invalid` (the head said so),
             `no_truth`, `no_head`. Also `malformed_detections` and `malformed_truth`: boxes that are not
             numbers.
@@ -103,7 +125,7 @@ class Result:
 
 @runtime_checkable
 class Metric(Protocol):
-    """What a metric of any package offers."""
+    """The methods that a metric of any package must have."""
 
     @property
     def name(self) -> str: ...
@@ -112,29 +134,83 @@ class Metric(Protocol):
     def head(self) -> str: ...
 
     def update(self, output: Output, truth: TruthFrame) -> None:
-        """Take one frame in."""
+        """Add one frame."""
 
     def compute(self) -> Result:
-        """The result over all frames so far. May be asked for at any time."""
+        """Return the result over all frames so far. May be called at any time."""
 
     def merge(self, other: Self) -> None:
-        """Take in what another of the same kind and rules has seen; `other` is left as it was."""
+        """Add the frames of a metric of the same kind and rules, after its own; `other` is not changed."""
 
 
-def check_mergeable(one: Any, other: Any) -> None:
-    """Raise unless two metrics are of one kind and were made under the same rules.
+@runtime_checkable
+class WeightedMetric(Metric, Protocol):
+    """A metric that also computes its values for frames that count more or less often: it gets intervals."""
+
+    def values(self, weights: Weights) -> Mapping[str, Float64]:
+        """Return the values of `compute` by name, under each of the D draws: [D], NaN where undefined.
+
+        Frames have numbers from 0 in the order of `update`, which the statistics of `weights` take:
+        `weights.mean(frames, errors)` with both [N], or any statistic of `weights.each(frames)`, [D, N].
+        """
+
+
+class BaseMetric(ABC):
+    """The common part of this package's metrics: each defines its values once, as estimates under weights.
+
+    `frames` counts frames by what became of them; `count` is the number of all of them.
+    """
+
+    name: ClassVar[str]
+    head: ClassVar[str]
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = rules if rules is not None else Rules()
+        self.frames: Counter[str] = Counter()
+        self.count = 0
+
+    def values(self, weights: Weights) -> dict[str, Float64]:
+        """Return each value under each draw of the weights, [D]; NaN where nothing counts."""
+        return {name: estimate.values for name, estimate in self._estimates(weights).items()}
+
+    def compute(self) -> Result:
+        """Return the result over all frames so far: the values under weights of one."""
+        values = {name: estimate.value() for name, estimate in self._estimates(Weights()).items()}
+        frames = {key: self.frames.get(key, 0) for key in ("scored", "invalid", "no_truth", "no_head")}
+        frames |= {key: count for key, count in sorted(self.frames.items()) if key.startswith("malformed")}
+        return Result(self.name, self.head, values, self._details(), frames)
+
+    def merge(self, other: Self) -> None:
+        """Add the frames of another metric, after its own.
+
+        Raises:
+            ValueError: The other is of another kind, or was made under other rules.
+        """
+        check_mergeable(self, other)
+        self._merge(other)
+        self.frames.update(other.frames)
+        self.count += other.count
+
+    @abstractmethod
+    def _estimates(self, weights: Weights) -> dict[str, Estimate]:
+        """Return all values by name."""
+
+    @abstractmethod
+    def _merge(self, other: Self) -> None:
+        """Append the rows of another metric; its frame numbers go up by `count`."""
+
+    def _details(self) -> dict[str, Any]:
+        """Return the details of the result."""
+        return {}
+
+
+def check_mergeable(metric: Any, other: Any) -> None:
+    """Raise if two metrics are not of one kind, or were made under different rules.
 
     Raises:
-        ValueError: They are not.
+        ValueError: They cannot be merged.
     """
-    if type(one) is not type(other):
-        raise ValueError(f"cannot merge {type(other).__name__} into {type(one).__name__}")
-    if one.rules != other.rules:
-        raise ValueError(f"cannot merge: rules differ, {one.rules} and {other.rules}")
-
-
-def counted(frames: Counter[str]) -> dict[str, int]:
-    """Frame counts with the common rows always there."""
-    return {key: frames.get(key, 0) for key in ("scored", "invalid", "no_truth", "no_head")} | {
-        key: count for key, count in sorted(frames.items()) if key.startswith("malformed")
-    }
+    if type(metric) is not type(other):
+        raise ValueError(f"cannot merge {type(other).__name__} into {type(metric).__name__}")
+    if metric.rules != other.rules:
+        raise ValueError(f"cannot merge: rules differ, {metric.rules} and {other.rules}")

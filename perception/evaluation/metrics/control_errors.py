@@ -1,43 +1,45 @@
-"""The control head: errors by channel, beside two baselines that look at nothing."""
+"""The control head: errors by channel, beside two baselines that see nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perception.evaluation.metrics.base import Result, Rules, Value, check_mergeable, counted, supported
-from perception.evaluation.metrics.box_errors import likelihood_values
+from perception.evaluation.metrics.base import BaseMetric, Better, Estimate, Rules
 from perception.evaluation.metrics.rows import Rows, RowType
-from perception.types import Output, TruthFrame
+from perception.evaluation.metrics.uncertainty import likelihood_estimates
+from perception.evaluation.metrics.weights import Weights, divide
+from perception.types import Control, Float64, Output, TruthFrame
 
-_ROW: RowType = [("stamp_ns", "i8"), ("said", "f8"), ("std", "f8"), ("true", "f8"), ("measured", "f8")]
+_ROW: RowType = [
+    *(("stamp_ns", "i8"), ("frame", "i4"), ("said", "f8"), ("std", "f8"), ("true", "f8"), ("measured", "f8")),
+]
 
 
-class ControlErrors:
+class ControlErrors(BaseMetric):
     """For each channel that truth knows, over the frames where both are numbers.
 
     Values, each `/<channel>`, in the channel's unit where they have one: `MAE`, `RMSE`, `bias` (said - true),
     `R2` (1 - squared error / squared deviation of truth from its mean; undefined where truth never
     changes), `NLL` (nats), `coverage80`; `MAE_mean`: of always saying the mean of truth on these same
     frames; `MAE_persistence`: of saying the last measured value, over the frames that have one.
-    Details: `missing`: channel -> frames in which a valid head did not say a number.
+    Details: `missing`: channel -> frames in which a valid head did not give a number.
     """
 
     name: ClassVar[str] = "control_errors"
     head: ClassVar[str] = "control"
 
     def __init__(self, rules: Rules | None = None) -> None:
-        self.rules = rules if rules is not None else Rules()
-        self.frames: Counter[str] = Counter()
+        super().__init__(rules)
         self.channels: dict[str, Rows] = {}
         self.units: dict[str, str] = {}
         self.missing: Counter[str] = Counter()
 
     def update(self, output: Output, truth: TruthFrame) -> None:
-        """Take one frame in."""
+        """Add one frame."""
         control = output.control
         if control is None:
             self.frames["no_head"] += 1
@@ -47,76 +49,61 @@ class ControlErrors:
             self.frames["invalid"] += 1
         else:
             self.frames["scored"] += 1
-            said = {channel.name: channel for channel in control.channels}
-            measured = truth.measured or {}
-            for name, true in truth.control.items():
-                if not np.isfinite(true):
-                    continue
-                channel = said.get(name)
-                rows = self.channels.setdefault(name, Rows(_ROW))
-                if channel is None or not np.isfinite(channel.value):
-                    self.missing[name] += 1
-                    continue
-                self.units.setdefault(name, channel.unit)
-                rows.grow(1)[0] = (
-                    truth.stamp_ns,
-                    channel.value,
-                    channel.std,
-                    true,
-                    measured.get(name, np.nan),
-                )
+            self._add(control, truth, truth.control)
+        self.count += 1
 
-    def compute(self) -> Result:
-        """The result over all frames so far."""
-        values: dict[str, Value] = {}
-        for name, rows in self.channels.items():
-            values |= self._channel(name, rows)
-        return Result(self.name, self.head, values, {"missing": dict(self.missing)}, counted(self.frames))
+    def _add(self, control: Control, truth: TruthFrame, values: Mapping[str, float]) -> None:
+        channels, measured = {channel.name: channel for channel in control.channels}, truth.measured or {}
+        for name, true in values.items():
+            if not np.isfinite(true):
+                continue
+            channel = channels.get(name)
+            rows = self.channels.setdefault(name, Rows(_ROW))
+            if channel is None or not np.isfinite(channel.value):
+                self.missing[name] += 1
+                continue
+            self.units.setdefault(name, channel.unit)
+            said = (channel.value, channel.std)
+            rows.grow(1)[0] = (truth.stamp_ns, self.count, *said, true, measured.get(name, np.nan))
 
-    def merge(self, other: Self) -> None:
-        """Take in what another has seen.
-
-        Raises:
-            ValueError: The other is of another kind, or was made under other rules.
-        """
-        check_mergeable(self, other)
-        self.frames.update(other.frames)
+    def _merge(self, other: Self) -> None:
         self.missing.update(other.missing)
         for name, rows in other.channels.items():
-            self.channels.setdefault(name, Rows(_ROW)).extend(rows)
-        for name, unit in other.units.items():
-            self.units.setdefault(name, unit)
+            self.channels.setdefault(name, Rows(_ROW)).extend(rows)["frame"] += self.count
+        self.units = {**other.units, **self.units}
 
-    def _channel(self, name: str, rows: Rows) -> dict[str, Value]:
-        error, true, measured = rows["said"] - rows["true"], rows["true"], rows["measured"]
-        count, unit = len(rows), self.units.get(name, "")
+    def _estimates(self, weights: Weights) -> dict[str, Estimate]:
+        estimates: dict[str, Estimate] = {}
+        for name, rows in self.channels.items():
+            estimates |= self._channel(name, rows, weights)
+        return estimates
 
-        def value(number: float, better: str = "lower", unit: str = unit, support: int = count) -> Value:
-            return supported(number, support, self.rules.min_support, "frames", unit, better)  # type: ignore[arg-type]
+    def _channel(self, name: str, rows: Rows, weights: Weights) -> dict[str, Estimate]:
+        frame, true, measured = rows["frame"], rows["true"], rows["measured"]
+        error, count, unit = rows["said"] - true, len(rows), self.units.get(name, "")
 
-        deviation = true - true.mean() if count else true
+        def estimate(
+            values: Float64, better: Better = "lower", unit: str = unit, support: int = count, why: str = ""
+        ) -> Estimate:
+            return Estimate(values, support, self.rules.min_support, "frames", unit, better, why)
+
+        squares = weights.sum(frame, error**2)
+        # About a fixed centre, so that nothing cancels: truth may vary little about a large mean.
+        centre = float(true.mean()) if count else 0.0
+        off_centre = weights.mean(frame, true) - centre
+        deviation = weights.sum(frame, (true - centre) ** 2) - weights.total(frame) * off_centre**2
         known = np.isfinite(measured)
-        values = {
-            f"MAE/{name}": value(_mean(np.abs(error))),
-            f"RMSE/{name}": value(float(np.sqrt(_mean(error**2)))),
-            f"bias/{name}": value(_mean(error), ""),
-            f"R2/{name}": _r2(error, deviation, value(0.0, "higher", "")),
-            f"MAE_mean/{name}": value(_mean(np.abs(deviation))),
-            f"MAE_persistence/{name}": value(
-                _mean(np.abs(measured - true)[known]), support=int(np.count_nonzero(known))
-            ),
+        persistence = weights.mean(frame[known], np.abs(measured - true)[known])
+        constant = "" if deviation[0] > 0 else "truth never changes"
+        return {
+            f"MAE/{name}": estimate(weights.mean(frame, np.abs(error))),
+            f"RMSE/{name}": estimate(np.sqrt(weights.mean(frame, error**2))),
+            f"bias/{name}": estimate(weights.mean(frame, error), ""),
+            f"R2/{name}": estimate(1.0 - divide(squares, deviation), "higher", "", why=constant),
+            f"MAE_mean/{name}": estimate(weights.mean_deviation(frame, true)),
+            f"MAE_persistence/{name}": estimate(persistence, support=int(np.count_nonzero(known))),
+            **likelihood_estimates("", weights, frame, error, rows["std"], self.rules, f"/{name}"),
         }
-        return values | likelihood_values("", error, rows["std"], self.rules, f"/{name}")
 
-
-def _r2(error: NDArray[np.float64], deviation: NDArray[np.float64], like: Value) -> Value:
-    if not like.defined:
-        return like
-    spread = float(np.sum(deviation**2))
-    if not spread > 0:
-        return Value(None, like.support, "", "higher", "truth never changes")
-    return Value(1.0 - float(np.sum(error**2)) / spread, like.support, "", "higher")
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if values.size else 0.0
+    def _details(self) -> dict[str, Any]:
+        return {"missing": dict(self.missing)}

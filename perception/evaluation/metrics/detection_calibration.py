@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics.base import Value, supported
-from perception.evaluation.metrics.curves import calibration_error, equal_mass_bins
+from perception.evaluation.metrics.base import Estimate
+from perception.evaluation.metrics.curves import Bins, calibration_error, equal_mass, equal_mass_bins
 from perception.evaluation.metrics.detection_metric import DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import RowType
+from perception.evaluation.metrics.weights import Weights
+from perception.types import Float64
 
 BINS = 15
 MIN_SCORE = 0.1
@@ -21,33 +23,51 @@ class DetectionCalibration(DetectionMetric):
     """The detection expected calibration error (after Küppers et al. 2020, of the score alone).
 
     Over detections of score 0.1 or more that are not dropped. Correct: matched one to one with truth of the
-    same class at overlap 0.5. 15 bins of equal mass; each needs `min_support` detections on average.
+    same class at overlap 0.5. 15 bins of equal mass, those of all frames whatever their weights; each needs
+    `min_support` detections on average.
     Values: `D-ECE`, `D-ECE/<class>`. Details: `bins`: {confidence, accuracy, size}.
     """
 
     name = "detection_calibration"
     head = "class"
-    row: ClassVar[RowType] = [("stamp_ns", "i8"), ("score", "f8"), ("label", "i2"), ("correct", "?")]
+    row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("correct", "?")]
 
     def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
         counts = ~frame.dropped50 & (frame.score >= MIN_SCORE)
-        new = self.rows.grow(int(np.count_nonzero(counts)))
-        new["stamp_ns"] = frame.stamp_ns
-        new["score"] = frame.score[counts]
-        new["label"] = numbers[frame.label[counts]]
-        new["correct"] = frame.hit50[counts]
+        self._append(
+            self.rows,
+            frame,
+            int(np.count_nonzero(counts)),
+            score=frame.score[counts],
+            label=numbers[frame.label[counts]],
+            correct=frame.hit50[counts],
+        )
 
-    def _compute(self, details: dict[str, Any]) -> dict[str, Value]:
-        score, correct, label = self.rows["score"], self.rows["correct"], self.rows["label"]
-        values = {"D-ECE": self._error(score, correct)}
-        for name, number in self.labels.items():
-            values[f"D-ECE/{name}"] = self._error(score[label == number], correct[label == number])
-        if values["D-ECE"].defined:
-            bins = equal_mass_bins(score, correct, BINS)
-            details["bins"] = {column: part.tolist() for column, part in bins._asdict().items()}
-        return values
+    def _estimates(self, weights: Weights) -> dict[str, Estimate]:
+        needed, of = BINS * self.rules.min_support, f"detections of score {MIN_SCORE} or more"
+        return {
+            f"D-ECE{suffix}": Estimate(
+                self._error(weights, mask), int(np.count_nonzero(mask)), needed, of, "", "lower"
+            )
+            for suffix, mask in self._parts(self.rows["label"])
+        }
 
-    def _error(self, score: NDArray[np.float64], correct: NDArray[np.bool_]) -> Value:
-        error = calibration_error(equal_mass_bins(score, correct, BINS)) if len(score) else 0.0
-        what = f"detections of score {MIN_SCORE} or more"
-        return supported(error, len(score), BINS * self.rules.min_support, what, "", "lower")
+    def _error(self, weights: Weights, mask: NDArray[np.bool_]) -> Float64:
+        """Return the calibration error of the rows in a mask [N], [D]."""
+        if not mask.any():
+            return np.full(len(weights), np.nan)
+        frame, score, correct = (self.rows[name][mask] for name in ("frame", "score", "correct"))
+        place = equal_mass(score, BINS)
+        bins = int(place.max()) + 1
+        size = weights.sums(frame, np.ones(len(score)), place, bins)
+        said, right = (weights.sums(frame, values, place, bins) for values in (score, correct))
+        filled = np.maximum(size, 1.0)  # a bin that is empty in a draw has no weight there
+        with np.errstate(invalid="ignore"):  # of a draw without a detection: 0 / 0
+            return calibration_error(Bins(said / filled, right / filled, size))
+
+    def _details(self) -> dict[str, Any]:
+        score, correct = self.rows["score"], self.rows["correct"]
+        if len(score) < BINS * self.rules.min_support:
+            return {}
+        bins = equal_mass_bins(score, correct, BINS)
+        return {"bins": {column: part.tolist() for column, part in bins._asdict().items()}}

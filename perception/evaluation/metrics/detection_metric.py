@@ -1,103 +1,100 @@
-"""The base of the metrics over detections: counts frames, keeps rows, and knows labels by number."""
+"""The base of the metrics of detections: it stores rows and numbers the labels."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections import Counter
+from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics.base import Result, Rules, Value, check_mergeable, counted
+from perception.evaluation.metrics.base import BaseMetric, Rules
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import Rows, RowType
 from perception.types import Output, TruthFrame
 
 NO_LABEL = -1
+_FRAME: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
 
 
-class DetectionMetric(ABC):
-    """A metric that remembers rows about detections, and of truth that counts.
+class DetectionMetric(BaseMetric):
+    """A metric that stores a row for each detection that counts, and one for each truth box that counts.
 
-    Every row has `stamp_ns`: rows are put in the order of time before ties between scores are broken, so that
-    parts give the same whole in whatever order they are merged; and frames can be drawn again for intervals.
+    Every row has `frame`, its frame's number, and `stamp_ns`: rows of equal score are ranked by time, so that
+    merged parts give the same values in whatever order they are merged.
     """
 
-    name: ClassVar[str]
-    head: ClassVar[str]
     row: ClassVar[RowType]
     row_labels: ClassVar[tuple[str, ...]] = ("label",)
-    truth_row: ClassVar[RowType] = [("stamp_ns", "i8"), ("label", "i2")]
+    truth_row: ClassVar[RowType] = [("label", "i2")]
 
     def __init__(self, rules: Rules | None = None) -> None:
-        self.rules = rules if rules is not None else Rules()
-        self.frames: Counter[str] = Counter()
+        super().__init__(rules)
         self.labels: dict[str, int] = {name: index for index, name in enumerate(self.rules.classes)}
-        self.rows = Rows(self.row)
-        self.truth = Rows(self.truth_row)
+        self.rows = Rows([*_FRAME, *self.row])
+        self.truth = Rows([*_FRAME, *self.truth_row])
 
     def update(self, output: Output, truth: TruthFrame) -> None:
-        """Take one frame in."""
+        """Add one frame."""
         self.add(ScoredFrame(output, truth, self.rules))
 
     def add(self, frame: ScoredFrame) -> None:
-        """Take one frame in that several metrics share. It must have been made under the same rules."""
+        """Add one frame that several metrics share. It must have been made under the same rules."""
         self.frames[frame.state] += 1
-        if frame.state != "scored":
-            return
-        for key, count in zip(("malformed_detections", "malformed_truth"), frame.malformed, strict=True):
-            if count:
-                self.frames[key] += count
-        self._add(frame, self._numbers(frame.names))
+        if frame.state == "scored":
+            for key, count in zip(("malformed_detections", "malformed_truth"), frame.malformed, strict=True):
+                if count:
+                    self.frames[key] += count
+            self._add(frame, self._numbers(frame.names))
+        self.count += 1
 
-    def compute(self) -> Result:
-        """The result over all frames so far."""
-        details: dict[str, Any] = {}
-        values = self._compute(details)
-        return Result(self.name, self.head, values, details, counted(self.frames))
-
-    def merge(self, other: Self) -> None:
-        """Take in what another has seen.
-
-        Raises:
-            ValueError: The other is of another kind, or was made under other rules.
-        """
-        check_mergeable(self, other)
-        self.frames.update(other.frames)
+    def _merge(self, other: Self) -> None:
         numbers = np.append(self._numbers(tuple(other.labels)), NO_LABEL)  # so that place -1 stays -1
-        for mine, theirs, columns in (
+        for rows, others, columns in (
             (self.rows, other.rows, self.row_labels),
             (self.truth, other.truth, ("label",)),
         ):
-            new = mine.extend(theirs)
+            new = rows.extend(others)
+            new["frame"] += self.count
             for column in columns:
                 new[column] = numbers[new[column]]
 
     def _numbers(self, names: tuple[str, ...]) -> NDArray[np.intp]:
-        """Our number of each name; new names get one."""
+        """Return this metric's number of each name; new names get one."""
         labels = self.labels
         return np.array([labels.setdefault(name, len(labels)) for name in names], dtype=np.intp)
 
-    def _add_truth(
-        self, frame: ScoredFrame, numbers: NDArray[np.intp], only: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.void]:
-        """Rows for the truth of a frame that counts; of those, `only` the ones marked [G]."""
-        counts = ~frame.ignored if only is None else ~frame.ignored & only
-        new = self.truth.grow(int(np.count_nonzero(counts)))
-        new["stamp_ns"] = frame.stamp_ns
-        new["label"] = numbers[frame.truth_label[counts]]
-        return new
+    def _append(self, rows: Rows, frame: ScoredFrame, count: int, **columns: NDArray[Any]) -> None:
+        """Append rows of one frame."""
+        new = rows.grow(count)
+        new["stamp_ns"], new["frame"] = frame.stamp_ns, self.count
+        for name, values in columns.items():
+            new[name] = values
+
+    def _append_truth(
+        self,
+        frame: ScoredFrame,
+        numbers: NDArray[np.intp],
+        mask: NDArray[np.bool_] | None = None,
+        **columns: NDArray[Any],
+    ) -> None:
+        """Append the truth of a frame that counts; of those, the ones in the mask [G]."""
+        counts = ~frame.ignored if mask is None else ~frame.ignored & mask
+        label = numbers[frame.truth_label[counts]]
+        self._append(self.truth, frame, len(label), label=label, **columns)
 
     def _ranked(self) -> NDArray[np.intp]:
-        """The order of rows by falling score; equal scores by time, then as they came."""
+        """Return the order of the rows by falling score; equal scores by time, then as they came."""
         order: NDArray[np.intp] = np.lexsort((self.rows["stamp_ns"], -self.rows["score"]))
         return order
 
-    @abstractmethod
-    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
-        """Remember a scored frame. `numbers` turns the frame's labels into ours."""
+    def _parts(self, label: NDArray[Any]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Yield the suffix of a value's name and the mask [N]: for all rows, then for each class."""
+        yield "", np.ones(len(label), dtype=np.bool_)
+        for name, number in self.labels.items():
+            yield f"/{name}", label == number
 
     @abstractmethod
-    def _compute(self, details: dict[str, Any]) -> dict[str, Value]:
-        """The values; what is not one number goes into `details`."""
+    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
+        """Store a scored frame. `numbers` turns the frame's labels into this metric's."""

@@ -1,19 +1,22 @@
-"""One score for early stopping and sorting. It is for choosing; the parts say what it means."""
+"""One score over all heads, for early stopping and sorting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from perception.evaluation.metrics.base import Result, Value
+from perception.types import Float64
 
 VERSION = "joint/1"
 WEIGHTS = {"boxes": 0.5, "distance": 0.15, "control": 0.25, "calibration": 0.1}
+METRICS = ("mean_average_precision", "distance_errors", "control_errors", "detection_calibration")
+"""The metrics that the parts are computed from."""
 
 
 def joint(results: Iterable[Result]) -> Result:
-    """The weighted mean of up to four parts, each from 0 to 1, greater is better.
+    """Return the weighted mean of up to four parts, each from 0 to 1, greater is better.
 
     ===========  ======  =================================================================================
     part         weight  value
@@ -25,79 +28,86 @@ def joint(results: Iterable[Result]) -> Result:
     calibration  0.1     1 - D-ECE
     ===========  ======  =================================================================================
 
-    Each is multiplied by the share of the head's frames that were valid, so that saying nothing does not pay.
+    Each is multiplied by the share of the head's frames that were valid, so that invalid outputs do not pay.
     A part is left out, and the weights of the others scaled up, only where truth does not support it: a model
-    that offers nothing to be measured by (no match, no detection, an invalid head) gets 0 for that part.
+    without anything to measure (no match, no detection, an invalid head) gets 0 for that part.
     Scores compare only between the same parts over the same logs; `details` names both parts and version.
     """
-    found = {result.metric: result for result in results}
-    parts = {
-        name: part
-        for name, part in (
-            ("boxes", _boxes(found)),
-            ("distance", _distance(found)),
-            ("control", _control(found)),
-            ("calibration", _calibration(found)),
-        )
-        if part is not None
+    by_metric = {result.metric: result for result in results}
+    values = {
+        name: np.array([value.value])
+        for metric in METRICS
+        if metric in by_metric
+        for name, value in by_metric[metric].values.items()
+        if value.value is not None
     }
-    weight = sum(WEIGHTS[name] for name in parts)
-    support = max((result.frames.get("scored", 0) for result in found.values()), default=0)
-    score = sum(WEIGHTS[name] * part for name, part in parts.items()) / weight if parts else None
-    value = Value(score, support, "", "higher", "" if parts else "no part has enough truth")
-    values = {"joint": value} | {
-        f"joint/{name}": Value(part, support, "", "higher") for name, part in parts.items()
+    valid = {
+        head: np.array([_valid(by_metric[metric]) if metric in by_metric else 0.0])
+        for head, metric in (("boxes", METRICS[0]), ("control", METRICS[2]))
     }
-    details = {"version": VERSION, "parts": sorted(parts), "weights": WEIGHTS}
-    return Result("joint", "joint", values, details)
+    scores = {
+        name: float(score[0]) for name, score in joint_values(by_metric.values(), values, valid).items()
+    }
+    support = max((result.frames.get("scored", 0) for result in by_metric.values()), default=0)
+    table = {name: Value(score, support, "", "higher") for name, score in scores.items()}
+    if not table:
+        table = {"joint": Value(None, support, "", "higher", "no part has enough truth")}
+    parts = sorted(name.partition("/")[2] for name in scores if name != "joint")
+    details = {"version": VERSION, "parts": parts, "weights": WEIGHTS}
+    return Result("joint", "joint", table, details)
 
 
-def _boxes(found: dict[str, Result]) -> float | None:
-    result = found.get("mean_average_precision")
-    if result is None:
-        return None
-    value = result.values["mAP"].value
-    if value is None:
-        return 0.0 if result.frames["invalid"] else None
-    return _valid(result) * value
+def joint_values(
+    results: Iterable[Result], values: Mapping[str, Float64], valid: Mapping[str, Float64]
+) -> dict[str, Float64]:
+    """Return the joint score and its parts under each of D draws, [D]; empty if truth supports no part.
+
+    Args:
+        results: The point estimates: they decide which parts there are.
+        values: [D] the values of `METRICS` by name.
+        valid: [D] the share of the frames with truth in which `boxes` and `control` were valid.
+    """
+    by_metric = {result.metric: result for result in results}
+    boxes, distance, control, calibration = (by_metric.get(metric) for metric in METRICS)
+    seen, zero = valid["boxes"], np.zeros(len(valid["boxes"]))
+    parts: dict[str, Float64] = {}
+    if boxes is not None and (boxes.values["mAP"].defined or boxes.frames["invalid"]):
+        parts["boxes"] = seen * values["mAP"] if boxes.values["mAP"].defined else zero
+        if distance is not None and (distance.details["truth"] or not distance.frames["scored"]):
+            known = distance.values["distance_rel"].defined
+            parts["distance"] = seen / (1 + values["distance_rel"] / 0.1) if known else zero
+        if calibration is not None:
+            parts["calibration"] = (
+                seen * (1 - values["D-ECE"]) if calibration.values["D-ECE"].defined else zero
+            )
+    if control is not None:
+        skills = _skills(control, values, zero)
+        if skills or control.frames["invalid"]:
+            parts["control"] = valid["control"] * np.mean(skills, axis=0) if skills else zero
+    names = [name for name in WEIGHTS if name in parts]
+    if not names:
+        return {}
+    weight = sum(WEIGHTS[name] for name in names)
+    score: Float64 = sum((WEIGHTS[name] * parts[name] for name in names), zero) / weight
+    return {"joint": score} | {f"joint/{name}": parts[name] for name in names}
 
 
-def _distance(found: dict[str, Result]) -> float | None:
-    result = found.get("distance_errors")
-    if result is None or _boxes(found) is None or (result.frames["scored"] and not result.details["truth"]):
-        return None
-    value = result.values["distance_rel"].value
-    return _valid(result) / (1 + value / 0.1) if value is not None else 0.0
-
-
-def _calibration(found: dict[str, Result]) -> float | None:
-    result = found.get("detection_calibration")
-    if result is None or _boxes(found) is None:
-        return None
-    value = result.values["D-ECE"].value
-    return _valid(result) * (1 - value) if value is not None else 0.0
-
-
-def _control(found: dict[str, Result]) -> float | None:
-    result = found.get("control_errors")
-    if result is None:
-        return None
+def _skills(control: Result, values: Mapping[str, Float64], zero: Float64) -> list[Float64]:
+    """Return 1 / (1 + MAE / MAE_mean) of each channel; 0 for one that a valid head did not give."""
     skills = []
-    for name, value in result.values.items():
+    for name, value in control.values.items():
         if not name.startswith("MAE/"):
             continue
         channel = name.removeprefix("MAE/")
-        mean = result.values[f"MAE_mean/{channel}"].value
-        if value.value is not None and mean:
-            skills.append(1 / (1 + value.value / mean))
-        elif result.details["missing"].get(channel):
-            skills.append(0.0)
-    if not skills:
-        return 0.0 if result.frames["invalid"] else None
-    return _valid(result) * float(np.mean(skills))
+        if value.defined and control.values[f"MAE_mean/{channel}"].value:
+            with np.errstate(divide="ignore", invalid="ignore"):  # truth may be constant within a draw
+                skills.append(1 / (1 + values[name] / values[f"MAE_mean/{channel}"]))
+        elif control.details["missing"].get(channel):
+            skills.append(zero)
+    return skills
 
 
 def _valid(result: Result) -> float:
-    """The share of frames with truth in which the head was valid."""
+    """Return the share of frames with truth in which the head was valid."""
     scored, invalid = result.frames["scored"], result.frames["invalid"]
     return scored / (scored + invalid) if scored + invalid else 0.0

@@ -1,4 +1,4 @@
-"""Timing: how long each stage takes, and how often a frame is too late for a given rate."""
+"""Timing: the duration of each stage, and the share of frames that miss a deadline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from perception.evaluation.metrics.base import Result, Rules, Value, check_mergeable, supported
+from perception.evaluation.metrics.base import Estimate, Result, Rules, check_mergeable
 from perception.evaluation.metrics.rows import Rows
 
 # A percentile rests on the frames beyond it: one at the least.
@@ -18,7 +18,7 @@ TOTAL = "total"
 class Latency:
     """Milliseconds of each stage, and deadline misses.
 
-    It sees clocks, which outputs do not carry; so it is told the times (`record`), not outputs.
+    Outputs do not carry durations, so it takes those (`record`), not outputs.
 
     Args:
         rate_hz: A frame whose `total` stage takes longer than 1 / rate misses its deadline.
@@ -38,29 +38,28 @@ class Latency:
         self.stages: dict[str, Rows] = {}
 
     def record(self, stages_ms: Mapping[str, float]) -> None:
-        """Take in the stages of one frame, in ms. `total` is the whole of it."""
+        """Add the stages of one frame, in ms. `total` is the whole frame."""
         for stage, ms in stages_ms.items():
             self.stages.setdefault(stage, Rows([("ms", "f4")])).grow(1)["ms"] = ms
 
     def compute(self) -> Result:
         """The result over all frames so far."""
-        values: dict[str, Value] = {}
+        estimates: dict[str, Estimate] = {}
         for stage, rows in self.stages.items():
             ms = rows["ms"].astype(np.float64)
             for name, (percent, needed) in _PERCENTILES.items():
-                found = float(np.percentile(ms, percent))
-                values[f"{name}/{stage}"] = supported(found, len(ms), needed, "frames", "ms", "lower")
+                percentile = np.array([np.percentile(ms, percent)])
+                estimates[f"{name}/{stage}"] = Estimate(percentile, len(ms), needed, "frames", "ms", "lower")
         total = self.stages[TOTAL]["ms"] if TOTAL in self.stages else np.empty(0)
         misses = int(np.count_nonzero(total > 1000.0 / self.rate_hz))
-        share = misses / len(total) if len(total) else 0.0
-        values["deadline_misses"] = supported(
-            share, len(total), self.rules.min_support, "frames", "", "lower"
-        )
+        share, needed = np.array([misses / max(len(total), 1)]), self.rules.min_support
+        estimates["deadline_misses"] = Estimate(share, len(total), needed, "frames", "", "lower")
+        values = {name: estimate.value() for name, estimate in estimates.items()}
         details = {"rate_hz": self.rate_hz, "misses": misses}
         return Result(self.name, self.head, values, details, {"scored": len(total)})
 
     def merge(self, other: Self) -> None:
-        """Take in what another has seen.
+        """Add the frames of another.
 
         Raises:
             ValueError: The other has another rate or other rules.

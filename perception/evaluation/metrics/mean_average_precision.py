@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics.base import Value, supported
-from perception.evaluation.metrics.curves import average_precision
+from perception.evaluation.metrics.base import Estimate
 from perception.evaluation.metrics.detection_metric import DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.matching import SIZES, THRESHOLDS
 from perception.evaluation.metrics.rows import RowType
+from perception.evaluation.metrics.weights import Weights, divide
+from perception.types import Float64
 
 _BITS = 1 << np.arange(len(THRESHOLDS), dtype=np.uint16)
 _SIZE_BITS = 1 << np.arange(len(SIZES), dtype=np.uint8)
@@ -22,71 +24,71 @@ class MeanAveragePrecision(DetectionMetric):
     """mAP at overlap 0.5, 0.75 and the mean over 0.5 to 0.95 (Lin et al. 2014), also by object size.
 
     Values: `mAP50`, `mAP75`, `mAP` (50:95), `mAP/small`, `mAP/medium`, `mAP/large`, and `AP/<class>` (50:95).
-    The mean is over the classes that have enough truth, in that size range. Ignore regions are COCO's crowds:
-    a detection inside one, by intersection over its own area, is neither hit nor miss. So is a detection that
-    matches nothing and is lower than truth must be, or outside the size range, as COCO does for size ranges.
+    The mean is over the classes that have enough truth in that size range, whatever the weights. Ignore
+    regions are COCO's crowds: a detection inside one, by intersection over its own area, is neither hit nor
+    miss. So is a detection that matches nothing and is lower than truth must be, or outside the size range,
+    as COCO does for size ranges.
     """
 
     name = "mean_average_precision"
     head = "box"
     # hit and dropped: one bit for each overlap, for each size range.
-    row: ClassVar[RowType] = [
-        ("stamp_ns", "i8"),
-        ("score", "f8"),
-        ("label", "i2"),
-        ("hit", "u2", 4),
-        ("dropped", "u2", 4),
-    ]
-    truth_row: ClassVar[RowType] = [("stamp_ns", "i8"), ("label", "i2"), ("sizes", "u1")]
+    row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("hit", "u2", 4), ("dropped", "u2", 4)]
+    truth_row: ClassVar[RowType] = [("label", "i2"), ("sizes", "u1")]
 
     def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
-        truth = self._add_truth(frame, numbers)
-        truth["sizes"] = (_SIZE_BITS[:, None] * ~frame.truth_outside[:, ~frame.ignored]).sum(axis=0)
-        hit, dropped = frame.outcomes
-        new = self.rows.grow(len(frame.label))
-        new["stamp_ns"] = frame.stamp_ns
-        new["score"] = frame.score
-        new["label"] = numbers[frame.label]
-        new["hit"] = np.einsum("atd,t->da", hit, _BITS)
-        new["dropped"] = np.einsum("atd,t->da", dropped, _BITS)
+        sizes = (_SIZE_BITS[:, None] * ~frame.truth_outside[:, ~frame.ignored]).sum(axis=0)
+        self._append_truth(frame, numbers, sizes=sizes)
+        hit, dropped = (np.einsum("atd,t->da", outcome, _BITS) for outcome in frame.outcomes)
+        label = numbers[frame.label]
+        self._append(self.rows, frame, len(label), score=frame.score, label=label, hit=hit, dropped=dropped)
 
-    def _compute(self, details: dict[str, Any]) -> dict[str, Value]:
+    def _estimates(self, weights: Weights) -> dict[str, Estimate]:
+        tables: list[dict[str, Float64]] = [{} for _ in SIZES]  # of each size, [D, T] by class
+        truths: list[dict[str, int]] = [{} for _ in SIZES]
         order = self._ranked()
-        label, hit, dropped = (self.rows[column][order] for column in ("label", "hit", "dropped"))
-        table = np.full((len(self.labels), len(SIZES), len(THRESHOLDS)), np.nan)
-        truths = np.zeros((len(self.labels), len(SIZES)), dtype=np.intp)
-        for number in self.labels.values():
-            own, own_truth = label == number, self.truth["label"] == number
+        label = self.rows["label"][order]
+        for name, number in self.labels.items():
+            rows, of_class = order[label == number], self.truth["label"] == number
             for size, bit in enumerate(_SIZE_BITS):
-                truths[number, size] = count = np.count_nonzero(self.truth["sizes"][own_truth] & bit)
-                if count >= self.rules.min_support:
-                    table[number, size] = _over_thresholds(hit[own, size], dropped[own, size], int(count))
-        return self._values(table, truths)
-
-    def _values(self, table: NDArray[np.float64], truths: NDArray[np.intp]) -> dict[str, Value]:
-        needed, what = self.rules.min_support, "truth boxes of one class"
-
-        def mean(part: NDArray[np.float64], count: NDArray[np.intp]) -> Value:
-            known = part[~np.isnan(part)]
-            most = int(count.max(initial=0))
-            total = int(count[count >= needed].sum())
-            return (
-                Value(float(known.mean()), total, "", "higher")
-                if known.size
-                else supported(np.nan, most, needed, what, "", "higher")
-            )
-
-        values = {
-            "mAP50": mean(table[:, 0, 0], truths[:, 0]),
-            "mAP75": mean(table[:, 0, 5], truths[:, 0]),
-            "mAP": mean(table[:, 0], truths[:, 0]),
+                frames = self.truth["frame"][of_class & ((self.truth["sizes"] & bit) != 0)]
+                truths[size][name] = len(frames)
+                if len(frames) >= self.rules.min_support:
+                    tables[size][name] = self._precisions(rows, size, weights, weights.total(frames))
+        every = tables[0].values()
+        estimates = {
+            "mAP50": self._mean(weights, [table[:, :1] for table in every], truths[0]),
+            "mAP75": self._mean(weights, [table[:, 5:6] for table in every], truths[0]),
+            "mAP": self._mean(weights, list(every), truths[0]),
         }
         for size, name in list(enumerate(SIZES))[1:]:
-            values[f"mAP/{name}"] = mean(table[:, size], truths[:, size])
-        for name, number in self.labels.items():
-            values[f"AP/{name}"] = mean(table[number, 0], truths[number, :1])
-        return values
+            estimates[f"mAP/{name}"] = self._mean(weights, list(tables[size].values()), truths[size])
+        for name in self.labels:
+            known = [tables[0][name]] if name in tables[0] else []
+            estimates[f"AP/{name}"] = self._mean(weights, known, {name: truths[0][name]})
+        return estimates
 
+    def _precisions(self, rows: NDArray[np.intp], size: int, weights: Weights, truths: Float64) -> Float64:
+        """Return the average precision at each overlap, [D, T], of rows [N] by falling score."""
+        frame, hit, dropped = (
+            self.rows["frame"][rows],
+            self.rows["hit"][rows, size],
+            self.rows["dropped"][rows, size],
+        )
+        columns = []
+        for bit in _BITS:
+            kept = (dropped & bit) == 0
+            columns.append(weights.average_precision((hit[kept] & bit) != 0, frame[kept], truths))
+        return np.stack(columns, axis=1)
 
-def _over_thresholds(hit: NDArray[np.uint16], dropped: NDArray[np.uint16], truths: int) -> list[float]:
-    return [average_precision((hit[(dropped & bit) == 0] & bit) != 0, truths) for bit in _BITS]
+    def _mean(self, weights: Weights, tables: Sequence[Float64], truths: Mapping[str, int]) -> Estimate:
+        """Return the mean over classes and overlaps; without those classes that have no truth in a draw."""
+        needed = self.rules.min_support
+        enough = [count for count in truths.values() if count >= needed]
+        support = sum(enough) if enough else max(truths.values(), default=0)
+        values = np.full(len(weights), np.nan)
+        if tables:
+            table = np.concatenate(tables, axis=1)
+            known = np.isfinite(table)
+            values = divide(np.where(known, table, 0.0).sum(axis=1), known.sum(axis=1))
+        return Estimate(values, support, needed, "truth boxes of one class", "", "higher")

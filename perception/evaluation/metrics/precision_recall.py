@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics.base import Value, supported
-from perception.evaluation.metrics.curves import RECALLS, best_f1, precision_curve
+from perception.evaluation.metrics.base import Estimate
+from perception.evaluation.metrics.curves import RECALLS, precision_curve
 from perception.evaluation.metrics.detection_metric import DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import RowType
+from perception.evaluation.metrics.weights import Weights
 
 
 class PrecisionRecall(DetectionMetric):
@@ -24,58 +25,58 @@ class PrecisionRecall(DetectionMetric):
 
     name = "precision_recall"
     head = "class"
-    row: ClassVar[RowType] = [("stamp_ns", "i8"), ("score", "f8"), ("label", "i2"), ("hit", "?")]
+    row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("hit", "?")]
 
     def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
-        self._add_truth(frame, numbers)
+        self._append_truth(frame, numbers)
         counts = ~frame.dropped50
-        new = self.rows.grow(int(np.count_nonzero(counts)))
-        new["stamp_ns"] = frame.stamp_ns
-        new["score"] = frame.score[counts]
-        new["label"] = numbers[frame.label[counts]]
-        new["hit"] = frame.hit50[counts]
+        self._append(
+            self.rows,
+            frame,
+            int(np.count_nonzero(counts)),
+            score=frame.score[counts],
+            label=numbers[frame.label[counts]],
+            hit=frame.hit50[counts],
+        )
 
-    def _compute(self, details: dict[str, Any]) -> dict[str, Value]:
+    def _estimates(self, weights: Weights) -> dict[str, Estimate]:
+        order, needed = self._ranked(), self.rules.min_support
+        frame, label, hit, score = (self.rows[column][order] for column in ("frame", "label", "hit", "score"))
+        estimates: dict[str, Estimate] = {}
+        parts = zip(self._parts(label), self._parts(self.truth["label"]), strict=True)
+        for (suffix, mask), (_, truth_mask) in parts:
+            truth_frame = self.truth["frame"][truth_mask]
+            truths, count = weights.total(truth_frame), len(truth_frame)
+            if suffix:
+                ap = weights.average_precision(hit[mask], frame[mask], truths)
+                estimates[f"AP50{suffix}"] = Estimate(ap, count, needed, "truth boxes", "", "higher")
+            best = weights.best_f1(hit[mask], score[mask], frame[mask], truths)
+            kept = int(np.count_nonzero(score[mask] >= best.score[0]))  # of use for the point estimate only
+            above = (kept, needed, "detections above the cut-off")
+            enough = (count, needed, "truth boxes")
+            estimates |= {
+                f"F1{suffix}": Estimate(best.f1, *enough, "", "higher"),
+                f"recall{suffix}": Estimate(best.recall, *enough, "", "higher"),
+                f"precision{suffix}": Estimate(
+                    best.precision, *(above if count >= needed else enough), "", "higher"
+                ),
+                f"F1_score{suffix}": Estimate(best.score, *enough)
+                if mask.any()
+                else Estimate(best.score, 0, 0, "", why="no detection"),
+            }
+        return estimates
+
+    def _details(self) -> dict[str, Any]:
         order = self._ranked()
-        label, hit, score = self.rows["label"][order], self.rows["hit"][order], self.rows["score"][order]
-        truths = np.bincount(self.truth["label"], minlength=len(self.labels))
-        values = self._at_best_f1("", hit, score, int(truths.sum()))
-        curves = details["curves"] = {}
+        label, hit, score = (self.rows[column][order] for column in ("label", "hit", "score"))
+        curves = {}
         for name, number in self.labels.items():
-            own = label == number
-            count = int(truths[number])
-            curve = precision_curve(hit[own], score[own], max(count, 1))
-            ap = supported(
-                float(curve.precision.mean()), count, self.rules.min_support, "truth boxes", "", "higher"
-            )
-            values[f"AP50/{name}"] = ap
-            values |= self._at_best_f1(f"/{name}", hit[own], score[own], count)
-            if ap.defined:
+            mask, truths = label == number, int(np.count_nonzero(self.truth["label"] == number))
+            if truths >= self.rules.min_support:
+                curve = precision_curve(hit[mask], score[mask], truths)
                 curves[name] = {
                     "recall": RECALLS.tolist(),
                     "precision": curve.precision.tolist(),
                     "score": curve.score.tolist(),
                 }
-        return values
-
-    def _at_best_f1(
-        self, suffix: str, hit: NDArray[np.bool_], score: NDArray[np.float64], truths: int
-    ) -> dict[str, Value]:
-        best = best_f1(hit, score, truths)
-        needed = self.rules.min_support
-        found = {
-            f"F1{suffix}": supported(best.f1, truths, needed, "truth boxes", "", "higher"),
-            f"recall{suffix}": supported(best.recall, truths, needed, "truth boxes", "", "higher"),
-        }
-        kept = int(np.count_nonzero(score >= best.score))
-        found[f"precision{suffix}"] = (
-            supported(best.precision, kept, needed, "detections above the cut-off", "", "higher")
-            if truths >= needed
-            else Value(None, truths, "", "higher", f"{truths} truth boxes; {needed} are needed")
-        )
-        found[f"F1_score{suffix}"] = (
-            supported(best.score, truths, needed, "truth boxes")
-            if len(hit)
-            else Value(None, 0, "", "", "no detection")
-        )
-        return found
+        return {"curves": curves}

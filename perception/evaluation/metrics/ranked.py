@@ -1,4 +1,4 @@
-"""Ranked detections under many sets of weights at once: average precision and the best F1, draw by draw.
+"""Average precision and best F1 of ranked detections in all draws of a bootstrap at once.
 
 A ranking is cut into at most 512 segments, each ending at a hit: precision is greatest there, so that with
 no more hits than that nothing is lost. With more, segments end at every n-th hit, and the values are off by
@@ -12,13 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics.curves import RECALLS
+from perception.evaluation.metrics.curves import RECALLS, BestF1
 from perception.types import Float32, Float64
 
 SEGMENTS = 512
-
-Weights = Float32
-"""[D, B]: how often each block counts, a row for each draw."""
 
 
 class Segments(NamedTuple):
@@ -33,16 +30,16 @@ def segments(
     hit: NDArray[np.bool_],
     score: Float64,
     block: NDArray[np.intp],
-    weights: Weights,
+    draws: Float32,
     whole_ties: bool = False,
 ) -> Segments:
-    """Cut a ranking and count it under each row of weights.
+    """Cut a ranking into segments and count hits and false alarms under each draw.
 
     Args:
         hit: [N] in descending order of score, without what is dropped.
         score: [N].
         block: [N] the block of each.
-        weights: [D, B].
+        draws: [D, B] how often each block counts.
         whole_ties: Segments end only where the score changes, as cut-offs do.
     """
     ends = np.flatnonzero(hit)
@@ -52,65 +49,56 @@ def segments(
     if len(ends) > SEGMENTS:
         ends = ends[np.linspace(0, len(ends) - 1, SEGMENTS).round().astype(np.intp)]
     if not len(ends):
-        none = np.zeros((len(weights), 0), dtype=np.float32)
+        none = np.zeros((len(draws), 0), dtype=np.float32)
         return Segments(none, none, np.zeros(0))
     kept = slice(0, int(ends[-1]) + 1)  # what comes after the last hit lowers nothing that counts
     place = np.searchsorted(ends, np.arange(kept.stop))
     flat = block[kept] * len(ends) + place
-    size, shape = weights.shape[1] * len(ends), (weights.shape[1], len(ends))
+    size, shape = draws.shape[1] * len(ends), (draws.shape[1], len(ends))
     of_hits = np.bincount(flat[hit[kept]], minlength=size).reshape(shape).astype(np.float32)
     of_all = np.bincount(flat, minlength=size).reshape(shape).astype(np.float32)
     false = of_all - of_hits
     # Summed before they are weighted: blocks are fewer than draws.
-    return Segments(weights @ np.cumsum(of_hits, axis=1), weights @ np.cumsum(false, axis=1), score[ends])
+    return Segments(draws @ np.cumsum(of_hits, axis=1), draws @ np.cumsum(false, axis=1), score[ends])
 
 
-def average_precisions(found: Segments, truths: Float64) -> Float64:
-    """[D]: COCO's average precision of each draw with that many truths [D]; NaN without truth."""
-    if not found.hits.shape[1]:
+def average_precisions(ranking: Segments, truths: Float64) -> Float64:
+    """Return COCO's average precision of each draw [D], with so many truths [D]; NaN without truth."""
+    if not ranking.hits.shape[1]:
         return np.where(truths > 0, 0.0, np.nan)
-    envelope = found.hits + found.false
+    envelope = ranking.hits + ranking.false
     np.maximum(envelope, 1e-9, out=envelope)
-    np.divide(found.hits, envelope, out=envelope)
+    np.divide(ranking.hits, envelope, out=envelope)
     np.maximum.accumulate(envelope[:, ::-1], axis=1, out=envelope[:, ::-1])
     # How many of the recalls 0, 0.01 ... 1 each segment is the first to reach; a little more than it has,
     # since shares are rounded: 30 of 100 must reach 0.3.
     last = len(RECALLS) - 1
-    reached = found.hits * (last / np.maximum(truths, 1e-9)).astype(np.float32)[:, None]
+    reached = ranking.hits * (last / np.maximum(truths, 1e-9)).astype(np.float32)[:, None]
     reached += 1e-4
     np.floor(reached, out=reached)
     reached[:, 1:] -= reached[:, :-1].copy()
     reached[:, 0] += 1.0  # recall 0
     total = np.einsum("ds,ds->d", reached, envelope)
-    return np.where(truths > 0, total / len(RECALLS), np.nan)
+    return np.where(truths > 0, total / len(RECALLS), np.nan).astype(np.float64)
 
 
-class BestF1s(NamedTuple):
-    """[D] each: as `curves.BestF1`."""
-
-    f1: Float64
-    score: Float64
-    precision: Float64
-    recall: Float64
-
-
-def best_f1s(found: Segments, truths: Float64) -> BestF1s:
-    """The best F1 of each draw and what was kept there; NaN without truth."""
-    if not found.hits.shape[1]:
+def best_f1s(ranking: Segments, truths: Float64) -> BestF1[Float64]:
+    """Return the best F1 of each draw and what is kept there, [D] each; NaN without truth."""
+    if not ranking.hits.shape[1]:
         none = np.where(truths > 0, 0.0, np.nan)
-        return BestF1s(none, none, none, none)
-    kept = found.hits + found.false
-    f1 = 2 * found.hits / np.maximum(kept + truths[:, None], 1e-9)
+        return BestF1(none, none, none, none)
+    kept = ranking.hits + ranking.false
+    f1 = 2 * ranking.hits / np.maximum(kept + truths[:, None], 1e-9)
     best = f1.argmax(axis=1)
     rows = np.arange(len(truths))
-    hits, known = found.hits[rows, best], truths > 0
+    hits, known = ranking.hits[rows, best], truths > 0
 
     def value(numbers: Float64) -> Float64:
         return np.where(known, numbers, np.nan)
 
-    return BestF1s(
+    return BestF1(
         value(f1[rows, best].astype(np.float64)),
-        value(found.score[best]),
+        value(ranking.score[best]),
         value(hits / np.maximum(kept[rows, best], 1e-9)),
         value(hits / np.maximum(truths, 1e-9)),
     )

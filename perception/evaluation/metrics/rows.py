@@ -1,4 +1,4 @@
-"""Rows that grow: what metrics remember, a few bytes a detection."""
+"""Tables that grow by rows: a few bytes for each detection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RowType = list[tuple[Any, ...]]
 
 
 class Rows:
-    """A structured array that grows by doubling. Columns are read through `rows["score"]`."""
+    """A structured array that grows by doubling. `rows["score"]` is a column."""
 
     def __init__(self, dtype: RowType) -> None:
         self._data: NDArray[np.void] = np.empty(0, dtype=dtype)
@@ -22,12 +22,12 @@ class Rows:
         return self._size
 
     def __getitem__(self, column: str) -> NDArray[Any]:
-        """The column of all rows, as a view that is valid until the next growth."""
+        """Return a column of all rows, as a view that is valid until the next growth."""
         view: NDArray[Any] = self._data[column][: self._size]
         return view
 
     def grow(self, count: int) -> NDArray[np.void]:
-        """`count` new rows, to be filled in by the caller, column by column."""
+        """Append `count` rows, and return them for the caller to fill in, column by column."""
         start, end = self._size, self._size + count
         if end > len(self._data):
             bigger = np.empty(max(end, 2 * len(self._data), 256), dtype=self._data.dtype)
@@ -37,7 +37,7 @@ class Rows:
         return self._data[start:end]
 
     def extend(self, other: Rows) -> NDArray[np.void]:
-        """Append a copy of another's rows, and return it for adjustment."""
+        """Append a copy of the rows of another table, and return it for adjustment."""
         new = self.grow(len(other))
         new[:] = other._data[: len(other)]
         return new

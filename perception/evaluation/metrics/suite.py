@@ -1,13 +1,15 @@
-"""All metrics at once: a frame is read and matched once for all of them."""
+"""A set of metrics that share their frames: each is read and matched once for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Self
 
+import numpy as np
+
 from perception.errors import PluginError
-from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules
+from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, WeightedMetric
 from perception.evaluation.metrics.box_errors import BoxErrors, DistanceErrors
 from perception.evaluation.metrics.confusion import Confusion
 from perception.evaluation.metrics.control_errors import ControlErrors
@@ -17,16 +19,17 @@ from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.joint import joint
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.evaluation.metrics.precision_recall import PrecisionRecall
-from perception.types import Output, TruthFrame
+from perception.evaluation.metrics.weights import Weights
+from perception.types import Float64, Output, TruthFrame
 
 
 class Suite:
     """Several metrics under the same rules, used as one.
 
     Args:
-        rules: The ground rules.
-        metrics: None: this package's own over outputs, one of each.
-        guests: Metrics of other packages. One that raises is dropped, and named in `faults`; the rest go on.
+        rules: What counts as truth, and how much of it is enough.
+        metrics: None: one of each of this package's metrics over outputs.
+        guests: Metrics of other packages. One that raises is dropped, and named in `errors`; the rest go on.
     """
 
     def __init__(
@@ -36,12 +39,12 @@ class Suite:
         guests: Sequence[Metric] = (),
     ) -> None:
         self.rules = rules if rules is not None else Rules()
-        self.metrics: list[Metric] = list(metrics) if metrics is not None else own_metrics(self.rules)
+        self.metrics: list[Metric] = list(metrics) if metrics is not None else default_metrics(self.rules)
         self.guests = list(guests)
-        self.faults: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
 
     def update(self, output: Output, truth: TruthFrame) -> ScoredFrame:
-        """Take one frame into every metric; returns it as it was scored."""
+        """Add one frame to every metric; return it as it was scored."""
         frame = ScoredFrame(output, truth, self.rules)
         for metric in self.metrics:
             if isinstance(metric, DetectionMetric) and metric.rules == self.rules:
@@ -56,31 +59,48 @@ class Suite:
         return frame
 
     def compute(self) -> list[Result]:
-        """The result of each metric, of each guest, and the joint score last."""
+        """Return the result of each metric, of each guest, and the joint score last."""
         results = [metric.compute() for metric in self.metrics]
-        shown = []
+        guest_results = []
         for guest in list(self.guests):
             try:
-                shown.append(_checked(guest.compute()))
+                guest_results.append(_checked(guest.compute()))
             except Exception as error:
                 self._drop(guest, error)
-        return [*results, *shown, joint(results)]
+        return [*results, *guest_results, joint(results)]
+
+    def values(self, weights: Weights, metrics: Collection[Metric]) -> dict[str, Float64]:
+        """Return the values of some of the metrics by name, under each of D draws, [D]. Those that have no
+        `values`, and guests that raise in it, have none."""
+        values: dict[str, Float64] = {}
+        for metric in metrics:
+            if isinstance(metric, WeightedMetric) and callable(metric.values):
+                try:
+                    values |= _checked_values(metric, weights)
+                except Exception as error:
+                    if metric not in self.guests:
+                        raise
+                    self._note(metric, error)
+        return values
 
     def merge(self, other: Self) -> None:
-        """Take in what another suite of the same metrics and rules has seen.
+        """Add the frames of another suite of the same metrics and rules, after its own.
 
         Raises:
             ValueError: Metrics or rules differ.
         """
-        mine, theirs = [*self.metrics, *self.guests], [*other.metrics, *other.guests]
-        if [metric.name for metric in mine] != [metric.name for metric in theirs]:
+        metrics, others = [*self.metrics, *self.guests], [*other.metrics, *other.guests]
+        if [metric.name for metric in metrics] != [metric.name for metric in others]:
             raise ValueError("cannot merge: the metrics differ")
-        for metric, like in zip(mine, theirs, strict=True):
-            metric.merge(like)
+        for metric, added in zip(metrics, others, strict=True):
+            metric.merge(added)
 
     def _drop(self, guest: Metric, error: Exception) -> None:
         self.guests.remove(guest)
-        self.faults[guest.name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self._note(guest, error)
+
+    def _note(self, guest: Metric, error: Exception) -> None:
+        self.errors[guest.name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _checked(result: Result) -> Result:
@@ -89,8 +109,16 @@ def _checked(result: Result) -> Result:
     return result
 
 
-def own_metrics(rules: Rules) -> list[Metric]:
-    """One of each metric over outputs that this package brings."""
+def _checked_values(metric: WeightedMetric, weights: Weights) -> dict[str, Float64]:
+    values = {name: np.asarray(drawn, np.float64) for name, drawn in metric.values(weights).items()}
+    for name, drawn in values.items():
+        if drawn.shape != (len(weights),):
+            raise ValueError(f"values: expected {len(weights)} of '{name}', found shape {drawn.shape}")
+    return values
+
+
+def default_metrics(rules: Rules) -> list[Metric]:
+    """Return one of each of this package's metrics over outputs."""
     return [
         PrecisionRecall(rules),
         Confusion(rules),
@@ -103,12 +131,12 @@ def own_metrics(rules: Rules) -> list[Metric]:
 
 
 def installed_metrics(rules: Rules) -> list[Metric]:
-    """The metrics that other packages bring through the entry-point group `perception.metrics`, by name.
+    """Return the metrics of other packages, from the entry-point group `perception.metrics`, by name.
 
     Raises:
         PluginError: One does not load, or is not a metric; it names the entry point and its package.
     """
-    found: list[Metric] = []
+    metrics: list[Metric] = []
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         origin = f"metric '{point.name}' of {point.dist.name if point.dist is not None else point.value}"
         try:
@@ -118,5 +146,5 @@ def installed_metrics(rules: Rules) -> list[Metric]:
         if not isinstance(metric, Metric):
             expected = "name, head, update, compute and merge"
             raise PluginError(f"{origin}: expected {expected}, found {type(metric).__name__}")
-        found.append(metric)
-    return found
+        metrics.append(metric)
+    return metrics

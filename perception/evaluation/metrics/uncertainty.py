@@ -1,12 +1,14 @@
-"""How good a stated standard deviation is: likelihood and coverage."""
+"""Scores of a stated standard deviation: likelihood and coverage."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.evaluation.metrics.base import Estimate, Rules
+from perception.evaluation.metrics.weights import FrameNumbers, Weights
 from perception.types import Float64
 
 Family = Literal["laplace", "gaussian"]
@@ -19,7 +21,7 @@ HALF_WIDTH_80: dict[str, float] = {
 
 
 def negative_log_likelihood(error: Float64, std: Float64, family: Family) -> Float64:
-    """-log p(error) in nats for each element; `std` above 0.
+    """Return -log p(error) in nats for each element; `std` above 0.
 
     Laplace: log(2 b) + |e| / b with b = std / sqrt(2). Gaussian: log(std sqrt(2 pi)) + e^2 / (2 std^2).
     """
@@ -32,11 +34,38 @@ def negative_log_likelihood(error: Float64, std: Float64, family: Family) -> Flo
 
 
 def covered_80(error: Float64, std: Float64, family: Family) -> NDArray[np.bool_]:
-    """Whether each error lies within the nominal 80 % interval."""
+    """Return whether each error lies within the nominal 80 % interval."""
     covered: NDArray[np.bool_] = np.abs(error) <= HALF_WIDTH_80[family] * std
     return covered
 
 
 def stated(std: Float64) -> NDArray[np.bool_]:
-    """Where a standard deviation is one: a number above 0."""
+    """Return where a standard deviation is a finite number above 0."""
     return np.isfinite(std) & (std > 0)
+
+
+def likelihood_estimates(
+    prefix: str,
+    weights: Weights,
+    frame: FrameNumbers,
+    error: NDArray[np.floating[Any]],
+    std: NDArray[np.floating[Any]],
+    rules: Rules,
+    suffix: str = "",
+) -> dict[str, Estimate]:
+    """Return `<prefix>coverage80<suffix>` and `<prefix>NLL<suffix>` of errors [N] or [N, n] with their stds.
+
+    Means over elements; the support is in rows, since the elements of one are not independent.
+    """
+    errors, stds = error.astype(np.float64), std.astype(np.float64)
+    known = stated(stds) & np.isfinite(errors)
+    support = int(np.count_nonzero(known if known.ndim == 1 else known.any(axis=1)))
+    frames = np.broadcast_to(frame if known.ndim == 1 else frame[:, None], known.shape)[known]
+    errors, stds = errors[known], stds[known]
+    covered = weights.mean(frames, covered_80(errors, stds, rules.family).astype(np.float64))
+    nll = weights.mean(frames, negative_log_likelihood(errors, stds, rules.family))
+    needed, of = rules.min_support, "with a standard deviation"
+    return {
+        f"{prefix}coverage80{suffix}": Estimate(covered, support, needed, of),
+        f"{prefix}NLL{suffix}": Estimate(nll, support, needed, of, "nats", "lower"),
+    }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.intervals import difference_of, judged
 from perception.evaluation.log_record import LogRecord
-from perception.evaluation.metrics.weighted import means
+from perception.evaluation.metrics import DrawnWeights
 from perception.evaluation.report.schema import DifferenceReport, SliceReport
 from perception.evaluation.resampling import Resampler
 from perception.evaluation.slices.frame_conditions import (
@@ -82,9 +82,9 @@ def _compare(resampler: Resampler, part: Slice, mean: _Mean, inside: int, outsid
     if group is not None and group.draws is not None:
 
         def drawn(weights: NDArray[np.float32]) -> Float64:
-            return means(mean.block[mean.inside], mean.value[mean.inside], weights) - means(
-                mean.block[~mean.inside], mean.value[~mean.inside], weights
-            )
+            of_rows, rows = DrawnWeights(weights, mean.block), np.arange(len(mean.block))
+            inside, outside = (of_rows.mean(rows[m], mean.value[m]) for m in (mean.inside, ~mean.inside))
+            return inside - outside
 
         by_log = None if group.draws.logs is None else drawn(group.draws.logs)
         by_block = drawn(group.draws.blocks)

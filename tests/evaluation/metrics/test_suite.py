@@ -17,9 +17,9 @@ from perception.evaluation.metrics import (
     Rules,
     Suite,
     Value,
+    default_metrics,
     installed_metrics,
     joint,
-    own_metrics,
 )
 from perception.types import Output, TruthFrame
 from tests.evaluation.metrics.build import control_frame, detection, frame, random_frames, truth_box
@@ -49,7 +49,7 @@ class Frames:
 def test_a_suite_says_what_its_metrics_say_alone() -> None:
     frames = random_frames(np.random.default_rng(0), 30)
     rules = Rules(min_support=1)
-    suite, alone = Suite(rules), own_metrics(rules)
+    suite, alone = Suite(rules), default_metrics(rules)
     for output, truth in frames:
         suite.update(output, truth)
         for metric in alone:

@@ -1,22 +1,20 @@
-"""Values on other draws, beside metrics that were really fed those frames so often."""
+"""Values under drawn weights, beside metrics that were fed each frame as often as it was drawn."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from perception.evaluation.metrics import Rules, Suite, curves
+from perception.evaluation.metrics import DrawnWeights, Rules, Suite, WeightedMetric, Weights, curves
 from perception.evaluation.metrics.curves import average_precision, best_f1
-from perception.evaluation.metrics.marks import Marks, tables
 from perception.evaluation.metrics.ranked import average_precisions, best_f1s, segments
-from perception.evaluation.metrics.redraw import redraw
 from perception.types import Control, ControlChannel, Output, TruthFrame
 from tests.evaluation.metrics.build import CLASSES, random_frames
 
 
 @pytest.fixture(autouse=True)
 def _recalls_as_meant(monkeypatch: pytest.MonkeyPatch) -> None:
-    """COCO's recalls are rounded: 7 of 100 do not reach its 0.07. Redrawn values are free of that."""
+    """COCO's recalls are rounded: 7 of 100 do not reach its 0.07. Values of draws are free of that."""
     monkeypatch.setattr(curves, "RECALLS", curves.RECALLS - 1e-9)
 
 
@@ -40,25 +38,27 @@ def whole(rng: np.random.Generator, ties: bool) -> list[tuple[Output, TruthFrame
     return frames
 
 
+def block_of(frames: list[tuple[Output, TruthFrame]]) -> np.ndarray:
+    return np.array([truth.stamp_ns // BLOCK_NS for _, truth in frames])
+
+
 @pytest.mark.parametrize("ties", [False, True])
-def test_redrawn_values_are_those_of_frames_that_came_so_often(ties: bool) -> None:
+def test_values_under_weights_are_those_of_frames_that_are_repeated(ties: bool) -> None:
     rng = np.random.default_rng(ties)
     frames = whole(rng, ties)
-    suite, marks = Suite(RULES), Marks()
-    for log in (frames[:30], frames[30:]):
+    suite, second = Suite(RULES), Suite(RULES)
+    for part, log in ((suite, frames[:30]), (second, frames[30:])):
         for output, truth in log:
-            suite.update(output, truth)
-        marks.add(suite)
+            part.update(output, truth)
+    suite.merge(second)  # whose frames then come after the others
     weights = rng.multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), size=6).astype(np.float32)
     if ties:  # copies of a frame would be told apart from one another only by the order they came in
         weights = np.minimum(weights, 1)
     redrawn = {}
     for metric in suite.metrics:
-        places = {
-            key: marks.blocks(key, rows, lambda log, stamps: (stamps // BLOCK_NS).astype(np.intp))
-            for key, rows in tables(metric).items()
-        }
-        redrawn |= {(metric.name, key): found for key, found in redraw(metric, places, weights).items()}
+        assert isinstance(metric, WeightedMetric)
+        values = metric.values(DrawnWeights(weights, block_of(frames)))
+        redrawn |= {(metric.name, key): drawn for key, drawn in values.items()}
     fixed = {"confused", "D-ECE"}  # their cut-off and bins stay those of all data
     for draw, row in enumerate(weights):
         again = Suite(RULES)
@@ -73,21 +73,43 @@ def test_redrawn_values_are_those_of_frames_that_came_so_often(ties: bool) -> No
                 assert found == pytest.approx(value.value, rel=2e-4, abs=2e-5), (result.metric, name)
 
 
-def test_without_a_change_everything_is_as_it_was() -> None:
-    suite, marks = Suite(RULES), Marks()
-    for output, truth in whole(np.random.default_rng(3), ties=True):
+def test_drawn_weights_of_one_give_the_point_estimates_and_exact_ones_give_them_to_the_bit() -> None:
+    frames, suite = whole(np.random.default_rng(3), ties=True), Suite(RULES)
+    for output, truth in frames:
         suite.update(output, truth)
-    marks.add(suite)
-    one = np.ones((1, BLOCKS), dtype=np.float32)
+    drawn = DrawnWeights(np.ones((1, BLOCKS), dtype=np.float32), block_of(frames))
     for metric in suite.metrics:
-        places = {
-            key: marks.blocks(key, rows, lambda log, stamps: (stamps // BLOCK_NS).astype(np.intp))
-            for key, rows in tables(metric).items()
-        }
-        found = redraw(metric, places, one)
+        assert isinstance(metric, WeightedMetric)
+        exact, near = metric.values(Weights()), metric.values(drawn)
         for name, value in metric.compute().values.items():
+            assert exact[name].shape == near[name].shape == (1,)
             if value.value is not None:
-                assert found[name][0] == pytest.approx(value.value, rel=1e-5, abs=1e-6), name
+                assert exact[name][0] == value.value, name
+                assert near[name][0] == pytest.approx(value.value, rel=1e-5, abs=1e-6), name
+
+
+def test_statistics_of_weights_are_those_of_rows_that_are_repeated() -> None:
+    rng = np.random.default_rng(8)
+    draws = rng.integers(0, 4, (5, 7)).astype(np.float32)
+    block, values = rng.integers(0, 7, 40), rng.normal(3, 2, 40)
+    frame, group = rng.integers(0, 40, 60), rng.integers(0, 3, 60)
+    rows, weights = values[frame], DrawnWeights(draws, block)
+    for draw, each in enumerate(weights.each(frame)):
+        repeated = np.repeat(np.arange(60), each.astype(int))
+        often = rows[repeated]
+        assert weights.total(frame)[draw] == len(often)
+        assert weights.sum(frame, rows)[draw] == pytest.approx(often.sum())
+        assert weights.mean(frame, rows)[draw] == pytest.approx(often.mean())
+        assert weights.median(frame, rows)[draw] == pytest.approx(np.median(often))
+        spread = np.abs(often - often.mean()).mean()
+        assert weights.mean_deviation(frame, rows)[draw] == pytest.approx(spread)
+        sums = np.bincount(group[repeated], often, 3)
+        assert weights.sums(frame, rows, group, 3)[draw] == pytest.approx(sums)
+    none = np.zeros(0, dtype=np.intp)
+    for empty in (weights, Weights()):
+        for statistic in (empty.mean, empty.median, empty.mean_deviation):
+            assert np.isnan(statistic(none, np.zeros(0))).all()
+            assert len(statistic(none, np.zeros(0))) == len(empty)
 
 
 def test_long_rankings_are_read_between_segments_without_loss_that_counts() -> None:

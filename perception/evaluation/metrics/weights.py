@@ -1,0 +1,143 @@
+"""How often frames count: once each for the point estimate, or as drawn by a bootstrap, all draws at once.
+
+Dimension letters: F frames, N rows of a metric, B blocks of frames, D draws.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.evaluation.metrics.curves import BestF1, average_precision, best_f1
+from perception.evaluation.metrics.ranked import average_precisions, best_f1s, segments
+from perception.types import Float32, Float64
+
+FrameNumbers = NDArray[np.integer[Any]]
+"""[N]: the frame that each row belongs to, counted from 0 in the order of `Metric.update`."""
+
+_MAX_WEIGHTS = 2_000_000
+"""Weights of rows in memory at once: 16 MB."""
+
+
+class Weights:
+    """Each frame counts once: statistics are the exact point estimates, and D is 1.
+
+    Every statistic is [D], and NaN where nothing counts.
+    """
+
+    def __len__(self) -> int:
+        """D."""
+        return 1
+
+    def each(self, frame: FrameNumbers) -> Float64:
+        """Return the weight of each row under each draw, [D, N]."""
+        return np.ones((1, len(frame)))
+
+    def total(self, frame: FrameNumbers) -> Float64:
+        """Return the sum of the rows' weights."""
+        return np.array([float(len(frame))])
+
+    def sum(self, frame: FrameNumbers, values: Float64) -> Float64:
+        """Return the weighted sum of values [N]."""
+        return np.array([values.sum()])
+
+    def sums(self, frame: FrameNumbers, values: Float64, group: NDArray[np.intp], groups: int) -> Float64:
+        """Return the weighted sums of values [N] by their group [N], [D, groups]."""
+        return np.bincount(group, values, groups)[None].astype(np.float64)
+
+    def mean(self, frame: FrameNumbers, values: Float64) -> Float64:
+        """Return the weighted mean of values [N]."""
+        return divide(self.sum(frame, values), self.total(frame))
+
+    def median(self, frame: FrameNumbers, values: Float64) -> Float64:
+        """Return the weighted median of values [N]; between two if half of the weight is on either side."""
+        return np.array([np.median(values) if len(values) else np.nan])
+
+    def mean_deviation(self, frame: FrameNumbers, values: Float64) -> Float64:
+        """Return the mean absolute deviation of values [N] from their mean, in each draw from its own."""
+        return self.mean(frame, np.abs(values - values.mean()) if len(values) else values)
+
+    def average_precision(self, hit: NDArray[np.bool_], frame: FrameNumbers, truths: Float64) -> Float64:
+        """Return COCO's average precision of detections [N] by falling score, with truths [D]."""
+        return np.array([average_precision(hit, int(truths[0])) if truths[0] else np.nan])
+
+    def best_f1(
+        self, hit: NDArray[np.bool_], score: Float64, frame: FrameNumbers, truths: Float64
+    ) -> BestF1[Float64]:
+        """Return the best F1 of detections [N] by falling score, and what is kept there; each field [D]."""
+        return BestF1(*(np.array([value]) for value in best_f1(hit, score, int(truths[0]))))
+
+
+class DrawnWeights(Weights):
+    """How often each frame counts in each of D draws of blocks.
+
+    Args:
+        draws: [D, B] how often each block counts.
+        block: [F] the block of each frame.
+    """
+
+    def __init__(self, draws: Float32, block: NDArray[np.intp]) -> None:
+        self._draws = draws
+        self._block = block
+
+    def __len__(self) -> int:
+        return len(self._draws)
+
+    def each(self, frame: FrameNumbers) -> Float64:
+        return self._draws[:, self._block[frame]].astype(np.float64)
+
+    def total(self, frame: FrameNumbers) -> Float64:
+        return np.asarray(self._draws @ self._by_block(frame), np.float64)
+
+    def sum(self, frame: FrameNumbers, values: Float64) -> Float64:
+        return np.asarray(self._draws @ self._by_block(frame, values), np.float64)
+
+    def sums(self, frame: FrameNumbers, values: Float64, group: NDArray[np.intp], groups: int) -> Float64:
+        blocks = self._draws.shape[1]
+        table = np.bincount(self._block[frame] * groups + group, values, blocks * groups)
+        return (self._draws @ table.reshape(blocks, groups)).astype(np.float64)
+
+    def median(self, frame: FrameNumbers, values: Float64) -> Float64:
+        medians = np.full(len(self), np.nan)
+        if not len(values):
+            return medians
+        order = np.argsort(values, kind="stable")
+        ordered, block = values[order], self._block[frame[order]]
+        step = max(1, _MAX_WEIGHTS // len(values))  # each draw needs the weights of all rows
+        for start in range(0, len(self), step):
+            below = np.cumsum(self._draws[start : start + step, block], axis=1)
+            half = below[:, -1:] / 2
+            low, high = np.argmax(below >= half, axis=1), np.argmax(below > half, axis=1)
+            middle = (ordered[low] + ordered[high]) / 2
+            medians[start : start + step] = np.where(half[:, 0] > 0, middle, np.nan)
+        return medians
+
+    def mean_deviation(self, frame: FrameNumbers, values: Float64) -> Float64:
+        mean, block = self.mean(frame, values), self._block[frame]
+        deviations = np.full(len(self), np.nan)
+        for draw, row in enumerate(self._draws):
+            weight = row[block]
+            if total := weight.sum():
+                deviations[draw] = np.abs(values - mean[draw]) @ weight / total
+        return deviations
+
+    def average_precision(self, hit: NDArray[np.bool_], frame: FrameNumbers, truths: Float64) -> Float64:
+        score = np.zeros(len(hit))
+        return average_precisions(segments(hit, score, self._block[frame], self._draws), truths)
+
+    def best_f1(
+        self, hit: NDArray[np.bool_], score: Float64, frame: FrameNumbers, truths: Float64
+    ) -> BestF1[Float64]:
+        return best_f1s(segments(hit, score, self._block[frame], self._draws, whole_ties=True), truths)
+
+    def _by_block(self, frame: FrameNumbers, values: Float64 | None = None) -> NDArray[Any]:
+        return np.bincount(self._block[frame], values, self._draws.shape[1])
+
+
+def divide(numerator: Float64, denominator: Float64) -> Float64:
+    """Return the quotient; NaN where the denominator is not above 0."""
+    out = np.full(np.broadcast(numerator, denominator).shape, np.nan)
+    quotient: Float64 = np.divide(numerator, denominator, out=out, where=denominator > 0)
+    return quotient
