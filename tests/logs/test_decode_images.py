@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.logs.decoding.checks import Fault
-from perception.logs.decoding.images import little_endian, raw_step, read_header
+from perception.logs.decoding.checks import DecodeError, checked_size
+from perception.logs.decoding.image_header import read_header
+from perception.logs.decoding.images import little_endian, raw_step
 
 
 def encoded(kind: str, width: int, height: int, *options: int) -> bytes:
@@ -65,7 +66,7 @@ def test_a_jpeg_without_its_end_is_left_to_the_pixel_stage() -> None:
 def test_an_image_cut_in_its_header_is_refused(extension: str) -> None:
     data = encoded(extension, 64, 32)
     for length in (1, 3, 9, 11, 15, 19, 23):
-        with pytest.raises(Fault):
+        with pytest.raises(DecodeError):
             read_header(data[:length])
 
 
@@ -85,12 +86,12 @@ def test_an_image_cut_in_its_header_is_refused(extension: str) -> None:
     ],
 )
 def test_what_is_no_image_is_refused_with_what_it_is(data: bytes, reason: str) -> None:
-    with pytest.raises(Fault, match=reason):
-        read_header(data)
+    with pytest.raises(DecodeError, match=reason):
+        checked_size(*read_header(data)[1:])
 
 
 def test_endless_segments_are_given_up() -> None:
-    with pytest.raises(Fault, match="cut or broken"):
+    with pytest.raises(DecodeError, match="cut or broken"):
         read_header(b"\xff\xd8" + b"\xff\xe0\x00\x02" * 1_000_000)
 
 
@@ -110,14 +111,14 @@ def test_raw_layouts(encoding: str, layout: str, row: int) -> None:
         layout,
         row + 6,
     )  # the last row needs no padding
-    with pytest.raises(Fault, match=f"needs {4 * row} bytes, found {4 * row - 1}"):
+    with pytest.raises(DecodeError, match=f"needs {4 * row} bytes, found {4 * row - 1}"):
         raw_step(encoding, 10, 4, 0, 4 * row - 1)
-    with pytest.raises(Fault, match="the step is"):
+    with pytest.raises(DecodeError, match="the step is"):
         raw_step(encoding, 10, 4, row - 1, 1000)
 
 
 def test_an_unknown_raw_layout_is_named() -> None:
-    with pytest.raises(Fault, match="found 'nv99'"):
+    with pytest.raises(DecodeError, match="found 'nv99'"):
         raw_step("nv99", 10, 4, 0, 1000)
 
 

@@ -1,4 +1,4 @@
-"""What every decoder checks, and how it says no. Bounds are far above any sensor, far below harm."""
+"""The checks that decoders share, and their error. Limits lie far above any sensor, far below harm."""
 
 from __future__ import annotations
 
@@ -16,49 +16,71 @@ MAX_RETURNS = 1 << 24
 MAX_ITEMS = 1 << 16
 """Boxes, transforms or tracks of one message."""
 
-_NEVER_NS = 1 << 63
+Edges = dict[str, tuple[str, Matrix]]
+"""Child frame -> (parent frame, 4x4 `parent_from_child`)."""
+Head = tuple[str, int, int, str]
+"""Topic, stamp (ns), log time (ns) and frame: the first fields of every decoded sensor message."""
+_TIME_LIMIT_NS = 1 << 63
 
 
-class Fault(Exception):
-    """Why a message cannot be decoded. Never leaves this package: it becomes an `Undecodable`."""
+class DecodeError(Exception):
+    """A message cannot be decoded. `decode` turns it into an `Undecodable`."""
 
 
 def stamp_or_publish(stamp_ns: int, message: Message) -> int:
-    """The message's own stamp where it is a time (0 < t < 2**63), else publish time, else log time."""
-    if 0 < stamp_ns < _NEVER_NS:
+    """Return the message's own stamp where it is a time (0 < t < 2**63), else publish time, else log time."""
+    if 0 < stamp_ns < _TIME_LIMIT_NS:
         return stamp_ns
-    return message.publish_time_ns if 0 < message.publish_time_ns < _NEVER_NS else message.log_time_ns
+    return message.publish_time_ns if 0 < message.publish_time_ns < _TIME_LIMIT_NS else message.log_time_ns
+
+
+def head_of(message: Message, stamp_ns: int, frame_id: str) -> Head:
+    """Return the first fields of a decoded message that has its own stamp and frame."""
+    return message.topic, stamp_or_publish(stamp_ns, message), message.log_time_ns, frame_id
 
 
 def checked_pose(
-    translation: tuple[float, float, float], quaternion_xyzw: tuple[float, float, float, float], what: str
+    translation: tuple[float, float, float], quaternion_xyzw: tuple[float, float, float, float], name: str
 ) -> Matrix:
-    """The 4x4 pose. Raises Fault where a number is not finite."""
+    """Return the 4x4 pose. Raises DecodeError where a number is not finite."""
     if not math.isfinite(sum(translation) + sum(quaternion_xyzw)):
-        raise Fault(f"{what} has a pose that is not finite: {translation}, {quaternion_xyzw}")
+        raise DecodeError(f"{name} has a pose that is not finite: {translation}, {quaternion_xyzw}")
     return pose_matrix(translation, quaternion_xyzw)
 
 
-def checked_intrinsics(values: object, what: str) -> Matrix:
-    """K [3, 3] from its nine numbers. Raises Fault for anything but a calibrated camera."""
+def add_edge(edges: Edges, parent: str, child: str, parent_from_child: Matrix) -> None:
+    """Add a transform to `edges`. Raises DecodeError where it connects no two frames."""
+    if not child or child == parent:
+        raise DecodeError(f"a transform from {child!r} to {parent!r} says nothing")
+    edges[child] = (parent, parent_from_child)
+
+
+def checked_intrinsics(values: object, name: str) -> Matrix:
+    """Return K [3, 3] from its nine numbers. Raises DecodeError for anything but a calibrated camera."""
     k = np.asarray(values, dtype=np.float64).ravel()
     if k.size != 9 or not np.isfinite(k).all():
-        raise Fault(f"{what} needs nine finite numbers as K, found {k.tolist()[:9]}")
+        raise DecodeError(f"{name} needs nine finite numbers as K, found {k.tolist()[:9]}")
     if not (k[0] > 0 and k[4] > 0):
-        raise Fault(f"{what} is of an uncalibrated camera: focal lengths {k[0]} and {k[4]}")
+        raise DecodeError(f"{name} is of an uncalibrated camera: focal lengths {k[0]} and {k[4]}")
     return k.reshape(3, 3)
 
 
-def checked_distortion(values: object, what: str) -> Matrix:
-    """The distortion coefficients as float64. Raises Fault where one is not finite."""
+def checked_distortion(values: object, name: str) -> Matrix:
+    """Return the distortion coefficients as float64. Raises DecodeError where one is not finite."""
     d = np.array(values, dtype=np.float64).ravel()
     if d.size > 14 or not np.isfinite(d).all():
-        raise Fault(f"{what} has distortion coefficients that are none: {d.tolist()[:14]}")
+        raise DecodeError(f"{name} has distortion coefficients that are none: {d.tolist()[:14]}")
     return d
 
 
-def limited(count: int, limit: int, what: str) -> int:
-    """`count`, or a Fault when it is out of all proportion."""
+def checked_size(width: int, height: int) -> None:
+    """Raise DecodeError where an image has no pixels or more than `MAX_PIXELS`."""
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise DecodeError(f"an image of {width}x{height} pixels; from 1 to {MAX_PIXELS} are taken")
+
+
+def limited(count: int, limit: int, name: str) -> int:
+    """Return `count`. Raises DecodeError where it exceeds `limit`."""
     if count > limit:
-        raise Fault(f"{count} {what}: more than {limit} are not taken")
+        raise DecodeError(f"{count} {name}: more than {limit} are not taken")
     return count

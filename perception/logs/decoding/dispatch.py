@@ -1,4 +1,4 @@
-"""From a channel to the function that reads its messages, found once and kept."""
+"""The function that decodes the messages of a channel, chosen by schema once and cached."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from perception.logs import perception_proto as proto
-from perception.logs.decoding import foxglove, jsontext, protobuf, ros_types
-from perception.logs.decoding.checks import Fault, stamp_or_publish
+from perception.logs.decoding import foxglove, jsontext, protobuf, ros, ros_types
+from perception.logs.decoding.checks import DecodeError, stamp_or_publish
+from perception.logs.decoding.field_view import AttributeView
 from perception.logs.decoding.flatten import flatten
 from perception.types import (
     Channel,
@@ -24,15 +25,9 @@ if TYPE_CHECKING:
 
 Decoder = Callable[[Message], Decoded]
 
-_MOST_KNOWN = 4096
-_known: dict[tuple[int, Role | None], tuple[Channel, Decoder]] = {}
+_MAX_CACHED = 4096
+_cached: dict[tuple[int, Role | None], tuple[Channel, Decoder]] = {}
 
-_OWN: dict[str, Role | None] = {
-    "perception.Detections": "truth_boxes",
-    "perception.Control": "truth_control",
-    "perception.Status": "status",
-    "perception.Inputs": None,  # the account of a run, not a measurement
-}
 _ROS = {("cdr", "ros2msg"), ("cdr", "ros2idl"), ("ros1", "ros1msg")}
 _AS_STATUS: tuple[Role, ...] = ("status", "truth_control")
 
@@ -48,13 +43,13 @@ def decode(message: Message, role: Role | None = None) -> Decoded:
     Cached by channel object: keep one `Channel` for each stream.
     """
     channel = message.channel
-    known = _known.get((id(channel), role))
-    if known is None or known[0] is not channel:
-        known = _remember(channel, role)
+    cached = _cached.get((id(channel), role))
+    if cached is None or cached[0] is not channel:
+        cached = _add_decoder(channel, role)
     try:
-        return known[1](message)
-    except (Fault, ValueError) as fault:
-        reason = str(fault)[:500]
+        return cached[1](message)
+    except (DecodeError, ValueError) as error:
+        reason = str(error)[:500]
     except Exception as error:  # whatever a hostile payload brings out of a library is a reason, too
         reason = f"{type(error).__name__}: {str(error)[:200]}"
     stamp_ns = stamp_or_publish(0, message)
@@ -62,19 +57,23 @@ def decode(message: Message, role: Role | None = None) -> Decoded:
 
 
 def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
-    """What a channel is by its schema: `status` for numbers of any kind, None for what cannot be decoded."""
+    """Return the role of a channel by its schema.
+
+    `status` stands for numbers of any kind, None for messages that cannot be decoded.
+    """
     name = schema.name if schema else ""
+    if name in foxglove.UNREADABLE:
+        return None
     if encoding == "json":
-        return None if name in foxglove.UNREADABLE else _foxglove_role(name)
-    if schema is None or not schema.data or name in foxglove.UNREADABLE:
+        return _foxglove_role(name)
+    if schema is None or not schema.data:
         return None
     if encoding == "protobuf":
-        return _OWN[name] if name in _OWN else _foxglove_role(name)
+        return _OWN[name][0] if name in _OWN else _foxglove_role(name)
     if (encoding, schema.encoding) in _ROS:
-        from perception.logs.decoding import ros
-
         short = ros_types.ros_name(name)
-        return None if short in ros.UNREADABLE else ros.BUILDERS.get(short, ("status",))[0]
+        if short not in ros.UNREADABLE:
+            return _ROS_BUILDERS[short][0] if short in _ROS_BUILDERS else "status"
     return None
 
 
@@ -82,20 +81,20 @@ def _foxglove_role(name: str) -> Role:
     return foxglove.BUILDERS[name][0] if name in foxglove.BUILDERS else "status"
 
 
-def _remember(channel: Channel, role: Role | None) -> tuple[Channel, Decoder]:
+def _add_decoder(channel: Channel, role: Role | None) -> tuple[Channel, Decoder]:
     try:
         decoder = _decoder(channel, role)
     except Exception as error:
         decoder = _refusal(str(error)[:300])
-    if len(_known) >= _MOST_KNOWN:
-        _known.clear()
-    known = _known[id(channel), role] = (channel, decoder)
-    return known
+    if len(_cached) >= _MAX_CACHED:
+        _cached.clear()
+    cached = _cached[id(channel), role] = (channel, decoder)
+    return cached
 
 
 def _refusal(reason: str) -> Decoder:
     def refuse(message: Message) -> Decoded:
-        raise Fault(reason)
+        raise DecodeError(reason)
 
     return refuse
 
@@ -104,7 +103,7 @@ def _decoder(channel: Channel, role: Role | None) -> Decoder:
     schema, encoding = channel.schema, channel.encoding
     name = schema.name if schema else ""
     if name in foxglove.UNREADABLE:
-        raise Fault(f"{name}: {foxglove.UNREADABLE[name]}")
+        raise DecodeError(f"{name}: {foxglove.UNREADABLE[name]}")
     natural = sensor_kind(schema, encoding)
     wanted = role or natural or "status"
     if schema is not None and (encoding, schema.encoding) in _ROS:
@@ -115,33 +114,27 @@ def _decoder(channel: Channel, role: Role | None) -> Decoder:
         return _json(name, wanted)
     if encoding == "protobuf" and schema is not None:
         return _protobuf(schema, wanted)
-    raise Fault(
+    raise DecodeError(
         f"expected the encoding protobuf, json, cdr or ros1 with a schema, found {encoding!r} with {name!r}"
     )
 
 
 def _protobuf(schema: Schema, wanted: Role) -> Decoder:
-    if schema.name == "perception.Detections" and wanted == "truth_boxes":
-        return _truth
-    if schema.name == "perception.Status":
-        return _own_status
-    if schema.name == "perception.Control":
-        return _own_control
-    parse = protobuf.parser(schema)
+    role, own = _OWN.get(schema.name, (None, None))
+    if own is not None and (role == wanted or role in _AS_STATUS):
+        return own
     if wanted in _AS_STATUS:
         numbers = protobuf.flattener(schema)
         return lambda message: _status(message, *numbers(message.data))
-    build = foxglove.BUILDERS[schema.name][1]
+    parse, build = protobuf.parser(schema), foxglove.BUILDERS[schema.name][1]
     return lambda message: build(parse(message.data), message)
 
 
 def _ros(schema: Schema, encoding: str, natural: Role | None, wanted: Role) -> Decoder:
-    from perception.logs.decoding import ros
-
     short = ros_types.ros_name(schema.name)
     if short in ros.UNREADABLE:
-        raise Fault(f"{schema.name}: {ros.UNREADABLE[short]}")
-    build = ros.BUILDERS[short][1] if wanted == natural and short in ros.BUILDERS else None
+        raise DecodeError(f"{schema.name}: {ros.UNREADABLE[short]}")
+    build = _ROS_BUILDERS[short][1] if wanted == natural and short in _ROS_BUILDERS else None
     build = build or ros.ON_REQUEST.get((short, wanted))
     parse = ros_types.parser(schema, encoding)
     if build is not None:
@@ -150,15 +143,10 @@ def _ros(schema: Schema, encoding: str, natural: Role | None, wanted: Role) -> D
         raise _misfit(schema.name, encoding, wanted)
 
     def status(message: Message) -> Decoded:
-        found = parse(message.data)
-        return _status(message, ros.stamp_ns(found), flatten(found))
+        fields = parse(message.data)
+        return _status(message, ros.stamp_ns(fields), flatten(fields))
 
     return status
-
-
-def _misfit(name: str, encoding: str, wanted: Role) -> Fault:
-    found = f"{name or 'no schema'} ({encoding or 'no encoding'})"
-    return Fault(f"expected a message to use as {wanted}, found {found}")
 
 
 def _json(name: str, wanted: Role) -> Decoder:
@@ -171,6 +159,11 @@ def _json(name: str, wanted: Role) -> Decoder:
         return status
     build = foxglove.BUILDERS[name][1]
     return lambda message: build(jsontext.JsonView(jsontext.parse(message.data)), message)
+
+
+def _misfit(name: str, encoding: str, wanted: Role) -> DecodeError:
+    found = f"{name or 'no schema'} ({encoding or 'no encoding'})"
+    return DecodeError(f"expected a message to use as {wanted}, found {found}")
 
 
 def _status(message: Message, stamp_ns: int, values: dict[str, float]) -> Decoded:
@@ -190,11 +183,29 @@ def _own_control(message: Message) -> Decoded:
     return _status(message, stamp_ns, values)
 
 
-def _truth(message: Message) -> Decoded:
-    stamp_ns, _, found = proto.decode_detections(message.data)
-    if not found.valid:
-        raise Fault(f"detections that are not valid: {found.error or 'no reason given'}")
-    boxes = proto.truth_of(found)
-    return TruthBoxes(
-        message.topic, stamp_or_publish(stamp_ns, message), message.log_time_ns, boxes, message.data
-    )
+def _own_detections(message: Message) -> Decoded:
+    stamp_ns, _, detections = proto.decode_detections(message.data)
+    if not detections.valid:
+        raise DecodeError(f"detections that are not valid: {detections.error or 'no reason given'}")
+    stamp_ns, boxes = stamp_or_publish(stamp_ns, message), proto.truth_of(detections)
+    return TruthBoxes(message.topic, stamp_ns, message.log_time_ns, boxes, message.data)
+
+
+def _from_fields(build: foxglove.Builder) -> ros.Builder:
+    return lambda fields, message: build(AttributeView(fields), message)
+
+
+_OWN: dict[str, tuple[Role | None, Decoder | None]] = {
+    "perception.Detections": ("truth_boxes", _own_detections),
+    "perception.Control": ("truth_control", _own_control),
+    "perception.Status": ("status", _own_status),
+    "perception.Inputs": (None, None),  # the account of a run, not a measurement
+}
+_ROS_BUILDERS: dict[str, tuple[Role, ros.Builder]] = {
+    **ros.BUILDERS,
+    **{
+        name.replace("foxglove.", "foxglove_msgs/"): (role, _from_fields(build))
+        for name, (role, build) in foxglove.BUILDERS.items()
+    },
+}
+"""Also `foxglove_msgs`: Foxglove's schemas as ROS messages, with the same fields."""

@@ -1,4 +1,4 @@
-"""Any decoded structure as numbers by dotted path.
+"""Flattening of any decoded structure to numbers by dotted path.
 
 Bools are 0 or 1, enums are integers, NaN is kept. Texts and bytes are left out, and so are arrays of
 more than 16 elements. At most 256 numbers and 12 levels are taken, in the order of the message.
@@ -21,25 +21,25 @@ MAX_DEPTH = 12
 def flatten(
     value: Any, into: dict[str, float] | None = None, path: str = "", depth: int = 0
 ) -> dict[str, float]:
-    """Numbers of nested mappings, lists, numpy arrays and dataclasses, by dotted path."""
-    found = {} if into is None else into
+    """Return the numbers of nested mappings, lists, numpy arrays and dataclasses, by dotted path."""
+    values = {} if into is None else into
     if depth > MAX_DEPTH:
-        return found
+        return values
     for key, item in _items(value):
-        if len(found) >= MAX_VALUES:
+        if len(values) >= MAX_VALUES:
             break
         where = f"{path}.{key}" if path else key
         kind = type(item)
         if kind is float:
-            found[where] = item
+            values[where] = item
         elif kind is int or kind is bool or isinstance(item, (np.generic, int, float)):
             try:
-                found[where] = float(item)
+                values[where] = float(item)
             except (OverflowError, ValueError, TypeError):  # an integer of 400 digits is not a measurement
                 continue
         elif kind is not str and item is not None:
-            flatten(item, found, where, depth + 1)
-    return found
+            flatten(item, values, where, depth + 1)
+    return values
 
 
 def _items(value: Any) -> Iterable[tuple[str, Any]]:

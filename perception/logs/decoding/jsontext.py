@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.logs.decoding.checks import Fault
+from perception.logs.decoding.checks import DecodeError
 
 _MOST_BYTES = 32 << 20
 _SECONDS = ("sec", "secs", "seconds")
@@ -25,7 +25,7 @@ _NANOS = ("nsec", "nsecs", "nanosec", "nanos", "nanoseconds")
 
 
 class JsonView:
-    """`foxglove.View` of a JSON object."""
+    """`FieldView` of a JSON object."""
 
     __slots__ = ("_fields",)
 
@@ -38,7 +38,7 @@ class JsonView:
             return 0.0
         if isinstance(value, (int, float, str)):  # protobuf's JSON writes NaN as a text
             return float(value)
-        raise Fault(f"expected a number as {name!r}, found {_kind(value)}")
+        raise DecodeError(f"expected a number as {name!r}, found {_kind(value)}")
 
     def integer(self, name: str) -> int:
         return int(self.number(name))
@@ -47,31 +47,31 @@ class JsonView:
         value = self._fields.get(name)
         if value is None or isinstance(value, str):
             return value or ""
-        raise Fault(f"expected a text as {name!r}, found {_kind(value)}")
+        raise DecodeError(f"expected a text as {name!r}, found {_kind(value)}")
 
     def blob(self, name: str) -> bytes:
         try:
             return base64.b64decode(self.text(name), validate=True)
         except (binascii.Error, ValueError):
-            raise Fault(f"{name!r} is not base64") from None
+            raise DecodeError(f"{name!r} is not base64") from None
 
     def numbers(self, name: str) -> NDArray[Any]:
         value = self._fields.get(name)
         if value is None:
             return np.empty(0)
         if not isinstance(value, list):
-            raise Fault(f"expected a list of numbers as {name!r}, found {_kind(value)}")
-        found = np.array(value, dtype=np.float64)  # null is NaN
-        if found.ndim != 1:
-            raise Fault(f"expected a flat list of numbers as {name!r}")
-        return found
+            raise DecodeError(f"expected a list of numbers as {name!r}, found {_kind(value)}")
+        values = np.array(value, dtype=np.float64)  # null is NaN
+        if values.ndim != 1:
+            raise DecodeError(f"expected a flat list of numbers as {name!r}")
+        return values
 
     def child(self, name: str) -> JsonView | None:
         value = self._fields.get(name)
         if value is None:
             return None
         if not isinstance(value, dict):
-            raise Fault(f"expected an object as {name!r}, found {_kind(value)}")
+            raise DecodeError(f"expected an object as {name!r}, found {_kind(value)}")
         return JsonView(value)
 
     def children(self, name: str) -> Sequence[JsonView]:
@@ -79,7 +79,7 @@ class JsonView:
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise Fault(f"expected a list of objects as {name!r}, found {_kind(value)}")
+            raise DecodeError(f"expected a list of objects as {name!r}, found {_kind(value)}")
         return [JsonView(item) for item in value]
 
     def time_ns(self, name: str) -> int:
@@ -87,20 +87,20 @@ class JsonView:
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """The object that the text is. Raises Fault for anything else."""
+    """Return the object that the text holds. Raises DecodeError for anything else."""
     if len(data) > _MOST_BYTES:
-        raise Fault(f"{len(data)} bytes of JSON: more than {_MOST_BYTES} are not taken")
+        raise DecodeError(f"{len(data)} bytes of JSON: more than {_MOST_BYTES} are not taken")
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise Fault(f"not JSON: {str(error)[:200]}") from None
+        raise DecodeError(f"not JSON: {str(error)[:200]}") from None
     if not isinstance(value, dict):
-        raise Fault(f"expected a JSON object, found {_kind(value)}")
+        raise DecodeError(f"expected a JSON object, found {_kind(value)}")
     return value
 
 
 def status_time_ns(fields: Mapping[str, Any]) -> int:
-    """The stamp that a status carries itself, or 0."""
+    """Return the stamp in a status, or 0."""
     for key in ("timestamp_ns", "stamp_ns"):
         value = fields.get(key)
         if type(value) is int and 0 < value < 1 << 63:
@@ -111,11 +111,11 @@ def status_time_ns(fields: Mapping[str, Any]) -> int:
         fields.get("stamp"),
         header.get("stamp") if isinstance(header, dict) else None,
     )
-    return next((found for value in stamps if (found := _time_ns(value))), 0)
+    return next((stamp_ns for value in stamps if (stamp_ns := _time_ns(value))), 0)
 
 
 def _time_ns(value: Any) -> int:
-    """Nanoseconds since 1970 of a JSON time, or 0 where it cannot be told."""
+    """Return the nanoseconds since 1970 of a JSON time, or 0 where it is not one."""
     if isinstance(value, dict):
         seconds = next((value[key] for key in _SECONDS if key in value), 0)
         nanos = next((value[key] for key in _NANOS if key in value), 0)

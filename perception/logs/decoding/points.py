@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix
-from perception.logs.decoding.checks import MAX_RETURNS, Fault, limited
+from perception.logs.decoding.checks import MAX_RETURNS, DecodeError, limited
 from perception.types import Float32
 
 _INTENSITY = ("intensity", "intensities", "reflectivity", "rcs")
@@ -28,7 +28,7 @@ class PackedField(NamedTuple):
 
 
 def as_float32(values: NDArray[Any]) -> Float32:
-    """A copy in float32, of whatever bytes: a double beyond it becomes inf, a signalling NaN a quiet one."""
+    """Return a copy in float32: a double beyond it becomes inf, a signalling NaN a quiet one."""
     with np.errstate(over="ignore", invalid="ignore"):
         return values.astype(np.float32)
 
@@ -36,7 +36,7 @@ def as_float32(values: NDArray[Any]) -> Float32:
 def planar_points(
     ranges: NDArray[Any], first: float, step: float, low: float = 0.0, high: float = math.inf
 ) -> Float32:
-    """Points of a planar scan: `[r cos a, r sin a, 0]`, NaN where there is no return.
+    """Return the points of a planar scan: `[r cos a, r sin a, 0]`, NaN where there is no return.
 
     Args:
         ranges: [N], metres. Valid from `low` to `high`, and above 0.
@@ -44,7 +44,7 @@ def planar_points(
     """
     count = limited(len(ranges), MAX_RETURNS, "ranges")
     if not math.isfinite(first + step):
-        raise Fault(f"a scan whose angles are not finite: first {first}, step {step}")
+        raise DecodeError(f"a scan whose angles are not finite: first {first}, step {step}")
     directions = _cached_directions if count <= _CACHED_RETURNS else _directions
     r = as_float32(ranges)
     valid = (r > 0) & (r < math.inf)
@@ -67,7 +67,7 @@ _cached_directions = lru_cache(maxsize=16)(_directions)
 
 
 def spherical_points(range_m: NDArray[Any], azimuth: NDArray[Any], elevation: NDArray[Any]) -> Float32:
-    """Points of a radar: azimuth left positive, elevation up positive, radians."""
+    """Return the points of a radar: azimuth left positive, elevation up positive, radians."""
     r = np.where((range_m > 0) & (range_m < math.inf), range_m, math.nan)
     with np.errstate(invalid="ignore"):  # an infinite angle is no direction: NaN
         flat = np.cos(elevation)
@@ -85,25 +85,29 @@ def packed_points(
     row_stride: int | None = None,
     big_endian: bool = False,
 ) -> tuple[Float32, Float32 | None, Float32 | None]:
-    """Points, intensity and radial speed of a packed cloud; the last two are None where it has none.
+    """Return points, intensity and radial speed of a packed cloud; the last two None where it has none.
 
-    Raises Fault where x, y or z is missing, or the sizes do not agree with the data.
+    Raises DecodeError where x, y or z is missing, or the sizes do not agree with the data.
     """
     count = limited(width * height, MAX_RETURNS, "points")
     by_name = {field.name: field for field in fields}
     missing = [name for name in "xyz" if name not in by_name]
     if missing:
-        raise Fault(f"a cloud needs the fields x, y, z; found {sorted(by_name)[:16]}")
+        raise DecodeError(f"a cloud needs the fields x, y, z; found {sorted(by_name)[:16]}")
     row = row_stride if row_stride and height > 1 else width * stride
     if stride < 1 or row < width * stride:
-        raise Fault(f"{width} points of {stride} bytes do not fit into rows of {row} bytes")
+        raise DecodeError(f"{width} points of {stride} bytes do not fit into rows of {row} bytes")
     if count and len(data) < row * (height - 1) + width * stride:
-        raise Fault(f"{width}x{height} points of {stride} bytes in rows of {row}: found {len(data)} bytes")
+        raise DecodeError(
+            f"{width}x{height} points of {stride} bytes in rows of {row}: found {len(data)} bytes"
+        )
 
     def column(field: PackedField) -> NDArray[Any]:
         dtype = np.dtype((">" if big_endian else "<") + field.kind)
         if field.offset < 0 or field.offset + dtype.itemsize > stride:
-            raise Fault(f"field {field.name!r} at byte {field.offset} lies outside a point of {stride} bytes")
+            raise DecodeError(
+                f"field {field.name!r} at byte {field.offset} lies outside a point of {stride} bytes"
+            )
         return np.ndarray((height, width), dtype, data, field.offset, (row, stride))
 
     points = np.empty((count, 3), np.float32)
@@ -111,20 +115,18 @@ def packed_points(
         with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 is no return: inf
             for axis, name in enumerate("xyz"):
                 points[:, axis].reshape(height, width)[...] = column(by_name[name])
-    extras: list[Float32 | None] = []
-    for names in (_INTENSITY, _SPEED):
+
+    def extra(names: Sequence[str]) -> Float32 | None:
         field = next((by_name[name] for name in names if name in by_name), None)
-        if field is None or not count:
-            extras.append(None)
-        else:
-            extras.append(as_float32(column(field)).reshape(count))
-    return points, extras[0], extras[1]
+        return None if field is None or not count else as_float32(column(field)).reshape(count)
+
+    return points, extra(_INTENSITY), extra(_SPEED)
 
 
 def moved(points_m: Float32, frame_from_points: Matrix) -> Float32:
-    """The points in the frame that the pose is given in; the same array where the pose is the identity."""
+    """Return the points in the frame of the pose; the same array where the pose is the identity."""
     if np.array_equal(frame_from_points, np.eye(4)):
         return points_m
-    moved_points: Float32 = points_m @ frame_from_points[:3, :3].T.astype(np.float32)
-    moved_points += frame_from_points[:3, 3].astype(np.float32)
-    return moved_points
+    points: Float32 = points_m @ frame_from_points[:3, :3].T.astype(np.float32)
+    points += frame_from_points[:3, 3].astype(np.float32)
+    return points

@@ -6,93 +6,72 @@ protobuf library sees it: pixels are not copied. What remains is small and parse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from google.protobuf import descriptor_database, descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
+from google.protobuf.message import DecodeError as ProtobufError
 
-from perception.logs.decoding.checks import Fault
+from perception.logs.decoding.checks import DecodeError
+from perception.logs.decoding.field_view import AttributeView, time_ns
 from perception.logs.decoding.flatten import MAX_DEPTH, MAX_ELEMENTS, MAX_VALUES
 from perception.types import Schema
 
 _MOST_SCHEMA_BYTES = 4 << 20
 _MOST_BYTES = 8 << 20  # without the byte fields; two bytes may become an object of a hundred
-_NO_BYTES = b""
 
 
-class ProtobufView:
-    """`foxglove.View` of a parsed message and the byte fields that were taken out of it."""
+def parser(schema: Schema) -> Callable[[bytes], AttributeView]:
+    """Return the function that turns payloads of this schema into views.
 
-    __slots__ = ("_blobs", "_message")
+    Raises:
+        DecodeError: The schema is unusable. The function raises it where a payload does not fit.
+    """
+    parse = _parser(schema)
 
-    def __init__(self, message: Any, blobs: dict[str, memoryview]) -> None:
-        self._message = message
-        self._blobs = blobs
+    def view(data: bytes) -> AttributeView:
+        message, blobs = parse(data)
+        return AttributeView(message, _is_set, blobs)
 
-    def number(self, name: str) -> float:
-        return float(getattr(self._message, name, 0.0))
-
-    def integer(self, name: str) -> int:
-        return int(getattr(self._message, name, 0))
-
-    def text(self, name: str) -> str:
-        return str(getattr(self._message, name, ""))
-
-    def blob(self, name: str) -> bytes | memoryview:
-        return self._blobs.get(name, _NO_BYTES)
-
-    def numbers(self, name: str) -> NDArray[Any]:
-        return np.array(getattr(self._message, name, ()), dtype=np.float64)
-
-    def child(self, name: str) -> ProtobufView | None:
-        message = self._message
-        if name not in message.DESCRIPTOR.fields_by_name or not message.HasField(name):
-            return None
-        return ProtobufView(getattr(message, name), {})
-
-    def children(self, name: str) -> Sequence[ProtobufView]:
-        return [ProtobufView(item, {}) for item in getattr(self._message, name, ())]
-
-    def time_ns(self, name: str) -> int:
-        return _time_ns(getattr(self._message, name, None))
-
-
-def parser(schema: Schema) -> Callable[[bytes], ProtobufView]:
-    """What turns payloads of this schema into views. Raises Fault where the schema is unusable."""
-    cls = message_class(schema)
-    blobs = {f.number: f.name for f in cls.DESCRIPTOR.fields if f.type == FieldDescriptor.TYPE_BYTES}
-
-    def parse(data: bytes) -> ProtobufView:
-        rest, taken = take_out(data, blobs) if blobs else (data, {})
-        return ProtobufView(_parse(cls, rest), taken)
-
-    return parse
+    return view
 
 
 def flattener(schema: Schema) -> Callable[[bytes], tuple[int, dict[str, float]]]:
-    """What turns payloads of this schema into their own stamp (0: none) and numbers by dotted path."""
+    """Return the function that turns payloads into their own stamp (0: none) and numbers by dotted path."""
+    parse = _parser(schema)
+
+    def numbers(data: bytes) -> tuple[int, dict[str, float]]:
+        message, _ = parse(data)
+        values: dict[str, float] = {}
+        _flatten(message, "", values, 0)
+        return _stamp_ns(message), values
+
+    return numbers
+
+
+def _parser(schema: Schema) -> Callable[[bytes], tuple[Any, dict[str, memoryview]]]:
+    """Return the function that gives the message without its byte fields, and those by name."""
     cls = message_class(schema)
     blobs = {f.number: f.name for f in cls.DESCRIPTOR.fields if f.type == FieldDescriptor.TYPE_BYTES}
 
-    def parse(data: bytes) -> tuple[int, dict[str, float]]:
-        message = _parse(cls, take_out(data, blobs)[0] if blobs else data)
-        found: dict[str, float] = {}
-        _flatten(message, "", found, 0)
-        return _stamp_ns(message), found
+    def parse(data: bytes) -> tuple[Any, dict[str, memoryview]]:
+        rest, taken = take_out(data, blobs) if blobs else (data, {})
+        return _parse(cls, rest), taken
 
     return parse
+
+
+def _is_set(message: Any, name: str) -> bool:
+    return name in message.DESCRIPTOR.fields_by_name and message.HasField(name)
 
 
 @lru_cache(maxsize=256)
 def message_class(schema: Schema) -> Any:
-    """The message class that the schema's own descriptors describe. Raises Fault where they do not."""
+    """Return the message class of the schema's own descriptors. Raises DecodeError where they lack it."""
     if len(schema.data) > _MOST_SCHEMA_BYTES:
-        raise Fault(f"a schema of {len(schema.data)} bytes")
+        raise DecodeError(f"a schema of {len(schema.data)} bytes")
     try:
         database = descriptor_database.DescriptorDatabase()
         for file in descriptor_pb2.FileDescriptorSet.FromString(schema.data).file:
@@ -100,13 +79,15 @@ def message_class(schema: Schema) -> Any:
         pool = descriptor_pool.DescriptorPool(database)
         return message_factory.GetMessageClass(pool.FindMessageTypeByName(schema.name))
     except Exception as error:
-        raise Fault(f"the file's descriptors do not define {schema.name!r}: {str(error)[:200]}") from None
+        raise DecodeError(
+            f"the file's descriptors do not define {schema.name!r}: {str(error)[:200]}"
+        ) from None
 
 
 def take_out(data: bytes, numbers: dict[int, str]) -> tuple[bytes, dict[str, memoryview]]:
-    """The message without the byte fields of these numbers, and views of them by name.
+    """Return the message without the byte fields of these numbers, and views of them by name.
 
-    A field that comes twice counts as it last came, as protobuf has it. Raises Fault where the bytes
+    A field that comes twice counts as it last came, as protobuf has it. Raises DecodeError where the bytes
     are not a protobuf message (encoding: protobuf.dev/programming-guides/encoding).
     """
     view = memoryview(data)
@@ -134,11 +115,11 @@ def take_out(data: bytes, numbers: dict[int, str]) -> tuple[bytes, dict[str, mem
             elif wire == 5:
                 at += 4
             else:
-                raise Fault(f"not a protobuf message: wire type {wire} at byte {begin}")
+                raise DecodeError(f"not a protobuf message: wire type {wire} at byte {begin}")
     except IndexError:
         at = end + 1
     if at != end:
-        raise Fault(f"a protobuf message that is cut: a field ends after its {end} bytes")
+        raise DecodeError(f"a protobuf message that is cut: a field ends after its {end} bytes")
     kept.append(view[start:])
     return b"".join(kept), taken
 
@@ -156,16 +137,18 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at + 1
         shift += 7
         if shift > 63:
-            raise Fault("not a protobuf message: a number of more than ten bytes")
+            raise DecodeError("not a protobuf message: a number of more than ten bytes")
 
 
 def _parse(cls: Any, data: bytes) -> Any:
     if len(data) > _MOST_BYTES:
-        raise Fault(f"{len(data)} bytes beside images and clouds: more than {_MOST_BYTES} are not taken")
+        raise DecodeError(
+            f"{len(data)} bytes beside images and clouds: more than {_MOST_BYTES} are not taken"
+        )
     try:
         return cls.FromString(data)
-    except DecodeError as error:
-        raise Fault(f"not a {cls.DESCRIPTOR.full_name}: {error}") from None
+    except ProtobufError as error:
+        raise DecodeError(f"not a {cls.DESCRIPTOR.full_name}: {error}") from None
 
 
 _SCALAR, _NUMBERS, _CHILD, _CHILDREN, _MAP = range(5)
@@ -173,7 +156,7 @@ _SCALAR, _NUMBERS, _CHILD, _CHILDREN, _MAP = range(5)
 
 @lru_cache(maxsize=4096)
 def _plan(descriptor: Descriptor) -> tuple[tuple[str, int, bool], ...]:
-    """The fields that hold numbers: name, how to read it, whether it says if it is set."""
+    """Return the fields that hold numbers: name, how to read it, whether it knows being unset."""
     plan = []
     for field in descriptor.fields:
         repeated = _is_repeated(field)
@@ -195,55 +178,44 @@ def _is_repeated(field: FieldDescriptor) -> bool:
 
 
 def _stamp_ns(message: Any) -> int:
-    """The message's own time: `timestamp`, `stamp` or `header.stamp`; 0 where it has none."""
+    """Return the message's own time: `timestamp`, `stamp` or `header.stamp`; 0 where it has none."""
     header = getattr(message, "header", None)
-    times = (
-        getattr(message, "timestamp", None),
-        getattr(message, "stamp", None),
-        getattr(header, "stamp", None),
-    )
-    return next((found for time in times if (found := _time_ns(time)) > 0), 0)
-
-
-def _time_ns(time: Any) -> int:
-    """Nanoseconds of a google.protobuf.Timestamp, or of anything laid out like one; else 0."""
-    for seconds, nanos in (("seconds", "nanos"), ("sec", "nanosec"), ("sec", "nsec")):
-        if hasattr(time, seconds) and hasattr(time, nanos):
-            whole, rest = getattr(time, seconds), getattr(time, nanos)
-            return whole * 1_000_000_000 + rest if type(whole) is int and type(rest) is int else 0
+    for holder, name in ((message, "timestamp"), (message, "stamp"), (header, "stamp")):
+        if (stamp_ns := time_ns(getattr(holder, name, None))) > 0:
+            return stamp_ns
     return 0
 
 
-def _flatten(message: Any, path: str, found: dict[str, float], depth: int) -> None:
+def _flatten(message: Any, path: str, values: dict[str, float], depth: int) -> None:
     if depth > MAX_DEPTH:
         return
     for name, kind, has_presence in _plan(message.DESCRIPTOR):
-        if len(found) >= MAX_VALUES:
+        if len(values) >= MAX_VALUES:
             return
         if has_presence and not message.HasField(name):
             continue
         value = getattr(message, name)
         if kind == _SCALAR:
-            found[path + name] = float(value)
+            values[path + name] = float(value)
         elif kind == _CHILD:
-            _flatten(value, f"{path}{name}.", found, depth + 1)
+            _flatten(value, f"{path}{name}.", values, depth + 1)
         elif len(value) > MAX_ELEMENTS:
             continue
         elif kind == _MAP:
-            _flatten_map(value, f"{path}{name}.", found, depth)
+            _flatten_map(value, f"{path}{name}.", values, depth)
         else:
             for i, item in enumerate(value):
                 if kind == _CHILDREN:
-                    _flatten(item, f"{path}{name}.{i}.", found, depth + 1)
-                elif len(found) < MAX_VALUES:
-                    found[f"{path}{name}.{i}"] = float(item)
+                    _flatten(item, f"{path}{name}.{i}.", values, depth + 1)
+                elif len(values) < MAX_VALUES:
+                    values[f"{path}{name}.{i}"] = float(item)
 
 
-def _flatten_map(value: Any, path: str, found: dict[str, float], depth: int) -> None:
+def _flatten_map(value: Any, path: str, values: dict[str, float], depth: int) -> None:
     for key in sorted(value):  # a protobuf map has no order of its own
         item = value[key]
         if isinstance(item, (int, float)):
-            if len(found) < MAX_VALUES:
-                found[f"{path}{key}"] = float(item)
+            if len(values) < MAX_VALUES:
+                values[f"{path}{key}"] = float(item)
         elif hasattr(item, "DESCRIPTOR"):
-            _flatten(item, f"{path}{key}.", found, depth + 1)
+            _flatten(item, f"{path}{key}.", values, depth + 1)

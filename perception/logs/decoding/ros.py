@@ -1,4 +1,4 @@
-"""Common ROS messages to the nouns of `perception.types`. ROS 1 and 2 share the fields.
+"""Common ROS messages to the classes of `perception.types`. ROS 1 and 2 share the fields.
 
 Reference: the .msg files of common_interfaces, vision_msgs, radar_msgs and geometry2. A leading `/` of a
 frame id is dropped, as tf2 does.
@@ -13,18 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix
-from perception.logs.decoding import images, points, ros_foxglove
+from perception.logs.decoding import images, points
 from perception.logs.decoding.checks import (
     MAX_ITEMS,
-    Fault,
+    DecodeError,
+    Edges,
+    Head,
+    add_edge,
     checked_distortion,
     checked_intrinsics,
     checked_pose,
+    head_of,
     limited,
     stamp_or_publish,
 )
 from perception.types import (
-    CameraFrame,
     CameraInfo,
     Cuboid,
     Cuboids,
@@ -44,7 +47,7 @@ _POINT_KINDS = ("", "i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8")  # sensor_ms
 
 
 def stamp_ns(ros: Any) -> int:
-    """Nanoseconds of `header.stamp`, `stamp` or `timestamp`; 0 where there is none."""
+    """Return the nanoseconds of `header.stamp`, `stamp` or `timestamp`; 0 where there is none."""
     time = getattr(getattr(ros, "header", None), "stamp", None) or getattr(ros, "stamp", None)
     time = time or getattr(ros, "timestamp", None)
     seconds, nanos = getattr(time, "sec", 0), getattr(time, "nanosec", 0)
@@ -52,20 +55,16 @@ def stamp_ns(ros: Any) -> int:
 
 
 def image(ros: Any, message: Message) -> Decoded:
-    data = memoryview(ros.data)
-    layout, step = images.raw_step(ros.encoding, ros.width, ros.height, ros.step, len(data))
-    pixels = images.little_endian(layout, step, data) if ros.is_bigendian else data
-    head = _head(ros, message)
-    return CameraFrame(*head, pixels, layout, ros.width, ros.height, step, message.data)
+    head, size = _head(ros, message), (ros.width, ros.height)
+    data, big_endian = memoryview(ros.data), bool(ros.is_bigendian)
+    return images.raw_frame(head, data, ros.encoding, size, ros.step, message, big_endian)
 
 
 def compressed_image(ros: Any, message: Message) -> Decoded:
     data = memoryview(ros.data)
     if "compressedDepth" in ros.format:
         data = data[12:]  # image_transport puts a depth header before the PNG
-    header = images.read_header(data)
-    head = _head(ros, message)
-    return CameraFrame(*head, data, header.format, header.width, header.height, 0, message.data)
+    return images.encoded_frame(_head(ros, message), data, message)
 
 
 def camera_info(ros: Any, message: Message) -> Decoded:
@@ -86,18 +85,12 @@ def laser_scan(ros: Any, message: Message) -> Decoded:
 
 
 def multi_echo_laser_scan(ros: Any, message: Message) -> Decoded:
-    """The first echo of every beam."""
-    nothing = np.empty(0, np.float32)
-    return _scan(
-        ros,
-        _first_echoes(ros.ranges),
-        _first_echoes(ros.intensities) if ros.intensities else nothing,
-        message,
-    )
+    """Read the first echo of every beam."""
+    return _scan(ros, _first_echoes(ros.ranges), _first_echoes(ros.intensities), message)
 
 
 def single_range(ros: Any, message: Message) -> Decoded:
-    """An ultrasonic or infrared ranger: one return straight ahead."""
+    """Read an ultrasonic or infrared ranger: one return straight ahead."""
     low, high = _limits(ros.min_range, ros.max_range)
     points_m = points.planar_points(np.array([ros.range], np.float32), 0.0, 0.0, low, high)
     return RangeScan(*_head(ros, message), points_m, None, None, message.data)
@@ -122,13 +115,14 @@ def point_cloud2(ros: Any, message: Message) -> Decoded:
 
 
 def point_cloud(ros: Any, message: Message) -> Decoded:
-    """The old cloud: points as messages, further fields as channels."""
+    """Read the older cloud: points as messages, further fields as channels."""
     points_m = _vectors(ros.points)
     channels = {channel.name: channel.values for channel in ros.channels}
-    intensity = channels.get("intensity", channels.get("intensities"))
-    if intensity is not None and len(intensity) != len(points_m):
-        raise Fault(f"{len(points_m)} points with {len(intensity)} intensities")
-    return RangeScan(*_head(ros, message), points_m, _float32(intensity), None, message.data)
+    values = channels.get("intensity", channels.get("intensities"))
+    if values is not None and len(values) != len(points_m):
+        raise DecodeError(f"{len(points_m)} points with {len(values)} intensities")
+    intensity = None if values is None else points.as_float32(np.asarray(values))
+    return RangeScan(*_head(ros, message), points_m, intensity, None, message.data)
 
 
 def radar_scan(ros: Any, message: Message) -> Decoded:
@@ -141,7 +135,7 @@ def radar_scan(ros: Any, message: Message) -> Decoded:
 
 
 def radar_tracks(ros: Any, message: Message) -> Decoded:
-    """One return for each track; its radial speed is the velocity along the line of sight."""
+    """Read one return for each track; its radial speed is the velocity along the line of sight."""
     points_m = _vectors([track.position for track in ros.tracks])
     velocity = _vectors([track.velocity for track in ros.tracks])
     distance = np.linalg.norm(points_m, axis=1)
@@ -150,31 +144,31 @@ def radar_tracks(ros: Any, message: Message) -> Decoded:
 
 
 def transforms(ros: Any, message: Message) -> Decoded:
-    """tf2_msgs/TFMessage, and a single geometry_msgs/TransformStamped."""
+    """Read a tf2_msgs/TFMessage or a single geometry_msgs/TransformStamped."""
     stamped = ros.transforms if hasattr(ros, "transforms") else [ros]
     limited(len(stamped), MAX_ITEMS, "transforms")
-    edges: dict[str, tuple[str, Matrix]] = {}
+    edges: Edges = {}
     for item in stamped:
         pose = _pose(
             item.transform.translation, item.transform.rotation, f"transform {item.child_frame_id!r}"
         )
-        _add_edge(edges, item.header.frame_id, item.child_frame_id, pose)
-    own = next((found for item in stamped if (found := stamp_ns(item)) > 0), 0)
+        add_edge(edges, _frame(item.header.frame_id), _frame(item.child_frame_id), pose)
+    own = next((stamp for item in stamped if (stamp := stamp_ns(item)) > 0), 0)
     stamp = stamp_or_publish(own, message)
     return FrameTransforms(message.topic, stamp, message.log_time_ns, edges, message.data)
 
 
 def odometry(ros: Any, message: Message) -> Decoded:
     """Where the vehicle is, as a transform. By itself an odometry is a status."""
-    edges: dict[str, tuple[str, Matrix]] = {}
+    edges: Edges = {}
     pose = _pose(ros.pose.pose.position, ros.pose.pose.orientation, "the odometry")
-    _add_edge(edges, ros.header.frame_id, ros.child_frame_id, pose)
+    add_edge(edges, _frame(ros.header.frame_id), _frame(ros.child_frame_id), pose)
     stamp = stamp_or_publish(stamp_ns(ros), message)
     return FrameTransforms(message.topic, stamp, message.log_time_ns, edges, message.data)
 
 
 def detections_2d(ros: Any, message: Message) -> Decoded:
-    """vision_msgs/Detection2DArray; it knows no distance (NaN) and no occlusion (visible 1)."""
+    """Read a vision_msgs/Detection2DArray; it knows no distance (NaN) and no occlusion (visible 1)."""
     limited(len(ros.detections), MAX_ITEMS, "boxes")
     items = []
     for detection in ros.detections:
@@ -188,7 +182,7 @@ def detections_2d(ros: Any, message: Message) -> Decoded:
 
 
 def detections_3d(ros: Any, message: Message) -> Decoded:
-    """vision_msgs/Detection3DArray."""
+    """Read a vision_msgs/Detection3DArray."""
     limited(len(ros.detections), MAX_ITEMS, "boxes")
     items = []
     for detection in ros.detections:
@@ -219,12 +213,11 @@ BUILDERS: dict[str, tuple[Role, Builder]] = {
     "geometry_msgs/TransformStamped": ("transforms", transforms),
     "vision_msgs/Detection2DArray": ("truth_boxes", detections_2d),
     "vision_msgs/Detection3DArray": ("truth_boxes", detections_3d),
-    **ros_foxglove.BUILDERS,
 }
-"""What each message is by itself, and how it is read."""
+"""Message name -> the role of the messages, and the function that builds the decoded message."""
 
 ON_REQUEST: dict[tuple[str, Role], Builder] = {("nav_msgs/Odometry", "transforms"): odometry}
-"""What a message can be besides, where the configuration asks for it."""
+"""The roles that a message can take besides, where the configuration asks for it."""
 
 UNREADABLE = {
     "foxglove_msgs/CompressedVideo": "video is not decoded; write sensor_msgs/CompressedImage",
@@ -232,10 +225,8 @@ UNREADABLE = {
 }
 
 
-def _head(ros: Any, message: Message) -> tuple[str, int, int, str]:
-    """topic, stamp_ns, log_time_ns and frame_id, which every sensor message starts with."""
-    stamp = stamp_or_publish(stamp_ns(ros), message)
-    return message.topic, stamp, message.log_time_ns, _frame(ros.header.frame_id)
+def _head(ros: Any, message: Message) -> Head:
+    return head_of(message, stamp_ns(ros), _frame(ros.header.frame_id))
 
 
 def _frame(frame_id: str) -> str:
@@ -243,14 +234,15 @@ def _frame(frame_id: str) -> str:
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:
-    """The range limits of a message; none where it does not set them."""
+    """Return the range limits of a message; no limits where it does not set them."""
     return (low, high) if high > low else (0.0, float("inf"))
 
 
 def _scan(ros: Any, ranges: NDArray[Any], intensities: NDArray[Any], message: Message) -> Decoded:
     low, high = _limits(ros.range_min, ros.range_max)
     points_m = points.planar_points(ranges, ros.angle_min, ros.angle_increment, low, high)
-    intensity = _float32(intensities) if len(intensities) == len(points_m) else None
+    same = len(intensities) == len(points_m)
+    intensity = points.as_float32(np.asarray(intensities)) if same else None
     return RangeScan(*_head(ros, message), points_m, intensity, None, message.data)
 
 
@@ -261,30 +253,19 @@ def _first_echoes(beams: Sequence[Any]) -> Float32:
     )
 
 
-def _float32(values: Any) -> Float32 | None:
-    return None if values is None else points.as_float32(np.asarray(values))
-
-
 def _vectors(items: Sequence[Any]) -> Float32:
     limited(len(items), MAX_ITEMS, "points")
     return points.as_float32(np.array([(p.x, p.y, p.z) for p in items], np.float64)).reshape(-1, 3)
 
 
-def _pose(translation: Any, rotation: Any, what: str) -> Matrix:
-    place = (translation.x, translation.y, translation.z)
-    return checked_pose(place, (rotation.x, rotation.y, rotation.z, rotation.w), what)
-
-
-def _add_edge(edges: dict[str, tuple[str, Matrix]], parent: str, child: str, pose: Matrix) -> None:
-    parent, child = _frame(parent), _frame(child)
-    if not child or child == parent:
-        raise Fault(f"a transform from {child!r} to {parent!r} says nothing")
-    edges[child] = (parent, pose)
+def _pose(translation: Any, rotation: Any, name: str) -> Matrix:
+    position = (translation.x, translation.y, translation.z)
+    return checked_pose(position, (rotation.x, rotation.y, rotation.z, rotation.w), name)
 
 
 def _names(detection: Any) -> tuple[str, str]:
-    """Label (of the best hypothesis) and track of a vision_msgs detection, in any of its versions."""
-    found = [getattr(result, "hypothesis", result) for result in detection.results]
-    best = max(found, key=lambda hypothesis: float(hypothesis.score), default=None)
+    """Return label (of the best hypothesis) and track of a vision_msgs detection, in any of its versions."""
+    hypotheses = [getattr(result, "hypothesis", result) for result in detection.results]
+    best = max(hypotheses, key=lambda hypothesis: float(hypothesis.score), default=None)
     label = getattr(best, "class_id", getattr(best, "id", ""))
     return str(label), str(getattr(detection, "id", getattr(detection, "tracking_id", "")))

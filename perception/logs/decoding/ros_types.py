@@ -1,6 +1,6 @@
 """ROS payloads (`cdr`, `ros1`) to plain objects, by the definitions that the file itself carries.
 
-The `rosbags` library writes and runs Python for each definition. So a definition is judged first: plain
+The `rosbags` library writes and runs Python for each definition. So a definition is checked first: plain
 names, bounded sizes, no recursion, and no array of elements without bytes, which a few bytes of payload
 could make endless.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from perception.logs.decoding.checks import Fault
+from perception.logs.decoding.checks import DecodeError
 from perception.types import Schema
 
 _MOST_SCHEMA_BYTES = 256 << 10  # the longest of the common messages has 10
@@ -23,20 +23,18 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}(/[A-Za-z][A-Za-z0-9_]{0,127}){0
 _BASE, _NAMED, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags.interfaces.Nodetype
 _TIME_TEXT = "int32 sec\nuint32 nanosec\n"
 
-Fields = list[tuple[str, Any]]
-
 
 def ros_name(name: str) -> str:
-    """`sensor_msgs/Image` of `sensor_msgs/msg/Image`, as ROS 1 spells it."""
+    """Return `sensor_msgs/Image` for `sensor_msgs/msg/Image`: the spelling of ROS 1."""
     parts = name.split("/")
     return f"{parts[0]}/{parts[-1]}"
 
 
 def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
-    """What turns payloads of this schema into objects with the fields as attributes.
+    """Return the function that turns payloads of this schema into objects with the fields as attributes.
 
-    Arrays of numbers are numpy arrays that share the payload. Raises Fault where the definition cannot be
-    used; the function raises Fault where a payload does not fit it.
+    Arrays of numbers are numpy arrays that share the payload. Raises DecodeError where the definition cannot
+    be used; the function raises it where a payload does not fit.
     """
     name, store = _store(schema)
     definition = store.get_msgdef(name)
@@ -47,15 +45,15 @@ def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
         if encoding == "cdr":
             kind = bytes(view[:2])
             if len(view) < 4 or kind not in (b"\x00\x00", b"\x00\x01"):
-                raise Fault(f"expected plain CDR, found {len(view)} bytes that start with {kind.hex()}")
+                raise DecodeError(f"expected plain CDR, found {len(view)} bytes that start with {kind.hex()}")
             view = view[4:]
             read = definition.deserialize_cdr_le if kind[1] else definition.deserialize_cdr_be
         try:
             message, end = read(view, 0, definition.cls, store)
         except Exception as error:  # struct, numpy, unicode and the library's own
-            raise Fault(f"cut or not a {schema.name}: {str(error)[:200]}") from None
+            raise DecodeError(f"cut or not a {schema.name}: {str(error)[:200]}") from None
         if len(view) - end > _MOST_TRAILING:
-            raise Fault(f"{len(view) - end} bytes are left over after a {schema.name}")
+            raise DecodeError(f"{len(view) - end} bytes are left over after a {schema.name}")
         return message
 
     return parse
@@ -63,17 +61,17 @@ def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
 
 @lru_cache(maxsize=256)
 def _store(schema: Schema) -> tuple[str, Any]:
-    """The message's full name and a type store that knows it and what it is made of."""
+    """Return the message's full name, and a type store with it and the types it contains."""
     from rosbags.typesys.store import Typestore
 
     if len(schema.data) > _MOST_SCHEMA_BYTES:
-        raise Fault(f"a definition of {len(schema.data)} bytes")
+        raise DecodeError(f"a definition of {len(schema.data)} bytes")
     name = _full_name(schema.name)
     types = _parse(schema, name)
     if name not in types:
-        raise Fault(f"the file's definition does not define {schema.name!r}")
+        raise DecodeError(f"the file's definition does not define {schema.name!r}")
     _complete(types, schema.encoding)
-    _judge(types)
+    _check(types)
     store = Typestore()
     store.register(
         {name: ([], fields) for name, (_, fields) in types.items()}
@@ -83,7 +81,7 @@ def _store(schema: Schema) -> tuple[str, Any]:
 
 def _full_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise Fault(f"{name[:60]!r} is no name of a ROS message")
+        raise DecodeError(f"{name[:60]!r} is no name of a ROS message")
     parts = name.split("/")
     return name if len(parts) != 2 else f"{parts[0]}/msg/{parts[1]}"
 
@@ -97,11 +95,13 @@ def _parse(schema: Schema, name: str) -> dict[str, Any]:
             return dict(get_types_from_idl(text))
         return dict(get_types_from_msg(text, name))
     except Exception as error:
-        raise Fault(f"the file's definition of {schema.name!r} cannot be read: {str(error)[:200]}") from None
+        raise DecodeError(
+            f"the file's definition of {schema.name!r} cannot be read: {str(error)[:200]}"
+        ) from None
 
 
 def _complete(types: dict[str, Any], encoding: str) -> None:
-    """Add what the definitions name and do not define: times, which ROS 1 has built in, and common types."""
+    """Add types that the definitions name and do not define: times, built into ROS 1, and common types."""
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     for kind in ("Time", "Duration"):
@@ -115,7 +115,7 @@ def _complete(types: dict[str, Any], encoding: str) -> None:
     while missing:
         unknown = sorted(missing - common.keys())
         if unknown or len(types) > _MOST_TYPES:
-            raise Fault(
+            raise DecodeError(
                 f"the file's definition names types that it does not define: {', '.join(unknown[:8])}"
             )
         types.update({name: common[name] for name in missing})
@@ -132,24 +132,24 @@ def _missing(types: dict[str, Any]) -> set[str]:
     return named - types.keys()
 
 
-def _judge(types: dict[str, Any]) -> None:
-    """Refuse definitions that are no harm to parse and much to use."""
+def _check(types: dict[str, Any]) -> None:
+    """Refuse definitions that are harmless to parse and harmful to use."""
     if len(types) > _MOST_TYPES or sum(len(fields) for _, fields in types.values()) > _MOST_FIELDS:
-        raise Fault(f"a definition of {len(types)} types: more than a message needs")
+        raise DecodeError(f"a definition of {len(types)} types: more than a message needs")
     sizes: dict[str, int] = {}
     for name, (constants, fields) in types.items():
         for label in (name, *(c[0] for c in constants), *(f[0] for f in fields)):
             if not _NAME.fullmatch(label):
-                raise Fault(f"{label[:60]!r} is no name in a ROS message")
+                raise DecodeError(f"{label[:60]!r} is no name in a ROS message")
         _least_bytes(name, types, sizes)
 
 
 def _least_bytes(name: str, types: dict[str, Any], sizes: dict[str, int], above: tuple[str, ...] = ()) -> int:
-    """The bytes that a message of this type has at least (in ROS 1, which has no padding)."""
+    """Return the fewest bytes that a message of this type takes (in ROS 1, which has no padding)."""
     if name in sizes:
         return sizes[name]
     if name in above or len(above) > 32:
-        raise Fault(f"the type {name!r} contains itself")
+        raise DecodeError(f"the type {name!r} contains itself")
     total = 0
     for label, kind in types[name][1]:
         element = kind[1][0] if kind[0] in (_ARRAY, _SEQUENCE) else kind
@@ -157,13 +157,10 @@ def _least_bytes(name: str, types: dict[str, Any], sizes: dict[str, int], above:
         size = _least_bytes(element[1], types, sizes, (*above, name)) if is_named else 1
         if kind[0] in (_ARRAY, _SEQUENCE):
             if size == 0:
-                raise Fault(f"{name}.{label} is an array of elements without bytes")
-            if (
-                kind[0] == _ARRAY
-                and (is_named or element[1][0] == "string")
-                and kind[1][1] > _LONGEST_UNROLLED
-            ):
-                raise Fault(f"{name}.{label} is a fixed array of {kind[1][1]} elements")
+                raise DecodeError(f"{name}.{label} is an array of elements without bytes")
+            unrolled = kind[0] == _ARRAY and (is_named or element[1][0] == "string")
+            if unrolled and kind[1][1] > _LONGEST_UNROLLED:
+                raise DecodeError(f"{name}.{label} is a fixed array of {kind[1][1]} elements")
         total += size * kind[1][1] if kind[0] == _ARRAY else 4 if kind[0] == _SEQUENCE else size
     sizes[name] = total
     return total

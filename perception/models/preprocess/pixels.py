@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.models.preprocess.headers import ImageHeader, read_header
+from perception.logs.decoding.checks import DecodeError
+from perception.logs.decoding.image_header import ImageHeader, read_extent, read_header
 from perception.models.preprocess.spec import InputSpec
 from perception.types import CameraFrame
 
@@ -86,14 +87,16 @@ def _planes(image: Pixels, order: str) -> Pixels:
 
 
 def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
-    header = read_header(data)
-    if header is None:
-        raise UnusableImage("not a JPEG, PNG or WebP image" if data else "image without data")
+    try:
+        header = read_header(data)
+    except DecodeError:
+        raise UnusableImage("not a JPEG, PNG or WebP image" if data else "image without data") from None
     _check_size(header.width, header.height)
-    if not header.complete:
+    extent = read_extent(data)
+    if not extent.complete:
         raise UnusableImage("image data ends early")
-    if header.scans > MAX_SCANS:
-        raise UnusableImage(f"image of {header.scans} scans, at most {MAX_SCANS} are decoded")
+    if extent.scans > MAX_SCANS:
+        raise UnusableImage(f"image of {extent.scans} scans, at most {MAX_SCANS} are decoded")
     flags = _REDUCED[_reduction(header, spec)] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -129,7 +132,7 @@ def _halved(image: Pixels, spec: InputSpec) -> Pixels:
 
 def _reduction(header: ImageHeader, spec: InputSpec) -> int:
     """The reduction in the DCT: only JPEG has it, and the result must still cover the input size."""
-    reduction = spec.decode_scale if header.kind == "jpeg" else 1
+    reduction = spec.decode_scale if header.format == "jpeg" else 1
     while reduction > 1 and (
         header.width < reduction * spec.width or header.height < reduction * spec.height
     ):

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perception.logs.decoding.image_header import read_extent, read_header
 from perception.models.preprocess import InputSpec, image_pixels
-from perception.models.preprocess.headers import read_header
 from perception.models.preprocess.pixels import UnusableImage
 from perception.models.preprocess.spec import Interpolation
 from tests.models.preprocess.build import encoded, frame_of, picture
@@ -186,8 +186,7 @@ def test_an_image_cut_short_is_refused(data: st.DataObject) -> None:
 def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image() -> None:
     whole = with_exif(FILES["jpeg"], 1, FILES["jpeg"])
     for cut in range(len(FILES["jpeg"]) + 100, len(whole) - 1):
-        header = read_header(whole[:cut])
-        assert header is None or not header.complete
+        assert not read_extent(whole[:cut]).complete
 
 
 def test_a_cut_image_says_so() -> None:
@@ -201,20 +200,18 @@ def test_a_jpeg_of_too_many_scans_is_refused() -> None:
     image = cv2.imdecode(np.frombuffer(FILES["jpeg"], np.uint8), cv2.IMREAD_COLOR)
     done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     progressive = encoded.tobytes()
-    header = read_header(progressive)
+    extent = read_extent(progressive)
     assert done
-    assert header is not None
-    assert 5 <= header.scans <= 15
+    assert 5 <= extent.scans <= 15
     many = progressive[:-2] + progressive[progressive.rindex(b"\xff\xda") : -2] * 100 + b"\xff\xd9"
-    with pytest.raises(UnusableImage, match=f"{header.scans + 100} scans, at most 64"):
+    with pytest.raises(UnusableImage, match=f"{extent.scans + 100} scans, at most 64"):
         image_pixels(frame_of(many), SPEC)
 
 
 def test_scans_after_one_that_holds_all_there_is_are_not_gone_through() -> None:
     jpeg = FILES["jpeg"]
     scan = jpeg[jpeg.index(b"\xff\xda") : -2]
-    alone, many = (read_header(jpeg[:-2] + scan * more + jpeg[-2:]) for more in (0, 100))
-    assert alone is not None
+    alone, many = (read_extent(jpeg[:-2] + scan * more + jpeg[-2:]) for more in (0, 100))
     assert alone.scans == 1
     assert many == alone
     whole = image_pixels(frame_of(jpeg), SPEC)
@@ -267,8 +264,7 @@ def test_any_bytes_are_pixels_or_refused(start: bytes, rest: bytes) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_headers_know_size_and_completeness(name: str) -> None:
     header = read_header(FILES[name])
-    assert header is not None
-    assert (header.width, header.height, header.complete) == (64, 32, True)
+    assert (header.width, header.height, read_extent(FILES[name]).complete) == (64, 32, True)
 
 
 @pytest.mark.shared

@@ -1,0 +1,135 @@
+"""Format, size and completeness of encoded images, read from their headers without decoding a pixel.
+
+Sources: ITU T.81 annex B (JPEG), the PNG specification section 11.2.2, RFC 9649 (WebP).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from perception.logs.decoding.checks import DecodeError
+
+Bytes = bytes | memoryview
+
+_MAX_SEGMENTS = 4096  # of a JPEG header; a camera writes about ten
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_STANDALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
+_END, _START_OF_SCAN = 0xD9, frozenset({0xDA})
+_PNG = b"\x89PNG\r\n\x1a\n"
+_VIDEO_STARTS = (b"\x00\x00\x00\x01", b"\x00\x00\x01")
+
+
+class ImageHeader(NamedTuple):
+    """Format (`jpeg`, `png` or `webp`) and size in pixels of an encoded image."""
+
+    format: str
+    width: int
+    height: int
+
+
+class ImageExtent(NamedTuple):
+    """Whether the data of an encoded image reaches its end, and the scans a decoder goes through.
+
+    Only a JPEG has several scans.
+    """
+
+    complete: bool
+    scans: int = 1
+
+
+def read_header(data: Bytes) -> ImageHeader:
+    """Return format and size. Raises DecodeError where the bytes are no image or end in its header."""
+    head = bytes(data[:32])
+    if head[:2] == b"\xff\xd8":
+        frame = _jpeg_frame(data)
+        if frame < 0:
+            raise DecodeError(f"a JPEG that is cut or broken in its header, {len(data)} bytes")
+        width, height = data[frame + 5] << 8 | data[frame + 6], data[frame + 3] << 8 | data[frame + 4]
+        return ImageHeader("jpeg", width, height)
+    if head[:8] == _PNG:
+        if len(head) < 24 or head[12:16] != b"IHDR":
+            raise DecodeError(f"a PNG that ends in its header, {len(data)} bytes")
+        return ImageHeader("png", int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"))
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ImageHeader("webp", *_webp_size(head))
+    if not head:
+        raise DecodeError("an image without bytes")
+    expected = "expected a JPEG, PNG or WebP image, found"
+    if head.startswith(_VIDEO_STARTS):
+        raise DecodeError(f"{expected} a video stream (H.264 or H.265): not decoded")
+    raise DecodeError(f"{expected} {len(data)} bytes that start with {head[:8].hex()}")
+
+
+def read_extent(data: bytes) -> ImageExtent:
+    """Return the extent of a JPEG, PNG or WebP image; not complete where it ends in its header.
+
+    Decoders of different versions answer a cut file differently: with an error, or with a picture that is
+    grey from there on. So the container is asked: for the end marker of a JPEG after its first scan (an
+    embedded thumbnail has one too), the last chunk of a PNG, the declared size of a WebP. Bytes missing from
+    the middle of a JPEG scan that still has its end marker go unnoticed.
+    """
+    if data[:2] == b"\xff\xd8":
+        return _jpeg_extent(data)
+    if data[:8] == _PNG:
+        at = 8
+        while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IEND":
+            at += 12 + int.from_bytes(data[at : at + 4], "big")
+        return ImageExtent(at + 8 <= len(data))
+    return ImageExtent(len(data) >= 8 + int.from_bytes(data[4:8], "little"))
+
+
+def _jpeg_extent(data: bytes) -> ImageExtent:
+    frame = _jpeg_frame(data)
+    after = frame + (data[frame] << 8 | data[frame + 1]) if frame > 0 else len(data)
+    scan = _jpeg_segment(data, after, _START_OF_SCAN)
+    if scan < 0:
+        return ImageExtent(False)
+    complete = data.rfind(b"\xff\xd9", scan) > 0  # entropy-coded data follows: FF D9 can only be the end
+    # A first scan of all components is the only one. Else they are counted, which goes through all the data.
+    several = data[frame - 1] in _PROGRESSIVE or data[scan + 2 : scan + 3] != data[frame + 7 : frame + 8]
+    return ImageExtent(complete, data.count(b"\xff\xda", scan) if several else 1)
+
+
+def _jpeg_frame(data: Bytes) -> int:
+    """Return the offset of the length field of the first start-of-frame segment; -1 where it is cut."""
+    at = _jpeg_segment(data, 2, _START_OF_FRAME)
+    return at if at > 0 and at + 7 <= len(data) and (data[at] << 8 | data[at + 1]) >= 8 else -1
+
+
+def _jpeg_segment(data: Bytes, at: int, wanted: frozenset[int]) -> int:
+    """Return the offset of the length field of the first wanted segment from `at`; -1 if there is none."""
+    end = len(data)
+    for _ in range(_MAX_SEGMENTS):
+        while at < end and data[at] == 0xFF:  # a marker may be preceded by any number of fill bytes
+            at += 1
+            if at < end and data[at] not in (0x00, 0xFF):
+                break
+        else:
+            break
+        marker = data[at]
+        at += 1
+        if marker in _STANDALONE:
+            continue
+        if at + 2 > end:
+            break
+        if marker in wanted:
+            return at
+        length = data[at] << 8 | data[at + 1]
+        if marker == _END or marker in _START_OF_SCAN or length < 2:
+            break
+        at += length
+    return -1
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """Return the canvas size from the first chunk: lossy, lossless or extended."""
+    kind = head[12:16]
+    if kind == b"VP8X" and len(head) >= 30:
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if kind == b"VP8 " and len(head) >= 30 and head[23:26] == b"\x9d\x01\x2a":
+        return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    if kind == b"VP8L" and len(head) >= 25 and head[20] == 0x2F:
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    raise DecodeError("a WebP image that is cut or broken in its header")
