@@ -81,7 +81,10 @@ def _completed(base: Config, found: Config) -> Config:
     changes: dict[str, object] = {"sensors": found.sensors, "truth": base.truth.model_copy(update=truth)}
     if "reference" not in base.model_fields_set:
         changes["reference"] = found.reference
-    return parse_config(base.model_copy(update=changes).model_dump(mode="json"))
+    completed = base.model_copy(update=changes)
+    if errors := completed.conflicts():
+        raise ConfigError(errors)
+    return completed
 
 
 def _finish(draft: Draft) -> Config:

@@ -137,14 +137,17 @@ class Config(_Section):
     truth: TruthConfig = TruthConfig()
     plugin: PluginConfig = PluginConfig()
     engine: EngineConfig = EngineConfig()
-    faults: tuple[str, ...] = ()  # as `perception.pipeline.faults.parse_plan` reads them
+    faults: tuple[str, ...] = ()  # as `perception.config.fault_plan.parse_plan` reads them
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        errors = _conflicts(self.model_dump())
-        if errors:
+        if errors := self.conflicts():
             raise ValueError("; ".join(errors))
         return self
+
+    def conflicts(self) -> list[str]:
+        """Return the errors of values that contradict each other, one line each; empty for a parsed file."""
+        return sorted(_conflicts(self.model_dump()))
 
     def uses(self) -> list[tuple[str, str, Role]]:
         """Each configured topic: its path in the configuration, its name, and what it is used as."""

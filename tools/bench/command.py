@@ -8,14 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from perception_tools.replay.command import Device, engine_options
-
-if TYPE_CHECKING:
-    from perception.config import Config
 
 MAKE = "Something to measure on"
 
@@ -57,8 +54,7 @@ def bench(
     ] = None,
 ) -> None:
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
-    from perception.autoconfig import choose
-    from perception.config import load_config
+    from perception.autoconfig import Overrides, complete
     from perception.diagnosis.bench import BenchOptions
     from perception.diagnosis.bench import bench as measure
     from perception.diagnosis.bench import make_log as write_log
@@ -69,12 +65,12 @@ def bench(
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")
     backends = tuple(name.strip() for name in backend.split(","))
     for name in backends:
-        engine_options({"backend": name, "precision": precision, "workers": workers})
+        engine = engine_options({"backend": name, "precision": precision, "workers": workers})
     with _telling(as_json) as told, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         with open_log(log) as opened:
-            choice = choose(opened, load_config(config) if config is not None else None, config)
-            setup = _adapted(choice.config, plugin, weights, precision, workers)
+            overrides = Overrides(plugin, weights, {k: v for k, v in engine.items() if k != "backend"})
+            setup = complete(opened, config, overrides).config
             if make_log is not None:
                 told(f"writing {make_log}")
                 write_log(opened, setup, make_log, seconds=seconds)
@@ -104,22 +100,6 @@ def _several(option: str, text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise typer.BadParameter(f"{option}: expected one or several numbers, as in 1,4; found '{text}'")
     return tuple(map(int, parts))
-
-
-def _adapted(
-    config: Config, plugin: str | None, weights: Path | None, precision: str | None, workers: int | None
-) -> Config:
-    """The configuration with what the command line says."""
-    named = {"name": plugin} if plugin is not None else {}
-    chosen = {**named, "checkpoint": weights} if weights is not None else named
-    said = {"precision": precision, "workers": workers}
-    engine = {key: value for key, value in said.items() if value is not None}
-    return config.model_copy(
-        update={
-            "plugin": config.plugin.model_copy(update=chosen),
-            "engine": config.engine.model_copy(update=engine),
-        }
-    )
 
 
 def _untrained(backbone: str, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception_tools.evaluate import options as opt
-from perception_tools.evaluate.command import AROUND_S, opened
+from perception_tools.evaluate.command import AROUND_S, REFERENCE_ENGINE
 from perception_tools.replay.command import Device
 
 if TYPE_CHECKING:
@@ -65,10 +65,12 @@ def compare(
     if faults or a is None or b is None:
         raise ConfigError(faults)
 
+    from perception.autoconfig import Overrides, complete
     from perception.config import load_config
     from perception.evaluation import EvaluateOptions, Resampling
     from perception.evaluation.comparison.paired_evaluation import PairedEvaluation
     from perception.evaluation.metrics import Rules
+    from perception.logs import open_log
     from perception.pipeline import ReplayOptions, Span, resolve_device
     from perception_tools.replay.watch import watcher
 
@@ -79,11 +81,13 @@ def compare(
         replay=ReplayOptions(device=resolve_device(device.value, backend)),
         resampling=Resampling(draws, seed) if draws else None,
     )
+    overrides = Overrides(engine={"precision": precision} if precision else {}, auto=REFERENCE_ENGINE)
     kept = [_stored_files(side, paths) for side in (a, b)]
     comparison: PairedEvaluation | None = None
     for index, path in enumerate(paths):
         with ExitStack() as stack:
-            log, choice = opened(stack, path, base, None, None, precision, config)
+            log = stack.enter_context(open_log(path))
+            choice = complete(log, base, overrides, config)
             if comparison is None:
                 sides = (_side(a, kept[0], choice.config), _side(b, kept[1], choice.config))
                 comparison = PairedEvaluation(sides, options, _command(config, sides))

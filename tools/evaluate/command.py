@@ -6,18 +6,16 @@ import json
 import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from perception_tools.evaluate import options as opt
-from perception_tools.replay.command import Device, with_faults
+from perception_tools.replay.command import Device
 
 if TYPE_CHECKING:
-    from perception.autoconfig import Choice
     from perception.config import Config
     from perception.evaluation import Evaluation, Moment
     from perception.logs import Log
@@ -25,6 +23,9 @@ if TYPE_CHECKING:
 
 AROUND_S = 1.0
 """How much of the log around a bad moment its command replays, to either side."""
+
+REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
+"""The engine that scores are computed with where the configuration leaves it open."""
 
 
 def evaluate(
@@ -107,9 +108,11 @@ def evaluate(
     if wrong:
         raise ConfigError(wrong)
 
+    from perception.autoconfig import Overrides, complete
     from perception.config import load_config
     from perception.evaluation import EvaluateOptions, Evaluation, Resampling, parse_slices
     from perception.evaluation.metrics import Rules, installed_metrics
+    from perception.logs import open_log
     from perception.pipeline import ReplayOptions, Span, resolve_device
     from perception.plugin import load_plugin
     from perception_tools.evaluate.gates import Checks
@@ -131,13 +134,15 @@ def evaluate(
         resampling=Resampling(draws, seed) if draws else None,
         slices=parse_slices(slices) if slices else (),
     )
+    engine = {"precision": precision} if precision else {}
+    overrides = Overrides(plugin, checkpoint, engine, REFERENCE_ENGINE, tuple(fault or ()))
     command = _command(config, plugin, checkpoint, fault or [])
     evaluation = Evaluation(options, command)
     more = More(evaluation, ablate == "faults", faults, severities, latency_ms, options.replay)
     for index, path in enumerate(paths):
         with ExitStack() as stack:
-            log, choice = opened(stack, path, base, plugin, checkpoint, precision, config)
-            choice = replace(choice, config=with_faults(choice.config, fault or []))
+            log = stack.enter_context(open_log(path))
+            choice = complete(log, base, overrides, config)
             for text in choice.warnings:
                 evaluation.warn("config", text, log)
             beside = checks.beside(stack, index, log)
@@ -206,41 +211,6 @@ def _gate_faults(
     if tolerance is not None and not reference:
         faults.append("--tolerance: says how far from `--reference`; add that")
     return faults
-
-
-def opened(
-    stack: ExitStack,
-    path: Path,
-    base: Config | None,
-    plugin: str | None,
-    checkpoint: Path | None,
-    precision: opt.Precision | None,
-    source: Path | None = None,
-) -> tuple[Log, Choice]:
-    """A log, and the complete configuration for it with what the command line says.
-
-    `source` is the file that `base` was read from.
-    """
-    from perception.autoconfig import choose
-    from perception.logs import open_log
-
-    log = stack.enter_context(open_log(path))
-    choice = choose(log, base, source)
-    config = choice.config
-    told: dict[str, Any] = {}
-    if plugin is not None:
-        told["name"] = plugin
-    if checkpoint is not None:
-        told["checkpoint"] = checkpoint
-    exact = "fp32" if config.engine.precision == "auto" else config.engine.precision
-    backend = "torch" if config.engine.backend == "auto" else config.engine.backend  # the reference
-    config = config.model_copy(
-        update={
-            "plugin": config.plugin.model_copy(update=told),
-            "engine": config.engine.model_copy(update={"precision": precision or exact, "backend": backend}),
-        }
-    )
-    return log, replace(choice, config=config)
 
 
 def _score(stack: ExitStack, evaluation: Evaluation, stored: Path, log: Log, config: Config) -> Log:

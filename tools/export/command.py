@@ -57,7 +57,7 @@ def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
     import numpy as np
 
     from perception.align.ledger import Ledger
-    from perception.autoconfig import choose
+    from perception.autoconfig import complete
     from perception.logs import open_log
     from perception.models.preprocess import InputSpec, prepare_inputs
     from perception.models.tensors import Inputs
@@ -65,7 +65,7 @@ def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
     from perception.plugin import Context
 
     with open_log(path) as log:
-        config = choose(log, None).config
+        config = complete(log).config
         ranges = config.sensors.range
         spec = InputSpec.of(
             meta.config, meta.preprocess, ranges.max_range_m if ranges else Context().max_range_m

@@ -71,10 +71,10 @@ def _choose(
     log: Log, base: Config | None, source: Path | None
 ) -> tuple[Choice | None, ConfigError | LogError | None]:
     """What replay would choose, or why it would not."""
-    from perception.autoconfig import choose
+    from perception.autoconfig import complete
 
     try:
-        return choose(log, base, source), None
+        return complete(log, base, source=source), None
     except (ConfigError, LogError) as error:
         return None, error
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perception_tools.replay.job import ReplayJob, run_job, with_faults
+from perception_tools.replay.job import ReplayJob, run_job
 
 if TYPE_CHECKING:
     from perception.pipeline import Summary
-
-__all__ = ["Device", "OnError", "replay", "with_faults"]
 
 ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
 MANY = "Several logs"
@@ -107,8 +105,11 @@ def replay(
     jobs: Annotated[int, typer.Option(min=1, help="How many at a time.", rich_help_panel=MANY)] = 1,
 ) -> None:
     """Replay logs through a plugin: boxes, distances, control, and an account of every message."""
+    from perception.autoconfig import Overrides
+
     speed = _rate(rate, live_drop, step)
     engine = engine_options({"backend": backend, "precision": precision, "batch": batch, "workers": workers})
+    engine |= {"workers": 1} if step else {}
     files = {"--output": output, "--render": render, "--jsonl": jsonl, "--ledger": ledger}
     job = ReplayJob(
         log=logs[0],
@@ -118,10 +119,7 @@ def replay(
         ledger=ledger,
         with_inputs=with_inputs,
         config=config,
-        plugin=plugin,
-        checkpoint=checkpoint,
-        faults=tuple(fault or ()),
-        engine={**engine, "workers": 1} if step else engine,
+        overrides=Overrides(plugin, checkpoint, engine, faults=tuple(fault or ())),
         device=device.value,
         rate=speed,
         live_drop=live_drop,

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from perception_tools.replay.job import ReplayJob, _configure
+from perception_tools.replay.job import ReplayJob
 
 EVERY = 5
 """Samples are taken this far apart: neighbours are alike."""
@@ -22,6 +22,7 @@ def check_engine(job: ReplayJob, count: int) -> None:
         BadParameter: The plugin has no such check.
     """
     from perception.align.ledger import Ledger
+    from perception.autoconfig import complete
     from perception.logs import open_log
     from perception.pipeline import resolve_device
     from perception.pipeline.opening import context_of
@@ -29,7 +30,7 @@ def check_engine(job: ReplayJob, count: int) -> None:
     from perception.plugin import load_plugin
 
     with open_log(job.log) as log:
-        config, _ = _configure(log, job)
+        config = complete(log, job.config, job.overrides).config
         plugin: Any = load_plugin(config.plugin.name)
         if not hasattr(plugin, "check"):
             raise typer.BadParameter(f"--check: plugin '{config.plugin.name}' cannot check its engine")

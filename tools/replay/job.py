@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from perception.config import Config
+    from perception.autoconfig import Overrides
     from perception.logs import Log
     from perception.pipeline import Observer, Span, Summary
     from perception.sinks.base import Sink
@@ -27,8 +27,8 @@ class ReplayJob:
     Attributes:
         log: The log.
         output, render, jsonl, ledger: The files to write; None: not that one.
-        config, plugin, checkpoint, faults: As the options say.
-        engine: What the options say of `engine` in the configuration, key -> value.
+        config: The file of the configuration; None: all is found in the log.
+        overrides: Values that replace those of the configuration.
         device: `auto`, `cpu` or `cuda`.
         rate: None: as soon as possible.
         start, end: As texts: their meaning depends on the log.
@@ -41,10 +41,7 @@ class ReplayJob:
     ledger: Path | None = None
     with_inputs: bool = False
     config: Path | None = None
-    plugin: str | None = None
-    checkpoint: Path | None = None
-    faults: tuple[str, ...] = ()
-    engine: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Overrides | None = None
     device: str = "auto"
     rate: float | None = None
     live_drop: bool = False
@@ -66,6 +63,7 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
         PerceptionError: As `replay` does, or the log cannot be opened.
         BadParameter: An option does not fit the log or the others.
     """
+    from perception.autoconfig import complete
     from perception.diagnosis.monitor import MonitorSink
     from perception.logs import open_log
     from perception.pipeline import add_warnings, replay, resolve_device
@@ -77,7 +75,8 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
 
     with ExitStack() as stack:
         opened = stack.enter_context(open_log(job.log))
-        setup, warnings = _configure(opened, job)
+        choice = complete(opened, job.config, job.overrides)
+        setup, warnings = choice.config, choice.warnings
         span = _span(opened, job.start, job.end)
         _distinct(job)
         sinks, copy = _sinks(job)
@@ -104,38 +103,6 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
         if listener is not None:
             listener.add_unread(summary.ledger)
     return add_warnings(summary, [Warned("config", text) for text in warnings])
-
-
-def _configure(log: Log, job: ReplayJob) -> tuple[Config, tuple[str, ...]]:
-    """The configuration of the run: the file's or the log's, with what the command line says."""
-    from perception.autoconfig import choose
-    from perception.config import load_config
-
-    choice = choose(log, load_config(job.config) if job.config is not None else None, job.config)
-    changes: dict[str, Any] = {}
-    if job.plugin is not None:
-        changes["name"] = job.plugin
-    if job.checkpoint is not None:
-        changes["checkpoint"] = job.checkpoint
-    config = choice.config
-    plugin, engine = config.plugin.model_copy(update=changes), config.engine.model_copy(update=job.engine)
-    config = config.model_copy(update={"plugin": plugin, "engine": engine})
-    return with_faults(config, list(job.faults)), choice.warnings
-
-
-def with_faults(config: Config, texts: list[str]) -> Config:
-    """The configuration with the faults of the command line beside its own."""
-    if not texts:
-        return config
-    from perception.errors import ConfigError
-    from perception.pipeline.faults import parse_plan, plan_faults
-
-    sensors = [name for name, sensor in config.sensors if sensor is not None]
-    if wrong := plan_faults(texts, sensors, "--fault"):
-        raise ConfigError(wrong)
-    faults = (*config.faults, *texts)
-    parse_plan(faults)
-    return config.model_copy(update={"faults": faults})
 
 
 def _span(log: Log, start: str | None, end: str | None) -> Span:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import typer
 
+from perception.autoconfig import Overrides
 from perception_tools.replay.job import ReplayJob
 from perception_tools.replay.process import News, run_jobs
 from perception_tools.replay.receipt import Receipts
@@ -41,8 +42,10 @@ def replay_many(like: ReplayJob, logs: Sequence[Path], folder: Path, count: int,
     jobs = [
         replace(like, log=log, output=target) for log, target in zip(logs, targets(logs, folder), strict=True)
     ]
-    if "workers" not in like.engine and count > 1:
-        jobs = [replace(job, engine={**job.engine, "workers": _workers(like, count)}) for job in jobs]
+    overrides = like.overrides or Overrides()
+    if "workers" not in overrides.engine and count > 1:
+        overrides = replace(overrides, engine={**overrides.engine, "workers": _workers(like, count)})
+        jobs = [replace(job, overrides=overrides) for job in jobs]
     receipts = Receipts.of(like)
     rows = _run(jobs, receipts, count)
     report = report_of([rows[job.log] for job in jobs], monotonic() - began)
@@ -76,8 +79,9 @@ def _workers(job: ReplayJob, count: int) -> int:
     from perception.pipeline import resolve_device
     from perception.pipeline.workers import default_workers
 
-    device = resolve_device(job.device, job.engine.get("backend", "auto"))
-    return max(1, default_workers(device, job.engine.get("threads", 1)) // count)
+    engine = job.overrides.engine if job.overrides else {}
+    device = resolve_device(job.device, engine.get("backend", "auto"))
+    return max(1, default_workers(device, engine.get("threads", 1)) // count)
 
 
 def _run(jobs: Sequence[ReplayJob], receipts: Receipts, count: int) -> dict[Path, Row]:

@@ -31,8 +31,10 @@ class Receipts:
         from perception.pipeline.provenance import recorded_versions
 
         config = job.config.read_text("utf-8") if job.config is not None else ""
-        said = asdict(replace(job, log=Path(), output=None, config=None, checkpoint=None))
-        said["engine"] = {key: value for key, value in job.engine.items() if key != "workers"}
+        said = asdict(replace(job, log=Path(), output=None, config=None, overrides=None))
+        if job.overrides is not None:
+            engine = {key: value for key, value in job.overrides.engine.items() if key != "workers"}
+            said["overrides"] = asdict(replace(job.overrides, checkpoint=None, engine=engine))
         said |= {
             "config_text": config,
             "weights": [file_sha256(path) for path in _weights(job)],
@@ -89,8 +91,8 @@ def _path(job: ReplayJob) -> Path:
 
 def _weights(job: ReplayJob) -> list[Path]:
     """The files of weights that are named; a plugin's own are part of its package."""
-    if job.checkpoint is not None:
-        return [job.checkpoint]
+    if job.overrides is not None and job.overrides.checkpoint is not None:
+        return [job.overrides.checkpoint]
     if job.config is None:
         return []
     from perception.config import load_config
@@ -101,7 +103,7 @@ def _weights(job: ReplayJob) -> list[Path]:
 
 def _package_sha256(job: ReplayJob) -> str:
     """A hash over the files of the plugin's package, its code and its own weights. Imports nothing of it."""
-    name = job.plugin
+    name = job.overrides.plugin if job.overrides is not None else None
     if name is None and job.config is not None:
         from perception.config import load_config
 

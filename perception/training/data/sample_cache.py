@@ -22,7 +22,7 @@ import numpy as np
 
 from perception.align import align
 from perception.align.truth import TruthJoiner
-from perception.autoconfig import choose
+from perception.autoconfig import complete
 from perception.config import Config
 from perception.errors import ConfigError, LogError, OutputError
 from perception.logs import Damage, Log, Query, open_log
@@ -63,7 +63,7 @@ class CacheSpec:
             ConfigError: The log does not fit it, or more than one fits the log.
             LogError: The log is empty.
         """
-        config = choose(log, self.config).config
+        config = complete(log, self.config).config
         if self.classes:
             truth = config.truth.model_copy(
                 update={"classes": {**config.truth.classes, **dict(self.classes)}}

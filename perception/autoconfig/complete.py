@@ -1,0 +1,79 @@
+"""The complete configuration of a run on a log: a file, what the log holds, and overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from perception.autoconfig.choose import Choice, choose
+from perception.config import Config, load_config
+from perception.config.fault_plan import parse_plan, plan_faults
+from perception.errors import ConfigError
+from perception.logs import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Values that replace those of a configuration, as a command line gives them.
+
+    Attributes:
+        plugin: The plugin's name; None: as configured.
+        checkpoint: The plugin's weights; None: as configured.
+        engine: Values of the section `engine` by key. They are taken as they are: `EngineConfig` checks them.
+        auto: Values of the section `engine` for those of its keys that are `auto` otherwise.
+        faults: Injected faults beside the configured ones, as `parse_plan` reads them.
+    """
+
+    plugin: str | None = None
+    checkpoint: Path | None = None
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    auto: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+    def apply(self, config: Config) -> Config:
+        """Return the configuration with these values.
+
+        Raises:
+            ConfigError: A fault is not one, or is of a sensor that is not configured.
+        """
+        plugin: dict[str, Any] = {"name": self.plugin, "checkpoint": self.checkpoint}
+        plugin = {key: value for key, value in plugin.items() if value is not None}
+        engine = config.engine.model_copy(update=dict(self.engine))
+        engine = engine.model_copy(
+            update={key: value for key, value in self.auto.items() if getattr(engine, key) == "auto"}
+        )
+        faults = (*config.faults, *self.faults)
+        if self.faults:
+            sensors = [name for name, sensor in config.sensors if sensor is not None]
+            if errors := plan_faults(self.faults, sensors, "--fault"):
+                raise ConfigError(errors)
+            parse_plan(faults)
+        plugin_section = config.plugin.model_copy(update=plugin)
+        return config.model_copy(update={"plugin": plugin_section, "engine": engine, "faults": faults})
+
+
+def complete(
+    log: Log,
+    config: Config | str | Path | None = None,
+    overrides: Overrides | None = None,
+    source: str | Path | None = None,
+) -> Choice:
+    """Return the complete configuration for a log.
+
+    Args:
+        log: An open log.
+        config: A configuration, or the path of a YAML file; None: all is found in the log.
+        overrides: Values that replace those of the configuration.
+        source: The file that `config` was read from, which an error names; known where `config` is a path.
+
+    Raises:
+        ConfigError: The configuration is wrong, does not fit the log, or is ambiguous; see `choose`.
+        LogError: The log has no messages.
+    """
+    if isinstance(config, str | Path):
+        source = config
+        config = load_config(config)
+    choice = choose(log, config, source)
+    return choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
