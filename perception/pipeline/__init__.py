@@ -1,7 +1,7 @@
 """Samples of a log through a plugin into sinks."""
 
 from perception.pipeline.device import resolve_device
-from perception.pipeline.opening import context_of
+from perception.pipeline.opened_plugin import OpenedPlugin, context_of, open_plugin
 from perception.pipeline.options import ReplayOptions
 from perception.pipeline.replay import replay
 from perception.pipeline.run import Observer, Progress, Runner
@@ -12,6 +12,7 @@ __all__ = [
     "EXIT_CODES",
     "LogSource",
     "Observer",
+    "OpenedPlugin",
     "Progress",
     "ReplayOptions",
     "Runner",
@@ -20,6 +21,7 @@ __all__ = [
     "Warned",
     "add_warnings",
     "context_of",
+    "open_plugin",
     "replay",
     "resolve_device",
 ]

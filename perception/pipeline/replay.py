@@ -11,7 +11,7 @@ from perception.config import Config
 from perception.logs import Log
 from perception.pipeline.digest import ContentDigest, OutputDigest
 from perception.pipeline.faults import parse_plan
-from perception.pipeline.opening import open_plugin
+from perception.pipeline.opened_plugin import context_of, start_plugin
 from perception.pipeline.options import ReplayOptions
 from perception.pipeline.pace import Pace
 from perception.pipeline.provenance import run_info, run_record
@@ -85,7 +85,7 @@ class _Replay:
         """Open the sinks, run, and sign what was written."""
         status: Status = "clean"
         try:
-            open_plugin(self._plugin, self._config, self._options.device)
+            start_plugin(self._plugin, context_of(self._config, self._options.device))
             self._described = dict(self._plugin.describe())
             info = run_info(self._log, self._config, self._plugin, self._described, self._options)
             self._described_run = info

@@ -24,8 +24,7 @@ def check_engine(job: ReplayJob, count: int) -> None:
     from perception.align.ledger import Ledger
     from perception.autoconfig import complete
     from perception.logs import open_log
-    from perception.pipeline import resolve_device
-    from perception.pipeline.opening import context_of
+    from perception.pipeline import open_plugin
     from perception.pipeline.source import LogSource
     from perception.plugin import load_plugin
 
@@ -34,14 +33,11 @@ def check_engine(job: ReplayJob, count: int) -> None:
         plugin: Any = load_plugin(config.plugin.name)
         if not hasattr(plugin, "check"):
             raise typer.BadParameter(f"--check: plugin '{config.plugin.name}' cannot check its engine")
-        plugin.open(context_of(config, resolve_device(job.device, config.engine.backend)))
-        try:
+        with open_plugin(plugin, config, device=job.device):
             source = LogSource(log, config, Ledger(None, None, None))
             chosen = islice(source.samples(), 0, None, EVERY)
             verdict = plugin.check([plugin.prepare(sample) for sample in islice(chosen, count)])
             told = plugin.describe()
-        finally:
-            plugin.close()
     print(f"check of {told['backend']} {told['precision']}: {verdict}", file=sys.stderr)
     if not verdict.passed:
         raise typer.Exit(4)

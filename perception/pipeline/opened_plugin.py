@@ -1,0 +1,139 @@
+"""Opening a plugin: under a configuration by a host, or as a callable for one sample at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from perception.config import Config, load_config
+from perception.errors import PerceptionError, PluginError
+from perception.pipeline.device import resolve_device
+from perception.plugin import Context, Plugin, load_plugin
+from perception.types import Output, Reset, Sample
+
+
+class OpenedPlugin:
+    """An open plugin that is called with one sample and returns its output. Closes on leaving a `with` block.
+
+    Samples come in order of their ticks, from one thread. A sample that begins a new stretch of time
+    (`sample.reset`) resets the plugin first.
+
+    Attributes:
+        plugin: The plugin itself; `plugin.manifest` names its inputs and heads.
+    """
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+
+    def __call__(self, sample: Sample) -> Output:
+        """Return the output of a sample: prepare and step in one.
+
+        Raises:
+            PluginError: `step` did not return one output.
+            Exception: Whatever the plugin raises.
+        """
+        if sample.reset is not None:
+            self.plugin.reset(sample.reset)
+        outputs = self.plugin.step([self.plugin.prepare(sample)])
+        if len(outputs) != 1:
+            raise PluginError(
+                f"plugin '{self.plugin.manifest.name}': step returned {len(outputs)} outputs for 1 sample"
+            )
+        return outputs[0]
+
+    def reset(self, reason: str) -> None:
+        """Make the plugin forget what it remembers."""
+        self.plugin.reset(Reset(reason))
+
+    def close(self) -> None:
+        """Close the plugin."""
+        self.plugin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_plugin(
+    plugin: str | Plugin, config: Config | str | Path | None = None, *, device: str = "auto", **context: Any
+) -> OpenedPlugin:
+    """Open a plugin for one sample at a time::
+
+        with open_plugin("fusion", "robot.yaml") as plugin:
+            for sample in samples:
+                output = plugin(sample)
+
+    The outputs are those of a replay under the same configuration.
+
+    Args:
+        plugin: The name of an installed plugin, or a plugin that is not open.
+        config: A configuration, or the path of a YAML file; None: the defaults of `Context`. Its checkpoint,
+            options, engine and sensors make the plugin's context; the plugin that it names is not used.
+        device: `auto`, `cpu` or `cuda`.
+        context: Fields of `Context` that replace those of the configuration (`checkpoint`, `seed`, ...).
+
+    Raises:
+        ConfigError: The file is wrong, or the device is not there.
+        NoPluginError: No plugin of that name is installed.
+        PerceptionError: The plugin does not open.
+    """
+    if isinstance(config, str | Path):
+        config = load_config(config)
+    config = config or Config()
+    if isinstance(context.get("checkpoint"), str):
+        context["checkpoint"] = Path(context["checkpoint"])
+    resolved = resolve_device(device, context.get("backend", config.engine.backend))
+    loaded = load_plugin(plugin) if isinstance(plugin, str) else plugin
+    try:
+        start_plugin(loaded, replace(context_of(config, resolved), **context))
+    except BaseException:
+        loaded.close()
+        raise
+    return OpenedPlugin(loaded)
+
+
+def start_plugin(plugin: Plugin, context: Context) -> None:
+    """Open a plugin. A caller closes it also where that fails.
+
+    Raises:
+        PerceptionError: It does not open, or takes no batch of that size.
+    """
+    manifest = plugin.manifest
+    if context.batch > manifest.max_batch:
+        raise PluginError(
+            f"engine.batch is {context.batch}, "
+            f"but plugin '{manifest.name}' takes at most {manifest.max_batch}"
+        )
+    try:
+        plugin.open(context)
+    except PerceptionError:
+        raise
+    except Exception as error:
+        line = " ".join(str(error).split())
+        raise PluginError(f"plugin '{manifest.name}' did not open: {type(error).__name__}: {line}") from error
+
+
+def context_of(config: Config, device: str) -> Context:
+    """Return the context that a configuration gives a plugin. `device` is `cpu` or `cuda`."""
+    status, ranges, engine = config.sensors.status, config.sensors.range, config.engine
+    defaults = Context()
+    return Context(
+        device=device,
+        seed=engine.seed,
+        checkpoint=config.plugin.checkpoint,
+        options=config.plugin.options,
+        status=tuple(status.fields) if status else (),
+        status_steps=status.steps if status else defaults.status_steps,
+        status_rate_hz=status.rate_hz if status else defaults.status_rate_hz,
+        max_range_m=ranges.max_range_m if ranges else defaults.max_range_m,
+        batch=engine.batch,
+        threads=engine.threads,
+        backend=engine.backend,
+        precision=engine.precision,
+    )
