@@ -3,7 +3,8 @@
 from perception.evaluation.ablation.fault_ablation import SEVERITIES, FaultAblation, parse_fault_names
 from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
 from perception.evaluation.ablation.sensor_subsets import SUBSETS, SubsetSink, SubsetsPlugin, subset_name
-from perception.evaluation.agreement.reference import Reference, Tolerances, parse_tolerances
+from perception.evaluation.agreement.profiles import Tolerances, parse_tolerances
+from perception.evaluation.agreement.reference import Reference
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import Evaluation
 from perception.evaluation.gates import judge, junit_xml, parse_gates

@@ -11,7 +11,6 @@ import numpy as np
 
 from perception.engines import Backend, open_backend
 from perception.errors import CheckpointError, PluginError
-from perception.evaluation.agreement.backends import Comparison, Verdict
 from perception.models.checkpoint import Checkpoint, read_metadata
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
@@ -22,6 +21,7 @@ from perception_plugins.fusion.options import Options
 from perception_plugins.fusion.unusual import Usual, setup_warnings
 
 if TYPE_CHECKING:
+    from perception.evaluation.agreement.backend_check import BackendAgreement
     from perception.models.fusion_model import FusionModel
 
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default.safetensors"
@@ -159,22 +159,23 @@ class FusionPlugin(Plugin):
             for index, item in enumerate(prepared)
         ]
 
-    def check(self, prepared: Sequence[Prepared]) -> Verdict:
-        """How far the answers on these samples are from those of float32 in eager torch, on the CPU.
+    def check(self, prepared: Sequence[Prepared]) -> BackendAgreement:
+        """Compare the answers on these samples with those of float32 in eager torch, on the CPU.
 
         Raises:
             PluginError: The plugin is not open.
         """
+        from perception.evaluation.agreement.backend_check import compare_backends
+
         run = self._opened()
         exact = open_backend("torch", run.source, precision="fp32", threads=1)
-        comparison = Comparison()
+        batches = [self._batch([item]) for item in prepared]
         try:
-            for item in prepared:
-                inputs = self._batch([item])
-                comparison.add(exact.run(inputs), run.backend.run(inputs))
+            references = [Predictions(*map(np.copy, exact.run(batch))) for batch in batches]
         finally:
             exact.close()
-        return comparison.verdict()
+        answers = [Predictions(*map(np.copy, run.backend.run(batch))) for batch in batches]
+        return compare_backends(references, answers)
 
     def _batch(self, prepared: Sequence[Prepared]) -> Inputs:
         """The inputs of the samples as one batch."""

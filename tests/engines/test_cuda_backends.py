@@ -24,7 +24,7 @@ from perception.engines.arrays import only
 from perception.engines.cuda_backend import CudaBackend
 from perception.engines.graph_backend import GraphBackend
 from perception.errors import ConfigError
-from perception.evaluation.agreement.backends import compare
+from perception.evaluation.agreement.backend_check import compare_backends
 from perception.models.tensors import Inputs, Predictions
 from perception_tools.cli import run
 from tests.fusion_scenes import SMALL, lively_model, numpy_scene
@@ -133,7 +133,7 @@ def test_calls_go_round_the_ring(name: str, precision: str) -> None:
     assert_equal(backend.run(pair), both)
     expected = [exact.run(part(three, slice(row, row + 1))) for row in range(3)]
     found = [Predictions(*(array[row : row + 1] for array in both)) for row in range(2)]
-    assert compare(expected, [*found, one]).passed
+    assert compare_backends(expected, [*found, one]).passed
     subsets = np.array([[True, False, True], [False, True, False]])
     for subset, answer in zip(subsets, backend.run_subsets(pair, subsets), strict=True):
         assert_equal(
@@ -225,7 +225,7 @@ def test_they_say_what_eager_torch_says_on_the_cpu(name: str, precision: str) ->
     exact, backend = open_backend("torch", lively_model(), precision="fp32", batch=2), gpu(name, precision)
     expected, found = ([one.run(inputs) for inputs in scenes(6)] for one in (exact, backend))
     backend.close()
-    verdict = compare(expected, found)
+    verdict = compare_backends(expected, found)
     assert verdict.boxes >= 60
     if precision == "fp32":
         assert verdict.passed

@@ -18,7 +18,7 @@ from perception.engines.cache import cache_root
 from perception.engines.choose import choose
 from perception.engines.processor import processor
 from perception.errors import ConfigError
-from perception.evaluation.agreement.backends import compare
+from perception.evaluation.agreement.backend_check import compare_backends
 from perception.models.checkpoint import save_checkpoint
 from perception.models.tensors import Inputs, Predictions
 from tests.engines.conftest import CONFIG
@@ -61,7 +61,7 @@ def test_it_says_what_float32_in_torch_says(backend: Backend, weights: Path) -> 
     for one, other in zip(expected, found, strict=True):
         assert [a.dtype for a in one] == [a.dtype for a in other]
         assert [a.shape for a in one] == [a.shape for a in other]
-    verdict = compare(expected, found)
+    verdict = compare_backends(expected, found)
     assert verdict.boxes >= 60
     if backend.describe()["precision"] == "fp32":
         assert verdict.passed

@@ -41,7 +41,7 @@ def test_other_answers_end_with_4(
 ) -> None:
     weights = tmp_path / "weights.safetensors"
     save_checkpoint(weights, lively_model(SMALL))
-    monkeypatch.setattr("perception.evaluation.agreement.backends.MOST_CONTROL", 1e-6)
+    monkeypatch.setattr("perception.evaluation.agreement.backend_check.MOST_CONTROL", 1e-6)
     options = ["--backend", "torch", "--precision", "bf16", "--check", "2"]
     assert run(["replay", str(scene), "--checkpoint", str(weights), *options]) == 4
     assert "check of torch bf16: OTHER ANSWERS" in capsys.readouterr().err

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perception.evaluation.agreement.reference import Reference, parse_tolerances
+from perception.evaluation.agreement.profiles import parse_tolerances
+from perception.evaluation.agreement.reference import Reference
 from perception.evaluation.gates import failed, judge, junit_xml, parse_gates
 from perception.logs import open_log
 from perception.sinks.base import RunInfo

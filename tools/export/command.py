@@ -32,7 +32,7 @@ def export(
     from perception.engines import open_backend
     from perception.engines.portable import random_inputs, run_portable, write_portable
     from perception.errors import CheckpointError
-    from perception.evaluation.agreement.backends import compare
+    from perception.evaluation.agreement.backend_check import compare_backends
     from perception.models.checkpoint import load_checkpoint
     from perception.plugin import own_weights
 
@@ -43,7 +43,7 @@ def export(
     samples = _batches(meta, log, batch) if log else [random_inputs(meta, batch, seed) for seed in range(4)]
     write_portable(model, meta, out, batch, precision)
     exact = open_backend("torch", model, precision="fp32", batch=batch, threads=1)
-    verdict = compare([exact.run(each) for each in samples], run_portable(out, samples))
+    verdict = compare_backends([exact.run(each) for each in samples], run_portable(out, samples))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
     print(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
     if not verdict.passed:

@@ -11,7 +11,8 @@ import typer
 from perception_tools.replay.command import Device
 
 if TYPE_CHECKING:
-    from perception.evaluation.agreement import Difference, Verification
+    from perception.evaluation.agreement.comparison import Difference
+    from perception.evaluation.agreement.verification import Verification
 
 
 def verify(
@@ -35,7 +36,7 @@ def verify(
     """
     from contextlib import ExitStack
 
-    from perception.evaluation.agreement import find_input, verify
+    from perception.evaluation.agreement.verification import find_input, verify
     from perception.logs import open_log
     from perception.pipeline import Span, resolve_device
     from perception.plugin import load_plugin

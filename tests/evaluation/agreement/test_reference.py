@@ -9,7 +9,8 @@ import pytest
 
 from perception.autoconfig import choose
 from perception.errors import ConfigError, LogError
-from perception.evaluation.agreement.reference import Reference, Tolerances, differences, parse_tolerances
+from perception.evaluation.agreement.profiles import DECISIONS, Decisions, parse_tolerances
+from perception.evaluation.agreement.reference import Reference
 from perception.logs import open_log
 from perception.pipeline import replay
 from perception.sinks import McapSink
@@ -19,8 +20,6 @@ from perception.types import Control, ControlChannel, Detection, Detections, Out
 from tests.evaluation.metrics.build import tick
 from tests.evaluation.oracle import Oracle, Truth
 from tests.scripted_scene import START_NS, write_scene
-
-NEAR = Tolerances()
 
 
 def box(score: float = 0.9, x: float = 0.0, label: str = "vehicle", distance_m: float = 10.0) -> Detection:
@@ -56,20 +55,20 @@ def said(*boxes: Detection, steer: float = 0.1, valid: bool = True) -> Output:
 def test_what_a_robot_would_do_otherwise_is_a_difference(
     output: Output, head: str | None, words: str
 ) -> None:
-    found = differences(output, said(box(), box(0.31, 300)), NEAR)
+    found = Decisions().differences(said(box(), box(0.31, 300)), output)
     assert [name for name, what in found.items() if what] == ([] if head is None else [head]) or (
         words.startswith("invalid")
     )
     if head is not None:
-        assert words in found[head]
+        assert words in found[head][0]
 
 
 def test_tolerances_are_the_users() -> None:
     wide = parse_tolerances("iou=0.5, control=1,distance=0.2")
-    assert wide == Tolerances(iou=0.5, control=1.0, distance=0.2)
+    assert wide == replace(DECISIONS, iou=0.5, control=1.0, distance=0.2)
     other = said(box(x=8.0, distance_m=11.0), steer=0.11)
-    assert not any(differences(other, said(box()), wide).values())
-    assert parse_tolerances(None) == NEAR
+    assert not any(Decisions(wide).differences(said(box()), other).values())
+    assert parse_tolerances(None) == DECISIONS
     with pytest.raises(ConfigError, match="found 'io=1'"):
         parse_tolerances("io=1")
     with pytest.raises(ConfigError, match="found 'iou=x'"):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.evaluation.agreement.backends import LEAST_SHARE, Comparison, compare
+from perception.evaluation.agreement.backend_check import LEAST_SHARE, compare_backends
 from perception.models.tensors import Predictions
 
 
@@ -40,7 +40,7 @@ def changed(**columns: object) -> list[Predictions]:
 
 
 def test_the_same_is_the_same() -> None:
-    verdict = compare(REFERENCES, REFERENCES)
+    verdict = compare_backends(REFERENCES, REFERENCES)
     assert verdict.passed
     assert (verdict.samples, verdict.boxes) == (10, 200)
     assert (verdict.share_within, verdict.iou, verdict.score_gap, verdict.control_gap) == (1, 1, 0, 0)
@@ -48,13 +48,13 @@ def test_the_same_is_the_same() -> None:
 
 
 @given(st.integers(0, 2**31))
-def test_the_order_of_detections_is_nobodys_fault(seed: int) -> None:
+def test_the_order_of_detections_does_not_count(seed: int) -> None:
     order = np.random.default_rng(seed).permutation(20)
     found = [
         each._replace(scores=each.scores[:, order], labels=each.labels[:, order], boxes=each.boxes[:, order])
         for each in REFERENCES
     ]
-    assert compare(REFERENCES, found).share_within == 1
+    assert compare_backends(REFERENCES, found).share_within == 1
 
 
 @pytest.mark.parametrize(
@@ -71,25 +71,25 @@ def test_the_order_of_detections_is_nobodys_fault(seed: int) -> None:
     ids=["boxes moved", "scores lower", "classes swapped", "nothing found", "control", "nan", "nan boxes"],
 )
 def test_what_is_wrong_is_seen(wrong: list[Predictions]) -> None:
-    verdict = compare(REFERENCES, wrong)
+    verdict = compare_backends(REFERENCES, wrong)
     assert not verdict.passed
     assert "OTHER ANSWERS" in str(verdict)
 
 
 def test_boxes_that_only_one_side_found_count_whichever_side_it_is() -> None:
     fewer = [each._replace(scores=np.where(np.arange(20) < 10, each.scores, 0)) for each in REFERENCES]
-    assert compare(REFERENCES, fewer).share_within == pytest.approx(0.5)
-    assert compare(fewer, REFERENCES).share_within == pytest.approx(0.5)
+    assert compare_backends(REFERENCES, fewer).share_within == pytest.approx(0.5)
+    assert compare_backends(fewer, REFERENCES).share_within == pytest.approx(0.5)
 
 
 def test_some_boxes_may_move_by_a_cell_and_more_may_not() -> None:
     def moved(count: int) -> list[Predictions]:
         return changed(boxes=lambda b: b + np.where(np.arange(20) < count, 4.0, 0.0)[None, :, None])
 
-    assert compare(REFERENCES, moved(1)).share_within == LEAST_SHARE
-    assert compare(REFERENCES, moved(1)).passed
-    assert not compare(REFERENCES, moved(2)).passed
+    assert compare_backends(REFERENCES, moved(1)).share_within == LEAST_SHARE
+    assert compare_backends(REFERENCES, moved(1)).passed
+    assert not compare_backends(REFERENCES, moved(2)).passed
 
 
 def test_nothing_compared_is_no_pass() -> None:
-    assert not Comparison().verdict().passed
+    assert not compare_backends([], []).passed

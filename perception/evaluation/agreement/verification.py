@@ -1,11 +1,11 @@
-"""An output log made again, from what it says of itself."""
+"""The run that made an output log, done again from the record in the log, and compared output by output."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +13,35 @@ import yaml
 
 from perception.config import Config, parse_config
 from perception.errors import CheckpointError, ConfigError, LogError, PluginError
-from perception.evaluation.agreement.runs import Comparison, HeadComparison, Tolerances, Verdict
+from perception.evaluation.agreement.comparison import Agreement, Comparison, Difference, HeadComparison
+from perception.evaluation.agreement.profiles import Rounding, Tolerances
 from perception.logs import Log
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
 from perception.pipeline.provenance import recorded_versions
 from perception.pipeline.receipt import file_sha256, this_machine
 from perception.plugin import Plugin
 from perception.sinks.base import RunInfo
-from perception.sinks.stored import read_outputs, read_receipt, read_run
+from perception.sinks.stored import StoredOutput, read_outputs, read_receipt, read_run
 from perception.types import Output, Sample, TruthFrame
 
-EXIT_CODES: Mapping[Verdict, int] = {"equal": 0, "within_tolerance": 0, "diverged": 4}
+EXIT_CODES: Mapping[Agreement, int] = {"equal": 0, "within_tolerance": 0, "diverged": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What came of making outputs again.
+    """The result of making outputs again.
 
     Attributes:
         verdict: `equal` bit for bit, `within_tolerance`, or `diverged`.
-        heads: What was compared, by head.
-        comparison: With the first tick that differs.
-        notes: What is not as it was when the outputs were made: versions, processor, a missing hash.
+        comparison: The comparison of each head, and the first tick that differs.
+        notes: What has changed since the outputs were made: versions, processor, a missing hash.
         stored, made: How many outputs were stored, and made now.
-        summary: Of the run that was done again.
-        start_ns: When the input begins, to tell times from.
+        summary: Of the second run.
+        start_ns: The first log time of the input.
+        run: The record of the first run.
     """
 
-    verdict: Verdict
+    verdict: Agreement
     comparison: Comparison
     notes: tuple[str, ...]
     stored: int
@@ -58,18 +59,13 @@ class Verification:
         return EXIT_CODES[self.verdict]
 
     def to_json(self) -> dict[str, Any]:
-        """Under the schema `perception.verify/1`."""
+        """Return the result under the schema `perception.verify/1`."""
 
-        def place(found: Any) -> dict[str, Any] | None:
-            if found is None:
+        def place(difference: Difference | None) -> dict[str, Any] | None:
+            if difference is None:
                 return None
-            at_s = round((found.log_time_ns - self.start_ns) / 1e9, 6)
-            return {
-                "at_s": at_s,
-                "log_time_ns": found.log_time_ns,
-                "stamp_ns": found.stamp_ns,
-                "what": found.what,
-            }
+            at_s = round((difference.log_time_ns - self.start_ns) / 1e9, 6)
+            return {"at_s": at_s, **asdict(difference)}
 
         return {
             "schema": "perception.verify/1",
@@ -96,8 +92,8 @@ class Verification:
 
 
 def find_input(stored: Log, given: Path | None = None) -> Path:
-    """The log that outputs were made from: the one that is named, else of the recorded name, beside the
-    outputs or here.
+    """Return the path of the log that outputs were made from: the given one, else the one of the recorded
+    name beside the outputs or in the working directory.
 
     Raises:
         LogError: The outputs do not say, or it is not there.
@@ -127,37 +123,30 @@ def verify(
     observer: Observer | None = None,
     device: str | None = None,
 ) -> Verification:
-    """Do the run again that made an output log, and compare every output.
+    """Do the run that made an output log again, and compare every output.
 
     Args:
         stored: The output log, open.
         log: The log that it was made from, open (see `find_input`).
         load: Makes the plugin of a name, not opened.
-        checkpoint: Where the weights are now; None: where the configuration of the run says.
-        tolerances: How far apart outputs may be that are not bit-equal.
+        checkpoint: The file of the weights now; None: as in the configuration of the run.
+        tolerances: How far outputs may differ that are not bit-equal; None: as rounding may.
         observer: Watches the run.
-        device: Where to compute; None: where it was computed.
+        device: The device of this run; None: that of the first run.
 
     Raises:
         LogError: The outputs hold no record of their run, or the input is another one.
-        ConfigError: The recorded configuration is not one of this version.
-        CheckpointError: The weights are not there, or others.
-        PluginError: The plugin is not there, or the outputs cannot be made again (`--live-drop`).
+        ConfigError: The recorded configuration is not valid in this version.
+        CheckpointError: The weights are missing, or others.
+        PluginError: The plugin is not installed, or the outputs cannot be made again (`--live-drop`).
     """
-    run, receipt = read_run(stored), read_receipt(stored)
-    if run is None:
-        raise LogError(
-            f"expected a record of the run that made it, found none; is it an output log?: {stored.path}"
-        )
-    if receipt.get("live_drop"):
-        raise PluginError(
-            "these outputs were made with --live-drop: which samples were skipped was up to the machine, so "
-            "they cannot be made again"
-        )
+    run, receipt = _record(stored)
+    complete = receipt.get("ended") == "whole"
     _check_size(run, receipt, log)
     config = config_of(run, checkpoint)
     _check_weights(config, run)
-    sink = _Against(read_outputs(stored), run, Comparison(tolerances), whole=receipt.get("ended") == "whole")
+    comparison = Comparison(Rounding(tolerances))
+    sink = _ComparingSink(read_outputs(stored), run, comparison, complete)
     options = ReplayOptions(
         device=device or run.device or "cpu",
         span=Span(run.start_ns, run.end_ns),
@@ -168,26 +157,35 @@ def verify(
     if summary.status == "interrupted":
         raise KeyboardInterrupt
     sink.finish()
-    read = receipt.get("messages_sha256") if receipt.get("ended") == "whole" else None
-    if read is not None and read != summary.run.get("messages_sha256"):
+    messages = receipt.get("messages_sha256") if complete else None
+    if messages is not None and messages != summary.run.get("messages_sha256"):
         raise LogError(_other_input(run, log))
+    start_ns, notes = log.survey.start_ns or 0, tuple(_notes(run, receipt))
     return Verification(
-        sink.comparison.verdict,
-        sink.comparison,
-        tuple(_notes(run, receipt)),
-        sink.stored,
-        summary.frames,
-        summary,
-        log.survey.start_ns or 0,
-        run,
+        comparison.verdict, comparison, notes, sink.stored, summary.frames, summary, start_ns, run
     )
 
 
+def _record(stored: Log) -> tuple[RunInfo, Mapping[str, str]]:
+    """Return the record and the receipt of the run that made outputs."""
+    run, receipt = read_run(stored), read_receipt(stored)
+    if run is None:
+        raise LogError(
+            f"expected a record of the run that made it, found none; is it an output log?: {stored.path}"
+        )
+    if receipt.get("live_drop"):
+        raise PluginError(
+            "these outputs were made with --live-drop: which samples were skipped was up to the machine, so "
+            "they cannot be made again"
+        )
+    return run, receipt
+
+
 def config_of(run: RunInfo, checkpoint: Path | None = None) -> Config:
-    """The configuration that made outputs, with backend and precision as they were resolved then.
+    """Return the configuration that made outputs, with backend and precision as they were resolved then.
 
     Raises:
-        ConfigError: It is not one of this version.
+        ConfigError: It is not valid in this version.
     """
     data = yaml.safe_load(run.config)
     config = parse_config(data, "in the record of the run")
@@ -198,28 +196,37 @@ def config_of(run: RunInfo, checkpoint: Path | None = None) -> Config:
     for key, value in (("backend", run.backend), ("precision", run.precision)):
         plain = config.model_dump(mode="json")
         plain["engine"][key] = value
-        with suppress(ConfigError):  # what only the plugin knows by that name stays as it was configured
+        with suppress(ConfigError):  # a name that only the plugin knows stays as it was configured
             config = parse_config(plain) if value else config
     return config
 
 
-class _Against:
-    """A sink that compares what is made with what was stored, as it is made."""
+class _ComparingSink:
+    """A sink that compares outputs with the stored ones, in order.
 
-    def __init__(self, stored: Iterator[Any], run: RunInfo, comparison: Comparison, whole: bool) -> None:
+    Args:
+        stored: The stored outputs.
+        run: The record of the run that made them.
+        comparison: Takes each pair.
+        complete: Whether that run ended by itself, so that there can be no further outputs.
+    """
+
+    def __init__(
+        self, stored: Iterator[StoredOutput], run: RunInfo, comparison: Comparison, complete: bool
+    ) -> None:
         self._items = stored
         self._run = run
-        self._whole = whole
+        self._complete = complete
         self._next = next(self._items, None)
-        self.comparison = comparison
+        self._comparison = comparison
         self.stored = 0
 
     def open(self, run: RunInfo) -> None:
-        wanted, found = self._run.weights_sha256, run.weights_sha256
-        if wanted != found and (wanted or found):
+        before, now = self._run.weights_sha256, run.weights_sha256
+        if before != now:
             raise CheckpointError(
-                f"expected the weights {wanted[:16] or 'of an untrained model'}, found "
-                f"{found[:16] or 'none'}; name the file with --checkpoint"
+                f"expected the weights {before[:16] or 'of an untrained model'}, found "
+                f"{now[:16] or 'none'}; name the file with --checkpoint"
             )
 
     def write(
@@ -230,16 +237,16 @@ class _Against:
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
         if self._next is None:
-            if self._whole:
-                self.comparison.tick_differs(output)
+            if self._complete:
+                self._comparison.tick_differs(output)
             return
-        self.comparison.add(self._next.output, output)
+        self._comparison.add(self._next.output, output)
         self._advance()
 
     def finish(self) -> None:
-        """What was stored and not made again."""
+        """Count the stored outputs that were not made again."""
         while self._next is not None:
-            self.comparison.tick_differs(self._next.output)
+            self._comparison.tick_differs(self._next.output)
             self._advance()
 
     def close(self) -> None:
@@ -251,14 +258,12 @@ class _Against:
 
 
 def _check_size(run: RunInfo, receipt: Mapping[str, str], log: Log) -> None:
-    """Refuse an input that cannot be the one, before the run: where no hash of its messages will tell."""
+    """Raise before the run if the input is another file, where no hash of its messages will tell after it."""
     if receipt.get("messages_sha256") and receipt.get("ended") == "whole":
         return
-    size = log.path.stat().st_size
-    known, found = receipt.get("input_sha256", ""), ""
-    if known:
-        found = file_sha256(log.path)
-    if (run.input_bytes is not None and size != run.input_bytes) or known != found:
+    size, known = log.path.stat().st_size, receipt.get("input_sha256", "")
+    sha256 = file_sha256(log.path) if known else ""
+    if (run.input_bytes is not None and size != run.input_bytes) or known != sha256:
         raise LogError(_other_input(run, log))
 
 

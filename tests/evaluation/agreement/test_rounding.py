@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.evaluation.agreement import Comparison
+from perception.evaluation.agreement.comparison import Comparison
 from perception.types import Control, ControlChannel, Detection, Detections, Output, Tick, invalid_output
 
 TICK = Tick(0, "reference", 100, 200)

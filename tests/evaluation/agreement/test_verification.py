@@ -11,7 +11,7 @@ import pytest
 
 from perception.autoconfig import choose
 from perception.errors import CheckpointError, LogError, PluginError
-from perception.evaluation.agreement import Verification, find_input, verify
+from perception.evaluation.agreement.verification import Verification, find_input, verify
 from perception.logs import LogWriter, Query, open_log
 from perception.pipeline import ReplayOptions, Span, replay
 from perception.pipeline.receipt import file_sha256
@@ -188,7 +188,9 @@ def test_outputs_of_a_writer_that_was_killed_are_compared_as_far_as_they_go(
 
 def test_other_versions_are_told(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = make(scene, tmp_path / "out.mcap")
-    monkeypatch.setattr("perception.evaluation.agreement.rerun.recorded_versions", lambda: {"numpy": "0.1"})
+    monkeypatch.setattr(
+        "perception.evaluation.agreement.verification.recorded_versions", lambda: {"numpy": "0.1"}
+    )
     found = again(target, scene)
     assert found.verdict == "equal"
     assert any(note.startswith("numpy was ") and note.endswith(", is 0.1") for note in found.notes)

@@ -1,0 +1,96 @@
+"""The answers of a backend beside those of eager float32: `replay --check`, and the tests of every backend.
+
+Detections are matched, not compared row by row: nearly equal scores may change their order. A backend may
+also choose the neighbour of a cell that scores nearly the same, which moves a box by more than rounding does:
+so a share of the boxes may lie outside the limits, and the share is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.evaluation.agreement.profiles import iou, paired
+from perception.models.tensors import Predictions
+
+LEAST_IOU = 0.99
+MOST_SCORE = 0.02
+MOST_CONTROL = 0.01
+"""Of the range of each channel over the samples, or of its standard deviation if that is more."""
+LEAST_SHARE = 0.95
+"""Of the boxes, that must be within both limits. Measured on a sample log: 0.98 in bfloat16; 0.80 where also
+pixels and logits were rounded; 1 in float32."""
+COUNTED_FROM = 0.1
+"""Detections that score less on both sides are not compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAgreement:
+    """The agreement of two backends over some samples.
+
+    Attributes:
+        samples, boxes: How many were compared.
+        share_within: The share of the boxes with IoU above 0.99 and scores within 0.02.
+        iou, score_gap: The limits that 95 % of the boxes keep.
+        control_gap: The largest difference of a channel, as a fraction of its range.
+        passed: Whether all is within the limits; never without a sample.
+    """
+
+    samples: int
+    boxes: int
+    share_within: float
+    iou: float
+    score_gap: float
+    control_gap: float
+    passed: bool
+
+    def __str__(self) -> str:
+        words = "same answers" if self.passed else "OTHER ANSWERS"
+        return (
+            f"{words}: {self.samples} samples, {self.boxes} boxes, {self.share_within:.1%} within IoU "
+            f"{LEAST_IOU} and score {MOST_SCORE}; control within {self.control_gap:.2%} of its range"
+        )
+
+
+def compare_backends(references: Sequence[Predictions], answers: Sequence[Predictions]) -> BackendAgreement:
+    """Compare the answers to batches of samples with those of a reference, batch by batch."""
+    gaps: list[tuple[float, float]] = []  # of each box: IoU with its match, difference of scores
+    for reference, answer in zip(references, answers, strict=True):
+        for row in range(len(reference.scores)):
+            gaps += _box_gaps(*(Predictions(*(array[row] for array in side)) for side in (reference, answer)))
+    if not sum(len(reference.scores) for reference in references):
+        return BackendAgreement(0, 0, 1.0, 1.0, 0.0, 0.0, False)
+    expected, std = (_rows([getattr(r, name) for r in references]) for name in ("control", "control_std"))
+    off = np.abs(_rows([answer.control for answer in answers]) - expected)
+    span = np.maximum(np.ptp(expected, axis=0), std.max(0))
+    control = float((off / np.maximum(span, 1e-9)).max())
+    ious, scores = np.array(gaps).reshape(-1, 2).T
+    share = float(((ious > LEAST_IOU) & (scores < MOST_SCORE)).mean()) if gaps else 1.0
+    return BackendAgreement(
+        samples=len(expected),
+        boxes=len(gaps),
+        share_within=share,
+        iou=float(np.quantile(ious, 1 - LEAST_SHARE)) if gaps else 1.0,
+        score_gap=float(np.quantile(scores, LEAST_SHARE)) if gaps else 0.0,
+        control_gap=control,
+        passed=bool(share >= LEAST_SHARE and control < MOST_CONTROL),
+    )
+
+
+def _box_gaps(reference: Predictions, answer: Predictions) -> list[tuple[float, float]]:
+    """Match each counted box with a box of its class, best scores first; one without a match has IoU 0."""
+    rows = np.flatnonzero(reference.scores >= COUNTED_FROM)
+    shared = iou(reference.boxes[rows], answer.boxes)
+    rank = np.where(reference.labels[rows, None] == answer.labels, shared, 0.0)
+    pairs, (missed, extra) = paired(rank)
+    scores, others = reference.scores[rows].astype(np.float64), answer.scores.astype(np.float64)
+    gaps = [(float(shared[a, b]), abs(float(others[b] - scores[a]))) for a, b in pairs]
+    gaps += [(0.0, float(scores[a])) for a in missed]
+    return gaps + [(0.0, float(others[b])) for b in extra if others[b] >= COUNTED_FROM + MOST_SCORE]
+
+
+def _rows(batches: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    return np.concatenate(batches).astype(np.float64)

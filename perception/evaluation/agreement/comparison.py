@@ -1,0 +1,123 @@
+"""Outputs of one log compared with others of the same ticks, head by head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from perception.evaluation.agreement.profiles import Profile, Rounding
+from perception.types import Detections, Head, Output
+
+Agreement = Literal["equal", "within_tolerance", "diverged"]
+_ORDER: tuple[Agreement, ...] = ("equal", "within_tolerance", "diverged")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The tick of a difference, and what differs there."""
+
+    log_time_ns: int
+    stamp_ns: int
+    what: str
+
+
+@dataclass(slots=True)
+class HeadComparison:
+    """The comparison of one head.
+
+    Attributes:
+        frames, equal, within: Outputs compared; bit-equal; not equal, but within tolerance.
+        first_unequal: The first output that is not bit-equal.
+        first: The first that is beyond tolerance.
+        largest: The largest differences within matched answers, by name.
+    """
+
+    frames: int = 0
+    equal: int = 0
+    within: int = 0
+    first_unequal: Difference | None = None
+    first: Difference | None = None
+    largest: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def diverged(self) -> int:
+        """Outputs beyond tolerance."""
+        return self.frames - self.equal - self.within
+
+    @property
+    def verdict(self) -> Agreement:
+        if self.diverged:
+            return "diverged"
+        return "within_tolerance" if self.within else "equal"
+
+
+class Comparison:
+    """Compares pairs of outputs in order, those of before and those of now.
+
+    Args:
+        profile: The rules by which they agree; None: `Rounding`.
+    """
+
+    def __init__(self, profile: Profile | None = None) -> None:
+        self._profile = profile or Rounding()
+        self.heads: dict[str, HeadComparison] = {}
+        self.ticks: Difference | None = None
+        """The first tick that is not in both runs."""
+
+    def add(self, before: Output, now: Output, same_tick: bool = False) -> None:
+        """Compare one pair. Their ticks must be equal, unless it is known that they are the same."""
+        if before.tick != now.tick and not same_tick:
+            self.tick_differs(before if before.tick.log_time_ns <= now.tick.log_time_ns else now)
+            return
+        old, new = before.heads(), now.heads()
+        notes: list[tuple[str, str, float]] = []
+        differences = self._profile.differences(before, now, lambda *note: notes.append(note))
+        for name, texts in differences.items():
+            equal = _of_head(name, old.get(name)) == _of_head(name, new.get(name))
+            self._take(name, now, texts, equal)
+        for name, quantity, by in notes:
+            largest = self.heads[name].largest
+            largest[quantity] = max(largest.get(quantity, 0.0), by)
+
+    def one_sided(self, output: Output, what: str) -> None:
+        """Count an output that the other side does not have as a difference of each of its heads."""
+        for name in output.heads():
+            self._take(name, output, [what])
+
+    def tick_differs(self, output: Output) -> None:
+        """Note that a tick is in one run only: the runs are not comparable from here on."""
+        if self.ticks is None:
+            what = "the ticks differ from here on: other input, configuration or alignment"
+            self.ticks = Difference(output.tick.log_time_ns, output.tick.stamp_ns, what)
+
+    @property
+    def verdict(self) -> Agreement:
+        """The worst of the heads."""
+        if self.ticks is not None:
+            return "diverged"
+        return max((head.verdict for head in self.heads.values()), key=_ORDER.index, default="equal")
+
+    def _take(self, name: str, where: Output, texts: Sequence[str], equal: bool = False) -> None:
+        head = self.heads.setdefault(name, HeadComparison())
+        head.frames += 1
+        if equal:
+            head.equal += 1
+            return
+        what = "; ".join(texts[:2]) or "differs by rounding"
+        difference = Difference(where.tick.log_time_ns, where.tick.stamp_ns, what)
+        head.first_unequal = head.first_unequal or difference
+        if texts:
+            head.first = head.first or difference
+        else:
+            head.within += 1
+
+
+def _of_head(name: str, head: Head | None) -> object:
+    """Return the part that belongs to one head: class and box share their detections."""
+    if not isinstance(head, Detections):
+        return head
+    about = (head.valid, head.based_on, head.error)
+    if name == "class":
+        return about, [(d.label, d.score) for d in head.items]
+    return about, [(d.xyxy, d.box_std, d.distance_m, d.distance_std_m, d.track_id) for d in head.items]

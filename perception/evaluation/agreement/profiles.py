@@ -1,0 +1,327 @@
+"""The three ways in which outputs of one tick agree: to the bit, but for rounding, and in their decisions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.errors import ConfigError
+from perception.evaluation.metrics.matching import match, overlap
+from perception.evaluation.worst_frames import CUT
+from perception.types import Control, Detection, Detections, Float64, Head, Output
+
+Note = Callable[[str, str, float], None]
+"""Takes a head, the name of a quantity, and by how much it differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerances:
+    """How far two outputs may differ.
+
+    Attributes:
+        cut: Detections of less score may be missing from either.
+        score: Difference of scores.
+        iou: Overlap of a box with the same box of the other output, at least.
+        distance: Difference of distances, relative; `distance_m` is added to it.
+        control: Difference of a channel, over its standard deviation.
+        box: Difference of an edge, over the size of the box; `box_px` is added to it.
+        std: Difference of a standard deviation, relative.
+    """
+
+    cut: float
+    score: float
+    iou: float
+    distance: float
+    control: float
+    distance_m: float = 0.0
+    box: float = np.inf
+    box_px: float = 0.0
+    std: float = np.inf
+
+
+ROUNDING = Tolerances(
+    cut=0.1, score=0.02, iou=0.0, distance=0.01, control=0.05, distance_m=0.05, box=0.01, box_px=0.5, std=0.05
+)
+"""What another number of threads, batch shape or processor may change."""
+DECISIONS = Tolerances(cut=CUT, score=0.05, iou=0.9, distance=0.05, control=0.1)
+"""What changes nothing that a robot does."""
+
+
+def parse_tolerances(text: str | None) -> Tolerances:
+    """Return `DECISIONS` with changes such as `iou=0.95,control=0.05`.
+
+    Raises:
+        ConfigError: A name is unknown, or a value is not a number of 0 or more.
+    """
+    names = ("cut", "score", "iou", "distance", "control")
+    changes: dict[str, float] = {}
+    errors = []
+    for word in filter(None, (part.strip() for part in (text or "").split(","))):
+        name, _, number = word.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if name not in names or not 0 <= value < np.inf:
+            errors.append(f"--tolerance: expected {'=X, '.join(names)}=X with numbers from 0, found '{word}'")
+        else:
+            changes[name] = value
+    if errors:
+        raise ConfigError(errors)
+    return replace(DECISIONS, **changes)
+
+
+def unequal_fields(before: Output, now: Output) -> list[str]:
+    """Return the fields in which two outputs are not equal to the bit.
+
+    `repr` shows every bit of a float, and a NaN equals itself.
+    """
+    names = (field.name for field in fields(before))
+    return [name for name in names if repr(getattr(before, name)) != repr(getattr(now, name))]
+
+
+class Profile(ABC):
+    """The rules by which outputs agree.
+
+    Args:
+        tolerances: How far they may differ; None: those of the profile.
+    """
+
+    default: ClassVar[Tolerances]
+
+    def __init__(self, tolerances: Tolerances | None = None) -> None:
+        self.allowed = tolerances or self.default
+
+    def differences(
+        self, before: Output, now: Output, note: Note = lambda head, name, by: None
+    ) -> dict[str, list[str]]:
+        """Return for each head of either output a text for each difference beyond the tolerances.
+
+        Further heads are compared where both outputs have them.
+
+        Args:
+            before: The stored, or the reference's output.
+            now: The output that is compared with it, of the same tick.
+            note: Is called with every difference that was measured.
+        """
+        texts: dict[str, list[str]] = {}
+        a, b = before.detections, now.detections
+        if a is not None or b is not None:
+            texts = {"class": [], "box": []}
+            if state := self._state(a, b):
+                texts = {"class": [state], "box": [state]}
+            elif a is not None and b is not None and a != b:
+                for head, text in self._detections(a, b, note):
+                    texts[head].append(text)
+        channels = {"control": (before.control, now.control)}
+        channels |= {
+            name: (before.extra[name], now.extra[name]) for name in before.extra if name in now.extra
+        }
+        for name, (c, d) in channels.items():
+            if c is not None or d is not None:
+                state = self._state(c, d)
+                texts[name] = [state] if state else []
+                if not state and c is not None and d is not None and c != d:
+                    texts[name] = list(self._channels(c, d, partial(note, name)))
+        return texts
+
+    @abstractmethod
+    def _state(self, before: Head | None, now: Head | None) -> str:
+        """Return how the heads differ before their values are compared; empty if they do not."""
+
+    @abstractmethod
+    def _detections(self, before: Detections, now: Detections, note: Note) -> Iterator[tuple[str, str]]:
+        """Yield the head and the text of each difference of detections."""
+
+    @abstractmethod
+    def _channels(self, before: Control, now: Control, note: Callable[[str, float], None]) -> Iterator[str]:
+        """Yield the text of each difference of channels."""
+
+
+class Rounding(Profile):
+    """Runs that are the same but for rounding: scores, edges, distances and stds within tolerances."""
+
+    default = ROUNDING
+
+    def _state(self, before: Head | None, now: Head | None) -> str:
+        if before is None or now is None:
+            return "the other run has no such head"
+        if before.valid != now.valid:
+            words = {True: "valid", False: "invalid"}
+            error = before.error or now.error
+            return f"went from {words[before.valid]} to {words[now.valid]}{f': {error}' if error else ''}"
+        if before.based_on != now.based_on:
+            rested, rests = (", ".join(head.based_on) or "nothing" for head in (before, now))
+            return f"rested on {rested}, now on {rests}"
+        return ""
+
+    def _detections(self, before: Detections, now: Detections, note: Note) -> Iterator[tuple[str, str]]:
+        cut = self.allowed.cut
+        pairs, alone = paired(_nearness(before.items, now.items))
+        for item in [*(before.items[a] for a in alone[0]), *(now.items[b] for b in alone[1])]:
+            if item.score >= cut:
+                yield "class", f"{item.label} of score {item.score:.2f} has no partner"
+        for a, b in ((before.items[a], now.items[b]) for a, b in pairs):
+            off = abs(a.score - b.score)
+            note("class", "score", off)
+            counts = max(a.score, b.score) >= cut
+            if a.label != b.label and counts:
+                yield "class", f"{a.label} became {b.label}"
+            if off > self.allowed.score:
+                yield "class", f"the score of a {a.label} went from {a.score:.3f} to {b.score:.3f}"
+            if counts:
+                yield from (("box", text) for text in self._box(a, b, note))
+
+    def _box(self, a: Detection, b: Detection, note: Note) -> Iterator[str]:
+        allowed = self.allowed
+        edge = float(np.max(np.abs(np.subtract(a.xyxy, b.xyxy))))
+        far = abs(a.distance_m - b.distance_m)
+        stds = zip((*a.box_std, a.distance_std_m), (*b.box_std, b.distance_std_m), strict=True)
+        std = max(_relative(x, y) for x, y in stds)
+        for name, by in (("edge_px", edge), ("distance_m", far), ("std", std)):
+            note("box", name, by)
+        if edge > allowed.box_px + allowed.box * _size(a):
+            yield f"an edge of a {a.label} is {edge:.2f} px off"
+        if far > allowed.distance_m + allowed.distance * max(a.distance_m, b.distance_m):
+            yield f"the distance of a {a.label} went from {a.distance_m:.2f} to {b.distance_m:.2f} m"
+        if std > allowed.std:
+            yield f"a standard deviation of a {a.label} is {100 * std:.0f} % off"
+
+    def _channels(self, before: Control, now: Control, note: Callable[[str, float], None]) -> Iterator[str]:
+        if [(c.name, c.unit) for c in before.channels] != [(c.name, c.unit) for c in now.channels]:
+            yield "the channels are others"
+            return
+        for a, b in zip(before.channels, now.channels, strict=True):
+            off, std = abs(a.value - b.value), _relative(a.std, b.std)
+            note(a.name, off)
+            note("std", std)
+            if off > self.allowed.control * max(a.std, b.std):
+                yield f"{a.name} went from {a.value:.5g} to {b.value:.5g} {a.unit}"
+            if std > self.allowed.std:
+                yield f"the standard deviation of {a.name} is {100 * std:.0f} % off"
+
+
+class Decisions(Profile):
+    """Outputs after which a robot does the same: objects, classes, places, distances and commands agree."""
+
+    default = DECISIONS
+
+    def _state(self, before: Head | None, now: Head | None) -> str:
+        was, is_ = (
+            "no such head" if head is None else "valid" if head.valid else "invalid" for head in (before, now)
+        )
+        return "" if was == is_ else f"{is_}, the reference {was}"
+
+    def _detections(self, before: Detections, now: Detections, note: Note) -> Iterator[tuple[str, str]]:
+        if not now.valid:
+            return
+        allowed = self.allowed
+        # Detections just below the cut only serve to be matched with.
+        items, others = (
+            [box for box in side.items if box.score >= allowed.cut - allowed.score] for side in (now, before)
+        )
+        shared = iou([box.xyxy for box in items], [box.xyxy for box in others])
+        rank = np.where(shared >= 0.5, shared + _same_label(items, others), 0.0)
+        pairs, alone = paired(rank)
+        for a, b in sorted(pairs, key=lambda pair: -rank[pair]):
+            box, was = items[a], others[b]
+            if max(box.score, was.score) < allowed.cut:
+                continue
+            if box.label != was.label:
+                if min(box.score, was.score) < allowed.cut:
+                    continue
+                yield "class", f"{box.label}, the reference {was.label}, at {_place(box)}"
+            if shared[a, b] < allowed.iou:
+                by = f"overlaps that of the reference by {shared[a, b]:.2f}"
+                yield "box", f"a {box.label} at {_place(box)} {by}"
+            elif abs(box.distance_m - was.distance_m) > (
+                allowed.distance_m + allowed.distance * max(abs(was.distance_m), 1e-6)
+            ):
+                away = f"is {box.distance_m:.2f} m away, the reference says {was.distance_m:.2f} m"
+                yield "box", f"a {box.label} at {_place(box)} {away}"
+        for side, rows, words, more in (
+            (items, alone[0], "a", ", which the reference has not"),
+            (others, alone[1], "only the reference has a", ""),
+        ):
+            for box in (side[row] for row in rows):
+                if box.score >= allowed.cut + allowed.score:
+                    yield "box", f"{words} {box.label} of score {box.score:.2f} at {_place(box)}{more}"
+
+    def _channels(self, before: Control, now: Control, note: Callable[[str, float], None]) -> Iterator[str]:
+        if not now.valid:
+            return
+        known = {channel.name: channel for channel in before.channels}
+        missing = sorted({channel.name for channel in now.channels} ^ known.keys())
+        if missing:
+            yield f"{', '.join(missing)} on one side only"
+            return
+        for channel in now.channels:
+            was = known[channel.name]
+            off, std = abs(channel.value - was.value), was.std
+            scale = std if np.isfinite(std) and std > 0 else max(abs(was.value), 1e-9)
+            if not off <= self.allowed.control * scale:
+                yield (
+                    f"{channel.name} {channel.value:.4g} {channel.unit}, the reference {was.value:.4g}: "
+                    f"{off / scale:.2g} of its standard deviation"
+                )
+                return
+
+
+def paired(rank: Float64) -> tuple[list[tuple[int, int]], tuple[list[int], list[int]]]:
+    """Match rows [A] with columns [B] one to one, and return the pairs and the rows and columns without one.
+
+    COCO's greedy matching: each row in turn takes the free column of the greatest rank, of equal ranks the
+    first; 0 may not be matched.
+    """
+    rows, columns = rank.shape
+    no_regions = np.zeros(columns, dtype=np.bool_)
+    backwards = match(rank[:, ::-1], np.array([np.finfo(np.float64).tiny]), no_regions[None], no_regions)[
+        0, 0
+    ]
+    pairs = [(row, columns - 1 - int(place)) for row, place in enumerate(backwards) if place >= 0]
+    matched = [{pair[side] for pair in pairs} for side in (0, 1)]
+    alone = tuple(
+        [i for i in range(n) if i not in known] for n, known in zip((rows, columns), matched, strict=True)
+    )
+    return pairs, (alone[0], alone[1])
+
+
+def iou(boxes: object, others: object) -> Float64:
+    """Return the intersection over union of boxes [A, 4] with others [B, 4], both `xyxy`: [A, B]."""
+    corners = [np.asarray(side, dtype=np.float64).reshape(-1, 4) for side in (boxes, others)]
+    return overlap(corners[0], corners[1], np.zeros(len(corners[1]), dtype=np.bool_))
+
+
+def _nearness(before: Sequence[Detection], now: Sequence[Detection]) -> Float64:
+    """Return the rank of each pair [A, B]: 0 if an edge is off by half of the size; the same label first."""
+    edges = [np.array([box.xyxy for box in side]).reshape(-1, 1, 4) for side in (before, now)]
+    off = np.abs(edges[0] - edges[1].reshape(1, -1, 4)).max(axis=2, initial=0.0)
+    size = np.array([_size(box) for box in before])[:, None]
+    return np.where(off < size / 2, 1.0 - off / size + _same_label(before, now), 0.0)
+
+
+def _same_label(boxes: Sequence[Detection], others: Sequence[Detection]) -> NDArray[np.bool_]:
+    """Return whether labels are equal, [A, B]."""
+    labels = (np.array([box.label for box in side], dtype=str) for side in (boxes, others))
+    same: NDArray[np.bool_] = np.equal.outer(*labels)
+    return same
+
+
+def _size(box: Detection) -> float:
+    x1, y1, x2, y2 = box.xyxy
+    return max(x2 - x1, y2 - y1, 1.0)
+
+
+def _place(box: Detection) -> str:
+    x1, y1, x2, y2 = box.xyxy
+    return f"({(x1 + x2) / 2:.0f}, {(y1 + y2) / 2:.0f})"
+
+
+def _relative(a: float, b: float) -> float:
+    return abs(a - b) / max(abs(a), abs(b), 1e-12)
