@@ -1,4 +1,4 @@
-"""Logs: reading and writing MCAP files, and decoding what they hold.
+"""Reading logs of any installed format, writing MCAP, and decoding messages.
 
 ::
 
@@ -15,9 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from perception.logs.damage import Damage, ReadAccount
-from perception.logs.mcap.reader import Log, open_log
-from perception.logs.mcap.stream import MessageStream
 from perception.logs.query import Query
+from perception.logs.readers import Accounting, Log, LogReader, MessageStream, log_readers, open_log
 from perception.logs.survey import Survey, TopicSurvey
 
 if TYPE_CHECKING:
@@ -32,8 +31,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "Accounting",
     "Damage",
     "Log",
+    "LogReader",
     "LogWriter",
     "MessageStream",
     "Query",
@@ -41,13 +42,14 @@ __all__ = [
     "Survey",
     "TopicSurvey",
     "decode",
+    "log_readers",
     "open_log",
     "sensor_kind",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Decoders and the writer are loaded on first use: `info` needs neither."""
+    """Load decoders and the writer on first use: `info` needs neither."""
     if name not in _HOMES:
         raise AttributeError(f"module 'perception.logs' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)

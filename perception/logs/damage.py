@@ -1,4 +1,4 @@
-"""What a log lost, and the account of every message in it."""
+"""The parts of a log that could not be read, and the account of every message in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Damage:
         t1_ns: Log time up to which they are missing; None where nothing says it.
         bytes: Bytes that could not be used: of the file, or of a chunk's content where it was read in part.
         messages: Messages proven to be lost; None where nothing proves a number.
-        reason: What was found.
+        reason: The damage, in words.
     """
 
     t0_ns: int | None
@@ -28,7 +28,7 @@ class Damage:
 
 @dataclass(slots=True)
 class ReadAccount:
-    """What became of every message record of a log in one reading, by topic.
+    """The outcome of every message record of a log in one reading, by topic.
 
     Each record counts once, in the first row that applies: `not_configured` (a topic not asked for),
     `outside_range` (its log time), `corrupt` (its header could be read, but its content is cut off or stands
@@ -47,12 +47,12 @@ class ReadAccount:
     lost: Counter[str] = field(default_factory=Counter)
 
     def rows(self) -> Iterator[tuple[str, Counter[str]]]:
-        """The rows by name."""
+        """Yield the rows by name."""
         for name in ("read", "not_configured", "outside_range", "corrupt", "lost"):
             yield name, getattr(self, name)
 
     def total(self, topic: str) -> int:
-        """All messages of a topic, whatever became of them."""
+        """Return the number of messages of a topic, over all rows."""
         return sum(row[topic] for _, row in self.rows())
 
     @property

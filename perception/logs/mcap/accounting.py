@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.mcap.blocks import (
-    Block,
+    DataBlock,
     Loaded,
     Place,
     partial_damage,
@@ -48,7 +48,7 @@ class Accountant:
             else:
                 account.corrupt[topic] += 1
 
-    def broken(self, block: Block, broken: Broken) -> None:
+    def broken(self, block: DataBlock, broken: Broken) -> None:
         """Count a block of which nothing can be used."""
         channels = self._contents.registry.channels
         known = len(channels)
@@ -61,7 +61,7 @@ class Accountant:
             self.corrupt(headers)
         self.damage.append(whole_damage(block, reason, lost))
 
-    def indexed(self, block: Block) -> int | None:
+    def indexed(self, block: DataBlock) -> int | None:
         """Count a block that is not read by its message index; None if that proves nothing.
 
         Wanted messages in it are `lost`: a block that is left out on purpose has none. Returns how many.
@@ -92,7 +92,7 @@ class Accountant:
             lost += n
         return lost
 
-    def partial(self, block: Block, loaded: Loaded) -> None:
+    def partial(self, block: DataBlock, loaded: Loaded) -> None:
         """Count what is missing of a block that could be read only up to a point."""
         torn = [loaded.torn] if loaded.torn else []
         self.corrupt(torn)

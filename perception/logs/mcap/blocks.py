@@ -30,19 +30,25 @@ _HEADS = HEAD.size + MESSAGE_HEAD.size
 _CRC_AT = 33  # where a chunk record holds the CRC of its uncompressed data
 
 
-class Span(NamedTuple):
+class ChannelTally(NamedTuple):
     """How many messages, and the first and last log time among them."""
 
     messages: int
     first_ns: int
     last_ns: int
 
+    def plus(self, messages: int, first_ns: int, last_ns: int) -> ChannelTally:
+        """Return the tally with more messages, of these first and last log times."""
+        return ChannelTally(
+            self.messages + messages, min(self.first_ns, first_ns), max(self.last_ns, last_ns)
+        )
 
-Tally = dict[int, Span]  # by channel id
+
+Tally = dict[int, ChannelTally]  # by channel id
 
 
 @dataclass(slots=True, eq=False)
-class Block:
+class DataBlock:
     """Where a piece of the data section lies, and what is said of it before it is loaded."""
 
     kind: Literal["chunk", "loose"]
@@ -87,7 +93,7 @@ class Loaded:
     torn: Place | None = None  # a last message with a whole header and cut content
 
 
-def load(source: Source, block: Block, registry: Registry) -> Loaded:
+def load(source: Source, block: DataBlock, registry: Registry) -> Loaded:
     """Read, decompress and check one block.
 
     Raises:
@@ -113,7 +119,7 @@ def load(source: Source, block: Block, registry: Registry) -> Loaded:
     return split(data, block, registry, proven=bool(crc), begin=begin)
 
 
-def _chunk_data(record: bytes, block: Block) -> tuple[bytes, int, int, int]:
+def _chunk_data(record: bytes, block: DataBlock) -> tuple[bytes, int, int, int]:
     """The uncompressed data of a chunk, where it begins, and the size and CRC it must have.
 
     A proven chunk index is believed before the chunk's own fields. Plain data is not copied.
@@ -140,7 +146,7 @@ def _chunk_data(record: bytes, block: Block) -> tuple[bytes, int, int, int]:
     return decompress(compression, payload, size), 0, size, crc
 
 
-def split(data: bytes, block: Block, registry: Registry, proven: bool, begin: int = 0) -> Loaded:
+def split(data: bytes, block: DataBlock, registry: Registry, proven: bool, begin: int = 0) -> Loaded:
     """The place of every message in a block's data, in file order; declares the channels met on the way."""
     loaded = Loaded(data, [], proven)
     add, channels = loaded.places.append, registry.channels.get
@@ -177,7 +183,7 @@ def split(data: bytes, block: Block, registry: Registry, proven: bool, begin: in
     return loaded
 
 
-def salvage(broken: Broken, block: Block, registry: Registry) -> list[Place]:
+def salvage(broken: Broken, block: DataBlock, registry: Registry) -> list[Place]:
     """What a bad chunk still tells: messages with a known channel and a time in the chunk's range.
 
     Channels that only this chunk declares are taken over: without them, all that follows would have no topic.
@@ -206,15 +212,17 @@ def tally_places(places: list[Place]) -> Tally:
     times: dict[int, list[int]] = {}
     for place in places:
         times.setdefault(place.channel_id, []).append(place.log_time_ns)
-    return {channel_id: Span(len(group), min(group), max(group)) for channel_id, group in times.items()}
+    return {
+        channel_id: ChannelTally(len(group), min(group), max(group)) for channel_id, group in times.items()
+    }
 
 
-def whole_damage(block: Block, reason: str, messages: int | None) -> Damage:
+def whole_damage(block: DataBlock, reason: str, messages: int | None) -> Damage:
     """Nothing of a block could be used."""
     return Damage(block.start_ns, block.end_ns, block.length, messages, f"{reason} (at byte {block.offset})")
 
 
-def partial_damage(block: Block, loaded: Loaded, messages: int | None) -> Damage:
+def partial_damage(block: DataBlock, loaded: Loaded, messages: int | None) -> Damage:
     """A block could be used only up to a point."""
     last = max((place.log_time_ns for place in loaded.places), default=block.start_ns)
     until = None if block.cut else block.end_ns

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from perception.logs.damage import Damage
-from perception.logs.mcap.blocks import Block, load, salvage
+from perception.logs.mcap.blocks import DataBlock, load, salvage
 from perception.logs.mcap.records import Registry
 from perception.logs.mcap.source import Source
-from perception.logs.mcap.summary import Summary
+from perception.logs.mcap.summary import McapSummary
 from perception.logs.mcap.unpack import Broken
 from perception.types import Channel
 
@@ -32,8 +32,8 @@ class Contents:
     """Everything known of a log without reading its messages."""
 
     registry: Registry
-    summary: Summary
-    blocks: list[Block] = field(default_factory=list)  # in file order
+    summary: McapSummary
+    blocks: list[DataBlock] = field(default_factory=list)  # in file order
     metadata: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     attachments: list[str] = field(default_factory=list)
     breaks: list[Break] = field(default_factory=list)

@@ -6,7 +6,7 @@ sound summary that is the whole file, so both ways end in the same table.
 
 from __future__ import annotations
 
-from perception.logs.mcap.blocks import Block
+from perception.logs.mcap.blocks import DataBlock
 from perception.logs.mcap.contents import Break, Contents
 from perception.logs.mcap.records import (
     ATTACHMENT_INDEX,
@@ -24,7 +24,7 @@ from perception.logs.mcap.records import (
     Registry,
 )
 from perception.logs.mcap.source import Source
-from perception.logs.mcap.summary import Summary, points_at_chunk, read_summary
+from perception.logs.mcap.summary import McapSummary, points_at_chunk, read_summary
 from perception.logs.mcap.walk import Walk
 
 _SUMMARY = {SCHEMA, CHANNEL, STATISTICS, CHUNK_INDEX, ATTACHMENT_INDEX, METADATA_INDEX, SUMMARY_OFFSET}
@@ -94,13 +94,13 @@ def _look_beyond(source: Source, contents: Contents) -> None:
     contents.breaks.append(Break(at, source.size, source.size - at, f"the log ends; {what}"))
 
 
-def _regions(summary: Summary, hints: set[int], first: int) -> list[tuple[int, int, Block | None]]:
+def _regions(summary: McapSummary, hints: set[int], first: int) -> list[tuple[int, int, DataBlock | None]]:
     """What the index covers, in file order without overlaps; entries that cannot be true are left out."""
-    regions: list[tuple[int, int, Block | None]] = [(start, end, None) for start, end in summary.regions]
+    regions: list[tuple[int, int, DataBlock | None]] = [(start, end, None) for start, end in summary.regions]
     for entry in summary.chunks:
         if not summary.proven and entry.offset not in hints:
             continue
-        block = Block(
+        block = DataBlock(
             "chunk",
             entry.offset,
             entry.length,
@@ -114,7 +114,7 @@ def _regions(summary: Summary, hints: set[int], first: int) -> list[tuple[int, i
             proven=summary.proven,
         )
         regions.append((entry.offset, entry.offset + entry.length + entry.index_length, block))
-    kept: list[tuple[int, int, Block | None]] = []
+    kept: list[tuple[int, int, DataBlock | None]] = []
     for region in sorted(regions, key=lambda region: region[:2]):
         start, end, _ = region
         if first <= start < end <= summary.start and (not kept or start >= kept[-1][1]):

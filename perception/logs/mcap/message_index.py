@@ -1,8 +1,8 @@
-"""What the message indexes behind a chunk prove of it, without reading the chunk."""
+"""The messages of a chunk by the message indexes behind it, without reading the chunk."""
 
 from __future__ import annotations
 
-from perception.logs.mcap.blocks import Block, Span, Tally
+from perception.logs.mcap.blocks import ChannelTally, DataBlock, Tally
 from perception.logs.mcap.records import (
     HEAD,
     MAX_BYTES,
@@ -10,6 +10,7 @@ from perception.logs.mcap.records import (
     MESSAGE_INDEX,
     U64_MAX,
     Malformed,
+    iter_records,
     parse_message_index,
 )
 from perception.logs.mcap.source import Source
@@ -17,8 +18,10 @@ from perception.logs.mcap.source import Source
 _HEADS = HEAD.size + MESSAGE_HEAD.size
 
 
-def read_index(source: Source, block: Block, start_ns: int = 0, end_ns: int = U64_MAX + 1) -> Tally | None:
-    """What a chunk's message indexes prove of it, within a time range; None where they prove nothing.
+def read_index(
+    source: Source, block: DataBlock, start_ns: int = 0, end_ns: int = U64_MAX + 1
+) -> Tally | None:
+    """Return the messages in a time range that a chunk's message indexes prove; None if they prove nothing.
 
     They have no CRC. They are believed when every record fits and every time and offset is possible.
     """
@@ -31,17 +34,11 @@ def read_index(source: Source, block: Block, start_ns: int = 0, end_ns: int = U6
         return None
 
 
-def _parse_index(data: bytes, block: Block, start_ns: int, end_ns: int) -> Tally:
+def _parse_index(data: bytes, block: DataBlock, start_ns: int, end_ns: int) -> Tally:
     tally: Tally = {}
     seen: set[int] = set()
-    at = 0
-    while at < len(data):
-        if at + HEAD.size > len(data):
-            raise Malformed("the message index is cut off")
-        opcode, length = HEAD.unpack_from(data, at)
-        body = data[at + HEAD.size : at + HEAD.size + length]
-        at += HEAD.size + length
-        if opcode != MESSAGE_INDEX or len(body) < length:
+    for opcode, body in iter_records(data):
+        if opcode != MESSAGE_INDEX:
             raise Malformed("not a message index")
         channel_id, entries = parse_message_index(body)
         if channel_id in seen:
@@ -51,17 +48,13 @@ def _parse_index(data: bytes, block: Block, start_ns: int, end_ns: int) -> Tally
             continue
         times, last_offset = entries[:, 0], int(entries[:, 1].max())
         first, last = int(times.min()), int(times.max())
-        size = block.uncompressed_size
-        if (
-            first < block.start_ns
-            or last > block.end_ns
-            or (size is not None and last_offset + _HEADS > size)
-        ):
-            raise Malformed("a message index says what cannot be")
+        fits = block.uncompressed_size is None or last_offset + _HEADS <= block.uncompressed_size
+        if not fits or first < block.start_ns or last > block.end_ns:
+            raise Malformed("a message index contradicts its chunk")
         if first < start_ns or last >= end_ns:
             kept = [time for time in times.tolist() if start_ns <= time < end_ns]
             if kept:
-                tally[channel_id] = Span(len(kept), min(kept), max(kept))
+                tally[channel_id] = ChannelTally(len(kept), min(kept), max(kept))
         else:
-            tally[channel_id] = Span(len(entries), first, last)
+            tally[channel_id] = ChannelTally(len(entries), first, last)
     return tally

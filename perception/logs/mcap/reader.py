@@ -1,4 +1,4 @@
-"""Opening a log: `open_log`, and the `Log` it gives."""
+"""The MCAP format: the reader that `perception.logs.open_log` finds, and the open log."""
 
 from __future__ import annotations
 
@@ -12,26 +12,37 @@ from types import TracebackType
 from perception.errors import LogError
 from perception.logs.mcap.contents import Contents
 from perception.logs.mcap.index import read_contents
-from perception.logs.mcap.records import Malformed
+from perception.logs.mcap.records import MAGIC, Malformed
 from perception.logs.mcap.source import Source, open_source
-from perception.logs.mcap.stream import MessageStream
-from perception.logs.query import Query
-from perception.logs.survey import Survey, survey_log
+from perception.logs.mcap.stream import McapStream
+from perception.logs.mcap.survey import survey_log
+from perception.logs.query import ALL, Query
+from perception.logs.readers import Accounting
+from perception.logs.survey import Survey
 from perception.types import Channel
 
-_ALL = Query()
+FORMAT = "MCAP"
 
 
-def open_log(path: str | Path) -> Log:
-    """Open an MCAP file for reading.
+def reads(path: Path) -> bool:
+    """Return whether a file starts as an MCAP log does; one that is cut off inside its first bytes counts."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb", buffering=0) as file:
+            start = file.read(len(MAGIC))
+    except (OSError, ValueError):
+        return False
+    return bool(start) and MAGIC.startswith(start)
 
-    A damaged file opens: what cannot be read is named by `MessageStream.damage`.
+
+def open(path: Path) -> McapLog:
+    """Open an MCAP file for reading; a damaged one too.
 
     Raises:
-        LogError: the file does not exist, cannot be opened, or is not an MCAP log; one line that says
-            what was expected, what was found and what to do.
+        LogError: The file cannot be opened, or is cut off inside its header.
     """
-    source, (profile, library), first = open_source(Path(path))
+    source, (profile, library), first = open_source(path)
     try:
         contents = read_contents(source, first)
     except Malformed as error:
@@ -40,11 +51,11 @@ def open_log(path: str | Path) -> Log:
     except BaseException:
         source.close()
         raise
-    return Log(source, contents, profile, library)
+    return McapLog(source, contents, profile, library)
 
 
-class Log:
-    """An open log. A context manager; made by `open_log`."""
+class McapLog:
+    """An open MCAP file. A context manager; see `perception.logs.Log`."""
 
     def __init__(self, source: Source, contents: Contents, profile: str, library: str) -> None:
         self.path = source.path
@@ -57,7 +68,7 @@ class Log:
 
     @cached_property
     def survey(self) -> Survey:
-        """What the log holds: channels, counts, times, metadata."""
+        """Channels, counts, times, metadata."""
         with self._lock:
             return survey_log(self._source, self._contents, self.profile, self.library)
 
@@ -66,12 +77,19 @@ class Log:
         """The channels by topic. Where a topic has several, messages carry their own."""
         return self.survey.channels
 
-    def messages(self, query: Query = _ALL) -> MessageStream:
-        """The messages of a query, in arrival order."""
-        return MessageStream(self._source, self._contents, query, self._data_crc_holds)
+    @property
+    def accounting(self) -> Accounting:
+        """Where the summary is sound, it and the message indexes prove the counts; CRCs prove the content."""
+        summary = self._contents.summary
+        counts = "statistics and message indexes" if summary.sound and summary.statistics else ""
+        return Accounting(counts, "the CRC of each chunk that has one")
+
+    def messages(self, query: Query = ALL) -> McapStream:
+        """Return the messages of a query, in arrival order."""
+        return McapStream(self._source, self._contents, query, self._data_crc_holds)
 
     def _data_crc_holds(self) -> bool:
-        """Whether the CRC of the whole data section holds; true where there is none. Read once."""
+        """Return whether the CRC of the data section holds; true where there is none. Computed once."""
         with self._lock:
             if self._data_crc_held is None:
                 self._data_crc_held = _check_data(self._source, self._contents.data_end)
@@ -80,7 +98,7 @@ class Log:
     def close(self) -> None:
         self._source.close()
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> McapLog:
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ noticing, so they are given a stream that refuses; what is read for every chunk 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from mcap import records as _records
 from mcap.data_stream import ReadDataStream
 from numpy.typing import NDArray
 
+from perception.logs.query import U64_MAX as U64_MAX
 from perception.types import Channel, Schema
 
 MAGIC = b"\x89MCAP0\r\n"
@@ -28,11 +30,10 @@ SUMMARY_OFFSET, DATA_END = 14, 15
 
 FOOTER_SIZE = HEAD.size + 20
 MAX_BYTES = 1 << 30  # no chunk or record is believed to be larger than this
-U64_MAX = (1 << 64) - 1
 
 
 class Malformed(ValueError):
-    """Bytes that are not what their place says they are."""
+    """Bytes that do not fit their place in the format."""
 
 
 class _Exact(ReadDataStream):
@@ -55,18 +56,31 @@ class _Exact(ReadDataStream):
 
 
 def parse(kind: str, body: bytes) -> Any:
-    """One record by the parser of the `mcap` package (`Schema`, `Channel`, `Statistics` and so on)."""
+    """Parse one record by the parser of the `mcap` package (`Schema`, `Channel`, `Statistics` and so on)."""
     return getattr(_records, kind).read(_Exact(body))
 
 
+def iter_records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield opcode and content of each record of a byte string that holds nothing else."""
+    at = 0
+    while at < len(data):
+        if at + HEAD.size > len(data):
+            raise Malformed("the data ends inside a record")
+        opcode, length = HEAD.unpack_from(data, at)
+        begin, at = at + HEAD.size, at + HEAD.size + length
+        if at > len(data):
+            raise Malformed("a record does not fit")
+        yield opcode, data[begin:at]
+
+
 def parse_header(body: bytes) -> tuple[str, str, int]:
-    """Profile, library, and the bytes they take."""
+    """Return profile, library, and the bytes they take."""
     stream = _Exact(body)
     return stream.read_prefixed_string(), stream.read_prefixed_string(), stream.count
 
 
 class ChunkHead(NamedTuple):
-    """A chunk's own account of itself. `payload` is where its data starts in the record."""
+    """The fields of a chunk. `payload` is the offset of its data in the record."""
 
     start_ns: int
     end_ns: int
@@ -78,7 +92,7 @@ class ChunkHead(NamedTuple):
 
 
 def parse_chunk_head(record: bytes) -> ChunkHead:
-    """The fields before a chunk's data, from the start of its record (opcode and length included)."""
+    """Parse the fields before a chunk's data, from the start of its record (opcode and length included)."""
     if len(record) < HEAD.size + CHUNK_HEAD.size:
         raise Malformed("the chunk's fields are cut off")
     start, end, size, crc, name_length = CHUNK_HEAD.unpack_from(record, HEAD.size)
@@ -90,7 +104,7 @@ def parse_chunk_head(record: bytes) -> ChunkHead:
 
 
 class ChunkEntry(NamedTuple):
-    """What the summary's chunk index says of one chunk."""
+    """An entry of the summary's chunk index."""
 
     start_ns: int
     end_ns: int
@@ -118,7 +132,7 @@ def parse_chunk_index(body: bytes) -> ChunkEntry:
 
 
 def parse_message_index(body: bytes) -> tuple[int, NDArray[np.uint64]]:
-    """Channel id, and [N, 2]: log time and offset in the chunk of each message."""
+    """Return the channel id, and [N, 2]: log time and offset in the chunk of each message."""
     if len(body) < 6:
         raise Malformed("a message index is cut off")
     channel_id, length = struct.unpack_from("<HI", body)
@@ -137,14 +151,14 @@ class Registry:
         self._seen: dict[bytes, Channel] = {}
 
     def copy(self) -> Registry:
-        """Another registry that knows the same: for bytes that may declare nonsense."""
+        """Return a copy, for bytes that may declare nonsense."""
         other = Registry()
         other.schemas, other.channels = dict(self.schemas), dict(self.channels)
         other.schema_ids, other._seen = dict(self.schema_ids), dict(self._seen)
         return other
 
     def adopt(self, other: Registry) -> None:
-        """Take over the channels that only the other knows."""
+        """Add the channels that only the other registry has."""
         for channel_id, channel in other.channels.items():
             if channel_id not in self.channels:
                 self.channels[channel_id] = channel
@@ -156,7 +170,7 @@ class Registry:
             self.schemas.setdefault(record.id, Schema(record.name, record.encoding, record.data))
 
     def add_channel(self, body: bytes) -> Channel:
-        """The channel declared by a record: the known one if it says the same."""
+        """Return the channel that a record declares: the known one if it is the same."""
         if (seen := self._seen.get(body)) is not None:
             return seen
         record = parse("Channel", body)
@@ -174,11 +188,11 @@ class Registry:
         return channel
 
     def complete(self, channel_id: int) -> bool:
-        """Whether this channel and its schema are known."""
+        """Return whether this channel and its schema are known."""
         return channel_id in self.channels and (
             not self.schema_ids.get(channel_id) or self.channels[channel_id].schema is not None
         )
 
 
-def _same_stream(one: Channel, other: Channel) -> bool:
-    return (one.topic, one.encoding, one.metadata) == (other.topic, other.encoding, other.metadata)
+def _same_stream(a: Channel, other: Channel) -> bool:
+    return (a.topic, a.encoding, a.metadata) == (other.topic, other.encoding, other.metadata)

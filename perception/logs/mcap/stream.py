@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.mcap.accounting import Accountant
-from perception.logs.mcap.blocks import Block, Loaded, Place, load, whole_damage
+from perception.logs.mcap.blocks import DataBlock, Loaded, Place, load, whole_damage
 from perception.logs.mcap.contents import Contents, discover
 from perception.logs.mcap.message_index import read_index
 from perception.logs.mcap.records import U64_MAX
@@ -21,7 +21,7 @@ _RECORD_HEAD = 31  # bytes of a message record before its content
 _RESIDENT = 1 << 29  # bytes of overlapping blocks kept in memory; beyond that they are read again
 
 
-class MessageStream(Iterator[Message]):
+class McapStream(Iterator[Message]):
     """The messages of one query in arrival order: by log time, equal times in file order.
 
     Memory is bounded by the chunks whose times overlap. The stream may be iterated in another thread than
@@ -80,7 +80,7 @@ class MessageStream(Iterator[Message]):
                 self.damage.append(whole_damage(block, reason, lost))
         self._books.close(data_crc_holds=not self._books.unproven or self._data_crc_holds())
 
-    def _plan(self) -> tuple[list[tuple[int, int, Block]], list[Block]]:
+    def _plan(self) -> tuple[list[tuple[int, int, DataBlock]], list[DataBlock]]:
         """The blocks to load as (start, offset, block) in the order of loading, and those to be left out."""
         contents = self._contents
         for block in contents.blocks:
@@ -91,8 +91,8 @@ class MessageStream(Iterator[Message]):
             contents,
             {i for block in contents.blocks for i in block.tally or block.channel_ids or ()},
         )
-        needed: list[tuple[int, int, Block]] = []
-        skipped: list[Block] = []
+        needed: list[tuple[int, int, DataBlock]] = []
+        skipped: list[DataBlock] = []
         before = U64_MAX  # the start of the block before this one in the file
         for block in contents.blocks:
             if self._needs(block):
@@ -103,7 +103,7 @@ class MessageStream(Iterator[Message]):
         needed.sort(key=lambda item: item[:2])
         return needed, skipped
 
-    def _load_from(self, block: Block, before_ns: int) -> int:
+    def _load_from(self, block: DataBlock, before_ns: int) -> int:
         """The log time from which a block must be in memory.
 
         A chunk may say wrong. Where nothing confirms it, the message index has a say, and the chunk
@@ -114,7 +114,7 @@ class MessageStream(Iterator[Message]):
         index = read_index(self._source, replace(block, start_ns=0, end_ns=U64_MAX)) or {}
         return min(block.start_ns, before_ns, *(span.first_ns for span in index.values()))
 
-    def _needs(self, block: Block) -> bool:
+    def _needs(self, block: DataBlock) -> bool:
         """Whether a block must be loaded: for wanted messages, or because nothing else can count it."""
         if block.cut or block.broken or (block.tally is None and not (block.proven and block.index_length)):
             return True
@@ -123,7 +123,7 @@ class MessageStream(Iterator[Message]):
         ids = block.channel_ids if block.tally is None else block.tally.keys()
         return ids is None or any(self._query.wants(self._books.topic(channel_id)) for channel_id in ids)
 
-    def _load(self, block: Block) -> list[Place]:
+    def _load(self, block: DataBlock) -> list[Place]:
         """The places of the wanted messages of a block; the others are counted."""
         try:
             loaded = load(self._source, block, self._contents.registry)
@@ -150,7 +150,7 @@ class MessageStream(Iterator[Message]):
             self._keep(_Open(block, loaded.data, len(wanted)))
         return wanted
 
-    def _declare(self, block: Block, loaded: Loaded) -> Loaded:
+    def _declare(self, block: DataBlock, loaded: Loaded) -> Loaded:
         """Find channels that an other chunk of the file declares; a chunk may come first in time only."""
         unknown = {
             place.channel_id for place in loaded.places if place.channel is None
@@ -211,7 +211,7 @@ class MessageStream(Iterator[Message]):
 class _Open:
     """A loaded block; `data` is None while it was given up to save memory."""
 
-    block: Block
+    block: DataBlock
     data: bytes | None
     left: int
 

@@ -1,4 +1,4 @@
-"""The end of a file: footer and summary, believed only as far as their CRC and the file's shape allow."""
+"""Footer and summary at the end of a file, believed as far as their CRC and the file's shape allow."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from perception.logs.mcap.records import (
     ChunkEntry,
     Malformed,
     Registry,
+    iter_records,
     parse,
     parse_chunk_index,
 )
@@ -31,10 +32,10 @@ _MAX_SUMMARY = 1 << 30
 
 
 @dataclass(slots=True)
-class Summary:
-    """What the summary says. `sound`: it parses, and its CRC holds or it has none."""
+class McapSummary:
+    """The content of a summary section. `sound`: it parses, and its CRC holds or it has none."""
 
-    start: int = 0  # where the data section has ended
+    start: int = 0  # offset; the data section ends before it
     sound: bool = False
     indexed: bool = False  # sound, and with a chunk index
     proven: bool = False  # its CRC holds
@@ -45,12 +46,12 @@ class Summary:
     attachments: list[str] = field(default_factory=list)
 
 
-def read_summary(source: Source, registry: Registry) -> Summary:
-    """The summary of a file; empty and not sound where there is none, or where it is damaged.
+def read_summary(source: Source, registry: Registry) -> McapSummary:
+    """Return the summary of a file; empty and not sound where there is none, or where it is damaged.
 
-    An unsound summary keeps the chunk entries that could be parsed: they say where to look for chunks.
+    An unsound summary keeps the chunk entries that could be parsed: they tell where to look for chunks.
     """
-    summary = Summary()
+    summary = McapSummary()
     at = source.size - len(MAGIC) - FOOTER_SIZE
     if at < len(MAGIC):
         return summary
@@ -74,16 +75,10 @@ def read_summary(source: Source, registry: Registry) -> Summary:
     return summary
 
 
-def _parse(data: bytes, summary: Summary, registry: Registry) -> None:
-    at = 0
-    while at < len(data):
-        if at + HEAD.size > len(data):
-            raise Malformed("the summary ends inside a record")
-        opcode, length = HEAD.unpack_from(data, at)
-        end = at + HEAD.size + length
-        if end > len(data) or opcode == 0:
-            raise Malformed("a record of the summary does not fit")
-        body = data[at + HEAD.size : end]
+def _parse(data: bytes, summary: McapSummary, registry: Registry) -> None:
+    for opcode, body in iter_records(data):
+        if opcode == 0:
+            raise Malformed("a record of the summary has no kind")
         if opcode == SCHEMA:
             registry.add_schema(body)
         elif opcode == CHANNEL:
@@ -100,11 +95,10 @@ def _parse(data: bytes, summary: Summary, registry: Registry) -> None:
             index = parse("AttachmentIndex", body)
             summary.attachments.append(index.name)
             summary.regions.append((index.offset, index.offset + index.length))
-        at = end
 
 
 def points_at_chunk(source: Source, entry: ChunkEntry) -> bool:
-    """Whether a chunk record of the length that the index says begins where it says."""
+    """Return whether a chunk record of the indexed length begins at the indexed offset."""
     if entry.offset + entry.length > source.size or entry.length < HEAD.size:
         return False
     opcode, length = HEAD.unpack(source.read(entry.offset, HEAD.size))

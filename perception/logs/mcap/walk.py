@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from contextlib import suppress
 
-from perception.logs.mcap.blocks import Block, Span
+from perception.logs.mcap.blocks import ChannelTally, DataBlock
 from perception.logs.mcap.contents import Break, Contents
 from perception.logs.mcap.message_index import read_index
 from perception.logs.mcap.records import (
@@ -45,8 +46,8 @@ class Walk:
         self._source = source
         self._contents = contents
         self._hints = hints
-        self._chunk: Block | None = None  # message indexes that follow belong to it
-        self._run: Block | None = None  # messages outside chunks that follow join it
+        self._chunk: DataBlock | None = None  # message indexes that follow belong to it
+        self._run: DataBlock | None = None  # messages outside chunks that follow join it
         self._before = 0  # where the record before this one began
         self._sure = 0  # up to here every record was what it should be; an unsure one may have led astray
 
@@ -87,10 +88,12 @@ class Walk:
         breaks.append(Break(at, after, size, reason))
 
     def metadata(self, body: bytes) -> None:
-        try:
-            record = parse("Metadata", body)
-        except Malformed:
-            return
+        """Add a metadata record, if it is whole."""
+        with suppress(Malformed):
+            self._add_metadata(body)
+
+    def _add_metadata(self, body: bytes) -> None:
+        record = parse("Metadata", body)
         self._contents.metadata.append((record.name, dict(record.metadata)))
 
     def _resync(self, at: int, end: int) -> int:
@@ -153,8 +156,7 @@ class Walk:
             elif opcode == CHANNEL:
                 self._contents.registry.add_channel(self._body(body_at, length))
             elif opcode == METADATA:
-                record = parse("Metadata", self._body(body_at, length))
-                self._contents.metadata.append((record.name, dict(record.metadata)))
+                self._add_metadata(self._body(body_at, length))
             elif opcode == ATTACHMENT:
                 name = _attachment_name(self._source.peek(body_at, min(length, 4096)))
                 self._contents.attachments.append(name)
@@ -222,7 +224,7 @@ class Walk:
         cut = after > end
         if cut and (not open_end or head is None or after - at > MAX_BYTES * 4):
             raise Malformed("a chunk that does not fit the file")
-        block = Block("chunk", at, min(after, end) - at, 0, 0, cut=cut)
+        block = DataBlock("chunk", at, min(after, end) - at, 0, 0, cut=cut)
         if head is not None:
             block.start_ns, block.end_ns = head.start_ns, head.end_ns
             block.compression, block.uncompressed_size = head.compression, head.uncompressed_size
@@ -234,7 +236,7 @@ class Walk:
         """A message index: it joins the chunk before it; whatever stands there was one."""
         self._run = None
         if self._chunk is None:
-            self._chunk = Block("chunk", self._before, at - self._before, 0, U64_MAX)
+            self._chunk = DataBlock("chunk", self._before, at - self._before, 0, U64_MAX)
             if self._belongs(at, after):
                 self._break(self._before, at, "a damaged message index")
             else:
@@ -251,7 +253,7 @@ class Walk:
             or chunk.offset + chunk.length + chunk.index_length != self._before
         ):
             return False
-        index = Block("chunk", at, 0, chunk.start_ns, chunk.end_ns, index_length=after - at)
+        index = DataBlock("chunk", at, 0, chunk.start_ns, chunk.end_ns, index_length=after - at)
         if read_index(self._source, index) is None:
             return False
         chunk.index_length = 0  # no longer the whole truth: loading the chunk tells
@@ -269,7 +271,7 @@ class Walk:
             raise Malformed("a message that does not fit the file")
         run, self._chunk = self._run, None
         if run is None or run.length > _RUN:
-            run = self._run = Block("loose", at, 0, log_time, log_time, tally={})
+            run = self._run = DataBlock("loose", at, 0, log_time, log_time, tally={})
             self._contents.blocks.append(run)
         run.length = min(after, end) - run.offset
         if cut:
@@ -279,9 +281,7 @@ class Walk:
         assert run.tally is not None
         known = run.tally.get(channel_id)
         run.tally[channel_id] = (
-            Span(known.messages + 1, min(known.first_ns, log_time), max(known.last_ns, log_time))
-            if known
-            else Span(1, log_time, log_time)
+            known.plus(1, log_time, log_time) if known else ChannelTally(1, log_time, log_time)
         )
         return after
 

@@ -1,0 +1,126 @@
+"""Log formats: the protocol of an open log and of a reader, and the choice of a reader for a path.
+
+A reader is found by the entry-point group `perception.log_readers`; the entry point names an object with the
+methods of `LogReader`. Readers are asked in the order of their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Protocol
+
+from perception.errors import LogError
+from perception.logs.damage import Damage, ReadAccount
+from perception.logs.query import ALL, Query
+from perception.logs.refusal import refusal
+from perception.logs.survey import Survey
+from perception.types import Channel, Message
+
+GROUP = "perception.log_readers"
+_BUILT_IN = {"mcap": "perception.logs.mcap.reader"}  # also where no metadata of this package are installed
+
+
+class Accounting(NamedTuple):
+    """What a log proves of its own content; an empty text where it proves nothing."""
+
+    counts: str  # what proves the number of messages
+    content: str  # what proves the bytes of a message
+
+
+class MessageStream(Protocol):
+    """The messages of one query in arrival order: by log time, equal times in file order.
+
+    It may be iterated in another thread than the one that made it, and it may be abandoned: the account then
+    covers the part that was read.
+
+    Attributes:
+        account: The outcome of every message record; complete when the stream is exhausted.
+        damage: The parts of the log that could not be read, as far as they are known.
+    """
+
+    account: ReadAccount
+    damage: list[Damage]
+
+    def __iter__(self) -> Iterator[Message]: ...
+    def __next__(self) -> Message: ...
+
+
+class Log(Protocol):
+    """An open log. A context manager; made by `open_log`."""
+
+    path: Path
+
+    @property
+    def survey(self) -> Survey:
+        """Channels, counts, times, metadata."""
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """The channels by topic. Where a topic has several, messages carry their own."""
+
+    @property
+    def accounting(self) -> Accounting:
+        """What proves that nothing is missing."""
+
+    def messages(self, query: Query = ALL) -> MessageStream:
+        """Return the messages of a query, in arrival order."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+    def __enter__(self) -> Log: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class LogReader(Protocol):
+    """A log format. A module will do."""
+
+    FORMAT: str
+    """Its name in errors: `MCAP`."""
+
+    def reads(self, path: Path) -> bool:
+        """Return whether the path holds a log of this format, by a look at its first bytes. Never raises."""
+
+    def open(self, path: Path) -> Log:
+        """Open the log, a damaged one too. Raises LogError where nothing of it can be read."""
+
+
+def open_log(path: str | Path) -> Log:
+    """Open a log for reading, in any format that is installed.
+
+    A damaged file opens: the parts that cannot be read are named by `MessageStream.damage`.
+
+    Raises:
+        LogError: The file does not exist, cannot be opened, or is not a log; one line that says what was
+            expected, what was found and what to do.
+    """
+    path = Path(path)
+    readers = log_readers()
+    for reader in readers.values():
+        if reader.reads(path):
+            return reader.open(path)
+    raise refusal(path, [reader.FORMAT for reader in readers.values()])
+
+
+@lru_cache(maxsize=1)
+def log_readers() -> Mapping[str, LogReader]:
+    """Return the installed readers by name. Raises LogError where one does not load."""
+    points = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {name: _load(name, value) for name, value in sorted({**_BUILT_IN, **points}.items())}
+
+
+def _load(name: str, value: str) -> LogReader:
+    module, _, attribute = value.partition(":")
+    try:
+        loaded = import_module(module)
+        reader: LogReader = getattr(loaded, attribute) if attribute else loaded
+    except Exception as error:
+        raise LogError(f"the log reader '{name}' does not load: {value}: {error}; uninstall it") from error
+    return reader

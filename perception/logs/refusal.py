@@ -1,0 +1,52 @@
+"""The error for a path that no reader takes: what was expected, what was found, what to do."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from perception.errors import LogError
+
+_TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_CONVERT = "convert it first: rosbags-convert --src {} --dst log --dst-storage mcap"
+_KNOWN = (
+    (b"#ROSBAG", f"a ROS 1 bag; {_CONVERT.format('FILE.bag')}"),
+    (b"SQLite format 3\0", f"a SQLite database, as ROS 2 bags are stored in; {_CONVERT.format('FOLDER')}"),
+    (b"\x28\xb5\x2f\xfd", "a zstd-compressed file; decompress it first: zstd -d FILE"),
+    (b"\x1f\x8b", "a gzip-compressed file; decompress it first: gunzip FILE"),
+)
+
+
+def refusal(path: Path, formats: Sequence[str]) -> LogError:
+    """Return the error for a path that holds no log of these formats."""
+    wanted = "an MCAP log" if list(formats) == ["MCAP"] else f"a log ({', '.join(formats)})"
+    expected = f"expected {wanted}, found"
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            logs = sorted(item.name for item in path.glob("*.mcap"))
+            inside = f"give one file in it, for instance {logs[0]}" if logs else "give the path of a file"
+            return LogError(f"{expected} a directory; {inside}: {path}")
+        if not stat.S_ISREG(status.st_mode):
+            return LogError(
+                f"expected a file, found a device or a pipe; save the log to a file first: {path}"
+            )
+        if status.st_size == 0:
+            return LogError(f"{expected} an empty file; record or copy it again: {path}")
+        with path.open("rb", buffering=0) as file:
+            start = file.read(1024)
+    except FileNotFoundError:
+        return LogError(f"no such file; give the path of {wanted}: {path}")
+    except (OSError, ValueError) as error:
+        return LogError(f"cannot be opened ({getattr(error, 'strerror', None) or error}): {path}")
+    return LogError(f"{expected} {_description(start, ' or '.join(formats))}: {path}")
+
+
+def _description(start: bytes, names: str) -> str:
+    for magic, text in _KNOWN:
+        if start.startswith(magic):
+            return text
+    if not start.translate(None, _TEXT):
+        return f"a text file; give a file recorded as {names}"
+    return f"a file that starts with {start[:8].hex(' ')}; give a file recorded as {names}"

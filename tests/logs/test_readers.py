@@ -1,0 +1,81 @@
+"""A log format is found by entry point, and asked whether it reads a path."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from perception.errors import LogError
+from perception.logs import log_readers, open_log
+from tests.small_logs import SmallLog
+
+READER = '''
+"""Reads MCAP files that were renamed to .lift and had their bytes turned around."""
+from perception.logs.mcap import reader as mcap
+FORMAT = "LIFT"
+def reads(path):
+    return path.suffix == ".lift"
+def open(path):
+    turned = path.with_suffix(".turned")
+    turned.write_bytes(path.read_bytes()[::-1])
+    return mcap.open(turned)
+'''
+
+
+def small_log(path: Path) -> Path:
+    return SmallLog().status().write(path)
+
+
+def install(folder: Path, name: str, value: str) -> None:
+    info = folder / f"{name}_reader-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-reader\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[perception.log_readers]\n{name} = {value}\n")
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed packages."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    log_readers.cache_clear()
+    yield folder
+    log_readers.cache_clear()
+    sys.modules.pop("lift_reader_code", None)
+
+
+def test_a_format_of_another_package_opens_and_replaces_nothing(packages: Path, tmp_path: Path) -> None:
+    (packages / "lift_reader_code.py").write_text(READER)
+    install(packages, "lift", "lift_reader_code")
+    original = small_log(tmp_path / "a.mcap")
+    lifted = tmp_path / "b.lift"
+    lifted.write_bytes(original.read_bytes()[::-1])
+    with open_log(original) as expected, open_log(lifted) as found:
+        read, wanted = list(found.messages()), list(expected.messages())
+        assert [message.data for message in read] == [message.data for message in wanted] != []
+    (tmp_path / "c").write_text("text")
+    with pytest.raises(
+        LogError,
+        match=r"expected a log \(LIFT, MCAP\), found a text file; give a file recorded as LIFT or MCAP",
+    ):
+        open_log(tmp_path / "c")
+
+
+def test_a_reader_that_does_not_load_is_named(packages: Path, tmp_path: Path) -> None:
+    install(packages, "gone", "no_such_module:reader")
+    with pytest.raises(LogError, match="the log reader 'gone' does not load: no_such_module:reader"):
+        open_log(small_log(tmp_path / "a.mcap"))
+
+
+def test_a_log_says_what_proves_its_counts(tmp_path: Path) -> None:
+    path = small_log(tmp_path / "a.mcap")
+    with open_log(path) as log:
+        assert "statistics" in log.accounting.counts
+        assert "CRC" in log.accounting.content
+    path.write_bytes(path.read_bytes()[:-100])
+    with open_log(path) as log:
+        assert log.accounting.counts == ""
