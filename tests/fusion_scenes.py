@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from perception.models import FusionModel, ModelConfig, Quantity
+from perception.models import FusionModel, ModelConfig
 from perception.models.tensors import Inputs
+from perception.types import Quantity
 
 SMALL = ModelConfig(
     classes=("vehicle", "pedestrian", "cyclist"),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perception.models.config import ModelConfig as ModelConfig
-    from perception.models.config import Quantity as Quantity
     from perception.models.fusion_model import DenseOutputs as DenseOutputs
     from perception.models.fusion_model import FusionModel as FusionModel
     from perception.models.stats import ChannelStats as ChannelStats
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ModelConfig": "config",
-    "Quantity": "config",
     "DenseOutputs": "fusion_model",
     "FusionModel": "fusion_model",
     "ChannelStats": "stats",

@@ -48,9 +48,15 @@ class SmallBackbone(nn.Module):
 class CameraEncoder(nn.Module):
     """A backbone by name, and the mean over its last map.
 
+    What every encoder has: `reads`, the fields of `fusion_model.Cleaned` that its `forward` takes, `widths`,
+    the channels of its four outputs, and `maps`, which of those are maps and not a single [B, ., 1, 1].
+
     Args:
         pretrained: Start a torchvision backbone from its published weights.
     """
+
+    reads = ("image",)
+    maps = (True, True, True, False)
 
     def __init__(self, config: ModelConfig, pretrained: bool = False) -> None:
         super().__init__()

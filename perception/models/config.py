@@ -8,27 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any
 
 from perception.errors import ConfigError
+from perception.types import HEADS, Quantity, extra_specs
 
 STRIDES = (4, 8, 16)
 FUSIONS = ("gated", "concat", "attention")
 LOSS_FAMILIES = ("laplace", "gaussian")
-HEADS = ("class", "box", "control")
-LISTS = ("classes", "widths", "blocks", "splat_widths", "control", "status", "adapters", "control_widths")
-LATER = ("adapters", "control_widths", "control_status")
+LISTS = (
+    *("classes", "widths", "blocks", "splat_widths", "control", "status"),
+    *("adapters", "control_widths", "extra_heads"),
+)
+LATER = ("adapters", "control_widths", "control_status", "extra_heads")
 """What the first checkpoints did not have."""
 MAX_HIDDEN = 8
 SMALL = "small"
 """The default backbone, in plain torch. Any other name is looked up in torchvision."""
-
-
-class Quantity(NamedTuple):
-    """A channel of status or control: its name and its unit."""
-
-    name: str
-    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +50,8 @@ class ModelConfig:
         adapters: Heads (`class`, `box`, `control`) that get layers of their own on the shared map.
         control_widths: Units of the control head's hidden layers.
         control_status: Whether the control head also reads the status memory as it is, beside what is fused.
+        extra_heads: Names of registered heads (`perception.types.register_head`) that the model has beside
+            class, box and control.
 
     Raises:
         ConfigError: Values are out of their range; all of them at once.
@@ -84,14 +82,15 @@ class ModelConfig:
     adapters: tuple[str, ...] = ()
     control_widths: tuple[int, ...] = (128,)
     control_status: bool = False
+    extra_heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        faults = [*self._name_faults(), *self._size_faults()]
-        if faults:
-            raise ConfigError(faults, "of the model")
+        errors = [*self._name_errors(), *self._size_errors()]
+        if errors:
+            raise ConfigError(errors, "of the model")
 
-    def _name_faults(self) -> list[str]:
-        faults = []
+    def _name_errors(self) -> list[str]:
+        errors = []
         named = {
             "classes": self.classes,
             "control": tuple(q.name for q in self.control),
@@ -99,26 +98,40 @@ class ModelConfig:
         }
         for key, names in named.items():
             if not names or len(names) > 256 or any(not isinstance(n, str) or not n for n in names):
-                faults.append(f"{key}: expected 1 to 256 names, found {list(names)!r:.100}")
+                errors.append(f"{key}: expected 1 to 256 names, found {list(names)!r:.100}")
             elif len(set(names)) != len(names):
-                faults.append(f"{key}: expected different names, found {list(names)!r:.100}")
+                errors.append(f"{key}: expected different names, found {list(names)!r:.100}")
         for key, allowed in (("fusion", FUSIONS), ("loss_family", LOSS_FAMILIES)):
             if getattr(self, key) not in allowed:
-                faults.append(f"{key}: expected {' or '.join(allowed)}, found {getattr(self, key)!r}")
+                errors.append(f"{key}: expected {' or '.join(allowed)}, found {getattr(self, key)!r}")
         for head in self.adapters:
             if head not in HEADS:
                 near = get_close_matches(str(head), HEADS, n=1)
                 hint = f", did you mean {near[0]}?" if near else ""
-                faults.append(f"adapters: expected heads of {', '.join(HEADS)}; found {head!r:.60}{hint}")
+                errors.append(f"adapters: expected heads of {', '.join(HEADS)}; found {head!r:.60}{hint}")
         if len(set(map(str, self.adapters))) != len(self.adapters):
-            faults.append(f"adapters: expected different heads, found {list(self.adapters)!r:.100}")
+            errors.append(f"adapters: expected different heads, found {list(self.adapters)!r:.100}")
+        errors += self._extra_head_errors()
         if not isinstance(self.backbone, str) or not self.backbone.isidentifier():
-            faults.append(
+            errors.append(
                 f"backbone: expected '{SMALL}' or a name in torchvision.models, found {self.backbone!r}"
             )
-        return faults
+        return errors
 
-    def _size_faults(self) -> list[str]:
+    def _extra_head_errors(self) -> list[str]:
+        known = [spec.name for spec in extra_specs() if spec.module]
+        errors = []
+        for name in self.extra_heads:
+            if name not in known:
+                near = get_close_matches(str(name), known, n=1)
+                hint = f", did you mean {near[0]}?" if near else "; is the package that brings it installed?"
+                there = ", ".join(known) or "(none is registered)"
+                errors.append(f"extra_heads: expected heads of {there}; found {name!r:.60}{hint}")
+        if len(set(map(str, self.extra_heads))) != len(self.extra_heads):
+            errors.append(f"extra_heads: expected different heads, found {list(self.extra_heads)!r:.100}")
+        return errors
+
+    def _size_errors(self) -> list[str]:
         limits = {  # smallest, largest, multiple of
             "input_height": (32, 4096, 32),
             "input_width": (64, 4096, 64),
@@ -141,22 +154,22 @@ class ModelConfig:
         for index, value in enumerate(self.control_widths):
             limits[f"control_widths[{index}]"] = (8, 1024, 1)
             values[f"control_widths[{index}]"] = value
-        faults = [
+        errors = [
             f"{key}: expected a whole number {low} to {high}, a multiple of {step}; found {values[key]!r:.60}"
             for key, (low, high, step) in limits.items()
             if not _is_whole(values[key]) or not low <= values[key] <= high or values[key] % step
         ]
         if not isinstance(self.control_status, bool):
-            faults.append(f"control_status: expected true or false, found {self.control_status!r:.100}")
+            errors.append(f"control_status: expected true or false, found {self.control_status!r:.100}")
         if isinstance(self.splat_radius, bool) or not isinstance(self.splat_radius, int | float):
-            faults.append(f"splat_radius: expected a number, found {self.splat_radius!r:.100}")
+            errors.append(f"splat_radius: expected a number, found {self.splat_radius!r:.100}")
         elif not 0.5 <= self.splat_radius <= 16:
-            faults.append(f"splat_radius: expected cells from 0.5 to 16, found {self.splat_radius!r}")
-        if not faults and self.detections > self.cells * len(self.classes):
-            faults.append(
+            errors.append(f"splat_radius: expected cells from 0.5 to 16, found {self.splat_radius!r}")
+        if not errors and self.detections > self.cells * len(self.classes):
+            errors.append(
                 f"detections: expected at most one for each cell and class, found {self.detections}"
             )
-        return faults
+        return errors
 
     @property
     def cells(self) -> int:
@@ -191,26 +204,26 @@ class ModelConfig:
             ConfigError: It has unknown keys or values out of their range.
         """
         known = {f.name for f in fields(cls)}
-        faults = []
+        errors = []
         for key in sorted(set(data) - known, key=str):
             near = get_close_matches(str(key), known, n=1)
-            faults.append(f"{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
+            errors.append(f"{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
         plain = {key: value for key, value in data.items() if key in known}
         for key in LISTS:
             if key in plain and not isinstance(plain[key], list | tuple):
-                faults.append(f"{key}: expected a list, found {plain[key]!r:.100}")
+                errors.append(f"{key}: expected a list, found {plain[key]!r:.100}")
             elif key in plain and key in ("control", "status"):
                 plain[key], wrong = _quantities(key, plain[key])
-                faults += wrong
+                errors += wrong
             elif key in plain:
                 plain[key] = tuple(plain[key])
-        if faults:
-            raise ConfigError(faults, "of the model")
+        if errors:
+            raise ConfigError(errors, "of the model")
         return cls(**plain)
 
 
 def _quantities(key: str, items: Sequence[Any]) -> tuple[tuple[Quantity, ...], list[str]]:
-    found, faults = [], []
+    found, errors = [], []
     for index, item in enumerate(items):
         if (
             isinstance(item, Mapping)
@@ -219,8 +232,8 @@ def _quantities(key: str, items: Sequence[Any]) -> tuple[tuple[Quantity, ...], l
         ):
             found.append(Quantity(item["name"], item["unit"]))
         else:
-            faults.append(f"{key}[{index}]: expected {{name, unit}}, found {item!r:.100}")
-    return tuple(found), faults
+            errors.append(f"{key}[{index}]: expected {{name, unit}}, found {item!r:.100}")
+    return tuple(found), errors
 
 
 def _is_whole(value: object) -> bool:

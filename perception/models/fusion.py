@@ -8,6 +8,8 @@ them, so that what an absent sensor holds cannot reach an output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,6 @@ from torch.nn import functional as F
 
 from perception.models.config import ModelConfig
 from perception.models.layers import as_weight, conv_bn, pointwise
-from perception.types import SENSORS
 
 GROUPS = 4
 """Groups of channels that share one gate or one attention pattern."""
@@ -88,9 +89,9 @@ class ConcatFusion(Fusion):
         self.age = _age_layer(len(widths), width)
 
     def combine(self, embedded: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
-        camera, scan, status = (mix(x.relu()) for mix, x in zip(self.mix, embedded, strict=True))
+        *others, last = (mix(x.relu()) for mix, x in zip(self.mix, embedded, strict=True))
         old = self.age(as_weight(age, self.age))[..., None, None]
-        total: Tensor = (status + old) + camera + scan  # the two that hold everywhere first
+        total: Tensor = reduce(add, others, last + old)  # status and age hold everywhere: first, while small
         return total.relu_()
 
 
@@ -125,7 +126,7 @@ class AttentionFusion(Fusion):
         self.register_buffer("spread", _spread(width), persistent=False)
 
     def combine(self, embedded: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
-        mean = (embedded[0] + embedded[1] + embedded[2]) / len(SENSORS)
+        mean = reduce(add, embedded) / len(embedded)
         query, spread = self.query(mean) * (self.width / GROUPS) ** -0.5, self.get_buffer("spread")
         gather = spread.to(query.dtype).transpose(0, 1)
         logits = [F.conv2d(query * key(x), gather) for key, x in zip(self.key, embedded, strict=True)]
@@ -151,13 +152,15 @@ def _weighed(
     shut = torch.zeros_like(usable, dtype=age.dtype).masked_fill(~usable, -torch.inf)
     added = age.reshape(-1, len(logits), GROUPS) + shut.unsqueeze(-1)
     asked = [x + added[:, index, :, None, None] for index, x in enumerate(logits)]
-    highest = torch.maximum(torch.maximum(asked[0], asked[1]), asked[2]).detach()  # a softmax ignores shifts
+    highest = reduce(torch.maximum, asked).detach()  # a softmax ignores shifts
     shares = [(x - highest).exp() for x in asked]
-    whole = shares[0] + shares[1] + shares[2]
+    whole = reduce(add, shares)
     kernel = spread.to(whole.dtype)
-    camera, scan, status = (F.conv2d(share / whole, kernel) for share in shares)
-    total = camera * values[0]
-    return torch.addcmul(torch.addcmul(total, scan, values[1]), status, values[2])
+    weights = [F.conv2d(share / whole, kernel) for share in shares]
+    total = weights[0] * values[0]
+    for weight, value in zip(weights[1:], values[1:], strict=True):
+        total = torch.addcmul(total, weight, value)
+    return total
 
 
 def _spread(width: int) -> Tensor:

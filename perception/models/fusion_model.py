@@ -7,22 +7,22 @@ A control channels, D fused channels, h x w cells of the output map (stride 4).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from perception.models.adapters import Adapter
-from perception.models.camera import CameraEncoder, Pyramid
+from perception.models.camera import Pyramid
 from perception.models.config import STRIDES, ModelConfig
 from perception.models.decode import Decoder
 from perception.models.fusion import make_fusion
 from perception.models.heads import BoxHead, ClassHead, ControlHead, TopDown
 from perception.models.normalise import Normaliser
-from perception.models.range import IN_IMAGE, RangeEncoder
+from perception.models.range import IN_IMAGE
 from perception.models.stats import InputStats, default_stats
-from perception.models.status import StatusEncoder
-from perception.models.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs, Predictions, predictions_type
+from perception.types import KINDS, SENSORS, head_spec, load_named
 
 MAX_AGE_S = 2.0
 USUAL_AGE_S = 0.05
@@ -41,12 +41,10 @@ class Cleaned(NamedTuple):
     age: Tensor  # [B, 3] log(1 + age / 50 ms), 0 where absent
 
 
-class Encoded(NamedTuple):
-    """What the three branches say, before fusion."""
+Encoded = tuple[Pyramid, ...]
+"""The features of each branch before fusion, in the order of `SENSORS`."""
 
-    camera: Pyramid
-    scan: Pyramid
-    status: Tensor  # [B, D, 1, 1]
+STATUS = SENSORS.index("status")
 
 
 class DenseOutputs(NamedTuple):
@@ -64,6 +62,7 @@ class DenseOutputs(NamedTuple):
     control_log_scale: Tensor  # [B, A] log of the scale of the standardised values
     fused: Pyramid  # what all heads share
     present: Tensor  # bool [B, 3] which inputs were used
+    extra: tuple[Tensor, ...] = ()  # [B, N] of each of `extra_heads`, see `heads.ExtraHead`
 
 
 class FusionModel(nn.Module):
@@ -87,11 +86,11 @@ class FusionModel(nn.Module):
 
     def _build(self, config: ModelConfig, stats: InputStats, pretrained: bool) -> None:
         self.normaliser = Normaliser(config, stats)
-        self.camera = CameraEncoder(config, pretrained)
-        self.range = RangeEncoder(config)
-        self.status = StatusEncoder(config)
-        widths = zip(self.camera.widths, self.range.widths, [self.status.width] * 4, strict=True)
-        maps = [(True, True, False)] * len(STRIDES) + [(False, False, False)]
+        for kind in KINDS.values():
+            self.add_module(kind.name, load_named(kind.encoder)(config, pretrained))
+        branches = self.branches()
+        widths = zip(*(branch.widths for branch in branches), strict=True)
+        maps = zip(*(branch.maps for branch in branches), strict=True)
         self.fusion = nn.ModuleList(make_fusion(config, w, m) for w, m in zip(widths, maps, strict=True))
         self.top_down = TopDown(config.fused_width)
         self.class_head = ClassHead(config)
@@ -100,6 +99,13 @@ class FusionModel(nn.Module):
         self.decoder = Decoder(config)
         for head in config.adapters:  # made last: the rest starts as it would without
             self.add_module(f"{head}_adapter", Adapter(config.fused_width))
+        if config.extra_heads:
+            specs = [head_spec(name) for name in config.extra_heads]
+            self.extra = nn.ModuleDict({spec.name: load_named(spec.module)(config, spec) for spec in specs})
+
+    def branches(self) -> list[Any]:
+        """Return the encoders in the order of `SENSORS`."""
+        return [self.get_submodule(name) for name in SENSORS]
 
     def forward(self, inputs: Inputs) -> Predictions:
         """Detections and control of a batch; one static graph."""
@@ -121,16 +127,16 @@ class FusionModel(nn.Module):
 
     def clean(self, inputs: Inputs) -> Cleaned:
         """Remove what is absent, invalid or unknown, before anything is computed from it."""
-        present = inputs.present > 0.5
-        camera, scan, status = present.unbind(1)
-        image = self.normaliser.image(inputs.image, camera)
+        here = dict(zip(SENSORS, (inputs.present > 0.5).unbind(1), strict=True))
+        image = self.normaliser.image(inputs.image, here["camera"])
         returns = self._without_pixels(inputs.returns)
-        valid = (inputs.returns_valid > 0.5) & returns.isfinite().all(-1) & scan[:, None]
+        valid = (inputs.returns_valid > 0.5) & returns.isfinite().all(-1) & here["range"][:, None]
         returns = torch.where(valid.unsqueeze(-1), returns, 0.0)
         normalised = torch.where(valid.unsqueeze(-1), self.normaliser.channels("returns", returns), 0.0)
-        known = inputs.status.isfinite() & status[:, None, None]
+        known = inputs.status.isfinite() & here["status"][:, None, None]
         values = self.normaliser.channels("status", torch.where(known, inputs.status, 0.0))
-        present = torch.stack([camera, scan & valid.any(1), status], 1)  # a scan without returns says nothing
+        here["range"] = here["range"] & valid.any(1)  # a scan without valid returns counts as absent
+        present = torch.stack([*here.values()], 1)
         age = torch.where(present & inputs.age_s.isfinite(), inputs.age_s, 0.0).clamp(0.0, MAX_AGE_S)
         return Cleaned(
             image=image,
@@ -151,12 +157,8 @@ class FusionModel(nn.Module):
         return torch.cat([pixels, returns[..., 2:]], -1)
 
     def encode(self, cleaned: Cleaned) -> Encoded:
-        """What each branch makes of its input, whatever else is present."""
-        return Encoded(
-            camera=self.camera(cleaned.image),
-            scan=self.range(cleaned.normalised, cleaned.returns, cleaned.valid),
-            status=self.status(cleaned.status, cleaned.known),
-        )
+        """Return the features of each branch, whatever else is present."""
+        return tuple(branch(*(getattr(cleaned, name) for name in branch.reads)) for branch in self.branches())
 
     def fuse(self, encoded: Encoded, present: Tensor, age: Tensor) -> Pyramid:
         """The shared representation: every stride fused before the top-down path.
@@ -164,11 +166,11 @@ class FusionModel(nn.Module):
         Where the control head reads the status itself (`control_status`), it follows in `pooled`: what the
         gates let through serves all heads, and of the status they need less than control does.
         """
-        levels = zip(self.fusion, encoded.camera, encoded.scan, strict=True)
-        s4, s8, s16, pooled = (fusion((c, r, encoded.status), present, age) for fusion, c, r in levels)
+        levels = zip(self.fusion, zip(*encoded, strict=True), strict=True)
+        s4, s8, s16, pooled = (fusion(maps, present, age) for fusion, maps in levels)
         if self.config.control_status:
-            known = present[:, 2, None, None, None].to(pooled.dtype)
-            pooled = torch.cat([pooled, encoded.status.to(pooled.dtype) * known], 1)
+            known = present[:, STATUS, None, None, None].to(pooled.dtype)
+            pooled = torch.cat([pooled, encoded[STATUS].pooled.to(pooled.dtype) * known], 1)
         return Pyramid(s4, s8, s16, pooled)
 
     def on_subsets(self, inputs: Inputs, subsets: Tensor) -> Iterator[Predictions]:
@@ -203,7 +205,11 @@ class FusionModel(nn.Module):
             control_log_scale=control_log_scale,
             fused=fused,
             present=present,
+            extra=tuple(head(s16, fused.pooled) for head in self._extra_heads()),
         )
+
+    def _extra_heads(self) -> list[Any]:
+        return [self.get_submodule(f"extra.{name}") for name in self.config.extra_heads]
 
     def _own(self, head: str, shared: Tensor) -> Tensor:
         """A shared map as a head sees it: through its adapter, if it has one."""
@@ -213,7 +219,11 @@ class FusionModel(nn.Module):
         return adapted
 
     def decode(self, dense: DenseOutputs) -> Predictions:
-        """Detections and control from the heads' maps."""
+        """Return the predictions that the heads' maps decode to."""
         normaliser = self.normaliser
         predictions: Predictions = self.decoder(dense, normaliser.control_mean, normaliser.control_std)
-        return predictions
+        if not self.config.extra_heads:
+            return predictions
+        pairs = [h.decode(raw) for h, raw in zip(self._extra_heads(), dense.extra, strict=True)]
+        arrays = (array for pair in pairs for array in pair)
+        return predictions_type(self.config.extra_heads)(*predictions, *arrays)

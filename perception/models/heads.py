@@ -74,37 +74,70 @@ class BoxHead(nn.Module):
         return raw.float().clamp(-LOG_LIMIT, LOG_LIMIT)
 
 
-class ControlHead(nn.Module):
-    """The coarse map, pooled to a few places, and the pooled features, to [B, 2 A]: values, log scales."""
+class FrameHead(nn.Module):
+    """A perceptron over the coarse map, pooled to a few places, and the pooled features.
+
+    Args:
+        config: Of the model; `control_widths` are the units of the hidden layers.
+        outputs: N, the width of the last layer.
+    """
 
     places = (2, 4)  # divides every map: sizes are multiples of 32 and 64 pixels
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, outputs: int) -> None:
         super().__init__()
         pooled = config.fused_width + (config.status_width if config.control_status else 0)
         self.reduce = nn.Conv2d(config.fused_width, 32, 1)
         self.hidden = nn.Linear(32 * math.prod(self.places) + pooled, config.control_widths[0])
         self.deeper = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(config.control_widths))
-        self.predict = nn.Linear(config.control_widths[-1], 2 * len(config.control))
+        self.predict = nn.Linear(config.control_widths[-1], outputs)
         nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.zeros_(self.predict.bias)
 
-    def forward(self, s16: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised values and the logarithms of their scales, each [B, A]."""
-        return self.answer(self.read(s16, pooled))
-
     def read(self, s16: Tensor, pooled: Tensor) -> Tensor:
-        """[B, F], what the layers that decide are given."""
+        """Return the features that the perceptron takes, [B, F]."""
         coarse = F.adaptive_avg_pool2d(self.reduce(s16).relu_(), self.places)
         return torch.cat([coarse.flatten(1), pooled.flatten(1)], 1)
 
-    def answer(self, reading: Tensor) -> tuple[Tensor, Tensor]:
-        """Of what was read, the values and logarithms."""
+    def raw(self, reading: Tensor) -> Tensor:
+        """Return the outputs of the last layer in float32, [B, N]."""
         hidden = self.hidden(reading).relu_()
         for layer in self.deeper:
             hidden = layer(hidden).relu_()
-        value, log_scale = self.predict(as_weight(hidden, self.predict)).float().chunk(2, 1)
+        outputs: Tensor = self.predict(as_weight(hidden, self.predict))
+        return outputs.float()
+
+
+class ControlHead(FrameHead):
+    """Values of the control channels and the logarithms of their scales."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config, 2 * len(config.control))
+
+    def forward(self, s16: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return standardised values and the logarithms of their scales, each [B, A]."""
+        return self.answer(self.read(s16, pooled))
+
+    def answer(self, reading: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values and logarithms of the features that `read` gave."""
+        value, log_scale = self.raw(reading).chunk(2, 1)
         return value, log_scale.clamp(-LOG_LIMIT, LOG_LIMIT)
+
+
+class ExtraHead(FrameHead):
+    """The network of a further head (`HeadSpec.module`): a subclass says what its outputs mean.
+
+    It is called with the `ModelConfig` and the `HeadSpec`. `forward` returns what the head's losses take,
+    [B, N]; `decode` turns that into values and standard deviations of the head's channels, in the graph.
+    """
+
+    def forward(self, s16: Tensor, pooled: Tensor) -> Tensor:
+        """Return the outputs of the last layer, [B, N]."""
+        return self.raw(self.read(s16, pooled))
+
+    def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values of the channels and their standard deviations, above 0, each [B, A]."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method `decode`")
 
 
 def _double(x: Tensor) -> Tensor:

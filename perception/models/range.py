@@ -22,9 +22,12 @@ EPS = 1e-3
 
 
 class RangeEncoder(nn.Module):
-    """Per-return MLP, splat, pooling. `widths` are the channels of the four outputs."""
+    """Per-return MLP, splat, pooling. No weights are published for it: `pretrained` changes nothing."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    reads = ("normalised", "returns", "valid")
+    maps = (True, True, True, False)
+
+    def __init__(self, config: ModelConfig, pretrained: bool = False) -> None:
         super().__init__()
         width, fused = config.range_width, config.fused_width
         self.parts = config.splat_widths

@@ -14,7 +14,7 @@ from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError
 from perception.models.config import SMALL, ModelConfig
 from perception.training.balancing.options import resolve_balancing
-from perception.training.losses.options import resolve_losses
+from perception.training.losses.methods import resolve_losses
 from perception.training.train_config import TrainConfig
 
 RECIPES = Path(__file__).parent / "recipes"

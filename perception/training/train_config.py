@@ -21,14 +21,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from perception.config import NonNegative, Number, Positive
+from perception.config.named_options import found
 from perception.models.config import ModelConfig
+from perception.types import loss_parts
 
-Head = Literal["class", "box", "distance", "control"]
-HEAD_NAMES: tuple[Head, ...] = ("class", "box", "distance", "control")
-"""Names of the losses."""
+
+def _known_head(name: str) -> str:
+    parts = loss_parts()
+    if name not in parts:
+        raise ValueError(f"expected one of {', '.join(parts)}; {found(name, parts)}")
+    return name
+
+
+Head = Annotated[str, AfterValidator(_known_head)]
+"""The name of a loss, of any head that is registered."""
 
 Fraction = Annotated[float, Number, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Number, Field(ge=0)]
@@ -69,7 +78,7 @@ class StageConfig(TrainSection):
     """A part of a curriculum, up to a fraction of all steps."""
 
     until: Annotated[float, Number, Field(gt=0, le=1)]
-    heads: tuple[Head, ...] = HEAD_NAMES
+    heads: tuple[Head, ...] = Field(default_factory=lambda: tuple(loss_parts()))
     min_height_px: NonNegative = 0.0  # input pixels; lower objects are neither taught nor punished
     min_visible: Fraction = 0.0
 

@@ -3,6 +3,7 @@
 from perception.types.absence import AbsenceCode, Absent
 from perception.types.heads import (
     HEADS,
+    LOSSES,
     HeadSpec,
     LossPart,
     Quantity,
@@ -12,6 +13,7 @@ from perception.types.heads import (
     load_named,
     loss_parts,
     register_head,
+    truth_columns,
 )
 from perception.types.messages import (
     CameraFrame,
@@ -55,6 +57,7 @@ from perception.types.truth import Cuboid, Cuboids, TruthBox, TruthBoxes, TruthF
 __all__ = [
     "HEADS",
     "KINDS",
+    "LOSSES",
     "SENSORS",
     "AbsenceCode",
     "Absent",
@@ -103,4 +106,5 @@ __all__ = [
     "load_named",
     "loss_parts",
     "register_head",
+    "truth_columns",
 ]

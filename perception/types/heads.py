@@ -7,7 +7,7 @@ up there: the contract of plugins, sinks, metrics, losses, balancing, targets, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -117,6 +117,9 @@ _OWN = (
 HEADS = tuple(spec.name for spec in _OWN)
 """Names of the heads that every edition of the project has, in their order."""
 
+LOSSES = tuple(part.name for spec in _OWN for part in spec.losses)
+"""Names of the losses of `HEADS`, in their order."""
+
 _registered: dict[str, HeadSpec] = {}
 
 
@@ -171,6 +174,15 @@ def loss_parts(extra_heads: tuple[str, ...] | None = None) -> dict[str, LossPart
     specs = head_specs()
     names = (*HEADS, *extra_heads) if extra_heads is not None else tuple(specs)
     return {part.name: part for name in names for part in specs[name].losses}
+
+
+def truth_columns(extra_heads: Iterable[str]) -> dict[str, slice]:
+    """Return the columns of each further head's truth where the truth of all of them lies side by side."""
+    columns, end = {}, 0
+    for name in extra_heads:
+        start, end = end, end + len(head_spec(name).truth)
+        columns[name] = slice(start, end)
+    return columns
 
 
 def load_named(import_name: str) -> Any:

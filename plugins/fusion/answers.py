@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perception.models.config import Quantity
 from perception.models.preprocess import InputSpec
 from perception.models.tensors import Predictions
-from perception.types import Control, ControlChannel, Detection, Detections, Sample
+from perception.types import Control, ControlChannel, Detection, Detections, Quantity, Sample
 
 NO_SENSOR = "no sensor present"
 _LEAST_STD = 1e-6  # a standard deviation that rounded to zero would claim certainty

@@ -50,7 +50,7 @@ def test_the_status_memory_is_a_gated_recurrent_unit() -> None:
         expected.weight_hh_l0.copy_(encoder.from_memory.weight)
         expected.bias_hh_l0.copy_(encoder.from_memory.bias)
         values, known = torch.randn(3, SMALL.steps, 2), torch.ones(3, SMALL.steps, 2)
-        found = encoder(values, known).flatten(1)
+        found = encoder(values, known).pooled.flatten(1)
         torch.testing.assert_close(found, expected(torch.cat([values, known], -1))[1][0])
 
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.errors import ConfigError
-from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, Quantity, default_stats
+from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, default_stats
+from perception.types import Quantity
 from tests.fusion_scenes import SMALL
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True)

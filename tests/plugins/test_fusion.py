@@ -14,12 +14,12 @@ import torch
 from perception.diagnosis.conformance import check_plugin
 from perception.diagnosis.conformance.samples import STATUS, drawn_samples, subsets
 from perception.errors import CheckpointError, PluginError
-from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, Quantity, default_stats
+from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, default_stats
 from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Plugin, list_plugins, load_plugin
-from perception.types import SENSORS, Output, Reset, Rig, Sample, absent_sample
+from perception.types import SENSORS, Output, Quantity, Reset, Rig, Sample, absent_sample
 from perception_plugins.fusion.answers import Names, control_of, detections_of
 
 CONFIG = ModelConfig(

@@ -11,10 +11,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from perception.training.train_config import HEAD_NAMES
+from perception.types import LOSSES
 
 FILE = "gradients.jsonl"
-PAIRS = tuple(combinations(HEAD_NAMES, 2))
+PAIRS = tuple(combinations(LOSSES, 2))
 
 Course = Sequence[Mapping[str, Any]]
 
@@ -53,8 +53,7 @@ def conflicts(courses: Sequence[Course]) -> dict[str, dict[str, float]]:
 def mean_norms(courses: Sequence[Course]) -> dict[str, float]:
     """Head -> mean length of its gradient, in parts of the mean over all heads."""
     found = {
-        head: [e["norm"][head] for course in courses for e in course if head in e["norm"]]
-        for head in HEAD_NAMES
+        head: [e["norm"][head] for course in courses for e in course if head in e["norm"]] for head in LOSSES
     }
     means = {head: sum(values) / len(values) for head, values in found.items() if values}
     whole = sum(means.values()) / len(means) if means else 1.0

@@ -14,7 +14,8 @@ from typing import Any
 from perception.errors import ConfigError
 from perception.training.balancing.options import METHODS
 from perception.training.config_file import lay_over, parse_train_config
-from perception.training.train_config import HEAD_NAMES, TrainConfig
+from perception.training.train_config import TrainConfig
+from perception.types import LOSSES
 
 SECTIONS = ("heads", "gradients", "balancing", "pareto")
 JOINT = "joint"
@@ -85,7 +86,7 @@ def runs_of(config: TrainConfig, options: StudyOptions) -> list[StudyRun]:
     for seed in range(options.seeds):
         for name, changes in _wanted(config, options, seed).items():
             head = name.removeprefix("alone-")
-            heads = (head,) if head in HEAD_NAMES else HEAD_NAMES
+            heads = (head,) if head in LOSSES else LOSSES
             resolved = _resolved(config, options, name, seed, changes)
             found[seed, name] = StudyRun(name, seed, resolved, heads)
     return list(found.values())
@@ -108,7 +109,7 @@ def _wanted(config: TrainConfig, options: StudyOptions, seed: int) -> dict[str, 
     wanted: dict[str, dict[str, Any]] = {JOINT: {}}
     weights = dict(config.balancing.get("weights") or {})
     if "heads" in options.only:
-        wanted |= {f"alone-{head}": _alone(config, head, weights) for head in HEAD_NAMES}
+        wanted |= {f"alone-{head}": _alone(config, head, weights) for head in LOSSES}
     if "balancing" in options.only:
         short = {"dwa": {"period": max(options.steps // 10, 1)}}  # its own 100 would see no second period
         for method in METHODS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perception.evaluation.plotting import COLOURS, drawing, style
 from perception.training.ablation.gradient_courses import PAIRS
-from perception.training.train_config import HEAD_NAMES
+from perception.types import LOSSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def draw_study(found: Mapping[str, Any], folder: Path) -> None:
 def _heads(heads: Mapping[str, Any], path: Path) -> None:
     """A line for each seed, from alone to together."""
     with drawing(path, 9, 4.6) as figure:
-        grid = figure.subplots(2, len(HEAD_NAMES))
+        grid = figure.subplots(2, len(LOSSES))
         for column, (head, about) in enumerate(heads.items()):
             _slopes(grid[0][column], f"{head}: loss", about["loss"])
             _slopes(grid[1][column], f"{head}: {about['score']['name']}", about["score"])
@@ -67,12 +67,12 @@ def _gradients(gradients: Mapping[str, Any], path: Path) -> None:
     """The mean cosine of each pair as a matrix, and its course over steps."""
     with drawing(path, 9, 3.6) as figure:
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
-        size = len(HEAD_NAMES)
-        values = [[1.0 if a == b else _mean(gradients, a, b) for b in HEAD_NAMES] for a in HEAD_NAMES]
+        size = len(LOSSES)
+        values = [[1.0 if a == b else _mean(gradients, a, b) for b in LOSSES] for a in LOSSES]
         left.imshow(values, cmap="PuOr", vmin=-1, vmax=1)
         left.grid(False)
-        left.set_xticks(range(size), HEAD_NAMES)
-        left.set_yticks(range(size), HEAD_NAMES)
+        left.set_xticks(range(size), LOSSES)
+        left.set_yticks(range(size), LOSSES)
         for i in range(size):
             for j in range(size):
                 shade = abs(values[i][j])

@@ -10,7 +10,8 @@ from perception.training.ablation.gradient_courses import conflicts, mean_course
 from perception.training.ablation.paired_changes import Better, non_dominated, paired, spread
 from perception.training.ablation.study_plan import JOINT, WEIGHTS, StudyOptions, method_name, weight_name
 from perception.training.balancing.options import METHODS
-from perception.training.train_config import HEAD_NAMES, TrainConfig
+from perception.training.train_config import TrainConfig
+from perception.types import LOSSES
 
 SCHEMA = "perception.study/1"
 
@@ -88,7 +89,7 @@ def report(
         "scores": dict(TOGETHER),
     }
     if "heads" in options.only:
-        found["heads"] = {head: _head(head, results) for head in HEAD_NAMES}
+        found["heads"] = {head: _head(head, results) for head in LOSSES}
     if "gradients" in options.only:
         found["gradients"] = _gradients(results)
     if "balancing" in options.only:

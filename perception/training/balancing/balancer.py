@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from perception.training.balancing.options import HEADS as HEADS
 from perception.training.balancing.options import resolve_balancing
+from perception.types import LOSSES
 
 
 class Balancer(nn.Module):
@@ -17,13 +18,20 @@ class Balancer(nn.Module):
     Args:
         weights: Head -> weight; 1 for those that are not named.
         signed: The heads whose loss may fall below 0, as the logarithm of a likelihood does.
+        heads: Names of the losses to balance.
     """
 
     cuts = False
     """Whether it wants the shared maps as leaves of the graph."""
 
-    def __init__(self, weights: Mapping[str, float] | None = None, signed: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, float] | None = None,
+        signed: Collection[str] = (),
+        heads: Sequence[str] = LOSSES,
+    ) -> None:
         super().__init__()
+        self.heads = tuple(heads)
         self.fixed = dict(weights or {})
         self.signed = frozenset(signed)
         self.idle: frozenset[str] = frozenset()
@@ -56,15 +64,18 @@ class Balancer(nn.Module):
 
     def weights(self) -> dict[str, float]:
         """What each head weighs now."""
-        return {head: self.fixed.get(head, 1.0) for head in HEADS}
+        return {head: self.fixed.get(head, 1.0) for head in self.heads}
 
 
-def make_balancer(config: Mapping[str, Any], signed: Collection[str] = ()) -> Balancer:
+def make_balancer(
+    config: Mapping[str, Any], signed: Collection[str] = (), heads: Sequence[str] = LOSSES
+) -> Balancer:
     """The balancer of a configuration: `method`, `weights`, and what the method takes.
 
     Args:
         config: As `resolve_balancing` takes it.
         signed: The heads whose loss may fall below 0 (`HeadLosses.signed`).
+        heads: Names of the losses to balance.
 
     Raises:
         ConfigError: The method is not known, or a value is wrong.
@@ -76,11 +87,11 @@ def make_balancer(config: Mapping[str, Any], signed: Collection[str] = ()) -> Ba
     from perception.training.balancing.uncertainty import Uncertainty
 
     chosen, weights = resolve_balancing(config)
-    options = dict(chosen.options)
-    if chosen.name == "dwa":
-        return DynamicWeightAverage(weights, signed, options["temperature"], int(options["period"]))
-    if chosen.name == "gradnorm":
-        return GradNorm(weights, signed, **options)
-    if chosen.name in ("static", "uncertainty"):
-        return (Balancer if chosen.name == "static" else Uncertainty)(weights, signed)
-    return GradientBalancer(chosen.name, weights, signed, **options)
+    kinds: dict[str, Callable[..., Balancer]] = {
+        "static": Balancer,
+        "uncertainty": Uncertainty,
+        "dwa": DynamicWeightAverage,
+        "gradnorm": GradNorm,
+    }
+    kind = kinds.get(chosen.name) or partial(GradientBalancer, chosen.name)
+    return kind(weights, signed, heads, **chosen.options)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from perception.training.balancing.balancer import HEADS, Balancer
+from perception.training.balancing.balancer import Balancer
 from perception.training.balancing.rates import inverse_rate
+from perception.types import LOSSES
 
 
 class DynamicWeightAverage(Balancer):
@@ -32,13 +33,14 @@ class DynamicWeightAverage(Balancer):
         self,
         weights: Mapping[str, float] | None = None,
         signed: Collection[str] = (),
+        heads: Sequence[str] = LOSSES,
         temperature: float = 2.0,
-        period: int = 100,
+        period: float = 100,
     ) -> None:
-        super().__init__(weights, signed)
-        self.temperature, self.period = temperature, period
-        self.register_buffer("sums", torch.full((3, len(HEADS)), torch.nan, dtype=torch.float64))
-        self.register_buffer("counts", torch.zeros(len(HEADS), dtype=torch.float64))
+        super().__init__(weights, signed, heads)
+        self.temperature, self.period = temperature, int(period)
+        self.register_buffer("sums", torch.full((3, len(self.heads)), torch.nan, dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(len(self.heads), dtype=torch.float64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         self.sums[0] = 0.0
 
@@ -46,8 +48,8 @@ class DynamicWeightAverage(Balancer):
         super().observe(losses)
         for head, loss in losses.items():
             if math.isfinite(loss) and head not in self.idle:
-                self.sums[0, HEADS.index(head)] += loss
-                self.counts[HEADS.index(head)] += 1
+                self.sums[0, self.heads.index(head)] += loss
+                self.counts[self.heads.index(head)] += 1
         self.seen.add_(1)  # type: ignore[operator]
         if int(self.seen) % self.period == 0:  # type: ignore[arg-type]
             self.sums[2] = self.sums[1]
@@ -69,7 +71,7 @@ class DynamicWeightAverage(Balancer):
             inverse_rate(now, then, head in self.signed)
             if math.isfinite(now) and math.isfinite(then)
             else 1.0
-            for head, now, then in zip(HEADS, last, before, strict=True)
+            for head, now, then in zip(self.heads, last, before, strict=True)
         ]
         powers = [math.exp((rate - max(rates)) / self.temperature) for rate in rates]
-        return {head: len(HEADS) * p / sum(powers) for head, p in zip(HEADS, powers, strict=True)}
+        return {head: len(self.heads) * p / sum(powers) for head, p in zip(self.heads, powers, strict=True)}

@@ -16,6 +16,7 @@ from torch import Tensor
 from perception.errors import MissingExtraError
 from perception.training.balancing.balancer import Balancer
 from perception.training.balancing.shared import give_to, gradients_over, products
+from perception.types import LOSSES
 
 NAMES = {"pcgrad": "PCGrad", "cagrad": "CAGrad", "upgrad": "UPGrad", "mgda": "MGDA", "nash": "NashMTL"}
 
@@ -49,9 +50,10 @@ class GradientBalancer(Balancer):
         method: str,
         weights: Mapping[str, float] | None = None,
         signed: Collection[str] = (),
+        heads: Sequence[str] = LOSSES,
         **options: float,
     ) -> None:
-        super().__init__(weights, signed)
+        super().__init__(weights, signed, heads)
         self.method, self.options = method, options
         self.aggregator(4)
 

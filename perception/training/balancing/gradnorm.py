@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from perception.training.balancing.balancer import HEADS, Balancer
+from perception.training.balancing.balancer import Balancer
 from perception.training.balancing.rates import inverse_rate
 from perception.training.balancing.shared import give_to, gradients_over, products
+from perception.types import LOSSES
 
 BETAS = (0.9, 0.999)
 LEAST = 0.01
@@ -49,15 +50,16 @@ class GradNorm(Balancer):
         self,
         weights: Mapping[str, float] | None = None,
         signed: Collection[str] = (),
+        heads: Sequence[str] = LOSSES,
         alpha: float = 1.5,
         lr: float = 0.025,
     ) -> None:
-        super().__init__(weights, signed)
+        super().__init__(weights, signed, heads)
         self.alpha, self.lr = alpha, lr
-        self.register_buffer("weight", torch.ones(len(HEADS), dtype=torch.float64))
-        self.register_buffer("initial", torch.full((len(HEADS),), torch.nan, dtype=torch.float64))
-        self.register_buffer("moments", torch.zeros(2, len(HEADS), dtype=torch.float64))
-        self.register_buffer("updates", torch.zeros(len(HEADS), dtype=torch.float64))
+        self.register_buffer("weight", torch.ones(len(self.heads), dtype=torch.float64))
+        self.register_buffer("initial", torch.full((len(self.heads),), torch.nan, dtype=torch.float64))
+        self.register_buffer("moments", torch.zeros(2, len(self.heads), dtype=torch.float64))
+        self.register_buffer("updates", torch.zeros(len(self.heads), dtype=torch.float64))
         self._losses: dict[str, float] = {}
 
     def observe(self, losses: Mapping[str, float]) -> None:
@@ -66,8 +68,8 @@ class GradNorm(Balancer):
             head: loss for head, loss in losses.items() if math.isfinite(loss) and head not in self.idle
         }
         for head, loss in self._losses.items():
-            if self.initial[HEADS.index(head)].isnan():
-                self.initial[HEADS.index(head)] = loss
+            if self.initial[self.heads.index(head)].isnan():
+                self.initial[self.heads.index(head)] = loss
 
     def backward(
         self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = (), share: float = 1.0
@@ -92,7 +94,7 @@ class GradNorm(Balancer):
         heads = [head for head in norms if head in self._losses]
         if len(heads) < 2 or not all(math.isfinite(norms[head]) for head in heads):
             return
-        at = [HEADS.index(head) for head in heads]
+        at = [self.heads.index(head) for head in heads]
         norm = torch.tensor([norms[head] for head in heads], dtype=torch.float64, device=self.weight.device)
         weight = self.weight[at]
         wanted = self._behind(heads) ** self.alpha
@@ -102,12 +104,12 @@ class GradNorm(Balancer):
         self.weight[at] = moved * (weight.sum() / moved.sum())
 
     def weights(self) -> dict[str, float]:
-        own = dict(zip(HEADS, self.weight.tolist(), strict=True))
+        own = dict(zip(self.heads, self.weight.tolist(), strict=True))
         return {head: own[head] * weight for head, weight in super().weights().items()}
 
     def _behind(self, heads: Sequence[str]) -> Tensor:
         """r: what is left of each head's loss, over the mean of what is left."""
-        first = dict(zip(HEADS, self.initial.tolist(), strict=True))
+        first = dict(zip(self.heads, self.initial.tolist(), strict=True))
         left = [inverse_rate(self._losses[head], first[head], head in self.signed) for head in heads]
         rates = torch.tensor(left, dtype=torch.float64, device=self.weight.device)
         return rates / rates.mean()

@@ -12,8 +12,7 @@ from typing import Any
 
 from perception.config.named_options import Choice, Option, Table, choose, expected
 from perception.errors import ConfigError
-
-HEADS = ("class", "box", "distance", "control")
+from perception.types import loss_parts
 
 METHODS: Table = {
     "static": {},
@@ -51,9 +50,10 @@ def resolve_balancing(config: Mapping[str, Any] | None = None) -> tuple[Choice, 
     if weights is not None and not isinstance(weights, Mapping):
         faults.append(f"balancing.weights: expected head -> a number from 0, found {weights!r:.60}")
         weights = None
+    parts = loss_parts()
     for head, weight in (weights or {}).items():
-        if head not in HEADS:
-            faults.append(f"balancing.weights.{head}: no head is called so; {expected(head, HEADS)}")
+        if head not in parts:
+            faults.append(f"balancing.weights.{head}: no head is called so; {expected(head, parts)}")
         elif text := Option(1.0).error(weight):
             faults.append(f"balancing.weights.{head}: {text}")
     if faults:

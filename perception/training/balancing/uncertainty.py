@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from perception.training.balancing.balancer import HEADS, Balancer
+from perception.training.balancing.balancer import Balancer
+from perception.types import LOSSES
 
 
 class Uncertainty(Balancer):
@@ -17,9 +18,14 @@ class Uncertainty(Balancer):
     have scales of their own. A head without truth in a batch leaves its variance as it is.
     """
 
-    def __init__(self, weights: Mapping[str, float] | None = None, signed: Collection[str] = ()) -> None:
-        super().__init__(weights, signed)
-        self.log_variance = nn.ParameterDict({head: nn.Parameter(torch.zeros(())) for head in HEADS})
+    def __init__(
+        self,
+        weights: Mapping[str, float] | None = None,
+        signed: Collection[str] = (),
+        heads: Sequence[str] = LOSSES,
+    ) -> None:
+        super().__init__(weights, signed, heads)
+        self.log_variance = nn.ParameterDict({head: nn.Parameter(torch.zeros(())) for head in self.heads})
 
     def term(self, head: str, loss: Tensor, share: float) -> Tensor:
         s = self.log_variance[head]

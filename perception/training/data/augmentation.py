@@ -19,11 +19,12 @@ from perception.models.preprocess import InputSpec
 from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.training.data.training_sample import SampleTruth, TrainingSample
 from perception.training.train_config import AugmentConfig
+from perception.types import KINDS
 
 U, V, BEARING, RANGE, IN_IMAGE = (
     RETURN_CHANNELS.index(name) for name in ("u", "v", "bearing", "range_m", "in_image")
 )
-_ABSENT = {0: ("image",), 1: ("returns", "returns_valid"), 2: ("status",)}
+_ARRAYS = [kind.arrays for kind in KINDS.values()]
 _NOISE_SIZE = 1 << 20
 
 
@@ -136,7 +137,7 @@ def _noisy(image: NDArray[np.uint8], sigma: float, rng: np.random.Generator) -> 
 
 def without(inputs: Inputs, sensor: int) -> Inputs:
     """The inputs with a sensor absent: zeros, and `present` 0."""
-    gone = {name: np.zeros_like(getattr(inputs, name)) for name in _ABSENT[sensor]}
+    gone = {name: np.zeros_like(getattr(inputs, name)) for name in _ARRAYS[sensor]}
     present, age = inputs.present.copy(), inputs.age_s.copy()
     present[sensor] = age[sensor] = 0
     return inputs._replace(present=present, age_s=age, **gone)
@@ -193,7 +194,7 @@ def _late(
         return example
     age = example.inputs.age_s.copy()
     age[sensor] = earlier.inputs.age_s[sensor] + seconds
-    taken = {name: getattr(earlier.inputs, name) for name in _ABSENT[sensor]}
+    taken = {name: getattr(earlier.inputs, name) for name in _ARRAYS[sensor]}
     return example._replace(inputs=example.inputs._replace(age_s=age, **taken))
 
 

@@ -5,24 +5,29 @@ The plan gives each head a weight for a step; 0 leaves it out. Balancing acts on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from perception.training.train_config import HEAD_NAMES, FocusConfig, ScheduleConfig, StageConfig
+from perception.training.train_config import FocusConfig, ScheduleConfig, StageConfig
+from perception.types import LOSSES
 
 SMOOTHING = 0.98
 """Of the running mean of each head's loss."""
 
-WHOLE = StageConfig(until=1.0)
-"""What is taught after the last stage, or without any: everything."""
-
 
 class HeadSchedule:
-    """Follows the losses and says what comes next."""
+    """Follows the losses and says what comes next.
 
-    def __init__(self, schedule: ScheduleConfig) -> None:
+    Args:
+        schedule: The stages and the focus.
+        heads: Names of the model's losses.
+    """
+
+    def __init__(self, schedule: ScheduleConfig, heads: Sequence[str] = LOSSES) -> None:
         self.schedule = schedule
+        self.heads = tuple(heads)
+        self.whole = StageConfig(until=1.0, heads=self.heads)  # after the last stage, or without any
         self.mean: dict[str, float] = {}
         self.first: dict[str, float] = {}
         self.focused = ""
@@ -31,11 +36,11 @@ class HeadSchedule:
     def stage(self, step: int) -> StageConfig:
         """The stage of the curriculum that a step is in."""
         at = step / self.schedule.steps
-        return next((stage for stage in self.schedule.curriculum if at < stage.until), WHOLE)
+        return next((stage for stage in self.schedule.curriculum if at < stage.until), self.whole)
 
     def weights(self, step: int) -> dict[str, float]:
         """Each head's weight at a step, heads that are left out missing."""
-        heads: list[str] = [head for head in HEAD_NAMES if head in self.stage(step).heads]
+        heads: list[str] = [head for head in self.heads if head in self.stage(step).heads]
         if self.schedule.alternate == "heads":
             heads = [heads[step % len(heads)]] if heads else []
         found = dict.fromkeys(heads, 1.0)
@@ -75,7 +80,7 @@ class HeadSchedule:
         """
         behind = {}
         for head, mean in self.mean.items():
-            first, goal = self.first[head], focus.reference.get(head)  # type: ignore[call-overload]
+            first, goal = self.first[head], focus.reference.get(head)
             scale = max(abs(first), 1e-6) if goal is None else max(abs(first - goal), 1e-6)
             behind[head] = (mean - (first if goal is None else goal)) / scale
         return max(behind, key=lambda head: behind[head]) if behind else ""

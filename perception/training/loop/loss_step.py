@@ -18,8 +18,7 @@ from perception.training.data.augmentation import easier
 from perception.training.data.training_sample import Batch, FeatureBatch
 from perception.training.loop.distillation import Teacher
 from perception.training.loop.head_schedule import HeadSchedule
-from perception.training.losses import HeadLosses, Targets, make_targets, resolve_losses
-from perception.training.losses import Truth as DenseTruth
+from perception.training.losses import DenseTruth, HeadLosses, Targets, make_targets, resolve_losses
 from perception.training.train_config import TrainConfig
 
 

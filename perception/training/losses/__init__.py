@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perception.training.losses.head_losses import HeadLosses as HeadLosses
-    from perception.training.losses.options import resolve_losses as resolve_losses
+    from perception.training.losses.methods import resolve_losses as resolve_losses
+    from perception.training.losses.targets import DenseTruth as DenseTruth
     from perception.training.losses.targets import Targets as Targets
-    from perception.training.losses.targets import Truth as Truth
     from perception.training.losses.targets import make_targets as make_targets
 
 _HOMES = {
     "HeadLosses": "head_losses",
     "Targets": "targets",
-    "Truth": "targets",
+    "DenseTruth": "targets",
     "make_targets": "targets",
-    "resolve_losses": "options",
+    "resolve_losses": "methods",
 }
 
 __all__ = sorted(_HOMES)

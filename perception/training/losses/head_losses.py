@@ -1,4 +1,4 @@
-"""The losses of the four heads, each chosen by name."""
+"""The losses of all heads, each chosen by name."""
 
 from __future__ import annotations
 
@@ -8,29 +8,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from perception.config.named_options import Choice
 from perception.models import DenseOutputs
-from perception.training.losses.beta_nll import beta_nll
-from perception.training.losses.cross_entropy import cross_entropy
 from perception.training.losses.divergence import kl_of_truth
-from perception.training.losses.focal import focal
-from perception.training.losses.gaussian_focal import gaussian_focal
-from perception.training.losses.giou import giou_loss
-from perception.training.losses.likelihoods import absolute, gaussian_nll, laplace_nll, squared
-from perception.training.losses.options import resolve_losses
-from perception.training.losses.sides import smooth_l1_sides, squared_sides
+from perception.training.losses.likelihoods import gaussian_nll, laplace_nll
+from perception.training.losses.methods import WEIGHTS, loss_table, resolve_losses
 from perception.training.losses.targets import Targets
+from perception.types import head_spec, load_named, truth_columns
 
 Loss = Callable[..., Tensor]
 
-CLASS: Mapping[str, Loss] = {
-    "gaussian_focal": gaussian_focal,
-    "focal": focal,
-    "cross_entropy": cross_entropy,
-}
-BOX: Mapping[str, Loss] = {"giou": giou_loss, "smooth_l1": smooth_l1_sides, "mse": squared_sides}
 LIKELIHOODS: Mapping[str, Loss] = {"laplace": laplace_nll, "gaussian": gaussian_nll}
-VALUE: Mapping[str, Loss] = {**LIKELIHOODS, "beta_nll": beta_nll, "l1": absolute, "mse": squared}
 
 
 class HeadLosses(nn.Module):
@@ -45,39 +32,53 @@ class HeadLosses(nn.Module):
     Args:
         config: Head -> loss, as `resolve_losses` takes it.
         family: Of the model: `laplace` or `gaussian`.
+        extra_heads: The heads that the model has beside the project's own. Each of their losses takes the
+            output of the head's network [B, N], the truth [B, F], 0 where it is unknown, and which of it is
+            known [B, F], 0 or 1; it returns [B].
 
     Raises:
         ConfigError: Names, options or values are wrong; all of them.
     """
 
-    def __init__(self, config: Mapping[str, Any] | None = None, family: str = "laplace") -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any] | None = None,
+        family: str = "laplace",
+        extra_heads: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
-        self.family = family
-        self.chosen = resolve_losses(config, family)
+        self.family, self.extra_heads = family, extra_heads
+        self.chosen = resolve_losses(config, family, extra_heads)
         self._likelihood = LIKELIHOODS[family]
-
-    @property
-    def signed(self) -> frozenset[str]:
-        """The heads whose loss may fall below 0, as the logarithm of a likelihood does."""
-        return frozenset(head for head in ("distance", "control") if self.chosen[head].name != "kl")
+        tables = {part: loss_table(part) for part in self.chosen}
+        methods = {part: tables[part][choice.name] for part, choice in self.chosen.items()}
+        self.signed = frozenset(part for part, method in methods.items() if method.signed)
+        """The losses that may fall below 0, as the logarithm of a likelihood does."""
+        self._functions: dict[str, Loss] = {
+            part: partial(
+                load_named(method.function),
+                **{key: v for key, v in self.chosen[part].options.items() if key not in WEIGHTS},
+            )
+            for part, method in methods.items()
+        }
 
     def forward(
         self, said: DenseOutputs, true: Targets, total: Callable[[Tensor], Tensor] = lambda count: count
     ) -> dict[str, Tensor]:
-        """The loss of each head; 0 for a head without truth in the batch.
+        """Return the loss of each head; 0 for a head without truth in the batch.
 
         Args:
             said: The heads' maps.
-            true: What they should be.
+            true: Their targets.
             total: Sums a count over all processes that share a batch, so that their losses add up to those of
                 the whole.
         """
         objects = total(true.objects).clamp(min=1)
         measured = total(true.distance_weight.sum()).clamp(min=1)
-        scored = _method(CLASS, self.chosen["class"])(said.heatmap, true.heatmap)
+        scored = self._functions["class"](said.heatmap, true.heatmap)
         box = self._box(said, true)
         distance = self._value("distance", said.distance_log, said.distance_log_scale, true.distance_log)
-        return {
+        losses = {
             "class": (scored * true.counted).sum() / objects,
             "box": (box * true.box_weight).sum() / objects,
             "distance": (distance * true.distance_weight).sum() / measured,
@@ -85,6 +86,9 @@ class HeadLosses(nn.Module):
                 said.control, said.control_log_scale, true.control, true.control_known, total
             ),
         }
+        for raw, (head, columns) in zip(said.extra, truth_columns(self.extra_heads).items(), strict=True):
+            losses |= self._extra(head, raw, true.extra[:, columns], total)
+        return losses
 
     def control(
         self,
@@ -94,28 +98,35 @@ class HeadLosses(nn.Module):
         known: Tensor,
         total: Callable[[Tensor], Tensor] = lambda count: count,
     ) -> Tensor:
-        """The loss of the control head alone. All but `total`: [B, A], as in `DenseOutputs` and `Targets`."""
-        found = self._value("control", value, log_scale, target)
-        return (found * known).sum() / total(known.sum()).clamp(min=1)
+        """Return the loss of the control head alone. All but `total`: [B, A], as in `DenseOutputs`."""
+        loss = self._value("control", value, log_scale, target)
+        return (loss * known).sum() / total(known.sum()).clamp(min=1)
+
+    def _extra(
+        self, head: str, raw: Tensor, truth: Tensor, total: Callable[[Tensor], Tensor]
+    ) -> dict[str, Tensor]:
+        """The losses of a further head: means over the samples of which something is known."""
+        known = truth.isfinite()
+        counted = known.any(1).to(raw.dtype)
+        samples = total(counted.sum()).clamp(min=1)
+        values = truth.where(known, 0.0), known.to(raw.dtype)
+        return {
+            part.name: (self._functions[part.name](raw, *values) * counted).sum() / samples
+            for part in head_spec(head).losses
+        }
 
     def _box(self, said: DenseOutputs, true: Targets) -> Tensor:
-        """[B, 1, h, w]: where the sides are, and the likelihood of each that teaches its scale."""
-        chosen = self.chosen["box"]
-        where = _method(BOX, chosen, "weight", "scale_weight")(said.ltrb, true.ltrb)
+        """[B, 1, h, w]: where the sides are, and the likelihood of each that trains its scale."""
+        options = self.chosen["box"].options
+        where = self._functions["box"](said.ltrb, true.ltrb)
         sides = self._likelihood(said.ltrb.detach(), said.ltrb_log_scale, true.ltrb).mean(1, keepdim=True)
-        return chosen.options["weight"] * where + chosen.options["scale_weight"] * sides
+        return options["weight"] * where + options["scale_weight"] * sides
 
-    def _value(self, head: str, value: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
-        chosen = self.chosen[head]
-        if chosen.name == "kl":
-            return kl_of_truth(self.family, value, log_scale, target, chosen.options["std"])
-        found = _method(VALUE, chosen, "scale_weight")(value, log_scale, target)
-        if "scale_weight" not in chosen.options:
-            return found
-        return found + chosen.options["scale_weight"] * self._likelihood(value.detach(), log_scale, target)
-
-
-def _method(methods: Mapping[str, Loss], chosen: Choice, *ours: str) -> Loss:
-    """A method with its options, but for those that are ours."""
-    options = {key: value for key, value in chosen.options.items() if key not in ours}
-    return partial(methods[chosen.name], **options)
+    def _value(self, part: str, value: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
+        options = self.chosen[part].options
+        if self.chosen[part].name == "kl":
+            return kl_of_truth(self.family, value, log_scale, target, options["std"])
+        loss = self._functions[part](value, log_scale, target)
+        if "scale_weight" not in options:
+            return loss
+        return loss + options["scale_weight"] * self._likelihood(value.detach(), log_scale, target)

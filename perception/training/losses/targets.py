@@ -27,7 +27,7 @@ TAUGHT_FROM = 0.3
 """Cells in which an object's Gaussian is at least this learn its box."""
 
 
-class Truth(NamedTuple):
+class DenseTruth(NamedTuple):
     """Boxes of a batch, padded; images without known boxes have `boxes_known` 0."""
 
     labels: Tensor  # int64 [B, N] class, -1: padding
@@ -36,6 +36,7 @@ class Truth(NamedTuple):
     ignored: Tensor  # bool [B, N] neither taught nor punished
     boxes_known: Tensor  # [B] 0 or 1
     control: Tensor  # [B, A] standardised, NaN where unknown
+    extra: Tensor = torch.empty(0, 0)  # [B, E] of the further heads (`truth_columns`), NaN where unknown
 
 
 class Targets(NamedTuple):
@@ -50,9 +51,10 @@ class Targets(NamedTuple):
     objects: Tensor  # [] how many are taught
     control: Tensor  # [B, A] standardised, 0 where unknown
     control_known: Tensor  # [B, A] 0 or 1
+    extra: Tensor = torch.empty(0, 0)  # [B, E] of the further heads (`truth_columns`), NaN where unknown
 
 
-def make_targets(truth: Truth, classes: int, height: int, width: int) -> Targets:
+def make_targets(truth: DenseTruth, classes: int, height: int, width: int) -> Targets:
     """Dense targets of a batch.
 
     Args:
@@ -80,17 +82,18 @@ def make_targets(truth: Truth, classes: int, height: int, width: int) -> Targets
         objects=taught.sum().to(heatmap.dtype),
         control=torch.where(known, truth.control, 0.0),
         control_known=known.to(heatmap.dtype),
+        extra=truth.extra,
     )
 
 
-def _gaussians(truth: Truth, which: Tensor, height: int, width: int) -> Tensor:
+def _gaussians(truth: DenseTruth, which: Tensor, height: int, width: int) -> Tensor:
     """[B, N, h, w] the Gaussians of objects that `which` [B, N] holds; 0 for the others."""
     (gx, _), (gy, _) = _bells(truth, height, width, LEAST_SPREAD)
     return (gy * which[..., None])[..., :, None] * gx[..., None, :]
 
 
 def _bells(
-    truth: Truth, height: int, width: int, least: float
+    truth: DenseTruth, height: int, width: int, least: float
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Along x and along y: each object's Gaussian [B, N, cells], and where cells' centres lie between its
     sides; that of its own centre cell does, however thin it is."""
@@ -108,14 +111,16 @@ def _bell(cells: Tensor, centre: Tensor, spread: Tensor, least: float) -> Tensor
     return torch.exp(-0.5 * ((cells - centre) / spread.clamp(min=least)).square())
 
 
-def _heatmap(truth: Truth, gaussian: Tensor, classes: int) -> Tensor:
+def _heatmap(truth: DenseTruth, gaussian: Tensor, classes: int) -> Tensor:
     batch, count, height, width = gaussian.shape
     heatmap = torch.zeros(batch, classes, height, width, device=gaussian.device)
     index = truth.labels.clamp(min=0)[..., None, None].expand(-1, -1, height, width)
     return heatmap.scatter_reduce(1, index, gaussian, "amax") if count else heatmap
 
 
-def _boxes(truth: Truth, taught: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _boxes(
+    truth: DenseTruth, taught: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sides and distance of the object that each cell belongs to, and the weights of both."""
     batch, count = truth.labels.shape
     stride = STRIDES[0]
@@ -135,7 +140,7 @@ def _boxes(truth: Truth, taught: Tensor, height: int, width: int) -> tuple[Tenso
     return ltrb, metres.log(), weight, weight * known.gather(1, owner).reshape_as(metres)
 
 
-def _owners(truth: Truth, taught: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def _owners(truth: DenseTruth, taught: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """[B, h w] the smallest object whose claim to a cell is high enough, and its claim; 0 where none is."""
     (gx, inside_x), (gy, inside_y) = _bells(truth, height, width, LEAST_TAUGHT)
     area = (truth.boxes[..., 2:] - truth.boxes[..., :2]).clamp(min=0.1).prod(-1)

@@ -12,7 +12,8 @@ from perception.training.ablation.study_plan import budget, runs_of
 from perception.training.balancing.options import METHODS
 from perception.training.loop.head_schedule import HeadSchedule
 from perception.training.run_folder import what_counts
-from perception.training.train_config import HEAD_NAMES, TrainConfig
+from perception.training.train_config import TrainConfig
+from perception.types import LOSSES
 from tests.training.conftest import small_config
 
 
@@ -27,7 +28,7 @@ def test_a_whole_study_has_each_head_each_method_and_each_weight_once() -> None:
     first = [run.name for run in runs if run.seed == 0]
     methods = {f"method-{method}" for method in METHODS if method != "static"}
     controls = {"control-0.1", "control-0.3", "control-3", "control-10"}
-    alone = {f"alone-{head}" for head in HEAD_NAMES}
+    alone = {f"alone-{head}" for head in LOSSES}
     assert set(first) == {"joint"} | alone | methods | controls
     assert {run.name for run in runs if run.seed == 1} == set(first) - controls
     assert len({run.folder for run in runs}) == len(runs)
@@ -43,7 +44,7 @@ def test_runs_differ_in_what_their_name_says(method: str) -> None:
     for name, run in runs.items():
         plain = what_counts(run.config)
         changed = {path for path in joint | plain if joint.get(path) != plain.get(path)}
-        heads = run.config.schedule.curriculum[0].heads if run.config.schedule.curriculum else HEAD_NAMES
+        heads = run.config.schedule.curriculum[0].heads if run.config.schedule.curriculum else LOSSES
         allowed = ("balancing", "schedule.curriculum") if name.startswith("alone-") else ("balancing",)
         assert all(path.startswith(allowed) for path in changed), (name, changed)
         assert heads == run.heads

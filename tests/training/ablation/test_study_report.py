@@ -13,12 +13,12 @@ from perception.training.ablation.study_plots import draw_study
 from perception.training.ablation.study_report import RunResult, report
 from perception.training.ablation.study_text import markdown
 from perception.training.balancing.options import METHODS
-from perception.training.train_config import HEAD_NAMES
+from perception.types import LOSSES
 from tests.training.conftest import small_config
 
 
 def scores(**values: float) -> dict[str, float]:
-    found = {f"loss/{head}": 1.0 for head in HEAD_NAMES}
+    found = {f"loss/{head}": 1.0 for head in LOSSES}
     found |= {"class_AP": 0.5, "box_IoU": 0.6, "distance_err": 0.1, "mAP50": 0.4, "mAP": 0.2, "joint": 0.5}
     found |= {"MAE/curvature": 0.01, "MAE_persistence/curvature": 0.02}
     found |= {"MAE/acceleration": 0.9, "MAE_persistence/acceleration": 0.6}
@@ -26,7 +26,7 @@ def scores(**values: float) -> dict[str, float]:
 
 
 def result(name: str, seed: int, found: dict[str, float], error: str = "") -> RunResult:
-    return RunResult(name, seed, HEAD_NAMES, 10, 40, 2.0, 0.5, found, error)
+    return RunResult(name, seed, LOSSES, 10, 40, 2.0, 0.5, found, error)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def found() -> dict[str, Any]:
     for seed in range(3):
         noise = 0.001 * seed
         results.append(result("joint", seed, scores()))
-        for head in HEAD_NAMES:
+        for head in LOSSES:
             # Alone boxes learn better, control worse, the others the same.
             loss = {"box": 0.7 + noise, "control": 1.3 - noise}.get(head, 1.0)
             results.append(result(f"alone-{head}", seed, scores(**{f"loss__{head}": loss})))
@@ -93,7 +93,7 @@ def test_the_sweep_marks_what_no_other_point_beats(found: dict[str, Any]) -> Non
 
 
 def test_the_cost_is_that_of_all_runs(found: dict[str, Any]) -> None:
-    count = 3 * (1 + len(HEAD_NAMES) + len(METHODS) - 1) + len(WEIGHTS) - 1
+    count = 3 * (1 + len(LOSSES) + len(METHODS) - 1) + len(WEIGHTS) - 1
     assert found["cost"]["all"] == {
         "steps": 10 * count,
         "samples": 40 * count,

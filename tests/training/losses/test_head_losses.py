@@ -13,7 +13,7 @@ from perception.errors import ConfigError
 from perception.models import DenseOutputs
 from perception.models.camera import Pyramid
 from perception.training.losses import HeadLosses, Targets, make_targets, resolve_losses
-from perception.training.losses.options import BOX, CLASS, VALUE
+from perception.training.losses.methods import BOX, CLASS, VALUE
 from tests.fusion_scenes import SMALL, lively_model, scene
 from tests.training.losses.test_targets import H, W, perfect, truth
 

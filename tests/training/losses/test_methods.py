@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from perception.training.losses import head_losses
 from perception.training.losses.beta_nll import beta_nll
 from perception.training.losses.cross_entropy import cross_entropy
 from perception.training.losses.divergence import gaussian_kl, kl_of_truth, laplace_kl
@@ -21,8 +20,9 @@ from perception.training.losses.focal import focal
 from perception.training.losses.gaussian_focal import gaussian_focal
 from perception.training.losses.giou import giou_loss
 from perception.training.losses.likelihoods import gaussian_nll, laplace_nll
-from perception.training.losses.options import BOX, CLASS, VALUE
+from perception.training.losses.methods import BOX, CLASS, VALUE, WEIGHTS, LossMethod
 from perception.training.losses.sides import smooth_l1_sides, squared_sides
+from perception.types import load_named
 
 LOGITS = torch.linspace(-6, 6, 25)[:, None].expand(25, 9)
 SOFT = torch.tensor([0.0, 1e-4, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999, 1.0]).expand(25, 9)
@@ -184,20 +184,10 @@ def test_truth_of_a_known_spread_is_best_matched_by_that_spread(family: str) -> 
     assert abs(float(loss.min())) < 1e-6
 
 
-@pytest.mark.parametrize(
-    ("table", "methods", "ours"),
-    [
-        (CLASS, head_losses.CLASS, set()),
-        (BOX, head_losses.BOX, {"weight", "scale_weight"}),
-        ({k: v for k, v in VALUE.items() if k != "kl"}, head_losses.VALUE, {"scale_weight"}),
-    ],
-)
-def test_every_name_has_its_function_with_its_options(
-    table: dict[str, dict[str, object]], methods: dict[str, object], ours: set[str]
-) -> None:
-    """And the function's own defaults are those that a user is told."""
-    assert table.keys() == methods.keys()
-    for name, options in table.items():
-        parameters = inspect.signature(methods[name]).parameters  # type: ignore[arg-type]
-        for key in options.keys() - ours:
-            assert parameters[key].default == options[key].default  # type: ignore[attr-defined]
+@pytest.mark.parametrize("table", [CLASS, BOX, {k: v for k, v in VALUE.items() if k != "kl"}])
+def test_every_method_has_its_function_with_its_options(table: dict[str, LossMethod]) -> None:
+    """And the function's own defaults are those of the options."""
+    for method in table.values():
+        parameters = inspect.signature(load_named(method.function)).parameters
+        for key in method.options.keys() - set(WEIGHTS):
+            assert parameters[key].default == method.options[key].default

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from perception.models import DenseOutputs, FusionModel, ModelConfig
 from perception.models.camera import Pyramid
-from perception.training.losses import HeadLosses, Targets, Truth, make_targets
+from perception.training.losses import DenseTruth, HeadLosses, Targets, make_targets
 from perception.training.losses.gaussian_focal import gaussian_focal
 from perception.training.losses.giou import giou_loss
 from tests.fusion_scenes import SMALL
@@ -18,9 +18,9 @@ from tests.fusion_scenes import SMALL
 H, W = 16, 32  # cells of a 64 x 128 image
 
 
-def truth(boxes: list[list[float]], labels: list[int] | None = None, **changes: torch.Tensor) -> Truth:
+def truth(boxes: list[list[float]], labels: list[int] | None = None, **changes: torch.Tensor) -> DenseTruth:
     count = len(boxes)
-    found = Truth(
+    found = DenseTruth(
         labels=torch.tensor([labels if labels is not None else [0] * count]),
         boxes=torch.tensor([boxes]).reshape(1, count, 4),
         distance_m=torch.arange(1.0, count + 1)[None],
