@@ -5,6 +5,7 @@ from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
 from perception.evaluation.ablation.sensor_subsets import SUBSETS, SubsetSink, SubsetsPlugin, subset_name
 from perception.evaluation.agreement.profiles import Tolerances, parse_tolerances
 from perception.evaluation.agreement.reference import Reference
+from perception.evaluation.evaluate_logs import evaluate_logs
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import Evaluation
 from perception.evaluation.gates import judge, junit_xml, parse_gates
@@ -43,6 +44,7 @@ __all__ = [
     "SubsetsPlugin",
     "Tolerances",
     "by_head",
+    "evaluate_logs",
     "frames_of",
     "json_schema",
     "judge",

@@ -1,10 +1,16 @@
-"""What a user sets to evaluate."""
+"""The options of an evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
+from perception.autoconfig import Overrides
+from perception.evaluation.ablation.fault_ablation import SEVERITIES
+from perception.evaluation.agreement.profiles import DECISIONS, Tolerances
+from perception.evaluation.gates import Gate
 from perception.evaluation.metrics import Metric, Rules
 from perception.evaluation.resampling import Resampling
 from perception.pipeline import ReplayOptions
@@ -12,24 +18,84 @@ from perception.pipeline import ReplayOptions
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """How to evaluate.
+    """How to evaluate. `Evaluation` uses those of scoring; `evaluate_logs` uses all.
 
     Attributes:
-        rules: The ground rules. `family` and `classes` are those of the run where it says so.
-        rate_hz: The rate at which a frame has its deadline.
-        ablate: Score every subset of the sensors too.
-        moments: How many of the worst moments to name.
+        rules: The ground rules. `family` and `classes` are those of the run where it states them.
+        rate_hz: A frame that takes longer than one period of this rate is late.
         guests: Makes the metrics of other packages.
-        replay: How to replay.
         resampling: How intervals are drawn; None: values without intervals.
-        slices: Which parts of the data are held against the rest, as `slices.parse_slices` gives them.
+        slices: The slices to compare with the rest of the data, as `parse_slices` gives them.
+        moments: The number of worst moments in the report.
+        ablate: `sensors`: also score every subset of the sensors. `faults`: also replay under each fault.
+        faults: The faults of that ablation as `sensor.kind`; empty: all.
+        severities: The severities of those faults, above 0 and up to 1.
+        latencies_ms: Latencies of the streaming scores; `measured`: the median of the run.
+        overrides: Values that replace those of the configuration, and faults to inject into every replay.
+        replay: How to replay. Its device may be `auto`.
+        outputs: Stored outputs to score instead of a replay, one file for each log; empty: replay.
+        output: Write the outputs, with the errors of each frame, to this file; with one log only.
+        gates: The requirements, as `parse_gates` gives them.
+        strict: Judge gates by the pessimistic end of each interval.
+        references: Outputs of another machine to compare decisions with, one file for each log.
+        tolerances: How far decisions may differ from the reference's.
     """
 
     rules: Rules = field(default_factory=Rules)
     rate_hz: float = 10.0
-    ablate: bool = False
-    moments: int = 10
     guests: Callable[[Rules], list[Metric]] = lambda rules: []
-    replay: ReplayOptions = field(default_factory=ReplayOptions)
     resampling: Resampling | None = None
     slices: tuple[str, ...] = ()
+    moments: int = 10
+    ablate: Literal["sensors", "faults"] | None = None
+    faults: tuple[str, ...] = ()
+    severities: tuple[float, ...] = SEVERITIES
+    latencies_ms: tuple[float | Literal["measured"], ...] = ()
+    overrides: Overrides = field(default_factory=Overrides)
+    replay: ReplayOptions = field(default_factory=ReplayOptions)
+    outputs: tuple[Path, ...] = ()
+    output: Path | None = None
+    gates: tuple[Gate, ...] = ()
+    strict: bool = False
+    references: tuple[Path, ...] = ()
+    tolerances: Tolerances = DECISIONS
+
+    def errors(self, logs: int) -> list[str]:
+        """Return one line for each option that does not fit the others or the number of logs.
+
+        Options have the names of the command line.
+        """
+        stored = bool(self.outputs)
+        checks = (
+            (not logs, "LOG: missing; name at least one log"),
+            (
+                stored and len(self.outputs) != logs,
+                f"--outputs: expected one for each log, {logs}, found {len(self.outputs)}",
+            ),
+            (
+                self.ablate not in (None, "sensors", "faults"),
+                f"--ablate: expected sensors or faults, found {self.ablate!r}",
+            ),
+            (stored and self.ablate is not None, "--ablate: needs a replay; leave out --outputs"),
+            (stored and self.output is not None, "--output: needs a replay; leave out --outputs"),
+            (
+                self.output is not None and logs > 1,
+                f"--output: holds the outputs of one log, found {logs} logs",
+            ),
+            (not self.rate_hz > 0, f"--deadline-hz: expected more than 0, found {self.rate_hz}"),
+            (stored and bool(self.overrides.faults), "--fault: needs a replay; leave out --outputs"),
+            (self.strict and not self.gates, "--strict: says how to judge `--require`; add one"),
+            (
+                self.strict and self.resampling is None,
+                "--strict: needs intervals; leave out --draws 0",
+            ),
+            (
+                bool(self.references) and len(self.references) != logs,
+                f"--reference: expected one for each log, {logs}, found {len(self.references)}",
+            ),
+            (
+                bool(self.faults) and self.ablate != "faults",
+                "--faults: says which faults `--ablate faults` replays; add that",
+            ),
+        )
+        return [text for wrong, text in checks if wrong]

@@ -1,4 +1,4 @@
-"""Metrics as a sink of a run: outputs and their truth go in, nothing is kept but what metrics remember."""
+"""The sink that scores the outputs of a run, and the metrics that it feeds."""
 
 from __future__ import annotations
 
@@ -15,39 +15,37 @@ from perception.sinks.base import RunInfo
 from perception.types import Output, Sample, TruthFrame
 
 METRICS = "/perception/metrics/"
-"""Where errors of each frame go in an output log: `boxes`, `control`."""
+"""Prefix of the topics that hold the errors of each frame in an output log: `boxes`, `control`."""
 
 
 class MetricSink:
     """Scores outputs as a run makes them.
 
     Args:
-        suite: What to compute; the caller's, shared between the logs of one evaluation. Or what makes it,
-            once it is known what makes the outputs.
+        suite: The metrics, shared between the logs of one evaluation; or a function that gives them for a
+            run.
         latency: Gets the wall-clock times of each stage that come with the outputs.
-        moments: Gets the errors of each frame.
-        publish: Called for each frame with a topic and rows to write beside the outputs.
-        record: Remembers each frame and object.
-        scenes: Remembers what each frame looked like.
+        errors: Gets the errors of each frame.
+        publish: Called for each frame with a topic and the rows to write beside the outputs.
+        record: Gets each frame and its objects.
+        contents: Gets the boxes and commands of each frame.
     """
 
     def __init__(
         self,
         suite: Suite | Callable[[RunInfo], Suite],
         latency: Latency | None = None,
-        moments: FrameErrors | None = None,
+        errors: FrameErrors | None = None,
         publish: Callable[[str, Output, list[Row]], None] | None = None,
         record: LogRecord | None = None,
-        scenes: FrameContents | None = None,
+        contents: FrameContents | None = None,
     ) -> None:
         self._suite = suite
-        self.record = record
-        self._scenes = scenes
-        self.latency = latency
-        self.moments = moments
+        self._latency = latency
+        self._publish = publish
+        self.errors, self.record, self.contents = errors, record, contents
         self.run = RunInfo()
         self.true_labels: set[str] = set()
-        self._publish = publish
 
     def open(self, run: RunInfo) -> None:
         self.run = run
@@ -56,6 +54,7 @@ class MetricSink:
 
     @property
     def suite(self) -> Suite:
+        """The metrics; known from `open` on."""
         assert isinstance(self._suite, Suite), "the sink is not open"
         return self._suite
 
@@ -69,18 +68,18 @@ class MetricSink:
         self.score(output, truth if truth is not None else TruthFrame(output.tick.stamp_ns), timing_ms)
 
     def score(self, output: Output, truth: TruthFrame, timing_ms: Mapping[str, float] | None = None) -> None:
-        """Take in one output with its truth."""
+        """Score one output against its truth."""
         frame = self.suite.update(output, truth)
         self.true_labels.update(box.label for box in truth.boxes or ())
-        if self.latency is not None and timing_ms:
-            record_times(self.latency, timing_ms)
-        if self._scenes is not None:
-            self._scenes.add(output, truth, frame)
-        if self.moments is None and self._publish is None and self.record is None:
+        if self._latency is not None and timing_ms:
+            record_times(self._latency, timing_ms)
+        if self.contents is not None:
+            self.contents.add(output, truth, frame)
+        if self.errors is None and self._publish is None and self.record is None:
             return
         boxes, control = box_rows(frame), control_rows(output, truth)
-        if self.moments is not None:
-            self.moments.add(output, boxes, control)
+        if self.errors is not None:
+            self.errors.add(output, boxes, control)
         if self.record is not None:
             self.record.add(output, truth, frame, boxes, control)
         if self._publish is not None:
@@ -93,43 +92,45 @@ class MetricSink:
 
 
 def record_times(latency: Latency, stages_ms: Mapping[str, float]) -> None:
-    """Record the stages of one frame and their total, without `sink`, whose time is known only afterwards."""
+    """Record the stages of one frame and their total, without `sink`, whose time is not known in time."""
     known = {stage: ms for stage, ms in stages_ms.items() if stage not in ("sink", TOTAL)}
     latency.record({**known, TOTAL: sum(known.values())})
 
 
 class Suites:
-    """Made at the first run, under its words and its family.
+    """The metrics of an evaluation: one suite over all logs, and one for each subset of the sensors.
+
+    They are made at the first run, with its classes and its family.
 
     Args:
-        rules: The ground rules. `family` and `classes` are those of the run where it says so.
+        rules: The ground rules. `family` and `classes` are those of the run where it states them.
         guests: Makes the metrics of other packages.
     """
 
     def __init__(self, rules: Rules, guests: Callable[[Rules], list[Metric]]) -> None:
         self.rules = rules
         self._guests = guests
-        self._whole: Suite | None = None
+        self._of_all: Suite | None = None
         self.subsets: dict[Subset, Suite] = {}
 
     @property
-    def whole(self) -> Suite:
-        """That over all logs so far."""
-        return self._whole if self._whole is not None else Suite(self.rules)
+    def of_all(self) -> Suite:
+        """The suite over all logs so far."""
+        return self._of_all if self._of_all is not None else Suite(self.rules)
 
     def of(self, run: RunInfo) -> Suite:
-        """The one over all logs, made now if this run is the first."""
-        if self._whole is None:
+        """Return the suite over all logs; the first run makes it."""
+        if self._of_all is None:
             family = run.extra.get("loss_family", "")
             self.rules = replace(
                 self.rules,
                 classes=self.rules.classes or run.classes,
                 family="gaussian" if family == "gaussian" else self.rules.family,
             )
-            self._whole = Suite(self.rules, guests=self._guests(self.rules))
-        return self._whole
+            self._of_all = Suite(self.rules, guests=self._guests(self.rules))
+        return self._of_all
 
     def of_subset(self, run: RunInfo, subset: Subset) -> Suite:
-        """That of a subset, under the same rules."""
+        """Return the suite of a subset, under the same rules."""
         rules = self.of(run).rules
         return self.subsets.setdefault(subset, Suite(rules, guests=self._guests(rules)))

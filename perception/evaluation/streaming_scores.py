@@ -13,16 +13,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.align.truth import TruthJoiner
 from perception.config import Config
+from perception.errors import ConfigError
 from perception.evaluation.head_scores import scores_of
 from perception.evaluation.metrics import Rules, Suite
-from perception.evaluation.report.schema import StreamingReport, by_head
+from perception.evaluation.report.schema import EvaluationReport, StreamingReport, by_head
 from perception.evaluation.stored_outputs import known_rig
 from perception.logs import Log, Query, decode, open_log
 from perception.logs.perception_proto import (
@@ -191,13 +192,36 @@ class _Source(NamedTuple):
     outputs: OutputStore
 
 
+def parse_latencies(text: str) -> tuple[float | Literal["measured"], ...]:
+    """Return the latencies in a list with commas: milliseconds, or `measured`; `curve` alone is `CURVE_MS`.
+
+    Raises:
+        ConfigError: One is neither.
+    """
+    if text == "curve":
+        return CURVE_MS
+    return tuple(_latency(part.strip()) for part in text.split(","))
+
+
+def _latency(text: str) -> float | Literal["measured"]:
+    if text == "measured":
+        return "measured"
+    try:
+        latency_ms = float(text)
+    except ValueError:
+        latency_ms = -1.0
+    if not 0 <= latency_ms < 60_000:
+        raise ConfigError([f"--latency-ms: expected milliseconds, 'measured' or 'curve', found '{text}'"])
+    return latency_ms
+
+
 class Streaming:
     """Collects the outputs of logs, then simulates workers of any latency on them."""
 
     def __init__(self) -> None:
         self._sources: list[_Source] = []
 
-    def of(self, log: Log, config: Config) -> OutputCollector:
+    def collector(self, log: Log, config: Config) -> OutputCollector:
         """The sink for a replay of this log."""
         return OutputCollector(self._store(log, config))
 
@@ -258,6 +282,39 @@ class Streaming:
         store = OutputStore()
         self._sources.append(_Source(log.path, config, store))
         return store
+
+
+def add_streaming_scores(
+    report: EvaluationReport,
+    streaming: Streaming,
+    latencies_ms: Sequence[float | Literal["measured"]],
+    rules: Rules,
+    batch: int,
+) -> EvaluationReport:
+    """Return the report with the scores at each latency; the measured one needs times of batch 1."""
+    scores = []
+    for latency in latencies_ms:
+        if latency != "measured":
+            scores.append(streaming.report(latency, rules))
+            continue
+        median = _median_ms(report)
+        if median is None or batch != 1:
+            why = "times of batch 1 are needed" if batch != 1 else "too few frames were timed"
+            warning = {"code": "no_latency", "text": f"no measured latency: {why}", "count": 1, "log": ""}
+            report = report.model_copy(update={"warnings": [*report.warnings, warning]})
+        else:
+            scores.append(streaming.report(median, rules, measured=True))
+    scores.sort(key=lambda score: score.latency_ms)
+    if len(scores) > 1:
+        scores = [without_details(score) for score in scores]
+    return report.model_copy(update={"streaming": scores})
+
+
+def _median_ms(report: EvaluationReport) -> float | None:
+    """Return the median time of a frame as the evaluation measured it."""
+    latency = report.heads.get("timing", {}).get("latency")
+    value = latency.values.get("p50/total") if latency is not None else None
+    return None if value is None else value.value
 
 
 def without_details(report: StreamingReport) -> StreamingReport:

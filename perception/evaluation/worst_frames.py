@@ -5,6 +5,7 @@ A frame's error is a number from 0 to 1 for each head, so that frames can be sor
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ CUT = 0.3
 Row = tuple[str, str, float]
 """Name, unit and value, as a status message carries them."""
 
+AROUND_S = 1.0
+"""The part of the log around a moment that its command replays, to either side."""
 _AROUND_NS = 500_000_000
 _APART_NS = 2_000_000_000
 
@@ -156,6 +159,13 @@ class FrameErrors:
         arrival_ns = int(row["log_time_ns"])
         at_s = (arrival_ns - self._start_ns) / 1e9
         return Moment(self.log, at_s, arrival_ns, int(row["stamp_ns"]), error, ", ".join(parts))
+
+
+def replay_command(moment: Moment, options: Sequence[str] = ()) -> str:
+    """Return the shell command that replays the log from `AROUND_S` before a moment to as long after it."""
+    start, end = max(moment.at_s - AROUND_S, 0.0), moment.at_s + AROUND_S
+    span = ["--start", f"{start:.3f}", "--end", f"{end:.3f}"]
+    return shlex.join(["perception", "replay", moment.log, *options, *span])
 
 
 def worst_of(logs: Sequence[FrameErrors], count: int) -> list[tuple[Moment, int]]:

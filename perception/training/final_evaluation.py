@@ -60,7 +60,9 @@ def _warn_of_shared(config: TrainConfig, logs: Sequence[Path], watcher: Watcher)
 def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watcher) -> dict[str, float]:
     """Replay the validation logs with a checkpoint, score it and keep the report. Returns the main scores."""
     base = load_config(config.data.config) if config.data.config is not None else None
-    evaluation = Evaluation(EvaluateOptions(ablate=config.run.ablate, replay=ReplayOptions(device="cpu")))
+    evaluation = Evaluation(
+        EvaluateOptions(ablate="sensors" if config.run.ablate else None, replay=ReplayOptions(device="cpu"))
+    )
     for path in find_logs(config.data.validate_, "validate"):
         with open_log(path) as log:
             recipe = CacheSpec(config.model_shape(), None, base, tuple(config.data.classes.items()))  # type: ignore[arg-type]

@@ -131,7 +131,7 @@ def without(names: list[str]):
 
 @pytest.mark.parametrize("kind", [Oracle, TogetherOracle], ids=["one by one", "together"])
 def test_ablation_says_what_each_subset_would(street: Path, truth: Truth, kind) -> None:
-    report = evaluate(street, lambda: kind(truth), ablate=True)
+    report = evaluate(street, lambda: kind(truth), ablate="sensors")
     assert list(report.ablation) == [subset_name(subset) for subset in SUBSETS]
     assert len(report.ablation) == 7
     for subset in SUBSETS:
@@ -154,7 +154,7 @@ def test_ablation_says_what_each_subset_would(street: Path, truth: Truth, kind) 
 
 def test_each_frame_is_prepared_once_where_the_plugin_answers_together(street: Path, truth: Truth) -> None:
     plugin = TogetherOracle(truth)
-    evaluate(street, lambda: plugin, ablate=True)
+    evaluate(street, lambda: plugin, ablate="sensors")
     assert plugin.calls == Counter(open=1, prepare=60, step_subsets=60)
 
 
@@ -165,14 +165,14 @@ def test_subsets_do_not_share_a_plugins_memory(street: Path, truth: Truth) -> No
         made.append(Oracle(truth, memory=True))
         return made[-1]
 
-    report = evaluate(street, load, ablate=True)
+    report = evaluate(street, load, ablate="sensors")
     assert [plugin.seen for plugin in made] == [60] * 7
     alone = evaluate(street, lambda: Oracle(truth, memory=True))
     assert report.heads["box"] == alone.heads["box"]
 
 
 def test_a_frame_at_which_the_plugin_fails_is_invalid_in_every_subset(street: Path, truth: Truth) -> None:
-    report = evaluate(street, lambda: Oracle(truth, fails_at=7), ablate=True)
+    report = evaluate(street, lambda: Oracle(truth, fails_at=7), ablate="sensors")
     assert report.status == "loss"
     for heads in report.ablation.values():
         assert heads["control"]["control_errors"].frames["invalid"] == 1

@@ -173,7 +173,7 @@ def test_a_given_latency_gives_the_same_numbers_from_a_replay_and_from_its_store
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
     with open_log(street) as log:
         config = choose(log).config
-        beside = [streaming.of(log, config)]
+        beside = [streaming.collector(log, config)]
         evaluation.replay(log, config, lambda: Oracle(truth), beside=beside)
     assert streaming.report(137.5, RULES) == streamed(street, kept, 137.5)
 

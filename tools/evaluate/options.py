@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from perception_tools.replay.command import Device
+
+if TYPE_CHECKING:
+    from perception.evaluation import EvaluateOptions
 
 MAKES = "What makes the outputs"
 RULES = "What counts"
@@ -15,148 +21,257 @@ GATES = "Gates"
 STRESS = "Under stress"
 SHOWN = "What is shown"
 
+Logs = Annotated[
+    list[Path] | None, typer.Argument(help="The logs, MCAP files with truth.", show_default=False)
+]
+
 
 class Precision(StrEnum):
-    """Of the computation."""
+    """The precision of the computation."""
 
     fp32 = "fp32"
     bf16 = "bf16"
 
 
-Logs = Annotated[
-    list[Path] | None, typer.Argument(help="The logs, MCAP files with truth.", show_default=False)
-]
-Config_ = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        help="The configuration. Default: found by schema.",
-        rich_help_panel=MAKES,
-        show_default=False,
-    ),
-]
-Precision_ = Annotated[
-    Precision | None,
-    typer.Option(
-        "--precision",
-        help="Of the computation.",
-        show_default="as configured, else fp32",
-        rich_help_panel=MAKES,
-    ),
-]
-MinHeight = Annotated[
-    float,
-    typer.Option(min=0, help="Truth lower than this is an ignore region (source px).", rich_help_panel=RULES),
-]
-MinVisible = Annotated[
-    float,
-    typer.Option(
-        min=0, max=1, help="Truth less visible than this is an ignore region.", rich_help_panel=RULES
-    ),
-]
-MinSupport = Annotated[
-    int, typer.Option(min=1, help="Values that rest on less are undefined.", rich_help_panel=RULES)
-]
-Ablate = Annotated[
-    str | None,
-    typer.Option(
-        help="`sensors`: score every subset of the sensors too. `faults`: replay under each fault.",
-        show_default=False,
-        rich_help_panel=STRESS,
-    ),
-]
-Faults = Annotated[
-    str | None,
-    typer.Option(
-        "--faults",
-        help="With `--ablate faults`: these (camera.blackout,range,...).",
-        show_default="all",
-        rich_help_panel=STRESS,
-    ),
-]
-Severities = Annotated[str, typer.Option(help="Of those faults, 0 to 1.", rich_help_panel=STRESS)]
-Fault = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--fault",
-        metavar="SENSOR.KIND=SEVERITY[,seed=N]",
-        help="Put a fault into the logs; repeatable.",
-        rich_help_panel=STRESS,
-    ),
-]
-LatencyMs = Annotated[
-    str | None,
-    typer.Option(
-        "--latency-ms",
-        metavar="MS,...|measured|curve",
-        help="Streaming scores at these latencies; `measured`: at this run's median.",
-        rich_help_panel=STRESS,
-    ),
-]
-Draws = Annotated[
-    int,
-    typer.Option(
-        min=0,
-        help="How often logs and blocks are drawn for intervals; 0: no intervals.",
-        rich_help_panel=SURE,
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Of the draws: equal seeds, equal intervals.", rich_help_panel=SURE)]
-Slices = Annotated[
-    str | None,
-    typer.Option(
-        "--slices",
-        metavar="all|NAME,...",
-        help="Hold parts against the rest: distance, size, visibility, class, light, speed, time, status, "
-        "status:FIELD.",
-        show_default=False,
-        rich_help_panel=SURE,
-    ),
-]
-Require = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="'HEAD.VALUE >= X'",
-        help="Fail (exit code 4) unless it holds, as 'box.mAP50 >= 0.8'; repeatable.",
-        show_default=False,
-        rich_help_panel=GATES,
-    ),
-]
-Strict = Annotated[
-    bool,
-    typer.Option("--strict", help="Judge the pessimistic end of each interval.", rich_help_panel=GATES),
-]
-Junit = Annotated[
-    Path | None, typer.Option(help="The gates as JUnit XML.", show_default=False, rich_help_panel=GATES)
-]
-Reference_ = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--reference",
-        help="Outputs stored on another machine, one for each log: fail where decisions differ.",
-        show_default=False,
-        rich_help_panel=GATES,
-    ),
-]
-Tolerance = Annotated[
-    str | None,
-    typer.Option(
-        help="How far from the reference: score, distance, control (share of its std) at most, iou at least.",
-        show_default="iou=0.9,score=0.05,distance=0.05,control=0.1",
-        rich_help_panel=GATES,
-    ),
-]
-Reports = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--report",
-        metavar="OUT.html|OUT.md",
-        help="A page that opens offline, or Markdown for a pull request; repeatable.",
-        show_default=False,
-        rich_help_panel=SHOWN,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=SHOWN)]
-Schema_ = Annotated[
-    bool, typer.Option("--schema", help="Print the JSON Schema of --json.", rich_help_panel=SHOWN)
-]
+@dataclass
+class ScoringArguments:
+    """The options that evaluate and compare share."""
+
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The configuration. Default: found by schema.", rich_help_panel=MAKES, show_default=False
+        ),
+    ] = None
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="Of the computation.", show_default="as configured, else fp32", rich_help_panel=MAKES
+        ),
+    ] = None
+    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MAKES)] = Device.auto
+    min_height: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Truth lower than this is an ignore region (source px).", rich_help_panel=RULES
+        ),
+    ] = 12.0
+    min_visible: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Truth less visible than this is an ignore region.", rich_help_panel=RULES
+        ),
+    ] = 0.3
+    min_support: Annotated[
+        int, typer.Option(min=1, help="Values that rest on less are undefined.", rich_help_panel=RULES)
+    ] = 10
+    draws: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="How often logs and blocks are drawn for intervals; 0: no intervals.",
+            rich_help_panel=SURE,
+        ),
+    ] = 1000
+    seed: Annotated[
+        int, typer.Option(help="Of the draws: equal seeds, equal intervals.", rich_help_panel=SURE)
+    ] = 0
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=SHOWN)] = (
+        False
+    )
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of --json.", rich_help_panel=SHOWN)
+    ] = False
+
+    def errors(self) -> list[str]:
+        """Return one line for each option that is wrong."""
+        wrong = 0 < self.draws < 100
+        return [f"--draws: expected 0, or 100 and more, found {self.draws}"] if wrong else []
+
+    def scoring(self) -> EvaluateOptions:
+        """Return these options as the library takes them."""
+        from perception.autoconfig import Overrides
+        from perception.evaluation import EvaluateOptions, Resampling
+        from perception.evaluation.metrics import Rules
+        from perception.pipeline import ReplayOptions
+
+        return EvaluateOptions(
+            rules=Rules(
+                min_height_px=self.min_height, min_visible=self.min_visible, min_support=self.min_support
+            ),
+            resampling=Resampling(max(self.draws, 100), self.seed) if self.draws else None,
+            overrides=Overrides(engine={"precision": self.precision.value} if self.precision else {}),
+            replay=ReplayOptions(device=self.device.value),
+        )
+
+
+@dataclass
+class EvaluateArguments(ScoringArguments):
+    """The arguments and options of `perception evaluate`."""
+
+    logs: Logs = None
+    plugin: Annotated[
+        str | None, typer.Option(help="The plugin's name. Default: as configured.", rich_help_panel=MAKES)
+    ] = None
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights. Default: as configured.", rich_help_panel=MAKES)
+    ] = None
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Score these stored outputs instead of replaying; one for each log, in order.",
+            rich_help_panel=MAKES,
+        ),
+    ] = None
+    deadline_hz: Annotated[
+        float,
+        typer.Option(help="A frame that takes longer than one period of it is late.", rich_help_panel=RULES),
+    ] = 10.0
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|NAME,...",
+            help="Hold parts against the rest: distance, size, visibility, class, light, speed, time, "
+            "status, status:FIELD.",
+            show_default=False,
+            rich_help_panel=SURE,
+        ),
+    ] = None
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'HEAD.VALUE >= X'",
+            help="Fail (exit code 4) unless it holds, as 'box.mAP50 >= 0.8'; repeatable.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Judge the pessimistic end of each interval.", rich_help_panel=GATES),
+    ] = False
+    junit: Annotated[
+        Path | None, typer.Option(help="The gates as JUnit XML.", show_default=False, rich_help_panel=GATES)
+    ] = None
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Outputs stored on another machine, one for each log: fail where decisions differ.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            help="How far from the reference: score, distance, control (share of its std) at most, iou at "
+            "least.",
+            show_default="iou=0.9,score=0.05,distance=0.05,control=0.1",
+            rich_help_panel=GATES,
+        ),
+    ] = None
+    ablate: Annotated[
+        str | None,
+        typer.Option(
+            help="`sensors`: score every subset of the sensors too. `faults`: replay under each fault.",
+            show_default=False,
+            rich_help_panel=STRESS,
+        ),
+    ] = None
+    faults: Annotated[
+        str | None,
+        typer.Option(
+            help="With `--ablate faults`: these (camera.blackout,range,...).",
+            show_default="all",
+            rich_help_panel=STRESS,
+        ),
+    ] = None
+    severities: Annotated[str, typer.Option(help="Of those faults, 0 to 1.", rich_help_panel=STRESS)] = (
+        "0.2,0.5,0.8"
+    )
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SENSOR.KIND=SEVERITY[,seed=N]",
+            help="Put a fault into the logs; repeatable.",
+            rich_help_panel=STRESS,
+        ),
+    ] = None
+    latency_ms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MS,...|measured|curve",
+            help="Streaming scores at these latencies; `measured`: at this run's median.",
+            rich_help_panel=STRESS,
+        ),
+    ] = None
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Keep outputs and errors by frame in this MCAP file.",
+            rich_help_panel=SHOWN,
+        ),
+    ] = None
+    moments: Annotated[
+        int, typer.Option(min=0, help="How many of the worst moments to name.", rich_help_panel=SHOWN)
+    ] = 10
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="OUT.html|OUT.md",
+            help="A page that opens offline, or Markdown for a pull request; repeatable.",
+            show_default=False,
+            rich_help_panel=SHOWN,
+        ),
+    ] = None
+
+    def options(self) -> EvaluateOptions:
+        """Return the options as the library takes them.
+
+        Raises:
+            ConfigError: Options are wrong, or do not fit each other.
+        """
+        from perception.errors import ConfigError
+        from perception.evaluation import parse_fault_names, parse_gates, parse_slices, parse_tolerances
+        from perception.evaluation.ablation.fault_ablation import parse_severities
+        from perception.evaluation.metrics import installed_metrics
+        from perception.evaluation.streaming_scores import parse_latencies
+
+        scoring = self.scoring()
+        options = replace(
+            scoring,
+            rate_hz=self.deadline_hz,
+            guests=installed_metrics,
+            slices=parse_slices(self.slices) if self.slices else (),
+            moments=self.moments,
+            ablate=self.ablate,  # type: ignore[arg-type]  # its errors are found below
+            faults=() if self.faults is None else parse_fault_names(self.faults),
+            severities=parse_severities(self.severities),
+            latencies_ms=() if self.latency_ms is None else parse_latencies(self.latency_ms),
+            overrides=replace(
+                scoring.overrides,
+                plugin=self.plugin,
+                checkpoint=self.checkpoint,
+                faults=tuple(self.fault or ()),
+            ),
+            outputs=tuple(self.outputs or ()),
+            output=self.output,
+            gates=tuple(parse_gates(self.require or [])),
+            strict=self.strict,
+            references=tuple(self.reference or ()),
+            tolerances=parse_tolerances(self.tolerance),
+        )
+        if errors := [*options.errors(len(self.logs or [])), *self.errors()]:
+            raise ConfigError(errors)
+        return options
+
+    def errors(self) -> list[str]:
+        """Return one line for each option that is wrong by itself or for lack of another."""
+        errors = ScoringArguments.errors(self)
+        if self.junit is not None and not self.require and not self.reference:
+            errors.append("--junit: holds gates; add --require or --reference")
+        if self.tolerance is not None and not self.reference:
+            errors.append("--tolerance: says how far from `--reference`; add that")
+        return errors

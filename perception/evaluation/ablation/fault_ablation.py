@@ -47,12 +47,28 @@ def parse_fault_names(text: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def parse_severities(text: str) -> tuple[float, ...]:
+    """Return the severities in a list with commas.
+
+    Raises:
+        ConfigError: One is not a number above 0 up to 1, or stands twice.
+    """
+    try:
+        severities = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        severities = ()
+    good = all(0 < severity <= 1 for severity in severities)
+    if not severities or not good or len(set(severities)) != len(severities):
+        raise ConfigError([f"--severities: expected different numbers above 0 up to 1, found '{text}'"])
+    return severities
+
+
 class FaultAblation:
     """Replays logs with one fault after another and keeps what each does to the scores.
 
     Args:
         rules: Gives the rules of the clean evaluation, once it is known what makes the outputs.
-        faults: Names as `sensor.kind`.
+        faults: Names as `sensor.kind`; empty: all.
         severities: From 0 to 1.
         seed: Of all faults.
         options: How to replay.
@@ -67,7 +83,7 @@ class FaultAblation:
         options: ReplayOptions | None = None,
     ) -> None:
         self._rules = rules
-        self.faults = tuple(faults)
+        self.faults = tuple(faults) or tuple(fault_names())
         self.severities = tuple(sorted(severities))
         self.seed = seed
         self._options = options or ReplayOptions()

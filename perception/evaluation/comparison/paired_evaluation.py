@@ -1,4 +1,4 @@
-"""Two checkpoints, plugins or stored outputs on the same logs: which is better, and where they differ."""
+"""Two sides evaluated on the same logs: which one is better, and where they differ most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from perception.evaluation.comparison.comparison_report import CompareReport, Si
 from perception.evaluation.comparison.largest_differences import most_apart
 from perception.evaluation.comparison.paired_plugins import PairPlugin, PairSink
 from perception.evaluation.evaluate_options import EvaluateOptions
-from perception.evaluation.evaluation import Evaluation
+from perception.evaluation.evaluation import STATUS_ORDER, Evaluation
+from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.resampling import Resampler
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
@@ -23,12 +24,10 @@ from perception.pipeline.summary import Status
 from perception.plugin import Plugin
 from perception.sinks.base import Sink
 
-_ORDER: tuple[Status, ...] = ("clean", "loss", "failed", "interrupted")
-
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two.
+    """One side of a comparison.
 
     Attributes:
         name: As the user calls it.
@@ -44,7 +43,7 @@ class Side:
 
 
 class PairedEvaluation:
-    """Collects logs.
+    """Evaluates two sides, log by log.
 
     Args:
         sides: A and B.
@@ -59,14 +58,13 @@ class PairedEvaluation:
         command: Callable[[Moment, int], str] = lambda moment, side: "",
     ) -> None:
         self.sides = sides
-        self.options = replace(options, ablate=False, slices=())
+        self.options = replace(options, ablate=None, slices=())
         self._command = command
         self._began = time.monotonic()
         plain = replace(self.options, resampling=None)
         self.evaluations = (Evaluation(plain), Evaluation(plain))
         self._logs: list[str] = []
         self._errors = [0, 0]
-        self._frames = [0, 0]
         self._shared = 0
         self._status: Status = "clean"
         self._warnings: list[dict[str, Any]] = []
@@ -78,11 +76,11 @@ class PairedEvaluation:
         stored: tuple[Log | None, Log | None] = (None, None),
         observer: Observer | None = None,
     ) -> bool:
-        """Take in one log; False: interrupted.
+        """Evaluate both sides on one log. Return False if it was interrupted.
 
         Args:
             log: Open; read once.
-            config: Complete, as `autoconfig.choose` leaves it.
+            config: Complete.
             stored: The stored outputs of a side of that kind.
             observer: Watches the replay.
 
@@ -90,27 +88,27 @@ class PairedEvaluation:
             PerceptionError: A plugin cannot be opened, or a stored log holds no outputs.
         """
         live = [number for number, side in enumerate(self.sides) if side.load is not None]
-        interrupted = False
+        status: Status = "clean"
         if len(live) == 2:
-            interrupted = self._replay_both(log, config, observer)
+            status = self._replay_both(log, config, observer)
         elif live:
-            interrupted = self._replay_one(live[0], log, config, observer)
-        for number, kept in enumerate(stored):
-            if kept is not None:
-                self.evaluations[number].score(kept, log, config)
+            status = self._replay_one(live[0], log, config, observer)
+        for number, outputs in enumerate(stored):
+            if outputs is not None:
+                self.evaluations[number].score(outputs, log, config)
         self._logs.append(str(log.path))
-        return not interrupted
+        return status != "interrupted"
 
-    def _replay_both(self, log: Log, config: Config, observer: Observer | None) -> bool:
+    def _replay_both(self, log: Log, config: Config, observer: Observer | None) -> Status:
         a, b = self.sides
         assert a.load is not None
         assert b.load is not None
         pair = PairPlugin(a.load(), b.load(), (a.checkpoint, b.checkpoint))
-        listeners = [evaluation.listener(log) for evaluation in self.evaluations]
-        sinks: list[Sink] = [listeners[0][0], PairSink(pair, listeners[1][0])]
+        scorers = [evaluation.sink(log, config) for evaluation in self.evaluations]
+        sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1])]
         summary = replay(log, config, pair, sinks, replace(self.options.replay, observer=observer))
-        for _, done in listeners:
-            done(config, summary.frames)
+        for evaluation, scorer in zip(self.evaluations, scorers, strict=True):
+            evaluation.add(log, config, scorer, summary.frames)
         for number, side in enumerate(self.sides):
             errors = [text for text, failing in pair.errors if failing == number]
             self._errors[number] += len(errors)
@@ -118,57 +116,44 @@ class PairedEvaluation:
                 text = f"{side.name} failed in {len(errors)} frames, first: {errors[0]}"
                 self.warn("plugin_error", text, log)
         self._shared += pair.shared
-        self._see("loss" if pair.errors and summary.status == "clean" else summary.status)
-        return summary.status == "interrupted"
+        self._add_status("loss" if pair.errors and summary.status == "clean" else summary.status)
+        return summary.status
 
-    def _replay_one(self, number: int, log: Log, config: Config, observer: Observer | None) -> bool:
+    def _replay_one(self, number: int, log: Log, config: Config, observer: Observer | None) -> Status:
         side = self.sides[number]
         assert side.load is not None
         if side.checkpoint is not None:
             plugin = config.plugin.model_copy(update={"checkpoint": side.checkpoint})
             config = config.model_copy(update={"plugin": plugin})
         summary = self.evaluations[number].replay(log, config, side.load, observer=observer)
-        self._see(summary.status)
-        return summary.status == "interrupted"
+        self._add_status(summary.status)
+        return summary.status
 
-    def _see(self, status: Status) -> None:
-        self._status = max(self._status, status, key=_ORDER.index)
+    def _add_status(self, status: Status) -> None:
+        self._status = max(self._status, status, key=STATUS_ORDER.index)
 
     def warn(self, code: str, text: str, log: Log | None = None) -> None:
-        """Note something that a reader should know."""
+        """Add a warning to the report."""
         self._warnings.append(
             {"code": code, "text": text, "count": 1, "log": "" if log is None else str(log.path)}
         )
 
-    def report(self, apart: int = 10) -> CompareReport:
-        """What was found; `apart`: how many of the frames where they differ most."""
+    def report(self, largest: int = 10) -> CompareReport:
+        """Return the report, with so many of the moments in which the two differ most."""
         reports = [evaluation.report() for evaluation in self.evaluations]
         scored = [evaluation.scored for evaluation in self.evaluations]
         resampler = None
         if self.options.resampling is not None and self._logs:
             resampler = Resampler(scored, self.options.resampling)
-        sides = []
-        for number, (side, report) in enumerate(zip(self.sides, reports, strict=True)):
-            frames = sum(len(record.frames) for record in scored[number].records)
-            heads = {head: m for head, m in report.heads.items() if head != "timing"}
-            sides.append(
-                SideReport(
-                    name=side.name,
-                    kind=side.kind,
-                    frames=frames,
-                    invalid=self._errors[number],
-                    run=report.run,
-                    heads=heads,
-                )
-            )
+        sides = [self._side_report(number, report) for number, report in enumerate(reports)]
         if sides[0].frames != sides[1].frames:
             text = (
                 f"A answered {sides[0].frames} frames, B {sides[1].frames}: they are not of the same moments"
             )
             self.warn("other_frames", text)
-        drawn = [None, None] if resampler is None else [resampler.redrawn(one) for one in scored]
-        told = [w for report in reports for w in report.warnings]
-        warnings = [w for place, w in enumerate(told) if w not in told[:place]]
+        drawn = [None, None] if resampler is None else [resampler.redrawn(side) for side in scored]
+        warnings = [warning for report in reports for warning in report.warnings]
+        warnings = [warning for place, warning in enumerate(warnings) if warning not in warnings[:place]]
         return CompareReport(
             status=self._status,
             exit_code=EXIT_CODES[self._status],
@@ -176,9 +161,20 @@ class PairedEvaluation:
             a=sides[0],
             b=sides[1],
             metrics=compared(sides, drawn, resampler),
-            apart=most_apart(scored[0].records, scored[1].records, apart, self._command),
+            apart=most_apart(scored[0].records, scored[1].records, largest, self._command),
             resampling=None if resampler is None else resampler.report(),
             prepared_once=self._shared,
             warnings=[*warnings, *self._warnings],
             seconds=round(time.monotonic() - self._began, 3),
+        )
+
+    def _side_report(self, number: int, report: EvaluationReport) -> SideReport:
+        side = self.sides[number]
+        return SideReport(
+            name=side.name,
+            kind=side.kind,
+            frames=sum(len(record.frames) for record in self.evaluations[number].records),
+            invalid=self._errors[number],
+            run=report.run,
+            heads={head: metrics for head, metrics in report.heads.items() if head != "timing"},
         )

@@ -5,7 +5,7 @@ Fields are added within a version; none changes its meaning or goes without a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -370,22 +370,15 @@ def rules_report(rules: Rules) -> RulesReport:
     )
 
 
-def moment_reports(
-    moments: Iterable[Moment],
-    commands: Mapping[Moment, str],
-    scenes: Mapping[Moment, SceneReport | None] | None = None,
-) -> list[MomentReport]:
-    """Moments beside the commands that replay them, and what was to be seen there."""
-    return [
-        MomentReport(
-            log=moment.log,
-            at_s=moment.at_s,
-            log_time_ns=moment.log_time_ns,
-            stamp_ns=moment.stamp_ns,
-            error=moment.error,
-            what=moment.what,
-            command=commands[moment],
-            scene=None if scenes is None else scenes.get(moment),
-        )
-        for moment in moments
-    ]
+def moment_report(moment: Moment, command: str, scene: SceneReport | None = None) -> MomentReport:
+    """Return a moment with the command that replays it and the contents of its frame."""
+    return MomentReport(
+        log=moment.log,
+        at_s=moment.at_s,
+        log_time_ns=moment.log_time_ns,
+        stamp_ns=moment.stamp_ns,
+        error=moment.error,
+        what=moment.what,
+        command=command,
+        scene=scene,
+    )

@@ -1,0 +1,121 @@
+"""Compare two sides on the same logs from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from functools import partial
+from pathlib import Path
+
+from perception.autoconfig import complete
+from perception.config import Config
+from perception.errors import ConfigError
+from perception.evaluation.comparison.comparison_report import CompareReport
+from perception.evaluation.comparison.paired_evaluation import PairedEvaluation, Side
+from perception.evaluation.evaluate_logs import Watch, given_config
+from perception.evaluation.evaluate_options import EvaluateOptions
+from perception.evaluation.worst_frames import Moment, replay_command
+from perception.logs import open_log
+from perception.plugin import load_plugin
+
+
+def compare_logs(
+    names: tuple[str, str],
+    logs: Sequence[str | Path],
+    config: Config | str | Path | None = None,
+    options: EvaluateOptions | None = None,
+    largest: int = 10,
+    *,
+    watch: Watch = lambda log: nullcontext(),
+) -> CompareReport:
+    """Evaluate two sides on the same logs, each read once.
+
+    Args:
+        names: A and B, each a checkpoint, a plugin, PLUGIN:CHECKPOINT or stored outputs.
+        logs: Files with truth, in order.
+        config: A configuration or the file that holds it; None: sensors are found in each log.
+        options: How to score; without ablation.
+        largest: The number of moments of largest difference.
+        watch: Gives the observer of the replay of a log.
+
+    Raises:
+        ConfigError: A side or an option is wrong, or the configuration does not fit a log.
+        PerceptionError: A log, a plugin or a file cannot be opened.
+    """
+    options = options or EvaluateOptions()
+    if errors := options.errors(len(logs)):
+        raise ConfigError(errors)
+    base, source, options = given_config(config, options)
+    outputs = [_stored_outputs(name, [Path(log) for log in logs]) for name in names]
+    comparison: PairedEvaluation | None = None
+    for index, path in enumerate(logs):
+        with ExitStack() as stack:
+            log = stack.enter_context(open_log(path))
+            choice = complete(log, base, options.overrides, source)
+            if comparison is None:
+                a, b = (_side(name, files, choice.config) for name, files in zip(names, outputs, strict=True))
+                comparison = PairedEvaluation((a, b), options, partial(_command, source, (a, b)))
+            for text in choice.warnings:
+                comparison.warn("config", text, log)
+            observer = stack.enter_context(watch(log))
+            first, second = (
+                stack.enter_context(open_log(files[index])) if files else None for files in outputs
+            )
+            if not comparison.add(log, choice.config, (first, second), observer):
+                break
+    assert comparison is not None
+    return comparison.report(largest)
+
+
+def _stored_outputs(name: str, logs: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the output files that a side names, one for each log; none where it is not of stored outputs.
+
+    Raises:
+        ConfigError: They are not one for each log.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        files = tuple(folder / f"{log.stem}.outputs.mcap" for log in logs)
+        missing = [str(file) for file in files if not file.is_file()]
+        if missing:
+            raise ConfigError([f"{name}: expected stored outputs there, found no {', '.join(missing)}"])
+        return files
+    if not name.endswith(".mcap"):
+        return ()
+    files = tuple(Path(part.strip()) for part in name.split(","))
+    if len(files) != len(logs):
+        expected = f"one for each log, {len(logs)}, with commas, or a folder of LOG.outputs.mcap"
+        raise ConfigError([f"{name}: expected {expected}, found {len(files)}"])
+    return files
+
+
+def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
+    """Return the side that a word names: a checkpoint, a plugin, PLUGIN:CHECKPOINT or stored outputs.
+
+    Raises:
+        ConfigError: The checkpoint does not exist.
+        PluginError: The plugin does not load.
+    """
+    if outputs:
+        return Side(name, "stored")
+    plugin, colon, weights = name.partition(":")
+    if name.endswith(".safetensors") and not (colon and weights):
+        plugin, weights = config.plugin.name, name
+    if weights and not Path(weights).is_file():
+        raise ConfigError([f"{name}: expected a checkpoint, found no file {weights}"])
+    load = partial(load_plugin, plugin)
+    load()  # an unknown name is an error before anything runs
+    return Side(name, "checkpoint" if weights else "plugin", load, Path(weights) if weights else None)
+
+
+def _command(source: Path | None, sides: tuple[Side, Side], moment: Moment, number: int) -> str:
+    """Return the command that replays a moment for one side; for stored outputs only the log is known."""
+    side = sides[number]
+    words = [] if source is None else ["--config", str(source)]
+    if side.checkpoint is not None:
+        words += ["--checkpoint", str(side.checkpoint)]
+        plugin = side.name.removesuffix(f":{side.checkpoint}")
+        words += ["--plugin", plugin] if plugin != side.name else []
+    elif side.kind == "plugin":
+        words += ["--plugin", side.name]
+    return replay_command(moment, words)

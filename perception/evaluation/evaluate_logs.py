@@ -1,0 +1,177 @@
+"""Evaluate logs from end to end: scores, ablations, streaming scores, references and gates, in one report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from perception.autoconfig import Choice, Overrides, complete
+from perception.config import Config, load_config
+from perception.errors import ConfigError
+from perception.evaluation.ablation.fault_ablation import FaultAblation
+from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
+from perception.evaluation.agreement.reference import Reference
+from perception.evaluation.evaluate_options import EvaluateOptions
+from perception.evaluation.evaluation import Evaluation
+from perception.evaluation.gates import failed, judge
+from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.streaming_scores import Streaming, add_streaming_scores
+from perception.evaluation.worst_frames import Moment, replay_command
+from perception.logs import Log, open_log
+from perception.pipeline import Observer, resolve_device
+from perception.plugin import load_plugin
+from perception.sinks.base import RunInfo, Sink
+from perception.sinks.stored import read_outputs, read_run
+
+REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
+"""The engine where the configuration says `auto`: scores then do not depend on the machine."""
+
+Watch = Callable[[Log], AbstractContextManager[Observer | None]]
+
+
+def evaluate_logs(
+    logs: Sequence[str | Path],
+    config: Config | str | Path | None = None,
+    options: EvaluateOptions | None = None,
+    *,
+    watch: Watch = lambda log: nullcontext(),
+    on_fault: Callable[[str], None] = lambda fault: None,
+) -> EvaluationReport:
+    """Replay logs and score every head against their truth; or score stored outputs.
+
+    Args:
+        logs: Files with truth; each is opened once, in order.
+        config: A configuration or the file that holds it; None: sensors are found in each log.
+        options: What to evaluate, and how.
+        watch: Gives the observer of the replays of a log.
+        on_fault: Called with each `sensor.kind=severity` before the fault ablation replays it.
+
+    Raises:
+        ConfigError: The options do not fit each other, or the configuration does not fit a log.
+        PerceptionError: A log, a plugin or a file cannot be opened, or the output cannot be written.
+    """
+    options = options or EvaluateOptions()
+    if errors := options.errors(len(logs)):
+        raise ConfigError(errors)
+    base, source, options = given_config(config, options)
+    run = _EvaluationRun(options, _replay_words(source, options.overrides), on_fault)
+    for index, path in enumerate(logs):
+        with ExitStack() as stack:
+            log = stack.enter_context(open_log(path))
+            if not run.add(stack, index, log, complete(log, base, options.overrides, source), watch):
+                break
+    return run.report()
+
+
+class _EvaluationRun:
+    """An evaluation under way.
+
+    Args:
+        options: What to evaluate, and how.
+        replay_words: Options of the command that replays a moment.
+        on_fault: As `evaluate_logs` takes it.
+    """
+
+    def __init__(
+        self, options: EvaluateOptions, replay_words: Sequence[str], on_fault: Callable[[str], None]
+    ) -> None:
+        self._options = options
+        self._command: Callable[[Moment], str] = lambda moment: replay_command(moment, replay_words)
+        self._evaluation = Evaluation(options, self._command)
+        self._streaming = Streaming() if options.latencies_ms else None
+        self._batch = 1
+        self._references: list[Reference] = []
+        self._on_fault = on_fault
+        self._ablation: FaultAblation | None = None
+        if options.ablate == "faults":
+            rules = self._evaluation.rules_of
+            self._ablation = FaultAblation(rules, options.faults, options.severities, options=options.replay)
+
+    def add(
+        self,
+        stack: ExitStack,
+        index: int,
+        log: Log,
+        choice: Choice,
+        watch: Watch,
+    ) -> bool:
+        """Evaluate one log. Return False if it was interrupted."""
+        config, options = choice.config, self._options
+        for text in choice.warnings:
+            self._evaluation.warn("config", text, log)
+        references = []
+        if options.references:
+            stored = stack.enter_context(open_log(options.references[index]))
+            references = [Reference(stored, log, options.tolerances)]
+            self._references += references
+        if options.outputs:
+            self._score(stack.enter_context(open_log(options.outputs[index])), log, config, references)
+            return True
+        return self._replay(log, config, references, stack.enter_context(watch(log)))
+
+    def _score(self, stored: Log, log: Log, config: Config, references: Sequence[Reference]) -> None:
+        self._evaluation.score(stored, log, config)
+        run = read_run(stored)
+        self._batch = run.batch if run is not None else 1
+        if self._streaming is not None:
+            self._streaming.add(log, config, (item.output for item in read_outputs(stored)))
+        for reference in references:
+            reference.open(RunInfo())
+            for item in read_outputs(stored):
+                reference.add(item.output)
+            reference.close()
+
+    def _replay(
+        self, log: Log, config: Config, references: Sequence[Reference], observer: Observer | None
+    ) -> bool:
+        load = partial(load_plugin, config.plugin.name)
+        sinks: list[Sink] = [*references]
+        self._batch = config.engine.batch
+        if self._streaming is not None:
+            sinks.append(self._streaming.collector(log, config))
+        run = partial(self._evaluation.replay, output=self._options.output, observer=observer, beside=sinks)
+        if self._ablation is None:
+            return run(log, config, load).status != "interrupted"
+        plugin = MemoisedPlugin(load)
+        try:
+            if run(log, config, lambda: plugin).status == "interrupted":
+                return False
+            return self._ablation.run(log, config, plugin, observer, self._on_fault)
+        finally:
+            plugin.release()
+
+    def report(self) -> EvaluationReport:
+        """Return the report over all logs so far. Streaming scores cannot be computed after it."""
+        report = self._evaluation.report()
+        if self._ablation is not None:
+            report = report.model_copy(update={"fault_ablation": self._ablation.report(report)})
+        if self._streaming is not None:
+            rules, latencies = self._evaluation.rules_of(RunInfo()), self._options.latencies_ms
+            report = add_streaming_scores(report, self._streaming, latencies, rules, self._batch)
+            self._streaming.close()
+        rows = [row for reference in self._references for row in reference.report(self._command)]
+        report = judge(
+            report.model_copy(update={"reference": rows}), self._options.gates, self._options.strict
+        )
+        return failed(report, any(row.diverged or not row.frames for row in rows))
+
+
+def given_config(
+    config: Config | str | Path | None, options: EvaluateOptions
+) -> tuple[Config | None, Path | None, EvaluateOptions]:
+    """Return the configuration, the file it came from, and the options with the device and engine to use."""
+    source = None if config is None or isinstance(config, Config) else Path(config)
+    base = config if isinstance(config, Config) else None if source is None else load_config(source)
+    device = resolve_device(options.replay.device, "auto" if base is None else base.engine.backend)
+    overrides = replace(options.overrides, auto={**REFERENCE_ENGINE, **options.overrides.auto})
+    return base, source, replace(options, replay=replace(options.replay, device=device), overrides=overrides)
+
+
+def _replay_words(source: Path | None, overrides: Overrides) -> list[str]:
+    """Return the options of the command that replays as this evaluation did."""
+    named = [("--config", source), ("--plugin", overrides.plugin), ("--checkpoint", overrides.checkpoint)]
+    words = [word for option, value in named if value is not None for word in (option, str(value))]
+    return words + [word for fault in overrides.faults for word in ("--fault", fault)]

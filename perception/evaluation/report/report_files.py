@@ -1,0 +1,54 @@
+"""Write a report to files: a page for people, or Markdown for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from perception.errors import ConfigError, OutputError
+from perception.evaluation.plotting import need_matplotlib
+from perception.evaluation.report.schema import EvaluationReport
+
+PAGES = (".html", ".htm")
+MARKDOWN = ".md"
+
+
+def check_report_files(paths: Sequence[Path]) -> None:
+    """Check before the work that each file can be written.
+
+    Raises:
+        ConfigError: A name ends in neither .html nor .md, or its folder does not exist.
+        MissingExtraError: A page is wanted, and matplotlib is not installed.
+    """
+    errors = []
+    for path in paths:
+        if path.suffix.lower() not in (*PAGES, MARKDOWN):
+            errors.append(f"--report: expected a name that ends in .html or .md, found '{path}'")
+        elif not path.parent.is_dir():
+            errors.append(f"--report: the folder of '{path}' is not there; make it first")
+        elif path.is_dir():
+            errors.append(f"--report: '{path}' is a folder; name a file")
+    if errors:
+        raise ConfigError(errors)
+    if any(path.suffix.lower() in PAGES for path in paths):
+        need_matplotlib("--report of a page")
+
+
+def write_report_file(path: Path, report: EvaluationReport) -> None:
+    """Write the page, with the pictures of the worst moments from the logs, or the Markdown.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    from perception.evaluation.report.frame_pictures import moment_pictures
+    from perception.evaluation.report.markdown import markdown
+    from perception.evaluation.report.page import html_page
+
+    if path.suffix.lower() == MARKDOWN:
+        text = markdown(report)
+    else:
+        text = html_page(report, moment_pictures(report.moments))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
