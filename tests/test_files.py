@@ -12,8 +12,7 @@ import pytest
 from perception.errors import OutputError
 from perception.files import make_file, turn
 from perception.logs import LogWriter
-from perception.sinks import JsonlSink
-from perception.sinks.base import RunInfo
+from perception.sinks import JsonlSink, RunInfo
 
 
 def test_one_that_exists_is_replaced(tmp_path: Path) -> None:

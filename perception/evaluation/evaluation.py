@@ -36,9 +36,7 @@ from perception.logs import Log
 from perception.pipeline import EXIT_CODES, Observer, Summary, replay
 from perception.pipeline.summary import Status
 from perception.plugin import Plugin
-from perception.sinks import McapSink, Sink
-from perception.sinks.base import RunInfo
-from perception.sinks.stored import read_run
+from perception.sinks import McapSink, RunInfo, Sink, read_run
 
 STATUS_ORDER: tuple[Status, ...] = ("clean", "loss", "failed", "interrupted")
 """From the best to the worst; the status of an evaluation is the worst of its replays."""

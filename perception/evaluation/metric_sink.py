@@ -11,7 +11,7 @@ from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import Latency, Metric, Rules, Suite
 from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.worst_frames import FrameErrors, Row, box_rows, control_rows
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
 
 METRICS = "/perception/metrics/"

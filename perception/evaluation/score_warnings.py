@@ -7,7 +7,7 @@ from typing import Any
 
 from perception.evaluation.metrics import Result
 from perception.logs import Log
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 
 
 def other_log(run: RunInfo | None, log: Log) -> str:

@@ -10,8 +10,8 @@ from perception.align.truth import TruthJoiner
 from perception.config import Config
 from perception.logs import Log, Query, decode
 from perception.logs.perception_proto import decode_status
+from perception.sinks import read_outputs
 from perception.sinks.mcap_sink import TIMING
-from perception.sinks.stored import read_outputs
 from perception.types import (
     CameraInfo,
     FrameTransforms,

@@ -32,7 +32,7 @@ from perception.logs.perception_proto import (
     encode_control,
     encode_detections,
 )
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 from perception.types import (
     CameraInfo,
     Control,

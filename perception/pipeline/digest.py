@@ -6,7 +6,7 @@ import hashlib
 import struct
 from collections.abc import Mapping
 
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 from perception.types import Message, Output, Sample, TruthFrame
 
 

@@ -10,7 +10,7 @@ from perception.logs import Log
 from perception.pipeline.faults import parse_plan
 from perception.pipeline.options import ReplayOptions
 from perception.plugin import Plugin
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 
 RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless")
 

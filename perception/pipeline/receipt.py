@@ -12,7 +12,7 @@ from pathlib import Path
 
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.options import ReplayOptions
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 
 HASHED_BYTES = 64 << 20
 """Input files up to this size are hashed as a whole, too: that takes less than 0.1 s."""

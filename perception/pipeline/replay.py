@@ -22,7 +22,7 @@ from perception.pipeline.summary import LOSS_ROWS, Status, Summary
 from perception.pipeline.times import StageTimes, quantiles
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
-from perception.sinks.base import RunInfo, Sink, TakesReceipt
+from perception.sinks import RunInfo, Sink, TakesReceipt
 from perception.types import Reset
 
 

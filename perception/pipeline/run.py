@@ -16,7 +16,7 @@ from perception.pipeline.times import Spent, StageTimes
 from perception.pipeline.workers import Workers
 from perception.plugin import Plugin, Prepared
 from perception.plugin.output_rules import output_violations
-from perception.sinks.base import Sink
+from perception.sinks import Sink
 from perception.types import SENSORS, Output, Reset, Sample, TruthFrame, invalid_output
 
 OnError = Literal["stop", "skip"]

@@ -1,16 +1,21 @@
-"""Where outputs go: an MCAP log, JSON lines, a video."""
+"""Destinations of outputs: an MCAP log, JSON lines, a video; other packages add their own by entry point."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from perception.sinks.base import RunInfo, Sink
 from perception.sinks.jsonl_sink import JsonlSink
 from perception.sinks.mcap_sink import McapSink
-from perception.sinks.stored import StoredOutput, read_outputs, read_run
+from perception.sinks.output_log import StoredOutput, read_outputs, read_receipt, read_run
+from perception.sinks.protocol import Sink, TakesInputs, TakesReceipt, make_sink
+from perception.sinks.run_info import RunInfo
 
 if TYPE_CHECKING:
+    from perception.sinks.render import draw as draw
     from perception.sinks.video import VideoSink as VideoSink
+
+_HOMES = {"VideoSink": "perception.sinks.video", "draw": "perception.sinks.render"}
 
 __all__ = [
     "JsonlSink",
@@ -18,16 +23,19 @@ __all__ = [
     "RunInfo",
     "Sink",
     "StoredOutput",
+    "TakesInputs",
+    "TakesReceipt",
     "VideoSink",
+    "draw",
+    "make_sink",
     "read_outputs",
+    "read_receipt",
     "read_run",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Drawing needs OpenCV: it is loaded on first use."""
-    if name != "VideoSink":
+    """Load what draws on first use: it needs OpenCV."""
+    if name not in _HOMES:
         raise AttributeError(f"module 'perception.sinks' has no attribute '{name}'")
-    from perception.sinks.video import VideoSink
-
-    return VideoSink
+    return getattr(import_module(_HOMES[name]), name)

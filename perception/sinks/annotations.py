@@ -10,8 +10,8 @@ from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 from foxglove_schemas_protobuf.PointsAnnotation_pb2 import PointsAnnotation
 from mcap_protobuf.schema import build_file_descriptor_set
 
-from perception.sinks.base import RunInfo
 from perception.sinks.palette import RGB, VERMILION, class_colour, ink_on
+from perception.sinks.run_info import RunInfo
 from perception.types import Detection, Output, Sample, Schema
 
 SCHEMA = Schema(

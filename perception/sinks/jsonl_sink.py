@@ -11,7 +11,8 @@ from typing import Any
 
 from perception.errors import OutputError
 from perception.files import make_file
-from perception.sinks.base import RunInfo, refuse_input
+from perception.sinks.protocol import refuse_input
+from perception.sinks.run_info import RunInfo
 from perception.types import Control, Detections, Input, Output, Sample, TruthFrame
 
 

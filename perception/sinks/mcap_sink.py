@@ -18,7 +18,8 @@ from perception.logs.perception_proto import (
 )
 from perception.sinks.annotations import SCHEMA as ANNOTATIONS
 from perception.sinks.annotations import encode_annotations
-from perception.sinks.base import RunInfo, refuse_input
+from perception.sinks.protocol import refuse_input
+from perception.sinks.run_info import RunInfo
 from perception.types import Message, Output, Sample, Schema, TruthFrame
 
 DETECTIONS = "/perception/detections"

@@ -1,7 +1,6 @@
-"""One frame of a run as a picture: boxes, returns, truth, and the strip that says what they rest on.
+"""The picture of one output: boxes, returns and truth over the recorded image, and a status panel below.
 
-Takes plain arrays and the nouns. Colours are safe for colour-blind people (`palette`), and nothing is
-said by colour alone.
+Colours are safe for colour-blind people (`palette`), and nothing is shown by colour alone.
 """
 
 from __future__ import annotations
@@ -11,9 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from perception.geometry import project, transform_points
+from perception.models.preprocess import InputSpec, image_pixels
+from perception.models.preprocess.pixels import UnusableImage
 from perception.sinks.annotations import caption, image_size, notices, placed, short_caption, worth_drawing
-from perception.sinks.base import RunInfo
-from perception.sinks.draw import (
+from perception.sinks.palette import RANGE_RAMP, VERMILION, WHITE, class_colour
+from perception.sinks.run_info import RunInfo
+from perception.sinks.status_panel import BACK, DIM, draw_legend, draw_panel, panel_height
+from perception.sinks.strokes import (
     Box,
     Canvas,
     chip,
@@ -27,8 +30,6 @@ from perception.sinks.draw import (
     ramp,
     text_width,
 )
-from perception.sinks.palette import RANGE_RAMP, VERMILION, WHITE, class_colour
-from perception.sinks.panel import BACK, DIM, draw_legend, draw_panel, panel_height
 from perception.types import Detection, Float64, Output, Sample, TruthFrame
 
 _NIGHT = (14, 15, 18)
@@ -36,8 +37,8 @@ NEAR_M, FAR_M = 1.0, 100.0  # the ends of the range ramp, which is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """The size of a frame, the same for a whole video. All are px; `width` and `height` are even.
+class FrameLayout:
+    """The size of a video frame, the same for a whole video. All are px; `width` and `height` are even.
 
     Attributes:
         width, picture_height: The picture's part of the frame, at its top.
@@ -53,20 +54,20 @@ class Layout:
         return self.picture_height + panel_height(self.unit)
 
 
-def layout_for(source: tuple[int, int] | None, max_width: int = 1280, max_height: int = 960) -> Layout:
-    """The layout for source images of (width, height); 16:9 where that is not known.
+def layout_for(source: tuple[int, int] | None, max_width: int = 1280, max_height: int = 960) -> FrameLayout:
+    """Return the layout for source images of (width, height); 16:9 where that is not known.
 
     Pictures narrower than 640 px grow, so that words can be read; wide or tall ones shrink.
     """
     width, height = source or (1280, 720)
     scale = min(max(1.0, 640 / width), max_width / width, max_height / height)
     frame_width = max(_even(width * scale), min(640, _even(max_width)))
-    return Layout(frame_width, _even(height * scale), max(10.0, frame_width / 80))
+    return FrameLayout(frame_width, _even(height * scale), max(10.0, frame_width / 80))
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the source image lies in the frame: scaled without distortion, centred."""
+    """The place of the source image in the frame: scaled without distortion, centred."""
 
     scale: float
     left: float
@@ -78,8 +79,8 @@ class _Place:
         return self.left + s * x1, self.top + s * y1, self.left + s * x2, self.top + s * y2
 
 
-def picture_size(layout: Layout, source: tuple[int, int]) -> tuple[int, int]:
-    """The size (width, height) at which a source image is shown: what `render` wants as `picture`."""
+def picture_size(layout: FrameLayout, source: tuple[int, int]) -> tuple[int, int]:
+    """Return the size (width, height) of `picture` that `render` expects for a source image."""
     scale = min(layout.width / source[0], layout.picture_height / source[1])
     return (
         min(max(1, round(source[0] * scale)), layout.width),
@@ -87,9 +88,56 @@ def picture_size(layout: Layout, source: tuple[int, int]) -> tuple[int, int]:
     )
 
 
+def draw(
+    sample: Sample,
+    output: Output,
+    truth: TruthFrame | None = None,
+    *,
+    run: RunInfo | None = None,
+    max_width: int = 1280,
+    min_score: float = 0.3,
+) -> Canvas:
+    """Return the recorded picture of a sample with an output drawn over it, and the status panel below.
+
+    Args:
+        sample: The sample; where its picture is absent or does not decode, the canvas is dark and says why.
+        output: Its boxes, and its control in the panel.
+        truth: Drawn as dashed boxes, where it is known.
+        run: Chooses the colours of classes, and whether untrained weights are marked.
+        max_width: The largest width of the frame, px. Pictures narrower than 640 px grow.
+        min_score: Detections below it are not drawn.
+
+    Returns:
+        uint8 RGB [H, W, 3], the caller's own.
+    """
+    layout = layout_for(image_size(sample), max_width)
+    sample, picture = picture_of(sample, layout)
+    return render(picture, layout, sample, output, run, truth, min_score)
+
+
+def picture_of(sample: Sample, layout: FrameLayout) -> tuple[Sample, Canvas | None]:
+    """Return the sample and its image at the size `render` wants, uint8 RGB [h, w, 3].
+
+    An image that does not decode is None, and absent in the sample, with the reason. Images of 16 bits,
+    such as depth, are stretched to the brightness they span.
+    """
+    frame = sample.camera.value
+    if frame is None:
+        return sample, None
+    width, height = picture_size(layout, (frame.width, frame.height))
+    try:
+        pixels = image_pixels(frame, InputSpec(width=width, height=height))
+    except UnusableImage as error:
+        return sample.with_absent({"camera": str(error)}), None
+    if frame.format.lower() == "mono16":
+        low, high = int(pixels.min()), int(pixels.max())
+        pixels = ((pixels.astype(np.float32) - low) * (255.0 / max(1, high - low))).astype(np.uint8)
+    return sample, np.ascontiguousarray(pixels.transpose(1, 2, 0))
+
+
 def render(
     picture: Canvas | None,
-    layout: Layout,
+    layout: FrameLayout,
     sample: Sample,
     output: Output,
     run: RunInfo | None = None,
@@ -114,7 +162,7 @@ def render(
     source = image_size(sample) or (layout.width, layout.picture_height)
     place = _show_picture(view, picture, source, layout)
     if picture is None:
-        _say_no_camera(view, sample, layout.unit)
+        _draw_absence(view, sample, layout.unit)
     ranged = _draw_returns(view, sample, source, place)
     known = [] if truth is None else [box for box in truth.boxes or () if placed(box.xyxy)]
     for box in known:
@@ -127,7 +175,9 @@ def render(
     return canvas
 
 
-def _show_picture(view: Canvas, picture: Canvas | None, source: tuple[int, int], layout: Layout) -> _Place:
+def _show_picture(
+    view: Canvas, picture: Canvas | None, source: tuple[int, int], layout: FrameLayout
+) -> _Place:
     width, height = picture_size(layout, source)
     if picture is not None:
         height, width = picture.shape[:2]
@@ -138,7 +188,7 @@ def _show_picture(view: Canvas, picture: Canvas | None, source: tuple[int, int],
     return _Place(width / source[0], left, top)
 
 
-def _say_no_camera(view: Canvas, sample: Sample, unit: float) -> None:
+def _draw_absence(view: Canvas, sample: Sample, unit: float) -> None:
     text = f"no image: {sample.camera.reason or 'absent'}"
     size = 1.4 * unit
     text = fitted(text, view.shape[1] - 2 * size, size)
@@ -147,7 +197,7 @@ def _say_no_camera(view: Canvas, sample: Sample, unit: float) -> None:
 
 
 def _draw_returns(view: Canvas, sample: Sample, source: tuple[int, int], place: _Place) -> bool:
-    """The returns that fall into the image, nearest on top. False where the rig does not say where."""
+    """Draw the returns inside the image, nearest on top. Returns False where the rig cannot place them."""
     scan, calibration = sample.range.value, sample.rig.calibration
     if scan is None or calibration is None or not calibration.can_project:
         return False
@@ -185,18 +235,18 @@ def _draw_detections(view: Canvas, items: list[Detection], place: _Place, unit: 
 
 
 def _free_place(box: Box, edges: Box, taken: list[Box], view: Canvas) -> Box | None:
-    """A place in view for words: above the box, inside its top, below, inside its bottom, or higher.
+    """Return a free place for a caption: above the box, inside its top, below, inside its bottom, or higher.
 
-    None where every place is taken: in a crowd a box without words says more than words on words.
+    None where every place is taken: in a crowd, a box without a caption reads better than overlapping ones.
     """
     width, height = box[2] - box[0], box[3] - box[1]
     limit = max(0.0, view.shape[1] - width), max(0.0, view.shape[0] - height)
     for x in (edges[0], edges[2] - width):
         for y in (edges[1] - height, edges[1], edges[3], edges[3] - height, edges[1] - 2 * height):
             left, top = min(max(x, 0.0), limit[0]), min(max(y, 0.0), limit[1])
-            found = left, top, left + width, top + height
-            if not any(_overlap(found, other) for other in taken):
-                return found
+            place = left, top, left + width, top + height
+            if not any(_overlap(place, other) for other in taken):
+                return place
     return None
 
 
@@ -205,7 +255,7 @@ def _overlap(a: Box, b: Box) -> bool:
 
 
 def _draw_notices(view: Canvas, lines: list[str], unit: float) -> None:
-    """What must not be missed, as banners across the top."""
+    """Draw warnings as banners across the top."""
     height = 2.0 * unit
     for index, line in enumerate(lines):
         y = index * height

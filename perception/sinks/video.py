@@ -1,9 +1,8 @@
 """A run as a video that plays in a browser, one frame for each tick.
 
-The OpenCV wheel has no H.264 encoder. Of what it has, browsers play VP9 in MP4 and VP8 in WebM. It has no
-way to the speed settings of either (`OPENCV_FFMPEG_WRITER_OPTIONS` chooses hardware encoders and nothing
-else, OpenCV issue 24570): street scenes of 1280 x 816 take 0.37 s a frame in VP9, 0.10 s in VP8.
-So frames are encoded in a thread beside the host; WebM or a smaller `max_width` is the way to more speed.
+The OpenCV wheel has no H.264 encoder. Of its encoders, browsers play VP9 in MP4 and VP8 in WebM, and it gives
+no access to their speed settings (OpenCV issue 24570). So frames are encoded in a thread beside the host;
+WebM or a smaller `max_width` is faster.
 """
 
 from __future__ import annotations
@@ -18,15 +17,13 @@ from threading import Lock, Thread
 from typing import Any
 
 import cv2
-import numpy as np
 
 from perception.errors import OutputError
-from perception.models.preprocess import InputSpec, image_pixels
-from perception.models.preprocess.pixels import UnusableImage
 from perception.sinks.annotations import image_size
-from perception.sinks.base import RunInfo, refuse_input
-from perception.sinks.draw import Canvas
-from perception.sinks.render import Layout, layout_for, picture_size, render
+from perception.sinks.protocol import refuse_input
+from perception.sinks.render import FrameLayout, layout_for, picture_of, render
+from perception.sinks.run_info import RunInfo
+from perception.sinks.strokes import Canvas
 from perception.types import Output, Sample, TruthFrame
 
 _DEFAULT_RATE_HZ = 10.0
@@ -54,7 +51,7 @@ class VideoSink:
         self._max_width = max_width
         self._min_score = min_score
         self._run = RunInfo()
-        self._layout: Layout | None = None
+        self._layout: FrameLayout | None = None
         self._first: list[tuple[int, Canvas]] = []
         self._encoder: _Encoder | None = None
         self._open = False
@@ -93,7 +90,7 @@ class VideoSink:
             self._encoder.put(frame)
 
     def _start(self) -> None:
-        """Begin to encode, with the frames so far."""
+        """Start the encoder with the frames so far."""
         rate_hz = self._run.reference_rate_hz or rate_of([stamp_ns for stamp_ns, _ in self._first])
         height, width, _ = self._first[0][1].shape
         self._encoder = _Encoder(self.path, min(max(rate_hz, 0.1), 240.0), (width, height))
@@ -115,70 +112,50 @@ class VideoSink:
 
 
 def rate_of(stamps_ns: Sequence[int]) -> float:
-    """The rate (Hz) at which ticks with these stamps came: by their median step; 10 where there is none."""
+    """Return the rate of ticks (Hz) by the median step of their stamps; 10 where there is none."""
     steps = sorted(b - a for a, b in pairwise(stamps_ns) if b > a)
     return round(1e9 / steps[len(steps) // 2], 2) if steps else _DEFAULT_RATE_HZ
 
 
-def picture_of(sample: Sample, layout: Layout) -> tuple[Sample, Canvas | None]:
-    """The sample's image at the size `render` wants, uint8 RGB [h, w, 3].
-
-    An image that does not decode is None, and absent in the sample, with the reason. Images of 16 bits,
-    such as depth, are stretched to the brightness they span.
-    """
-    frame = sample.camera.value
-    if frame is None:
-        return sample, None
-    width, height = picture_size(layout, (frame.width, frame.height))
-    try:
-        pixels = image_pixels(frame, InputSpec(width=width, height=height))
-    except UnusableImage as error:
-        return sample.with_absent({"camera": str(error)}), None
-    if frame.format.lower() == "mono16":
-        low, high = int(pixels.min()), int(pixels.max())
-        pixels = ((pixels.astype(np.float32) - low) * (255.0 / max(1, high - low))).astype(np.uint8)
-    return sample, np.ascontiguousarray(pixels.transpose(1, 2, 0))
-
-
 class _Encoder:
-    """Encodes frames in a thread, in order, and makes sure at the end that the file holds them all."""
+    """Encodes frames in a thread, in order, and checks at the end that the file holds them all."""
 
     def __init__(self, path: Path, rate_hz: float, size: tuple[int, int]) -> None:
         self._path = path
         self._writer = _open_writer(path, rate_hz, size)
         self._queue: Queue[Canvas | None] = Queue(_WAITING)
-        self._fault: Exception | None = None
+        self._error: Exception | None = None
         self._count = 0
         self._thread = Thread(target=self._encode, name="video encoder", daemon=True)
         self._thread.start()
 
     def put(self, frame: Canvas) -> None:
-        self._raise_fault()
+        self._raise_error()
         self._queue.put(frame)
         self._count += 1
 
     def close(self) -> None:
         self._queue.put(None)
         self._thread.join()
-        self._raise_fault()
-        found = _frames_in(self._path)
-        if found != self._count:
+        self._raise_error()
+        count = _frames_in(self._path)
+        if count != self._count:
             raise OutputError(
-                f"the video holds {found} of {self._count} frames, free some space: {self._path}"
+                f"the video holds {count} of {self._count} frames, free some space: {self._path}"
             )
 
     def _encode(self) -> None:
         while (frame := self._queue.get()) is not None:
-            if self._fault is None:  # else keep emptying the queue, so that the host never waits forever
+            if self._error is None:  # else keep emptying the queue, so that the host never waits forever
                 try:
                     self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
                 except Exception as error:
-                    self._fault = error
+                    self._error = error
         self._writer.release()
 
-    def _raise_fault(self) -> None:
-        if self._fault is not None:
-            raise OutputError(f"encoding stopped: {self._fault}: {self._path}") from self._fault
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise OutputError(f"encoding stopped: {self._error}: {self._path}") from self._error
 
 
 def _open_writer(path: Path, rate_hz: float, size: tuple[int, int]) -> Any:
@@ -194,7 +171,7 @@ def _open_writer(path: Path, rate_hz: float, size: tuple[int, int]) -> Any:
 
 
 def _frames_in(path: Path) -> int:
-    """How many frames a file holds. Walked, not decoded: a header may claim more than was written."""
+    """Return the number of frames in a file, by walking it: its header may claim more than was written."""
     count = 0
     with _quiet():
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
@@ -206,7 +183,7 @@ def _frames_in(path: Path) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what OpenCV and FFmpeg print, past every log level, from the user's stderr."""
+    """Keep the output of OpenCV and FFmpeg, which heeds no log level, from the user's stderr."""
     with _STDERR:
         try:
             kept = os.dup(2)

@@ -16,7 +16,7 @@ from pathlib import Path
 from perception.autoconfig import choose
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions, replay
-from perception.sinks.mcap_sink import McapSink
+from perception.sinks import McapSink
 from tests.pipeline.memory_plugin import MemoryPlugin
 path = Path(sys.argv[1])
 sink = McapSink(path.with_suffix(".out"))

@@ -13,7 +13,7 @@ from perception.errors import NoPluginError, PluginError
 from perception.logs import Query, open_log
 from perception.pipeline import open_plugin, replay
 from perception.plugin import Context, Prepared
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 from perception.types import Output, Sample
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, Row, write_scene

@@ -18,7 +18,7 @@ from perception.autoconfig import choose
 from perception.config import Config
 from perception.logs import LogWriter, Query, decode, open_log
 from perception.pipeline import ReplayOptions, Span, Summary, context_of, replay
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene

@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.sinks import RunInfo
-from perception.sinks.draw import Box, Canvas, ramp
 from perception.sinks.palette import CYCLE, GREEN, RANGE_RAMP, SKY, VERMILION, WHITE, YELLOW, ink_on
-from perception.sinks.panel import bar_position, clock, control_words, panel_height, sensor_words, sources
 from perception.sinks.render import _free_place, layout_for, picture_size, render
+from perception.sinks.status_panel import (
+    bar_position,
+    clock,
+    control_words,
+    panel_height,
+    sensor_words,
+    sources,
+)
+from perception.sinks.strokes import Box, Canvas, ramp
 from perception.types import (
     Control,
     ControlChannel,

@@ -15,8 +15,8 @@ from perception.errors import OutputError
 from perception.sinks import RunInfo, VideoSink
 from perception.sinks import video as video_module
 from perception.sinks.palette import SKY
-from perception.sinks.render import layout_for
-from perception.sinks.video import picture_of, rate_of
+from perception.sinks.render import layout_for, picture_of
+from perception.sinks.video import rate_of
 from perception.types import CameraFrame, Sample
 from tests.sinks.build import HEIGHT, STEP_NS, WIDTH, output_of, sample_of
 

@@ -23,7 +23,7 @@ from perception.evaluation.metrics.mean_average_precision import MeanAveragePrec
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions, Span, replay
 from perception.plugin import load_plugin
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 from perception.training import train
 from perception.training.config_file import load_train_config
 from perception.training.data.sample_cache import joined

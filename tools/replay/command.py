@@ -55,7 +55,11 @@ def replay(
     loop: Annotated[int, typer.Option(min=1, help="Replay so often; each pass must give the same.")] = 1,
     step: Annotated[bool, typer.Option("--step", help="One tick for each key; q ends.")] = False,
     output: Annotated[
-        Path | None, typer.Option(help="The output log.", show_default="LOG's name + .outputs.mcap, here")
+        Path | None,
+        typer.Option(
+            help="The output log; another suffix chooses another sink.",
+            show_default="LOG's name + .outputs.mcap, here",
+        ),
     ] = None,
     no_output: Annotated[bool, typer.Option("--no-output", help="Write no output log.")] = False,
     with_inputs: Annotated[

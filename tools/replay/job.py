@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from perception.autoconfig import Overrides
     from perception.logs import Log
     from perception.pipeline import Observer, Span, Summary
-    from perception.sinks.base import Sink
+    from perception.sinks import Sink
 
 Watch = Callable[["Log", "Span"], AbstractContextManager["Observer | None"]]
 """Makes what watches a run."""
@@ -70,7 +70,7 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
     from perception.pipeline.options import ReplayOptions
     from perception.pipeline.summary import Warned
     from perception.plugin import load_plugin
-    from perception.sinks.mcap_sink import McapSink
+    from perception.sinks import McapSink
     from perception_tools.replay.ledger_file import LedgerFile
 
     with ExitStack() as stack:
@@ -93,7 +93,7 @@ def run_job(job: ReplayJob, watch: Watch) -> Summary:
             observer=stack.enter_context(watch(opened, span)),
         )
         plugin = load_plugin(setup.plugin.name)
-        publish = sinks[0].add_values if sinks and isinstance(sinks[0], McapSink) else None
+        publish = next((sink.add_values for sink in sinks if isinstance(sink, McapSink)), None)
         watching = MonitorSink(plugin, publish)
         summary = replay(opened, setup, plugin, [*sinks, watching], options)
         found = {"start_ns": opened.survey.start_ns, **watching.monitor.to_json()}
@@ -144,23 +144,21 @@ def _distinct(job: ReplayJob) -> None:
 
 
 def _sinks(job: ReplayJob) -> tuple[list[Sink], Any]:
-    """Where the outputs go, and what copies input messages."""
+    """Return the sinks of the outputs, and the function that copies input messages."""
+    from perception.sinks import TakesInputs, make_sink
+
     sinks: list[Sink] = []
     copy = None
     if job.output is not None:
-        from perception.sinks.mcap_sink import McapSink
-
-        log_sink = McapSink(job.output)
-        sinks.append(log_sink)
-        copy = log_sink.copy if job.with_inputs else None
+        sinks.append(make_sink(job.output))
+        if job.with_inputs:
+            if not isinstance(sinks[0], TakesInputs):
+                raise typer.BadParameter(f"--with-inputs needs an output log (.mcap), found {job.output}")
+            copy = sinks[0].copy
     elif job.with_inputs:
         raise typer.BadParameter("--with-inputs needs an output log; leave out --no-output")
     if job.render is not None:
-        from perception.sinks.video import VideoSink
-
-        sinks.append(VideoSink(job.render))
+        sinks.append(make_sink(job.render, "mp4"))
     if job.jsonl is not None:
-        from perception.sinks.jsonl_sink import JsonlSink
-
-        sinks.append(JsonlSink(job.jsonl))
+        sinks.append(make_sink(job.jsonl, "jsonl"))
     return sinks, copy

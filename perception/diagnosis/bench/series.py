@@ -19,7 +19,7 @@ from perception.logs import open_log
 from perception.pipeline import Progress, ReplayOptions, Span, replay
 from perception.pipeline.times import STAGES, StageTimes
 from perception.plugin import load_plugin
-from perception.sinks.mcap_sink import McapSink
+from perception.sinks import McapSink
 from perception.types import Sample
 
 WARM_S = 0.5

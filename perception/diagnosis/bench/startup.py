@@ -77,7 +77,7 @@ def measure(began: float, started: str, text: str) -> None:
     from perception.logs import open_log
     from perception.pipeline import ReplayOptions, context_of, replay
     from perception.plugin import load_plugin
-    from perception.sinks.mcap_sink import McapSink
+    from perception.sinks import McapSink
 
     told = json.loads(text)
     config = parse_config(parse_yaml(told["config"]))

@@ -8,7 +8,7 @@ from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.monitor import Monitor
 from perception.diagnosis.monitor.reference import from_plain
 from perception.plugin import KnowsItsOutputs, Plugin
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
 
 HEALTH = "/perception/metrics/health"

@@ -23,7 +23,7 @@ from perception.evaluation.report.schema import (
 from perception.logs import Log
 from perception.pipeline import Observer, ReplayOptions, replay
 from perception.pipeline.faults import KINDS, fault_names, parse_plan
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 
 SEVERITIES = (0.2, 0.5, 0.8)
 

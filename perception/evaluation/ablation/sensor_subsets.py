@@ -13,7 +13,7 @@ from itertools import combinations
 
 from perception.evaluation.metrics import Suite
 from perception.plugin import Context, Plugin, Prepared, StepsSubsets
-from perception.sinks.base import RunInfo
+from perception.sinks import RunInfo
 from perception.types import SENSORS, Output, Reset, Sample, Tick, TruthFrame, invalid_output
 
 Subset = tuple[str, ...]

@@ -10,8 +10,7 @@ from perception.evaluation.agreement.profiles import DECISIONS, Decisions, Toler
 from perception.evaluation.report.schema import DivergenceReport
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
-from perception.sinks.base import RunInfo
-from perception.sinks.stored import read_outputs
+from perception.sinks import RunInfo, read_outputs
 from perception.types import HEADS, Output, Sample, TruthFrame
 
 

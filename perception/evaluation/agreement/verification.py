@@ -20,8 +20,7 @@ from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
 from perception.pipeline.provenance import recorded_versions
 from perception.pipeline.receipt import file_sha256, this_machine
 from perception.plugin import Plugin
-from perception.sinks.base import RunInfo
-from perception.sinks.stored import StoredOutput, read_outputs, read_receipt, read_run
+from perception.sinks import RunInfo, StoredOutput, read_outputs, read_receipt, read_run
 from perception.types import Output, Sample, TruthFrame
 
 EXIT_CODES: Mapping[Agreement, int] = {"equal": 0, "within_tolerance": 0, "diverged": 4}

@@ -22,7 +22,7 @@ from perception.logs import Log
 from perception.pipeline import EXIT_CODES, Observer, replay
 from perception.pipeline.summary import Status
 from perception.plugin import Plugin
-from perception.sinks.base import Sink
+from perception.sinks import Sink
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from perception.plugin import AdoptsPrepared, Context, Plugin, Prepared
 from perception.plugin.output_rules import output_violations
-from perception.sinks.base import RunInfo, Sink
+from perception.sinks import RunInfo, Sink
 from perception.types import Output, Reset, Sample, Tick, TruthFrame, invalid_output
 
 

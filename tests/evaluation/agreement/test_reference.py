@@ -13,9 +13,7 @@ from perception.evaluation.agreement.profiles import DECISIONS, Decisions, parse
 from perception.evaluation.agreement.reference import Reference
 from perception.logs import open_log
 from perception.pipeline import replay
-from perception.sinks import McapSink
-from perception.sinks.base import RunInfo
-from perception.sinks.stored import read_outputs
+from perception.sinks import McapSink, RunInfo, read_outputs
 from perception.types import Control, ControlChannel, Detection, Detections, Output
 from tests.evaluation.metrics.build import tick
 from tests.evaluation.oracle import Oracle, Truth

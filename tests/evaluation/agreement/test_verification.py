@@ -16,8 +16,7 @@ from perception.logs import LogWriter, Query, open_log
 from perception.pipeline import ReplayOptions, Span, replay
 from perception.pipeline.receipt import file_sha256
 from perception.plugin import Plugin, Prepared
-from perception.sinks import McapSink, read_run
-from perception.sinks.stored import read_receipt
+from perception.sinks import McapSink, read_receipt, read_run
 from perception.types import Output
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from perception.errors import LogError
 from perception.logs.perception_proto import InputState, decode_control, decode_detections, decode_inputs
-from perception.sinks.base import RunInfo
 from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RECEIPT_RECORD, RUN_RECORD
+from perception.sinks.run_info import RunInfo
 from perception.types import Control, Detections, Message, Output, Tick
 
 if TYPE_CHECKING:

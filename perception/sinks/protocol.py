@@ -1,0 +1,108 @@
+"""The protocol of a sink, and the choice of a sink for a file.
+
+A sink is found by the entry-point group `perception.sinks`: the name of an entry point is a file suffix
+without its dot, and it names a class that is made from a path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from perception.errors import OutputError
+from perception.sinks.run_info import RunInfo
+from perception.types import Message, Output, Sample, TruthFrame
+
+GROUP = "perception.sinks"
+_BUILT_IN = {  # also where no metadata of this package are installed
+    "mcap": "perception.sinks.mcap_sink:McapSink",
+    "jsonl": "perception.sinks.jsonl_sink:JsonlSink",
+    "mp4": "perception.sinks.video:VideoSink",
+    "webm": "perception.sinks.video:VideoSink",
+}
+
+
+class Sink(Protocol):
+    """A destination of the outputs of one run, in order.
+
+    `open` once, `write` for each output, `close` once, also after an error. Every method raises
+    `OutputError` in one line where nothing can be written.
+    """
+
+    def open(self, run: RunInfo) -> None:
+        """Open the file."""
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        """Write the output of one sample; truth where it is known; wall-clock milliseconds by stage."""
+
+    def close(self) -> None:
+        """Finish the file. May be called twice, and without `open`."""
+
+
+@runtime_checkable
+class TakesReceipt(Protocol):
+    """A sink that also keeps values known only at the end of a run."""
+
+    def sign(self, receipt: Mapping[str, str]) -> None:
+        """Write the receipt of the run (`perception.pipeline.receipt`). Called once, before `close`."""
+
+
+@runtime_checkable
+class TakesInputs(Protocol):
+    """A sink that also copies input messages."""
+
+    def copy(self, message: Message) -> None:
+        """Copy an input message as it is. Messages come in order of arrival."""
+
+
+def refuse_input(path: Path, run: RunInfo) -> None:
+    """Check that `path` may be written to.
+
+    Raises:
+        OutputError: It is the log that is being read (under any name), or a folder, or has no folder.
+    """
+    if run.input is not None and _same_file(path, run.input):
+        raise OutputError(f"the output would replace the log that is being read, name another file: {path}")
+    if path.is_dir():
+        raise OutputError(f"expected a file to write, found a folder: {path}")
+    if not path.parent.is_dir():
+        raise OutputError(f"the folder {path.parent} does not exist, make it first: {path}")
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:  # one of them does not exist, so they differ
+        return False
+
+
+def make_sink(path: Path, suffix: str | None = None) -> Sink:
+    """Return the sink that writes a file, not opened yet.
+
+    Args:
+        path: The file to write. Its suffix chooses the sink; MCAP where no sink has that suffix.
+        suffix: The suffix to choose by, in place of the path's own.
+
+    Raises:
+        OutputError: The sink does not load.
+    """
+    points = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    points |= {point.name: point for point in entry_points(group=GROUP)}
+    point = points.get((suffix or path.suffix).lower().lstrip("."), points["mcap"])
+    try:
+        sink: Sink = point.load()(path)
+    except OutputError:
+        raise
+    except Exception as error:
+        cause = f"{point.value}: {type(error).__name__}: {error}"
+        raise OutputError(f"the sink '{point.name}' does not load: {cause}; uninstall or mend it") from error
+    return sink

@@ -1,0 +1,109 @@
+"""The record of a run that its outputs carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_TEXTS = ("input_sha256", "plugin", "weights_sha256", "backend", "precision", "device", "config")
+_INTEGERS = ("input_bytes", "start_ns", "end_ns", "batch", "threads")
+_LISTS = ("classes", "faults")
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """How outputs were made. It holds no wall-clock time: the same run gives the same record.
+
+    Attributes:
+        input: The log the samples come from. A sink refuses to write to it; the record holds its name only.
+        input_bytes, input_sha256: Its size and hash.
+        start_ns, end_ns: The requested log time, end exclusive; None: from the start, to the end.
+        plugin, weights_sha256, backend, precision, device, batch, threads: How
+            they were computed.
+        untrained: The weights were never trained; drawings show it.
+        classes: The labels of the plugin, in order; they choose the colours.
+        reference_rate_hz: The nominal rate of ticks, which a video plays at.
+        versions: Package -> version.
+        config: The configuration as YAML.
+        faults: The faults injected into the log, as `perception.pipeline.faults` writes it.
+        extra: Further entries, such as the description of the plugin.
+    """
+
+    input: Path | None = None
+    input_bytes: int | None = None
+    input_sha256: str = ""
+    start_ns: int | None = None
+    end_ns: int | None = None
+    plugin: str = ""
+    weights_sha256: str = ""
+    untrained: bool = False
+    backend: str = ""
+    precision: str = ""
+    device: str = ""
+    batch: int = 1
+    threads: int | None = None
+    reference_rate_hz: float | None = None
+    classes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    config: str = ""
+    faults: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return a flat record. Unknown values are left out."""
+        record = {
+            "input": "" if self.input is None else self.input.name,
+            "input_bytes": _text(self.input_bytes),
+            "input_sha256": self.input_sha256,
+            "start_ns": _text(self.start_ns),
+            "end_ns": _text(self.end_ns),
+            "plugin": self.plugin,
+            "weights_sha256": self.weights_sha256,
+            "untrained": "true" if self.untrained else "false",
+            "backend": self.backend,
+            "precision": self.precision,
+            "device": self.device,
+            "batch": str(self.batch),
+            "threads": _text(self.threads),
+            "reference_rate_hz": _text(self.reference_rate_hz),
+            "classes": "\n".join(self.classes),
+            **{f"version.{name}": text for name, text in sorted(self.versions.items())},
+            "config": self.config,
+            "faults": "\n".join(self.faults),
+            **{f"extra.{name}": text for name, text in sorted(self.extra.items())},
+        }
+        return {key: text for key, text in record.items() if text}
+
+    @classmethod
+    def from_metadata(cls, record: Mapping[str, str]) -> RunInfo:
+        """Return the run of a record. Keys of a later version are ignored.
+
+        Raises:
+            ValueError: A number in it is not one.
+        """
+        texts = {name: record[name] for name in _TEXTS if name in record}
+        integers = {name: int(record[name]) for name in _INTEGERS if name in record}
+        lists = {name: tuple(record[name].split("\n")) for name in _LISTS if name in record}
+        values: dict[str, Any] = {**texts, **integers, **lists}
+        if "input" in record:
+            values["input"] = Path(record["input"])
+        if "reference_rate_hz" in record:
+            values["reference_rate_hz"] = float(record["reference_rate_hz"])
+        if not values.get("batch", 1):
+            del values["batch"]
+        return cls(
+            untrained=record.get("untrained") == "true",
+            versions=_below(record, "version."),
+            extra=_below(record, "extra."),
+            **values,
+        )
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _below(record: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {key.removeprefix(prefix): text for key, text in record.items() if key.startswith(prefix)}
