@@ -23,8 +23,7 @@ from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
 from perception.pipeline import Observer, resolve_device
 from perception.plugin import load_plugin
-from perception.sinks.base import RunInfo, Sink
-from perception.sinks.stored import read_outputs, read_run
+from perception.sinks import RunInfo, Sink, read_outputs, read_run
 
 REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
 """The engine where the configuration says `auto`: scores then do not depend on the machine."""
