@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -50,6 +52,31 @@ def turn(path: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         yield
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.cache
+def sources_sha256(root: Path, patterns: tuple[str, ...]) -> str:
+    """Return a SHA-256 over the names and contents of source files, in hexadecimal.
+
+    Args:
+        root: The folder that names are relative to.
+        patterns: Which files below it, as `Path.glob` takes them (`models/*.py`, `logs/**/*.py`).
+    """
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
 
 
 def _claim(file: FileIO) -> None:

@@ -8,7 +8,6 @@ it is safe.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from perception.engines.processor import processor
-from perception.files import turn
+from perception.files import sources_sha256, turn
 
 SOURCES = ("models/*.py", "engines/*.py")
 """The code in this package that decides what a graph computes: another decode is another export."""
@@ -42,7 +41,7 @@ def export_folder(
 ) -> tuple[Path, Mapping[str, str]]:
     """The folder of one export, there or not yet, and the key that it is named for."""
     key = {
-        "code": code_digest(Path(__file__).parents[1]),
+        "code": sources_sha256(Path(__file__).parents[1], SOURCES),
         "backend": backend,
         "weights_sha256": weights_sha256,
         "precision": precision,
@@ -54,16 +53,6 @@ def export_folder(
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return cache_root() / "exports" / f"{backend}-{weights_sha256[:12]}-{precision}-{digest[:12]}", key
-
-
-@functools.cache
-def code_digest(package: Path) -> str:
-    """SHA-256 of the files of `SOURCES`, names and contents."""
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in SOURCES for path in package.glob(pattern)):
-        data = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()} {len(data)}\n".encode() + data)
-    return digest.hexdigest()
 
 
 def ensure(folder: Path, key: Mapping[str, str], make: Callable[[Path], None]) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import platform
 from pathlib import Path
 
+from perception.files import file_sha256
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.options import ReplayOptions
 from perception.sinks import RunInfo
@@ -41,7 +42,7 @@ def receipt_of(
         "outputs_sha256": outputs_sha256,
         "messages": "" if content is None else str(content.messages),
         "messages_sha256": "" if content is None else content.hexdigest(),
-        "input_sha256": file_sha256(run.input),
+        "input_sha256": recorded_sha256(run.input),
         "config_sha256": hashlib.sha256(run.config.encode()).hexdigest(),
         "weights_sha256": run.weights_sha256,
         "seed": str(seed),
@@ -60,12 +61,9 @@ def this_machine() -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
-def file_sha256(path: Path | None, most: int = HASHED_BYTES) -> str:
+def recorded_sha256(path: Path | None, most: int = HASHED_BYTES) -> str:
     """The hash of a file; empty for one that is larger than `most` bytes or cannot be read."""
     try:
-        if path is None or path.stat().st_size > most:
-            return ""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return "" if path is None or path.stat().st_size > most else file_sha256(path)
     except OSError:
         return ""

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from perception.training.config_file import parse_train_config as parse_train_config
     from perception.training.config_file import to_yaml as to_yaml
     from perception.training.loop.journal import read_journal as read_journal
-    from perception.training.loop.watcher import Silent as Silent
-    from perception.training.loop.watcher import StepReport as StepReport
-    from perception.training.loop.watcher import Watcher as Watcher
+    from perception.training.loop.observer import Silent as Silent
+    from perception.training.loop.observer import StepReport as StepReport
+    from perception.training.loop.observer import Watcher as Watcher
     from perception.training.train_config import TrainConfig as TrainConfig
     from perception.training.training_run import Finished as Finished
     from perception.training.training_run import train as train
@@ -26,9 +26,9 @@ _HOMES = {
     "parse_train_config": "config_file",
     "to_yaml": "config_file",
     "read_journal": "loop.journal",
-    "Silent": "loop.watcher",
-    "StepReport": "loop.watcher",
-    "Watcher": "loop.watcher",
+    "Silent": "loop.observer",
+    "StepReport": "loop.observer",
+    "Watcher": "loop.observer",
     "Finished": "training_run",
     "train": "training_run",
 }

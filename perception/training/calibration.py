@@ -55,7 +55,7 @@ def calibrate_checkpoint(path: Path, dataset: Dataset, most: int = 1500) -> dict
     about = {
         "method": "platt+spread/quantile80",
         "samples": min(len(dataset), most),
-        "logs": [s["log"] for s in dataset.sources()],
+        "logs": [s["log"] for s in dataset.trained_on()],
     }
     save_checkpoint(path, model, replace(meta, calibration={**about, "detections": counts}))
     return counts

@@ -1,4 +1,4 @@
-"""What comes after training: confidence calibration, and a report by the same evaluation as any plugin's."""
+"""After training: calibration of confidence, and the same evaluation as of any plugin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from perception.config import load_config
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
 from perception.evaluation.report.schema import EvaluationReport
@@ -15,8 +14,9 @@ from perception.pipeline import ReplayOptions
 from perception.plugin import load_plugin
 from perception.training.calibration import calibrate_checkpoint
 from perception.training.data.dataset import open_dataset
-from perception.training.data.sample_cache import CacheSpec, find_logs
-from perception.training.loop.watcher import Watcher
+from perception.training.data.sample_cache import find_logs
+from perception.training.data.splits import cache_folder, cache_spec
+from perception.training.loop.observer import Watcher
 from perception.training.output_stats import store_output_stats
 from perception.training.train_config import TrainConfig
 from perception.types import SENSORS
@@ -24,31 +24,26 @@ from perception.types import SENSORS
 SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
 
 
-def calibrate(
-    config: TrainConfig, checkpoint: Path, recipe: CacheSpec, cache: Path, watcher: Watcher
-) -> None:
+def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
     """Calibrate the confidence of a checkpoint on the logs of `data.calibrate`, if there are any.
 
-    What its outputs look like there is written into it, too: the monitor compares with that.
+    Statistics of its outputs on these logs are written into it, too, for the monitor.
     """
     if not config.data.calibrate:
         return
     logs = find_logs(config.data.calibrate, "calibrate")
     _warn_of_shared(config, logs, watcher)
-    whole = config.data.model_copy(update={"start_s": None, "end_s": None})
+    every = config.data.model_copy(update={"start_s": None, "end_s": None})
     watcher.said(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
-    dataset = open_dataset(logs, whole, recipe, cache)
+    dataset = open_dataset(logs, every, cache_spec(config), cache_folder(config))
     counts = calibrate_checkpoint(checkpoint, dataset)
     store_output_stats(checkpoint, dataset)
     watcher.said(f"calibrated on {counts[subset_name(SENSORS)]} detections")
 
 
 def _warn_of_shared(config: TrainConfig, logs: Sequence[Path], watcher: Watcher) -> None:
-    used = {
-        path.resolve()
-        for part, given in (("train", config.data.train), ("validate", config.data.validate_))
-        for path in find_logs(given, part)
-    }
+    sections = {"train": config.data.train, "validate": config.data.validate_}
+    used = {path.resolve() for name, paths in sections.items() for path in find_logs(paths, name)}
     shared = used & {path.resolve() for path in logs}
     if shared:
         watcher.said(
@@ -58,15 +53,18 @@ def _warn_of_shared(config: TrainConfig, logs: Sequence[Path], watcher: Watcher)
 
 
 def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watcher) -> dict[str, float]:
-    """Replay the validation logs with a checkpoint, score it and keep the report. Returns the main scores."""
-    base = load_config(config.data.config) if config.data.config is not None else None
+    """Score a checkpoint on replays of the validation logs, write the report, and return the main scores.
+
+    Raises:
+        TrainingError: The report cannot be written.
+    """
+    spec = cache_spec(config)
     evaluation = Evaluation(
         EvaluateOptions(ablate="sensors" if config.run.ablate else None, replay=ReplayOptions(device="cpu"))
     )
     for path in find_logs(config.data.validate_, "validate"):
         with open_log(path) as log:
-            recipe = CacheSpec(config.model_shape(), None, base, tuple(config.data.classes.items()))  # type: ignore[arg-type]
-            chosen = recipe.config_for(log)
+            chosen = spec.config_for(log)
             plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
             engine = chosen.engine.model_copy(update={"precision": "fp32", "threads": config.run.threads})
             watcher.said(f"evaluating on {path.name}")
@@ -75,19 +73,19 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
                 chosen.model_copy(update={"plugin": plugin, "engine": engine}),
                 lambda: load_plugin("fusion"),
             )
-    found = evaluation.report()
+    result = evaluation.report()
     try:
-        report.write_text(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        report.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     except OSError as error:
         raise TrainingError(
             f"cannot write {report}: {error.strerror or error}; the weights are kept"
         ) from None
-    return main_scores(found)
+    return main_scores(result)
 
 
 def main_scores(report: EvaluationReport) -> dict[str, float]:
-    """The few numbers of a report that say the most."""
-    found: dict[str, float] = {}
+    """Return the main scores of a report."""
+    scores: dict[str, float] = {}
     for metrics in report.heads.values():
         for metric in metrics.values():
             for name, value in metric.values.items():
@@ -96,5 +94,5 @@ def main_scores(report: EvaluationReport) -> dict[str, float]:
                     and value.value is not None
                     and ("/" not in name or name.startswith("MAE"))
                 ):
-                    found.setdefault(name, value.value)
-    return found
+                    scores.setdefault(name, value.value)
+    return scores

@@ -18,8 +18,9 @@ from perception.models.checkpoint import load_checkpoint, read_metadata, save_ch
 from perception.models.preprocess import InputSpec
 from perception.models.tensors import Inputs, Predictions
 from perception.training.calibration import with_only
+from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset
-from perception.training.data.sample_cache import CacheSpec, cached_log
+from perception.training.data.sample_cache import cached_log
 from perception.training.data.training_sample import TrainingSample, collate
 from perception.training.validation import output_of
 from perception.types import SENSORS

@@ -1,4 +1,4 @@
-"""A run's folder: what lies in it, and whether a run may begin or go on there."""
+"""The folder of a run: its files, and whether a run may start or resume there."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CONFIG, STATE, LAST, BEST, REPORT = (
 
 
 def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> dict[str, Any] | None:
-    """Make the run's folder, or find the state to go on from.
+    """Make the folder of a run; returns the state to resume from, if any.
 
     Raises:
-        ConfigError: It holds a run already, or that of another configuration, or cannot be written.
+        ConfigError: The folder holds a run, or one of another configuration, or cannot be written.
         TrainingError: The state cannot be read.
     """
     folder, text = config.run.out, to_yaml(config)
@@ -47,11 +47,11 @@ def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> d
 
 
 def check_same(folder: Path, config: TrainConfig) -> None:
-    """A run goes on as it began: only where and how fast it runs may change.
+    """Check that a run resumes with its configuration; only where and how fast it runs may differ.
 
     Raises:
-        ConfigError: Something else differs; all that does.
-        TrainingError: What the folder holds cannot be read.
+        ConfigError: Other values differ; all of them.
+        TrainingError: The configuration in the folder cannot be read.
     """
     import yaml
 
@@ -59,18 +59,18 @@ def check_same(folder: Path, config: TrainConfig) -> None:
         before = parse_train_config(yaml.safe_load((folder / CONFIG).read_text()), str(folder / CONFIG))
     except (OSError, yaml.YAMLError) as error:
         raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
-    old, new = what_counts(before), what_counts(config)
-    faults = [
+    old, new = result_values(before), result_values(config)
+    errors = [
         f"{path}: the run began with {old.get(path)!r}, found {new.get(path)!r}"
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
-    if faults:
-        raise ConfigError(faults, head=f"the configuration differs from that of the run in {folder}")
+    if errors:
+        raise ConfigError(errors, head=f"the configuration differs from that of the run in {folder}")
 
 
-def what_counts(config: TrainConfig) -> dict[str, Any]:
-    """Dotted path -> value, of all that a run's result depends on."""
+def result_values(config: TrainConfig) -> dict[str, Any]:
+    """Return dotted path -> value of all that a run's result depends on."""
     plain = config.model_dump(mode="json", by_alias=True)
     plain["model"] = config.model_shape().to_dict()
     plain["run"] = {"seed": config.run.seed, "precision": config.run.precision}
@@ -83,7 +83,7 @@ def what_counts(config: TrainConfig) -> dict[str, Any]:
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         return {path: value}
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, item in value.items():
-        found |= _flat(item, f"{path}.{key}" if path else str(key))
-    return found
+        flat |= _flat(item, f"{path}.{key}" if path else str(key))
+    return flat

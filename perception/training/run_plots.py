@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perception.errors import MissingExtraError, OutputError
 from perception.evaluation.plotting import drawing, need_matplotlib, style
 from perception.training.loop.journal import read_journal
-from perception.training.loop.watcher import Watcher
+from perception.training.loop.observer import Watcher
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""A training run from configuration to report: what `perception train` does, for a program."""
+"""A training run from configuration to report: the function behind `perception train`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 
 import torch
 
+from perception.engines.processor import processor
 from perception.errors import CheckpointError, ConfigError, TrainingError
-from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_checkpoint
 from perception.models.container import write_whole
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
-from perception.training.data.loader import Batches, Loader
-from perception.training.data.splits import cache_folder, cache_spec, open_samples, say_what_is_known
-from perception.training.data.stored_features import check_store, stored
+from perception.training.data.loader import BatchSource, Loader
+from perception.training.data.splits import cache_folder, cache_spec, open_splits, report_missing_truth
+from perception.training.data.stored_features import check_stored_features, open_stored_features
 from perception.training.final_evaluation import calibrate, evaluate
 from perception.training.loop.journal import Journal
 from perception.training.loop.loss_step import LossStep, check_losses
+from perception.training.loop.observer import Probe, RunObserver, Silent, Watcher
 from perception.training.loop.process_group import ProcessGroup, process_group
 from perception.training.loop.state_file import save_state
-from perception.training.loop.trainer import Probe, Trainer
-from perception.training.loop.watcher import Silent, Watcher
+from perception.training.loop.trainer import Trainer
 from perception.training.run_folder import BEST, LAST, REPORT, STATE, open_folder
 from perception.training.run_plots import draw_run
 from perception.training.train_config import TrainConfig
@@ -36,13 +36,13 @@ from perception.training.validation import units
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         reason: `done`, `early_stop`, `max_cpu` or `interrupted`.
-        folder: The run's.
-        steps: How many were made.
-        best_step: After which the kept weights were taken.
+        folder: The run's folder.
+        steps: Number of steps done.
+        best_step: The step after which the kept weights were taken.
         scores: Of the kept weights on the validation logs, by the final evaluation; empty without one.
         cpu_s: CPU time of the training loop.
     """
@@ -65,92 +65,95 @@ def train(
     """Train a model.
 
     The run's folder gets `train.yaml` (the resolved configuration), `metrics.jsonl`, `events/` (TensorBoard),
-    `last.safetensors` and `best.safetensors` (checkpoints), `state.safetensors` (to go on from), `plots.svg`
+    `last.safetensors` and `best.safetensors` (checkpoints), `state.safetensors` (to resume from), `plots.svg`
     (where the extra `eval` is installed) and `report.json` (the final evaluation).
 
     Args:
-        config: What to do.
-        resume: Go on with the run that lies in `run.out`. It ends with the same weights as one that was
-            never stopped.
-        watcher: Sees it.
-        stop: Asked after each step; the run is then saved and ends.
-        probe: Looks at the trainer after each step, in every process.
+        config: The configuration.
+        resume: Continue the run in `run.out`. It ends with the same weights as one that was never stopped.
+        watcher: Hears about progress.
+        stop: Asked after each step; once it returns True, the run is saved and ends.
+        probe: Called with the trainer after each step, in every process.
 
     Raises:
-        ConfigError: The configuration has faults, or does not fit the logs.
+        ConfigError: The configuration has errors, or does not fit the logs.
         LogError: A log cannot be read, or is empty.
-        TrainingError: The run cannot go on; what was trained is kept.
+        TrainingError: The run cannot continue; its last saved state is kept.
         CheckpointError: A checkpoint to start from cannot be loaded.
     """
     device = _device(config)
     if config.run.threads is not None:
         torch.set_num_threads(config.run.threads)
     with process_group(device) as processes:
-        return _train(
-            config,
-            resume,
-            watcher if watcher and processes.first else Silent(),
-            stop,
-            probe,
-            processes,
-            device,
-        )
+        seen = watcher if watcher and processes.first else Silent()
+        shard = processes.shard(config.schedule.batch)
+        check_losses(config)
+        check_transfer(config)
+        if config.transfer.store:
+            check_stored_features(config)
+        state = open_folder(config, resume, processes)
+        training, validation = open_splits(config, seen, processes)
+        report_missing_truth(training, seen)
+        trainer = _trainer(config, training, validation, shard, seen, processes, device, stop)
+        if state is not None:
+            trainer.load_state_dict(state)
+        journal = None
+        if processes.first:
+            journal = Journal(config.run.out, trainer.step, config.run.tensorboard)
+        save = _saver(config.run.out, _metadata(config, training), processes)
+        observer = RunObserver(seen, journal, save, stop, probe)
+        scores: Mapping[str, float] = {}
+        try:
+            observer.note("begin", trainer.step, _begin(trainer))
+            reason = trainer.run(observer)
+            if processes.first and reason != "interrupted":
+                scores = _finish(config, trainer.step, observer)
+        finally:
+            if journal is not None:
+                journal.close()
+                if config.run.plots:
+                    draw_run(config.run.out, seen)
+        processes.wait()
+    return Finished(reason, config.run.out, trainer.step, trainer.best_step, scores, trainer.cpu_s)
 
 
-def _train(
+def _trainer(
     config: TrainConfig,
-    resume: bool,
+    training: Dataset,
+    validation: Dataset | None,
+    shard: slice,
     watcher: Watcher,
-    stop: Callable[[], bool],
-    probe: Probe | None,
     processes: ProcessGroup,
     device: torch.device,
-) -> Finished:
-    shape = config.model_shape()
-    part = processes.part(config.schedule.batch)
-    check_losses(config)
-    check_transfer(config)
-    if config.transfer.store:
-        check_store(config)
-    folder = config.run.out
-    state = open_folder(config, resume, processes)
-    recipe = cache_spec(config, shape)
-    learning, validation = open_samples(config, recipe, watcher, processes)
-    say_what_is_known(learning, watcher)
-    # A step takes a sixth less time in this layout, on CPUs too (bfloat16; a tenth in float32).
-    model = starting_model(config, shape, learning, watcher).to(device).to(memory_format=torch.channels_last)
-    lessons = LossStep(config, model, processes.total)
-    augmenter = Augmenter(config.augment, shape, recipe.spec)
+    stop: Callable[[], bool],
+) -> Trainer:
+    # In this layout a step takes a sixth less time, on CPUs too (bfloat16; a tenth less in float32).
+    model = starting_model(config, training, watcher).to(device).to(memory_format=torch.channels_last)
+    loss_step = LossStep(config, model, processes.total)
     autocast = _autocast(config, device)
-    loader = Loader(learning, augmenter, config.schedule.batch, part, config.run.seed, config.run.loaders)
-    batches: Batches = loader
+    augmenter = Augmenter(config.augment, model.config, cache_spec(config).spec)
+    loader = Loader(training, augmenter, config.schedule.batch, shard, config.run.seed, config.run.loaders)
+    batches: BatchSource = loader
     if config.transfer.store:
-        kept = cache_folder(config)
-        batches = stored(config, model, loader, kept, watcher, processes, stop, autocast)
-    trainer = Trainer(config, model, batches, validation, lessons, processes, autocast)
-    if state is not None:
-        trainer.load_state_dict(state)
-    meta = _meta(config, shape, learning)
-    journal = Journal(folder, trainer.step, config.run.tensorboard) if processes.first else None
-    try:
-        if journal is not None:
-            journal.note("begin", trainer.step, _begin(learning, validation, model, processes))
-        reason = trainer.run(journal, _saver(folder, meta, processes), watcher, stop, probe)
-        scores: Mapping[str, float] = {}
-        if processes.first and reason != "interrupted":
-            _keep_best(folder)
-            calibrate(config, folder / BEST, recipe, cache_folder(config), watcher)
-            if config.run.evaluate and config.data.validate_:
-                scores = evaluate(config, folder / BEST, folder / REPORT, watcher)
-                assert journal is not None
-                journal.note("report", trainer.step, scores)
-    finally:
-        if journal is not None:
-            journal.close()
-            if config.run.plots:
-                draw_run(folder, watcher)
-    processes.wait()
-    return Finished(reason, folder, trainer.step, trainer.best_step, scores, trainer.cpu_s)
+        root = cache_folder(config)
+        batches = open_stored_features(config, model, loader, root, watcher, processes, stop, autocast)
+    return Trainer(config, model, batches, validation, loss_step, processes, autocast)
+
+
+def _finish(config: TrainConfig, step: int, observer: RunObserver) -> Mapping[str, float]:
+    """Calibrate and evaluate the best weights; returns the scores of the evaluation."""
+    best, last = config.run.out / BEST, config.run.out / LAST
+    if not best.exists():  # a run that never validated
+        try:
+            write_whole(best, last.read_bytes())
+        except CheckpointError as error:
+            raise TrainingError(f"{error}; the same weights are in {last}") from None
+    calibrate(config, best, observer.watcher)
+    if not (config.run.evaluate and config.data.validate_):
+        return {}
+    scores = evaluate(config, best, config.run.out / REPORT, observer.watcher)
+    observer.note("report", step, scores)
+    return scores
 
 
 def _device(config: TrainConfig) -> torch.device:
@@ -165,33 +168,33 @@ def _device(config: TrainConfig) -> torch.device:
 
 
 def _autocast(config: TrainConfig, device: torch.device) -> bool:
-    """Whether forward passes run in bfloat16: where the hardware has it, unless the configuration says."""
+    """Whether forward passes run in bfloat16: as configured, else where the hardware has units for it."""
     if config.run.precision != "auto":
         return config.run.precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    return bool(torch.cuda.is_bf16_supported()) if device.type == "cuda" else processor().bf16
 
 
-def _meta(config: TrainConfig, shape: ModelConfig, learning: Dataset) -> Checkpoint:
-    reach = cache_spec(config, shape).spec.max_range_m
-    rate = next((r for log in learning.logs if (r := log.about["status_rate_hz"])), None)
-    preprocess = {**DEFAULT_PREPROCESS, "max_range_m": reach}
-    if rate is not None:
-        preprocess["status_rate_hz"] = rate
-    return Checkpoint(config=shape, preprocess=preprocess, trained_on=tuple(learning.sources()))
+def _metadata(config: TrainConfig, training: Dataset) -> Checkpoint:
+    spec = cache_spec(config)
+    preprocess = {**DEFAULT_PREPROCESS, "max_range_m": spec.spec.max_range_m}
+    rate_hz = next((rate for log in training.logs if (rate := log.about["status_rate_hz"])), None)
+    if rate_hz is not None:
+        preprocess["status_rate_hz"] = rate_hz
+    return Checkpoint(config=spec.model, preprocess=preprocess, trained_on=tuple(training.trained_on()))
 
 
-def _saver(folder: Path, meta: Checkpoint, processes: ProcessGroup) -> Callable[[Trainer, bool], None]:
-    """Keeps weights first and the state last: a run that dies in between goes on from the state before."""
+def _saver(folder: Path, metadata: Checkpoint, processes: ProcessGroup) -> Callable[[Trainer, bool], None]:
+    """Return a function that writes weights first and the state last.
+
+    A run that is killed in between resumes from the state before.
+    """
 
     def save(trainer: Trainer, best: bool) -> None:
         if not processes.first:
             return
         try:
-            names = [LAST, BEST] if best else [LAST]
-            for name in names:
-                save_checkpoint(folder / name, trainer.average.model, meta)
+            for name in [LAST, BEST] if best else [LAST]:
+                save_checkpoint(folder / name, trainer.average.model, metadata)
         except CheckpointError as error:
             raise TrainingError(f"{error}; the state before is kept, make room and use --resume") from None
         save_state(folder / STATE, trainer.state_dict())
@@ -199,24 +202,15 @@ def _saver(folder: Path, meta: Checkpoint, processes: ProcessGroup) -> Callable[
     return save
 
 
-def _keep_best(folder: Path) -> None:
-    """A run that never validated keeps its last weights as the best."""
-    if not (folder / BEST).exists():
-        try:
-            write_whole(folder / BEST, (folder / LAST).read_bytes())
-        except CheckpointError as error:
-            raise TrainingError(f"{error}; the same weights are in {folder / LAST}") from None
-
-
-def _begin(
-    learning: Dataset, validation: Dataset | None, model: FusionModel, processes: ProcessGroup
-) -> dict[str, Any]:
+def _begin(trainer: Trainer) -> dict[str, Any]:
+    """Return the first line of a run's metrics."""
+    training, validation = trainer.batches.dataset, trainer.validation
     return {
-        "samples": len(learning),
+        "samples": len(training),
         "validation_samples": len(validation) if validation is not None else 0,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "processes": processes.size,
-        "device": str(next(model.parameters()).device),
-        "known": json.dumps(learning.knows()),
-        "units": units(model.config),
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "processes": trainer.processes.size,
+        "device": str(trainer.device),
+        "known": json.dumps(training.truth_counts()),
+        "units": units(trainer.model.config),
     }

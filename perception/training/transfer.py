@@ -1,4 +1,4 @@
-"""What training starts from: a model with the tensors of another checkpoint that fit, parts of it frozen."""
+"""Transfer: starting from the tensors of another checkpoint that fit, with parts of the model frozen."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from perception.models.checkpoint import load_checkpoint, read_metadata
 from perception.models.stats import InputStats, channel_names
 from perception.training.data.dataset import Dataset
 from perception.training.data.input_stats import measure_stats
-from perception.training.loop.optimiser import begins
-from perception.training.loop.watcher import Watcher
+from perception.training.loop.observer import Watcher
+from perception.training.loop.optimiser import belongs_to
 from perception.training.train_config import TrainConfig
 
 _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
 _STATISTICS = ("normaliser.", "decoder.")
-"""Statistics and calibration belong to the data, and are measured anew."""
+"""Statistics and calibration, which are measured anew from the data."""
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What became of each tensor of a checkpoint and of a model.
+class TransferReport:
+    """The outcome of each tensor of a checkpoint and of a model.
 
     Attributes:
-        taken: Of the same name and shape.
-        partly: Rows for classes of the same name.
-        different: Of the same name and another shape: both shapes.
-        missing: Only in the model: they start from chance, adapters from changing nothing.
+        taken: Taken over: same name and shape.
+        partly: Rows of classes with the same name taken over.
+        different: Same name, another shape; with both shapes.
+        missing: Only in the model; they keep their initial values.
         unused: Only in the checkpoint.
     """
 
@@ -43,9 +43,9 @@ class Account:
     unused: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """To be shown: counts, and the names of what does not simply match."""
+        """Return lines for the user: counts, and the names of tensors that were not simply taken over."""
         total = len(self.taken) + len(self.partly) + len(self.different) + len(self.missing)
-        found = [f"{len(self.taken)} of {total} tensors taken over"]
+        lines = [f"{len(self.taken)} of {total} tensors taken over"]
         for what, names in (
             ("rows of classes with the same name", self.partly),
             ("another shape, left as they start", self.different),
@@ -54,16 +54,16 @@ class Account:
         ):
             if names:
                 shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-                found.append(f"{what}: {shown}")
-        return found
+                lines.append(f"{what}: {shown}")
+        return lines
 
 
 def check_transfer(config: TrainConfig) -> None:
-    """Find what training would start from before hours are spent on decoding; fetch published weights.
+    """Check the checkpoints to start from before hours are spent on decoding; download published weights.
 
     Raises:
-        CheckpointError: A checkpoint cannot be read, or published weights are not to be had.
-        ConfigError: Nothing is published for the backbone.
+        CheckpointError: A checkpoint cannot be read, or published weights cannot be downloaded.
+        ConfigError: No weights are published for the backbone.
     """
     transfer = config.transfer
     for path in (transfer.checkpoint, transfer.distill.checkpoint if transfer.distill is not None else None):
@@ -75,12 +75,10 @@ def check_transfer(config: TrainConfig) -> None:
         published_weights(config.model_shape().backbone)
 
 
-def starting_model(
-    config: TrainConfig, shape: ModelConfig, learning: Dataset, watcher: Watcher
-) -> FusionModel:
-    """The model as training finds it: statistics measured, weights taken over, parts frozen."""
-    transfer = config.transfer
-    stats = measure_stats(learning.some(config.data.stats_samples), shape)
+def starting_model(config: TrainConfig, training: Dataset, watcher: Watcher) -> FusionModel:
+    """Return the model before the first step: statistics measured, weights taken over, parts frozen."""
+    transfer, shape = config.transfer, config.model_shape()
+    stats = measure_stats(training.some(config.data.stats_samples), shape)
     if transfer.keep_stats and transfer.checkpoint is not None:
         stats = _kept_stats(transfer.checkpoint, shape, stats)
     model = FusionModel(shape, seed=config.run.seed, stats=stats, pretrained=transfer.pretrained)
@@ -95,14 +93,14 @@ def starting_model(
     return model
 
 
-def take_over(model: FusionModel, path: Path) -> Account:
-    """Start a model from whatever fits of a checkpoint.
+def take_over(model: FusionModel, path: Path) -> TransferReport:
+    """Copy the tensors of a checkpoint that fit into a model.
 
-    The last layer of the class head is matched class by class, by name. Statistics and calibration are left.
+    The last layer of the class head is matched class by class, by name. Statistics and calibration stay.
 
     Raises:
         CheckpointError: It cannot be loaded.
-        ConfigError: Nothing of it fits.
+        ConfigError: No tensor fits.
     """
     other, _ = load_checkpoint(path)
     mine, theirs = model.state_dict(), other.state_dict()
@@ -110,63 +108,60 @@ def take_over(model: FusionModel, path: Path) -> Account:
     taken, partly, different, missing = [], [], [], []
     with torch.no_grad():
         for name in names:
-            found = theirs.get(name)
-            if found is None:
+            tensor = theirs.get(name)
+            if tensor is None:
                 missing.append(name)
             elif name in _BY_CLASS and other.config.classes != model.config.classes:
-                _take_classes(mine[name], found, model.config.classes, other.config.classes)
+                _take_classes(mine[name], tensor, model.config.classes, other.config.classes)
                 partly.append(name)
-            elif found.shape != mine[name].shape:
-                different.append(f"{name} {list(found.shape)} -> {list(mine[name].shape)}")
+            elif tensor.shape != mine[name].shape:
+                different.append(f"{name} {list(tensor.shape)} -> {list(mine[name].shape)}")
             else:
-                mine[name].copy_(found)
+                mine[name].copy_(tensor)
                 taken.append(name)
     if not taken:
         raise ConfigError(
             [f"transfer.checkpoint: no tensor of {path} fits the model; is it another kind of model?"]
         )
     unused = [name for name in theirs if name not in mine and not name.startswith(_STATISTICS)]
-    return Account(*(tuple(names) for names in (taken, partly, different, missing, unused)))
+    return TransferReport(*(tuple(names) for names in (taken, partly, different, missing, unused)))
 
 
 def freeze(model: FusionModel, parts: Sequence[str]) -> int:
-    """Keep parameters as they are, by name or beginning of a name; returns how many numbers that is.
+    """Freeze parameters by name or beginning of a name; returns the number of their elements.
 
-    Running statistics of frozen batch norms stay too: `frozen_modules` are to be in evaluation mode.
+    `train_mode` then keeps the running statistics of their batch norms, too.
 
     Raises:
-        ConfigError: A name fits nothing.
+        ConfigError: A name fits no parameter.
     """
     names = [name for name, _ in model.named_parameters()]
-    parts_there = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
-    faults = [
-        f"transfer.freeze: {part!r} is the beginning of no parameter's name; expected one of {parts_there}"
+    available = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+    errors = [
+        f"transfer.freeze: {part!r} is the beginning of no parameter's name; expected one of {available}"
         for part in parts
-        if not any(begins(name, part) for name in names)
+        if not any(belongs_to(name, part) for name in names)
     ]
-    if faults:
-        raise ConfigError(faults)
+    if errors:
+        raise ConfigError(errors)
     count = 0
     for name, parameter in model.named_parameters():
-        if any(begins(name, part) for part in parts):
+        if any(belongs_to(name, part) for part in parts):
             parameter.requires_grad_(False)
             count += parameter.numel()
     return count
 
 
 def train_mode(model: FusionModel) -> None:
-    """Training mode, but for batch norms whose parameters are frozen."""
+    """Set training mode, except for batch norms whose parameters are frozen."""
     model.train()
     for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and not any(
-            p.requires_grad for p in own
-        ):
-            module.eval()
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.train(any(p.requires_grad for p in module.parameters(recurse=False)))
 
 
 def _kept_stats(path: Path, shape: ModelConfig, stats: InputStats) -> InputStats:
-    """The statistics of a checkpoint, group by group where the channels are the same."""
+    """Return the statistics of a checkpoint in each group with the same channels, else the measured ones."""
     old = read_metadata(path).input_stats
     if old is None:
         return stats

@@ -10,8 +10,9 @@ import pytest
 
 import perception
 from perception.engines import choose as chooser
-from perception.engines.cache import cache_root, code_digest, ensure, export_folder
+from perception.engines.cache import SOURCES, cache_root, ensure, export_folder
 from perception.engines.processor import Processor, parse_cpuinfo, processor, usable_cores
+from perception.files import sources_sha256
 
 AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx512_bf16 avx2\n\n"
 OLD = "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon E5\nflags\t\t: fpu avx2 sse\n\n"
@@ -106,12 +107,12 @@ def test_an_export_is_made_anew_when_the_code_of_the_graph_has_changed(tmp_path:
     for name, text in (("models/decode.py", "a"), ("tensors.py", "b"), ("logs/reader.py", "c")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    digest = code_digest.__wrapped__  # without its memory
-    first = digest(tmp_path)
+    digest = sources_sha256.__wrapped__  # not cached
+    first = digest(tmp_path, SOURCES)
     (tmp_path / "logs/reader.py").write_text("other")
-    assert digest(tmp_path) == first
+    assert digest(tmp_path, SOURCES) == first
     (tmp_path / "models/decode.py").write_text("other")
-    assert digest(tmp_path) != first
-    assert export_folder("onnx", "0" * 64, "fp32", 1, ())[1]["code"] == code_digest(
-        Path(perception.__file__).parent
+    assert digest(tmp_path, SOURCES) != first
+    assert export_folder("onnx", "0" * 64, "fp32", 1, ())[1]["code"] == sources_sha256(
+        Path(perception.__file__).parent, SOURCES
     )

@@ -10,7 +10,8 @@ import pytest
 from perception.models import ModelConfig
 from perception.models.preprocess import InputSpec
 from perception.training.config_file import parse_train_config
-from perception.training.data.sample_cache import CachedLog, CacheSpec, cached_log
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.sample_cache import CachedLog, cached_log
 from perception.training.train_config import TrainConfig
 from tests.scripted_scene import write_scene
 

@@ -26,7 +26,7 @@ from perception.plugin import load_plugin
 from perception.sinks import RunInfo
 from perception.training import train
 from perception.training.config_file import load_train_config
-from perception.training.data.sample_cache import joined
+from perception.training.data.cache_writer import samples_with_truth
 from perception.types import Output, Sample, TruthBox, TruthFrame
 
 LEARNT_S = 5.95
@@ -104,7 +104,7 @@ def score(weights: Path, recording: Path) -> dict[str, object]:
         begin = None
         seen: set[str] = set()
         kind: dict[str, str] = {}
-        for sample, truth in joined(log, config):
+        for sample, truth in samples_with_truth(log, config):
             begin = sample.tick.stamp_ns if begin is None else begin
             learnt = sample.tick.stamp_ns < begin + LEARNT_S * 1e9
             for box in truth.boxes or ():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from perception.training.run_plots import control_courses, course, courses, draw_run
-from tests.training.test_run import Seen
+from tests.training.test_training_run import Seen
 
 
 def journal(folder: Path) -> list[dict[str, Any]]:

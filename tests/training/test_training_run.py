@@ -18,7 +18,7 @@ from perception.pipeline import replay
 from perception.plugin import load_plugin
 from perception.training import Silent, StepReport, TrainConfig, read_journal, train
 from perception.training import training_run as run_module
-from perception.training.data.sample_cache import CacheSpec
+from perception.training.data.cache_spec import CacheSpec
 from perception.training.loop.state_file import load_state
 from tests.scripted_scene import write_scene
 from tests.training.conftest import small_config

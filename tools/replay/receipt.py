@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from perception.files import file_sha256
 from perception_tools.replay.job import ReplayJob
 
 
@@ -77,11 +78,6 @@ class Receipts:
         part = path.with_suffix(".part")
         part.write_text(json.dumps(receipt), "utf-8")
         os.replace(part, path)
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _path(job: ReplayJob) -> Path:

@@ -18,7 +18,7 @@ from perception.evaluation.agreement.profiles import Rounding, Tolerances
 from perception.logs import Log
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
 from perception.pipeline.provenance import recorded_versions
-from perception.pipeline.receipt import file_sha256, this_machine
+from perception.pipeline.receipt import recorded_sha256, this_machine
 from perception.plugin import Plugin
 from perception.sinks import RunInfo, StoredOutput, read_outputs, read_receipt, read_run
 from perception.types import Output, Sample, TruthFrame
@@ -261,7 +261,7 @@ def _check_size(run: RunInfo, receipt: Mapping[str, str], log: Log) -> None:
     if receipt.get("messages_sha256") and receipt.get("ended") == "whole":
         return
     size, known = log.path.stat().st_size, receipt.get("input_sha256", "")
-    sha256 = file_sha256(log.path) if known else ""
+    sha256 = recorded_sha256(log.path) if known else ""
     if (run.input_bytes is not None and size != run.input_bytes) or known != sha256:
         raise LogError(_other_input(run, log))
 

@@ -39,7 +39,7 @@ class Probe:
         if trainer.step != 1 and trainer.step % self.every:
             return
         if self._batch is None:
-            few = trainer.loader.dataset.some(self.samples)
+            few = trainer.batches.dataset.some(self.samples)
             self._batch = collate([few[i] for i in range(len(few))])
         line = {"step": trainer.step, **describe(gradients(trainer, self._batch))}
         with self.path.open("a") as file:
@@ -52,16 +52,18 @@ def gradients(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
 
     Norms use the statistics of the batch, as in training; their running statistics are put back.
     """
-    model, lessons = trainer.model, trainer.lessons
+    model, loss_step = trainer.model, trainer.loss_step
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     kept = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
-    inputs = Inputs(*(torch.from_numpy(a).to(lessons.device) for a in batch.inputs))
+    inputs = Inputs(*(torch.from_numpy(a).to(loss_step.device) for a in batch.inputs))
     with torch.no_grad():
         cleaned = model.clean(inputs)
         fused = model.fuse(model.encode(cleaned), cleaned.present, cleaned.age)
     leaves = [x.detach().requires_grad_() for x in fused]
     said = model.heads(Pyramid(*leaves), cleaned.present)
-    losses = lessons.head_losses(said, lessons.targets(model, batch, trainer.plan, trainer.step - 1))
+    losses = loss_step.head_losses(
+        said, loss_step.targets(model, batch, trainer.head_schedule, trainer.step - 1)
+    )
     found = {}
     for head, loss in losses.items():
         rows = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True, materialize_grads=True)

@@ -20,10 +20,10 @@ from perception.training.ablation.study_plan import StudyOptions, StudyRun, budg
 from perception.training.ablation.study_plots import draw_study
 from perception.training.ablation.study_report import RunResult, report
 from perception.training.ablation.study_text import markdown
-from perception.training.data.splits import validation_of
+from perception.training.data.splits import open_validation
 from perception.training.loop.journal import read_journal
 from perception.training.loop.loss_step import check_losses
-from perception.training.loop.watcher import Silent, StepReport, Watcher
+from perception.training.loop.observer import Silent, StepReport, Watcher
 from perception.training.run_folder import LAST, STATE, check_same
 from perception.training.train_config import TrainConfig
 from perception.training.training_run import train
@@ -139,7 +139,7 @@ def _scores(run: StudyRun) -> dict[str, float]:
     checks = [line for line in read_journal(run.folder) if line["kind"] == "validate"]
     found = {name: float(value) for name, value in checks[-1].items() if _is_score(name, value)}
     model, _ = load_checkpoint(run.folder / LAST)
-    return found | dense_scores(model, validation_of(run.config), run.config)
+    return found | dense_scores(model, open_validation(run.config), run.config)
 
 
 def _is_score(name: str, value: object) -> bool:

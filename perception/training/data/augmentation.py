@@ -1,8 +1,8 @@
-"""Changes to a sample that keep its sensors consistent: what happens to one happens to all that saw the same.
+"""Augmentation of training samples, consistent over their sensors.
 
-Everything is drawn from a generator that depends on seed, step and place in the batch alone, so that a
-resumed run sees what an uninterrupted one would have seen. Distances are never touched: there is no zoom,
-because a picture made larger would show objects nearer than the range sensor says.
+All random numbers come from a generator that depends on seed, step and position in the batch alone, so a
+resumed run sees the same samples as an uninterrupted one. There is no zoom: objects in an enlarged image
+would look nearer than the range sensor measures.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _NOISE_SIZE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Augmenter:
-    """Draws and applies the changes of a configuration.
+    """Draws and applies the augmentations of a configuration.
 
     Attributes:
-        config: What may happen, how often, how strongly.
-        model: Names the channels that change sign in a mirror.
+        config: Probabilities and strengths.
+        model: Its channels; `config.odd` names those whose sign a mirror image changes.
         spec: Size of the image.
     """
 
@@ -44,23 +44,23 @@ class Augmenter:
 
     def __call__(
         self,
-        example: TrainingSample,
+        sample: TrainingSample,
         rng: np.random.Generator,
         before: Callable[[], tuple[TrainingSample, float] | None],
     ) -> TrainingSample:
-        """The sample, changed.
+        """Return the augmented sample.
 
         Args:
-            example: Its arrays may be overwritten.
-            rng: Where chance comes from.
-            before: Gives the sample before and the seconds between, or None.
+            sample: Its arrays may be overwritten.
+            rng: The source of all random numbers.
+            before: Returns the sample before and the seconds between, or None.
         """
         config = self.config
         if rng.random() < config.late:
-            example = _late(example, before(), rng)
+            sample = _late(sample, before(), rng)
         if rng.random() < config.mirror:
-            example = self.mirrored(example)
-        inputs = example.inputs
+            sample = self.mirrored(sample)
+        inputs = sample.inputs
         if inputs.present[0]:
             inputs = inputs._replace(image=photometric(inputs.image, config, rng))
         if inputs.present[1]:
@@ -70,11 +70,11 @@ class Augmenter:
             inputs.status[:, lost] = np.nan
             if not np.isfinite(inputs.status).any():
                 inputs = without(inputs, 2)
-        return example._replace(inputs=_dropped(inputs, config, rng))
+        return sample._replace(inputs=_dropped(inputs, config, rng))
 
-    def mirrored(self, example: TrainingSample) -> TrainingSample:
-        """Left and right exchanged: image, returns, boxes, and every channel whose sign is a side."""
-        inputs, truth = example.inputs, example.truth
+    def mirrored(self, sample: TrainingSample) -> TrainingSample:
+        """Return the mirror image: image, returns, boxes, and the sign of every channel in `config.odd`."""
+        inputs, truth = sample.inputs, sample.truth
         returns = inputs.returns.copy()
         inside = returns[:, IN_IMAGE] > 0
         returns[inside, U] = self.spec.width - returns[inside, U]
@@ -83,7 +83,7 @@ class Augmenter:
         boxes[:, [0, 2]] = self.spec.width - truth.boxes[:, [2, 0]]
         status_sign = self._signs([q.name for q in self.model.status])
         control_sign = self._signs([q.name for q in self.model.control])
-        return example._replace(
+        return sample._replace(
             inputs=inputs._replace(
                 image=np.ascontiguousarray(inputs.image[:, :, ::-1]),
                 returns=returns * inputs.returns_valid[:, None],
@@ -101,8 +101,10 @@ class Augmenter:
 def photometric(
     image: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Another light, another camera: gamma, contrast, brightness and colour as one table for each channel,
-    then a blur or none, then noise. uint8 [3, H, W]."""
+    """Return an image [3, H, W] under another light and camera.
+
+    Gamma, contrast, brightness and colour are one lookup table for each channel; a blur and noise follow.
+    """
     levels = np.arange(256, dtype=np.float32) / 255
     gamma = 1 + config.gamma * rng.uniform(-1, 1)
     gain = (1 + config.contrast * rng.uniform(-1, 1)) * (1 + config.colour * rng.uniform(-1, 1, 3))
@@ -114,7 +116,7 @@ def photometric(
         table = np.clip(((curve - 0.5) * gain[channel] + 0.5 + offset) * 255 + 0.5, 0, 255).astype(np.uint8)
         plane = cv2.LUT(image[channel], table)
         changed[channel] = cv2.GaussianBlur(plane, (3, 3), 0) if blurred else plane
-    sigma = config.noise * rng.random() ** 2  # mostly little
+    sigma = config.noise * rng.random() ** 2  # small values are the most frequent
     if sigma >= 0.5:
         changed = _noisy(changed, sigma, rng)
     return changed
@@ -124,7 +126,7 @@ _POOL = np.clip(np.random.default_rng(0).standard_normal(_NOISE_SIZE) * 32, -127
 
 
 def _noisy(image: NDArray[np.uint8], sigma: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Gaussian noise from a pool, read from another place each time: drawing it costs ten times more."""
+    """Add Gaussian noise from a fixed pool, read at a random offset: drawing it anew costs ten times more."""
     scaled = np.clip(_POOL * np.float32(sigma / 32), -127, 127).astype(np.int16)
     flat = image.reshape(-1)
     out = np.empty_like(flat)
@@ -136,7 +138,7 @@ def _noisy(image: NDArray[np.uint8], sigma: float, rng: np.random.Generator) -> 
 
 
 def without(inputs: Inputs, sensor: int) -> Inputs:
-    """The inputs with a sensor absent: zeros, and `present` 0."""
+    """Return the inputs with a sensor absent: zeros, and `present` 0."""
     gone = {name: np.zeros_like(getattr(inputs, name)) for name in _ARRAYS[sensor]}
     present, age = inputs.present.copy(), inputs.age_s.copy()
     present[sensor] = age[sensor] = 0
@@ -144,21 +146,21 @@ def without(inputs: Inputs, sensor: int) -> Inputs:
 
 
 def _dropped(inputs: Inputs, config: AugmentConfig, rng: np.random.Generator) -> Inputs:
-    """Modality dropout. When all that are present would go and may not, the draw is repeated."""
+    """Drop sensors at random; the draw is repeated where all would go and `config.drop.all` is off."""
     chances = np.array([config.drop.camera, config.drop.range, config.drop.status])
     for _ in range(20):
         gone = (rng.random(3) < chances) & (inputs.present > 0)
         if config.drop.all or not (inputs.present > 0).any() or ((inputs.present > 0) & ~gone).any():
             break
     else:
-        return inputs  # so likely to lose all that nothing else comes up
+        return inputs  # the probabilities are so high that every draw loses all sensors
     for sensor in np.flatnonzero(gone):
         inputs = without(inputs, int(sensor))
     return inputs
 
 
 def _disturbed(inputs: Inputs, config: AugmentConfig, spec: InputSpec, rng: np.random.Generator) -> Inputs:
-    """Returns lost, ranges noisy, the rig's calibration a little wrong."""
+    """Lose returns, add noise to ranges, and shift returns as a wrong extrinsic would."""
     returns, valid = inputs.returns.copy(), inputs.returns_valid.copy()
     count = len(valid)
     if rng.random() < config.lost_returns:
@@ -183,23 +185,23 @@ def _disturbed(inputs: Inputs, config: AugmentConfig, spec: InputSpec, rng: np.r
 
 
 def _late(
-    example: TrainingSample, before: tuple[TrainingSample, float] | None, rng: np.random.Generator
+    sample: TrainingSample, before: tuple[TrainingSample, float] | None, rng: np.random.Generator
 ) -> TrainingSample:
-    """Range or status of the sample before, and its age accordingly: a slow transport."""
+    """Replace range or status by that of the sample before, and raise its age: a slow transport."""
     if before is None:
-        return example
+        return sample
     earlier, seconds = before
     sensor = int(rng.integers(1, 3))
-    if not (example.inputs.present[sensor] and earlier.inputs.present[sensor]):
-        return example
-    age = example.inputs.age_s.copy()
+    if not (sample.inputs.present[sensor] and earlier.inputs.present[sensor]):
+        return sample
+    age = sample.inputs.age_s.copy()
     age[sensor] = earlier.inputs.age_s[sensor] + seconds
     taken = {name: getattr(earlier.inputs, name) for name in _ARRAYS[sensor]}
-    return example._replace(inputs=example.inputs._replace(age_s=age, **taken))
+    return sample._replace(inputs=sample.inputs._replace(age_s=age, **taken))
 
 
-def easier(truth: SampleTruth, min_height_px: float, min_visible: float) -> NDArray[np.bool_]:
-    """[..., N] which boxes a stage of a curriculum leaves out."""
+def too_hard(truth: SampleTruth, min_height_px: float, min_visible: float) -> NDArray[np.bool_]:
+    """Return which boxes [..., N] a stage of a curriculum leaves out."""
     height = truth.boxes[..., 3] - truth.boxes[..., 1]
     hard: NDArray[np.bool_] = (truth.labels >= 0) & ((height < min_height_px) | (truth.visible < min_visible))
     return hard

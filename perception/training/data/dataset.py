@@ -1,4 +1,4 @@
-"""Samples of several cached logs as one sequence, and in which order training sees them."""
+"""Data sets: samples of several cached logs as one sequence, and the order in which training sees them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import ConfigError
-from perception.training.data.sample_cache import CachedLog, CacheSpec, Progress, cached_log
-from perception.training.data.training_sample import TrainingSample
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.cache_writer import Progress
+from perception.training.data.sample_cache import CachedLog, cached_log
+from perception.training.data.training_sample import SampleId, TrainingSample
 from perception.training.train_config import DataConfig
 from perception.types import Tick
 
@@ -18,7 +20,7 @@ MAX_GAP_NS = 500_000_000
 """Samples farther apart are not neighbours."""
 
 PIECE = 50
-"""How many neighbours stay together where only some of the samples are taken."""
+"""Neighbours that stay together where only some of the samples are taken."""
 
 
 class Dataset:
@@ -26,101 +28,91 @@ class Dataset:
 
     Args:
         logs: Not empty.
-        chosen: For each log, which of its samples.
+        chosen: For each log, the rows of its cache that are used.
 
     Attributes:
-        logs: As given.
-        places: Log and sample of it, for each of the samples in order.
+        logs: The logs.
+        ids: One for each sample, in order.
     """
 
     def __init__(self, logs: Sequence[CachedLog], chosen: Sequence[NDArray[np.intp]]) -> None:
         self.logs = list(logs)
-        self.places = [(which, int(i)) for which, rows in enumerate(chosen) for i in rows]
+        self.ids = [SampleId(log, int(row)) for log, rows in enumerate(chosen) for row in rows]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.ids)
 
     def __getitem__(self, index: int) -> TrainingSample:
-        which, row = self.places[index]
-        return self.logs[which].example(row, which)
+        log, row = self.ids[index]
+        return self.logs[log].sample(row, log)
 
-    def before(self, example: TrainingSample) -> TrainingSample | None:
-        """The sample before one in its log; None at the log's begin and after a gap."""
-        which, row = example.place
-        log = self.logs[which]
-        if row == 0:
+    def before(self, sample: TrainingSample) -> TrainingSample | None:
+        """Return the sample before one in its log; None at the log's start and after a gap."""
+        log, row = sample.id
+        if row == 0 or not 0 < self.interval_s(sample) <= MAX_GAP_NS / 1e9:
             return None
-        stamps = log.column("stamp_ns")
-        if not 0 < int(stamps[row]) - int(stamps[row - 1]) <= MAX_GAP_NS:
-            return None
-        return log.example(row - 1, which)
+        return self.logs[log].sample(row - 1, log)
 
-    def interval_s(self, example: TrainingSample) -> float:
-        """Seconds since the sample before."""
-        which, row = example.place
-        stamps = self.logs[which].column("stamp_ns")
+    def interval_s(self, sample: TrainingSample) -> float:
+        """Return the seconds since the sample before."""
+        log, row = sample.id
+        stamps = self.logs[log].column("stamp_ns")
         return float(int(stamps[row]) - int(stamps[row - 1])) / 1e9
 
-    def name(self, place: tuple[int, int]) -> str:
-        """A place in words: `yard.mcap sample 17`."""
-        return f"{self.logs[place[0]].log.name} sample {place[1]}"
+    def name(self, sample: SampleId) -> str:
+        """Return a sample's name for texts: `yard.mcap sample 17`."""
+        return f"{self.logs[sample.log].log.name} sample {sample.row}"
 
     def some(self, most: int) -> Dataset:
-        """At most so many of the samples, evenly spaced."""
+        """Return at most so many of the samples, evenly spaced."""
         if len(self) <= most:
             return self
-        kept = np.unique(np.linspace(0, len(self) - 1, most).round().astype(int))
-        places = [self.places[i] for i in kept]
-        rows = [np.array([i for w, i in places if w == which], int) for which in range(len(self.logs))]
-        return Dataset(self.logs, rows)
+        return self._subset(np.unique(np.linspace(0, len(self) - 1, most).round().astype(int)))
 
     def pieces(self, most: int) -> Dataset:
-        """At most so many of the samples, in evenly spaced pieces of up to `PIECE` neighbours."""
+        """Return at most so many of the samples, in evenly spaced pieces of up to `PIECE` neighbours."""
         count = most // PIECE
         if len(self) <= most or not count:
             return self.some(most)
         starts = np.linspace(0, len(self) - PIECE, count).round().astype(int)
-        places = [self.places[i] for i in np.unique(starts[:, None] + np.arange(PIECE))]
-        rows = [np.array([i for w, i in places if w == which], int) for which in range(len(self.logs))]
-        return Dataset(self.logs, rows)
+        return self._subset(np.unique(starts[:, None] + np.arange(PIECE)))
 
-    def tick(self, example: TrainingSample) -> Tick:
-        """When a sample was; its arrival is not known."""
-        which, row = example.place
-        stamp_ns = int(self.logs[which].column("stamp_ns")[row])
-        return Tick(row, "reference", stamp_ns, stamp_ns)
+    def tick(self, sample: TrainingSample) -> Tick:
+        """Return the tick of a sample; its arrival time is not known."""
+        stamp_ns = int(self.logs[sample.id.log].column("stamp_ns")[sample.id.row])
+        return Tick(sample.id.row, "reference", stamp_ns, stamp_ns)
 
-    def knows(self) -> dict[str, int]:
-        """How many samples have truth, for `boxes` and for each control channel."""
-        found = {"boxes": 0}
-        for which, row in self.places:
-            log = self.logs[which]
-            found["boxes"] += int(log.column("boxes_known")[row] > 0)
-        return found | {"control": int(np.isfinite(self._column("control")).any(-1).sum())}
+    def truth_counts(self) -> dict[str, int]:
+        """Return the number of samples that have truth of `boxes` and of `control`."""
+        boxes = sum(int(self.logs[log].column("boxes_known")[row] > 0) for log, row in self.ids)
+        control = np.stack([np.asarray(self.logs[log].column("control")[row]) for log, row in self.ids])
+        return {"boxes": boxes, "control": int(np.isfinite(control).any(-1).sum())}
 
-    def sources(self) -> list[dict[str, object]]:
-        """What a checkpoint says it was trained on."""
-        counts = np.bincount([w for w, _ in self.places], minlength=len(self.logs))
+    def trained_on(self) -> list[dict[str, object]]:
+        """Return each log with its cache and number of samples, as a checkpoint records them."""
+        counts = np.bincount([sample.log for sample in self.ids], minlength=len(self.logs))
         return [
             {"log": log.log.name, "cache": log.folder.name, "samples": int(count)}
             for log, count in zip(self.logs, counts, strict=True)
             if count
         ]
 
-    def _column(self, name: str) -> NDArray[np.float32]:
-        return np.stack([np.asarray(self.logs[w].column(name)[i]) for w, i in self.places])
+    def _subset(self, indices: NDArray[np.intp]) -> Dataset:
+        subset = Dataset(self.logs, [])
+        subset.ids = [self.ids[i] for i in indices]
+        return subset
 
 
 def open_dataset(
-    logs: Sequence[Path], data: DataConfig, recipe: CacheSpec, cache: Path, progress: Progress | None = None
+    logs: Sequence[Path], data: DataConfig, spec: CacheSpec, cache: Path, progress: Progress | None = None
 ) -> Dataset:
-    """The samples of these logs, decoded first where they are not yet.
+    """Return the samples of these logs; logs without a cache are decoded first.
 
     Raises:
-        ConfigError: None of the samples is left by `data.stride`, `start_s` and `end_s`.
+        ConfigError: `data.stride`, `start_s` and `end_s` leave none of the samples.
         LogError, OutputError: As `cached_log`.
     """
-    opened = [cached_log(log, recipe, cache, progress) for log in logs]
+    opened = [cached_log(log, spec, cache, progress) for log in logs]
     chosen = [_chosen(log, data) for log in opened]
     if not sum(len(rows) for rows in chosen):
         raise ConfigError(
@@ -129,11 +121,17 @@ def open_dataset(
     return Dataset(opened, chosen)
 
 
-def batches(size: int, batch: int, seed: int, start: int = 0) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Epoch and indices of each step's batch, from step `start` on, without end.
+def batch_indices(size: int, batch: int, seed: int, start: int = 0) -> Iterator[NDArray[np.intp]]:
+    """Yield the indices of each step's batch, from step `start` on, without end.
 
     Each epoch is a permutation that depends on seed and epoch alone, so any step's batch is known without
     those before. A batch may span two epochs: no sample is left out, and all batches are of one size.
+
+    Args:
+        size: Samples of the data set.
+        batch: Samples of a batch.
+        seed: Of the permutations.
+        start: The first step.
     """
     epoch, order = -1, np.empty(0, int)
     step = start
@@ -145,7 +143,7 @@ def batches(size: int, batch: int, seed: int, start: int = 0) -> Iterator[tuple[
                 epoch = position // size
                 order = np.random.default_rng([seed, epoch]).permutation(size)
             indices[k] = order[position % size]
-        yield epoch, indices
+        yield indices
         step += 1
 
 

@@ -1,4 +1,4 @@
-"""What the numbers of a training set look like: measured once, kept in the checkpoint."""
+"""Statistics of a training set's inputs and targets: measured once, kept in the checkpoint."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from perception.models.stats import ChannelStats, InputStats, default_stats
 from perception.models.tensors import RETURN_CHANNELS
 from perception.training.data.dataset import Dataset
 
-_LEAST = 1e-3
-"""A channel that hardly changes is not blown up to unit variance."""
-
-_LEAST_OF = {"curvature": 1e-3, "acceleration": 0.05, "image": 10.0, "returns": 0.05, "log_distance": 0.1}
+LEAST_STD = {"curvature": 1e-3, "acceleration": 0.05, "image": 10.0, "returns": 0.05, "log_distance": 0.1}
+"""Lower limits, so that a channel that hardly changes is not scaled up to unit variance; others: 1e-3."""
 
 
 def measure_stats(dataset: Dataset, model: ModelConfig) -> InputStats:
-    """Mean, standard deviation and extremes of every channel over the samples of a data set.
+    """Return mean, standard deviation and extremes of every channel over the samples of a data set.
 
-    What nothing is known of keeps its default: a sensor that is absent throughout, truth that is not there.
-    Pixels are taken from every eighth row and column. Extremes are those of values, and warn of inputs
-    unlike those of training.
+    A channel without values keeps its default: a sensor that is absent throughout, missing truth. Pixels are
+    taken from every eighth row and column. The extremes serve to warn of inputs unlike those of training.
     """
     default = default_stats(model)
     images, returns, status, distances, controls = [], [], [], [], []
@@ -39,38 +36,41 @@ def measure_stats(dataset: Dataset, model: ModelConfig) -> InputStats:
     distance = np.log(distance[np.isfinite(distance) & (distance > 0)])
     control = np.array(controls)
     return InputStats(
-        image=_group(default.image, np.concatenate(images, 1) if images else None, _LEAST_OF["image"]),
+        image=_group(default.image, np.concatenate(images, 1) if images else None, LEAST_STD["image"]),
         returns=_returns(default, np.concatenate(returns) if returns else None),
         status=_group(default.status, np.concatenate(status).T if status else None),
         control=_group(default.control, control.T),
-        log_distance=_group(default.log_distance, distance[None], _LEAST_OF["log_distance"]),
+        log_distance=_group(default.log_distance, distance[None], LEAST_STD["log_distance"]),
     )
 
 
 def _returns(default: InputStats, rows: NDArray[np.float32] | None) -> dict[str, ChannelStats]:
-    """Pixels only of what lies in the image, the rest of all returns. `in_image` keeps its default."""
-    found = dict(default.returns)
+    """Return the statistics of returns: `u` and `v` of those in the image, other channels of all returns.
+
+    `in_image` keeps its default.
+    """
+    stats = dict(default.returns)
     if rows is None or not len(rows):
-        return found
+        return stats
     inside = rows[rows[:, RETURN_CHANNELS.index("in_image")] > 0]
     for index, name in enumerate(RETURN_CHANNELS):
         if name == "in_image":
             continue
         values = inside[:, index] if name in ("u", "v") else rows[:, index]
-        found[name] = _channel(found[name], values, _LEAST_OF["returns"])
-    return found
+        stats[name] = _channel(stats[name], values, LEAST_STD["returns"])
+    return stats
 
 
 def _group(
     default: object, rows: NDArray[np.generic] | None, least: float | None = None
 ) -> dict[str, ChannelStats]:
-    """One row of values for each channel, in the order of the default's."""
-    names: dict[str, ChannelStats] = dict(default)  # type: ignore[call-overload]
+    """Return the statistics of a group; `rows` holds one row of values for each channel of the default."""
+    channels: dict[str, ChannelStats] = dict(default)  # type: ignore[call-overload]
     if rows is None:
-        return names
+        return channels
     return {
-        name: _channel(names[name], np.asarray(row, np.float64), least or _LEAST_OF.get(name, _LEAST))
-        for name, row in zip(names, rows, strict=True)
+        name: _channel(channels[name], np.asarray(row, np.float64), least or LEAST_STD.get(name, 1e-3))
+        for name, row in zip(channels, rows, strict=True)
     }
 
 
@@ -79,7 +79,7 @@ def _channel(default: ChannelStats, values: NDArray[np.floating], least: float) 
     values = values[np.isfinite(values)]
     if not values.size:
         return default
-    if values.min() == values.max():  # a sensor that does not measure it; another one may
+    if values.min() == values.max():  # this sensor does not measure it; another may
         return ChannelStats(default.mean, default.std, float(values.min()), float(values.max()))
     std = max(float(values.std()), least)
     return ChannelStats(float(values.mean()), std, float(values.min()), float(values.max()))

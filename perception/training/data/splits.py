@@ -1,43 +1,51 @@
-"""What a run learns from and is validated on: its logs, decoded once, and what truth they have."""
+"""The training and validation splits of a configuration: their logs, decoded once, and their truth."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from perception.config import load_config
 from perception.errors import ConfigError
-from perception.models import ModelConfig
 from perception.models.checkpoint import DEFAULT_PREPROCESS
 from perception.models.preprocess import InputSpec
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.cache_writer import Progress
 from perception.training.data.dataset import Dataset, open_dataset
-from perception.training.data.sample_cache import CacheSpec, Progress, find_logs
+from perception.training.data.sample_cache import find_logs
+from perception.training.loop.observer import Watcher
 from perception.training.loop.process_group import ProcessGroup
-from perception.training.loop.watcher import Watcher
 from perception.training.train_config import TrainConfig
 
 
-def cache_spec(config: TrainConfig, shape: ModelConfig) -> CacheSpec:
-    """How samples are read and prepared."""
+def cache_spec(config: TrainConfig) -> CacheSpec:
+    """Return how the logs of a training configuration become arrays."""
     base = load_config(config.data.config) if config.data.config is not None else None
-    reach = base.sensors.range.max_range_m if base is not None and base.sensors.range is not None else None
-    spec = InputSpec.of(shape, DEFAULT_PREPROCESS, reach)
-    return CacheSpec(shape, spec, base, tuple(sorted(config.data.classes.items())))
+    max_range_m = base.sensors.range.max_range_m if base and base.sensors.range else None
+    model = config.model_shape()
+    spec = InputSpec.of(model, DEFAULT_PREPROCESS, max_range_m)
+    return CacheSpec(model, spec, base, tuple(sorted(config.data.classes.items())))
 
 
 def cache_folder(config: TrainConfig) -> Path:
-    """Where decoded logs are kept."""
+    """Return the folder of all caches."""
     return config.data.cache or config.run.out.parent / "cache"
 
 
-def open_samples(
-    config: TrainConfig, recipe: CacheSpec, watcher: Watcher, processes: ProcessGroup
+def open_splits(
+    config: TrainConfig, watcher: Watcher, processes: ProcessGroup
 ) -> tuple[Dataset, Dataset | None]:
-    """Training and validation samples; the first process decodes, the others then find it done."""
+    """Return the training and validation samples; the first process decodes, the others wait for it.
+
+    Raises:
+        ConfigError: No logs to train on are configured, or they do not fit.
+        LogError, OutputError: As `open_dataset`.
+    """
     if not config.data.train:
         raise ConfigError(["data.train: missing; name logs, folders or patterns (or give --train)"])
-    learn = find_logs(config.data.train, "train")
-    check = find_logs(config.data.validate_, "validate")
-    shared = {p.resolve() for p in learn} & {p.resolve() for p in check}
+    train = find_logs(config.data.train, "train")
+    validate = find_logs(config.data.validate_, "validate")
+    shared = {path.resolve() for path in train} & {path.resolve() for path in validate}
     if shared and config.data.end_s is None and config.data.start_s is None:
         watcher.said(
             f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs"
@@ -45,61 +53,63 @@ def open_samples(
     if not processes.first:
         processes.wait()
 
-    def tell(log: Path, done: int, total: int) -> None:
+    def progress(log: Path, done: int, total: int) -> None:
         watcher.cached(f"decoding {log.name}", done, total)
 
-    learning = open_dataset(learn, config.data, recipe, cache_folder(config), tell)
-    validation = validation_of(config, tell) if check else None
+    training = open_dataset(train, config.data, cache_spec(config), cache_folder(config), progress)
+    validation = open_validation(config, progress) if validate else None
     if processes.first:
         processes.wait()
-    return learning, validation
+    return training, validation
 
 
-def validation_of(config: TrainConfig, tell: Progress | None = None) -> Dataset:
-    """The samples that a run of this configuration is validated on.
+def open_validation(config: TrainConfig, progress: Progress | None = None) -> Dataset:
+    """Return the samples that a run of this configuration is validated on.
 
     Args:
-        config: Names at least one log for it.
-        tell: Hears what is decoded.
+        config: Names at least one log to validate on.
+        progress: Called after each sample that is decoded.
 
     Raises:
-        ConfigError, LogError, OutputError: As training.
+        ConfigError, LogError, OutputError: As `open_dataset`.
     """
-    whole = config.data.model_copy(update={"start_s": None, "end_s": None, "stride": 1})
+    every = config.data.model_copy(update={"start_s": None, "end_s": None, "stride": 1})
     logs = find_logs(config.data.validate_, "validate")
-    dataset = open_dataset(logs, whole, cache_spec(config, config.model_shape()), cache_folder(config), tell)
+    dataset = open_dataset(logs, every, cache_spec(config), cache_folder(config), progress)
     return dataset.some(config.data.validate_samples)
 
 
-def say_what_is_known(learning: Dataset, watcher: Watcher) -> None:
-    """Name what is missing of logs and of truth.
+def report_missing_truth(training: Dataset, watcher: Watcher) -> None:
+    """Tell the watcher about heads without truth, damaged logs and unknown class names.
 
-    A head without truth is masked; without any there is nothing to learn.
+    A head without truth is masked.
+
+    Raises:
+        ConfigError: No sample has any truth.
     """
-    known = learning.knows()
-    if not any(known.values()):
+    counts = training.truth_counts()
+    if not any(counts.values()):
         raise ConfigError(
             [
                 "data.train: no sample has truth of boxes or control; "
                 "name its topics under truth in data.config"
             ]
         )
-    if not known["boxes"]:
+    if not counts["boxes"]:
         watcher.said("no sample has truth of boxes: class, box and distance are masked and stay untrained")
-    if not known["control"]:
+    if not counts["control"]:
         watcher.said("no sample has truth of control: its loss is masked and the head stays untrained")
-    for log in learning.logs:
+    unknown: Counter[str] = Counter()
+    for log in training.logs:
+        unknown.update(log.about["unknown_words"])
         if log.about["damage"]:
             watcher.said(
                 f"{log.log.name} is damaged, so only what can be read of it is learned from: "
                 + "; ".join(log.about["damage"][:3])
             )
-    unknown: dict[str, int] = {}
-    for log in learning.logs:
-        for word, count in log.about["unknown_words"].items():
-            unknown[word] = unknown.get(word, 0) + count
     if unknown:
-        words = ", ".join(f"{word} ({count})" for word, count in sorted(unknown.items()))
+        names = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
         watcher.said(
-            f"truth says {words}, which the model has no class for: left out; map them in data.classes"
+            f"truth has classes that the model does not have, which are left out: {names}; "
+            "map them in data.classes"
         )

@@ -1,6 +1,6 @@
-"""What one training sample is: the model's inputs and what is true, as numpy arrays.
+"""Training samples and batches of them: the model's inputs and the truth, as numpy arrays.
 
-Dimension letters: B batch, N boxes of a sample, A control channels.
+Dimension letters: B batch, N boxes of a sample, A control channels, F features.
 """
 
 from __future__ import annotations
@@ -16,24 +16,31 @@ from perception.types import Float32
 
 
 class SampleTruth(NamedTuple):
-    """What is true at one sample (without B), or at a batch of them, padded to the most boxes of any."""
+    """The truth of one sample (without B), or of a batch, padded to the largest number of boxes."""
 
-    labels: NDArray[np.int64]  # [B, N] place in the model's classes; -1: padding
+    labels: NDArray[np.int64]  # [B, N] index of the model's class; -1: padding
     boxes: Float32  # [B, N, 4] xyxy, input pixels
     distance_m: Float32  # [B, N] NaN where unknown
-    visible: Float32  # [B, N] fraction of the object that is seen
+    visible: Float32  # [B, N] visible fraction of the object
     boxes_known: Float32  # [B] 0: nothing is known about objects at this sample
     control: Float32  # [B, A] physical units, NaN where unknown
     measured: Float32  # [B, A] the command in force now, NaN where unknown
     source_size: Float32  # [B, 2] width, height of the image that truth refers to, source pixels
 
 
+class SampleId(NamedTuple):
+    """Where a sample comes from: the index of its log in the data set, and its row in that log's cache."""
+
+    log: int
+    row: int
+
+
 class TrainingSample(NamedTuple):
-    """One sample. `place` says where it came from: log and sample of it."""
+    """One sample."""
 
     inputs: Inputs
     truth: SampleTruth
-    place: tuple[int, int]
+    id: SampleId
 
 
 class Batch(NamedTuple):
@@ -41,42 +48,41 @@ class Batch(NamedTuple):
 
     inputs: Inputs
     truth: SampleTruth
-    places: tuple[tuple[int, int], ...]
+    ids: tuple[SampleId, ...]
 
 
 class FeatureBatch(NamedTuple):
-    """Several samples as the control head reads them, and what it should say."""
+    """The stored features of several samples, and the control that is true of them."""
 
-    readings: Float32  # [B, F] of `FusionModel.control_reading`
+    features: Float32  # [B, F] of `FusionModel.control_reading`
     control: Float32  # [B, A] physical units, NaN where unknown
-    places: tuple[tuple[int, int], ...]
+    ids: tuple[SampleId, ...]
 
 
-def collate(examples: Sequence[TrainingSample]) -> Batch:
-    """Stack samples; boxes are padded with label -1."""
-    most = max((len(e.truth.labels) for e in examples), default=0)
-    truth = SampleTruth(
-        labels=np.stack([_padded(e.truth.labels, most, -1) for e in examples]),
-        boxes=np.stack([_padded(e.truth.boxes, most, 0) for e in examples]),
-        distance_m=np.stack([_padded(e.truth.distance_m, most, 1) for e in examples]),
-        visible=np.stack([_padded(e.truth.visible, most, 0) for e in examples]),
-        boxes_known=np.stack([e.truth.boxes_known for e in examples]),
-        control=np.stack([e.truth.control for e in examples]),
-        measured=np.stack([e.truth.measured for e in examples]),
-        source_size=np.stack([e.truth.source_size for e in examples]),
-    )
-    inputs = Inputs(*(np.stack(arrays) for arrays in zip(*(e.inputs for e in examples), strict=True)))
-    return Batch(inputs, truth, tuple(e.place for e in examples))
+PADDING = {"labels": -1, "boxes": 0, "distance_m": 1, "visible": 0}
 
 
-def rows(batch: Batch | FeatureBatch, kept: slice) -> Batch | FeatureBatch:
-    """Some samples of a batch."""
+def collate(samples: Sequence[TrainingSample]) -> Batch:
+    """Stack samples; boxes are padded with `PADDING`."""
+    boxes = max((len(sample.truth.labels) for sample in samples), default=0)
+    truth = {}
+    for name in SampleTruth._fields:
+        arrays = [getattr(sample.truth, name) for sample in samples]
+        if name in PADDING:
+            arrays = [_padded(array, boxes, PADDING[name]) for array in arrays]
+        truth[name] = np.stack(arrays)
+    inputs = Inputs(*(np.stack(arrays) for arrays in zip(*(s.inputs for s in samples), strict=True)))
+    return Batch(inputs, SampleTruth(**truth), tuple(sample.id for sample in samples))
+
+
+def batch_rows(batch: Batch | FeatureBatch, rows: slice) -> Batch | FeatureBatch:
+    """Return some samples of a batch."""
     if isinstance(batch, FeatureBatch):
-        return FeatureBatch(batch.readings[kept], batch.control[kept], batch.places[kept])
+        return FeatureBatch(batch.features[rows], batch.control[rows], batch.ids[rows])
     return Batch(
-        Inputs(*(array[kept] for array in batch.inputs)),
-        SampleTruth._make(array[kept] for array in batch.truth),
-        batch.places[kept],
+        Inputs(*(array[rows] for array in batch.inputs)),
+        SampleTruth._make(array[rows] for array in batch.truth),
+        batch.ids[rows],
     )
 
 

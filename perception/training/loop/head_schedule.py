@@ -1,6 +1,6 @@
-"""What each step teaches: stages of a curriculum, heads in turn, and focus on the head furthest behind.
+"""The schedule of heads: stages of a curriculum, heads in turn, and focus on the head furthest behind.
 
-The plan gives each head a weight for a step; 0 leaves it out. Balancing acts on what is left.
+It gives each head a weight in each step; heads without one are not trained. Balancing acts on the others.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from perception.training.train_config import FocusConfig, ScheduleConfig, StageC
 from perception.types import LOSSES
 
 SMOOTHING = 0.98
-"""Of the running mean of each head's loss."""
+"""Decay of the running mean of each head's loss."""
 
 
 class HeadSchedule:
-    """Follows the losses and says what comes next.
+    """The heads' weights in each step, which may depend on the losses so far.
 
     Args:
         schedule: The stages and the focus.
@@ -34,22 +34,22 @@ class HeadSchedule:
         self.focus_ends = 0
 
     def stage(self, step: int) -> StageConfig:
-        """The stage of the curriculum that a step is in."""
+        """Return the stage of the curriculum that a step is in."""
         at = step / self.schedule.steps
         return next((stage for stage in self.schedule.curriculum if at < stage.until), self.whole)
 
     def weights(self, step: int) -> dict[str, float]:
-        """Each head's weight at a step, heads that are left out missing."""
+        """Return the weight of each head that a step trains."""
         heads: list[str] = [head for head in self.heads if head in self.stage(step).heads]
         if self.schedule.alternate == "heads":
             heads = [heads[step % len(heads)]] if heads else []
-        found = dict.fromkeys(heads, 1.0)
+        weights = dict.fromkeys(heads, 1.0)
         focus = self.schedule.focus
-        if focus is not None and step < self.focus_ends and self.focused in found:
-            found[self.focused] = focus.weight
-        return found
+        if focus is not None and step < self.focus_ends and self.focused in weights:
+            weights[self.focused] = focus.weight
+        return weights
 
-    def saw(self, step: int, losses: Mapping[str, float]) -> None:
+    def update(self, step: int, losses: Mapping[str, float]) -> None:
         """Take in a step's losses; at the end of a period, choose the head to focus on."""
         for head, loss in losses.items():
             if isfinite(loss):
@@ -73,10 +73,10 @@ class HeadSchedule:
         self.focused, self.focus_ends = state["focused"], state["focus_ends"]
 
     def _furthest_behind(self, focus: FocusConfig) -> str:
-        """The head whose loss has fallen least towards its reference, or rises furthest above it.
+        """Return the head whose loss has fallen least towards its reference.
 
-        Likelihoods may be negative, so the distance to the reference is compared, as a part of what it was at
-        first; without a reference, what has been gained since the start counts.
+        Likelihoods may be negative, so heads are compared by the distance of their loss to the reference, as
+        a fraction of the first distance; without a reference, by the change since the start.
         """
         behind = {}
         for head, mean in self.mean.items():

@@ -1,7 +1,8 @@
-"""What a run leaves behind while it goes: metrics as JSON lines, and TensorBoard events where installed."""
+"""The metrics of a run: JSON lines, and TensorBoard events where that is installed."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -15,11 +16,11 @@ FILE = "metrics.jsonl"
 
 
 class Journal:
-    """One line for each thing noted, in a run's folder.
+    """The file of metrics in a run's folder.
 
     Args:
-        folder: The run's.
-        step: Where the run goes on from: lines of later steps are dropped, and a resumed run reads as one.
+        folder: The run's folder.
+        step: The step that the run continues from; lines of later steps are dropped.
         tensorboard: Write events too, where the extra `train` is installed.
 
     Raises:
@@ -54,22 +55,20 @@ class Journal:
             raise _unwritable(self.path, error) from None
 
     def close(self) -> None:
-        """Flush everything; a full disk is not complained of again."""
-        for thing in (self._file, self._events):
-            try:
-                if thing is not None:
-                    thing.close()
-            except OSError:
-                continue
+        """Close all files; a full disk is not reported again."""
+        for writer in (self._file, self._events):
+            if writer is not None:
+                with contextlib.suppress(OSError):
+                    writer.close()
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run."""
+    """Return the lines of a run's metrics."""
     return [json.loads(line) for line in (folder / FILE).read_text().splitlines()]
 
 
 def tensorboard_writer() -> Any:
-    """The class that writes events.
+    """Return the class that writes TensorBoard events.
 
     Raises:
         MissingExtraError: TensorBoard is not installed.

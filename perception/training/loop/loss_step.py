@@ -1,4 +1,4 @@
-"""The losses of a batch, and how they are balanced: where losses, balancing and the plan meet the model."""
+"""The losses of a batch and their balanced gradients: where losses, balancing and schedule meet the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perception.models.camera import Pyramid
 from perception.models.config import STRIDES
 from perception.models.tensors import Inputs
 from perception.training.balancing import make_balancer, resolve_balancing
-from perception.training.data.augmentation import easier
+from perception.training.data.augmentation import too_hard
 from perception.training.data.training_sample import Batch, FeatureBatch
 from perception.training.loop.distillation import Teacher
 from perception.training.loop.head_schedule import HeadSchedule
@@ -23,21 +23,21 @@ from perception.training.train_config import TrainConfig
 
 
 def check_losses(config: TrainConfig) -> None:
-    """Find the faults of `losses` and `balancing` before hours are spent on decoding.
+    """Check the sections `losses` and `balancing` before hours are spent on decoding.
 
     Raises:
-        ConfigError: They have some: all of both.
-        MissingExtraError: The method of balancing needs what is not installed.
+        ConfigError: They have errors; all of both.
+        MissingExtraError: The balancing method needs a package that is not installed.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     family = config.model_shape().loss_family
     for check in (lambda: resolve_losses(config.losses, family), lambda: resolve_balancing(config.balancing)):
         try:
             check()
         except ConfigError as error:
-            faults += error.errors
-    if faults:
-        raise ConfigError(faults)
+            errors += error.errors
+    if errors:
+        raise ConfigError(errors)
     make_balancer(config.balancing)
 
 
@@ -45,12 +45,12 @@ class LossStep:
     """Losses and balancing of a run.
 
     Args:
-        config: Says which.
+        config: Names the losses and the balancing method.
         model: On its device.
         total: Sums a count over all processes.
 
     Raises:
-        ConfigError: The sections `losses` or `balancing` have faults.
+        ConfigError: The sections `losses` or `balancing` have errors.
     """
 
     def __init__(
@@ -68,42 +68,48 @@ class LossStep:
         self._leaves: list[Tensor] = []
 
     def parameters(self) -> list[nn.Parameter]:
-        """What losses and balancing learn themselves."""
+        """Return the parameters of losses and balancing themselves."""
         return [*self.head_losses.parameters(), *self.balancer.parameters()]
 
     def losses(
-        self, model: FusionModel, part: Batch | FeatureBatch, plan: HeadSchedule, step: int
+        self, model: FusionModel, batch: Batch | FeatureBatch, schedule: HeadSchedule, step: int
     ) -> dict[str, Tensor]:
-        """The loss of each head that this step teaches, weighed as the plan says."""
-        found = (
-            {"control": self._control(model, part)}
-            if isinstance(part, FeatureBatch)
-            else self._all(model, part, plan, step)
+        """Return the loss of each head that a step trains, times its weight in the schedule."""
+        losses = (
+            {"control": self._control(model, batch)}
+            if isinstance(batch, FeatureBatch)
+            else self._all(model, batch, schedule, step)
         )
-        return {head: weight * found[head] for head, weight in plan.weights(step).items() if head in found}
+        return {
+            head: weight * losses[head] for head, weight in schedule.weights(step).items() if head in losses
+        }
 
-    def _control(self, model: FusionModel, part: FeatureBatch) -> Tensor:
-        readings, control = (torch.from_numpy(a).to(self.device) for a in (part.readings, part.control))
+    def _control(self, model: FusionModel, batch: FeatureBatch) -> Tensor:
+        features, control = (torch.from_numpy(a).to(self.device) for a in (batch.features, batch.control))
         target = model.normaliser.standardise("control", control)
         known = target.isfinite()
-        said = model.control_head.answer(readings)
+        said = model.control_head.answer(features)
         return self.head_losses.control(
             *said, torch.where(known, target, 0.0), known.to(target.dtype), self.total
         )
 
-    def _all(self, model: FusionModel, part: Batch, plan: HeadSchedule, step: int) -> dict[str, Tensor]:
-        inputs = Inputs(*(torch.from_numpy(a).to(self.device, non_blocking=True) for a in part.inputs))
+    def _all(self, model: FusionModel, batch: Batch, schedule: HeadSchedule, step: int) -> dict[str, Tensor]:
+        inputs = Inputs(*(torch.from_numpy(a).to(self.device, non_blocking=True) for a in batch.inputs))
         said = self._dense(model, inputs)
-        found = dict(self.head_losses(said, self.targets(model, part, plan, step), self.total))
+        losses = dict(self.head_losses(said, self.targets(model, batch, schedule, step), self.total))
         if self.teacher is not None:
             for head, loss in self.teacher.losses(model, said, inputs).items():
-                found[head] = found[head] + loss
-        return found
+                losses[head] = losses[head] + loss
+        return losses
 
-    def backward(
-        self, model: FusionModel, losses: Mapping[str, Tensor], values: Mapping[str, float], parts: int
-    ) -> None:
-        """Gradients of the balanced losses, added to those of the parts before. What is frozen gets none."""
+    def backward(self, losses: Mapping[str, Tensor], values: Mapping[str, float], parts: int) -> None:
+        """Add the gradients of the balanced losses to every parameter that is not frozen.
+
+        Args:
+            losses: Of a micro-batch, as `losses` returns them.
+            values: The same as numbers, summed over all processes.
+            parts: Number of micro-batches in a batch.
+        """
         learned = {head: loss / parts for head, loss in losses.items() if loss.requires_grad}
         if learned:
             self.balancer.observe(values)
@@ -116,7 +122,7 @@ class LossStep:
         self._fused, self._leaves = [], []
 
     def weights(self) -> dict[str, float]:
-        """What balancing weighs the heads by, where it weighs."""
+        """Return the heads' weights, where the balancing method sets any."""
         return self.balancer.weights()
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,7 +133,7 @@ class LossStep:
         self.balancer.load_state_dict(state["balancer"])
 
     def _dense(self, model: FusionModel, inputs: Inputs) -> DenseOutputs:
-        """The heads' maps; cut from what they rest on, where balancing wants to see gradients there."""
+        """Return the heads' maps; where balancing needs gradients of the shared maps, those become leaves."""
         if not self.balancer.cuts:
             return model.dense(inputs)
         cleaned = model.clean(inputs)
@@ -136,10 +142,10 @@ class LossStep:
         self._leaves = [x.detach().requires_grad_() for x in fused]
         return model.heads(Pyramid(*self._leaves), cleaned.present)
 
-    def targets(self, model: FusionModel, part: Batch, plan: HeadSchedule, step: int) -> Targets:
-        """What every cell should say, as the stage of a step sees it."""
-        stage, truth, shape = plan.stage(step), part.truth, model.config
-        ignored = easier(truth, stage.min_height_px, stage.min_visible)
+    def targets(self, model: FusionModel, batch: Batch, schedule: HeadSchedule, step: int) -> Targets:
+        """Return the targets of every cell, in the curriculum stage of a step."""
+        stage, truth, shape = schedule.stage(step), batch.truth, model.config
+        ignored = too_hard(truth, stage.min_height_px, stage.min_visible)
         on = {name: torch.from_numpy(getattr(truth, name)).to(self.device) for name in truth._fields}
         control = model.normaliser.standardise("control", on["control"])
         dense = DenseTruth(

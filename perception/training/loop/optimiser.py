@@ -1,7 +1,8 @@
-"""AdamW over groups of parameters: a learning rate for each part, no decay where decay does harm."""
+"""The optimiser (AdamW over groups of parameters), its learning rates, and the moving average of weights."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Sequence
 
@@ -16,26 +17,28 @@ from perception.training.train_config import OptimiserConfig, ScheduleConfig
 def make_optimiser(
     model: FusionModel, config: OptimiserConfig, extra: Iterable[nn.Parameter] = ()
 ) -> torch.optim.AdamW:
-    """The optimiser of all parameters that are not frozen.
+    """Return the optimiser of all parameters that are not frozen.
+
+    Biases, scales and learned nulls do not decay.
 
     Args:
-        model: Its parts are named by `lr_factors` (`camera`, `class_head`, `fusion.0`).
+        model: `lr_factors` names its parts (`camera`, `class_head`, `fusion.0`).
         config: Learning rates.
         extra: Parameters of losses and balancing; they do not decay.
 
     Raises:
-        ConfigError: A name in `lr_factors` is the beginning of no parameter's.
+        ConfigError: A name in `lr_factors` fits no parameter, or all parameters are frozen.
     """
     groups: dict[tuple[float, float], list[Tensor]] = {}
     names = [name for name, _ in model.named_parameters()]
-    faults = [
+    errors = [
         f"optimiser.lr_factors.{part}: no parameter's name begins so; expected one of "
         + ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
         for part in config.lr_factors
-        if not any(begins(name, part) for name in names)
+        if not any(belongs_to(name, part) for name in names)
     ]
-    if faults:
-        raise ConfigError(faults)
+    if errors:
+        raise ConfigError(errors)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             decay = config.weight_decay if parameter.ndim > 1 and not name.endswith("null") else 0.0
@@ -55,7 +58,7 @@ def make_optimiser(
 def set_rate(
     optimiser: torch.optim.Optimizer, config: OptimiserConfig, schedule: ScheduleConfig, step: int
 ) -> float:
-    """The learning rate of a step: linear warm-up, then a cosine (Loshchilov and Hutter 2017). Returns it."""
+    """Set and return a step's learning rate: linear warm-up, then a cosine (Loshchilov and Hutter 2017)."""
     rate = config.lr * rate_factor(schedule, step)
     for group in optimiser.param_groups:
         group["lr"] = rate * group["factor"]
@@ -63,7 +66,7 @@ def set_rate(
 
 
 def rate_factor(schedule: ScheduleConfig, step: int) -> float:
-    """What part of the learning rate a step has, 0 to 1."""
+    """Return the fraction of the full learning rate that a step has, 0 to 1."""
     if step < schedule.warmup_steps:
         return (step + 1) / (schedule.warmup_steps + 1)
     done = (step - schedule.warmup_steps) / max(1, schedule.steps - schedule.warmup_steps)
@@ -71,13 +74,13 @@ def rate_factor(schedule: ScheduleConfig, step: int) -> float:
     return schedule.final_lr + (1 - schedule.final_lr) * cosine
 
 
-def begins(name: str, part: str) -> bool:
-    """Whether a parameter belongs to a part: `camera` has `camera.backbone.stem`, `camera.back` has not."""
+def belongs_to(name: str, part: str) -> bool:
+    """Whether a parameter belongs to a part: `camera.backbone.stem` to `camera`, not to `camera.back`."""
     return name == part or name.startswith(part + ".")
 
 
 def clip(parameters: Sequence[Tensor], most: float | None) -> float:
-    """Scale gradients down to a norm; returns the norm before. Not finite: left as they are."""
+    """Scale gradients down to a norm and return the norm before; gradients that are not finite stay."""
     with_gradient = [p for p in parameters if p.grad is not None]
     norm = torch.nn.utils.get_total_norm([p.grad for p in with_gradient if p.grad is not None])
     value = float(norm)
@@ -87,6 +90,36 @@ def clip(parameters: Sequence[Tensor], most: float | None) -> float:
 
 
 def _factor(name: str, config: OptimiserConfig) -> float:
-    """That of the longest name that fits."""
-    fitting = [part for part in config.lr_factors if begins(name, part)]
+    """Return the factor of the longest name that a parameter belongs to."""
+    fitting = [part for part in config.lr_factors if belongs_to(name, part)]
     return config.lr_factors[max(fitting, key=len)] if fitting else 1.0
+
+
+class WeightAverage:
+    """The exponential moving average of a model's weights (Polyak and Juditsky 1992): validated and kept.
+
+    Args:
+        model: The model that is trained.
+        decay: Of the average in each step; at step n at most (1 + n) / (10 + n), so that the start is
+            forgotten. 0: the average is the model.
+    """
+
+    def __init__(self, model: FusionModel, decay: float) -> None:
+        self.decay = decay
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: FusionModel, step: int) -> None:
+        """Take in the weights after a step. Running statistics are averaged, other buffers copied."""
+        keep = min(self.decay, (1 + step) / (10 + step))
+        average, weights = self.model.state_dict(), model.state_dict()
+        averaged = [
+            name
+            for name, value in average.items()
+            if value.is_floating_point() and not name.startswith(("normaliser.", "decoder."))
+        ]
+        torch._foreach_lerp_(
+            [average[name] for name in averaged], [weights[name] for name in averaged], 1 - keep
+        )
+        for name in average.keys() - set(averaged):
+            average[name].copy_(weights[name])

@@ -1,9 +1,9 @@
-"""Several processes as one: each computes its part of the global batch, and gradients are added up.
+"""Data-parallel training: each process computes a shard of the global batch, and gradients are summed.
 
-Started by `torchrun`, which tells each process its rank. Batch norms take their statistics from the global
-batch (own layer: torch's works only on GPUs), losses are divided by global counts, and gradients are summed
-in one flat buffer. So the result is that of one process with the same global batch, up to the order of
-floating-point summation.
+`torchrun` starts the processes and tells each its rank. Batch norms take their statistics from the global
+batch (`GlobalBatchNorm`, because torch's layer works only on GPUs), losses are divided by global counts, and
+gradients are summed in one flat buffer. The result is that of one process with the same global batch, up to
+the order of floating-point summation.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from perception.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class ProcessGroup:
-    """Which process this is, of how many."""
+    """The processes that train together, and the rank of this one."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and shows."""
+        """Whether this process writes files and reports progress."""
         return self.rank == 0
 
-    def part(self, batch: int) -> slice:
-        """The samples of a global batch that are this process's.
+    def shard(self, batch: int) -> slice:
+        """Return the slice of a global batch that this process computes.
 
         Raises:
-            ConfigError: The batch cannot be divided.
+            ConfigError: The batch cannot be divided by the number of processes.
         """
         if batch % self.size:
             raise ConfigError(
                 [f"schedule.batch: expected a multiple of {self.size} processes, found {batch}"]
             )
-        share = batch // self.size
-        return slice(self.rank * share, (self.rank + 1) * share)
+        samples = batch // self.size
+        return slice(self.rank * samples, (self.rank + 1) * samples)
 
     def total(self, value: Tensor) -> Tensor:
-        """The sum over all processes; no gradient."""
+        """Return the sum over all processes, without a gradient."""
         if self.size == 1:
             return value
         value = value.detach().clone()
@@ -55,13 +55,13 @@ class ProcessGroup:
         return value
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Block until all processes have called this."""
         if self.size > 1:
             dist.barrier()
 
     @torch.no_grad()
     def add_gradients(self, parameters: Sequence[Tensor]) -> None:
-        """Sum the gradients of all processes. A parameter without one counts as zeros."""
+        """Sum the gradients over all processes, in place. A parameter without a gradient counts as zeros."""
         if self.size == 1:
             return
         for p in parameters:
@@ -76,39 +76,39 @@ class ProcessGroup:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[ProcessGroup]:
-    """The processes that `torchrun` started; alone without it."""
+    """Yield the processes that `torchrun` started; a group of one without it."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ProcessGroup()
         return
-    own = not dist.is_initialized()
-    if own:
+    starts_it = not dist.is_initialized()
+    if starts_it:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield ProcessGroup(dist.get_rank(), dist.get_world_size())
     finally:
-        if own:
+        if starts_it:
             dist.destroy_process_group()
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; what each of them wants changed is summed in turn."""
+    """The sum over all processes; its gradients are summed over them, too."""
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor) -> Tensor:
-        total = mine.clone()
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, wanted: Tensor) -> Tensor:
-        total = wanted.clone()
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
         dist.all_reduce(total)
         return total
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the batches of all processes; names and buffers are those of `BatchNorm2d`."""
+    """Batch norm over the batches of all processes, with the names and buffers of `BatchNorm2d`."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -134,7 +134,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
 
 
 def with_global_norms(model: nn.Module) -> None:
-    """Turn every batch norm of a model into one over all processes, in place."""
+    """Turn every batch norm of a model into a `GlobalBatchNorm`, in place."""
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm

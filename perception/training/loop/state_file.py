@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, as one safetensors file: tensors, and JSON in its metadata. No pickle."""
+"""The state of a run as one safetensors file: tensors, and JSON in its metadata. No pickle."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _KEY = "state"
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write nested mappings and lists of tensors, numbers and texts, in one step.
+    """Write nested mappings and lists of tensors, numbers and texts, atomically.
 
     Raises:
-        TrainingError: They cannot be written; what was there before is still there.
+        TrainingError: The file cannot be written; the one before is kept.
     """
     tensors: dict[str, Tensor] = {}
     plain = _pack(state, tensors)
@@ -36,10 +36,10 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """What `save_state` wrote.
+    """Return what `save_state` wrote.
 
     Raises:
-        TrainingError: The file is missing, damaged, or something else.
+        TrainingError: The file is missing, damaged, or no state of a run.
     """
     try:
         data = read_whole(path)
@@ -60,8 +60,10 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """The same with each tensor replaced by its name in `tensors`. Keys that are numbers are kept apart from
-    texts, since an optimiser counts its parameters."""
+    """Return the value as JSON, each tensor replaced by its name in `tensors`.
+
+    A mapping becomes a list of pairs, because JSON would turn an optimiser's numeric keys into texts.
+    """
     if isinstance(value, Tensor):
         name = f"t{len(tensors)}"
         tensors[name] = value.detach().cpu().contiguous().clone()

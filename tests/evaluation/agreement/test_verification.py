@@ -12,9 +12,9 @@ import pytest
 from perception.autoconfig import choose
 from perception.errors import CheckpointError, LogError, PluginError
 from perception.evaluation.agreement.verification import Verification, find_input, verify
+from perception.files import file_sha256
 from perception.logs import LogWriter, Query, open_log
 from perception.pipeline import ReplayOptions, Span, replay
-from perception.pipeline.receipt import file_sha256
 from perception.plugin import Plugin, Prepared
 from perception.sinks import McapSink, read_receipt, read_run
 from perception.types import Output

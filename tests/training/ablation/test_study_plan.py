@@ -11,7 +11,7 @@ from perception.training.ablation import SECTIONS, StudyOptions
 from perception.training.ablation.study_plan import budget, runs_of
 from perception.training.balancing.options import METHODS
 from perception.training.loop.head_schedule import HeadSchedule
-from perception.training.run_folder import what_counts
+from perception.training.run_folder import result_values
 from perception.training.train_config import TrainConfig
 from perception.types import LOSSES
 from tests.training.conftest import small_config
@@ -40,9 +40,9 @@ def test_runs_differ_in_what_their_name_says(method: str) -> None:
     config = base(balancing={"method": method, "weights": {"box": 2.0, "control": 0.5}})
     runs = {run.name: run for run in runs_of(config, StudyOptions(Path("s"), steps=20, seeds=1))}
     assert f"method-{method}" not in runs  # it is the joint one
-    joint = what_counts(runs["joint"].config)
+    joint = result_values(runs["joint"].config)
     for name, run in runs.items():
-        plain = what_counts(run.config)
+        plain = result_values(run.config)
         changed = {path for path in joint | plain if joint.get(path) != plain.get(path)}
         heads = run.config.schedule.curriculum[0].heads if run.config.schedule.curriculum else LOSSES
         allowed = ("balancing", "schedule.curriculum") if name.startswith("alone-") else ("balancing",)

@@ -39,13 +39,13 @@ def same(a: TrainingSample, b: TrainingSample) -> bool:
 
 
 def test_nothing_configured_changes_nothing(cached: CachedLog) -> None:
-    changed = augmenter(cached)(cached.example(5), rng(), lambda: None)
-    assert same(changed, cached.example(5))
+    changed = augmenter(cached)(cached.sample(5), rng(), lambda: None)
+    assert same(changed, cached.sample(5))
 
 
 def test_a_mirror_turns_everything_that_has_a_side(cached: CachedLog) -> None:
-    before = cached.example(7)
-    after = augmenter(cached).mirrored(cached.example(7))
+    before = cached.sample(7)
+    after = augmenter(cached).mirrored(cached.sample(7))
     np.testing.assert_array_equal(after.inputs.image, before.inputs.image[:, :, ::-1])
     inside = before.inputs.returns[:, IN_IMAGE] > 0
     assert inside.any()
@@ -64,7 +64,7 @@ def test_a_mirror_turns_everything_that_has_a_side(cached: CachedLog) -> None:
 
 def test_a_mirror_of_a_mirror_is_the_sample(cached: CachedLog) -> None:
     mirror = augmenter(cached).mirrored
-    twice, once = mirror(mirror(cached.example(3))), cached.example(3)
+    twice, once = mirror(mirror(cached.sample(3))), cached.sample(3)
     for a, b in zip([*twice.inputs, *twice.truth], [*once.inputs, *once.truth], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -83,8 +83,8 @@ def test_returns_still_lie_on_the_boxes_they_hit_after_a_mirror(cached: CachedLo
             for (x1, _, x2, _), metres in zip(example.truth.boxes, example.truth.distance_m, strict=True)
         )
 
-    counts = [hit(cached.example(i)) for i in range(len(cached))]
-    mirrored = [hit(augmenter(cached).mirrored(cached.example(i))) for i in range(len(cached))]
+    counts = [hit(cached.sample(i)) for i in range(len(cached))]
+    mirrored = [hit(augmenter(cached).mirrored(cached.sample(i))) for i in range(len(cached))]
     assert sum(counts) > 10
     assert counts == mirrored
 
@@ -92,7 +92,7 @@ def test_returns_still_lie_on_the_boxes_they_hit_after_a_mirror(cached: CachedLo
 @pytest.mark.parametrize("everything", [False, True])
 def test_dropout_has_its_rate_and_keeps_a_sensor_unless_told(cached: CachedLog, everything: bool) -> None:
     change = augmenter(cached, drop={"camera": 0.5, "range": 0.5, "status": 0.5, "all": everything})
-    seen = np.array([change(cached.example(4), rng(i), lambda: None).inputs.present for i in range(400)])
+    seen = np.array([change(cached.sample(4), rng(i), lambda: None).inputs.present for i in range(400)])
     kept = 0.5 if everything else 4 / 7
     np.testing.assert_allclose(seen.mean(0), kept, atol=0.09)
     assert (seen.sum(1) == 0).any() == everything
@@ -100,14 +100,14 @@ def test_dropout_has_its_rate_and_keeps_a_sensor_unless_told(cached: CachedLog, 
 
 def test_what_is_dropped_is_zeros(cached: CachedLog) -> None:
     for sensor, names in enumerate((("image",), ("returns", "returns_valid"), ("status",))):
-        inputs = without(cached.example(4).inputs, sensor)
+        inputs = without(cached.sample(4).inputs, sensor)
         assert inputs.present[sensor] == 0
         assert all(not getattr(inputs, name).any() for name in names)
         assert inputs.present.sum() == 2
 
 
 def test_light_changes_pixels_but_not_their_places(cached: CachedLog) -> None:
-    image = cached.example(4).inputs.image
+    image = cached.sample(4).inputs.image
     strong = AugmentConfig(brightness=0.5, contrast=0.3, colour=0.2, gamma=0.3, noise=0, blur=0)
     changed = photometric(image, strong, rng(1))
     assert changed.dtype == np.uint8
@@ -127,7 +127,7 @@ def test_lost_returns_are_zeros_and_one_is_left(cached: CachedLog) -> None:
     change = augmenter(cached, lost_returns=1)
     counts = []
     for i in range(60):
-        inputs = change(cached.example(4), rng(i), lambda: None).inputs
+        inputs = change(cached.sample(4), rng(i), lambda: None).inputs
         assert not inputs.returns[inputs.returns_valid == 0].any()
         counts.append(int(inputs.returns_valid.sum()))
     assert min(counts) >= 1
@@ -135,8 +135,8 @@ def test_lost_returns_are_zeros_and_one_is_left(cached: CachedLog) -> None:
 
 
 def test_a_shifted_rig_moves_returns_together_and_drops_what_leaves_the_image(cached: CachedLog) -> None:
-    before = cached.example(4).inputs
-    after = augmenter(cached, rig_shift_px=8)(cached.example(4), rng(3), lambda: None).inputs
+    before = cached.sample(4).inputs
+    after = augmenter(cached, rig_shift_px=8)(cached.sample(4), rng(3), lambda: None).inputs
     both = (before.returns[:, IN_IMAGE] > 0) & (after.returns[:, IN_IMAGE] > 0)
     shift = after.returns[both, :2] - before.returns[both, :2]
     np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-4)
@@ -148,8 +148,8 @@ def test_a_late_sensor_is_the_one_before_with_its_age(cached: CachedLog) -> None
     change = augmenter(cached, late=1)
     seen = set()
     for i in range(20):
-        example, earlier = cached.example(9), cached.example(8)
-        after = change(cached.example(9), rng(i), lambda: (cached.example(8), 0.1))
+        example, earlier = cached.sample(9), cached.sample(8)
+        after = change(cached.sample(9), rng(i), lambda: (cached.sample(8), 0.1))
         sensor = int(np.argmax(after.inputs.age_s - example.inputs.age_s))
         assert after.inputs.age_s[sensor] == pytest.approx(earlier.inputs.age_s[sensor] + 0.1, abs=0.02)
         name = ("image", "returns", "status")[sensor]
@@ -168,10 +168,10 @@ def test_the_batch_of_a_step_is_the_same_whoever_asks_and_whenever(cached: Cache
     with replace(whole, threads=3).running(9) as batches:
         again = [next(batches) for _ in range(3)]
     for a, b in zip(first[9:], again, strict=True):
-        assert a.places == b.places
+        assert a.ids == b.ids
         for x, y in zip([*a.inputs, *a.truth], [*b.inputs, *b.truth], strict=True):
             np.testing.assert_array_equal(x, y)
-    with replace(whole, part=slice(2, 4)).running(9) as batches:
+    with replace(whole, shard=slice(2, 4)).running(9) as batches:
         half = next(batches)
     np.testing.assert_array_equal(half.inputs.image, again[0].inputs.image[2:])
 
@@ -179,6 +179,6 @@ def test_the_batch_of_a_step_is_the_same_whoever_asks_and_whenever(cached: Cache
 def test_every_sample_is_seen_once_an_epoch(cached: CachedLog) -> None:
     loader = Loader(Dataset([cached], [np.arange(len(cached))]), None, 4, slice(0, 4), seed=5)
     with loader.running(0) as batches:
-        places = [place for _ in range(15) for place in next(batches).places]
+        places = [place for _ in range(15) for place in next(batches).ids]
     assert sorted(places[:30]) == sorted(places[30:]) == [(0, i) for i in range(30)]
     assert places[:30] != places[30:]

@@ -9,9 +9,10 @@ import pytest
 
 from perception.models import default_stats
 from perception.models.tensors import RETURN_CHANNELS
+from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset
 from perception.training.data.input_stats import measure_stats
-from perception.training.data.sample_cache import CachedLog, CacheSpec, cached_log
+from perception.training.data.sample_cache import CachedLog, cached_log
 from tests.scripted_scene import write_scene
 from tests.training.conftest import SHAPE
 

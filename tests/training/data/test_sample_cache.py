@@ -12,12 +12,13 @@ import pytest
 from perception.errors import ConfigError, LogError, OutputError
 from perception.logs import open_log
 from perception.models.preprocess import prepare_inputs
-from perception.training.data import cache_key
-from perception.training.data import sample_cache as cache_module
+from perception.training.data import cache_spec, cache_writer
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.cache_writer import samples_with_truth
 from perception.training.data.dataset import Dataset
-from perception.training.data.sample_cache import CachedLog, CacheSpec, cached_log, find_logs, joined
-from perception.training.data.splits import say_what_is_known
-from perception.training.loop.watcher import Watcher
+from perception.training.data.sample_cache import CachedLog, cached_log, find_logs
+from perception.training.data.splits import report_missing_truth
+from perception.training.loop.observer import Watcher
 from tests.scripted_scene import write_scene
 
 
@@ -27,11 +28,11 @@ def folders(root: Path) -> set[str]:
 
 def test_cached_samples_are_those_of_a_replay(street: Path, recipe: CacheSpec, cached: CachedLog) -> None:
     with open_log(street) as log:
-        pairs = list(joined(log, recipe.config_for(log)))
+        pairs = list(samples_with_truth(log, recipe.config_for(log)))
     assert len(pairs) == len(cached) == 30
     for index, (sample, truth) in enumerate(pairs):
         _, inputs = prepare_inputs(sample, recipe.spec)
-        example = cached.example(index)
+        example = cached.sample(index)
         for mine, theirs in zip(example.inputs, inputs, strict=True):
             np.testing.assert_array_equal(mine, theirs)
         assert truth.boxes is not None
@@ -59,7 +60,7 @@ def test_another_size_another_log_or_other_code_is_another_cache(
     found.add(cached_log(street, wide, tmp_path).folder.name)
     longer = write_scene(tmp_path / "street.mcap", seed=4, duration_s=1.0)
     found.add(cached_log(longer, recipe, tmp_path).folder.name)
-    monkeypatch.setattr(cache_key, "code_digest", lambda names: "other")
+    monkeypatch.setattr(cache_spec, "sources_sha256", lambda root, patterns: "other")
     found.add(cached_log(longer, recipe, tmp_path).folder.name)
     assert len(found) == 4
 
@@ -75,7 +76,7 @@ def test_a_copy_of_a_log_is_the_same_log(
 def test_what_is_interrupted_leaves_nothing_that_looks_finished(
     street: Path, recipe: CacheSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    real, count = cache_module.prepare_inputs, 0
+    real, count = cache_writer.prepare_inputs, 0
 
     def breaks(*given: object) -> object:
         nonlocal count
@@ -84,7 +85,7 @@ def test_what_is_interrupted_leaves_nothing_that_looks_finished(
             raise error
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cache_module, "prepare_inputs", breaks)
+    monkeypatch.setattr(cache_writer, "prepare_inputs", breaks)
     expected = OutputError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as caught:
         cached_log(street, recipe, tmp_path)
@@ -102,7 +103,7 @@ def test_words_that_the_model_does_not_know_are_counted_and_left_out(
     few = replace(recipe, model=replace(recipe.model, classes=("vehicle",)))
     found = cached_log(street, few, tmp_path)
     assert set(found.about["unknown_words"]) == {"person", "cone"} & set(found.about["words"])
-    assert all((found.example(i).truth.labels == 0).all() for i in range(len(found)))
+    assert all((found.sample(i).truth.labels == 0).all() for i in range(len(found)))
     mapped = replace(few, classes=(("person", "vehicle"), ("cone", "vehicle")))
     assert cached_log(street, mapped, tmp_path).about["boxes"] == sum(found.about["words"].values())
 
@@ -149,8 +150,8 @@ def test_a_damaged_log_gives_what_can_be_read_and_says_what_is_missing(
             heard.append(text)
 
     heard: list[str] = []
-    say_what_is_known(Dataset([found], [np.arange(len(found))]), Hears())
+    report_missing_truth(Dataset([found], [np.arange(len(found))]), Hears())
     assert any("cut.mcap is damaged" in text and "cut off" in text for text in heard)
     heard.clear()
-    say_what_is_known(Dataset([cached], [np.arange(len(cached))]), Hears())
+    report_missing_truth(Dataset([cached], [np.arange(len(cached))]), Hears())
     assert not any("damaged" in text for text in heard)

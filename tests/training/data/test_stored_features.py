@@ -17,10 +17,11 @@ from perception.models.tensors import Inputs
 from perception.training import Silent, TrainConfig, read_journal, train
 from perception.training.data import stored_features as stored_module
 from perception.training.data.augmentation import Augmenter
+from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset
-from perception.training.data.sample_cache import CachedLog, CacheSpec
-from perception.training.data.stored_features import LEARNING
-from perception.training.data.training_sample import Batch, FeatureBatch, collate, rows
+from perception.training.data.sample_cache import CachedLog
+from perception.training.data.stored_features import TRAINED
+from perception.training.data.training_sample import Batch, FeatureBatch, batch_rows, collate
 from perception.training.loop.head_schedule import HeadSchedule
 from perception.training.loop.loss_step import LossStep
 from perception.training.loop.state_file import load_state
@@ -63,7 +64,7 @@ def weights(config: TrainConfig) -> dict[str, torch.Tensor]:
 
 
 def files(cache: Path) -> list[Path]:
-    return sorted(cache.glob("readings-*"))
+    return sorted(cache.glob("features-*"))
 
 
 def test_a_reading_teaches_what_the_whole_sample_does(
@@ -80,13 +81,13 @@ def test_a_reading_teaches_what_the_whole_sample_does(
     inputs = Inputs(*(torch.from_numpy(array) for array in whole.inputs))
     with torch.no_grad():
         readings = model.control_reading(inputs).numpy()
-    read = FeatureBatch(readings, whole.truth.control, whole.places)
+    read = FeatureBatch(readings, whole.truth.control, whole.ids)
 
     def gradients(batch: Batch | FeatureBatch) -> tuple[float, list[torch.Tensor]]:
         model.zero_grad()
         losses = lessons.losses(model, batch, plan, 0)
         losses["control"].backward()
-        learning = [p for n, p in model.named_parameters() if n.startswith(LEARNING)]
+        learning = [p for n, p in model.named_parameters() if n.startswith(TRAINED)]
         return losses["control"].item(), [p.grad.clone() for p in learning if p.grad is not None]
 
     (one, first), (other, second) = gradients(whole), gradients(read)
@@ -123,9 +124,9 @@ def test_readings_are_made_once_for_each_version_and_trunk(street: Path, trunk: 
     def made(name: str, **sections: dict[str, Any]) -> list[str]:
         seen = Seen()
         train(alone(street, trunk, cache, tmp_path / name, **sections), watcher=seen)
-        return [what for what in seen.made if what.startswith("reading")]
+        return [what for what in seen.made if what.startswith("features")]
 
-    assert made("one") == ["reading, version 1 of 2", "reading, version 2 of 2"]
+    assert made("one") == ["features, version 1 of 2", "features, version 2 of 2"]
     one, two = (path.read_bytes() for path in files(cache))
     assert one != two  # augmented in another way
     assert made("again") == []
@@ -133,7 +134,7 @@ def test_readings_are_made_once_for_each_version_and_trunk(street: Path, trunk: 
         tmp_path / "again/last.safetensors"
     ).read_bytes()
     more = {"checkpoint": str(trunk), "freeze": FROZEN, "store": 3}
-    assert made("more", transfer=more) == ["reading, version 3 of 3"]
+    assert made("more", transfer=more) == ["features, version 3 of 3"]
     assert made("wider", model={"control_widths": [32]}) == []
     assert len(made("brighter", augment={"brightness": 0.5})) == 2
     assert len(made("other seed", run={"seed": 1, "out": str(tmp_path / "other seed")})) == 2
@@ -186,23 +187,23 @@ def test_an_interrupt_keeps_the_versions_that_are_finished(street: Path, trunk: 
         train(
             alone(street, trunk, cache, tmp_path / "run"),
             watcher=seen,
-            stop=lambda: "reading, version 2 of 2" in seen.made,
+            stop=lambda: "features, version 2 of 2" in seen.made,
         )
     assert len(files(cache)) == 1
     seen = Seen()
     assert train(alone(street, trunk, cache, tmp_path / "run"), watcher=seen).reason == "done"
-    assert seen.made == ["reading, version 2 of 2"]
+    assert seen.made == ["features, version 2 of 2"]
 
 
 def test_rows_of_readings_are_a_part_of_the_batch() -> None:
     whole = FeatureBatch(
         np.arange(8.0).reshape(4, 2), np.arange(4.0)[:, None], ((0, 0), (0, 1), (0, 2), (0, 3))
     )
-    part = rows(whole, slice(1, 3))
+    part = batch_rows(whole, slice(1, 3))
     assert isinstance(part, FeatureBatch)
-    assert part.readings.tolist() == [[2.0, 3.0], [4.0, 5.0]]
+    assert part.features.tolist() == [[2.0, 3.0], [4.0, 5.0]]
     assert part.control.tolist() == [[1.0], [2.0]]
-    assert part.places == ((0, 1), (0, 2))
+    assert part.ids == ((0, 1), (0, 2))
 
 
 def test_what_stands_against_it_is_said_at_once(street: Path, trunk: Path, tmp_path: Path) -> None:

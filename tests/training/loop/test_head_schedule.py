@@ -38,7 +38,7 @@ def test_heads_in_turn_are_taught_equally_often() -> None:
 def test_focus_goes_to_the_head_that_has_gained_least_and_ends() -> None:
     plan = HeadSchedule(ScheduleConfig(focus=FocusConfig(every=10, steps=5, weight=4)))
     for step in range(10):
-        plan.saw(
+        plan.update(
             step, {"class": 4 - 0.3 * step, "box": 2.0, "distance": 1 - 0.2 * step, "control": 1 - 0.1 * step}
         )
     assert plan.weights(10) == {**ALL, "box": 4.0}
@@ -52,7 +52,7 @@ def test_focus_on_the_head_furthest_from_its_reference() -> None:
     )
     plan = HeadSchedule(ScheduleConfig(focus=focus))
     for step in range(10):
-        plan.saw(
+        plan.update(
             step,
             {
                 "class": 4.0 - 0.05 * step,
@@ -68,7 +68,7 @@ def test_a_plan_goes_on_where_it_was() -> None:
     schedule = ScheduleConfig(focus=FocusConfig(every=4, steps=2))
     one, two = HeadSchedule(schedule), HeadSchedule(schedule)
     for step in range(4):
-        one.saw(step, {"class": 1.0, "box": 2.0 - step / 10})
+        one.update(step, {"class": 1.0, "box": 2.0 - step / 10})
     two.load_state_dict(one.state_dict())
     assert two.weights(4) == one.weights(4) != ALL
 

@@ -59,7 +59,7 @@ def improvement(dataset: Dataset, batch: Batch, steps: int = 14, **sections: Any
         found = lessons.losses(model, batch, plan, step)
         values = {head: float(loss.detach()) for head, loss in found.items()}
         first = first or values
-        lessons.backward(model, found, values, 1)
+        lessons.backward(found, values, 1)
         clip([p for group in optimiser.param_groups for p in group["params"]], 10.0)
         optimiser.step()
     return {head: first[head] - values[head] for head in values}

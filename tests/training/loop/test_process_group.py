@@ -30,10 +30,10 @@ SHARED: dict[str, dict[str, Any]] = {
 
 
 def test_parts_of_a_batch_are_disjoint_and_whole() -> None:
-    parts = [ProcessGroup(rank, 4).part(8) for rank in range(4)]
+    parts = [ProcessGroup(rank, 4).shard(8) for rank in range(4)]
     assert [i for part in parts for i in range(8)[part]] == list(range(8))
     with pytest.raises(ConfigError, match="multiple of 3 processes, found 8"):
-        ProcessGroup(0, 3).part(8)
+        ProcessGroup(0, 3).shard(8)
 
 
 def train_in_two_processes(configs: Sequence[TrainConfig], tmp_path: Path) -> None:

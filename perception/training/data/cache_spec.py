@@ -1,0 +1,84 @@
+"""The specification of a log's cache: how its samples become arrays, and the digest that names its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from perception.autoconfig import complete
+from perception.config import Config
+from perception.errors import LogError
+from perception.files import file_sha256, sources_sha256
+from perception.logs import Log
+from perception.models.config import ModelConfig
+from perception.models.preprocess import InputSpec
+
+LAYOUT = 1
+"""Version of the cache's files; raised when their layout changes."""
+
+SOURCES = (
+    *(f"{folder}/**/*.py" for folder in ("align", "models/preprocess", "logs", "geometry")),
+    *(f"types/{name}.py" for name in ("messages", "samples", "truth")),
+    *(f"training/data/{name}.py" for name in ("cache_spec", "cache_writer", "sample_cache")),
+)
+"""The code of this package between a log and its arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSpec:
+    """How logs become arrays.
+
+    Attributes:
+        model: The model that is trained or scored with them.
+        spec: Shapes and rules of its inputs.
+        config: How logs are read; None: chosen by schema for each log.
+        classes: A log's class name -> the model's, in addition to those of `config`.
+    """
+
+    model: ModelConfig
+    spec: InputSpec
+    config: Config | None = None
+    classes: tuple[tuple[str, str], ...] = ()
+
+    def config_for(self, log: Log) -> Config:
+        """Return the complete configuration of a log.
+
+        Raises:
+            ConfigError: The log does not fit the configuration, or several configurations fit the log.
+            LogError: The log is empty.
+        """
+        config = complete(log, self.config).config
+        if self.classes:
+            classes = {**config.truth.classes, **dict(self.classes)}
+            config = config.model_copy(update={"truth": config.truth.model_copy(update={"classes": classes})})
+        status = config.sensors.status
+        if status is not None and status.steps != self.model.steps:
+            status = status.model_copy(update={"steps": self.model.steps})
+            sensors = config.sensors.model_copy(update={"status": status})
+            config = config.model_copy(update={"sensors": sensors})
+        return config
+
+    def key(self, log: Path, config: Config) -> str:
+        """Return the digest of a log's bytes, of how it is read and prepared, and of the code that does it.
+
+        Raises:
+            LogError: The log cannot be read.
+        """
+        try:
+            log_sha256 = file_sha256(log)
+        except OSError as error:
+            raise LogError(f"{log}: cannot be read: {error.strerror or error}") from None
+        # Only the sections that samples and truth depend on; weights and engines change nothing here.
+        sections = {"reference", "reference_rate_hz", "wait_ms", "sensors", "truth"}
+        parts = {
+            "layout": LAYOUT,
+            "log": log_sha256,
+            "code": sources_sha256(Path(__file__).resolve().parents[2], SOURCES),
+            "config": config.model_dump(mode="json", include=sections),
+            "spec": asdict(self.spec),
+            "classes": self.model.classes,
+            "control": [quantity.name for quantity in self.model.control],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,174 @@
+"""Writing a log's cache: its samples, aligned and prepared as in a replay, appended to files of arrays."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from perception.align import align
+from perception.align.truth import TruthJoiner
+from perception.config import Config
+from perception.errors import LogError
+from perception.logs import Damage, Log, Query
+from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.tensors import Inputs
+from perception.training.data.cache_spec import CacheSpec
+from perception.types import Sample, TruthFrame
+
+BOX = np.dtype([("label", "<i4"), ("xyxy", "<f4", 4), ("distance_m", "<f4"), ("visible", "<f4")])
+"""One row of `boxes.bin`."""
+
+Progress = Callable[[Path, int, int], None]
+"""Called with the log, the number of samples done, and the expected total (0: not known)."""
+
+
+def write_cache(
+    log: Log, config: Config, spec: CacheSpec, folder: Path, progress: Progress | None = None
+) -> None:
+    """Write the samples of a log, one by one, so that memory does not grow with the log.
+
+    Args:
+        log: A log, usually with truth.
+        config: Its complete configuration.
+        spec: How samples become arrays.
+        folder: Exists and is empty.
+        progress: Called after each sample.
+
+    Raises:
+        LogError: The log has no samples.
+        OSError: A file cannot be written.
+    """
+    total = expected_samples(log, config)
+    damage: list[Damage] = []
+    with _Writer(folder, spec) as writer:
+        for sample, truth in samples_with_truth(log, config, damage):
+            writer.add(sample, truth)
+            if progress is not None:
+                progress(log.path, writer.samples, total)
+    if not writer.samples:
+        raise LogError(f"no sample could be made of the log, so there is nothing to learn from: {log.path}")
+    status = config.sensors.status
+    writer.finish(
+        {
+            "log": log.path.name,
+            "status_rate_hz": status.rate_hz if status is not None else None,
+            "damage": [part.reason for part in damage],
+            "duration_s": ((log.survey.end_ns or 0) - (log.survey.start_ns or 0)) / 1e9,
+        }
+    )
+
+
+def samples_with_truth(
+    log: Log, config: Config, damage: list[Damage] | None = None
+) -> Iterator[tuple[Sample, TruthFrame]]:
+    """Yield the samples of a log with their truth, aligned and joined as in a replay.
+
+    Args:
+        log: The log.
+        config: Its complete configuration.
+        damage: Extended at the end by the parts of the log that could not be read.
+    """
+    joiner = TruthJoiner(config.truth)
+    messages = log.messages(Query(topics=frozenset(config.roles())))
+    for sample in align(messages, config, on_decoded=joiner.push):
+        for pair in joiner.add(sample):
+            yield pair.sample, pair.truth
+    for pair in joiner.flush():
+        yield pair.sample, pair.truth
+    if damage is not None:
+        damage += messages.damage
+
+
+def expected_samples(log: Log, config: Config) -> int:
+    """Return the number of messages of the reference sensor; 0 where the log does not tell."""
+    topic = getattr(config.sensors, config.reference).topic
+    return (log.survey.topics[topic].count or 0) if topic in log.survey.topics else 0
+
+
+class _Writer:
+    """Appends samples to the files of a cache."""
+
+    def __init__(self, folder: Path, spec: CacheSpec) -> None:
+        self.folder, self.spec = folder, spec
+        self.samples = self.boxes = 0
+        self.class_names: Counter[str] = Counter()
+        self.arrays: dict[str, tuple[str, list[int]]] = {}
+        self._files: dict[str, IO[bytes]] = {}
+        self._stack = ExitStack()
+        self._classes = {name: index for index, name in enumerate(spec.model.classes)}
+
+    def __enter__(self) -> _Writer:
+        self._file("boxes")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, sample: Sample, truth: TruthFrame) -> None:
+        """Prepare a sample as a replay does, and append it."""
+        spec = self.spec.spec
+        size = _source_size(sample)
+        sample, inputs = prepare_inputs(sample, spec)
+        boxes = self._box_rows(truth, size)
+        self._file("boxes").write(boxes.tobytes())
+        self.boxes += len(boxes)
+        for name, array in zip(Inputs._fields, inputs, strict=True):
+            self._append(name, array)
+        self._append("boxes_known", np.float32(truth.boxes is not None and size is not None))
+        self._append("box_count", np.int32(len(boxes)))
+        for name, values in (("control", truth.control), ("measured", truth.measured)):
+            channels = [(values or {}).get(quantity.name, np.nan) for quantity in self.spec.model.control]
+            self._append(name, np.array(channels, np.float32))
+        self._append("source_size", np.array(size or (spec.width, spec.height), np.float32))
+        self._append("stamp_ns", np.int64(sample.tick.stamp_ns))
+        self.samples += 1
+
+    def finish(self, about: dict[str, Any]) -> None:
+        """Write `about.json`, which marks the cache as complete."""
+        about |= {
+            "samples": self.samples,
+            "boxes": self.boxes,
+            "words": dict(self.class_names),
+            "unknown_words": {w: n for w, n in self.class_names.items() if w not in self._classes},
+            "arrays": self.arrays,
+        }
+        (self.folder / "about.json").write_text(json.dumps(about, indent=1))
+
+    def _box_rows(self, truth: TruthFrame, size: tuple[int, int] | None) -> Any:
+        """Return rows of `BOX` in input pixels, for the boxes whose class the model has."""
+        if truth.boxes is None or size is None:
+            return np.zeros(0, BOX)
+        self.class_names.update(box.label for box in truth.boxes)
+        boxes = [box for box in truth.boxes if box.label in self._classes]
+        rows = np.zeros(len(boxes), BOX)
+        if boxes:
+            spec: InputSpec = self.spec.spec
+            scale = np.array([spec.width / size[0], spec.height / size[1]] * 2)
+            rows["label"] = [self._classes[box.label] for box in boxes]
+            rows["xyxy"] = np.array([box.xyxy for box in boxes]) * scale
+            rows["distance_m"] = [box.distance_m for box in boxes]
+            rows["visible"] = [box.visible for box in boxes]
+        return rows
+
+    def _append(self, name: str, array: Any) -> None:
+        self.arrays.setdefault(name, (array.dtype.str, list(array.shape)))
+        self._file(name).write(array.tobytes())
+
+    def _file(self, name: str) -> IO[bytes]:
+        if name not in self._files:
+            self._files[name] = self._stack.enter_context((self.folder / f"{name}.bin").open("wb"))
+        return self._files[name]
+
+
+def _source_size(sample: Sample) -> tuple[int, int] | None:
+    """Return the width and height that truth refers to: the image's, else the camera info's, else None."""
+    for source in (sample.camera.value, sample.rig.calibration):
+        if source is not None and source.width > 0 and source.height > 0:
+            return source.width, source.height
+    return None
