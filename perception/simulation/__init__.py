@@ -1,4 +1,4 @@
-"""A simulated world: seeded multi-sensor logs with exact truth. Drawing needs the extra `sim`."""
+"""Simulation of seeded multi-sensor logs with exact truth. Rendering needs the extra `sim`."""
 
 from perception.simulation.generation.batch_generator import Order, generate_many, terminable
 from perception.simulation.generation.log_generator import generate

@@ -1,4 +1,4 @@
-"""MuJoCo, imported when it is needed, with a context to draw in and no window."""
+"""MuJoCo, imported on first use, and OpenGL contexts without a window."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from perception.errors import MissingExtraError, PerceptionError
 
 PACKAGES = "libegl1 libgl1 libgl1-mesa-dri"
-"""Debian and Ubuntu packages that bring EGL and a software renderer."""
+"""Debian and Ubuntu packages with EGL and a software renderer."""
 
 
 def mujoco() -> Any:
-    """The MuJoCo module, set to draw without a display (`MUJOCO_GL`, by default egl).
+    """Return the MuJoCo module, set to render without a display (`MUJOCO_GL`, by default egl).
 
     Raises:
         MissingExtraError: It is not installed.
@@ -28,15 +28,15 @@ def mujoco() -> Any:
         if error.name == "mujoco":
             raise MissingExtraError("simulating logs", "sim") from None
         raise
-    except (ImportError, AttributeError, OSError, RuntimeError) as error:  # as PyOpenGL and MuJoCo fail
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:  # raised by PyOpenGL and MuJoCo
         raise no_gl(error) from None
     return module
 
 
 def gl_context(width: int, height: int) -> Any:
-    """A context to draw in, current in this thread.
+    """Return an OpenGL context that is current in this thread.
 
-    Asked for by name, because MuJoCo fixes its choice when it is first imported, which may be before us.
+    The backend is imported by name, because MuJoCo fixes its choice when it is first imported.
 
     Raises:
         PerceptionError: OpenGL cannot be used; names the system packages.
@@ -52,7 +52,7 @@ def gl_context(width: int, height: int) -> Any:
 
 
 def no_gl(error: BaseException) -> PerceptionError:
-    """What to tell a user whose machine cannot draw."""
+    """Return the error for a machine that cannot render."""
     backend = os.environ.get("MUJOCO_GL", "")
     reason = str(error).rstrip(".")
     return PerceptionError(

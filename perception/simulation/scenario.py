@@ -1,12 +1,10 @@
-"""What a user sets about a simulated log: one small YAML file; everything left out is drawn from the seed."""
+"""The scenario file (YAML) of a simulated log; everything that it leaves out is drawn from the seed."""
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from perception.config.safe_yaml import read_yaml
@@ -28,16 +26,16 @@ class _ScenarioModel(BaseModel):
 
 
 class Timing(_ScenarioModel):
-    """When a sensor measures, and when its messages arrive."""
+    """The times of a sensor's measurements and of the arrival of its messages."""
 
     rate_hz: Annotated[float, Field(gt=0, le=200)] = 10.0
-    latency_ms: NonNegative = 0.0  # from measurement to arrival, at least
-    jitter_ms: NonNegative = 0.0  # mean of what is added to it, exponentially distributed
-    clock_offset_ms: Finite = 0.0  # the sensor's clock less the recorder's: shifts stamps only
+    latency_ms: NonNegative = 0.0  # smallest delay from measurement to arrival
+    jitter_ms: NonNegative = 0.0  # mean of an exponentially distributed further delay
+    clock_offset_ms: Finite = 0.0  # the sensor's clock minus the recorder's: shifts stamps only
 
 
 class Timings(_ScenarioModel):
-    """The three sensors' timing."""
+    """The timing of the three sensors."""
 
     camera: Timing = Timing(rate_hz=10, latency_ms=45, jitter_ms=4)
     range: Timing = Timing(rate_hz=20, latency_ms=18, jitter_ms=2)
@@ -45,11 +43,11 @@ class Timings(_ScenarioModel):
 
 
 class Failure(_ScenarioModel):
-    """A sensor at fault from `start_s` to `end_s` of the log.
+    """An injected fault of a sensor from `start_s` to `end_s` of the log.
 
-    silent: no messages. frozen: the last good measurement again and again, with new stamps. dirty: mud on the
-    lens, or a sector of the scan covered. biased: exposure, ranges or readings off by `amount` (1: badly so).
-    reordered: messages overtake each other on their way.
+    silent: no messages. frozen: the last good measurement is repeated with new stamps. dirty: mud on the
+    lens, or a covered sector of the scan. biased: wrong exposure, ranges or readings; `amount` 1 is a large
+    bias. reordered: messages overtake each other.
     """
 
     sensor: Literal["camera", "range", "status"]
@@ -70,25 +68,25 @@ class Failure(_ScenarioModel):
 
 
 class Scenario(_ScenarioModel):
-    """One simulated log. None: drawn from the seed."""
+    """The scenario of one simulated log. None: drawn from the seed."""
 
     version: Literal[1] = 1
     place: Literal["yard", "street"] | None = None
     time: Literal["day", "overcast", "low_sun", "dusk"] | None = None
-    haze: Annotated[float, Field(ge=0, le=1)] | None = None  # 1: an object at 20 m is half gone
+    haze: Annotated[float, Field(ge=0, le=1)] | None = None  # 1: half of the light from 20 m away is lost
     lens_dirt: Annotated[float, Field(ge=0, le=1)] | None = None
     top_speed_m_s: Annotated[float, Field(gt=0.5, le=8)] | None = None
-    density: Annotated[float, Field(ge=0, le=2)] = 1.0  # how many objects, against the usual number
-    mirror: bool = False  # left and right exchanged, in all that is seen and done
+    density: Annotated[float, Field(ge=0, le=2)] = 1.0  # number of objects, relative to the default
+    mirror: bool = False  # left and right exchanged in the whole log
     timing: Timings = Timings()
     failures: tuple[Failure, ...] = ()
 
 
 def load_scenario(path: Path) -> Scenario:
-    """The scenario in a YAML file.
+    """Return the scenario in a YAML file.
 
     Raises:
-        ConfigError: It cannot be read, or has faults: all of them, each with its path.
+        ConfigError: It cannot be read, or has errors: all of them, each with its path.
     """
     try:
         data = read_yaml(path)
@@ -100,21 +98,16 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def parse_scenario(data: object, source: str = "") -> Scenario:
-    """The scenario in a mapping, as YAML gives it; an empty file is the default one.
+    """Return the scenario in parsed YAML; None, as of an empty file, is the default scenario.
 
     Raises:
-        ConfigError: It has faults: all of them, each with its path.
+        ConfigError: It has errors: all of them, each with its path.
     """
     try:
         return Scenario.model_validate({} if data is None else data)
     except ValidationError as error:
         lines = []
-        for fault in error.errors():
-            where = ".".join(str(step) for step in fault["loc"]) or "scenario"
-            lines.append(f"{where}: {fault['msg']}, found {fault['input']!r:.60}")
+        for detail in error.errors():
+            where = ".".join(str(step) for step in detail["loc"]) or "scenario"
+            lines.append(f"{where}: {detail['msg']}, found {detail['input']!r:.60}")
         raise ConfigError(lines, source) from None
-
-
-def stream(seed: int, purpose: str) -> np.random.Generator:
-    """The random numbers of one purpose: what one purpose draws changes nothing for another."""
-    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]))

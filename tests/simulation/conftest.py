@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from perception.errors import PerceptionError
-from perception.simulation.motion.drive import Drive, drive
+from perception.simulation.motion.drive import Drive, simulate_drive
 from perception.simulation.scenario import Scenario
-from perception.simulation.world.scene import Scene, make_scene
+from perception.simulation.world.layout import make_scene
+from perception.simulation.world.scene import Scene
 
 SEED, DURATION_S = 11, 8.0
 MOMENTS = (0.5, 3.0, 5.5)
@@ -53,7 +54,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="session")
 def run(scene: Scene) -> Drive:
-    return drive(scene, DURATION_S)
+    return simulate_drive(scene, DURATION_S)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from perception.errors import ConfigError
-from perception.simulation.scenario import KINDS, Scenario, load_scenario, parse_scenario, stream
+from perception.simulation.random_draws import random_stream
+from perception.simulation.scenario import KINDS, Scenario, load_scenario, parse_scenario
 
 
 def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_every_kind_of_fault_can_be_asked_for() -> None:
 
 
 def test_purposes_draw_apart_and_seeds_draw_apart() -> None:
-    first = stream(3, "layout").random(4)
-    np.testing.assert_array_equal(first, stream(3, "layout").random(4))
-    assert not np.any(first == stream(3, "items").random(4))
-    assert not np.any(first == stream(4, "layout").random(4))
+    first = random_stream(3, "layout").random(4)
+    np.testing.assert_array_equal(first, random_stream(3, "layout").random(4))
+    assert not np.any(first == random_stream(3, "items").random(4))
+    assert not np.any(first == random_stream(4, "layout").random(4))

@@ -1,4 +1,4 @@
-"""Many logs at once: one process for each log, so that nothing grows and nothing is left behind."""
+"""Generation of several logs, each in a process of its own, which frees all its memory when it ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perception.simulation.scenario import Scenario
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One log to make."""
+    """A log to generate."""
 
     path: Path
     seed: int
@@ -29,17 +29,17 @@ class Order:
 
 
 Progress = Callable[[Order, int, int], None]
-"""Called with a log, its frames done and its frames in all; done equals all when the log is in its place."""
+"""Called with a log, its finished frames and the number of its frames."""
 
 
 def generate_many(orders: list[Order], jobs: int = 1, progress: Progress | None = None) -> None:
-    """Makes logs in `jobs` processes, each of which makes one log and ends.
+    """Generate logs in at most `jobs` processes at a time, each of which generates one log.
 
-    When it fails or is interrupted, the processes are ended and their unfinished files removed; logs that
-    were finished stay. The program's main module must be importable, as `multiprocessing` asks of spawning.
+    On failure or interruption the processes are ended and their unfinished files removed; finished logs stay.
+    The program's main module must be importable, as `multiprocessing` requires for spawned processes.
 
     Raises:
-        PerceptionError: A log could not be made; which one and why.
+        PerceptionError: A log could not be generated; names the log and the reason.
     """
     waiting = list(reversed(orders))
     running: dict[Connection, _Worker] = {}
@@ -61,7 +61,7 @@ def generate_many(orders: list[Order], jobs: int = 1, progress: Progress | None 
 
 
 class _Worker:
-    """A process that makes one log."""
+    """A process that generates one log."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -73,26 +73,26 @@ class _Worker:
         self.finished = False
 
     def listen(self) -> tuple[int, int] | None:
-        """Frames done and in all; None when the log is finished.
+        """Return the numbers of finished frames and of all frames, or None when the log is finished.
 
         Raises:
-            PerceptionError: It was not.
+            PerceptionError: The process failed.
         """
         try:
-            said = self.pipe.recv()
+            report = self.pipe.recv()
         except EOFError:
             self.process.join()
             raise PerceptionError(
                 f"the process that made {self.order.path} (seed {self.order.seed}) ended with exit code "
                 f"{self.process.exitcode} before the log was finished; is there enough memory?"
             ) from None
-        if isinstance(said, BaseException):
-            raise said
-        self.finished = said is None
-        return said  # type: ignore[no-any-return]
+        if isinstance(report, BaseException):
+            raise report
+        self.finished = report is None
+        return report  # type: ignore[no-any-return]
 
     def end(self) -> None:
-        """Ends the process if it still runs, and removes what it had not finished."""
+        """End the process if it still runs, and remove its unfinished file."""
         if self.pipe.closed:
             return
         if not self.finished:
@@ -104,29 +104,23 @@ class _Worker:
 
 
 def _work(order: Order, pipe: Connection) -> None:
-    """The life of a process: one log, told as it grows. A broken pipe ends it: nobody waits any more."""
+    """Generate one log and report its progress. A broken pipe ends the process: the parent has gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
     with terminable():
         try:
-            generate(
-                order.path,
-                order.seed,
-                order.scenario,
-                order.duration_s,
-                lambda done, total: pipe.send((done, total)),
-                ground_px=order.ground_px,
-            )
+            job = (order.path, order.seed, order.scenario, order.duration_s)
+            generate(*job, lambda done, total: pipe.send((done, total)), ground_px=order.ground_px)
             pipe.send(None)
         except PerceptionError as error:
             with suppress(OSError):
                 pipe.send(PerceptionError(f"{error} (seed {order.seed})"))
         except BrokenPipeError:
-            pass  # nobody waits for this log any more
+            pass  # the parent has gone
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """A request to terminate unwinds the program, so that it tidies up before it ends."""
+    """Turn SIGTERM into SystemExit within the block, so that cleanup code runs before the program ends."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""When sensors measure, when their messages arrive, and what faults do to that."""
+"""Times of measurements and of the arrival of their messages, with the faults injected into them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perception.simulation.scenario import Failure, Scenario, Timing, stream
+from perception.simulation.random_draws import random_stream
+from perception.simulation.scenario import Failure, Scenario, Timing
 
 EPOCH_NS = 1_735_689_600_000_000_000  # 2025-01-01 00:00 UTC: logs of all seeds begin here
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """One measurement: of the world at `measured_s`, stamped and delivered at the given times.
+class Measurement:
+    """A measurement of the world at `measured_s`, with its stamp and its time of arrival.
 
-    `measured_s` is earlier than the stamp says where the sensor is frozen. `faults` are those acting.
+    `moment_s` is the time that the stamp stands for; `measured_s` is earlier where the sensor is frozen.
+    `faults` are those in effect.
     """
 
     measured_s: float
@@ -26,19 +28,19 @@ class Shot:
     silent: bool
 
     def fault(self, kind: str) -> float:
-        """How strongly a kind of fault acts; 0: not."""
+        """Return the amount of a kind of fault; 0: it is not in effect."""
         return max((f.amount for f in self.faults if f.kind == kind), default=0.0)
 
 
-def shots(seed: int, scenario: Scenario, sensor: str, duration_s: float) -> list[Shot]:
-    """All measurements of a sensor, in the order of their stamps."""
+def plan_measurements(seed: int, scenario: Scenario, sensor: str, duration_s: float) -> list[Measurement]:
+    """Return all measurements of a sensor ("camera", "range" or "status") in the order of their stamps."""
     timing: Timing = getattr(scenario.timing, sensor)
-    rng = stream(seed, f"delivery {sensor}")
+    rng = random_stream(seed, f"delivery {sensor}")
     period = 1.0 / timing.rate_hz
-    phase = float(rng.uniform(0.02, 0.98)) * period
+    phase = rng.uniform(0.02, 0.98) * period
     count = int(np.floor((duration_s - phase) / period + 1e-9)) + 1
     jitter, detour = rng.exponential(1.0, count) * timing.jitter_ms / 1e3, rng.random(count)
-    found, latest, frozen_at = [], 0.0, None
+    measurements, latest, frozen_at = [], 0.0, None
     for k in range(count):
         moment = round(phase + k * period, 6)
         faults = tuple(f for f in scenario.failures if f.sensor == sensor and f.start_s <= moment < f.end_s)
@@ -47,18 +49,11 @@ def shots(seed: int, scenario: Scenario, sensor: str, duration_s: float) -> list
         if "reordered" in kinds:
             amount = max(f.amount for f in faults if f.kind == "reordered")
             arrival += float(detour[k]) * 4 * period * amount
-        else:  # one line: nobody overtakes
+        else:  # messages arrive in order
             arrival = latest = max(arrival, latest + 1e-6)
         frozen_at = (moment if frozen_at is None else frozen_at) if "frozen" in kinds else None
+        measured = moment if frozen_at is None else frozen_at
         stamp = EPOCH_NS + round((moment + timing.clock_offset_ms / 1e3) * 1e9)
-        found.append(
-            Shot(
-                moment if frozen_at is None else frozen_at,
-                moment,
-                stamp,
-                EPOCH_NS + round(arrival * 1e9),
-                faults,
-                "silent" in kinds,
-            )
-        )
-    return found
+        log_time = EPOCH_NS + round(arrival * 1e9)
+        measurements.append(Measurement(measured, moment, stamp, log_time, faults, "silent" in kinds))
+    return measurements

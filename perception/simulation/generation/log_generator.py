@@ -1,9 +1,9 @@
-"""One log: a drive through a scene, measured by every sensor, written in the order of arrival."""
+"""Generation of one log: a drive through a scene, measured by every sensor, written in order of arrival."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,24 +12,26 @@ from perception.errors import OutputError
 from perception.logs.mcap.writer import LogWriter
 from perception.logs.perception_proto import SCHEMAS, encode_control, encode_status, encode_truth
 from perception.simulation.generation import messages as wire
-from perception.simulation.generation.delivery import EPOCH_NS, Shot, shots
-from perception.simulation.motion.drive import Drive, drive
-from perception.simulation.scenario import Scenario
-from perception.simulation.sensors.camera import Camera, place
+from perception.simulation.generation.delivery import EPOCH_NS, Measurement, plan_measurements
+from perception.simulation.motion.drive import Drive, simulate_drive
+from perception.simulation.scenario import SENSORS, Scenario
+from perception.simulation.sensors.camera import Camera, pose_world
 from perception.simulation.sensors.lidar import Lidar
 from perception.simulation.sensors.optics import Optics, encode_jpeg
 from perception.simulation.sensors.status import StatusSensor
 from perception.simulation.sensors.truth import truth_boxes
+from perception.simulation.world.layout import make_scene
 from perception.simulation.world.model import World, build_world
-from perception.simulation.world.scene import make_scene
 from perception.types import Control, ControlChannel, Schema, Tick
 
 IMAGE, CALIBRATION, TRANSFORMS = "/camera/image", "/camera/calibration", "/tf"
 SCAN, STATUS = "/scan", "/vehicle/state"
 TRUTH_BOXES, TRUTH_CONTROL = "/truth/detections", "/truth/control"
 
-Record = tuple[int, int, str, Schema, bytes]  # log time, rank among equals, topic, schema, payload
-Progress = Callable[[int, int], None]
+Record = tuple[int, int, str, Schema, bytes]
+"""Log time, rank among records of the same time, topic, schema and payload."""
+FrameProgress = Callable[[int, int], None]
+"""Called with the numbers of finished frames and of all frames."""
 
 
 def generate(
@@ -37,28 +39,29 @@ def generate(
     seed: int,
     scenario: Scenario,
     duration_s: float,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
     *,
     ground_px: int = 4096,
 ) -> None:
-    """Simulates one log and writes it. A file is under its name only when it is whole.
+    """Simulate one log and write it. The file appears under its name only when it is complete.
 
     The same seed, scenario, duration and versions give the same bytes.
 
     Args:
-        path: The log to make; one that exists is replaced.
-        progress: Called with frames done and frames in all.
+        path: The log to write; an existing one is replaced.
         ground_px: The longer side of the ground's texture; smaller is faster and coarser.
 
     Raises:
         OutputError: The file cannot be written.
         MissingExtraError, PerceptionError: MuJoCo or OpenGL is missing.
     """
+    if path.is_dir():
+        raise OutputError(f"a log is a file, found a folder, name a file in it: {path}")
     partial = partial_path(path, os.getpid())
     try:
-        _claim(partial, path)
-        found = records(seed, scenario, duration_s, progress, ground_px=ground_px)
-        _write(partial, seed, scenario, duration_s, found)
+        LogWriter(partial).close()  # fails now, not after the work, if the log cannot be written
+        log = records(seed, scenario, duration_s, progress, ground_px=ground_px)
+        _write(partial, seed, scenario, duration_s, log)
         try:
             os.replace(partial, path)
         except OSError as error:
@@ -68,15 +71,8 @@ def generate(
             partial.unlink()
 
 
-def _claim(partial: Path, path: Path) -> None:
-    """Fails before the work, not after it, where the log cannot be written."""
-    if path.is_dir():
-        raise OutputError(f"a log is a file, found a folder, name a file in it: {path}")
-    LogWriter(partial).close()
-
-
 def partial_path(path: Path, process: int) -> Path:
-    """Where a process writes a log until it is finished: beside it, hidden, and not called a log."""
+    """Return the hidden path beside a log under which a process writes it until it is complete."""
     return path.with_name(f".{path.name}.{process}.partial")
 
 
@@ -84,95 +80,80 @@ def records(
     seed: int,
     scenario: Scenario,
     duration_s: float,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
     *,
     ground_px: int = 4096,
 ) -> list[Record]:
-    """Every message of a log, in the order of arrival."""
+    """Return every message of a log, in the order of arrival."""
     scene = make_scene(seed, scenario, duration_s)
-    run = drive(scene, duration_s)
+    drive = simulate_drive(scene, duration_s)
     world = build_world(scene, ground_px)
-    found = _rig(world, duration_s)
-    found += _camera(world, run, shots(seed, scenario, "camera", duration_s), progress)
-    found += _scans(world, run, shots(seed, scenario, "range", duration_s))
-    found += _status(run, shots(seed, scenario, "status", duration_s))
-    return sorted(found, key=lambda record: record[:2])
+    plans = {sensor: plan_measurements(seed, scenario, sensor, duration_s) for sensor in SENSORS}
+    log = [
+        *_rig_records(world, duration_s),
+        *_camera_records(world, drive, plans["camera"], progress),
+        *_scan_records(world, drive, plans["range"]),
+        *_status_records(drive, plans["status"]),
+    ]
+    return sorted(log, key=lambda record: record[:2])
 
 
-def _rig(world: World, duration_s: float) -> list[Record]:
-    found: list[Record] = []
+def _rig_records(world: World, duration_s: float) -> Iterator[Record]:
+    rig = world.scene.rig
     for second in range(int(duration_s) + 1):
         stamp = EPOCH_NS + second * 1_000_000_000
-        found.append(
-            (stamp, 0, CALIBRATION, wire.CALIBRATION_SCHEMA, wire.calibration_message(stamp, world.scene.rig))
-        )
-        found.append(
-            (stamp, 1, TRANSFORMS, wire.TRANSFORMS_SCHEMA, wire.transforms_message(stamp, world.scene.rig))
-        )
-    return found
+        yield stamp, 0, CALIBRATION, wire.CALIBRATION_SCHEMA, wire.calibration_message(stamp, rig)
+        yield stamp, 1, TRANSFORMS, wire.TRANSFORMS_SCHEMA, wire.transforms_message(stamp, rig)
 
 
-def _camera(world: World, run: Drive, plan: list[Shot], progress: Progress | None) -> list[Record]:
-    """Frames, and with each its truth: also where the camera is silent, or shows what has passed."""
-    found: list[Record] = []
-    optics, held = Optics(world.scene), b""
+def _camera_records(
+    world: World, drive: Drive, plan: list[Measurement], progress: FrameProgress | None
+) -> Iterator[Record]:
+    """Yield frames, and the truth of every moment, which goes on while the camera is silent or frozen."""
+    optics, jpeg = Optics(world.scene), b""
     with Camera(world) as camera:
         for k, shot in enumerate(plan):
-            place(world, run, shot.moment_s)
+            pose_world(world, drive, shot.moment_s)
             camera.update()
             geoms, _ = camera.identify()
             boxes = truth_boxes(world, camera.camera_from_world, geoms)
             frozen = shot.measured_s < shot.moment_s
             if not shot.silent:
-                if not frozen or not held:
-                    colours, depth = camera.draw()
-                    frame = optics.expose(
-                        colours,
-                        depth,
-                        _turn_rates(run, shot.moment_s),
-                        1.6 * shot.fault("biased"),
-                        min(1.0, shot.fault("dirty")),
-                    )
-                    held = encode_jpeg(frame)
-                found.append(
-                    (shot.log_time_ns, 2, IMAGE, wire.IMAGE_SCHEMA, wire.image_message(shot.stamp_ns, held))
-                )
+                if not frozen or not jpeg:
+                    rates = _turn_rates(drive, shot.moment_s)
+                    faults = (1.6 * shot.fault("biased"), min(1.0, shot.fault("dirty")))
+                    jpeg = encode_jpeg(optics.expose(*camera.draw(), rates, *faults))
+                image = wire.image_message(shot.stamp_ns, jpeg)
+                yield shot.log_time_ns, 2, IMAGE, wire.IMAGE_SCHEMA, image
             truth = encode_truth(shot.stamp_ns, wire.CAMERA_FRAME, boxes)
-            found.append((shot.log_time_ns, 5, TRUTH_BOXES, SCHEMAS["perception.Detections"], truth))
-            found.append(
-                (shot.log_time_ns, 6, TRUTH_CONTROL, SCHEMAS["perception.Control"], _control(run, shot))
-            )
+            yield shot.log_time_ns, 5, TRUTH_BOXES, SCHEMAS["perception.Detections"], truth
+            control = _control_message(drive, shot)
+            yield shot.log_time_ns, 6, TRUTH_CONTROL, SCHEMAS["perception.Control"], control
             if progress is not None:
                 progress(k + 1, len(plan))
-    return found
 
 
-def _scans(world: World, run: Drive, plan: list[Shot]) -> list[Record]:
-    found: list[Record] = []
+def _scan_records(world: World, drive: Drive, plan: list[Measurement]) -> Iterator[Record]:
     lidar = Lidar(world)
     for shot in plan:
-        place(world, run, shot.measured_s)
-        held = lidar.scan(0.6 * shot.fault("biased"), 0.35 * shot.fault("dirty"))
+        pose_world(world, drive, shot.measured_s)
+        scan = lidar.scan(0.6 * shot.fault("biased"), 0.35 * shot.fault("dirty"))
         if not shot.silent:
-            found.append(
-                (shot.log_time_ns, 3, SCAN, wire.SCAN_SCHEMA, wire.scan_message(shot.stamp_ns, *held))
-            )
-    return found
+            payload = wire.scan_message(shot.stamp_ns, *scan)
+            yield shot.log_time_ns, 3, SCAN, wire.SCAN_SCHEMA, payload
 
 
-def _status(run: Drive, plan: list[Shot]) -> list[Record]:
-    found: list[Record] = []
-    sensor = StatusSensor(run)
-    schema = SCHEMAS["perception.Status"]
+def _status_records(drive: Drive, plan: list[Measurement]) -> Iterator[Record]:
+    sensor = StatusSensor(drive)
     for shot in plan:
         values = sensor.read(shot.measured_s, shot.fault("biased"))
         if not shot.silent:
-            found.append((shot.log_time_ns, 4, STATUS, schema, encode_status(shot.stamp_ns, values)))
-    return found
+            payload = encode_status(shot.stamp_ns, values)
+            yield shot.log_time_ns, 4, STATUS, SCHEMAS["perception.Status"], payload
 
 
-def _control(run: Drive, shot: Shot) -> bytes:
-    curvature, acceleration = run.command_at(shot.moment_s)
+def _control_message(drive: Drive, shot: Measurement) -> bytes:
+    curvature, acceleration = drive.command_at(shot.moment_s)
     channels = (
         ControlChannel("curvature", "1/m", curvature, 0.0),
         ControlChannel("acceleration", "m/s2", acceleration, 0.0),
@@ -181,14 +162,14 @@ def _control(run: Drive, shot: Shot) -> bytes:
     return encode_control(tick, Control(True, channels=channels))
 
 
-def _turn_rates(run: Drive, t: float) -> tuple[float, float]:
-    """Yaw and pitch rate, rad/s."""
-    state, step = run.robot_at(t), 0.02
-    pitch_rate = (run.attitude_at(t + step)[0] - run.attitude_at(t - step)[0]) / (2 * step)
+def _turn_rates(drive: Drive, t: float) -> tuple[float, float]:
+    """Return yaw and pitch rate, rad/s."""
+    state, step = drive.robot_at(t), 0.02
+    pitch_rate = (drive.attitude_at(t + step)[0] - drive.attitude_at(t - step)[0]) / (2 * step)
     return state["speed"] * state["curvature"], pitch_rate
 
 
-def _write(path: Path, seed: int, scenario: Scenario, duration_s: float, found: list[Record]) -> None:
+def _write(path: Path, seed: int, scenario: Scenario, duration_s: float, records: list[Record]) -> None:
     metadata = {
         "synthetic": {
             "seed": str(seed),
@@ -200,7 +181,7 @@ def _write(path: Path, seed: int, scenario: Scenario, duration_s: float, found: 
         }
     }
     with LogWriter(path, flush_by="log", compression="zstd", metadata=metadata) as writer:
-        for log_time_ns, _, topic, schema, payload in found:
+        for log_time_ns, _, topic, schema, payload in records:
             writer.write(topic, payload, schema=schema, encoding="protobuf", log_time_ns=log_time_ns)
 
 

@@ -1,4 +1,4 @@
-"""The bytes of simulated messages: Foxglove's schemas where it has one, ours where it has none."""
+"""Simulated messages in Foxglove's protobuf schemas."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CAMERA_FRAME, LIDAR_FRAME, BASE_FRAME = "camera", "lidar", "base_link"
 
 
 def foxglove_schema(message: Any) -> Schema:
-    """The schema of a Foxglove protobuf message class, with all the files it needs, in a fixed order."""
+    """Return the schema of a protobuf message class, with all the files that it needs, in a fixed order."""
     files = FileDescriptorSet()
     done: set[str] = set()
 
@@ -27,8 +27,8 @@ def foxglove_schema(message: Any) -> Schema:
         if file.name in done:
             return
         done.add(file.name)
-        for needed in file.dependencies:
-            add(needed)
+        for dependency in file.dependencies:
+            add(dependency)
         file.CopyToProto(files.file.add())
 
     add(message.DESCRIPTOR.file)
@@ -42,21 +42,23 @@ SCAN_SCHEMA = foxglove_schema(LaserScan)
 
 
 def image_message(stamp_ns: int, jpeg: bytes) -> bytes:
+    """Return a CompressedImage."""
     message = CompressedImage(frame_id=CAMERA_FRAME, data=jpeg, format="jpeg")
     return _stamped(message, stamp_ns)
 
 
 def scan_message(stamp_ns: int, ranges: Matrix, intensities: Matrix) -> bytes:
-    """Ranges in m (inf: no return), from right to left."""
+    """Return a LaserScan of ranges in m (inf: no return) and intensities, both from right to left."""
     message = LaserScan(frame_id=LIDAR_FRAME, start_angle=-FIELD_OF_VIEW / 2, end_angle=FIELD_OF_VIEW / 2)
     message.pose.orientation.w = 1.0
-    # Numbers of single precision, as scanners give them: half of each double is then zero and compresses.
+    # Single precision, as scanners give it: half of each double is then zero and compresses well.
     message.ranges.extend(np.float32(ranges).astype(float))
     message.intensities.extend(intensities)
     return _stamped(message, stamp_ns)
 
 
 def calibration_message(stamp_ns: int, rig: SensorRig) -> bytes:
+    """Return the camera's intrinsics as a CameraCalibration."""
     message = CameraCalibration(
         frame_id=CAMERA_FRAME, width=WIDTH, height=HEIGHT, distortion_model="plumb_bob"
     )
@@ -68,6 +70,7 @@ def calibration_message(stamp_ns: int, rig: SensorRig) -> bytes:
 
 
 def transforms_message(stamp_ns: int, rig: SensorRig) -> bytes:
+    """Return the poses of camera and lidar in base_link as FrameTransforms."""
     message = FrameTransforms()
     for child, pose in ((CAMERA_FRAME, rig.base_from_camera), (LIDAR_FRAME, rig.base_from_lidar)):
         edge = message.transforms.add(parent_frame_id=BASE_FRAME, child_frame_id=child)
@@ -79,32 +82,22 @@ def transforms_message(stamp_ns: int, rig: SensorRig) -> bytes:
 
 
 def quaternion_xyzw(rotation: Matrix) -> tuple[float, float, float, float]:
-    """The unit quaternion of a rotation matrix (Shepperd 1978)."""
-    m = rotation
-    four = (
-        np.array(
-            [
-                m[0, 0] - m[1, 1] - m[2, 2],
-                m[1, 1] - m[0, 0] - m[2, 2],
-                m[2, 2] - m[0, 0] - m[1, 1],
-                np.trace(m),
-            ]
-        )
-        + 1
-    )
+    """Return the unit quaternion of a rotation matrix [3, 3] (Shepperd 1978)."""
+    (a, b, c), (d, e, f), (g, h, i) = rotation
     rows = np.array(
         [
-            [four[0], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]],
-            [m[0, 1] + m[1, 0], four[1], m[1, 2] + m[2, 1], m[0, 2] - m[2, 0]],
-            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], four[2], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], four[3]],
+            [a - e - i + 1, b + d, c + g, h - f],
+            [b + d, e - a - i + 1, f + h, c - g],
+            [c + g, f + h, i - a - e + 1, d - b],
+            [h - f, c - g, d - b, a + e + i + 1],
         ]
     )
-    row = rows[int(np.argmax(four))]
+    row = rows[int(np.argmax(rows.diagonal()))]
     x, y, z, w = row / np.linalg.norm(row)
     return float(x), float(y), float(z), float(w)
 
 
 def _stamped(message: Any, stamp_ns: int) -> bytes:
+    """Set the stamp of a message and serialize it."""
     message.timestamp.seconds, message.timestamp.nanos = divmod(stamp_ns, 1_000_000_000)
     return bytes(message.SerializeToString(deterministic=True))

@@ -1,7 +1,7 @@
-"""The driver: follows the route by pure pursuit, slows for bends, keeps a gap, brakes for who crosses.
+"""The driver of the robot: it follows the route, slows for bends, keeps a gap and brakes for crossing actors.
 
-Steering is pure pursuit (Coulter 1992); the gap is kept by the intelligent driver model (Treiber, Hennecke
-and Helbing 2000).
+Steering is pure pursuit (Coulter 1992), speed the intelligent driver model (Treiber, Hennecke and Helbing
+2000).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ LATERAL_ACCELERATION = 1.3
 BRAKE, ACCELERATE = 3.2, 1.4
 COMFORTABLE_BRAKE = 1.3
 MIN_GAP_M, HEADWAY_S = 1.6, 0.9
-EASING_S = 0.22  # how gently the pedals are moved
-STOPPING_S = 0.4  # who stands does not brake: deceleration fades with the speed
+EASING_S = 0.22  # time constant of the acceleration
+STOPPING_S = 0.4  # at low speed, deceleration is limited to speed / STOPPING_S
 HALF_WIDTH_M, FRONT_M = 0.45, 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class OtherActors:
-    """Who else is there: positions, velocities [A, 2], headings, half lengths, half widths [A]; m, s, rad."""
+    """Positions, velocities [A, 2], headings, half lengths and half widths [A] of all actors; m, s, rad."""
 
     positions: Matrix
     velocities: Matrix
@@ -36,7 +36,7 @@ class OtherActors:
 
 
 class Driver:
-    """Turns what is ahead into commands. Knows the route; sees everyone up to 25 m ahead."""
+    """Computes commands from the route and from the actors up to 25 m ahead."""
 
     def __init__(self, route: Path, top_speed_m_s: float) -> None:
         self.route = route
@@ -47,7 +47,7 @@ class Driver:
     def command(
         self, x: float, y: float, yaw: float, speed: float, station: float, others: OtherActors, dt: float
     ) -> tuple[float, float]:
-        """Curvature (1/m) and acceleration (m/s2) to drive with now."""
+        """Return the commanded curvature (1/m) and acceleration (m/s2) after a step of `dt` s."""
         wanted = self._pursuit(x, y, yaw, speed, station)
         step = MAX_CURVATURE_RATE * dt
         self.curvature += float(np.clip(wanted - self.curvature, -step, step))
@@ -57,6 +57,7 @@ class Driver:
         return self.curvature, self.acceleration
 
     def _pursuit(self, x: float, y: float, yaw: float, speed: float, station: float) -> float:
+        """Return the curvature of the arc to a point ahead on the route, 1/m."""
         reach = float(np.clip(0.8 * speed, 1.3, 3.5))
         tx, ty, _ = self.route.at(station + reach)
         dx, dy = tx - x, ty - y
@@ -64,18 +65,19 @@ class Driver:
         return float(2 * left / max(dx * dx + dy * dy, 0.25))
 
     def _follow(self, speed: float, station: float, others: OtherActors) -> float:
+        """Return the acceleration of the intelligent driver model, m/s2."""
         free_speed = self._bend_speed(station)
         free = ACCELERATE * (1 - (speed / max(free_speed, 0.3)) ** 4)
-        found = self._ahead(station, speed, others)
-        if found is None:
+        leader = self._nearest_ahead(station, speed, others)
+        if leader is None:
             return float(np.clip(free, -COMFORTABLE_BRAKE * 1.5, ACCELERATE))
-        gap, other_speed = found
+        gap, other_speed = leader
         closing = speed * (speed - other_speed) / (2 * np.sqrt(ACCELERATE * COMFORTABLE_BRAKE))
-        wished = MIN_GAP_M + max(0.0, speed * HEADWAY_S + closing)
-        return float(np.clip(free - ACCELERATE * (wished / max(gap, 0.3)) ** 2, -BRAKE, ACCELERATE))
+        desired_gap = MIN_GAP_M + max(0.0, speed * HEADWAY_S + closing)
+        return float(np.clip(free - ACCELERATE * (desired_gap / max(gap, 0.3)) ** 2, -BRAKE, ACCELERATE))
 
     def _bend_speed(self, station: float) -> float:
-        """The speed that the bends ahead allow, braking comfortably on the way to them."""
+        """Return the speed from which comfortable braking is enough for the bends ahead, m/s."""
         first = max(0, int(station / STEP_M))
         bends = np.abs(self.route.curvatures[first : first + int(12 / STEP_M) : 2])
         ahead = np.arange(len(bends)) * 2 * STEP_M
@@ -84,8 +86,8 @@ class Driver:
             min(self.top_speed, np.sqrt(np.min(limit**2 + 2 * COMFORTABLE_BRAKE * ahead, initial=1e9)))
         )
 
-    def _ahead(self, station: float, speed: float, others: OtherActors) -> tuple[float, float] | None:
-        """Gap to, and speed along the route of, the nearest who is or will soon be in the way."""
+    def _nearest_ahead(self, station: float, speed: float, others: OtherActors) -> tuple[float, float] | None:
+        """Return gap (m) and speed (m/s) of the nearest actor that blocks the route within 2.1 s."""
         first = max(0, int(station / STEP_M))
         points = self.route.points[first : first + int(25 / STEP_M) : 2]
         headings = self.route.headings[first : first + int(25 / STEP_M) : 2]
@@ -106,7 +108,7 @@ class Driver:
             for k in np.nonzero(in_way)[0]:
                 gap = float(along[k] - FRONT_M - deep[k])
                 if later > 0 and gap > speed * later + 6:
-                    continue  # will be gone, or dealt with later
+                    continue  # too far away to matter yet
                 vx, vy = others.velocities[k]
                 speed_along = float(vx * np.cos(headings[nearest[k]]) + vy * np.sin(headings[nearest[k]]))
                 if best is None or gap < best[0]:

@@ -1,8 +1,8 @@
-"""Parts of which every thing in the simulated world is built, and the points that outline them.
+"""Solids that objects of the simulated world are built from, and the points that outline them.
 
-Every part is convex, or (a ring) a union of convex pieces. That makes the outline of a part in an
-image the convex hull of its projected points, so truth needs no rendering of each object alone.
-Frames are vehicle-like: x forward, y left, z up; a figure stands on z = 0 at its own origin.
+Every solid is convex, or (a ring) a union of convex pieces. The outline of a solid in an image is then the
+convex hull of its projected points, so truth needs no rendering of each object alone.
+Frames: x forward, y left, z up; a figure stands on z = 0 at its own origin.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ RING_PIECES = 16
 
 @dataclass(frozen=True, slots=True)
 class Solid:
-    """One convex solid of a figure.
+    """A convex solid of a figure, or a ring.
 
     Attributes:
         size: Half sizes in metres: box (x, y, z), ellipsoid (x, y, z), cylinder and capsule
             (radius, half length along z), ring (outer radius, inner radius, half width along y).
         quat: Orientation w, x, y, z.
         points: Corners of a hull.
-        joint: The limb it belongs to; empty: it does not move within the figure.
+        joint: Name of the joint that moves it; empty: it does not move within the figure.
     """
 
     shape: Shape
@@ -47,7 +47,7 @@ class Solid:
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """A limb turns about the y axis through `pivot`."""
+    """A hinge about the y axis through `pivot`."""
 
     name: str
     pivot: Vec3
@@ -55,9 +55,9 @@ class Joint:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A thing: its parts, its limbs, and the box around it at rest.
+    """An object: its solids, its joints, and the size of the box around it at rest.
 
-    `label` is its class in the truth, or empty for what is only scenery. `size_m` is length, width, height.
+    `label` is its class in the truth, or empty for scenery. `size_m` is length, width, height.
     """
 
     label: str
@@ -67,44 +67,44 @@ class Figure:
 
     @property
     def radius_m(self) -> float:
-        """Of the circle around its footprint."""
+        """Return the radius of the circle around the footprint."""
         return 0.5 * float(np.hypot(self.size_m[0], self.size_m[1]))
 
 
 def box(
     pos: Vec3, size: Vec3, rgb: Vec3, finish: Finish = "matte", joint: str = "", yaw: float = 0.0
 ) -> Solid:
-    """A box by its centre and full sizes."""
+    """Return a box by its centre and full sizes."""
     half = (size[0] / 2, size[1] / 2, size[2] / 2)
     return Solid("box", half, pos, rgb, about_z(yaw), finish, joint=joint)
 
 
 def bar(a: Vec3, b: Vec3, radius: float, rgb: Vec3, finish: Finish = "matte", joint: str = "") -> Solid:
-    """A capsule from point `a` to point `b`."""
+    """Return a capsule from point `a` to point `b`."""
     middle, quat, length = _between(a, b)
     return Solid("capsule", (radius, length / 2), middle, rgb, quat, finish, joint=joint)
 
 
 def rod(a: Vec3, b: Vec3, radius: float, rgb: Vec3, finish: Finish = "matte") -> Solid:
-    """A cylinder from point `a` to point `b`."""
+    """Return a cylinder from point `a` to point `b`."""
     middle, quat, length = _between(a, b)
     return Solid("cylinder", (radius, length / 2), middle, rgb, quat, finish)
 
 
 def ball(pos: Vec3, half: Vec3, rgb: Vec3, finish: Finish = "matte", joint: str = "") -> Solid:
-    """An ellipsoid."""
+    """Return an ellipsoid by its centre and half sizes."""
     return Solid("ellipsoid", half, pos, rgb, finish=finish, joint=joint)
 
 
 def hull(points: Sequence[Vec3], rgb: Vec3, finish: Finish = "matte", joint: str = "") -> Solid:
-    """The convex hull of points of the figure's frame."""
+    """Return the convex hull of points in the figure's frame."""
     return Solid("hull", (), (0.0, 0.0, 0.0), rgb, finish=finish, points=tuple(points), joint=joint)
 
 
 def frustum(
     z0: float, r0: float, z1: float, r1: float, rgb: Vec3, finish: Finish = "matte", sides: int = 18
 ) -> Solid:
-    """A cone cut off at the top, standing at the figure's origin."""
+    """Return a truncated cone about the figure's z axis, from height `z0` to `z1`."""
     angles = np.arange(sides) * (2 * np.pi / sides)
     rings = [(r * float(np.cos(a)), r * float(np.sin(a)), z) for z, r in ((z0, r0), (z1, r1)) for a in angles]
     return hull(rings, rgb, finish)
@@ -117,7 +117,7 @@ def extruded(
     finish: Finish = "gloss",
     inset: float = 0.0,
 ) -> Solid:
-    """A convex side view (x, z) drawn out along y; `inset` narrows its top, as a cabin is."""
+    """Extrude a convex side view (x, z) along y; `inset` narrows its top on each side, in m."""
     top, bottom = max(z for _, z in profile), min(z for _, z in profile)
     points: list[Vec3] = []
     for x, z in profile:
@@ -127,39 +127,44 @@ def extruded(
 
 
 def about_z(angle: float) -> Quat:
-    """The quaternion (w, x, y, z) of a turn about z."""
+    """Return the quaternion (w, x, y, z) of a rotation about z."""
     return (float(np.cos(angle / 2)), 0.0, 0.0, float(np.sin(angle / 2)))
 
 
-def mirrored_part(part: Solid) -> Solid:
-    """The same part, with left and right exchanged."""
-    w, x, y, z = part.quat
-    points = tuple((px, -py, pz) for px, py, pz in part.points)
-    return replace(part, pos=(part.pos[0], -part.pos[1], part.pos[2]), quat=(w, -x, y, -z), points=points)
+def mirrored_solid(solid: Solid) -> Solid:
+    """Return the solid with left and right exchanged."""
+    (px, py, pz), (w, x, y, z) = solid.pos, solid.quat
+    points = tuple((x, -y, z) for x, y, z in solid.points)
+    return replace(solid, pos=(px, -py, pz), quat=(w, -x, y, -z), points=points)
+
+
+def both_sides(*left: Solid) -> list[Solid]:
+    """Return the solids of the left side, then their mirror images on the right."""
+    return [*left, *(mirrored_solid(solid) for solid in left)]
 
 
 def mirrored_figure(figure: Figure) -> Figure:
-    """The same figure, with left and right exchanged."""
+    """Return the figure with left and right exchanged."""
     joints = tuple(Joint(j.name, (j.pivot[0], -j.pivot[1], j.pivot[2])) for j in figure.joints)
-    return replace(figure, parts=tuple(mirrored_part(p) for p in figure.parts), joints=joints)
+    return replace(figure, parts=tuple(mirrored_solid(p) for p in figure.parts), joints=joints)
 
 
 def turned_figure(figure: Figure, quat: Quat, lift_m: float, size_m: Vec3) -> Figure:
-    """The figure toppled by `quat` about its origin, then lifted; `size_m` is its new box."""
-    turn = rotation_from_quaternion(quat[1], quat[2], quat[3], quat[0])
+    """Return the figure rotated by `quat` about its origin, then lifted; `size_m` is its new box."""
+    rotation = rotation_from_quaternion(quat[1], quat[2], quat[3], quat[0])
     parts = []
     for part in figure.parts:
-        moved = turn @ np.asarray(part.pos) + (0.0, 0.0, lift_m)
-        points = np.asarray(part.points).reshape(-1, 3) @ turn.T + (0.0, 0.0, lift_m)
         if part.shape == "hull":
+            points = np.asarray(part.points).reshape(-1, 3) @ rotation.T + (0.0, 0.0, lift_m)
             parts.append(replace(part, points=_tuples(points)))
         else:
-            parts.append(replace(part, pos=_tuples(moved[None])[0], quat=_product(quat, part.quat)))
+            pos = rotation @ np.asarray(part.pos) + (0.0, 0.0, lift_m)
+            parts.append(replace(part, pos=_tuples(pos[None])[0], quat=_product(quat, part.quat)))
     return replace(figure, parts=tuple(parts), size_m=size_m)
 
 
 def outline_pieces(part: Solid) -> list[Matrix]:
-    """Points [N, 3] whose convex hulls make up the part, in the part's own frame (before pos and quat)."""
+    """Return the points [N, 3] of each convex piece of a solid, before its pos and quat apply."""
     if part.shape == "box":
         signs = np.array([(a, b, c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], float)
         return [signs * part.size]
@@ -180,7 +185,7 @@ def outline_pieces(part: Solid) -> list[Matrix]:
 
 
 def ring_pieces(size: tuple[float, ...]) -> list[Matrix]:
-    """The convex pieces [8, 3] of a ring standing in the xz plane."""
+    """Return the corners [8, 3] of each convex piece of a ring in the xz plane."""
     outer, inner, half = size
     pieces = []
     for k in range(RING_PIECES):
@@ -193,7 +198,7 @@ def ring_pieces(size: tuple[float, ...]) -> list[Matrix]:
 
 
 def _sphere_points() -> Matrix:
-    """Points spread over the unit sphere, a little outside, so that their hull fits the sphere on average."""
+    """Return points just outside the unit sphere, so that their hull fits the sphere on average."""
     rows = [(0.0, 0.0, 1.0), (0.0, 0.0, -1.0)]
     for elevation in np.deg2rad([-60.0, -30.0, 0.0, 30.0, 60.0]):
         count = 14 if abs(elevation) < 0.1 else 12 if abs(elevation) < 0.6 else 7
@@ -207,11 +212,12 @@ _SPHERE = _sphere_points()
 
 
 def _between(a: Vec3, b: Vec3) -> tuple[Vec3, Quat, float]:
+    """Return the middle of the line from `a` to `b`, the rotation of z onto it, and its length."""
     start, end = np.asarray(a, float), np.asarray(b, float)
     along = end - start
     length = float(np.linalg.norm(along))
     z = along / max(length, 1e-9)
-    # The shortest turn that takes the z axis onto the bar.
+    # The shortest rotation that takes the z axis onto the line.
     w = 1.0 + z[2]
     quat = np.array([w, -z[1], z[0], 0.0]) if w > 1e-6 else np.array([0.0, 1.0, 0.0, 0.0])
     quat /= np.linalg.norm(quat)

@@ -1,4 +1,4 @@
-"""The camera: draws the world as it stands, once in colour and once as an image of who is who."""
+"""The camera, which renders colours, depth and a segmentation of the world in its present pose."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from perception.simulation.world.model_builder import quaternion
 from perception.simulation.world.scene import HEIGHT, WIDTH
 
 
-def place(world: World, drive: Drive, t: float) -> None:
-    """Puts the robot and all actors where they are at time `t`."""
+def pose_world(world: World, drive: Drive, t: float) -> None:
+    """Pose the robot and all actors as they are at time `t` of the drive, s."""
     data, terrain = world.data, world.scene.terrain
     state = drive.robot_at(t)
     pitch, roll = drive.attitude_at(t)
@@ -28,7 +28,7 @@ def place(world: World, drive: Drive, t: float) -> None:
         data.mocap_pos[world.mocap[k]] = (x, y, terrain.height_at(x, y))
         data.mocap_quat[world.mocap[k]] = quaternion(yaw, *tilt)
         for name, address in world.limbs[k].items():
-            # Left leg with right arm. Mirrored figures have their joints exchanged with them.
+            # The left leg moves with the right arm. Mirrored figures have mirrored joints.
             ahead = 1.0 if name in ("leg_l", "arm_r") else -1.0
             data.qpos[address] = ahead * swing * np.sin(phase)
     module = mujoco()
@@ -37,7 +37,7 @@ def place(world: World, drive: Drive, t: float) -> None:
 
 
 class Camera:
-    """Draws into memory. Holds OpenGL's resources until it is closed."""
+    """Renders into memory. Holds OpenGL resources until it is closed."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -46,7 +46,7 @@ class Camera:
         self.context = gl_context(WIDTH * OVERSAMPLE, HEIGHT * OVERSAMPLE)
         try:
             self.renderer = mj.MjrContext(model, mj.mjtFontScale.mjFONTSCALE_100)
-        except Exception as error:  # MuJoCo's own, when the context is not what it seemed
+        except Exception as error:  # mujoco.FatalError, when the context is incomplete
             self.context.free()
             raise no_gl(error) from None
         mj.mjr_setBuffer(mj.mjtFramebuffer.mjFB_OFFSCREEN, self.renderer)
@@ -61,12 +61,12 @@ class Camera:
         self.small = mj.MjrRect(0, 0, WIDTH, HEIGHT)
 
     def update(self) -> None:
-        """Takes over where everything stands now."""
+        """Read the present poses of the world."""
         mj, world = self.mj, self.world
         mj.mjv_updateScene(
             world.model, world.data, self.option, None, self.view, mj.mjtCatBit.mjCAT_ALL, self.scene
         )
-        # The shadow map covers a square around the light: keep it where the robot looks.
+        # The shadow map covers a square around the light: keep it in front of the robot.
         forward, position = self.forward, world.data.cam_xpos[world.camera]
         for k in range(self.scene.nlight):
             light = self.scene.lights[k]
@@ -75,11 +75,12 @@ class Camera:
 
     @property
     def forward(self) -> Matrix:
+        """Return the viewing direction [3], world axes."""
         return np.asarray(-self.world.data.cam_xmat[self.world.camera].reshape(3, 3)[:, 2])
 
     @property
     def camera_from_world(self) -> Matrix:
-        """4x4, the optical frame."""
+        """Return the 4x4 pose of the world in the optical frame."""
         rotation = self.world.data.cam_xmat[self.world.camera].reshape(3, 3) @ np.diag([1.0, -1.0, -1.0])
         matrix = np.eye(4)
         matrix[:3, :3] = rotation.T
@@ -87,7 +88,7 @@ class Camera:
         return matrix
 
     def draw(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Colours, and depth in m along the optical axis (`FAR_M`: sky), `OVERSAMPLE` times as large."""
+        """Return oversampled colours, and depth in m along the optical axis (`FAR_M`: sky)."""
         colours = np.empty((HEIGHT * OVERSAMPLE, WIDTH * OVERSAMPLE, 3), np.uint8)
         depth = np.empty(colours.shape[:2], np.float32)
         self.mj.mjr_render(self.large, self.scene, self.renderer)
@@ -95,7 +96,7 @@ class Camera:
         return colours[::-1], _metres(depth)[::-1]
 
     def identify(self, fine: bool = False) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Each pixel's geom (-1: none) and depth, at the image's size; `fine`: `OVERSAMPLE` times that."""
+        """Return each pixel's geom (-1: none) and depth, m, at the image's size or (`fine`) oversampled."""
         flags = self.mj.mjtRndFlag
         rect = self.large if fine else self.small
         self.scene.flags[flags.mjRND_SEGMENT] = self.scene.flags[flags.mjRND_IDCOLOR] = True
@@ -108,7 +109,7 @@ class Camera:
         return self._geoms()[index[::-1]], _metres(depth)[::-1]
 
     def _geoms(self) -> NDArray[np.int32]:
-        """Drawn number -> geom of the model."""
+        """Return the geom of each segmentation index."""
         table = np.full(self.scene.ngeom + 2, -1, np.int32)
         geom_type = int(self.mj.mjtObj.mjOBJ_GEOM)
         for k in range(self.scene.ngeom):
@@ -118,7 +119,7 @@ class Camera:
         return table
 
     def close(self) -> None:
-        """Gives OpenGL's resources back."""
+        """Release the OpenGL resources."""
         if self.renderer is not None:
             self.context.make_current()
             self.renderer.free()
@@ -135,6 +136,6 @@ class Camera:
 
 
 def _metres(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Window depth (reversed: 1 near, 0 far) as metres along the optical axis."""
+    """Convert window depth (reversed: 1 near, 0 far) to m along the optical axis."""
     near, far = np.float32(NEAR_M), np.float32(FAR_M)
     return near * far / (near + depth * (far - near))

@@ -1,9 +1,9 @@
-"""What the vehicle's sensors say: speed, yaw rate, acceleration, wheel speeds; never the commands."""
+"""The vehicle status sensor: speed, yaw rate, acceleration and wheel speeds, but never the commands."""
 
 from __future__ import annotations
 
 from perception.simulation.motion.drive import Drive
-from perception.simulation.scenario import stream
+from perception.simulation.random_draws import random_stream
 
 WHEEL_RADIUS_M, TRACK_M = 0.16, 0.62
 CHANNELS = (
@@ -16,18 +16,18 @@ CHANNELS = (
 
 
 class StatusSensor:
-    """Readings with noise that differs from reading to reading and bias that stays for the log."""
+    """A sensor with noise that differs from reading to reading, and a bias that is constant for a log."""
 
     def __init__(self, drive: Drive) -> None:
         self.drive = drive
-        self.rng = stream(drive.scene.seed, "status noise")
-        self.speed_scale = 1 + float(self.rng.normal(0, 0.012))
-        self.yaw_bias = float(self.rng.normal(0, 0.004))
-        self.acceleration_bias = float(self.rng.normal(0, 0.06))
-        self.wheel_scale = 1 + float(self.rng.normal(0, 0.01))
+        self.rng = random_stream(drive.scene.seed, "status noise")
+        self.speed_scale = 1 + self.rng.normal(0, 0.012)
+        self.yaw_bias = self.rng.normal(0, 0.004)
+        self.acceleration_bias = self.rng.normal(0, 0.06)
+        self.wheel_scale = 1 + self.rng.normal(0, 0.01)
 
     def read(self, t: float, fault: float = 0.0) -> list[tuple[str, str, float]]:
-        """(name, unit, value) of every channel at time `t`; `fault` 1 is a badly biased sensor."""
+        """Return (name, unit, value) of every channel at time `t` in s; at `fault` 1 it is badly biased."""
         state = self.drive.robot_at(t)
         sign = -1.0 if self.drive.scene.mirror else 1.0  # noise is drawn for the unmirrored drive
         speed, yaw_rate = state["speed"], sign * state["speed"] * state["curvature"]

@@ -1,7 +1,7 @@
-"""The truth of one frame: amodal boxes, how much of each is seen, how far it is, and what the driver will do.
+"""The true boxes of one frame, with their distances and visible shares.
 
-An object's outline is the union of the convex hulls of its projected parts, cut at the near plane, and
-owes nothing to the rendering; only what is visible of it comes from the rendered segmentation.
+The outline of an object is the union of the convex hulls of its projected solids, cut at the near plane.
+Boxes are amodal and do not depend on rendering; only visible shares come from the rendered segmentation.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ NEAR_PLANE_M = 0.15
 
 
 def truth_boxes(world: World, camera_from_world: Matrix, geoms: NDArray[np.int32]) -> list[TruthBox]:
-    """Boxes of all things in view, nearest first.
+    """Return the boxes of all objects in view, nearest first.
 
     Args:
-        world: As it stands at the moment of the frame.
+        world: Posed at the moment of the frame.
         camera_from_world: 4x4, optical frame.
-        geoms: [HEIGHT, WIDTH] the geom that each pixel shows, -1 for none.
+        geoms: [HEIGHT, WIDTH] geom of each pixel, -1 for none.
     """
-    seen = _pixels_seen(world, geoms)
+    shown = world.geom_object[geoms[geoms >= 0]]
+    seen = np.bincount(shown[shown >= 0], minlength=len(world.objects))
     centres = _centres(world, camera_from_world)
     distances = np.linalg.norm(centres, axis=1)
     near = (distances < MAX_DISTANCE_M) & (centres[:, 2] > -4.0) & (seen > 0)
     outlines = project_outlines(world, camera_from_world, np.nonzero(near)[0])
     boxes = []
-    for thing, polygons in outlines.items():
+    for index, polygons in outlines.items():
         inside = [clipped for polygon in polygons if len(clipped := clip_to_image(polygon))]
         if not inside:
             continue
@@ -43,21 +44,19 @@ def truth_boxes(world: World, camera_from_world: Matrix, geoms: NDArray[np.int32
         (x1, y1), (x2, y2) = every.min(axis=0), every.max(axis=0)
         if x2 - x1 < MIN_WIDTH_PX or y2 - y1 < MIN_HEIGHT_PX:
             continue
-        visible = min(1.0, float(seen[thing]) / max(1, silhouette_pixels(inside)))
+        visible = min(1.0, float(seen[index]) / max(1, silhouette_pixels(inside)))
         if visible >= MIN_VISIBLE:
-            kind = world.things[thing]
+            shape, distance = world.objects[index], float(distances[index])
             xyxy = (float(x1), float(y1), float(x2), float(y2))
-            boxes.append(
-                TruthBox(kind.figure.label, xyxy, float(distances[thing]), round(visible, 4), kind.track_id)
-            )
+            boxes.append(TruthBox(shape.figure.label, xyxy, distance, round(visible, 4), shape.track_id))
     return sorted(boxes, key=lambda b: b.distance_m)
 
 
 def project_outlines(
-    world: World, camera_from_world: Matrix, things: NDArray[np.intp]
+    world: World, camera_from_world: Matrix, objects: NDArray[np.intp]
 ) -> dict[int, list[Matrix]]:
-    """For each of the things in front of the camera, its pieces as point sets [N, 2] in pixels."""
-    wanted = np.isin(world.piece_thing, things)
+    """Return the pieces of each object in front of the camera, as points [N, 2] in pixels by object index."""
+    wanted = np.isin(world.piece_object, objects)
     lengths = np.diff(world.piece_start)
     chosen = np.repeat(wanted, lengths)
     geom = world.outline_geom[chosen]
@@ -65,20 +64,20 @@ def project_outlines(
     points = np.einsum("nij,nj->ni", rotation, world.outline[chosen]) + world.data.geom_xpos[geom]
     points = transform_points(camera_from_world, points)
     intrinsics = world.scene.rig.intrinsics
-    found: dict[int, list[Matrix]] = {}
+    outlines: dict[int, list[Matrix]] = {}
     edges = np.concatenate([[0], np.cumsum(lengths[wanted])])
-    for k, thing in enumerate(world.piece_thing[wanted]):
+    for k, index in enumerate(world.piece_object[wanted]):
         piece = _in_front(points[edges[k] : edges[k + 1]])
         if len(piece):
             pixels = piece[:, :2] / piece[:, 2:] * intrinsics[0, 0] + intrinsics[:2, 2]
-            found.setdefault(int(thing), []).append(pixels)
-    return found
+            outlines.setdefault(int(index), []).append(pixels)
+    return outlines
 
 
 def clip_to_image(polygon: Matrix) -> Matrix:
-    """The part within the image of the convex hull of points [N, 2]; empty where it lies outside.
+    """Return the part of the convex hull of points [N, 2] that lies within the image; it may be empty.
 
-    Not the same as clipping the box around it: what is beside the camera is very tall outside the image.
+    This is not the same as clipping the box around it: objects beside the camera are very tall outside it.
     """
     low, high = polygon.min(axis=0), polygon.max(axis=0)
     if low.min() >= 0 and high[0] <= WIDTH and high[1] <= HEIGHT:
@@ -100,16 +99,16 @@ def clip_to_image(polygon: Matrix) -> Matrix:
 
 
 def silhouette_pixels(polygons: list[Matrix]) -> int:
-    """Pixels that the union of the hulls, which lie within the image, covers."""
+    """Return the number of pixels that the union of hulls within the image covers."""
     every = np.concatenate(polygons)
     x1, y1 = np.floor(every.min(axis=0)).astype(int)
     x2, y2 = np.maximum(np.ceil(every.max(axis=0)).astype(int), (x1 + 1, y1 + 1))
-    # Small outlines are drawn enlarged: a pixel more or less would matter.
+    # Small outlines are drawn enlarged, because single pixels matter.
     scale = 4 if (x2 - x1) * (y2 - y1) < 4000 else 1
     mask = np.zeros(((y2 - y1) * scale, (x2 - x1) * scale), np.uint8)
     for polygon in polygons:
-        # Pixel (i, j) covers [i, i + 1): OpenCV's points lie at pixel centres. It also fills every pixel
-        # that an edge touches, so edges are drawn half a pixel inside by shrinking towards the middle.
+        # Pixel i covers [i, i + 1), but OpenCV's points lie at pixel centres. It also fills every pixel
+        # that an edge touches: shrinking towards the middle moves edges half a pixel inwards.
         shifted = (polygon - (x1, y1)) * scale - 0.5
         hull = cv2.convexHull(shifted.astype(np.float32))[:, 0]
         middle = hull.mean(axis=0)
@@ -120,7 +119,7 @@ def silhouette_pixels(polygons: list[Matrix]) -> int:
 
 
 def _in_front(points: Matrix) -> Matrix:
-    """A convex piece cut at the near plane: its points in front, and where its lines pierce the plane."""
+    """Cut a convex piece at the near plane; return points in front and where lines cross the plane."""
     front = points[:, 2] > NEAR_PLANE_M
     if front.all() or not front.any():
         return points if front.all() else points[:0]
@@ -130,16 +129,9 @@ def _in_front(points: Matrix) -> Matrix:
     return np.concatenate([points[front], cut])
 
 
-def _pixels_seen(world: World, geoms: NDArray[np.int32]) -> NDArray[np.int64]:
-    things = world.geom_thing[geoms[geoms >= 0]]
-    return np.bincount(things[things >= 0], minlength=len(world.things))
-
-
 def _centres(world: World, camera_from_world: Matrix) -> Matrix:
-    """[things, 3] centres of the boxes around them, camera frame."""
-    if not world.things:
-        return np.zeros((0, 3))
-    bodies = [t.body for t in world.things]
+    """Return the centres [objects, 3] of the boxes around the objects, camera frame, m."""
+    bodies = np.array([o.body for o in world.objects], int)
     up = world.data.xmat[bodies].reshape(-1, 3, 3)[:, :, 2]
-    heights = np.array([t.figure.size_m[2] for t in world.things])
+    heights = np.array([o.figure.size_m[2] for o in world.objects])
     return transform_points(camera_from_world, world.data.xpos[bodies] + up * heights[:, None] / 2)

@@ -1,25 +1,26 @@
-"""The painted ground: surfaces, wear, stains, and the lines that tell the robot where to go."""
+"""The painted ground: surfaces, wear, stains, markings, and the lines of the route and its branches."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+from perception.simulation.objects.colours import grey, palette
 from perception.simulation.objects.shapes import Vec3
-from perception.simulation.scenario import stream
+from perception.simulation.random_draws import random_stream, side, uniforms
 from perception.simulation.world.paths import STEP_M, Path
 from perception.simulation.world.scene import Scene
-from perception.simulation.world.textures import Image, Plane, clouds
+from perception.simulation.world.textures import Image, Plane, smooth_noise
 
-BASES: dict[str, tuple[Vec3, ...]] = {
-    "yard": ((0.50, 0.49, 0.47), (0.42, 0.40, 0.36), (0.52, 0.45, 0.36), (0.34, 0.34, 0.35)),
-    "street": ((0.55, 0.54, 0.52), (0.48, 0.46, 0.44), (0.40, 0.44, 0.30)),
+BASES = {
+    "yard": palette("50 49 47   42 40 36   52 45 36   34 34 35"),
+    "street": palette("55 54 52   48 46 44   40 44 30"),
 }
-ROADS: tuple[Vec3, ...] = ((0.24, 0.24, 0.25), (0.30, 0.30, 0.30), (0.36, 0.35, 0.34), (0.20, 0.21, 0.22))
+ROADS = palette("24 24 25   30 30 30   36 35 34   20 21 22")
 
 
 class _Canvas:
-    """A painting of the ground; metres in, pixels out. Row 0 is the largest y."""
+    """An image of the ground that is painted in metres. Row 0 is the largest y."""
 
     def __init__(self, scene: Scene, largest_px: int) -> None:
         self.x0, x1, y0, self.y1 = scene.bounds
@@ -27,28 +28,22 @@ class _Canvas:
         self.shape = (int((self.y1 - y0) * self.px_per_m), int((x1 - self.x0) * self.px_per_m))
         self.image = np.zeros((*self.shape, 3), np.float32)
 
+    def mask(self) -> Image:
+        """Return an empty mask of 8 bits."""
+        return np.zeros(self.shape, np.uint8)
+
     def pixels(self, points: np.ndarray) -> np.ndarray:
-        """[N, 2] metres as fixed-point pixels with 4 fractional bits, as OpenCV draws them."""
+        """Return points [N, 2] in m as fixed-point pixels with 4 fractional bits, as OpenCV draws them."""
         xy = np.stack([points[:, 0] - self.x0, self.y1 - points[:, 1]], axis=1) * self.px_per_m
         return np.round(xy * 16).astype(np.int32)
 
-    def stroke(self, mask: Plane | Image, points: np.ndarray, width_m: float) -> None:
-        """Draws a line into a mask."""
+    def stroke(self, mask: Image, points: np.ndarray, width_m: float) -> None:
+        """Draw an antialiased line through points [N, 2] in m into a mask."""
         width = max(1, round(width_m * self.px_per_m))
-        # Lines are smoothed only in 8 bits; they are seen close by, where steps would show.
-        smooth = mask.dtype == np.uint8
-        cv2.polylines(
-            mask,
-            [self.pixels(points)],
-            False,
-            255 if smooth else 1.0,
-            width,
-            cv2.LINE_AA if smooth else cv2.LINE_8,
-            4,
-        )
+        cv2.polylines(mask, [self.pixels(points)], False, 255, width, cv2.LINE_AA, 4)
 
     def blend(self, mask: Plane | Image, colour: Vec3, alpha: float | Plane = 1.0) -> None:
-        """Lays a colour over the painting where the mask says so."""
+        """Blend a colour into the image with a weight of mask (0 to 1, or 0 to 255 in 8 bits) times alpha."""
         if mask.dtype == np.uint8:
             mask = mask.astype(np.float32) * np.float32(1 / 255)
         rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
@@ -62,144 +57,117 @@ class _Canvas:
 
 
 def paint_ground(scene: Scene, largest_px: int = 4096) -> Image:
-    """The ground's texture [H, W, 3], covering `scene.bounds`."""
+    """Return the texture of the ground [H, W, 3], which covers `scene.bounds`."""
     if scene.mirror:
         return np.ascontiguousarray(paint_ground(scene.mirrored(), largest_px)[::-1])
-    rng = stream(scene.seed, "ground")
+    rng = random_stream(scene.seed, "ground")
     canvas = _Canvas(scene, largest_px)
-    fine, coarse = clouds(rng, canvas.shape, 24, 3), clouds(rng, canvas.shape, 400, 4)
-    grain = cv2.resize(
-        rng.standard_normal((canvas.shape[0] // 2 + 1, canvas.shape[1] // 2 + 1), dtype=np.float32),
-        canvas.shape[::-1],
-        interpolation=cv2.INTER_NEAREST,
-    )
-    base = BASES[scene.place][int(rng.integers(len(BASES[scene.place])))]
-    canvas.image[:] = base
-    _patches(rng, canvas, coarse, scene.place)
-    _roads(rng, canvas, scene)
+    fine, coarse = smooth_noise(rng, canvas.shape, 24, 3), smooth_noise(rng, canvas.shape, 400, 4)
+    half = (canvas.shape[0] // 2 + 1, canvas.shape[1] // 2 + 1)
+    coarse_grain = rng.standard_normal(half, dtype=np.float32)
+    grain = cv2.resize(coarse_grain, canvas.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    canvas.image[:] = BASES[scene.place][int(rng.integers(len(BASES[scene.place])))]
+    _paint_patches(rng, canvas, coarse, scene.place)
+    _paint_roads(rng, canvas, scene)
     uneven = 1 + 0.05 * fine + 0.06 * coarse + 0.07 * grain
     for k in range(3):
         canvas.image[..., k] *= uneven
-    _stains(rng, canvas, scene)
-    _cracks(rng, canvas, scene)
-    _markings(rng, canvas, scene)
-    _ways(canvas, scene, fine)
+    _paint_stains(rng, canvas, scene.route)
+    _paint_cracks(rng, canvas, scene.route)
+    _paint_markings(rng, canvas, scene.route)
+    _paint_lines(canvas, scene, fine)
     np.clip(canvas.image, 0, 1, out=canvas.image)
     canvas.image *= 255
     return canvas.image.astype(np.uint8)
 
 
-def _patches(rng: np.random.Generator, canvas: _Canvas, coarse: Plane, place: str) -> None:
-    grass = (float(rng.uniform(0.18, 0.32)), float(rng.uniform(0.28, 0.40)), float(rng.uniform(0.12, 0.20)))
-    threshold = float(rng.uniform(0.6, 1.8))
-    canvas.blend(np.asarray(np.clip((coarse - threshold) * 3, 0, 1), np.float32), grass)
-    dirt = (0.40, 0.33, 0.25)
-    bare = np.clip((-coarse - float(rng.uniform(0.8, 2.0))) * 3, 0, 1)
-    canvas.blend(np.asarray(bare, np.float32), dirt)
-    if place == "yard" and rng.random() < 0.6:  # slabs
-        step = int(float(rng.uniform(2.5, 5.0)) * canvas.px_per_m)
+def _paint_patches(rng: np.random.Generator, canvas: _Canvas, coarse: Plane, place: str) -> None:
+    """Paint grass, bare earth and, in some yards, the joints of slabs."""
+    red, green, blue, threshold = uniforms(rng, (0.18, 0.32), (0.28, 0.40), (0.12, 0.20), (0.6, 1.8))
+    canvas.blend(np.asarray(np.clip((coarse - threshold) * 3, 0, 1), np.float32), (red, green, blue))
+    earth = np.clip((-coarse - rng.uniform(0.8, 2.0)) * 3, 0, 1)
+    canvas.blend(np.asarray(earth, np.float32), (0.40, 0.33, 0.25))
+    if place == "yard" and rng.random() < 0.6:
+        step = int(rng.uniform(2.5, 5.0) * canvas.px_per_m)
         canvas.image[::step] *= 0.7
         canvas.image[:, ::step] *= 0.7
         canvas.image[1::step] *= 0.8
 
 
-def _roads(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
-    road = ROADS[int(rng.integers(len(ROADS)))]
+def _paint_roads(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
+    """Paint a road with kerbs in a street, and worn tracks in some yards."""
+    road, paths = ROADS[int(rng.integers(len(ROADS)))], (scene.route, *scene.branches)
     if scene.place == "street":
-        width = float(rng.uniform(4.5, 7.0))
-        kerb = np.zeros(canvas.shape, np.uint8)
-        for path in (scene.route, *scene.branches):
-            canvas.stroke(kerb, path.points, width + 0.3)
-        canvas.blend(kerb, (0.62, 0.61, 0.59))
-        inner = np.zeros(canvas.shape, np.uint8)
-        for path in (scene.route, *scene.branches):
-            canvas.stroke(inner, path.points, width)
-        canvas.blend(inner, road)
+        width = rng.uniform(4.5, 7.0)
+        for extra, colour in ((0.3, (0.62, 0.61, 0.59)), (0.0, road)):
+            mask = canvas.mask()
+            for path in paths:
+                canvas.stroke(mask, path.points, width + extra)
+            canvas.blend(mask, colour)
     elif rng.random() < 0.6:
-        track = np.zeros(canvas.shape, np.uint8)
-        for path in (scene.route, *scene.branches):
-            canvas.stroke(track, path.points, float(rng.uniform(2.5, 4.0)))
-        soft = np.asarray(cv2.GaussianBlur(track, (0, 0), 12), np.uint8)
-        canvas.blend(soft, road, float(rng.uniform(0.2, 0.7)))
+        mask = canvas.mask()
+        for path in paths:
+            canvas.stroke(mask, path.points, rng.uniform(2.5, 4.0))
+        soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), 12), np.uint8)
+        canvas.blend(soft, road, rng.uniform(0.2, 0.7))
 
 
-def _stains(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
+def _paint_stains(rng: np.random.Generator, canvas: _Canvas, route: Path) -> None:
     mask = np.zeros(canvas.shape, np.float32)
-    for _ in range(int(scene.route.length_m * 0.5)):
-        x, y, heading = scene.route.at(float(rng.uniform(0, scene.route.length_m)))
-        x, y = x + float(rng.normal(0, 4)), y + float(rng.normal(0, 4))
-        centre = canvas.pixels(np.array([[x, y]]))[0]
-        axes = (rng.uniform(0.1, 0.9, 2) * canvas.px_per_m * 16).astype(int)
-        cv2.ellipse(
-            mask,
-            tuple(int(v) for v in centre),
-            tuple(int(v) for v in axes),
-            float(np.rad2deg(heading)),
-            0,
-            360,
-            float(rng.uniform(0.1, 0.5)),
-            -1,
-            cv2.LINE_8,
-            4,
-        )
+    for _ in range(int(route.length_m * 0.5)):
+        x, y, heading = route.at(rng.uniform(0, route.length_m))
+        column, row = canvas.pixels(np.array([[x + rng.normal(0, 4), y + rng.normal(0, 4)]]))[0]
+        width, height = (rng.uniform(0.1, 0.9, 2) * canvas.px_per_m * 16).astype(int)
+        centre, axes = (int(column), int(row)), (int(width), int(height))
+        angle, darkness = float(np.rad2deg(heading)), rng.uniform(0.1, 0.5)
+        cv2.ellipse(mask, centre, axes, angle, 0, 360, darkness, -1, cv2.LINE_8, 4)
     canvas.blend(np.asarray(cv2.GaussianBlur(mask, (0, 0), 4), np.float32), (0.10, 0.10, 0.11))
 
 
-def _cracks(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
-    mask = np.zeros(canvas.shape, np.uint8)
-    for _ in range(int(scene.route.length_m * 0.4)):
-        x, y, _ = scene.route.at(float(rng.uniform(0, scene.route.length_m)))
+def _paint_cracks(rng: np.random.Generator, canvas: _Canvas, route: Path) -> None:
+    mask = canvas.mask()
+    for _ in range(int(route.length_m * 0.4)):
+        x, y, _ = route.at(rng.uniform(0, route.length_m))
         steps = np.cumsum(rng.normal(0, 0.15, (int(rng.integers(8, 40)), 2)) + rng.normal(0, 0.12, 2), axis=0)
         canvas.stroke(mask, steps + np.array([x, y]) + rng.normal(0, 4, 2), 0.02)
-    canvas.blend(mask, (0.12, 0.12, 0.12), float(rng.uniform(0.2, 0.7)))
+    canvas.blend(mask, grey(0.12), rng.uniform(0.2, 0.7))
 
 
-def _markings(rng: np.random.Generator, canvas: _Canvas, scene: Scene) -> None:
-    """Paint that means nothing to the robot: parking bays, manholes, a zebra crossing or two."""
-    mask = np.zeros(canvas.shape, np.uint8)
-    for _ in range(int(scene.route.length_m / 25)):
-        x, y, heading = scene.route.at(float(rng.uniform(5, scene.route.length_m)))
-        side = float(rng.choice([-1, 1]))
-        along, left = (
-            np.array([np.cos(heading), np.sin(heading)]),
-            side * np.array([-np.sin(heading), np.cos(heading)]),
-        )
-        corner = np.array([x, y]) + left * float(rng.uniform(2.0, 3.5))
+def _paint_markings(rng: np.random.Generator, canvas: _Canvas, route: Path) -> None:
+    """Paint parking bays and zebra crossings, which mean nothing to the robot."""
+    mask = canvas.mask()
+    for _ in range(int(route.length_m / 25)):
+        centre, along, left = _frame_at(route, rng.uniform(5, route.length_m))
+        left = side(rng) * left
+        corner = centre + left * rng.uniform(2.0, 3.5)
         for k in range(int(rng.integers(2, 6))):
-            canvas.stroke(
-                mask, np.stack([corner + along * 2.5 * k, corner + along * 2.5 * k + left * 4.5]), 0.1
-            )
-    for _ in range(int(scene.route.length_m / 40)):
-        x, y, heading = scene.route.at(float(rng.uniform(8, scene.route.length_m)))
-        along, left = (
-            np.array([np.cos(heading), np.sin(heading)]),
-            np.array([-np.sin(heading), np.cos(heading)]),
-        )
+            start = corner + along * 2.5 * k
+            canvas.stroke(mask, np.stack([start, start + left * 4.5]), 0.1)
+    for _ in range(int(route.length_m / 40)):
+        centre, along, left = _frame_at(route, rng.uniform(8, route.length_m))
         for across in np.arange(-2.25, 2.5, 0.9):
-            canvas.stroke(mask, np.array([x, y]) + left * across + np.outer([-1.3, 1.3], along), 0.4)
-    canvas.blend(mask, (0.8, 0.8, 0.78), float(rng.uniform(0.3, 0.8)))
+            canvas.stroke(mask, centre + left * across + np.outer([-1.3, 1.3], along), 0.4)
+    canvas.blend(mask, (0.8, 0.8, 0.78), rng.uniform(0.3, 0.8))
 
 
-def _ways(canvas: _Canvas, scene: Scene, fine: Plane) -> None:
-    """The lines to follow, the robot's own last, so that it lies above the others where they part."""
+def _frame_at(route: Path, station_m: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a point of the route and the unit vectors along it and to its left, each [2]."""
+    x, y, heading = route.at(station_m)
+    c, s = np.cos(heading), np.sin(heading)
+    return np.array([x, y]), np.array([c, s]), np.array([-s, c])
+
+
+def _paint_lines(canvas: _Canvas, scene: Scene, fine: Plane) -> None:
+    """Paint the lines of the branches, then that of the route, which lies above them where they fork."""
     paint = scene.paint
-    kept = np.clip(1.3 - paint.wear - 0.35 * paint.wear * fine, 0.12, 1.0)
-    for k, branch in enumerate(scene.branches):
-        mask = np.zeros(canvas.shape, np.uint8)
-        _line(canvas, mask, branch, scene)
-        canvas.blend(mask, paint.others[k % len(paint.others)], kept)
-    mask = np.zeros(canvas.shape, np.uint8)
-    _line(canvas, mask, scene.route, scene)
-    canvas.blend(mask, paint.route, kept)
-
-
-def _line(canvas: _Canvas, mask: Image, path: Path, scene: Scene) -> None:
-    dash = scene.paint.dash_m
-    if dash == 0:
-        canvas.stroke(mask, path.points, scene.paint.width_m)
-        return
-    step, gap = max(1, int(dash / STEP_M)), max(1, int(dash * 0.7 / STEP_M))
-    for start in range(0, len(path.points) - 1, step + gap):
-        piece = path.points[start : start + step + 1]
-        if len(piece) > 1:
-            canvas.stroke(mask, piece, scene.paint.width_m)
+    remaining = np.clip(1.3 - paint.wear - 0.35 * paint.wear * fine, 0.12, 1.0)
+    colours = [paint.branches[k % len(paint.branches)] for k in range(len(scene.branches))]
+    for path, colour in zip((*scene.branches, scene.route), (*colours, paint.route), strict=True):
+        mask = canvas.mask()
+        dash, count = paint.dash_m, len(path.points)
+        length, gap = max(1, int(dash / STEP_M)), max(1, int(dash * 0.7 / STEP_M))
+        starts = range(0, count - 1, length + gap) if dash else (0,)
+        for start in starts:
+            dashed = path.points[start : start + length + 1] if dash else path.points
+            canvas.stroke(mask, dashed, paint.width_m)
+        canvas.blend(mask, colour, remaining)

@@ -1,4 +1,4 @@
-"""Puts a scene into a MuJoCo specification, thing by thing."""
+"""Conversion of a scene into a MuJoCo specification, object by object."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ import numpy as np
 
 from perception.geometry import Matrix
 from perception.simulation.objects.shapes import Figure, Solid, ring_pieces
-from perception.simulation.scenario import stream
+from perception.simulation.random_draws import random_stream
 from perception.simulation.world.ground import paint_ground
 from perception.simulation.world.scene import Building, Scene
 from perception.simulation.world.textures import facade, sky_faces
 
 TERRAIN_STEP_M = 1.0
+WITHOUT_COLLISION = {"contype": 0, "conaffinity": 0}
+RING_QUADS = ((0, 2, 3, 1), (4, 5, 7, 6), (1, 3, 7, 5), (0, 4, 6, 2))
+"""Faces of a piece of a ring. Corners: y- (inner a, outer a, inner b, outer b), then y+ the same."""
 
 
-class Builder:
-    """Adds a scene to a specification, and remembers what became of it."""
+class ModelBuilder:
+    """Adds a scene to a specification and keeps the handles of what it added.
+
+    `objects` holds figure, track id, body and (geom, solid) pairs; `actors` body and joints by name.
+    """
 
     def __init__(self, mj: Any, spec: Any, scene: Scene, ground_px: int) -> None:
         self.mj, self.spec, self.scene, self.ground_px = mj, spec, scene, ground_px
-        self.rng = stream(scene.seed, "walls")
-        self.things: list[tuple[Figure, str, Any, list[tuple[Any, Solid]]]] = []
+        self.rng = random_stream(scene.seed, "walls")
+        self.objects: list[tuple[Figure, str, Any, list[tuple[Any, Solid]]]] = []
         self.actors: list[tuple[Any, dict[str, Any]]] = []
         self.counts: dict[str, int] = {}
         self.meshes = 0
@@ -31,160 +37,128 @@ class Builder:
             ("matte", 0.05, 0.1, 0.0),
             ("satin", 0.3, 0.4, 0.0),
             ("gloss", 0.7, 0.7, 0.0),
-            ("glow", 0.2, 0.5, 0.9 if scene.look.lamps else 0.15),
+            ("glow", 0.2, 0.5, 0.9 if scene.conditions.lamps else 0.15),
         ):
             spec.add_material(name=name, specular=specular, shininess=shininess, emission=emission)
 
-    def ground(self) -> None:
+    def add_ground(self) -> None:
+        """Add the textured terrain, and a plane below it that reaches to the horizon."""
         texture = paint_ground(self.scene, self.ground_px)
-        self._texture("ground", texture)
+        self._add_texture("ground", texture)
         x0, x1, y0, y1 = self.scene.bounds
         columns, rows = int((x1 - x0) / TERRAIN_STEP_M) + 2, int((y1 - y0) / TERRAIN_STEP_M) + 2
         x, y = np.meshgrid(np.linspace(x0, x1, columns), np.linspace(y0, y1, rows))
         z = self.scene.terrain.height(x, y)
-        vertices = np.stack([x, y, z], axis=2).reshape(-1, 3)
-        uv = np.stack([(x - x0) / (x1 - x0), (y1 - y) / (y1 - y0)], axis=2).reshape(-1, 2)
+        vertices = np.stack([x, y, z], axis=2)
+        uv = np.stack([(x - x0) / (x1 - x0), (y1 - y) / (y1 - y0)], axis=2)
         k = np.arange(rows * columns).reshape(rows, columns)
-        a, b, c, d = k[:-1, :-1].ravel(), k[:-1, 1:].ravel(), k[1:, 1:].ravel(), k[1:, :-1].ravel()
-        faces = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
-        mesh = self._mesh("ground", vertices, faces, uv, smooth=True)
-        self._geom(self.spec.worldbody, mesh, "ground")
+        quads = np.stack([k[:-1, :-1], k[:-1, 1:], k[1:, 1:], k[1:, :-1]], axis=2).reshape(-1, 4)
+        faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+        self._add_geom("MESH", meshname=self._add_mesh(vertices, faces, uv, smooth=True), material="ground")
         colour = texture[:40].reshape(-1, 3).mean(axis=0) / 255
-        self.spec.worldbody.add_geom(
-            type=self.mj.mjtGeom.mjGEOM_PLANE,
-            size=(400, 400, 10),
-            pos=(0, 0, float(z.min()) - 1.0),
-            rgba=(*colour, 1),
-            contype=0,
-            conaffinity=0,
-        )
+        self._add_geom("PLANE", size=(400, 400, 10), pos=(0, 0, float(z.min()) - 1.0), rgba=(*colour, 1))
 
-    def sky(self) -> None:
-        look = self.scene.look
-        faces = sky_faces(stream(self.scene.seed, "sky"), look.zenith, look.horizon, look.clouds)
+    def add_sky(self) -> None:
+        """Add the sky box."""
+        sky = self.scene.conditions
+        faces = sky_faces(random_stream(self.scene.seed, "sky"), sky.zenith, sky.horizon, sky.clouds)
         texture = self.spec.add_texture(name="sky")
         texture.type = self.mj.mjtTexture.mjTEXTURE_SKYBOX
         texture.width, texture.height, texture.nchannel = faces.shape[2], faces.shape[1] * 6, 3
         texture.data = np.ascontiguousarray(faces).tobytes()
 
-    def block(self, block: Building) -> None:
-        length, depth, height = block.size_m
-        z = self.scene.terrain.height_at(block.x, block.y) - 0.6
-        c, s = np.cos(block.yaw), np.sin(block.yaw)
+    def add_building(self, building: Building) -> None:
+        """Add four textured walls and a roof."""
+        length, depth, height = building.size_m
+        solid = depth > 0.5  # a building or a container, not a wall: its walls hold whole bays of 3 m
+        z = self.scene.terrain.height_at(building.x, building.y) - 0.6
+        c, s = np.cos(building.yaw), np.sin(building.yaw)
         corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (length / 2, depth / 2)
-        corners = corners @ np.array([[c, s], [-s, c]]) + (block.x, block.y)
+        corners = corners @ np.array([[c, s], [-s, c]]) + (building.x, building.y)
         vertices: list[tuple[float, ...]] = []
         uv: list[tuple[float, float]] = []
-        faces: list[tuple[int, int, int]] = []
-        for k in range(4):
-            p, q = corners[k], corners[(k + 1) % 4]
-            width = (
-                max(1.0, round(float(np.linalg.norm(q - p)) / 3))
-                if depth > 0.5
-                else float(np.linalg.norm(q - p)) / 3
-            )
-            up = max(1.0, round(height / 3)) if depth > 0.5 else height / 3
-            base = len(vertices)
-            vertices += [(*p, z), (*q, z), (*q, z + height + 0.6), (*p, z + height + 0.6)]
-            uv += [(0, up), (width, up), (width, 0), (0, 0)]
-            faces += [(base, base + 1, base + 2), (base, base + 2, base + 3)]
-        mesh = self._mesh(None, np.array(vertices), np.array(faces), np.array(uv))
-        self._geom(self.spec.worldbody, mesh, self._facade(block))
-        over = 0.12 if depth > 0.5 else 0.04
-        self.spec.worldbody.add_geom(
-            type=self.mj.mjtGeom.mjGEOM_BOX,
-            size=(length / 2 + over, depth / 2 + over, 0.08),
-            pos=(block.x, block.y, z + height + 0.6),
-            quat=(np.cos(block.yaw / 2), 0, 0, np.sin(block.yaw / 2)),
-            rgba=(*block.roof, 1),
+        top = z + height + 0.6
+        for p, q in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            bays, storeys = float(np.linalg.norm(q - p)) / 3, height / 3
+            if solid:
+                bays, storeys = max(1.0, round(bays)), max(1.0, round(storeys))
+            vertices += [(*p, z), (*q, z), (*q, top), (*p, top)]
+            uv += [(0, storeys), (bays, storeys), (bays, 0), (0, 0)]
+        faces = np.array([(k, k + a, k + a + 1) for k in (0, 4, 8, 12) for a in (1, 2)])
+        mesh = self._add_mesh(np.array(vertices), faces, np.array(uv))
+        self._add_geom("MESH", meshname=mesh, material=self._facade(building))
+        overhang = 0.12 if solid else 0.04
+        self._add_geom(
+            "BOX",
+            size=(length / 2 + overhang, depth / 2 + overhang, 0.08),
+            pos=(building.x, building.y, top),
+            quat=quaternion(building.yaw),
+            rgba=(*building.roof, 1),
             material="matte",
-            contype=0,
-            conaffinity=0,
         )
 
-    def item(self, figure: Figure, x: float, y: float, yaw: float) -> None:
-        pitch, roll = self.scene.terrain.tilt(x, y, yaw)
-        if figure.label in ("person", ""):
-            pitch = roll = 0.0
-        body = self.spec.worldbody.add_body(
-            pos=(x, y, self.scene.terrain.height_at(x, y)), quat=quaternion(yaw, pitch, roll)
-        )
-        self._figure(figure, body)
+    def add_item(self, figure: Figure, x: float, y: float, yaw: float) -> None:
+        """Add an object that does not move; people and scenery stand upright on slopes."""
+        tilt = (0.0, 0.0) if figure.label in ("person", "") else self.scene.terrain.tilt(x, y, yaw)
+        pos = (x, y, self.scene.terrain.height_at(x, y))
+        self._add_figure(figure, self.spec.worldbody.add_body(pos=pos, quat=quaternion(yaw, *tilt)))
 
-    def actor(self, figure: Figure) -> None:
+    def add_actor(self, figure: Figure) -> None:
+        """Add an object that is moved from frame to frame."""
         body = self.spec.worldbody.add_body(mocap=True)
-        self.actors.append((body, self._figure(figure, body)))
+        self.actors.append((body, self._add_figure(figure, body)))
 
-    def _figure(self, figure: Figure, body: Any) -> dict[str, Any]:
+    def _add_figure(self, figure: Figure, body: Any) -> dict[str, Any]:
+        """Add the solids of a figure to a body; return its joints by name."""
         name = figure.label or "scenery"
         self.counts[name] = self.counts.get(name, 0) + 1
-        limbs, joints = {"": body}, {}
+        limbs, joints, pivots = {"": body}, {}, {"": np.zeros(3)}
         for joint in figure.joints:
-            limb = body.add_body(pos=joint.pivot)
+            limb = limbs[joint.name] = body.add_body(pos=joint.pivot)
             joints[joint.name] = limb.add_joint(type=self.mj.mjtJoint.mjJNT_HINGE, axis=(0, 1, 0))
-            limbs[joint.name] = limb
-        pivots = {j.name: np.asarray(j.pivot) for j in figure.joints}
-        geoms = [
-            (self._part(part, limbs[part.joint], pivots.get(part.joint, np.zeros(3))), part)
-            for part in figure.parts
-        ]
-        self.things.append((figure, f"{name}-{self.counts[name]}", body, geoms))
+            pivots[joint.name] = np.asarray(joint.pivot)
+        geoms = [(self._add_solid(s, limbs[s.joint], pivots[s.joint]), s) for s in figure.parts]
+        self.objects.append((figure, f"{name}-{self.counts[name]}", body, geoms))
         return joints
 
-    def _part(self, part: Solid, body: Any, pivot: Matrix) -> Any:
-        pos = np.asarray(part.pos) - pivot
-        common = {
-            "rgba": (*part.rgb, 1.0),
-            "material": part.finish,
-            "contype": 0,
-            "conaffinity": 0,
-            "pos": pos,
-            "quat": part.quat,
-        }
-        if part.shape == "hull":
-            mesh = self._hull(np.asarray(part.points))
-            return body.add_geom(type=self.mj.mjtGeom.mjGEOM_MESH, meshname=mesh, **common)
-        if part.shape == "ring":
-            vertices, faces = _ring_mesh(part.size)
-            mesh = self._mesh(None, vertices, faces, None)
-            return body.add_geom(type=self.mj.mjtGeom.mjGEOM_MESH, meshname=mesh, **common)
-        kind = {
-            "box": self.mj.mjtGeom.mjGEOM_BOX,
-            "cylinder": self.mj.mjtGeom.mjGEOM_CYLINDER,
-            "capsule": self.mj.mjtGeom.mjGEOM_CAPSULE,
-            "ellipsoid": self.mj.mjtGeom.mjGEOM_ELLIPSOID,
-        }[part.shape]
-        size = (*part.size, 0.0, 0.0)[:3]
-        return body.add_geom(type=kind, size=size, **common)
+    def _add_solid(self, solid: Solid, body: Any, pivot: Matrix) -> Any:
+        shape: dict[str, Any] = {"size": (*solid.size, 0.0, 0.0)[:3]}
+        kind = solid.shape.upper()
+        if solid.shape in ("hull", "ring"):
+            faces = None
+            vertices = np.asarray(solid.points)
+            if solid.shape == "ring":
+                pieces = ring_pieces(solid.size)
+                vertices, starts = np.concatenate(pieces), range(0, 8 * len(pieces), 8)
+                triangles = [(q[0], *q[a : a + 2]) for q in RING_QUADS for a in (1, 2)]
+                faces = np.concatenate([np.array(triangles) + start for start in starts])
+            kind, shape = "MESH", {"meshname": self._add_mesh(vertices, faces)}
+        placement = {"pos": np.asarray(solid.pos) - pivot, "quat": solid.quat}
+        return self._add_geom(kind, body, rgba=(*solid.rgb, 1.0), material=solid.finish, **placement, **shape)
 
-    def _geom(self, body: Any, mesh: str, material: str) -> Any:
-        return body.add_geom(
-            type=self.mj.mjtGeom.mjGEOM_MESH, meshname=mesh, material=material, contype=0, conaffinity=0
-        )
+    def _add_geom(self, kind: str, body: Any = None, **options: Any) -> Any:
+        """Add a geom to a body, by default the world; `kind` is the end of a name of MuJoCo's mjtGeom."""
+        body = self.spec.worldbody if body is None else body
+        kind = getattr(self.mj.mjtGeom, f"mjGEOM_{kind}")
+        return body.add_geom(type=kind, **options, **WITHOUT_COLLISION)
 
-    def _hull(self, points: Matrix) -> str:
-        mesh = self.spec.add_mesh(name=self._mesh_name())
-        mesh.uservert = points.ravel()
-        mesh.inertia = self.mj.mjtMeshInertia.mjMESH_INERTIA_SHELL
-        return str(mesh.name)
-
-    def _mesh(
-        self, name: str | None, vertices: Matrix, faces: Any, uv: Matrix | None, smooth: bool = False
+    def _add_mesh(
+        self, vertices: Matrix, faces: Matrix | None = None, uv: Matrix | None = None, smooth: bool = False
     ) -> str:
-        mesh = self.spec.add_mesh(name=name or self._mesh_name())
-        mesh.uservert, mesh.userface = vertices.ravel(), faces.ravel()
-        if uv is not None:
-            mesh.usertexcoord = uv.ravel()
-            mesh.userfacetexcoord = faces.ravel()
+        """Add a mesh, without faces the convex hull of its vertices; return its name."""
+        self.meshes += 1
+        mesh = self.spec.add_mesh(name=f"mesh{self.meshes}")
+        mesh.uservert = vertices.ravel()
+        if faces is not None:
+            mesh.userface = faces.ravel()
+        if faces is not None and uv is not None:
+            mesh.usertexcoord, mesh.userfacetexcoord = uv.ravel(), faces.ravel()
         mesh.smoothnormal = smooth
         mesh.inertia = self.mj.mjtMeshInertia.mjMESH_INERTIA_SHELL
         return str(mesh.name)
 
-    def _mesh_name(self) -> str:
-        self.meshes += 1
-        return f"mesh{self.meshes}"
-
-    def _texture(self, name: str, image: Any) -> None:
+    def _add_texture(self, name: str, image: Any) -> None:
+        """Add a texture and a material of the same name."""
         texture = self.spec.add_texture(name=name)
         texture.type = self.mj.mjtTexture.mjTEXTURE_2D
         texture.height, texture.width, texture.nchannel = image.shape
@@ -192,42 +166,21 @@ class Builder:
         material = self.spec.add_material(name=name, specular=0.05, shininess=0.1)
         material.textures[self.mj.mjtTextureRole.mjTEXROLE_RGB] = name
 
-    def _facade(self, block: Building) -> str:
-        """Walls of one kind share a few textures: each is memory and time."""
-        key = (block.surface, int(self.rng.integers(3)))
+    def _facade(self, building: Building) -> str:
+        """Return a wall's material; walls of a surface share three, which saves memory and time."""
+        key = (building.surface, int(self.rng.integers(3)))
         if key not in self.facades:
-            name = f"{key[0]}-{key[1]}"
-            self._texture(name, facade(self.rng, block.surface, block.tint))
-            self.facades[key] = name
+            self.facades[key] = f"{key[0]}-{key[1]}"
+            self._add_texture(self.facades[key], facade(self.rng, building.surface, building.tint))
         return self.facades[key]
 
 
 def quaternion(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> tuple[float, float, float, float]:
-    """w, x, y, z of a turn by yaw, then pitch (nose down positive), then roll (left side up positive)."""
-    cy, sy, cp, sp, cr, sr = (
-        np.cos(yaw / 2),
-        np.sin(yaw / 2),
-        np.cos(pitch / 2),
-        np.sin(pitch / 2),
-        np.cos(roll / 2),
-        np.sin(roll / 2),
-    )
+    """Return w, x, y, z of a rotation by yaw, then pitch (nose down positive), then roll (left up), rad."""
+    (cy, cp, cr), (sy, sp, sr) = ((f(yaw / 2), f(pitch / 2), f(roll / 2)) for f in (np.cos, np.sin))
     return (
         float(cr * cp * cy + sr * sp * sy),
         float(sr * cp * cy - cr * sp * sy),
         float(cr * sp * cy + sr * cp * sy),
         float(cr * cp * sy - sr * sp * cy),
     )
-
-
-def _ring_mesh(size: tuple[float, ...]) -> tuple[Matrix, Any]:
-    vertices: list[Matrix] = []
-    faces: list[tuple[int, int, int]] = []
-    for piece in ring_pieces(size):
-        # Corners: y- (inner a, outer a, inner b, outer b), then y+ the same.
-        base = len(vertices)
-        vertices += list(piece)
-        quads = [(0, 2, 3, 1), (4, 5, 7, 6), (1, 3, 7, 5), (0, 4, 6, 2)]
-        for p, q, r, s in quads:
-            faces += [(base + p, base + q, base + r), (base + p, base + r, base + s)]
-    return np.array(vertices), np.array(faces)

@@ -1,4 +1,4 @@
-"""A scene: everything that is in the world, where, and what it is going to do. Pure data from a seed."""
+"""A scene: all objects of a simulated world, their places and their plans, as plain data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from perception.geometry import Matrix, pose_matrix
 from perception.simulation.objects.shapes import Figure, Vec3, mirrored_figure
-from perception.simulation.scenario import Scenario, stream
-from perception.simulation.world.conditions import Look, make_look
+from perception.simulation.world.conditions import Conditions
 from perception.simulation.world.paths import Path
 from perception.simulation.world.terrain import Terrain
 
@@ -21,7 +20,7 @@ FIELD_OF_VIEW = float(np.deg2rad(270))
 
 @dataclass(frozen=True, slots=True)
 class SensorRig:
-    """Where the sensors sit on the robot: base_link is on the ground, x forward, y left, z up."""
+    """The poses of camera and lidar on the robot; base_link is on the ground, x forward, y left, z up."""
 
     camera_pos: Vec3
     camera_pitch: float  # rad, looking down positive
@@ -30,12 +29,12 @@ class SensorRig:
 
     @property
     def intrinsics(self) -> Matrix:
-        """K; pixel (0, 0) is the upper left corner of the image, not the centre of its first pixel."""
+        """Return K [3, 3]; (0, 0) is the corner of the image, not the centre of its first pixel."""
         return np.array([[self.focal_px, 0, WIDTH / 2], [0, self.focal_px, HEIGHT / 2], [0, 0, 1.0]])
 
     @property
     def base_from_camera(self) -> Matrix:
-        """The optical frame (x right, y down, z forward)."""
+        """Return the 4x4 pose of the optical frame (x right, y down, z forward)."""
         half = self.camera_pitch / 2
         tilt = pose_matrix(self.camera_pos, (0.0, float(np.sin(half)), 0.0, float(np.cos(half))))
         optical = np.eye(4)
@@ -44,23 +43,24 @@ class SensorRig:
 
     @property
     def base_from_lidar(self) -> Matrix:
+        """Return the 4x4 pose of the lidar."""
         return pose_matrix(self.lidar_pos, (0.0, 0.0, 0.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
 class PathPaint:
-    """How the ways are painted on the ground: the robot's own in one colour, all others in others."""
+    """The lines on the ground: the route in one colour, the branches in others."""
 
     route: Vec3
-    others: tuple[Vec3, ...]
+    branches: tuple[Vec3, ...]
     width_m: float
-    dash_m: float  # 0: drawn through
-    wear: float  # 0 new to 1 nearly gone
+    dash_m: float  # 0: a solid line
+    wear: float  # 0 new to 1 nearly worn off
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that stays where it is."""
+    """An object that does not move."""
 
     figure: Figure
     x: float
@@ -70,10 +70,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Something that moves on its own path.
+    """An object that moves along a path.
 
-    It stands at `start_m` of its path until the robot has come to station `trigger_m` of the route, then
-    goes at `speed_m_s`, stopping for each of `pauses` (station m, seconds).
+    It stands at `start_m` of its path until the robot has reached station `trigger_m` of the route, then
+    moves at `speed_m_s`, stopping for each of `pauses` (station m, seconds).
     """
 
     figure: Figure
@@ -82,23 +82,23 @@ class Actor:
     start_m: float
     trigger_m: float
     pauses: tuple[tuple[float, float], ...] = ()
-    leads: bool = False  # drives on the robot's own route, ahead of it
+    leads: bool = False  # moves on the route, ahead of the robot
 
 
 @dataclass(frozen=True, slots=True)
 class Building:
-    """A building, a container or a wall: a box with a surface."""
+    """A building, a container or a wall: a box with a surface texture."""
 
     x: float
     y: float
     yaw: float
-    size_m: Vec3  # along its front, deep, high
+    size_m: Vec3  # length along the front, depth, height
     surface: str
     tint: Vec3
     roof: Vec3
 
     def distance_to(self, points: Matrix) -> Matrix:
-        """[N] metres from each of [N, 2] points to its footprint; 0 inside."""
+        """Return the distance [N] of points [N, 2] to the footprint, m; 0 inside."""
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         delta = points - (self.x, self.y)
         local = np.abs(
@@ -110,12 +110,12 @@ class Building:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One world. `mirror` says that left and right have been exchanged; all numbers are then already so."""
+    """A simulated world. `mirror`: left and right have been exchanged, in all other attributes too."""
 
     seed: int
     mirror: bool
     place: str
-    look: Look
+    conditions: Conditions
     rig: SensorRig
     terrain: Terrain
     route: Path
@@ -123,23 +123,23 @@ class Scene:
     paint: PathPaint
     items: tuple[Item, ...]
     actors: tuple[Actor, ...]
-    blocks: tuple[Building, ...]
+    buildings: tuple[Building, ...]
     start_m: float
     top_speed_m_s: float
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """x0, x1, y0, y1 of the ground, metres."""
+        """Return x0, x1, y0, y1 of the ground, m."""
         points = np.concatenate([self.route.points, *(b.points for b in self.branches)])
         (x0, y0), (x1, y1) = points.min(axis=0) - 24, points.max(axis=0) + 24
         return float(x0), float(x1), float(y0), float(y1)
 
     def mirrored(self) -> Scene:
-        """The same scene with left and right exchanged."""
+        """Return the scene with left and right exchanged."""
         return replace(
             self,
             mirror=not self.mirror,
-            look=self.look.mirrored(),
+            conditions=self.conditions.mirrored(),
             terrain=self.terrain.mirrored(),
             route=self.route.mirrored(),
             branches=tuple(b.mirrored() for b in self.branches),
@@ -147,24 +147,15 @@ class Scene:
             actors=tuple(
                 replace(a, figure=mirrored_figure(a.figure), path=a.path.mirrored()) for a in self.actors
             ),
-            blocks=tuple(replace(b, y=-b.y, yaw=-b.yaw) for b in self.blocks),
+            buildings=tuple(replace(b, y=-b.y, yaw=-b.yaw) for b in self.buildings),
         )
 
 
-def make_scene(seed: int, scenario: Scenario, duration_s: float) -> Scene:
-    """The world of a seed, large enough to drive in for `duration_s`."""
-    from perception.simulation.world.layout import lay_out
-
-    look, rig = make_look(seed, scenario), make_rig(stream(seed, "rig"))
-    scene = lay_out(seed, scenario, duration_s, look, rig)
-    return scene.mirrored() if scenario.mirror else scene
-
-
 def make_rig(rng: np.random.Generator) -> SensorRig:
-    """Sensors sit a little differently on every robot."""
+    """Draw sensor poses and a focal length, which differ a little from robot to robot."""
     return SensorRig(
-        (float(rng.uniform(0.15, 0.35)), 0.0, float(rng.uniform(1.1, 1.5))),
+        (rng.uniform(0.15, 0.35), 0.0, rng.uniform(1.1, 1.5)),
         float(np.deg2rad(rng.uniform(4, 9))),
         float(np.round(rng.uniform(285, 315), 2)),
-        (float(rng.uniform(0.3, 0.45)), 0.0, float(rng.uniform(0.36, 0.46))),
+        (rng.uniform(0.3, 0.45), 0.0, rng.uniform(0.36, 0.46)),
     )

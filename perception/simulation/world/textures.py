@@ -1,4 +1,4 @@
-"""Painted surfaces: noise, walls with windows, the sky. All uint8 RGB arrays, row 0 at the top."""
+"""Textures: noise, walls with windows, and the sky. Images are uint8 RGB arrays, row 0 at the top."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.geometry import Matrix
 from perception.simulation.objects.shapes import Vec3
 
 Image = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 
 
-def clouds(rng: np.random.Generator, shape: tuple[int, int], cell_px: float, octaves: int = 4) -> Plane:
-    """Smooth noise of mean 0 and deviation 1: a sum of random grids, each twice as fine as the last."""
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell_px: float, octaves: int = 4) -> Plane:
+    """Return noise of mean 0 and deviation 1: a sum of random grids, each twice as fine as the last."""
     total = np.zeros(shape, np.float32)
     for k in range(octaves):
         rows, cols = (max(2, int(n / cell_px * 2**k) + 2) for n in shape)
@@ -24,7 +23,7 @@ def clouds(rng: np.random.Generator, shape: tuple[int, int], cell_px: float, oct
 
 
 def facade(rng: np.random.Generator, surface: str, tint: Vec3, size: int = 256) -> Image:
-    """One bay of a wall, 3 m wide and 3 m high, that repeats."""
+    """Return one bay of a wall, 3 m wide and 3 m high, which repeats."""
     shape = (size, size)
     value = 1.0 + 0.05 * _tiled(rng, shape, 40) + 0.03 * rng.standard_normal(shape, dtype=np.float32)
     image = np.asarray(tint, np.float32) * value[..., None]
@@ -48,23 +47,18 @@ def facade(rng: np.random.Generator, surface: str, tint: Vec3, size: int = 256) 
 
 
 def sky_faces(rng: np.random.Generator, zenith: Vec3, horizon: Vec3, cover: float, size: int = 128) -> Image:
-    """Six faces of a sky [6, size, size, 3] in MuJoCo's order: right, left, up, down, front, back."""
-    noise_map = clouds(rng, (192, 384), 70, 4)
-    noise_map[:, :64] = noise_map[:, :64] * np.linspace(0, 1, 64) + noise_map[:, ::-1][:, :64] * np.linspace(
-        1, 0, 64
-    )
+    """Return the faces of a sky [6, size, size, 3] in MuJoCo's order: right, left, up, down, front, back.
+
+    `cover` is the cloud cover, 0 to 1.
+    """
+    noise_map = smooth_noise(rng, (192, 384), 70, 4)
+    ramp = np.linspace(0, 1, 64)  # joins the left edge to the right one
+    noise_map[:, :64] = noise_map[:, :64] * ramp + noise_map[:, ::-1][:, :64] * np.linspace(1, 0, 64)
     a = (np.arange(size) + 0.5) / size * 2 - 1
     u, v = np.meshgrid(a, -a)  # u to the right, v upwards on each face
     one = np.ones_like(u)
-    # Directions (x, y, z), world axes, of each face's pixels, as a cube map is looked at from within.
-    faces = [
-        (one, -u, v),
-        (-one, u, v),
-        (v * 0 + u, -v, one),
-        (u, v, -one),
-        (u, one, v),
-        (-u, -one, v),
-    ]
+    # World directions (x, y, z) of each face's pixels; a cube map is seen from inside.
+    faces = [(one, -u, v), (-one, u, v), (v * 0 + u, -v, one), (u, v, -one), (u, one, v), (-u, -one, v)]
     images = []
     for x, y, z in faces:
         norm = np.sqrt(x * x + y * y + z * z)
@@ -72,16 +66,16 @@ def sky_faces(rng: np.random.Generator, zenith: Vec3, horizon: Vec3, cover: floa
         base = np.asarray(horizon) + (np.asarray(zenith) - np.asarray(horizon)) * (up**0.55)[..., None]
         column = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * 383).astype(np.float32)
         row = ((1 - up) * 191).astype(np.float32)
-        noise = cv2.remap(noise_map, column, row, cv2.INTER_LINEAR)
-        white = np.clip((noise - (1.2 - 2.2 * cover)) * 0.6, 0, 1) * np.clip(up * 5, 0, 1) * 0.75
+        clouds = cv2.remap(noise_map, column, row, cv2.INTER_LINEAR)
+        white = np.clip((clouds - (1.2 - 2.2 * cover)) * 0.6, 0, 1) * np.clip(up * 5, 0, 1) * 0.75
         bright = np.mean(horizon) * np.array([1.0, 1.0, 1.02])
         images.append(np.clip(base * (1 - white[..., None]) + bright * white[..., None], 0, 1))
     return np.asarray(np.stack(images) * 255, np.uint8)
 
 
 def _tiled(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Plane:
-    """Noise that fits its own opposite edges."""
-    plane = clouds(rng, shape, cell, 3)
+    """Return noise whose opposite edges match."""
+    plane = smooth_noise(rng, shape, cell, 3)
     rolled = np.roll(plane, (shape[0] // 2, shape[1] // 2), (0, 1))
     ramp = [np.abs(np.linspace(-1, 1, n, dtype=np.float32)) for n in shape]
     weight = np.maximum(ramp[0][:, None], ramp[1][None, :]) ** 2
@@ -104,17 +98,12 @@ def _bricks(rng: np.random.Generator, image: Plane, size: int, rows: int = 24, p
 def _window(rng: np.random.Generator, image: Plane, size: int) -> None:
     width, height = (int(size * float(v)) for v in rng.uniform((0.28, 0.34), (0.55, 0.55)))
     x, y = (size - width) // 2, int(size * 0.28)
-    frame = float(rng.uniform(0.3, 0.95))
-    glass = np.array([0.16, 0.20, 0.25], np.float32) * float(rng.uniform(0.6, 1.6))
+    frame = rng.uniform(0.3, 0.95)
+    glass = np.array([0.16, 0.20, 0.25], np.float32) * rng.uniform(0.6, 1.6)
     image[y - 6 : y + height + 6, x - 6 : x + width + 6] = frame
     ramp = np.linspace(1.5, 0.7, height, dtype=np.float32)[:, None, None]
     image[y : y + height, x : x + width] = glass * ramp
     image[y : y + height, x + width // 2 - 3 : x + width // 2 + 3] = frame
     if rng.random() < 0.5:
         image[y + height // 3 - 3 : y + height // 3 + 3, x : x + width] = frame
-    image[y + height + 6 : y + height + 14, x - 12 : x + width + 12] *= 0.8  # the sill
-
-
-def shaded(base: Vec3, noise: Plane, strength: float) -> Matrix:
-    """A colour under noise: [H, W, 3] float32."""
-    return np.asarray(np.asarray(base, np.float32) * (1 + strength * noise[..., None]), np.float32)
+    image[y + height + 6 : y + height + 14, x - 12 : x + width + 12] *= 0.8  # sill

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.simulation.generation.delivery import EPOCH_NS, shots
+from perception.simulation.generation.delivery import EPOCH_NS, plan_measurements
 from perception.simulation.scenario import Failure, Scenario, Timing, Timings
 
 SENSORS = ("camera", "range", "status")
@@ -27,7 +27,9 @@ def of(sensor: str, timing: Timing, *failures: Failure) -> Scenario:
 def test_stamps_are_even_and_messages_arrive_after_them_in_order(
     sensor: str, rate: float, latency: float, jitter: float, seed: int
 ) -> None:
-    plan = shots(seed, of(sensor, Timing(rate_hz=rate, latency_ms=latency, jitter_ms=jitter)), sensor, 5.0)
+    plan = plan_measurements(
+        seed, of(sensor, Timing(rate_hz=rate, latency_ms=latency, jitter_ms=jitter)), sensor, 5.0
+    )
     stamps = np.array([s.stamp_ns for s in plan])
     arrivals = np.array([s.log_time_ns for s in plan])
     assert abs(len(plan) - 5 * rate) <= 1
@@ -39,15 +41,15 @@ def test_stamps_are_even_and_messages_arrive_after_them_in_order(
 
 
 def test_the_mean_delay_is_latency_and_jitter() -> None:
-    plan = shots(1, of("camera", Timing(rate_hz=10, latency_ms=40, jitter_ms=5)), "camera", 400)
+    plan = plan_measurements(1, of("camera", Timing(rate_hz=10, latency_ms=40, jitter_ms=5)), "camera", 400)
     delays = np.array([s.log_time_ns - s.stamp_ns for s in plan]) / 1e6
     assert delays.mean() == pytest.approx(45, abs=0.5)
     assert delays.min() >= 40
 
 
 def test_a_clock_offset_shifts_stamps_and_nothing_else() -> None:
-    plain = shots(2, of("range", Timing(rate_hz=20, latency_ms=10, jitter_ms=2)), "range", 4)
-    off = shots(
+    plain = plan_measurements(2, of("range", Timing(rate_hz=20, latency_ms=10, jitter_ms=2)), "range", 4)
+    off = plan_measurements(
         2, of("range", Timing(rate_hz=20, latency_ms=10, jitter_ms=2, clock_offset_ms=-30)), "range", 4
     )
     assert [a.stamp_ns - b.stamp_ns for a, b in zip(plain, off, strict=True)] == [30_000_000] * len(plain)
@@ -60,7 +62,7 @@ def test_silence_and_freezing_last_as_long_as_asked() -> None:
         Failure(sensor="camera", kind="silent", start_s=1, end_s=2),
         Failure(sensor="camera", kind="frozen", start_s=3, end_s=4),
     )
-    plan = shots(0, Scenario(failures=failures), "camera", 5)
+    plan = plan_measurements(0, Scenario(failures=failures), "camera", 5)
     for shot in plan:
         assert shot.silent == (1 <= shot.moment_s < 2)
         if 3 <= shot.moment_s < 4:
@@ -72,7 +74,7 @@ def test_silence_and_freezing_last_as_long_as_asked() -> None:
 
 def test_reordered_messages_overtake_each_other_and_are_never_early() -> None:
     failure = Failure(sensor="status", kind="reordered", start_s=1, end_s=3)
-    plan = shots(0, Scenario(failures=(failure,)), "status", 4)
+    plan = plan_measurements(0, Scenario(failures=(failure,)), "status", 4)
     arrivals = np.array([s.log_time_ns for s in plan])
     inside = np.array([1 <= s.moment_s < 3 for s in plan])
     late = np.diff(arrivals) < 0
@@ -83,4 +85,6 @@ def test_reordered_messages_overtake_each_other_and_are_never_early() -> None:
 
 def test_a_fault_of_one_sensor_changes_nothing_for_another() -> None:
     failure = Failure(sensor="camera", kind="reordered", start_s=0, end_s=4)
-    assert shots(5, Scenario(), "range", 4) == shots(5, Scenario(failures=(failure,)), "range", 4)
+    assert plan_measurements(5, Scenario(), "range", 4) == plan_measurements(
+        5, Scenario(failures=(failure,)), "range", 4
+    )

@@ -16,7 +16,8 @@ from perception.simulation.generation.log_generator import (
     records,
 )
 from perception.simulation.scenario import Scenario
-from perception.simulation.world.scene import WIDTH, make_scene
+from perception.simulation.world.layout import make_scene
+from perception.simulation.world.scene import WIDTH
 from perception.types import Channel, Message, RangeScan
 
 pytestmark = pytest.mark.sim
@@ -55,8 +56,8 @@ def test_twice_mirrored_is_the_scene_itself() -> None:
     again = scene.mirrored().mirrored()
     np.testing.assert_array_equal(again.route.points, scene.route.points)
     assert again.items == scene.items
-    assert again.blocks == scene.blocks
-    assert again.look == scene.look
+    assert again.buildings == scene.buildings
+    assert again.conditions == scene.conditions
     assert [a.figure for a in again.actors] == [a.figure for a in scene.actors]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception.simulation.motion.drive import AHEAD_S, LEAD_IN_S, STEP_S, Drive, drive
+from perception.simulation.motion.drive import AHEAD_S, LEAD_IN_S, STEP_S, Drive, simulate_drive
 from perception.simulation.motion.driver import Driver, OtherActors
 from perception.simulation.scenario import Scenario
 from perception.simulation.sensors.status import StatusSensor
+from perception.simulation.world.layout import make_scene
 from perception.simulation.world.paths import path_from_curvature
-from perception.simulation.world.scene import make_scene
 
 NOBODY = OtherActors(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
 STRAIGHT = path_from_curvature(0, 0, 0, np.zeros(400))
@@ -29,7 +29,7 @@ def settled(driver: Driver, speed: float, others: OtherActors, x: float = 10.0) 
 
 @pytest.fixture(scope="module", params=[0, 1, 2, 3])
 def driven(request: pytest.FixtureRequest) -> Drive:
-    return drive(make_scene(request.param, Scenario(), 20.0), 20.0)
+    return simulate_drive(make_scene(request.param, Scenario(), 20.0), 20.0)
 
 
 def test_it_speeds_up_when_free_and_holds_its_top_speed() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perception.simulation.motion.drive import Drive
-from perception.simulation.sensors.camera import place
+from perception.simulation.sensors.camera import pose_world
 from perception.simulation.sensors.lidar import Lidar, angles
 from perception.simulation.world.scene import BEAMS, HEIGHT, MAX_RANGE_M, WIDTH, Scene
 from tests.simulation.conftest import MOMENTS, Stage, stage
@@ -40,7 +40,7 @@ def depth_along_beams(stage: Stage) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_beams_end_where_the_depth_image_has_a_surface(at_scanner: Stage, moment: float) -> None:
-    place(at_scanner.world, at_scanner.run, moment)
+    pose_world(at_scanner.world, at_scanner.run, moment)
     ranges, _, _ = Lidar(at_scanner.world).measure()
     beams, low, high = depth_along_beams(at_scanner)
     middle = ranges[0, beams]
@@ -53,7 +53,7 @@ def test_beams_end_where_the_depth_image_has_a_surface(at_scanner: Stage, moment
 
 
 def test_noise_is_as_small_as_a_scanner_s(at_scanner: Stage) -> None:
-    place(at_scanner.world, at_scanner.run, 3.0)
+    pose_world(at_scanner.world, at_scanner.run, 3.0)
     lidar = Lidar(at_scanner.world)
     true = lidar.measure()[0]
     sides_agree = np.isfinite(true).all(axis=0) & (np.ptp(np.where(np.isfinite(true), true, 0), axis=0) < 0.2)
@@ -65,7 +65,7 @@ def test_noise_is_as_small_as_a_scanner_s(at_scanner: Stage) -> None:
 
 
 def test_far_and_dark_surfaces_lose_more_returns(at_scanner: Stage) -> None:
-    place(at_scanner.world, at_scanner.run, 3.0)
+    pose_world(at_scanner.world, at_scanner.run, 3.0)
     lidar = Lidar(at_scanner.world)
     ranges, signal, _ = lidar.measure()
     lost = np.mean([~np.isfinite(lidar.scan()[0]) for _ in range(60)], axis=0)
@@ -79,7 +79,7 @@ def test_far_and_dark_surfaces_lose_more_returns(at_scanner: Stage) -> None:
 
 
 def test_ranges_lie_between_two_surfaces_only_at_edges(at_scanner: Stage) -> None:
-    place(at_scanner.world, at_scanner.run, 3.0)
+    pose_world(at_scanner.world, at_scanner.run, 3.0)
     lidar = Lidar(at_scanner.world)
     (middle, right, left), _, _ = lidar.measure()
     scans = np.stack([lidar.scan()[0] for _ in range(60)])
@@ -96,7 +96,7 @@ def test_ranges_lie_between_two_surfaces_only_at_edges(at_scanner: Stage) -> Non
 
 
 def test_a_fault_moves_or_hides_what_it_should(at_scanner: Stage) -> None:
-    place(at_scanner.world, at_scanner.run, 3.0)
+    pose_world(at_scanner.world, at_scanner.run, 3.0)
     lidar = Lidar(at_scanner.world)
     plain, biased, covered = lidar.scan()[0], lidar.scan(bias_m=0.6)[0], lidar.scan(covered=0.35)[0]
     both = np.isfinite(plain) & np.isfinite(biased)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception.simulation.sensors.camera import place
+from perception.simulation.sensors.camera import pose_world
 from perception.simulation.sensors.truth import (
     clip_to_image,
     project_outlines,
@@ -25,7 +25,7 @@ def alone(stage: Stage, thing: int) -> np.ndarray:
     groups = model.geom_group.copy()
     try:
         model.geom_group[:] = 5
-        model.geom_group[stage.world.things[thing].geoms] = 0
+        model.geom_group[stage.world.objects[thing].geoms] = 0
         camera.update()
         geoms, _ = camera.identify(fine=True)  # a wheel seen end-on is thinner than a pixel
     finally:
@@ -40,16 +40,16 @@ def box_of(mask: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_boxes_and_silhouettes_fit_what_is_drawn_of_each_object_alone(drawn: Stage, moment: float) -> None:
-    place(drawn.world, drawn.run, moment)
+    pose_world(drawn.world, drawn.run, moment)
     drawn.camera.update()
     geoms, _ = drawn.camera.identify()
     boxes = truth_boxes(drawn.world, drawn.camera.camera_from_world, geoms)
     assert len(boxes) >= 2
-    by_track = {thing.track_id: k for k, thing in enumerate(drawn.world.things)}
+    by_track = {thing.track_id: k for k, thing in enumerate(drawn.world.objects)}
     for box in boxes:
         mask = alone(drawn, by_track[box.track_id])
         assert np.abs(box_of(mask) / OVERSAMPLE - box.xyxy).max() <= 2.0, box
-        seen = np.isin(geoms, drawn.world.things[by_track[box.track_id]].geoms).sum()
+        seen = np.isin(geoms, drawn.world.objects[by_track[box.track_id]].geoms).sum()
         area = mask.sum() / OVERSAMPLE**2
         # A fraction of few pixels cannot be better known than to a pixel along the edge.
         assert box.visible == pytest.approx(min(1.0, seen / area), abs=0.03 + 2.5 / np.sqrt(area)), box
@@ -57,15 +57,15 @@ def test_boxes_and_silhouettes_fit_what_is_drawn_of_each_object_alone(drawn: Sta
 
 def test_every_object_that_is_well_in_view_has_a_box(drawn: Stage) -> None:
     for moment in MOMENTS:
-        place(drawn.world, drawn.run, moment)
+        pose_world(drawn.world, drawn.run, moment)
         drawn.camera.update()
         geoms, _ = drawn.camera.identify()
         named = {b.track_id for b in truth_boxes(drawn.world, drawn.camera.camera_from_world, geoms)}
-        for thing in drawn.world.things:
+        for thing in drawn.world.objects:
             pixels = np.isin(geoms, thing.geoms)
             if pixels.sum() < 150 or np.ptp(np.nonzero(pixels)[0]) < 12:
                 continue
-            full = alone(drawn, drawn.world.things.index(thing)).sum() / OVERSAMPLE**2
+            full = alone(drawn, drawn.world.objects.index(thing)).sum() / OVERSAMPLE**2
             far = np.linalg.norm(
                 drawn.world.data.xpos[thing.body] - drawn.world.data.cam_xpos[drawn.world.camera]
             )
@@ -74,7 +74,7 @@ def test_every_object_that_is_well_in_view_has_a_box(drawn: Stage) -> None:
 
 
 def test_distance_is_that_to_the_middle_of_the_object(drawn: Stage) -> None:
-    place(drawn.world, drawn.run, 3.0)
+    pose_world(drawn.world, drawn.run, 3.0)
     drawn.camera.update()
     geoms, depth = drawn.camera.identify()
     rig = drawn.scene.rig
@@ -83,7 +83,7 @@ def test_distance_is_that_to_the_middle_of_the_object(drawn: Stage) -> None:
     ranges = depth * rays
     checked = 0
     for box in truth_boxes(drawn.world, drawn.camera.camera_from_world, geoms):
-        thing = next(t for t in drawn.world.things if t.track_id == box.track_id)
+        thing = next(t for t in drawn.world.objects if t.track_id == box.track_id)
         pixels = np.isin(geoms, thing.geoms)
         half = np.linalg.norm(thing.figure.size_m) / 2
         assert ranges[pixels].min() - 0.1 <= box.distance_m <= ranges[pixels].max() + half
@@ -93,7 +93,7 @@ def test_distance_is_that_to_the_middle_of_the_object(drawn: Stage) -> None:
 
 
 def test_a_covered_object_is_less_visible(drawn: Stage) -> None:
-    place(drawn.world, drawn.run, 3.0)
+    pose_world(drawn.world, drawn.run, 3.0)
     drawn.camera.update()
     geoms, _ = drawn.camera.identify()
     before = {b.track_id: b for b in truth_boxes(drawn.world, drawn.camera.camera_from_world, geoms)}
@@ -108,10 +108,10 @@ def test_a_covered_object_is_less_visible(drawn: Stage) -> None:
 
 def test_outlines_cover_what_is_cut_by_the_near_plane(drawn: Stage) -> None:
     """An object around the camera itself has an outline, within the image, and no wild points."""
-    place(drawn.world, drawn.run, 3.0)
+    pose_world(drawn.world, drawn.run, 3.0)
     drawn.camera.update()
     pose = drawn.camera.camera_from_world.copy()
-    for k, thing in enumerate(drawn.world.things):
+    for k, thing in enumerate(drawn.world.objects):
         centre = pose[:3, :3] @ drawn.world.data.xpos[thing.body]
         moved = pose.copy()
         moved[:3, 3] = -centre + (0.3, 0.5, 0.2)
