@@ -13,7 +13,7 @@ from perception.errors import ConfigError, LogError, MissingExtraError, NoPlugin
     [
         LogError("no such file"),
         NoPluginError("no plugin of that name"),
-        MissingExtraError("the backend openvino", "openvino"),
+        MissingExtraError("the backend onnx", "export"),
         ConfigError(["a: wrong", "b: wrong"], source="c.yaml", paste="version: 1", head="two faults in"),
     ],
 )

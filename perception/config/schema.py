@@ -27,6 +27,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError
+from perception.types.backends import BackendName, PrecisionName
 
 
 def _not_a_bool(value: object) -> object:
@@ -114,8 +115,8 @@ class PluginConfig(_Section):
 class EngineConfig(_Section):
     """How the computation is done."""
 
-    backend: Literal["auto", "torch", "compile", "graph", "openvino", "onnx"] = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    backend: BackendName = "auto"
+    precision: PrecisionName = "auto"
     batch: Annotated[int, Number, Field(ge=1, le=256)] = 1
     # One thread gives the same bits on every machine, and does not fight with other work for the cores
     # (two OpenMP threads on two busy cores ran 10 times slower than one). null: the library's default.

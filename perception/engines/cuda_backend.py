@@ -1,5 +1,6 @@
-"""The model in eager torch on a GPU, in float32, bfloat16 or float16. A batch is one computation there,
-padded with absent samples. Not measured yet: no GPU was at hand.
+"""Models on a GPU, in float32, bfloat16 or float16: eager torch, and the same recorded as a CUDA graph.
+
+A batch is one computation there, padded with zeros. Not measured yet: no GPU was at hand.
 """
 
 from __future__ import annotations
@@ -7,49 +8,45 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from perception.engines.arrays import only, zero_inputs
+from perception.engines.arrays import Arrays, by_name
 from perception.engines.cuda_ring import Packed, Ring, packed
-from perception.engines.lowering import fold_batch_norms
-from perception.engines.torch_backend import TorchBackend
-from perception.errors import ConfigError
-from perception.models.fusion_model import FusionModel
-from perception.models.tensors import Inputs, Predictions
+from perception.engines.model_source import ModelSource
+from perception.engines.torch_backend import ModuleBackend
+
+WARM_UPS = 3
+"""Before recording: libraries choose kernels and allocate in their first calls."""
+
+TIMED = 20
+"""Replays that are timed, one after the other. Their time does not depend on the contents of the arrays."""
+
+_RECORDING = threading.Lock()
+"""Torch records one graph at a time."""
 
 
-class CudaBackend(TorchBackend):
-    """See `perception.engines.Backend` for the contract and `open_backend` for the arguments."""
+class CudaBackend(ModuleBackend):
+    """Eager torch on a GPU."""
 
-    name: ClassVar[str] = "torch"
+    name = "torch"
 
     def __init__(
         self,
-        source: Path | FusionModel,
+        source: ModelSource,
         *,
         device: str = "cuda",
         precision: str = "fp32",
         batch: int = 1,
         threads: int | None = None,
     ) -> None:
-        if device != "cuda":
-            raise ConfigError(
-                [
-                    f"engine.backend: {self.name} needs a CUDA device, found the device {device}; "
-                    "use torch, compile or openvino"
-                ]
-            )
         if not torch.cuda.is_available():
             raise ValueError("expected a CUDA device, found none; use the device cpu")
         super().__init__(source, device=device, precision=precision, batch=batch, threads=threads)
         self._ring: Ring | None = None
-        self._inputs: Packed | None = None  # the model's own memory
-        self._answers: Packed | None = None
         self._exact = False
 
     def open(self) -> None:
@@ -59,17 +56,16 @@ class CudaBackend(TorchBackend):
             self.close()
             raise
 
-    def run(self, inputs: Inputs) -> Predictions:
-        count = self._count(inputs)
+    def run(self, inputs: Arrays | tuple[Any, ...]) -> dict[str, NDArray[Any]]:
+        named = by_name(inputs)
+        count = self._count(named)
         assert self._ring is not None
-        return Predictions(*self._ring.call(inputs, count))
-
-    def run_subsets(self, inputs: Inputs, subsets: NDArray[np.bool_]) -> list[Predictions]:
-        return [self.run(only(inputs, subset)) for subset in subsets]
+        found = self._ring.call([named[name] for name in self.source.inputs], count)
+        return dict(zip(self.source.outputs, found, strict=True))
 
     def close(self) -> None:
         super().close()
-        ring, self._ring, self._inputs, self._answers = self._ring, None, None, None
+        ring, self._ring = self._ring, None
         try:
             if ring is not None:
                 ring.wait()
@@ -81,37 +77,91 @@ class CudaBackend(TorchBackend):
     def describe(self) -> Mapping[str, str]:
         return {**super().describe(), "device_name": torch.cuda.get_device_name(self.device)}
 
-    def _lowered(self, model: FusionModel) -> FusionModel:
+    def _placed(self, module: nn.Module) -> nn.Module:
         """In float32 the maps lie as torch has them by default: cuDNN's exact kernels are made for that."""
-        if self.precision == "fp32":
-            return fold_batch_norms(model).to(self.device)
-        return super()._lowered(model).to(self.device)
+        module = module if self.precision == "fp32" else super()._placed(module)
+        return module.to(self.device)
 
-    def _prepared(self, model: FusionModel) -> FusionModel:
-        """Sets the ring up around the model."""
+    def _prepare(self, module: nn.Module) -> None:
+        """Set the ring up around the module."""
         _EXACT.enter()
         self._exact = True
-        zeros = zero_inputs(self.config, self.batch)
-        self._inputs = inputs = packed([torch.from_numpy(array) for array in zeros], self.device)
+        zeros = [torch.from_numpy(spec.zeros(self.batch)) for spec in self.source.inputs.values()]
+        inputs = packed(zeros, self.device)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(self.device))  # weights are still on their way
+        stream.wait_stream(torch.cuda.current_stream(self.device))  # weights are still being copied
         with torch.inference_mode(), torch.cuda.stream(stream):
-            self._answers = answers = packed(model(Inputs(*inputs.parts)), self.device)
+            answers = packed(module(*inputs.parts), self.device)
 
             def compute() -> None:
-                for found, place in zip(model(Inputs(*inputs.parts)), answers.parts, strict=True):
-                    place.copy_(found)
+                for output, place in zip(module(*inputs.parts), answers.parts, strict=True):
+                    place.copy_(output)
 
             work = self._work(compute, inputs, answers, stream)
         stream.synchronize()
         self._ring = Ring(inputs, answers, work, stream)
-        return model
 
     def _work(
         self, compute: Callable[[], object], inputs: Packed, answers: Packed, stream: torch.cuda.Stream
     ) -> Callable[[], object]:
         """What calls do. `compute` reads the inputs and writes the answers, on the current stream."""
         return compute
+
+
+class GraphBackend(CudaBackend):
+    """The model as a CUDA graph: its kernels are recorded once and replayed, without the time to launch them.
+
+    A graph that does not give the bits of what it records is not used.
+    """
+
+    name = "graph"
+    _replay_s = 0.0
+
+    def device_s(self) -> float:
+        return 0.0 if self._ring is None else self._ring.calls * self._replay_s
+
+    def _work(
+        self, compute: Callable[[], object], inputs: Packed, answers: Packed, stream: torch.cuda.Stream
+    ) -> Callable[[], object]:
+        for _ in range(WARM_UPS):
+            compute()
+        stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with _RECORDING, torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            compute()
+        self._compare(compute, graph.replay, inputs, answers)
+        self._replay_s = _seconds_of(graph.replay)
+        return graph.replay
+
+    def _compare(
+        self, compute: Callable[[], object], replay: Callable[[], object], inputs: Packed, answers: Packed
+    ) -> None:
+        """Compare both on noise.
+
+        Raises:
+            RuntimeError: The outputs differ.
+        """
+        noise = self.source.noise(self.batch, seed=0)
+        for part, name in zip(inputs.parts, self.source.inputs, strict=True):
+            part.copy_(torch.from_numpy(noise[name]))
+        compute()
+        expected = answers.whole.clone()
+        answers.whole.zero_()
+        replay()
+        if not torch.equal(expected, answers.whole):
+            raise RuntimeError("the CUDA graph does not repeat what was recorded; use the backend torch")
+        inputs.whole.zero_()
+
+
+def _seconds_of(replay: Callable[[], object]) -> float:
+    """The time of one replay on the GPU, without the host's part: several are queued at once."""
+    began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    began.record()
+    for _ in range(TIMED):
+        replay()
+    ended.record()
+    ended.synchronize()
+    return float(began.elapsed_time(ended)) / 1e3 / TIMED
 
 
 class _ExactKernels:

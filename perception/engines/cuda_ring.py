@@ -23,7 +23,7 @@ SLOTS = 4
 """Calls under way at once; further ones wait for a slot."""
 
 ALIGNMENT = 64
-"""Bytes. Where each part of a piece of memory begins: compiled code loads whole vectors."""
+"""Bytes. Each part of a piece of memory begins at a multiple: kernels load whole vectors."""
 
 
 class Packed(NamedTuple):
@@ -42,10 +42,8 @@ def packed(like: Sequence[Tensor], device: torch.device | str, pin: bool = False
     whole = torch.zeros(starts[-1], dtype=torch.uint8, device=device, pin_memory=pin)
     parts = []
     for tensor, start in zip(like, starts, strict=False):
-        part = torch.empty(0, dtype=tensor.dtype, device=device)
-        # Not as a view, of which a compiler would look at the whole.
-        part.set_(whole.untyped_storage(), start // tensor.element_size(), tensor.shape)  # type: ignore[call-overload]
-        parts.append(part)
+        part = whole[start : start + tensor.numel() * tensor.element_size()]
+        parts.append(part.view(tensor.dtype).view(tensor.shape))
     return Packed(whole, tuple(parts))
 
 

@@ -1,4 +1,4 @@
-"""The model as one graph that needs none of our code: decode, statistics and calibration inside."""
+"""Models as one graph that needs none of our code: decode, statistics and calibration inside."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from perception.engines.arrays import zero_inputs
 from perception.engines.lowering import fold_batch_norms, lower_precision
+from perception.engines.model_source import ModelSource
 from perception.errors import MissingExtraError
 from perception.models.fusion_model import FusionModel
-from perception.models.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Flat(nn.Module):
-    """The model as a function of the fields of `Inputs`, in their order, to a tuple of `Predictions`."""
+    """The fusion model as a function of the fields of `Inputs`, in order, to a tuple of `Predictions`."""
 
     def __init__(self, model: FusionModel) -> None:
         super().__init__()
@@ -40,28 +42,37 @@ class Flat(nn.Module):
         return tuple(self.model(Inputs(image, returns, returns_valid, status, present, age_s)))
 
 
-def flat_program(
-    model: FusionModel, rows: int, dtype: torch.dtype = torch.float32
-) -> torch.export.ExportedProgram:
-    """The graph of a copy of the model, for batches of exactly so many samples.
+class ByPosition(nn.Module):
+    """A copy of any module for inference, as a function of its inputs by position to a tuple of tensors."""
 
-    Args:
-        dtype: Of what `lower_precision` lowers; inputs and outputs are the same whatever it is.
-    """
-    flat = Flat(fold_batch_norms(copy.deepcopy(model).eval().requires_grad_(False)))
-    if dtype != torch.float32:
-        lower_precision(flat.model, dtype)
+    def __init__(self, module: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.inputs, self.outputs = inputs, outputs
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        found = self.module(**dict(zip(self.inputs, tensors, strict=True)))
+        if isinstance(found, Mapping):
+            return tuple(found[name] for name in self.outputs)
+        return (found,) if isinstance(found, Tensor) else tuple(found)
+
+
+def lowered_copy(model: FusionModel, precision: str) -> FusionModel:
+    """Return a copy for inference: batch norms folded, weights cast to the precision."""
+    model = fold_batch_norms(copy.deepcopy(model).eval().requires_grad_(False))
+    return model if precision == "fp32" else lower_precision(model, DTYPES[precision])
+
+
+def program_of(source: ModelSource, precision: str, rows: int) -> torch.export.ExportedProgram:
+    """Return the graph of a model for batches of exactly so many rows. Inputs and outputs have the same types
+    whatever the precision."""
+    example = tuple(torch.from_numpy(spec.zeros(rows)) for spec in source.inputs.values())
     with quiet():
-        return torch.export.export(flat, example(model, rows), strict=False)
+        return torch.export.export(source.module(precision).eval(), example, strict=False)
 
 
-def example(model: FusionModel, rows: int) -> tuple[Tensor, ...]:
-    """Inputs of the model's shapes: absent samples."""
-    return tuple(torch.from_numpy(array) for array in zero_inputs(model.config, rows))
-
-
-def write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
-    """The graph as one ONNX file; inputs and outputs are named as the fields of `Inputs` and `Predictions`.
+def write_onnx(program: torch.export.ExportedProgram, source: ModelSource, path: Path) -> None:
+    """Write the graph as one ONNX file, inputs and outputs named as those of the source.
 
     Raises:
         MissingExtraError: The extra `export` is not installed.
@@ -70,7 +81,7 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
         raise MissingExtraError("writing ONNX", "export")
     with quiet():
         written = torch.onnx.export(
-            program, dynamo=True, input_names=list(Inputs._fields), output_names=list(Predictions._fields)
+            program, dynamo=True, input_names=list(source.inputs), output_names=list(source.outputs)
         )
         assert written is not None
         written.save(path)
@@ -78,7 +89,7 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Exporters tell much of themselves, on stdout too, where a command's JSON may be going."""
+    """Silence exporters, which write much to logs and to stdout, where a command's JSON may be going."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

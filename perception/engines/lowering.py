@@ -1,4 +1,4 @@
-"""What makes a trained model cheaper to run without changing what it says by more than rounding."""
+"""Changes to a trained model that make it faster and its outputs different by rounding alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lower_precision(model: FusionModel, dtype: torch.dtype) -> FusionModel:
 
 
 def _pairs(module: nn.Module, children: dict[str, nn.Module]) -> list[tuple[str, str]]:
-    """Names of children of which the second is applied to the first's output alone."""
+    """Pairs of children, by name, of which the second is applied to the output of the first."""
     names = list(children)
     if isinstance(module, nn.Sequential):
         return list(pairwise(names))

@@ -1,44 +1,61 @@
-"""The model in ONNX Runtime, in float32, on the CPU. Making the file takes torch; running it does not."""
+"""Models in ONNX Runtime, in float32, on the CPU. Only exporting a checkpoint takes torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from perception.engines.exported_backend import ExportedBackend, in_order
-from perception.errors import MissingExtraError
-from perception.models.tensors import Inputs, Predictions
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.engines.graph_file_backend import GraphFileBackend, Port
+from perception.engines.model_source import ModelSource
+from perception.errors import ConfigError, MissingExtraError
+
+DTYPES = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool"}
+"""Names of ONNX Runtime that are not numpy's."""
 
 
-class OnnxBackend(ExportedBackend):
-    """See `ExportedBackend`. A session serves any number of threads at once, each computing by itself."""
+class OnnxBackend(GraphFileBackend):
+    """See `GraphFileBackend`. A session serves any number of threads at once, each computing by itself."""
 
-    name, package, makers, extra = "onnx", "onnxruntime", ("onnx", "onnxscript"), "export"
-    precisions = ("fp32",)
+    name, package, makers, graph = "onnx", "onnxruntime", ("onnx", "onnxscript"), "model.onnx"
     _session: Any = None
 
-    def _write(self, folder: Path) -> None:
-        from perception.engines.exporting import flat_program, write_onnx
+    def _write(self, source: ModelSource, folder: Path) -> None:
+        from perception.engines.exporting import program_of, write_onnx
 
-        write_onnx(flat_program(self._model(), 1), folder / "model.onnx")
+        write_onnx(program_of(source, self.precision, 1), source, folder / self.graph)
 
-    def _load(self, folder: Path) -> None:
+    def _load(self, path: Path) -> None:
         try:
             import onnxruntime  # type: ignore[import-untyped,unused-ignore]
         except ModuleNotFoundError:
-            raise MissingExtraError("the backend onnx", self.extra) from None
+            raise MissingExtraError("the backend onnx", "export") from None
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads or 0
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # workers share the cores
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            folder / "model.onnx", options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # of several classes without a common base
+            raise ConfigError([f"{path}: ONNX Runtime cannot load it: {error}"]) from None
 
     def _unload(self) -> None:
         self._session = None
 
-    def _answer(self, sample: Inputs) -> Predictions:
-        return in_order(self._session.run(list(Predictions._fields), sample._asdict()))
+    def _ports(self) -> tuple[list[Port], tuple[str, ...]]:
+        ports = []
+        for node in self._session.get_inputs():
+            kind = node.type.removeprefix("tensor(").removesuffix(")")
+            shape = tuple(size if isinstance(size, int) else None for size in node.shape)
+            ports.append(Port(node.name, np.dtype(DTYPES.get(kind, kind)), shape))
+        self._names = [port.name for port in ports]
+        self._wanted = [node.name for node in self._session.get_outputs()]
+        return ports, tuple(self._wanted)
+
+    def _compute(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        outputs = self._session.run(self._wanted, dict(zip(self._names, arrays, strict=True)))
+        return [np.array(output) for output in outputs]

@@ -1,67 +1,77 @@
-"""The model in OpenVINO on the CPU, in float32 or bfloat16. Only making the file takes torch.
+"""Models in OpenVINO on the CPU, in float32 or bfloat16. Only converting a checkpoint takes torch.
 
 In bfloat16 the graph itself says what is lowered, as `lower_precision` does, and OpenVINO is told to keep
 to it (`dynamic`). Its own hint `bf16` lowers everything, pixels of returns and logits too, and is no faster:
-a fifth of the boxes then moved (measured against float32 on a sample log).
+a fifth of the boxes then moved (measured against float32 on a sample log). A file that is no checkpoint has
+no such marks: in bfloat16 it is computed under that hint.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from perception.engines.exported_backend import ExportedBackend, in_order
+from perception.engines.graph_file_backend import GraphFileBackend, Port
+from perception.engines.model_source import FusionSource, ModelSource
+from perception.engines.openvino_graph import convert, last_line, openvino_package
 from perception.engines.processor import usable_cores
-from perception.errors import MissingExtraError
-from perception.models.tensors import Inputs, Predictions
+from perception.engines.shipped_graph import read_shipped_graph
+from perception.errors import ConfigError
 
-GRAPH, COMPILED = "model.xml", "model.blob"
-"""The graph, and what OpenVINO made of it for this processor: loading that takes 0.4 of the time."""
+COMPILED = "model.blob"
+"""What OpenVINO compiled for this processor: loading that takes 0.4 of the time."""
 
 
-class OpenVinoBackend(ExportedBackend):
-    """See `ExportedBackend`. Each thread has a request of its own; as many compute at once as there are
+class OpenVinoBackend(GraphFileBackend):
+    """See `GraphFileBackend`. Each thread has a request of its own; as many compute at once as there are
     streams (`_at_once`)."""
 
-    name, package, makers, extra = "openvino", "openvino", ("openvino",), "openvino"
-    precisions = ("fp32", "bf16")
+    name, package, makers, graph = "openvino", "openvino", ("openvino",), "model.xml"
     _compiled: Any = None
 
-    def _write(self, folder: Path) -> None:
-        import torch
+    def _fill(self, source: ModelSource, folder: Path) -> None:
+        shipped = read_shipped_graph(source, self.precision) if isinstance(source, FusionSource) else None
+        if shipped is None:
+            super()._fill(source, folder)
+        else:
+            for suffix, data in shipped.items():
+                (folder / self.graph).with_suffix(suffix).write_bytes(data)
+        self._compiled = self._compile(folder / self.graph)
+        (folder / COMPILED).write_bytes(self._compiled.export_model().getvalue())
 
-        from perception.engines.exporting import example, flat_program, quiet
+    def _write(self, source: ModelSource, folder: Path) -> None:
+        convert(source, self.precision, folder / self.graph)
 
-        openvino = _openvino()
-        model = self._model()
-        program = flat_program(model, 1, torch.float32 if self.precision == "fp32" else torch.bfloat16)
-        shapes = [tuple(tensor.shape) for tensor in example(model, 1)]
-        with quiet():
-            converted = openvino.convert_model(program, input=shapes)
-        # Halved weights would be other weights.
-        openvino.save_model(converted, folder / GRAPH, compress_to_fp16=False)
-        compiled = openvino.Core().compile_model(folder / GRAPH, "CPU", self._settings())
-        (folder / COMPILED).write_bytes(compiled.export_model().getvalue())
-
-    def _load(self, folder: Path) -> None:
-        openvino, settings = _openvino(), self._settings()
-        core = openvino.Core()
-        try:
-            self._compiled = core.import_model((folder / COMPILED).read_bytes(), "CPU", settings)
-        except (OSError, RuntimeError):  # what was compiled does not fit this processor after all
-            self._compiled = core.compile_model(folder / GRAPH, "CPU", settings)
+    def _load(self, path: Path) -> None:
+        blob = path.with_name(COMPILED)
+        if isinstance(self.source, Path):
+            self._compiled = self._compile(path)
+        elif self._compiled is None:  # else it was compiled just now
+            core, settings = openvino_package().Core(), self._settings()
+            try:
+                self._compiled = core.import_model(blob.read_bytes(), "CPU", settings)
+            except (OSError, RuntimeError):  # what was compiled does not fit this processor after all
+                self._compiled = self._compile(path)
         self._own = threading.local()
+
+    def _compile(self, path: Path) -> Any:
+        try:
+            return openvino_package().Core().compile_model(path, "CPU", self._settings())
+        except RuntimeError as error:
+            if not isinstance(self.source, Path):
+                raise
+            raise ConfigError([f"{path}: OpenVINO cannot load it: {last_line(error)}"]) from None
 
     def _settings(self) -> dict[str, Any]:
         """How it computes. What was compiled under some number of threads runs under any other."""
         threads = self.threads or usable_cores()
+        lowered = "bf16" if isinstance(self.source, Path) else "dynamic"
         return {
-            "INFERENCE_PRECISION_HINT": "f32" if self.precision == "fp32" else "dynamic",
+            "INFERENCE_PRECISION_HINT": "f32" if self.precision == "fp32" else lowered,
             "INFERENCE_NUM_THREADS": threads * self._at_once,
             "NUM_STREAMS": self._at_once,
             "ENABLE_CPU_PINNING": False,  # threads are the caller's, and stay where it puts them
@@ -71,32 +81,23 @@ class OpenVinoBackend(ExportedBackend):
     def _unload(self) -> None:
         self._compiled, self._own = None, threading.local()
 
-    def _answer(self, sample: Inputs) -> Predictions:
+    def _ports(self) -> tuple[list[Port], tuple[str, ...]]:
+        def name(port: Any) -> str:
+            return str(port.get_any_name()) if port.get_names() else ""
+
+        ports = [
+            Port(
+                name(port),
+                np.dtype(port.element_type.to_dtype()),
+                tuple(None if size.is_dynamic else size.get_length() for size in port.partial_shape),
+            )
+            for port in self._compiled.inputs
+        ]
+        return ports, tuple(name(port) for port in self._compiled.outputs)
+
+    def _compute(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         request = self._own.request
-        arrays = [np.ascontiguousarray(array) for array in sample]
-        request.infer(arrays, share_inputs=True)
-        return in_order([request.get_output_tensor(index).data for index in range(len(Predictions._fields))])
-
-
-def _openvino() -> Any:
-    """The package without its converter, which takes half as long again to import, and which only `_write`
-    needs; `openvino.convert_model` is there all the same, for whoever else is in this process."""
-    converter = "openvino.tools.ovc"
-    if "openvino" in sys.modules or converter in sys.modules:
-        return _imported()
-    sys.modules[converter] = None  # type: ignore[assignment]  # fails its import, which the package allows
-    try:
-        openvino = _imported()
-    finally:
-        del sys.modules[converter]
-    openvino.convert_model = lambda *args, **named: import_module(converter).convert_model(*args, **named)
-    return openvino
-
-
-def _imported() -> Any:
-    try:
-        return import_module("openvino")
-    except ModuleNotFoundError:
-        raise MissingExtraError("the backend openvino", "openvino") from None
+        request.infer([np.ascontiguousarray(array) for array in arrays], share_inputs=True)
+        return [np.array(request.get_output_tensor(index).data) for index in range(len(self._outputs))]

@@ -21,24 +21,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from perception.engines.arrays import zero_inputs
-from perception.engines.exported_backend import in_order
-from perception.engines.exporting import flat_program, quiet, write_onnx
+from perception.engines.exporting import program_of, quiet, write_onnx
+from perception.engines.model_source import FusionSource, input_specs
 from perception.errors import ConfigError, MissingExtraError
 from perception.models.checkpoint import Checkpoint
-from perception.models.fusion_model import FusionModel
 from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions
 from perception.types import SENSORS
 
 KEY = "perception"
 SUFFIXES = (".onnx", ".pt2")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def write_portable(model: FusionModel, meta: Checkpoint, path: Path, batch: int, precision: str) -> None:
+def write_portable(source: FusionSource, path: Path, batch: int, precision: str) -> None:
     """Write the file, its metadata inside.
 
     Raises:
@@ -47,12 +43,12 @@ def write_portable(model: FusionModel, meta: Checkpoint, path: Path, batch: int,
     """
     if path.suffix not in SUFFIXES:
         raise ConfigError([f"OUT: expected a name that ends in .onnx or .pt2, found {path}"])
-    if precision not in DTYPES or (path.suffix == ".onnx" and precision != "fp32"):
+    if precision not in ("fp32", "bf16") or (path.suffix == ".onnx" and precision != "fp32"):
         raise ConfigError([f"precision: expected fp32, or bf16 for a .pt2; found {precision}"])
-    program = flat_program(model, batch, DTYPES[precision])
-    text = json.dumps(about(meta, batch, precision))
+    program = program_of(source, precision, batch)
+    text = json.dumps(about(source.meta, batch, precision))
     if path.suffix == ".onnx":
-        write_onnx(program, path)
+        write_onnx(program, source, path)
         _describe_onnx(path, text)
     else:
         with quiet():
@@ -60,16 +56,16 @@ def write_portable(model: FusionModel, meta: Checkpoint, path: Path, batch: int,
 
 
 def about(meta: Checkpoint, batch: int, precision: str) -> dict[str, Any]:
-    """What the metadata say."""
+    """Return the metadata: names, shapes, units, classes and preprocessing."""
     config = meta.config
-    inputs = zip(Inputs._fields, zero_inputs(config, batch), strict=True)
+    inputs = input_specs(config).items()
     return {
         "format": "perception.portable/1",
         "batch": batch,
         "precision": precision,
         "weights_sha256": meta.sha256,
         "trained": meta.trained,
-        "inputs": {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in inputs},
+        "inputs": {name: {"shape": [batch, *spec.shape], "dtype": str(spec.dtype)} for name, spec in inputs},
         "outputs": list(Predictions._fields),
         "classes": list(config.classes),
         "control": [quantity._asdict() for quantity in config.control],
@@ -91,7 +87,7 @@ def about(meta: Checkpoint, batch: int, precision: str) -> dict[str, Any]:
 
 
 def run_portable(path: Path, batches: Sequence[Inputs]) -> list[Predictions]:
-    """The file's answers, by the runtime alone.
+    """Return what the file computes, with its runtime alone.
 
     Raises:
         MissingExtraError: Running ONNX needs the extra `export`.
@@ -103,26 +99,13 @@ def run_portable(path: Path, batches: Sequence[Inputs]) -> list[Predictions]:
             raise MissingExtraError("checking ONNX", "export") from None
         onnxruntime.disable_telemetry_events()
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        return [in_order(session.run(list(Predictions._fields), batch._asdict())) for batch in batches]
+        names = list(Predictions._fields)
+        return [Predictions(*session.run(names, batch._asdict())) for batch in batches]
     program = torch.export.load(path).module()
     with torch.inference_mode():
-        return [in_order([t.numpy() for t in program(*map(torch.from_numpy, batch))]) for batch in batches]
-
-
-def random_inputs(meta: Checkpoint, batch: int, seed: int) -> Inputs:
-    """Inputs without meaning, for a check where there is no log: noise, all sensors present."""
-    draw, empty = np.random.default_rng(seed), zero_inputs(meta.config, batch)
-    returns = draw.normal(0.0, 3.0, empty.returns.shape).astype(np.float32)
-    returns[..., 0] = draw.uniform(0, meta.config.input_width, returns.shape[:-1])
-    returns[..., 1] = draw.uniform(0, meta.config.input_height, returns.shape[:-1])
-    returns[..., -1] = 1
-    return empty._replace(
-        image=draw.integers(0, 256, empty.image.shape, np.uint8),
-        returns=returns,
-        returns_valid=np.ones_like(empty.returns_valid),
-        status=draw.normal(0.0, 1.0, empty.status.shape).astype(np.float32),
-        present=np.ones_like(empty.present),
-    )
+        return [
+            Predictions(*(t.numpy() for t in program(*map(torch.from_numpy, batch)))) for batch in batches
+        ]
 
 
 def _describe_onnx(path: Path, text: str) -> None:

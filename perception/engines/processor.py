@@ -1,4 +1,4 @@
-"""What the processor can do that decides which backend is fastest. No torch."""
+"""The processor of this machine: its name, its bfloat16 units, its cores. No torch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from functools import cache
 from pathlib import Path
 
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-"""As Linux calls the units: of x86 without and with tiles, and of Arm."""
+"""Linux' names of the units: of x86 without and with tiles, and of Arm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """A name for it, the same on machines that compute alike, and its bfloat16 units.
+    """A name, the same on machines that compute alike, and whether there are bfloat16 units.
 
     Attributes:
-        instructions: A digest of all it can do: code compiled for one such set may not run on another,
-            and a virtual machine may hide some of what its processor can.
+        instructions: A digest of the instruction set: code compiled for one may not run on another, and a
+            virtual machine may hide some of its processor's instructions.
     """
 
     name: str
@@ -29,27 +29,27 @@ class Processor:
 
 @cache
 def processor() -> Processor:
-    """The processor of this machine. Where nothing is known of it, it has no bfloat16 units."""
+    """Return the processor of this machine; without bfloat16 units where nothing is known of it."""
     return parse_cpuinfo(_cpuinfo())
 
 
 def parse_cpuinfo(text: str) -> Processor:
-    """What `/proc/cpuinfo` says; machines that have none give an empty text."""
+    """Return the processor that `/proc/cpuinfo` describes; the text is empty where there is no such file."""
     first = text.strip().split("\n\n")[0]
-    said = {
+    fields = {
         key.strip(): value.strip()
         for key, separator, value in (line.partition(":") for line in first.splitlines())
         if separator
     }
-    flags = frozenset((said.get("flags") or said.get("Features") or "").split())
-    named = [said[key] for key in ("vendor_id", "cpu family", "model", "model name") if key in said]
-    named = named or [said[key] for key in ("CPU implementer", "CPU part") if key in said]
+    flags = frozenset((fields.get("flags") or fields.get("Features") or "").split())
+    named = [fields[key] for key in ("vendor_id", "cpu family", "model", "model name") if key in fields]
+    named = named or [fields[key] for key in ("CPU implementer", "CPU part") if key in fields]
     instructions = hashlib.sha256(" ".join(sorted(flags)).encode()).hexdigest()[:12]
     return Processor(" ".join([platform.machine(), *named]), bool(flags & BF16_FLAGS), instructions)
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from perception.engines.processor import usable_cores
+from perception.types.backends import has_own_threads
 
 T = TypeVar("T")
 
@@ -17,23 +18,19 @@ MOST_WORKERS = 8
 """By default. What Python itself does for a frame is done by one thread at a time: more would wait for it."""
 
 
-WAITED_FOR = frozenset({"openvino"})
-"""Backends that compute in threads of their own while the caller waits."""
-
-
 def default_workers(device: str, threads: int | None, backend: str = "") -> int:
-    """How many workers fill this machine. Twice as many where they wait for the backend's own threads: the
-    cores then have work while a worker prepares the next frame (measured: 1.18 times the frames).
+    """Return how many workers fill this machine. Twice as many where they wait for the backend's own threads:
+    the cores then have work while a worker prepares the next frame (measured: 1.18 times the frames).
 
     Args:
         device: `cpu` or `cuda`, where the model is computed.
         threads: For computing one sample; None: all cores.
-        backend: What computes, as the plugin describes itself.
+        backend: The name of the backend, as the plugin describes itself.
     """
     cores = usable_cores()
     if device == "cpu":
         cores //= threads or cores
-        if cores > 1 and backend in WAITED_FOR:
+        if cores > 1 and has_own_threads(backend):
             cores *= 2
     return max(1, min(cores, MOST_WORKERS))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from perception.engines import Backend, open_backend
+from perception.engines import FusionBackend, open_fusion_backend
 from perception.errors import CheckpointError, PluginError
 from perception.models.checkpoint import Checkpoint, read_metadata
 from perception.models.preprocess import InputSpec, prepare_inputs
@@ -45,7 +45,7 @@ class Answered(NamedTuple):
 class _Run:
     """What one `open` set up."""
 
-    backend: Backend
+    backend: FusionBackend
     source: Path | FusionModel
     meta: Checkpoint
     weights: str
@@ -87,7 +87,7 @@ class FusionPlugin(Plugin):
             spec = InputSpec.of(meta.config, meta.preprocess, context.max_range_m)
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{path}: preprocess: {error}; save the checkpoint again") from None
-        backend = open_backend(
+        backend = open_fusion_backend(
             context.backend,
             source,
             device=context.device,
@@ -168,7 +168,7 @@ class FusionPlugin(Plugin):
         from perception.evaluation.agreement.backend_check import compare_backends
 
         run = self._opened()
-        exact = open_backend("torch", run.source, precision="fp32", threads=1)
+        exact = open_fusion_backend("torch", run.source, precision="fp32", threads=1)
         batches = [self._batch([item]) for item in prepared]
         try:
             references = [Predictions(*map(np.copy, exact.run(batch))) for batch in batches]

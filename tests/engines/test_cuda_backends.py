@@ -1,4 +1,4 @@
-"""The backends on a GPU: eager torch, the CUDA graph, and the compiled model in one.
+"""The backends on a GPU: eager torch, and the CUDA graph.
 
 Without a GPU, how calls go round the ring is told all the same, by streams on which everything is done at
 once: what is padded, what is handed out, who owns it. What is fast, and what overlaps, only a GPU tells.
@@ -19,10 +19,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from perception.engines import Backend, cuda_backend, cuda_ring, open_backend
-from perception.engines.arrays import only
-from perception.engines.cuda_backend import CudaBackend
-from perception.engines.graph_backend import GraphBackend
+from perception.engines import FusionBackend, cuda_backend, cuda_ring, open_fusion_backend
+from perception.engines.cuda_backend import CudaBackend, GraphBackend
+from perception.engines.fusion_backend import only
 from perception.errors import ConfigError
 from perception.evaluation.agreement.backend_check import compare_backends
 from perception.models.tensors import Inputs, Predictions
@@ -30,7 +29,7 @@ from perception_tools.cli import run
 from tests.fusion_scenes import SMALL, lively_model, numpy_scene
 
 GPU = torch.cuda.is_available()
-NAMES = ("torch", "graph", "compile")
+NAMES = ("torch", "graph")
 YARD = Path(__file__).parents[2] / "sample_logs" / "yard_day.mcap"
 on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not GPU, reason="there is no GPU")]
 
@@ -96,7 +95,6 @@ def as_if(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: AtOnce())
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "none")
     monkeypatch.setattr(torch, "zeros", lambda *a, pin_memory=False, **named: zeros(*a, **named))
-    monkeypatch.setattr(torch, "compile", lambda model, **options: model)
     open_, work = CudaBackend.open, GraphBackend._work
 
     def open_here(self: CudaBackend) -> None:
@@ -114,18 +112,18 @@ def as_if(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(GPU, reason="there is a GPU")
 def test_without_a_gpu_they_are_refused() -> None:
     with pytest.raises(ConfigError, match="graph needs a CUDA device"):
-        open_backend("graph", lively_model(), device="cpu")
+        open_fusion_backend("graph", lively_model(), device="cpu")
     for name in NAMES:
         with pytest.raises(ValueError, match="expected a CUDA device, found none"):
-            open_backend(name, lively_model(), device="cuda")
+            open_fusion_backend(name, lively_model(), device="cuda")
 
 
 @pytest.mark.usefixtures("as_if")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_calls_go_round_the_ring(name: str, precision: str) -> None:
-    exact = open_backend("torch", lively_model(), precision=precision)
-    backend = open_backend(name, lively_model(), device="cuda", precision=precision, batch=2)
+    exact = open_fusion_backend("torch", lively_model(), precision=precision)
+    backend = open_fusion_backend(name, lively_model(), device="cuda", precision=precision, batch=2)
     three = scenes(1, batch=3)[0]
     pair, last = part(three, slice(0, 2)), part(three, slice(2, 3))
     both, one = backend.run(pair), backend.run(last)
@@ -153,12 +151,12 @@ def test_calls_go_round_the_ring(name: str, precision: str) -> None:
 @pytest.mark.usefixtures("as_if")
 def test_auto_is_the_graph_and_eager_torch_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("graph", "torch"):
-        backend = open_backend("auto", lively_model(), device="cuda")
+        backend = open_fusion_backend("auto", lively_model(), device="cuda")
         assert backend.describe()["backend"] == name
         backend.close()
         monkeypatch.setattr(Recording, "replay", lambda self: None)
     with pytest.raises(RuntimeError, match="does not repeat what was recorded"):
-        open_backend("graph", lively_model(), device="cuda")
+        open_fusion_backend("graph", lively_model(), device="cuda")
 
 
 @pytest.mark.usefixtures("as_if")
@@ -166,7 +164,7 @@ def test_the_process_computes_exactly_as_long_as_one_is_open() -> None:
     flags = torch.backends.cudnn
     torch.set_float32_matmul_precision("high")
     before = (flags.deterministic, flags.allow_tf32)
-    first, second = (open_backend("torch", lively_model(), device="cuda") for _ in range(2))
+    first, second = (open_fusion_backend("torch", lively_model(), device="cuda") for _ in range(2))
     first.close()
     first.close()
     assert (flags.deterministic, flags.allow_tf32) == (True, False)
@@ -200,11 +198,11 @@ def test_several_tensors_lie_in_one_piece_of_memory() -> None:
 # --- on one --------------------------------------------------------------------------------------
 
 
-def gpu(name: str, precision: str = "bf16", batch: int = 2) -> Backend:
-    return open_backend(name, lively_model(), device="cuda", precision=precision, batch=batch)
+def gpu(name: str, precision: str = "bf16", batch: int = 2) -> FusionBackend:
+    return open_fusion_backend(name, lively_model(), device="cuda", precision=precision, batch=batch)
 
 
-def delayed(backend: Backend, inputs: Inputs) -> Predictions:
+def delayed(backend: FusionBackend, inputs: Inputs) -> Predictions:
     time.sleep(random.uniform(0, 0.004))
     return backend.run(inputs)
 
@@ -222,7 +220,10 @@ for_each = pytest.mark.parametrize("name", [pytest.param(name, marks=on_a_gpu) f
 @for_each
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_they_say_what_eager_torch_says_on_the_cpu(name: str, precision: str) -> None:
-    exact, backend = open_backend("torch", lively_model(), precision="fp32", batch=2), gpu(name, precision)
+    exact, backend = (
+        open_fusion_backend("torch", lively_model(), precision="fp32", batch=2),
+        gpu(name, precision),
+    )
     expected, found = ([one.run(inputs) for inputs in scenes(6)] for one in (exact, backend))
     backend.close()
     verdict = compare_backends(expected, found)

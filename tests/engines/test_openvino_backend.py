@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception.engines import open_backend
-from perception.engines.cache import cache_root
-from perception.engines.openvino_backend import COMPILED, GRAPH
+from perception.engines import open_fusion_backend
+from perception.engines.export_cache import cache_root
+from perception.engines.openvino_backend import COMPILED, OpenVinoBackend
 from perception.models.tensors import Predictions
 from tests.engines.conftest import CONFIG
 from tests.fusion_scenes import numpy_scene
 
-pytest.importorskip("openvino")
+GRAPH = OpenVinoBackend.graph
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def weights(exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def answer(weights: Path, threads: int) -> Predictions:
-    backend = open_backend("openvino", weights, precision="bf16", threads=threads)
+    backend = open_fusion_backend("openvino", weights, precision="bf16", threads=threads)
     try:
         return backend.run(numpy_scene(CONFIG))
     finally:
@@ -60,8 +60,8 @@ def test_what_was_compiled_gives_the_graphs_bits_and_is_done_without_where_it_do
 def test_the_converter_is_imported_only_by_who_asks_for_it() -> None:
     code = (
         "import sys\n"
-        "from perception.engines.openvino_backend import _openvino\n"
-        "openvino = _openvino()\n"
+        "from perception.engines.openvino_graph import openvino_package\n"
+        "openvino = openvino_package()\n"
         "print([name for name in sys.modules if name.startswith('openvino.tools')])\n"
         "import openvino as other\n"
         "try:\n"

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import perception
-from perception.engines import choose as chooser
-from perception.engines.cache import SOURCES, cache_root, ensure, export_folder
+from perception.engines import FusionSource, registry
+from perception.engines.export_cache import SOURCES, cache_root, ensure, export_folder
 from perception.engines.processor import Processor, parse_cpuinfo, processor, usable_cores
 from perception.files import sources_sha256
+from perception.models.checkpoint import save_checkpoint
+from tests.fusion_scenes import lively_model
 
 AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx512_bf16 avx2\n\n"
 OLD = "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon E5\nflags\t\t: fpu avx2 sse\n\n"
@@ -42,18 +44,22 @@ def test_a_processor_without_bfloat16_units_is_not_slowed_down(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bf16: bool
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(chooser, "processor", lambda: Processor("some", bf16))
+    monkeypatch.setattr(registry, "processor", lambda: Processor("some", bf16))
     lowered = "bf16" if bf16 else "fp32"
-    source = tmp_path / "none"
-    assert chooser.choose("torch", "auto", "cpu", source) == ("torch", lowered)
-    assert chooser.choose("openvino", "auto", "cpu", source) == ("openvino", lowered)
-    assert chooser.choose("onnx", "auto", "cpu", source) == ("onnx", "fp32")
-    assert chooser.choose("onnx", "bf16", "cpu", source) == ("onnx", "bf16")  # refused when it is opened
-    assert chooser.choose("compile", "auto", "cpu", source) == ("compile", lowered)
-    monkeypatch.setattr(chooser, "compute_capability", lambda: 9 if bf16 else 7)
-    assert chooser.choose("compile", "fp16", "cuda", source) == ("compile", "fp16")
-    assert chooser.choose("torch", "auto", "cuda", source) == ("torch", lowered)
-    assert chooser.choose("auto", "auto", "cuda", source) == ("graph", lowered)
+    path = tmp_path / "weights.safetensors"
+    save_checkpoint(path, lively_model())
+    source = FusionSource(path)
+    assert registry.resolve("torch", "auto", "cpu", source) == ("torch", lowered)
+    assert registry.resolve("openvino", "auto", "cpu", source) == ("openvino", lowered)
+    assert registry.resolve("onnx", "auto", "cpu", source) == ("onnx", "fp32")
+    assert registry.resolve("onnx", "bf16", "cpu", source) == ("onnx", "bf16")  # refused when it is opened
+    assert registry.resolve("auto", "auto", "cpu", source) == ("openvino", lowered)
+    assert registry.resolve("auto", "auto", "cpu", FusionSource(lively_model())) == ("torch", lowered)
+    assert registry.resolve("auto", "auto", "cpu", tmp_path / "any.onnx") == ("openvino", "fp32")
+    monkeypatch.setattr(registry, "compute_capability", lambda: 9 if bf16 else 7)
+    assert registry.resolve("graph", "fp16", "cuda", source) == ("graph", "fp16")
+    assert registry.resolve("torch", "auto", "cuda", source) == ("torch", lowered)
+    assert registry.resolve("auto", "auto", "cuda", source) == ("graph", lowered)
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -113,6 +119,6 @@ def test_an_export_is_made_anew_when_the_code_of_the_graph_has_changed(tmp_path:
     assert digest(tmp_path, SOURCES) == first
     (tmp_path / "models/decode.py").write_text("other")
     assert digest(tmp_path, SOURCES) != first
-    assert export_folder("onnx", "0" * 64, "fp32", 1, ())[1]["code"] == sources_sha256(
+    assert export_folder("onnx", "0" * 64, "fp32", ())[1]["code"] == sources_sha256(
         Path(perception.__file__).parent, SOURCES
     )

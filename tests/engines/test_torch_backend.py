@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from perception.engines import Backend, open_backend
+from perception.engines import FusionBackend, open_fusion_backend
 from perception.errors import CheckpointError
 from perception.models import FusionModel
 from perception.models.checkpoint import save_checkpoint
@@ -42,7 +42,7 @@ def sample_of(batch: Predictions, index: int) -> Predictions:
 def test_it_says_what_the_model_says(fusion: str, backbone: str) -> None:
     model = lively_model(fusion=fusion, backbone=backbone)
     inputs = numpy_scene(SMALL, batch=2)
-    backend = open_backend("torch", model, precision="fp32", batch=2)
+    backend = open_fusion_backend("torch", model, precision="fp32", batch=2)
     found, expected = backend.run(inputs), eager(model, inputs)
     for name, a, b in zip(Predictions._fields, found, expected, strict=True):
         assert isinstance(a, np.ndarray)
@@ -53,7 +53,7 @@ def test_it_says_what_the_model_says(fusion: str, backbone: str) -> None:
 def test_opening_leaves_the_given_model_as_it_was() -> None:
     model = lively_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    open_backend("torch", model, precision="bf16")
+    open_fusion_backend("torch", model, precision="bf16")
     assert all(torch.equal(v.nan_to_num(), before[n].nan_to_num()) for n, v in model.state_dict().items())
     assert all(p.requires_grad for p in model.parameters())
 
@@ -61,16 +61,16 @@ def test_opening_leaves_the_given_model_as_it_was() -> None:
 def test_a_checkpoint_gives_the_same_answers_as_its_model(tmp_path: Path) -> None:
     model = lively_model()
     saved = save_checkpoint(tmp_path / "weights.safetensors", model)
-    backend = open_backend("torch", tmp_path / "weights.safetensors")
+    backend = open_fusion_backend("torch", tmp_path / "weights.safetensors")
     inputs = numpy_scene(SMALL)
-    assert_equal(backend.run(inputs), open_backend("torch", model).run(inputs))
+    assert_equal(backend.run(inputs), open_fusion_backend("torch", model).run(inputs))
     assert backend.describe()["weights_sha256"] == saved.sha256
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_same_sample_gives_the_same_bits(precision: str) -> None:
     model = lively_model()
-    first, second = (open_backend("torch", model, precision=precision, threads=1) for _ in range(2))
+    first, second = (open_fusion_backend("torch", model, precision=precision, threads=1) for _ in range(2))
     inputs, other = numpy_scene(SMALL, seed=1), numpy_scene(SMALL, seed=2)
     expected = first.run(inputs)
     first.run(other)
@@ -80,9 +80,9 @@ def test_the_same_sample_gives_the_same_bits(precision: str) -> None:
 
 @pytest.mark.parametrize("batch", [2, 3, 4, 7])
 def test_neighbours_and_place_in_the_batch_change_no_bit(batch: int) -> None:
-    backend = open_backend("torch", lively_model(), batch=batch, threads=1)
+    backend = open_fusion_backend("torch", lively_model(), batch=batch, threads=1)
     inputs = numpy_scene(SMALL, seed=1)
-    expected = open_backend("torch", lively_model(), threads=1).run(inputs)  # alone
+    expected = open_fusion_backend("torch", lively_model(), threads=1).run(inputs)  # alone
     others = [numpy_scene(SMALL, seed=10 + i) for i in range(batch - 1)]
     for place in range(batch):
         found = backend.run(joined(*others[:place], inputs, *others[place:]))
@@ -90,7 +90,7 @@ def test_neighbours_and_place_in_the_batch_change_no_bit(batch: int) -> None:
 
 
 def test_garbage_of_an_earlier_batch_does_not_stay() -> None:
-    backend = open_backend("torch", lively_model(), batch=3)
+    backend = open_fusion_backend("torch", lively_model(), batch=3)
     inputs = numpy_scene(SMALL, seed=1)
     expected = backend.run(inputs)
     wild = numpy_scene(SMALL, batch=3)
@@ -101,7 +101,7 @@ def test_garbage_of_an_earlier_batch_does_not_stay() -> None:
 
 
 def test_answers_belong_to_the_caller() -> None:
-    backend = open_backend("torch", lively_model())
+    backend = open_fusion_backend("torch", lively_model())
     first = backend.run(numpy_scene(SMALL, seed=1))
     kept = Predictions(*(values.copy() for values in first))
     backend.run(numpy_scene(SMALL, seed=2))
@@ -113,13 +113,13 @@ def test_inputs_may_be_read_only() -> None:
     inputs = numpy_scene(SMALL)
     for array in inputs:
         array.flags.writeable = False
-    open_backend("torch", lively_model()).run(inputs)
+    open_fusion_backend("torch", lively_model()).run(inputs)
 
 
 def test_bfloat16_stays_close() -> None:
     model = lively_model()
     inputs = numpy_scene(SMALL)
-    exact, lowered = (open_backend("torch", model, precision=p).run(inputs) for p in ("fp32", "bf16"))
+    exact, lowered = (open_fusion_backend("torch", model, precision=p).run(inputs) for p in ("fp32", "bf16"))
     assert lowered.scores.dtype == np.float32
     np.testing.assert_allclose(lowered.scores[0, 0], exact.scores[0, 0], atol=0.05)
     np.testing.assert_allclose(lowered.control, exact.control, atol=0.1)
@@ -128,7 +128,7 @@ def test_bfloat16_stays_close() -> None:
 
 @pytest.mark.parametrize("field", Inputs._fields)
 def test_arrays_of_another_shape_or_kind_are_refused(field: str) -> None:
-    backend = open_backend("torch", lively_model(), batch=2)
+    backend = open_fusion_backend("torch", lively_model(), batch=2)
     inputs = numpy_scene(SMALL)
     wrong = getattr(inputs, field)
     with pytest.raises(ValueError, match=f"{field}: expected .*, found float64"):
@@ -139,7 +139,7 @@ def test_arrays_of_another_shape_or_kind_are_refused(field: str) -> None:
 
 
 def test_batches_of_another_size_are_refused() -> None:
-    backend = open_backend("torch", lively_model(), batch=2)
+    backend = open_fusion_backend("torch", lively_model(), batch=2)
     with pytest.raises(ValueError, match="expected 1 to 2 samples, found 3"):
         backend.run(numpy_scene(SMALL, batch=3))
     with pytest.raises(ValueError, match="expected 1 to 2 samples, found 0"):
@@ -149,7 +149,7 @@ def test_batches_of_another_size_are_refused() -> None:
 def test_threads_are_set_and_given_back() -> None:
     before = torch.get_num_threads()
     other = 2 if before == 1 else 1
-    backend = open_backend("torch", lively_model(), threads=other)
+    backend = open_fusion_backend("torch", lively_model(), threads=other)
     assert torch.get_num_threads() == other
     assert backend.describe()["threads"] == str(other)
     backend.close()
@@ -162,12 +162,12 @@ def test_threads_are_set_and_given_back() -> None:
 
 
 def test_names_that_are_not_known_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected a backend of auto, torch, .*; found 'tensorrt'"):
-        open_backend("tensorrt", lively_model())
+    with pytest.raises(ValueError, match=r"a backend of auto, openvino, torch, .*; found 'tensorrt'"):
+        open_fusion_backend("tensorrt", lively_model())
     with pytest.raises(ValueError, match="expected a precision of"):
-        open_backend("torch", lively_model(), precision="int4")
+        open_fusion_backend("torch", lively_model(), precision="int4")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        open_backend("torch", tmp_path / "none.safetensors")
+        open_fusion_backend("torch", tmp_path / "none.safetensors")
 
 
 def test_the_door_opens_without_torch() -> None:
@@ -179,13 +179,13 @@ def test_the_door_opens_without_torch() -> None:
 
 
 def test_it_is_a_backend() -> None:
-    backend: Backend = open_backend("torch", lively_model())
+    backend: FusionBackend = open_fusion_backend("torch", lively_model())
     assert set(backend.describe()) >= {"backend", "precision", "device", "batch", "threads", "torch"}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_threads_that_call_at_once_get_the_bits_of_one_that_calls_alone(precision: str) -> None:
-    backend = open_backend("torch", lively_model(), precision=precision, batch=2, threads=1)
+    backend = open_fusion_backend("torch", lively_model(), precision=precision, batch=2, threads=1)
     scenes = [numpy_scene(SMALL, batch=1 + i % 2, seed=i) for i in range(12)]
     alone = [backend.run(inputs) for inputs in scenes]
     subsets = np.array([[True, False, True], [False, True, True]])

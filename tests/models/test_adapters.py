@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from perception.engines import open_backend
+from perception.engines import open_fusion_backend
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
@@ -103,7 +103,7 @@ def test_an_engine_says_what_the_model_says(precision: str, close: float, tmp_pa
     inputs = numpy_scene(SMALL)
     with torch.no_grad():
         expected = model(Inputs(*(torch.from_numpy(a) for a in inputs)))
-    found = open_backend("torch", tmp_path / "a.safetensors", precision=precision).run(inputs)
+    found = open_fusion_backend("torch", tmp_path / "a.safetensors", precision=precision).run(inputs)
     assert float(abs(found.control - expected.control.numpy()).max()) < close * 10
     assert float(abs(found.scores - expected.scores.numpy()).max()) < close
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from perception.engines import open_backend
+from perception.engines import open_fusion_backend
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
@@ -91,7 +91,7 @@ def test_a_checkpoint_and_an_engine_say_what_the_model_says(tmp_path: Path) -> N
     inputs = numpy_scene(READING)
     with torch.no_grad():
         expected = model(Inputs(*(torch.from_numpy(a) for a in inputs))).control.numpy()
-    found = open_backend("torch", path, precision="fp32").run(inputs).control
+    found = open_fusion_backend("torch", path, precision="fp32").run(inputs).control
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 

@@ -315,12 +315,12 @@ def test_a_default_model_starts_without_torchvision_and_the_compiler() -> None:
 import sys, time, torch
 torch.set_num_threads(1)
 start = time.process_time()
-from perception.engines import open_backend
+from perception.engines import open_fusion_backend
 from perception.models import FusionModel, ModelConfig
 from perception.models.tensors import Inputs
 import numpy as np
 config = ModelConfig()
-backend = open_backend("auto", FusionModel(config))
+backend = open_fusion_backend("auto", FusionModel(config))
 backend.run(Inputs(np.zeros((1, 3, config.input_height, config.input_width), np.uint8),
     np.zeros((1, config.returns, 8), np.float32), np.zeros((1, config.returns), np.float32),
     np.zeros((1, config.steps, len(config.status)), np.float32),

@@ -15,8 +15,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from perception.engines.arrays import zero_inputs
 from perception.engines.lowering import fold_batch_norms, lower_precision
+from perception.engines.model_source import zero_inputs
 from perception.models.fusion_model import FusionModel
 from perception.models.tensors import Inputs
 from tests.fusion_scenes import FUSIONS, SMALL, lively_model

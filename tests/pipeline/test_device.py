@@ -13,7 +13,7 @@ def test_auto_is_the_gpu_where_there_is_one_and_the_backend_can_use_it(
 ) -> None:
     monkeypatch.setattr(device, "cuda_devices", lambda: there)
     found = "cuda" if there else "cpu"
-    assert [resolve_device("auto", name) for name in ("auto", "torch", "compile", "graph")] == [found] * 4
+    assert [resolve_device("auto", name) for name in ("auto", "torch", "graph")] == [found] * 3
     assert [resolve_device("auto", name) for name in ("openvino", "onnx")] == ["cpu"] * 2
     assert resolve_device("cpu") == "cpu"
 
@@ -22,7 +22,7 @@ def test_what_was_asked_for_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(device, "cuda_devices", lambda: 1)
     assert resolve_device("cuda", "openvino") == "cuda"  # which the backend refuses
     monkeypatch.setattr(device, "cuda_devices", lambda: 0)
-    with pytest.raises(ConfigError, match="the NVIDIA driver shows no device"):
+    with pytest.raises(ConfigError, match="torch finds no NVIDIA GPU"):
         resolve_device("cuda")
     with pytest.raises(ConfigError, match="expected auto, cpu or cuda, found 'gpu'"):
         resolve_device("gpu")

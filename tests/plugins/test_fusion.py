@@ -37,7 +37,7 @@ CONFIG = ModelConfig(
 )
 SPEC = InputSpec(width=128, height=64, returns=64, status=("speed", "yaw_rate"))
 NAMES = Names(CONFIG.classes, CONFIG.control)
-CONTEXT = Context(precision="fp32", status=STATUS, threads=1)
+CONTEXT = Context(backend="torch", precision="fp32", status=STATUS, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def test_each_subset_is_what_the_plugin_says_with_the_others_absent(tmp_path: Pa
     plugin = load_plugin("fusion")
     assert isinstance(plugin, StepsSubsets)
     weights = write_checkpoint(tmp_path / "small.safetensors")
-    plugin.open(Context(status=STATUS, threads=1, checkpoint=weights, batch=batch))
+    plugin.open(Context(backend="torch", status=STATUS, threads=1, checkpoint=weights, batch=batch))
     samples = drawn_samples(6)
     samples[1] = samples[1].with_absent({"camera": "dark"})
     samples[2] = absent_sample(samples[2].tick, "nothing came")

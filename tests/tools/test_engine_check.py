@@ -28,9 +28,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_sound_backend_passes_and_the_log_is_replayed(scene: Path, tmp_path: Path, capsys: Capture) -> None:
     weights = tmp_path / "weights.safetensors"
     save_checkpoint(weights, lively_model(SMALL))
-    assert (
-        run(["replay", str(scene), "--checkpoint", str(weights), "--precision", "fp32", "--check", "2"]) == 0
-    )
+    options = ["--backend", "torch", "--precision", "fp32", "--check", "2"]
+    assert run(["replay", str(scene), "--checkpoint", str(weights), *options]) == 0
     said = capsys.readouterr()
     assert "check of torch fp32: same answers: 2 samples" in said.err
     assert "clean: 10 frames" in said.out

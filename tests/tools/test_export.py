@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception.engines import open_backend
+from perception.engines import open_fusion_backend
 from perception.models.checkpoint import save_checkpoint
 from perception.models.tensors import Inputs, Predictions
 from perception_tools.cli import run
@@ -68,7 +68,7 @@ def test_the_file_runs_where_this_package_is_not(
     assert list(about["inputs"]) == list(Inputs._fields)
     assert about["preprocess"] == dict(saved.preprocess)
     found = Predictions(**np.load(tmp_path / "found.npz"))
-    expected = open_backend("torch", weights, precision="fp32", batch=2, threads=1).run(inputs)
+    expected = open_fusion_backend("torch", weights, precision="fp32", batch=2, threads=1).run(inputs)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
     np.testing.assert_allclose(found.control, expected.control, rtol=1e-4, atol=1e-5)
 

@@ -52,6 +52,7 @@ def test_a_replay_with_faults_is_verified_bit_for_bit_and_other_weights_are_name
 ) -> None:
     target = tmp_path / "out.mcap"
     given = ["--checkpoint", str(weights), "--fault", "range.loss=0.5,seed=2", "--output", str(target)]
+    given += ["--backend", "torch"]
     code, made = told(capsys, ["replay", str(scene), *given])
     assert code == 0
     assert made["ledger"]["/scan"]["faulted"] > 10

@@ -224,7 +224,9 @@ def test_the_trained_checkpoint_replays(whole: TrainConfig, street: Path, recipe
     with open_log(street) as log:
         config = recipe.config_for(log)
         plugin = config.plugin.model_copy(update={"checkpoint": whole.run.out / "best.safetensors"})
-        summary = replay(log, config.model_copy(update={"plugin": plugin}), load_plugin("fusion"))
+        engine = config.engine.model_copy(update={"backend": "torch"})
+        config = config.model_copy(update={"plugin": plugin, "engine": engine})
+        summary = replay(log, config, load_plugin("fusion"))
     assert summary.status == "clean"
     assert summary.outputs["box"]["valid"] == summary.frames == 30
     assert not {w.code for w in summary.warnings} & {"untrained", "status_rate", "status_steps"}

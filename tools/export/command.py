@@ -29,20 +29,21 @@ def export(
 
     Names, shapes, units, classes and preprocessing are in the file's metadata, under `perception`.
     """
-    from perception.engines import open_backend
-    from perception.engines.portable import random_inputs, run_portable, write_portable
+    from perception.engines import FusionSource, open_fusion_backend
+    from perception.engines.model_source import random_inputs
+    from perception.engines.portable import run_portable, write_portable
     from perception.errors import CheckpointError
     from perception.evaluation.agreement.backend_check import compare_backends
-    from perception.models.checkpoint import load_checkpoint
     from perception.plugin import own_weights
 
     weights = checkpoint or own_weights("fusion")
     if weights is None:
         raise CheckpointError("there are no default weights in this installation; give --checkpoint")
-    model, meta = load_checkpoint(weights)
-    samples = _batches(meta, log, batch) if log else [random_inputs(meta, batch, seed) for seed in range(4)]
-    write_portable(model, meta, out, batch, precision)
-    exact = open_backend("torch", model, precision="fp32", batch=batch, threads=1)
+    source = FusionSource(weights)
+    noise = [random_inputs(source.meta.config, batch, seed) for seed in range(4)]
+    samples = _batches(source.meta, log, batch) if log else noise
+    write_portable(source, out, batch, precision)
+    exact = open_fusion_backend("torch", weights, precision="fp32", batch=batch, threads=1)
     verdict = compare_backends([exact.run(each) for each in samples], run_portable(out, samples))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
     print(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")

@@ -1,9 +1,8 @@
-"""Where exported models are kept, so that each is made once. No torch.
+"""The cache of exported models, each of which is made once. No torch.
 
 A folder under the user's cache (`XDG_CACHE_HOME`, else `~/.cache`) for each combination of what the export
-depends on: weights, backend, precision, rows, the code and the versions of what made it, and the processor.
-What is in the folder is complete: it is written beside it and put in its place in one step. Deleting any of
-it is safe.
+depends on: weights, backend, precision, the code and the versions of what made it, and the processor.
+A folder is complete: it is written under another name and renamed. Deleting any of them is safe.
 """
 
 from __future__ import annotations
@@ -25,30 +24,23 @@ SOURCES = ("models/*.py", "engines/*.py")
 
 
 def cache_root() -> Path:
-    """The project's folder in the user's cache."""
+    """Return the project's folder in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME") or ""
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
+    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is invalid
     return root / "perception"
 
 
 def export_folder(
-    backend: str,
-    weights_sha256: str,
-    precision: str,
-    rows: int,
-    packages: tuple[str, ...],
-    **others: str,
+    backend: str, weights_sha256: str, precision: str, packages: tuple[str, ...]
 ) -> tuple[Path, Mapping[str, str]]:
-    """The folder of one export, there or not yet, and the key that it is named for."""
+    """Return the folder of one export, which may not exist yet, and the key that it is named for."""
     key = {
         "code": sources_sha256(Path(__file__).parents[1], SOURCES),
         "backend": backend,
         "weights_sha256": weights_sha256,
         "precision": precision,
-        "rows": str(rows),
         "processor": processor().name,
         "instructions": processor().instructions,
-        **others,
         **{f"version.{name}": _version(name) for name in ("perception-fusion", "torch", *packages)},
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
@@ -56,10 +48,10 @@ def export_folder(
 
 
 def ensure(folder: Path, key: Mapping[str, str], make: Callable[[Path], None]) -> None:
-    """Fill the folder, if it is not there, by what `make` writes into the one it is given.
+    """Make the folder if it does not exist, with what `make` writes into the path it is called with.
 
-    Of several that do so at once one makes it and the others wait; where the file system has no locks, all
-    make it, one wins, and all find the same.
+    Of several callers at once one makes it and the others wait; where the file system has no locks, each
+    makes it, and the first is kept.
 
     Raises:
         OSError: It cannot be written.

@@ -1,0 +1,172 @@
+"""Models as backends take them, with named inputs and outputs. torch is imported when a module is made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.engines.arrays import Arrays, ArraySpec
+from perception.models.checkpoint import Checkpoint, read_metadata
+from perception.models.config import ModelConfig
+from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from perception.models.fusion_model import FusionModel
+
+
+class ModelSource(Protocol):
+    """A model with named inputs and outputs."""
+
+    @property
+    def inputs(self) -> Mapping[str, ArraySpec]:
+        """Name -> type and shape of one row, in the order of the module's arguments."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names, in the order of what the module returns."""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions that `module` knows."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the file of weights; empty for a model in memory."""
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that decides the outputs, besides this package's code; empty: it has none, and
+        what is made of the model is not kept."""
+
+    def module(self, precision: str) -> nn.Module:
+        """Return a module of its own for inference in `precision`: tensors in, a tuple of tensors out.
+
+        Raises:
+            CheckpointError: The weights cannot be loaded.
+        """
+
+    def noise(self, rows: int, seed: int) -> dict[str, NDArray[Any]]:
+        """Return random inputs of plausible ranges."""
+
+
+class ModuleSource:
+    """Any torch module.
+
+    Args:
+        module: Takes one tensor for each input, by name, and returns a tensor, a tuple or a mapping of them,
+            each with the batch as first dimension.
+        example: Inputs of one or more rows; names, types and shapes are taken from them.
+        outputs: Names for the tensors that are returned; of a mapping, its keys in this order.
+    """
+
+    precisions = ("fp32",)
+    weights_sha256 = digest = ""
+
+    def __init__(self, module: nn.Module, example: Arrays, outputs: tuple[str, ...]) -> None:
+        self._module, self.outputs = module, outputs
+        self.inputs = {name: ArraySpec(array.dtype, array.shape[1:]) for name, array in example.items()}
+
+    def module(self, precision: str) -> nn.Module:
+        from perception.engines.exporting import ByPosition
+
+        return ByPosition(self._module, tuple(self.inputs), self.outputs)
+
+    def noise(self, rows: int, seed: int) -> dict[str, NDArray[Any]]:
+        draw, found = np.random.default_rng(seed), {}
+        for name, spec in self.inputs.items():
+            shape = (rows, *(size or 1 for size in spec.shape))
+            values = draw.integers(0, 2, shape) if spec.dtype.kind in "iub" else draw.normal(0, 1, shape)
+            found[name] = values.astype(spec.dtype)
+        return found
+
+
+class FusionSource:
+    """The fusion model: a checkpoint, or a model in memory. Inputs and outputs are the fields of `Inputs` and
+    `Predictions`.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+    """
+
+    outputs = Predictions._fields
+    precisions = ("fp32", "bf16", "fp16")
+
+    def __init__(self, source: Path | FusionModel) -> None:
+        self._source = source
+        self.path = source if isinstance(source, Path) else None
+        self.meta = read_metadata(source) if isinstance(source, Path) else Checkpoint(source.config)
+        self.weights_sha256 = self.meta.sha256
+
+    @cached_property
+    def inputs(self) -> Mapping[str, ArraySpec]:
+        return input_specs(self.meta.config)
+
+    @cached_property
+    def digest(self) -> str:
+        if isinstance(self._source, Path):
+            return self.meta.sha256
+        from perception.models.weights import model_to_bytes
+
+        shape = repr(self.meta.config).encode()
+        return hashlib.sha256(shape + model_to_bytes(self._source, {}, "the model")).hexdigest()
+
+    def model(self) -> FusionModel:
+        """Return the model in float32: that of the checkpoint, or the one in memory itself."""
+        if not isinstance(self._source, Path):
+            return self._source
+        from perception.models.checkpoint import load_checkpoint
+
+        return load_checkpoint(self._source)[0]
+
+    def module(self, precision: str) -> nn.Module:
+        from perception.engines.exporting import Flat, lowered_copy
+
+        return Flat(lowered_copy(self.model(), precision))
+
+    def noise(self, rows: int, seed: int) -> dict[str, NDArray[Any]]:
+        return dict(random_inputs(self.meta.config, rows, seed)._asdict())
+
+
+def input_specs(config: ModelConfig) -> dict[str, ArraySpec]:
+    """Return the specification of each field of `Inputs`."""
+    shapes = Inputs(
+        image=(3, config.input_height, config.input_width),
+        returns=(config.returns, len(RETURN_CHANNELS)),
+        returns_valid=(config.returns,),
+        status=(config.steps, len(config.status)),
+        present=(3,),
+        age_s=(3,),
+    )
+    return {
+        name: ArraySpec(np.dtype(np.uint8 if name == "image" else np.float32), shape)
+        for name, shape in shapes._asdict().items()
+    }
+
+
+def zero_inputs(config: ModelConfig, rows: int) -> Inputs:
+    """Return so many samples without any sensor."""
+    return Inputs(*(spec.zeros(rows) for spec in input_specs(config).values()))
+
+
+def random_inputs(config: ModelConfig, rows: int, seed: int) -> Inputs:
+    """Return noise with all sensors present, for a check without a log."""
+    draw, empty = np.random.default_rng(seed), zero_inputs(config, rows)
+    returns = draw.normal(0.0, 3.0, empty.returns.shape).astype(np.float32)
+    returns[..., 0] = draw.uniform(0, config.input_width, returns.shape[:-1])
+    returns[..., 1] = draw.uniform(0, config.input_height, returns.shape[:-1])
+    returns[..., -1] = 1
+    return empty._replace(
+        image=draw.integers(0, 256, empty.image.shape, np.uint8),
+        returns=returns,
+        returns_valid=np.ones_like(empty.returns_valid),
+        status=draw.normal(0.0, 1.0, empty.status.shape).astype(np.float32),
+        present=np.ones_like(empty.present),
+    )
