@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from perception.autoconfig import choose
+from perception.autoconfig import complete
 from perception.config import parse_config, to_yaml
 from perception.logs import Query, decode, open_log
 from perception.pipeline import replay
@@ -33,7 +33,7 @@ def test_the_program_of_twenty_lines_gives_what_replay_gives(
     monkeypatch.chdir(tmp_path)
     sink = Collected()
     with open_log(path) as log:
-        config = choose(log).config
+        config = complete(log).config
         replay(log, config, load_plugin("fusion"), [sink])
         Path("robot.yaml").write_text(to_yaml(config))
         arrivals = list(log.messages(Query(topics=frozenset(config.roles()))))

@@ -1,6 +1,6 @@
-"""From a log to a configuration: sensors are found by schema, and every choice says why."""
+"""Completes a configuration from the content of a log: sensors are chosen by schema, each with its reason."""
 
-from perception.autoconfig.choose import Choice, choose
+from perception.autoconfig.choose_config import ConfigChoice
 from perception.autoconfig.complete import Overrides, complete
 
-__all__ = ["Choice", "Overrides", "choose", "complete"]
+__all__ = ["ConfigChoice", "Overrides", "complete"]

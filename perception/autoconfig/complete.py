@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from perception.autoconfig.choose import Choice, choose
+from perception.autoconfig.choose_config import ConfigChoice, choose_config
 from perception.config import Config, load_config
 from perception.config.fault_plan import parse_plan, plan_faults
 from perception.errors import ConfigError
@@ -59,7 +59,7 @@ def complete(
     config: Config | str | Path | None = None,
     overrides: Overrides | None = None,
     source: str | Path | None = None,
-) -> Choice:
+) -> ConfigChoice:
     """Return the complete configuration for a log.
 
     Args:
@@ -69,11 +69,11 @@ def complete(
         source: The file that `config` was read from, which an error names; known where `config` is a path.
 
     Raises:
-        ConfigError: The configuration is wrong, does not fit the log, or is ambiguous; see `choose`.
+        ConfigError: The configuration is wrong, does not fit the log, or is ambiguous; see `choose_config`.
         LogError: The log has no messages.
     """
     if isinstance(config, str | Path):
         source = config
         config = load_config(config)
-    choice = choose(log, config, source)
+    choice = choose_config(log, config, source)
     return choice if overrides is None else replace(choice, config=overrides.apply(choice.config))

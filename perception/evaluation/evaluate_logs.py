@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from perception.autoconfig import Choice, Overrides, complete
+from perception.autoconfig import ConfigChoice, Overrides, complete
 from perception.config import Config, load_config
 from perception.errors import ConfigError
 from perception.evaluation.ablation.fault_ablation import FaultAblation
@@ -94,7 +94,7 @@ class _EvaluationRun:
         stack: ExitStack,
         index: int,
         log: Log,
-        choice: Choice,
+        choice: ConfigChoice,
         watch: Watch,
     ) -> bool:
         """Evaluate one log. Return False if it was interrupted."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.autoconfig import Overrides, choose, complete
+from perception.autoconfig import Overrides, complete
 from perception.config import load_config
 from perception.errors import ConfigError
 from perception.logs import open_log
@@ -27,7 +27,7 @@ def test_overrides_replace_what_a_file_says_and_keep_the_rest(scene: Path, tmp_p
     with open_log(scene) as log:
         config = complete(log, file, overrides).config
         assert complete(log, load_config(file), overrides).config == config
-        assert config.sensors == choose(log).config.sensors
+        assert config.sensors == complete(log).config.sensors
     assert (config.plugin.name, config.plugin.checkpoint) == ("fusion", tmp_path / "w")
     assert config.plugin.options == {"a": 1}
     assert (config.engine.batch, config.engine.backend, config.engine.precision) == (3, "onnx", "fp32")

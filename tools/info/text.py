@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from perception.autoconfig import Choice
-from perception.config import Role, to_yaml
-from perception.diagnosis.audit import Audit, Finding, Times
+from perception.config import to_yaml
 from perception.errors import ConfigError
-from perception.logs import Damage, Log
-from perception_tools.info.command import NOT_READ, clock_time
+from perception_tools.info.log_info import NOT_READ, LogInfo, finding_codes
+
+if TYPE_CHECKING:
+    from perception.autoconfig import ConfigChoice
+    from perception.diagnosis.audit import Audit, Finding
+    from perception.logs import Log
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": ""}
-_USES: dict[Role, str] = {"truth_boxes": "truth", "truth_control": "truth"}
+_USES: dict[str, str] = {"truth_boxes": "truth", "truth_control": "truth"}
 
 
-def show(
-    log: Log,
-    choice: Choice | None,
-    problem: Exception | None,
-    found: Audit | None,
-    times: dict[str, Times],
-    damage: list[Damage],
-    audited: bool,
-) -> None:
-    """Print everything about a log."""
+def show(info: LogInfo) -> None:
+    """Print the facts about a log."""
     console = Console(highlight=False, emoji=False, markup=False)
-    _show_head(console, log)
-    _show_topics(console, log, choice, times)
-    if not times and log.survey.message_count:
+    _show_head(console, info.log)
+    _show_topics(console, info)
+    if info.unread:
         console.print(Text(NOT_READ, style="yellow"))
-    if not audited:
-        _show_damage(console, log, damage)
-    if choice is not None:
-        _show_choice(console, choice)
-    elif problem is not None:
-        _show_problem(console, problem)
-    if found is not None:
-        _show_audit(console, found)
-    elif audited:
-        _show_damage(console, log, damage)
+    if not info.audited:
+        _show_damage(console, info)
+    if info.choice is not None:
+        _show_choice(console, info.choice)
+    elif info.problem is not None:
+        _show_problem(console, info.problem)
+    if info.audit is not None:
+        _show_audit(console, info.audit)
+    elif info.audited:
+        _show_damage(console, info)
         console.print("Without a configuration only damage is looked for.")
 
 
@@ -72,7 +69,7 @@ def _show_head(console: Console, log: Log) -> None:
 
 
 def size(count: int) -> str:
-    """Bytes as people read them."""
+    """Return a number of bytes with its unit."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":
@@ -81,12 +78,22 @@ def size(count: int) -> str:
     return ""
 
 
-def _show_topics(console: Console, log: Log, choice: Choice | None, times: dict[str, Times]) -> None:
-    if not log.channels:
+def clock_time(log_time_ns: int | None) -> str:
+    """Return a log time as a date; nothing for clocks that count from zero."""
+    if log_time_ns is None or not 10**18 <= log_time_ns < 4 * 10**18:
+        return ""
+    return datetime.fromtimestamp(log_time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+
+
+def _show_topics(console: Console, info: LogInfo) -> None:
+    if not info.log.channels:
         console.print("There are no topics in this log.\n")
         return
-    roles = choice.config.roles() if choice else {}
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table = _table()
     table.add_column("topic", overflow="fold", min_width=12)
     table.add_column("schema", overflow="fold", min_width=12)
     wide = console.width >= 100
@@ -95,35 +102,30 @@ def _show_topics(console: Console, log: Log, choice: Choice | None, times: dict[
     for name in ("count", "Hz", "gap s"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("used as", no_wrap=True)
-    for topic in sorted({*log.channels, *log.survey.topics}):  # damage may leave messages undeclared
-        channel, held = log.channels.get(topic), log.survey.topics.get(topic)
-        arrivals = times.get(topic)
-        period = arrivals.period_s() if arrivals else None
-        gap = arrivals.largest_gap() if arrivals else None
-        role = roles.get(topic)
+    for row in info.topics():
         table.add_row(
-            Text(topic),
-            Text(channel.schema.name if channel and channel.schema else ""),
-            *([Text(channel.encoding if channel else "")] if wide else []),
-            f"{held.count:,}" if held else "0",
-            f"{1 / period:.1f}" if period else "",
-            f"{gap[0]:.2f}" if gap else "",
-            _USES.get(role, role) if role else "",
+            Text(row.topic),
+            Text(row.schema),
+            *([Text(row.encoding)] if wide else []),
+            f"{row.messages:,}",
+            f"{row.rate_hz:.1f}" if row.rate_hz else "",
+            f"{row.largest_gap_s:.2f}" if row.largest_gap_s is not None else "",
+            _USES.get(row.role, row.role) if row.role else "",
         )
     console.print(table)
     console.print()
 
 
-def _show_damage(console: Console, log: Log, damage: list[Damage]) -> None:
+def _show_damage(console: Console, info: LogInfo) -> None:
     from perception.diagnosis.audit.content_rules import damage_rules
 
-    for finding in damage_rules(damage, log.survey.start_ns):
+    for finding in damage_rules(info.damage, info.log.survey.start_ns):
         _show_finding(console, finding)
-    if damage:
+    if info.damage:
         console.print()
 
 
-def _show_choice(console: Console, choice: Choice) -> None:
+def _show_choice(console: Console, choice: ConfigChoice) -> None:
     console.print(Text("Replay would take", style="bold"))
     for reason in choice.reasons:
         console.print(_item(reason))
@@ -136,9 +138,9 @@ def _show_choice(console: Console, choice: Choice) -> None:
 
 def _show_problem(console: Console, problem: Exception) -> None:
     console.print(Text("Replay needs a configuration", style="bold"))
-    faults = problem.errors if isinstance(problem, ConfigError) else (str(problem),)
-    for fault in faults:
-        console.print(_item(fault, "yellow"))
+    errors = problem.errors if isinstance(problem, ConfigError) else (str(problem),)
+    for error in errors:
+        console.print(_item(error, "yellow"))
     console.print()
     if isinstance(problem, ConfigError) and problem.paste:
         console.print(Text("One to start from, for --config", style="bold"))
@@ -146,29 +148,27 @@ def _show_problem(console: Console, problem: Exception) -> None:
         console.print(Text(yaml + "\n"), soft_wrap=True)
 
 
-def _show_audit(console: Console, found: Audit) -> None:
-    if found.delays:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+def _show_audit(console: Console, audit: Audit) -> None:
+    if audit.delays:
+        table = _table()
         table.add_column("arrival less stamp, ms", overflow="fold")
         for name in ("median", "95 %", "jitter"):
             table.add_column(name, justify="right", no_wrap=True)
-        for topic, delay in found.delays.items():
-            table.add_row(
-                Text(topic), f"{delay.median_ms:.1f}", f"{delay.p95_ms:.1f}", f"{delay.jitter_ms:.1f}"
-            )
+        for topic, delay in audit.delays.items():
+            values = (delay.median_ms, delay.p95_ms, delay.jitter_ms)
+            table.add_row(Text(topic), *(f"{value:.1f}" for value in values))
         console.print(table)
         console.print()
     console.print(Text("Findings", style="bold"))
-    for finding in found.findings:
+    for finding in audit.findings:
         _show_finding(console, finding)
-    if not found.findings:
+    if not audit.findings:
         console.print("  none")
     console.print()
     console.print(Text("Heads", style="bold"))
-    for head, because in found.verdicts().items():
+    for head, because in audit.verdicts().items():
         if because:
-            reasons = ", ".join(dict.fromkeys(finding.code for finding in because))
-            console.print(_item(f"{head}: unreliable ({reasons})", "yellow"))
+            console.print(_item(f"{head}: unreliable ({', '.join(finding_codes(because))})", "yellow"))
         else:
             console.print(_item(f"{head}: can be relied on", "green"))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perception.config import load_config, parse_config
+from perception.config import parse_config
 from perception.errors import ConfigError
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions, Span
@@ -63,12 +63,12 @@ def test_the_rate_changes_nothing(scene: Path) -> None:
 
 
 def test_an_output_log_says_which_faults_made_it(scene: Path, tmp_path: Path) -> None:
-    from perception.autoconfig import choose
+    from perception.autoconfig import complete
     from perception.pipeline import replay
 
     target, faults = tmp_path / "out.mcap", ("range.bias=0.5,seed=2",)
     with open_log(scene) as log:
-        config = choose(log).config.model_copy(update={"faults": faults})
+        config = complete(log).config.model_copy(update={"faults": faults})
         summary = replay(log, config, MemoryPlugin(), [McapSink(target)])
     with open_log(target) as stored:
         told = read_run(stored)
@@ -93,7 +93,7 @@ def test_faults_stand_in_the_configuration(scene: Path) -> None:
 
 
 def test_a_fault_that_does_not_fit_the_log_names_the_file_and_the_place(scene: Path, tmp_path: Path) -> None:
-    from perception.autoconfig import choose
+    from perception.autoconfig import complete
 
     file = tmp_path / "run.yaml"
     file.write_text(
@@ -101,7 +101,7 @@ def test_a_fault_that_does_not_fit_the_log_names_the_file_and_the_place(scene: P
         "faults: [range.loss=0.1, camera.dirt=0.5, range.los=1]\n"
     )
     with open_log(scene) as log, pytest.raises(ConfigError) as error:
-        choose(log, load_config(file), file)
+        complete(log, file)
     assert error.value.source == str(file)
     assert [text.partition(",")[0] for text in error.value.errors] == [
         "faults.2: no fault is called 'range.los'; did you mean range.loss?",
@@ -111,8 +111,8 @@ def test_a_fault_that_does_not_fit_the_log_names_the_file_and_the_place(scene: P
 
 def test_a_fault_of_a_sensor_that_is_not_there_is_told(scene: Path) -> None:
     with open_log(scene) as log:
-        from perception.autoconfig import choose
+        from perception.autoconfig import complete
 
-        sensors = choose(log).config.sensors.model_copy(update={"range": None})
+        sensors = complete(log).config.sensors.model_copy(update={"range": None})
     _, summary, _ = run(scene, faults=("range.loss=0.5",), sensors=sensors)
     assert "idle_fault" in {w.code for w in summary.warnings}

@@ -1,11 +1,11 @@
-"""Whether a given configuration fits a log: every fault at once, each with the nearest name."""
+"""The check of a configuration against a log: every error at once, each with the nearest name."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 
-from perception.autoconfig import peek
+from perception.autoconfig.first_messages import number_fields
 from perception.config import Config, Role
 from perception.config.fault_plan import plan_faults
 from perception.errors import ConfigError
@@ -23,34 +23,33 @@ _KINDS: Mapping[Role, str] = {
 }
 
 
-def fit(log: Log, config: Config, source: str = "") -> list[str]:
-    """Check a configuration against a log; returns warnings.
+def check_config(log: Log, config: Config, source: str = "") -> list[str]:
+    """Check a configuration against a log. Returns warnings.
 
     Args:
         source: The file that the configuration came from: an error names it.
 
     Raises:
         ConfigError: Topics are not in the log, have a schema that does not suit their role, or lack fields;
-            or `faults` are none, or of sensors that there are not.
+            or `faults` are wrong, or of sensors that are not configured.
     """
     sensors = [name for name in SENSORS if getattr(config.sensors, name) is not None]
-    faults, warnings = plan_faults(config.faults, sensors), []
+    errors, warnings = plan_faults(config.faults, sensors), []
     for path, topic, role in config.uses():
-        fault = _topic_fault(log, topic, role)
-        if fault:
-            faults.append(f"{path}: {fault}")
+        if error := _topic_error(log, topic, role):
+            errors.append(f"{path}: {error}")
         elif topic not in log.survey.topics:
             warnings.append(f"{path}: {topic} has no messages in this log")
         elif role == "status" and config.sensors.status is not None:
-            faults += _field_faults(log, topic, role, "sensors.status.fields", config.sensors.status.fields)
+            errors += _field_errors(log, topic, role, "sensors.status.fields", config.sensors.status.fields)
         elif role == "truth_control":
-            faults += _field_faults(log, topic, role, "truth.control_fields", config.truth.control_fields)
-    if faults:
-        raise ConfigError(faults, source)
+            errors += _field_errors(log, topic, role, "truth.control_fields", config.truth.control_fields)
+    if errors:
+        raise ConfigError(errors, source)
     return warnings
 
 
-def _topic_fault(log: Log, topic: str, role: Role) -> str:
+def _topic_error(log: Log, topic: str, role: Role) -> str:
     kinds = {name: sensor_kind(channel.schema, channel.encoding) for name, channel in log.channels.items()}
     if topic not in kinds:
         suited = [name for name, kind in kinds.items() if _suits(kind, role)]
@@ -72,14 +71,14 @@ def _suits(kind: Role | None, role: Role) -> bool:
     return kind is not None if role in ("status", "truth_control") else kind == role
 
 
-def _field_faults(log: Log, topic: str, role: Role, path: str, wanted: Mapping[str, str]) -> Iterator[str]:
-    found = peek.fields(log, topic, role)
+def _field_errors(log: Log, topic: str, role: Role, path: str, wanted: Mapping[str, str]) -> Iterator[str]:
+    paths = number_fields(log, topic, role)
     for name, field in wanted.items():
-        if found and field not in found:
-            near = get_close_matches(field, found, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else f"; it holds {_listed(sorted(found))}"
+        if paths and field not in paths:
+            near = get_close_matches(field, paths, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]}?" if near else f"; it holds {_listed(sorted(paths))}"
             yield f"{path}.{name}: no field {field} in the messages on {topic}{hint}"
-    if not found and wanted:
+    if not paths and wanted:
         yield f"{path}: no numbers could be read from the messages on {topic}"
 
 

@@ -1,15 +1,20 @@
-"""Which topic is what: by schema first, by name where the schema says nothing, and never by a guess."""
+"""The choice of a configuration for a log: by schema, by name where that is not enough, never by a guess."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from perception.autoconfig import peek
-from perception.autoconfig.draft import MOST_NAMED, Draft
-from perception.autoconfig.fit import fit
-from perception.autoconfig.sensors import choose_camera, choose_range, choose_status, name_the_unreadable
-from perception.autoconfig.truth import choose_truth
+from perception.autoconfig.config_check import check_config
+from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
+from perception.autoconfig.first_messages import rate_hz
+from perception.autoconfig.topic_choice import (
+    choose_camera,
+    choose_range,
+    choose_status,
+    choose_truth,
+    warn_of_unreadable,
+)
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import Log
@@ -23,43 +28,43 @@ USABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A configuration that fits a log, why it is so, and what to be wary of."""
+class ConfigChoice:
+    """A configuration that fits a log, the reasons of its choices, and warnings."""
 
     config: Config
     reasons: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
 
-def choose(log: Log, base: Config | None = None, source: str | Path | None = None) -> Choice:
-    """A configuration for a log: found by schema, or the given one checked against it.
+def choose_config(log: Log, base: Config | None = None, source: str | Path | None = None) -> ConfigChoice:
+    """Return a configuration for a log: chosen by schema, or `base` checked against the log.
 
-    Of a given one that names no sensors, sensors and truth are found by schema, and the rest holds.
+    Where `base` names no sensors, sensors and truth are chosen by schema, and the rest of it holds.
     Truth, commands and the outputs of earlier runs are never taken for an input. `reference_rate_hz` is
-    measured where it is not given.
+    measured where it is not configured.
 
     Args:
-        base: The configuration that was given; None: none was.
-        source: The file it came from: an error names it.
+        base: The user's configuration; None: all is chosen.
+        source: The file that `base` came from: an error names it.
 
     Raises:
         ConfigError: The choice is ambiguous (`.paste` is YAML to choose from), nothing in the log can be
-            used, or the given configuration does not fit: every fault with the nearest name.
+            used, or `base` does not fit: every error with the nearest name.
         LogError: The log has no messages.
     """
     where = str(source or "")
     if not log.survey.topics:
         raise LogError(f"the log has no messages, so there is nothing to replay: {log.path}")
     if base is not None and any(getattr(base.sensors, name) is not None for name in SENSORS):
-        warnings = fit(log, base, where)
+        warnings = check_config(log, base, where)
         config, reasons = _with_rate(log, base, [])
-        return Choice(config, ("as configured", *reasons), tuple(warnings))
-    draft = Draft(log)
+        return ConfigChoice(config, ("as configured", *reasons), tuple(warnings))
+    draft = ConfigDraft(log)
     choose_camera(draft)
     choose_range(draft)
     choose_status(draft)
     choose_truth(draft)
-    name_the_unreadable(draft)
+    warn_of_unreadable(draft)
     config = _finish(draft)
     if draft.ambiguous:
         head = f"more than one configuration fits {log.path.name}"
@@ -67,12 +72,12 @@ def choose(log: Log, base: Config | None = None, source: str | Path | None = Non
     if base is not None:
         config, reasons = _with_rate(log, _completed(base, config), draft.warnings)
         draft.reasons += reasons
-        draft.warnings += fit(log, config, where)
-    return Choice(config, tuple(draft.reasons), tuple(draft.warnings))
+        draft.warnings += check_config(log, config, where)
+    return ConfigChoice(config, tuple(draft.reasons), tuple(draft.warnings))
 
 
 def _completed(base: Config, found: Config) -> Config:
-    """What was given, with sensors and truth as they were found.
+    """Return the user's configuration with the sensors and the truth that were found.
 
     Raises:
         ConfigError: It wants a reference that was not found.
@@ -87,15 +92,15 @@ def _completed(base: Config, found: Config) -> Config:
     return completed
 
 
-def _finish(draft: Draft) -> Config:
+def _finish(draft: ConfigDraft) -> Config:
     sensors = draft.data["sensors"]
     if not sensors:
         found = ", ".join(map(draft.described, sorted(draft.log.survey.topics)[:MOST_NAMED]))
-        faults = [
+        errors = [
             f"sensors: expected {USABLE}; found {found}",
             *(f"sensors: {text}" for text in draft.warnings),
         ]
-        raise ConfigError(faults, head=f"no sensor that can be used in {draft.log.path.name}")
+        raise ConfigError(errors, head=f"no sensor that can be used in {draft.log.path.name}")
     reference = next(name for name in SENSORS if name in sensors)
     config = parse_config({**draft.data, "reference": reference})
     config, reasons = _with_rate(draft.log, config, draft.warnings)
@@ -104,11 +109,11 @@ def _finish(draft: Draft) -> Config:
 
 
 def _with_rate(log: Log, config: Config, warnings: list[str]) -> tuple[Config, list[str]]:
-    """The configuration with its reference's rate, measured where it is not given."""
+    """The configuration with its reference's rate, measured where it is not configured."""
     if config.reference_rate_hz is not None:
         return config, []
     topic = getattr(config.sensors, config.reference).topic
-    rate = peek.rate_hz(log, topic)
+    rate = rate_hz(log, topic)
     if rate is None:
         rate = DEFAULT_RATE_HZ
         warnings.append(
@@ -118,6 +123,6 @@ def _with_rate(log: Log, config: Config, warnings: list[str]) -> tuple[Config, l
     return config.model_copy(update={"reference_rate_hz": rate}), [reason]
 
 
-def _paste(config: Config, draft: Draft) -> str:
+def _paste(config: Config, draft: ConfigDraft) -> str:
     notes = "".join(f"# {text}\n" for text in draft.ambiguous)
     return f"{notes}# keep the topics you mean, and pass this file with --config\n{to_yaml(config)}"

@@ -1,16 +1,18 @@
-"""Which topics are the sensors: by schema, and by name only where the schema says too little."""
+"""The topics of sensors and truth: chosen by schema, and by name where the schema does not decide."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from perception.autoconfig import names, peek
-from perception.autoconfig.draft import MOST_NAMED, Draft, best
+from perception.autoconfig import naming_rules as names
+from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft, best
+from perception.autoconfig.first_messages import first_decoded, number_fields, rate_hz
 from perception.logs import Log
 from perception.types import Undecodable
 
 
-def choose_camera(draft: Draft) -> None:
+def choose_camera(draft: ConfigDraft) -> None:
+    """Set the camera, its calibration and its transforms; ambiguities are noted in the draft."""
     images = [topic for topic in draft.of_kind("camera") if not names.says_truth(topic)]
     colour = [topic for topic in images if not names.says_not_colour(topic)] or images
     packed = [topic for topic in colour if topic.rsplit("/", 1)[0] in colour]  # /image_raw/compressed
@@ -35,7 +37,7 @@ def choose_camera(draft: Draft) -> None:
         draft.reasons.append(f"transforms: {', '.join(transforms)}, all there are")
 
 
-def _calibration_of(draft: Draft, camera: str) -> str | None:
+def _calibration_of(draft: ConfigDraft, camera: str) -> str | None:
     topics = draft.of_kind("calibration")
     if len(topics) < 2:
         if topics:
@@ -56,10 +58,11 @@ def _calibration_of(draft: Draft, camera: str) -> str | None:
 
 
 def _frame_of(log: Log, topic: str) -> str:
-    return next((getattr(decoded, "frame_id", "") for decoded in peek.first_decoded(log, topic, count=1)), "")
+    return next((getattr(decoded, "frame_id", "") for decoded in first_decoded(log, topic, count=1)), "")
 
 
-def choose_range(draft: Draft) -> None:
+def choose_range(draft: ConfigDraft) -> None:
+    """Set the range sensor, with a tolerance that suits its rate."""
     topics = [topic for topic in draft.of_kind("range") if not names.says_truth(topic)]
     topic = draft.pick("sensors.range.topic", "range sensor", topics)
     if topic is None:
@@ -67,7 +70,7 @@ def choose_range(draft: Draft) -> None:
     draft.reasons.append(f"range: {topic}, the only {draft.schema(topic)}")
     settings: dict[str, Any] = {"topic": topic}
     draft.data["sensors"]["range"] = settings
-    rate = peek.rate_hz(draft.log, topic)
+    rate = rate_hz(draft.log, topic)
     if rate is not None and round(600 / rate) > 60:  # each tick shall find the scan before or after it
         settings["tolerance_ms"] = float(round(min(600 / rate, 500)))
         settings["max_age_ms"] = max(200.0, settings["tolerance_ms"])
@@ -76,13 +79,14 @@ def choose_range(draft: Draft) -> None:
         )
 
 
-def choose_status(draft: Draft) -> None:
+def choose_status(draft: ConfigDraft) -> None:
+    """Set the status topic whose fields tell most of the motion."""
     topics = [
         topic
         for topic in draft.of_kind("status")
         if not (names.says_truth(topic) or names.says_control(topic) or names.is_housekeeping(topic))
     ]
-    seen = {topic: peek.fields(draft.log, topic) for topic in topics}
+    seen = {topic: number_fields(draft.log, topic) for topic in topics}
     known = {topic: names.known_fields(paths) for topic, paths in seen.items()}
     telling = best([t for t in topics if names.worth(known[t])], lambda t: names.worth(known[t]))
     topic = draft.pick("sensors.status.topic", "status", telling)
@@ -100,14 +104,44 @@ def choose_status(draft: Draft) -> None:
     draft.reasons.append(f"status: {topic}, {why}: {held}")
     settings: dict[str, Any] = {"topic": topic, "fields": fields}
     draft.data["sensors"]["status"] = settings
-    rate = peek.rate_hz(draft.log, topic)
+    rate = rate_hz(draft.log, topic)
     if rate is not None and 1500 / rate > 100:  # a step shall not be unknown because one message is late
         settings["max_age_ms"] = float(round(min(1500 / rate, 1000)))
         draft.reasons.append(f"status: max_age_ms {settings['max_age_ms']:g}, since it comes at {rate:g} Hz")
 
 
-def name_the_unreadable(draft: Draft) -> None:
+def choose_truth(draft: ConfigDraft) -> None:
+    """Set the topics of truth: for training and metrics, never an input."""
+    truth: dict[str, Any] = {}
+    topics = draft.of_kind("truth_boxes")
+    boxes = best(
+        topics, lambda topic: (names.says_truth(topic), draft.schema(topic) == "perception.Detections")
+    )
+    if len(boxes) == 1:
+        truth["boxes"] = boxes[0]
+        draft.reasons.append(f"truth: {boxes[0]} ({draft.schema(boxes[0])}), for metrics only")
+    elif boxes:
+        draft.warnings.append(f"truth.boxes: not chosen among {', '.join(boxes)}")
+    control = list(draft.of_kind("truth_control"))
+    control += [topic for topic in draft.of_kind("status") if names.says_control(topic)]
+    fields = {topic: number_fields(draft.log, topic, "truth_control") for topic in control}
+    wanted = ("curvature", "acceleration")
+    held = {t: [name for name in wanted if name in fields[t]] for t in control}
+    fullest = best([t for t in control if held[t]], lambda t: (len(held[t]), names.says_truth(t)))
+    if len(fullest) == 1:
+        topic = truth["control"] = fullest[0]
+        if len(held[topic]) < len(wanted):
+            truth["control_fields"] = {name: name for name in held[topic]}
+        draft.reasons.append(f"truth: {topic} ({', '.join(held[topic])}), for metrics only")
+    elif fullest:
+        draft.warnings.append(f"truth.control: not chosen among {', '.join(fullest)}")
+    if truth:
+        draft.data["truth"] = truth
+
+
+def warn_of_unreadable(draft: ConfigDraft) -> None:
+    """Warn of topics that cannot be decoded, with the reason."""
     for topic in draft.of_kind(None)[:MOST_NAMED]:
-        found = peek.first_decoded(draft.log, topic, count=1)
-        if found and isinstance(found[0], Undecodable) and not names.is_housekeeping(topic):
-            draft.warnings.append(f"{topic} is not used: {found[0].reason}")
+        messages = first_decoded(draft.log, topic, count=1)
+        if messages and isinstance(messages[0], Undecodable) and not names.is_housekeeping(topic):
+            draft.warnings.append(f"{topic} is not used: {messages[0].reason}")

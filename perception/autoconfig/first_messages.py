@@ -1,4 +1,4 @@
-"""A look at the first messages of topics: their fields, their frames, their rate."""
+"""The first messages of a topic: decoded, their number fields, their rate."""
 
 from __future__ import annotations
 
@@ -15,30 +15,27 @@ ARRIVALS = 256  # messages from which a rate is measured
 
 
 def first_messages(log: Log, topic: str, count: int) -> Iterator[Message]:
-    """The first messages of a topic; it need not be in the log."""
-    found = log.survey.topics.get(topic)
-    if found is None:
+    """Return the first messages of a topic; it need not be in the log."""
+    survey = log.survey.topics.get(topic)
+    if survey is None:
         return iter(())
-    query = Query(topics=frozenset({topic}), start_ns=found.first_ns)
+    query = Query(topics=frozenset({topic}), start_ns=survey.first_ns)
     return islice(log.messages(query), count)
 
 
 def first_decoded(log: Log, topic: str, role: Role | None = None, count: int = FIRST) -> list[Decoded]:
-    """The first messages of a topic, decoded."""
+    """Return the first messages of a topic, decoded."""
     return [decode(message, role) for message in first_messages(log, topic, count)]
 
 
-def fields(log: Log, topic: str, role: Role = "status") -> set[str]:
-    """The numbers, by dotted path, in the first messages of a topic."""
-    found: set[str] = set()
-    for decoded in first_decoded(log, topic, role):
-        if isinstance(decoded, StatusReading):
-            found.update(decoded.values)
-    return found
+def number_fields(log: Log, topic: str, role: Role = "status") -> set[str]:
+    """Return the dotted paths of the numbers in the first messages of a topic."""
+    readings = (message for message in first_decoded(log, topic, role) if isinstance(message, StatusReading))
+    return {path for reading in readings for path in reading.values}
 
 
 def rate_hz(log: Log, topic: str) -> float | None:
-    """The rate of a topic, from the median difference of its first arrivals; None where there is none.
+    """Return the rate of a topic, by the median difference of its first arrivals; None where there is none.
 
     Messages that came twice count once: a recorder that doubles them must not double the rate.
     """

@@ -1,0 +1,143 @@
+"""The facts about a log that `perception info` shows, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from perception.autoconfig import ConfigChoice
+    from perception.diagnosis.audit import Audit, Finding, Times
+    from perception.errors import ConfigError, LogError
+    from perception.logs import Damage, Log
+
+NOT_READ = "the log is large: gaps and damage are looked for with --audit only"
+
+
+class TopicRow(NamedTuple):
+    """One topic of a log. `rate_hz` and `largest_gap_s` are None where arrivals were not read."""
+
+    topic: str
+    schema: str
+    encoding: str
+    messages: int
+    first_ns: int | None
+    last_ns: int | None
+    rate_hz: float | None
+    largest_gap_s: float | None
+    role: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogInfo:
+    """The facts about an open log.
+
+    Attributes:
+        choice: The configuration that replay would take; None where `problem` says why there is none.
+        audit: None where none was asked for, or without a configuration.
+        times: Arrivals by topic; empty where the log was not read.
+        damage: The damage that is known.
+        audited: An audit was asked for.
+    """
+
+    log: Log
+    choice: ConfigChoice | None
+    problem: ConfigError | LogError | None
+    audit: Audit | None
+    times: dict[str, Times]
+    damage: list[Damage]
+    audited: bool
+
+    @property
+    def exit_code(self) -> int:
+        """3 where something of the log is lost, else 0."""
+        return 3 if self.damage or (self.audit is not None and self.audit.lossy) else 0
+
+    @property
+    def unread(self) -> bool:
+        """Whether the log has messages, and was too large to be read for gaps and damage."""
+        return not self.times and self.log.survey.message_count > 0
+
+    def topics(self) -> Iterator[TopicRow]:
+        """Yield the topics by name. A damaged log may have messages on topics that nothing declares."""
+        roles = self.choice.config.roles() if self.choice else {}
+        survey = self.log.survey
+        for topic in sorted({*self.log.channels, *survey.topics}):
+            channel, held, arrivals = (
+                self.log.channels.get(topic),
+                survey.topics.get(topic),
+                self.times.get(topic),
+            )
+            period_s = arrivals.period_s() if arrivals else None
+            gap = arrivals.largest_gap() if arrivals else None
+            yield TopicRow(
+                topic,
+                channel.schema.name if channel and channel.schema else "",
+                channel.encoding if channel else "",
+                held.count if held else 0,
+                held.first_ns if held else None,
+                held.last_ns if held else None,
+                1 / period_s if period_s else None,
+                gap[0] if gap else None,
+                roles.get(topic),
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report of `--json`."""
+        choice = self.choice
+        report: dict[str, Any] = {
+            "schema": "perception.info/1",
+            "status": "loss" if self.exit_code == 3 else "clean",
+            "exit_code": self.exit_code,
+            "log": self._log_report(),
+            "topics": {row.topic: dict(list(row._asdict().items())[1:]) for row in self.topics()},
+            "configuration": choice.config.model_dump(mode="json", exclude_none=True) if choice else None,
+            "reasons": list(choice.reasons) if choice else [],
+            "damage": [asdict(item) for item in self.damage],
+            "warnings": self._warnings(),
+        }
+        if self.audit is not None:
+            report["audit"] = _audit_report(self.audit)
+        return report
+
+    def _log_report(self) -> dict[str, Any]:
+        survey = self.log.survey
+        return {
+            "path": str(self.log.path),
+            "size_bytes": survey.size_bytes,
+            "start_ns": survey.start_ns,
+            "end_ns": survey.end_ns,
+            "duration_s": survey.duration_s,
+            "messages": survey.message_count,
+            "indexed": survey.indexed,
+            "compression": list(survey.compression),
+            "profile": survey.profile,
+            "library": survey.library,
+            "metadata": [{"name": name, "values": dict(values)} for name, values in survey.metadata],
+            "attachments": list(survey.attachments),
+        }
+
+    def _warnings(self) -> list[dict[str, str]]:
+        texts = [("configuration", text) for text in self.choice.warnings] if self.choice else []
+        if self.problem is not None:
+            texts.append(("no_configuration", str(self.problem)))
+        if self.unread:
+            texts.append(("not_read", NOT_READ))
+        return [{"code": code, "text": text} for code, text in texts]
+
+
+def finding_codes(findings: list[Finding]) -> list[str]:
+    """Return the codes of findings, each once, in order."""
+    return list(dict.fromkeys(finding.code for finding in findings))
+
+
+def _audit_report(audit: Audit) -> dict[str, Any]:
+    heads = audit.verdicts().items()
+    return {
+        "findings": [asdict(finding) for finding in audit.findings],
+        "delays": {topic: asdict(delay) for topic, delay in audit.delays.items()},
+        "heads": {
+            head: {"reliable": not because, "because": finding_codes(because)} for head, because in heads
+        },
+    }
