@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.autoconfig import Choice, complete
+from perception.autoconfig import ConfigChoice, complete
 from perception.autoconfig.naming_rules import known_fields, says_control, says_truth
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
@@ -19,7 +19,7 @@ from tests.scripted_scene import write_scene
 from tests.small_logs import SmallLog
 
 
-def choice_of(log: SmallLog, folder: Path, base: Config | None = None) -> Choice:
+def choice_of(log: SmallLog, folder: Path, base: Config | None = None) -> ConfigChoice:
     with open_log(log.write(folder / "small.mcap")) as opened:
         return complete(opened, base)
 
@@ -30,7 +30,7 @@ def refusal_of(log: SmallLog, folder: Path, base: Config | None = None) -> Confi
     return caught.value
 
 
-def sensors_of(choice: Choice) -> dict[str, str]:
+def sensors_of(choice: ConfigChoice) -> dict[str, str]:
     return {role: topic for topic, role in choice.config.roles().items()}
 
 
