@@ -1,8 +1,7 @@
-"""Scores of a head that need no other head: what the maps say at the places where truth lies.
+"""Scores of each head that need no other head: its map compared with its target map.
 
-A model whose class head alone was taught has no boxes, so its mAP says nothing, and a box head alone finds no
-objects. These scores compare each head's map with its target map: they are defined for every run that taught
-the head, alone or with others.
+A model whose class head alone was trained has no boxes, so its mAP means nothing, and a box head alone
+detects no objects. These scores are defined for every run that trained the head, alone or with others.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ BATCH = 8
 
 @torch.inference_mode()
 def dense_scores(model: FusionModel, dataset: Dataset, config: TrainConfig) -> dict[str, float]:
-    """The loss of each head and its score at the places of truth; what has no truth is left out.
+    """Return the loss and the dense score of each head; heads without truth are left out.
 
     ================  ===================================================================================
     key               value
@@ -40,16 +39,16 @@ def dense_scores(model: FusionModel, dataset: Dataset, config: TrainConfig) -> d
     `distance_err`    median relative error, at the objects' cells
     ================  ===================================================================================
     """
-    lessons, plan = LossStep(config, model), HeadSchedule(config.schedule)
+    loss_step, schedule = LossStep(config, model), HeadSchedule(config.schedule)
     model.eval()
     last = config.schedule.steps - 1
     sums: dict[str, float] = {}
     found: list[tuple[Float32, ...]] = []
     for start in range(0, len(dataset), BATCH):
         batch = collate([dataset[i] for i in range(start, min(start + BATCH, len(dataset)))])
-        said = model.dense(Inputs(*(torch.from_numpy(a).to(lessons.device) for a in batch.inputs)))
-        true = lessons.targets(model, batch, plan, last)
-        for head, (loss, count) in _losses(lessons, said, true).items():
+        said = model.dense(Inputs(*(torch.from_numpy(a).to(loss_step.device) for a in batch.inputs)))
+        true = loss_step.targets(model, batch, schedule, last)
+        for head, (loss, count) in _losses(loss_step, said, true).items():
             sums[head] = sums.get(head, 0.0) + loss
             sums[f"#{head}"] = sums.get(f"#{head}", 0.0) + count
         found.append(_cells(said, true))
@@ -72,10 +71,10 @@ def dense_scores(model: FusionModel, dataset: Dataset, config: TrainConfig) -> d
 
 
 def mean_precision(heat: Float32, target: Float32) -> float | None:
-    """Mean over classes of average precision; None where no cell holds a centre.
+    """Return the mean over classes of average precision; None where no cell holds a centre.
 
     Args:
-        heat: [N, C] what is said of N cells.
+        heat: [N, C] predicted heat of N cells.
         target: [N, C] 1: a centre; below `TAUGHT_FROM`: background; NaN or between: not counted.
     """
     found = []
@@ -88,7 +87,7 @@ def mean_precision(heat: Float32, target: Float32) -> float | None:
 
 
 def average_precision(said: Float32, positive: NDArray[np.bool_]) -> float | None:
-    """The mean, over positives, of the precision among all that is said as loudly; None without any."""
+    """Return the mean, over positives, of the precision at their score; None without positives."""
     if not positive.any():
         return None
     order = np.argsort(-said, kind="stable")
@@ -100,15 +99,15 @@ def average_precision(said: Float32, positive: NDArray[np.bool_]) -> float | Non
 
 
 def weighted_median(values: Float32, weights: Float32) -> float:
-    """The value up to which half the weight lies."""
+    """Return the value up to which half the weight lies."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def _losses(lessons: LossStep, said: DenseOutputs, true: Targets) -> dict[str, tuple[float, float]]:
-    """Head -> sum and count of its loss in this batch."""
-    found = lessons.head_losses(said, true, torch.ones_like)
+def _losses(loss_step: LossStep, said: DenseOutputs, true: Targets) -> dict[str, tuple[float, float]]:
+    """Return head -> sum and count of its loss in a batch."""
+    found = loss_step.head_losses(said, true, torch.ones_like)
     boxes, measured, known = (
         float(n) for n in (true.objects, true.distance_weight.sum(), true.control_known.sum())
     )
@@ -117,7 +116,7 @@ def _losses(lessons: LossStep, said: DenseOutputs, true: Targets) -> dict[str, t
 
 
 def _cells(said: DenseOutputs, true: Targets) -> tuple[Float32, ...]:
-    """Heat and target [cells, C]; overlap, its weight, relative error of distance and its weight [cells]."""
+    """Return heat and target [cells, C]; overlap, its weight, distance error and its weight [cells]."""
     classes = true.heatmap.shape[1]
     target = torch.where(true.counted > 0, true.heatmap, torch.nan)
     heat, aim = (x.movedim(1, -1).reshape(-1, classes).cpu().numpy() for x in (said.heatmap, target))
@@ -127,7 +126,7 @@ def _cells(said: DenseOutputs, true: Targets) -> tuple[Float32, ...]:
 
 
 def overlap(one: Tensor, other: Tensor) -> Tensor:
-    """[B, 1, h, w] intersection over union of boxes given by their sides' distances from one point."""
+    """Return [B, 1, h, w]: the IoU of boxes given by the distances of their sides from one point."""
     low = torch.minimum(one, other)
     both = (low[:, 0] + low[:, 2]) * (low[:, 1] + low[:, 3])
     areas = [(x[:, 0] + x[:, 2]) * (x[:, 1] + x[:, 3]) for x in (one, other)]

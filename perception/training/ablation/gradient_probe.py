@@ -1,9 +1,9 @@
-"""Do the heads pull the shared maps the same way: cosines between their gradients while a model is trained.
+"""Cosines between the heads' gradients over the shared maps, measured while a model is trained.
 
 The gradients are those that balancing methods see (`training.balancing.shared`): of each head's loss,
-unweighted, over the fused maps of all strides and the pooled feature. They are taken of the same samples,
-unchanged by augmentation, each time. Below 0, a step that helps one head harms the other, on these samples
-and to first order (Yu et al. 2020, PCGrad). Heads that rest on different cells have cosines near 0.
+unweighted, over the fused maps of all strides and the pooled feature. They are always measured on the same
+samples, without augmentation. Below 0, a step that helps one head harms the other, on these samples and to
+first order (Yu et al. 2020, PCGrad). Heads that depend on different cells have cosines near 0.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from perception.training.loop.trainer import Trainer
 
 
 class Probe:
-    """Measures the gradients after every so many steps of a run, and changes nothing of it.
+    """Measures the gradients at regular steps of a run, without changing it.
 
     Args:
-        folder: Of the run; gets a line of `FILE` for each measurement.
-        every: Steps from one to the next. The first step is measured too.
-        samples: How many, evenly spaced over the training samples.
+        folder: The run's folder; its `FILE` gets a line for each measurement.
+        every: Steps between two measurements. The first step is measured, too.
+        samples: Number of training samples, evenly spaced.
     """
 
     def __init__(self, folder: Path, every: int, samples: int = 8) -> None:
@@ -47,10 +47,10 @@ class Probe:
 
 
 def gradients(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
-    """Head -> its gradient over the shared maps, flat; heads without truth, or whose
-    gradient is 0 or not finite, are missing.
+    """Return head -> its gradient over the shared maps, flat.
 
-    Norms use the statistics of the batch, as in training; their running statistics are put back.
+    Heads without truth, or whose gradient is 0 or not finite, are missing. Batch norms use
+    the statistics of the batch, as in training; their running statistics are put back.
     """
     model, loss_step = trainer.model, trainer.loss_step
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -76,12 +76,14 @@ def gradients(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
 
 
 def describe(found: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
-    """`cosine`: pair (`box-control`) -> -1 to 1; `norm`: head -> length."""
-    cosines = {f"{a}-{b}": cosine(found[a], found[b]) for a, b in PAIRS if a in found and b in found}
+    """Return `cosine`: pair (`box-control`) -> -1 to 1, and `norm`: head -> length."""
+    cosines = {
+        pair: cosine(found[a], found[b]) for pair, (a, b) in PAIRS.items() if a in found and b in found
+    }
     return {"cosine": cosines, "norm": {head: float(row.norm()) for head, row in found.items()}}
 
 
-def cosine(one: Tensor, other: Tensor) -> float:
-    """Of the angle between two vectors, neither of them 0."""
-    one, other = one.double() / one.double().norm(), other.double() / other.double().norm()
-    return max(-1.0, min(1.0, float(one @ other)))
+def cosine(a: Tensor, b: Tensor) -> float:
+    """Return the cosine of the angle between two vectors, neither of them 0."""
+    a, b = a.double() / a.double().norm(), b.double() / b.double().norm()
+    return max(-1.0, min(1.0, float(a @ b)))

@@ -1,4 +1,4 @@
-"""What a few seeds allow to be said: paired changes, and which points no other point beats. No torch."""
+"""Comparisons over a few seeds: paired changes, and the front of non-dominated points. No torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class SeedRange:
-    """A few values: one of each seed."""
+    """Median and range of a few values, one of each seed."""
 
     median: float
     low: float
@@ -26,16 +26,16 @@ class SeedRange:
 
 
 def spread(values: Sequence[float]) -> SeedRange:
-    """Of at least one value."""
+    """Return median and range of at least one value."""
     return SeedRange(median(values), min(values), max(values), len(values))
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change of the configuration does to a score.
+    """The effect of a change of the configuration on a score.
 
     Attributes:
-        spread: Of the differences, seed by seed: with the change less without it.
+        spread: Of the differences of each seed: with the change minus without it.
         verdict: `better`, `worse` or `cannot tell`.
     """
 
@@ -44,11 +44,11 @@ class Change:
 
 
 def paired(before: Sequence[float], after: Sequence[float], better: Better) -> Change:
-    """The change from `before` to `after`, whose k-th values are of one seed.
+    """Return the change from `before` to `after`, whose k-th values belong to the same seed.
 
-    It is called better or worse where Student's interval of 95 % around the mean difference leaves out 0. One
-    seed never tells; of twenty statements about nothing, one is wrong. The interval speaks of seeds (weights,
-    order, chance) on these logs, not of other logs.
+    The verdict is better or worse where Student's 95 % interval of the mean difference excludes 0; one seed
+    is never enough. The interval covers the variation over seeds (weights, order, augmentation) on these
+    logs, not over logs.
     """
     differences = [b - a for a, b in zip(before, after, strict=True)]
     mean, count = fmean(differences), len(differences)
@@ -61,18 +61,21 @@ def paired(before: Sequence[float], after: Sequence[float], better: Better) -> C
 
 
 def non_dominated(points: Sequence[Sequence[float]], better: Sequence[Better]) -> list[bool]:
-    """Whether each point is on the front: no other is at least as good in all coordinates and better in one.
+    """Return for each point whether no other is as good in all coordinates and better in one.
 
-    Points with a coordinate that is not a number are never on it, and beat nothing.
+    Points with a coordinate that is not finite are never on this front and dominate nothing.
     """
     signs = [1.0 if side == "higher" else -1.0 for side in better]
     scored = [[sign * x for sign, x in zip(signs, point, strict=True)] for point in points]
-    sound = [all(math.isfinite(x) for x in point) for point in scored]
+    finite = [all(math.isfinite(x) for x in point) for point in scored]
 
-    def beats(a: list[float], b: list[float]) -> bool:
+    def dominates(a: list[float], b: list[float]) -> bool:
         return all(x >= y for x, y in zip(a, b, strict=True)) and a != b
 
     return [
-        fine and not any(ok and beats(other, point) for other, ok in zip(scored, sound, strict=True))
-        for point, fine in zip(scored, sound, strict=True)
+        ok
+        and not any(
+            other_ok and dominates(other, point) for other, other_ok in zip(scored, finite, strict=True)
+        )
+        for point, ok in zip(scored, finite, strict=True)
     ]

@@ -1,7 +1,7 @@
-"""What a study runs: one training configuration, changed in one respect at a time. No torch.
+"""The plan of a study: runs of one training configuration, changed in one respect at a time. No torch.
 
-All runs of a seed start from the same weights and see the same samples in the same order, changed in the same
-ways; so they are compared in pairs.
+All runs of a seed start from the same weights and see the same samples in the same order with the same
+augmentation, so they can be compared in pairs.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import Any
 from perception.errors import ConfigError
 from perception.training.balancing.options import METHODS
 from perception.training.config_file import lay_over, parse_train_config
-from perception.training.train_config import TrainConfig
+from perception.training.train_config import StageConfig, TrainConfig
 from perception.types import LOSSES
 
 SECTIONS = ("heads", "gradients", "balancing", "pareto")
 JOINT = "joint"
 WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""Of control, the other heads keeping theirs: the sweep of the trade-off."""
+"""Weights of control in the sweep of the trade-off; the other heads keep theirs."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyOptions:
-    """How much is studied.
+    """The size of a study.
 
     Attributes:
-        out: The folder of the study; results that lie in it are kept and not made again.
-        steps: Of every run.
-        seeds: How many: 0, 1, ... The sweep of weights takes the first only.
+        out: The folder of the study; results in it are kept and not computed again.
+        steps: Number of steps of every run.
+        seeds: Number of seeds: 0, 1, ... The sweep of weights uses the first only.
         only: Some of `SECTIONS`.
-        measure: How often the gradients are measured in a run.
+        measure: Number of measurements of gradients in a run.
     """
 
     out: Path
@@ -42,16 +42,16 @@ class StudyOptions:
     measure: int = 15
 
     def __post_init__(self) -> None:
-        faults = [
+        errors = [
             f"--only: expected some of {', '.join(SECTIONS)}; found {name!r}"
             for name in self.only
             if name not in SECTIONS
         ]
         for name, least in (("steps", 2), ("seeds", 1), ("measure", 1)):
             if getattr(self, name) < least:
-                faults.append(f"{name}: expected at least {least}, found {getattr(self, name)}")
-        if faults:
-            raise ConfigError(faults, head="the study cannot be made")
+                errors.append(f"{name}: expected at least {least}, found {getattr(self, name)}")
+        if errors:
+            raise ConfigError(errors, head="the study cannot be made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ class StudyRun:
     """One run of a study.
 
     Attributes:
-        name: What is changed: `joint` (nothing), `alone-box`, `method-upgrad`, `control-0.1`.
-        seed: Of weights, order and chance.
-        config: What is trained.
-        heads: Those that are taught.
+        name: The change: `joint` (none), `alone-box`, `method-upgrad`, `control-0.1`.
+        seed: Of weights, order and augmentation.
+        config: The resolved configuration.
+        heads: The heads that are trained.
     """
 
     name: str
@@ -76,11 +76,12 @@ class StudyRun:
 
 
 def runs_of(config: TrainConfig, options: StudyOptions) -> list[StudyRun]:
-    """Every run that the chosen sections need, each once: seed by seed, so that a study that is stopped early
-    has something to say of everything.
+    """Return every run that the chosen sections need, once each.
+
+    They are ordered by seed, so that a study that is stopped early has results of every section.
 
     Raises:
-        ConfigError: A changed configuration has faults.
+        ConfigError: A changed configuration has errors.
     """
     found: dict[tuple[int, str], StudyRun] = {}
     for seed in range(options.seeds):
@@ -93,25 +94,27 @@ def runs_of(config: TrainConfig, options: StudyOptions) -> list[StudyRun]:
 
 
 def method_name(config: TrainConfig, method: str) -> str:
-    """The run that shows a method of balancing: the joint one for the configuration's own."""
+    """Return the name of the run with a balancing method: the joint run for the configuration's own."""
     return JOINT if config.balancing.get("method", "static") == method else f"method-{method}"
 
 
 def weight_name(config: TrainConfig, weight: float) -> str:
-    """The run that shows a weight of control under fixed weights."""
+    """Return the name of the run with a weight of control under fixed weights."""
     if weight == 1:
         return method_name(config, "static")
     return f"control-{weight:g}"
 
 
 def _wanted(config: TrainConfig, options: StudyOptions, seed: int) -> dict[str, dict[str, Any]]:
-    """Name -> what is changed."""
+    """Return name -> changes to the configuration."""
     wanted: dict[str, dict[str, Any]] = {JOINT: {}}
     weights = dict(config.balancing.get("weights") or {})
     if "heads" in options.only:
         wanted |= {f"alone-{head}": _alone(config, head, weights) for head in LOSSES}
     if "balancing" in options.only:
-        short = {"dwa": {"period": max(options.steps // 10, 1)}}  # its own 100 would see no second period
+        short = {
+            "dwa": {"period": max(options.steps // 10, 1)}
+        }  # the default of 100 would have no second period
         for method in METHODS:
             wanted[method_name(config, method)] = _by(method, weights, short.get(method, {}))
     if "pareto" in options.only and seed == 0:
@@ -123,20 +126,13 @@ def _wanted(config: TrainConfig, options: StudyOptions, seed: int) -> dict[str, 
 
 
 def _alone(config: TrainConfig, head: str, weights: Mapping[str, float]) -> dict[str, Any]:
-    """One head is taught, in every stage of the curriculum; there is nothing to balance."""
-    stages = [
-        stage.model_dump(mode="json") | {"heads": [head]}
-        for stage in (*config.schedule.curriculum, *_rest(config))
-    ]
+    """Return the changes that train one head only, in every stage of the curriculum, without balancing."""
+    curriculum = config.schedule.curriculum
+    if not curriculum or curriculum[-1].until < 1:
+        curriculum = (*curriculum, StageConfig(until=1.0))
+    stages = [stage.model_dump(mode="json") | {"heads": [head]} for stage in curriculum]
     kept = {name: weight for name, weight in weights.items() if name == head}
     return {"schedule.curriculum": stages, "balancing": {"method": "static", "weights": kept}}
-
-
-def _rest(config: TrainConfig) -> list[Any]:
-    from perception.training.train_config import StageConfig
-
-    stages = config.schedule.curriculum
-    return [] if stages and stages[-1].until == 1 else [StageConfig(until=1.0)]
 
 
 def _by(method: str, weights: Mapping[str, float], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -167,7 +163,7 @@ def _resolved(
 
 
 def budget(runs: Sequence[StudyRun]) -> dict[str, int]:
-    """What the runs will take, whatever the machine."""
+    """Return the numbers of runs, steps and samples."""
     return {
         "runs": len(runs),
         "steps": sum(run.config.schedule.steps for run in runs),

@@ -1,4 +1,4 @@
-"""The four drawings of a study (matplotlib, extra `eval`)."""
+"""The plots of a study (matplotlib, extra `eval`)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ KEY = "↑ higher is better, ↓ lower is better"
 
 
 def draw_study(found: Mapping[str, Any], folder: Path) -> None:
-    """`heads.svg`, `gradients.svg`, `balancing.svg` and `pareto.svg`, for the sections that there are.
+    """Write `heads.svg`, `gradients.svg`, `balancing.svg` and `pareto.svg`, as far as there are results.
 
     Args:
-        found: As `report` makes it.
+        found: The study, as `study_report.report` returns it.
         folder: Exists.
 
     Raises:
@@ -40,7 +40,7 @@ def draw_study(found: Mapping[str, Any], folder: Path) -> None:
 
 
 def _heads(heads: Mapping[str, Any], path: Path) -> None:
-    """A line for each seed, from alone to together."""
+    """Draw a line for each seed, from alone to together."""
     with drawing(path, 9, 4.6) as figure:
         grid = figure.subplots(2, len(LOSSES))
         for column, (head, about) in enumerate(heads.items()):
@@ -64,7 +64,7 @@ def _slopes(axes: Axes, title: str, change: Mapping[str, Any]) -> None:
 
 
 def _gradients(gradients: Mapping[str, Any], path: Path) -> None:
-    """The mean cosine of each pair as a matrix, and its course over steps."""
+    """Draw the mean cosine of each pair as a matrix, and its course over steps."""
     with drawing(path, 9, 3.6) as figure:
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
         size = len(LOSSES)
@@ -79,7 +79,7 @@ def _gradients(gradients: Mapping[str, Any], path: Path) -> None:
                 left.text(j, i, f"{values[i][j]:+.2f}", ha="center", va="center",
                           color="white" if shade > 0.7 else "black")  # fmt: skip
         left.set_title("mean cosine of gradients")
-        for index, pair in enumerate(f"{a}-{b}" for a, b in PAIRS):
+        for index, pair in enumerate(PAIRS):
             course = [(e["step"], e["cosine"][pair]) for e in gradients["course"] if pair in e["cosine"]]
             if course:
                 right.plot(*zip(*course, strict=True), label=pair, **style(index))
@@ -90,7 +90,7 @@ def _gradients(gradients: Mapping[str, Any], path: Path) -> None:
 
 
 def _balancing(found: Mapping[str, Any], path: Path) -> None:
-    """For each score a panel; for each method its median and range."""
+    """Draw a panel for each score: median and range of each method."""
     names = [n for n in found["scores"] if n != "mAP"]
     rows = found["balancing"]
     with drawing(path, 10, 4.8) as figure:
@@ -120,7 +120,7 @@ def _balancing(found: Mapping[str, Any], path: Path) -> None:
 
 
 def _pareto(pareto: Mapping[str, Any], path: Path) -> None:
-    """Every weight a point; those that no other beats are filled and joined."""
+    """Draw a point for each weight; those on the front are filled and joined."""
     x, y = pareto["axes"]
     with drawing(path, 5.6, 4) as figure:
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""What the runs of a study say, as plain data: `study.json`. No torch."""
+"""The results of a study as plain data: `study.json`. No torch."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ TOGETHER: Mapping[str, Better] = {
     "mAP": "higher",
     "joint": "higher",
 }
-"""What is compared between runs that taught all heads."""
+"""The scores that are compared between runs that trained all heads."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """One run that is done, or failed.
+    """The result of a run that is done or has failed.
 
     Attributes:
-        name, seed, heads: As in `plan.Run`.
+        name, seed, heads: As in `StudyRun`.
+        steps, samples: Numbers of steps and samples.
+        cpu_s: CPU time of the training loop.
+        scoring_cpu_s: CPU time of the dense scores.
         scores: Of the last weights; empty where the run failed.
-        error: Why it failed; empty: it did not.
-        cpu_s: Of the training loop. scoring_cpu_s: of the scores that need no other head.
-        gradients: Measurements of `gradients.Probe`.
+        error: Why it failed; empty where it did not.
+        gradients: Measurements of `gradient_probe.Probe`.
     """
 
     name: str
@@ -56,7 +58,7 @@ class RunResult:
     gradients: tuple[Mapping[str, Any], ...] = field(default=())
 
     def score(self, name: str) -> float | None:
-        """A score by name; `control_err` is the mean over channels of the error over that of persistence."""
+        """Return a score; `control_err` is the mean over channels of the error over that of persistence."""
         if name != "control_err":
             return self.scores.get(name)
         parts = [
@@ -70,13 +72,13 @@ class RunResult:
 def report(
     config: TrainConfig, options: StudyOptions, planned: Mapping[str, int], results: Sequence[RunResult]
 ) -> dict[str, Any]:
-    """All sections that were chosen, of the runs that are done.
+    """Return the chosen sections of the report, from the runs that are done.
 
     Args:
-        config: What is studied.
-        options: How much.
-        planned: As `plan.budget` gives it.
-        results: In the order they were made.
+        config: The configuration that is studied.
+        options: The size of the study.
+        planned: As `study_plan.budget` returns it.
+        results: In the order of the runs.
     """
     found: dict[str, Any] = {
         "schema": SCHEMA,
@@ -101,7 +103,7 @@ def report(
 
 
 def _head(head: str, results: Sequence[RunResult]) -> dict[str, Any]:
-    """A head alone, with all the others, and the change."""
+    """Return the scores of a head alone and with all others, and the change."""
     name, better = ALONE[head]
     return {
         "loss": _change(results, f"alone-{head}", JOINT, f"loss/{head}", "lower"),
@@ -112,12 +114,12 @@ def _head(head: str, results: Sequence[RunResult]) -> dict[str, Any]:
 def _change(
     results: Sequence[RunResult], before: str, after: str, score: str, better: Better
 ) -> dict[str, Any]:
-    """From one run to another, seed by seed, where both are done."""
-    one, other = _by_seed(results, before, score), _by_seed(results, after, score)
-    seeds = sorted(one.keys() & other.keys())
+    """Return the change from one run to another over the seeds of which both are done."""
+    first, second = _by_seed(results, before, score), _by_seed(results, after, score)
+    seeds = sorted(first.keys() & second.keys())
     if not seeds:
         return {"better": better, "seeds": []}
-    pairs = [one[seed] for seed in seeds], [other[seed] for seed in seeds]
+    pairs = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
     change = paired(*pairs, better)
     return {
         "better": better,
@@ -145,7 +147,7 @@ def _gradients(results: Sequence[RunResult]) -> dict[str, Any]:
 
 
 def _balancing(config: TrainConfig, results: Sequence[RunResult]) -> list[dict[str, Any]]:
-    """A row for each method: its scores, and whether they differ from fixed weights."""
+    """Return a row for each method: its scores, and whether they differ from fixed weights."""
     static = method_name(config, "static")
     rows = []
     for method in METHODS:
@@ -169,7 +171,7 @@ def _balancing(config: TrainConfig, results: Sequence[RunResult]) -> list[dict[s
 
 
 def _pareto(config: TrainConfig, results: Sequence[RunResult]) -> dict[str, Any]:
-    """The sweep of control's weight: boxes against control, of the first seed."""
+    """Return the sweep of control's weight: boxes against control, of the first seed."""
     axes: tuple[str, str] = ("control_err", "box_IoU")
     points = []
     for weight in WEIGHTS:
@@ -177,14 +179,14 @@ def _pareto(config: TrainConfig, results: Sequence[RunResult]) -> dict[str, Any]
         made = next((r for r in results if r.name == name and r.seed == 0 and r.scores), None)
         if made is not None:
             points.append({"weight": weight, "run": name} | {score: made.score(score) for score in TOGETHER})
-    whole = [p for p in points if all(p[axis] is not None for axis in axes)]
+    complete = [p for p in points if all(p[axis] is not None for axis in axes)]
     front = non_dominated(
-        [[float(p[axis]) for axis in axes] for p in whole],  # type: ignore[arg-type]
+        [[float(p[axis]) for axis in axes] for p in complete],  # type: ignore[arg-type]
         [TOGETHER[axis] for axis in axes],
     )
-    for point, is_on in zip(whole, front, strict=True):
+    for point, is_on in zip(complete, front, strict=True):
         point["front"] = is_on
-    return {"axes": axes, "points": whole}
+    return {"axes": axes, "points": complete}
 
 
 def _cost(results: Sequence[RunResult]) -> dict[str, Any]:

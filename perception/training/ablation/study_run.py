@@ -1,4 +1,4 @@
-"""A study from configuration to report: what `perception study` does, for a program."""
+"""A study from configuration to report: the function behind `perception study`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ RESULT = "result.json"
 
 @dataclass(frozen=True, slots=True)
 class Studied:
-    """How a study ended.
+    """The end of a study.
 
     Attributes:
         reason: `done` or `interrupted`.
-        folder: Of the study: `study.json`, `study.md`, plots, and the runs.
+        folder: The study's folder, with `study.json`, `study.md`, plots, and the runs.
         report: What `study.json` holds.
     """
 
@@ -52,21 +52,21 @@ def study(
     watcher: Watcher | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Studied:
-    """Train every run that is not there yet, score it, and report.
+    """Train and score every run that is missing in the folder, and write the report.
 
-    A run lies in `runs/<name>-s<seed>` and is a training run like any other. What is finished is kept, what
-    was interrupted goes on, so the same call again ends the same study; more seeds or sections add to it.
+    A run is a training run like any other, in the folder `runs/<name>-s<seed>`. Finished runs are kept and
+    interrupted ones resumed, so the same call again completes a study; more seeds or sections add to it.
 
     Args:
-        config: What is studied: one training configuration.
-        options: How much.
-        watcher: Sees the runs.
-        stop: Asked after each step; the report is then made of what there is.
+        config: The training configuration that is studied.
+        options: The size of the study.
+        watcher: Hears about progress.
+        stop: Asked after each step; once it returns True, the report is written from the results so far.
 
     Raises:
-        ConfigError: The configuration has faults, has no logs to validate on, or differs from that of the
+        ConfigError: The configuration has errors, has no logs to validate on, or differs from that of the
             results in the folder.
-        MissingExtraError: matplotlib or a method of balancing is not installed.
+        MissingExtraError: matplotlib or a package of a balancing method is not installed.
         LogError, OutputError: As in training.
     """
     seen = watcher or Silent()
@@ -93,7 +93,7 @@ def study(
 
 
 def _kept(run: StudyRun) -> RunResult | None:
-    """The result of a run that was finished before."""
+    """Return the result of a run that was finished before."""
     path = run.folder / RESULT
     if not path.is_file():
         return None
@@ -102,16 +102,16 @@ def _kept(run: StudyRun) -> RunResult | None:
         plain = json.loads(path.read_text())
         return RunResult(run.name, run.seed, run.heads, gradients=tuple(read_course(run.folder)), **plain)
     except (ValueError, TypeError):
-        return None  # cut short: the run's state tells that it is done, and it is scored again
+        return None  # cut short: the run is done by its state, and is scored again
 
 
 def _make(
     run: StudyRun, options: StudyOptions, watcher: Watcher, stop: Callable[[], bool]
 ) -> RunResult | None:
-    """Train and score; None: interrupted. A run that cannot go on is a result, too."""
+    """Train and score a run; None: it was interrupted. A run that fails has a result, too."""
     folder = run.folder
     if not (folder / STATE).exists() and (folder / LAST).exists():
-        (folder / LAST).unlink()  # killed between the two: there is nothing to go on from
+        (folder / LAST).unlink()  # killed between writing the two: there is nothing to resume
     every = max(options.steps // options.measure, 1)
     probe = Probe(folder, every) if run.name == "joint" and "gradients" in options.only else None
     plain: dict[str, Any] = {"steps": 0, "samples": 0, "cpu_s": 0.0, "scoring_cpu_s": 0.0}
@@ -135,9 +135,9 @@ def _make(
 
 
 def _scores(run: StudyRun) -> dict[str, float]:
-    """Of the last weights: those of validation, and those that need no other head."""
-    checks = [line for line in read_journal(run.folder) if line["kind"] == "validate"]
-    found = {name: float(value) for name, value in checks[-1].items() if _is_score(name, value)}
+    """Return the scores of the last weights: those of validation, and the dense scores."""
+    validations = [line for line in read_journal(run.folder) if line["kind"] == "validate"]
+    found = {name: float(value) for name, value in validations[-1].items() if _is_score(name, value)}
     model, _ = load_checkpoint(run.folder / LAST)
     return found | dense_scores(model, open_validation(run.config), run.config)
 
@@ -157,7 +157,7 @@ def _write(
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Whole or not at all: a study goes on from what lies there."""
+    """Write a file atomically: a study resumes from what is there."""
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 class _Once(Silent):
-    """Passes on what is new: every run of a study would say the same of the same logs."""
+    """Drops repeated texts: every run of a study reports the same about the same logs."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher

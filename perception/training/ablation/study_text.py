@@ -1,4 +1,4 @@
-"""A study in words and tables: `study.md`, and a summary of 80 columns. No torch."""
+"""The results of a study as text: Markdown for `study.md`, and a summary of 80 columns. No torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perception.training.ablation.gradient_courses import PAIRS
-
-WIDTH = 80
 
 _MARKS = {"better": "+", "worse": "-", "cannot tell": ""}
 
@@ -24,117 +22,117 @@ RULE = (
 )
 
 
-def markdown(found: Mapping[str, Any]) -> str:
-    """The whole report."""
-    runs, cost = found["runs"], found["cost"]["all"]
+def markdown(study: Mapping[str, Any]) -> str:
+    """Return the report as Markdown."""
+    runs, cost = study["runs"], study["cost"]["all"]
     parts = [
         "# Which task harms which",
-        f"{runs['done']} of {runs['planned']} runs, each {found['steps']} steps of {found['batch']} samples; "
-        f"{found['seeds']} seed{'s' if found['seeds'] != 1 else ''}. " + RULE,
+        f"{runs['done']} of {runs['planned']} runs, each {study['steps']} steps of {study['batch']} samples; "
+        f"{study['seeds']} seed{'s' if study['seeds'] != 1 else ''}. " + RULE,
         LEGEND,
     ]
-    if "heads" in found:
-        parts += ["## Each head alone, and all together", _table(HEADS, heads_rows(found["heads"])),
+    if "heads" in study:
+        parts += ["## Each head alone, and all together", _table(HEAD_COLUMNS, heads_rows(study["heads"])),
                   "![heads](heads.svg)"]  # fmt: skip
-    if "gradients" in found:
-        parts += _gradients_part(found["gradients"])
-    if "balancing" in found:
+    if "gradients" in study:
+        parts += _gradients_part(study["gradients"])
+    if "balancing" in study:
         parts += [
             "## Methods of balancing",
             "+ better, - worse than static in the same seeds; without a mark it cannot be told. CPU "
             "seconds of a run.",
-            _table(("method", *found["scores"], "CPU s"), balancing_rows(found)),
-            *(f"{row['method']} failed: {text}" for row in found["balancing"] for text in row["errors"]),
+            _table(("method", *study["scores"], "CPU s"), balancing_rows(study)),
+            *(f"{row['method']} failed: {text}" for row in study["balancing"] for text in row["errors"]),
             "![balancing](balancing.svg)",
         ]
-    if "pareto" in found:
-        axes = " against ".join(found["pareto"]["axes"])
+    if "pareto" in study:
+        axes = " against ".join(study["pareto"]["axes"])
         parts += [
             "## The trade-off of fixed weights",
             f"The weight of control changes, the others stay: {axes}, first seed. * no other point beats it.",
-            _table(("weight of control", *found["scores"], "front"), pareto_rows(found)),
+            _table(("weight of control", *study["scores"], "front"), pareto_rows(study)),
             "![pareto](pareto.svg)",
         ]
     parts += [
         "## What it cost",
         f"{cost['cpu_s']:.0f} s of CPU in training and {cost['scoring_cpu_s']:.0f} s in scoring for "
         f"{cost['steps']} steps and {cost['samples']} samples.",
-        _table(("run", "seed", "steps", "samples", "CPU s", "scoring CPU s"), cost_rows(found["cost"])),
+        _table(("run", "seed", "steps", "samples", "CPU s", "scoring CPU s"), cost_rows(study["cost"])),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def summary(found: Mapping[str, Any]) -> str:
-    """What fits in a terminal of 80 columns."""
-    runs, cost = found["runs"], found["cost"]["all"]
+def summary(study: Mapping[str, Any]) -> str:
+    """Return the results in 80 columns."""
+    runs, cost = study["runs"], study["cost"]["all"]
     lines = [
-        f"{runs['done']} of {runs['planned']} runs of {found['steps']} steps, {found['seeds']} seeds; "
+        f"{runs['done']} of {runs['planned']} runs of {study['steps']} steps, {study['seeds']} seeds; "
         f"{cost['cpu_s'] + cost['scoring_cpu_s']:.0f} s of CPU, {cost['samples']} samples"
     ]
-    if "heads" in found:
+    if "heads" in study:
         lines += ["", "each head alone -> with all the others (median over seeds)"]
-        for head, score, alone, joint, _, verdict in heads_rows(found["heads"]):
+        for head, score, alone, joint, _, verdict in heads_rows(study["heads"]):
             lines.append(f"  {head:9} {score:14} {alone.split()[0]:>8} -> {joint.split()[0]:>8}  {verdict}")
-    if "gradients" in found:
+    if "gradients" in study:
         lines += ["", "cosine of the heads' gradients over the shared maps (mean, share below 0)"]
-        for pair, value in found["gradients"]["pairs"].items():
+        for pair, value in study["gradients"]["pairs"].items():
             lines.append(f"  {pair:20} {value['mean']:+.2f}   {100 * value['share']:3.0f} %")
-    if "balancing" in found:
-        names = [n for n in found["scores"] if n != "mAP"]
+    if "balancing" in study:
+        names = [name for name in study["scores"] if name != "mAP"][:5]
         lines += ["", "methods of balancing (+ better, - worse than static)"]
-        lines.append("  " + f"{'method':12}" + "".join(f"{n:>13}" for n in names[:5]))
-        for row in found["balancing"]:
-            cells = (_cell(row, name, short=True) for name in names[:5])
-            lines.append("  " + f"{row['method']:12}" + "".join(f"{c:>13}" for c in cells))
-    if "pareto" in found:
-        x, y = found["pareto"]["axes"]
+        lines.append("  " + f"{'method':12}" + "".join(f"{name:>13}" for name in names))
+        for row in study["balancing"]:
+            cells = (_cell(row, name, short=True) for name in names)
+            lines.append("  " + f"{row['method']:12}" + "".join(f"{cell:>13}" for cell in cells))
+    if "pareto" in study:
+        x, y = study["pareto"]["axes"]
         lines += ["", f"weight of control: {x}, {y} (* on the front)"]
-        for point in found["pareto"]["points"]:
+        for point in study["pareto"]["points"]:
             mark = " *" if point["front"] else ""
             lines.append(f"  {point['weight']:<6g} {point[x]:8.3f} {point[y]:8.3f}{mark}")
     return "\n".join(lines)
 
 
-HEADS = ("head", "measure", "alone", "together", "change", "statement")
+HEAD_COLUMNS = ("head", "measure", "alone", "together", "change", "statement")
 
 
 def heads_rows(heads: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Two for each head: its loss, and its score."""
+    """Return two rows for each head: its loss, and its score."""
     rows: list[tuple[str, ...]] = []
     for head, about in heads.items():
         for name, change in ((f"loss/{head}", about["loss"]), (about["score"]["name"], about["score"])):
-            shown = name if not name.startswith("loss/") else "loss"
+            shown = "loss" if name.startswith("loss/") else name
             if "verdict" not in change:
                 rows.append((head, shown, "-", "-", "-", "not measured"))
                 continue
-            told = {"better": "better together", "worse": "worse together"}.get(change["verdict"])
+            verdict = {"better": "better together", "worse": "worse together"}.get(change["verdict"])
             rows.append((head, shown, _spread(change["before"]), _spread(change["after"]),
-                         _spread(change["change"], "+"), told or "cannot tell"))  # fmt: skip
+                         _spread(change["change"], "+"), verdict or "cannot tell"))  # fmt: skip
     return rows
 
 
-def balancing_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """One for each method."""
+def balancing_rows(study: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each method."""
     return [
         (
             row["method"],
-            *(_cell(row, name) for name in found["scores"]),
+            *(_cell(row, name) for name in study["scores"]),
             f"{row['cpu_s']:.0f}" if row["cpu_s"] is not None else "-",
         )
-        for row in found["balancing"]
+        for row in study["balancing"]
     ]
 
 
-def pareto_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """One for each weight."""
+def pareto_rows(study: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each weight."""
     return [
-        (f"{p['weight']:g}", *(_number(p[name]) for name in found["scores"]), "*" if p["front"] else "")
-        for p in found["pareto"]["points"]
+        (f"{p['weight']:g}", *(_number(p[name]) for name in study["scores"]), "*" if p["front"] else "")
+        for p in study["pareto"]["points"]
     ]
 
 
 def cost_rows(cost: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """One for each run."""
+    """Return a row for each run."""
     return [
         (r["run"], str(r["seed"]), str(r["steps"]), str(r["samples"]), f"{r['cpu_s']:.1f}",
          f"{r['scoring_cpu_s']:.1f}")
@@ -145,7 +143,7 @@ def cost_rows(cost: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def _gradients_part(gradients: Mapping[str, Any]) -> list[str]:
     rows = [
         (pair, f"{v['mean']:+.3f}", f"{v['low']:+.3f} to {v['high']:+.3f}", f"{100 * v['share']:.0f} %")
-        for pair in (f"{a}-{b}" for a, b in PAIRS)
+        for pair in PAIRS
         if (v := gradients["pairs"].get(pair)) is not None
     ]
     lengths = ", ".join(f"{head} {value:.2f}" for head, value in gradients["norms"].items())
