@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics import ScoredFrame
-from perception.evaluation.metrics.matching import areas
 from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.worst_frames import INVALID, Row
+from perception.geometry.boxes import areas
 from perception.types import Output, TruthFrame
 
 NONE, SCORED, WRONG = 0, 1, 2

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from perception.config import Config
-from perception.diagnosis.monitor import Figures, StatsCollector, SubsetStats, to_plain
-from perception.diagnosis.monitor.inputs import still_share
-from perception.diagnosis.monitor.reference import KEY
+from perception.diagnosis.monitor import Statistics, StatsCollector, SubsetStats, to_plain
+from perception.diagnosis.monitor.baseline_stats import KEY
+from perception.diagnosis.monitor.input_monitor import still_share
 from perception.evaluation import SUBSETS, subset_name
-from perception.models.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from perception.models.preprocess import InputSpec
+from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.models.tensors import Inputs, Predictions
 from perception.training.calibration import with_only
-from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset
-from perception.training.data.sample_cache import cached_log
 from perception.training.data.training_sample import TrainingSample, collate
 from perception.training.validation import output_of
 from perception.types import SENSORS
@@ -62,28 +57,7 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
     return found
 
 
-def renew_output_stats(
-    path: Path, logs: Sequence[Path], cache: Path, config: Config | None = None
-) -> dict[str, SubsetStats]:
-    """The same for a checkpoint that was trained before, on whole logs that did not train it.
-
-    Args:
-        path: Of the checkpoint; replaced. Its weights and its calibration stay as they are.
-        logs: With or without truth.
-        cache: Where logs are kept decoded.
-        config: How the logs are read; None: found by schema, log by log.
-
-    Raises:
-        CheckpointError: It cannot be read or written.
-        LogError, ConfigError, OutputError: As `cached_log`.
-    """
-    meta = read_metadata(path)
-    recipe = CacheSpec(meta.config, InputSpec.of(meta.config, meta.preprocess), config)
-    opened = [cached_log(log, recipe, cache) for log in logs]
-    return store_output_stats(path, Dataset(opened, [np.arange(len(log)) for log in opened]))
-
-
-def _figures(example: TrainingSample) -> Figures:
+def _figures(example: TrainingSample) -> Statistics:
     """Of the inputs, as a monitor reads them off a sample."""
     ages = {
         name: {"age_ms": 1e3 * float(age)}

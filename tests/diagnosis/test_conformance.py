@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perception.diagnosis.conformance import CHECKS, Check, check_plugin
-from perception.diagnosis.conformance.compare import same
+from perception.diagnosis.conformance.plugin_trial import same_bits
 from perception.diagnosis.conformance.samples import drawn_samples, garbage, subsets
 from perception.plugin import Context, Prepared
 from perception.types import SENSORS
@@ -92,7 +92,7 @@ def test_a_sound_plugin_passes_every_check(name: str, broken: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_each_fault_is_found(name: str, broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_violation_is_found(name: str, broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(broken))
     check, says = BROKEN[name]
     faults = failed(name)
@@ -211,4 +211,4 @@ class Bag(tuple[int, ...]):
     ],
 )
 def test_payloads_are_compared_bit_for_bit(a: object, b: object, equal: bool) -> None:
-    assert same(a, b) is equal
+    assert same_bits(a, b) is equal

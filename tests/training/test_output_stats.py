@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from perception.diagnosis.monitor import figures_of, from_plain
-from perception.diagnosis.monitor.reference import KEY, LEVELS
+from perception.diagnosis.monitor import from_plain, statistics_of
+from perception.diagnosis.monitor.baseline_stats import KEY, LEVELS
 from perception.evaluation import SUBSETS, subset_name
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
@@ -16,7 +16,7 @@ from perception.training.calibration import calibrate_checkpoint
 from perception.training.data.dataset import Dataset
 from perception.training.data.input_stats import measure_stats
 from perception.training.data.sample_cache import CachedLog
-from perception.training.output_stats import renew_output_stats, store_output_stats
+from perception.training.output_stats import store_output_stats
 from perception.training.validation import output_of, predict
 from tests.training.conftest import SHAPE
 
@@ -42,7 +42,7 @@ def test_the_statistics_are_those_of_the_calibrated_outputs(cached: CachedLog, t
     assert found["camera+range+status"].frames == len(whole)
     said = predict(calibrated, examples, torch.device("cpu"))
     stds = [
-        figures_of(output_of(examples[i], type(said)(*(a[i] for a in said)), SHAPE))["control"][
+        statistics_of(output_of(examples[i], type(said)(*(a[i] for a in said)), SHAPE))["control"][
             "std/curvature"
         ]
         for i in whole
@@ -55,7 +55,3 @@ def test_the_statistics_are_those_of_the_calibrated_outputs(cached: CachedLog, t
     assert max(found["status"].inputs["status"].get("still", [0.0])) < 1.0
     alone = found["camera"].quantiles["control"]["std/curvature"]
     assert list(alone) == sorted(alone)
-
-    renewed = renew_output_stats(path, [cached.log], tmp_path / "cache")
-    assert {name: part.frames for name, part in renewed.items()} == {n: p.frames for n, p in found.items()}
-    assert read_metadata(path).calibration["method"] == "platt+spread/quantile80"

@@ -1,20 +1,20 @@
-"""The contract check of a plugin: what every host relies on, tried out.
+"""The conformance check of a plugin: every point of the contract that hosts rely on is tried.
 
 `check_plugin("mine")` opens the installed plugin several times, runs samples through it in all the
-ways a host may, and says of every point of the contract whether it holds. It trusts nothing: a plugin
-that raises, hangs on to the past or reads the clock fails a check, and the check goes on.
+ways a host may, and reports for every point of the contract whether it holds. A plugin that raises, keeps
+state or reads the clock fails a check, and the other checks go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 
+from perception.diagnosis.conformance.checks import CHECKS, ContractCheck
+from perception.diagnosis.conformance.plugin_trial import NotTriedError, PluginTrial
 from perception.diagnosis.conformance.samples import RATE_HZ, STATUS, drawn_samples
-from perception.diagnosis.conformance.table import CHECKS
-from perception.diagnosis.conformance.trial import NotTriedError, Trial
 from perception.errors import PerceptionError
 from perception.plugin import Context, Manifest, load_plugin
 from perception.types import Sample
@@ -22,12 +22,12 @@ from perception.types import Sample
 __all__ = ["CHECKS", "Check", "check_plugin"]
 
 MOST_SAMPLES = 80
-"""Samples that are drawn, at most; a plugin that remembers long gets them at a lower rate."""
+"""The most samples that are drawn; a plugin with a long memory gets them at a lower rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One point of the contract: `violation` is empty where it holds; `advice` says what to do where not."""
+    """The result of one check: `violation` is empty if the contract holds, else `advice` says what to do."""
 
     name: str
     violation: str
@@ -61,26 +61,28 @@ def check_plugin(
         tick_hz = min(RATE_HZ, MOST_SAMPLES / (2 * (manifest.preroll_s or 0.0) + 1))
         count = 8 + int(2 * (manifest.preroll_s or 0.0) * tick_hz)
         samples = drawn_samples(count, context.status, context.status_steps, context.status_rate_hz, tick_hz)
-    trial = Trial(name, samples, context, manifest)
+    trial = PluginTrial(name, samples, context, manifest)
     with redirect_stdout(StringIO()) as printed:
-        checks = [Check("loads", "", ""), *(_try(trial, *check) for check in CHECKS)]
-    said = printed.getvalue().strip()
-    fault = f"printed {said.splitlines()[0][:60]!r}" if said else ""
+        checks = [Check("loads", "", ""), *(_try(trial, check) for check in CHECKS)]
+    text = printed.getvalue().strip()
+    violation = f"printed {text.splitlines()[0][:60]!r}" if text else ""
     advice = "leave standard output to the host: what `--json` prints there is one object"
-    return [*checks, Check("prints nothing", fault, advice if fault else "")]
+    return [*checks, Check("prints nothing", violation, advice if violation else "")]
 
 
-def _try(trial: Trial, name: str, advice: str, check: Callable[[Trial], str]) -> Check:
+def _try(trial: PluginTrial, check: ContractCheck) -> Check:
     try:
-        fault = check(trial)
+        violation = check.try_on(trial)
     except NotTriedError:
-        return Check(name, "not tried: it needs one output for each sample", "mend the checks above first")
-    except Exception as error:  # whatever a plugin raises is its fault, and is told
-        fault = f"raised {type(error).__name__}: {' '.join(str(error).split()) or 'without a text'}"
+        return Check(
+            check.name, "not tried: it needs one output for each sample", "mend the checks above first"
+        )
+    except Exception as error:  # whatever a plugin raises violates the contract
+        violation = f"raised {type(error).__name__}: {' '.join(str(error).split()) or 'without a text'}"
     for plugin in [*trial.opened]:
         trial.opened.remove(plugin)
         try:
             plugin.close()
         except Exception as error:
-            fault = fault or f"close raised {type(error).__name__}: {error}"
-    return Check(name, fault, advice if fault else "")
+            violation = violation or f"close raised {type(error).__name__}: {error}"
+    return Check(check.name, violation, check.advice if violation else "")

@@ -1,4 +1,4 @@
-"""Samples for the contract check of a plugin: small, drawn here, and broken ones among them."""
+"""Synthetic samples for the conformance check of a plugin, and broken ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def drawn_samples(
     rate_hz: float = 20.0,
     tick_hz: float = RATE_HZ,
 ) -> list[Sample]:
-    """A drive past one bright box: JPEG images, scans, status windows, and a known rig."""
+    """Return samples of a drive past one bright box: JPEG images, scans, status windows, and a known rig."""
     intrinsics = np.array([[200.0, 0, WIDTH / 2], [0, 200.0, HEIGHT / 2], [0, 0, 1]])
     calibration = CameraInfo(
         "/calibration", START_NS, START_NS, "camera", WIDTH, HEIGHT, intrinsics, np.zeros(5)
@@ -86,7 +86,7 @@ def _scan(stamp: int, distance: float, left: float) -> RangeScan:
 
 
 def subsets(sample: Sample) -> Iterator[tuple[tuple[str, ...], Sample]]:
-    """The sample with every subset of its sensors, from all to none."""
+    """Yield the sample with every subset of its sensors, from all to none."""
     for size in range(len(SENSORS), -1, -1):
         for kept in combinations(SENSORS, size):
             gone = {name: "left out" for name in SENSORS if name not in kept}
@@ -94,7 +94,7 @@ def subsets(sample: Sample) -> Iterator[tuple[tuple[str, ...], Sample]]:
 
 
 def garbage(sample: Sample) -> Iterator[tuple[str, str, bool, Sample]]:
-    """Broken inputs, each alone: (what it is, its sensor, whether nothing of it is usable, the sample)."""
+    """Yield broken inputs, each alone: (description, sensor, whether nothing of it is usable, sample)."""
     frame, scan, window = sample.camera.value, sample.range.value, sample.status.value
     noise = np.random.default_rng(0).bytes(4096)
     if frame is not None:

@@ -1,33 +1,33 @@
-"""A plugin-independent monitor: when a head should no longer be believed.
+"""A monitor of any plugin: which heads should not be believed at a tick, and why.
 
-Any host may keep one beside its plugin::
+A host keeps one beside its plugin::
 
     monitor = Monitor()                       # or Monitor(stats) with those of a checkpoint
-    for verdict in monitor.update(sample, output).values():
-        if not verdict.believed:
-            print(verdict.head, *verdict.reasons)
+    for health in monitor.update(sample, output).values():
+        if not health.believed:
+            print(health.head, *health.reasons)
 """
 
 from __future__ import annotations
 
-from perception.diagnosis.monitor.figures import FigureReader, Figures, figures_of
+from perception.diagnosis.monitor.baseline_stats import StatsCollector, SubsetStats, from_plain, to_plain
 from perception.diagnosis.monitor.limits import Limits
-from perception.diagnosis.monitor.monitor import Episode, Monitor, Verdict
-from perception.diagnosis.monitor.reference import StatsCollector, SubsetStats, from_plain, to_plain
-from perception.diagnosis.monitor.sink import HEALTH, MonitorSink
+from perception.diagnosis.monitor.monitor import Episode, HeadHealth, Monitor
+from perception.diagnosis.monitor.monitor_sink import HEALTH, MonitorSink
+from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader, statistics_of
 
 __all__ = [
     "HEALTH",
     "Episode",
-    "FigureReader",
-    "Figures",
+    "HeadHealth",
     "Limits",
     "Monitor",
     "MonitorSink",
+    "Statistics",
+    "StatisticsReader",
     "StatsCollector",
     "SubsetStats",
-    "Verdict",
-    "figures_of",
     "from_plain",
+    "statistics_of",
     "to_plain",
 ]

@@ -1,4 +1,4 @@
-"""Averages that forget, and alarms that neither flicker nor stick."""
+"""Averages over a time window, and alarms with hysteresis."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from math import exp, isfinite
 SECOND_NS = 1_000_000_000
 
 
-class Average:
-    """A mean over about the last `window_s`; older values fade."""
+class FadingAverage:
+    """An exponential moving average over about the last `window_s`."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
-        self._share = 0.0  # of the window that was watched: until it is whole, what was counts for more
+        self._share = 0.0  # of the window that has passed: until it is full, new values count for more
         self.value: float | None = None
 
     @property
     def settled(self) -> bool:
-        """Whether it was watched for as long as the window."""
+        """Whether values have come for as long as the window."""
         return self._share > 1.0 - exp(-1.0)
 
     def add(self, value: float, elapsed_s: float) -> None:
-        """Take in a value that has held for a time. One that is no number is passed over."""
+        """Add a value that has held for a time. One that is not finite is ignored."""
         if not isfinite(value):
             return
         if self.value is None:
@@ -34,16 +34,16 @@ class Average:
 
 
 class Alarm:
-    """Raised by what is bad for `raise_s` without a break, cleared by what is good for `clear_s`."""
+    """Raised by a problem that lasts for `raise_s` without a break, cleared after `clear_s` without one."""
 
     def __init__(self, raise_s: float, clear_s: float) -> None:
         self._raise_ns, self._clear_ns = round(raise_s * SECOND_NS), round(clear_s * SECOND_NS)
-        self._since_ns: int | None = None  # when it began to be otherwise than the alarm says
+        self._since_ns: int | None = None  # since when the state differs from `raised`
         self.raised = False
         self.text = ""
 
     def update(self, now_ns: int, problem: str) -> bool:
-        """One moment later: `problem` says what is bad; empty: nothing. Returns whether it is raised."""
+        """Add the problem of one moment, empty if there is none; return whether the alarm is raised."""
         if problem:
             self.text = problem
         if bool(problem) == self.raised:

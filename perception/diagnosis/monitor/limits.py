@@ -1,4 +1,4 @@
-"""When a monitor speaks up."""
+"""The limits of a monitor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a monitor speaks up. Times are in seconds of the log's clock.
+    """When a monitor raises an alarm. Times are in seconds of the log's clock.
 
     False alarms, on simulated logs that neither trained nor calibrated the weights: with the default weights
     one of 1.4 s, of the box head, in 10 runs of 20 s with all sensors. The limits were set with weights
@@ -15,23 +15,23 @@ class Limits:
     their subsets. Another robot's logs will have their own rate: calibrate on them.
 
     Attributes:
-        window_s, slow_s: Over which figures are averaged, to tell soon and to tell little.
-        raise_s, clear_s: How long something must be wrong, or well again, without a break.
+        window_s, slow_s: Windows of the averages that show large drifts soon, and small ones later.
+        raise_s, clear_s: How long a problem must last, or be gone, without a break.
         still_s: How long the same content under new stamps is allowed.
         detail: Pictures with less than this share of their usual bytes, or more than its inverse, are
             unusual.
         baseline_s: Over which the usual bytes of pictures are averaged.
         invalid: The share of invalid answers from which a head does not answer.
-        absent: The share of ticks without an input, absences of more than a second left out, from which it
-            is told.
+        absent: The share of ticks without an input, absences of more than a second left out, from which there
+            are gaps.
         behind_ms: How much later than its arrival a message may be stamped.
-        drift, slow_drift: How far a figure's average over `window_s`, and over `slow_s`, may lie from the
-            usual median: 1 is where 5 or 95 % of the usual figures end, on the side where it lies.
-        unsure, slow_unsure: The same of the mean over all figures that tell how sure detections are.
-        weak_objects, weak_std: A head is weak on some of the sensors where it finds less than this share of
-            the objects, or where its standard deviations are so many times as large, as on all.
-        own_drift: As `drift` where only the run's own first outputs are known, which is little.
-        own_outputs: How many of these there are.
+        drift, slow_drift: How far a statistic's average over `window_s`, and over `slow_s`, may lie from the
+            usual median: 1 is the 5th or 95th percentile, on the side where it lies.
+        unsure, slow_unsure: The same of the mean over all statistics of the detections' confidence.
+        weak_objects, weak_std: A head is degraded on some of the sensors where it finds less than this share
+            of the objects, or where its standard deviations are so many times as large, as on all.
+        own_drift: As `drift` where only the run's own first outputs are known.
+        own_outputs: How many of these are collected.
     """
 
     window_s: float = 0.7

@@ -1,30 +1,30 @@
-"""When a head should no longer be believed: inputs, answers and their figures, followed tick by tick."""
+"""Follows inputs and outputs tick by tick, and says which heads should not be believed."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from perception.diagnosis.monitor.drift import Unsure
-from perception.diagnosis.monitor.figures import FigureReader, Figures
-from perception.diagnosis.monitor.heads import HeadWatch
+from perception.diagnosis.monitor.baseline import Baseline, subset_of
+from perception.diagnosis.monitor.baseline_stats import SubsetStats
+from perception.diagnosis.monitor.drift import ConfidenceDrift
+from perception.diagnosis.monitor.head_monitor import HeadMonitor
 from perception.diagnosis.monitor.hysteresis import SECOND_NS, Alarm
-from perception.diagnosis.monitor.inputs import InputWatch
+from perception.diagnosis.monitor.input_monitor import InputMonitor
 from perception.diagnosis.monitor.limits import Limits
-from perception.diagnosis.monitor.reference import SubsetStats
-from perception.diagnosis.monitor.usual import Usual, subset_of
+from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader
 from perception.types import SENSORS, Output, Sample
 
 MOST_EPISODES = 100
 _GAP_NS = 10 * SECOND_NS
 BLINDING = ("still", "detail", "ahead")
-"""What is wrong with an input that is there: every head that rests on it is in doubt."""
+"""Problems of an input that is present: every head that rests on it is in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class HeadHealth:
     """Whether a head can be believed at a tick, since when, and why not."""
 
     head: str
@@ -50,7 +50,7 @@ class Monitor:
     or on which it usually gives much less than on all (the class head without a camera, control without the
     status); when an input that it rests on stands still under new stamps, is stamped later than it arrived,
     or is a picture that lost its detail; when the plugin itself warns of unusual inputs; when one of its
-    figures drifts away from what is usual; and, class and box, when scores and deviations are altogether
+    statistics drifts away from what is usual; and, class and box, when scores and deviations are altogether
     less sure than usual. What is wrong with an input does not concern a head that usually gives the same
     without it. What is usual comes from the checkpoint (`output_stats` in its metadata); without it, from
     the run's own first outputs, with wider limits, and then only what changes in the run is noticed.
@@ -61,91 +61,90 @@ class Monitor:
     blur that was there from the start, a model may stay sure.
 
     Args:
-        stats: What is usual, by subset of the sensors; None: the run's own first outputs will tell.
-        limits: When to speak up.
+        stats: The baseline by subset of the sensors; None: the run's own first outputs.
+        limits: When to raise an alarm.
     """
 
     def __init__(self, stats: Mapping[str, SubsetStats] | None = None, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._usual = Usual(stats, self.limits)
-        self._reader = FigureReader()
-        self._unsure = Unsure(self.limits)
-        self.inputs = {name: InputWatch(name, self.limits) for name in SENSORS}
-        self.heads: dict[str, HeadWatch] = {}
+        self._baseline = Baseline(stats, self.limits)
+        self._reader = StatisticsReader()
+        self._unsure = ConfidenceDrift(self.limits)
+        self.inputs = {name: InputMonitor(name, self.limits) for name in SENSORS}
+        self.heads: dict[str, HeadMonitor] = {}
         self._alarms: dict[tuple[str, str], Alarm] = {}
-        self._verdicts: dict[str, Verdict] = {}
+        self._health: dict[str, HeadHealth] = {}
         self._open: dict[str, Episode] = {}
         self.episodes: deque[Episode] = deque(maxlen=MOST_EPISODES)
         self.episodes_total = 0
         self._now_ns: int | None = None
         self._in_doubt_s: dict[str, float] = {}
 
-    def update(self, sample: Sample, output: Output) -> dict[str, Verdict]:
-        """Take in one tick, in order. Returns the verdict on each head that the plugin has."""
+    def update(self, sample: Sample, output: Output) -> dict[str, HeadHealth]:
+        """Add one tick, in order; return the health of each head that the plugin has."""
         now_ns = output.tick.log_time_ns
         elapsed_s = self._elapsed_s(now_ns)
-        usual = self._usual.of_inputs(sample)
+        usual = self._baseline.of_inputs(sample)
         wrong = {
             given.name: self.inputs[given.name].update(given, now_ns, elapsed_s, usual.get(given.name))
             for given in sample.inputs
         }
         for name, problems in wrong.items():
             self._judge_input(name, problems, now_ns, elapsed_s)
-        figures = self._reader.read(output)
-        stats = self._usual.watch(output)
-        unsure = self._unsure_now(output, figures, elapsed_s)
+        statistics = self._reader.read(output)
+        stats = self._baseline.observe(output)
+        unsure = self._confidence(output, statistics, elapsed_s)
         parts = {"class": output.detections, "box": output.detections, "control": output.control}
         for head, valid in output.validity().items():
             part = parts[head]
             assert part is not None
-            watch = self.heads.setdefault(head, HeadWatch(head, self.limits))
-            subset, read = subset_of(part.based_on), figures.get(head, {})
-            weak = self._usual.weak(subset, sample).get(head, "")
-            found = watch.update(valid, part.error, read, subset, stats, self.known, weak, elapsed_s)
-            found |= self._warned(output, head, sample) | self._blinded(part.based_on, head, sample, wrong)
+            watch = self.heads.setdefault(head, HeadMonitor(head, self.limits))
+            subset, values = subset_of(part.based_on), statistics.get(head, {})
+            degraded = self._baseline.degraded(subset, sample).get(head, "")
+            problems = watch.update(valid, part.error, values, subset, stats, self.known, degraded, elapsed_s)
+            problems |= self._warned(output, head, sample)
+            problems |= self._blinded(part.based_on, head, sample, wrong)
             if part is output.detections:
-                found |= unsure
-            self._judge(head, found, now_ns, elapsed_s)
-        return dict(self._verdicts)
+                problems |= unsure
+            self._judge(head, problems, now_ns, elapsed_s)
+        return dict(self._health)
 
     @property
-    def verdicts(self) -> Mapping[str, Verdict]:
-        """The last verdict on each head."""
-        return dict(self._verdicts)
+    def health(self) -> Mapping[str, HeadHealth]:
+        """The last health of each head."""
+        return dict(self._health)
 
     @property
     def known(self) -> bool:
-        """Whether the checkpoint says what is usual."""
-        return self._usual.known
+        """Whether the baseline is the checkpoint's."""
+        return self._baseline.known
 
     @property
     def reference(self) -> str:
-        """What the figures are compared with."""
+        """The origin of the baseline, in words."""
         if self.known:
             return "the checkpoint's statistics"
-        if self._usual.stats is not None:
+        if self._baseline.stats is not None:
             return f"the first {self.limits.own_outputs} outputs of this run"
         return f"nothing yet: fewer than {self.limits.own_outputs} outputs"
 
     def in_doubt_s(self, subject: str) -> float:
-        """For how long a head or an input was in doubt."""
+        """Return how long a head or an input was in doubt."""
         return self._in_doubt_s.get(subject, 0.0)
-
-    # --- judging ---------------------------------------------------------------------------------
 
     def _judge(self, head: str, found: Mapping[str, str], now_ns: int, elapsed_s: float) -> None:
         reasons = self._raised(head, found, now_ns)
-        before = self._verdicts.get(head)
+        before = self._health.get(head)
         believed = not reasons
         since_ns = before.since_ns if before is not None and before.believed == believed else now_ns
-        self._verdicts[head] = Verdict(head, believed, since_ns, reasons)
+        self._health[head] = HeadHealth(head, believed, since_ns, reasons)
         self._note(head, reasons, now_ns, elapsed_s)
 
     def _judge_input(self, name: str, found: Mapping[str, str], now_ns: int, elapsed_s: float) -> None:
         self._note(name, self._raised(name, found, now_ns), now_ns, elapsed_s)
 
     def _raised(self, subject: str, found: Mapping[str, str], now_ns: int) -> tuple[str, ...]:
-        """The words of all alarms that are raised, after one more moment."""
+        """Update the alarms of a subject; return the texts of those that are raised."""
         for code in found:
             if (subject, code) not in self._alarms:
                 self._alarms[subject, code] = Alarm(self._raise_s(code), self.limits.clear_s)
@@ -156,7 +155,7 @@ class Monitor:
         return tuple(reasons)
 
     def _raise_s(self, code: str) -> float:
-        """What has been watched for a time already is told at once."""
+        """Return the delay of an alarm; none for a problem that has lasted already."""
         return 0.0 if code.partition("/")[0] == "still" else self.limits.raise_s
 
     def _note(self, subject: str, reasons: tuple[str, ...], now_ns: int, elapsed_s: float) -> None:
@@ -173,68 +172,59 @@ class Monitor:
             running.until_ns = now_ns
             del self._open[subject]
 
-    # --- what is wrong ---------------------------------------------------------------------------
-
     def _blinded(
         self, based_on: Sequence[str], head: str, sample: Sample, wrong: Mapping[str, Mapping[str, str]]
     ) -> dict[str, str]:
-        """What is wrong with the inputs of a head, and with those that it cannot do without."""
-        found: dict[str, str] = {}
+        """Return the problems of the inputs that a head rests on, and gaps of those that it needs."""
+        blinded: dict[str, str] = {}
         for name, problems in wrong.items():
-            if name in based_on and head not in self._usual.indifferent(name, sample):
-                found |= {f"{code}/{name}": problems[code] for code in BLINDING if code in problems}
-            if "gaps" in problems and head in self._usual.weak_without(name, sample):
-                found[f"gaps/{name}"] = problems["gaps"]
-        return found
+            if name in based_on and head not in self._baseline.unaffected(name, sample):
+                blinded |= {f"{code}/{name}": problems[code] for code in BLINDING if code in problems}
+            if "gaps" in problems and head in self._baseline.degraded_without(name, sample):
+                blinded[f"gaps/{name}"] = problems["gaps"]
+        return blinded
 
     def _warned(self, output: Output, head: str, sample: Sample) -> dict[str, str]:
-        """The plugin's own warnings that say that a head's answers are worth less."""
-        found = {}
+        """Return the plugin's warnings of inputs that a head depends on."""
+        warnings: dict[str, str] = {}
         for code, text in output.warnings.items():
             kind, _, about = code.partition("_")
             name = "camera" if about == "image" else about
-            if code == "untrained" or (kind == "input" and head not in self._usual.indifferent(name, sample)):
-                found[f"warned/{code}"] = text
-        return found
+            concerned = kind == "input" and head not in self._baseline.unaffected(name, sample)
+            if code == "untrained" or concerned:
+                warnings[f"warned/{code}"] = text
+        return warnings
 
-    def _unsure_now(self, output: Output, figures: Figures, elapsed_s: float) -> dict[str, str]:
-        """Whether the detections are altogether less sure than is usual: both their heads are in doubt."""
+    def _confidence(self, output: Output, statistics: Statistics, elapsed_s: float) -> dict[str, str]:
+        """Return whether the detections are altogether less sure than usual, which concerns both heads."""
         usual = None
         if output.detections is not None:
-            usual = self._usual.of(subset_of(output.detections.based_on))
-        text = "" if usual is None else self._unsure.update(figures, usual.quantiles, elapsed_s)
+            usual = self._baseline.of(subset_of(output.detections.based_on))
+        text = "" if usual is None else self._unsure.update(statistics, usual.quantiles, elapsed_s)
         return {"unsure": text} if text else {}
 
     def _elapsed_s(self, now_ns: int) -> float:
-        """Since the last tick; nothing after a break in time, when all that lasts begins anew."""
+        """Return the time since the last tick; 0 after a break in time, where everything begins anew."""
         before_ns, self._now_ns = self._now_ns, now_ns
         if before_ns is None or not 0 <= now_ns - before_ns <= _GAP_NS:
             return 0.0
         return (now_ns - before_ns) / SECOND_NS
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that is known, for a summary."""
+        """Return the whole state, for a summary."""
         return {
             "compared_with": self.reference,
             "heads": {head: self._head_json(head, watch) for head, watch in self.heads.items()},
             "inputs": {name: self._input_json(watch) for name, watch in self.inputs.items() if watch.ticks},
-            "episodes": [
-                {
-                    "subject": episode.subject,
-                    "from_ns": episode.from_ns,
-                    "until_ns": episode.until_ns,
-                    "reasons": list(episode.reasons),
-                }
-                for episode in self.episodes
-            ],
+            "episodes": [{**asdict(episode), "reasons": list(episode.reasons)} for episode in self.episodes],
             "episodes_total": self.episodes_total,
         }
 
-    def _head_json(self, head: str, watch: HeadWatch) -> dict[str, Any]:
-        verdict = self._verdicts[head]
+    def _head_json(self, head: str, watch: HeadMonitor) -> dict[str, Any]:
+        health = self._health[head]
         return {
-            "believed": verdict.believed,
-            "reasons": list(verdict.reasons),
+            "believed": health.believed,
+            "reasons": list(health.reasons),
             "in_doubt_s": round(self.in_doubt_s(head), 3),
             "valid_share": round(watch.valid / watch.outputs, 6) if watch.outputs else None,
             "figures": {
@@ -243,7 +233,7 @@ class Monitor:
             },
         }
 
-    def _input_json(self, watch: InputWatch) -> dict[str, Any]:
+    def _input_json(self, watch: InputMonitor) -> dict[str, Any]:
         ages = watch.ages
         return {
             "rate_hz": None if watch.rate_hz is None else round(watch.rate_hz, 3),
@@ -258,7 +248,7 @@ class Monitor:
 
 
 def _new(had: tuple[str, ...], reasons: tuple[str, ...]) -> list[str]:
-    """Reasons of another kind than those that were told: numbers change all the time."""
+    """Return the reasons of another kind than the known ones: numbers change all the time."""
     kinds = {_kind(text) for text in had}
     return [text for text in reasons if _kind(text) not in kinds]
 

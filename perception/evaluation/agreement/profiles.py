@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import ConfigError
-from perception.evaluation.metrics.matching import match, overlap
+from perception.evaluation.metrics.matching import match
 from perception.evaluation.worst_frames import CUT
+from perception.geometry.boxes import overlap
 from perception.types import Control, Detection, Detections, Float64, Head, Output
 
 Note = Callable[[str, str, float], None]
@@ -295,7 +296,7 @@ def paired(rank: Float64) -> tuple[list[tuple[int, int]], tuple[list[int], list[
 def iou(boxes: object, others: object) -> Float64:
     """Return the intersection over union of boxes [A, 4] with others [B, 4], both `xyxy`: [A, B]."""
     corners = [np.asarray(side, dtype=np.float64).reshape(-1, 4) for side in (boxes, others)]
-    return overlap(corners[0], corners[1], np.zeros(len(corners[1]), dtype=np.bool_))
+    return overlap(corners[0], corners[1])
 
 
 def _nearness(before: Sequence[Detection], now: Sequence[Detection]) -> Float64:

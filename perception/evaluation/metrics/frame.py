@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Rules
-from perception.evaluation.metrics.matching import THRESHOLDS, areas, match, outside_size, overlap
+from perception.evaluation.metrics.matching import THRESHOLDS, match, outside_size
+from perception.geometry.boxes import areas, overlap
 from perception.types import Float64, Output, TruthFrame
 
 State = Literal["scored", "invalid", "no_truth", "no_head"]

@@ -1,4 +1,4 @@
-"""Which detection is which truth: overlap, and COCO's greedy matching.
+"""COCO's greedy matching of detections with truth, and its size ranges.
 
 After the reference evaluation of COCO (Lin et al. 2014, `COCOeval.evaluateImg`). Dimension letters:
 D detections in descending order of score, G truth boxes, A size ranges, T overlap thresholds.
@@ -26,32 +26,11 @@ _LOW = np.array([low for low, _ in SIZES.values()])[:, None]
 _HIGH = np.array([high for _, high in SIZES.values()])[:, None]
 
 
-def areas(boxes: Float64) -> Float64:
-    """Areas [N] of boxes [N, 4] `xyxy`."""
-    area: Float64 = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return area
-
-
 def outside_size(area: Float64) -> NDArray[np.bool_]:
-    """[A, N]: whether each area lies outside each of `SIZES`. What is not a number is in `all` only."""
+    """Return whether each area [N] lies outside each of `SIZES`, [A, N]. NaN is in `all` only."""
     outside: NDArray[np.bool_] = ~((area >= _LOW) & (area <= _HIGH))
     outside[0] = False
     return outside
-
-
-def overlap(detections: Float64, truth: Float64, regions: NDArray[np.bool_]) -> Float64:
-    """[D, G] intersection over union; against an ignore region, intersection over the detection's own area.
-
-    Boxes that are not numbers, or that have no area, overlap nothing.
-    """
-    left_top = np.maximum(detections[:, None, :2], truth[None, :, :2])
-    right_bottom = np.minimum(detections[:, None, 2:], truth[None, :, 2:])
-    side = np.maximum(right_bottom - left_top, 0.0)
-    shared = side[..., 0] * side[..., 1]
-    own = areas(detections)[:, None]
-    whole = np.where(regions, own, own + areas(truth) - shared)
-    found: Float64 = np.divide(shared, whole, out=np.zeros_like(shared), where=(shared > 0) & (whole > 0))
-    return found
 
 
 def match(
@@ -60,7 +39,7 @@ def match(
     ignored: NDArray[np.bool_],
     regions: NDArray[np.bool_],
 ) -> NDArray[np.intp]:
-    """For each size range, threshold and detection, the truth it takes, or -1: [A, T, D].
+    """Return for each size range, threshold and detection the truth it takes, or -1: [A, T, D].
 
     Detections choose in descending order of score. Each takes the truth of the greatest overlap that is at
     least the threshold and still free, one that counts before one that is ignored; of equal overlaps the
@@ -78,7 +57,7 @@ def match(
         return taken
     limit = np.minimum(thresholds, 1 - 1e-10)[:, None]
     possible = overlaps >= limit.min()
-    # Most detections and truths reach only each other: no choice to make.
+    # Most detections and truths reach only each other: there is no choice.
     alone = possible & (possible.sum(axis=1, keepdims=True) == 1) & (possible.sum(axis=0) == 1)
     for d, g in np.argwhere(alone):
         taken[:, :, d] = np.where(overlaps[d, g] >= limit[:, 0], g, -1)
@@ -108,6 +87,6 @@ def _choose(
         row = backwards[d]
         rank = np.where(free & (row >= limit), row + bonus, 0.0)
         best = rank.argmax(axis=-1)
-        found = rank[rows, columns, best] > 0.0
-        taken[:, :, d] = np.where(found, truths - 1 - best, -1)
-        free[rows, columns, best] &= ~found | reusable[best]
+        matched = rank[rows, columns, best] > 0.0
+        taken[:, :, d] = np.where(matched, truths - 1 - best, -1)
+        free[rows, columns, best] &= ~matched | reusable[best]

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from perception.autoconfig import complete
 from perception.diagnosis.monitor import HEALTH, Monitor, MonitorSink, StatsCollector, SubsetStats, to_plain
+from perception.diagnosis.monitor.baseline_stats import LEVELS
 from perception.diagnosis.monitor.drift import place_of
-from perception.diagnosis.monitor.hysteresis import Alarm, Average
-from perception.diagnosis.monitor.inputs import figures_of_input
-from perception.diagnosis.monitor.reference import LEVELS
+from perception.diagnosis.monitor.hysteresis import Alarm, FadingAverage
+from perception.diagnosis.monitor.input_monitor import input_statistics
 from perception.logs import open_log
 from perception.logs.perception_proto import decode_status
 from perception.pipeline import replay
@@ -158,7 +158,7 @@ def scattered(seed: int, count: int, shift: float = 0.0) -> list[tuple[Sample, O
 def statistics(pairs: list[tuple[Sample, Output]], subset: str = "camera+status") -> dict[str, SubsetStats]:
     collector = StatsCollector()
     for tick, said in pairs:
-        collector.add(said, {i.name: figures_of_input(i) for i in tick.inputs if i.present})
+        collector.add(said, {i.name: input_statistics(i) for i in tick.inputs if i.present})
     return {subset: collector.stats()}
 
 
@@ -168,7 +168,7 @@ def test_what_is_a_little_less_sure_in_every_way_is_not_believed() -> None:
     monitor = Monitor(stats)
     found = follow(monitor, scattered(2, 100, shift=1.5))
     assert found[-1] == {"class": False, "box": False, "control": True}
-    assert "altogether less sure" in " ".join(monitor.verdicts["box"].reasons)
+    assert "altogether less sure" in " ".join(monitor.health["box"].reasons)
     surer = follow(Monitor(stats), scattered(3, 100, shift=-1.0))
     assert all(surer[-1].values())
 
@@ -182,7 +182,7 @@ def test_a_head_that_gives_much_less_on_these_sensors_is_not_believed_there() ->
     found = follow(monitor, list(zip(ticks, said, strict=True)))
     assert all(all(f.values()) for f in found[:20])
     assert found[-1] == {"class": False, "box": False, "control": True}
-    assert monitor.verdicts["class"].reasons == (
+    assert monitor.health["class"].reasons == (
         "on status alone it finds about 0.3 objects, of 5.4 on camera+status",
     )
 
@@ -196,14 +196,14 @@ def test_what_is_wrong_with_an_input_concerns_the_heads_that_need_it() -> None:
     found = follow(monitor, [(t, output(t)) for t in ticks])
     assert all(all(f.values()) for f in found[:20])
     assert found[-1] == {"class": True, "box": True, "control": False}
-    assert monitor.verdicts["control"].reasons[0].startswith("status still is about")
+    assert monitor.health["control"].reasons[0].startswith("status still is about")
 
 
 def test_a_stamp_after_the_arrival_is_noticed() -> None:
     monitor = Monitor(usual())
     found = follow(monitor, [(s, output(s, 0.8)) for s in (sample(k, ahead_ms=50) for k in range(20))])
     assert not any(found[-1].values())
-    assert monitor.verdicts["box"].reasons == ("camera is stamped 50 ms after it arrived: clocks differ",)
+    assert monitor.health["box"].reasons == ("camera is stamped 50 ms after it arrived: clocks differ",)
 
 
 def test_an_input_that_comes_and_goes_is_told() -> None:
@@ -242,7 +242,7 @@ def test_a_head_that_does_not_answer_says_why() -> None:
     said = [output(t, valid=k < 20) for k, t in enumerate(ticks)]
     found = follow(monitor, list(zip(ticks, said, strict=True)))
     assert not any(found[-1].values())
-    assert "it does not answer (broke)" in monitor.verdicts["box"].reasons
+    assert "it does not answer (broke)" in monitor.health["box"].reasons
 
 
 def test_a_picture_that_stands_still_puts_in_doubt_what_rests_on_it() -> None:
@@ -263,7 +263,7 @@ def test_a_picture_that_loses_its_detail_is_noticed() -> None:
     found = follow(monitor, [(t, output(t, 0.8)) for t in ticks])
     assert all(found[59].values())
     assert not found[-1]["box"]
-    (reason,) = monitor.verdicts["class"].reasons
+    (reason,) = monitor.health["class"].reasons
     assert reason.startswith("camera pictures have 1")  # 90 of 800 bytes, which slowly become the usual
 
 
@@ -272,7 +272,7 @@ def test_inputs_of_which_nothing_is_known_are_not_believed() -> None:
     found = follow(monitor, [(t, output(t, 0.8)) for t in ticks])
     assert all(found[29].values())
     assert not any(found[-1].values())
-    assert "it rests on status alone" in monitor.verdicts["control"].reasons[0]
+    assert "it rests on status alone" in monitor.health["control"].reasons[0]
 
 
 def test_without_statistics_the_runs_own_first_outputs_tell() -> None:
@@ -330,7 +330,7 @@ def test_an_alarm_changes_only_after_an_unbroken_time(bad: list[bool], up: int, 
 
 
 def test_an_average_forgets() -> None:
-    average = Average(1.0)
+    average = FadingAverage(1.0)
     for _ in range(100):
         average.add(1.0, 0.1)
     for _ in range(10):
@@ -340,7 +340,7 @@ def test_an_average_forgets() -> None:
 
 
 def test_an_average_is_the_plain_one_until_its_window_is_whole() -> None:
-    average = Average(1000.0)
+    average = FadingAverage(1000.0)
     for value in (5.0, 1.0, 2.0, 3.0):  # the first has lasted for no time yet
         assert not average.settled
         average.add(value, 0.1)

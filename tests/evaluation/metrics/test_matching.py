@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.evaluation.metrics.matching import THRESHOLDS, match, overlap
+from perception.evaluation.metrics.matching import THRESHOLDS, match
+from perception.geometry.boxes import overlap
 
 
 def coco_loop(overlaps, threshold, ignored, regions):

@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perception.diagnosis.monitor import FigureReader, StatsCollector, figures_of, from_plain, to_plain
-from perception.diagnosis.monitor.reference import LEVELS
+from perception.diagnosis.monitor import (
+    StatisticsReader,
+    StatsCollector,
+    from_plain,
+    statistics_of,
+    to_plain,
+)
+from perception.diagnosis.monitor.baseline_stats import LEVELS
 from perception.types import Control, ControlChannel, Detection, Detections, Output, Tick, invalid_output
 
 TICK = Tick(0, "reference", 0, 0)
@@ -24,7 +30,7 @@ def output(*scores: float, std: float = 2.0, control: float = 0.1) -> Output:
 
 
 def test_figures_by_hand() -> None:
-    found = figures_of(output(0.9, 0.5, 0.05, std=3.0))
+    found = statistics_of(output(0.9, 0.5, 0.05, std=3.0))
     sureness = (0.81 + 0.25) / 1.4
     assert found["class"] == pytest.approx({"best_score": 0.9, "expected": 1.4, "sureness": sureness})
     assert found["box"] == {"box_std": pytest.approx(0.3), "distance_std": pytest.approx(0.05)}
@@ -32,7 +38,7 @@ def test_figures_by_hand() -> None:
 
 
 def test_a_frame_without_objects_says_so_and_has_no_stds() -> None:
-    found = figures_of(output(0.05))
+    found = statistics_of(output(0.05))
     assert (found["class"]["best_score"], found["class"]["expected"]) == (0.0, 0.0)
     assert np.isnan(found["class"]["sureness"])
     assert all(np.isnan(list(found["box"].values())))
@@ -46,7 +52,7 @@ def test_jumps_are_changes_of_the_same_object_in_deviations() -> None:
         said = Detections(True, items=(car,) if ms else (dog, car))
         return Output(Tick(0, "reference", ms * 1_000_000, 0), said, Control(True, channels=channels))
 
-    reader = FigureReader()
+    reader = StatisticsReader()
     assert "jump/height" not in reader.read(at(0, 0.0, 10.0, 0.1))["box"]
     found = reader.read(at(100, 2.0, 15.0, 0.4))
     assert found["box"]["jump/height"] == pytest.approx(2.0 / 4.0)
@@ -67,7 +73,7 @@ def test_statistics_of_before_have_no_inputs_and_load() -> None:
 
 
 def test_an_invalid_head_has_no_figures() -> None:
-    assert figures_of(invalid_output(TICK, ("class", "box", "control"), "no")) == {}
+    assert statistics_of(invalid_output(TICK, ("class", "box", "control"), "no")) == {}
 
 
 def test_statistics_are_the_quantiles_and_read_back() -> None:

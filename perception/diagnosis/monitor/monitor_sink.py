@@ -1,18 +1,18 @@
-"""The monitor as a sink of a run: fed with every output, published beside it."""
+"""The monitor as a sink of a run: it takes every output, and publishes its state beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from perception.diagnosis.monitor.baseline_stats import from_plain
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.monitor import Monitor
-from perception.diagnosis.monitor.reference import from_plain
 from perception.plugin import KnowsItsOutputs, Plugin
 from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
 
 HEALTH = "/perception/metrics/health"
-"""Where verdicts go in an output log, as a status message: a line for each head and input."""
+"""The topic of its state in an output log, as a status message: a line for each head and input."""
 
 Rows = list[tuple[str, str, float]]
 Publish = Callable[[str, Output, Rows], None]
@@ -22,7 +22,7 @@ class MonitorSink:
     """Keeps a monitor over a run.
 
     Args:
-        plugin: What makes the outputs; asked for its statistics once it is open.
+        plugin: The plugin of the run; asked for its statistics once it is open.
         publish: Called for each output with a topic and rows to write beside it (`McapSink.add_values`).
             This sink must then come after that one.
         limits: As for `Monitor`.
@@ -34,7 +34,7 @@ class MonitorSink:
         self._limits = limits
         self.monitor = Monitor(limits=limits)
         self.problem = ""
-        """Why the plugin's statistics could not be used; empty: they were, or there are none."""
+        """The error in the plugin's statistics; empty: there is none, or there are no statistics."""
 
     def open(self, run: RunInfo) -> None:
         stats = None
@@ -62,21 +62,19 @@ class MonitorSink:
 
 
 def health_rows(monitor: Monitor) -> Rows:
-    """The state of a monitor as (name, unit, value) rows: what a host publishes.
+    """Return the state of a monitor as (name, unit, value) rows, for a host to publish.
 
-    `<head>.believed` is 1 or 0; `<head>.<figure>` is where the figure lies: 0 at the usual median, 1 where
-    95 % of the usual figures end; `<input>.rate` in Hz.
+    `<head>.believed` is 1 or 0; `<head>.<statistic>` is its place: 0 at the usual median, 1 at the 95th
+    percentile; `<input>.rate` in Hz.
     """
     rows: Rows = []
-    for head, verdict in monitor.verdicts.items():
-        rows.append((f"{head}.believed", "", float(verdict.believed)))
-        watch = monitor.heads[head]
+    for head, health in monitor.health.items():
+        rows.append((f"{head}.believed", "", float(health.believed)))
+        drifts = monitor.heads[head].drifts
         rows += [
-            (f"{head}.{name}", "", drift.place)
-            for name, drift in watch.drifts.items()
-            if drift.place is not None
+            (f"{head}.{name}", "", drift.place) for name, drift in drifts.items() if drift.place is not None
         ]
-    for name, found in monitor.inputs.items():
-        if found.rate_hz is not None:
-            rows.append((f"{name}.rate", "Hz", found.rate_hz))
+    for name, sensor in monitor.inputs.items():
+        if sensor.rate_hz is not None:
+            rows.append((f"{name}.rate", "Hz", sensor.rate_hz))
     return rows

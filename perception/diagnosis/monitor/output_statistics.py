@@ -1,46 +1,44 @@
-"""What a monitor reads off one output: a few numbers for each head, the same for every plugin."""
+"""Statistics of one output: a few numbers for each head, the same for every plugin."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perception.types import Control, Detection, Detections, Output
+from perception.geometry.boxes import overlap
+from perception.types import Control, Detection, Detections, Float64, Output
 
 FROM_SCORE = 0.1
-"""Detections of lower scores are left out: plugins differ in how many of them they give."""
+"""Detections of lower scores are left out: plugins differ in how many of them they return."""
 
 LIKELY = 0.5
-"""Detections from here on are taken for objects where figures need some."""
+"""Detections of this score or more count as objects."""
 
 NEXT_NS = 300_000_000
 """Outputs farther apart are not compared with one another."""
 
 SAME = 0.3
-"""Boxes of one label that overlap by so much (IoU) in successive outputs are of one object."""
+"""Boxes of one label with this overlap (IoU) or more in successive outputs are of one object."""
 
-Figures = dict[str, dict[str, float]]
-"""Head -> name -> value. A head that is invalid has none; NaN: there was nothing to read it off."""
-
-Array = NDArray[np.float64]
+Statistics = dict[str, dict[str, float]]
+"""Head -> name -> value. An invalid head has none; NaN: there was nothing to compute it from."""
 
 
-class FigureReader:
-    """Reads figures off outputs, in order. Remembers the one before."""
+class StatisticsReader:
+    """Computes the statistics of successive outputs; keeps the previous one."""
 
     def __init__(self) -> None:
         self._before: Output | None = None
 
-    def read(self, output: Output) -> Figures:
-        """The figures of the next output, as `figures_of`."""
+    def read(self, output: Output) -> Statistics:
+        """The figures of the next output, as `output_statistics`."""
         before, self._before = self._before, output
-        return figures_of(output, before)
+        return statistics_of(output, before)
 
 
-def figures_of(output: Output, before: Output | None = None) -> Figures:
-    """The figures of one output.
+def statistics_of(output: Output, before: Output | None = None) -> Statistics:
+    """Return the statistics of one output.
 
     class: `best_score`, the highest of the frame; `expected`, the sum of the scores, which is the number of
     objects that calibrated scores promise; `sureness`, the mean score, weighted by score: how far scores
@@ -50,31 +48,31 @@ def figures_of(output: Output, before: Output | None = None) -> Figures:
     `jump/<channel>`, the change since the output before, in standard deviations.
 
     Args:
-        before: The output before; None, or too long ago: there are no jumps.
+        before: The previous output; None, or too long ago: there are no jumps.
     """
     if before is not None and not 0 < output.tick.stamp_ns - before.tick.stamp_ns <= NEXT_NS:
         before = None
-    found: Figures = {}
+    statistics: Statistics = {}
     detections, control = output.detections, output.control
     if detections is not None and detections.valid:
         items, table = _table(detections)
-        found["class"] = _of_scores(table[:, 0])
-        found["box"] = _of_boxes(table)
+        statistics["class"] = _of_scores(table[:, 0])
+        statistics["box"] = _of_boxes(table)
         if before is not None and before.detections is not None and before.detections.valid:
-            found["box"] |= _jumps(items, table, *_table(before.detections))
+            statistics["box"] |= _jumps(items, table, *_table(before.detections))
     if control is not None and control.valid:
-        found["control"] = _of_control(control, before.control if before is not None else None)
-    return found
+        statistics["control"] = _of_control(control, before.control if before is not None else None)
+    return statistics
 
 
-def _table(detections: Detections) -> tuple[list[Detection], Array]:
-    """The detections that count, [N], and [N, 11]: score, box, its stds, distance, its std."""
+def _table(detections: Detections) -> tuple[list[Detection], Float64]:
+    """Return the detections that count, [N], and [N, 11]: score, box, its stds, distance, its std."""
     items = [item for item in detections.items if item.score >= FROM_SCORE]
     rows = [(d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m) for d in items]
     return items, np.array(rows, np.float64).reshape(-1, 11)
 
 
-def _of_scores(score: Array) -> dict[str, float]:
+def _of_scores(score: Float64) -> dict[str, float]:
     if not len(score):
         return {"best_score": 0.0, "expected": 0.0, "sureness": float("nan")}
     expected = float(score.sum())
@@ -82,7 +80,7 @@ def _of_scores(score: Array) -> dict[str, float]:
     return {"best_score": float(score.max()), "expected": expected, "sureness": sureness}
 
 
-def _of_boxes(table: Array) -> dict[str, float]:
+def _of_boxes(table: Float64) -> dict[str, float]:
     if not len(table):
         return {"box_std": float("nan"), "distance_std": float("nan")}
     score, box, std = table[:, 0], table[:, 1:5], table[:, 5:9]
@@ -94,16 +92,16 @@ def _of_boxes(table: Array) -> dict[str, float]:
 
 
 def _jumps(
-    items: Sequence[Detection], table: Array, items_before: Sequence[Detection], before: Array
+    items: Sequence[Detection], table: Float64, items_before: Sequence[Detection], before: Float64
 ) -> dict[str, float]:
-    """The middle one of the changes, of objects that are likely now and were there before."""
+    """Return the median change of the objects that are likely now and were there before."""
     likely = table[:, 0] >= LIKELY
     if not likely.any() or not len(before):
         return {}
-    overlap = _overlaps(table[:, 1:5], before[:, 1:5])
-    overlap *= np.array([[a.label == b.label for b in items_before] for a in items])
-    partner = overlap.argmax(axis=1)
-    kept = likely & (overlap[np.arange(len(table)), partner] >= SAME)
+    shared = overlap(table[:, 1:5], before[:, 1:5])
+    shared *= np.array([[a.label == b.label for b in items_before] for a in items])
+    partner = shared.argmax(axis=1)
+    kept = likely & (shared[np.arange(len(table)), partner] >= SAME)
     if not kept.any():
         return {}
     now, then = table[kept], before[partner[kept]]
@@ -116,23 +114,12 @@ def _jumps(
     }
 
 
-def _overlaps(a: Array, b: Array) -> Array:
-    """Intersection over union, [N, M]."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.clip(high - low, 0.0, None).prod(axis=2)
-    area_a, area_b = ((x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (a, b))
-    union = area_a[:, None] + area_b[None] - shared
-    found: Array = shared / np.maximum(union, 1e-9)
-    return found
-
-
 def _of_control(control: Control, before: Control | None) -> dict[str, float]:
-    found = {f"std/{channel.name}": float(channel.std) for channel in control.channels}
+    statistics = {f"std/{channel.name}": float(channel.std) for channel in control.channels}
     if before is not None and before.valid:
         then = {channel.name: channel for channel in before.channels}
         for now in control.channels:
             if now.name in then:
                 std = float(np.hypot(now.std, then[now.name].std))
-                found[f"jump/{now.name}"] = abs(now.value - then[now.name].value) / max(std, 1e-9)
-    return found
+                statistics[f"jump/{now.name}"] = abs(now.value - then[now.name].value) / max(std, 1e-9)
+    return statistics

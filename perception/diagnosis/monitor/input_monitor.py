@@ -1,4 +1,4 @@
-"""What a monitor watches of one input: whether it comes, how fresh it is, and whether it says news."""
+"""The monitor of one input: its presence, its age, and whether its content changes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.diagnosis.monitor.drift import Drift
-from perception.diagnosis.monitor.hysteresis import SECOND_NS, Average
+from perception.diagnosis.monitor.hysteresis import SECOND_NS, FadingAverage
 from perception.diagnosis.monitor.limits import Limits
 from perception.pipeline.times import Spread
 from perception.types import CameraFrame, Input, RangeScan, StatusWindow
 
 
-class InputWatch:
+class InputMonitor:
     """Follows one input from tick to tick, in constant memory."""
 
     def __init__(self, name: str, limits: Limits) -> None:
@@ -26,8 +26,8 @@ class InputWatch:
         self.ticks = self.absent = self.fresh = 0
         self.ages = Spread()
         self.longest_still_s = self.longest_absent_s = 0.0
-        self._interval_s = Average(limits.window_s * 3)
-        self._often = Average(limits.slow_s)
+        self._interval_s = FadingAverage(limits.window_s * 3)
+        self._often = FadingAverage(limits.slow_s)
         self._gone = ""
         self._drifts: dict[str, Drift] = {}
         self._usual_bytes, self._pictures = 0.0, 0
@@ -39,7 +39,7 @@ class InputWatch:
 
     @property
     def rate_hz(self) -> float | None:
-        """New messages a second, as the ticks see them: at most the rate of ticks."""
+        """New messages a second at the ticks: at most the rate of ticks."""
         interval_s = self._interval_s.value
         return None if not interval_s else 1.0 / interval_s
 
@@ -50,27 +50,27 @@ class InputWatch:
         elapsed_s: float,
         usual: Mapping[str, Sequence[float]] | None = None,
     ) -> dict[str, str]:
-        """Take in the input of one tick. Returns what is wrong with it now: code -> words.
+        """Add the input of one tick; return its problems, code -> words.
 
-        `usual` holds the quantiles of its figures, as the checkpoint has them; None: they are not known, or
-        this tick is not one to compare.
+        `usual` holds the checkpoint's quantiles of its statistics; None: they are not known, or this tick
+        is not to be compared.
         """
         if not given.configured:
             return {}
         self.ticks += 1
         absent = given.value is None
-        found = dict(self._missing(given, now_ns) if absent else self._there(given, now_ns, elapsed_s))
-        found |= self._gaps(given, now_ns, elapsed_s)
-        figures = figures_of_input(given)
+        problems = dict(self._missing(given, now_ns) if absent else self._there(given, now_ns, elapsed_s))
+        problems |= self._gaps(given, now_ns, elapsed_s)
+        statistics = input_statistics(given)
         for name, quantiles in (usual or {}).items():
-            if name in figures:
+            if name in statistics:
                 drift = self._drifts.setdefault(name, Drift(name, self._limits))
-                text = drift.update(figures[name], quantiles, True, elapsed_s)
-                found |= {name: f"{self.name} {text}"} if text else {}
-        return found
+                text = drift.update(statistics[name], quantiles, True, elapsed_s)
+                problems |= {name: f"{self.name} {text}"} if text else {}
+        return problems
 
     def _gaps(self, given: Input[Any], now_ns: int, elapsed_s: float) -> dict[str, str]:
-        """It comes and goes. What is gone for longer is told as that."""
+        """Return whether it is absent again and again; a long absence is reported as such."""
         begun_ns = self._absent_from_ns
         brief = begun_ns is not None and now_ns - begun_ns < SECOND_NS
         self._gone = given.reason if brief else self._gone
@@ -93,7 +93,7 @@ class InputWatch:
         if given.age_ms is not None:
             self.ages.add(max(given.age_ms, 0.0))
         if given.stamp_ns is None or given.stamp_ns == self._stamp_ns:
-            return  # the same message again: its age tells
+            return  # the same message again: its age shows that
         if self._stamp_ns is not None and given.stamp_ns > self._stamp_ns:
             self._interval_s.add((given.stamp_ns - self._stamp_ns) / SECOND_NS, elapsed_s)
         self.fresh += 1
@@ -105,7 +105,7 @@ class InputWatch:
             yield from self._detail(len(given.value.data), elapsed_s)
 
     def _still(self, value: object, now_ns: int) -> Iterator[tuple[str, str]]:
-        """The same content under new stamps. No camera or scanner gives the same twice: there is noise."""
+        """Yield a problem if content repeats under new stamps: in cameras and scanners there is noise."""
         content = _fingerprint(value)
         if content is None or content != self._content:
             self._content, self._still_from_ns = content, now_ns
@@ -117,11 +117,11 @@ class InputWatch:
             yield "still", f"{self.name} shows the same under new stamps"
 
     def _detail(self, size: int, elapsed_s: float) -> Iterator[tuple[str, str]]:
-        """The bytes of a compressed picture follow its detail: black, blurred and covered ones have few."""
+        """Yield a problem if the bytes of pictures change: black, blurred and covered ones have few."""
         settled = self._seen_s >= self._limits.baseline_s / 5
         share = size / self._usual_bytes if settled and self._usual_bytes else 1.0
         odd = not self._limits.detail <= share <= 1 / self._limits.detail
-        if settled:  # what is odd becomes the usual only slowly
+        if settled:  # unusual pictures change the usual size only slowly
             weight = 1 - exp(-elapsed_s / self._limits.baseline_s)
             self._usual_bytes += (0.1 if odd else 1.0) * weight * (size - self._usual_bytes)
         else:  # the plain mean of the beginning
@@ -132,18 +132,18 @@ class InputWatch:
             yield "detail", f"{self.name} pictures have {100 * share:.0f} % of their usual bytes"
 
 
-def figures_of_input(given: Input[Any]) -> dict[str, float]:
-    """What a checkpoint knows of an input: `age_ms`, and of a status `still`, as `still_share`."""
+def input_statistics(given: Input[Any]) -> dict[str, float]:
+    """Return the statistics of an input: `age_ms`, and of a status `still`, see `still_share`."""
     if given.value is None or given.age_ms is None:
         return {}
-    found = {"age_ms": given.age_ms}
+    statistics = {"age_ms": given.age_ms}
     if isinstance(given.value, StatusWindow):
-        found["still"] = still_share(given.value.values)
-    return found
+        statistics["still"] = still_share(given.value.values)
+    return statistics
 
 
 def still_share(values: NDArray[Any]) -> float:
-    """The share of the steps of a status [T, S] that say in every field the same as the one before."""
+    """Return the share of the steps of a status [T, S] that equal the one before in every field."""
     if len(values) < 2:
         return float("nan")
     now, then = values[1:], values[:-1]
@@ -152,7 +152,7 @@ def still_share(values: NDArray[Any]) -> float:
 
 
 def _fingerprint(value: object) -> int | None:
-    """Of a picture's bytes or a scan's points; None for what may well stay the same."""
+    """Return a checksum of a picture's bytes or a scan's points; None for an input that may stay the same."""
     if isinstance(value, CameraFrame):
         return zlib.crc32(value.data)
     if isinstance(value, RangeScan):
