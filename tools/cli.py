@@ -1,8 +1,4 @@
-"""The command line. Each command is a thin file of its own; here they are joined, and errors get exit codes.
-
-Exit codes: 0 clean, 1 failed, 2 usage or configuration, 3 finished with loss, 4 a gate failed,
-130 interrupted.
-"""
+"""The command line: the commands, and what an error makes of one. Exit codes are in `exit_codes`."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
@@ -21,6 +17,7 @@ from perception.errors import ConfigError, NoPluginError, PerceptionError
 from perception_tools.bench import command as bench
 from perception_tools.compare import command as compare
 from perception_tools.evaluate import command as evaluate
+from perception_tools.exit_codes import EXIT_CODES, json_status, with_exit_code
 from perception_tools.export import command as export
 from perception_tools.info import command as info
 from perception_tools.plugin import command as plugin
@@ -30,14 +27,14 @@ from perception_tools.synthesize import command as synthesize
 from perception_tools.train import command as train
 from perception_tools.verify import command as verify
 
-# typer carries a click of its own, or uses the installed one: its base error has a public heir in both.
-UsageFault: type[Exception] = typer.BadParameter.__mro__[2]
+if TYPE_CHECKING:
+    from perception.types import Status
 
 
 class Commands(TyperGroup):
     """The commands. Where one is interrupted, `run` says so; typer alone would leave without a word."""
 
-    def invoke(self, ctx: Any) -> Any:  # the context is typer's own or click's, as `UsageFault`
+    def invoke(self, ctx: Any) -> Any:  # the context is of the click that typer brings, or uses
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -59,7 +56,7 @@ class Interrupts:
         if self._count == 1:
             raise KeyboardInterrupt
         if self._count > 2:
-            os._exit(130)
+            os._exit(EXIT_CODES["interrupted"])
         with suppress(OSError):  # no print: it may be in the middle of one
             os.write(2, b"still closing; once more leaves at once\n")
 
@@ -99,50 +96,48 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, standalone_mode=False)
         if sys.stdout is not None:  # None where the caller closed it, as with `>&-`
             sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return code if isinstance(code, int) else EXIT_CODES["clean"]
     except (ConfigError, NoPluginError) as error:
-        return _fail(arguments, str(error), 2)
+        return _fail(arguments, str(error), "usage")
     except PerceptionError as error:
-        return _fail(arguments, str(error), 1)
+        return _fail(arguments, str(error), "failed")
     except (KeyboardInterrupt, typer.Abort):
-        return _fail(arguments, "interrupted", 130)
+        return _fail(arguments, "interrupted", "interrupted")
     except (BrokenPipeError, SystemExit):  # the reader of our output has gone, as with `| head`:
         _give_up_stdout()  # rich and typer make a SystemExit of it, which nothing else raises here
-        return 0
+        return EXIT_CODES["clean"]
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        return _fail(arguments, f"{error.strerror or type(error).__name__}{where}", 1)
+        return _fail(arguments, f"{error.strerror or type(error).__name__}{where}", "failed")
     except MemoryError:
-        return _fail(arguments, "out of memory", 1)
-    except UsageFault as fault:
-        return _usage(arguments, fault)
+        return _fail(arguments, "out of memory", "failed")
+    except Exception as error:
+        # Errors of usage have no public base class in every version of typer; all of them format their text.
+        if not hasattr(error, "format_message"):
+            raise
+        text = str(error.format_message())
+        if type(error).__name__ == "NoArgsIsHelpError":  # then the help is the answer
+            print(text)
+            return EXIT_CODES["usage"]
+        return _fail(arguments, f"{text} (see `perception --help`)", "usage")
 
 
-def _usage(arguments: list[str], fault: Exception) -> int:
-    """A wrong option, or none at all: then the help is the answer."""
-    text = str(getattr(fault, "format_message", lambda: fault)())
-    if type(fault).__name__ == "NoArgsIsHelpError":
-        print(text)
-        return 2
-    return _fail(arguments, f"{text} (see `perception --help`)", 2)
-
-
-def _fail(arguments: list[str], text: str, code: int) -> int:
+def _fail(arguments: list[str], text: str, status: Status) -> int:
+    code = EXIT_CODES[status]
     if "--json" in arguments:
         command = next((a for a in arguments if not a.startswith("-")), "perception")
-        status = "interrupted" if code == 130 else "failed"
-        told = {"schema": f"perception.{command}/1", "status": status, "exit_code": code, "error": text}
+        document = {"schema": f"perception.{command}/1", "status": json_status(status), "error": text}
         try:
-            print(json.dumps(told), flush=True)
+            print(json.dumps(with_exit_code(document, status)), flush=True)
             return code
-        except OSError:  # stdout itself is at fault, as on a full disk: then say it to the person
+        except OSError:  # stdout itself cannot be written, as on a full disk: then stderr says it
             _give_up_stdout()
-    print(f"error: {text}" if code != 130 else text, file=sys.stderr)
+    print(text if status == "interrupted" else f"error: {text}", file=sys.stderr)
     return code
 
 
 def _give_up_stdout() -> None:
-    """What is still buffered goes nowhere: Python would fail on it once more while it ends."""
+    """Send what is still buffered nowhere: Python would fail on it once more while it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -16,7 +16,7 @@ from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
 from perception.evaluation.agreement.reference import Reference
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import Evaluation
-from perception.evaluation.gates import failed, judge
+from perception.evaluation.gates import judge
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.streaming_scores import Streaming, add_streaming_scores
 from perception.evaluation.worst_frames import Moment, replay_command
@@ -152,10 +152,8 @@ class _EvaluationRun:
             report = add_streaming_scores(report, self._streaming, latencies, rules, self._batch)
             self._streaming.close()
         rows = [row for reference in self._references for row in reference.report(self._command)]
-        report = judge(
-            report.model_copy(update={"reference": rows}), self._options.gates, self._options.strict
-        )
-        return failed(report, any(row.diverged or not row.frames for row in rows))
+        report = report.model_copy(update={"reference": rows})
+        return judge(report, self._options.gates, self._options.strict)
 
 
 def given_config(

@@ -33,12 +33,12 @@ from perception.evaluation.slices.slice_comparison import slices
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.evaluation.worst_frames import CUT, FrameErrors, Moment, worst_of
 from perception.logs import Log
-from perception.pipeline import EXIT_CODES, Observer, Summary, replay
-from perception.pipeline.summary import Status
+from perception.pipeline import Observer, Summary, replay
+from perception.pipeline.summary import RunStatus
 from perception.plugin import Plugin
 from perception.sinks import McapSink, RunInfo, Sink, read_run
 
-STATUS_ORDER: tuple[Status, ...] = ("clean", "loss", "failed", "interrupted")
+STATUS_ORDER: tuple[RunStatus, ...] = ("clean", "loss", "failed", "interrupted")
 """From the best to the worst; the status of an evaluation is the worst of its replays."""
 
 
@@ -72,7 +72,7 @@ class Evaluation:
         self._logs: list[_ScoredLog] = []
         self._warnings: list[dict[str, Any]] = []
         self._run: dict[str, str] = {}
-        self._status: Status = "clean"
+        self._status: RunStatus = "clean"
 
     def replay(
         self,
@@ -229,7 +229,6 @@ class Evaluation:
             ablation = {subset_name(s): by_head(suite.compute()) for s, suite in self._suites.subsets.items()}
         return EvaluationReport(
             status=self._status,
-            exit_code=EXIT_CODES[self._status],
             rules=rules_report(self._suites.rules),
             logs=[scored.report for scored in self._logs],
             heads=heads,

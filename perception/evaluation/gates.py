@@ -29,7 +29,6 @@ from perception.types import (
     TruthFrame,
 )
 
-GATE_FAILED = 4
 """The exit code."""
 
 _FORM = re.compile(r"^\s*(?P<name>[^\s<>=]+)\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>\S+)\s*$")
@@ -80,7 +79,7 @@ def parse_gates(texts: Sequence[str]) -> list[Gate]:
 
 
 def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False) -> EvaluationReport:
-    """The report with every gate judged; the exit code is 4 where one fails.
+    """The report with every gate judged; its `outcome` is `gate_failed` where one fails.
 
     Args:
         gates: As `parse_gates` gives them.
@@ -97,14 +96,7 @@ def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False)
         else _unknown(gate, known)
         for gate in gates
     ]
-    return failed(report.model_copy(update={"gates": judged}), not all(gate.passed for gate in judged))
-
-
-def failed(report: EvaluationReport, gate_failed: bool) -> EvaluationReport:
-    """The report with the exit code of a failed gate, unless the run itself did worse."""
-    if not gate_failed or report.status in ("failed", "interrupted"):
-        return report
-    return report.model_copy(update={"exit_code": GATE_FAILED})
+    return report.model_copy(update={"gates": judged})
 
 
 def names(heads: Heads) -> dict[str, tuple[str, ValueReport]]:

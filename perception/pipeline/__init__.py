@@ -6,10 +6,9 @@ from perception.pipeline.options import ReplayOptions
 from perception.pipeline.replay import replay
 from perception.pipeline.run import Observer, Progress, Runner
 from perception.pipeline.source import LogSource, Span
-from perception.pipeline.summary import EXIT_CODES, Summary, Warned, add_warnings
+from perception.pipeline.summary import Summary, Warned, add_warnings
 
 __all__ = [
-    "EXIT_CODES",
     "LogSource",
     "Observer",
     "OpenedPlugin",

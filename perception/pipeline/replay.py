@@ -18,7 +18,7 @@ from perception.pipeline.provenance import run_info, run_record
 from perception.pipeline.receipt import receipt_of
 from perception.pipeline.run import PluginStoppedError, Runner, Tally
 from perception.pipeline.source import LogSource
-from perception.pipeline.summary import LOSS_ROWS, Status, Summary
+from perception.pipeline.summary import LOSS_ROWS, RunStatus, Summary
 from perception.pipeline.times import StageTimes, quantiles
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
@@ -74,16 +74,16 @@ class _Replay:
     def run(self) -> Summary:
         began = time.monotonic()
         opened: list[Sink] = []
-        status: Status = "clean"
+        status: RunStatus = "clean"
         try:
             status = self._run_into(opened)
         finally:
             _close_all([*opened, self._plugin])
         return self._summary(status, time.monotonic() - began)
 
-    def _run_into(self, opened: list[Sink]) -> Status:
+    def _run_into(self, opened: list[Sink]) -> RunStatus:
         """Open the sinks, run, and sign what was written."""
-        status: Status = "clean"
+        status: RunStatus = "clean"
         try:
             start_plugin(self._plugin, context_of(self._config, self._options.device))
             self._described = dict(self._plugin.describe())
@@ -101,7 +101,7 @@ class _Replay:
             self._sign(self._described_run, status)
         return status
 
-    def _sign(self, run: RunInfo, status: Status) -> None:
+    def _sign(self, run: RunInfo, status: RunStatus) -> None:
         ended, outputs = ("whole" if status == "clean" else status), (*self._digests, "")[0]
         seed, frames = self._config.engine.seed, self._tally.frames
         receipt = receipt_of(run, self._options, seed, ended, self._content, outputs, frames)
@@ -172,7 +172,7 @@ class _Replay:
         backend = self._described.get("backend", "")
         return engine.workers or default_workers(self._options.device, engine.threads, backend)
 
-    def _summary(self, status: Status, seconds: float) -> Summary:
+    def _summary(self, status: RunStatus, seconds: float) -> Summary:
         stream = self._source.stream if self._source else None
         damage = tuple(stream.damage) if stream else ()
         tally, ledger = self._tally, self._ledger.rows()

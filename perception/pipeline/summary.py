@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from perception.logs import Damage
 
-Status = Literal["clean", "loss", "failed", "interrupted"]
-EXIT_CODES: Mapping[Status, int] = {"clean": 0, "failed": 1, "loss": 3, "interrupted": 130}
+RunStatus = Literal["clean", "loss", "failed", "interrupted"]
+"""The part of `Status` that a run alone can have."""
+
 LOSS_ROWS = ("corrupt", "undecodable", "lost")
 """Ledger rows that mean that data was not there for the plugin although it was recorded."""
 
@@ -43,7 +44,7 @@ class Summary:
         seconds: Wall time of the run; `log_seconds` of the log that it covered.
     """
 
-    status: Status
+    status: RunStatus
     frames: int
     substitutes: int
     dropped: int
@@ -62,16 +63,11 @@ class Summary:
     log_seconds: float = 0.0
     deadline: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def exit_code(self) -> int:
-        return EXIT_CODES[self.status]
-
     def to_json(self, command: str = "replay") -> dict[str, Any]:
         """The summary under the schema `perception.<command>/1`."""
         return {
             "schema": f"perception.{command}/1",
             "status": self.status,
-            "exit_code": self.exit_code,
             "frames": self.frames,
             "substitutes": self.substitutes,
             "dropped": self.dropped,

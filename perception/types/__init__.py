@@ -52,6 +52,7 @@ from perception.types.samples import (
     absent_sample,
 )
 from perception.types.sensors import KINDS, SENSORS, KindSpec
+from perception.types.status import Status
 from perception.types.truth import Cuboid, Cuboids, TruthBox, TruthBoxes, TruthFrame
 
 __all__ = [
@@ -90,6 +91,7 @@ __all__ = [
     "Sample",
     "Schema",
     "SensorMessage",
+    "Status",
     "StatusReading",
     "StatusWindow",
     "Tick",

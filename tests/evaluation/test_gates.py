@@ -35,9 +35,7 @@ def report(**changes: object) -> EvaluationReport:
     }
     told = BlocksReport(blocks=12, block_s=2, correlation_s=1)
     known = ResamplingReport(level=0.95, draws=100, seed=0, logs=1, stages=["blocks"], heads={"box": told})
-    return EvaluationReport(status="clean", exit_code=0, heads=heads, resampling=known).model_copy(
-        update=changes
-    )
+    return EvaluationReport(status="clean", heads=heads, resampling=known).model_copy(update=changes)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +58,7 @@ def report(**changes: object) -> EvaluationReport:
 def test_a_gate_holds_or_fails(text: str, strict: bool, passed: bool) -> None:
     judged = judge(report(), parse_gates([text]), strict)
     assert judged.gates[0].passed is passed
-    assert judged.exit_code == (0 if passed else 4)
+    assert judged.outcome == ("clean" if passed else "gate_failed")
 
 
 def test_the_reason_is_said() -> None:
@@ -76,11 +74,11 @@ def test_the_reason_is_said() -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
-def test_a_run_that_failed_keeps_its_own_exit_code(status: str) -> None:
-    judged = judge(report(status=status, exit_code=1), parse_gates(["box.mAP50 > 0.99"]))
-    assert judged.exit_code == 1
-    assert judge(report(status="loss", exit_code=3), parse_gates(["box.mAP50 > 0.99"])).exit_code == 4
-    assert judge(report(status="loss", exit_code=3), parse_gates(["box.mAP50 > 0.1"])).exit_code == 3
+def test_a_run_that_failed_keeps_its_own_status(status: str) -> None:
+    judged = judge(report(status=status), parse_gates(["box.mAP50 > 0.99"]))
+    assert judged.outcome == status
+    assert judge(report(status="loss"), parse_gates(["box.mAP50 > 0.99"])).outcome == "gate_failed"
+    assert judge(report(status="loss"), parse_gates(["box.mAP50 > 0.1"])).outcome == "loss"
 
 
 def test_all_that_is_wrong_is_named_before_the_run_with_the_nearest_name() -> None:
@@ -100,7 +98,7 @@ def test_all_that_is_wrong_is_named_before_the_run_with_the_nearest_name() -> No
 
 def test_a_class_that_no_log_has_fails_and_is_named_after_the_run() -> None:
     judged = judge(report(), parse_gates(["control.MAE/curvatur < 1", "box.mAP50 > 0.1"]))
-    assert judged.exit_code == 4
+    assert judged.outcome == "gate_failed"
     assert [gate.passed for gate in judged.gates] == [False, True]
     assert "'control.MAE/curvatur'; did you mean control.MAE/curvature" in judged.gates[0].why
 

@@ -121,7 +121,7 @@ def test_stored_outputs_compare_as_the_plugins_that_made_them(
 def test_where_one_fails_the_other_goes_on(drive: Path, truth: Truth) -> None:
     report = compare(drive, live("failing", Failing, truth), live("good", Oracle, truth))
     assert (report.a.invalid, report.b.invalid) == (11, 0)
-    assert (report.status, report.exit_code) == ("loss", 3)
+    assert report.status == "loss"
     (warning,) = [w for w in report.warnings if w["code"] == "plugin_error"]
     assert warning["text"] == "failing failed in 11 frames, first: RuntimeError: no answer"
     frames = report.b.heads["control"]["control_errors"].frames

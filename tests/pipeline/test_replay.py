@@ -242,7 +242,6 @@ def test_on_error_stop_ends_at_the_first_and_closes_everything(scene: Path) -> N
     plugin = MemoryPlugin(fail_at=[3])
     sink, summary, _ = run(scene, ReplayOptions(on_error="stop"), plugin=plugin)
     assert summary.status == "failed"
-    assert summary.exit_code == 1
     assert 1 <= len(sink.frames) <= 4
     assert sink.closed
     assert plugin.events[-1] == "close"
@@ -303,7 +302,6 @@ def test_keyboard_interrupt_closes_the_sinks_and_says_interrupted(scene: Path) -
 
     sink, summary, _ = run(scene, ReplayOptions(observer=Impatient()))  # type: ignore[arg-type]
     assert summary.status == "interrupted"
-    assert summary.exit_code == 130
     assert len(sink.frames) == 10
     assert sink.closed
 
@@ -312,5 +310,5 @@ def test_a_stretch_without_frames_says_why(scene: Path) -> None:
     _, summary, _ = run(scene, ReplayOptions(span=Span(START_NS + 100_000_000_000, None)))
     assert summary.frames == 0
     assert [w.code for w in summary.warnings] == ["no_frames"]
-    assert (summary.status, summary.exit_code) == ("failed", 1)  # no outputs are not all of them
+    assert summary.status == "failed"  # no outputs are not all of them
     assert {t: sum(r.values()) for t, r in summary.ledger.items()} == count_independently(scene)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
+from perception.errors import ConfigError
 from perception.logs import Query, open_log
+from perception.pipeline.batch import BatchResult, LogResult, output_paths
+from perception.types import Status
 from perception_tools.cli import run
-from perception_tools.replay.many import report_of, targets
+from perception_tools.replay.text import batch_document
 from tests.scripted_scene import write_scene
 from tests.third_party.install import install_manifests
 
@@ -100,28 +102,26 @@ def test_what_belongs_to_one_log_is_refused_for_several(
 
 
 def test_outputs_are_named_by_their_log_and_told_apart_by_its_folder(tmp_path: Path) -> None:
-    found = targets([Path("a/day.mcap"), Path("b/night.mcap")], tmp_path)
+    found = output_paths([Path("a/day.mcap"), Path("b/night.mcap")], tmp_path)
     assert [path.name for path in found] == ["day.outputs.mcap", "night.outputs.mcap"]
-    found = targets([Path("a/x/day.mcap"), Path("a/y/day.mcap")], tmp_path)
+    found = output_paths([Path("a/x/day.mcap"), Path("a/y/day.mcap")], tmp_path)
     assert [path.name for path in found] == ["x_day.outputs.mcap", "y_day.outputs.mcap"]
-    with pytest.raises(typer.BadParameter, match="named twice"):
-        targets([Path("a/day.mcap"), Path("a/../a/day.mcap")], tmp_path)
+    with pytest.raises(ConfigError, match="named twice"):
+        output_paths([Path("a/day.mcap"), Path("a/../a/day.mcap")], tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("codes", "worst", "status"),
+    ("statuses", "worst", "code", "status"),
     [
-        ((0, 0), 0, "clean"),
-        ((0, 3), 3, "loss"),
-        ((3, 1), 1, "failed"),
-        ((2, 3), 2, "failed"),
-        ((1, 130), 130, "interrupted"),
+        (("clean", "clean"), "clean", 0, "clean"),
+        (("clean", "loss"), "loss", 3, "loss"),
+        (("loss", "failed"), "failed", 1, "failed"),
+        (("usage", "loss"), "usage", 2, "failed"),
+        (("failed", "interrupted"), "interrupted", 130, "interrupted"),
     ],
 )
-def test_the_worst_exit_code_counts(codes: tuple[int, ...], worst: int, status: str) -> None:
-    rows = [
-        {"log": "x", "skipped": False, "status": "", "exit_code": code, "error": "e", "written": []}
-        for code in codes
-    ]
-    report = report_of(rows, 1.0)
-    assert (report["exit_code"], report["status"]) == (worst, status)
+def test_the_worst_status_counts(statuses: tuple[Status, ...], worst: str, code: int, status: str) -> None:
+    result = BatchResult(tuple(LogResult(Path("x"), status, error="e") for status in statuses), 1.0)
+    document = batch_document(result)
+    assert result.status == worst
+    assert (document["exit_code"], document["status"]) == (code, status)

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from perception_tools.replay.command import Device, engine_options
+from perception_tools.exit_codes import with_exit_code
+from perception_tools.replay.options import Device, engine_values
 
 MAKE = "Something to measure on"
 
@@ -65,7 +66,7 @@ def bench(
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")
     backends = tuple(name.strip() for name in backend.split(","))
     for name in backends:
-        engine = engine_options({"backend": name, "precision": precision, "workers": workers})
+        engine = engine_values(backend=name, precision=precision, workers=workers)
     with _telling(as_json) as told, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         with open_log(log) as opened:
@@ -88,7 +89,8 @@ def bench(
         )
         report = measure(make_log or log, setup, device.value, options)
     if as_json:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        document = with_exit_code(report.to_json(), "clean")
+        print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         from perception_tools.bench.text import show_bench
 

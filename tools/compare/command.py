@@ -10,6 +10,7 @@ import typer
 
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import SHOWN, Logs, ScoringArguments
+from perception_tools.exit_codes import leave, schema_with_exit_code, with_exit_code
 
 _SIDE = (
     "A checkpoint (.safetensors), a plugin's name, PLUGIN:CHECKPOINT, or stored outputs (.mcap; a folder)."
@@ -37,8 +38,8 @@ def compare(given: CompareArguments) -> None:
     if given.schema:
         from perception.evaluation.comparison.comparison_report import compare_schema
 
-        print(json.dumps(compare_schema(), indent=2))
-        raise typer.Exit(0)
+        print(json.dumps(schema_with_exit_code(compare_schema()), indent=2))
+        return
     logs, errors = given.logs or [], given.errors()
     errors += ["A, B: missing; name two"] if given.a is None or given.b is None else []
     errors += [] if logs else ["LOG: missing; name at least one log"]
@@ -47,7 +48,7 @@ def compare(given: CompareArguments) -> None:
 
     from perception.evaluation.comparison.compare_logs import compare_logs
     from perception.pipeline import Span
-    from perception_tools.replay.watch import watcher
+    from perception_tools.replay.progress import observer
 
     report = compare_logs(
         (given.a, given.b),
@@ -55,12 +56,13 @@ def compare(given: CompareArguments) -> None:
         given.config,
         given.scoring(),
         given.apart,
-        watch=lambda log: watcher(log, Span(), step=False),
+        watch=lambda log: observer(log, Span(), step=False),
     )
     if given.as_json:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        document = with_exit_code(report.to_json(), report.status)
+        print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         from perception_tools.compare.text import show
 
         show(report)
-    raise typer.Exit(report.exit_code)
+    leave(report.status)

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-import typer
-
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import EvaluateArguments
-
-REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
-"""The engine that scores are computed with where the configuration leaves it open."""
+from perception_tools.exit_codes import leave, schema_with_exit_code, with_exit_code
 
 
 @takes(EvaluateArguments)
@@ -20,14 +16,14 @@ def evaluate(given: EvaluateArguments) -> None:
     if given.schema:
         from perception.evaluation import json_schema
 
-        print(json.dumps(json_schema(), indent=2))
-        raise typer.Exit(0)
+        print(json.dumps(schema_with_exit_code(json_schema()), indent=2))
+        return
     options = given.options()
 
     from perception.evaluation import evaluate_logs, junit_xml
     from perception.evaluation.report.report_files import check_report_files, write_report_file
     from perception.pipeline import Span
-    from perception_tools.replay.watch import watcher
+    from perception_tools.replay.progress import observer
 
     check_report_files(given.report or [])
     on_fault = _print_fault if sys.stderr.isatty() else lambda fault: None
@@ -35,7 +31,7 @@ def evaluate(given: EvaluateArguments) -> None:
         given.logs or [],
         given.config,
         options,
-        watch=lambda log: watcher(log, Span(), step=False),
+        watch=lambda log: observer(log, Span(), step=False),
         on_fault=on_fault,
     )
     if given.junit is not None:
@@ -43,12 +39,13 @@ def evaluate(given: EvaluateArguments) -> None:
     for path in given.report or []:
         write_report_file(path, report)
     if given.as_json:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        document = with_exit_code(report.to_json(), report.outcome)
+        print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         from perception_tools.evaluate.text import show
 
         show(report)
-    raise typer.Exit(report.exit_code)
+    leave(report.outcome)
 
 
 def _print_fault(fault: str) -> None:

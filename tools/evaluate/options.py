@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.replay.command import Device
+from perception_tools.replay.options import Device
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perception_tools.exit_codes import leave
+
 if TYPE_CHECKING:
     from perception.models.checkpoint import Checkpoint
     from perception.models.tensors import Inputs
@@ -48,7 +50,7 @@ def export(
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
     print(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
     if not verdict.passed:
-        raise typer.Exit(4)
+        leave("gate_failed")
 
 
 def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.errors import ConfigError, LogError
+from perception_tools.exit_codes import leave, with_exit_code
 from perception_tools.info.log_info import LogInfo
 
 if TYPE_CHECKING:
@@ -44,19 +45,20 @@ def info(
             if choice is None:
                 raise problem or LogError(f"nothing to configure: {log}")
             print(to_yaml(choice.config), end="")
-            raise typer.Exit(0)
+            return
         if problem is not None and base is not None:
             raise problem
         report = audit(opened, choice.config) if with_audit and choice is not None else None
         times, damage = _times(opened, report, with_audit)
         facts = LogInfo(opened, choice, problem, report, times, damage, with_audit)
         if as_json:
-            print(json.dumps(facts.to_json(), indent=2, ensure_ascii=False))
+            document = with_exit_code(facts.to_json(), facts.status)
+            print(json.dumps(document, indent=2, ensure_ascii=False))
         else:
             from perception_tools.info.text import show
 
             show(facts)
-    raise typer.Exit(facts.exit_code)
+    leave(facts.status)
 
 
 def _choose(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from perception.diagnosis.audit import Audit, Finding, Times
     from perception.errors import ConfigError, LogError
     from perception.logs import Damage, Log
+    from perception.types import Status
 
 NOT_READ = "the log is large: gaps and damage are looked for with --audit only"
 
@@ -50,9 +51,9 @@ class LogInfo:
     audited: bool
 
     @property
-    def exit_code(self) -> int:
-        """3 where something of the log is lost, else 0."""
-        return 3 if self.damage or (self.audit is not None and self.audit.lossy) else 0
+    def status(self) -> Status:
+        """`loss` where something of the log is lost, else `clean`."""
+        return "loss" if self.damage or (self.audit is not None and self.audit.lossy) else "clean"
 
     @property
     def unread(self) -> bool:
@@ -88,8 +89,7 @@ class LogInfo:
         choice = self.choice
         report: dict[str, Any] = {
             "schema": "perception.info/1",
-            "status": "loss" if self.exit_code == 3 else "clean",
-            "exit_code": self.exit_code,
+            "status": self.status,
             "log": self._log_report(),
             "topics": {row.topic: dict(list(row._asdict().items())[1:]) for row in self.topics()},
             "configuration": choice.config.model_dump(mode="json", exclude_none=True) if choice else None,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.errors import LogError
+from perception_tools.exit_codes import leave, with_exit_code
 
 if TYPE_CHECKING:
     from perception.diagnosis.conformance import Check
     from perception.plugin import Context, Installed
-    from perception.types import Sample
+    from perception.types import Sample, Status
 
 SAMPLES = 20
 """Samples that are taken from a log."""
@@ -54,7 +55,8 @@ def _listing(found: list[Installed]) -> dict[str, object]:
             }
         )
     status = "failed" if any(item.error for item in found) else "clean"
-    return {"schema": "perception.plugin_list/1", "status": status, "exit_code": 0, "plugins": plugins}
+    document = {"schema": "perception.plugin_list/1", "status": status, "plugins": plugins}
+    return with_exit_code(document, "clean")
 
 
 def _print_listing(found: list[Installed]) -> None:
@@ -101,12 +103,12 @@ def check_command(
 
     samples, context = _from_log(log, config) if log is not None else (None, None)
     checks = check_plugin(name, samples, context)
-    failed = [check for check in checks if not check.passed]
+    status: Status = "clean" if all(check.passed for check in checks) else "failed"
     if as_json:
-        _print_json(name, checks)
+        _print_json(name, checks, status)
     else:
         _print_checks(name, checks)
-    raise typer.Exit(1 if failed else 0)
+    leave(status)
 
 
 def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Context]:
@@ -125,18 +127,16 @@ def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Conte
     return samples, context_of(config, "cpu")
 
 
-def _print_json(name: str, checks: list[Check]) -> None:
-    failed = any(not check.passed for check in checks)
+def _print_json(name: str, checks: list[Check], status: Status) -> None:
     report = {
         "schema": "perception.plugin_check/1",
-        "status": "failed" if failed else "clean",
-        "exit_code": 1 if failed else 0,
+        "status": status,
         "plugin": name,
         "checks": [
             {"name": c.name, "passed": c.passed, "fault": c.violation, "advice": c.advice} for c in checks
         ],
     }
-    print(json.dumps(report, indent=2, ensure_ascii=False))
+    print(json.dumps(with_exit_code(report, status), indent=2, ensure_ascii=False))
 
 
 def _print_checks(name: str, checks: list[Check]) -> None:

@@ -1,21 +1,26 @@
-"""The summary of a run as a person reads it: 80 columns, plain when piped."""
+"""The printed summary of one log, and of several: 80 columns, plain when piped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from perception.align.ledger import ROWS
 from perception.pipeline import Summary
+from perception.pipeline.batch import BatchResult
 from perception.pipeline.times import STAGES
-from perception_tools.replay.monitor_text import show_monitor
+from perception.types import head_specs
+from perception_tools.exit_codes import json_status, with_exit_code
 
 LOUD = {"untrained"}
+MOST_EPISODES = 12
 COLOURS = {"clean": "green", "loss": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
@@ -31,7 +36,7 @@ def show(summary: Summary, written: list[Path]) -> None:
         console.print(told)
     console.print(_ledger(summary.ledger))
     _print_loss(console, summary)
-    show_monitor(console, summary.monitor)
+    _show_monitor(console, summary.monitor)
     _print_warnings(console, summary)
     for path in written:
         console.print(f"written: {path}", soft_wrap=True)
@@ -132,3 +137,103 @@ def _ms(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+# --- monitor ------
+
+
+def _show_monitor(console: Console, found: Mapping[str, Any]) -> None:
+    """One line where every head could be believed; else when which could not, and why."""
+    if not found.get("heads"):
+        return
+    rows = _episode_rows(found)
+    in_doubt = [name for name in head_specs() if found["heads"].get(name, {}).get("in_doubt_s")]
+    compared = found["compared_with"]
+    if not in_doubt:
+        console.print(Text(f"monitor: no head in doubt, compared with {compared}"))
+    else:
+        told = ", ".join(f"{name} {found['heads'][name]['in_doubt_s']:.1f} s" for name in in_doubt)
+        text = f"monitor: in doubt {told}, compared with {compared}"
+        console.print(Text(text, style="yellow"))
+    for when, subjects, reasons in rows[:MOST_EPISODES]:
+        console.print(Padding(Text(f"{when}  {', '.join(subjects)}: {'; '.join(reasons)}"), (0, 0, 0, 2)))
+    if len(rows) > MOST_EPISODES:
+        console.print(f"  and {len(rows) - MOST_EPISODES} more (--json)")
+
+
+def _episode_rows(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]:
+    """Episodes at the same time for the same reasons, as one: when, whose, why."""
+    rows: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for episode in found["episodes"]:
+        ends_ns = episode["until_ns"]
+        when = f"{_s(found, episode['from_ns'])} to {'the end' if ends_ns is None else _s(found, ends_ns)}"
+        rows.setdefault((when, tuple(episode["reasons"])), []).append(episode["subject"])
+    return [(when, subjects, list(reasons)) for (when, reasons), subjects in rows.items()]
+
+
+def _s(found: Mapping[str, Any], time_ns: int) -> str:
+    return f"{(time_ns - (found.get('start_ns') or 0)) / 1e9:.1f} s"
+
+
+# --- several logs ------
+
+
+def batch_document(result: BatchResult) -> dict[str, Any]:
+    """Return the JSON document of a batch; `logs` holds the documents that each log alone would have."""
+    rows = []
+    for one in result.logs:
+        if one.summary is not None:
+            document = with_exit_code(one.summary, one.status)
+            written = [str(path) for path in one.written]
+            rows.append({**document, "log": str(one.log), "skipped": one.skipped, "written": written})
+        else:
+            row = {"log": str(one.log), "skipped": False, "status": json_status(one.status)}
+            rows.append(with_exit_code(row, one.status) | {"error": one.error, "written": []})
+    document = {
+        "schema": "perception.replay_many/1",
+        "status": json_status(result.status),
+        "totals": result.totals(),
+        "seconds": result.seconds,
+        "logs": rows,
+    }
+    return with_exit_code(document, result.status)
+
+
+def show_batch(report: dict[str, Any]) -> None:
+    """Print the document of a batch to stdout."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    totals, seconds = report["totals"], report["seconds"]
+    text = Text(report["status"], style=f"bold {COLOURS[report['status']]}")
+    speed = totals["frames"] / seconds if seconds and not totals["skipped"] else None
+    told = f": {totals['logs']} logs, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
+    told += f" in {seconds:.1f} s" + (f" ({speed:.1f} frames/s)" if speed is not None else "")
+    if totals["skipped"]:
+        told += f"; {totals['skipped']} were done before"
+    text.append(told, style="none")
+    console.print(text)
+    console.print(_batch_table(report["logs"]))
+    for row in report["logs"]:
+        if row.get("error"):
+            console.print(Text(f"{Path(row['log']).name}: {row['error']}", style="red"), soft_wrap=True)
+        elif row["errors"]:
+            text = Text(f"{Path(row['log']).name}: plugin errors: {row['errors']}; the first: ", style="red")
+            console.print(text.append(row["first_error"]), soft_wrap=True)
+    folders = sorted({str(Path(name).parent) for row in report["logs"] for name in row["written"]})
+    for folder in folders:
+        console.print(f"written to: {folder}", soft_wrap=True)
+
+
+def _batch_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("log", "status", "frames", "frames/s", "invalid", "warnings"):
+        table.add_column(name, justify="left" if name in ("log", "status") else "right", overflow="fold")
+    for row in rows:
+        status = Text(row["status"] + (", done before" if row["skipped"] else ""), COLOURS[row["status"]])
+        if "error" in row:
+            table.add_row(Path(row["log"]).name, status)
+            continue
+        speed = f"{row['frames'] / row['seconds']:.1f}" if row["seconds"] else ""
+        invalid = sum(counts["invalid"] for counts in row["outputs"].values())
+        cells = (str(row["frames"]), speed, str(invalid), str(len(row["warnings"])))
+        table.add_row(Path(row["log"]).name, status, *cells)
+    return table

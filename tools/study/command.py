@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from perception_tools.exit_codes import leave, with_exit_code
+
+if TYPE_CHECKING:
+    from perception.types import Status
 
 
 def study(
@@ -57,12 +62,12 @@ def study(
 
     with watcher() as seen, stoppable() as stop:
         done = run(resolved, options, seen, stop)
-    code = 130 if done.reason == "interrupted" else 0
+    status: Status = "interrupted" if done.reason == "interrupted" else "clean"
     if as_json:
-        print(json.dumps({**done.report, "exit_code": code, "folder": str(done.folder)}, indent=2))
+        print(json.dumps({**with_exit_code(done.report, status), "folder": str(done.folder)}, indent=2))
     else:
         print(summary(done.report))
         print(f"\nreport: {done.folder / 'study.md'}, {done.folder / 'study.json'} and plots beside them")
-        if code:
+        if status == "interrupted":
             print("interrupted; the same command goes on")
-    raise typer.Exit(code)
+    leave(status)

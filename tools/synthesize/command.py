@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.errors import OutputError
+from perception_tools.exit_codes import with_exit_code
 
 if TYPE_CHECKING:
     from perception.simulation import Order
@@ -48,9 +49,8 @@ def synthesize(
         _make(orders, jobs)
     if as_json:
         logs = [{"path": str(o.path), "seed": o.seed, "bytes": o.path.stat().st_size} for o in orders]
-        report = {"schema": "perception.synthesize/1", "status": "clean", "exit_code": 0, "logs": logs}
-        print(json.dumps(report, indent=2, ensure_ascii=False))
-    raise typer.Exit(0)
+        report = {"schema": "perception.synthesize/1", "status": "clean", "logs": logs}
+        print(json.dumps(with_exit_code(report, "clean"), indent=2, ensure_ascii=False))
 
 
 def _paths(out: Path, seed: int, count: int) -> list[Path]:

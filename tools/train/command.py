@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perception_tools.exit_codes import leave, with_exit_code
+
 if TYPE_CHECKING:
     from perception.training import Finished
-
-CODES = {"done": 0, "early_stop": 0, "max_cpu": 0, "interrupted": 130}
+    from perception.types import Status
 
 
 def train(
@@ -76,7 +77,7 @@ def train(
         print(json.dumps(_report(finished), indent=2))
     else:
         _show(finished)
-    raise typer.Exit(CODES[finished.reason])
+    leave(_status(finished))
 
 
 def changes(assignments: list[str], options: dict[str, Any]) -> dict[str, Any]:
@@ -122,10 +123,9 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 
 def _report(finished: Finished) -> dict[str, Any]:
     interrupted = finished.reason == "interrupted"
-    return {
+    document = {
         "schema": "perception.train/1",
-        "status": "interrupted" if interrupted else "clean",
-        "exit_code": CODES[finished.reason],
+        "status": _status(finished),
         "reason": finished.reason,
         "folder": str(finished.folder),
         "checkpoint": str(finished.folder / ("last.safetensors" if interrupted else "best.safetensors")),
@@ -134,6 +134,11 @@ def _report(finished: Finished) -> dict[str, Any]:
         "cpu_s": round(finished.cpu_s, 1),
         "scores": dict(finished.scores),
     }
+    return with_exit_code(document, _status(finished))
+
+
+def _status(finished: Finished) -> Status:
+    return "interrupted" if finished.reason == "interrupted" else "clean"
 
 
 def _show(finished: Finished) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.replay.command import Device
+from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.replay.options import Device
 
 if TYPE_CHECKING:
     from perception.evaluation.agreement.comparison import Difference
@@ -40,20 +41,20 @@ def verify(
     from perception.logs import open_log
     from perception.pipeline import Span, resolve_device
     from perception.plugin import load_plugin
-    from perception_tools.replay.watch import watcher
+    from perception_tools.replay.progress import observer as shown_progress
 
     with ExitStack() as stack:
         stored = stack.enter_context(open_log(outputs))
         log = stack.enter_context(open_log(find_input(stored, input)))
-        observer = stack.enter_context(watcher(log, Span(), step=False))
+        observer = stack.enter_context(shown_progress(log, Span(), step=False))
         where = None if device is None else resolve_device(device.value)
         found = verify(stored, log, load_plugin, checkpoint, observer=observer, device=where)
-    code = 4 if exact and found.verdict != "equal" else found.exit_code
+    status = found.outcome(exact)
     if as_json:
-        print(json.dumps({**found.to_json(), "exit_code": code}, indent=2, ensure_ascii=False))
+        print(json.dumps(with_exit_code(found.to_json(), status), indent=2, ensure_ascii=False))
     else:
         _show(found, log.path)
-    raise typer.Exit(code)
+    leave(status)
 
 
 def _show(found: Verification, log: Path) -> None:

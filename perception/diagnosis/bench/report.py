@@ -166,7 +166,6 @@ class Report:
         return {
             "schema": "perception.bench/1",
             "status": "clean",
-            "exit_code": 0,
             "log": self.log,
             "frames": self.frames,
             "variants": variants,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from perception.diagnosis.monitor.baseline_stats import from_plain
 from perception.diagnosis.monitor.limits import Limits
@@ -59,6 +60,10 @@ class MonitorSink:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return what the monitor found over the run."""
+        return self.monitor.to_json()
 
 
 def health_rows(monitor: Monitor) -> Rows:

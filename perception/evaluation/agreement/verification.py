@@ -21,9 +21,7 @@ from perception.pipeline.provenance import recorded_versions
 from perception.pipeline.receipt import recorded_sha256, this_machine
 from perception.plugin import Plugin
 from perception.sinks import RunInfo, StoredOutput, read_outputs, read_receipt, read_run
-from perception.types import Output, Sample, TruthFrame
-
-EXIT_CODES: Mapping[Agreement, int] = {"equal": 0, "within_tolerance": 0, "diverged": 4}
+from perception.types import Output, Sample, Status, TruthFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,10 @@ class Verification:
     def heads(self) -> Mapping[str, HeadComparison]:
         return self.comparison.heads
 
-    @property
-    def exit_code(self) -> int:
-        return EXIT_CODES[self.verdict]
+    def outcome(self, exact: bool = False) -> Status:
+        """Return `clean`, or `gate_failed` where the outputs diverge; with `exact`, where any bit differs."""
+        good = self.verdict == "equal" or (self.verdict == "within_tolerance" and not exact)
+        return "clean" if good else "gate_failed"
 
     def to_json(self) -> dict[str, Any]:
         """Return the result under the schema `perception.verify/1`."""
@@ -69,7 +68,6 @@ class Verification:
         return {
             "schema": "perception.verify/1",
             "status": self.verdict,
-            "exit_code": self.exit_code,
             "stored": self.stored,
             "made": self.made,
             "ticks": place(self.comparison.ticks),

@@ -57,7 +57,6 @@ class CompareReport(SchemaModel):
 
     schema_: Literal["perception.compare/1"] = Field(COMPARE_SCHEMA, alias="schema")
     status: Literal["clean", "loss", "failed", "interrupted"]
-    exit_code: int
     error: str = Field("", description="Why it failed.")
     logs: list[str] = Field([])
     a: SideReport | None = None

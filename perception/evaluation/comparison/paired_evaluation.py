@@ -19,8 +19,8 @@ from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.resampling import Resampler
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
-from perception.pipeline import EXIT_CODES, Observer, replay
-from perception.pipeline.summary import Status
+from perception.pipeline import Observer, replay
+from perception.pipeline.summary import RunStatus
 from perception.plugin import Plugin
 from perception.sinks import Sink
 
@@ -66,7 +66,7 @@ class PairedEvaluation:
         self._logs: list[str] = []
         self._errors = [0, 0]
         self._shared = 0
-        self._status: Status = "clean"
+        self._status: RunStatus = "clean"
         self._warnings: list[dict[str, Any]] = []
 
     def add(
@@ -88,7 +88,7 @@ class PairedEvaluation:
             PerceptionError: A plugin cannot be opened, or a stored log holds no outputs.
         """
         live = [number for number, side in enumerate(self.sides) if side.load is not None]
-        status: Status = "clean"
+        status: RunStatus = "clean"
         if len(live) == 2:
             status = self._replay_both(log, config, observer)
         elif live:
@@ -99,7 +99,7 @@ class PairedEvaluation:
         self._logs.append(str(log.path))
         return status != "interrupted"
 
-    def _replay_both(self, log: Log, config: Config, observer: Observer | None) -> Status:
+    def _replay_both(self, log: Log, config: Config, observer: Observer | None) -> RunStatus:
         a, b = self.sides
         assert a.load is not None
         assert b.load is not None
@@ -119,7 +119,7 @@ class PairedEvaluation:
         self._add_status("loss" if pair.errors and summary.status == "clean" else summary.status)
         return summary.status
 
-    def _replay_one(self, number: int, log: Log, config: Config, observer: Observer | None) -> Status:
+    def _replay_one(self, number: int, log: Log, config: Config, observer: Observer | None) -> RunStatus:
         side = self.sides[number]
         assert side.load is not None
         if side.checkpoint is not None:
@@ -129,7 +129,7 @@ class PairedEvaluation:
         self._add_status(summary.status)
         return summary.status
 
-    def _add_status(self, status: Status) -> None:
+    def _add_status(self, status: RunStatus) -> None:
         self._status = max(self._status, status, key=STATUS_ORDER.index)
 
     def warn(self, code: str, text: str, log: Log | None = None) -> None:
@@ -156,7 +156,6 @@ class PairedEvaluation:
         warnings = [warning for place, warning in enumerate(warnings) if warning not in warnings[:place]]
         return CompareReport(
             status=self._status,
-            exit_code=EXIT_CODES[self._status],
             logs=self._logs,
             a=sides[0],
             b=sides[1],

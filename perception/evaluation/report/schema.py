@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perception.evaluation.metrics import Result, Rules, Value
 from perception.evaluation.worst_frames import Moment
-from perception.types import head_specs
+from perception.types import Status, head_specs
 
 SCHEMA: Literal["perception.evaluate/1"] = "perception.evaluate/1"
 """The order in which heads are reported; heads of other packages come after."""
@@ -301,7 +301,6 @@ class EvaluationReport(SchemaModel, title="Report"):
 
     schema_: Literal["perception.evaluate/1"] = Field(SCHEMA, alias="schema")
     status: Literal["clean", "loss", "failed", "interrupted"]
-    exit_code: int
     error: str = Field("", description="Why it failed.")
     rules: RulesReport | None = None
     logs: list[LogReport] = []
@@ -323,6 +322,22 @@ class EvaluationReport(SchemaModel, title="Report"):
     warnings: list[dict[str, Any]] = []
     faults: dict[str, str] = Field({}, description="Metrics of other packages that failed, and how.")
     seconds: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_exit_code(cls, data: Any) -> Any:
+        """Drop the exit code that the command line adds to a printed report."""
+        return {key: data[key] for key in data if key != "exit_code"} if isinstance(data, dict) else data
+
+    @property
+    def outcome(self) -> Status:
+        """The status with the gates: `gate_failed` where one fails, or outputs differ from the reference.
+
+        A run that failed or was interrupted stays that.
+        """
+        passed = all(gate.passed for gate in self.gates)
+        passed = passed and not any(row.diverged or not row.frames for row in self.reference)
+        return self.status if passed or self.status in ("failed", "interrupted") else "gate_failed"
 
     def to_json(self) -> dict[str, Any]:
         """Ready for `json.dumps`."""

@@ -99,7 +99,7 @@ def test_the_same_run_is_bit_equal(
     scene: Path, tmp_path: Path, options: ReplayOptions, faults: tuple[str, ...]
 ) -> None:
     found = again(make(scene, tmp_path / "out.mcap", options=options, faults=faults), scene)
-    assert (found.verdict, found.exit_code, found.notes) == ("equal", 0, ())
+    assert (found.verdict, found.outcome(exact=True), found.notes) == ("equal", "clean", ())
     assert found.stored == found.made > 9
     assert set(found.heads) == {"class", "box", "control"}
 
@@ -109,11 +109,12 @@ def test_a_small_drift_is_within_tolerance_and_a_large_one_says_where_it_begins(
 ) -> None:
     target = make(scene, tmp_path / "out.mcap")
     small = again(target, scene, Drifting(1e-6))
-    assert (small.verdict, small.exit_code) == ("within_tolerance", 0)
+    assert (small.verdict, small.outcome()) == ("within_tolerance", "clean")
+    assert small.outcome(exact=True) == "gate_failed"
     assert small.heads["control"].equal == 10
     assert small.heads["class"].verdict == "equal"
     large = again(target, scene, Drifting(1.0))
-    assert (large.verdict, large.exit_code) == ("diverged", 4)
+    assert (large.verdict, large.outcome()) == ("diverged", "gate_failed")
     with open_log(target) as stored:
         ticks = [m.log_time_ns for m in stored.messages(Query(frozenset({"/perception/control"})))]
     assert large.heads["control"].first.log_time_ns == ticks[10]

@@ -139,7 +139,6 @@ def full(word: str = "person", log: str = "drive.mcap", logs: int = 1) -> Evalua
     ]
     return EvaluationReport(
         status="clean",
-        exit_code=4,
         rules=RulesReport(
             min_height_px=12,
             min_visible=0.3,
@@ -290,6 +289,5 @@ def plain() -> EvaluationReport:
             "reference": [],
             "warnings": [],
             "faults": {},
-            "exit_code": 0,
         }
     )

@@ -22,7 +22,7 @@ from tests.evaluation.report.build import full, heads, metric, value
 
 
 def report(**changes: Any) -> EvaluationReport:
-    return EvaluationReport(status="clean", exit_code=0).model_copy(update=changes)
+    return EvaluationReport(status="clean").model_copy(update=changes)
 
 
 def gate(passed: bool) -> GateReport:

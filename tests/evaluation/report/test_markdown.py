@@ -64,7 +64,7 @@ def test_one_log_without_more_is_short() -> None:
 
 
 def test_a_failure_says_why() -> None:
-    page = rendered(markdown(EvaluationReport(status="failed", exit_code=1, error=f"cannot open {HOSTILE}")))
+    page = rendered(markdown(EvaluationReport(status="failed", error=f"cannot open {HOSTILE}")))
     assert "not finished: failed" in page.text
     assert HOSTILE in page.text
 

@@ -107,8 +107,8 @@ def test_what_was_not_asked_for_is_left_out_with_a_line_on_how_to_get_it() -> No
 @pytest.mark.parametrize(
     "report",
     [
-        EvaluationReport(status="failed", exit_code=1, error=f"cannot open {HOSTILE}"),
-        EvaluationReport(status="clean", exit_code=0),
+        EvaluationReport(status="failed", error=f"cannot open {HOSTILE}"),
+        EvaluationReport(status="clean"),
         full().model_copy(
             update={"heads": {name: own for name, own in full().heads.items() if name != "joint"}}
         ),

@@ -1,4 +1,4 @@
-"""What a user sees while a run is under way: a progress bar, or one tick for each key."""
+"""What a user sees while logs are replayed: a progress bar, one tick for each key, or a line for each log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -16,17 +18,18 @@ from perception.types import Sample
 if TYPE_CHECKING:
     from perception.logs import Log
     from perception.pipeline import Observer, Progress, Span
+    from perception.pipeline.process_pool import JobEvent
 
 
 @contextmanager
-def watcher(log: Log, span: Span, step: bool) -> Iterator[Observer | None]:
-    """The observer of a run: keys with `--step`, a bar in a terminal, else none."""
+def observer(log: Log, span: Span, step: bool) -> Iterator[Observer | None]:
+    """Yield the observer of a run: keys with `--step`, a bar in a terminal, else none."""
     if step:
         with _raw_keys():
             yield Steps()
     elif sys.stderr.isatty():
-        with _bar(log, span) as observer:
-            yield observer
+        with _bar(log, span) as bar:
+            yield bar
     else:
         yield None
 
@@ -108,3 +111,61 @@ class Bar:
             self._speed = f"{rate:.1f} frames/s, {progress.latency_ms:.0f} ms"
         assert callable(self._show)
         self._show(progress.log_time_ns - self._first_ns, progress.frames, self._speed)
+
+
+class BatchProgress:
+    """A line for all logs and one for each that is replayed, in a terminal; else nothing."""
+
+    def __init__(self) -> None:
+        self._display: Any = None
+        self._fractions: dict[Path, float] = {}
+        self._lines: dict[Path, Any] = {}
+        self._count = self._skipped = 0
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[note]}"),
+                TimeRemainingColumn(),
+            )
+            console = Console(stderr=True)
+            self._display = Progress(*columns, console=console, transient=True, refresh_per_second=5)
+            self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._display is not None:
+            self._display.stop()
+
+    def start(self, count: int, skipped: int) -> None:
+        """Show how many logs there are, and how many of them are skipped."""
+        self._count, self._skipped = count, skipped
+        if self._display is not None:
+            note = f"{skipped} of {count}"
+            self._all = self._display.add_task("all logs", total=count, completed=skipped, note=note)
+
+    def update(self, event: JobEvent) -> None:
+        """Show what a job reports."""
+        if self._display is None:
+            return
+        log = event.job.log
+        if log not in self._lines:
+            self._lines[log] = self._display.add_task(log.stem[:24], total=1.0, note="")
+        if event.status is None:
+            self._fractions[log] = event.fraction
+            note = f"{event.frames} frames"
+            self._display.update(self._lines[log], completed=event.fraction, note=note)
+        else:
+            self._fractions[log] = 1.0
+            self._display.remove_task(self._lines[log])
+        done = self._skipped + sum(fraction == 1.0 for fraction in self._fractions.values())
+        completed = self._skipped + sum(self._fractions.values())
+        self._display.update(self._all, completed=completed, note=f"{done} of {self._count}")

@@ -1,0 +1,203 @@
+"""One replay as plain values, from the log's path to the files written: it can be sent to another process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from perception.align.ledger import Ledger
+from perception.autoconfig import Overrides, complete
+from perception.errors import ConfigError
+from perception.logs import Log, open_log
+from perception.pipeline.device import resolve_device
+from perception.pipeline.ledger_file import LedgerFile
+from perception.pipeline.opened_plugin import open_plugin
+from perception.pipeline.options import ReplayOptions
+from perception.pipeline.replay import replay
+from perception.pipeline.run import Observer
+from perception.pipeline.source import LogSource, Span
+from perception.pipeline.summary import Summary, Warned, add_warnings
+from perception.plugin import Plugin, load_plugin
+from perception.sinks import McapSink, Sink, TakesInputs, make_sink
+
+Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]
+"""Makes the observer of a run, once its log is open and its span known."""
+
+EVERY = 5
+"""`check_backend` takes samples this far apart: neighbours are alike."""
+
+
+class MonitorSink(Sink, Protocol):
+    """A sink that watches the outputs of a plugin, as `perception.diagnosis.monitor.MonitorSink` does.
+
+    Attributes:
+        problem: Why the statistics of the plugin's weights are unusable; empty: they are used, or absent.
+    """
+
+    problem: str
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return what was found, for `Summary.monitor`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayJob:
+    """What to replay, how, and where to.
+
+    Attributes:
+        log: The log.
+        output, render, jsonl, ledger: The files to write: output log, video, JSON lines, and a line for
+            each message; None: not that one.
+        with_inputs: Copy the input messages into the output log.
+        config: The file of the configuration; None: all is found in the log.
+        overrides: Values that replace those of the configuration.
+        device: `auto`, `cpu` or `cuda`.
+        rate: As a multiple of the recording's; None: as soon as possible.
+        start, end: Seconds from the log's first message, or nanoseconds from 1e12 on, as text; end is
+            exclusive.
+        monitor: Makes a monitor from the plugin and the function that writes values beside an output (None
+            without an output log). It must pickle if the job is to run in another process.
+    """
+
+    log: Path
+    output: Path | None = None
+    render: Path | None = None
+    jsonl: Path | None = None
+    ledger: Path | None = None
+    with_inputs: bool = False
+    config: Path | None = None
+    overrides: Overrides = field(default_factory=Overrides)
+    device: str = "auto"
+    rate: float | None = None
+    live_drop: bool = False
+    start: str | None = None
+    end: str | None = None
+    loops: int = 1
+    on_error: Literal["stop", "skip"] = "skip"
+    monitor: Callable[[Plugin, Any], MonitorSink] | None = None
+
+    @property
+    def written(self) -> list[Path]:
+        """The files that it writes."""
+        return [path for path in (self.output, self.render, self.jsonl, self.ledger) if path is not None]
+
+
+def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) -> Summary:
+    """Replay the log of a job into its files.
+
+    Raises:
+        ConfigError: The configuration or the job does not fit the log, or two files of the job are one.
+        PerceptionError: As `replay` does, or the log cannot be opened.
+    """
+    with ExitStack() as stack:
+        log = stack.enter_context(open_log(job.log))
+        choice = complete(log, job.config, job.overrides)
+        span = _span(log, job.start, job.end)
+        _check_files(job)
+        sinks, copy, publish = _sinks(job)
+        listener = stack.enter_context(LedgerFile(job.ledger, job.log)) if job.ledger is not None else None
+        plugin = load_plugin(choice.config.plugin.name)
+        monitor = job.monitor(plugin, publish) if job.monitor is not None else None
+        options = ReplayOptions(
+            device=resolve_device(job.device, choice.config.engine.backend),
+            rate=job.rate,
+            live_drop=job.live_drop,
+            span=span,
+            loops=job.loops,
+            on_error=job.on_error,
+            ledger_listener=listener,
+            on_message=copy,
+            observer=stack.enter_context(observe(log, span)),
+        )
+        summary = replay(log, choice.config, plugin, [*sinks, *([monitor] if monitor else [])], options)
+        warnings = choice.warnings
+        if monitor is not None:
+            summary = replace(summary, monitor={"start_ns": log.survey.start_ns, **monitor.to_json()})
+            if monitor.problem:
+                text = f"the checkpoint's output statistics are unusable: {monitor.problem}"
+                warnings = (*warnings, text)
+        if listener is not None:
+            listener.add_unread(summary.ledger)
+    return add_warnings(summary, [Warned("config", text) for text in warnings])
+
+
+def check_backend(job: ReplayJob, count: int) -> tuple[Any, Mapping[str, str]]:
+    """Compare the answers of the job's backend with eager float32 on samples of its log.
+
+    Args:
+        count: How many samples.
+
+    Returns:
+        The verdict of the plugin's `check` (its `passed` says whether they agree, its text how far), and
+        what the plugin says of itself.
+
+    Raises:
+        ConfigError: The plugin has no such check.
+        PerceptionError: The log or the plugin cannot be opened.
+    """
+    with open_log(job.log) as log:
+        config = complete(log, job.config, job.overrides).config
+        plugin: Any = load_plugin(config.plugin.name)
+        if not hasattr(plugin, "check"):
+            raise ConfigError([f"--check: plugin '{config.plugin.name}' cannot check its engine"])
+        with open_plugin(plugin, config, device=job.device):
+            samples = islice(LogSource(log, config, Ledger()).samples(), 0, None, EVERY)
+            verdict = plugin.check([plugin.prepare(sample) for sample in islice(samples, count)])
+            return verdict, plugin.describe()
+
+
+def _span(log: Log, start: str | None, end: str | None) -> Span:
+    """Return the part of the log; see `ReplayJob.start`."""
+    times: list[int | None] = []
+    for option, text in (("--start", start), ("--end", end)):
+        try:
+            times.append(None if text is None else _time_ns(text, log.survey.start_ns or 0))
+        except (ValueError, OverflowError):
+            raise ConfigError(
+                [f"{option}: expected seconds from the log's beginning (12.5) or nanoseconds, found '{text}'"]
+            ) from None
+    first, last = times
+    if first is not None and last is not None and first >= last:
+        raise ConfigError([f"--start {start} does not come before --end {end}"])
+    return Span(first, last)
+
+
+def _time_ns(text: str, begin_ns: int) -> int:
+    if text.isdecimal() and int(text) >= 10**12:
+        return int(text)
+    seconds = float(text)
+    if seconds < 0:
+        raise ValueError
+    return begin_ns + round(seconds * 1e9)
+
+
+def _check_files(job: ReplayJob) -> None:
+    """Raise ConfigError where two files of a job are the same: each would spoil the other."""
+    files = {"--output": job.output, "--render": job.render, "--jsonl": job.jsonl, "--ledger": job.ledger}
+    options: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is not None:
+            other = options.setdefault(path.resolve(), option)
+            if other != option and not path.is_char_device():  # /dev/null takes any number
+                raise ConfigError([f"{other} and {option} name the same file, name another: {path}"])
+
+
+def _sinks(job: ReplayJob) -> tuple[list[Sink], Any, Any]:
+    """Return the sinks, what copies input messages, and what writes values beside an output."""
+    sinks = [make_sink(job.output)] if job.output is not None else []
+    copy = None
+    if job.with_inputs:
+        if not sinks:
+            raise ConfigError(["--with-inputs needs an output log; leave out --no-output"])
+        if not isinstance(sinks[0], TakesInputs):
+            raise ConfigError([f"--with-inputs needs an output log (.mcap), found {job.output}"])
+        copy = sinks[0].copy
+    publish = next((sink.add_values for sink in sinks if isinstance(sink, McapSink)), None)
+    sinks += [make_sink(job.render, "mp4")] if job.render is not None else []
+    sinks += [make_sink(job.jsonl, "jsonl")] if job.jsonl is not None else []
+    return sinks, copy, publish

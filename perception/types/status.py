@@ -1,0 +1,15 @@
+"""How a run or a check ended."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Status = Literal["clean", "loss", "gate_failed", "usage", "failed", "interrupted"]
+"""===========  =========================================================================
+clean        all was done, and nothing is missing
+loss         all was done, but data was lost, undecodable, or an answer failed
+gate_failed  all was done, and a requirement on the result does not hold
+usage        nothing was done: the options or the configuration are wrong
+failed       an error ended it
+interrupted  the user ended it; what was done until then is kept
+===========  ========================================================================="""

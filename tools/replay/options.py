@@ -1,0 +1,199 @@
+"""The options of `perception replay`, and those that other commands share with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from perception.pipeline.replay_job import ReplayJob
+
+ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
+MANY = "Several logs"
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class OnError(StrEnum):
+    """What to do when the plugin fails on a sample."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+@dataclass
+class ReplayArguments:
+    """The arguments and options of `perception replay`."""
+
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="LOG...", help="The log, an MCAP file.", show_default=False)
+    ]
+    plugin: Annotated[str | None, typer.Option(help="The plugin to run.", show_default="fusion")] = None
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights; default: the plugin's own.")] = None
+    config: Annotated[
+        Path | None, typer.Option(help="YAML; without one, sensors are found by schema (see `info`).")
+    ] = None
+    rate: Annotated[
+        str, typer.Option(metavar="asap|FLOAT", help="As soon as possible, or paced: 1 is as recorded.")
+    ] = "asap"
+    live_drop: Annotated[
+        bool, typer.Option("--live-drop", help="With a rate: skip samples that newer ones have overtaken.")
+    ] = False
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Seconds from the log's beginning, or its nanoseconds.")
+    ] = None
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Likewise; exclusive.")] = None
+    loop: Annotated[int, typer.Option(min=1, help="Replay so often; each pass must give the same.")] = 1
+    step: Annotated[bool, typer.Option("--step", help="One tick for each key; q ends.")] = False
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="The output log; another suffix chooses another sink.",
+            show_default="LOG's name + .outputs.mcap, here",
+        ),
+    ] = None
+    no_output: Annotated[bool, typer.Option("--no-output", help="Write no output log.")] = False
+    with_inputs: Annotated[
+        bool, typer.Option("--with-inputs", help="Copy the input messages into the output log.")
+    ] = False
+    render: Annotated[Path | None, typer.Option(help="Draw the outputs on the frames: an .mp4 file.")] = None
+    jsonl: Annotated[Path | None, typer.Option(help="The outputs as JSON lines.")] = None
+    ledger: Annotated[Path | None, typer.Option(help="What became of each message: a CSV file.")] = None
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SENSOR.KIND=SEVERITY[,seed=N]", help="Put a fault into the log; repeatable."),
+    ] = None
+    on_error: Annotated[OnError, typer.Option(help="When the plugin fails on a sample.")] = OnError.skip
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False
+    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=ENGINE)] = Device.auto
+    backend: Annotated[
+        str | None, typer.Option(help="What computes.", show_default="auto", rich_help_panel=ENGINE)
+    ] = None
+    precision: Annotated[
+        str | None, typer.Option(help="In which numbers.", show_default="auto", rich_help_panel=ENGINE)
+    ] = None
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Samples at once.", show_default="1", rich_help_panel=ENGINE)
+    ] = None
+    check: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="First compare N samples' answers with fp32 eager torch's; other answers: exit code 4.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads that carry frames.",
+            show_default="the cores, up to 8",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where their outputs go; what is done there is skipped.", rich_help_panel=MANY),
+    ] = None
+    jobs: Annotated[int, typer.Option(min=1, help="How many at a time.", rich_help_panel=MANY)] = 1
+
+    @property
+    def several(self) -> bool:
+        """Whether the logs are replayed as a batch."""
+        return len(self.logs) > 1 or self.output_dir is not None
+
+    def job(self) -> ReplayJob:
+        """Return the job of the first log.
+
+        Raises:
+            BadParameter: Options contradict each other.
+        """
+        rate = parse_rate(self.rate, self.live_drop, self.step)
+        engine = engine_values(
+            backend=self.backend, precision=self.precision, batch=self.batch, workers=self.workers
+        )
+        if self.several:
+            self._refuse_options_of_one_log()
+        from perception.autoconfig import Overrides
+        from perception.diagnosis.monitor import MonitorSink
+        from perception.pipeline.replay_job import ReplayJob
+
+        engine |= {"workers": 1} if self.step else {}
+        return ReplayJob(
+            log=self.logs[0],
+            output=None if self.no_output else self.output or Path(f"{self.logs[0].stem}.outputs.mcap"),
+            render=self.render,
+            jsonl=self.jsonl,
+            ledger=self.ledger,
+            with_inputs=self.with_inputs,
+            config=self.config,
+            overrides=Overrides(self.plugin, self.checkpoint, engine, faults=tuple(self.fault or ())),
+            device=self.device.value,
+            rate=rate,
+            live_drop=self.live_drop,
+            start=self.start,
+            end=self.end,
+            loops=self.loop,
+            on_error=self.on_error.value,
+            monitor=MonitorSink,
+        )
+
+    def _refuse_options_of_one_log(self) -> None:
+        names = ("output", "render", "jsonl", "ledger", "step", "no_output", "check")
+        given = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
+        if given:
+            raise typer.BadParameter(f"{', '.join(given)}: for one log alone; several go to --output-dir")
+
+
+def parse_rate(text: str, live_drop: bool, step: bool) -> float | None:
+    """Return the rate; None for as soon as possible.
+
+    Raises:
+        BadParameter: It is neither `asap` nor a number above 0, or does not go with the other options.
+    """
+    if step and text != "asap":
+        raise typer.BadParameter("--step goes by keys; leave out --rate")
+    if text == "asap":
+        if live_drop:
+            raise typer.BadParameter("--live-drop needs a --rate: without one nothing is ever too late")
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = float("nan")
+    if not 0 < rate < float("inf"):
+        raise typer.BadParameter(f"--rate: expected 'asap' or a number above 0, found '{text}'")
+    return rate
+
+
+def engine_values(**options: Any) -> dict[str, Any]:
+    """Return the options of the configuration's section `engine` that are set, checked as that is.
+
+    Raises:
+        BadParameter: One is not valid.
+    """
+    values = {key: value for key, value in options.items() if value is not None}
+    if values:
+        from pydantic import ValidationError
+
+        from perception.config import EngineConfig
+
+        try:
+            EngineConfig(**values)
+        except ValidationError as error:
+            detail = error.errors()[0]
+            name, text = detail["loc"][0], detail["msg"].replace("Input should", "should")
+            raise typer.BadParameter(f"--{name} {values[str(name)]}: {text}") from None
+    return values
