@@ -8,6 +8,7 @@ from pydantic import Field
 
 from perception.evaluation.report.schema import (
     DifferenceReport,
+    DocumentModel,
     MetricReport,
     ResamplingReport,
     SchemaModel,
@@ -52,7 +53,7 @@ class ApartReport(SchemaModel):
     commands: list[str]
 
 
-class CompareReport(SchemaModel):
+class CompareReport(DocumentModel):
     """The whole of a comparison."""
 
     schema_: Literal["perception.compare/1"] = Field(COMPARE_SCHEMA, alias="schema")

@@ -24,6 +24,16 @@ class SchemaModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class DocumentModel(SchemaModel):
+    """The base of a published report as a whole."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_exit_code(cls, data: Any) -> Any:
+        """Drop the exit code that the command line adds to a printed report."""
+        return {key: data[key] for key in data if key != "exit_code"} if isinstance(data, dict) else data
+
+
 class IntervalReport(SchemaModel):
     """Where a value would lie had other logs and other moments of the same kind been recorded."""
 
@@ -296,7 +306,7 @@ class StreamingReport(SchemaModel):
     heads: dict[str, dict[str, MetricReport]]
 
 
-class EvaluationReport(SchemaModel, title="Report"):
+class EvaluationReport(DocumentModel, title="Report"):
     """The whole of an evaluation."""
 
     schema_: Literal["perception.evaluate/1"] = Field(SCHEMA, alias="schema")
@@ -322,12 +332,6 @@ class EvaluationReport(SchemaModel, title="Report"):
     warnings: list[dict[str, Any]] = []
     faults: dict[str, str] = Field({}, description="Metrics of other packages that failed, and how.")
     seconds: float = 0.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_exit_code(cls, data: Any) -> Any:
-        """Drop the exit code that the command line adds to a printed report."""
-        return {key: data[key] for key in data if key != "exit_code"} if isinstance(data, dict) else data
 
     @property
     def outcome(self) -> Status:
