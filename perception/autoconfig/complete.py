@@ -9,7 +9,7 @@ from typing import Any
 
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
 from perception.config import Config, load_config
-from perception.config.fault_plan import parse_plan, plan_faults
+from perception.config.fault_plan import parse_plan, plan_errors
 from perception.errors import ConfigError
 from perception.logs import Log
 
@@ -47,7 +47,7 @@ class Overrides:
         faults = (*config.faults, *self.faults)
         if self.faults:
             sensors = [name for name, sensor in config.sensors if sensor is not None]
-            if errors := plan_faults(self.faults, sensors, "--fault"):
+            if errors := plan_errors(self.faults, sensors, "--fault"):
                 raise ConfigError(errors)
             parse_plan(faults)
         plugin_section = config.plugin.model_copy(update=plugin)

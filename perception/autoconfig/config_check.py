@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from perception.autoconfig.first_messages import number_fields
 from perception.config import Config, Role
-from perception.config.fault_plan import plan_faults
+from perception.config.fault_plan import plan_errors
 from perception.errors import ConfigError
 from perception.logs import Log, sensor_kind
 from perception.types import SENSORS
@@ -34,7 +34,7 @@ def check_config(log: Log, config: Config, source: str = "") -> list[str]:
             or `faults` are wrong, or of sensors that are not configured.
     """
     sensors = [name for name in SENSORS if getattr(config.sensors, name) is not None]
-    errors, warnings = plan_faults(config.faults, sensors), []
+    errors, warnings = plan_errors(config.faults, sensors), []
     for path, topic, role in config.uses():
         if error := _topic_error(log, topic, role):
             errors.append(f"{path}: {error}")

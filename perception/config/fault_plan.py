@@ -1,4 +1,4 @@
-"""Which faults there are, what their severity means, and how they are written."""
+"""The kinds of injected faults, the meaning of their severity, and the parser of their texts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from perception.errors import ConfigError
 from perception.types import SENSORS
 
 EPISODE_NS = 4_000_000_000
-"""Faults that come and go do so once in each stretch of this length, for their share of it, so that a
-severity of 0.3 is 30 % of the time in pieces of 1.2 s, at a moment drawn for each stretch."""
+"""The period of faults that come and go: at a severity of 0.3 they are active for 1.2 s of each period,
+from a drawn moment on."""
 
 LATENCY_NS = 500_000_000
 JITTER_NS = 400_000_000
@@ -56,20 +56,20 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
-"""Sensor -> kind of fault -> what a severity from 0 (nothing) to 1 means."""
+"""Sensor -> kind of fault -> meaning of a severity from 0 (none) to 1."""
 
 ORDER = ("blackout", "freeze", "blur", "dirt", "exposure", "noise")
-"""In which order the faults of a picture act: dirt is on the lens, noise is made behind it."""
+"""The order in which faults of a picture apply: dirt is on the lens, noise behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault of one sensor.
+    """An injected fault of one sensor.
 
     Attributes:
         sensor, kind: As in `KINDS`.
-        severity: 0 to 1; what it means depends on the kind.
-        seed: Other seeds draw other moments, messages and directions.
+        severity: 0 to 1; its meaning depends on the kind.
+        seed: Determines the drawn moments, messages and directions.
     """
 
     sensor: str
@@ -79,6 +79,7 @@ class Fault:
 
     @property
     def name(self) -> str:
+        """Return `sensor.kind`."""
         return f"{self.sensor}.{self.kind}"
 
     def __str__(self) -> str:
@@ -86,96 +87,97 @@ class Fault:
 
 
 class FaultPlan:
-    """The faults of one run, by sensor and kind. Those of severity 0 do nothing and are left out."""
+    """The faults of one run. Faults of severity 0 have no effect and are left out."""
 
     def __init__(self, faults: Sequence[Fault] = ()) -> None:
         self.faults = tuple(fault for fault in faults if fault.severity > 0)
-        self._by_place = {(fault.sensor, fault.kind): fault for fault in self.faults}
+        self._by_name = {(fault.sensor, fault.kind): fault for fault in self.faults}
 
     def __bool__(self) -> bool:
         return bool(self.faults)
 
     def get(self, sensor: str, kind: str) -> Fault | None:
-        return self._by_place.get((sensor, kind))
+        """Return the fault of a sensor and kind, if there is one."""
+        return self._by_name.get((sensor, kind))
 
     def of(self, sensor: str) -> tuple[Fault, ...]:
+        """Return the faults of a sensor."""
         return tuple(fault for fault in self.faults if fault.sensor == sensor)
 
     def delay_ns(self, sensor: str) -> int:
-        """How much later than recorded a message of a sensor arrives at most."""
+        """Return the largest delay of a sensor's messages."""
         limits = (("latency", LATENCY_NS), ("jitter", JITTER_NS), ("reordering", REORDERING_NS))
-        found = ((self.get(sensor, kind), limit) for kind, limit in limits)
-        total = sum(
-            limit * (fault.severity if fault.kind != "reordering" else 1.0) for fault, limit in found if fault
-        )
-        return round(total)
+        delays = ((self.get(sensor, kind), limit) for kind, limit in limits)
+        scaled = ((1.0 if f.kind == "reordering" else f.severity) * limit for f, limit in delays if f)
+        return round(sum(scaled))
 
     @property
     def memory_ns(self) -> int:
-        """How far back on the arrival clock a message may still matter to what the faults do now."""
+        """Return how far back on the arrival clock a message can influence the faults."""
         if not self.faults:
             return 0
         return EPISODE_NS + max(self.delay_ns(sensor) for sensor in SENSORS)
 
     def thins(self, sensor: str) -> bool:
-        """Whether messages of a sensor may not arrive, or not as themselves."""
+        """Return whether messages of a sensor may be lost or corrupted."""
         return any(self.get(sensor, kind) for kind in ("loss", "silence", "corruption"))
 
     def texts(self) -> tuple[str, ...]:
-        """The faults as `parse_plan` reads them."""
+        """Return the faults as texts that `parse_plan` reads."""
         return tuple(str(fault) for fault in self.faults)
 
 
 def fault_names() -> list[str]:
-    """All faults as `sensor.kind`."""
+    """Return the names of all faults, `sensor.kind`."""
     return [f"{sensor}.{kind}" for sensor in SENSORS for kind in KINDS[sensor]]
 
 
 def parse_plan(texts: Iterable[str], path: str = "faults") -> FaultPlan:
-    """Faults as a user writes them: `camera.blackout=0.3`, `range.loss=0.1,status.loss=0.1,seed=7`.
+    """Parse texts such as `camera.blackout=0.3` or `range.loss=0.1,status.loss=0.1,seed=7`.
 
-    `all.latency=0.2` means every sensor. A text's seed holds for all faults in it; without one it is 0.
+    `all.latency=0.2` selects every sensor. A seed applies to all faults of its text; the default is 0.
 
     Args:
-        path: What an error names: an option (`--fault`), or the list in the configuration, with its place.
+        path: The name in errors: an option (`--fault`), or the list in the configuration.
 
     Raises:
-        ConfigError: They have faults themselves: all of them, each with the nearest valid name.
+        ConfigError: Texts are invalid; names all errors, each with the nearest valid name.
     """
-    found, wrong = _read(texts, path)
-    if wrong:
-        raise ConfigError(wrong)
-    return FaultPlan(found)
+    faults, errors = _read(texts, path)
+    if errors:
+        raise ConfigError(errors)
+    return FaultPlan(faults)
 
 
-def plan_faults(texts: Iterable[str], sensors: Collection[str], path: str = "faults") -> list[str]:
-    """What is wrong with faults that a user wrote for a run with these sensors; empty: nothing.
+def plan_errors(texts: Iterable[str], sensors: Collection[str], path: str = "faults") -> list[str]:
+    """Return the errors in the faults of a run with these sensors.
 
-    A fault of a sensor that the run does not have would do nothing, and whoever asked for it would not
-    know; `all.` means those that there are.
+    A fault of a sensor that the run does not have is an error, because it would have no effect;
+    `all.` selects the sensors of the run.
     """
     texts = tuple(texts)
-    found, wrong = _read(texts, path)
+    faults, errors = _read(texts, path)
     for place, text in enumerate(texts):
         for name in (part.partition("=")[0].strip() for part in text.split(",")):
             sensor = name.partition(".")[0]
-            if sensor in SENSORS and sensor not in sensors and any(fault.name == name for fault in found):
-                there = ", ".join(s for s in SENSORS if s in sensors)
-                wrong.append(f"{_at(path, place)}: {name}: no {sensor} is configured, only {there}")
-    return wrong
+            if sensor in SENSORS and sensor not in sensors and any(fault.name == name for fault in faults):
+                configured = ", ".join(s for s in SENSORS if s in sensors)
+                errors.append(f"{_at(path, place)}: {name}: no {sensor} is configured, only {configured}")
+    return errors
 
 
 def _read(texts: Iterable[str], path: str) -> tuple[list[Fault], list[str]]:
-    found: list[Fault] = []
-    wrong: list[str] = []
+    """Return the faults of all texts, and the errors with their positions."""
+    faults: list[Fault] = []
+    errors: list[str] = []
     for place, text in enumerate(texts):
-        fresh, problems = _parse(text)
-        wrong += [f"{_at(path, place)}: {problem}, in '{text}'" for problem in problems]
-        for fault in fresh:
-            if any(fault.name == other.name for other in found):
-                wrong.append(f"{_at(path, place)}: {fault.name} is given twice")
-            found.append(fault)
-    return found, wrong
+        parsed, problems = _parse(text)
+        errors += [f"{_at(path, place)}: {problem}, in '{text}'" for problem in problems]
+        for fault in parsed:
+            if any(fault.name == other.name for other in faults):
+                errors.append(f"{_at(path, place)}: {fault.name} is given twice")
+            faults.append(fault)
+    return faults, errors
 
 
 def _at(path: str, place: int) -> str:
@@ -183,30 +185,31 @@ def _at(path: str, place: int) -> str:
 
 
 def _parse(text: str) -> tuple[list[Fault], list[str]]:
-    seed, given, wrong = 0, [], []
+    """Return the faults of one text, and the errors in it."""
+    seed, severities, errors = 0, [], []
     for part in text.split(","):
         name, _, value = (piece.strip() for piece in part.partition("="))
         if name == "seed":
             if value.isdecimal() and int(value) < 1 << 63:
                 seed = int(value)
             else:
-                wrong.append(f"seed: expected a whole number from 0, found '{value}'")
+                errors.append(f"seed: expected a whole number from 0, found '{value}'")
         elif name not in _names():
             near = get_close_matches(name, _names(), n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fault_names())}"
-            wrong.append(f"no fault is called '{name}'; {hint}")
+            errors.append(f"no fault is called '{name}'; {hint}")
         elif (severity := _severity(value)) is None:
-            wrong.append(f"{name}: expected a severity from 0 to 1, found '{value}'")
+            errors.append(f"{name}: expected a severity from 0 to 1, found '{value}'")
         else:
-            given.append((name, severity))
-    if not given and not wrong:
-        wrong.append("expected a fault such as camera.blackout=0.3")
+            severities.append((name, severity))
+    if not severities and not errors:
+        errors.append("expected a fault such as camera.blackout=0.3")
     faults = []
-    for name, severity in given:
+    for name, severity in severities:
         sensor, _, kind = name.partition(".")
         sensors = SENSORS if sensor == "all" else (sensor,)
-        faults += [Fault(one, kind, severity, seed) for one in sensors]
-    return faults, wrong
+        faults += [Fault(sensor, kind, severity, seed) for sensor in sensors]
+    return faults, errors
 
 
 def _names() -> list[str]:

@@ -1,4 +1,4 @@
-"""One small simulated world, built once; drawing needs MuJoCo and OpenGL."""
+"""A small simulated world that is built once; rendering needs MuJoCo and OpenGL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOMENTS = (0.5, 3.0, 5.5)
 
 @dataclass
 class Stage:
-    """A world with a camera in it."""
+    """A world, its drive and a camera."""
 
     scene: Scene
     run: Drive
@@ -29,7 +29,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def drawing() -> None:
-    """Skips where MuJoCo or OpenGL is missing."""
+    """Skip the tests if MuJoCo or OpenGL is missing."""
     from perception.simulation.gl import gl_context
 
     try:

@@ -1,4 +1,4 @@
-"""How far does one sensor alone go on each head? Boosted trees on what it gives, scored on unseen logs.
+"""Measure how well boosted trees on one sensor alone predict each head, scored on unseen logs.
 
     perception synthesize /tmp/study --seed 1000 --count 14
     python -m tests.simulation.study /tmp/study/*.mcap
@@ -38,7 +38,7 @@ CELLS = (32, 12)
 
 @dataclass
 class Rows:
-    """Features and answers: one row a frame for control, one row a box for the others."""
+    """Features and targets: one row per frame for control, one row per box for the others."""
 
     status: np.ndarray  # [F, lags * channels]
     scan: np.ndarray  # [F, SECTORS] nearest return of each sector, m
@@ -54,7 +54,7 @@ class Rows:
 
 
 def read(path: Path) -> Rows:
-    """One log, as the baselines see it."""
+    """Return the features and targets of one log."""
     calibration, tree = None, TransformTree()
     scans: list[RangeScan] = []
     status: list[StatusReading] = []
@@ -115,7 +115,7 @@ def read(path: Path) -> Rows:
 
 
 def thumbnail(jpeg: bytes) -> np.ndarray:
-    """The lower two thirds of a frame as a few cells: yellowness, which is the route's paint, and grey."""
+    """Return the lower two thirds of a frame in a few cells: yellowness (the paint of the route) and grey."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[85:].astype(np.float32)
     yellow = np.minimum(image[..., 1], image[..., 2]) - image[..., 0]
     planes = (np.clip(yellow - 20, 0, 120), image.mean(axis=2))

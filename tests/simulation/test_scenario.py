@@ -1,4 +1,4 @@
-"""What a user may set, and what is said about what they may not."""
+"""Tests of scenario files and their errors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from perception.simulation.random_draws import random_stream
 from perception.simulation.scenario import KINDS, Scenario, load_scenario, parse_scenario
 
 
-def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+def test_an_empty_file_is_the_default_scenario(tmp_path: Path) -> None:
     path = tmp_path / "scene.yaml"
     path.write_text("")
     assert load_scenario(path) == Scenario()
 
 
-def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
+def test_a_file_sets_its_keys_and_keeps_other_defaults(tmp_path: Path) -> None:
     path = tmp_path / "scene.yaml"
     path.write_text(
         "place: yard\ntime: dusk\nhaze: 0.4\nmirror: true\n"
@@ -44,32 +44,32 @@ def test_a_file_sets_what_it_names(tmp_path: Path) -> None:
         ([1, 2], "scenario"),
     ],
 )
-def test_faults_are_named_by_their_path(data: object, named: str) -> None:
+def test_errors_are_named_by_their_path(data: object, named: str) -> None:
     with pytest.raises(ConfigError) as found:
         parse_scenario(data, "scene.yaml")
     assert any(fault.startswith(named) for fault in found.value.errors)
     assert found.value.source == "scene.yaml"
 
 
-def test_all_faults_are_named_at_once() -> None:
+def test_all_errors_are_named_at_once() -> None:
     with pytest.raises(ConfigError) as found:
         parse_scenario({"place": "moon", "density": -1, "time": "noon"})
     assert len(found.value.errors) == 3
 
 
-def test_an_unreadable_file_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_scenario(tmp_path / "missing.yaml")
 
 
-def test_every_kind_of_fault_can_be_asked_for() -> None:
+def test_every_kind_of_failure_is_accepted() -> None:
     for sensor, kinds in KINDS.items():
         for kind in kinds:
             data = {"failures": [{"sensor": sensor, "kind": kind, "start_s": 0, "end_s": 1}]}
             assert parse_scenario(data).failures[0].kind == kind
 
 
-def test_purposes_draw_apart_and_seeds_draw_apart() -> None:
+def test_streams_differ_by_purpose_and_by_seed() -> None:
     first = random_stream(3, "layout").random(4)
     np.testing.assert_array_equal(first, random_stream(3, "layout").random(4))
     assert not np.any(first == random_stream(3, "items").random(4))

@@ -1,4 +1,4 @@
-"""Draws that depend on what they are for and not on when they are made."""
+"""Random draws that depend on a key and not on the order of calls."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from perception.config.fault_plan import EPISODE_NS, Fault
 
 
 def uniform(fault: Fault, *key: int | str) -> float:
-    """A number from 0 up to 1 that belongs to the fault's seed and kind, and to the key."""
+    """Return a number in [0, 1) that depends on the fault's seed, sensor and kind, and on the key."""
     return int.from_bytes(_digest(fault, key)[:7], "big") / (1 << 56)
 
 
 def generator(fault: Fault, *key: int | str) -> np.random.Generator:
-    """A generator of numbers that belong to the fault's seed and kind, and to the key."""
+    """Return a generator that depends on the fault's seed, sensor and kind, and on the key."""
     return np.random.Generator(np.random.Philox(key=int.from_bytes(_digest(fault, key), "big")))
 
 
 def episode(fault: Fault, log_time_ns: int) -> int | None:
-    """The number of the episode that a moment lies in, None where the fault rests then.
+    """Return the number of the episode at a time, or None if the fault is not active then.
 
-    In each stretch of `EPISODE_NS` one episode lasts for the fault's share of it.
+    Each period of `EPISODE_NS` has one episode, which lasts for `severity` times the period.
     """
     number, within_ns = divmod(log_time_ns, EPISODE_NS)
-    lasts_ns = fault.severity * EPISODE_NS
-    begins_ns = uniform(fault, "episode", number) * (EPISODE_NS - lasts_ns)
-    return number if begins_ns <= within_ns < begins_ns + lasts_ns else None
+    duration_ns = fault.severity * EPISODE_NS
+    start_ns = uniform(fault, "episode", number) * (EPISODE_NS - duration_ns)
+    return number if start_ns <= within_ns < start_ns + duration_ns else None
 
 
 def _digest(fault: Fault, key: tuple[int | str, ...]) -> bytes:

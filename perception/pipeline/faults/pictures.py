@@ -1,6 +1,6 @@
-"""Faults that change pixels: a frame is decoded, changed and encoded again as a JPEG.
+"""Faults of the camera: a frame is decoded, changed and encoded again as JPEG.
 
-A frame that does not decode is handed on as it is: the plugin finds that out for itself.
+A frame that cannot be decoded passes unchanged, and the plugin reports it.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _PIXEL_KINDS = tuple(kind for kind in ORDER if kind != "freeze")
 
 
 class PictureFaults:
-    """What the camera's faults make of its frames, in arrival order."""
+    """Applies the faults of the camera to its frames, in arrival order."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        found = {fault.kind: fault for fault in faults}
-        self._freeze = found.get("freeze")
-        self._pixels = [found[kind] for kind in _PIXEL_KINDS if kind in found]
+        by_kind = {fault.kind: fault for fault in faults}
+        self._freeze = by_kind.get("freeze")
+        self._pixels = [by_kind[kind] for kind in _PIXEL_KINDS if kind in by_kind]
         self._frozen: tuple[int, CameraFrame] | None = None
         self._dirt: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def apply(self, frame: CameraFrame) -> CameraFrame:
-        """The frame as the broken camera sends it; stamps and arrival stay."""
-        frame = self._stand_still(frame)
-        active = [fault for fault in self._pixels if _acts(fault, frame.log_time_ns)]
+        """Return the frame with the faults; its stamp and arrival are unchanged."""
+        frame = self._frozen_frame(frame)
+        active = [fault for fault in self._pixels if _is_active(fault, frame.log_time_ns)]
         if not active:
             return frame
         try:
@@ -48,25 +48,25 @@ class PictureFaults:
         picture: Picture = np.ascontiguousarray(planes.transpose(1, 2, 0))
         for fault in active:
             picture = self._change(picture, fault, frame)
-        done, data = cv2.imencode(
-            ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-        )
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if not done:
             return frame
         return replace(frame, data=data.tobytes(), format="jpeg", step=0)
 
     def forget(self) -> None:
-        """Time is broken: what was seen before is not shown again."""
+        """Discard the frozen frame, after a backward jump of the clock."""
         self._frozen = None
 
-    def _stand_still(self, frame: CameraFrame) -> CameraFrame:
+    def _frozen_frame(self, frame: CameraFrame) -> CameraFrame:
         number = None if self._freeze is None else episode(self._freeze, frame.log_time_ns)
         if number is None:
             return frame
         if self._frozen is None or self._frozen[0] != number:
             self._frozen = (number, frame)
-        kept = self._frozen[1]
-        return replace(kept, stamp_ns=frame.stamp_ns, log_time_ns=frame.log_time_ns, source=frame.source)
+        return replace(
+            self._frozen[1], stamp_ns=frame.stamp_ns, log_time_ns=frame.log_time_ns, source=frame.source
+        )
 
     def _change(self, picture: Picture, fault: Fault, frame: CameraFrame) -> Picture:
         if fault.kind == "dirt":
@@ -80,7 +80,7 @@ class PictureFaults:
         return self._dirt[size]
 
 
-def _acts(fault: Fault, log_time_ns: int) -> bool:
+def _is_active(fault: Fault, log_time_ns: int) -> bool:
     return fault.kind != "blackout" or episode(fault, log_time_ns) is not None
 
 
@@ -102,12 +102,12 @@ def _noisy(picture: Picture, fault: Fault, frame: CameraFrame) -> Picture:
 def _exposed(picture: Picture, fault: Fault, frame: CameraFrame) -> Picture:
     bright = uniform(fault, "stops", frame.log_time_ns // EPISODE_NS) < 0.5
     stops = 4 * fault.severity * (1 if bright else -1)
-    levels = np.arange(256) * 2 ** (stops / 2.2)  # pixels are about the 1/2.2th power of the light
+    levels = np.arange(256) * 2 ** (stops / 2.2)  # gamma of 2.2
     return np.asarray(cv2.LUT(picture, np.clip(np.rint(levels), 0, 255).astype(np.uint8)), np.uint8)
 
 
 def _blotches(fault: Fault, height: int, width: int) -> NDArray[np.float32]:
-    """[H, W, 1] from 0 to 1: how much of each pixel is covered. The covered share is the severity."""
+    """Return the coverage of each pixel by dirt [H, W, 1], 0 to 1; the covered share is the severity."""
     coarse = generator(fault, "blotches").standard_normal((12, 20), np.float32)
     field = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     edge = float(np.quantile(field, 1 - fault.severity))

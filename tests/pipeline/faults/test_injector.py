@@ -1,4 +1,4 @@
-"""What each fault does to messages of real formats."""
+"""Tests of each injected fault on messages of real formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.scripted_scene import write_scene
 
 
 class Street:
-    """The messages of a scripted log, whole stretches of it."""
+    """The messages of a scripted log over whole episode periods."""
 
     def __init__(self, path: Path) -> None:
         with open_log(path) as log:
@@ -33,13 +33,13 @@ class Street:
         return decode(message, self.roles[message.topic]) if isinstance(message, Message) else message
 
     def run(self, *texts: str) -> tuple[list[Decoded], list[Decoded]]:
-        """What arrives, and what was taken away."""
+        """Return the messages that arrive and those that were removed."""
         removed: list[Decoded] = []
         arriving = inject(self.messages, parse_plan(texts), self.roles, removed.append)
         return [self.read(m) for m in arriving], removed
 
     def changed(self, text: str) -> list[tuple[Decoded, Decoded]]:
-        """Pairs of a sensor message as recorded and as it arrives, by what they were made from."""
+        """Return pairs of a sensor's recorded and arriving messages, matched by their source."""
         found, _ = self.run(text)
         sensor = text.split(".")[0]
         after = {id(m.source): m for m in found if self.roles[m.topic] == sensor}
@@ -49,7 +49,7 @@ class Street:
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Street:
-    """8 s from a moment at which stretches begin, so that shares come out whole."""
+    """8 s from the beginning of an episode period, so that shares are exact."""
     path = tmp_path_factory.mktemp("street") / "street.mcap"
     return Street(write_scene(path, seed=3, duration_s=8.0, image_size=(64, 32)))
 
@@ -64,7 +64,7 @@ def picture(frame: Decoded) -> np.ndarray:
 
 
 def detail(frame: Decoded) -> float:
-    """How much neighbouring pixels differ."""
+    """Return the mean difference of neighbouring pixels."""
     return float(np.abs(np.diff(picture(frame), axis=2)).mean())
 
 
@@ -78,7 +78,7 @@ def test_without_faults_the_same_objects_pass(street: Street) -> None:
     severity=st.floats(0.05, 1.0),
     seed=st.integers(0, 3),
 )
-def test_every_message_arrives_once_or_is_taken_away_and_time_never_goes_back(
+def test_every_message_arrives_once_or_is_removed_and_arrivals_are_ordered(
     street: Street, names: list[str], severity: float, seed: int
 ) -> None:
     texts = [f"{name}={severity},seed={seed}" for name in names]
@@ -95,7 +95,7 @@ def test_every_message_arrives_once_or_is_taken_away_and_time_never_goes_back(
     ]
 
 
-def test_messages_wait_only_as_long_as_they_are_late(street: Street) -> None:
+def test_messages_are_held_only_for_their_delay(street: Street) -> None:
     injector = Injector(parse_plan(["all.latency=1", "all.jitter=1"]), street.roles)
     waiting = most = 0
     for message in street.messages:
@@ -109,14 +109,14 @@ def test_messages_wait_only_as_long_as_they_are_late(street: Street) -> None:
     assert len(injector.flush()) == waiting
 
 
-def test_a_blackout_is_black_for_its_share_of_the_time(street: Street) -> None:
+def test_blackout_frames_are_black_for_the_severity_s_share(street: Street) -> None:
     pairs = street.changed("camera.blackout=0.25,seed=1")
     black = [picture(after).max() < 8 for _, after in pairs]
     assert abs(np.mean(black) - 0.25) < 0.08
     assert not any(picture(before).max() < 8 for before, _ in pairs)
 
 
-def test_a_frozen_picture_stands_still_under_new_stamps(street: Street) -> None:
+def test_a_frozen_picture_repeats_with_new_stamps(street: Street) -> None:
     pairs = street.changed("camera.freeze=0.5,seed=2")
     assert [a.stamp_ns for _, a in pairs] == [b.stamp_ns for b, _ in pairs]
     still = [i for i in range(1, len(pairs)) if pairs[i][1].data == pairs[i - 1][1].data]
@@ -142,7 +142,7 @@ def test_a_frozen_picture_stands_still_under_new_stamps(street: Street) -> None:
         ),
     ],
 )
-def test_a_picture_fault_shows_in_every_picture(
+def test_a_picture_fault_changes_every_picture(
     street: Street, text: str, holds: Callable[[Decoded, Decoded], bool]
 ) -> None:
     pairs = street.changed(text)
@@ -151,7 +151,7 @@ def test_a_picture_fault_shows_in_every_picture(
     assert all((a.width, a.height, a.stamp_ns) == (b.width, b.height, b.stamp_ns) for a, b in pairs)
 
 
-def test_a_picture_that_does_not_decode_passes_as_it_is(street: Street) -> None:
+def test_a_picture_that_does_not_decode_passes_unchanged(street: Street) -> None:
     frame = next(m for m in street.sound if isinstance(m, CameraFrame))
     broken = CameraFrame(
         frame.topic, frame.stamp_ns, frame.log_time_ns, "camera", b"\xff\xd8no", "jpeg", 64, 32
@@ -165,7 +165,7 @@ def ranges(scan: Decoded) -> np.ndarray:
     return np.linalg.norm(scan.points_m, axis=1)
 
 
-def test_range_faults_do_what_their_severity_says(street: Street) -> None:
+def test_range_faults_scale_with_severity(street: Street) -> None:
     lost, off, spread = [], [], []
     for before, after in street.changed("range.dropout=0.3,seed=4"):
         seen = np.isfinite(ranges(before))
@@ -184,7 +184,7 @@ def test_range_faults_do_what_their_severity_says(street: Street) -> None:
 
 
 @pytest.mark.parametrize("severity", [0.1, 0.4, 1.0])
-def test_a_lost_sector_is_one_piece_ahead_and_always_the_same(street: Street, severity: float) -> None:
+def test_a_lost_sector_is_contiguous_ahead_and_constant(street: Street, severity: float) -> None:
     lost, left = [], []
     for before, after in street.changed(f"range.sector_loss={severity},seed=3"):
         seen = np.isfinite(ranges(before))
@@ -203,7 +203,7 @@ def test_a_lost_sector_is_one_piece_ahead_and_always_the_same(street: Street, se
     )
 
 
-def test_status_faults_do_what_their_severity_says(street: Street) -> None:
+def test_status_faults_scale_with_severity(street: Street) -> None:
     recorded = of(StatusReading, street.sound)
     recorded = [m for m in recorded if street.roles[m.topic] == "status"]
     _, removed = street.run("status.silence=0.5")
@@ -222,7 +222,7 @@ def test_status_faults_do_what_their_severity_says(street: Street) -> None:
     assert len(signs) == 1
 
 
-def test_faults_of_transport_do_what_their_severity_says(street: Street) -> None:
+def test_transport_faults_scale_with_severity(street: Street) -> None:
     late = [(a.log_time_ns - b.log_time_ns) / 1e6 for b, a in street.changed("range.latency=0.2")]
     assert set(late) == {100.0}
     delays = [(a.log_time_ns - b.log_time_ns) / 1e6 for b, a in street.changed("camera.jitter=0.1")]
@@ -240,7 +240,7 @@ def test_faults_of_transport_do_what_their_severity_says(street: Street) -> None
     assert statuses == sorted(statuses)
 
 
-def test_loss_and_corruption_hit_their_share(street: Street) -> None:
+def test_loss_and_corruption_affect_their_share_of_messages(street: Street) -> None:
     recorded = sum(street.roles[m.topic] == "status" for m in street.messages)
     _, removed = street.run("status.loss=0.3,seed=9")
     assert abs(len(removed) / recorded - 0.3) < 0.07
@@ -252,7 +252,7 @@ def test_loss_and_corruption_hit_their_share(street: Street) -> None:
     assert 0.1 < share < 0.4  # some of the damaged can still be read
 
 
-def test_a_jump_back_of_the_clock_lets_go_of_what_waits(street: Street) -> None:
+def test_a_backward_clock_jump_releases_held_messages(street: Street) -> None:
     injector = Injector(parse_plan(["all.latency=1", "camera.freeze=1"]), street.roles)
     first, again = [], []
     for message in street.messages:

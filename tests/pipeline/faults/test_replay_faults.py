@@ -1,4 +1,4 @@
-"""Faults in a replay: the same at any start and rate, accounted for, and written down."""
+"""Tests of injected faults in a replay: reproducible, accounted for and recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.scripted_scene import START_NS, write_scene
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 s, longer than a seek looks back."""
+    """A log of 24 s, longer than a seek looks back."""
     path = tmp_path_factory.mktemp("scene") / "scene.mcap"
     return write_scene(path, duration_s=24.0, image_size=(32, 16))
 
@@ -33,7 +33,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     start_s=st.floats(18.0, 23.5),
 )
 @example(names=["camera.jitter"], severity=0.6, start_s=20.4375)  # memory counts by stamps, not by arrival
-def test_any_start_gives_that_part_of_the_whole(
+def test_a_seek_equals_that_part_of_the_full_replay(
     scene: Path, names: list[str], severity: float, start_s: float
 ) -> None:
     faults = tuple(f"{name}={severity},seed=3" for name in names)
@@ -46,7 +46,7 @@ def test_any_start_gives_that_part_of_the_whole(
         assert counts == count_independently(scene)
 
 
-def test_what_a_fault_took_away_has_its_row(scene: Path) -> None:
+def test_removed_messages_have_a_ledger_row(scene: Path) -> None:
     _, clean, _ = run(scene)
     _, summary, _ = run(scene, faults=("range.loss=0.5",))
     taken = summary.ledger["/scan"]["faulted"]
@@ -55,14 +55,14 @@ def test_what_a_fault_took_away_has_its_row(scene: Path) -> None:
     assert summary.status == "clean"  # it was asked for
 
 
-def test_the_rate_changes_nothing(scene: Path) -> None:
+def test_the_replay_rate_does_not_change_outputs(scene: Path) -> None:
     faults, span = ("all.jitter=0.5", "camera.freeze=0.5"), Span(None, START_NS + 3_000_000_000)
     asap = run(scene, ReplayOptions(span=span), faults=faults)[0]
     paced = run(scene, ReplayOptions(rate=100.0, span=span), faults=faults)[0]
     assert paced.outputs == asap.outputs
 
 
-def test_an_output_log_says_which_faults_made_it(scene: Path, tmp_path: Path) -> None:
+def test_an_output_log_records_its_faults(scene: Path, tmp_path: Path) -> None:
     from perception.autoconfig import complete
     from perception.pipeline import replay
 
@@ -78,7 +78,7 @@ def test_an_output_log_says_which_faults_made_it(scene: Path, tmp_path: Path) ->
     assert summary.run["faults"] == "range.bias=0.5,seed=2"
 
 
-def test_faults_stand_in_the_configuration(scene: Path) -> None:
+def test_faults_can_be_configured(scene: Path) -> None:
     given_in_file = parse_config(
         {
             "version": 1,
@@ -92,7 +92,7 @@ def test_faults_stand_in_the_configuration(scene: Path) -> None:
         run(scene, faults=("range.los=0.5",))
 
 
-def test_a_fault_that_does_not_fit_the_log_names_the_file_and_the_place(scene: Path, tmp_path: Path) -> None:
+def test_an_error_in_a_fault_names_the_file_and_the_entry(scene: Path, tmp_path: Path) -> None:
     from perception.autoconfig import complete
 
     file = tmp_path / "run.yaml"
@@ -109,7 +109,7 @@ def test_a_fault_that_does_not_fit_the_log_names_the_file_and_the_place(scene: P
     ]
 
 
-def test_a_fault_of_a_sensor_that_is_not_there_is_told(scene: Path) -> None:
+def test_a_fault_of_a_missing_sensor_gives_a_warning(scene: Path) -> None:
     with open_log(scene) as log:
         from perception.autoconfig import complete
 

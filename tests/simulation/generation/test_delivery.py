@@ -1,4 +1,4 @@
-"""Stamps, rates, delays and faults of delivery, as configured."""
+"""Tests of stamps, rates, delays and injected faults of delivery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def of(sensor: str, timing: Timing, *failures: Failure) -> Scenario:
     jitter=st.floats(0, 50),
     seed=st.integers(0, 1000),
 )
-def test_stamps_are_even_and_messages_arrive_after_them_in_order(
+def test_stamps_are_evenly_spaced_and_messages_arrive_later_in_order(
     sensor: str, rate: float, latency: float, jitter: float, seed: int
 ) -> None:
     plan = plan_measurements(
@@ -40,14 +40,14 @@ def test_stamps_are_even_and_messages_arrive_after_them_in_order(
     assert stamps[-1] <= EPOCH_NS + 5e9
 
 
-def test_the_mean_delay_is_latency_and_jitter() -> None:
+def test_the_mean_delay_is_latency_plus_jitter() -> None:
     plan = plan_measurements(1, of("camera", Timing(rate_hz=10, latency_ms=40, jitter_ms=5)), "camera", 400)
     delays = np.array([s.log_time_ns - s.stamp_ns for s in plan]) / 1e6
     assert delays.mean() == pytest.approx(45, abs=0.5)
     assert delays.min() >= 40
 
 
-def test_a_clock_offset_shifts_stamps_and_nothing_else() -> None:
+def test_a_clock_offset_shifts_only_the_stamps() -> None:
     plain = plan_measurements(2, of("range", Timing(rate_hz=20, latency_ms=10, jitter_ms=2)), "range", 4)
     off = plan_measurements(
         2, of("range", Timing(rate_hz=20, latency_ms=10, jitter_ms=2, clock_offset_ms=-30)), "range", 4
@@ -57,7 +57,7 @@ def test_a_clock_offset_shifts_stamps_and_nothing_else() -> None:
     assert [a.measured_s for a in plain] == [b.measured_s for b in off]
 
 
-def test_silence_and_freezing_last_as_long_as_asked() -> None:
+def test_silent_and_frozen_last_as_long_as_configured() -> None:
     failures = (
         Failure(sensor="camera", kind="silent", start_s=1, end_s=2),
         Failure(sensor="camera", kind="frozen", start_s=3, end_s=4),
@@ -72,7 +72,7 @@ def test_silence_and_freezing_last_as_long_as_asked() -> None:
     assert len({s.stamp_ns for s in plan}) == len(plan)
 
 
-def test_reordered_messages_overtake_each_other_and_are_never_early() -> None:
+def test_reordered_messages_overtake_each_other_and_never_arrive_before_their_stamp() -> None:
     failure = Failure(sensor="status", kind="reordered", start_s=1, end_s=3)
     plan = plan_measurements(0, Scenario(failures=(failure,)), "status", 4)
     arrivals = np.array([s.log_time_ns for s in plan])
@@ -83,7 +83,7 @@ def test_reordered_messages_overtake_each_other_and_are_never_early() -> None:
     assert all(s.log_time_ns > s.stamp_ns for s in plan)
 
 
-def test_a_fault_of_one_sensor_changes_nothing_for_another() -> None:
+def test_a_fault_of_one_sensor_does_not_change_another() -> None:
     failure = Failure(sensor="camera", kind="reordered", start_s=0, end_s=4)
     assert plan_measurements(5, Scenario(), "range", 4) == plan_measurements(
         5, Scenario(failures=(failure,)), "range", 4

@@ -1,4 +1,4 @@
-"""Whole logs: the same bytes from the same seed, faults as asked for, nothing left behind."""
+"""Tests of whole logs: reproducibility, injected faults, cleanup after interruption."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(made: Path, tmp_p
     assert other.read_bytes() != made.read_bytes()
 
 
-def test_a_log_holds_every_sensor_the_rig_and_the_truth(made: Path) -> None:
+def test_a_log_contains_every_sensor_the_rig_and_the_truth(made: Path) -> None:
     found = messages(made)
     kinds = {topic: type(rows[0]) for topic, rows in found.items()}
     assert kinds["/camera/image"] is CameraFrame
@@ -73,14 +73,14 @@ def test_a_log_holds_every_sensor_the_rig_and_the_truth(made: Path) -> None:
     assert found["/camera/calibration"][0].log_time_ns <= found["/camera/image"][0].log_time_ns
 
 
-def test_truth_is_stamped_as_its_frame(made: Path) -> None:
+def test_truth_has_the_stamps_of_the_frames(made: Path) -> None:
     found = messages(made)
     assert [t.stamp_ns for t in found["/truth/detections"]] == [f.stamp_ns for f in found["/camera/image"]]
     assert [t.stamp_ns for t in found["/truth/control"]] == [f.stamp_ns for f in found["/camera/image"]]
 
 
-def test_the_calibration_and_transforms_put_scan_points_onto_objects(made: Path) -> None:
-    """Range and camera agree through the messages alone."""
+def test_camera_info_and_transforms_project_scan_points_onto_objects(made: Path) -> None:
+    """Range and camera agree when only the messages are used."""
     from perception.geometry import TransformTree, project, transform_points
 
     found = messages(made)
@@ -101,7 +101,7 @@ def test_the_calibration_and_transforms_put_scan_points_onto_objects(made: Path)
     assert agreeing >= 5
 
 
-def test_faults_do_what_was_asked(made: Path, tmp_path: Path) -> None:
+def test_injected_faults_change_the_messages_as_configured(made: Path, tmp_path: Path) -> None:
     scenario = Scenario(
         failures=(
             Failure(sensor="camera", kind="frozen", start_s=0.0, end_s=0.4),
@@ -133,7 +133,7 @@ def test_faults_do_what_was_asked(made: Path, tmp_path: Path) -> None:
     assert [t.items for t in after["/truth/detections"]] == [t.items for t in before["/truth/detections"]]
 
 
-def test_several_processes_make_the_same_logs(made: Path, tmp_path: Path) -> None:
+def test_several_processes_generate_the_requested_logs(made: Path, tmp_path: Path) -> None:
     heard: list[tuple[int, int, int]] = []
     orders = [Order(tmp_path / f"{seed}.mcap", seed, Scenario(), 0.3, 256) for seed in (5, 6)]
     generate_many(orders, 2, lambda order, done, total: heard.append((order.seed, done, total)))
@@ -141,14 +141,14 @@ def test_several_processes_make_the_same_logs(made: Path, tmp_path: Path) -> Non
     assert {(seed, done) for seed, done, total in heard if done == total} == {(5, 3), (6, 3)}
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
         generate(tmp_path / "missing" / "one.mcap", 5, Scenario(), 0.5, ground_px=256)
 
 
-def test_it_fails_before_the_work_where_the_log_cannot_be_put(tmp_path: Path) -> None:
+def test_an_unwritable_path_fails_before_the_simulation(tmp_path: Path) -> None:
     def worked(done: int, total: int) -> None:
-        raise AssertionError("nothing was to be drawn")
+        raise AssertionError("no frame may be rendered")
 
     (tmp_path / "folder.mcap").mkdir()
     for path in (tmp_path / "missing" / "one.mcap", tmp_path / "folder.mcap"):
@@ -157,7 +157,7 @@ def test_it_fails_before_the_work_where_the_log_cannot_be_put(tmp_path: Path) ->
     assert [p.name for p in tmp_path.iterdir()] == ["folder.mcap"]
 
 
-def test_interrupting_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_sigterm_removes_partial_files_and_processes(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from perception.simulation import *\n"
         "if __name__ == '__main__':\n"

@@ -1,4 +1,4 @@
-"""The mirrored scene gives the mirrored log: it is simulated and drawn as a world of its own."""
+"""Tests that a mirrored scene, simulated and rendered separately, gives the mirrored log."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def scans(log: Log) -> list[np.ndarray]:
     return [np.array(LaserScan.FromString(payload).ranges) for _, payload in log[SCAN]]
 
 
-def test_twice_mirrored_is_the_scene_itself() -> None:
+def test_mirroring_twice_restores_the_scene() -> None:
     scene = make_scene(SEED, Scenario(), 2.0)
     again = scene.mirrored().mirrored()
     np.testing.assert_array_equal(again.route.points, scene.route.points)
@@ -61,7 +61,7 @@ def test_twice_mirrored_is_the_scene_itself() -> None:
     assert [a.figure for a in again.actors] == [a.figure for a in scene.actors]
 
 
-def test_messages_come_at_the_same_times(both: tuple[Log, Log]) -> None:
+def test_mirrored_messages_arrive_at_the_same_times(both: tuple[Log, Log]) -> None:
     plain, mirrored = both
     assert {t: [time for time, _ in rows] for t, rows in plain.items()} == {
         t: [time for time, _ in rows] for t, rows in mirrored.items()
@@ -107,7 +107,7 @@ def test_status_and_control_are_mirrored(both: tuple[Log, Log]) -> None:
         assert plain_control["acceleration"] == pytest.approx(mirrored_control["acceleration"], abs=1e-6)
 
 
-def test_message_types_are_those_the_reader_knows(both: tuple[Log, Log]) -> None:
+def test_simulated_scans_decode_to_their_ranges(both: tuple[Log, Log]) -> None:
     from perception.logs import decode
     from perception.simulation.generation.messages import SCAN_SCHEMA
 

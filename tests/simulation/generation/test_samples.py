@@ -1,4 +1,4 @@
-"""The sample logs of the simulated yard hold what their README says."""
+"""Tests that the sample logs match their README."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEEDS = {"yard_day": 3, "yard_dusk": 4, "yard_faults": 1}
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_a_sample_was_made_with_the_seed_and_scene_beside_it(name: str) -> None:
+def test_a_sample_log_records_the_seed_and_scene_of_the_readme(name: str) -> None:
     with open_log(FOLDER / f"{name}.mcap") as log:
         made = dict(log.survey.metadata)["synthetic"]
     assert made["seed"] == str(SEEDS[name])
@@ -28,7 +28,7 @@ def test_a_sample_was_made_with_the_seed_and_scene_beside_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_a_sample_shows_every_class_well(name: str) -> None:
+def test_a_sample_log_shows_every_class_well(name: str) -> None:
     seen: dict[str, int] = {}
     with open_log(FOLDER / f"{name}.mcap") as log:
         for message in log.messages():
@@ -40,7 +40,7 @@ def test_a_sample_shows_every_class_well(name: str) -> None:
     assert min(seen.values()) >= 10
 
 
-def test_in_the_log_of_faults_each_sensor_falls_silent_when_the_scene_says_so() -> None:
+def test_each_sensor_of_the_fault_log_is_silent_at_the_configured_times() -> None:
     scenario = load_scenario(FOLDER / "yard_faults.yaml")
     silences = {f.sensor: (f.start_s, f.end_s) for f in scenario.failures if f.kind == "silent"}
     assert set(silences) == {"camera", "range", "status"}
@@ -59,11 +59,11 @@ def test_in_the_log_of_faults_each_sensor_falls_silent_when_the_scene_says_so() 
         assert [s for s in found if end <= s < end + 0.3]
 
 
-def test_the_samples_are_small() -> None:
+def test_the_sample_logs_are_small() -> None:
     assert sum((FOLDER / f"{name}.mcap").stat().st_size for name in SEEDS) < 20_000_000
 
 
-def test_the_scene_file_in_the_readme_is_one() -> None:
+def test_the_scene_file_in_the_readme_is_valid() -> None:
     text = (FOLDER / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
     scenario = parse_scenario(parse_yaml(text))
     assert scenario.timing.range.clock_offset_ms == -40

@@ -1,4 +1,4 @@
-"""The driver and the drive: on the route, slow in bends, never into anyone."""
+"""Tests of the driver, the drive and the status sensor."""
 
 from __future__ import annotations
 
@@ -32,47 +32,47 @@ def driven(request: pytest.FixtureRequest) -> Drive:
     return simulate_drive(make_scene(request.param, Scenario(), 20.0), 20.0)
 
 
-def test_it_speeds_up_when_free_and_holds_its_top_speed() -> None:
+def test_driver_accelerates_to_its_top_speed_and_holds_it() -> None:
     assert settled(Driver(STRAIGHT, 3.0), 1.0, NOBODY)[1] > 0.8
     assert settled(Driver(STRAIGHT, 3.0), 3.0, NOBODY)[1] == pytest.approx(0, abs=0.05)
 
 
-def test_it_brakes_for_who_stands_in_the_way_and_not_for_who_stands_beside() -> None:
+def test_driver_brakes_for_actors_on_the_route_and_not_for_others() -> None:
     assert settled(Driver(STRAIGHT, 3.0), 3.0, someone(14, 0))[1] < -2
     assert settled(Driver(STRAIGHT, 3.0), 0.0, someone(11.2, 0))[1] == pytest.approx(0, abs=0.01)  # stands
     assert settled(Driver(STRAIGHT, 3.0), 3.0, someone(14, 3))[1] > -0.1
     assert settled(Driver(STRAIGHT, 3.0), 3.0, someone(5, 0))[1] > -0.1  # behind
 
 
-def test_it_brakes_for_who_is_about_to_cross() -> None:
+def test_driver_brakes_for_actors_about_to_cross() -> None:
     assert settled(Driver(STRAIGHT, 3.0), 3.0, someone(15, 2.2, 0, -1.4))[1] < -0.7
     assert settled(Driver(STRAIGHT, 3.0), 3.0, someone(15, 2.2, 0, 1.4))[1] > -0.1
 
 
-def test_it_slows_before_a_bend() -> None:
+def test_driver_slows_before_a_bend() -> None:
     bend = path_from_curvature(0, 0, 0, np.concatenate([np.zeros(60), np.full(100, 0.22)]))
     assert settled(Driver(bend, 4.0), 4.0, NOBODY, x=13.0)[1] < -0.8
     assert abs(settled(Driver(bend, 4.0), 4.0, NOBODY, x=2.0)[1]) < 0.05
 
 
-def test_it_steers_back_to_the_route() -> None:
+def test_driver_steers_back_to_the_route() -> None:
     driver = Driver(STRAIGHT, 3.0)
     for _ in range(60):
         left, _ = driver.command(10, 0.5, 0, 2.0, 10, NOBODY, STEP_S)
     assert left < -0.05
 
 
-def test_it_stays_on_the_route(driven: Drive) -> None:
+def test_robot_stays_on_the_route(driven: Drive) -> None:
     for row in driven.robot[::25]:
         x, y, _ = driven.scene.route.at(row[6])
         assert np.hypot(row[0] - x, row[1] - y) < 0.35
 
 
-def test_it_gets_somewhere(driven: Drive) -> None:
+def test_robot_makes_progress(driven: Drive) -> None:
     assert driven.robot[-1, 6] - driven.robot[0, 6] > 15
 
 
-def test_it_touches_nobody_who_does_not_run_into_it(driven: Drive) -> None:
+def test_robot_keeps_clear_of_all_actors(driven: Drive) -> None:
     for k, actor in enumerate(driven.scene.actors):
         gap = np.hypot(
             driven.actors[:, k, 0] - driven.robot[:, 0], driven.actors[:, k, 1] - driven.robot[:, 1]
@@ -80,7 +80,7 @@ def test_it_touches_nobody_who_does_not_run_into_it(driven: Drive) -> None:
         assert gap.min() > actor.figure.size_m[1] / 2 + 0.3
 
 
-def test_standing_things_leave_the_ways_free() -> None:
+def test_standing_objects_keep_the_paths_free() -> None:
     for seed in range(6):
         scene = make_scene(seed, Scenario(), 20.0)
         for item in scene.items:
@@ -88,13 +88,13 @@ def test_standing_things_leave_the_ways_free() -> None:
                 assert way.distance_to(np.array([[item.x, item.y]]))[0] > item.figure.radius_m + 0.9
 
 
-def test_the_truth_is_the_command_half_a_second_ahead(driven: Drive) -> None:
+def test_true_control_is_the_command_half_a_second_ahead(driven: Drive) -> None:
     for t in (0.0, 3.34, 12.5, 20.0):
         index = round((t + AHEAD_S + LEAD_IN_S) / STEP_S)
         np.testing.assert_allclose(driven.command_at(t), driven.robot[index, 7:9], atol=1e-6)
 
 
-def test_motion_is_consistent(driven: Drive) -> None:
+def test_positions_and_yaws_integrate_speed_and_curvature(driven: Drive) -> None:
     speed = np.hypot(np.diff(driven.robot[:, 0]), np.diff(driven.robot[:, 1])) / STEP_S
     np.testing.assert_allclose(speed, driven.robot[1:, 3], atol=0.02)
     np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""Things: of plausible size, standing on the ground, each different, mirrored and toppled faithfully."""
+"""Tests of the figures: sizes, variety, mirroring, outlines."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def extent(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("label", MAKERS)
 @given(seed=seeds)
-def test_each_stands_on_the_ground_in_the_box_it_claims(label: str, seed: int) -> None:
+def test_figures_stand_on_the_ground_and_fill_their_boxes(label: str, seed: int) -> None:
     figure = MAKERS[label](np.random.default_rng(seed))
     low, high = extent(figure)
     assert figure.label == label
@@ -57,7 +57,7 @@ def test_each_stands_on_the_ground_in_the_box_it_claims(label: str, seed: int) -
 
 
 @pytest.mark.parametrize("label", MAKERS)
-def test_no_two_are_alike(label: str) -> None:
+def test_drawn_figures_all_differ(label: str) -> None:
     rng = np.random.default_rng(0)
     made = [MAKERS[label](rng) for _ in range(12)]
     assert len(set(made)) == 12
@@ -76,7 +76,7 @@ def test_mirroring_exchanges_left_and_right_and_is_its_own_inverse(label: str, s
     np.testing.assert_allclose((high_m[0], -low_m[1], high_m[2]), high, atol=0.02)
 
 
-def test_every_class_is_built_from_several_parts() -> None:
+def test_every_class_has_several_solids() -> None:
     for label, maker in MAKERS.items():
         for seed in range(20):
             assert len(maker(np.random.default_rng(seed)).parts) >= (2 if label == "cone" else 4)

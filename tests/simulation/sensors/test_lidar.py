@@ -1,4 +1,4 @@
-"""The scan against the depth image drawn from the scanner's own place."""
+"""Tests of the scan against a depth image that is rendered from the pose of the scanner."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.sim
 
 @pytest.fixture(scope="module")
 def at_scanner(drawing: None, scene: Scene, run: Drive) -> Iterator[Stage]:
-    """The same world with the camera where the scanner is, looking straight ahead."""
+    """The world with the camera in the pose of the scanner."""
     moved = replace(scene, rig=replace(scene.rig, camera_pos=scene.rig.lidar_pos, camera_pitch=0.0))
     yield from stage(moved, replace(run, scene=moved))
 
 
 def depth_along_beams(stage: Stage) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Beams in view, and the smallest and largest range that the depth image shows around each."""
+    """Return the beams in view, and the smallest and largest range of the depth image around each."""
     stage.camera.update()
     _, depth = stage.camera.identify()
     bearing = angles()
@@ -52,7 +52,7 @@ def test_beams_end_where_the_depth_image_has_a_surface(at_scanner: Stage, moment
     assert np.sum(high[~within] < MAX_RANGE_M * 0.97) <= 0.07 * len(beams)
 
 
-def test_noise_is_as_small_as_a_scanner_s(at_scanner: Stage) -> None:
+def test_noise_bias_and_losses_are_those_of_a_real_scanner(at_scanner: Stage) -> None:
     pose_world(at_scanner.world, at_scanner.run, 3.0)
     lidar = Lidar(at_scanner.world)
     true = lidar.measure()[0]
@@ -78,7 +78,7 @@ def test_far_and_dark_surfaces_lose_more_returns(at_scanner: Stage) -> None:
         assert lost[weak].mean() > 0.1
 
 
-def test_ranges_lie_between_two_surfaces_only_at_edges(at_scanner: Stage) -> None:
+def test_ranges_between_two_surfaces_occur_only_at_edges(at_scanner: Stage) -> None:
     pose_world(at_scanner.world, at_scanner.run, 3.0)
     lidar = Lidar(at_scanner.world)
     (middle, right, left), _, _ = lidar.measure()
@@ -95,7 +95,7 @@ def test_ranges_lie_between_two_surfaces_only_at_edges(at_scanner: Stage) -> Non
     assert between[:, flat].mean() < 0.01
 
 
-def test_a_fault_moves_or_hides_what_it_should(at_scanner: Stage) -> None:
+def test_bias_shifts_ranges_and_cover_shortens_them(at_scanner: Stage) -> None:
     pose_world(at_scanner.world, at_scanner.run, 3.0)
     lidar = Lidar(at_scanner.world)
     plain, biased, covered = lidar.scan()[0], lidar.scan(bias_m=0.6)[0], lidar.scan(covered=0.35)[0]

@@ -1,4 +1,4 @@
-"""The truth, computed from geometry, against the renderer, which knows nothing of it."""
+"""Tests of the truth, which is computed from geometry, against the renderer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.sim
 
 
 def alone(stage: Stage, thing: int) -> np.ndarray:
-    """What a thing covers when nothing else is drawn, in pixels of a finer image."""
+    """Return the oversampled mask of one object that is rendered alone."""
     model, camera = stage.world.model, stage.camera
     groups = model.geom_group.copy()
     try:
@@ -39,7 +39,7 @@ def box_of(mask: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_boxes_and_silhouettes_fit_what_is_drawn_of_each_object_alone(drawn: Stage, moment: float) -> None:
+def test_boxes_and_visible_shares_match_each_object_rendered_alone(drawn: Stage, moment: float) -> None:
     pose_world(drawn.world, drawn.run, moment)
     drawn.camera.update()
     geoms, _ = drawn.camera.identify()
@@ -55,7 +55,7 @@ def test_boxes_and_silhouettes_fit_what_is_drawn_of_each_object_alone(drawn: Sta
         assert box.visible == pytest.approx(min(1.0, seen / area), abs=0.03 + 2.5 / np.sqrt(area)), box
 
 
-def test_every_object_that_is_well_in_view_has_a_box(drawn: Stage) -> None:
+def test_every_clearly_visible_object_has_a_box(drawn: Stage) -> None:
     for moment in MOMENTS:
         pose_world(drawn.world, drawn.run, moment)
         drawn.camera.update()
@@ -73,7 +73,7 @@ def test_every_object_that_is_well_in_view_has_a_box(drawn: Stage) -> None:
                 assert thing.track_id in named
 
 
-def test_distance_is_that_to_the_middle_of_the_object(drawn: Stage) -> None:
+def test_distance_is_measured_to_the_centre_of_the_object(drawn: Stage) -> None:
     pose_world(drawn.world, drawn.run, 3.0)
     drawn.camera.update()
     geoms, depth = drawn.camera.identify()
@@ -92,7 +92,7 @@ def test_distance_is_that_to_the_middle_of_the_object(drawn: Stage) -> None:
     assert checked >= 4
 
 
-def test_a_covered_object_is_less_visible(drawn: Stage) -> None:
+def test_an_occluded_object_is_less_visible(drawn: Stage) -> None:
     pose_world(drawn.world, drawn.run, 3.0)
     drawn.camera.update()
     geoms, _ = drawn.camera.identify()
@@ -106,8 +106,8 @@ def test_a_covered_object_is_less_visible(drawn: Stage) -> None:
     assert 0.2 * box.visible < after[track].visible < 0.8 * box.visible
 
 
-def test_outlines_cover_what_is_cut_by_the_near_plane(drawn: Stage) -> None:
-    """An object around the camera itself has an outline, within the image, and no wild points."""
+def test_objects_cut_by_the_near_plane_have_finite_outlines(drawn: Stage) -> None:
+    """An object around the camera has an outline of finite points within the image."""
     pose_world(drawn.world, drawn.run, 3.0)
     drawn.camera.update()
     pose = drawn.camera.camera_from_world.copy()
@@ -123,7 +123,7 @@ def test_outlines_cover_what_is_cut_by_the_near_plane(drawn: Stage) -> None:
                 assert (inside.max(axis=0) <= (WIDTH, HEIGHT)).all()
 
 
-def test_silhouettes_of_known_shapes() -> None:
+def test_silhouette_areas_of_known_shapes() -> None:
     square = np.array([(10.0, 10.0), (50.0, 10.0), (50.0, 30.0), (10.0, 30.0)])
     assert silhouette_pixels([square]) == pytest.approx(800, rel=0.02)
     right = np.array([20.0, 0.0])
@@ -132,7 +132,7 @@ def test_silhouettes_of_known_shapes() -> None:
     assert silhouette_pixels([square, square + right]) == pytest.approx(1200, rel=0.02)
 
 
-def test_clipping_keeps_what_is_inside_and_cuts_what_is_not() -> None:
+def test_clipping_keeps_inner_polygons_and_cuts_others_at_the_border() -> None:
     inside = np.array([(10.0, 10.0), (50.0, 10.0), (50.0, 30.0)])
     np.testing.assert_allclose(clip_to_image(inside), inside)
     assert len(clip_to_image(inside - (100, 0))) == 0

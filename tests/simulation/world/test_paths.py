@@ -1,4 +1,4 @@
-"""Paths and the ground they lie on."""
+"""Tests of paths and terrain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ seeds = st.integers(0, 10_000)
 
 
 @given(seeds)
-def test_routes_keep_going_and_bend_no_tighter_than_a_robot_turns(seed: int) -> None:
+def test_routes_advance_along_x_within_the_curvature_limit(seed: int) -> None:
     route = make_route(np.random.default_rng(seed), 80.0)
     assert route.length_m == pytest.approx(80.0, abs=STEP_M)
     assert np.abs(route.headings).max() < np.pi / 2
@@ -30,7 +30,7 @@ def test_routes_keep_going_and_bend_no_tighter_than_a_robot_turns(seed: int) -> 
 
 
 @given(seeds)
-def test_a_branch_leaves_the_route_smoothly_and_for_good(seed: int) -> None:
+def test_a_branch_starts_on_the_route_with_its_heading_and_curvature(seed: int) -> None:
     rng = np.random.default_rng(seed)
     route = make_route(rng, 80.0)
     fork = float(rng.uniform(10, 50))
@@ -41,7 +41,7 @@ def test_a_branch_leaves_the_route_smoothly_and_for_good(seed: int) -> None:
     assert branch.curvatures[0] == pytest.approx(route.curvature_at(fork), abs=0.03)
 
 
-def test_a_circle_comes_back() -> None:
+def test_a_circle_closes() -> None:
     radius = 5.0
     circle = path_from_curvature(1, 2, 0.3, np.full(int(2 * np.pi * radius / STEP_M) + 1, 1 / radius))
     assert np.linalg.norm(circle.points[-1] - (1, 2)) < STEP_M
@@ -49,14 +49,14 @@ def test_a_circle_comes_back() -> None:
 
 
 @given(st.floats(0, 60), st.floats(-1.5, 1.5))
-def test_the_station_of_a_point_beside_a_path_is_found(s: float, lateral: float) -> None:
+def test_station_of_projects_points_beside_a_path(s: float, lateral: float) -> None:
     route = make_route(np.random.default_rng(3), 70.0)
     x, y, heading = route.at(s)
     found = route.station_of(x - lateral * np.sin(heading), y + lateral * np.cos(heading), s + 1.0)
     assert found == pytest.approx(s, abs=0.35)
 
 
-def test_an_offset_path_stays_beside_and_can_run_backwards() -> None:
+def test_an_offset_path_keeps_its_distance_and_can_run_backwards() -> None:
     route = make_route(np.random.default_rng(1), 60.0)
     beside = route.offset(2.5, 10, 40)
     np.testing.assert_allclose(route.distance_to(beside.points), 2.5, atol=0.1)
@@ -65,14 +65,14 @@ def test_an_offset_path_stays_beside_and_can_run_backwards() -> None:
     assert abs(abs(back.headings[0] - beside.headings[-1]) - np.pi) < 0.2
 
 
-def test_resampling_keeps_the_line() -> None:
+def test_resampling_preserves_the_polyline() -> None:
     path = path_through(np.array([(0.0, 0.0), (3.0, 0.0), (3.0, 4.0)]))
     assert path.length_m == pytest.approx(7.0, abs=STEP_M)
     assert path.at(5.0)[:2] == pytest.approx((3.0, 2.0))
 
 
 @given(seeds, st.floats(-50, 50), st.floats(-50, 50), st.floats(-3, 3))
-def test_the_ground_is_gentle_and_tilts_as_it_slopes(seed: int, x: float, y: float, yaw: float) -> None:
+def test_terrain_slopes_are_small_and_match_the_tilt(seed: int, x: float, y: float, yaw: float) -> None:
     terrain = make_terrain(np.random.default_rng(seed))
     pitch, roll = terrain.tilt(x, y, yaw, 0.01)
     assert abs(pitch) < 0.1

@@ -1,4 +1,4 @@
-"""Messages in arrival order, with their faults, in the arrival order that these leave."""
+"""The injector, which applies faults to messages and reorders them by their new arrival."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
     from perception.pipeline.faults.pictures import PictureFaults
 
 BREAK_NS = 1_000_000_000
-"""A step back of the arrival clock that is a new beginning, as for the aligner."""
+"""A step back of the arrival clock that resets the injector, as it resets the aligner."""
 
 Removed = Callable[[Decoded], None]
 
 
 class Injector:
-    """Puts faults into a stream of messages.
+    """Injects faults into a stream of messages.
 
-    Messages that arrive later than recorded wait in a heap: at most what arrives within the longest delay.
-    Messages of other topics than the sensors' pass unchanged, in their place.
+    Delayed messages wait in a heap, which holds at most the messages within the longest delay.
+    Messages of topics without a sensor pass unchanged.
 
     Args:
         plan: The faults.
-        roles: Topic -> what it is used as (`Config.roles`).
-        on_removed: Told of every message that a fault took away, for the ledger.
+        roles: Topic -> its role (`Config.roles`).
+        on_removed: Called with every message that a fault removed, for the ledger.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Injector:
         self._latest: dict[str, int] = {}  # the last arrival on each topic, which jitter does not overtake
 
     def push(self, message: Message | Decoded) -> list[Message | Decoded]:
-        """Take a message in order of arrival; gives what has arrived by now, in order."""
+        """Accept a message in arrival order; return the messages that have arrived by then, in order."""
         out: list[Message | Decoded] = []
         arrival_ns = message.log_time_ns
         if self._clock_ns is not None and arrival_ns < self._clock_ns - BREAK_NS:
@@ -90,7 +90,7 @@ class Injector:
         return out
 
     def flush(self) -> list[Message | Decoded]:
-        """Everything that still waits, in order: the log is over."""
+        """Return all messages that still wait, in order, at the end of the log."""
         return [heapq.heappop(self._heap)[2] for _ in range(len(self._heap))]
 
     def _forget(self) -> None:
@@ -101,20 +101,20 @@ class Injector:
             self._pictures.forget()
 
     def _changed(self, message: Message | Decoded, role: str) -> Decoded | None:
-        """The message of a sensor as it arrives; None: it does not."""
-        sound = _decoded(message, self._roles)
-        key = (sound.topic, sound.stamp_ns, sound.log_time_ns)
+        """Return the message of a sensor as it arrives, or None if it does not."""
+        original = _decoded(message, self._roles)
+        key = (original.topic, original.stamp_ns, original.log_time_ns)
         fault = self._plan.get(role, "loss")
         if fault is not None and uniform(fault, *key) < fault.severity:
-            self._on_removed(sound)
+            self._on_removed(original)
             return None
-        found = self._measured(self._damaged(message, sound, role))
-        if found is None:
-            self._on_removed(sound)
+        changed = self._measured(self._corrupted(message, original, role))
+        if changed is None:
+            self._on_removed(original)
             return None
-        if (fault := self._plan.get(role, "clock_offset")) and not isinstance(found, Undecodable):
-            found = replace(found, stamp_ns=found.stamp_ns + round(CLOCK_OFFSET_NS * fault.severity))
-        return replace(found, log_time_ns=self._arrival(role, key))
+        if (fault := self._plan.get(role, "clock_offset")) and not isinstance(changed, Undecodable):
+            changed = replace(changed, stamp_ns=changed.stamp_ns + round(CLOCK_OFFSET_NS * fault.severity))
+        return replace(changed, log_time_ns=self._arrival(role, key))
 
     def _measured(self, message: Decoded) -> Decoded | None:
         if isinstance(message, CameraFrame) and self._pictures is not None:
@@ -125,8 +125,8 @@ class Injector:
             return self._status.apply(message)
         return message
 
-    def _damaged(self, raw: Message | Decoded, message: Decoded, role: str) -> Decoded:
-        """The message after wrong bytes: of a recorded one all bytes, of a camera frame its picture."""
+    def _corrupted(self, raw: Message | Decoded, message: Decoded, role: str) -> Decoded:
+        """Return the message with wrong bytes: in its payload, or in the picture if it is decoded."""
         fault = self._plan.get(role, "corruption")
         if fault is None:
             return message
@@ -159,7 +159,7 @@ def inject(
     roles: Mapping[str, Role],
     on_removed: Removed = lambda message: None,
 ) -> Iterator[Message | Decoded]:
-    """The messages of a log with their faults, in order of arrival. Without faults: the same objects."""
+    """Yield the messages of a log with their faults, in arrival order; without faults the same objects."""
     if not plan:
         yield from messages
         return
@@ -178,7 +178,7 @@ def _decoded(message: Message | Decoded, roles: Mapping[str, Role]) -> Decoded:
 
 
 def _damage(data: bytes, rng: np.random.Generator) -> bytes:
-    """Cut short, or up to 16 bytes written over, each with one half."""
+    """Return the data truncated, or with up to 16 bytes overwritten, with equal probability."""
     if not data:
         return data
     if rng.random() < 0.5:
