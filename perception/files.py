@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
+from perception.errors import OutputError
+
 try:
     import fcntl
 except ImportError:  # Windows: two writers of one file are not told of each other
@@ -88,3 +90,67 @@ def _claim(file: FileIO) -> None:
         raise OSError(errno.EBUSY, "another program is writing it, name another file") from None
     except OSError:
         return  # a file system without locks
+
+
+class OutputFile:
+    """An unbuffered file whose errors are `OutputError`s; after the first it takes nothing more.
+
+    Args:
+        path: The file; an existing one is replaced. A pipe or a device will do.
+        noun: What it is, for errors.
+
+    Raises:
+        OutputError: From every method; names the path.
+    """
+
+    def __init__(self, path: Path, noun: str = "file") -> None:
+        self.path = path
+        self.broken = False
+        self._noun = noun
+        self._position = 0
+        try:
+            self._raw = make_file(path)
+        except OSError as error:
+            raise OutputError(f"cannot make a {noun} here: {_reason(path, error)}: {path}") from error
+
+    def write(self, data: bytes) -> int:
+        """Write all of the data."""
+        if self.broken:
+            raise OutputError(f"this {self._noun} is broken: {self.path}")
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._raw.write(left) or 0 :]
+        except OSError as error:
+            self.broken = True
+            stopped = f"writing stopped after {self._position} bytes"
+            raise OutputError(f"{stopped}: {_reason(self.path, error)}: {self.path}") from error
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """Return the number of bytes written."""
+        return self._position
+
+    def flush(self) -> None:
+        """Do nothing: the file has no buffer."""
+
+    def close(self) -> None:
+        """Close the file."""
+        try:
+            self._raw.close()
+        except OSError as error:  # a network disk may report only now that it is full
+            self.broken = True
+            raise OutputError(f"closing failed: {_reason(self.path, error)}: {self.path}") from error
+
+
+def _reason(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"the folder {path.parent} does not exist, make it first"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder, name a file"
+    if isinstance(error, PermissionError):
+        return "no permission to write, choose another place"
+    if isinstance(error, NotADirectoryError):
+        return f"{path.parent} is a file, not a folder"
+    return (error.strerror or str(error)).lower()

@@ -28,14 +28,14 @@ _DERIVATIVE_STEP = 1e-6
 
 
 def is_known(model: str, coefficients: NDArray[np.floating]) -> bool:
-    """Whether this file speaks a calibration's model. An unknown one without distortion is a pinhole."""
+    """Return whether a lens model is implemented. An unknown one without distortion counts as a pinhole."""
     count = 4 if model.lower() in FISHEYE else 8  # those that follow are other effects (thin prisms, tilt)
-    spoken = model.lower() in BROWN | FISHEYE
-    return not np.any(np.ravel(coefficients)[count if spoken else 0 :])
+    implemented = model.lower() in BROWN | FISHEYE
+    return not np.any(np.ravel(coefficients)[count if implemented else 0 :])
 
 
 def distort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str = "") -> tuple[Array, Array]:
-    """Where the directions (x, y, 1) land; NaN where the polynomial does not hold."""
+    """Return where the directions (x, y, 1) land; NaN where the polynomial does not hold."""
     if model.lower() in FISHEYE:
         k = _padded(coefficients, 4)
         r = np.hypot(x, y)
@@ -51,7 +51,7 @@ def distort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str =
 
 
 def undistort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str = "") -> tuple[Array, Array]:
-    """The directions that land at (x, y), by Newton's method; NaN where there are none before the camera."""
+    """Return the directions that land at (x, y), by Newton's method; NaN where the camera sees none."""
     if model.lower() in FISHEYE:
         return _undo_fisheye(x, y, _padded(coefficients, 4))
     if not np.any(coefficients):
@@ -60,8 +60,8 @@ def undistort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str
 
 
 def _padded(coefficients: NDArray[np.floating], count: int) -> tuple[float, ...]:
-    given = [float(k) for k in np.ravel(coefficients)[:count]]
-    return (*given, *[0.0] * (count - len(given)))
+    values = [float(k) for k in np.ravel(coefficients)[:count]]
+    return (*values, *[0.0] * (count - len(values)))
 
 
 # --- Brown -------------------------------------------------------------------------------------------
@@ -94,13 +94,13 @@ def _undo_brown(x0: Array, y0: Array, k: tuple[float, ...]) -> tuple[Array, Arra
             x = x + (d * (x0 - u) - b * (y0 - v)) / determinant
             y = y + (a * (y0 - v) - c * (x0 - u)) / determinant
         back_x, back_y = _brown(x, y, k)
-        found = (np.hypot(back_x - x0, back_y - y0) < 1e-6) & (x * x + y * y < _brown_limit(k))
-    return np.where(found, x, np.nan), np.where(found, y, np.nan)
+        converged = (np.hypot(back_x - x0, back_y - y0) < 1e-6) & (x * x + y * y < _brown_limit(k))
+    return np.where(converged, x, np.nan), np.where(converged, y, np.nan)
 
 
 @lru_cache(maxsize=64)
 def _brown_limit(k: tuple[float, ...]) -> float:
-    """The squared radius up to which the distorted radius grows."""
+    """Return the squared radius up to which the distorted radius grows."""
     k1, k2, _, _, k3, k4, k5, k6 = k
     numerator, denominator = np.poly1d([k3, k2, k1, 1.0]), np.poly1d([k6, k5, k4, 1.0])
     growth = numerator + np.poly1d([2.0, 0.0]) * numerator.deriv()
@@ -126,14 +126,14 @@ def _undo_fisheye(x0: Array, y0: Array, k: tuple[float, ...]) -> tuple[Array, Ar
             a2 = angle * angle
             slope = 1 + a2 * (3 * k[0] + a2 * (5 * k[1] + a2 * (7 * k[2] + a2 * 9 * k[3])))
             angle = np.clip(angle - (_bent(angle, k) - bent) / slope, 0.0, 0.99999 * largest)
-        found = np.abs(_bent(angle, k) - bent) < 1e-6
+        converged = np.abs(_bent(angle, k) - bent) < 1e-6
     scale = np.where(bent > 1e-9, np.tan(angle) / np.maximum(bent, 1e-9), 1.0)
-    return np.where(found, x0 * scale, np.nan), np.where(found, y0 * scale, np.nan)
+    return np.where(converged, x0 * scale, np.nan), np.where(converged, y0 * scale, np.nan)
 
 
 @lru_cache(maxsize=64)
 def _fisheye_limit(k: tuple[float, ...]) -> float:
-    """The squared angle up to which the distorted angle grows."""
+    """Return the squared angle up to which the distorted angle grows."""
     return _first_positive(np.poly1d([9 * k[3], 7 * k[2], 5 * k[1], 3 * k[0], 1.0]).roots)
 
 

@@ -19,7 +19,7 @@ Matrix = NDArray[np.float64]
 
 
 def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> Matrix:
-    """The 3x3 rotation of a quaternion, which need not have unit length.
+    """Return the 3x3 rotation of a quaternion, which need not have unit length.
 
     A zero quaternion, which some writers leave in unset poses, is the identity.
     """
@@ -39,7 +39,7 @@ def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> Matrix:
 def pose_matrix(
     translation: tuple[float, float, float], quaternion_xyzw: tuple[float, float, float, float]
 ) -> Matrix:
-    """The 4x4 `parent_from_child` of a child at `translation` (m) with the given orientation."""
+    """Return the 4x4 `parent_from_child` of a child at `translation` (m) with the given orientation."""
     matrix = np.eye(4)
     matrix[:3, :3] = rotation_from_quaternion(*quaternion_xyzw)
     matrix[:3, 3] = translation
@@ -47,7 +47,7 @@ def pose_matrix(
 
 
 def invert_pose(target_from_source: Matrix) -> Matrix:
-    """The inverse of a rigid 4x4 transform."""
+    """Return the inverse of a rigid 4x4 transform."""
     source_from_target = np.eye(4)
     rotation = target_from_source[:3, :3].T
     source_from_target[:3, :3] = rotation
@@ -66,15 +66,15 @@ class TransformTree:
     edges: Mapping[str, tuple[str, Matrix]] = field(default_factory=dict)
 
     def updated(self, edges: Mapping[str, tuple[str, Matrix]]) -> TransformTree:
-        """A new tree in which `edges` replace those of the same child."""
+        """Return a new tree in which `edges` replace those of the same child."""
         return TransformTree({**self.edges, **edges})
 
     def frames(self) -> set[str]:
-        """All frames named in the tree."""
+        """Return all frames named in the tree."""
         return set(self.edges) | {parent for parent, _ in self.edges.values()}
 
     def target_from_source(self, target: str, source: str) -> Matrix | None:
-        """The 4x4 transform between two frames, or None where the tree does not connect them."""
+        """Return the 4x4 transform between two frames, or None where the tree does not connect them."""
         if target == source:
             return np.eye(4)
         above_target = self._ancestors(target)
@@ -85,22 +85,22 @@ class TransformTree:
         return None
 
     def _ancestors(self, frame: str) -> dict[str, Matrix]:
-        """Each ancestor of `frame` (itself first) with `ancestor_from_frame`; stops at a cycle."""
-        found = {frame: np.eye(4)}
+        """Return each ancestor of `frame` (itself first) with `ancestor_from_frame`; stops at a cycle."""
+        ancestors = {frame: np.eye(4)}
         current = frame
         while current in self.edges:
             parent, parent_from_current = self.edges[current]
-            if parent in found:
+            if parent in ancestors:
                 break
-            found[parent] = parent_from_current @ found[current]
+            ancestors[parent] = parent_from_current @ ancestors[current]
             current = parent
-        return found
+        return ancestors
 
 
 def project(
     points_m: NDArray[np.floating], intrinsics: Matrix, distortion: Matrix | None = None, model: str = ""
 ) -> Matrix:
-    """Pixels of points given in the camera frame.
+    """Return the pixels of points given in the camera frame.
 
     Args:
         points_m: [N, 3], camera frame, metres. Points at or behind the camera give NaN, and so do points
@@ -123,7 +123,7 @@ def project(
 def rays(
     pixels: NDArray[np.floating], intrinsics: Matrix, distortion: Matrix | None = None, model: str = ""
 ) -> Matrix:
-    """Directions (x, y, 1) in the camera frame that `project` sends to the given pixels.
+    """Return the directions (x, y, 1) in the camera frame that `project` sends to the given pixels.
 
     Args:
         pixels: [N, 2].
@@ -139,5 +139,5 @@ def rays(
 
 
 def transform_points(target_from_source: Matrix, points_m: NDArray[np.floating]) -> Matrix:
-    """[N, 3] points of the source frame, in the target frame."""
+    """Return [N, 3] points of the source frame, in the target frame."""
     return np.asarray(points_m, dtype=np.float64) @ target_from_source[:3, :3].T + target_from_source[:3, 3]

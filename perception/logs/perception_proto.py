@@ -1,4 +1,4 @@
-"""The project's own messages (`perception.proto`) as bytes and back.
+"""Encoding and decoding of the project's own messages (`perception.proto`).
 
 The descriptors are package data (`perception.binpb`, made from the .proto by protoc) and live in a
 pool of their own: no generated code, so any protobuf release reads them. The same inputs
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError as ProtobufError
 
 from perception.types import (
     Control,
@@ -53,7 +53,7 @@ SCHEMAS = MappingProxyType(
 
 
 class InputState(NamedTuple):
-    """What was known of one input at a tick. `stamp_ns` and `age_ms` are 0 where nothing was known."""
+    """The state of one input at a tick. `stamp_ns` and `age_ms` are 0 where no message is known."""
 
     name: str
     topic: str
@@ -64,32 +64,20 @@ class InputState(NamedTuple):
 
 
 def encode_detections(tick: Tick, detections: Detections, frame_id: str) -> bytes:
-    """`perception.Detections` stamped with the tick; `frame_id` is the camera's."""
+    """Return a `perception.Detections` stamped with the tick; `frame_id` is the camera's."""
     message = _new("Detections", tick.stamp_ns)
     message.frame_id = frame_id
     message.valid = detections.valid
     message.based_on.extend(detections.based_on)
     message.error = detections.error
     for item in detections.items:
-        x1, y1, x2, y2 = item.xyxy
-        message.detections.add(
-            label=item.label,
-            score=item.score,
-            x1=x1,
-            y1=y1,
-            x2=x2,
-            y2=y2,
-            box_std=item.box_std,
-            distance_m=item.distance_m,
-            distance_std_m=item.distance_std_m,
-            visible=item.visible,
-            track_id=item.track_id,
-        )
+        std = {"box_std": item.box_std, "distance_std_m": item.distance_std_m}
+        _add_box(message, item, score=item.score, **std)
     return _bytes(message)
 
 
 def decode_detections(data: bytes) -> tuple[int, str, Detections]:
-    """`(stamp_ns, frame_id, detections)` of a `perception.Detections`."""
+    """Return `(stamp_ns, frame_id, detections)` of a `perception.Detections`."""
     message = _parse("Detections", data)
     items = []
     for item in message.detections:
@@ -106,12 +94,12 @@ def decode_detections(data: bytes) -> tuple[int, str, Detections]:
                 item.track_id,
             )
         )
-    found = Detections(message.valid, tuple(message.based_on), message.error, tuple(items))
-    return _stamp_ns(message), message.frame_id, found
+    detections = Detections(message.valid, tuple(message.based_on), message.error, tuple(items))
+    return _stamp_ns(message), message.frame_id, detections
 
 
 def encode_control(tick: Tick, control: Control) -> bytes:
-    """`perception.Control` stamped with the tick."""
+    """Return a `perception.Control` stamped with the tick."""
     message = _new("Control", tick.stamp_ns)
     message.valid = control.valid
     message.based_on.extend(control.based_on)
@@ -122,14 +110,14 @@ def encode_control(tick: Tick, control: Control) -> bytes:
 
 
 def decode_control(data: bytes) -> tuple[int, Control]:
-    """`(stamp_ns, control)` of a `perception.Control`."""
+    """Return `(stamp_ns, control)` of a `perception.Control`."""
     message = _parse("Control", data)
     channels = tuple(ControlChannel(c.name, c.unit, c.value, c.std) for c in message.channels)
     return _stamp_ns(message), Control(message.valid, tuple(message.based_on), message.error, channels)
 
 
 def encode_status(stamp_ns: int, channels: Iterable[tuple[str, str, float]]) -> bytes:
-    """`perception.Status` from (name, unit, value) rows."""
+    """Return a `perception.Status` from (name, unit, value) rows."""
     message = _new("Status", stamp_ns)
     for name, unit, value in channels:
         message.channels.add(name=name, unit=unit, value=value)
@@ -137,13 +125,13 @@ def encode_status(stamp_ns: int, channels: Iterable[tuple[str, str, float]]) -> 
 
 
 def decode_status(data: bytes) -> tuple[int, tuple[tuple[str, str, float], ...]]:
-    """`(stamp_ns, rows)` of a `perception.Status`; a row is (name, unit, value)."""
+    """Return `(stamp_ns, rows)` of a `perception.Status`; a row is (name, unit, value)."""
     message = _parse("Status", data)
     return _stamp_ns(message), tuple((c.name, c.unit, c.value) for c in message.channels)
 
 
 def encode_inputs(sample: Sample) -> bytes:
-    """`perception.Inputs`: what each input of the sample was, and why it is absent where it is."""
+    """Return a `perception.Inputs`: the state of each input of the sample."""
     message = _new("Inputs", sample.tick.stamp_ns)
     message.tick = sample.tick.kind
     for source in sample.inputs:
@@ -152,7 +140,7 @@ def encode_inputs(sample: Sample) -> bytes:
 
 
 def decode_inputs(data: bytes) -> tuple[int, str, tuple[InputState, ...]]:
-    """`(stamp_ns, kind of tick, inputs)` of a `perception.Inputs`."""
+    """Return `(stamp_ns, kind of tick, inputs)` of a `perception.Inputs`."""
     message = _parse("Inputs", data)
     states = tuple(
         InputState(i.name, i.topic, i.stamp_ns, i.age_ms, i.present, i.reason) for i in message.inputs
@@ -161,35 +149,30 @@ def decode_inputs(data: bytes) -> tuple[int, str, tuple[InputState, ...]]:
 
 
 def encode_truth(stamp_ns: int, frame_id: str, boxes: Sequence[TruthBox]) -> bytes:
-    """Truth as a `perception.Detections`: valid, every score 1, no standard deviations."""
+    """Return truth as a `perception.Detections`: valid, every score 1, no standard deviations."""
     message = _new("Detections", stamp_ns)
     message.frame_id = frame_id
     message.valid = True
     for box in boxes:
-        x1, y1, x2, y2 = box.xyxy
-        message.detections.add(
-            label=box.label,
-            score=1.0,
-            x1=x1,
-            y1=y1,
-            x2=x2,
-            y2=y2,
-            distance_m=box.distance_m,
-            visible=box.visible,
-            track_id=box.track_id,
-        )
+        _add_box(message, box, score=1.0)
     return _bytes(message)
 
 
 def decode_truth(data: bytes) -> tuple[int, str, tuple[TruthBox, ...]]:
-    """`(stamp_ns, frame_id, boxes)` of a `perception.Detections` that holds truth."""
-    stamp_ns, frame_id, found = decode_detections(data)
-    return stamp_ns, frame_id, truth_of(found)
+    """Return `(stamp_ns, frame_id, boxes)` of a `perception.Detections` that holds truth."""
+    stamp_ns, frame_id, detections = decode_detections(data)
+    return stamp_ns, frame_id, truth_of(detections)
 
 
 def truth_of(detections: Detections) -> tuple[TruthBox, ...]:
-    """The boxes of detections that hold truth."""
+    """Return the boxes of detections that hold truth."""
     return tuple(TruthBox(d.label, d.xyxy, d.distance_m, d.visible, d.track_id) for d in detections.items)
+
+
+def _add_box(message: Any, box: Detection | TruthBox, **values: Any) -> None:
+    x1, y1, x2, y2 = box.xyxy
+    shared = {name: getattr(box, name) for name in ("label", "distance_m", "visible", "track_id")}
+    message.detections.add(x1=x1, y1=y1, x2=x2, y2=y2, **shared, **values)
 
 
 def _input_state(source: Input[Any]) -> InputState:
@@ -215,7 +198,7 @@ def _parse(name: str, data: bytes) -> Any:
         )
     try:
         return _CLASSES[name].FromString(data)
-    except DecodeError as error:
+    except ProtobufError as error:
         raise ValueError(f"{len(data)} bytes are not a perception.{name}: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""Outputs as `foxglove.ImageAnnotations`: boxes and words that viewers draw over the camera image."""
+"""Outputs as `foxglove.ImageAnnotations`: boxes and texts that viewers draw over the camera image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEMA = Schema(
 
 
 def encode_annotations(sample: Sample, output: Output, run: RunInfo, min_score: float = 0.0) -> bytes:
-    """The output drawn over the camera image of its sample.
+    """Return the boxes and texts of an output over the camera image of its sample.
 
     Coordinates are source pixels. The stamp is that of the image where there is one, since viewers
     match annotations to images by equal stamps; else the tick's. No boxes clears what was drawn before.
@@ -43,7 +43,7 @@ def encode_annotations(sample: Sample, output: Output, run: RunInfo, min_score: 
 
 
 def worth_drawing(output: Output, min_score: float) -> list[Detection]:
-    """The detections that are drawn: none of an invalid head, none below `min_score` or without a place."""
+    """Return the detections to draw: of a valid head, of `min_score` or more, with a finite box."""
     head = output.detections
     if head is None or not head.valid:
         return []
@@ -51,32 +51,32 @@ def worth_drawing(output: Output, min_score: float) -> list[Detection]:
 
 
 def placed(xyxy: tuple[float, float, float, float]) -> bool:
-    """Whether a box lies anywhere near an image: one with a NaN or an infinity does not."""
+    """Return whether a box lies anywhere near an image: one with a NaN or an infinity does not."""
     return all(abs(value) < 1e6 for value in xyxy)
 
 
 def notices(output: Output, run: RunInfo) -> list[str]:
-    """What a viewer must not miss: weights that mean nothing, and heads that are invalid."""
-    found = ["UNTRAINED WEIGHTS"] if run.untrained else []
+    """Return the warnings to draw: untrained weights, and heads that are invalid."""
+    lines = ["UNTRAINED WEIGHTS"] if run.untrained else []
     for name, head in (("DETECTIONS", output.detections), ("CONTROL", output.control)):
         if head is not None and not head.valid:
-            found.append(f"{name} INVALID{': ' if head.error else ''}{head.error}")
-    return found
+            lines.append(f"{name} INVALID{': ' if head.error else ''}{head.error}")
+    return lines
 
 
 def caption(item: Detection) -> str:
-    """Class, score, and distance with its standard deviation, in one short line."""
+    """Return class, score, and distance with its standard deviation, in one short line."""
     distance = metres(item.distance_m, item.distance_std_m)
     return f"{item.label} {item.score:.2f}{' · ' if distance else ''}{distance}"
 
 
 def short_caption(item: Detection) -> str:
-    """The distance alone, or the class where it has none: what fits in a crowd."""
+    """Return the distance alone, or the class where it has none: short enough for a crowd."""
     return f"{item.distance_m:.0f} m" if abs(item.distance_m) < 1e6 else item.label
 
 
 def metres(value: float, std: float) -> str:
-    """`23.4 ±1.2 m`, or nothing where the value is no number; without a std where it is not known."""
+    """Return `23.4 ±1.2 m`, or nothing where the value is no number; without a std where it is not known."""
     if not abs(value) < 1e6:
         return ""
     digits = 1 if abs(value) < 99.95 else 0
@@ -84,7 +84,7 @@ def metres(value: float, std: float) -> str:
 
 
 def image_size(sample: Sample) -> tuple[int, int] | None:
-    """Width and height of the source image, from the image or the calibration."""
+    """Return width and height of the source image, from the image or the calibration."""
     if sample.camera.value is not None:
         return sample.camera.value.width, sample.camera.value.height
     calibration = sample.rig.calibration

@@ -1,30 +1,32 @@
-"""Outputs as JSON lines: one object for each tick, for scripts and `jq`."""
+"""Outputs as JSON lines: one object per tick, for scripts and `jq`."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from io import FileIO
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from perception.errors import OutputError
-from perception.files import make_file
+from perception.files import OutputFile
 from perception.sinks.protocol import refuse_input
 from perception.sinks.run_info import RunInfo
-from perception.types import Control, Detections, Input, Output, Sample, TruthFrame
+from perception.types import Control, Detection, Detections, Input, Output, Sample, TruthFrame
+
+_DETECTION = tuple(field.name for field in fields(Detection))
 
 
 class JsonlSink:
     """Writes one JSON object a line. Keys keep their order; a number that is not finite is `null`.
 
-    A line is handed to the operating system whole, as soon as it is made. Units are those of
+    Each line reaches the operating system whole and at once. Units are those of
     `perception.types`, written in the keys where the name does not say them.
 
     Args:
-        path: The file to make; one that exists is replaced. A pipe or `/dev/stdout` will do.
-        timing: Keep the wall-clock times that come with the outputs, under `timing_ms`.
+        path: The file; an existing one is replaced. A pipe or `/dev/stdout` will do.
+        timing: Write the wall-clock times that come with the outputs, under `timing_ms`.
 
     Raises:
         OutputError: From every method, where the file cannot be written; names the path.
@@ -33,14 +35,11 @@ class JsonlSink:
     def __init__(self, path: str | Path, *, timing: bool = False) -> None:
         self.path = Path(path)
         self._timing = timing
-        self._file: FileIO | None = None
+        self._file: OutputFile | None = None
 
     def open(self, run: RunInfo) -> None:
         refuse_input(self.path, run)
-        try:
-            self._file = make_file(self.path)
-        except OSError as error:
-            raise OutputError(f"cannot make a file here: {_reason(error)}: {self.path}") from error
+        self._file = OutputFile(self.path)
 
     def write(
         self,
@@ -54,25 +53,16 @@ class JsonlSink:
         row = as_row(sample, output)
         if self._timing and timing_ms is not None:
             row["timing_ms"] = {stage: _number(value) for stage, value in timing_ms.items()}
-        left = memoryview((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode())
-        try:
-            while left:
-                left = left[self._file.write(left) or 0 :]
-        except OSError as error:
-            raise OutputError(f"writing stopped: {_reason(error)}: {self.path}") from error
+        self._file.write((json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
     def close(self) -> None:
-        if self._file is None:
-            return
-        file, self._file = self._file, None
-        try:
+        if self._file is not None:
+            file, self._file = self._file, None
             file.close()
-        except OSError as error:
-            raise OutputError(f"closing failed: {_reason(error)}: {self.path}") from error
 
 
 def as_row(sample: Sample, output: Output) -> dict[str, Any]:
-    """An output as plain values that JSON takes: no NaN, no tuples of our own."""
+    """Return an output as plain values for JSON, without NaN."""
     tick = output.tick
     return {
         "tick": {
@@ -89,25 +79,13 @@ def as_row(sample: Sample, output: Output) -> dict[str, Any]:
 
 
 def _detections(head: Detections) -> dict[str, Any]:
-    items = [
-        {
-            "label": item.label,
-            "score": _number(item.score),
-            "xyxy": [_number(value) for value in item.xyxy],
-            "box_std": [_number(value) for value in item.box_std],
-            "distance_m": _number(item.distance_m),
-            "distance_std_m": _number(item.distance_std_m),
-            "visible": _number(item.visible),
-            "track_id": item.track_id,
-        }
-        for item in head.items
-    ]
+    items = [{name: _plain(getattr(item, name)) for name in _DETECTION} for item in head.items]
     return {"valid": head.valid, "based_on": list(head.based_on), "error": head.error, "items": items}
 
 
 def _control(head: Control) -> dict[str, Any]:
     channels = {
-        channel.name: {"value": _number(channel.value), "std": _number(channel.std), "unit": channel.unit}
+        channel.name: {name: _plain(getattr(channel, name)) for name in ("value", "std", "unit")}
         for channel in head.channels
     }
     return {"valid": head.valid, "based_on": list(head.based_on), "error": head.error, "channels": channels}
@@ -124,10 +102,12 @@ def _input(source: Input[Any]) -> dict[str, Any]:
     }
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return [_number(item) for item in value] if isinstance(value, tuple) else _number(value)
+
+
 def _number(value: float) -> float | None:
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -31,7 +31,7 @@ TOPICS = frozenset({DETECTIONS, CONTROL, INPUTS, ANNOTATIONS_TOPIC, TIMING})
 RUN_RECORD = "perception.run"
 """The metadata record that holds the `RunInfo`."""
 RECEIPT_RECORD = "perception.receipt"
-"""The metadata record that holds what was known only at the end: hashes, and how the run ended."""
+"""The metadata record of values known only at the end: hashes, and how the run ended."""
 
 
 class McapSink:
@@ -42,8 +42,8 @@ class McapSink:
     are closed by the wall clock, and `/perception/timing`, nothing else, holds wall-clock milliseconds.
 
     Args:
-        path: The file to make; one that exists is replaced.
-        timing: Keep the wall-clock times that come with the outputs.
+        path: The file; an existing one is replaced.
+        timing: Write the wall-clock times that come with the outputs.
         min_score: Detections below it get no annotation; all are in `/perception/detections`.
         compression: As `LogWriter` takes it.
         hold_bytes: How much of the copied input may wait for its outputs (see `copy`).
@@ -108,7 +108,7 @@ class McapSink:
     def add_values(self, topic: str, output: Output, rows: Sequence[tuple[str, str, float]]) -> None:
         """Write named values (name, unit, value) beside an output that was written, as a status message.
 
-        The topic begins with `/perception/`, so that readers of outputs know it for the project's own.
+        The topic begins with `/perception/`, so that readers of outputs recognise it.
         """
         self._put(topic, encode_status(output.tick.stamp_ns, rows), "Status", output)
 
@@ -172,7 +172,7 @@ class McapSink:
 
 
 def _camera_frame(sample: Sample) -> str:
-    """The frame the boxes are in: the image's, else the calibration's."""
+    """Return the frame of the boxes: the image's, else the calibration's."""
     if sample.camera.value is not None:
         return sample.camera.value.frame_id
     return sample.rig.calibration.frame_id if sample.rig.calibration is not None else ""

@@ -1,4 +1,4 @@
-"""Reading outputs back from an output log, for evaluation and viewers."""
+"""Reading of outputs from an output log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StoredOutput(NamedTuple):
-    """One output as it was stored, what was known of its inputs, and the frame its boxes are in."""
+    """One stored output, the state of its inputs, and the frame of its boxes."""
 
     output: Output
     inputs: tuple[InputState, ...]
@@ -24,7 +24,7 @@ class StoredOutput(NamedTuple):
 
 
 def read_outputs(log: Log) -> Iterator[StoredOutput]:
-    """The outputs of an output log, in order; ticks are numbered from 0. Warnings are not stored.
+    """Yield the outputs of an output log, in order; ticks are numbered from 0. Warnings are not stored.
 
     A tick that was torn when the writer was killed is left out.
 
@@ -51,11 +51,11 @@ def read_outputs(log: Log) -> Iterator[StoredOutput]:
                 stamp_ns = control_stamp_ns
             else:
                 tick, inputs = _tick(message, index)
-                whole = tick.stamp_ns == stamp_ns
+                complete = tick.stamp_ns == stamp_ns
                 yield StoredOutput(
-                    Output(tick, detections if whole else None, control if whole else None),
+                    Output(tick, detections if complete else None, control if complete else None),
                     inputs,
-                    frame_id if whole and detections is not None else "",
+                    frame_id if complete and detections is not None else "",
                 )
                 detections, control, frame_id, stamp_ns, index = None, None, "", -1, index + 1
         except ValueError as error:
@@ -63,7 +63,7 @@ def read_outputs(log: Log) -> Iterator[StoredOutput]:
 
 
 def read_run(log: Log) -> RunInfo | None:
-    """What made the outputs of a log; None where it does not say."""
+    """Return the run that made the outputs of a log; None where it is not recorded."""
     for name, record in log.survey.metadata:
         if name == RUN_RECORD:
             try:
@@ -74,9 +74,9 @@ def read_run(log: Log) -> RunInfo | None:
 
 
 def read_receipt(log: Log) -> dict[str, str]:
-    """What was known at the end of the run (`pipeline.receipt`); empty where the writer was killed."""
-    found = [dict(record) for name, record in log.survey.metadata if name == RECEIPT_RECORD]
-    return found[-1] if found else {}
+    """Return the receipt of the run (`pipeline.receipt`); empty where the writer was killed."""
+    receipts = [dict(record) for name, record in log.survey.metadata if name == RECEIPT_RECORD]
+    return receipts[-1] if receipts else {}
 
 
 def _tick(message: Message, index: int) -> tuple[Tick, tuple[InputState, ...]]:

@@ -34,7 +34,7 @@ RANGE_RAMP: tuple[tuple[float, RGB], ...] = (
 
 
 def class_colour(label: str, classes: Sequence[str] = ()) -> RGB:
-    """The colour of a class: by its place in `classes`, else by the label alone, so that it never depends
+    """Return the colour of a class: by its place in `classes`, else by the label alone, so that it never depends
     on what was seen before."""
     if label in classes:
         return CYCLE[list(classes).index(label) % len(CYCLE)]
@@ -43,6 +43,6 @@ def class_colour(label: str, classes: Sequence[str] = ()) -> RGB:
 
 @lru_cache(maxsize=64)
 def ink_on(background: RGB) -> RGB:
-    """Black or white, whichever reads better on a background (relative luminance of WCAG 2)."""
+    """Return black or white, whichever reads better on a background (relative luminance of WCAG 2)."""
     red, green, blue = ((c / 255) ** 2.2 for c in background)
     return (0, 0, 0) if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else WHITE

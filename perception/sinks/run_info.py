@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 _TEXTS = ("input_sha256", "plugin", "weights_sha256", "backend", "precision", "device", "config")
 _INTEGERS = ("input_bytes", "start_ns", "end_ns", "batch", "threads")
 _LISTS = ("classes", "faults")
+_TABLES = {"versions": "version.", "extra": "extra."}
+"""Field -> the prefix of its entries in a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +55,14 @@ class RunInfo:
 
     def to_metadata(self) -> dict[str, str]:
         """Return a flat record. Unknown values are left out."""
-        record = {
-            "input": "" if self.input is None else self.input.name,
-            "input_bytes": _text(self.input_bytes),
-            "input_sha256": self.input_sha256,
-            "start_ns": _text(self.start_ns),
-            "end_ns": _text(self.end_ns),
-            "plugin": self.plugin,
-            "weights_sha256": self.weights_sha256,
-            "untrained": "true" if self.untrained else "false",
-            "backend": self.backend,
-            "precision": self.precision,
-            "device": self.device,
-            "batch": str(self.batch),
-            "threads": _text(self.threads),
-            "reference_rate_hz": _text(self.reference_rate_hz),
-            "classes": "\n".join(self.classes),
-            **{f"version.{name}": text for name, text in sorted(self.versions.items())},
-            "config": self.config,
-            "faults": "\n".join(self.faults),
-            **{f"extra.{name}": text for name, text in sorted(self.extra.items())},
-        }
+        record: dict[str, str] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in _TABLES:
+                prefix = _TABLES[item.name]
+                record |= {f"{prefix}{key}": text for key, text in sorted(value.items())}
+            else:
+                record[item.name] = _text(value)
         return {key: text for key, text in record.items() if text}
 
     @classmethod
@@ -93,17 +82,18 @@ class RunInfo:
             values["reference_rate_hz"] = float(record["reference_rate_hz"])
         if not values.get("batch", 1):
             del values["batch"]
-        return cls(
-            untrained=record.get("untrained") == "true",
-            versions=_below(record, "version."),
-            extra=_below(record, "extra."),
-            **values,
-        )
+        for name, prefix in _TABLES.items():
+            values[name] = {
+                k.removeprefix(prefix): text for k, text in record.items() if k.startswith(prefix)
+            }
+        return cls(untrained=record.get("untrained") == "true", **values)
 
 
-def _text(value: float | None) -> str:
-    return "" if value is None else repr(value)
-
-
-def _below(record: Mapping[str, str], prefix: str) -> dict[str, str]:
-    return {key.removeprefix(prefix): text for key, text in record.items() if key.startswith(prefix)}
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "\n".join(value)
+    if isinstance(value, Path):
+        return value.name
+    return "" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""The strip below the picture: what each sensor gave, what control says, and which tick this is."""
+"""The panel below the picture: the state of each sensor, control, and the tick."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ DIM: RGB = (150, 156, 166)
 
 ROWS = 3
 FULL_SCALE = {"1/m": 0.1, "m/s2": 4.0}
-"""What fills half a bar. Curvature is drawn by its square root, so that a motorway bend shows."""
+"""The value that fills half a bar. Curvature is drawn by its square root, so that a motorway bend shows."""
 
 
 def panel_height(unit: float) -> int:
-    """Its height in px for text of `unit` px; even."""
+    """Return its height in px for text of `unit` px; even."""
     return 2 * round((ROWS * 1.75 + 0.8) * unit / 2)
 
 
 def draw_panel(canvas: Canvas, top: int, unit: float, sample: Sample, output: Output, drawn: int) -> None:
-    """Draw the strip over the full width of the canvas, from row `top` down; `drawn` boxes are in view."""
+    """Draw the panel over the full width of the canvas, from row `top` down; `drawn` boxes are in view."""
     width = canvas.shape[1]
     fill(canvas, (0, top, width, canvas.shape[0]), BACK)
     columns = _columns(width)
@@ -47,7 +47,7 @@ def draw_panel(canvas: Canvas, top: int, unit: float, sample: Sample, output: Ou
 def draw_legend(
     canvas: Canvas, top: int, unit: float, ranges_m: tuple[float, float] | None, truth: bool
 ) -> None:
-    """Say what dots and dashed boxes mean, at the right of the sensor rows, where they are drawn."""
+    """Draw the legend of dots and dashed boxes at the right of the sensor rows."""
     right = _columns(canvas.shape[1])[1] - 0.7 * unit
     rows = _rows(top, unit)
     size = 0.85 * unit
@@ -73,21 +73,21 @@ def draw_legend(
 
 
 def sensor_words(source: Input[Any]) -> str:
-    """`age 12 ms`, or why there is none."""
+    """Return `age 12 ms`, or why the input is absent."""
     if not source.present:
         return source.reason or "absent"
     return "present" if source.age_ms is None else f"age {source.age_ms:.0f} ms"
 
 
 def sources(based_on: tuple[str, ...]) -> str:
-    """`from camera, range`, or `from all inputs`."""
+    """Return `from camera, range`, or `from all inputs`."""
     if not based_on:
         return ""
     return "from all inputs" if set(based_on) >= set(SENSORS) else f"from {', '.join(based_on)}"
 
 
 def clock(tick: Tick) -> str:
-    """The tick's stamp: time of day (UTC) where it is a date, else seconds."""
+    """Return the tick's stamp: time of day (UTC) where it is a date, else seconds."""
     seconds = tick.stamp_ns / 1e9
     if not 1e8 < seconds < 2.5e11:
         return f"{seconds:.3f} s"
@@ -146,14 +146,14 @@ def _channel(canvas: Canvas, y: float, unit: float, channel: ControlChannel, x: 
 
 
 def control_words(channel: ControlChannel) -> str:
-    """`+0.0123 ±0.0020 1/m`."""
+    """Return `+0.0123 ±0.0020 1/m`."""
     digits = 4 if channel.unit == "1/m" else 2
     std = f" ±{channel.std:.{digits}f}" if 0 < channel.std < math.inf else ""
     return f"{channel.value:+.{digits}f}{std} {channel.unit}"
 
 
 def bar_position(channel: ControlChannel) -> tuple[float, float]:
-    """Where the bar ends and how far its whisker reaches, as fractions of half the bar.
+    """Return the end of the bar and the reach of its whisker, as fractions of half the bar.
 
     A positive curvature turns left, and so does its bar.
     """
@@ -171,14 +171,14 @@ def _tick_lines(output: Output, drawn: int) -> list[tuple[str, RGB]]:
     tick = output.tick
     head = output.detections
     if head is None:
-        found = "no detection head"
+        boxes = "no detection head"
     elif head.valid:
-        found = f"{drawn} of {len(head.items)} boxes {sources(head.based_on)}"
+        boxes = f"{drawn} of {len(head.items)} boxes {sources(head.based_on)}"
     else:
-        found = "detections invalid"
+        boxes = "detections invalid"
     substitute = tick.kind != "reference"
     return [
         (f"{clock(tick)}", TEXT),
         (f"tick {tick.index} · {tick.kind}", VERMILION if substitute else DIM),
-        (found, DIM),
+        (boxes, DIM),
     ]

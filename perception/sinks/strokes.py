@@ -1,4 +1,4 @@
-"""Strokes that frames are made of: text, chips, boxes, dots and bars on an RGB canvas.
+"""Drawing on an RGB canvas: text, chips, boxes, dots and bars.
 
 Canvases are uint8 [H, W, 3] RGB and are drawn on in place. Everything is clipped to the canvas.
 """
@@ -40,13 +40,13 @@ def put_text(
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """The width of a line of text in px."""
+    """Return the width of a line of text in px."""
     font, scale, weight = _font(size, bold)
     return float(cv2.getTextSize(_drawable(text), font, scale, weight)[0][0])
 
 
 def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` px."""
+    """Return the text, cut with an ellipsis where it is wider than `width` px."""
     if text_width(text, size, bold=bold) <= width:
         return text
     fits, too_long = 0, len(text)
@@ -60,25 +60,25 @@ def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def chip_box(text: str, x: float, y: float, size: float) -> Box:
-    """Where a chip lies whose lower left corner is (x, y)."""
+    """Return the box of a chip whose lower left corner is (x, y)."""
     return x, y - 1.5 * size, x + text_width(text, size, bold=True) + 0.8 * size, y
 
 
 def chip(canvas: Canvas, text: str, box: Box, size: float, background: RGB) -> None:
-    """Text on a filled background, in black or white, whichever reads."""
+    """Draw text on a filled background, in black or white, whichever reads better."""
     fill(canvas, box, background)
     middle = (box[1] + box[3]) / 2
     put_text(canvas, text, box[0] + 0.4 * size, middle, size, ink_on(background), bold=True)
 
 
 def fill(canvas: Canvas, box: Box, colour: RGB) -> None:
-    """A filled rectangle."""
+    """Draw a filled rectangle."""
     x1, y1, x2, y2 = _within(box, canvas)
     cv2.rectangle(canvas, (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1)), colour, cv2.FILLED)
 
 
 def outline(canvas: Canvas, box: Box, colour: RGB, thickness: int) -> None:
-    """A rectangle with a dark rim, so that it is seen on any background."""
+    """Draw a rectangle with a dark rim, visible on any background."""
     x1, y1, x2, y2 = _within(box, canvas)
     rim = thickness + max(2, thickness // 2 * 2)
     cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), rim, cv2.LINE_AA)
@@ -86,7 +86,7 @@ def outline(canvas: Canvas, box: Box, colour: RGB, thickness: int) -> None:
 
 
 def dashed(canvas: Canvas, box: Box, colour: RGB, thickness: int, dash: float) -> None:
-    """A dashed rectangle over a dark line; dashes and gaps are about `dash` px long."""
+    """Draw a dashed rectangle over a dark line; dashes and gaps are about `dash` px long."""
     x1, y1, x2, y2 = _within(box, canvas)
     cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), thickness + 1)
     corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
@@ -100,7 +100,7 @@ def dashed(canvas: Canvas, box: Box, colour: RGB, thickness: int, dash: float) -
 
 
 def dots(canvas: Canvas, pixels: Float64, colours: NDArray[np.uint8], size: int) -> None:
-    """Square dots of `size` px at [N, 2] pixels u, v with [N, 3] colours; the last lies on top."""
+    """Draw square dots of `size` px at [N, 2] pixels u, v with [N, 3] colours; the last lies on top."""
     corner = np.floor(pixels - size / 2 + 0.5).astype(np.int64)
     for dy in range(size):
         for dx in range(size):
@@ -110,7 +110,7 @@ def dots(canvas: Canvas, pixels: Float64, colours: NDArray[np.uint8], size: int)
 
 
 def zero_bar(canvas: Canvas, box: Box, value: float, spread: float, colour: RGB, back: RGB) -> None:
-    """A bar from the middle: `value` -1 to 1 of half the width, with a whisker of +-`spread` about it."""
+    """Draw a bar from the middle: `value` -1 to 1 of half the width, with a whisker of +-`spread` about it."""
     fill(canvas, box, back)
     x1, y1, x2, y2 = box
     middle, half = (x1 + x2) / 2, (x2 - x1) / 2
@@ -128,7 +128,7 @@ def zero_bar(canvas: Canvas, box: Box, value: float, spread: float, colour: RGB,
 
 
 def ramp(fractions: Float64, stops: Sequence[tuple[float, RGB]]) -> NDArray[np.uint8]:
-    """[N, 3] colours at fractions 0 to 1 of a ramp."""
+    """Return [N, 3] colours at fractions 0 to 1 of a ramp."""
     at = [stop for stop, _ in stops]
     channels = [np.interp(fractions, at, [colour[c] for _, colour in stops]) for c in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
@@ -140,13 +140,13 @@ def _font(size: float, bold: bool) -> tuple[int, float, int]:
 
 
 def _drawable(text: str) -> str:
-    """One line; on an OpenCV that knows ASCII alone, with the nearest ASCII."""
+    """Return one line; in the nearest ASCII where OpenCV draws only that."""
     line = " ".join(text.split())
     return line.translate(_PLAIN).encode("ascii", "replace").decode() if _ASCII_ONLY else line
 
 
 def _within(box: Box, canvas: Canvas) -> tuple[int, int, int, int]:
-    """The box in whole px, cut a little outside the canvas: far away OpenCV overflows."""
+    """Return the box in whole px, cut a little outside the canvas: OpenCV overflows far from it."""
     height, width = canvas.shape[:2]
     left, right = (round(min(max(x, -_MARGIN), width + _MARGIN)) for x in (box[0], box[2]))
     top, bottom = (round(min(max(y, -_MARGIN), height + _MARGIN)) for y in (box[1], box[3]))

@@ -37,7 +37,7 @@ class VideoSink:
     """Draws every output and encodes the frames. An MP4 is playable only once it is closed.
 
     Args:
-        path: The file to make, `.mp4` (smaller) or `.webm` (faster); one that exists is replaced.
+        path: The file, `.mp4` (smaller) or `.webm` (faster); one that exists is replaced.
         max_width: The widest a frame may be, px. Smaller encodes faster.
         min_score: Detections below it are not drawn.
 

@@ -1,4 +1,4 @@
-"""A truth message to boxes in the image."""
+"""Truth messages to boxes in the image."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from perception.geometry import Matrix
 from perception.types import Cuboids, Rig, TruthBox, TruthBoxes, TruthMessage
 
 MIN_VISIBLE = 0.1
-"""Objects of which less is seen are no truth: nobody could find them."""
+"""Objects less visible than this are left out of the truth."""
 
 
 def boxes_of(message: TruthMessage, rig: Rig, classes: Mapping[str, str]) -> tuple[TruthBox, ...] | None:
-    """The boxes of a truth message, nearest first, in the classes of the configuration.
+    """Return the boxes of a truth message, nearest first, in the classes of the configuration.
 
     2D boxes are taken as they are. Cuboids are projected with the rig: the box is the rectangle around what
     lies in the image; `visible` is the part of it (inside the image) that no other cuboid of the message
     hides, whatever its class; `distance_m` goes from the camera centre to the centre of the cuboid.
 
     Args:
-        message: Truth, in its own words and frames.
+        message: Truth, in its own labels and frames.
         rig: Calibration and transforms of that moment.
-        classes: The log's word -> ours; words that are ours stay, others are dropped. Empty: all stay.
+        classes: Label of the log -> class of the configuration; classes stay, other labels are dropped.
+            Empty: all stay.
 
     Returns:
-        None where the rig does not say how the camera sees the cuboids: nothing is known, not nothing there.
+        None where the rig cannot place the cuboids in the image: that is unknown truth, not an empty one.
     """
     if isinstance(message, TruthBoxes):
-        found = list(message.items)
+        boxes = list(message.items)
     elif message.items:
         projected = _project(message, rig)
         if projected is None:
             return None
-        found = projected
+        boxes = projected
     else:
-        found = []
-    kept = [_renamed(box, label) for box in found if (label := _class_of(box.label, classes)) is not None]
+        boxes = []
+    kept = [_renamed(box, label) for box in boxes if (label := _class_of(box.label, classes)) is not None]
     return tuple(sorted((box for box in kept if box.visible >= MIN_VISIBLE), key=lambda box: box.distance_m))
 
 
@@ -60,9 +61,9 @@ def _project(message: Cuboids, rig: Rig) -> list[TruthBox] | None:
     items = [message.items[index] for index in real]
     solids = Solids.of(poses[real], sizes[real])
     view = view_of(calibration)
-    found = rectangles(solids, view)
-    seen = np.flatnonzero(np.isfinite(found).all(axis=1))
-    solids, boxes = solids.take(seen), found[seen]
+    boxes = rectangles(solids, view)
+    seen = np.flatnonzero(np.isfinite(boxes).all(axis=1))
+    solids, boxes = solids.take(seen), boxes[seen]
     visible = visible_fractions(solids, boxes, view)
     distance = np.linalg.norm(solids.centre, axis=1)
     return [

@@ -29,8 +29,8 @@ _EDGE_STEPS = 8  # points an edge is bent at, under distortion
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """What a camera can see: lens, image size, and the planes [5, 4] that bound it (inside is positive)."""
+class CameraView:
+    """The field of view of a camera: lens, image size, and its bounding planes [5, 4] (inside is positive)."""
 
     intrinsics: Matrix
     distortion: Matrix
@@ -50,26 +50,26 @@ class Solids:
 
     @classmethod
     def of(cls, camera_from_box: Matrix, size_m: Matrix) -> Solids:
-        """From poses [N, 4, 4] and sizes [N, 3]."""
+        """Return solids from poses [N, 4, 4] and sizes [N, 3]."""
         return cls(camera_from_box[:, :3, 3], camera_from_box[:, :3, :3], size_m / 2)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Solids:
         return Solids(self.centre[rows], self.axes[rows], self.half[rows])
 
     def corners(self) -> Matrix:
-        """[N, 8, 3] in the camera frame."""
+        """Return [N, 8, 3] in the camera frame."""
         local = _SIGNS[None] * self.half[:, None]
         corners: Matrix = np.einsum("nij,nkj->nki", self.axes, local) + self.centre[:, None]
         return corners
 
     def contains_camera(self) -> NDArray[np.bool_]:
-        """[N]: the camera is inside; such a cuboid is the vehicle that carries it."""
+        """Return [N]: whether the camera is inside; such a cuboid is the vehicle that carries it."""
         origin = np.einsum("nji,nj->ni", self.axes, -self.centre)
         return np.asarray(np.all(np.abs(origin) <= self.half, axis=1))
 
 
-def view_of(calibration: CameraInfo) -> View:
-    """The view of a calibrated camera."""
+def view_of(calibration: CameraInfo) -> CameraView:
+    """Return the view of a calibrated camera."""
     width, height = calibration.width, calibration.height
     left, top, right, bottom = _bounds(calibration)
     planes = np.array(
@@ -77,11 +77,11 @@ def view_of(calibration: CameraInfo) -> View:
         dtype=np.float64,
     )
     lens = calibration.distortion, calibration.distortion_model
-    return View(calibration.intrinsics, *lens, width, height, planes)
+    return CameraView(calibration.intrinsics, *lens, width, height, planes)
 
 
 def _bounds(calibration: CameraInfo) -> tuple[float, float, float, float]:
-    """Smallest and largest x/z and y/z of directions that reach the image."""
+    """Return the smallest and largest x/z and y/z of directions that reach the image."""
     width, height = float(calibration.width), float(calibration.height)
     along = np.linspace(0.0, 1.0, 33)
     zero, one = np.zeros_like(along), np.ones_like(along)
@@ -98,24 +98,24 @@ def _bounds(calibration: CameraInfo) -> tuple[float, float, float, float]:
     return float(left), float(top), float(right), float(bottom)
 
 
-def rectangles(solids: Solids, view: View) -> Matrix:
-    """[N, 4] xyxy of each cuboid's projection, clipped to the image; NaN where it is not seen."""
+def rectangles(solids: Solids, view: CameraView) -> Matrix:
+    """Return [N, 4]: xyxy of each cuboid's projection, clipped to the image; NaN where it is not seen."""
     corners = solids.corners()
     sides = np.einsum("nkj,pj->nkp", corners, view.planes[:, :3]) + view.planes[:, 3]
     outside = (sides < 0).all(axis=1).any(axis=1) | solids.contains_camera()
     inside = (sides >= 0).all(axis=(1, 2))
-    found = np.full((len(corners), 4), np.nan)
+    boxes = np.full((len(corners), 4), np.nan)
     for row in np.flatnonzero(~outside & np.isfinite(corners).all(axis=(1, 2))):
         faces = [corners[row][list(face)] for face in _FACES]
         if not inside[row]:
             faces = [face for face in (_clipped(face, view.planes) for face in faces) if len(face)]
         if faces:
-            found[row] = _rectangle(faces, view)
-    return found
+            boxes[row] = _rectangle(faces, view)
+    return boxes
 
 
 def _clipped(face: Matrix, planes: Matrix) -> Matrix:
-    """The part of a convex polygon [V, 3] on the inner side of all planes (Sutherland and Hodgman 1974)."""
+    """Return the part of a convex polygon [V, 3] inside all planes (Sutherland and Hodgman 1974)."""
     for plane in planes:
         side = face @ plane[:3] + plane[3]
         if (side >= 0).all():
@@ -132,7 +132,7 @@ def _clipped(face: Matrix, planes: Matrix) -> Matrix:
     return face
 
 
-def _rectangle(faces: list[Matrix], view: View) -> Matrix:
+def _rectangle(faces: list[Matrix], view: CameraView) -> Matrix:
     points = np.concatenate(faces)
     if np.any(view.distortion) or view.model.lower() in FISHEYE:
         starts, ends = points, np.concatenate([np.roll(face, -1, axis=0) for face in faces])
@@ -147,8 +147,8 @@ def _rectangle(faces: list[Matrix], view: View) -> Matrix:
     return np.concatenate([low, high]) if (high > low).all() else np.full(4, np.nan)
 
 
-def visible_fractions(solids: Solids, boxes: Matrix, view: View) -> Matrix:
-    """[N]: of the rays through each rectangle that meet its cuboid, the part that meets no other one before.
+def visible_fractions(solids: Solids, boxes: Matrix, view: CameraView) -> Matrix:
+    """Return [N]: of the rays through each rectangle that meet its cuboid, the part that meets it first.
 
     What the border of the image cuts off counts neither as visible nor as hidden.
     """
@@ -173,12 +173,12 @@ def visible_fractions(solids: Solids, boxes: Matrix, view: View) -> Matrix:
 
 
 def _entry_depth(solids: Solids, directions: Matrix) -> Matrix:
-    """[N, R] depth at which each ray (x, y, 1) enters each cuboid, infinite where it misses (slab test)."""
+    """Return the [N, R] depth at which rays (x, y, 1) enter cuboids, infinite where they miss (slab test)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         towards = 1.0 / np.einsum("nji,rj->nri", solids.axes, directions)
         origin = np.einsum("nji,nj->ni", solids.axes, -solids.centre)[:, None]
-        one, two = (-solids.half[:, None] - origin) * towards, (solids.half[:, None] - origin) * towards
-        enter = np.fmax.reduce(np.fmin(one, two), axis=2)
-        leave = np.fmin.reduce(np.fmax(one, two), axis=2)
+        near, far = (-solids.half[:, None] - origin) * towards, (solids.half[:, None] - origin) * towards
+        enter = np.fmax.reduce(np.fmin(near, far), axis=2)
+        leave = np.fmin.reduce(np.fmax(near, far), axis=2)
     hit = (leave >= enter) & (leave > 0)
     return np.where(hit, np.maximum(enter, 0.0), np.inf)

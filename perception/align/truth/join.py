@@ -1,4 +1,4 @@
-"""Truth joined to samples by stamp, in a stream or at leisure."""
+"""Truth joined to samples by stamp, in a stream or from a finished log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BREAK_NS = 1_000_000_000
 
 
 class Joined(NamedTuple):
-    """A sample, what is true at its stamp, and whatever was handed in with it."""
+    """A sample, the truth at its stamp, and the payload that was passed with it."""
 
     sample: Sample
     truth: TruthFrame
@@ -44,7 +44,7 @@ class _Track(Generic[M]):
         self.messages.insert(at, message)
 
     def nearest(self, stamp_ns: int, tolerance_ns: float) -> M | None:
-        """The message with the smallest difference, within the tolerance; ties to the older."""
+        """Return the message with the smallest difference, within the tolerance; ties to the older."""
         after = bisect_left(self.stamps, stamp_ns)
         near = [i for i in (after - 1, after) if 0 <= i < len(self.stamps)]
         best = min(near, key=lambda i: abs(self.stamps[i] - stamp_ns), default=None)
@@ -53,7 +53,7 @@ class _Track(Generic[M]):
         return self.messages[best]
 
     def latest(self, stamp_ns: int, oldest_ns: int) -> M | None:
-        """The newest message stamped at or before `stamp_ns` and not before `oldest_ns`."""
+        """Return the newest message stamped at or before `stamp_ns` and not before `oldest_ns`."""
         at = bisect_right(self.stamps, stamp_ns) - 1
         return self.messages[at] if at >= 0 and self.stamps[at] >= oldest_ns else None
 
@@ -63,7 +63,7 @@ class _Track(Generic[M]):
 
 
 class TruthStore:
-    """The truth messages of a log, and what they say at the stamp of a sample."""
+    """The truth messages of a log, looked up by the stamp of a sample."""
 
     def __init__(self, config: TruthConfig, tolerance_ms: float = TOLERANCE_MS) -> None:
         self.config = config
@@ -80,7 +80,7 @@ class TruthStore:
             self.control.add(message)
 
     def at(self, sample: Sample) -> TruthFrame:
-        """What is true at the sample's stamp: the nearest message within the tolerance, before or after.
+        """Return the truth at the sample's stamp: the nearest message within the tolerance, before or after.
 
         `measured` is the command in force at that moment: what the message half a second before announced.
         """
@@ -97,24 +97,24 @@ class TruthStore:
         )
 
     def forget_before(self, stamp_ns: int) -> None:
-        """Drop what no sample from `stamp_ns` on can need."""
+        """Drop messages that no sample from `stamp_ns` on needs."""
         oldest = stamp_ns - AHEAD_NS - _OLDEST_COMMAND_NS - int(self.tolerance_ms * 1e6)
         self.boxes.forget_before(oldest)
         self.control.forget_before(oldest)
 
     def _channels(self, reading: StatusReading) -> Mapping[str, float] | None:
-        found = {
+        values = {
             name: reading.values[path]
             for name, path in self.config.control_fields.items()
             if path in reading.values and isfinite(reading.values[path])
         }
-        return found or None
+        return values or None
 
 
 class TruthJoiner:
-    """Joins truth to samples while a log streams by: they wait a moment for the truth that comes after them.
+    """Joins truth to samples while a log streams by: they wait for the truth that comes after them.
 
-    A sample is let go when every truth topic has shown a stamp too late to be the sample's, or when the
+    A sample is released when every truth topic has had a stamp too late to be the sample's, or when the
     stream has moved `look_ahead_ms` past the sample's arrival. Memory is bounded by that wait. Samples leave
     in the order in which they came. When time starts again (a loop, a joined log), the truth of before serves
     only the samples of before.
@@ -131,7 +131,7 @@ class TruthJoiner:
         self._released: deque[Joined] = deque()
 
     def push(self, message: Decoded) -> None:
-        """Show the joiner a message of the stream, of any kind, in order of arrival."""
+        """Add a message of the stream, of any kind, in order of arrival."""
         if self._clock_ns is not None and message.log_time_ns < self._clock_ns - _BREAK_NS:
             self._release_all()
             self._before = self._store
@@ -141,33 +141,33 @@ class TruthJoiner:
         self._store.add(message)
 
     def add(self, sample: Sample, payload: Any = None) -> list[Joined]:
-        """Hand in the next sample, with anything that shall come back beside it; what can be joined now."""
+        """Add the next sample, with a payload to return beside it. Returns the samples with complete truth."""
         late = self._clock_ns is not None and sample.tick.log_time_ns > self._clock_ns + _BREAK_NS
         store = self._before if late and self._before is not None else self._store
         self._waiting.append((sample, payload, store))
         return self.ready()
 
     def ready(self) -> list[Joined]:
-        """The samples whose truth is settled."""
+        """Return the samples whose truth is complete."""
         while self._waiting and self._settled(self._waiting[0][0], self._waiting[0][2]):
             self._release()
-        found = list(self._released)
+        released = list(self._released)
         self._released.clear()
-        return found
+        return released
 
     def flush(self) -> list[Joined]:
-        """All samples that still wait: the stream has ended."""
+        """Return all waiting samples: the stream has ended."""
         self._release_all()
         return self.ready()
 
     def watch(self, messages: Iterable[Decoded]) -> Iterator[Decoded]:
-        """The same messages, seen by the joiner on their way to the aligner."""
+        """Yield the same messages after adding each to the joiner."""
         for message in messages:
             self.push(message)
             yield message
 
     def pairs(self, samples: Iterable[Sample]) -> Iterator[Joined]:
-        """Each sample with its truth, in order."""
+        """Yield each sample with its truth, in order."""
         for sample in samples:
             yield from self.add(sample)
         yield from self.flush()

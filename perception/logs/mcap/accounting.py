@@ -1,4 +1,4 @@
-"""The account of a reading: what becomes of the messages that are not yielded, and what proves them."""
+"""The account of a reading: the messages that are not yielded, and their proof."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class Accountant:
             self.damage.append(Damage(None, None, 0, more if self.unproven else None, reason))
 
     def _missing(self, claimed: dict[str, int]) -> dict[str, int]:
-        """By topic, how many messages the statistics have beyond the account.
+        """Return, by topic, the number of messages that the statistics have beyond the account.
 
         The sum is kept at what is claimed: a record counted on a wrong channel is not missing a second time.
         """

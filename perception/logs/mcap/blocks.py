@@ -31,7 +31,7 @@ _CRC_AT = 33  # where a chunk record holds the CRC of its uncompressed data
 
 
 class ChannelTally(NamedTuple):
-    """How many messages, and the first and last log time among them."""
+    """The number of messages of a channel, and their first and last log time."""
 
     messages: int
     first_ns: int
@@ -49,7 +49,7 @@ Tally = dict[int, ChannelTally]  # by channel id
 
 @dataclass(slots=True, eq=False)
 class DataBlock:
-    """Where a piece of the data section lies, and what is said of it before it is loaded."""
+    """A piece of the data section: its place, and its description before it is loaded."""
 
     kind: Literal["chunk", "loose"]
     offset: int
@@ -64,12 +64,12 @@ class DataBlock:
     cut: bool = False  # the file ends inside it
     index_torn: bool = False  # damage follows its message indexes: there may have been more
     proven: bool = False  # its fields come from a summary whose CRC holds
-    broken: bool = False  # it was found unreadable: a reading must meet it again, to name it
+    broken: bool = False  # unreadable: a reading must load it again, to report it
     tally: Tally | None = None  # by the message index or by a first reading
 
 
 class Place(NamedTuple):
-    """Where one message lies in a block's data; sorts in arrival order, equal times in file order."""
+    """The place of one message in a block's data; sorts in arrival order, equal times in file order."""
 
     log_time_ns: int
     block: int  # the block's offset in the file
@@ -120,7 +120,7 @@ def load(source: Source, block: DataBlock, registry: Registry) -> Loaded:
 
 
 def _chunk_data(record: bytes, block: DataBlock) -> tuple[bytes, int, int, int]:
-    """The uncompressed data of a chunk, where it begins, and the size and CRC it must have.
+    """Return the uncompressed data of a chunk, its offset, and the size and CRC it must have.
 
     A proven chunk index is believed before the chunk's own fields. Plain data is not copied.
     """
@@ -147,10 +147,10 @@ def _chunk_data(record: bytes, block: DataBlock) -> tuple[bytes, int, int, int]:
 
 
 def split(data: bytes, block: DataBlock, registry: Registry, proven: bool, begin: int = 0) -> Loaded:
-    """The place of every message in a block's data, in file order; declares the channels met on the way."""
+    """Return the place of every message in a block's data, in file order. Adds the channels to `registry`."""
     loaded = Loaded(data, [], proven)
     add, channels = loaded.places.append, registry.channels.get
-    local: dict[int, Channel] = {}  # channels that say otherwise here than elsewhere
+    local: dict[int, Channel] = {}  # channels declared differently here than elsewhere
     at, size, base = begin, len(data), block.offset
     head, message_head = HEAD.unpack_from, MESSAGE_HEAD.unpack_from
     while at + HEAD.size <= size:
@@ -184,7 +184,7 @@ def split(data: bytes, block: DataBlock, registry: Registry, proven: bool, begin
 
 
 def salvage(broken: Broken, block: DataBlock, registry: Registry) -> list[Place]:
-    """What a bad chunk still tells: messages with a known channel and a time in the chunk's range.
+    """Return the messages of a bad chunk with a known channel and a time in the chunk's range.
 
     Channels that only this chunk declares are taken over: without them, all that follows would have no topic.
     """
@@ -199,7 +199,7 @@ def salvage(broken: Broken, block: DataBlock, registry: Registry) -> list[Place]
 
 
 def _torn(data: bytes, at: int, base: int, registry: Registry) -> Place | None:
-    """The header of a message whose content is cut off, where the header is whole."""
+    """Return the place of a message whose content is cut off, where its header is whole."""
     if at + _HEADS > len(data):
         return None
     channel_id, sequence, log_time, publish = MESSAGE_HEAD.unpack_from(data, at + HEAD.size)
@@ -218,12 +218,12 @@ def tally_places(places: list[Place]) -> Tally:
 
 
 def whole_damage(block: DataBlock, reason: str, messages: int | None) -> Damage:
-    """Nothing of a block could be used."""
+    """Return the damage of a block of which nothing could be used."""
     return Damage(block.start_ns, block.end_ns, block.length, messages, f"{reason} (at byte {block.offset})")
 
 
 def partial_damage(block: DataBlock, loaded: Loaded, messages: int | None) -> Damage:
-    """A block could be used only up to a point."""
+    """Return the damage of a block that could be used only up to a point."""
     last = max((place.log_time_ns for place in loaded.places), default=block.start_ns)
     until = None if block.cut else block.end_ns
     return Damage(last, until, loaded.unused, messages, f"{loaded.problem} (block at byte {block.offset})")

@@ -1,4 +1,4 @@
-"""The table of contents of a log: its blocks in file order, its channels, and what is not understood."""
+"""The table of contents of a log: its blocks in file order, its channels, and unreadable bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from perception.types import Channel
 
 
 class Break(NamedTuple):
-    """Bytes between two blocks that are not understood. `size` may be less than the stretch."""
+    """Unreadable bytes between two blocks. `size` may be less than `end - start`."""
 
     start: int
     end: int
@@ -29,7 +29,7 @@ class Break(NamedTuple):
 
 @dataclass(slots=True)
 class Contents:
-    """Everything known of a log without reading its messages."""
+    """The structure of a log, known without reading its messages."""
 
     registry: Registry
     summary: McapSummary
@@ -41,7 +41,7 @@ class Contents:
     closed: bool = True  # a data end record was found: the recording was finished
 
     def damage(self) -> list[Damage]:
-        """The breaks, with the log times of the blocks beside them."""
+        """Return the breaks, with the log times of the blocks beside them."""
         offsets = [block.offset for block in self.blocks]
         latest = list(accumulate((block.end_ns for block in self.blocks), max))
         found = []
@@ -73,13 +73,13 @@ def discover(source: Source, contents: Contents, channel_ids: set[int], everywhe
 
 
 def topic_of(contents: Contents, channel_id: int) -> str:
-    """The topic of a channel; `(channel N)` where nothing declares it."""
+    """Return the topic of a channel; `(channel N)` where nothing declares it."""
     channel = contents.registry.channels.get(channel_id)
     return channel.topic if channel else f"(channel {channel_id})"
 
 
 def channels_by_topic(contents: Contents) -> Mapping[str, Channel]:
-    """The channels by topic; of several channels on one topic the one with the lowest id."""
+    """Return the channels by topic; of several on one topic the one with the lowest id."""
     found: dict[str, Channel] = {}
     for _, channel in sorted(contents.registry.channels.items()):
         found.setdefault(channel.topic, channel)

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from perception.errors import LogError
 from perception.logs.mcap.contents import Contents
-from perception.logs.mcap.index import read_contents
+from perception.logs.mcap.read_contents import read_contents
 from perception.logs.mcap.records import MAGIC, Malformed
 from perception.logs.mcap.source import Source, open_source
 from perception.logs.mcap.stream import McapStream

@@ -24,7 +24,7 @@ class Source:
         self._window_at = 0
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes from `offset`; fewer where the file ends.
+        """Return the bytes from `offset`; fewer where the file ends.
 
         Raises:
             LogError: the log has been closed.

@@ -28,8 +28,8 @@ class McapStream(Iterator[Message]):
     the one that made it. It may be abandoned: the account then covers what was done.
 
     Attributes:
-        account: What became of every message record; complete when the stream is exhausted.
-        damage: The parts of the log that could not be read, found so far.
+        account: The outcome of every message record; complete when the stream is exhausted.
+        damage: The parts of the log that could not be read, as far as they are known.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class McapStream(Iterator[Message]):
         self._books.close(data_crc_holds=not self._books.unproven or self._data_crc_holds())
 
     def _plan(self) -> tuple[list[tuple[int, int, DataBlock]], list[DataBlock]]:
-        """The blocks to load as (start, offset, block) in the order of loading, and those to be left out."""
+        """Return the blocks to load as (start, offset, block) in the order of loading, and those to skip."""
         contents = self._contents
         for block in contents.blocks:
             if block.tally is None and not block.proven:
@@ -104,10 +104,10 @@ class McapStream(Iterator[Message]):
         return needed, skipped
 
     def _load_from(self, block: DataBlock, before_ns: int) -> int:
-        """The log time from which a block must be in memory.
+        """Return the log time from which a block must be in memory.
 
-        A chunk may say wrong. Where nothing confirms it, the message index has a say, and the chunk
-        is loaded together with the one before it in the file.
+        A chunk's own start may be wrong. Where nothing confirms it, the message index counts too, and the
+        chunk is loaded together with the one before it in the file.
         """
         if block.proven or block.tally is not None:
             return block.start_ns
@@ -115,7 +115,7 @@ class McapStream(Iterator[Message]):
         return min(block.start_ns, before_ns, *(span.first_ns for span in index.values()))
 
     def _needs(self, block: DataBlock) -> bool:
-        """Whether a block must be loaded: for wanted messages, or because nothing else can count it."""
+        """Return whether a block must be loaded: for selected messages, or because nothing else counts it."""
         if block.cut or block.broken or (block.tally is None and not (block.proven and block.index_length)):
             return True
         if self._query.misses(block.start_ns, block.end_ns):
@@ -124,7 +124,7 @@ class McapStream(Iterator[Message]):
         return ids is None or any(self._query.wants(self._books.topic(channel_id)) for channel_id in ids)
 
     def _load(self, block: DataBlock) -> list[Place]:
-        """The places of the wanted messages of a block; the others are counted."""
+        """Return the places of the selected messages of a block; count the others."""
         try:
             loaded = load(self._source, block, self._contents.registry)
             loaded = self._declare(block, loaded)
@@ -151,7 +151,7 @@ class McapStream(Iterator[Message]):
         return wanted
 
     def _declare(self, block: DataBlock, loaded: Loaded) -> Loaded:
-        """Find channels that an other chunk of the file declares; a chunk may come first in time only."""
+        """Find channels that another chunk declares: the first in time need not be first in the file."""
         unknown = {
             place.channel_id for place in loaded.places if place.channel is None
         } - self._books.undeclared
@@ -179,7 +179,7 @@ class McapStream(Iterator[Message]):
             yield Message(channel, log_time, publish_time, sequence, data[start + _RECORD_HEAD : end])
 
     def _check_order(self, first: Place, last: Place) -> None:
-        """Name the place where a chunk that nothing proves had said a wrong start."""
+        """Report where an unproven chunk had a wrong start."""
         if first.log_time_ns < self._latest:
             reason = "messages come late here: the chunk that holds them says a wrong time"
             self.damage.append(Damage(first.log_time_ns, self._latest, 0, 0, reason))
@@ -192,7 +192,7 @@ class McapStream(Iterator[Message]):
         self._make_room(opened)
 
     def _make_room(self, latest: _Open) -> None:
-        """Count one more block in memory; give up the data of others where it is too much."""
+        """Count one more block in memory; release the data of others beyond the limit."""
         self._resident += len(latest.data or b"")
         if self._resident <= _RESIDENT:
             return
@@ -209,7 +209,7 @@ class McapStream(Iterator[Message]):
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A loaded block; `data` is None while it was given up to save memory."""
+    """A loaded block; `data` is None after it was released to save memory."""
 
     block: DataBlock
     data: bytes | None

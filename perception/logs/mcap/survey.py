@@ -22,7 +22,7 @@ from perception.logs.survey import Survey, TopicSurvey
 
 
 def survey_log(source: Source, contents: Contents, profile: str, library: str) -> Survey:
-    """Make the survey: from message indexes where they are sound, else by reading."""
+    """Return the survey: from message indexes where they are sound, else by reading."""
     damage = contents.damage()
     sums = _sums(source, contents, damage)
     statistics = contents.summary.statistics
@@ -88,5 +88,5 @@ def _load_tally(source: Source, block: DataBlock, contents: Contents, damage: li
 
 
 def _know_others(source: Source, contents: Contents) -> None:
-    """Learn the channels of the blocks counted so far: on them depends what a damaged block still tells."""
+    """Declare the channels of the blocks counted so far: salvaging a damaged block needs them."""
     discover(source, contents, {i for other in contents.blocks for i in other.tally or ()})

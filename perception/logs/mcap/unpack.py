@@ -13,7 +13,7 @@ _PIECE = 1 << 17
 
 
 class Broken(Malformed):
-    """A block that cannot be trusted; `data` is what could be made of it, for counting headers."""
+    """A block that cannot be trusted; `data` is as much as decompressed, for counting headers."""
 
     def __init__(self, reason: str, data: bytes = b"") -> None:
         super().__init__(reason)
@@ -21,7 +21,7 @@ class Broken(Malformed):
 
 
 def decompress(compression: str, payload: memoryview, size: int) -> bytes:
-    """All of a chunk's data; never more than `size` bytes, whatever the compressed bytes say.
+    """Return all of a chunk's data; never more than `size` bytes, whatever the compressed bytes say.
 
     Raises:
         Broken: it does not decompress, or to more than `size` bytes, or the compression is unknown.
@@ -55,7 +55,7 @@ def _decompress_zstd(payload: memoryview, size: int) -> bytes:
 
 
 def decompress_head(compression: str, payload: memoryview, size: int) -> bytes:
-    """As much of a cut chunk as decompresses, at most `size` bytes."""
+    """Return as much of a cut chunk as decompresses, at most `size` bytes."""
     pieces: list[bytes] = []
     left = size
     try:

@@ -74,7 +74,7 @@ class Walk:
             self._doubt_index()
 
     def _doubt_index(self) -> None:
-        """The chunk before this place may have had more message indexes: only loading it tells."""
+        """Mark the chunk before this place: it may have had more message indexes, only loading tells."""
         if self._chunk is not None:
             self._chunk.index_torn = True
 
@@ -97,7 +97,7 @@ class Walk:
         self._contents.metadata.append((record.name, dict(record.metadata)))
 
     def _resync(self, at: int, end: int) -> int:
-        """Past this record if its length leads to another, else to the next known chunk."""
+        """Return the offset behind this record if its length leads to another, else of the next known chunk."""
         head = self._source.peek(at, HEAD.size)
         if len(head) == HEAD.size and head[0]:
             after: int = at + HEAD.size + HEAD.unpack(head)[1]
@@ -107,7 +107,7 @@ class Walk:
         return min(self._hints[i], end) if i < len(self._hints) else self._find_chunk(self._sure + 1, end)
 
     def _find_chunk(self, at: int, end: int) -> int:
-        """Where the next chunk begins whose two lengths agree; the end if there is none."""
+        """Return the offset of the next chunk whose two lengths agree; the end if there is none."""
         while at < end:
             data = self._source.read(at, min(_SEARCH, end - at))
             if not data:
@@ -121,7 +121,7 @@ class Walk:
         return end
 
     def _record(self, at: int, end: int, open_end: bool) -> int | None:
-        """Take one record in; where the next begins, or None at the end of the data."""
+        """Add one record. Returns the offset of the next, or None at the end of the data."""
         head = self._source.peek(at, HEAD.size)
         if len(head) < HEAD.size or at + HEAD.size > end:
             raise Malformed("the file ends inside a record")
@@ -148,7 +148,7 @@ class Walk:
         return self._add_other(opcode, at, after, end, open_end)
 
     def _add_other(self, opcode: int, at: int, after: int, end: int, open_end: bool) -> int:
-        """A record without messages, or one whose opcode was damaged and which was a chunk."""
+        """Add a record without messages, or a chunk whose opcode is damaged."""
         body_at, length = at + HEAD.size, after - at - HEAD.size
         try:
             if opcode == SCHEMA:
@@ -179,7 +179,7 @@ class Walk:
         return self._source.read(at, length)
 
     def _is_chunk(self, at: int, end: int, certain: bool = False) -> int | None:
-        """Where a chunk that begins here would end by its inner fields; None if this is no chunk.
+        """Return the end of a chunk that begins here, by its inner fields; None if this is no chunk.
 
         `certain`: only if the length of the record says the same.
         """
@@ -194,7 +194,7 @@ class Walk:
         return after if after == outer or (not certain and self._plausible(after, end)) else None
 
     def _plausible(self, at: int, end: int) -> bool:
-        """Whether a record may begin here: a known opcode with a length that fits."""
+        """Return whether a record may begin here: a known opcode with a length that fits."""
         if at == end:
             return True
         head = self._source.peek(at, HEAD.size)
@@ -208,7 +208,7 @@ class Walk:
         return length == 6 + int.from_bytes(inner[2:6], "little") and len(inner) == 6
 
     def _add_chunk(self, at: int, after: int, end: int, open_end: bool) -> int:
-        """A chunk. Its record length is written twice: where they differ, the one that leads on is right."""
+        """Add a chunk. Its length stands twice; where they differ, the one that leads to a record counts."""
         self._run = None
         try:
             head = parse_chunk_head(self._source.peek(at, 160))
@@ -233,7 +233,7 @@ class Walk:
         return min(after, end)
 
     def _add_index(self, at: int, after: int) -> int:
-        """A message index: it joins the chunk before it; whatever stands there was one."""
+        """Add a message index to the chunk before it; whatever stands there was one."""
         self._run = None
         if self._chunk is None:
             self._chunk = DataBlock("chunk", self._before, at - self._before, 0, U64_MAX)
@@ -245,7 +245,7 @@ class Walk:
         return after
 
     def _belongs(self, at: int, after: int) -> bool:
-        """Whether a message index behind a damaged record is one of the chunk before that record."""
+        """Return whether a message index behind a damaged record belongs to the chunk before that record."""
         chunk = self._contents.blocks[-1] if self._contents.blocks else None
         if (
             chunk is None
@@ -260,7 +260,7 @@ class Walk:
         return True
 
     def _add_message(self, at: int, after: int, end: int, open_end: bool) -> int:
-        """A message outside chunks: it joins the run of messages before it."""
+        """Add a message outside chunks to the run of messages before it."""
         channel_id, _, log_time, _ = MESSAGE_HEAD.unpack(
             self._source.peek(at + HEAD.size, MESSAGE_HEAD.size).ljust(MESSAGE_HEAD.size, b"\0")
         )

@@ -1,4 +1,4 @@
-"""Writing a log: MCAP with chunks, CRCs, index and statistics.
+"""Writing of logs: MCAP with chunks, CRCs, index and statistics.
 
 Every chunk that is closed is handed to the operating system at once, so a killed program leaves a
 file that is readable up to its last chunk. The bytes of the file depend on the calls alone, except
@@ -18,7 +18,7 @@ from typing import Literal
 from mcap.writer import CompressionType, Writer
 
 from perception.errors import OutputError
-from perception.files import make_file
+from perception.files import OutputFile
 from perception.types import Channel, Message, Schema
 
 _NEVER = 1 << 62  # chunks are closed here, not by the mcap library, so that each reaches the file
@@ -32,7 +32,7 @@ class LogWriter:
     """Writes one log file. A context manager; without `close` the file has no index, but is readable.
 
     Args:
-        path: The file to make; one that exists is replaced. Its folder must exist.
+        path: The file; an existing one is replaced. Its folder must exist.
         chunk_bytes: A chunk is closed when it holds more than this.
         flush_s: ... and when it has been open this long,
         flush_by: on the wall clock (`wall`), looked at when something is written, or in log time
@@ -58,7 +58,7 @@ class LogWriter:
         self._chunk_bytes = chunk_bytes
         self._flush_s = flush_s
         self._by_log_time = flush_by == "log"
-        self._file = _File(self.path)
+        self._file = OutputFile(self.path, "log")
         self._writer = Writer(
             self._file,  # type: ignore[arg-type]
             chunk_size=_NEVER,
@@ -69,9 +69,7 @@ class LogWriter:
         self._copied: dict[int, tuple[Channel, int]] = {}  # by identity of the source's channel
         self._sequences: dict[int, int] = {}
         self._bytes_in_chunk = 0
-        self._opened_at: float | None = (
-            None  # s on the chosen clock, when the open chunk got its first message
-        )
+        self._opened_at: float | None = None  # s on the chosen clock, of the open chunk's first message
         self._closed = False
         try:
             self._writer.start(profile="", library=_library())
@@ -116,7 +114,7 @@ class LogWriter:
         self._writer.add_metadata(name, {str(k): str(v) for k, v in mapping.items()})
 
     def flush(self) -> None:
-        """Close the open chunk and hand it to the operating system. For hosts that fall silent."""
+        """Close the open chunk and hand it to the operating system. For hosts that pause."""
         self._check_open()
         self._writer.flush()  # type: ignore[no-untyped-call]
         self._bytes_in_chunk = 0
@@ -141,7 +139,7 @@ class LogWriter:
     ) -> None:
         if error is None:
             self.close()
-        else:  # what brought us here matters more than a second fault on the way out
+        else:  # the first error matters more than a second one
             with suppress(OutputError):
                 self.close()
 
@@ -186,60 +184,6 @@ class LogWriter:
     def _check_open(self) -> None:
         if self._closed or self._file.broken:
             raise OutputError(f"this log is {'closed' if self._closed else 'broken'}: {self.path}")
-
-
-class _File:
-    """An unbuffered file whose faults are `OutputError`s; after the first it takes nothing more."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.broken = False
-        self._position = 0
-        try:
-            self._raw = make_file(path)
-        except OSError as error:
-            raise OutputError(f"cannot make a log here: {_reason(path, error)}: {path}") from error
-
-    def write(self, data: bytes) -> int:
-        if self.broken:
-            raise OutputError(f"this log is broken: {self.path}")
-        left = memoryview(data)
-        try:
-            while left:
-                left = left[self._raw.write(left) or 0 :]
-        except OSError as error:
-            self.broken = True
-            written = f"after {self._position} bytes"
-            raise OutputError(
-                f"writing stopped {written}: {_reason(self.path, error)}: {self.path}"
-            ) from error
-        self._position += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._position
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        try:
-            self._raw.close()
-        except OSError as error:  # a network disk may say only now that it is full
-            self.broken = True
-            raise OutputError(f"closing failed: {_reason(self.path, error)}: {self.path}") from error
-
-
-def _reason(path: Path, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"the folder {path.parent} does not exist, make it first"
-    if isinstance(error, IsADirectoryError):
-        return "it is a folder, name a file"
-    if isinstance(error, PermissionError):
-        return "no permission to write, choose another place"
-    if isinstance(error, NotADirectoryError):
-        return f"{path.parent} is a file, not a folder"
-    return (error.strerror or str(error)).lower()
 
 
 def _library() -> str:

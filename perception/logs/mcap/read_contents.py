@@ -1,7 +1,7 @@
-"""Making the table of contents, by the chunk index and by walking the file.
+"""Reading of the table of contents, by the chunk index and by walking the file.
 
-What a sound index covers is believed; what it leaves uncovered is walked record by record. Without a
-sound summary that is the whole file, so both ways end in the same table.
+A sound index is believed for the blocks that it covers; the rest of the file is walked record by record.
+Without a sound summary that is the whole file, so both ways give the same table.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SUMMARY = {SCHEMA, CHANNEL, STATISTICS, CHUNK_INDEX, ATTACHMENT_INDEX, METADATA
 
 
 def read_contents(source: Source, first: int) -> Contents:
-    """Make the table. `first` is the offset of the first record after the header."""
+    """Return the table. `first` is the offset of the first record after the header."""
     registry = Registry()
     summary = read_summary(source, registry)
     contents = Contents(registry, summary)
@@ -48,7 +48,7 @@ def read_contents(source: Source, first: int) -> Contents:
             reason = "the recording was cut here: there is no end of the data; what followed is not known"
             contents.breaks.append(Break(source.size, source.size, 0, reason))
         _look_beyond(source, contents)
-    summary.chunks.clear()  # what they said stands in the blocks
+    summary.chunks.clear()  # the blocks hold their content
     return contents
 
 
@@ -70,7 +70,7 @@ def _follow_index(source: Source, contents: Contents, walk: Walk, hints: list[in
 
 
 def _look_beyond(source: Source, contents: Contents) -> None:
-    """Tell what lies behind the end of the log: a second one, where files were joined, is not read."""
+    """Note the bytes behind the end of the log: a second one, where files were joined, is not read."""
     if contents.data_end is None:
         return
     at = contents.data_end[0]
@@ -95,7 +95,7 @@ def _look_beyond(source: Source, contents: Contents) -> None:
 
 
 def _regions(summary: McapSummary, hints: set[int], first: int) -> list[tuple[int, int, DataBlock | None]]:
-    """What the index covers, in file order without overlaps; entries that cannot be true are left out."""
+    """Return the intervals that the index covers, in file order, without overlaps or impossible entries."""
     regions: list[tuple[int, int, DataBlock | None]] = [(start, end, None) for start, end in summary.regions]
     for entry in summary.chunks:
         if not summary.proven and entry.offset not in hints:
@@ -123,7 +123,7 @@ def _regions(summary: McapSummary, hints: set[int], first: int) -> list[tuple[in
 
 
 def _data_end_before(source: Source, end: int) -> tuple[int, int] | None:
-    """The data end record in its usual place, if the walk did not arrive there."""
+    """Return the data end record in its usual place, where the walk did not arrive."""
     at = end - HEAD.size - 4
     record = source.read(at, HEAD.size + 4) if at > 0 else b""
     if record[: HEAD.size] != HEAD.pack(DATA_END, 4):
