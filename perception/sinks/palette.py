@@ -34,8 +34,7 @@ RANGE_RAMP: tuple[tuple[float, RGB], ...] = (
 
 
 def class_colour(label: str, classes: Sequence[str] = ()) -> RGB:
-    """Return the colour of a class: by its place in `classes`, else by the label alone, so that it never depends
-    on what was seen before."""
+    """Return the colour of a class: by its place in `classes`, else by the label alone."""
     if label in classes:
         return CYCLE[list(classes).index(label) % len(CYCLE)]
     return CYCLE[zlib.crc32(label.encode()) % len(CYCLE)]

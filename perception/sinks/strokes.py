@@ -110,7 +110,7 @@ def dots(canvas: Canvas, pixels: Float64, colours: NDArray[np.uint8], size: int)
 
 
 def zero_bar(canvas: Canvas, box: Box, value: float, spread: float, colour: RGB, back: RGB) -> None:
-    """Draw a bar from the middle: `value` -1 to 1 of half the width, with a whisker of +-`spread` about it."""
+    """Draw a bar from the middle: `value` -1 to 1 of half the width, with a whisker of +-`spread`."""
     fill(canvas, box, back)
     x1, y1, x2, y2 = box
     middle, half = (x1 + x2) / 2, (x2 - x1) / 2

@@ -30,7 +30,7 @@ _EDGE_STEPS = 8  # points an edge is bent at, under distortion
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraView:
-    """The field of view of a camera: lens, image size, and its bounding planes [5, 4] (inside is positive)."""
+    """The field of view of a camera: lens, image size, and its bounding planes [5, 4] (positive inside)."""
 
     intrinsics: Matrix
     distortion: Matrix

@@ -141,7 +141,7 @@ class TruthJoiner:
         self._store.add(message)
 
     def add(self, sample: Sample, payload: Any = None) -> list[Joined]:
-        """Add the next sample, with a payload to return beside it. Returns the samples with complete truth."""
+        """Add the next sample, with a payload to return beside it. Returns the settled samples."""
         late = self._clock_ns is not None and sample.tick.log_time_ns > self._clock_ns + _BREAK_NS
         store = self._before if late and self._before is not None else self._store
         self._waiting.append((sample, payload, store))

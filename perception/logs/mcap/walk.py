@@ -97,7 +97,7 @@ class Walk:
         self._contents.metadata.append((record.name, dict(record.metadata)))
 
     def _resync(self, at: int, end: int) -> int:
-        """Return the offset behind this record if its length leads to another, else of the next known chunk."""
+        """Return the end of this record if its length leads to another, else the next known chunk."""
         head = self._source.peek(at, HEAD.size)
         if len(head) == HEAD.size and head[0]:
             after: int = at + HEAD.size + HEAD.unpack(head)[1]
