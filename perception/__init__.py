@@ -10,37 +10,63 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perception.align import Aligner as Aligner
-    from perception.align import align as align
+    from perception.api import evaluate as evaluate
+    from perception.api import replay as replay
+    from perception.api import stream as stream
+    from perception.autoconfig import complete_config as complete_config
     from perception.config import Config as Config
     from perception.config import load_config as load_config
     from perception.config import parse_config as parse_config
     from perception.errors import PerceptionError as PerceptionError
     from perception.logs import open_log as open_log
+    from perception.models import FusionModel as FusionModel
     from perception.pipeline import ReplayOptions as ReplayOptions
     from perception.pipeline import context_of as context_of
-    from perception.pipeline import replay as replay
+    from perception.pipeline import open_plugin as open_plugin
     from perception.plugin import Context as Context
     from perception.plugin import Plugin as Plugin
     from perception.plugin import list_plugins as list_plugins
     from perception.plugin import load_plugin as load_plugin
+    from perception.results import Answer as Answer
+    from perception.results import ReplayResult as ReplayResult
+    from perception.types import CameraFrame as CameraFrame
+    from perception.types import CameraInfo as CameraInfo
+    from perception.types import FrameTransforms as FrameTransforms
+    from perception.types import Output as Output
+    from perception.types import RangeScan as RangeScan
+    from perception.types import Sample as Sample
+    from perception.types import StatusReading as StatusReading
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Aligner": "perception.align",
-    "align": "perception.align",
+    "Answer": "perception.results",
+    "CameraFrame": "perception.types",
+    "CameraInfo": "perception.types",
     "Config": "perception.config",
-    "load_config": "perception.config",
-    "parse_config": "perception.config",
-    "PerceptionError": "perception.errors",
-    "open_log": "perception.logs",
-    "ReplayOptions": "perception.pipeline",
-    "context_of": "perception.pipeline",
-    "replay": "perception.pipeline",
     "Context": "perception.plugin",
+    "FrameTransforms": "perception.types",
+    "FusionModel": "perception.models",
+    "Output": "perception.types",
+    "PerceptionError": "perception.errors",
     "Plugin": "perception.plugin",
+    "RangeScan": "perception.types",
+    "ReplayOptions": "perception.pipeline",
+    "ReplayResult": "perception.results",
+    "Sample": "perception.types",
+    "StatusReading": "perception.types",
+    "complete_config": "perception.autoconfig",
+    "context_of": "perception.pipeline",
+    "evaluate": "perception.api",
     "list_plugins": "perception.plugin",
+    "load_config": "perception.config",
     "load_plugin": "perception.plugin",
+    "open_log": "perception.logs",
+    "open_plugin": "perception.pipeline",
+    "parse_config": "perception.config",
+    "replay": "perception.api",
+    "stream": "perception.api",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

@@ -16,7 +16,7 @@ from foxglove_schemas_protobuf.LaserScan_pb2 import LaserScan
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.errors import PerceptionError
 from perception.logs import open_log
 from perception.pipeline import Summary, replay
@@ -34,7 +34,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def replayed(path: Path, fusion: bool = False) -> Summary:
     """Replay with the sensors that a sound log of this kind has."""
     with open_log(path) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         return replay(log, config, load_plugin("fusion") if fusion else MemoryPlugin())
 
 

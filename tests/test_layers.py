@@ -23,14 +23,15 @@ FLOORS = (  # bottom up: a module imports from its own floor and from those belo
     {"autoconfig", "models", "engines", "sinks"},
     {"pipeline"},
     {"training", "evaluation", "diagnosis", "simulation"},
+    {"api", "results"},
 )
 WITHOUT_TORCH = (
     *("errors", "files", "geometry", "types", "config", "plugin", "logs", "align", "autoconfig", "sinks"),
-    *("pipeline", "evaluation", "simulation"),
+    *("pipeline", "evaluation", "simulation", "api", "results"),
     *("models.preprocess", "models.tensors", "diagnosis.audit", "diagnosis.monitor", "diagnosis.conformance"),
 )
 TORCH = {"torch", "torchvision"}
-NEVER = {"models": {"logs"}, "engine": {"losses", "training"}}
+NEVER = {"models": {"logs"}, "engines": {"training"}}
 READS_IMAGES = "perception.models.preprocess"  # before the graph: it shares the parser of image headers
 
 

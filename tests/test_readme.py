@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.config import parse_config, to_yaml
 from perception.logs import Query, decode, open_log
 from perception.pipeline import replay
@@ -33,7 +33,7 @@ def test_the_program_of_twenty_lines_gives_what_replay_gives(
     monkeypatch.chdir(tmp_path)
     sink = Collected()
     with open_log(path) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         replay(log, config, load_plugin("fusion"), [sink])
         Path("robot.yaml").write_text(to_yaml(config))
         arrivals = list(log.messages(Query(topics=frozenset(config.roles()))))

@@ -134,7 +134,7 @@ class Config(_Section):
     reference: Literal["camera", "range", "status"] = "camera"
     reference_rate_hz: Positive | None = None  # nominal; replay measures it when it is not given
     wait_ms: NonNegative = 0.0  # how long a tick stays open for slower sensors, on the arrival clock
-    sensors: SensorsConfig = SensorsConfig.model_construct()  # left out: found by `autoconfig.complete`
+    sensors: SensorsConfig = SensorsConfig.model_construct()  # left out: found in the log
     truth: TruthConfig = TruthConfig()
     plugin: PluginConfig = PluginConfig()
     engine: EngineConfig = EngineConfig()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from perception.autoconfig import ConfigChoice, Overrides, complete
+from perception.autoconfig import ConfigChoice, Overrides, complete_config
 from perception.config import Config, load_config
 from perception.errors import ConfigError
 from perception.evaluation.ablation.fault_ablation import FaultAblation
@@ -60,7 +60,7 @@ def evaluate_logs(
     for index, path in enumerate(logs):
         with ExitStack() as stack:
             log = stack.enter_context(open_log(path))
-            if not run.add(stack, index, log, complete(log, base, options.overrides, source), watch):
+            if not run.add(stack, index, log, complete_config(log, base, options.overrides, source), watch):
                 break
     return run.report()
 

@@ -40,7 +40,7 @@ def replay(
 
     Args:
         log: Open.
-        config: Complete, as `autoconfig.complete` leaves it.
+        config: Complete, as `autoconfig.complete_config` leaves it.
         plugin: Not open.
 
     Raises:

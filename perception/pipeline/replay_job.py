@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from perception.align.ledger import Ledger
-from perception.autoconfig import Overrides, complete
+from perception.autoconfig import Overrides, complete_config
 from perception.errors import ConfigError
 from perception.logs import Log, open_log
 from perception.pipeline.device import resolve_device
@@ -96,7 +96,7 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
     """
     with ExitStack() as stack:
         log = stack.enter_context(open_log(job.log))
-        choice = complete(log, job.config, job.overrides)
+        choice = complete_config(log, job.config, job.overrides)
         span = _span(log, job.start, job.end)
         _check_files(job)
         sinks, copy, publish = _sinks(job)
@@ -141,7 +141,7 @@ def check_backend(job: ReplayJob, count: int) -> tuple[Any, Mapping[str, str]]:
         PerceptionError: The log or the plugin cannot be opened.
     """
     with open_log(job.log) as log:
-        config = complete(log, job.config, job.overrides).config
+        config = complete_config(log, job.config, job.overrides).config
         plugin: Any = load_plugin(config.plugin.name)
         if not hasattr(plugin, "check"):
             raise ConfigError([f"--check: plugin '{config.plugin.name}' cannot check its engine"])

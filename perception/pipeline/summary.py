@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from perception.logs import Damage
+from perception.types.table import Table
 
 RunStatus = Literal["clean", "loss", "failed", "interrupted"]
 """The part of `Status` that a run alone can have."""
@@ -62,6 +63,15 @@ class Summary:
     seconds: float = 0.0
     log_seconds: float = 0.0
     deadline: Mapping[str, float] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Return the counts and the ledger as tables, for a notebook."""
+        counts = {"status": self.status, "frames": self.frames, "errors": self.errors}
+        heads = [{"head": head, **numbers} for head, numbers in self.outputs.items()]
+        rows = [{"topic": topic, **dict(numbers)} for topic, numbers in self.ledger.items()]
+        columns = {key: 0 for row in rows for key in row}
+        tables = (Table([counts]), Table(heads), Table([columns | row for row in rows]))
+        return "".join(table._repr_html_() for table in tables)
 
     def to_json(self, command: str = "replay") -> dict[str, Any]:
         """The summary under the schema `perception.<command>/1`."""

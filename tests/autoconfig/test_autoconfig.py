@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.autoconfig import ConfigChoice, complete
+from perception.autoconfig import ConfigChoice, complete_config
 from perception.autoconfig.naming_rules import known_fields, says_control, says_truth
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
@@ -21,7 +21,7 @@ from tests.small_logs import SmallLog
 
 def choice_of(log: SmallLog, folder: Path, base: Config | None = None) -> ConfigChoice:
     with open_log(log.write(folder / "small.mcap")) as opened:
-        return complete(opened, base)
+        return complete_config(opened, base)
 
 
 def refusal_of(log: SmallLog, folder: Path, base: Config | None = None) -> ConfigError:
@@ -62,7 +62,7 @@ def test_the_names_of_topics_do_not_matter_for_sensors(tmp_path: Path) -> None:
 
 def test_a_scripted_scene_is_understood(tmp_path: Path) -> None:
     with open_log(write_scene(tmp_path / "scene.mcap", duration_s=1.0)) as log:
-        choice = complete(log)
+        choice = complete_config(log)
     config = choice.config
     assert config.sensors.status is not None
     assert config.sensors.status.fields == {name: name for name in ("speed", "yaw_rate", "acceleration")}
@@ -200,7 +200,7 @@ def test_two_cameras_and_two_scans_are_named_with_yaml_to_paste(tmp_path: Path) 
     assert pasted.sensors.camera is not None
     assert pasted.sensors.camera.topic == "/left"
     with open_log(tmp_path / "small.mcap") as opened:
-        assert complete(opened, pasted).config == pasted  # what is pasted fits the log
+        assert complete_config(opened, pasted).config == pasted  # what is pasted fits the log
 
 
 def test_a_video_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_words_in_topics() -> None:
 @pytest.mark.shared
 def test_a_street_in_san_francisco(shared: Path) -> None:
     with open_log(shared / "pandaset_002_front.mcap") as log:
-        choice = complete(log)
+        choice = complete_config(log)
     assert choice.config.roles() == {
         "/camera/image": "camera",
         "/camera/calibration": "calibration",
@@ -369,10 +369,10 @@ def test_any_recording_gives_a_choice_or_a_plain_refusal(shared: Path) -> None:
     for path in paths:
         with open_log(path) as log:
             try:
-                config = complete(log).config
+                config = complete_config(log).config
             except (ConfigError, LogError) as error:
                 text = str(error)
             else:
                 text = to_yaml(config)
-                assert complete(log, config).config == config
+                assert complete_config(log, config).config == config
             assert text

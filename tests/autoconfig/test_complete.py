@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.autoconfig import Overrides, complete
+from perception.autoconfig import Overrides, complete_config
 from perception.config import load_config
 from perception.errors import ConfigError
 from perception.logs import open_log
@@ -25,9 +25,9 @@ def test_overrides_replace_what_a_file_says_and_keep_the_rest(scene: Path, tmp_p
     file.write_text("version: 1\nplugin: {name: other, options: {a: 1}}\nengine: {batch: 2, backend: onnx}\n")
     overrides = Overrides("fusion", tmp_path / "w", {"batch": 3}, {"backend": "torch", "precision": "fp32"})
     with open_log(scene) as log:
-        config = complete(log, file, overrides).config
-        assert complete(log, load_config(file), overrides).config == config
-        assert config.sensors == complete(log).config.sensors
+        config = complete_config(log, file, overrides).config
+        assert complete_config(log, load_config(file), overrides).config == config
+        assert config.sensors == complete_config(log).config.sensors
     assert (config.plugin.name, config.plugin.checkpoint) == ("fusion", tmp_path / "w")
     assert config.plugin.options == {"a": 1}
     assert (config.engine.batch, config.engine.backend, config.engine.precision) == (3, "onnx", "fp32")
@@ -37,20 +37,20 @@ def test_faults_are_added_to_the_configured_ones(scene: Path, tmp_path: Path) ->
     file = tmp_path / "c.yaml"
     file.write_text("version: 1\nfaults: ['camera.blur=0.5']\n")
     with open_log(scene) as log:
-        config = complete(log, file, Overrides(faults=("range.loss=0.1",))).config
+        config = complete_config(log, file, Overrides(faults=("range.loss=0.1",))).config
         assert config.faults == ("camera.blur=0.5", "range.loss=0.1")
         with pytest.raises(ConfigError, match=r"--fault.*did you mean range\.loss\?"):
-            complete(log, file, Overrides(faults=("range.los=0.1",)))
+            complete_config(log, file, Overrides(faults=("range.los=0.1",)))
 
 
 def test_an_error_names_the_file_and_a_reference_that_the_log_lacks(scene: Path, tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("version: 1\nsensors: {camera: {topic: /gone}}\n")
     with open_log(scene) as log, pytest.raises(ConfigError, match=r"c\.yaml"):
-        complete(log, file)
+        complete_config(log, file)
     without = write_scene(tmp_path / "no_scan.mcap", duration_s=1.0, image_size=(64, 32), scan=False)
     file.write_text("version: 1\nreference: range\n")
     with open_log(without) as log, pytest.raises(ConfigError) as caught:
-        complete(log, file)
+        complete_config(log, file)
     [error] = caught.value.errors
     assert error.startswith("reference: is range, but sensors.range is not configured; expected one of")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.config import Config, parse_config
 from perception.diagnosis.audit import Audit, Delay, Finding, Times, audit, survey_times
 from perception.diagnosis.audit.content_rules import covered
@@ -25,7 +25,7 @@ HEADS = ("class and box", "distance", "control")
 
 def audit_of(log: SmallLog, folder: Path, config: Config | None = None) -> Audit:
     with open_log(log.write(folder / "small.mcap")) as opened:
-        return audit(opened, config or complete(opened).config)
+        return audit(opened, config or complete_config(opened).config)
 
 
 def codes(found: Audit, severity: str = "") -> list[str]:
@@ -51,7 +51,7 @@ def test_a_sound_log_has_no_findings_but_its_truth(tmp_path: Path) -> None:
 
 def test_a_scripted_scene_is_sound(tmp_path: Path) -> None:
     with open_log(write_scene(tmp_path / "scene.mcap", duration_s=2.0)) as log:
-        found = audit(log, complete(log).config)
+        found = audit(log, complete_config(log).config)
     assert [f for f in found.findings if f.severity != "note"] == []
     assert found.delays["/camera/image"].median_ms == pytest.approx(44, abs=3)
     assert found.delays["/scan"].median_ms == pytest.approx(13.5, abs=1)
@@ -144,7 +144,7 @@ def test_duplicates_are_a_note(tmp_path: Path) -> None:
 def test_a_recorder_that_doubles_every_message_doubles_no_rate(tmp_path: Path) -> None:
     log = SmallLog().image(seconds=4).image(seconds=4, delay_s=0.002).status(hz=50, seconds=4)
     with open_log(log.write(tmp_path / "doubled.mcap")) as opened:
-        config = complete(opened).config
+        config = complete_config(opened).config
         found = audit(opened, config)
     assert config.reference_rate_hz == pytest.approx(10)
     assert found.times["/camera/image"].period_s() == pytest.approx(0.1)
@@ -241,7 +241,7 @@ def test_a_cut_file_is_damage_first_of_all(tmp_path: Path) -> None:
     cut = tmp_path / "cut.mcap"
     cut.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with open_log(cut) as log:
-        found = audit(log, complete(log).config)
+        found = audit(log, complete_config(log).config)
     assert found.findings[0].code == "damage"
     assert found.findings[0].severity == "error"
     assert "the file is damaged" in found.findings[0].text
@@ -298,7 +298,7 @@ def test_coverage_is_what_a_plain_search_finds(ticks_ms: list[int], truth_ms: li
 @pytest.mark.shared
 def test_the_missing_sweeps_of_a_real_drive_are_found(shared: Path) -> None:
     with open_log(shared / "pandaset_002_front.mcap") as log:
-        found = audit(log, complete(log).config)
+        found = audit(log, complete_config(log).config)
     assert codes(found) == ["dropouts", "truth", "truth"]
     assert "leaves out about 4 messages in 2 gaps" in the(found, "dropouts").text
     assert unreliable(found) == {"distance"}
@@ -326,6 +326,6 @@ def test_any_damage_gives_an_audit_or_a_plain_refusal(whole: bytes, data: st.Dat
         file.write(kinds[data.draw(st.sampled_from(sorted(kinds)))]())
         file.flush()
         with contextlib.suppress(PerceptionError), open_log(file.name) as log:
-            found = audit(log, complete(log).config)
+            found = audit(log, complete_config(log).config)
             assert set(found.verdicts()) == set(HEADS)
             assert found.lossy or not found.damage

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.evaluation import SUBSETS, EvaluateOptions, Evaluation, EvaluationReport, subset_name
 from perception.evaluation.metrics import Result, Rules, Value
 from perception.logs import Query, open_log
@@ -25,7 +25,7 @@ RULES = Rules(min_support=5)
 def evaluate(path: Path, load, output: Path | None = None, **options) -> EvaluationReport:
     evaluation = Evaluation(EvaluateOptions(rules=RULES, **options))
     with open_log(path) as log:
-        evaluation.replay(log, complete(log).config, load, output)
+        evaluation.replay(log, complete_config(log).config, load, output)
     return evaluation.report()
 
 
@@ -70,7 +70,7 @@ def test_stored_outputs_score_as_the_replay_did(street: Path, truth: Truth, tmp_
     replayed = evaluate(street, lambda: Oracle(truth), kept)
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
     with open_log(street) as log, open_log(kept) as stored:
-        evaluation.score(stored, log, complete(log).config)
+        evaluation.score(stored, log, complete_config(log).config)
     found = evaluation.report()
     for head in ("class", "box", "control", "joint"):
         assert found.heads[head] == replayed.heads[head], head
@@ -84,7 +84,7 @@ def test_two_logs_are_scored_as_one(street: Path, truth: Truth, tmp_path: Path) 
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
     for path, said in ((street, truth), (other, Truth(other))):
         with open_log(path) as log:
-            evaluation.replay(log, complete(log).config, lambda said=said: Oracle(said))
+            evaluation.replay(log, complete_config(log).config, lambda said=said: Oracle(said))
     report = evaluation.report()
     assert [log.frames for log in report.logs] == [60, 30]
     assert report.heads["box"]["mean_average_precision"].frames["scored"] == 90
@@ -114,7 +114,7 @@ def test_the_worst_moment_is_where_it_was_blind(street: Path, truth: Truth) -> N
     blind = (START_NS + 4_000_000_000, START_NS + 5_000_000_000)
     evaluation = Evaluation(EvaluateOptions(rules=RULES, moments=3), lambda m: f"replay {m.log} {m.stamp_ns}")
     with open_log(street) as log:
-        evaluation.replay(log, complete(log).config, lambda: Oracle(truth, blind))
+        evaluation.replay(log, complete_config(log).config, lambda: Oracle(truth, blind))
     first, *others = evaluation.report().moments
     assert blind[0] <= first.stamp_ns < blind[1]
     assert "missed" in first.what
@@ -215,7 +215,7 @@ def test_a_guest_metric_that_breaks_is_named_and_the_rest_goes_on(street: Path, 
 def test_words_that_cannot_match_are_pointed_out(street: Path, truth: Truth) -> None:
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
     with open_log(street) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         other = config.model_copy(
             update={"truth": config.truth.model_copy(update={"classes": {"vehicle": "car", "person": "man"}})}
         )
@@ -228,10 +228,10 @@ def test_words_that_cannot_match_are_pointed_out(street: Path, truth: Truth) -> 
 def test_outputs_of_another_log_are_pointed_out(street: Path, truth: Truth, tmp_path: Path) -> None:
     other, kept = write_scene(tmp_path / "other.mcap", seed=4, duration_s=1.0), tmp_path / "kept.mcap"
     with open_log(other) as log:
-        replay(log, complete(log).config, Oracle(Truth(other)), [McapSink(kept)])
+        replay(log, complete_config(log).config, Oracle(Truth(other)), [McapSink(kept)])
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
     with open_log(street) as log, open_log(kept) as stored:
-        evaluation.score(stored, log, complete(log).config)
+        evaluation.score(stored, log, complete_config(log).config)
     assert [w["code"] for w in evaluation.report().warnings] == ["other_log"]
 
 

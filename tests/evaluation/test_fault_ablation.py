@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.errors import ConfigError
 from perception.evaluation import (
     EvaluateOptions,
@@ -36,7 +36,7 @@ def ablate(
     ablation = FaultAblation(evaluation.rules_of, faults, (0.3, 1.0), seed=1)
     plugin = MemoisedPlugin(lambda: oracle)
     with open_log(street) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         evaluation.replay(log, config, lambda: plugin)
         assert ablation.run(log, config, plugin)
     plugin.release()
@@ -76,7 +76,9 @@ def test_what_no_fault_touched_is_not_computed_again(ablated: tuple[EvaluationRe
 
 def test_recalled_answers_are_those_of_an_own_replay(street: Path, truth: Truth) -> None:
     with open_log(street) as log:
-        config = complete(log).config.model_copy(update={"faults": ("camera.loss=0.4", "status.silence=0.3")})
+        config = complete_config(log).config.model_copy(
+            update={"faults": ("camera.loss=0.4", "status.silence=0.3")}
+        )
         plugin, alone, again = MemoisedPlugin(lambda: Oracle(truth)), Collected(), Collected()
         replay(log, config.model_copy(update={"faults": ()}), plugin, [])
         replay(log, config, plugin, [again])
@@ -87,7 +89,7 @@ def test_recalled_answers_are_those_of_an_own_replay(street: Path, truth: Truth)
 
 def test_a_plugin_that_remembers_is_asked_each_time(street: Path) -> None:
     with open_log(street) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         inner = MemoryPlugin()
         plugin, first, second = MemoisedPlugin(lambda: inner), Collected(), Collected()
         replay(log, config, plugin, [first])
@@ -107,7 +109,7 @@ def test_the_scores_under_a_fault_are_those_of_an_evaluation_with_it(street: Pat
         )
     )
     with open_log(street) as log:
-        config = complete(log).config.model_copy(update={"faults": ("status.silence=0.3,seed=1",)})
+        config = complete_config(log).config.model_copy(update={"faults": ("status.silence=0.3,seed=1",)})
         replay(log, config, Oracle(truth), [sink])
     joint = suites[0].compute()[-1].values
     found = next(c for c in report.fault_ablation.curves if c.fault == "status.silence").points[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.evaluation import EvaluateOptions
 from perception.evaluation.comparison.comparison_report import CompareReport
 from perception.evaluation.comparison.paired_evaluation import PairedEvaluation, Side
@@ -62,7 +62,7 @@ def compare(
 ) -> CompareReport:
     comparison = PairedEvaluation((a, b), OPTIONS, lambda moment, side: f"see {'AB'[side]} {moment.at_s:.1f}")
     with open_log(path) as log:
-        assert comparison.add(log, complete(log).config, stored)
+        assert comparison.add(log, complete_config(log).config, stored)
     report = comparison.report()
     assert CompareReport.model_validate(report.to_json()) == report
     return report
@@ -110,7 +110,7 @@ def test_stored_outputs_compare_as_the_plugins_that_made_them(
 ) -> None:
     kept = tmp_path / "kept.mcap"
     with open_log(drive) as log:
-        replay(log, complete(log).config, Careless(truth), [McapSink(kept)])
+        replay(log, complete_config(log).config, Careless(truth), [McapSink(kept)])
     both = compare(drive, live("good", Oracle, truth), live("careless", Careless, truth))
     with open_log(kept) as stored:
         mixed = compare(drive, live("good", Oracle, truth), Side("kept", "stored"), (None, stored))

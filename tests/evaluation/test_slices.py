@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.errors import ConfigError
 from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
@@ -95,7 +95,7 @@ def test_by_chance_nothing_is_sure() -> None:
 def test_surroundings_are_read_from_the_log(street: Path) -> None:
     stamps = START_NS + np.arange(10, 50, 10, dtype=np.int64) * 100_000_000
     with open_log(street) as log:
-        found = frame_conditions(log, complete(log).config, stamps)
+        found = frame_conditions(log, complete_config(log).config, stamps)
     assert found.light == ""
     assert ((found.brightness > 0) & (found.brightness < 255)).all()
     assert found.speed == "speed"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.evaluation import EvaluateOptions, Evaluation, OutputStore, Streaming, truths_of, work
 from perception.evaluation.metrics import Rules
 from perception.evaluation.streaming_scores import newest, without_details
@@ -107,14 +107,14 @@ def kept(street: Path, truth: Truth, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("kept") / "kept.mcap"
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
     with open_log(street) as log:
-        evaluation.replay(log, complete(log).config, lambda: Oracle(truth), path)
+        evaluation.replay(log, complete_config(log).config, lambda: Oracle(truth), path)
     return path
 
 
 def streamed(street: Path, kept: Path, latency_ms: float) -> object:
     streaming = Streaming()
     with open_log(street) as log, open_log(kept) as stored:
-        streaming.add(log, complete(log).config, (item.output for item in read_outputs(stored)))
+        streaming.add(log, complete_config(log).config, (item.output for item in read_outputs(stored)))
     found = streaming.report(latency_ms, RULES)
     streaming.close()
     return found
@@ -122,7 +122,7 @@ def streamed(street: Path, kept: Path, latency_ms: float) -> object:
 
 def test_every_truth_of_the_log_is_one_moment(street: Path, truth: Truth) -> None:
     with open_log(street) as log:
-        found = list(truths_of(log, complete(log).config))
+        found = list(truths_of(log, complete_config(log).config))
     assert [t.stamp_ns for t in found] == sorted(truth.boxes)
     assert [t.boxes for t in found] == [truth.boxes[stamp] for stamp in sorted(truth.boxes)]
     assert all(t.control == truth.control[t.stamp_ns] for t in found)
@@ -172,7 +172,7 @@ def test_a_given_latency_gives_the_same_numbers_from_a_replay_and_from_its_store
     streaming = Streaming()
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
     with open_log(street) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         beside = [streaming.collector(log, config)]
         evaluation.replay(log, config, lambda: Oracle(truth), beside=beside)
     assert streaming.report(137.5, RULES) == streamed(street, kept, 137.5)

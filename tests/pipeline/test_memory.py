@@ -13,7 +13,7 @@ from tests.small_logs import SmallLog
 PEAK = """
 import sys
 from pathlib import Path
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions, replay
 from perception.sinks import McapSink
@@ -21,7 +21,8 @@ from tests.pipeline.memory_plugin import MemoryPlugin
 path = Path(sys.argv[1])
 sink = McapSink(path.with_suffix(".out"))
 with open_log(path) as log:
-    summary = replay(log, complete(log).config, MemoryPlugin(), [sink], ReplayOptions(on_message=sink.copy))
+    config = complete_config(log).config
+    summary = replay(log, config, MemoryPlugin(), [sink], ReplayOptions(on_message=sink.copy))
 assert summary.status == "clean", summary
 # Not ru_maxrss: a child inherits that of the process that started it.
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perception.align import align
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.errors import NoPluginError, PluginError
 from perception.logs import Query, open_log
 from perception.pipeline import open_plugin, replay
@@ -57,7 +57,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_calls_give_the_outputs_of_a_replay_with_its_resets(scene: Path) -> None:
     sink, replayed, called = Outputs(), MemoryPlugin(), MemoryPlugin()
     with open_log(scene) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         replay(log, config, replayed, [sink])
         samples = list(align(log.messages(Query(topics=frozenset(config.roles()))), config))
     with open_plugin(called, config, device="cpu") as plugin:
@@ -103,7 +103,7 @@ def test_a_step_without_one_output_is_an_error(scene: Path) -> None:
             return []
 
     with open_log(scene) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         messages = log.messages(Query(topics=frozenset(config.roles())))
         sample = next(iter(align(messages, config)))
     with (

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 
 from perception.align import Aligner
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.config import Config
 from perception.logs import LogWriter, Query, decode, open_log
 from perception.pipeline import ReplayOptions, Span, Summary, context_of, replay
@@ -64,7 +64,7 @@ def run(
 ) -> tuple[Collected, Summary, Config]:
     sink, plugin = Collected(), changes.pop("plugin", None) or MemoryPlugin()
     with open_log(path) as log:
-        config = complete(log).config.model_copy(update=changes)
+        config = complete_config(log).config.model_copy(update=changes)
         summary = replay(log, config, plugin, [sink], options)  # type: ignore[arg-type]
     return sink, summary, config
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.config import EngineConfig, PluginConfig
 from perception.errors import OutputError
 from perception.logs import LogWriter, open_log
@@ -110,7 +110,7 @@ def once(
 ) -> tuple[Collected, Summary]:
     sink = sink or Collected()
     with open_log(scene) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         changes = {"engine": EngineConfig(**engine), "plugin": plugin_config or config.plugin}  # type: ignore[arg-type]
         return sink, replay(log, config.model_copy(update=changes), plugin, [sink], options)
 

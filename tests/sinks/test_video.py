@@ -205,12 +205,12 @@ def test_an_image_that_does_not_decode_is_absent_with_its_reason() -> None:
 def test_real_recording_is_drawn_with_its_returns(shared: Path) -> None:
     """PandaSet: the lidar's returns must fall onto the image, most of them below the horizon."""
     from perception.align import align
-    from perception.autoconfig import complete
+    from perception.autoconfig import complete_config
     from perception.logs import decode, open_log
     from perception.sinks.render import render
 
     with open_log(shared / "pandaset_002_front.mcap") as log:
-        config = complete(log).config
+        config = complete_config(log).config
         messages = (decode(m, config.roles().get(m.topic)) for m in log.messages())
         sample = next(s for s in align(messages, config) if s.tick.index == 10)
     layout = layout_for((1920, 1080))

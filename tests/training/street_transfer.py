@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.logs import open_log
@@ -100,7 +100,7 @@ class Score:
 def score(weights: Path, recording: Path) -> dict[str, object]:
     """AP of cars on the last 20 frames: all of them, and those never seen in the first 60."""
     with open_log(recording) as log:
-        config = complete(log, None).config
+        config = complete_config(log, None).config
         begin = None
         seen: set[str] = set()
         kind: dict[str, str] = {}

@@ -55,7 +55,7 @@ def bench(
     ] = None,
 ) -> None:
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
-    from perception.autoconfig import Overrides, complete
+    from perception.autoconfig import Overrides, complete_config
     from perception.diagnosis.bench import BenchOptions
     from perception.diagnosis.bench import bench as measure
     from perception.diagnosis.bench import make_log as write_log
@@ -71,7 +71,7 @@ def bench(
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         with open_log(log) as opened:
             overrides = Overrides(plugin, weights, {k: v for k, v in engine.items() if k != "backend"})
-            setup = complete(opened, config, overrides).config
+            setup = complete_config(opened, config, overrides).config
             if make_log is not None:
                 told(f"writing {make_log}")
                 write_log(opened, setup, make_log, seconds=seconds)

@@ -60,7 +60,7 @@ def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
     import numpy as np
 
     from perception.align.ledger import Ledger
-    from perception.autoconfig import complete
+    from perception.autoconfig import complete_config
     from perception.logs import open_log
     from perception.models.preprocess import InputSpec, prepare_inputs
     from perception.models.tensors import Inputs
@@ -68,7 +68,7 @@ def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
     from perception.plugin import Context
 
     with open_log(path) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         ranges = config.sensors.range
         spec = InputSpec.of(
             meta.config, meta.preprocess, ranges.max_range_m if ranges else Context().max_range_m

@@ -65,10 +65,10 @@ def _choose(
     log: Log, base: Config | None, source: Path | None
 ) -> tuple[ConfigChoice | None, ConfigError | LogError | None]:
     """Return the configuration that replay would take, or why there is none."""
-    from perception.autoconfig import complete
+    from perception.autoconfig import complete_config
 
     try:
-        return complete(log, base, source=source), None
+        return complete_config(log, base, source=source), None
     except (ConfigError, LogError) as error:
         return None, error
 

@@ -114,12 +114,12 @@ def check_command(
 def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Context]:
     """The first samples of a log, and the context that its configuration makes."""
     from perception.align import align
-    from perception.autoconfig import complete
+    from perception.autoconfig import complete_config
     from perception.logs import Query, open_log
     from perception.pipeline import context_of
 
     with open_log(path) as log:
-        config = complete(log, config_path).config
+        config = complete_config(log, config_path).config
         messages = log.messages(Query(topics=frozenset(config.roles())))
         samples = list(islice(align(messages, config), SAMPLES))
     if not samples:

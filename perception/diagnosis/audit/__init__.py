@@ -49,7 +49,7 @@ def audit(log: Log, config: Config) -> Audit:
 
     Args:
         log: An open log.
-        config: Which topics play which part (`perception.autoconfig.complete` finds one).
+        config: Which topics play which part (`perception.autoconfig.complete_config` finds one).
     """
     roles = config.roles()
     scan, status = config.sensors.range, config.sensors.status

@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.config import Config
 from perception.errors import ConfigError
 from perception.evaluation.comparison.comparison_report import CompareReport
@@ -51,7 +51,7 @@ def compare_logs(
     for index, path in enumerate(logs):
         with ExitStack() as stack:
             log = stack.enter_context(open_log(path))
-            choice = complete(log, base, options.overrides, source)
+            choice = complete_config(log, base, options.overrides, source)
             if comparison is None:
                 a, b = (_side(name, files, choice.config) for name, files in zip(names, outputs, strict=True))
                 comparison = PairedEvaluation((a, b), options, partial(_command, source, (a, b)))

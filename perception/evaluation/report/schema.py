@@ -6,6 +6,7 @@ Fields are added within a version; none changes its meaning or goes without a ne
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from perception.evaluation.metrics import Result, Rules, Value
 from perception.evaluation.worst_frames import Moment
 from perception.types import Status, head_specs
+from perception.types.table import Table
 
 SCHEMA: Literal["perception.evaluate/1"] = "perception.evaluate/1"
 """The order in which heads are reported; heads of other packages come after."""
@@ -346,6 +348,40 @@ class EvaluationReport(DocumentModel, title="Report"):
     def to_json(self) -> dict[str, Any]:
         """Ready for `json.dumps`."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def __getitem__(self, name: str) -> ValueReport:
+        """Return a value by its name as gates write it: `box.mAP50`, `class.AP50/vehicle`.
+
+        Raises:
+            KeyError: No value has that name; it names the nearest ones.
+        """
+        values = self.values()
+        if name not in values:
+            near = get_close_matches(name, values, n=3, cutoff=0.4)
+            raise KeyError(f"no value is called {name!r}; did you mean {', '.join(near) or list(values)}?")
+        return values[name]
+
+    def values(self) -> dict[str, ValueReport]:
+        """Return every value by its name, `head.value`, in the order of heads."""
+        return {
+            f"{head}.{key}": value
+            for head, metrics in self.heads.items()
+            for metric in metrics.values()
+            for key, value in metric.values.items()
+        }
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "value": name,
+                "": v.value,
+                "unit": v.unit,
+                "95 %": v.interval and (v.interval.low, v.interval.high),
+            }
+            for name, v in self.values().items()
+            if v.value is not None
+        ]
+        return Table(rows)._repr_html_()
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.config import Config
 from perception.errors import LogError
 from perception.files import file_sha256, sources_sha256
@@ -49,7 +49,7 @@ class CacheSpec:
             ConfigError: The log does not fit the configuration, or several configurations fit the log.
             LogError: The log is empty.
         """
-        config = complete(log, self.config).config
+        config = complete_config(log, self.config).config
         if self.classes:
             classes = {**config.truth.classes, **dict(self.classes)}
             config = config.model_copy(update={"truth": config.truth.model_copy(update={"classes": classes})})

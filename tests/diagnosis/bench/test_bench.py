@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.diagnosis.bench import Rate, Report, Variant, make_log
 from perception.diagnosis.bench.naive import NaiveLoop
 from perception.diagnosis.bench.plugins import Constant, KeptOpen, KeptOpenInfers, kept
@@ -109,10 +109,10 @@ def test_medians_are_of_runs_and_the_first_frame_is_no_latency() -> None:
 def test_a_log_is_made_at_720p_and_repeated_with_all_its_stamps(scene: Path, tmp_path: Path) -> None:
     path = tmp_path / "large.mcap"
     with open_log(scene) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         make_log(log, config, path, seconds=5.0)
     with open_log(path) as log:
-        roles = complete(log).config.roles()
+        roles = complete_config(log).config.roles()
         found = [(m, decode(m, roles[m.topic])) for m in log.messages(Query(frozenset(roles)))]
         calibration = next(d for m, d in found if roles[m.topic] == "calibration")
     frames = [d for _, d in found if isinstance(d, CameraFrame)]
@@ -131,7 +131,7 @@ def test_a_constant_stands_for_the_model_and_everything_else_happens(scene: Path
     plugin = kept(inner, constant=True)
     assert isinstance(plugin, Constant)
     with open_log(scene) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         for _ in range(2):  # the second run finds it open
             sink = Collected()
             summary = replay(log, config, plugin, [sink], ReplayOptions(span=Span(None, START_NS + 10**9)))
@@ -160,7 +160,7 @@ def test_the_naive_loop_gives_what_the_plugin_gives(scene: Path, tmp_path: Path)
     threads = torch.get_num_threads()
     try:
         with open_log(scene) as log:
-            config = complete(log).config
+            config = complete_config(log).config
         loop = NaiveLoop(Setup("naive", scene, config, weights=weights, most=4))
         assert loop.run().frames == 4
         sample = next(s for s in loop._samples() if all(given.present for given in s.inputs))

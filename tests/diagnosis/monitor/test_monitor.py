@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.diagnosis.monitor import HEALTH, Monitor, MonitorSink, StatsCollector, SubsetStats, to_plain
 from perception.diagnosis.monitor.baseline_stats import LEVELS
 from perception.diagnosis.monitor.drift import place_of
@@ -362,7 +362,7 @@ def watched(name: str, plugin: MemoryPlugin, target: Path | None = None) -> tupl
     with open_log(SAMPLES / name) as log:
         kept = McapSink(target) if target is not None else None
         sink = MonitorSink(plugin, kept.add_values if kept is not None else None)
-        replay(log, complete(log).config, plugin, [*([kept] if kept is not None else []), sink])
+        replay(log, complete_config(log).config, plugin, [*([kept] if kept is not None else []), sink])
         return sink, log.survey.start_ns or 0
 
 

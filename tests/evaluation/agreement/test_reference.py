@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.errors import ConfigError, LogError
 from perception.evaluation.agreement.profiles import DECISIONS, Decisions, parse_tolerances
 from perception.evaluation.agreement.reference import Reference
@@ -78,7 +78,7 @@ def test_the_first_divergence_of_each_head_is_named(tmp_path: Path) -> None:
     truth, kept = Truth(path), tmp_path / "kept.mcap"
     wrong = (START_NS + 1_000_000_000, START_NS + 1_400_000_000)
     with open_log(path) as log:
-        config = complete(log).config
+        config = complete_config(log).config
         replay(log, config, Oracle(truth), [McapSink(kept)])
         with open_log(kept) as stored:
             same, other = Reference(stored, log), Reference(stored, log)

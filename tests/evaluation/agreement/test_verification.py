@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.errors import CheckpointError, LogError, PluginError
 from perception.evaluation.agreement.verification import Verification, find_input, verify
 from perception.files import file_sha256
@@ -59,7 +59,7 @@ def make(
     **changes: object,
 ) -> Path:
     with open_log(scene) as log:
-        config = complete(log).config.model_copy(update=changes)
+        config = complete_config(log).config.model_copy(update=changes)
         replay(log, config, answers or MemoryPlugin(), [McapSink(target)], options)
     return target
 
@@ -81,7 +81,7 @@ def test_a_receipt_says_what_made_the_outputs(scene: Path, tmp_path: Path) -> No
     assert receipt["seed"] == "0"
     assert {"outputs_sha256", "messages_sha256", "config_sha256", "python", "machine"} <= set(receipt)
     with open_log(scene) as log:
-        roles = complete(log).config.roles()
+        roles = complete_config(log).config.roles()
         read = sum(1 for _ in log.messages(Query(frozenset(roles))))
     assert receipt["messages"] == str(read)
 
@@ -157,7 +157,9 @@ def test_other_or_missing_weights_are_named(scene: Path, tmp_path: Path) -> None
     with pytest.raises(CheckpointError, match="expected the weights aaaaaaaaaaaaaaaa, found none"):
         again(target, scene)
     with open_log(scene) as log:
-        plugin = complete(log).config.plugin.model_copy(update={"checkpoint": tmp_path / "gone.safetensors"})
+        plugin = complete_config(log).config.plugin.model_copy(
+            update={"checkpoint": tmp_path / "gone.safetensors"}
+        )
     target = make(scene, tmp_path / "out2.mcap", Weighed(), plugin=plugin)
     with pytest.raises(CheckpointError, match="there is no file now; name them with --checkpoint"):
         again(target, scene, Weighed())

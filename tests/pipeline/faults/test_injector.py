@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.autoconfig import complete
+from perception.autoconfig import complete_config
 from perception.config import Role
 from perception.config.fault_plan import EPISODE_NS
 from perception.logs import decode, open_log
@@ -25,7 +25,7 @@ class Street:
 
     def __init__(self, path: Path) -> None:
         with open_log(path) as log:
-            self.roles: dict[str, Role] = complete(log).config.roles()
+            self.roles: dict[str, Role] = complete_config(log).config.roles()
             self.messages: list[Message] = list(log.messages())
         self.sound = [self.read(m) for m in self.messages]
 

@@ -63,12 +63,12 @@ def test_the_replay_rate_does_not_change_outputs(scene: Path) -> None:
 
 
 def test_an_output_log_records_its_faults(scene: Path, tmp_path: Path) -> None:
-    from perception.autoconfig import complete
+    from perception.autoconfig import complete_config
     from perception.pipeline import replay
 
     target, faults = tmp_path / "out.mcap", ("range.bias=0.5,seed=2",)
     with open_log(scene) as log:
-        config = complete(log).config.model_copy(update={"faults": faults})
+        config = complete_config(log).config.model_copy(update={"faults": faults})
         summary = replay(log, config, MemoryPlugin(), [McapSink(target)])
     with open_log(target) as stored:
         told = read_run(stored)
@@ -93,7 +93,7 @@ def test_faults_can_be_configured(scene: Path) -> None:
 
 
 def test_an_error_in_a_fault_names_the_file_and_the_entry(scene: Path, tmp_path: Path) -> None:
-    from perception.autoconfig import complete
+    from perception.autoconfig import complete_config
 
     file = tmp_path / "run.yaml"
     file.write_text(
@@ -101,7 +101,7 @@ def test_an_error_in_a_fault_names_the_file_and_the_entry(scene: Path, tmp_path:
         "faults: [range.loss=0.1, camera.dirt=0.5, range.los=1]\n"
     )
     with open_log(scene) as log, pytest.raises(ConfigError) as error:
-        complete(log, file)
+        complete_config(log, file)
     assert error.value.source == str(file)
     assert [text.partition(",")[0] for text in error.value.errors] == [
         "faults.2: no fault is called 'range.los'; did you mean range.loss?",
@@ -111,8 +111,8 @@ def test_an_error_in_a_fault_names_the_file_and_the_entry(scene: Path, tmp_path:
 
 def test_a_fault_of_a_missing_sensor_gives_a_warning(scene: Path) -> None:
     with open_log(scene) as log:
-        from perception.autoconfig import complete
+        from perception.autoconfig import complete_config
 
-        sensors = complete(log).config.sensors.model_copy(update={"range": None})
+        sensors = complete_config(log).config.sensors.model_copy(update={"range": None})
     _, summary, _ = run(scene, faults=("range.loss=0.5",), sensors=sensors)
     assert "idle_fault" in {w.code for w in summary.warnings}

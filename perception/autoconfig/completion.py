@@ -54,7 +54,7 @@ class Overrides:
         return config.model_copy(update={"plugin": plugin_section, "engine": engine, "faults": faults})
 
 
-def complete(
+def complete_config(
     log: Log,
     config: Config | str | Path | None = None,
     overrides: Overrides | None = None,

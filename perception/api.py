@@ -1,0 +1,283 @@
+"""The public door: replay, stream and evaluate logs, and open a plugin, in one call each.
+
+The command line offers the same with more options. The objects behind these calls are in
+`perception.pipeline`, `perception.evaluation` and `perception.plugin`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perception.autoconfig import Overrides, complete_config
+from perception.config import Config
+from perception.errors import ConfigError, LogError
+from perception.logs import Log, open_log
+from perception.pipeline import ReplayOptions, Span, resolve_device
+from perception.pipeline import replay as replay_log
+from perception.plugin import load_plugin
+from perception.results import Answer, ReplayResult
+from perception.sinks import RunInfo, Sink, make_sink
+from perception.types import Output, Sample, TruthFrame
+
+if TYPE_CHECKING:
+    from perception.evaluation import EvaluateOptions, EvaluationReport
+
+LogPath = str | Path
+WAITING = 8
+"""Answers that `stream` computes ahead of its caller, at most."""
+
+
+def replay(
+    log: LogPath,
+    config: Config | LogPath | None = None,
+    *,
+    plugin: str | None = None,
+    checkpoint: LogPath | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    write: LogPath | Sequence[LogPath] = (),
+    sinks: Sequence[Sink] = (),
+    device: str = "auto",
+    options: ReplayOptions | None = None,
+) -> ReplayResult:
+    """Replay a log through a plugin and return its outputs with the account of the run.
+
+    >>> result = perception.replay("drive.mcap", end=1.0)
+    >>> result.summary.status
+    'clean'
+    >>> len(result.outputs) == result.summary.frames
+    True
+
+    Args:
+        log: The log.
+        config: A configuration or its file; None: sensors are found in the log.
+        plugin, checkpoint: In place of the configuration's.
+        start, end: The part of the log, in seconds from its first message; end is exclusive.
+        write: Files to write; the suffix chooses an output log (`.mcap`), JSON lines (`.jsonl`) or a video.
+        sinks: More sinks for the outputs.
+        device: `auto`, `cpu` or `cuda`.
+        options: Pace, loops and observers; its device and span are replaced by the arguments here.
+
+    Raises:
+        LogError: The file cannot be read as a log.
+        ConfigError: The configuration does not fit, or none can be chosen.
+        PerceptionError: The plugin cannot be opened, or an output cannot be written.
+    """
+    kept = _Kept()
+    written = [make_sink(Path(path)) for path in _listed(write)]
+    with _opened(log, config, plugin, checkpoint) as (source, setup):
+        how = _options(source, setup, start, end, device, options)
+        everything = [kept, *written, *sinks]
+        summary = replay_log(source, setup, load_plugin(setup.plugin.name), everything, how)
+    return ReplayResult(summary, tuple(kept.outputs))
+
+
+def stream(
+    log: LogPath,
+    config: Config | LogPath | None = None,
+    *,
+    plugin: str | None = None,
+    checkpoint: LogPath | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    device: str = "auto",
+    options: ReplayOptions | None = None,
+) -> Iterator[Answer]:
+    """Replay a log lazily and yield each sample with its output; arguments and errors as for `replay`.
+
+    The run goes on in the background, at most `WAITING` answers ahead, and ends when the iterator is closed.
+
+    >>> for sample, output in perception.stream("drive.mcap", end=0.4):
+    ...     print(sample.tick.index, output.control.valid)
+    0 True
+    1 True
+    2 True
+    """
+    with _opened(log, config, plugin, checkpoint) as (source, setup):
+        how = _options(source, setup, start, end, device, options)
+        handed = _HandedOver()
+
+        def run() -> None:
+            try:
+                replay_log(source, setup, load_plugin(setup.plugin.name), [handed], how)
+            except _ClosedEarly:
+                pass
+            except BaseException as error:
+                handed.put(error)
+            else:
+                handed.put(None)
+
+        thread = threading.Thread(target=run, name="perception.stream", daemon=True)
+        thread.start()
+        try:
+            while (item := handed.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            handed.stop()
+            thread.join()
+
+
+def evaluate(
+    logs: LogPath | Sequence[LogPath],
+    config: Config | LogPath | None = None,
+    *,
+    plugin: str | None = None,
+    checkpoint: LogPath | None = None,
+    draws: int = 1000,
+    ablate: bool = False,
+    device: str = "auto",
+    options: EvaluateOptions | None = None,
+) -> EvaluationReport:
+    """Replay logs once and score every head against their truth.
+
+    >>> scores = perception.evaluate("drive.mcap", draws=0)
+    >>> 0.0 < scores["box.mAP50"].value < 1.0
+    True
+
+    Args:
+        logs: Paths or patterns (`logs/*.mcap`), one or several.
+        config, plugin, checkpoint, device: As for `replay`.
+        draws: How often logs and blocks are drawn for intervals; 0: values without intervals.
+        ablate: Score every subset of the sensors too.
+        options: All that the command line offers; the other keyword arguments are then not used.
+
+    Raises:
+        LogError: A pattern matches nothing, or a file cannot be read as a log.
+        PerceptionError: As for `replay`.
+    """
+    from perception.evaluation import EvaluateOptions, Resampling, evaluate_logs
+    from perception.evaluation.metrics import installed_metrics
+
+    overrides = Overrides(plugin, None if checkpoint is None else Path(checkpoint))
+    chosen = options or EvaluateOptions(
+        overrides=overrides,
+        guests=installed_metrics,
+        resampling=Resampling(draws) if draws else None,
+        ablate="sensors" if ablate else None,
+        replay=ReplayOptions(device=device),
+    )
+    return evaluate_logs(_paths(logs), config, chosen)
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+class _Kept(Sink):
+    """A sink that keeps outputs in memory."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+
+    def open(self, run: RunInfo) -> None:
+        return None
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        self.outputs.append(output)
+
+    def close(self) -> None:
+        return None
+
+
+class _ClosedEarly(Exception):
+    """The caller of `stream` asks for no more answers."""
+
+
+class _HandedOver(Sink):
+    """A sink whose answers another thread takes, one by one."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[Answer | BaseException | None] = queue.Queue(WAITING)
+        self._stopped = False
+
+    def open(self, run: RunInfo) -> None:
+        return None
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        self.put(Answer(sample, output))
+
+    def close(self) -> None:
+        return None
+
+    def put(self, item: Answer | BaseException | None) -> None:
+        """Hand an item over: an answer, the error that ended the run, or None at its end."""
+        while not self._stopped:
+            try:
+                return self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+        raise _ClosedEarly
+
+    def get(self) -> Answer | BaseException | None:
+        """Wait for the next item."""
+        return self._queue.get()
+
+    def stop(self) -> None:
+        """Take no more items; the run ends at its next one."""
+        self._stopped = True
+
+
+@contextmanager
+def _opened(
+    path: LogPath, config: Config | LogPath | None, plugin: str | None, checkpoint: LogPath | None
+) -> Iterator[tuple[Log, Config]]:
+    """Open a log and complete the configuration for it."""
+    overrides = Overrides(plugin, None if checkpoint is None else Path(checkpoint))
+    with open_log(path) as log:
+        yield log, complete_config(log, config, overrides).config
+
+
+def _options(
+    log: Log,
+    config: Config,
+    start: float | None,
+    end: float | None,
+    device: str,
+    options: ReplayOptions | None = None,
+) -> ReplayOptions:
+    """Combine replay options with what the arguments say.
+
+    Raises:
+        ConfigError: The start is not before the end, or the device is not there.
+    """
+    if start is not None and end is not None and start >= end:
+        raise ConfigError([f"start: expected less than end, found {start:g} and {end:g}"], head="wrong part")
+    begin_ns = log.survey.start_ns or 0
+    first_ns, end_ns = (None if s is None else begin_ns + round(s * 1e9) for s in (start, end))
+    resolved = resolve_device(device, config.engine.backend)
+    return replace(options or ReplayOptions(), device=resolved, span=Span(first_ns, end_ns))
+
+
+def _paths(logs: LogPath | Sequence[LogPath]) -> list[Path]:
+    """Resolve paths and patterns to files, in order."""
+    paths: list[Path] = []
+    for item in _listed(logs):
+        matches = sorted(glob(str(item), recursive=True))
+        if not matches:
+            raise LogError(f"expected a log or a pattern of logs, found no file: {item}")
+        paths += map(Path, matches)
+    return paths
+
+
+def _listed(paths: LogPath | Sequence[LogPath]) -> list[LogPath]:
+    return [paths] if isinstance(paths, str | Path) else list(paths)
