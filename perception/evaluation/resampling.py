@@ -21,8 +21,8 @@ from perception.evaluation.statistics import (
     FEWEST_LOGS,
     Autocorrelation,
     Blocks,
+    BootstrapSpread,
     Draws,
-    Spread,
     autocorrelation,
 )
 from perception.types import Float64
@@ -65,7 +65,7 @@ class Scored(NamedTuple):
     records: Sequence[LogRecord]
 
 
-class Group(NamedTuple):
+class BlockGroup(NamedTuple):
     """The blocks of one kind of error, and their draws; `draws` None where there are too few."""
 
     blocks: Blocks
@@ -95,16 +95,16 @@ class Resampler:
         longer = boxes if boxes.blocks.length_s >= control.blocks.length_s else control
         self.groups = {BOXES: boxes, CONTROL: control, "joint": longer}
 
-    def _group(self, series: Sequence[Sequence[Float64]]) -> Group:
+    def _group(self, series: Sequence[Sequence[Float64]]) -> BlockGroup:
         """Return blocks for the errors that stay correlated longest."""
         correlations = [autocorrelation(errors) for errors in series] or [Autocorrelation(1.0, np.ones(1))]
         longest = max(correlations, key=lambda correlation: correlation.time)
         blocks = Blocks(self._stamps, max(BLOCK_S, longest.time * self._period_s))
         missed = longest.missed(blocks.length_s / self._period_s)
         draws = None if blocks.why_not else Draws(blocks, self.options.draws, self.options.seed)
-        return Group(blocks, draws, missed, longest.time * self._period_s)
+        return BlockGroup(blocks, draws, missed, longest.time * self._period_s)
 
-    def group(self, head: str) -> Group | None:
+    def group(self, head: str) -> BlockGroup | None:
         """Return the group of a head; None for timing, which is not drawn."""
         return None if head == TIMING else self.groups[GROUP_OF.get(head, "joint")]
 
@@ -152,12 +152,14 @@ class Resampler:
             valid = {name: _valid(scored.records, name, weights) for name in ("boxes", "control")}
             yield joint_values(results, values, valid)
 
-    def spread(self, head: str, value: float, by_block: Float64, by_log: Float64 | None) -> Spread | None:
+    def spread(
+        self, head: str, value: float, by_block: Float64, by_log: Float64 | None
+    ) -> BootstrapSpread | None:
         """Return the spread of one value, or of a difference of values; None if its head is not drawn."""
         group = self.group(head)
         if group is None or group.draws is None:
             return None
-        return Spread(value, group.blocks, by_block, by_log, group.missed)
+        return BootstrapSpread(value, group.blocks, by_block, by_log, group.missed)
 
     def report(self) -> ResamplingReport:
         """Return how the draws were made."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from perception.autoconfig import complete_config
 from perception.config import Config, parse_config
-from perception.diagnosis.audit import Audit, Delay, Finding, Times, audit, survey_times
+from perception.diagnosis.audit import Audit, Delay, Finding, TopicTimes, audit, survey_times
 from perception.diagnosis.audit.content_rules import covered
 from perception.errors import PerceptionError
 from perception.logs import open_log
@@ -273,7 +273,7 @@ def test_arrivals_are_told_for_every_topic(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(0, 10**12), max_size=30))
 def test_times_of_any_arrivals_are_finite(arrivals: list[int]) -> None:
-    times = Times()
+    times = TopicTimes()
     for arrival in sorted(arrivals):
         times.add(arrival, arrival - 5)
     period, gap = times.period_s(), times.largest_gap()
@@ -287,7 +287,7 @@ def test_times_of_any_arrivals_are_finite(arrivals: list[int]) -> None:
 
 @given(st.lists(st.integers(0, 3_000), min_size=1), st.lists(st.integers(0, 3_000), min_size=1))
 def test_coverage_is_what_a_plain_search_finds(ticks_ms: list[int], truth_ms: list[int]) -> None:
-    times = Times()
+    times = TopicTimes()
     for stamp in truth_ms:
         times.add(0, stamp * 1_000_000)
     near = [any(abs(tick - stamp) <= 60 for stamp in truth_ms) for tick in sorted(ticks_ms)]

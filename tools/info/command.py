@@ -15,7 +15,7 @@ from perception_tools.info.log_info import LogInfo
 if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
     from perception.config import Config
-    from perception.diagnosis.audit import Audit, Times
+    from perception.diagnosis.audit import Audit, TopicTimes
     from perception.logs import Damage, Log
 
 READ_BYTES = 256 << 20
@@ -73,7 +73,7 @@ def _choose(
         return None, error
 
 
-def _times(log: Log, report: Audit | None, with_audit: bool) -> tuple[dict[str, Times], list[Damage]]:
+def _times(log: Log, report: Audit | None, with_audit: bool) -> tuple[dict[str, TopicTimes], list[Damage]]:
     """Return arrivals by topic, and the known damage."""
     from perception.diagnosis.audit import survey_times
 

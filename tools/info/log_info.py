@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
-    from perception.diagnosis.audit import Audit, Finding, Times
+    from perception.diagnosis.audit import Audit, Finding, TopicTimes
     from perception.errors import ConfigError, LogError
     from perception.logs import Damage, Log
     from perception.types import Status
@@ -46,7 +46,7 @@ class LogInfo:
     choice: ConfigChoice | None
     problem: ConfigError | LogError | None
     audit: Audit | None
-    times: dict[str, Times]
+    times: dict[str, TopicTimes]
     damage: list[Damage]
     audited: bool
 

@@ -1,4 +1,4 @@
-"""What an audit looks for in the file and in what messages say: damage, sensors, rig, values, truth."""
+"""The audit's rules for the file and for the contents of messages: damage, sensors, rig, values, truth."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.config import Config
-from perception.diagnosis.audit.findings import HEADS, RESTS_ON, Finding, Severity, plural
-from perception.diagnosis.audit.times import Times
-from perception.diagnosis.audit.watch import Topic, Watch
+from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity, plural
+from perception.diagnosis.audit.log_contents import LogContents, TopicContents
+from perception.diagnosis.audit.topic_times import TopicTimes
 from perception.logs import Damage
 from perception.types import SENSORS
 
@@ -18,7 +18,7 @@ TRUTH_TOLERANCE_NS = 60_000_000  # how truth is joined to a sample
 
 
 def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Finding]:
-    """Parts of the file that cannot be read."""
+    """Yield the parts of the file that cannot be read."""
     for found in damage:
         where = ""
         if start_ns is not None and found.t0_ns is not None:
@@ -28,14 +28,14 @@ def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Fin
         yield Finding("damage", "error", "", f"the file is damaged{where}: {found.reason}{lost}", HEADS)
 
 
-def missing_rules(watch: Watch, config: Config) -> Iterator[Finding]:
-    """Sensors that are not there, and what then cannot be known."""
+def missing_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
+    """Yield missing sensors, and their effect."""
     for name in SENSORS:
         section = getattr(config.sensors, name)
         if section is None:
             heads = RESTS_ON[name]
             yield Finding("no_sensor", "warning", "", f"there is no {name}: {_without(name)}", heads)
-        elif not watch.topics[section.topic].times.count:
+        elif not contents.topics[section.topic].times.count:
             text = f"{section.topic} has no messages: {_without(name)}"
             yield Finding("no_messages", "error", section.topic, text, RESTS_ON[name])
 
@@ -48,8 +48,8 @@ def _without(name: str) -> str:
     }[name]
 
 
-def content_rules(topic: Topic) -> Iterator[Finding]:
-    """Messages that cannot be understood, or that come twice."""
+def content_rules(topic: TopicContents) -> Iterator[Finding]:
+    """Yield messages that cannot be decoded, or that come twice."""
     heads = RESTS_ON.get(topic.role, ())
     if topic.undecodable:
         count = f"{topic.undecodable:,} of {plural(topic.times.count, 'message')}"
@@ -60,13 +60,13 @@ def content_rules(topic: Topic) -> Iterator[Finding]:
         yield Finding("duplicates", "note", topic.name, text)
 
 
-def rig_rules(watch: Watch, config: Config) -> Iterator[Finding]:
-    """Calibration and transforms: without them ranges cannot be placed in the image."""
+def rig_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
+    """Yield defects of intrinsics and transforms, without which ranges cannot be placed in the image."""
     camera, scan = config.sensors.camera, config.sensors.range
     if camera is None:
         return
     lost = "ranges cannot be placed in the image"
-    if not watch.calibrated:
+    if not contents.calibrated:
         yield Finding(
             "no_calibration",
             "warning",
@@ -74,57 +74,56 @@ def rig_rules(watch: Watch, config: Config) -> Iterator[Finding]:
             f"no camera calibration that can be read: {lost}",
             ("distance",),
         )
-    if len(watch.sizes) > 1:
-        sizes = ", ".join(f"{w}x{h}" for w, h in sorted(watch.sizes))
+    if len(contents.sizes) > 1:
+        sizes = ", ".join(f"{w}x{h}" for w, h in sorted(contents.sizes))
         yield Finding(
             "sizes", "warning", camera.topic, f"images change their size: {sizes}", ("class and box",)
         )
-    wrong = set(watch.sizes) - set(watch.calibrated)
-    if watch.calibrated and wrong:
+    wrong = set(contents.sizes) - set(contents.calibrated)
+    if contents.calibrated and wrong:
         images = ", ".join(f"{w}x{h}" for w, h in sorted(wrong))
-        known = ", ".join(f"{w}x{h}" for w, h in sorted(watch.calibrated))
+        known = ", ".join(f"{w}x{h}" for w, h in sorted(contents.calibrated))
         text = f"images are {images}, the calibration is for {known}: ranges land on the wrong pixels"
         yield Finding("size_mismatch", "warning", camera.topic, text, ("distance",))
-    if scan is None or not watch.calibrated:
+    if scan is None or not contents.calibrated:
         return
-    target = _camera_frame(watch)
-    for frame in sorted(watch.topics[scan.topic].frames):
-        if watch.transforms.target_from_source(target, frame) is None:
+    target = _camera_frame(contents)
+    for frame in sorted(contents.topics[scan.topic].frames):
+        if contents.transforms.target_from_source(target, frame) is None:
             text = f"no transforms connect {frame!r} ({scan.topic}) with the camera's {target!r}: {lost}"
             yield Finding("no_transform", "warning", scan.topic, text, ("distance",))
 
 
-def _camera_frame(watch: Watch) -> str:
-    frames = [topic.frames.most_common(1)[0][0] for topic in watch.of_role("calibration") if topic.frames]
+def _camera_frame(contents: LogContents) -> str:
+    frames = [topic.frames.most_common(1)[0][0] for topic in contents.of_role("calibration") if topic.frames]
     return frames[0] if frames else ""
 
 
-def scan_rules(watch: Watch, config: Config) -> Iterator[Finding]:
-    """Scans in which nothing can be used."""
-    if config.sensors.range is None or not watch.scans:
+def scan_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
+    """Yield scans without a usable return."""
+    if config.sensors.range is None or not contents.scans:
         return
     topic = config.sensors.range.topic
-    for count, what in (
-        (watch.blind, "without a single finite return"),
-        (watch.far, f"with every return beyond max_range_m ({watch.max_range_m:g} m)"),
+    scans = plural(contents.scans, "scan")
+    for count, defect in (
+        (contents.blind, "without a single finite return"),
+        (contents.far, f"with every return beyond max_range_m ({contents.max_range_m:g} m)"),
     ):
         if count:
-            text = (
-                f"{count:,} of {plural(watch.scans, 'scan')} on {topic} are {what}: the input is absent there"
-            )
-            severity: Severity = "warning" if count > 0.02 * watch.scans else "note"
+            text = f"{count:,} of {scans} on {topic} are {defect}: the input is absent there"
+            severity: Severity = "warning" if count > 0.02 * contents.scans else "note"
             yield Finding("blind_scans", severity, topic, text, ("distance",))
 
 
-def status_rules(watch: Watch, config: Config) -> Iterator[Finding]:
-    """Status channels that say nothing."""
+def status_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
+    """Yield status channels without information."""
     if config.sensors.status is None:
         return
     topic = config.sensors.status.topic
-    for name, held in watch.channels.items():
+    for name, held in contents.channels.items():
         values = np.asarray(held)
         known = values[np.isfinite(values)]
-        path = watch.fields[name]
+        path = contents.fields[name]
         if not known.size:
             text = f"{name} ({path}) on {topic} is never a number"
             yield Finding("status_nan", "warning", topic, text, ("control",))
@@ -138,11 +137,11 @@ def status_rules(watch: Watch, config: Config) -> Iterator[Finding]:
             yield Finding("status_constant", "warning", topic, text, ("control",))
 
 
-def truth_rules(watch: Watch, config: Config, reference: Topic) -> Iterator[Finding]:
-    """Truth, and for how many ticks there is any."""
+def truth_rules(contents: LogContents, config: Config, reference: TopicContents) -> Iterator[Finding]:
+    """Yield the share of ticks that have truth."""
     ticks = np.sort(np.asarray(reference.times.stamps, dtype=np.int64))
     for name in ("truth_boxes", "truth_control"):
-        for topic in watch.of_role(name):
+        for topic in contents.of_role(name):
             if not topic.times.count or not ticks.size:
                 yield Finding("truth_gaps", "note", topic.name, f"{topic.name} has no truth in this log")
                 continue
@@ -151,8 +150,8 @@ def truth_rules(watch: Watch, config: Config, reference: Topic) -> Iterator[Find
             yield Finding("truth" if share > 0.98 else "truth_gaps", "note", topic.name, text)
 
 
-def covered(ticks: NDArray[np.int64], times: Times) -> float:
-    """The share of sorted ticks that have a stamp within the tolerance of the truth."""
+def covered(ticks: NDArray[np.int64], times: TopicTimes) -> float:
+    """Return the share of sorted ticks that have a stamp within the tolerance of the truth."""
     stamps = np.sort(np.asarray(times.stamps, dtype=np.int64))
     at = np.searchsorted(stamps, ticks)
     after = np.abs(stamps[np.minimum(at, stamps.size - 1)] - ticks)

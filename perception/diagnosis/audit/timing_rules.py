@@ -1,4 +1,4 @@
-"""What an audit looks for in the times of a topic: stamps, clocks, rates."""
+"""The audit's rules for the times of a topic: stamps, clocks, rates."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from perception.config import Config
-from perception.diagnosis.audit.findings import RESTS_ON, Finding, Severity, plural
-from perception.diagnosis.audit.times import Delay
-from perception.diagnosis.audit.watch import Topic
+from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, Severity, plural
+from perception.diagnosis.audit.log_contents import TopicContents
+from perception.diagnosis.audit.topic_times import Delay
 from perception.types import SENSORS
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
 AGE_MS = 3600e3  # a stamp further than this from its arrival is of another clock
 
 
-def stamp_rules(topic: Topic) -> Iterator[Finding]:
-    """Stamps that go back, jump, or are of another clock."""
+def stamp_rules(topic: TopicContents) -> Iterator[Finding]:
+    """Yield stamps that go back, jump, or are of another clock."""
     steps = topic.times.stamp_steps_s()
     period = topic.times.period_s()
     if not steps.size or period is None or topic.role not in SENSORS:
@@ -46,8 +46,8 @@ def stamp_rules(topic: Topic) -> Iterator[Finding]:
         yield Finding("stamps_foreign", "warning", topic.name, text, heads)
 
 
-def clock_rules(topic: Topic, reference: Topic, config: Config) -> Iterator[Finding]:
-    """A clock or a delay that differs from the reference's."""
+def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) -> Iterator[Finding]:
+    """Yield a clock or a delay that differs from the reference's."""
     own, theirs = Delay.of(topic.times), Delay.of(reference.times)
     if own is None or theirs is None or topic.role not in SENSORS or topic is reference:
         return
@@ -72,14 +72,14 @@ def clock_rules(topic: Topic, reference: Topic, config: Config) -> Iterator[Find
         yield Finding("jitter", "note", topic.name, text, heads)
 
 
-def _reach_ms(topic: Topic, config: Config) -> float:
+def _reach_ms(topic: TopicContents, config: Config) -> float:
     section = getattr(config.sensors, topic.role)
     nearest = getattr(section, "policy", "") == "nearest"
     return float(section.tolerance_ms if nearest else section.max_age_ms)
 
 
-def rate_rules(topic: Topic, reference: Topic) -> Iterator[Finding]:
-    """Drop-outs, silent stretches, a late start or an early end."""
+def rate_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Finding]:
+    """Yield drop-outs, silent periods, a late start or an early end."""
     period, times = topic.times.period_s(), topic.times
     if topic.role not in SENSORS or period is None:
         return

@@ -1,4 +1,4 @@
-"""For how long errors remember: the integrated autocorrelation time of series that belong together."""
+"""The integrated autocorrelation time of several series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW = 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Autocorrelation:
-    """What is known of a stationary series.
+    """The autocorrelation of a stationary series.
 
     Attributes:
         time: The integrated autocorrelation time in steps, 1 + 2 sum of `rho`: so many steps are worth one
@@ -28,10 +28,11 @@ class Autocorrelation:
     rho: Float64
 
     def missed(self, length: float) -> float:
-        """By what factor blocks of `length` steps, taken as independent, make a standard error too small.
+        """Return the factor by which blocks of `length` steps, taken as independent, make a standard error
+        too small.
 
-        The variance of a block's mean knows only the correlations within the block; those to its neighbours
-        are missed (Künsch 1989, section 3). 1 where nothing is.
+        The variance of a block's mean includes only the correlations within the block; those with its
+        neighbours are missed (Künsch 1989, section 3). 1 if nothing is missed.
         """
         lags = np.arange(1, len(self.rho))
         within = np.clip(1.0 - lags / max(length, 1.0), 0.0, None)
@@ -40,11 +41,11 @@ class Autocorrelation:
 
 
 def autocorrelation(series: Sequence[Float64]) -> Autocorrelation:
-    """The common autocorrelation of several series [n] of equal steps, about their common mean.
+    """Return the common autocorrelation of several series [n] of equal steps, about their common mean.
 
     The window is Sokal's (1997, Monte Carlo Methods in Statistical Mechanics, section 3): the first lag that
-    is at least five times the time found up to it; never more than half of the longest series. The mean is
-    estimated from the same numbers, which hides tau / n of every covariance: that is put back.
+    is at least five times the time up to it; never more than half of the longest series. The mean is
+    estimated from the same numbers, which lowers every covariance by tau / n: that is added again.
     """
     kept = [values[np.isfinite(values)] for values in series]
     kept = [values for values in kept if len(values)]
@@ -70,12 +71,12 @@ def autocorrelation(series: Sequence[Float64]) -> Autocorrelation:
 
 
 def _covariance(series: Sequence[Float64], lags: int) -> Float64:
-    """[lags]: mean product of values so many steps apart, over all series."""
+    """Return the mean product of values so many steps apart, over all series, [lags]."""
     products, pairs = np.zeros(lags), np.zeros(lags)
     for values in series:
         count = len(values)
         spectrum = np.fft.rfft(values, 2 * count)
         products[:count] += np.fft.irfft(np.abs(spectrum) ** 2, 2 * count)[:count]
         pairs[:count] += count - np.arange(count)
-    found: Float64 = products / np.maximum(pairs, 1.0)
-    return found
+    covariance: Float64 = products / np.maximum(pairs, 1.0)
+    return covariance

@@ -1,4 +1,4 @@
-"""Frames cut into blocks, and blocks drawn again: the weights of a two-stage bootstrap."""
+"""Blocks of frames, and their weights in the draws of a two-stage bootstrap."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 FEWEST_BLOCKS = 10
-"""With fewer there is no interval."""
+"""The fewest blocks for an interval."""
 FEWEST_LOGS = 5
-"""From so many on logs are drawn too."""
+"""The fewest logs that are drawn, too."""
 
 
 class Blocks:
-    """Stretches of equal length of every log; only those that hold a frame.
+    """Time spans of equal length of every log; only those that hold a frame.
 
     Args:
         stamps_ns: The stamps of the frames of each log, in any order; a log may have none.
@@ -46,29 +46,29 @@ class Blocks:
 
     @property
     def logs(self) -> int:
-        """How many logs have a block."""
+        """The number of logs with a block."""
         return len(np.unique(self.log))
 
     @property
     def why_not(self) -> str:
-        """Why there can be no interval; empty where there can."""
+        """The reason why there can be no interval; empty if there can."""
         if len(self) >= FEWEST_BLOCKS:
             return ""
         return f"{len(self)} blocks of {self.length_s:.3g} s; {FEWEST_BLOCKS} are needed"
 
     def of(self, log: int, stamps_ns: Int64) -> NDArray[np.intp]:
-        """The block of each stamp of a log.
+        """Return the block of each stamp of a log.
 
         Raises:
-            ValueError: A stamp is that of no frame.
+            ValueError: A stamp belongs to no frame.
         """
         places = self._places(log, stamps_ns)
         numbers = self._numbers[log]
         known = (places >= 0) & (places < len(numbers))
-        found = np.where(known, numbers[np.where(known, places, 0)], -1) if len(numbers) else -1 - 0 * places
-        if len(found) and found.min() < 0:
+        block = np.where(known, numbers[np.where(known, places, 0)], -1) if len(numbers) else -1 - 0 * places
+        if len(block) and block.min() < 0:
             raise ValueError("expected stamps of frames that the blocks were made from, found another")
-        return found.astype(np.intp)
+        return block.astype(np.intp)
 
     def _places(self, log: int, stamps_ns: Int64) -> Int64:
         places: Int64 = np.floor((stamps_ns - self._begins[log]) / self._length_ns).astype(np.int64)
@@ -79,8 +79,8 @@ class Draws:
     """Weights of blocks, a row for each draw.
 
     `blocks` [D, B]: within each log as many blocks as it has are drawn with replacement; every log is there
-    once. `logs` [D, B], None with fewer than five logs: as many logs as there are, drawn with replacement
-    and taken whole. `Spread` puts the two stages together.
+    once. `logs` [D, B], None with fewer than five logs: as many logs as there are, drawn with replacement,
+    each with all its blocks. `BootstrapSpread` combines the two stages.
     """
 
     def __init__(self, blocks: Blocks, count: int = 1000, seed: int = 0) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, median, stdev
 from typing import Literal
 
-from perception.evaluation.statistics.student import student_quantile
+from perception.evaluation.statistics.significance import student_quantile
 
 Better = Literal["higher", "lower"]
 

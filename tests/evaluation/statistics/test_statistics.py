@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from perception.evaluation.statistics import (
     Blocks,
+    BootstrapSpread,
     Draws,
-    Spread,
     autocorrelation,
     holm,
     student_quantile,
@@ -29,7 +29,7 @@ def ar1(rng: np.random.Generator, memory: float, logs: int, frames: int) -> np.n
     return scipy.signal.lfilter([1.0], [1.0, -memory], chance, axis=1)
 
 
-def mean_spread(series: np.ndarray, draws: int = 200, seed: int = 0) -> Spread | None:
+def mean_spread(series: np.ndarray, draws: int = 200, seed: int = 0) -> BootstrapSpread | None:
     """The spread of the mean of errors [logs, frames] at 10 Hz, as an evaluation makes it."""
     found = autocorrelation(list(series))
     stamps = np.arange(series.shape[1]) * STEP_NS
@@ -46,7 +46,7 @@ def mean_spread(series: np.ndarray, draws: int = 200, seed: int = 0) -> Spread |
 
     by_log = None if drawn.logs is None else means(drawn.logs)
     missed = found.missed(blocks.length_s / 0.1)
-    return Spread(float(series.mean()), blocks, means(drawn.blocks), by_log, missed)
+    return BootstrapSpread(float(series.mean()), blocks, means(drawn.blocks), by_log, missed)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_independent_errors_give_the_interval_of_scipys_bootstrap() -> None:
     means = rng.gamma(2.0, 1.0, 300)  # one frame a block
     blocks = Blocks([np.arange(300) * 2_000_000_000], 2.0)
     draws = Draws(blocks, 4000, 0)
-    found = Spread(float(means.mean()), blocks, draws.blocks @ means / 300, None).interval(0.95)
+    found = BootstrapSpread(float(means.mean()), blocks, draws.blocks @ means / 300, None).interval(0.95)
     other = scipy.stats.bootstrap((means,), np.mean, n_resamples=4000, method="percentile", rng=rng)
     width = other.confidence_interval.high - other.confidence_interval.low
     assert found.low == pytest.approx(other.confidence_interval.low, abs=0.06 * width)
@@ -143,11 +143,13 @@ def test_few_blocks_give_no_interval_and_say_so() -> None:
 def test_a_range_cuts_the_interval_but_never_leaves_its_value_outside() -> None:
     blocks = Blocks([np.arange(300) * STEP_NS], 2.0)
     rng = np.random.default_rng(0)
-    found = Spread(0.99, blocks, 0.99 + 0.05 * rng.standard_normal(500), None).interval(0.95, 0.0, 1.0)
+    found = BootstrapSpread(0.99, blocks, 0.99 + 0.05 * rng.standard_normal(500), None).interval(
+        0.95, 0.0, 1.0
+    )
     assert found.high == 1.0
     assert found.low < 0.9
-    assert Spread(0.5, blocks, np.full(500, np.nan), None).interval() is None
-    assert Spread(0.5, blocks, np.full(500, np.nan), None).p_value() is None
+    assert BootstrapSpread(0.5, blocks, np.full(500, np.nan), None).interval() is None
+    assert BootstrapSpread(0.5, blocks, np.full(500, np.nan), None).p_value() is None
 
 
 @given(st.floats(0, 40), st.floats(0.6, 1e5))

@@ -1,4 +1,4 @@
-"""From draws to an interval and a p-value."""
+"""Interval and p-value of a value, from its values under draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.statistics.blocks import Blocks
-from perception.evaluation.statistics.student import student_quantile, student_tail
+from perception.evaluation.statistics.significance import student_quantile, student_tail
 
 Float64 = NDArray[np.float64]
 
@@ -25,26 +25,26 @@ class Interval:
     std_error: float
 
 
-class Spread:
-    """How far a value may lie from what it would be over all logs of this kind.
+class BootstrapSpread:
+    """The spread of a value about the value over all logs of this kind.
 
     Two stages: logs, and blocks within logs (Davison and Hinkley 1997, section 3.8). Drawing both in turn
-    counts the chance within logs twice, since the logs' values vary by it too. So the stages are drawn apart
-    and their deviations added: those of the blocks as they are, those of the logs scaled to what their
-    variance has beyond the blocks'. The variance is then the greater of the two unbiased ones.
+    counts the chance within logs twice, since the logs' values vary by it too. So the stages are drawn
+    separately and their deviations added: those of the blocks as they are, those of the logs scaled to the
+    part of their variance beyond the blocks'. The variance is then the greater of the two unbiased ones.
 
-    Three corrections keep the promise with few blocks: n / (n - 1) for each variance; correlation between
+    Three corrections keep the coverage with few blocks: n / (n - 1) for each variance; correlation between
     neighbouring blocks (`Autocorrelation.missed`); Student's t for the normal distribution, with as many
     degrees of freedom as there are logs, or blocks where logs add nothing, less one. Deviations are taken
     from the median of the draws, so that a statistic whose draws are biased (a calibration error) lies in its
     own interval.
 
     Args:
-        value: Over all data.
-        blocks: What was drawn.
-        by_block: [D] the value under each row of `Draws.blocks`; draws that gave no number are left out.
+        value: The value over all data.
+        blocks: The blocks that were drawn.
+        by_block: [D] the value under each row of `Draws.blocks`; draws without a number are left out.
         by_log: [D] the same under `Draws.logs`; None: logs were not drawn.
-        missed: By what factor blocks make a standard error too small.
+        missed: The factor by which blocks make a standard error too small.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Spread:
 
     @cached_property
     def known(self) -> bool:
-        """Whether enough draws gave a number to say anything."""
+        """Whether enough draws have a number."""
         return len(self._deviations) >= 100
 
     def interval(
         self, level: float = 0.95, least: float = -np.inf, greatest: float = np.inf
     ) -> Interval | None:
-        """The interval, cut to the range that the value can have; None where too few draws gave a number."""
+        """Return the interval, within the range of the value; None if too few draws have a number."""
         if not self.known:
             return None
         tail = (1 - level) / 2
@@ -90,10 +90,10 @@ class Spread:
         )
 
     def p_value(self, null: float = 0.0) -> float | None:
-        """Two-sided: how often a value as far from `null` comes by chance if `null` is true.
+        """Return the two-sided probability of a value as far from `null` if `null` is true.
 
         From Student's t of the standard error over the draws: counting draws cannot give less than 1 / D,
-        which no correction for many comparisons would survive.
+        which no correction for many comparisons would leave significant.
         """
         if not self.known:
             return None

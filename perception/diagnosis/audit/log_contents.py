@@ -1,4 +1,4 @@
-"""What is remembered of each configured topic while the log is read once."""
+"""The contents of each configured topic, collected while the log is read once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from perception.config import Role
-from perception.diagnosis.audit.times import Times
+from perception.diagnosis.audit.topic_times import TopicTimes
 from perception.geometry import TransformTree
 from perception.types import (
     CameraFrame,
@@ -23,21 +23,22 @@ from perception.types import (
 
 
 @dataclass(slots=True)
-class Topic:
-    """One configured topic: its times and its faults. A message that came before is only counted."""
+class TopicContents:
+    """One configured topic: its times and its defects. A repeated message is only counted."""
 
     name: str
     role: Role
-    times: Times = field(default_factory=Times)
+    times: TopicTimes = field(default_factory=TopicTimes)
     undecodable: int = 0
     reason: str = ""  # of the first undecodable message
     duplicates: int = 0
     frames: Counter[str] = field(default_factory=Counter)
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
-    def see(self, message: Decoded) -> None:
+    def add(self, message: Decoded) -> None:
+        """Add the next message of the topic."""
         key = message.stamp_ns, hash(message.source)
-        if key in self._seen:  # counted, but no part of the times: a doubled message must not double the rate
+        if key in self._seen:  # not part of the times: repeated messages must not double the rate
             self.duplicates += 1
             return
         self._seen.add(key)
@@ -51,10 +52,10 @@ class Topic:
 
 
 @dataclass(slots=True)
-class Watch:
-    """Everything that an audit remembers of a log; bounded by a few numbers for each message."""
+class LogContents:
+    """The contents of a log that an audit needs; a few numbers for each message."""
 
-    topics: dict[str, Topic]
+    topics: dict[str, TopicContents]
     max_range_m: float
     fields: dict[str, str]  # status channel -> dotted path
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # of images
@@ -65,13 +66,14 @@ class Watch:
     channels: dict[str, array[float]] = field(default_factory=dict)
     transforms: TransformTree = field(default_factory=TransformTree)
 
-    def see(self, message: Decoded) -> None:
+    def add(self, message: Decoded) -> None:
+        """Add the next message."""
         topic = self.topics[message.topic]
-        topic.see(message)
+        topic.add(message)
         if isinstance(message, CameraFrame):
             self.sizes[message.width, message.height] += 1
         elif isinstance(message, RangeScan):
-            self._see_scan(message)
+            self._add_scan(message)
         elif isinstance(message, CameraInfo):
             self.calibrated[message.width, message.height] += 1
         elif isinstance(message, FrameTransforms):
@@ -84,7 +86,7 @@ class Watch:
                 values = self.channels.setdefault(name, array("d"))
                 values.append(message.values.get(path, np.nan))
 
-    def _see_scan(self, scan: RangeScan) -> None:
+    def _add_scan(self, scan: RangeScan) -> None:
         self.scans += 1
         distance = np.linalg.norm(scan.points_m, axis=1)
         finite = distance[np.isfinite(distance)]
@@ -93,5 +95,6 @@ class Watch:
         elif finite.min() > self.max_range_m:
             self.far += 1
 
-    def of_role(self, role: Role) -> list[Topic]:
+    def of_role(self, role: Role) -> list[TopicContents]:
+        """Return the topics of a role."""
         return [topic for topic in self.topics.values() if topic.role == role]

@@ -1,4 +1,4 @@
-"""When the messages of a topic arrived and were measured: rates, gaps, delays."""
+"""Arrivals and stamps of the messages of a topic: rates, gaps, delays."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MS = 1e-6  # milliseconds in a nanosecond
 
 
 @dataclass(slots=True)
-class Times:
-    """Arrivals (and, where messages were decoded, stamps) of one topic, nanoseconds, in arrival order."""
+class TopicTimes:
+    """Arrivals (and, of decoded messages, stamps) of one topic, ns, in arrival order."""
 
     arrivals: array[int] = field(default_factory=lambda: array("q"))
     stamps: array[int] = field(default_factory=lambda: array("q"))
@@ -30,17 +30,17 @@ class Times:
         return len(self.arrivals)
 
     def steps_s(self) -> NDArray[np.float64]:
-        """Seconds between arrivals."""
+        """Return the seconds between arrivals."""
         return np.diff(np.asarray(self.arrivals, dtype=np.int64)).astype(np.float64) / 1e9
 
     def period_s(self) -> float | None:
-        """The median step between arrivals; None where there is none."""
+        """Return the median step between arrivals, s; None if there is none."""
         steps = self.steps_s()
         steps = steps[steps > 0]
         return float(np.median(steps)) if steps.size else None
 
     def largest_gap(self) -> tuple[float, int] | None:
-        """The longest step, s, and the arrival it began at, ns."""
+        """Return the longest step, s, and the arrival before it, ns."""
         steps = self.steps_s()
         if not steps.size:
             return None
@@ -48,7 +48,7 @@ class Times:
         return float(steps[at]), self.arrivals[at]
 
     def dropouts(self) -> tuple[int, int]:
-        """How many steps are longer than 1.5 periods, and how many messages would have filled them."""
+        """Return the number of steps longer than 1.5 periods, and of the messages missing in them."""
         period = self.period_s()
         if period is None:
             return 0, 0
@@ -57,12 +57,12 @@ class Times:
         return int(long.size), int(np.round(long / period - 1).sum())
 
     def delays_ms(self) -> NDArray[np.float64]:
-        """Arrival less stamp of each message."""
+        """Return arrival less stamp of each message."""
         arrivals = np.asarray(self.arrivals, dtype=np.int64)
         return (arrivals - np.asarray(self.stamps, dtype=np.int64)).astype(np.float64) * MS
 
     def stamp_steps_s(self) -> NDArray[np.float64]:
-        """Seconds between stamps, in the order of arrival; negative where they go back."""
+        """Return the seconds between stamps, in the order of arrival; negative where they go back."""
         return np.diff(np.asarray(self.stamps, dtype=np.int64)).astype(np.float64) / 1e9
 
 
@@ -75,20 +75,17 @@ class Delay:
     jitter_ms: float
 
     @classmethod
-    def of(cls, times: Times) -> Delay | None:
+    def of(cls, times: TopicTimes) -> Delay | None:
         if not times.stamps:
             return None
         low, middle, high = np.percentile(times.delays_ms(), [5, 50, 95])
         return cls(float(middle), float(high), float(high - low))
 
 
-def survey_times(log: Log) -> tuple[dict[str, Times], list[Damage]]:
-    """The arrivals of every topic, and the damage found on the way: one reading, nothing is decoded."""
-    found: dict[str, Times] = {}
+def survey_times(log: Log) -> tuple[dict[str, TopicTimes], list[Damage]]:
+    """Return the arrivals of every topic, and the damage of the file: one reading, nothing is decoded."""
+    times: dict[str, TopicTimes] = {}
     stream = log.messages()
     for message in stream:
-        times = found.get(message.topic)
-        if times is None:
-            times = found[message.topic] = Times()
-        times.add(message.log_time_ns)
-    return found, stream.damage
+        times.setdefault(message.topic, TopicTimes()).add(message.log_time_ns)
+    return times, stream.damage

@@ -1,0 +1,52 @@
+"""A finding of an audit, and the heads that it makes unreliable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+HEADS = ("class and box", "distance", "control")
+"""The heads in an audit: distance is the part of the box head that needs ranges."""
+
+RESTS_ON: Mapping[str, tuple[str, ...]] = {
+    "camera": ("class and box",),
+    "range": ("distance",),
+    "status": ("control",),
+    "calibration": ("distance",),
+    "transforms": ("distance",),
+}
+"""The heads that become unreliable first if a topic of this role is defective."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One defect of a log, or a note about it.
+
+    Attributes:
+        code: For programs: `clock_offset`, `dropouts`, ...
+        severity: `error`: the input cannot be used, or messages are lost; `warning`: a head becomes
+            unreliable; `note`: neither.
+        topic: The topic; empty for the whole log.
+        text: The defect and its effect.
+        heads: Those of `HEADS` that become unreliable.
+    """
+
+    code: str
+    severity: Severity
+    topic: str
+    text: str
+    heads: tuple[str, ...] = ()
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Return errors first, then warnings, then notes, each in their order."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 scan`, `2 scans`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
