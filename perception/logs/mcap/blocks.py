@@ -12,13 +12,11 @@ from typing import Literal, NamedTuple
 
 from perception.logs.damage import Damage
 from perception.logs.mcap.records import (
-    CHANNEL,
     HEAD,
     MAX_BYTES,
-    MESSAGE,
     MESSAGE_HEAD,
-    SCHEMA,
     Malformed,
+    Op,
     Registry,
     parse_chunk_head,
 )
@@ -152,14 +150,14 @@ def split(data: bytes, block: DataBlock, registry: Registry, proven: bool, begin
     add, channels = loaded.places.append, registry.channels.get
     local: dict[int, Channel] = {}  # channels declared differently here than elsewhere
     at, size, base = begin, len(data), block.offset
-    head, message_head = HEAD.unpack_from, MESSAGE_HEAD.unpack_from
+    head, message_head, message = HEAD.unpack_from, MESSAGE_HEAD.unpack_from, Op.MESSAGE
     while at + HEAD.size <= size:
         opcode, length = head(data, at)
         end = at + HEAD.size + length
         if end > size:
-            loaded.torn = _torn(data, at, base, registry) if opcode == MESSAGE and length >= 22 else None
+            loaded.torn = _torn(data, at, base, registry) if opcode == message and length >= 22 else None
             break
-        if opcode == MESSAGE:
+        if opcode == message:
             if length < MESSAGE_HEAD.size:
                 break
             channel_id, sequence, log_time, publish = message_head(data, at + HEAD.size)
@@ -167,10 +165,10 @@ def split(data: bytes, block: DataBlock, registry: Registry, proven: bool, begin
             add(Place(log_time, base, at, end, channel, channel_id, sequence, publish))
         elif opcode == 0:
             break
-        elif opcode in (SCHEMA, CHANNEL):
+        elif opcode in (Op.SCHEMA, Op.CHANNEL):
             try:
                 body = data[at + HEAD.size : end]
-                if opcode == SCHEMA:
+                if opcode == Op.SCHEMA:
                     registry.add_schema(body)
                 elif (channel := registry.add_channel(body)) is not registry.channels[channel.id]:
                     local[channel.id] = channel

@@ -7,9 +7,9 @@ from perception.logs.mcap.records import (
     HEAD,
     MAX_BYTES,
     MESSAGE_HEAD,
-    MESSAGE_INDEX,
     U64_MAX,
     Malformed,
+    Op,
     iter_records,
     parse_message_index,
 )
@@ -38,7 +38,7 @@ def _parse_index(data: bytes, block: DataBlock, start_ns: int, end_ns: int) -> T
     tally: Tally = {}
     seen: set[int] = set()
     for opcode, body in iter_records(data):
-        if opcode != MESSAGE_INDEX:
+        if opcode != Op.MESSAGE_INDEX:
             raise Malformed("not a message index")
         channel_id, entries = parse_message_index(body)
         if channel_id in seen:

@@ -8,26 +8,20 @@ from __future__ import annotations
 
 from perception.logs.mcap.blocks import DataBlock
 from perception.logs.mcap.contents import Break, Contents
-from perception.logs.mcap.records import (
-    ATTACHMENT_INDEX,
-    CHANNEL,
-    CHUNK_INDEX,
-    DATA_END,
-    FOOTER,
-    HEAD,
-    MAGIC,
-    MAX_BYTES,
-    METADATA_INDEX,
-    SCHEMA,
-    STATISTICS,
-    SUMMARY_OFFSET,
-    Registry,
-)
+from perception.logs.mcap.records import HEAD, MAGIC, MAX_BYTES, Op, Registry
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.summary import McapSummary, points_at_chunk, read_summary
 from perception.logs.mcap.walk import Walk
 
-_SUMMARY = {SCHEMA, CHANNEL, STATISTICS, CHUNK_INDEX, ATTACHMENT_INDEX, METADATA_INDEX, SUMMARY_OFFSET}
+_SUMMARY = {
+    Op.SCHEMA,
+    Op.CHANNEL,
+    Op.STATISTICS,
+    Op.CHUNK_INDEX,
+    Op.ATTACHMENT_INDEX,
+    Op.METADATA_INDEX,
+    Op.SUMMARY_OFFSET,
+}
 
 
 def read_contents(source: Source, first: int) -> Contents:
@@ -80,9 +74,9 @@ def _look_beyond(source: Source, contents: Contents) -> None:
             return
         opcode, length = HEAD.unpack(head)
         at += HEAD.size + length
-        if opcode == FOOTER:
+        if opcode == Op.FOOTER:
             break
-        if opcode not in _SUMMARY | {DATA_END}:
+        if opcode not in _SUMMARY | {Op.DATA_END}:
             return  # a damaged summary: where the log would end, nothing tells
     at += len(MAGIC)
     if source.read(at - len(MAGIC), len(MAGIC)) != MAGIC or at >= source.size:
@@ -126,6 +120,6 @@ def _data_end_before(source: Source, end: int) -> tuple[int, int] | None:
     """Return the data end record in its usual place, where the walk did not arrive."""
     at = end - HEAD.size - 4
     record = source.read(at, HEAD.size + 4) if at > 0 else b""
-    if record[: HEAD.size] != HEAD.pack(DATA_END, 4):
+    if record[: HEAD.size] != HEAD.pack(Op.DATA_END, 4):
         return None
     return at, int.from_bytes(record[HEAD.size :], "little")

@@ -24,12 +24,16 @@ MESSAGE_HEAD = struct.Struct("<HIQQ")  # channel id, sequence, log time, publish
 CHUNK_HEAD = struct.Struct("<QQQII")  # start and end time, uncompressed size, CRC, length of compression
 U64 = struct.Struct("<Q")
 
-HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX = 1, 2, 3, 4, 5, 6, 7
-CHUNK_INDEX, ATTACHMENT, ATTACHMENT_INDEX, STATISTICS, METADATA, METADATA_INDEX = 8, 9, 10, 11, 12, 13
-SUMMARY_OFFSET, DATA_END = 14, 15
-
 FOOTER_SIZE = HEAD.size + 20
 MAX_BYTES = 1 << 30  # no chunk or record is believed to be larger than this
+
+
+class Op:
+    """The opcodes of records."""
+
+    HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX = 1, 2, 3, 4, 5, 6, 7
+    CHUNK_INDEX, ATTACHMENT, ATTACHMENT_INDEX, STATISTICS, METADATA, METADATA_INDEX = 8, 9, 10, 11, 12, 13
+    SUMMARY_OFFSET, DATA_END = 14, 15
 
 
 class Malformed(ValueError):

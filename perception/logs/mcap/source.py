@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from perception.errors import LogError
-from perception.logs.mcap.records import HEAD, HEADER, MAGIC, Malformed, parse_header
+from perception.logs.mcap.records import HEAD, MAGIC, Malformed, Op, parse_header
 
 _WINDOW = 1 << 14  # small reads are served from one window of this many bytes
 
@@ -90,12 +90,12 @@ def _read_header(source: Source) -> tuple[tuple[str, str], int]:
     try:
         profile, library, used = parse_header(start[body:])
     except Malformed:
-        if opcode == HEADER and body + length < source.size:
+        if opcode == Op.HEADER and body + length < source.size:
             return ("", ""), body + length
         if source.size <= len(start):
             raise truncated from None
         return ("", ""), at  # damaged: what walks the file says so, and looks for what follows
-    if opcode != HEADER:
+    if opcode != Op.HEADER:
         return ("", ""), at
     after = start[body + used : body + used + HEAD.size]
     inner_leads_on = len(after) == HEAD.size and 0 < after[0] < 16 and HEAD.unpack(after)[1] <= source.size

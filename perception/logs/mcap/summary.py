@@ -8,19 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perception.logs.mcap.records import (
-    ATTACHMENT_INDEX,
-    CHANNEL,
-    CHUNK,
-    CHUNK_INDEX,
-    FOOTER,
     FOOTER_SIZE,
     HEAD,
     MAGIC,
-    METADATA_INDEX,
-    SCHEMA,
-    STATISTICS,
     ChunkEntry,
     Malformed,
+    Op,
     Registry,
     iter_records,
     parse,
@@ -57,7 +50,7 @@ def read_summary(source: Source, registry: Registry) -> McapSummary:
         return summary
     footer = source.read(at, FOOTER_SIZE)
     opcode, length, start, _, crc = struct.unpack("<BQQQI", footer)
-    if opcode != FOOTER or length != 20 or not len(MAGIC) <= start <= at or at - start > _MAX_SUMMARY:
+    if opcode != Op.FOOTER or length != 20 or not len(MAGIC) <= start <= at or at - start > _MAX_SUMMARY:
         return summary
     data = source.read(start, at - start)
     summary.start = start
@@ -79,19 +72,19 @@ def _parse(data: bytes, summary: McapSummary, registry: Registry) -> None:
     for opcode, body in iter_records(data):
         if opcode == 0:
             raise Malformed("a record of the summary has no kind")
-        if opcode == SCHEMA:
+        if opcode == Op.SCHEMA:
             registry.add_schema(body)
-        elif opcode == CHANNEL:
+        elif opcode == Op.CHANNEL:
             registry.add_channel(body)
-        elif opcode == CHUNK_INDEX:
+        elif opcode == Op.CHUNK_INDEX:
             summary.chunks.append(parse_chunk_index(body))
-        elif opcode == STATISTICS:
+        elif opcode == Op.STATISTICS:
             summary.statistics = parse("Statistics", body)
-        elif opcode == METADATA_INDEX:
+        elif opcode == Op.METADATA_INDEX:
             index = parse("MetadataIndex", body)
             summary.metadata_at.append((index.offset, index.length))
             summary.regions.append((index.offset, index.offset + index.length))
-        elif opcode == ATTACHMENT_INDEX:
+        elif opcode == Op.ATTACHMENT_INDEX:
             index = parse("AttachmentIndex", body)
             summary.attachments.append(index.name)
             summary.regions.append((index.offset, index.offset + index.length))
@@ -102,4 +95,4 @@ def points_at_chunk(source: Source, entry: ChunkEntry) -> bool:
     if entry.offset + entry.length > source.size or entry.length < HEAD.size:
         return False
     opcode, length = HEAD.unpack(source.read(entry.offset, HEAD.size))
-    return bool(opcode == CHUNK and length == entry.length - HEAD.size)
+    return bool(opcode == Op.CHUNK and length == entry.length - HEAD.size)

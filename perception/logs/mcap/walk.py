@@ -10,24 +10,15 @@ from perception.logs.mcap.blocks import ChannelTally, DataBlock
 from perception.logs.mcap.contents import Break, Contents
 from perception.logs.mcap.message_index import read_index
 from perception.logs.mcap.records import (
-    ATTACHMENT,
-    CHANNEL,
-    CHUNK,
     CHUNK_HEAD,
-    DATA_END,
-    FOOTER,
     HEAD,
-    HEADER,
     MAGIC,
     MAX_BYTES,
-    MESSAGE,
     MESSAGE_HEAD,
-    MESSAGE_INDEX,
-    METADATA,
-    SCHEMA,
     U64,
     U64_MAX,
     Malformed,
+    Op,
     parse,
     parse_chunk_head,
 )
@@ -127,9 +118,9 @@ class Walk:
             raise Malformed("the file ends inside a record")
         opcode, length = HEAD.unpack(head)
         after: int = at + HEAD.size + length
-        if opcode == CHUNK:
+        if opcode == Op.CHUNK:
             return self._add_chunk(at, after, end, open_end)
-        if opcode == MESSAGE and length >= MESSAGE_HEAD.size:
+        if opcode == Op.MESSAGE and length >= MESSAGE_HEAD.size:
             return self._add_message(at, after, end, open_end)
         if opcode == 0 or after > end:
             if self._is_chunk(at, end) is not None:
@@ -137,13 +128,13 @@ class Walk:
             raise Malformed(
                 "a record does not fit the file" if opcode else "zeros stand where a record should be"
             )
-        if opcode == MESSAGE_INDEX and self._fits_index(at, length):
+        if opcode == Op.MESSAGE_INDEX and self._fits_index(at, length):
             return self._add_index(at, after)
-        if opcode == DATA_END and length == 4:
+        if opcode == Op.DATA_END and length == 4:
             crc = int.from_bytes(self._source.peek(at + HEAD.size, 4), "little")
             self._contents.data_end = at, crc
             return None
-        if opcode == FOOTER and length == 20 and open_end and after + len(MAGIC) >= end:
+        if opcode == Op.FOOTER and length == 20 and open_end and after + len(MAGIC) >= end:
             return None
         return self._add_other(opcode, at, after, end, open_end)
 
@@ -151,16 +142,16 @@ class Walk:
         """Add a record without messages, or a chunk whose opcode is damaged."""
         body_at, length = at + HEAD.size, after - at - HEAD.size
         try:
-            if opcode == SCHEMA:
+            if opcode == Op.SCHEMA:
                 self._contents.registry.add_schema(self._body(body_at, length))
-            elif opcode == CHANNEL:
+            elif opcode == Op.CHANNEL:
                 self._contents.registry.add_channel(self._body(body_at, length))
-            elif opcode == METADATA:
+            elif opcode == Op.METADATA:
                 self._add_metadata(self._body(body_at, length))
-            elif opcode == ATTACHMENT:
+            elif opcode == Op.ATTACHMENT:
                 name = _attachment_name(self._source.peek(body_at, min(length, 4096)))
                 self._contents.attachments.append(name)
-            elif opcode < 16 and opcode != HEADER:
+            elif opcode < 16 and opcode != Op.HEADER:
                 raise Malformed("a record that has no place here")
             elif opcode >= 16 and self._is_chunk(at, end) is not None:
                 raise Malformed("a chunk under another opcode")
@@ -168,7 +159,7 @@ class Walk:
             if (chunk_end := self._is_chunk(at, end)) is None:
                 raise
             return self._add_chunk(at, chunk_end, end, open_end) or end
-        if opcode not in (SCHEMA, CHANNEL):
+        if opcode not in (Op.SCHEMA, Op.CHANNEL):
             self._run = None
         self._chunk = None
         return after
