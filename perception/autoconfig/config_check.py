@@ -42,8 +42,11 @@ def check_config(log: Log, config: Config, source: str = "") -> list[str]:
             warnings.append(f"{path}: {topic} has no messages in this log")
         elif role == "status" and config.sensors.status is not None:
             errors += _field_errors(log, topic, role, "sensors.status.fields", config.sensors.status.fields)
-        elif role == "truth_control":
+        elif path == "truth.control":
             errors += _field_errors(log, topic, role, "truth.control_fields", config.truth.control_fields)
+        elif path.startswith("truth.heads."):
+            fields = config.truth.head_fields(path.removeprefix("truth.heads."))
+            errors += _field_errors(log, topic, role, f"{path}.fields", fields)
     if errors:
         raise ConfigError(errors, source)
     return warnings

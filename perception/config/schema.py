@@ -9,6 +9,7 @@
       range:  {topic: /scan, policy: nearest, tolerance_ms: 60, max_age_ms: 200, max_range_m: 30}
       status: {topic: /vehicle/state, fields: {speed: speed}, steps: 16, rate_hz: 20, max_age_ms: 100}
     truth:  {boxes: /annotations/cuboids, control: /vehicle/control, classes: {Car: vehicle}}
+    # and of a further head (perception.types.register_head): truth.heads: {speed_limit: {topic: /map/limit}}
     plugin: {name: fusion, checkpoint: null, options: {}}
     engine: {backend: auto, precision: auto, batch: 1}
     faults: ["camera.blackout=0.3,seed=1"]   # injected into the log, see `perception.pipeline.faults`
@@ -27,6 +28,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError
+from perception.types import extra_specs, head_spec
 from perception.types.backends import BackendName, PrecisionName
 
 
@@ -93,6 +95,13 @@ class SensorsConfig(_Section):
         return self
 
 
+class HeadTruthConfig(_Section):
+    """Where the truth of a further head is: a message with numbers, joined by stamp as that of control."""
+
+    topic: Topic
+    fields: dict[str, str] = Field(default_factory=dict)  # value -> dotted path; empty: each by its own name
+
+
 class TruthConfig(_Section):
     """Where the truth is. Never an input."""
 
@@ -102,6 +111,30 @@ class TruthConfig(_Section):
         default_factory=lambda: {"curvature": "curvature", "acceleration": "acceleration"}
     )
     classes: dict[str, str] = Field(default_factory=dict)  # the log's word -> ours; empty: as they are
+    heads: dict[str, HeadTruthConfig] = Field(default_factory=dict)  # of heads beside class, box and control
+
+    @model_validator(mode="after")
+    def _known_heads(self) -> TruthConfig:
+        specs = {spec.name: spec for spec in extra_specs()}
+        for name, section in self.heads.items():
+            if name not in specs:
+                near = get_close_matches(name, specs, n=1)
+                hint = f", did you mean {near[0]}?" if near else "; is the package that brings it installed?"
+                raise ValueError(f"heads.{name}: no such head is registered{hint}")
+            if unknown := set(section.fields) - set(specs[name].truth):
+                expected = ", ".join(specs[name].truth)
+                raise ValueError(f"heads.{name}.fields: expected {expected}; found {', '.join(unknown)}")
+        return self
+
+    def head_fields(self, head: str) -> dict[str, str]:
+        """Return the dotted path of each value that the truth of a further head has."""
+        return self.heads[head].fields or {name: name for name in head_spec(head).truth}
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All topics of truth."""
+        heads = (section.topic for section in self.heads.values())
+        return tuple(topic for topic in (self.boxes, self.control, *heads) if topic is not None)
 
 
 class PluginConfig(_Section):
@@ -161,7 +194,7 @@ class Config(_Section):
             "truth.boxes": "truth_boxes",
             "truth.control": "truth_control",
         }
-        return [(path, topic, roles[path]) for path, topic in _topics(self.model_dump())]
+        return [(path, topic, roles.get(path, "truth_control")) for path, topic in _topics(self.model_dump())]
 
     def roles(self) -> dict[str, Role]:
         """What each configured topic is used as."""
@@ -229,6 +262,7 @@ def _conflicts(data: Mapping[Any, Any]) -> list[str]:
 def _topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     """The path and the name of every configured topic."""
     sensors, truth = _section(data, "sensors"), _section(data, "truth")
+    heads = _section(truth, "heads")
     camera, scan, status = (_section(sensors, name) for name in ("camera", "range", "status"))
     transforms = camera.get("transforms")
     found = [
@@ -242,6 +276,7 @@ def _topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
         ("sensors.status.topic", status.get("topic")),
         ("truth.boxes", truth.get("boxes")),
         ("truth.control", truth.get("control")),
+        *((f"truth.heads.{name}", _section(heads, name).get("topic")) for name in heads),
     ]
     return ((path, topic) for path, topic in found if isinstance(topic, str))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.engines.arrays import Arrays
-from perception.models.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs, Predictions, predictions_type
 
 if TYPE_CHECKING:
     from perception.engines.backend import Backend
@@ -58,13 +58,13 @@ class FusionBackend:
 
         masks = torch.from_numpy(np.ascontiguousarray(subsets))
 
-        def compute(module: Any, tensors: tuple[Any, ...]) -> list[list[NDArray[Any]]]:
+        def compute(module: Any, tensors: tuple[Any, ...]) -> list[Predictions]:
             found = module.model.on_subsets(Inputs(*tensors), masks)
-            return [[tensor.numpy() for tensor in predictions] for predictions in found]
+            return [type(predictions)(*(t.numpy() for t in predictions)) for predictions in found]
 
         rows = self._backend.rows(inputs._asdict(), compute)
         return [
-            Predictions(*map(np.concatenate, zip(*answers, strict=True)))
+            type(answers[0])(*map(np.concatenate, zip(*answers, strict=True)))
             for answers in zip(*rows, strict=True)
         ]
 
@@ -89,4 +89,5 @@ def only(inputs: Inputs, subset: NDArray[np.bool_]) -> Inputs:
 def _predictions(outputs: Mapping[str, NDArray[Any]]) -> Predictions:
     """The outputs by name, whatever integers a graph counts labels in."""
     labels = outputs["labels"].astype(np.int64, copy=False)
-    return Predictions(**{**outputs, "labels": labels})
+    further = [name for name in outputs if name not in Predictions._fields]  # each head, then its std
+    return predictions_type(tuple(further[::2]))(**{**outputs, "labels": labels})

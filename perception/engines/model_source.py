@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from perception.engines.arrays import Arrays, ArraySpec
 from perception.models.checkpoint import Checkpoint, read_metadata
 from perception.models.config import ModelConfig
-from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions
+from perception.models.tensors import RETURN_CHANNELS, Inputs, predictions_type
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,7 +96,6 @@ class FusionSource:
         CheckpointError: The checkpoint cannot be read.
     """
 
-    outputs = Predictions._fields
     precisions = ("fp32", "bf16", "fp16")
 
     def __init__(self, source: Path | FusionModel) -> None:
@@ -104,6 +103,7 @@ class FusionSource:
         self.path = source if isinstance(source, Path) else None
         self.meta = read_metadata(source) if isinstance(source, Path) else Checkpoint(source.config)
         self.weights_sha256 = self.meta.sha256
+        self.outputs = predictions_type(self.meta.config.extra_heads)._fields
 
     @cached_property
     def inputs(self) -> Mapping[str, ArraySpec]:

@@ -27,7 +27,7 @@ from perception.engines.exporting import program_of, quiet, write_onnx
 from perception.engines.model_source import FusionSource, input_specs
 from perception.errors import ConfigError, MissingExtraError
 from perception.models.checkpoint import Checkpoint
-from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions
+from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions, predictions_type
 from perception.types import SENSORS
 
 KEY = "perception"
@@ -66,7 +66,7 @@ def about(meta: Checkpoint, batch: int, precision: str) -> dict[str, Any]:
         "weights_sha256": meta.sha256,
         "trained": meta.trained,
         "inputs": {name: {"shape": [batch, *spec.shape], "dtype": str(spec.dtype)} for name, spec in inputs},
-        "outputs": list(Predictions._fields),
+        "outputs": list(predictions_type(config.extra_heads)._fields),
         "classes": list(config.classes),
         "control": [quantity._asdict() for quantity in config.control],
         "status": [quantity._asdict() for quantity in config.status],
@@ -87,7 +87,7 @@ def about(meta: Checkpoint, batch: int, precision: str) -> dict[str, Any]:
 
 
 def run_portable(path: Path, batches: Sequence[Inputs]) -> list[Predictions]:
-    """Return what the file computes, with its runtime alone.
+    """Return what the file computes, with its runtime alone; of further heads nothing.
 
     Raises:
         MissingExtraError: Running ONNX needs the extra `export`.
@@ -101,11 +101,10 @@ def run_portable(path: Path, batches: Sequence[Inputs]) -> list[Predictions]:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         names = list(Predictions._fields)
         return [Predictions(*session.run(names, batch._asdict())) for batch in batches]
-    program = torch.export.load(path).module()
+    program, fields = torch.export.load(path).module(), len(Predictions._fields)
     with torch.inference_mode():
-        return [
-            Predictions(*(t.numpy() for t in program(*map(torch.from_numpy, batch)))) for batch in batches
-        ]
+        answers = [program(*map(torch.from_numpy, batch))[:fields] for batch in batches]
+    return [Predictions(*(tensor.numpy() for tensor in tensors)) for tensors in answers]
 
 
 def _describe_onnx(path: Path, text: str) -> None:

@@ -48,6 +48,9 @@ def _words(output: Output) -> str:
     if control is not None:
         units = [(channel.name, channel.unit) for channel in control.channels]
         said.append(("control", control.valid, control.based_on, control.error, units))
+    for name, head in output.extra.items():
+        units = [(channel.name, channel.unit) for channel in head.channels]
+        said.append((name, head.valid, head.based_on, head.error, units))
     return repr([*said, *output.warnings.items()])
 
 
@@ -57,8 +60,8 @@ def _numbers(output: Output) -> list[float]:
     if output.detections is not None:
         for d in output.detections.items:
             found += (d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m, d.visible)
-    if output.control is not None:
-        for c in output.control.channels:
+    for head in (output.control, *output.extra.values()):
+        for c in head.channels if head is not None else ():
             found += (c.value, c.std)
     return found
 

@@ -132,8 +132,7 @@ class _Replay:
 
     def _runner(self, sinks: Sequence[Sink], first: bool) -> Runner:
         config, options, truth = self._config, self._options, self._config.truth
-        has_truth = first and (truth.boxes is not None or truth.control is not None)
-        joiner = TruthJoiner(truth) if has_truth else None
+        joiner = TruthJoiner(truth) if first and truth.topics else None
         ledger = self._ledger if first else Ledger(options.span.start_ns, options.span.end_ns)
         times = self._times if first else StageTimes()
         self._source = LogSource(

@@ -63,7 +63,7 @@ class Plugin(Protocol):
     manifest: Manifest
 
     def open(self, context: Context) -> None:
-        """Load weights, move to the device, warm up."""
+        """Load weights, move to the device, warm up. `manifest.heads` may grow by heads of the weights."""
 
     def prepare(self, sample: Sample) -> Prepared:
         """Stateless and thread-safe: decode pixels, make arrays. Default: the sample as it is."""

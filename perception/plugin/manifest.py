@@ -10,7 +10,7 @@ from pathlib import Path
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import PluginError
-from perception.types import HEADS, SENSORS
+from perception.types import SENSORS, head_specs
 
 API_VERSION = 1
 
@@ -95,14 +95,14 @@ def _checked_manifest(name: str, data: object) -> Manifest:
         errors.append(f"name: {data['name']!r} differs from the entry point's {name!r}")
     if "factory" in data and not (isinstance(data["factory"], str) and data["factory"].count(":") == 1):
         errors.append(f"factory: expected 'module:callable', found {data['factory']!r}")
-    for key, allowed in (("inputs", SENSORS), ("heads", HEADS)):
+    for key, allowed in (("inputs", SENSORS), ("heads", tuple(head_specs()))):
         values = data.get(key, [])
         if not isinstance(values, list) or any(value not in allowed for value in values):
             errors.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
         elif len(set(values)) != len(values):
             errors.append(f"{key}: names something twice: {values!r}")
         elif key == "heads" and key in data and not values:
-            errors.append(f"heads: expected at least one of {', '.join(HEADS)}")
+            errors.append(f"heads: expected at least one of {', '.join(head_specs())}")
     preroll = data.get("preroll_s", 0.0)
     if preroll is not None and not (
         isinstance(preroll, int | float) and not isinstance(preroll, bool) and 0 <= preroll < float("inf")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from sys import float_info
 
 from perception.plugin import Manifest
-from perception.types import Control, Detection, Detections, Output, Sample
+from perception.types import Control, Detection, Detections, Output, Sample, carrier_of
 
 
 def output_violations(output: object, sample: Sample, manifest: Manifest) -> list[str]:
@@ -25,11 +25,10 @@ def output_violations(output: object, sample: Sample, manifest: Manifest) -> lis
 def _violations(output: Output, sample: Sample, manifest: Manifest) -> Iterator[str]:
     if output.tick != sample.tick:
         yield f"the tick is another one: expected {sample.tick}, found {output.tick}"
-    boxes_promised = bool({"class", "box"} & set(manifest.heads))
-    for name, head, promised in (
-        ("detections", output.detections, boxes_promised),
-        ("control", output.control, "control" in manifest.heads),
-    ):
+    promises = {carrier_of(name) for name in manifest.heads}
+    carriers = {"detections": output.detections, "control": output.control, **output.extra}
+    for name in dict.fromkeys([*carriers, *sorted(promises)]):
+        head, promised = carriers.get(name), name in promises
         if promised and head is None:
             yield f"{name}: missing, though the manifest promises it; an invalid head is not None"
         elif head is not None and not promised:
@@ -55,7 +54,7 @@ def _head_violations(
     if isinstance(head, Detections):
         yield from _detection_violations(head)
     else:
-        yield from _control_violations(head)
+        yield from _value_violations(name, head)
 
 
 def _detection_violations(head: Detections) -> Iterator[str]:
@@ -83,17 +82,17 @@ def _item_violations(item: Detection) -> Iterator[str]:
         yield f"distance_std_m {item.distance_std_m} is not positive"
 
 
-def _control_violations(head: Control) -> Iterator[str]:
+def _value_violations(head_name: str, head: Control) -> Iterator[str]:
     names = [channel.name for channel in head.channels]
     if len(set(names)) != len(names):
-        yield f"control: a channel is given twice: {', '.join(names)}"
+        yield f"{head_name}: a channel is given twice: {', '.join(names)}"
     if head.valid and not names:
-        yield "control: valid, but without channels"
+        yield f"{head_name}: valid, but without channels"
     for channel in head.channels:
         if not _finite(channel.value):
-            yield f"control.{channel.name}: value {channel.value} is not a finite number"
+            yield f"{head_name}.{channel.name}: value {channel.value} is not a finite number"
         if not (_finite(channel.std) and channel.std > 0):
-            yield f"control.{channel.name}: std {channel.std} is not positive"
+            yield f"{head_name}.{channel.name}: std {channel.std} is not positive"
 
 
 def _finite(value: object) -> bool:

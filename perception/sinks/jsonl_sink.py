@@ -73,6 +73,7 @@ def as_row(sample: Sample, output: Output) -> dict[str, Any]:
         },
         "detections": None if output.detections is None else _detections(output.detections),
         "control": None if output.control is None else _control(output.control),
+        **{name: _control(head) for name, head in output.extra.items()},
         "inputs": {source.name: _input(source) for source in sample.inputs},
         "warnings": dict(sorted(output.warnings.items())),
     }

@@ -20,7 +20,7 @@ from perception.sinks.annotations import SCHEMA as ANNOTATIONS
 from perception.sinks.annotations import encode_annotations
 from perception.sinks.protocol import refuse_input
 from perception.sinks.run_info import RunInfo
-from perception.types import Message, Output, Sample, Schema, TruthFrame
+from perception.types import Message, Output, Sample, Schema, TruthFrame, extra_specs
 
 DETECTIONS = "/perception/detections"
 CONTROL = "/perception/control"
@@ -32,6 +32,11 @@ RUN_RECORD = "perception.run"
 """The metadata record that holds the `RunInfo`."""
 RECEIPT_RECORD = "perception.receipt"
 """The metadata record of values known only at the end: hashes, and how the run ended."""
+
+
+def topic_of(head: str) -> str:
+    """Return the topic of a head that outputs carry in `extra`."""
+    return f"/perception/{head}"
 
 
 class McapSink:
@@ -63,6 +68,7 @@ class McapSink:
     ) -> None:
         self.path = Path(path)
         self.not_copied: Counter[str] = Counter()
+        self._head_topics = frozenset(topic_of(spec.name) for spec in extra_specs())
         self._timing = timing
         self._min_score = min_score
         self._compression: Literal["none", "zstd"] = compression
@@ -98,6 +104,8 @@ class McapSink:
             self._put(DETECTIONS, encode_detections(tick, output.detections, frame_id), "Detections", output)
         if output.control is not None:
             self._put(CONTROL, encode_control(tick, output.control), "Control", output)
+        for name, head in output.extra.items():
+            self._put(topic_of(name), encode_control(tick, head), "Control", output)
         drawn = encode_annotations(sample, output, self._run, self._min_score)
         self._add(ANNOTATIONS_TOPIC, drawn, ANNOTATIONS, output)
         if self._timing and timing_ms:
@@ -121,7 +129,7 @@ class McapSink:
         correct log, whose index puts it in order. Messages on the topics of this sink, which an output
         log has when it is replayed itself, are left out and counted in `not_copied`.
         """
-        if message.topic in TOPICS:
+        if message.topic in TOPICS or message.topic in self._head_topics:
             self.not_copied[message.topic] += 1
             return
         self._held.append(message)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from perception.errors import LogError
 from perception.logs.perception_proto import InputState, decode_control, decode_detections, decode_inputs
-from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RECEIPT_RECORD, RUN_RECORD
+from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RECEIPT_RECORD, RUN_RECORD, topic_of
 from perception.sinks.run_info import RunInfo
-from perception.types import Control, Detections, Message, Output, Tick
+from perception.types import Control, Detections, Message, Output, Tick, extra_specs
 
 if TYPE_CHECKING:
     from perception.logs import Log
@@ -37,27 +37,40 @@ def read_outputs(log: Log) -> Iterator[StoredOutput]:
         )
     from perception.logs import Query
 
+    heads = {topic_of(spec.name): spec.name for spec in extra_specs()}
+    heads = {topic: name for topic, name in heads.items() if topic in log.channels}
     detections: Detections | None = None
     control: Control | None = None
+    extra: dict[str, Control] = {}
     frame_id, stamp_ns, index = "", -1, 0
-    for message in log.messages(Query(topics=frozenset({DETECTIONS, CONTROL, INPUTS}))):
+    for message in log.messages(Query(topics=frozenset({DETECTIONS, CONTROL, INPUTS, *heads}))):
         try:
             if message.topic == DETECTIONS:
                 stamp_ns, frame_id, detections = decode_detections(message.data)
-                control = None
+                control, extra = None, {}
             elif message.topic == CONTROL:
                 control_stamp_ns, control = decode_control(message.data)
                 detections = detections if control_stamp_ns == stamp_ns else None
-                stamp_ns = control_stamp_ns
+                stamp_ns, extra = control_stamp_ns, {}
+            elif message.topic in heads:
+                head_stamp_ns, values = decode_control(message.data)
+                if head_stamp_ns != stamp_ns:
+                    stamp_ns, detections, control, extra = head_stamp_ns, None, None, {}
+                extra[heads[message.topic]] = values
             else:
                 tick, inputs = _tick(message, index)
                 complete = tick.stamp_ns == stamp_ns
                 yield StoredOutput(
-                    Output(tick, detections if complete else None, control if complete else None),
+                    Output(
+                        tick,
+                        detections if complete else None,
+                        control if complete else None,
+                        extra=extra if complete else {},
+                    ),
                     inputs,
                     frame_id if complete and detections is not None else "",
                 )
-                detections, control, frame_id, stamp_ns, index = None, None, "", -1, index + 1
+                detections, control, extra, frame_id, stamp_ns, index = None, None, {}, "", -1, index + 1
         except ValueError as error:
             raise LogError(f"{message.topic} at {message.log_time_ns}: {error}: {log.path}") from error
 

@@ -17,7 +17,7 @@ from perception.models import FusionModel
 from perception.models.calibration import fit_factor, fit_scores, spread_of
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.models.decode import Calibration
-from perception.models.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs
 from perception.training.data.augmentation import without
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import TrainingSample, collate
@@ -72,7 +72,7 @@ def _collect(model: FusionModel, dataset: Dataset) -> dict[tuple[str, ...], Rows
         example = dataset[index]
         inputs = Inputs(*(torch.from_numpy(a) for a in collate([example]).inputs))
         with torch.inference_mode():
-            answers = [Predictions(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
+            answers = [type(p)(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
         for subset, answer in zip(SUBSETS, answers, strict=True):
             left = with_only(example, subset)
             if left.inputs.present.any():

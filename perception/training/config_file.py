@@ -96,7 +96,8 @@ def to_yaml(config: TrainConfig) -> str:
 
 def _filled_in(config: TrainConfig) -> TrainConfig:
     """With the name and all options of each loss and of balancing: what a run's folder keeps says them."""
-    losses = resolve_losses(config.losses, config.model_shape().loss_family)
+    shape = config.model_shape()
+    losses = resolve_losses(config.losses, shape.loss_family, shape.extra_heads)
     method, weights = resolve_balancing(config.balancing)
     balancing = {"method": method.name, **method.options, "weights": weights}
     plain = {head: choice.to_dict() for head, choice in losses.items()}
@@ -121,7 +122,7 @@ def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
             f"is {SMALL}; set model.backbone: resnet18, or leave pretrained out"
         )
     for section, check in (
-        (losses, lambda: resolve_losses(losses, shape.loss_family)),
+        (losses, lambda: resolve_losses(losses, shape.loss_family, shape.extra_heads)),
         (balancing, lambda: resolve_balancing(balancing)),
     ):
         try:

@@ -13,7 +13,7 @@ from perception.diagnosis.monitor.baseline_stats import KEY
 from perception.diagnosis.monitor.input_monitor import still_share
 from perception.evaluation import SUBSETS, subset_name
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
-from perception.models.tensors import Inputs, Predictions
+from perception.models.tensors import Inputs
 from perception.training.calibration import with_only
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import TrainingSample, collate
@@ -45,7 +45,7 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
         example = samples[index]
         inputs = Inputs(*(torch.from_numpy(a) for a in collate([example]).inputs))
         with torch.inference_mode():
-            answers = [Predictions(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
+            answers = [type(p)(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
         for subset, answer in zip(SUBSETS, answers, strict=True):
             left = with_only(example, subset)
             if _present(left) == subset:  # a sensor that is silent here makes it a sample of a smaller subset

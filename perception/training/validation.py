@@ -15,25 +15,28 @@ from perception.evaluation.metrics.control_errors import ControlErrors
 from perception.evaluation.metrics.detection_calibration import DetectionCalibration
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.models import FusionModel, ModelConfig
+from perception.models.answers import NO_SENSOR, extra_heads_of, row_of, scaled_items, values_of
 from perception.models.tensors import Inputs, Predictions
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import SampleTruth, TrainingSample, collate
 from perception.types import (
+    HEADS,
     SENSORS,
-    Control,
-    ControlChannel,
     Detection,
     Detections,
     Output,
     Tick,
     TruthBox,
     TruthFrame,
+    extra_specs,
+    head_spec,
+    invalid_output,
+    load_named,
+    truth_columns,
 )
 
 MIN_SCORE = 0.02
 """Detections below add nothing to a precision that anyone would read."""
-
-_LEAST_STD = 1e-6
 
 
 def validate(
@@ -56,13 +59,18 @@ def validate(
             MeanAveragePrecision(rules),
             DistanceErrors(rules),
             ControlErrors(rules),
+            *(
+                load_named(name)(rules)
+                for head in model.config.extra_heads
+                for name in head_spec(head).metrics
+            ),
         ],
     )
     for start in range(0, len(dataset), batch):
         examples = [dataset[i] for i in range(start, min(start + batch, len(dataset)))]
         found = predict(model, examples, device, autocast)
         for row, example in enumerate(examples):
-            one = Predictions(*(array[row] for array in found))
+            one = row_of(found, row)
             suite.update(output_of(example, one, model.config), truth_of(example.truth, model.config))
     return scores(suite.compute())
 
@@ -75,7 +83,7 @@ def predict(
     inputs = Inputs(*(torch.from_numpy(a).to(device) for a in collate(examples).inputs))
     with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
         found: Predictions = model(inputs)
-    return Predictions(
+    return type(found)(
         *(t.float().cpu().numpy() if t.is_floating_point() else t.cpu().numpy() for t in found)
     )
 
@@ -85,18 +93,12 @@ def output_of(example: TrainingSample, found: Predictions, model: ModelConfig) -
     tick = Tick(0, "reference", 0, 0)
     present = tuple(name for name, flag in zip(SENSORS, example.inputs.present, strict=True) if flag > 0)
     if not present:
-        return Output(tick, Detections(False, error="no sensor"), Control(False, error="no sensor"))
+        return invalid_output(tick, (*HEADS, *model.extra_heads), NO_SENSOR)
     return Output(
         tick,
-        Detections(True, present, items=tuple(_detections(example.truth, found, model))),
-        Control(
-            True,
-            present,
-            channels=tuple(
-                ControlChannel(q.name, q.unit, float(value), max(float(std), _LEAST_STD))
-                for q, value, std in zip(model.control, found.control, found.control_std, strict=True)
-            ),
-        ),
+        Detections(True, present, items=_items(example.truth, found, model)),
+        values_of("control", present, found.control, found.control_std, model.control),
+        extra=extra_heads_of(found, model, present),
     )
 
 
@@ -111,7 +113,18 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
                 truth.labels, truth.boxes.astype(np.float64), truth.distance_m, truth.visible, strict=True
             )
         )
-    return TruthFrame(0, boxes, _channels(truth.control, model), _channels(truth.measured, model))
+    extra = {
+        head: {name: float(v) for name, v in zip(names, values, strict=True) if np.isfinite(v)}
+        for head, columns in truth_columns(model.extra_heads).items()
+        for names, values in [(head_spec(head).truth, truth.extra[columns])]
+    }
+    return TruthFrame(
+        0,
+        boxes,
+        _channels(truth.control, model),
+        _channels(truth.measured, model),
+        {head: known for head, known in extra.items() if known},
+    )
 
 
 def units(model: ModelConfig) -> dict[str, str]:
@@ -123,6 +136,7 @@ def units(model: ModelConfig) -> dict[str, str]:
 def scores(results: Sequence[Result]) -> dict[str, float]:
     """The few numbers that a run shows, of all that the metrics found."""
     wanted = {"AP50": "mAP50", "mAP50": "mAP50", "mAP": "mAP", "mAP@50": "mAP50"}
+    wanted |= {spec.score: spec.score for spec in extra_specs() if spec.score}
     found: dict[str, float] = {}
     for result in results:
         for name, value in result.values.items():
@@ -136,19 +150,13 @@ def scores(results: Sequence[Result]) -> dict[str, float]:
     return found
 
 
-def _detections(truth: SampleTruth, found: Predictions, model: ModelConfig) -> list[Detection]:
+def _items(truth: SampleTruth, found: Predictions, model: ModelConfig) -> tuple[Detection, ...]:
     kept = (found.scores >= MIN_SCORE) & np.isfinite(found.boxes).all(-1)
-    scale = _source_scale(truth, model)
-    boxes = (found.boxes[kept].astype(np.float64) * scale).tolist()
-    stds = np.maximum(found.box_std[kept].astype(np.float64) * scale, _LEAST_STD).tolist()
-    rows = zip(found.labels[kept].tolist(), found.scores[kept].tolist(), boxes, stds,
-               found.distance_m[kept].tolist(), np.maximum(found.distance_std_m[kept], _LEAST_STD).tolist(),
-               strict=True)  # fmt: skip
-    return [
-        Detection(model.classes[label], score, tuple(box), tuple(std), metres, metres_std)
-        for label, score, box, std, metres, metres_std in rows
-        if box[0] < box[2] and box[1] < box[3]
-    ]
+    labels = [model.classes[label] for label in found.labels[kept].tolist()]
+    columns = (found.scores, found.boxes, found.box_std, found.distance_m, found.distance_std_m)
+    width, height = np.asarray(truth.source_size, np.float64).tolist()
+    kept_columns = [column[kept].astype(np.float64) for column in columns]
+    return scaled_items(labels, kept_columns, _source_scale(truth, model), (width, height))
 
 
 def _source_scale(truth: SampleTruth, model: ModelConfig) -> Any:

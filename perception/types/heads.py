@@ -160,6 +160,12 @@ def head_spec(name: str) -> HeadSpec:
     return specs[name]
 
 
+def carrier_of(name: str) -> str:
+    """Return the name under which outputs carry a head: `detections`, `control`, or its own."""
+    spec = head_spec(name)
+    return spec.name if spec.carrier == "extra" else spec.carrier
+
+
 def extra_specs() -> tuple[HeadSpec, ...]:
     """Return the heads that outputs carry in `extra`."""
     return tuple(spec for spec in head_specs().values() if spec.carrier == "extra")

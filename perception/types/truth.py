@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perception.geometry import Matrix
 
@@ -61,9 +61,11 @@ class TruthFrame:
         control: Channel -> what the driver commands 0.5 s ahead; None: not known.
         measured: Channel -> the last value of the same quantity that was measured by this moment (the command
             in force, not the one to come): what the persistence baseline predicts; None: not known.
+        extra: Further head -> name -> value, of heads whose truth is known.
     """
 
     stamp_ns: int
     boxes: tuple[TruthBox, ...] | None = None
     control: Mapping[str, float] | None = None
     measured: Mapping[str, float] | None = None
+    extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

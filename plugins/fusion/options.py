@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from perception.errors import PluginError
-
-MIN_SCORE = 0.05
+from perception.models.answers import MIN_SCORE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ import numpy as np
 
 from perception.engines import FusionBackend, open_fusion_backend
 from perception.errors import CheckpointError, PluginError
+from perception.models.answers import output_of, row_of
 from perception.models.checkpoint import Checkpoint, read_metadata
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Manifest, Plugin, Prepared
 from perception.types import SENSORS, Output, Reset, Sample
-from perception_plugins.fusion.answers import Names, control_of, detections_of, row_of
 from perception_plugins.fusion.options import Options
 from perception_plugins.fusion.unusual import Usual, setup_warnings
 
@@ -50,7 +50,6 @@ class _Run:
     meta: Checkpoint
     weights: str
     spec: InputSpec
-    names: Names
     options: Options
     batch: int
     warnings: dict[str, str]
@@ -62,10 +61,11 @@ class FusionPlugin(Plugin):
 
     Weights are the checkpoint of the configuration, else the package's own, else an untrained model of the
     default shape drawn from the seed: then every output warns `untrained`. No sample is remembered.
+    Heads of the weights beside class, box and control are added to the manifest when the plugin is opened.
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        self.manifest = manifest
+        self.manifest = self._named = manifest
         self._run: _Run | None = None
 
     def open(self, context: Context) -> None:
@@ -95,6 +95,7 @@ class FusionPlugin(Plugin):
             batch=context.batch,
             threads=context.threads,
         )
+        self.manifest = replace(self._named, heads=(*self._named.heads, *meta.config.extra_heads))
         rate_hz = meta.preprocess.get("status_rate_hz")
         self._run = _Run(
             backend,
@@ -102,7 +103,6 @@ class FusionPlugin(Plugin):
             meta,
             "untrained" if path is None else path.name if context.checkpoint else "default",
             spec,
-            Names(meta.config.classes, meta.config.control),
             options,
             context.batch,
             setup_warnings(context, meta.config, rate_hz, meta.trained),
@@ -193,12 +193,8 @@ class FusionPlugin(Plugin):
     def _output(self, item: Prepared, found: Predictions) -> Output:
         """What the predictions say of one sample."""
         run = self._opened()
-        return Output(
-            item.sample.tick,
-            detections_of(item.sample, found, run.names, run.spec, run.options.min_score),
-            control_of(item.sample, found, run.names),
-            {**run.warnings, **item.payload.warnings},
-        )
+        warnings = {**run.warnings, **item.payload.warnings}
+        return output_of(item.sample, found, run.meta.config, run.spec, run.options.min_score, warnings)
 
     def reset(self, reason: Reset) -> None:
         """Nothing is remembered: windows of the past come with the sample."""
@@ -222,7 +218,7 @@ class FusionPlugin(Plugin):
             "weights": run.weights,
             "weights_sha256": run.meta.sha256,
             "untrained": "false" if run.meta.trained else "true",
-            "classes": "\n".join(run.names.classes),
+            "classes": "\n".join(run.meta.config.classes),
             "loss_family": run.meta.config.loss_family,
         }
 

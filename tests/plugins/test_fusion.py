@@ -15,12 +15,12 @@ from perception.diagnosis.conformance import check_plugin
 from perception.diagnosis.conformance.samples import STATUS, drawn_samples, subsets
 from perception.errors import CheckpointError, PluginError
 from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, default_stats
+from perception.models.answers import output_of
 from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Plugin, list_plugins, load_plugin
-from perception.types import SENSORS, Output, Quantity, Reset, Rig, Sample, absent_sample
-from perception_plugins.fusion.answers import Names, control_of, detections_of
+from perception.types import SENSORS, Control, Detections, Output, Quantity, Reset, Rig, Sample, absent_sample
 
 CONFIG = ModelConfig(
     classes=("car", "person"),
@@ -36,8 +36,19 @@ CONFIG = ModelConfig(
     status_width=8,
 )
 SPEC = InputSpec(width=128, height=64, returns=64, status=("speed", "yaw_rate"))
-NAMES = Names(CONFIG.classes, CONFIG.control)
 CONTEXT = Context(backend="torch", precision="fp32", status=STATUS, threads=1)
+
+
+def detections_of(sample: Sample, found: Predictions, min_score: float = 0.05) -> Detections:
+    detections = output_of(sample, found, CONFIG, SPEC, min_score).detections
+    assert detections is not None
+    return detections
+
+
+def control_of(sample: Sample, found: Predictions) -> Control:
+    control = output_of(sample, found, CONFIG, SPEC).control
+    assert control is not None
+    return control
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +265,7 @@ def predictions(**changes: object) -> Predictions:
 
 def test_boxes_return_to_the_pixels_of_the_source(samples: list[Sample]) -> None:
     # The image is 320 x 240: one input pixel is 2.5 x 3.75 of them.
-    found = detections_of(samples[0], predictions(), NAMES, SPEC, 0.05)
+    found = detections_of(samples[0], predictions())
     assert found.valid
     assert found.based_on == SENSORS
     first, second = found.items
@@ -270,7 +281,7 @@ def test_boxes_return_to_the_pixels_of_the_source(samples: list[Sample]) -> None
 
 def test_boxes_outside_the_image_are_left_out(samples: list[Sample]) -> None:
     outside = np.array([[-9, 0, -1, 9], [129, 0, 140, 9], [5, 5, 5, 9]], np.float32)
-    assert detections_of(samples[0], predictions(boxes=outside), NAMES, SPEC, 0.0).items == ()
+    assert detections_of(samples[0], predictions(boxes=outside), 0.0).items == ()
 
 
 def test_min_score_is_an_option(plugin: Plugin, checkpoint: Path, samples: list[Sample]) -> None:
@@ -288,14 +299,14 @@ def test_min_score_is_an_option(plugin: Plugin, checkpoint: Path, samples: list[
 
 def test_without_an_image_boxes_are_in_the_pixels_of_the_calibration(samples: list[Sample]) -> None:
     blind = samples[0].with_absent({"camera": "left out"})
-    assert detections_of(blind, predictions(), NAMES, SPEC, 0.05).items[0].xyxy == (25.0, 75.0, 75.0, 150.0)
+    assert detections_of(blind, predictions()).items[0].xyxy == (25.0, 75.0, 75.0, 150.0)
 
 
 def test_validity_follows_what_is_present(samples: list[Sample]) -> None:
     for kept, sample in subsets(samples[0]):
         found, control = (
-            detections_of(sample, predictions(), NAMES, SPEC, 0.05),
-            control_of(sample, predictions(), NAMES),
+            detections_of(sample, predictions()),
+            control_of(sample, predictions()),
         )
         assert found.valid == ("camera" in kept or "range" in kept)
         assert control.valid == bool(kept)
@@ -305,12 +316,12 @@ def test_validity_follows_what_is_present(samples: list[Sample]) -> None:
         assert bool(found.error) != found.valid
         assert bool(found.items) == found.valid
         assert bool(control.channels) == control.valid
-        adrift = detections_of(replace(sample, rig=Rig()), predictions(), NAMES, SPEC, 0.05)
+        adrift = detections_of(replace(sample, rig=Rig()), predictions())
         assert adrift.valid == ("camera" in kept), "returns need a rig to be placed in the image"
 
 
 def test_control_has_names_and_units(samples: list[Sample]) -> None:
-    curvature, acceleration = control_of(samples[0], predictions(), NAMES).channels
+    curvature, acceleration = control_of(samples[0], predictions()).channels
     assert (curvature.name, curvature.unit, acceleration.name, acceleration.unit) == (
         "curvature",
         "1/m",
@@ -329,17 +340,17 @@ def test_a_box_that_is_no_number_makes_its_head_invalid(
 ) -> None:
     broken = np.array(getattr(predictions(), field))
     broken[0] = value
-    found = detections_of(samples[0], predictions(**{field: broken}), NAMES, SPEC, 0.05)
+    found = detections_of(samples[0], predictions(**{field: broken}))
     assert not found.valid
     assert "not finite" in found.error
-    assert control_of(samples[0], predictions(**{field: broken}), NAMES).valid
+    assert control_of(samples[0], predictions(**{field: broken})).valid
 
 
 @pytest.mark.parametrize("field", ["control", "control_std"])
 def test_control_that_is_no_number_makes_its_head_invalid(samples: list[Sample], field: str) -> None:
     broken = predictions(**{field: np.array([np.nan, 1.0])})
-    assert "not finite" in control_of(samples[0], broken, NAMES).error
-    assert detections_of(samples[0], broken, NAMES, SPEC, 0.05).valid
+    assert "not finite" in control_of(samples[0], broken).error
+    assert detections_of(samples[0], broken).valid
 
 
 def test_batches_are_answered_like_single_samples(checkpoint: Path, samples: list[Sample]) -> None:

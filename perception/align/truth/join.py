@@ -70,14 +70,20 @@ class TruthStore:
         self.tolerance_ms = tolerance_ms
         self.boxes: _Track[Cuboids | TruthBoxes] = _Track()
         self.control: _Track[StatusReading] = _Track()
+        self.heads: dict[str, _Track[StatusReading]] = {name: _Track() for name in config.heads}
+
+    def tracks(self) -> Iterator[tuple[str | None, _Track[Any]]]:
+        """Yield each topic of truth with its messages."""
+        yield self.config.boxes, self.boxes
+        yield self.config.control, self.control
+        yield from ((self.config.heads[name].topic, track) for name, track in self.heads.items())
 
     def add(self, message: Decoded) -> None:
         """Keep the message if it is truth by the configuration; others are ignored."""
-        if isinstance(message, Cuboids | TruthBoxes):
-            if message.topic == self.config.boxes:
-                self.boxes.add(message)
-        elif isinstance(message, StatusReading) and message.topic == self.config.control:
-            self.control.add(message)
+        for topic, track in self.tracks():
+            kind = Cuboids | TruthBoxes if track is self.boxes else StatusReading
+            if message.topic == topic and isinstance(message, kind):
+                track.add(message)
 
     def at(self, sample: Sample) -> TruthFrame:
         """Return the truth at the sample's stamp: the nearest message within the tolerance, before or after.
@@ -92,23 +98,33 @@ class TruthStore:
         return TruthFrame(
             stamp_ns,
             None if boxes is None else boxes_of(boxes, sample.rig, self.config.classes),
-            None if control is None else self._channels(control),
-            None if before is None else self._channels(before),
+            None if control is None else _numbers(control, self.config.control_fields),
+            None if before is None else _numbers(before, self.config.control_fields),
+            dict(self._extra(stamp_ns)),
         )
+
+    def _extra(self, stamp_ns: int) -> Iterator[tuple[str, Mapping[str, float]]]:
+        for name, track in self.heads.items():
+            reading = track.nearest(stamp_ns, self.tolerance_ms * 1e6)
+            values = None if reading is None else _numbers(reading, self.config.head_fields(name))
+            if values is not None:
+                yield name, values
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop messages that no sample from `stamp_ns` on needs."""
         oldest = stamp_ns - AHEAD_NS - _OLDEST_COMMAND_NS - int(self.tolerance_ms * 1e6)
-        self.boxes.forget_before(oldest)
-        self.control.forget_before(oldest)
+        for _, track in self.tracks():
+            track.forget_before(oldest)
 
-    def _channels(self, reading: StatusReading) -> Mapping[str, float] | None:
-        values = {
-            name: reading.values[path]
-            for name, path in self.config.control_fields.items()
-            if path in reading.values and isfinite(reading.values[path])
-        }
-        return values or None
+
+def _numbers(reading: StatusReading, fields: Mapping[str, str]) -> Mapping[str, float] | None:
+    """Return the values that are finite numbers, by name; None if there is none."""
+    values = {
+        name: reading.values[path]
+        for name, path in fields.items()
+        if path in reading.values and isfinite(reading.values[path])
+    }
+    return values or None
 
 
 class TruthJoiner:
@@ -178,8 +194,10 @@ class TruthJoiner:
         if self._clock_ns is not None and self._clock_ns >= sample.tick.log_time_ns + self._look_ahead_ns:
             return True
         too_late_ns = sample.tick.stamp_ns + store.tolerance_ms * 1e6
-        tracks = ((store.config.boxes, store.boxes.stamps), (store.config.control, store.control.stamps))
-        return all(topic is None or (stamps and stamps[-1] >= too_late_ns) for topic, stamps in tracks)
+        return all(
+            topic is None or (track.stamps and track.stamps[-1] >= too_late_ns)
+            for topic, track in store.tracks()
+        )
 
     def _release(self) -> None:
         sample, payload, store = self._waiting.popleft()

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader
-from perception.types import HEADS, SENSORS, Output
+from perception.types import SENSORS, Output, head_specs
 
 LEVELS = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 """The quantiles that are kept, in this order."""
@@ -160,7 +160,7 @@ def from_plain(plain: object) -> dict[str, SubsetStats]:
         subset: SubsetStats(
             entry.frames,
             entry.valid,
-            {head: table for head, table in entry.quantiles.items() if head in HEADS},
+            {head: table for head, table in entry.quantiles.items() if head in head_specs()},
             {sensor: table for sensor, table in entry.inputs.items() if sensor in SENSORS},
         )
         for subset, entry in parsed.subsets.items()

@@ -94,14 +94,12 @@ class Monitor:
         statistics = self._reader.read(output)
         stats = self._baseline.observe(output)
         unsure = self._confidence(output, statistics, elapsed_s)
-        parts = {"class": output.detections, "box": output.detections, "control": output.control}
-        for head, valid in output.validity().items():
-            part = parts[head]
-            assert part is not None
+        for head, part in output.heads().items():
             watch = self.heads.setdefault(head, HeadMonitor(head, self.limits))
             subset, values = subset_of(part.based_on), statistics.get(head, {})
             degraded = self._baseline.degraded(subset, sample).get(head, "")
-            problems = watch.update(valid, part.error, values, subset, stats, self.known, degraded, elapsed_s)
+            known, valid = self.known, part.valid
+            problems = watch.update(valid, part.error, values, subset, stats, known, degraded, elapsed_s)
             problems |= self._warned(output, head, sample)
             problems |= self._blinded(part.based_on, head, sample, wrong)
             if part is output.detections:

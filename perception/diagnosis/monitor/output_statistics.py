@@ -53,15 +53,18 @@ def statistics_of(output: Output, before: Output | None = None) -> Statistics:
     if before is not None and not 0 < output.tick.stamp_ns - before.tick.stamp_ns <= NEXT_NS:
         before = None
     statistics: Statistics = {}
-    detections, control = output.detections, output.control
+    detections = output.detections
     if detections is not None and detections.valid:
         items, table = _table(detections)
         statistics["class"] = _of_scores(table[:, 0])
         statistics["box"] = _of_boxes(table)
         if before is not None and before.detections is not None and before.detections.valid:
             statistics["box"] |= _jumps(items, table, *_table(before.detections))
-    if control is not None and control.valid:
-        statistics["control"] = _of_control(control, before.control if before is not None else None)
+    heads_before = before.heads() if before is not None else {}
+    for name, head in output.heads().items():
+        if isinstance(head, Control) and head.valid:
+            earlier = heads_before.get(name)
+            statistics[name] = _of_control(head, earlier if isinstance(earlier, Control) else None)
     return statistics
 
 

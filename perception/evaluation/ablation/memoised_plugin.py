@@ -51,6 +51,7 @@ class MemoisedPlugin(Plugin):
             return
         self.release()
         self._plugin.open(context)
+        self.manifest = self._plugin.manifest  # its weights may bring further heads
         self._context = context
 
     def prepare(self, sample: Sample) -> Prepared:

@@ -52,6 +52,7 @@ class SubsetsPlugin(Plugin):
     def open(self, context: Context) -> None:
         for plugin in self._all():
             plugin.open(context)
+        self.manifest = self._plugin.manifest  # its weights may bring further heads
 
     def prepare(self, sample: Sample) -> Prepared:
         return self._plugin.prepare(sample)

@@ -10,17 +10,11 @@ import numpy as np
 
 from perception.errors import PluginError
 from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, WeightedMetric
-from perception.evaluation.metrics.box_errors import BoxErrors, DistanceErrors
-from perception.evaluation.metrics.confusion import Confusion
-from perception.evaluation.metrics.control_errors import ControlErrors
-from perception.evaluation.metrics.detection_calibration import DetectionCalibration
 from perception.evaluation.metrics.detection_metric import DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.joint import joint
-from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
-from perception.evaluation.metrics.precision_recall import PrecisionRecall
 from perception.evaluation.metrics.weights import Weights
-from perception.types import Float64, Output, TruthFrame
+from perception.types import Float64, Output, TruthFrame, extra_specs, head_specs, load_named
 
 
 class Suite:
@@ -42,9 +36,12 @@ class Suite:
         self.metrics: list[Metric] = list(metrics) if metrics is not None else default_metrics(self.rules)
         self.guests = list(guests)
         self.errors: dict[str, str] = {}
+        self._extra = frozenset(spec.name for spec in extra_specs())
+        self._seen: set[str] = set()
 
     def update(self, output: Output, truth: TruthFrame) -> ScoredFrame:
         """Add one frame to every metric; return it as it was scored."""
+        self._seen.update(output.extra)
         frame = ScoredFrame(output, truth, self.rules)
         for metric in self.metrics:
             if isinstance(metric, DetectionMetric) and metric.rules == self.rules:
@@ -60,7 +57,7 @@ class Suite:
 
     def compute(self) -> list[Result]:
         """Return the result of each metric, of each guest, and the joint score last."""
-        results = [metric.compute() for metric in self.metrics]
+        results = [metric.compute() for metric in self.metrics if self._offered(metric)]
         guest_results = []
         for guest in list(self.guests):
             try:
@@ -94,6 +91,11 @@ class Suite:
             raise ValueError("cannot merge: the metrics differ")
         for metric, added in zip(metrics, others, strict=True):
             metric.merge(added)
+        self._seen |= other._seen
+
+    def _offered(self, metric: Metric) -> bool:
+        """Whether any output had the metric's head; every plugin is measured by class, box and control."""
+        return metric.head not in self._extra or metric.head in self._seen
 
     def _drop(self, guest: Metric, error: Exception) -> None:
         self.guests.remove(guest)
@@ -118,16 +120,8 @@ def _checked_values(metric: WeightedMetric, weights: Weights) -> dict[str, Float
 
 
 def default_metrics(rules: Rules) -> list[Metric]:
-    """Return one of each of this package's metrics over outputs."""
-    return [
-        PrecisionRecall(rules),
-        Confusion(rules),
-        DetectionCalibration(rules),
-        MeanAveragePrecision(rules),
-        BoxErrors(rules),
-        DistanceErrors(rules),
-        ControlErrors(rules),
-    ]
+    """Return one of each metric of each registered head."""
+    return [load_named(name)(rules) for spec in head_specs().values() for name in spec.metrics]
 
 
 def installed_metrics(rules: Rules) -> list[Metric]:

@@ -14,6 +14,7 @@ from perception.files import file_sha256, sources_sha256
 from perception.logs import Log
 from perception.models.config import ModelConfig
 from perception.models.preprocess import InputSpec
+from perception.types import head_spec
 
 LAYOUT = 1
 """Version of the cache's files; raised when their layout changes."""
@@ -81,4 +82,6 @@ class CacheSpec:
             "classes": self.model.classes,
             "control": [quantity.name for quantity in self.model.control],
         }
+        if self.model.extra_heads:
+            parts["extra"] = {name: head_spec(name).truth for name in self.model.extra_heads}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

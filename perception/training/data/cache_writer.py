@@ -19,7 +19,7 @@ from perception.logs import Damage, Log, Query
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
 from perception.training.data.cache_spec import CacheSpec
-from perception.types import Sample, TruthFrame
+from perception.types import Sample, TruthFrame, head_spec
 
 BOX = np.dtype([("label", "<i4"), ("xyxy", "<f4", 4), ("distance_m", "<f4"), ("visible", "<f4")])
 """One row of `boxes.bin`."""
@@ -125,6 +125,10 @@ class _Writer:
         for name, values in (("control", truth.control), ("measured", truth.measured)):
             channels = [(values or {}).get(quantity.name, np.nan) for quantity in self.spec.model.control]
             self._append(name, np.array(channels, np.float32))
+        if heads := self.spec.model.extra_heads:  # the truth of each, side by side as in `truth_columns`
+            names = [(head, name) for head in heads for name in head_spec(head).truth]
+            numbers = [truth.extra.get(head, {}).get(name, np.nan) for head, name in names]
+            self._append("extra", np.array(numbers, np.float32))
         self._append("source_size", np.array(size or (spec.width, spec.height), np.float32))
         self._append("stamp_ns", np.int64(sample.tick.stamp_ns))
         self.samples += 1

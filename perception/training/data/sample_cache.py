@@ -60,6 +60,7 @@ class CachedLog:
             control=np.array(self._arrays["control"][row]),
             measured=np.array(self._arrays["measured"][row]),
             source_size=np.array(self._arrays["source_size"][row]),
+            extra=np.array(self._arrays["extra"][row] if "extra" in self._arrays else (), np.float32),
         )
         return TrainingSample(inputs, truth, SampleId(log_index, row))
 

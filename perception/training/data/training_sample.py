@@ -26,6 +26,7 @@ class SampleTruth(NamedTuple):
     control: Float32  # [B, A] physical units, NaN where unknown
     measured: Float32  # [B, A] the command in force now, NaN where unknown
     source_size: Float32  # [B, 2] width, height of the image that truth refers to, source pixels
+    extra: Float32 = np.zeros(0, np.float32)  # [B, E] of further heads (`truth_columns`), NaN where unknown
 
 
 class SampleId(NamedTuple):

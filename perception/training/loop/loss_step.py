@@ -20,6 +20,7 @@ from perception.training.loop.distillation import Teacher
 from perception.training.loop.head_schedule import HeadSchedule
 from perception.training.losses import DenseTruth, HeadLosses, Targets, make_targets, resolve_losses
 from perception.training.train_config import TrainConfig
+from perception.types import loss_parts
 
 
 def check_losses(config: TrainConfig) -> None:
@@ -30,8 +31,11 @@ def check_losses(config: TrainConfig) -> None:
         MissingExtraError: The balancing method needs a package that is not installed.
     """
     errors: list[str] = []
-    family = config.model_shape().loss_family
-    for check in (lambda: resolve_losses(config.losses, family), lambda: resolve_balancing(config.balancing)):
+    shape = config.model_shape()
+    for check in (
+        lambda: resolve_losses(config.losses, shape.loss_family, shape.extra_heads),
+        lambda: resolve_balancing(config.balancing),
+    ):
         try:
             check()
         except ConfigError as error:
@@ -58,8 +62,10 @@ class LossStep:
     ) -> None:
         self.total = total
         self.device = next(model.parameters()).device
-        self.head_losses = HeadLosses(config.losses, model.config.loss_family).to(self.device)
-        self.balancer = make_balancer(config.balancing, self.head_losses.signed).to(self.device)
+        shape = model.config
+        self.head_losses = HeadLosses(config.losses, shape.loss_family, shape.extra_heads).to(self.device)
+        parts = tuple(loss_parts(shape.extra_heads))
+        self.balancer = make_balancer(config.balancing, self.head_losses.signed, parts).to(self.device)
         self.balancer.total = total
         self._processes = float(total(torch.ones((), device=self.device)))
         distill = config.transfer.distill
@@ -155,6 +161,7 @@ class LossStep:
             torch.from_numpy(ignored).to(self.device),
             on["boxes_known"],
             control,
+            on["extra"],
         )
         return make_targets(
             dense, len(shape.classes), shape.input_height // STRIDES[0], shape.input_width // STRIDES[0]

@@ -28,6 +28,7 @@ from perception.training.loop.process_group import ProcessGroup, with_global_nor
 from perception.training.train_config import TrainConfig
 from perception.training.transfer import train_mode
 from perception.training.validation import validate
+from perception.types import loss_parts
 
 _NUMBERS = ("step", "best", "best_step", "validated", "skipped", "unimproved", "cpu_s")
 _PARTS = ("model", "average", "optimiser", "loss_step", "head_schedule")
@@ -64,7 +65,7 @@ class Trainer:
         if processes.size > 1:
             with_global_norms(model)
         self.optimiser = make_optimiser(model, config.optimiser, loss_step.parameters())
-        self.head_schedule = HeadSchedule(config.schedule)
+        self.head_schedule = HeadSchedule(config.schedule, tuple(loss_parts(model.config.extra_heads)))
         self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         self.step = 0
         self.best = -math.inf

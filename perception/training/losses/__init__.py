@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perception.training.losses.head_losses import HeadLosses as HeadLosses
+    from perception.training.losses.methods import LossMethod as LossMethod
     from perception.training.losses.methods import resolve_losses as resolve_losses
     from perception.training.losses.targets import DenseTruth as DenseTruth
     from perception.training.losses.targets import Targets as Targets
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "HeadLosses": "head_losses",
+    "LossMethod": "methods",
     "Targets": "targets",
     "DenseTruth": "targets",
     "make_targets": "targets",
