@@ -1,4 +1,4 @@
-"""A training run at a glance: `plots.svg` in its folder, from its metrics."""
+"""The plots of a training run: `plots.svg` in its folder, from its metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MARKED = 30
 
 
 def draw_run(folder: Path, watcher: Watcher) -> None:
-    """Draw what a run's journal holds. What cannot be drawn is said, and is no failure of the run."""
+    """Draw the metrics of a run. A failure is reported to the watcher and does not fail the run."""
     try:
         need_matplotlib("drawing plots")
         lines = read_journal(folder)
@@ -37,10 +37,10 @@ def draw_run(folder: Path, watcher: Watcher) -> None:
 
 
 def plot_run(lines: Sequence[Line], path: Path) -> None:
-    """Losses by head, validation scores, control errors, learning rate and balancing weights over steps.
+    """Draw losses, validation scores, control errors, learning rate and balancing weights over steps.
 
     Args:
-        lines: Of a journal.
+        lines: Of a run's metrics.
         path: An SVG file.
 
     Raises:
@@ -68,28 +68,28 @@ def plot_run(lines: Sequence[Line], path: Path) -> None:
 
 
 def course(lines: Sequence[Line], name: str) -> Course:
-    """Steps and values of one number; where it is missing or null, it is left out."""
-    found = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
-    return [step for step, _ in found], [float(value) for _, value in found]
+    """Return steps and values of one number; lines where it is missing or null are left out."""
+    points = [(line["step"], float(line[name])) for line in lines if line.get(name) is not None]
+    return [step for step, _ in points], [value for _, value in points]
 
 
 def courses(lines: Sequence[Line], prefix: str) -> dict[str, Course]:
-    """All numbers whose names begin so, by the rest of the name."""
+    """Return all numbers whose names start with a prefix, by the rest of the name."""
     names = dict.fromkeys(name for line in lines for name in line if name.startswith(prefix))
     return {name.removeprefix(prefix): course(lines, name) for name in names}
 
 
 def control_courses(lines: Sequence[Line]) -> dict[str, Course]:
-    """Channel -> its error over that of saying what is in force now."""
-    found = {}
+    """Return channel -> its error over that of persistence (predicting the command in force)."""
+    ratios = {}
     for channel in courses(lines, "MAE/"):
         over = [
             {"step": line["step"], "over": line[f"MAE/{channel}"] / line[f"MAE_persistence/{channel}"]}
             for line in lines
             if line.get(f"MAE/{channel}") is not None and line.get(f"MAE_persistence/{channel}")
         ]
-        found[channel] = course(over, "over")
-    return found
+        ratios[channel] = course(over, "over")
+    return ratios
 
 
 def _panel(axes: Axes, title: str, shown: Mapping[str, Course], best: Sequence[int] = ()) -> None:

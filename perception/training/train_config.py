@@ -1,4 +1,4 @@
-"""What a user sets to train, section by section. No torch.
+"""The configuration of a training run, section by section. No torch.
 
 ::
 
@@ -12,7 +12,7 @@
     transfer:  {checkpoint: weights.safetensors, freeze: [camera]}
     run:       {out: runs/first, seed: 0, threads: 1}
 
-Paths are relative to where the command runs.
+Paths are relative to the working directory.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ class TrainSection(BaseModel):
 
 
 class DataConfig(TrainSection):
-    """Which logs. Each entry is a file, a folder (all logs in it) or a pattern (`logs/0*.mcap`)."""
+    """The logs. Each entry is a file, a folder (all logs in it) or a pattern (`logs/0*.mcap`)."""
 
     train: tuple[str, ...] = ()
     validate_: tuple[str, ...] = Field(default=(), alias="validate")
     calibrate: tuple[str, ...] = ()
-    config: Path | None = None  # how the logs are read; None: found by schema, log by log
-    classes: dict[str, str] = Field(default_factory=dict)  # the logs' word -> the model's
-    stride: AtLeastOne = 1  # of every so many samples one is used
-    start_s: NonNegative | None = None  # only samples from here
-    end_s: Positive | None = None  # and before here, in seconds from the log's begin
-    validate_samples: AtLeastOne = 400  # at most so many, evenly spaced
+    config: Path | None = None  # how the logs are read; None: chosen by schema for each log
+    classes: dict[str, str] = Field(default_factory=dict)  # a log's class name -> the model's
+    stride: AtLeastOne = 1  # use every n-th sample
+    start_s: NonNegative | None = None  # use only samples from here
+    end_s: Positive | None = None  # and before here, in seconds from the log's start
+    validate_samples: AtLeastOne = 400  # at most, evenly spaced
     cache: Path | None = None  # None: `cache` beside the run's folder
-    stats_samples: AtLeastOne = 500  # from so many, evenly spaced, the statistics of inputs are measured
+    stats_samples: AtLeastOne = 500  # used to measure the statistics of inputs, evenly spaced
 
 
 class OptimiserConfig(TrainSection):
@@ -79,17 +79,17 @@ class StageConfig(TrainSection):
 
     until: Annotated[float, Number, Field(gt=0, le=1)]
     heads: tuple[Head, ...] = Field(default_factory=lambda: tuple(loss_parts()))
-    min_height_px: NonNegative = 0.0  # input pixels; lower objects are neither taught nor punished
+    min_height_px: NonNegative = 0.0  # input pixels; lower objects are ignored
     min_visible: Fraction = 0.0
 
 
 class FocusConfig(TrainSection):
-    """Now and then, the head that is furthest behind its reference gets more weight."""
+    """At intervals, the head that is furthest behind its reference gets more weight."""
 
     every: AtLeastOne = 500  # steps from one focus to the next
     steps: AtLeastOne = 100
     weight: Positive = 3.0
-    reference: dict[Head, float] = Field(default_factory=dict)  # loss; not given: what it was at first
+    reference: dict[Head, float] = Field(default_factory=dict)  # loss; default: the first loss
 
 
 class EarlyStopConfig(TrainSection):
@@ -100,38 +100,38 @@ class EarlyStopConfig(TrainSection):
 
 
 class ScheduleConfig(TrainSection):
-    """How long, and in which order."""
+    """Length and order of training."""
 
     steps: AtLeastOne = 5000
     batch: AtLeastOne = 8  # samples of a step, over all devices and accumulated parts
     accumulate: AtLeastOne = 1  # parts of a batch; methods over gradients combine within each
     warmup_steps: Count = 100
-    final_lr: Fraction = 0.01  # of the first one, at the end of the cosine
+    final_lr: Fraction = 0.01  # fraction of `lr` at the end of the cosine
     ema: Fraction = 0.998  # 0: none
     validate_every: AtLeastOne = 500
     save_every: AtLeastOne = 200
-    max_cpu_s: Positive | None = None  # stop after so much CPU time of the process, and finish properly
+    max_cpu_s: Positive | None = None  # stop after this CPU time of the process, calibrate and evaluate
     early_stop: EarlyStopConfig | None = None
     curriculum: tuple[StageConfig, ...] = ()
-    alternate: Literal["none", "heads"] = "none"  # heads: each step teaches one head, in turn
+    alternate: Literal["none", "heads"] = "none"  # heads: each step trains one head, in turn
     focus: FocusConfig | None = None
 
 
 class DropConfig(TrainSection):
-    """Modality dropout: the probability that a sensor is taken away from a sample."""
+    """Modality dropout: the probability that a sensor is absent from a sample."""
 
     camera: Fraction = 0.15
     range: Fraction = 0.15
     status: Fraction = 0.15
-    all: bool = False  # whether all three may go at once
+    all: bool = False  # whether all three may be absent at once
 
 
 class AugmentConfig(TrainSection):
-    """Probabilities (0 to 1) and strengths. Whatever changes one sensor changes the others to match."""
+    """Probabilities (0 to 1) and strengths. A change of one sensor changes the others to match."""
 
     drop: DropConfig = DropConfig()
     mirror: Fraction = 0.5
-    odd: tuple[str, ...] = ("yaw_rate", "curvature", "steering", "lateral_acceleration")  # turn sign in it
+    odd: tuple[str, ...] = ("yaw_rate", "curvature", "steering", "lateral_acceleration")  # change sign in it
     brightness: NonNegative = 0.25  # factor up to 1 +- this
     contrast: NonNegative = 0.25
     colour: NonNegative = 0.1  # factor of each channel, 1 +- this
@@ -146,7 +146,7 @@ class AugmentConfig(TrainSection):
 
 
 class DistillConfig(TrainSection):
-    """Learn also from a larger checkpoint (Hinton et al. 2015)."""
+    """Learn from the predictions of a larger checkpoint, too (Hinton et al. 2015)."""
 
     checkpoint: Path
     weight: Positive = 1.0
@@ -154,18 +154,18 @@ class DistillConfig(TrainSection):
 
 
 class TransferConfig(TrainSection):
-    """What training starts from."""
+    """The weights that training starts from."""
 
-    checkpoint: Path | None = None  # whatever tensors match by name and shape are taken over
+    checkpoint: Path | None = None  # tensors that match by name and shape are taken over
     keep_stats: bool = False  # keep the checkpoint's statistics of inputs
     pretrained: bool = False  # published weights for a backbone from torchvision
-    freeze: tuple[str, ...] = ()  # names, or beginnings of names, of parameters that stay as they are
+    freeze: tuple[str, ...] = ()  # names, or beginnings of names, of parameters that are not trained
     distill: DistillConfig | None = None
-    store: Count = 0  # learn the control head alone, from so many stored versions of each sample; 0: do not
+    store: Count = 0  # train the control head alone, from this many stored versions of each sample; 0: off
 
 
 class RunConfig(TrainSection):
-    """Where it runs and what it leaves behind."""
+    """Where a run computes, and the files it writes."""
 
     out: Path = Path("runs/train")
     seed: Annotated[int, Number, Field(ge=0, lt=1 << 63)] = 0
@@ -178,11 +178,11 @@ class RunConfig(TrainSection):
     tensorboard: bool = True  # where the extra `train` is installed
     plots: bool = True  # draw the metrics into `plots.svg` at the end, where the extra `eval` is installed
     evaluate: bool = True  # a final report over the logs of data.validate
-    ablate: bool = False  # which scores every subset of the sensors too
+    ablate: bool = False  # score every subset of the sensors in it, too
 
 
 class TrainConfig(TrainSection):
-    """A whole training run. `model`, `losses` and `balancing` are checked by the rooms they configure."""
+    """A whole training run. `model`, `losses` and `balancing` are checked by the packages they configure."""
 
     version: Literal[1] = 1
     model: dict[str, Any] = Field(default_factory=dict)
@@ -197,33 +197,33 @@ class TrainConfig(TrainSection):
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
-        faults = _conflicts(self.schedule)
-        if faults:
-            raise ValueError("; ".join(faults))
+        errors = _conflicts(self.schedule)
+        if errors:
+            raise ValueError("; ".join(errors))
         return self
 
     def model_shape(self) -> ModelConfig:
-        """The model that is trained.
+        """Return the configuration of the model.
 
         Raises:
-            ConfigError: Its section has faults.
+            ConfigError: The section `model` has errors.
         """
         return ModelConfig.from_dict(self.model)
 
 
 def _conflicts(schedule: ScheduleConfig) -> list[str]:
-    faults = []
+    errors = []
     if schedule.batch % schedule.accumulate:
-        faults.append(
+        errors.append(
             f"schedule.accumulate: expected a divisor of schedule.batch = {schedule.batch}, "
             f"found {schedule.accumulate}"
         )
     if schedule.warmup_steps >= schedule.steps:
-        faults.append(
+        errors.append(
             f"schedule.warmup_steps: expected fewer than schedule.steps = {schedule.steps}, "
             f"found {schedule.warmup_steps}"
         )
     ends = [stage.until for stage in schedule.curriculum]
     if any(late <= early for early, late in pairwise(ends)):
-        faults.append(f"schedule.curriculum: expected `until` to rise from stage to stage, found {ends}")
-    return faults
+        errors.append(f"schedule.curriculum: expected `until` to rise from stage to stage, found {ends}")
+    return errors

@@ -1,4 +1,4 @@
-"""`perception study CONFIG`: which task harms which, from many short runs of one training configuration."""
+"""`perception study CONFIG`: which task harms which, from many short runs of one configuration."""
 
 from __future__ import annotations
 
@@ -9,55 +9,43 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.train.options import Config, Json, Set, Threads, Train, Validate, load_changed
 
 if TYPE_CHECKING:
     from perception.types import Status
 
 
 def study(
-    config: Annotated[
-        str, typer.Argument(help="A YAML file, or a recipe by name: newcomer.", show_default=False)
-    ],
-    logs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--train", help="Logs, folders or patterns to learn from.", show_default="as configured"
-        ),
-    ] = None,
-    validate: Annotated[
-        list[str] | None, typer.Option(help="Logs to score on.", show_default="as configured")
-    ] = None,
+    config: Config,
+    logs: Train = None,
+    validate: Validate = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The folder of the study; results in it are kept.")
     ] = Path("runs/study"),
-    steps: Annotated[int, typer.Option(help="Of each run.", min=2)] = 100,
-    seeds: Annotated[int, typer.Option(help="How many; with one nothing can be told apart.", min=1)] = 3,
+    steps: Annotated[int, typer.Option(help="Number of steps of each run.", min=2)] = 100,
+    seeds: Annotated[int, typer.Option(help="Number of seeds; one is too few for a verdict.", min=1)] = 3,
     only: Annotated[
         str | None,
         typer.Option(help="Some of heads,gradients,balancing,pareto.", show_default="all"),
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads that compute.", min=1)] = None,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change one value: optimiser.lr=0.001 (YAML).", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    threads: Threads = None,
+    change: Set = None,
+    as_json: Json = False,
 ) -> None:
-    """Find out which task harms which: heads alone and together, their gradients, methods of balancing.
+    """Find out which task harms which: heads alone and together, their gradients, balancing methods.
 
-    Many short runs: with the recipe newcomer 43, half an hour of CPU.
+    Many short runs: 43 with the recipe newcomer, which take half an hour of CPU time.
 
-    The same command goes on with a study that was interrupted.
+    The same command resumes a study that was interrupted.
     """
-    from perception.training import load_train_config
     from perception.training.ablation import SECTIONS, StudyOptions, summary
-    from perception_tools.train.command import changes, stoppable
+    from perception_tools.train.command import stoppable
     from perception_tools.train.watch import watcher
 
     sections = SECTIONS if only is None else tuple(part.strip() for part in only.split(",") if part.strip())
     options = StudyOptions(out, steps, seeds, sections)
-    given = {"data.train": logs, "data.validate": validate, "run.threads": threads}
-    resolved = load_train_config(config, changes(change or [], given))
+    changes = {"data.train": logs, "data.validate": validate, "run.threads": threads}
+    resolved = load_changed(config, change, changes)
     from perception.training.ablation import study as run  # imports torch
 
     with watcher() as seen, stoppable() as stop:
@@ -69,5 +57,5 @@ def study(
         print(summary(done.report))
         print(f"\nreport: {done.folder / 'study.md'}, {done.folder / 'study.json'} and plots beside them")
         if status == "interrupted":
-            print("interrupted; the same command goes on")
+            print("interrupted; the same command resumes it")
     leave(status)

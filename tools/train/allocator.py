@@ -1,4 +1,4 @@
-"""How the process keeps memory that it has freed: a matter of the program, never of the library."""
+"""The setting of the C allocator that keeps freed memory; for programs, not for the library."""
 
 from __future__ import annotations
 

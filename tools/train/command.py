@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.train.options import Config, Json, Set, Threads, Train, Validate, load_changed
 
 if TYPE_CHECKING:
     from perception.training import Finished
@@ -19,53 +20,33 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Annotated[
-        str,
-        typer.Argument(
-            help="A YAML file, or a recipe by name: newcomer, finetune, default.", show_default=False
-        ),
-    ],
-    logs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--train", help="Logs, folders or patterns to learn from.", show_default="as configured"
-        ),
-    ] = None,
-    validate: Annotated[
-        list[str] | None, typer.Option(help="Logs to score on.", show_default="as configured")
-    ] = None,
+    config: Config,
+    logs: Train = None,
+    validate: Validate = None,
     calibrate: Annotated[
         list[str] | None, typer.Option(help="Logs to calibrate confidence on.", show_default="as configured")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The folder of the run.", show_default="as configured")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and chance.", min=0)] = None,
-    steps: Annotated[int | None, typer.Option(help="How many steps.", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads that compute.", min=1)] = None,
-    change: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change one value: optimiser.lr=0.001 (YAML).", show_default=False),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in its folder.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.", min=0)] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of steps.", min=1)] = None,
+    threads: Threads = None,
+    change: Set = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in its folder.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train the fusion model on logs with truth, and evaluate it."""
-    from perception.training import load_train_config
-
-    laid_over = changes(
-        change or [],
-        {
-            "data.train": logs,
-            "data.validate": validate,
-            "data.calibrate": calibrate,
-            "run.out": out,
-            "run.seed": seed,
-            "run.threads": threads,
-            "schedule.steps": steps,
-        },
-    )
-    resolved = load_train_config(config, laid_over)
+    options = {
+        "data.train": logs,
+        "data.validate": validate,
+        "data.calibrate": calibrate,
+        "run.out": out,
+        "run.seed": seed,
+        "run.threads": threads,
+        "schedule.steps": steps,
+    }
+    resolved = load_changed(config, change, options)
     from perception.training import train as run  # imports torch
     from perception_tools.train.allocator import keep_freed_memory
     from perception_tools.train.watch import watcher
@@ -80,31 +61,9 @@ def train(
     leave(_status(finished))
 
 
-def changes(assignments: list[str], options: dict[str, Any]) -> dict[str, Any]:
-    """Dotted path -> value, from `--set` and from the options that were given."""
-    from perception.config.safe_yaml import parse_yaml
-    from perception.errors import ConfigError
-
-    found: dict[str, Any] = {}
-    faults = []
-    for text in assignments:
-        path, equals, value = text.partition("=")
-        if not equals or not path:
-            faults.append(f"--set: expected PATH=VALUE, found {text!r}")
-            continue
-        try:
-            found[path] = parse_yaml(value)
-        except ValueError as error:
-            faults.append(f"--set {path}: {error}")
-    if faults:
-        raise ConfigError(faults)
-    given = {path: value for path, value in options.items() if value not in (None, [])}
-    return found | {path: str(value) if isinstance(value, Path) else value for path, value in given.items()}
-
-
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """The first interrupt lets the step end and the state be saved; a second one stops at once."""
+    """Yield a function that returns whether the user has interrupted; a second interrupt ends at once."""
     asked: list[int] = []
 
     def ask(number: int, frame: object) -> None:

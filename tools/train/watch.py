@@ -1,4 +1,4 @@
-"""What a user sees of a training run, on stderr: a bar with losses in a terminal, else plain lines."""
+"""Progress of a training run on stderr: a bar with losses in a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from perception.training import StepReport, Watcher
 
 EVERY_S = 10.0
-"""From one plain line to the next."""
+"""Seconds between two plain lines."""
 
 _SCORES = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE")
 
 
 @contextmanager
 def watcher() -> Iterator[Watcher]:
-    """A bar in a terminal, else lines."""
+    """Yield a watcher that draws a bar in a terminal, and prints lines elsewhere."""
     if not sys.stderr.isatty():
         yield Lines()
         return
@@ -33,7 +33,7 @@ def watcher() -> Iterator[Watcher]:
 
 
 class Lines:
-    """A line now and then."""
+    """Prints a line every `EVERY_S`."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -62,11 +62,11 @@ class Lines:
 
     def validated(self, step: int, scores: Mapping[str, float], best: bool) -> None:
         if scores:
-            self.said(f"step {step} validated: {in_words(scores)}{'  (best)' if best else ''}")
+            self.said(f"step {step} validated: {scores_text(scores)}{'  (best)' if best else ''}")
 
 
 class Bars(Lines):
-    """A bar for decoding, one for training; scores as lines above."""
+    """Draws a bar for decoding and one for training; scores are lines above."""
 
     def __init__(self, bar: Any) -> None:
         super().__init__()
@@ -91,12 +91,12 @@ class Bars(Lines):
 
 
 def losses(report: StepReport) -> str:
-    """Each head's loss."""
+    """Return the loss of each head as text."""
     return "  ".join(f"{head} {value:.3f}" for head, value in report.losses.items()) or "batch left out"
 
 
-def in_words(scores: Mapping[str, float]) -> str:
-    """The scores that fit in a line."""
+def scores_text(scores: Mapping[str, float]) -> str:
+    """Return the main scores as one line."""
     shown = [f"{name} {scores[name]:.3f}" for name in _SCORES if name in scores]
     for name, value in scores.items():
         persistence = scores.get(name.replace("MAE/", "MAE_persistence/"))

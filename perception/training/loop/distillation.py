@@ -1,9 +1,9 @@
-"""Learning from a larger model's answers beside the truth (Hinton et al. 2015), head by head.
+"""Distillation: a loss towards the predictions of a larger model (Hinton et al. 2015), for each head.
 
-A teacher answers with distributions, and the student's are drawn to them by the Kullback-Leibler divergence:
-of the heatmap everywhere, two Bernoulli distributions at each cell; of the sides and the distance where the
-teacher sees an object, weighed by its score; of control everywhere. It is 0 when both say the same. The
-teacher's scales count as its calibration corrects them. With `regression: l1` only its values are matched.
+The loss is the Kullback-Leibler divergence of the student's distributions from the teacher's: of the heatmap
+at every cell (Bernoulli); of sides and distance where the teacher detects an object, weighted by its score; of
+control everywhere. The teacher's scales are corrected by its calibration. With `regression: l1` only its
+values are matched.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from perception.models.tensors import Inputs
 from perception.training.losses.divergence import gaussian_kl, laplace_kl
 from perception.training.train_config import DistillConfig
 
-SEEN_FROM = 0.1
-"""The teacher's score from which it counts as seeing something."""
+DETECTED_FROM = 0.1
+"""The least score with which the teacher detects an object."""
 
 
 class TeacherValue(NamedTuple):
-    """What a teacher says of one quantity, in the units and the family of the student."""
+    """A teacher's prediction of one quantity, in the units and the distribution family of the student."""
 
     value: Tensor
     log_scale: Tensor
 
 
 class Teacher:
-    """A frozen model that says what it would answer.
+    """A frozen model whose predictions a student learns.
 
     Args:
-        config: Which checkpoint, and what its word weighs.
-        student: Must speak of the same classes and channels, over an image of the same size.
+        config: The checkpoint, and the weight of the loss.
+        student: Must have the same classes, channels and input size.
 
     Raises:
         CheckpointError: The checkpoint cannot be loaded.
-        ConfigError: It speaks of something else.
+        ConfigError: Its classes, channels or input size differ.
     """
 
     def __init__(self, config: DistillConfig, student: FusionModel) -> None:
         model, _ = load_checkpoint(config.checkpoint)
         mine, theirs = student.config, model.config
-        faults = [
+        errors = [
             f"transfer.distill.checkpoint: its {name} is {getattr(theirs, name)}, "
             f"expected the model's {getattr(mine, name)}"
             for name in ("classes", "control", "status", "input_height", "input_width", "returns", "steps")
             if getattr(theirs, name) != getattr(mine, name)
         ]
-        if faults:
-            raise ConfigError(faults)
+        if errors:
+            raise ConfigError(errors)
         self.weight, self.regression = config.weight, config.regression
         self.model = model.requires_grad_(False).to(next(student.parameters()).device)
         self._kl = laplace_kl if mine.loss_family == "laplace" else gaussian_kl
@@ -64,14 +64,14 @@ class Teacher:
         self._rescale = math.log(model.decoder.std_per_scale / student.decoder.std_per_scale)
 
     def losses(self, student: FusionModel, said: DenseOutputs, inputs: Inputs) -> dict[str, Tensor]:
-        """For each head how far the student's answers are from the teacher's, weighed."""
+        """Return head -> the weighted loss of the student's maps `said` towards the teacher's."""
         with torch.no_grad():
             true = self.model.dense(inputs)
             score = true.heatmap.sigmoid()
             seen = score.amax(1, keepdim=True)
-            seen = torch.where(seen > SEEN_FROM, seen, 0.0)
-            sure = seen.sum().clamp(min=1.0)
-            box, distance, control = self._words(student, true)
+            seen = torch.where(seen > DETECTED_FROM, seen, 0.0)
+            detections = seen.sum().clamp(min=1.0)
+            box, distance, control = self._values(student, true)
         entropy = F.binary_cross_entropy_with_logits(true.heatmap, score, reduction="none")
         cross = F.binary_cross_entropy_with_logits(said.heatmap, score, reduction="none")
         if self.regression == "kl":
@@ -83,17 +83,17 @@ class Teacher:
             metres = (said.distance_log - distance.value).abs()
             commands = (said.control - control.value).abs()
         found = {
-            "class": (cross - entropy).sum() / sure,
-            "box": (sides.mean(1, keepdim=True) * seen).sum() / sure,
-            "distance": (metres * seen).sum() / sure,
+            "class": (cross - entropy).sum() / detections,
+            "box": (sides.mean(1, keepdim=True) * seen).sum() / detections,
+            "distance": (metres * seen).sum() / detections,
             "control": commands.mean(),
         }
         return {head: self.weight * loss for head, loss in found.items()}
 
-    def _words(
+    def _values(
         self, student: FusionModel, true: DenseOutputs
     ) -> tuple[TeacherValue, TeacherValue, TeacherValue]:
-        """Box, distance and control as the teacher says them: control standardised as the student's is."""
+        """Return the teacher's box, distance and control; control is standardised as the student's."""
         mine, theirs, calibration = student.normaliser, self.model.normaliser, self.model.decoder.calibration
         subset = subset_index(true.present)
 
