@@ -1,8 +1,8 @@
 """Distillation: a loss towards the predictions of a larger model (Hinton et al. 2015), for each head.
 
 The loss is the Kullback-Leibler divergence of the student's distributions from the teacher's: of the heatmap
-at every cell (Bernoulli); of sides and distance where the teacher detects an object, weighted by its score; of
-control everywhere. The teacher's scales are corrected by its calibration. With `regression: l1` only its
+at every cell (Bernoulli); of sides and distance where the teacher detects an object, weighted by its score;
+of control everywhere. The teacher's scales are corrected by its calibration. With `regression: l1` only its
 values are matched.
 """
 
