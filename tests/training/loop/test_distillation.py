@@ -55,7 +55,7 @@ def test_the_teachers_words_mean_what_it_would_output(family: str, other: str, t
     model, student = lively_model(seed=2, loss_family=other), lively_model(seed=9, loss_family=family)
     teacher, inputs = taught(model, tmp_path, student), scene(SMALL, 2)
     with torch.no_grad():
-        _, _, control = teacher._words(student, model.dense(inputs))
+        _, _, control = teacher._values(student, model.dense(inputs))
         expected = model(inputs)
     mean, unit = (student.normaliser.get_buffer(f"control_{key}") for key in ("mean", "std"))
     per_scale = math.sqrt(2) if family == "laplace" else 1.0
@@ -69,7 +69,7 @@ def test_the_teachers_boxes_and_distances_come_with_its_calibrated_scales(tmp_pa
     teacher, inputs = taught(model, tmp_path, model), scene(SMALL, 2)
     with torch.no_grad():
         true = model.dense(inputs)
-        box, distance, _ = teacher._words(model, true)
+        box, distance, _ = teacher._values(model, true)
     for word, plain, factor in (
         (box, true.ltrb_log_scale, calibration.box_factor),
         (distance, true.distance_log_scale, calibration.distance_factor),
