@@ -1,13 +1,16 @@
-"""The plots of a report. Each is a figure with a heading that says what it shows, or None without data."""
+"""The charts of the page, each with a heading that says what it shows; None without data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from markupsafe import Markup
+
+from perception.evaluation.plotting import COLOURS
 from perception.evaluation.report import highlights
-from perception.evaluation.report.markup import Markup, Part, tag
-from perception.evaluation.report.number_text import (
+from perception.evaluation.report.display_text import (
+    MINUS,
     TITLES,
     details,
     file_name,
@@ -15,277 +18,307 @@ from perception.evaluation.report.number_text import (
     percent,
     short,
     values,
+    visible,
 )
-from perception.evaluation.report.plot import SHARE, STYLES, Axis, Plot, legend, nice_axis, svg
+from perception.evaluation.report.inline_svg import INK, SERIES, chart, series
 from perception.evaluation.report.schema import (
     ControlTraceReport,
     EvaluationReport,
     FaultCurveReport,
     FaultsReport,
+    SliceReport,
     StreamingReport,
 )
 
-SHARES = Axis(0.0, 1.0, "", SHARE.ticks, as_percent=True)
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+RULER: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (3, 3)), "zorder": 1}
 MOST_TRACES = 6
-"""Logs of which the command is drawn, for each channel: those with the greatest errors."""
+"""Logs whose command is drawn, for each channel: those with the greatest errors."""
+MOST_SLICES = 14
 
 
-def figure(title: str, *parts: Part, note: str = "", class_: str = "card") -> Markup:
-    """A plot with its heading."""
-    below = tag("figcaption", note) if note else None
-    return tag("figure", tag("h3", title), *parts, below, class_=class_)
+class Card(NamedTuple):
+    """A chart with its heading and the note below."""
+
+    title: str
+    svg: Markup
+    note: str = ""
 
 
-def chunks(names: Sequence[str]) -> Iterable[Sequence[str]]:
-    """So many series as styles tell apart."""
-    return [names[start : start + STYLES] for start in range(0, len(names), STYLES)]
-
-
-def precision_recall(report: EvaluationReport) -> list[Markup]:
-    """Precision over recall by class."""
+def precision_recall(report: EvaluationReport) -> Iterable[Card]:
+    """Yield precision over recall by class, so many classes a chart as series can be told apart."""
     curves: Any = details(report.heads, "class", "precision_recall").get("curves") or {}
-    found = values(report.heads, "class")
-    ranked = sorted(curves, key=lambda name: found[f"AP50/{name}"].value or 0.0)
-    drawn: list[Markup] = []
-    for names in chunks(ranked):
-        plot = Plot(
-            Axis(0, 1, "recall: share of truth that is found", SHARE.ticks),
-            Axis(0, 1, "precision", SHARE.ticks),
-        )
-        lines = []
-        for style, name in enumerate(names):
-            points = list(zip(curves[name]["recall"], curves[name]["precision"], strict=True))
-            lines += [
-                plot.line(points, style, marks=False),
-                *(plot.mark(points[i], style) for i in (10, 35, 60, 85) if i < len(points)),
-            ]
-        texts = [f"{name}, AP50 {measured(found[f'AP50/{name}'].value)}" for name in names]
-        told = highlights.hardest_class(report)
-        title = told.text if told is not None and not drawn else "Precision over recall"
+    scores = values(report.heads, "class")
+    ranked = sorted(curves, key=lambda name: scores[f"AP50/{name}"].value or 0.0)
+    title = getattr(highlights.hardest_class(report), "text", "Precision over recall")
+    for start in range(0, len(ranked), SERIES):
+        names = ranked[start : start + SERIES]
+        texts = [f"{name}, AP50 {measured(scores[f'AP50/{name}'].value)}" for name in names]
         label = f"Precision over recall at overlap 0.5. {'; '.join(texts)}."
-        drawn.append(
-            figure(title, legend(texts), plot.svg(label, lines), note="Precision over recall, overlap 0.5.")
-        )
-    return drawn
+        with chart(label, f"precision{start}") as drawn:
+            axes = _share_axes(drawn.figure.subplots(), "recall: share of truth that is found", "precision")
+            for place, (name, text) in enumerate(zip(names, texts, strict=True)):
+                curve = curves[name]
+                axes.plot(
+                    curve["recall"], curve["precision"], label=text, markevery=(10, 25), **series(place)
+                )
+            _legend(axes)
+        note = "Precision over recall, overlap 0.5."
+        yield Card(title if not start else "Precision over recall", drawn.svg, note)
 
 
-def reliability(report: EvaluationReport) -> Markup | None:
-    """Share correct over score."""
+def reliability(report: EvaluationReport) -> Card | None:
+    """Return the share of detections that are right over their score."""
     bins: Any = details(report.heads, "class", "detection_calibration").get("bins")
-    told = highlights.scores(report)
-    if not bins or told is None:
+    highlight = highlights.scores(report)
+    if not bins or highlight is None:
         return None
-    plot = Plot(
-        Axis(0, 1, "score that was said", SHARE.ticks), Axis(0, 1, "share that is right", SHARE.ticks)
-    )
-    points = list(zip(bins["confidence"], bins["accuracy"], strict=True))
-    tips = [
-        f"score {short(c)}: {percent(a)} of {n} right" for (c, a), n in zip(points, bins["size"], strict=True)
-    ]
-    gap = plot.area(points, [(score, score) for score, _ in points], 0)
-    note = "On the dashed line a score is the share of detections that are right. Bins of equal size."
-    drawn = plot.svg(
-        f"Share of detections that are right over their score. {told.text}",
-        *(plot.ruler([(0, 0), (1, 1)]), gap, plot.line(points, 0, tips=tips)),
-    )
-    return figure(told.text, drawn, note=note)
-
-
-def coverage(report: EvaluationReport) -> Markup | None:
-    """How much of truth the stated 80 % intervals hold."""
-    known, told = highlights.coverages(report), highlights.coverage(report)
-    if told is None:
-        return None
-    row = 34
-    plot = Plot(Axis(0, 1, "", SHARE.ticks, as_percent=True), Axis(0, len(known)), 360, 26 + row * len(known))
-    plot.left = 14.0
-    parts: list[Part] = [plot.ruler([(0.8, 0), (0.8, len(known))])]
-    for place, (name, value) in enumerate(known.items()):
-        middle = len(known) - place - 0.68
-        x, y = plot.at((0, middle))
-        parts.append(
-            tag("text", f"{name}: {percent(value.value)}", x=f"{x:.1f}", y=f"{y - 8:.1f}", class_="tl")
+    label = f"Share of detections that are right over their score. {highlight.text}"
+    with chart(label, "reliability") as drawn:
+        axes = _share_axes(drawn.figure.subplots(), "score that was said", "share that is right")
+        axes.plot([0, 1], [0, 1], **RULER)
+        axes.fill_between(
+            bins["confidence"], bins["accuracy"], bins["confidence"], color=COLOURS[0], alpha=0.16, lw=0
         )
-        if value.interval is not None:
-            ends = [(value.interval.low, middle), (value.interval.high, middle)]
-            parts.append(tag("path", d=plot.path(ends), class_="line s1 whisker"))
-        parts.append(plot.mark((value.value or 0.0, middle), 0))
-    texts = ", ".join(f"{name} {percent(value.value)}" for name, value in known.items())
+        axes.plot(bins["confidence"], bins["accuracy"], **series(0))
+    note = "On the dashed line a score is the share of detections that are right. Bins of equal size."
+    return Card(highlight.text, drawn.svg, note)
+
+
+def coverage(report: EvaluationReport) -> Card | None:
+    """Return how much of truth the stated 80 % intervals hold."""
+    known, highlight = highlights.coverages(report), highlights.coverage(report)
+    if highlight is None:
+        return None
+    texts = [f"{name}: {percent(value.value)}" for name, value in known.items()]
+    label = f"Coverage of 80 % intervals: {', '.join(texts)}"
+    with chart(label, "coverage", 360, 30 + 34 * len(known)) as drawn:
+        axes = _rows(drawn.figure.subplots(), texts)
+        _percent(axes.xaxis)
+        axes.set_xlim(0, 1)
+        axes.axvline(0.8, **RULER)
+        for row, value in enumerate(known.values()):
+            if value.interval is not None:
+                axes.plot([value.interval.low, value.interval.high], [row, row], color=COLOURS[0], lw=2)
+            axes.plot([value.value or 0.0], [row], **series(0))
     note = "Share of truth inside the stated 80 % intervals; the dashed line is where it should be."
-    return figure(told.text, plot.svg(f"Coverage of 80 % intervals: {texts}", *parts), note=note)
+    return Card(highlight.text, drawn.svg, note)
 
 
-def recall(report: EvaluationReport) -> list[Markup]:
-    """Recall over distance by class."""
+def recall(report: EvaluationReport) -> Iterable[Card]:
+    """Yield recall over distance by class."""
     figures = report.figures
     bins = highlights.by_label(figures.recall) if figures is not None else {}
-    drawn: list[Markup] = []
-    for names in chunks(list(bins)):
-        own = [one for name in names for one in bins[name]]
-        axis = nice_axis([one.to_m for one in own], "distance (m)", zero=True)
-        plot = Plot(axis, Axis(0, 1, "recall", SHARE.ticks, as_percent=True))
-        lines = []
-        for style, name in enumerate(names):
-            points = [((one.from_m + one.to_m) / 2, one.found / one.objects) for one in bins[name]]
-            tips = [
-                f"{name}, {short(one.from_m)} to {short(one.to_m)} m: {one.found} of {one.objects} found"
-                for one in bins[name]
-            ]
-            lines.append(plot.line(points, style, tips=tips))
-        title = highlights.recall_title(report) if not drawn else "Recall by distance"
-        cut = short(figures.cut, 2) if figures is not None else ""
-        note = f"Share of truth boxes that were found at score {cut} or more, by distance."
-        drawn.append(figure(title, legend(names), plot.svg(f"Recall by distance. {title}", lines), note=note))
-    return drawn
+    labels, title = list(bins), highlights.recall_title(report)
+    cut = short(figures.cut, 2) if figures is not None else ""
+    note = f"Share of truth boxes that were found at score {cut} or more, by distance."
+    for start in range(0, len(labels), SERIES):
+        heading = title if not start else "Recall by distance"
+        with chart(f"Recall by distance. {heading}", f"recall{start}") as drawn:
+            axes = drawn.figure.subplots()
+            for place, label in enumerate(labels[start : start + SERIES]):
+                middles = [(one.from_m + one.to_m) / 2 for one in bins[label]]
+                shares = [one.found / one.objects for one in bins[label]]
+                axes.plot(middles, shares, label=visible(label), **series(place))
+            _shares(axes.yaxis)
+            _percent(axes.yaxis)
+            axes.set(xlabel="distance (m)", ylabel="recall", ylim=(-0.02, 1.02))
+            axes.set_xlim(left=0)
+            _legend(axes)
+        yield Card(heading, drawn.svg, note)
 
 
-def distance(report: EvaluationReport) -> Markup | None:
-    """The error of distances over distance."""
+def distance(report: EvaluationReport) -> Card | None:
+    """Return the error of distances over distance."""
     bins = report.figures.distance if report.figures is not None else []
-    told = highlights.distances(report)
-    if told is None:
+    highlight = highlights.distances(report)
+    if highlight is None:
         return None
-    x = nice_axis([one.to_m for one in bins], "distance (m)", zero=True)
-    plot = Plot(x, nice_axis([one.p90_abs_m for one in bins], "error (m)", zero=True))
-    middle = [(one.from_m + one.to_m) / 2 for one in bins]
-    tips = [f"{short(one.from_m)} to {short(one.to_m)} m, {one.matches} matches" for one in bins]
-    names = ["mean error", "nine of ten are below", "bias (said less true)"]
-    low = min([0.0, *(one.bias_m for one in bins)])
-    if low < 0:
-        plot = Plot(x, nice_axis([low, *(one.p90_abs_m for one in bins)], "error (m)", zero=True))
-    lines = [
-        plot.line([(at, value) for at, value in zip(middle, column, strict=True)], style, tips=tips)
-        for style, column in enumerate(
-            ([o.mean_abs_m for o in bins], [o.p90_abs_m for o in bins], [o.bias_m for o in bins])
-        )
-    ]
-    rule = plot.ruler([(x.low, 0), (x.high, 0)]) if low < 0 else None
-    return figure(told.text, legend(names), plot.svg(f"Error of distances. {told.text}", rule, lines))
+    columns = {
+        "mean error": [one.mean_abs_m for one in bins],
+        "nine of ten are below": [one.p90_abs_m for one in bins],
+        "bias (said less true)": [one.bias_m for one in bins],
+    }
+    with chart(f"Error of distances. {highlight.text}", "distance") as drawn:
+        axes = drawn.figure.subplots()
+        for place, (name, column) in enumerate(columns.items()):
+            axes.plot([(one.from_m + one.to_m) / 2 for one in bins], column, label=name, **series(place))
+        axes.axhline(0, **RULER)
+        axes.set(xlabel="distance (m)", ylabel="error (m)")
+        axes.set_xlim(left=0)
+        _legend(axes)
+    return Card(highlight.text, drawn.svg)
 
 
-def traces(report: EvaluationReport, channel: str) -> list[Markup]:
-    """The command over time beside what was right, in the logs where it is worst."""
+def traces(report: EvaluationReport, channel: str) -> list[Card]:
+    """Return the command over time beside the truth, in the logs where it is worst."""
     figures = report.figures
-    own = [one for one in (figures.control if figures is not None else []) if one.channel == channel]
-    worst = sorted(own, key=_error, reverse=True)[:MOST_TRACES]
-    shown = [one for one in own if one in worst]
-    if not shown:
-        return []
-    y = nice_axis([value for one in shown for value in (*one.said, *one.true)], own[0].unit or channel)
-    return [_trace(one, y) for one in shown]
+    of_channel = [trace for trace in (figures.control if figures else []) if trace.channel == channel]
+    worst = sorted(of_channel, key=_mean_error, reverse=True)[:MOST_TRACES]
+    shown = [trace for trace in of_channel if trace in worst]
+    limits = [value for trace in shown for value in (*trace.said, *trace.true)]
+    place = highlights.channels(report).index(channel)
+    return [
+        _trace(trace, (min(limits), max(limits)), f"trace{place}-{number}")
+        for number, trace in enumerate(shown)
+    ]
 
 
-def trace_key() -> Markup:
-    """What the lines of a trace are."""
-    items = []
-    for style, name in ((1, "said"), (5, "true")):
-        line = tag("path", d="M1,6H25", class_=f"line s{style + 1}")
-        items.append(tag("li", tag("svg", line, viewbox="0 0 26 12", class_="key", aria_hidden="true"), name))
-    return tag("ul", items, class_="legend trace")
+def _mean_error(trace: ControlTraceReport) -> float:
+    pairs = zip(trace.said, trace.true, strict=True)
+    return sum(abs(said - true) for said, true in pairs) / max(len(trace.said), 1)
 
 
-def _error(one: ControlTraceReport) -> float:
-    return sum(abs(said - true) for said, true in zip(one.said, one.true, strict=True)) / max(
-        len(one.said), 1
-    )
+def _trace(trace: ControlTraceReport, limits: tuple[float, float], name: str) -> Card:
+    error = f"mean error {measured(_mean_error(trace))} {trace.unit}".rstrip()
+    label = f"{trace.channel} over time in {file_name(trace.log)}: said and true, {error}"
+    with chart(label, name, 360, 150) as drawn:
+        axes = drawn.figure.subplots()
+        axes.fill_between(trace.at_s, trace.said, trace.true, color=COLOURS[1], alpha=0.16, lw=0)
+        axes.plot(trace.at_s, trace.true, color=COLOURS[5], lw=1.2, ls=(0, (4, 2.5)), label="true")
+        axes.plot(trace.at_s, trace.said, color=COLOURS[1], label="said")
+        margin = 0.05 * (limits[1] - limits[0]) or 0.5
+        axes.set(
+            xlabel="s",
+            ylabel=visible(trace.unit or trace.channel)[:40],
+            ylim=(limits[0] - margin, limits[1] + margin),
+        )
+        _legend(axes)
+    return Card(f"{file_name(trace.log)}: {error}", drawn.svg)
 
 
-def _trace(one: ControlTraceReport, y: Axis) -> Markup:
-    plot = Plot(nice_axis(one.at_s, "s"), y, 360, 150)
-    said = list(zip(one.at_s, one.said, strict=True))
-    true = list(zip(one.at_s, one.true, strict=True))
-    error = f"mean error {measured(_error(one))} {one.unit}".rstrip()
-    label = f"{one.channel} over time in {file_name(one.log)}: said and true, {error}"
-    lines = (plot.area(said, true, 1), plot.line(true, 5, marks=False), plot.line(said, 1, marks=False))
-    return figure(f"{file_name(one.log)}: {error}", plot.svg(label, *lines), class_="card trace")
-
-
-def latency(found: Sequence[StreamingReport]) -> Markup | None:
-    """The scores over latency."""
-    told = highlights.latency(found)
-    if len(found) < 2:
+def latency(scores: Sequence[StreamingReport]) -> Card | None:
+    """Return the scores over latency."""
+    if len(scores) < 2:
         return None
-    x = nice_axis([one.latency_ms for one in found], "latency (ms)", zero=True)
-    names = [name for name in TITLES if any(one.scores.get(name) is not None for one in found)]
-    plot = Plot(x, Axis(0, 1, "score", SHARE.ticks))
-    lines = []
-    for style, name in enumerate(names):
-        points = [(one.latency_ms, score) for one in found if (score := one.scores.get(name)) is not None]
-        tips = [f"{TITLES[name]} at {short(ms)} ms: {short(score)}" for ms, score in points]
-        lines.append(plot.line(points, style, tips=tips))
-    measured = [one.latency_ms for one in found if one.measured]
-    rule = plot.ruler([(measured[0], 0), (measured[0], 1)]) if measured else None
-    title = told.text if told is not None else "Scores over latency"
+    title = getattr(highlights.latency(scores), "text", "Scores over latency")
+    own = [score.latency_ms for score in scores if score.measured]
+    with chart(f"Scores over latency. {title}", "latency") as drawn:
+        axes = drawn.figure.subplots()
+        for place, (name, text) in enumerate(TITLES.items()):
+            known = [(s.latency_ms, v) for s in scores if (v := s.scores.get(name)) is not None]
+            if known:
+                axes.plot(*zip(*known, strict=True), label=text, **series(place))
+        if own:
+            axes.axvline(own[0], **RULER)
+        _shares(axes.yaxis)
+        axes.set(xlabel="latency (ms)", ylabel="score", ylim=(-0.02, 1.02))
+        _legend(axes)
     note = "Every truth is matched with the newest answer that existed by then (Li, Wang and Ramanan 2020)."
-    if measured:
-        note += f" Dashed: the measured latency, {short(measured[0])} ms."
-    drawn = plot.svg(f"Scores over latency. {title}", rule, lines)
-    return figure(title, legend([TITLES[name] for name in names]), drawn, note=note)
+    if own:
+        note += f" Dashed: the measured latency, {short(own[0])} ms."
+    return Card(title, drawn.svg, note)
 
 
-def faults(found: FaultsReport) -> Markup:
-    """A small plot for each fault, the worst first."""
-    names = [name for name in TITLES if found.clean.get(name)]
-    ordered = sorted((curve for curve in found.curves if curve.points), key=lambda curve: _kept(curve, names))
-    drawn = [_fault(curve, names) for curve in ordered]
-    return tag("div", legend([TITLES[name] for name in names]), tag("div", drawn, class_="small-plots"))
+def faults(ablation: FaultsReport) -> list[Card]:
+    """Return a small chart for each fault, the worst first."""
+    names = [name for name in TITLES if ablation.clean.get(name)]
+
+    def mean_kept(curve: FaultCurveReport) -> float:
+        kept = [k for point in curve.points for name in names if (k := point.kept.get(name)) is not None]
+        return sum(kept) / len(kept) if kept else 1.0
+
+    ordered = sorted((curve for curve in ablation.curves if curve.points), key=mean_kept)
+    return [_fault(curve, names, f"fault{place}") for place, curve in enumerate(ordered)]
 
 
-def _kept(curve: FaultCurveReport, names: Sequence[str]) -> float:
-    left = [kept for point in curve.points for name in names if (kept := point.kept.get(name)) is not None]
-    return sum(left) / len(left) if left else 1.0
+def _fault(curve: FaultCurveReport, names: Sequence[str], name: str) -> Card:
+    last = curve.points[-1]
+    ends = ", ".join(f"{name} {percent(last.kept.get(name))}" for name in names)
+    with chart(f"{curve.fault}: left at severity {short(last.severity)}: {ends}", name, 190, 130) as drawn:
+        axes = drawn.figure.subplots()
+        for place, head in enumerate(names):
+            kept = [(p.severity, k) for p in curve.points if (k := p.kept.get(head)) is not None]
+            axes.plot(*zip((0.0, 1.0), *kept, strict=True), **series(place))
+        top = max([1.0, *(k for p in curve.points for k in p.kept.values() if k is not None and k < 2)])
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.03, top + 0.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        _percent(axes.yaxis)
+    return Card(curve.fault, drawn.svg, curve.meaning)
 
 
-def _fault(curve: FaultCurveReport, names: Sequence[str]) -> Markup:
-    top = max([1.0, *(k for p in curve.points for k in p.kept.values() if k is not None and k < 2)])
-    y = Axis(0.0, top, "", (0.0, 0.5, 1.0), as_percent=True)
-    plot = Plot(Axis(0.0, 1.0, "", (0.0, 0.5, 1.0)), y, 170, 124, small=True)
-    lines = []
-    for style, name in enumerate(names):
-        points = [(0.0, 1.0)]
-        points += [(p.severity, kept) for p in curve.points if (kept := p.kept.get(name)) is not None]
-        tips = [f"{TITLES[name]}: {percent(kept)} left at severity {short(at)}" for at, kept in points]
-        lines.append(plot.line(points, style, tips=tips))
-    ends = ", ".join(f"{name} {percent(curve.points[-1].kept.get(name))}" for name in names)
-    label = f"{curve.fault}: left at severity {short(curve.points[-1].severity)}: {ends}"
-    return tag("figure", tag("h4", curve.fault), plot.svg(label, lines), tag("figcaption", curve.meaning))
+def fault_legend(ablation: FaultsReport) -> Markup:
+    """Return the legend of the charts of all faults."""
+    names = [name for name in TITLES if ablation.clean.get(name)]
+    with chart(f"Legend: {', '.join(names)}", "faults-legend", 360, 22) as drawn:
+        axes = drawn.figure.subplots()
+        for place, name in enumerate(names):
+            axes.plot([], [], label=TITLES[name], **series(place))
+        axes.set_axis_off()
+        axes.legend(loc="center left", ncols=len(names) or 1, borderpad=0)
+    return drawn.svg
 
 
-def slices(report: EvaluationReport, most: int = 14) -> Markup | None:
-    """Differences of parts from the rest, with their intervals, as shares of the rest."""
+def slices(report: EvaluationReport) -> Card | None:
+    """Return differences of slices from the rest, with their intervals, as shares of the rest."""
     known = [
-        one
-        for one in report.slices
-        if one.difference.low is not None and one.difference.high is not None and one.rest
-    ][:most]
+        part
+        for part in report.slices
+        if part.difference.low is not None and part.difference.high is not None and part.rest
+    ][:MOST_SLICES]
     if not known:
         return None
-    row, width = 40, 360
-    spans = [_ends(one) for one in known]
-    reach = min(max(max(abs(low), abs(high)) for low, _, high in spans), 1.5)
-    x = nice_axis([-reach, reach], "", zero=True, count=4)
-    x = Axis(x.low, x.high, "\u2190 worse than the rest \u00b7 better \u2192", x.ticks, as_percent=True)
-    plot = Plot(x, Axis(0, len(known)), width, 44 + row * len(known))
-    plot.left, plot.right = 18.0, width - 18.0
-    parts: list[Part] = [plot.ruler([(0, 0), (0, len(known))])]
-    for place, (one, (low, value, high)) in enumerate(zip(known, spans, strict=True)):
-        middle = len(known) - place - 0.72
-        style = {"worse": 1, "better": 0, "cannot tell": 5}[one.difference.verdict]
-        text = f"{one.by}: {one.part}, {one.metric} {measured(one.value)} ({measured(one.rest)})"
-        _, y = plot.at((0, middle))
-        parts.append(tag("text", text, x="18", y=f"{y - 9:.1f}", class_="tl"))
-        parts.append(
-            tag("path", d=plot.path([(low, middle), (high, middle)]), class_=f"line s{style + 1} whisker")
+    texts = [
+        f"{part.by}: {part.part}, {part.metric} {measured(part.value)} ({measured(part.rest)})"
+        for part in known
+    ]
+    verdicts = "; ".join(f"{part.part} {part.metric} {part.difference.verdict}" for part in known)
+    label = f"Differences of parts from the rest: {verdicts}"
+    with chart(label, "slices", 360, 48 + 36 * len(known)) as drawn:
+        axes = _rows(drawn.figure.subplots(), texts)
+        spans = [_relative(part) for part in known]
+        reach = min(max(max(abs(low), abs(high)) for low, _, high in spans), 1.5) * 1.05
+        axes.set(xlim=(-reach, reach), xlabel="\u2190 worse than the rest \u00b7 better \u2192")
+        _percent(axes.xaxis)
+        axes.axvline(0, **RULER)
+        for row, (part, (low, middle, high)) in enumerate(zip(known, spans, strict=True)):
+            look = {"worse": 1, "better": 0, "cannot tell": 5}[part.difference.verdict]
+            axes.plot([low, high], [row, row], color=COLOURS[look], lw=2)
+            axes.plot([middle], [row], **series(look))
+    worst = highlights.slices(report.slices)
+    return Card(worst.text if worst else "Parts against the rest", drawn.svg)
+
+
+def _relative(part: SliceReport) -> tuple[float, float, float]:
+    """Return low end, value and high end of a difference over the rest; positive is better."""
+    low, high, value = part.difference.low or 0.0, part.difference.high or 0.0, part.difference.value or 0.0
+    size, sign = abs(part.rest or 1.0), -1.0 if part.better == "lower" else 1.0
+    ends = sorted((sign * low / size, sign * high / size))
+    return ends[0], sign * value / size, ends[1]
+
+
+def _share_axes(axes: Axes, x: str, y: str) -> Axes:
+    axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    _shares(axes.xaxis)
+    _shares(axes.yaxis)
+    return axes
+
+
+def _shares(axis: Any) -> None:
+    axis.set_ticks(SHARES, [f"{share:g}" for share in SHARES])
+
+
+def _percent(axis: Any) -> None:
+    axis.set_major_formatter(lambda share, place: f"{100 * share:.0f} %".replace("-", MINUS))
+
+
+def _rows(axes: Axes, texts: Sequence[str]) -> Axes:
+    """Turn axes into rows from the top, each with a text above its middle."""
+    axes.set_ylim(len(texts) - 0.5, -0.85)
+    axes.set_yticks([])
+    for row, text in enumerate(texts):
+        axes.text(
+            0.0, row - 0.25, visible(text), transform=axes.get_yaxis_transform(), va="bottom", clip_on=False
         )
-        parts.append(plot.mark((value, middle), style, f"{one.difference.verdict}: {text}"))
-    label = "Differences of parts from the rest: " + "; ".join(
-        f"{one.part} {one.metric} {one.difference.verdict}" for one in known
-    )
-    return svg(plot.width, plot.height, label, plot.frame(), *parts)
+    return axes
 
 
-def _ends(one: Any) -> tuple[float, float, float]:
-    """Low, value and high of a difference over the rest; positive is better."""
-    size, sign = abs(one.rest), -1.0 if one.better == "lower" else 1.0
-    ends = sorted(sign * value / size for value in (one.difference.low, one.difference.high))
-    return ends[0], sign * (one.difference.value or 0.0) / size, ends[1]
+def _legend(axes: Axes) -> None:
+    """Put the names of the series above the axes, in one column where they are long."""
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_child")]
+    names = [visible(f" {line.get_label()}")[:60] for line in lines]  # a name that begins with _ is shown too
+    if names:
+        columns = 1 if max(map(len, names)) > 24 else 2 if max(map(len, names)) > 10 else 3
+        axes.figure.legend(lines, names, loc="outside upper left", ncols=columns, fontsize=9.5)

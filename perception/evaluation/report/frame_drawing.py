@@ -1,110 +1,102 @@
-"""A moment as a drawing: the picture, truth dashed and predictions solid on top of it, and the same in words.
+"""The boxes of a moment on its picture: outlines, and labels where there is room; and the same in words.
 
-What is right is blue, what was missed is orange, what is not there is yellow: colour-blind people tell these
-apart, and each also has its own line and its own word.
+Right boxes are blue, missed ones orange, false ones yellow: colour-blind people tell these apart, and each
+also has its own line and its own word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from perception.evaluation.report.display_text import measured, short, signed
 from perception.evaluation.report.frame_pictures import Picture
-from perception.evaluation.report.markup import Markup, Part, join, tag
-from perception.evaluation.report.number_text import measured, short, signed
-from perception.evaluation.report.schema import MomentReport, SceneBoxReport, SceneControlReport, SceneReport
+from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
 
 ORDER = ("ignored", "found", "hit", "false", "missed")
 """Drawn later is drawn on top."""
-WORDS = {
-    "missed": "missed: truth that nothing was said of",
-    "false": "false: said, not in truth",
-    "hit": "right: said, and in truth",
-    "found": "truth that was found",
-    "ignored": "truth that does not count: too small or too hidden",
-}
+DASHES = {"found": (4, 3), "missed": (5, 2.5), "ignored": (1, 2.5)}
+WIDTHS = {"missed": 1.8, "false": 1.5, "hit": 1.4}
 TALL = 0.15
-"""Boxes that are right are named in the picture from this share of its height on."""
-SHOWN = 60
+"""Right boxes are labelled in the picture from this share of its height on."""
+MOST_WORDS = 60
 """Boxes of one frame that are named in words."""
 
 Rect = tuple[float, float, float, float]
 
 
-def drawing(scene: SceneReport, picture: Picture) -> Markup:
-    """The boxes on the picture."""
-    width, height = float(picture.width), float(picture.height)
-    unit = width / 480
-    parts: list[Part] = [
-        tag("image", href=picture.uri, width=f"{width:g}", height=f"{height:g}", preserveaspectratio="none")
-    ]
+class Outline(NamedTuple):
+    """A box to draw, in pixels of the source."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    line: float
+    dash: str
+
+
+class Label(NamedTuple):
+    """A label to draw, in pixels of the source."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    text: str
+
+
+class Drawing(NamedTuple):
+    """A picture with its boxes; `unit` is the size of a pixel when it is drawn 480 wide."""
+
+    picture: Picture
+    unit: float
+    counts: str
+    outlines: list[Outline]
+    labels: list[Label]
+
+
+def drawing(scene: SceneReport | None, picture: Picture | None) -> Drawing | None:
+    """Return the boxes on the picture; None without either."""
+    if scene is None or picture is None:
+        return None
+    unit = picture.width / 480
     ordered = sorted(scene.boxes, key=lambda box: ORDER.index(box.kind))
-    parts += [_outline(box, unit) for box in ordered]
-    taken: list[Rect] = []
-    for box in reversed(ordered):
-        if box.kind in ("missed", "false") or (box.kind == "hit" and _high(box) > TALL * height):
-            parts.append(_label(box, unit, (width, height), taken))
-    counts = ", ".join(f"{_count(scene.boxes, kind)} {kind}" for kind in ("missed", "false", "hit"))
-    return tag(
-        "svg",
-        *parts,
-        viewbox=f"0 0 {width:g} {height:g}",
-        role="img",
-        class_="scene",
-        aria_label=f"Boxes: {counts}",
+    counts = ", ".join(
+        f"{sum(b.kind == kind for b in scene.boxes)} {kind}" for kind in ("missed", "false", "hit")
+    )
+    return Drawing(
+        picture, unit, counts, [_outline(box, unit) for box in ordered], _labels(ordered, unit, picture)
     )
 
 
-def _high(box: SceneBoxReport) -> float:
-    return box.xyxy[3] - box.xyxy[1]
-
-
-def _count(boxes: Sequence[SceneBoxReport], kind: str) -> int:
-    return sum(box.kind == kind for box in boxes)
-
-
-def _outline(box: SceneBoxReport, unit: float) -> Markup:
-    """Twice: a dark line below, so that it is seen on every ground."""
+def _outline(box: SceneBoxReport, unit: float) -> Outline:
     x1, y1, x2, y2 = box.xyxy
-    place = {
-        "x": f"{x1:.1f}",
-        "y": f"{y1:.1f}",
-        "width": f"{max(x2 - x1, 0.0):.1f}",
-        "height": f"{max(y2 - y1, 0.0):.1f}",
-    }
-    below = tag("rect", **place, class_="under", stroke_width=f"{2.6 * unit:.2f}")
-    dash = {"found": f"{4 * unit:.1f} {3 * unit:.1f}", "missed": f"{5 * unit:.1f} {2.5 * unit:.1f}"}.get(
-        box.kind
-    )
-    dash = f"{unit:.1f} {2.5 * unit:.1f}" if box.kind == "ignored" else dash
-    wide = {"missed": 1.8, "false": 1.5, "hit": 1.4}.get(box.kind, 0.9)
-    above = tag(
-        "rect", **place, class_=f"box {box.kind}", stroke_width=f"{wide * unit:.2f}", stroke_dasharray=dash
-    )
-    return join([below if box.kind != "ignored" else None, above])
+    dash = " ".join(f"{length * unit:.1f}" for length in DASHES.get(box.kind, ()))
+    line = WIDTHS.get(box.kind, 0.9) * unit
+    return Outline(box.kind, x1, y1, max(x2 - x1, 0.0), max(y2 - y1, 0.0), line, dash)
 
 
-def _label(box: SceneBoxReport, unit: float, size: tuple[float, float], taken: list[Rect]) -> Markup | None:
-    """Above or below its box, where there is room; otherwise it is only named below the picture."""
-    said = _words(box, brief=True)
-    wide, high = (5.1 * len(said) + 5) * unit, 11.5 * unit
-    x = min(max(box.xyxy[0], 0.0), max(size[0] - wide, 0.0))
-    for top in (box.xyxy[1] - high, box.xyxy[3], box.xyxy[1]):
-        rect = (x, top, x + wide, top + high)
-        if top < 0 or top + high > size[1] or any(_meet(rect, other) for other in taken):
+def _labels(boxes: Sequence[SceneBoxReport], unit: float, picture: Picture) -> list[Label]:
+    """Return labels above, below or in their boxes, those on top first; none where there is no room."""
+    taken: list[Rect] = []
+    labels = []
+    for box in reversed(boxes):
+        tall = box.xyxy[3] - box.xyxy[1] > TALL * picture.height
+        if box.kind not in ("missed", "false") and not (box.kind == "hit" and tall):
             continue
-        taken.append(rect)
-        ground = tag(
-            "rect",
-            x=f"{x:.1f}",
-            y=f"{top:.1f}",
-            width=f"{wide:.1f}",
-            height=f"{high:.1f}",
-            class_=f"tag {box.kind}",
-        )
-        place = {"x": f"{x + 2.5 * unit:.1f}", "y": f"{top + 8.8 * unit:.1f}"}
-        text = tag("text", said, **place, font_size=f"{9 * unit:.1f}", class_="said")
-        return join([ground, text])
-    return None
+        text = _words(box, brief=True)
+        wide, high = (5.1 * len(text) + 5) * unit, 11.5 * unit
+        x = min(max(box.xyxy[0], 0.0), max(picture.width - wide, 0.0))
+        for top in (box.xyxy[1] - high, box.xyxy[3], box.xyxy[1]):
+            rect = (x, top, x + wide, top + high)
+            if top >= 0 and top + high <= picture.height and not any(_meet(rect, other) for other in taken):
+                taken.append(rect)
+                labels.append(Label(box.kind, x, top, wide, high, text))
+                break
+    return labels
 
 
 def _meet(one: Rect, other: Rect) -> bool:
@@ -112,7 +104,7 @@ def _meet(one: Rect, other: Rect) -> bool:
 
 
 def _words(box: SceneBoxReport, brief: bool = False) -> str:
-    """`person 0.41, 30 m`."""
+    """Return `person 0.41, 30 m`."""
     name = box.label if not brief or len(box.label) <= 16 else f"{box.label[:15]}\u2026"
     parts = [name if box.score is None else f"{name} {box.score:.2f}"]
     if box.distance_m is not None and not (brief and box.kind == "hit"):
@@ -120,38 +112,22 @@ def _words(box: SceneBoxReport, brief: bool = False) -> str:
     return ", ".join(parts)
 
 
-def in_words(moment: MomentReport) -> Markup | None:
-    """What was missed, what is false, and the command: said beside true."""
-    scene = moment.scene
-    if scene is None:
-        return None
-    rows: list[Part] = []
-    for kind in ("missed", "false", "hit"):
-        boxes = [box for box in scene.boxes if box.kind == kind]
-        if not boxes:
-            continue
-        named = "; ".join(_words(box) for box in boxes[:SHOWN])
-        more = f" and {len(boxes) - SHOWN} more" if len(boxes) > SHOWN else ""
-        title = {"missed": "missed", "false": "false", "hit": "right"}[kind]
-        rows.append(
-            tag("div", tag("dt", f"{title} ({len(boxes)})", class_=f"k {kind}"), tag("dd", named + more))
-        )
-    rows += [tag("div", tag("dt", one.name), tag("dd", control_words(one))) for one in scene.control]
-    return tag("dl", rows, class_="words") if rows else None
+def frame_words(scene: SceneReport | None) -> list[tuple[str, str, str]]:
+    """Return kind, title and text of each line: the missed, false and right boxes, and the command."""
+    lines = []
+    for kind, title in (("missed", "missed"), ("false", "false"), ("hit", "right")):
+        boxes = [box for box in (scene.boxes if scene is not None else []) if box.kind == kind]
+        if boxes:
+            named = "; ".join(_words(box) for box in boxes[:MOST_WORDS])
+            more = f" and {len(boxes) - MOST_WORDS} more" if len(boxes) > MOST_WORDS else ""
+            lines.append((kind, f"{title} ({len(boxes)})", named + more))
+    channels = scene.control if scene is not None else []
+    return lines + [("", channel.name, control_words(channel)) for channel in channels]
 
 
-def control_words(one: SceneControlReport) -> str:
-    """`said 0.12 ±0.02, true 0.16 1/m (off by -0.04)`."""
-    std = "" if one.std is None else f" \u00b1{measured(one.std, 2)}"
-    off = "" if one.said is None or one.true is None else f" (off by {signed(one.said - one.true)})"
-    return f"said {measured(one.said)}{std}, true {measured(one.true)} {one.unit}".rstrip() + off
-
-
-def key() -> Markup:
-    """What the lines mean."""
-    items = []
-    for kind, words in WORDS.items():
-        line = tag("path", d="M1,6H27", class_=f"box {kind}")
-        drawn = tag("svg", line, viewbox="0 0 28 12", class_="key wide", aria_hidden="true")
-        items.append(tag("li", drawn, words))
-    return tag("ul", items, class_="legend scene-key")
+def control_words(channel: SceneControlReport) -> str:
+    """Return `said 0.12 ±0.02, true 0.16 1/m (off by -0.04)`."""
+    std = "" if channel.std is None else f" \u00b1{measured(channel.std, 2)}"
+    known = channel.said is not None and channel.true is not None
+    off = f" (off by {signed((channel.said or 0.0) - (channel.true or 0.0))})" if known else ""
+    return f"said {measured(channel.said)}{std}, true {measured(channel.true)} {channel.unit}".rstrip() + off

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from perception.evaluation.report.number_text import (
+from perception.evaluation.report.display_text import (
     details,
     measured,
     number,

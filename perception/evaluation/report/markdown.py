@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from perception.evaluation.report import accounts, highlights, summary
-from perception.evaluation.report.markup import visible
-from perception.evaluation.report.number_text import (
+from perception.evaluation.report import highlights, tables
+from perception.evaluation.report.display_text import (
     TITLES,
     file_name,
     measured,
@@ -15,6 +14,7 @@ from perception.evaluation.report.number_text import (
     short,
     signed,
     values,
+    visible,
 )
 from perception.evaluation.report.page import subtitle, title
 from perception.evaluation.report.schema import (
@@ -69,9 +69,12 @@ def _parts(report: EvaluationReport) -> Iterator[str]:
         yield escaped(report.error)
     if report.gates or report.reference:
         yield _judged(report)
-    numbers = summary.key_numbers(report)
+    numbers = tables.overall(report)
     if numbers:
-        rows = [[name, told, note.partition("95 %: ")[2]] for name, told, note in numbers]
+        rows = [
+            [name, f"{number} {unit}".rstrip(), note.partition("95 %: ")[2]]
+            for name, number, unit, note in numbers
+        ]
         yield table(["", "value", "95 %"], rows)
     found = highlights.all_highlights(report)
     if found:
@@ -81,7 +84,7 @@ def _parts(report: EvaluationReport) -> Iterator[str]:
     if report.moments:
         shown = [_moment(one) for one in report.moments[:MOST_MOMENTS]]
         yield "### The worst moments\n\n" + "\n\n".join(shown)
-    warned = accounts.warnings(report)
+    warned = tables.warnings(report)
     if warned:
         yield "### Warnings\n\n" + "\n".join(f"- {escaped(text)}" for text in warned)
     if report.run:

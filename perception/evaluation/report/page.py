@@ -1,96 +1,232 @@
-"""The page: one file, without a script and without an address outside itself."""
+"""The page: one HTML file without a script and without an address outside itself.
+
+`page.html.jinja` lays it out and `page.css` styles it; what is in it comes from `tables`, `charts`,
+`highlights` and `frame_drawing`.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
-from perception.evaluation.report import sections, summary
+from markupsafe import Markup
+
+from perception.evaluation.plotting import need_matplotlib
+from perception.evaluation.report import charts, highlights, tables
+from perception.evaluation.report.display_text import file_name, percent, short, visible
+from perception.evaluation.report.frame_drawing import drawing, frame_words
 from perception.evaluation.report.frame_pictures import Pictures
-from perception.evaluation.report.markup import Markup, Part, join, tag
-from perception.evaluation.report.number_text import file_name
 from perception.evaluation.report.schema import EvaluationReport
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 """The browser itself refuses whatever is not in the file."""
+SECTIONS = (
+    ("moments", "Worst moments", "", ""),
+    ("classes", "Classes", "", ""),
+    ("distance", "Distance", "", ""),
+    ("calibration", "Calibration", "", ""),
+    ("control", "Control", "", ""),
+    ("slices", "Parts", "Parts of the data held against the rest", "--slices all"),
+    ("sensors", "Sensors", "What each sensor is worth", "--ablate sensors"),
+    ("faults", "Faults", "What is left when sensors fail", "--ablate faults"),
+    ("latency", "Latency", "Scores that count the latency", "--latency-ms curve"),
+    ("logs", "Logs", "", ""),
+    ("numbers", "All numbers", "", ""),
+    ("made", "Run", "", ""),
+)
+"""Anchor and name of each section, in order; what it would show, and the option that adds it."""
 
 
 def html_page(report: EvaluationReport, pictures: Pictures | None = None) -> str:
-    """A report for people, as one HTML file that opens offline.
+    """Return a report for people as one HTML file that opens offline.
 
     Args:
         pictures: Of the report's moments, as `moment_pictures` reads them.
+
+    Raises:
+        MissingExtraError: matplotlib or Jinja is not installed.
     """
-    made = [(one, one.make(report, pictures or {})) for one in sections.SECTIONS]
-    shown = [(one, drawn) for one, drawn in made if drawn is not None]
-    places = [one.place for one, _ in shown]
-    missing = [one.how for one, drawn in made if drawn is None and one.how]
-    links = [tag("li", tag("a", one.name, href=f"#{one.place}")) for one, _ in shown]
-    body = join(
-        [
-            tag(
-                "header",
-                tag("h1", title(report)),
-                tag("p", subtitle(report), class_="sub"),
-                summary.verdict(report),
-                summary.tiles(report),
-                tag("nav", tag("ul", links), aria_label="Sections") if links else None,
-            ),
-            tag("main", summary.stands_out(report, places), [drawn for _, drawn in shown], _absent(missing)),
-            tag("footer", f"perception evaluate, {report.schema_}. This file needs nothing but itself."),
-        ]
+    need_matplotlib("a report as a page")
+    data = _sections(report, pictures or {})
+    html = _template().render(
+        report=report,
+        title=title(report),
+        subtitle=subtitle(report),
+        policy=POLICY,
+        style=_style(),
+        headline=highlights.headline(report),
+        overall=tables.overall(report),
+        highlights=highlights.all_highlights(report),
+        sections=data,
+        shown=[(place, name) for place, name, _, _ in SECTIONS if data.get(place)],
+        absent=[(what, option) for place, _, what, option in SECTIONS if what and not data.get(place)],
     )
-    return f"<!doctype html>\n{tag('html', _head(report), tag('body', body), lang='en')}\n"
+    return html.lstrip()
 
 
-def _head(report: EvaluationReport) -> Markup:
-    metas: list[Part] = [
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("link", rel="icon", href="data:,"),
-    ]
-    return tag("head", metas, tag("title", title(report)), tag("style", _style()))
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    def finalize(value: object) -> object:
+        return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    environment = Environment(
+        autoescape=True, finalize=finalize, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["file_name"] = file_name
+    text = files("perception.evaluation.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text)
 
 
 @cache
 def _style() -> Markup:
-    """The style sheet, without its comments."""
+    """Return the style sheet without its comments."""
     text = files("perception.evaluation.report").joinpath("page.css").read_text(encoding="utf-8")
     return Markup(re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))
 
 
-def _absent(missing: list[str]) -> Markup | None:
-    """One line on how to get each section that is not here."""
-    if not missing:
+def _sections(report: EvaluationReport, pictures: Pictures) -> dict[str, Any]:
+    """Return what each section shows; empty where the report has nothing for it."""
+    return {
+        "moments": [
+            (moment, drawing(moment.scene, pictures.get(place)), frame_words(moment.scene))
+            for place, moment in enumerate(report.moments)
+        ],
+        "pictures": bool(pictures),
+        "faulted": any("--fault" in moment.command for moment in report.moments),
+        "classes": _unless_empty(
+            table=tables.classes(report),
+            charts=list(charts.precision_recall(report)),
+            confusion=tables.confusion(report),
+            confused=getattr(highlights.confused(report), "text", "Confusion"),
+            cut=short(_score(report), 2),
+        ),
+        "distance": _cards(*charts.recall(report), charts.distance(report)),
+        "calibration": _cards(charts.reliability(report), charts.coverage(report)),
+        "control": _control(report),
+        "slices": _slices(report),
+        "sensors": {"table": table, "highlight": highlights.sensors(report)}
+        if (table := tables.sensors(report))
+        else None,
+        "faults": _faults(report),
+        "latency": {"table": tables.streaming(report), "charts": _cards(charts.latency(report.streaming))}
+        if report.streaming
+        else None,
+        "logs": {
+            "table": table,
+            "ledger": tables.ledger(report),
+            "warnings": tables.warnings(report),
+        }
+        if (table := tables.logs(report))
+        else None,
+        "numbers": [
+            (head, table)
+            for head, metrics in report.heads.items()
+            if (table := tables.head_values(head, metrics)) is not None
+        ],
+        "method": method(report),
+        "made": {name: text.replace("\n", ", ") for name, text in report.run.items()},
+    }
+
+
+def _unless_empty(**parts: Any) -> dict[str, Any] | None:
+    return parts if parts["table"] or parts["charts"] or parts["confusion"] else None
+
+
+def _cards(*cards: charts.Card | None) -> list[charts.Card]:
+    return [card for card in cards if card is not None]
+
+
+def _score(report: EvaluationReport) -> float | None:
+    metric = report.heads.get("class", {}).get("confusion")
+    return None if metric is None else metric.details.get("score")
+
+
+def _control(report: EvaluationReport) -> dict[str, Any] | None:
+    table = tables.control(report)
+    channels = [
+        (getattr(highlights.control(report, channel), "text", channel), cards)
+        for channel in highlights.channels(report)
+        if (cards := charts.traces(report, channel))
+    ]
+    return {"table": table, "channels": channels} if table else None
+
+
+def _slices(report: EvaluationReport) -> dict[str, Any] | None:
+    if not report.slices:
         return None
-    items = []
-    for how in missing:
-        what, _, option = how.rpartition(": ")
-        items.append(tag("li", f"{what}: add ", tag("code", option)))
-    return summary.section("absent", "Not in this report", tag("ul", items, class_="plain"))
+    verdicts = [part.difference.verdict for part in report.slices]
+    return {
+        "table": tables.slices(report),
+        "significant": tables.significant_slices(report.slices),
+        "chart": charts.slices(report),
+        "compared": len(verdicts),
+        "worse": verdicts.count("worse"),
+        "better": verdicts.count("better"),
+        "more": len(verdicts) - tables.MOST_SLICES,
+    }
+
+
+def _faults(report: EvaluationReport) -> dict[str, Any] | None:
+    ablation = report.fault_ablation
+    if ablation is None or not ablation.curves:
+        return None
+    return {
+        "highlight": highlights.faults(report),
+        "worst": tables.worst_faults(ablation),
+        "legend": charts.fault_legend(ablation),
+        "charts": charts.faults(ablation),
+        "table": tables.faults(ablation),
+    }
+
+
+def method(report: EvaluationReport) -> str:
+    """Return how the intervals were computed, and the rules of what counts."""
+    lines, resampling, rules = [], report.resampling, report.rules
+    if resampling is not None:
+        known = [blocks for blocks in resampling.heads.values() if not blocks.no_interval]
+        if known:
+            lengths = " and ".join(sorted({short(blocks.block_s) for blocks in known}))
+            drawn = f"{resampling.logs} logs and then blocks" if "logs" in resampling.stages else "blocks"
+            lines.append(
+                f"Intervals: {percent(resampling.level)}, {resampling.draws} draws of {drawn} of {lengths} s."
+            )
+        reasons = dict.fromkeys(b.no_interval for b in resampling.heads.values() if b.no_interval)
+        for reason in reasons:
+            heads = [head for head, blocks in resampling.heads.items() if blocks.no_interval == reason]
+            lines.append(f"No intervals for {', '.join(heads)}: {reason}.")
+    if rules is not None:
+        lines.append(
+            f"Truth below {short(rules.min_height_px)} px or less than {percent(rules.min_visible)} visible "
+            f"does not count; values that rest on less than {rules.min_support} are undefined."
+        )
+    return " ".join(lines)
 
 
 def title(report: EvaluationReport) -> str:
-    """What was evaluated."""
+    """Return what was evaluated."""
     plugin, weights = report.run.get("plugin", ""), report.run.get("weights", "")
     named = " ".join(part for part in (plugin, file_name(weights) if weights else "") if part)
     return f"Evaluation of {named}" if named else "Evaluation"
 
 
 def subtitle(report: EvaluationReport) -> str:
-    """On what, and how."""
-    frames = sum(log.frames for log in report.logs)
-    names = [file_name(log.log) for log in report.logs]
-    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    parts = (
-        [f"{frames} frames of {len(names)} log{'s' if len(names) != 1 else ''}: {listed}"] if names else []
-    )
-    run = report.run
+    """Return which logs it was evaluated on, and what computed."""
+    names, run = [file_name(log.log) for log in report.logs], report.run
+    parts = [_counted(names, sum(log.frames for log in report.logs))] if names else []
     parts += [run[name] for name in ("backend", "precision", "device") if run.get(name)]
     if run.get("weights_sha256"):
         parts.append(f"weights {run['weights_sha256'][:12]}")
     return " \u00b7 ".join(parts)
+
+
+def _counted(names: Sequence[str], frames: int) -> str:
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"{frames} frames of {len(names)} log{'s' if len(names) != 1 else ''}: {listed}"

@@ -1,16 +1,17 @@
-"""The tables of a report."""
+"""The tables of the page, as cells that the template lays out; None where there is nothing to show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from perception.evaluation.head_scores import scores_of
 from perception.evaluation.report import highlights
-from perception.evaluation.report.markup import Markup, Part, tag
-from perception.evaluation.report.number_text import (
+from perception.evaluation.report.display_text import (
     TITLES,
     details,
+    file_name,
     interval,
     measured,
     parts_of,
@@ -28,257 +29,344 @@ from perception.evaluation.report.schema import (
 )
 
 MOST_SLICES = 40
-MOST_SURE = 14
-
-VERDICTS = {"worse": ("\u25bc", "bad"), "better": ("\u25b2", "good"), "cannot tell": ("\u00b7", "dim")}
-
-
-def table(head: Sequence[Part], rows: Sequence[Sequence[Part]], caption: str, class_: str = "") -> Markup:
-    """The first column names the row; wide ones scroll by themselves. The caption is read aloud only."""
-    top = tag("tr", [cell if _is(cell, "th") else tag("th", cell, scope="col") for cell in head])
-    body = [
-        tag(
-            "tr",
-            tag("th", row[0], scope="row"),
-            [cell if _is(cell, "td") else tag("td", cell) for cell in row[1:]],
-        )
-        for row in rows
-    ]
-    drawn = tag(
-        "table", tag("caption", caption), tag("thead", top), tag("tbody", body), class_=class_ or None
-    )
-    return tag("div", drawn, class_="scroll", tabindex=0, role="region", aria_label=caption)
+MOST_SIGNIFICANT = 14
+NONE = "\u2013"
+SIGNS = {"worse": ("\u25bc", "bad"), "better": ("\u25b2", "good"), "cannot tell": ("\u00b7", "dim")}
+OVERALL = (
+    ("box", "mAP50", "Boxes: mAP50"),
+    ("class", "F1", "Classes: F1"),
+    ("box", "distance_abs", "Distance: mean error"),
+    ("control", "MAE/", "{}: mean error"),
+    ("class", "D-ECE", "Scores: error of calibration"),
+    ("joint", "joint", "All heads: joint score"),
+    ("timing", "p50/total", "Time for a frame, median"),
+)
+"""Head, value and title of the numbers that a report begins with; `{}`: one for each channel."""
 
 
-def _is(cell: Part, name: str) -> bool:
-    return isinstance(cell, Markup) and cell.startswith(f"<{name}")
+class Cell(NamedTuple):
+    """One cell.
+
+    Attributes:
+        text: Its text.
+        note: A smaller line below.
+        kind: Its class in the style sheet: `word`, `shade`, `heat`, or those of `SIGNS`.
+        share: The length of its bar, or the depth of its colour, from 0 to 1; None: neither.
+        hint: Shown when it is pointed at.
+        sign: A sign before the text, and its class.
+    """
+
+    text: str
+    note: str = ""
+    kind: str = ""
+    share: float | None = None
+    hint: str = ""
+    sign: tuple[str, str] | None = None
 
 
-def word(name: str) -> Markup:
-    """The head of a column of words."""
-    return tag("th", name, scope="col", class_="word")
+class Table(NamedTuple):
+    """A table. The first cell of a row names it; the caption is only read aloud."""
+
+    caption: str
+    head: Sequence[str | Cell]
+    rows: Sequence[Sequence[str | Cell]]
+    kind: str = ""
 
 
-def breakable(name: str) -> Part:
-    """A name that may be broken after its underscores."""
-    parts = name.split("_")
-    return [[f"{part}_", tag("wbr")] for part in parts[:-1]] + [parts[-1]]
+def _table(caption: str, head: Sequence[str | Cell], rows: Sequence[Any], kind: str = "") -> Table | None:
+    return Table(caption, head, rows, kind) if rows else None
 
 
-def shaded(text: Part, share: float | None, class_: str = "shade") -> Markup:
-    """A cell with a bar behind it, as long as the share."""
-    if share is None:
-        return tag("td", text)
-    return tag("td", text, class_=class_, style=f"--v:{min(max(share, 0.0), 1.0):.3f}")
+def _word(text: str, note: str = "") -> Cell:
+    return Cell(text, note, "word")
+
+
+def _shaded(text: str, share: float | None, note: str = "", kind: str = "shade") -> Cell:
+    return Cell(text, note) if share is None else Cell(text, note, kind, min(max(share, 0.0), 1.0))
+
+
+def _undefined(value: ValueReport | None) -> Cell:
+    return Cell(NONE, hint=value.undefined if value is not None else "")
 
 
 def with_unit(value: ValueReport | None) -> str:
-    """`0.51 m`."""
+    """Return `0.51 m`."""
     if value is None or value.value is None:
-        return "\u2013"
+        return NONE
     return f"{measured(value.value)} {value.unit}".rstrip()
 
 
-def classes(report: EvaluationReport) -> Markup | None:
-    """A row for each class."""
-    found, box = values(report.heads, "class"), values(report.heads, "box")
-    names = list(parts_of(found, "AP50"))
-    if not names:
-        return None
-    columns = [("AP50", found), ("AP", box), ("precision", found), ("recall", found), ("F1", found)]
-    columns += [("IoU", box), ("distance_abs", box), ("D-ECE", found)]
-    columns = [(name, own) for name, own in columns if any(f"{name}/{one}" in own for one in names)]
-    rows = [[one, *(_by_class(own.get(f"{name}/{one}"), name) for name, own in columns)] for one in names]
-    heads = ["class", *(f"{name}, m" if name == "distance_abs" else name for name, _ in columns)]
-    return table(heads, rows, "Scores by class")
+def overall(report: EvaluationReport) -> list[tuple[str, str, str, str]]:
+    """Return the numbers that a report begins with: title, number, unit, and the interval or support."""
+    rows = []
+    for head, name, title in OVERALL:
+        for key, value in values(report.heads, head).items():
+            if value.value is None or not (key == name or (name.endswith("/") and key.startswith(name))):
+                continue
+            ends = interval(value)
+            note = f"95 %: {ends}" if ends else f"of {value.support}" if value.support else ""
+            rows.append((title.format(key.partition("/")[2]), measured(value.value), value.unit, note))
+    return rows
 
 
-def _by_class(value: ValueReport | None, name: str) -> Markup:
+def classes(report: EvaluationReport) -> Table | None:
+    """Return a row for each class."""
+    of_class, of_box = values(report.heads, "class"), values(report.heads, "box")
+    names = list(parts_of(of_class, "AP50"))
+    columns = [("AP50", of_class), ("AP", of_box), ("precision", of_class), ("recall", of_class)]
+    columns += [("F1", of_class), ("IoU", of_box), ("distance_abs", of_box), ("D-ECE", of_class)]
+    columns = [
+        (metric, of_head)
+        for metric, of_head in columns
+        if any(f"{metric}/{name}" in of_head for name in names)
+    ]
+    rows = [
+        [name, *(_by_class(of_head.get(f"{metric}/{name}"), metric) for metric, of_head in columns)]
+        for name in names
+    ]
+    heads = [f"{metric}, m" if metric == "distance_abs" else metric for metric, _ in columns]
+    return _table("Scores by class", ["class", *heads], rows)
+
+
+def _by_class(value: ValueReport | None, metric: str) -> Cell:
     if value is None or value.value is None:
-        return tag("td", "\u2013", title=value.undefined if value is not None else None)
-    share = None if name in ("distance_abs", "D-ECE") else value.value
-    ends = interval(value)
-    return shaded([measured(value.value), tag("small", ends) if ends else None], share)
+        return _undefined(value)
+    share = None if metric in ("distance_abs", "D-ECE") else value.value
+    return _shaded(measured(value.value), share, interval(value))
 
 
-def confusion(report: EvaluationReport) -> Markup | None:
-    """Truth down, said across; each row shaded by its shares."""
+def confusion(report: EvaluationReport) -> Table | None:
+    """Return truth down, said across; each row shaded by its shares."""
     matrix: Any = details(report.heads, "class", "confusion")
     labels, counts = matrix.get("labels"), matrix.get("matrix")
     if not labels or not counts or len(labels) < 2:
         return None
     rows = []
-    for label, row in zip(labels, counts, strict=True):
+    for label, row in zip([*labels[:-1], "not there"], counts, strict=True):
         total = sum(row) or 1
-        name = "not there" if label == labels[-1] else label
-        rows.append([name, *(shaded(count if count else "\u00b7", count / total, "heat") for count in row)])
-    heads = ["truth \\ said", *labels[:-1], "nothing"]
-    drawn = table(heads, rows, "Which class is taken for which: truth down, said across", "matrix")
-    cut = short(matrix.get("score"), 2)
-    told = highlights.confused(report)
-    note = f"At score {cut} and more. The last column was missed, the last row is said of nothing."
-    return tag(
-        "figure", tag("h3", told.text if told else "Confusion"), drawn, tag("figcaption", note), class_="card"
-    )
+        rows.append([label, *(_shaded(str(n or "\u00b7"), n / total, kind="heat") for n in row)])
+    caption = "Which class is taken for which: truth down, said across"
+    return _table(caption, ["truth \\ said", *labels[:-1], "nothing"], rows, "matrix")
 
 
-def control(report: EvaluationReport) -> Markup | None:
-    """A row for each channel, beside what simple answers would reach."""
-    found = values(report.heads, "control")
+def control(report: EvaluationReport) -> Table | None:
+    """Return a row for each channel, with the errors of simple answers beside its own."""
+    of_control = values(report.heads, "control")
     rows = []
     for channel in highlights.channels(report):
-        own = {name: found.get(f"{name}/{channel}") for name in ("MAE", "MAE_persistence", "MAE_mean")}
-        own |= {name: found.get(f"{name}/{channel}") for name in ("RMSE", "bias", "R2", "coverage80")}
-        ends = interval(own["MAE"])
-        error = [with_unit(own["MAE"]), tag("small", ends) if ends else None]
-        simple = [with_unit(own[name]) for name in ("MAE_persistence", "MAE_mean", "RMSE")]
-        bias, fit, covered = (
-            None if (v := own[name]) is None else v.value for name in ("bias", "R2", "coverage80")
-        )
-        rows.append([channel, error, *simple, signed(bias), measured(fit), percent(covered)])
-    heads = ["channel", "mean error", "of the last measured", "of the mean", "RMSE", "bias", "R\u00b2"]
-    return table([*heads, "in 80 % interval"], rows, "Errors of the command by channel") if rows else None
+
+        def value(metric: str, channel: str = channel) -> ValueReport | None:
+            return of_control.get(f"{metric}/{channel}")
+
+        def number(metric: str) -> float | None:
+            found = value(metric)
+            return None if found is None else found.value
+
+        row: list[str | Cell] = [channel, Cell(with_unit(value("MAE")), interval(value("MAE")))]
+        row += [with_unit(value(metric)) for metric in ("MAE_persistence", "MAE_mean", "RMSE")]
+        row += [signed(number("bias")), measured(number("R2")), percent(number("coverage80"))]
+        rows.append(row)
+    head = ["channel", "mean error", "of the last measured", "of the mean", "RMSE", "bias", "R\u00b2"]
+    return _table("Errors of the command by channel", [*head, "in 80 % interval"], rows)
 
 
-def slices(found: Sequence[SliceReport]) -> Markup | None:
-    """Surely worse ones first, as the report has them."""
-    if not found:
-        return None
+def slices(report: EvaluationReport) -> Table | None:
+    """Return the comparisons of slices with the rest, in the order of the report."""
     rows = []
-    for one in found[:MOST_SLICES]:
-        sign, kind = VERDICTS[one.difference.verdict]
-        ends = ""
-        if one.difference.low is not None and one.difference.high is not None:
-            ends = f"{signed(one.difference.low)} to {signed(one.difference.high)}"
-        p = one.difference.p_corrected
+    for part in report.slices[:MOST_SLICES]:
+        difference, ends = part.difference, ""
+        if difference.low is not None and difference.high is not None:
+            ends = f"{signed(difference.low)} to {signed(difference.high)}"
+        p = difference.p_corrected
         rows.append(
             [
-                [one.part, tag("small", one.by)],
-                tag("td", tag("span", sign, class_=f"sign {kind}"), one.difference.verdict, class_="word"),
-                tag("td", f"{one.head}.{one.metric}", class_="word"),
-                [measured(one.value), tag("small", f"of {one.support}")],
-                [measured(one.rest), tag("small", f"of {one.rest_support}")],
-                [signed(one.difference.value), tag("small", ends) if ends else None],
-                "\u2013" if p is None else short(p, 2) if p >= 0.001 else "< 0.001",
+                Cell(part.part, part.by),
+                Cell(difference.verdict, kind="word", sign=SIGNS[difference.verdict]),
+                _word(f"{part.head}.{part.metric}"),
+                Cell(measured(part.value), f"of {part.support}"),
+                Cell(measured(part.rest), f"of {part.rest_support}"),
+                Cell(signed(difference.value), ends),
+                NONE if p is None else short(p, 2) if p >= 0.001 else "< 0.001",
             ]
         )
-    heads = ["part", word("verdict"), word("metric"), "here", "rest", "difference", "p, corrected"]
-    return table(heads, rows, "Parts of the data against the rest")
+    head: list[str | Cell] = [
+        "part",
+        _word("verdict"),
+        _word("metric"),
+        "here",
+        "rest",
+        "difference",
+        "p, corrected",
+    ]
+    return _table("Parts of the data against the rest", head, rows)
 
 
-def sure(found: Sequence[SliceReport]) -> Markup | None:
-    """The parts of which a verdict can be told."""
-    rows = []
-    for one in found[:MOST_SURE]:
-        sign, kind = VERDICTS[one.difference.verdict]
-        part = [
-            tag("span", sign, class_=f"sign {kind}"),
-            f"{one.by} {one.part}",
-            tag("small", one.difference.verdict),
+def significant_slices(parts: Sequence[SliceReport]) -> Table | None:
+    """Return the slices with a verdict."""
+    rows = [
+        [
+            Cell(f"{one.by} {one.part}", one.difference.verdict, sign=SIGNS[one.difference.verdict]),
+            _word(one.metric, one.head),
+            measured(one.value),
+            measured(one.rest),
+            signed(one.difference.value),
         ]
-        metric = tag("td", one.metric, tag("small", one.head), class_="word")
-        rows.append([part, metric, measured(one.value), measured(one.rest), signed(one.difference.value)])
-    heads = ["surely", "", "here", "rest", "difference"]
-    return table(heads, rows, "Parts that are surely worse or better") if rows else None
+        for one in parts
+        if one.difference.verdict != "cannot tell"
+    ]
+    head = ["surely", "", "here", "rest", "difference"]
+    return _table("Parts that are surely worse or better", head, rows[:MOST_SIGNIFICANT])
 
 
-def sensors(ablation: Mapping[str, Mapping[str, Mapping[str, MetricReport]]]) -> Markup | None:
-    """A row for each subset; bars are shares of the best of each column."""
-    wanted = [
-        ("class", "F1"),
-        ("box", "mAP50"),
-        ("box", "mAP"),
-        ("box", "distance_abs"),
-        ("box", "distance_coverage80"),
-    ]
-    first = next(iter(ablation.values()), {})
-    wanted += [
-        ("control", name) for name in values(first, "control") if name.startswith(("MAE/", "coverage80/"))
-    ]
+def sensors(report: EvaluationReport) -> Table | None:
+    """Return a row for each subset of the sensors; bars are shares of the greatest of each column."""
+    subsets = report.ablation or {}
+    wanted = [("class", "F1"), ("box", "mAP50"), ("box", "mAP"), ("box", "distance_abs")]
+    wanted += [("box", "distance_coverage80")]
+    first = values(next(iter(subsets.values()), {}), "control")
+    wanted += [("control", name) for name in first if name.startswith(("MAE/", "coverage80/"))]
     wanted += [("class", "D-ECE"), ("joint", "joint")]
-    wanted = [one for one in wanted if any(one[1] in values(heads, one[0]) for heads in ablation.values())]
-    if not wanted:
-        return None
-    rows: list[Sequence[Part]] = []
-    columns = {one: [values(heads, one[0]).get(one[1]) for heads in ablation.values()] for one in wanted}
-    sizes = {
-        one: max((v.value for v in column if v is not None and v.value is not None), default=0.0)
-        for one, column in columns.items()
+    columns = {
+        key: [values(heads, key[0]).get(key[1]) for heads in subsets.values()]
+        for key in wanted
+        if any(key[1] in values(heads, key[0]) for heads in subsets.values())
     }
-    for place, name in enumerate(ablation):
-        cells = [_subset_cell(columns[one][place], sizes[one]) for one in wanted]
-        rows.append([name.replace("+", " + "), *cells])
-    units = {one: next((v.unit for v in columns[one] if v is not None and v.unit), "") for one in wanted}
-    heads = ["sensors", *(_column(head, name, units[(head, name)]) for head, name in wanted)]
-    return table(heads, rows, "Scores with each subset of the sensors", "subsets")
+    rows: list[list[str | Cell]] = [[name.replace("+", " + ")] for name in subsets] if columns else []
+    head = [Cell("sensors")]
+    for (of, name), column in columns.items():
+        known = [value for value in column if value is not None]
+        metric, _, part = name.partition("/")
+        unit = next((value.unit for value in known if value.unit), "")
+        head.append(Cell(metric, ", ".join(word for word in (part or of, unit) if word)))
+        greatest = max((value.value for value in known if value.value is not None), default=0.0)
+        for row, value in zip(rows, column, strict=True):
+            row.append(_of_subset(value, greatest))
+    return _table("Scores with each subset of the sensors", head, rows, "subsets")
 
 
-def _column(head: str, name: str, unit: str) -> Part:
-    """`MAE` over `curvature, 1/m`."""
-    metric, _, part = name.partition("/")
-    below = ", ".join(word for word in (part or head, unit) if word)
-    return [breakable(metric), tag("small", below)]
-
-
-def _subset_cell(value: ValueReport | None, size: float) -> Markup:
+def _of_subset(value: ValueReport | None, greatest: float) -> Cell:
     if value is None or value.value is None:
-        return tag("td", "\u2013", title=value.undefined or None if value is not None else None)
+        return _undefined(value)
     if value.better == "":
-        return tag("td", measured(value.value))
-    return shaded(measured(value.value), value.value / size if size > 0 else 0.0, f"shade {value.better}")
+        return Cell(measured(value.value))
+    share = value.value / greatest if greatest > 0 else 0.0
+    return _shaded(measured(value.value), share, kind=f"shade {value.better}")
 
 
-def faults(found: FaultsReport) -> Markup:
-    """What is left of each score under each fault."""
-    names = [name for name in TITLES if found.clean.get(name) is not None]
-    rows: list[Sequence[Part]] = [["none: the score", *(measured(found.clean[name]) for name in names)]]
-    for curve in found.curves:
-        cells: list[Part] = []
+def faults(ablation: FaultsReport) -> Table | None:
+    """Return what is left of each score under each fault."""
+    names = [name for name in TITLES if ablation.clean.get(name) is not None]
+    rows: list[list[str | Cell]] = [["none: the score", *(measured(ablation.clean[name]) for name in names)]]
+    for curve in ablation.curves:
+        row: list[str | Cell] = [curve.fault]
         for name in names:
-            left = [point.kept.get(name) for point in curve.points]
-            known = [share for share in left if share is not None]
+            kept = [point.kept.get(name) for point in curve.points]
+            known = [share for share in kept if share is not None]
             mean = sum(known) / len(known) if known else None
-            cells.append(shaded(" \u00b7 ".join(percent(share) for share in left), mean))
-        rows.append([curve.fault, *cells])
-    levels = ", ".join(short(severity) for severity in found.severities)
+            row.append(_shaded(" \u00b7 ".join(percent(share) for share in kept), mean))
+        rows.append(row)
+    levels = ", ".join(short(severity) for severity in ablation.severities)
     caption = f"What is left of each score, at severity {levels}"
-    return table(["fault", *(TITLES[name] for name in names)], rows, caption)
+    return _table(caption, ["fault", *(TITLES[name] for name in names)], rows)
 
 
-def worst_faults(found: FaultsReport) -> Markup | None:
-    """The worst for each head."""
-    rows = [[TITLES.get(name, name), one.fault, percent(one.kept)] for name, one in found.worst.items()]
-    return (
-        table(["score of", "worst fault", "left, on average"], rows, "The worst fault for each head")
-        if rows
-        else None
-    )
+def worst_faults(ablation: FaultsReport) -> Table | None:
+    """Return the worst fault for each head."""
+    rows = [[TITLES.get(name, name), one.fault, percent(one.kept)] for name, one in ablation.worst.items()]
+    return _table("The worst fault for each head", ["score of", "worst fault", "left, on average"], rows)
 
 
-def streaming(report: EvaluationReport) -> Markup:
-    """A row for each latency, below the ordinary scores."""
-    found = report.streaming
-    names = [name for name in TITLES if any(one.scores.get(name) is not None for one in found)]
-    rows: list[list[Part]] = []
-    ordinary = _ordinary(report)
-    if ordinary is not None:
-        cells = [shaded(measured(ordinary.get(name)), ordinary.get(name)) for name in names]
-        rows.append([["ordinary", tag("small", "time not counted")], *cells, "\u2013", "\u2013"])
-    for one in found:
+def streaming(report: EvaluationReport) -> Table | None:
+    """Return a row for each latency, below the ordinary scores."""
+    scores = report.streaming
+    names = [name for name in TITLES if any(one.scores.get(name) is not None for one in scores)]
+
+    def row(name: Cell, of: Mapping[str, float | None], *others: str) -> list[str | Cell]:
+        return [name, *(_shaded(measured(of.get(head)), of.get(head)) for head in names), *others]
+
+    rows = []
+    with suppress(KeyError):  # a metric that they are computed from is missing
+        rows.append(row(Cell("ordinary", "time not counted"), scores_of(report.heads), NONE, NONE))
+    for one in scores:
         skipped = one.skipped / max(one.skipped + one.processed, 1)
-        latency: Part = [f"{short(one.latency_ms)} ms", tag("small", "measured") if one.measured else None]
-        age = f"{short(one.age_ms['p50'])} ms" if one.age_ms else "\u2013"
-        rows.append(
-            [latency, *(shaded(measured(one.scores.get(name)), one.scores.get(name)) for name in names)]
+        age = f"{short(one.age_ms['p50'])} ms" if one.age_ms else NONE
+        name = Cell(f"{short(one.latency_ms)} ms", "measured" if one.measured else "")
+        rows.append(row(name, one.scores, age, percent(skipped)))
+    head = ["latency", *(TITLES[name] for name in names), "age of answers", "frames skipped"]
+    return _table("Scores that count the latency", head, rows)
+
+
+def logs(report: EvaluationReport) -> Table | None:
+    """Return a row for each log, with how its replay ended."""
+    rows = []
+    for one in report.logs:
+        replay: Any = one.replay or {}
+        present = ", ".join(
+            f"{name} {percent(_present(counts))}" for name, counts in replay.get("inputs", {}).items()
         )
-        rows[-1] += [age, percent(skipped)]
-    heads = ["latency", *(TITLES[name] for name in names), "age of answers", "frames skipped"]
-    return table(heads, rows, "Scores that count the latency")
+        damage, seconds = len(replay.get("damage", [])), replay.get("log_seconds")
+        status = f"stored: {file_name(one.outputs)}" if one.outputs else str(replay.get("status", NONE))
+        rows.append(
+            [
+                file_name(one.log),
+                str(one.frames),
+                NONE if seconds is None else f"{short(seconds)} s",
+                _word(f"{status}, {damage} damaged" if damage else status),
+                present or NONE,
+            ]
+        )
+    return _table("The logs", ["log", "frames", "length", _word("replay"), "inputs present"], rows)
 
 
-def _ordinary(report: EvaluationReport) -> Mapping[str, float | None] | None:
-    """The same scores without regard to time; None where a metric that they need is missing."""
-    try:
-        return scores_of(report.heads)
-    except KeyError:
-        return None
+def _present(counts: Mapping[str, int]) -> float | None:
+    total = counts.get("present", 0) + counts.get("absent", 0)
+    return counts.get("present", 0) / total if total else None
+
+
+def ledger(report: EvaluationReport) -> Table | None:
+    """Return the messages of all logs by topic and row of the ledger."""
+    total: dict[str, dict[str, int]] = {}
+    for log in report.logs:
+        of_log: Any = (log.replay or {}).get("ledger", {})
+        for topic, counts in of_log.items():
+            of_topic = total.setdefault(topic, {})
+            for name, count in counts.items():
+                of_topic[name] = of_topic.get(name, 0) + count
+    columns = list(dict.fromkeys(name for counts in total.values() for name, n in counts.items() if n))
+    rows = [
+        [topic, *(str(counts.get(name) or "\u00b7") for name in columns), str(sum(counts.values()))]
+        for topic, counts in total.items()
+    ]
+    head = ["topic", *(name.replace("_", " ") for name in columns), "sum"]
+    return _table("The account of every message, over all logs", head, rows if columns else [])
+
+
+def head_values(head: str, metrics: Mapping[str, MetricReport]) -> Table | None:
+    """Return all numbers of one head."""
+    rows = [
+        [
+            name,
+            with_unit(value) if value.value is not None else f"undefined: {value.undefined}",
+            interval(value) or NONE,
+            str(value.support),
+        ]
+        for metric in metrics.values()
+        for name, value in metric.values.items()
+    ]
+    return _table(f"All numbers of {head}", [head, "value", "95 % interval", "support"], rows, "all")
+
+
+def warnings(report: EvaluationReport) -> list[str]:
+    """Return the damage of the logs, the warnings, and the metrics that failed, a line each."""
+    lines = []
+    for one in report.logs:
+        damage: Any = (one.replay or {}).get("damage", [])
+        for part in damage:
+            t0, t1 = part.get("t0_ns"), part.get("t1_ns")
+            span = "" if t0 is None or t1 is None else f" over {short((t1 - t0) / 1e9)} s"
+            lines.append(f"{file_name(one.log)}: {part.get('bytes')} bytes lost{span}: {part.get('reason')}")
+    for warned in report.warnings:
+        log, count = str(warned.get("log") or ""), int(warned.get("count") or 1)
+        of_log = f"{file_name(log)}: " if log and len(report.logs) > 1 else ""
+        lines.append(f"{of_log}{warned.get('text', '')}{f' ({count} times)' if count > 1 else ''}")
+    return lines + [f"metric {name} failed: {error}" for name, error in report.faults.items()]

@@ -104,9 +104,11 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, width: int) -> None:
     small = """[...document.querySelectorAll('p,td,li,dd,dt')].every(
       one => parseFloat(getComputedStyle(one).fontSize) >= 12)"""
     assert browser.value(small) is True
-    text = """Math.min(...[...document.querySelectorAll('.card svg.plot')].map(
-      one => 11 * one.getBoundingClientRect().width / one.viewBox.baseVal.width))"""
-    assert browser.value(text) >= 8.5
+    text = """Math.min(...[...document.querySelectorAll('.card svg.plot text')].map(one => {
+      const plot = one.closest('svg');
+      const scale = plot.getBoundingClientRect().width / plot.viewBox.baseVal.width;
+      return scale * parseFloat(getComputedStyle(one).fontSize); }))"""
+    assert browser.value(text) >= 7.5
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,0 +1,70 @@
+"""Charts are drawn for what a report holds, in the colours of the page, and keep names as text."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perception.evaluation.report import charts
+from perception.evaluation.report.display_text import visible
+from perception.evaluation.report.inline_svg import SERIES, chart, series
+from tests.evaluation.report.build import HOSTILE, full
+from tests.evaluation.report.reader import Page
+
+NAMES = st.text(st.characters(), max_size=30) | st.sampled_from(
+    [HOSTILE, "$x^2$", "_hidden", "\\frac", "\ud800", "\u202ecod", ' style="fill: red" id="x"']
+)
+NUMBERS = st.floats(-1e6, 1e6) | st.just(math.nan)
+
+
+@settings(max_examples=15, deadline=None)
+@given(NAMES, NAMES)
+def test_names_stay_text_in_a_chart(name: str, label: str) -> None:
+    with chart(label, "one") as drawn:
+        axes = drawn.figure.subplots()
+        axes.plot([0, 1], [0, 1], label=name, **series(0))
+        charts._legend(axes)
+    page = Page(str(drawn.svg))
+    assert not page.wrong
+    assert page.names <= {"svg", "g", "path", "text", "defs", "use", "clippath", "rect"}
+    assert page.attributes("aria-label") == [visible(label)]
+    assert " ".join(visible(name)[:59].split()) in " ".join(page.text.split())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=30))
+def test_numbers_that_are_not_finite_are_left_out(points: list[tuple[float, float]]) -> None:
+    with chart("points", "one") as drawn:
+        axes = drawn.figure.subplots()
+        axes.plot([x for x, _ in points], [y for _, y in points], **series(0))
+    assert "nan" not in drawn.svg
+    assert math.isfinite(len(drawn.svg))
+
+
+def test_series_differ_in_more_than_colour() -> None:
+    looks = [series(place) for place in range(SERIES)]
+    assert len({look["color"] for look in looks}) == SERIES
+    assert len({look["marker"] for look in looks}) == SERIES
+    assert len({str(look["linestyle"]) for look in looks}) == SERIES
+
+
+def test_colours_are_those_of_the_theme() -> None:
+    cards = [*charts.precision_recall(full()), charts.reliability(full()), charts.slices(full())]
+    for card in cards:
+        assert card is not None
+        assert "var(--s1)" in card.svg or "var(--s2)" in card.svg
+        assert not re.search(r"#[0-9a-f]{6}\b", card.svg)
+
+
+@pytest.mark.parametrize("marks", [True, False])
+def test_the_same_chart_is_the_same_text(marks: bool) -> None:
+    def draw() -> str:
+        with chart("line", "one") as drawn:
+            drawn.figure.subplots().plot([0, 1], [1, 0], **series(1, marks))
+        return drawn.svg
+
+    assert draw() == draw()
