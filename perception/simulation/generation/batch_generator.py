@@ -42,11 +42,11 @@ def generate_many(orders: list[Order], jobs: int = 1, progress: Progress | None 
         PerceptionError: A log could not be generated; names the log and the reason.
     """
     waiting = list(reversed(orders))
-    running: dict[Connection, _Worker] = {}
+    running: dict[Connection, _LogProcess] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                worker = _Worker(waiting.pop())
+                worker = _LogProcess(waiting.pop())
                 running[worker.pipe] = worker
             for pipe in wait(list(running)):
                 worker = running[pipe]  # type: ignore[index]
@@ -60,7 +60,7 @@ def generate_many(orders: list[Order], jobs: int = 1, progress: Progress | None 
             worker.end()
 
 
-class _Worker:
+class _LogProcess:
     """A process that generates one log."""
 
     def __init__(self, order: Order) -> None:

@@ -74,9 +74,9 @@ class Optics:
         grey = GREY_BY_NIGHT if self.conditions.lamps else GREY_BY_DAY
         level = float(image[HEIGHT // 3 :: 4, ::4].mean())
         brightest = float(np.percentile(image[::4, ::4].max(axis=2), 95))
-        wished = float(np.clip(min(grey / max(level, 0.02), WHITEST / max(brightest, 0.02)), *GAINS))
-        wished *= self.conditions.exposure
-        self.gain = wished if self.gain is None else self.gain + 0.15 * (wished - self.gain)
+        target = float(np.clip(min(grey / max(level, 0.02), WHITEST / max(brightest, 0.02)), *GAINS))
+        target *= self.conditions.exposure
+        self.gain = target if self.gain is None else self.gain + 0.15 * (target - self.gain)
         return np.float32(self.gain)
 
     def _blur(self, image: Plane, turn_rates: tuple[float, float]) -> Plane:
