@@ -1,4 +1,5 @@
-"""The model as one file that runs without this package: ONNX, or torch's own `.pt2`.
+"""The model as one file that runs without this package: ONNX, or torch's own `.pt2`; and the OpenVINO graphs
+that come beside a checkpoint (`shipped_graph`).
 
 What a robot runs, with `image` uint8 RGB `[B, 3, H, W]` and the other inputs as the metadata say::
 
@@ -17,6 +18,8 @@ Normalisation, decode and calibration are inside; boxes are `xyxy` in pixels of 
 from __future__ import annotations
 
 import json
+import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,24 +28,33 @@ import torch
 
 from perception.engines.exporting import program_of, quiet, write_onnx
 from perception.engines.model_source import FusionSource, input_specs
+from perception.engines.registry import open_backend
+from perception.engines.shipped_graph import SUFFIX, write_shipped_graphs
 from perception.errors import ConfigError, MissingExtraError
 from perception.models.checkpoint import Checkpoint
 from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions, predictions_type
 from perception.types import SENSORS
 
 KEY = "perception"
-SUFFIXES = (".onnx", ".pt2")
 
 
 def write_portable(source: FusionSource, path: Path, batch: int, precision: str) -> None:
     """Write the file, its metadata inside.
 
     Raises:
-        ConfigError: The name ends in neither `.onnx` nor `.pt2`, or ONNX was asked for in bfloat16.
+        ConfigError: The name has another ending than `.onnx`, `.pt2` and `.openvino.zip`, or the format
+            does not hold this precision or batch.
         MissingExtraError: ONNX needs the extra `export`.
     """
-    if path.suffix not in SUFFIXES:
-        raise ConfigError([f"OUT: expected a name that ends in .onnx or .pt2, found {path}"])
+    if path.name.endswith(SUFFIX):
+        if (batch, precision) != (1, "fp32"):
+            raise ConfigError(
+                [f"OUT: {SUFFIX} holds fp32 and bf16 at batch 1; leave out --batch and --precision"]
+            )
+        write_shipped_graphs(source, path)
+        return
+    if path.suffix not in (".onnx", ".pt2"):
+        raise ConfigError([f"OUT: expected a name that ends in .onnx or .pt2 or {SUFFIX}, found {path}"])
     if precision not in ("fp32", "bf16") or (path.suffix == ".onnx" and precision != "fp32"):
         raise ConfigError([f"precision: expected fp32, or bf16 for a .pt2; found {precision}"])
     program = program_of(source, precision, batch)
@@ -101,6 +113,14 @@ def run_portable(path: Path, batches: Sequence[Inputs]) -> list[Predictions]:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         names = list(Predictions._fields)
         return [Predictions(*session.run(names, batch._asdict())) for batch in batches]
+    if path.name.endswith(SUFFIX):
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+            graph = Path(archive.extract("fp32.xml", folder))
+            archive.extract("fp32.bin", folder)
+            backend = open_backend("openvino", graph, precision="fp32", threads=1)
+            found = [backend.run(batch) for batch in batches]
+            backend.close()
+        return [Predictions(*(outputs[name] for name in Predictions._fields)) for outputs in found]
     program, fields = torch.export.load(path).module(), len(Predictions._fields)
     with torch.inference_mode():
         answers = [program(*map(torch.from_numpy, batch))[:fields] for batch in batches]

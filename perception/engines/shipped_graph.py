@@ -12,7 +12,7 @@ import json
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,13 +21,15 @@ from perception.engines.openvino_graph import convert
 from perception.models.container import write_whole
 
 FORMAT = "perception.openvino/1"
+PRECISIONS = ("fp32", "bf16")
+SUFFIX = ".openvino.zip"
 MOST_BYTES = 1 << 30
 """Of one member, unpacked."""
 
 
 def shipped_path(checkpoint: Path) -> Path:
     """Return where the graphs of a checkpoint lie, if it has any."""
-    return checkpoint.with_suffix(".openvino.zip")
+    return checkpoint.with_suffix(SUFFIX)
 
 
 def read_shipped_graph(source: FusionSource, precision: str) -> Mapping[str, bytes] | None:
@@ -45,21 +47,20 @@ def read_shipped_graph(source: FusionSource, precision: str) -> Mapping[str, byt
         return None
 
 
-def write_shipped_graphs(checkpoint: Path, precisions: Sequence[str] = ("fp32", "bf16")) -> Path:
-    """Convert a checkpoint and write its graphs beside it.
+def write_shipped_graphs(source: FusionSource, out: Path) -> None:
+    """Convert a model and write its graphs as one file.
 
     Raises:
         CheckpointError: It cannot be loaded, or the file cannot be written.
         RuntimeError: OpenVINO cannot convert it.
     """
-    source, out = FusionSource(checkpoint), shipped_path(checkpoint)
     about = {
         "format": FORMAT,
         "weights_sha256": source.weights_sha256,
         "versions": {name: version(name) for name in ("torch", "openvino")},
     }
     with tempfile.TemporaryDirectory() as folder:
-        for precision in precisions:
+        for precision in PRECISIONS:
             convert(source, precision, Path(folder) / f"{precision}.xml")
         (Path(folder) / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
         data = io.BytesIO()
@@ -68,7 +69,6 @@ def write_shipped_graphs(checkpoint: Path, precisions: Sequence[str] = ("fp32", 
                 member = zipfile.ZipInfo(path.name)  # without a time stamp: the same graphs, the same file
                 archive.writestr(member, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
     write_whole(out, data.getvalue())
-    return out
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

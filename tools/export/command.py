@@ -1,4 +1,4 @@
-"""`perception export OUT.onnx|OUT.pt2`: the model as one file that runs without this package."""
+"""`perception export OUT.onnx|OUT.pt2|NAME.openvino.zip`: the model as one file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES = 20
 
 
 def export(
-    out: Annotated[Path, typer.Argument(help="OUT.onnx or OUT.pt2.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="OUT.onnx, OUT.pt2 or NAME.openvino.zip.", show_default=False)],
     checkpoint: Annotated[
         Path | None, typer.Option(help="Weights.", show_default="the fusion plugin's own")
     ] = None,
@@ -29,7 +29,8 @@ def export(
 ) -> None:
     """Write the model, decode and calibration inside, and check it against eager float32. 0: equal; 4: not.
 
-    Names, shapes, units, classes and preprocessing are in the file's metadata, under `perception`.
+    Names, shapes, units, classes and preprocessing are in the metadata of an .onnx or .pt2 (`perception`).
+    NAME.openvino.zip beside NAME.safetensors: replays with OpenVINO then start without converting.
     """
     from perception.engines import FusionSource, open_fusion_backend
     from perception.engines.model_source import random_inputs

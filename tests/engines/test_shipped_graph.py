@@ -1,0 +1,121 @@
+"""The OpenVINO graphs beside a checkpoint: used for its weights alone, up to date, enough for a first run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.engines import FusionSource, open_backend, open_fusion_backend
+from perception.engines.model_source import random_inputs
+from perception.engines.openvino_graph import convert
+from perception.engines.shipped_graph import read_shipped_graph, shipped_path
+from perception.models.checkpoint import save_checkpoint
+from perception.plugin import own_weights
+from perception_tools.cli import run
+from tests.engines.conftest import CONFIG
+from tests.fusion_scenes import lively_model, numpy_scene
+
+ROOT = Path(__file__).parents[2]
+RENEW = "run `perception export plugins/weights/default.openvino.zip` and commit the file"
+
+
+@pytest.fixture
+def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The default weights; the cache is empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = own_weights("fusion")
+    assert path is not None
+    return path
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_graphs_of_the_default_weights_are_up_to_date(
+    default: Path, tmp_path: Path, precision: str
+) -> None:
+    source = FusionSource(default)
+    graph = read_shipped_graph(source, precision)
+    assert graph is not None, RENEW
+    for suffix, data in graph.items():
+        (tmp_path / "shipped").with_suffix(suffix).write_bytes(data)
+    convert(source, precision, tmp_path / "fresh.xml")
+    shipped, fresh = (
+        open_backend("openvino", tmp_path / name, precision="fp32", threads=1)
+        for name in ("shipped.xml", "fresh.xml")
+    )
+    for seed in range(3):
+        inputs = random_inputs(source.meta.config, 1, seed)
+        for subset in ((1, 1, 1), (1, 0, 0), (0, 1, 1)):
+            seen = inputs._replace(present=np.array([subset], np.float32))
+            found, expected = shipped.run(seen), fresh.run(seen)
+            assert all(np.array_equal(found[name], expected[name]) for name in expected), RENEW
+
+
+def test_a_first_replay_imports_no_torch_and_converts_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from perception_tools.cli import run\n"
+        "code = run(['replay', *sys.argv[1:], '--end', '0.5', '--batch', '2', '--device', 'cpu', '--json'])\n"
+        "print(code, 'torch' in sys.modules, file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    log = str(ROOT / "sample_logs" / "yard_day.mcap")
+    done = subprocess.run(
+        [sys.executable, "-c", code, log],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
+    assert done.stderr.splitlines() == ["0 False"]
+    assert json.loads(done.stdout)["run"]["backend"] == "openvino"
+    assert len(list((tmp_path / "cache").rglob("model.blob"))) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = random_inputs(FusionSource(default).meta.config, 1, 0)
+    expected = open_fusion_backend("openvino", default, threads=1).run(inputs)
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    found = open_fusion_backend("openvino", default, threads=1).run(inputs)
+    assert all(map(np.array_equal, found, expected))
+
+
+def test_the_command_writes_graphs_that_are_used_for_these_weights_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    weights, other = tmp_path / "own.safetensors", tmp_path / "other.safetensors"
+    save_checkpoint(weights, lively_model(CONFIG))
+    save_checkpoint(other, lively_model(CONFIG, seed=5))
+    command = ["export", str(shipped_path(weights)), "--checkpoint", str(weights)]
+    assert run([*command, "--batch", "2"]) == 2
+    assert "holds fp32 and bf16 at batch 1" in capsys.readouterr().err
+    assert run(command) == 0
+    assert "same answers: 4 samples" in capsys.readouterr().out
+    assert read_shipped_graph(FusionSource(weights), "bf16") is not None
+    with caplog.at_level(logging.WARNING):
+        backend = open_fusion_backend("auto", weights, precision="fp32", threads=1)
+    assert backend.describe()["backend"] == "openvino"
+    assert not caplog.messages, "nothing was converted"
+    found = backend.run(numpy_scene(CONFIG))
+    expected = open_fusion_backend("torch", weights, precision="fp32", threads=1).run(numpy_scene(CONFIG))
+    np.testing.assert_allclose(found.control, expected.control, rtol=1e-4, atol=1e-5)
+    whole = shipped_path(weights).read_bytes()
+    shipped_path(other).write_bytes(whole)
+    assert read_shipped_graph(FusionSource(other), "fp32") is None
+    for damaged in (b"", b"no archive", whole[: len(whole) // 2]):
+        shipped_path(weights).write_bytes(damaged)
+        assert read_shipped_graph(FusionSource(weights), "fp32") is None
