@@ -34,7 +34,7 @@ from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.evaluation.worst_frames import CUT, FrameErrors, Moment, worst_of
 from perception.logs import Log
 from perception.pipeline import Observer, Summary, replay
-from perception.pipeline.summary import RunStatus
+from perception.pipeline.replay_summary import RunStatus
 from perception.plugin import Plugin
 from perception.sinks import McapSink, RunInfo, Sink, read_run
 

@@ -1,12 +1,11 @@
 """Samples of a log through a plugin into sinks."""
 
-from perception.pipeline.device import resolve_device
-from perception.pipeline.opened_plugin import OpenedPlugin, context_of, open_plugin
-from perception.pipeline.options import ReplayOptions
+from perception.pipeline.log_source import LogSource, Span
+from perception.pipeline.opened_plugin import OpenedPlugin, context_of, open_plugin, resolve_device
 from perception.pipeline.replay import replay
-from perception.pipeline.run import Observer, Progress, Runner
-from perception.pipeline.source import LogSource, Span
-from perception.pipeline.summary import Summary, Warned, add_warnings
+from perception.pipeline.replay_options import ReplayOptions
+from perception.pipeline.replay_summary import Summary, Warned, add_warnings
+from perception.pipeline.runner import Observer, Progress, Runner
 
 __all__ = [
     "LogSource",

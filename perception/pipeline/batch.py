@@ -19,10 +19,10 @@ from perception.autoconfig import Overrides
 from perception.config import load_config
 from perception.errors import ConfigError
 from perception.files import file_sha256
-from perception.pipeline.device import resolve_device
+from perception.pipeline.opened_plugin import resolve_device
 from perception.pipeline.process_pool import JobEvent, run_jobs
-from perception.pipeline.provenance import recorded_versions
 from perception.pipeline.replay_job import ReplayJob
+from perception.pipeline.run_record import recorded_versions
 from perception.pipeline.workers import default_workers
 from perception.types import Status
 

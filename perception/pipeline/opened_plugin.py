@@ -1,4 +1,4 @@
-"""Opening a plugin: under a configuration by a host, or as a callable for one sample at a time."""
+"""Opening a plugin on a device: by a host, or as a callable for one sample at a time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from perception.config import Config, load_config
-from perception.errors import PerceptionError, PluginError
-from perception.pipeline.device import resolve_device
+from perception.engines.gpu import cuda_devices
+from perception.errors import ConfigError, PerceptionError, PluginError
 from perception.plugin import Context, Plugin, load_plugin
 from perception.types import Output, Reset, Sample
+from perception.types.backends import only_on_cpu
 
 
 class OpenedPlugin:
@@ -137,3 +138,24 @@ def context_of(config: Config, device: str) -> Context:
         backend=engine.backend,
         precision=engine.precision,
     )
+
+
+def resolve_device(wanted: str, backend: str = "auto") -> str:
+    """Return `cpu` or `cuda` for `auto`, `cpu` or `cuda`.
+
+    Args:
+        wanted: `auto` is the GPU where there is one and the backend can use it.
+        backend: The name of the backend.
+
+    Raises:
+        ConfigError: It is none of these, or `cuda` was asked for and torch finds no device.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise ConfigError([f"device: expected auto, cpu or cuda, found {wanted!r}"])
+    if wanted == "cpu" or (wanted == "auto" and only_on_cpu(backend)):
+        return "cpu"
+    if cuda_devices() > 0:
+        return "cuda"
+    if wanted == "cuda":
+        raise ConfigError(["device: cuda was asked for, but torch finds no NVIDIA GPU; use cpu or auto"])
+    return "cpu"

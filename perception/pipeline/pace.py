@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from perception.pipeline.times import Spread
+from perception.pipeline.stage_times import DurationHistogram
 from perception.types import Sample
 
 
@@ -42,7 +42,7 @@ class Pace:
         self._due_at = 0.0
         self.period_s = period_s / rate if period_s is not None and rate is not None else None
         self.misses = 0
-        self.lateness = Spread()
+        self.lateness = DurationHistogram()
         self.dropped = 0
 
     def through(self, samples: Iterable[Sample]) -> Iterator[Sample]:

@@ -17,10 +17,10 @@ from time import monotonic
 
 from perception.errors import ConfigError, NoPluginError, PerceptionError
 from perception.logs import Log
+from perception.pipeline.log_source import Span
 from perception.pipeline.replay_job import ReplayJob, run_job
-from perception.pipeline.run import Observer, Progress
-from perception.pipeline.source import Span
-from perception.pipeline.summary import Summary
+from perception.pipeline.replay_summary import Summary
+from perception.pipeline.runner import Observer, Progress
 from perception.types import Sample, Status
 
 REPORT_S = 0.2
@@ -55,10 +55,10 @@ def run_jobs(jobs: Iterable[ReplayJob], count: int) -> Generator[JobEvent]:
     before its end, the processes close their outputs readable and end.
     """
     waiting = deque(jobs)
-    workers: list[_Worker] = []
+    workers: list[_JobProcess] = []
     stop = multiprocessing.get_context("spawn").Event()
     try:
-        workers += [_Worker(stop) for _ in range(min(count, len(waiting)))]
+        workers += [_JobProcess(stop) for _ in range(min(count, len(waiting)))]
         while True:
             for worker in [worker for worker in workers if worker.job is None]:
                 if waiting:
@@ -72,7 +72,7 @@ def run_jobs(jobs: Iterable[ReplayJob], count: int) -> Generator[JobEvent]:
                 worker = next(w for w in workers if w.connection is ready)
                 event = worker.receive()
                 if worker.dead:
-                    workers[workers.index(worker)] = _Worker(stop)
+                    workers[workers.index(worker)] = _JobProcess(stop)
                 yield event
     finally:
         stop.set()
@@ -81,7 +81,7 @@ def run_jobs(jobs: Iterable[ReplayJob], count: int) -> Generator[JobEvent]:
             worker.end(max(0.0, deadline - monotonic()))
 
 
-class _Worker:
+class _JobProcess:
     """A process, and the parent's end of the pipe to it."""
 
     def __init__(self, stop: Event) -> None:

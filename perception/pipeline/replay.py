@@ -1,4 +1,4 @@
-"""A recorded log through a plugin into sinks: the main job."""
+"""Replay: a recorded log through a plugin into sinks, with an account of every message."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from perception.align.ledger import Ledger
 from perception.align.truth import TruthJoiner
 from perception.config import Config
-from perception.logs import Log
+from perception.config.fault_plan import parse_plan
+from perception.logs import Damage, Log
 from perception.pipeline.digest import ContentDigest, OutputDigest
-from perception.pipeline.faults import parse_plan
+from perception.pipeline.log_source import LogSource
 from perception.pipeline.opened_plugin import context_of, start_plugin
-from perception.pipeline.options import ReplayOptions
 from perception.pipeline.pace import Pace
-from perception.pipeline.provenance import run_info, run_record
-from perception.pipeline.receipt import receipt_of
-from perception.pipeline.run import PluginStoppedError, Runner, Tally
-from perception.pipeline.source import LogSource
-from perception.pipeline.summary import LOSS_ROWS, RunStatus, Summary
-from perception.pipeline.times import StageTimes, quantiles
+from perception.pipeline.replay_options import ReplayOptions
+from perception.pipeline.replay_summary import LOSS_ROWS, RunStatus, Summary
+from perception.pipeline.run_record import receipt_of, run_info, run_record
+from perception.pipeline.runner import PluginStoppedError, Runner, Tally
+from perception.pipeline.stage_times import StageTimes, quantiles
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.sinks import RunInfo, Sink, TakesReceipt
@@ -35,13 +34,14 @@ def replay(
 ) -> Summary:
     """Replay a log and account for every message.
 
-    The plugin is opened and closed here, and so are the sinks; they are closed whatever happens.
-    KeyboardInterrupt ends the run: its summary says `interrupted`.
+    The plugin and the sinks are opened here, and closed whatever happens. KeyboardInterrupt ends the run:
+    the status of its summary is `interrupted`.
 
     Args:
-        log: Open.
-        config: Complete, as `autoconfig.complete_config` leaves it.
-        plugin: Not open.
+        log: An open log.
+        config: A complete configuration, as `autoconfig.complete_config` returns it.
+        plugin: A plugin that is not open.
+        sinks: Sinks that are not open.
 
     Raises:
         PerceptionError: The plugin cannot be opened, or a sink cannot write.
@@ -65,11 +65,10 @@ class _Replay:
         period_s = 1 / rate_hz if rate_hz is not None else None
         self._pace = Pace(options.rate, options.live_drop, period_s=period_s)
         self._tally = Tally()
-        self._described: dict[str, str] = {}
-        self._source: LogSource | None = None
+        self._description: dict[str, str] = {}
+        self._damage: Sequence[Damage] = ()
         self._digests: list[str] = []
         self._content: ContentDigest | None = None
-        self._described_run: RunInfo | None = None
 
     def run(self) -> Summary:
         began = time.monotonic()
@@ -82,23 +81,24 @@ class _Replay:
         return self._summary(status, time.monotonic() - began)
 
     def _run_into(self, opened: list[Sink]) -> RunStatus:
-        """Open the sinks, run, and sign what was written."""
+        """Open the sinks, run, and sign the outputs."""
         status: RunStatus = "clean"
+        info: RunInfo | None = None
         try:
             start_plugin(self._plugin, context_of(self._config, self._options.device))
-            self._described = dict(self._plugin.describe())
-            info = run_info(self._log, self._config, self._plugin, self._described, self._options)
-            self._described_run = info
+            self._description = dict(self._plugin.describe())
+            info = run_info(self._log, self._config, self._plugin, self._description, self._options)
             for sink in self._sinks:
                 opened.append(sink)
                 sink.open(info)
-            self._passes()
+            for number in range(self._options.loops):
+                self._pass(number)
         except KeyboardInterrupt:
             status = "interrupted"
         except PluginStoppedError:
             status = "failed"
-        if self._content is not None and self._described_run is not None:  # the sinks are open, and were fed
-            self._sign(self._described_run, status)
+        if self._content is not None and info is not None:  # the sinks are open, and got outputs
+            self._sign(info, status)
         return status
 
     def _sign(self, run: RunInfo, status: RunStatus) -> None:
@@ -109,35 +109,18 @@ class _Replay:
             if isinstance(sink, TakesReceipt):
                 sink.sign(receipt)
 
-    def _passes(self) -> None:
-        """The first pass feeds the sinks; each later one only shows that it gives the same."""
-        for number in range(self._options.loops):
-            first = number == 0
-            if not first:
-                self._plugin.reset(Reset("loop"))
-            digest = OutputDigest()
-            sinks = [*self._sinks, digest] if first else [digest]
-            runner = self._runner(sinks, first)
-            source = self._source
-            assert source is not None
-            try:
-                runner.run(source.samples())
-            finally:
-                if first:
-                    self._tally, self._content = runner.tally, source.content
-                    self._ledger.finish()
-            self._digests.append(digest.hexdigest())
-            if self._digests[-1] != self._digests[0]:
-                self._tally.warn("loop_differs", f"pass {number + 1} gave other outputs than the first")
-
-    def _runner(self, sinks: Sequence[Sink], first: bool) -> Runner:
-        config, options, truth = self._config, self._options, self._config.truth
+    def _pass(self, number: int) -> None:
+        """Run the log once. The first pass feeds the sinks; each later one checks that it gives the same."""
+        first = number == 0
+        if not first:
+            self._plugin.reset(Reset("loop"))
+        options, truth, digest = self._options, self._config.truth, OutputDigest()
         joiner = TruthJoiner(truth) if first and truth.topics else None
         ledger = self._ledger if first else Ledger(options.span.start_ns, options.span.end_ns)
         times = self._times if first else StageTimes()
-        self._source = LogSource(
+        source = LogSource(
             self._log,
-            config,
+            self._config,
             ledger,
             options.span,
             self._plugin.manifest.preroll_s,
@@ -148,11 +131,11 @@ class _Replay:
         )
         runner = Runner(
             self._plugin,
-            sinks,
+            [*self._sinks, digest] if first else [digest],
             ledger=ledger,
             span=options.span,
-            warm_from_ns=self._source.warm_from_ns,
-            batch=config.engine.batch if options.rate is None else 1,
+            warm_from_ns=source.warm_from_ns,
+            batch=self._config.engine.batch if options.rate is None else 1,
             workers=self._workers(),
             pace=self._pace if first else None,
             on_error=options.on_error,
@@ -161,21 +144,29 @@ class _Replay:
             observer=options.observer,
         )
         self._pace.on_drop = runner.drop
-        return runner
+        try:
+            runner.run(source.samples())
+        finally:
+            if source.stream is not None:
+                self._damage = source.stream.damage
+            if first:
+                self._tally, self._content = runner.tally, source.content
+                self._ledger.finish()
+        self._digests.append(digest.hexdigest())
+        if self._digests[-1] != self._digests[0]:
+            self._tally.warn("loop_differs", f"pass {number + 1} gave other outputs than the first")
 
     def _workers(self) -> int:
-        """One for a paced run: its samples come one at a time, and the way through one thread is shortest."""
+        """Return the number of workers; 1 for a paced run, whose samples come one at a time."""
         if self._options.rate is not None:
             return 1
         engine = self._config.engine
-        backend = self._described.get("backend", "")
+        backend = self._description.get("backend", "")
         return engine.workers or default_workers(self._options.device, engine.threads, backend)
 
     def _summary(self, status: RunStatus, seconds: float) -> Summary:
-        stream = self._source.stream if self._source else None
-        damage = tuple(stream.damage) if stream else ()
-        tally, ledger = self._tally, self._ledger.rows()
-        # Damage that cost no message (disorder, unreadable bytes between records) is told, but is no loss.
+        damage, tally, ledger = tuple(self._damage), self._tally, self._ledger.rows()
+        # Damage that cost no message (disorder, unreadable bytes between records) is no loss.
         lost = any(d.messages != 0 for d in damage)
         lost = lost or any(rows.get(row) for rows in ledger.values() for row in LOSS_ROWS)
         if status == "clean" and (lost or tally.errors):
@@ -198,14 +189,14 @@ class _Replay:
             first_error=tally.first_error,
             outputs=tally.outputs,
             inputs=tally.inputs,
-            latency_ms={stage: quantiles(spread) for stage, spread in self._times.spreads.items()},
+            latency_ms={stage: quantiles(each) for stage, each in self._times.histograms.items()},
             lateness_ms=quantiles(self._pace.lateness) if self._options.rate is not None else {},
             deadline=self._deadline(),
             ledger=ledger,
             damage=damage,
             warnings=tuple(tally.warnings.values()),
             run={
-                **run_record(self._config, self._plugin, self._described, self._options),
+                **run_record(self._config, self._plugin, self._description, self._options),
                 "outputs_sha256": self._digests[0] if self._digests else "",
                 "messages_sha256": self._content.hexdigest() if self._content is not None else "",
             },

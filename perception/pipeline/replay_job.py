@@ -13,14 +13,13 @@ from perception.align.ledger import Ledger
 from perception.autoconfig import Overrides, complete_config
 from perception.errors import ConfigError
 from perception.logs import Log, open_log
-from perception.pipeline.device import resolve_device
 from perception.pipeline.ledger_file import LedgerFile
-from perception.pipeline.opened_plugin import open_plugin
-from perception.pipeline.options import ReplayOptions
+from perception.pipeline.log_source import LogSource, Span
+from perception.pipeline.opened_plugin import open_plugin, resolve_device
 from perception.pipeline.replay import replay
-from perception.pipeline.run import Observer
-from perception.pipeline.source import LogSource, Span
-from perception.pipeline.summary import Summary, Warned, add_warnings
+from perception.pipeline.replay_options import ReplayOptions
+from perception.pipeline.replay_summary import Summary, Warned, add_warnings
+from perception.pipeline.runner import Observer
 from perception.plugin import Plugin, load_plugin
 from perception.sinks import McapSink, Sink, TakesInputs, make_sink
 
@@ -31,7 +30,7 @@ EVERY = 5
 """`check_backend` takes samples this far apart: neighbours are alike."""
 
 
-class MonitorSink(Sink, Protocol):
+class RunMonitor(Sink, Protocol):
     """A sink that watches the outputs of a plugin, as `perception.diagnosis.monitor.MonitorSink` does.
 
     Attributes:
@@ -79,7 +78,7 @@ class ReplayJob:
     end: str | None = None
     loops: int = 1
     on_error: Literal["stop", "skip"] = "skip"
-    monitor: Callable[[Plugin, Any], MonitorSink] | None = None
+    monitor: Callable[[Plugin, Any], RunMonitor] | None = None
 
     @property
     def written(self) -> list[Path]:

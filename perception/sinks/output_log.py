@@ -87,7 +87,7 @@ def read_run(log: Log) -> RunInfo | None:
 
 
 def read_receipt(log: Log) -> dict[str, str]:
-    """Return the receipt of the run (`pipeline.receipt`); empty where the writer was killed."""
+    """Return the receipt of the run (`pipeline.run_record`); empty where the writer was killed."""
     receipts = [dict(record) for name, record in log.survey.metadata if name == RECEIPT_RECORD]
     return receipts[-1] if receipts else {}
 

@@ -53,7 +53,7 @@ class TakesReceipt(Protocol):
     """A sink that also keeps values known only at the end of a run."""
 
     def sign(self, receipt: Mapping[str, str]) -> None:
-        """Write the receipt of the run (`perception.pipeline.receipt`). Called once, before `close`."""
+        """Write the receipt of the run (`perception.pipeline.run_record`). Called once, before `close`."""
 
 
 @runtime_checkable

@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from perception.errors import ConfigError
-from perception.pipeline import device
-from perception.pipeline.device import resolve_device
+from perception.pipeline import opened_plugin
+from perception.pipeline.opened_plugin import resolve_device
 
 
 @pytest.mark.parametrize("there", [0, 1])
 def test_auto_is_the_gpu_where_there_is_one_and_the_backend_can_use_it(
     monkeypatch: pytest.MonkeyPatch, there: int
 ) -> None:
-    monkeypatch.setattr(device, "cuda_devices", lambda: there)
+    monkeypatch.setattr(opened_plugin, "cuda_devices", lambda: there)
     found = "cuda" if there else "cpu"
     assert [resolve_device("auto", name) for name in ("auto", "torch", "graph")] == [found] * 3
     assert [resolve_device("auto", name) for name in ("openvino", "onnx")] == ["cpu"] * 2
@@ -19,9 +19,9 @@ def test_auto_is_the_gpu_where_there_is_one_and_the_backend_can_use_it(
 
 
 def test_what_was_asked_for_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(opened_plugin, "cuda_devices", lambda: 1)
     assert resolve_device("cuda", "openvino") == "cuda"  # which the backend refuses
-    monkeypatch.setattr(device, "cuda_devices", lambda: 0)
+    monkeypatch.setattr(opened_plugin, "cuda_devices", lambda: 0)
     with pytest.raises(ConfigError, match="torch finds no NVIDIA GPU"):
         resolve_device("cuda")
     with pytest.raises(ConfigError, match="expected auto, cpu or cuda, found 'gpu'"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perception.pipeline.times import Spread, StageTimes
+from perception.pipeline.stage_times import DurationHistogram, StageTimes
 
 
 @pytest.mark.parametrize("fraction", [0.5, 0.95, 0.99])
 def test_quantiles_are_right_to_one_percent(fraction: float) -> None:
     durations = np.random.default_rng(1).lognormal(1.0, 1.5, 20_000)
-    spread = Spread()
+    spread = DurationHistogram()
     for duration in durations:
         spread.add(float(duration))
     assert spread.quantile_ms(fraction) == pytest.approx(np.quantile(durations, fraction), rel=0.012)
@@ -19,11 +19,11 @@ def test_quantiles_are_right_to_one_percent(fraction: float) -> None:
 
 
 def test_without_durations_there_is_no_quantile() -> None:
-    assert np.isnan(Spread().quantile_ms(0.5))
+    assert np.isnan(DurationHistogram().quantile_ms(0.5))
 
 
 def test_extremes_land_in_the_outer_bins() -> None:
-    spread = Spread()
+    spread = DurationHistogram()
     for duration in (0.0, 1e12):
         spread.add(duration)
     assert spread.quantile_ms(0.0) < 1.1e-4

@@ -181,7 +181,7 @@ def test_a_wrong_option_is_one_clear_line(
 
 
 def test_cuda_without_a_device_is_refused(scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from perception.pipeline.device import cuda_devices
+    from perception.pipeline.opened_plugin import cuda_devices
 
     if cuda_devices():
         pytest.skip("this machine has a CUDA device")

@@ -65,7 +65,7 @@ def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
     from perception.logs import open_log
     from perception.models.preprocess import InputSpec, prepare_inputs
     from perception.models.tensors import Inputs
-    from perception.pipeline.source import LogSource
+    from perception.pipeline.log_source import LogSource
     from perception.plugin import Context
 
     with open_log(path) as log:

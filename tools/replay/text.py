@@ -15,7 +15,7 @@ from rich.text import Text
 from perception.align.ledger import ROWS
 from perception.pipeline import Summary
 from perception.pipeline.batch import BatchResult
-from perception.pipeline.times import STAGES
+from perception.pipeline.stage_times import STAGES
 from perception.types import head_specs
 from perception_tools.exit_codes import json_status, with_exit_code
 

@@ -17,7 +17,7 @@ from perception.diagnosis.bench.setup import Run, Setup
 from perception.errors import PerceptionError, PluginError
 from perception.logs import open_log
 from perception.pipeline import Progress, ReplayOptions, Span, replay
-from perception.pipeline.times import STAGES, StageTimes
+from perception.pipeline.stage_times import STAGES, StageTimes
 from perception.plugin import load_plugin
 from perception.sinks import McapSink
 from perception.types import Sample

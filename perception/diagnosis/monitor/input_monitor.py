@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perception.diagnosis.monitor.drift import Drift
 from perception.diagnosis.monitor.hysteresis import SECOND_NS, FadingAverage
 from perception.diagnosis.monitor.limits import Limits
-from perception.pipeline.times import Spread
+from perception.pipeline.stage_times import DurationHistogram
 from perception.types import CameraFrame, Input, RangeScan, StatusWindow
 
 
@@ -24,7 +24,7 @@ class InputMonitor:
         self.name = name
         self._limits = limits
         self.ticks = self.absent = self.fresh = 0
-        self.ages = Spread()
+        self.ages = DurationHistogram()
         self.longest_still_s = self.longest_absent_s = 0.0
         self._interval_s = FadingAverage(limits.window_s * 3)
         self._often = FadingAverage(limits.slow_s)

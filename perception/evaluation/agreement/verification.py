@@ -17,8 +17,7 @@ from perception.evaluation.agreement.comparison import Agreement, Comparison, Di
 from perception.evaluation.agreement.profiles import Rounding, Tolerances
 from perception.logs import Log
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
-from perception.pipeline.provenance import recorded_versions
-from perception.pipeline.receipt import recorded_sha256, this_machine
+from perception.pipeline.run_record import recorded_sha256, recorded_versions, this_machine
 from perception.plugin import Plugin
 from perception.sinks import RunInfo, StoredOutput, read_outputs, read_receipt, read_run
 from perception.types import Output, Sample, Status, TruthFrame

@@ -20,7 +20,7 @@ from perception.evaluation.resampling import Resampler
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
 from perception.pipeline import Observer, replay
-from perception.pipeline.summary import RunStatus
+from perception.pipeline.replay_summary import RunStatus
 from perception.plugin import Plugin
 from perception.sinks import Sink
 

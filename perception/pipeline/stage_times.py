@@ -1,4 +1,4 @@
-"""How long each stage takes, in memory that does not grow with the run."""
+"""Durations by stage, in memory that does not grow with the run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 STAGES = ("read", "align", "prepare", "infer", "step", "sink")
-"""What happens to a sample, in order; `total` is their sum. A plugin that does not offer `Infers` computes
-in `step`, and spends nothing on `infer`."""
+"""The stages of a sample, in order; `total` is their sum. A plugin that does not offer `Infers` computes in
+`step`, and its `infer` takes no time."""
 
 _LOWEST_MS = 1e-4
 _PER_DECADE = 232  # bins 1 % apart
@@ -19,8 +19,8 @@ _BINS = 9 * _PER_DECADE  # up to 1e5 ms
 T = TypeVar("T")
 
 
-class Spread:
-    """A histogram of durations with bins 1 % wide: quantiles to half a percent, 16 KiB for any length."""
+class DurationHistogram:
+    """Durations in bins 1 % wide: quantiles to half a percent, in 16 KiB."""
 
     def __init__(self) -> None:
         self._bins = np.zeros(_BINS, np.int64)
@@ -34,7 +34,7 @@ class Spread:
         self.worst_ms = max(self.worst_ms, duration_ms)
 
     def quantile_ms(self, fraction: float) -> float:
-        """The duration below which that fraction lies; NaN without any."""
+        """Return the duration in ms below which that fraction lies; NaN without any."""
         if self.count == 0:
             return float("nan")
         rank = min(int(fraction * self.count), self.count - 1)
@@ -43,11 +43,11 @@ class Spread:
 
 
 class Spent:
-    """What one sample has cost so far, by stage, in ms: by the wall clock, and of the processor.
+    """The time spent on one sample so far, by stage, in ms: wall clock and processor.
 
     Args:
-        cpu_clock: Seconds of processor time. That of the thread by default; a run in which only one thing
-            happens at a time can take that of the process, which sees also what libraries do in threads.
+        cpu_clock: Returns seconds of processor time: the thread's by default. A run that does one thing at a
+            time can use the process's, which includes the threads of libraries.
     """
 
     __slots__ = ("_cpu_clock", "cpu_ms", "wall_ms")
@@ -59,7 +59,7 @@ class Spent:
 
     @contextmanager
     def on(self, stage: str) -> Iterator[None]:
-        """What happens inside is spent on `stage`."""
+        """Time the block, and add it to `stage`."""
         wall, cpu = time.perf_counter(), self._cpu_clock()
         try:
             yield
@@ -68,53 +68,50 @@ class Spent:
             self.wall_ms[stage] += (time.perf_counter() - wall) * 1e3
 
     def fresh(self) -> Spent:
-        """Nothing spent yet, by the same clock."""
+        """Return a new object with the same clock."""
         return Spent(self._cpu_clock)
 
     def add(self, other: Spent, share: float = 1.0) -> None:
-        """Take over a share of what was spent on several samples together."""
+        """Add a share of the time that was spent on several samples together."""
         for stage in STAGES:
             self.wall_ms[stage] += other.wall_ms[stage] * share
             self.cpu_ms[stage] += other.cpu_ms[stage] * share
 
 
 class StageTimes:
-    """Collects durations by stage. What is read and aligned adds to the sample under way; `take` gives it.
+    """Durations by stage. Reading and aligning count for the next sample, whose times `take` returns.
 
     Args:
         cpu_clock: As `Spent` takes it.
     """
 
     def __init__(self, cpu_clock: Callable[[], float] = time.thread_time) -> None:
-        self.spreads = {stage: Spread() for stage in (*STAGES, "total")}
+        self.histograms = {stage: DurationHistogram() for stage in (*STAGES, "total")}
         self.wall_s = dict.fromkeys(STAGES, 0.0)
         self.cpu_s = dict.fromkeys(STAGES, 0.0)
         self._cpu_clock = cpu_clock
         self._spent = Spent(cpu_clock)
 
     def take(self) -> Spent:
-        """What was spent since the last call: the part of reading and aligning of one sample."""
+        """Return the time spent since the last call: reading and aligning one sample."""
         spent, self._spent = self._spent, self._spent.fresh()
         return spent
 
     def finish(self, spent: Spent) -> None:
-        """A sample is done."""
+        """Add the times of a sample that went to the sinks."""
         self.count(spent)
         for stage, duration_ms in spent.wall_ms.items():
-            self.spreads[stage].add(duration_ms)
-        self.spreads["total"].add(sum(spent.wall_ms.values()))
+            self.histograms[stage].add(duration_ms)
+        self.histograms["total"].add(sum(spent.wall_ms.values()))
 
     def count(self, spent: Spent) -> None:
-        """Only the totals: for a sample that nobody sees."""
+        """Add the times of a sample to the totals only."""
         for stage in STAGES:
             self.wall_s[stage] += spent.wall_ms[stage] / 1e3
             self.cpu_s[stage] += spent.cpu_ms[stage] / 1e3
 
     def watched(self, stage: str, items: Iterable[T], inner: str | None = None) -> Iterator[T]:
-        """The same items; the time that making each of them takes is spent on `stage`.
-
-        Time that the items' own making spent on `inner` meanwhile is not counted twice.
-        """
+        """Yield the items; the time to make each is added to `stage`, less the time it adds to `inner`."""
         iterator = iter(items)
         while True:
             inner_ms = self._of(inner)
@@ -136,12 +133,12 @@ class StageTimes:
         return self._spent.wall_ms[stage], self._spent.cpu_ms[stage]
 
 
-def quantiles(spread: Spread) -> Mapping[str, float]:
-    """`p50`, `p99` and `max` in ms; empty without any."""
-    if not spread.count:
+def quantiles(histogram: DurationHistogram) -> Mapping[str, float]:
+    """Return `p50`, `p99` and `max` in ms; empty without any duration."""
+    if not histogram.count:
         return {}
     return {
-        "p50": round(spread.quantile_ms(0.5), 4),
-        "p99": round(spread.quantile_ms(0.99), 4),
-        "max": round(spread.worst_ms, 4),
+        "p50": round(histogram.quantile_ms(0.5), 4),
+        "p99": round(histogram.quantile_ms(0.99), 4),
+        "max": round(histogram.worst_ms, 4),
     }

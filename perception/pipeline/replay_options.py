@@ -1,4 +1,4 @@
-"""What a user sets to replay."""
+"""The options of a replay."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perception.align.ledger import Listener
-from perception.pipeline.run import Observer, OnError
-from perception.pipeline.source import WHOLE, Span
-from perception.pipeline.times import StageTimes
+from perception.pipeline.log_source import WHOLE, Span
+from perception.pipeline.runner import Observer, OnError
+from perception.pipeline.stage_times import StageTimes
 from perception.types import Message
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """How to replay.
+    """How to replay a log.
 
     Attributes:
         device: `cpu` or `cuda`.
-        rate: Speed relative to the recording; None: as soon as possible.
+        rate: Speed as a multiple of the recording's; None: as soon as possible.
         live_drop: Skip samples that are overtaken by newer ones; only with a rate.
         span: The part of the log.
-        loops: How often; outputs of the first pass go to the sinks, later ones must equal them.
-        on_error: Whether a failing plugin ends the run.
+        loops: Number of passes; the first feeds the sinks, later ones must give equal outputs.
+        on_error: Whether an error of the plugin ends the run.
         ledger_listener: Gets every message of the log with its row.
         on_message: Gets every input message in the span, as `LogSource` says.
-        observer: Watches the run.
-        times: Where the stages of the first pass are timed.
+        observer: Called for each sample.
+        times: Collects the durations of the first pass.
     """
 
     device: str = "cpu"

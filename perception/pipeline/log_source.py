@@ -17,7 +17,7 @@ from perception.config import Config
 from perception.logs import Log, MessageStream, Query, decode
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.faults import inject, parse_plan
-from perception.pipeline.times import StageTimes
+from perception.pipeline.stage_times import StageTimes
 from perception.types import Decoded, Message, Sample
 
 RIG_ROLES = ("calibration", "transforms")

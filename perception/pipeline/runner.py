@@ -1,18 +1,18 @@
-"""Samples through a plugin into sinks. It knows neither logs nor models: `replay` brings the log."""
+"""The runner: samples through an open plugin into sinks, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from perception.align.ledger import Ledger
+from perception.align.ledger import Ledger, Outcome
 from perception.align.truth import TruthJoiner
-from perception.pipeline.carry import Carrier, Frame, Group, in_one_line
+from perception.pipeline.log_source import WHOLE, Span
 from perception.pipeline.pace import Pace
-from perception.pipeline.source import WHOLE, Span
-from perception.pipeline.summary import Warned
-from perception.pipeline.times import Spent, StageTimes
+from perception.pipeline.replay_summary import Warned
+from perception.pipeline.stage_times import Spent, StageTimes
+from perception.pipeline.worker_task import PLUGIN_ERRORS, BatchTask, SampleTask, TaskWorker, in_one_line
 from perception.pipeline.workers import Workers
 from perception.plugin import Plugin, Prepared
 from perception.plugin.output_rules import output_violations
@@ -23,12 +23,12 @@ OnError = Literal["stop", "skip"]
 
 
 class PluginStoppedError(Exception):
-    """The plugin failed and the user asked to stop at that."""
+    """The plugin failed, and the run is to stop at that."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has come to so far."""
+    """The counts of a run so far."""
 
     frames: int = 0
     substitutes: int = 0
@@ -41,7 +41,7 @@ class Tally:
     last_ns: int | None = None
 
     def add(self, sample: Sample, output: Output) -> None:
-        """Count one emitted sample."""
+        """Count a sample that went to the sinks."""
         self.frames += 1
         self.substitutes += sample.tick.kind == "substitute"
         for head, valid in output.validity().items():
@@ -56,51 +56,51 @@ class Tally:
         self.last_ns = sample.tick.log_time_ns
 
     def warn(self, code: str, text: str) -> None:
-        """Note a warning; the text is that of the first."""
-        had = self.warnings.get(code)
-        self.warnings[code] = Warned(code, had.text if had else text, had.count + 1 if had else 1)
+        """Count a warning; its text is that of the first with its code."""
+        before = self.warnings.get(code, Warned(code, text, 0))
+        self.warnings[code] = Warned(code, before.text, before.count + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands: what a progress bar shows."""
+    """The progress of a run, for a progress bar."""
 
     frames: int
     log_time_ns: int
     latency_ms: float  # of the last sample, without reading and aligning
-    answer_ms: float  # of that, once it was prepared
+    answer_ms: float  # the part of it after `prepare`
 
 
 class Observer(Protocol):
-    """Watches a run. Both methods may raise KeyboardInterrupt to end it."""
+    """Called for each sample of a run. Both methods may raise KeyboardInterrupt to end it."""
 
     def before(self, sample: Sample) -> None:
-        """A sample is about to be prepared."""
+        """Called before a sample is prepared."""
 
     def after(self, progress: Progress) -> None:
-        """A sample went to the sinks."""
+        """Called when a sample has gone to the sinks."""
 
 
 class Runner:
     """Runs samples through one opened plugin into opened sinks.
 
-    The calling thread reads and aligns (the samples come lazily), makes the outputs and writes them, in
-    order. Between these, workers carry frames: each prepares the frames of one batch and computes their
-    answers, as far as the plugin offers `Infers`. A reset is a barrier: what came before it is written first.
+    The calling thread reads and aligns (the samples are made lazily), steps the plugin and writes the
+    outputs, in order. In between, workers prepare the samples of one batch each and compute their answers,
+    where the plugin offers `Infers`. A reset is a barrier: the outputs before it are written first.
 
     Args:
         plugin: Open.
         sinks: Open.
-        ledger: Told what became of every sample.
-        span: Samples outside it are not emitted.
-        warm_from_ns: From when on samples before the span go through the plugin; None: all of them.
+        ledger: Gets the outcome of every sample.
+        span: Samples outside it do not go to the sinks.
+        warm_from_ns: Log time from which samples before the span go through the plugin; None: all of them.
         batch: How many samples go into one `infer` and one `step`.
-        workers: How many threads carry frames, the calling one among them, which does so where it would wait.
+        workers: How many threads prepare and infer; the calling thread is one of them while it would wait.
         pace: When samples run.
-        on_error: Whether a failing plugin ends the run.
-        joiner: Joins truth to what goes to the sinks.
-        times: Where stages are timed.
-        observer: Watches.
+        on_error: Whether an error of the plugin ends the run.
+        joiner: Joins truth to the samples that go to the sinks.
+        times: Collects the durations of stages.
+        observer: Called for each sample.
     """
 
     def __init__(
@@ -130,14 +130,13 @@ class Runner:
         self._joiner = joiner
         self._times = times or StageTimes()
         self._observer = observer
-        self._carrier = Carrier(plugin)
-        self._workers = Workers(workers, self._carrier.carry)
-        self._group = Group()
+        self._workers = Workers(workers, TaskWorker(plugin).run)
+        self._gathered = BatchTask()
         self._missed_reset: Reset | None = None
         self.tally = Tally()
 
     def run(self, samples: Iterable[Sample]) -> None:
-        """Run all samples, once. Whatever ends it, what was begun goes to the sinks before."""
+        """Run all samples, once. Samples that were begun go to the sinks also when an error ends the run."""
         try:
             with self._workers:
                 try:
@@ -150,12 +149,12 @@ class Runner:
                 self._write_joined(self._joiner.flush())
 
     def drop(self, sample: Sample) -> None:
-        """A sample is skipped because a newer one is due. A break in time is told with the next one."""
+        """Skip a sample because a newer one is due. Its reset is done with the next one."""
         self._missed_reset = sample.reset or self._missed_reset
         self._done(sample, "dropped_live")
 
     def _wanted(self, samples: Iterable[Sample]) -> Iterable[Sample]:
-        """Pass over what lies outside the span and warms nothing."""
+        """Yield the samples in the span; those before it may warm up the plugin, others are counted only."""
         for sample in samples:
             arrival_ns = sample.tick.log_time_ns
             if self._span.holds(arrival_ns):
@@ -176,73 +175,73 @@ class Runner:
         self._begin(sample, reset, warm=False)
 
     def _begin(self, sample: Sample, reset: Reset | None, warm: bool) -> None:
-        """A sample sets out. Before the start of the span (`warm`) the plugin sees it, the sinks do not."""
+        """Begin a sample. With `warm`, before the span, the plugin sees it and the sinks do not."""
         if reset is not None:
             self._drain()
             self._plugin.reset(reset)
-        if warm != self._group.warm:
+        if warm != self._gathered.warm:
             self._send()
-            self._group.warm = warm
-        self._group.frames.append(Frame(Prepared(sample), self._times.take()))
-        if len(self._group.frames) >= self._batch:
+            self._gathered.warm = warm
+        self._gathered.samples.append(SampleTask(Prepared(sample), self._times.take()))
+        if len(self._gathered.samples) >= self._batch:
             self._send()
         while self._workers.due:
             self._finish(self._workers.fetch())
 
     def _send(self) -> None:
-        """Hand the group that was gathered to the workers."""
-        if self._group.frames:
-            group, self._group = self._group, Group(self._group.warm)
-            self._workers.submit(group)
+        """Give the gathered samples to the workers."""
+        if self._gathered.samples:
+            batch, self._gathered = self._gathered, BatchTask(self._gathered.warm)
+            self._workers.submit(batch)
 
     def _drain(self) -> None:
-        """Wait for everything that was begun."""
+        """Finish every sample that was begun."""
         self._send()
         while self._workers.busy:
             self._finish(self._workers.fetch())
 
-    def _finish(self, group: Group) -> None:
-        """Make the outputs of the next group in order, and hand them on."""
+    def _finish(self, batch: BatchTask) -> None:
+        """Make the outputs of a batch, and write them."""
         try:
-            outputs = self._step(group)
-            for frame, output in zip(group.frames, outputs, strict=True):
-                if group.warm:
-                    self._warmed(frame)
+            outputs = self._step(batch)
+            for task, output in zip(batch.samples, outputs, strict=True):
+                if batch.warm:
+                    self._finish_warm(task)
                 else:
-                    self._emit(frame, output)
+                    self._emit(task, output)
         except BaseException:
             self._workers.forget()  # what comes after a failure is not written
             raise
 
-    def _step(self, group: Group) -> list[Output | None]:
-        """One output for each frame; none where there is a problem."""
-        ready = group.ready
+    def _step(self, batch: BatchTask) -> list[Output | None]:
+        """Return one output for each sample; None where there is an error."""
+        ready = batch.ready
+        outputs: Iterator[Output] = iter(())
         if ready:
-            whole, failure = ready[0].spent.fresh(), ""
-            outputs: list[Output] = []
-            with whole.on("step"):
+            spent, problem = ready[0].spent.fresh(), ""
+            with spent.on("step"):
                 try:
-                    outputs = list(self._plugin.step([frame.prepared for frame in ready]))
-                    if len(outputs) != len(ready):
-                        failure = f"step returned {len(outputs)} outputs for {len(ready)} samples"
-                except Exception as raised:
-                    failure = in_one_line(raised)
-            for frame in ready:
-                frame.spent.add(whole, 1 / len(ready))
-                frame.problem = failure
-        given = iter(outputs if ready else ())
-        return [None if frame.problem else next(given) for frame in group.frames]
+                    stepped = list(self._plugin.step([task.prepared for task in ready]))
+                    if len(stepped) != len(ready):
+                        problem = f"step returned {len(stepped)} outputs for {len(ready)} samples"
+                    outputs = iter(stepped)
+                except PLUGIN_ERRORS as error:
+                    problem = in_one_line(error)
+            for task in ready:
+                task.spent.add(spent, 1 / len(ready))
+                task.problem = problem
+        return [None if task.problem else next(outputs) for task in batch.samples]
 
-    def _warmed(self, frame: Frame) -> None:
-        self._times.count(frame.spent)
-        if frame.problem:
-            self._count_error(frame.problem)
+    def _finish_warm(self, task: SampleTask) -> None:
+        self._times.count(task.spent)
+        if task.problem:
+            self._count_error(task.problem)
             if self._on_error == "stop":
-                raise PluginStoppedError(frame.problem)
-        self._done(frame.prepared.sample, "preroll_only")
+                raise PluginStoppedError(task.problem)
+        self._done(task.prepared.sample, "preroll_only")
 
-    def _emit(self, frame: Frame, output: Output | None) -> None:
-        manifest, problem, sample = self._plugin.manifest, frame.problem, frame.prepared.sample
+    def _emit(self, task: SampleTask, output: Output | None) -> None:
+        manifest, problem, sample = self._plugin.manifest, task.problem, task.prepared.sample
         if output is not None:
             problem = "; ".join(output_violations(output, sample, manifest)[:3])
         if problem or output is None:
@@ -250,9 +249,9 @@ class Runner:
             self._count_error(problem)
         self._pace.answered()
         if self._joiner is None:
-            self._write(sample, output, None, frame.spent)
+            self._write(sample, output, None, task.spent)
         else:
-            self._write_joined(self._joiner.add(sample, (output, frame.spent)))
+            self._write_joined(self._joiner.add(sample, (output, task.spent)))
         if problem and self._on_error == "stop":
             raise PluginStoppedError(problem)
 
@@ -274,9 +273,7 @@ class Runner:
             arrival_ns = sample.tick.log_time_ns
             self._observer.after(Progress(self.tally.frames, arrival_ns, latency_ms, answer_ms))
 
-    def _done(
-        self, sample: Sample, outcome: Literal["used", "preroll_only", "outside_range", "dropped_live"]
-    ) -> None:
+    def _done(self, sample: Sample, outcome: Outcome) -> None:
         if self._ledger is not None:
             self._ledger.sample_done(sample, outcome)
 

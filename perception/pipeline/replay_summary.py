@@ -1,9 +1,9 @@
-"""What a run comes to: the numbers that the command prints and `--json` gives."""
+"""The summary of a run: its status, counts and times."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from perception.logs import Damage
@@ -13,12 +13,12 @@ RunStatus = Literal["clean", "loss", "failed", "interrupted"]
 """The part of `Status` that a run alone can have."""
 
 LOSS_ROWS = ("corrupt", "undecodable", "lost")
-"""Ledger rows that mean that data was not there for the plugin although it was recorded."""
+"""Ledger rows of data that was recorded and did not reach the plugin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something a user should know. `count` tells how many samples said so; `text` is of the first."""
+    """A warning. `count` is the number of samples with it; `text` is that of the first."""
 
     code: str
     text: str
@@ -33,7 +33,7 @@ class Summary:
         frames: Samples that went to the sinks.
         substitutes: How many of them on substitute ticks.
         dropped: Samples skipped by `--live-drop`.
-        errors: Samples whose plugin raised or returned nonsense; `first_error` is the first.
+        errors: Samples whose plugin raised or broke the contract; `first_error` is the first.
         outputs: Head -> {"valid": n, "invalid": n}.
         inputs: Sensor -> {"present": n, "absent": n}.
         latency_ms: Stage -> {"p50", "p99", "max"}.
@@ -41,7 +41,8 @@ class Summary:
         deadline: For paced runs: `period_ms`, and `misses`, the answers that came more than one period after
             their sample was due; else empty.
         ledger: Topic -> row -> number of messages.
-        monitor: What `perception.diagnosis.monitor` found, if the host kept one.
+        run: The record of what made the outputs.
+        monitor: The report of `perception.diagnosis.monitor`, where there is one.
         seconds: Wall time of the run; `log_seconds` of the log that it covered.
     """
 
@@ -55,6 +56,7 @@ class Summary:
     inputs: Mapping[str, Mapping[str, int]]
     latency_ms: Mapping[str, Mapping[str, float]]
     lateness_ms: Mapping[str, float]
+    deadline: Mapping[str, float]
     ledger: Mapping[str, Mapping[str, int]]
     damage: tuple[Damage, ...]
     warnings: tuple[Warned, ...]
@@ -62,7 +64,11 @@ class Summary:
     monitor: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     log_seconds: float = 0.0
-    deadline: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self, command: str = "replay") -> dict[str, Any]:
+        """Return the summary under the schema `perception.<command>/1`."""
+        document = {"schema": f"perception.{command}/1", **asdict(self)}
+        return {key: value for key, value in document.items() if key != "monitor" or value}
 
     def _repr_html_(self) -> str:
         """Return the counts and the ledger as tables, for a notebook."""
@@ -73,40 +79,7 @@ class Summary:
         tables = (Table([counts]), Table(heads), Table([columns | row for row in rows]))
         return "".join(table._repr_html_() for table in tables)
 
-    def to_json(self, command: str = "replay") -> dict[str, Any]:
-        """The summary under the schema `perception.<command>/1`."""
-        return {
-            "schema": f"perception.{command}/1",
-            "status": self.status,
-            "frames": self.frames,
-            "substitutes": self.substitutes,
-            "dropped": self.dropped,
-            "errors": self.errors,
-            "first_error": self.first_error,
-            "outputs": {head: dict(counts) for head, counts in self.outputs.items()},
-            "inputs": {name: dict(counts) for name, counts in self.inputs.items()},
-            "latency_ms": {stage: dict(values) for stage, values in self.latency_ms.items()},
-            "lateness_ms": dict(self.lateness_ms),
-            "deadline": dict(self.deadline),
-            "ledger": {topic: dict(rows) for topic, rows in self.ledger.items()},
-            "damage": [
-                {
-                    "t0_ns": d.t0_ns,
-                    "t1_ns": d.t1_ns,
-                    "bytes": d.bytes,
-                    "messages": d.messages,
-                    "reason": d.reason,
-                }
-                for d in self.damage
-            ],
-            "warnings": [{"code": w.code, "text": w.text, "count": w.count} for w in self.warnings],
-            "run": dict(self.run),
-            **({"monitor": dict(self.monitor)} if self.monitor else {}),
-            "seconds": self.seconds,
-            "log_seconds": self.log_seconds,
-        }
-
 
 def add_warnings(summary: Summary, warnings: Sequence[Warned]) -> Summary:
-    """The same summary with warnings that were known before the run, first."""
+    """Return the same summary with warnings from before the run put first."""
     return replace(summary, warnings=(*warnings, *summary.warnings))

@@ -1,0 +1,144 @@
+"""The record of a run: what made its outputs, and a receipt with hashes to verify them by.
+
+`RunInfo` stands at the head of an output log, also where the writer is killed. The receipt is written at the
+end of a run and adds the hashes of the configuration, of the input as it was read, and of the outputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from perception.config import Config, to_yaml
+from perception.config.fault_plan import parse_plan
+from perception.files import file_sha256
+from perception.logs import Log
+from perception.pipeline.digest import ContentDigest
+from perception.pipeline.replay_options import ReplayOptions
+from perception.plugin import Plugin
+from perception.sinks import RunInfo
+
+RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless")
+HASHED_BYTES = 64 << 20
+"""Input files up to this size are hashed as a whole, too: that takes less than 0.1 s."""
+
+_RUN_INFO_KEYS = frozenset(
+    ("weights_sha256", "untrained", "backend", "precision", "device", "batch", "threads", "classes")
+)
+"""Keys of `Plugin.describe` that have a field in `RunInfo`."""
+
+
+def run_info(
+    log: Log, config: Config, plugin: Plugin, description: Mapping[str, str], options: ReplayOptions
+) -> RunInfo:
+    """Return the record at the head of an output log.
+
+    Args:
+        log: The input.
+        plugin: An open plugin.
+        description: Its `describe()`.
+    """
+    return RunInfo(
+        input=log.path,
+        input_bytes=log.path.stat().st_size,
+        start_ns=options.span.start_ns,
+        end_ns=options.span.end_ns,
+        plugin=plugin.manifest.name,
+        weights_sha256=description.get("weights_sha256", ""),
+        untrained=description.get("untrained") == "true",
+        backend=description.get("backend", ""),
+        precision=description.get("precision", ""),
+        device=description.get("device", options.device),
+        batch=config.engine.batch,
+        threads=config.engine.threads,
+        reference_rate_hz=config.reference_rate_hz,
+        classes=tuple(description["classes"].split("\n")) if description.get("classes") else (),
+        versions=recorded_versions(),
+        config=to_yaml(_without_workers(config)),
+        faults=parse_plan(config.faults).texts(),
+        extra={key: value for key, value in description.items() if key not in _RUN_INFO_KEYS},
+    )
+
+
+def run_record(
+    config: Config, plugin: Plugin, description: Mapping[str, str], options: ReplayOptions
+) -> dict[str, str]:
+    """Return the flat record in the summary of a run."""
+    return {
+        "plugin": plugin.manifest.name,
+        "device": options.device,
+        "batch": str(config.engine.batch),
+        **({"faults": " ".join(config.faults)} if config.faults else {}),
+        **description,
+        **{f"version.{name}": text for name, text in recorded_versions().items()},
+        "loops": str(options.loops),
+    }
+
+
+def recorded_versions() -> Mapping[str, str]:
+    """Return the versions of packages that can change an output, by name. Imports none of them."""
+    versions = {}
+    for name in RECORDED_VERSIONS:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _without_workers(config: Config) -> Config:
+    """Return the configuration without the number of workers, which changes no output."""
+    return config.model_copy(update={"engine": config.engine.model_copy(update={"workers": None})})
+
+
+def receipt_of(
+    run: RunInfo,
+    options: ReplayOptions,
+    seed: int,
+    ended: str,
+    content: ContentDigest | None,
+    outputs_sha256: str,
+    frames: int,
+) -> dict[str, str]:
+    """Return the receipt as a flat record; unknown values are left out.
+
+    Keys: `ended` (`whole`, `interrupted`, `failed`), `frames`, `outputs_sha256`, `messages` and
+    `messages_sha256` (what was read of the configured topics), `input_sha256` (of the file, up to
+    `HASHED_BYTES`), `config_sha256`, `weights_sha256`, `seed`, `faults`, `on_error`, `rate`, `live_drop`,
+    `python`, `machine`.
+    """
+    rate = options.rate
+    record = {
+        "ended": ended,
+        "frames": str(frames),
+        "outputs_sha256": outputs_sha256,
+        "messages": "" if content is None else str(content.messages),
+        "messages_sha256": "" if content is None else content.hexdigest(),
+        "input_sha256": recorded_sha256(run.input),
+        "config_sha256": hashlib.sha256(run.config.encode()).hexdigest(),
+        "weights_sha256": run.weights_sha256,
+        "seed": str(seed),
+        "faults": "\n".join(run.faults),
+        "on_error": options.on_error,
+        "rate": "" if rate is None else repr(rate),
+        "live_drop": "true" if options.live_drop else "",
+        "python": platform.python_version(),
+        "machine": this_machine(),
+    }
+    return {key: text for key, text in record.items() if text}
+
+
+def this_machine() -> str:
+    """Return the kind of this machine: `Linux x86_64`."""
+    return f"{platform.system()} {platform.machine()}"
+
+
+def recorded_sha256(path: Path | None, most: int = HASHED_BYTES) -> str:
+    """Return the hash of a file; empty for a file larger than `most` bytes, or one that cannot be read."""
+    try:
+        return "" if path is None or path.stat().st_size > most else file_sha256(path)
+    except OSError:
+        return ""

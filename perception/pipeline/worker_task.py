@@ -1,0 +1,88 @@
+"""The work on samples that any worker does before their turn comes: `prepare` and `infer` of a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from perception.pipeline.stage_times import Spent
+from perception.plugin import Infers, Plugin, Prepared
+
+PLUGIN_ERRORS = (Exception, SystemExit)
+"""What a plugin may raise without ending the run: a plugin that calls `sys.exit` has failed, too."""
+
+
+@dataclass(slots=True)
+class SampleTask:
+    """One sample on its way through the plugin.
+
+    Attributes:
+        prepared: The sample alone until the plugin has prepared it.
+        spent: The times so far.
+        problem: Why the plugin gives no output for it; empty: no error so far.
+    """
+
+    prepared: Prepared
+    spent: Spent
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class BatchTask:
+    """The samples of one batch. With `warm` the plugin sees them and the sinks do not."""
+
+    warm: bool = False
+    samples: list[SampleTask] = field(default_factory=list)
+
+    @property
+    def ready(self) -> list[SampleTask]:
+        """The samples without an error."""
+        return [task for task in self.samples if not task.problem]
+
+
+class TaskWorker:
+    """Prepares the samples of a batch and computes their answers. Safe to call from several threads."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+        self._infers = plugin if isinstance(plugin, Infers) else None
+
+    def run(self, batch: BatchTask) -> BatchTask:
+        """Return the same batch, prepared. An error of the plugin is noted in the samples it concerns."""
+        for task in batch.samples:
+            with task.spent.on("prepare"):
+                self._prepare(task)
+        if self._infers is not None and batch.ready:
+            self._infer(self._infers, batch.ready)
+        return batch
+
+    def _prepare(self, task: SampleTask) -> None:
+        try:
+            prepared = self._plugin.prepare(task.prepared.sample)
+            if not isinstance(prepared, Prepared):
+                raise TypeError(f"prepare returned {type(prepared).__name__}, expected Prepared")
+            task.prepared = prepared
+        except PLUGIN_ERRORS as error:
+            task.problem = in_one_line(error)
+
+    def _infer(self, plugin: Infers, ready: Sequence[SampleTask]) -> None:
+        spent = ready[0].spent.fresh()
+        with spent.on("infer"):
+            try:
+                inferred = list(plugin.infer([task.prepared for task in ready]))
+                if len(inferred) != len(ready):
+                    raise ValueError(f"infer returned {len(inferred)} samples for {len(ready)}")
+                for task, prepared in zip(ready, inferred, strict=True):
+                    if not isinstance(prepared, Prepared):
+                        raise TypeError(f"infer returned {type(prepared).__name__}, expected Prepared")
+                    task.prepared = prepared
+            except PLUGIN_ERRORS as error:
+                for task in ready:
+                    task.problem = in_one_line(error)
+        for task in ready:
+            task.spent.add(spent, 1 / len(ready))
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return an exception on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
