@@ -1,23 +1,23 @@
-"""One hash over all outputs of a run, and one over all messages that it read."""
+"""Hashes of a run: over its outputs, and over the messages that it read."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from perception.sinks import RunInfo
-from perception.types import Message, Output, Sample, TruthFrame
+from perception.types import Control, Message, Output, Sample, TruthFrame
 
 
 class OutputDigest:
-    """A sink that keeps only a hash over everything that outputs say, so that runs can be compared."""
+    """A sink that keeps one hash over all fields of all outputs, to compare runs by."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def open(self, run: RunInfo) -> None:
-        """Nothing to open."""
+        """Do nothing."""
 
     def write(
         self,
@@ -26,50 +26,54 @@ class OutputDigest:
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        """Take in one output."""
-        text, numbers = _words(output), _numbers(output)
+        """Add an output to the hash."""
+        text, numbers = _text(output), _numbers(output)
         self._hash.update(text.encode())
         self._hash.update(struct.pack(f"<{len(numbers)}d", *numbers))
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
 
 
-def _words(output: Output) -> str:
-    """All that an output says but for its numbers, whose count and meaning it fixes."""
-    tick, boxes, control = output.tick, output.detections, output.control
-    said: list[object] = [tick.kind, tick.stamp_ns, tick.log_time_ns]  # its index counts within a run
+def _text(output: Output) -> str:
+    """Return all fields of an output that are not numbers, with the count and the meaning of those."""
+    tick, boxes = output.tick, output.detections
+    parts: list[object] = [tick.kind, tick.stamp_ns, tick.log_time_ns]  # its index counts within a run
     if boxes is not None:
         labels = [(item.label, item.track_id) for item in boxes.items]
-        said.append(("detections", boxes.valid, boxes.based_on, boxes.error, labels))
-    if control is not None:
+        parts.append(("detections", boxes.valid, boxes.based_on, boxes.error, labels))
+    for name, control in _controls(output):
         units = [(channel.name, channel.unit) for channel in control.channels]
-        said.append(("control", control.valid, control.based_on, control.error, units))
-    for name, head in output.extra.items():
-        units = [(channel.name, channel.unit) for channel in head.channels]
-        said.append((name, head.valid, head.based_on, head.error, units))
-    return repr([*said, *output.warnings.items()])
+        parts.append((name, control.valid, control.based_on, control.error, units))
+    return repr([*parts, *output.warnings.items()])
 
 
 def _numbers(output: Output) -> list[float]:
-    """All numbers of an output, in order. Packed they are exact, in a tenth of the time that text takes."""
-    found: list[float] = []
+    """Return all numbers of an output, in order. Packed they are exact, in a tenth of the time of text."""
+    numbers: list[float] = []
     if output.detections is not None:
         for d in output.detections.items:
-            found += (d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m, d.visible)
-    for head in (output.control, *output.extra.values()):
-        for c in head.channels if head is not None else ():
-            found += (c.value, c.std)
-    return found
+            numbers += (d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m, d.visible)
+    for _, control in _controls(output):
+        for channel in control.channels:
+            numbers += (channel.value, channel.std)
+    return numbers
+
+
+def _controls(output: Output) -> Iterator[tuple[str, Control]]:
+    """Yield the heads that are channels: control, and those of other packages."""
+    if output.control is not None:
+        yield "control", output.control
+    yield from output.extra.items()
 
 
 class ContentDigest:
-    """A hash over the messages that a run read, taken while it reads them: no file is read twice.
+    """A hash over the messages that a run reads, taken while it reads them.
 
-    It does not depend on how the file is laid out: a copy with other chunks or compression has the same.
+    It does not depend on the layout of the file: a copy with other chunks or compression has the same hash.
     """
 
     def __init__(self) -> None:
@@ -77,7 +81,7 @@ class ContentDigest:
         self.messages = 0
 
     def add(self, message: Message) -> None:
-        """Take in one message: topic, times and payload."""
+        """Add a message to the hash: topic, times and payload."""
         head = f"{message.topic}\0{message.log_time_ns}\0{message.publish_time_ns}\0{len(message.data)}\0"
         self._hash.update(head.encode())
         self._hash.update(message.data)

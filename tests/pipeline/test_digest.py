@@ -17,6 +17,7 @@ OUTPUT = Output(
     Detections(True, ("camera", "range"), "", (CAR, replace(CAR, label="van", score=0.5))),
     Control(True, ("status",), "", (ControlChannel("curvature", "1/m", 0.01, 0.002),)),
     {"input_range": "far"},
+    {"lane": Control(True, ("camera",), "", (ControlChannel("offset", "m", 0.25, 0.05),))},
 )
 
 
@@ -39,8 +40,8 @@ def changed(value: Any) -> Iterator[Any]:
         if not value or not isinstance(value[0], float):
             yield (*value, *(value[:1] or ("more",)))
     elif isinstance(value, dict):
-        yield {**value, "more": "said"}
-        yield {key: text + "!" for key, text in value.items()}
+        yield {**value, "more": next(iter(value.values()))}
+        yield from ({**value, key: other} for key, item in value.items() for other in changed(item))
     elif isinstance(value, bool):
         yield not value
     elif isinstance(value, str):
