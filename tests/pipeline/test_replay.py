@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from perception.autoconfig import complete_config
 from perception.config import Config
 from perception.logs import LogWriter, Query, decode, open_log
 from perception.pipeline import ReplayOptions, Span, Summary, context_of, replay
+from perception.plugin import Prepared
 from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
 from tests.pipeline.memory_plugin import MemoryPlugin
@@ -236,6 +238,25 @@ def test_a_plugin_that_raises_is_counted_and_replay_goes_on(scene: Path) -> None
     assert [o.control.error for o in failed if o.control] == ["ValueError: as asked"] * 2
     assert summary.outputs["control"]["invalid"] == 2
     assert summary.frames > 130
+
+
+@pytest.mark.parametrize("method", ["prepare", "step"])
+def test_a_plugin_that_calls_sys_exit_has_failed_and_the_run_goes_on(scene: Path, method: str) -> None:
+    class Leaves(MemoryPlugin):
+        def prepare(self, sample: Sample) -> Prepared:
+            if method == "prepare" and sample.tick.index == 3:
+                sys.exit(0)
+            return super().prepare(sample)
+
+        def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+            if method == "step" and prepared[0].sample.tick.index == 3:
+                sys.exit(0)
+            return super().step(prepared)
+
+    span = Span(None, START_NS + 1_000_000_000)
+    sink, summary, _ = run(scene, ReplayOptions(span=span), plugin=Leaves())
+    assert (summary.status, summary.errors, summary.first_error) == ("loss", 1, "SystemExit: 0")
+    assert [bool(o.control and o.control.valid) for o in sink.outputs].count(False) == 1
 
 
 def test_on_error_stop_ends_at_the_first_and_closes_everything(scene: Path) -> None:
