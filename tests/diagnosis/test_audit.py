@@ -1,4 +1,4 @@
-"""The audit finds what was put wrong, says which heads suffer, and is silent about a sound log."""
+"""The audit reports defects and the heads they make unreliable, and nothing for a sound log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract check passes a sound plugin, and finds each way to break the contract."""
+"""The conformance check passes a sound plugin, and reports each violation of the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals around the values of an evaluation: when there are any, what they hold, what they cost."""
+"""Intervals of the values of an evaluation: when they exist, their coverage and their cost."""
 
 from __future__ import annotations
 

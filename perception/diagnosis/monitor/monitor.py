@@ -90,7 +90,7 @@ class Monitor:
             for given in sample.inputs
         }
         for name, problems in wrong.items():
-            self._judge_input(name, problems, now_ns, elapsed_s)
+            self._note(name, self._raised(name, problems, now_ns), now_ns, elapsed_s)
         statistics = self._reader.read(output)
         stats = self._baseline.observe(output)
         unsure = self._confidence(output, statistics, elapsed_s)
@@ -130,31 +130,26 @@ class Monitor:
         """Return how long a head or an input was in doubt."""
         return self._in_doubt_s.get(subject, 0.0)
 
-    def _judge(self, head: str, found: Mapping[str, str], now_ns: int, elapsed_s: float) -> None:
-        reasons = self._raised(head, found, now_ns)
+    def _judge(self, head: str, problems: Mapping[str, str], now_ns: int, elapsed_s: float) -> None:
+        reasons = self._raised(head, problems, now_ns)
         before = self._health.get(head)
         believed = not reasons
         since_ns = before.since_ns if before is not None and before.believed == believed else now_ns
         self._health[head] = HeadHealth(head, believed, since_ns, reasons)
         self._note(head, reasons, now_ns, elapsed_s)
 
-    def _judge_input(self, name: str, found: Mapping[str, str], now_ns: int, elapsed_s: float) -> None:
-        self._note(name, self._raised(name, found, now_ns), now_ns, elapsed_s)
-
-    def _raised(self, subject: str, found: Mapping[str, str], now_ns: int) -> tuple[str, ...]:
+    def _raised(self, subject: str, problems: Mapping[str, str], now_ns: int) -> tuple[str, ...]:
         """Update the alarms of a subject; return the texts of those that are raised."""
-        for code in found:
+        for code in problems:
             if (subject, code) not in self._alarms:
-                self._alarms[subject, code] = Alarm(self._raise_s(code), self.limits.clear_s)
+                # A "still" problem has lasted already when it is reported.
+                raise_s = 0.0 if code.partition("/")[0] == "still" else self.limits.raise_s
+                self._alarms[subject, code] = Alarm(raise_s, self.limits.clear_s)
         reasons = []
         for (whose, code), alarm in self._alarms.items():
-            if whose == subject and alarm.update(now_ns, found.get(code, "")):
+            if whose == subject and alarm.update(now_ns, problems.get(code, "")):
                 reasons.append(alarm.text)
         return tuple(reasons)
-
-    def _raise_s(self, code: str) -> float:
-        """Return the delay of an alarm; none for a problem that has lasted already."""
-        return 0.0 if code.partition("/")[0] == "still" else self.limits.raise_s
 
     def _note(self, subject: str, reasons: tuple[str, ...], now_ns: int, elapsed_s: float) -> None:
         running = self._open.get(subject)
@@ -245,9 +240,9 @@ class Monitor:
         }
 
 
-def _new(had: tuple[str, ...], reasons: tuple[str, ...]) -> list[str]:
+def _new(known: tuple[str, ...], reasons: tuple[str, ...]) -> list[str]:
     """Return the reasons of another kind than the known ones: numbers change all the time."""
-    kinds = {_kind(text) for text in had}
+    kinds = {_kind(text) for text in known}
     return [text for text in reasons if _kind(text) not in kinds]
 
 

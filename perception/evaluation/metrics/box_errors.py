@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Estimate
-from perception.evaluation.metrics.detection_metric import DetectionMetric
+from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.uncertainty import likelihood_estimates
@@ -26,20 +26,15 @@ class BoxErrors(DetectionMetric):
     head = "box"
     row: ClassVar[RowType] = [("label", "i2"), ("iou", "f4"), ("error", "f4", 4), ("std", "f4", 4)]
 
-    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
+    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
         hit = np.flatnonzero(frame.hit50)
-        if not len(hit):
-            return
         truth = frame.matches50[hit]
-        self._append(
-            self.rows,
-            frame,
-            len(hit),
-            label=numbers[frame.label[hit]],
-            iou=frame.overlaps[hit, truth],
-            error=frame.box[hit] - frame.truth_box[truth],
-            std=frame.box_std[hit],
-        )
+        return {
+            "label": numbers[frame.label[hit]],
+            "iou": frame.overlaps[hit, truth] if len(hit) else np.zeros(0),
+            "error": frame.box[hit] - frame.truth_box[truth],
+            "std": frame.box_std[hit],
+        }
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         frame, iou, needed = self.rows["frame"], self.rows["iou"].astype(np.float64), self.rules.min_support
@@ -65,20 +60,18 @@ class DistanceErrors(DetectionMetric):
     head = "box"
     row: ClassVar[RowType] = [("label", "i2"), ("said", "f4"), ("true", "f4"), ("std", "f4")]
 
-    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
-        known = np.isfinite(frame.truth_distance) & (frame.truth_distance > 0)
-        self._append_truth(frame, numbers, known)
+    def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
+        return {"label": numbers[frame.truth_label[~frame.ignored & _has_distance(frame)]]}
+
+    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
         hit = np.flatnonzero(frame.hit50)
-        hit = hit[known[frame.matches50[hit]]]
-        self._append(
-            self.rows,
-            frame,
-            len(hit),
-            label=numbers[frame.label[hit]],
-            said=frame.distance[hit],
-            true=frame.truth_distance[frame.matches50[hit]],
-            std=frame.distance_std[hit],
-        )
+        hit = hit[_has_distance(frame)[frame.matches50[hit]]]
+        return {
+            "label": numbers[frame.label[hit]],
+            "said": frame.distance[hit],
+            "true": frame.truth_distance[frame.matches50[hit]],
+            "std": frame.distance_std[hit],
+        }
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         said, true = self.rows["said"].astype(np.float64), self.rows["true"].astype(np.float64)
@@ -101,3 +94,9 @@ class DistanceErrors(DetectionMetric):
     def _details(self) -> dict[str, Any]:
         missing = int(np.count_nonzero(~np.isfinite(self.rows["said"])))
         return {"truth": len(self.truth), "missing": missing}
+
+
+def _has_distance(frame: ScoredFrame) -> NDArray[np.bool_]:
+    """Return which truth boxes have a distance, [G]."""
+    known: NDArray[np.bool_] = np.isfinite(frame.truth_distance) & (frame.truth_distance > 0)
+    return known

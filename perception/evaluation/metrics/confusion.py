@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Estimate, Rules
 from perception.evaluation.metrics.curves import best_f1
-from perception.evaluation.metrics.detection_metric import NO_LABEL, DetectionMetric
+from perception.evaluation.metrics.detection_metric import NO_LABEL, Columns, DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.weights import Weights
@@ -36,8 +36,7 @@ class Confusion(DetectionMetric):
         super().__init__(rules)
         self.score = score
 
-    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
-        self._append_truth(frame, numbers)
+    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
         took = frame.matches_any_class
         matched = took >= 0
         kept = matched | ~frame.low
@@ -45,14 +44,7 @@ class Confusion(DetectionMetric):
         if matched.any():
             true[matched] = numbers[frame.truth_label[took[matched]]]
             kept[matched] = ~frame.ignored[took[matched]]
-        self._append(
-            self.rows,
-            frame,
-            int(np.count_nonzero(kept)),
-            score=frame.score[kept],
-            label=numbers[frame.label[kept]],
-            true=true[kept],
-        )
+        return {"score": frame.score[kept], "label": numbers[frame.label[kept]], "true": true[kept]}
 
     def _cut(self) -> float:
         if self.score is not None:

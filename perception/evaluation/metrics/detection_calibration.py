@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Estimate
 from perception.evaluation.metrics.curves import Bins, calibration_error, equal_mass, equal_mass_bins
-from perception.evaluation.metrics.detection_metric import DetectionMetric
+from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.weights import Weights
@@ -32,16 +32,10 @@ class DetectionCalibration(DetectionMetric):
     head = "class"
     row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("correct", "?")]
 
-    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
+    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
         counts = ~frame.dropped50 & (frame.score >= MIN_SCORE)
-        self._append(
-            self.rows,
-            frame,
-            int(np.count_nonzero(counts)),
-            score=frame.score[counts],
-            label=numbers[frame.label[counts]],
-            correct=frame.hit50[counts],
-        )
+        label = numbers[frame.label[counts]]
+        return {"score": frame.score[counts], "label": label, "correct": frame.hit50[counts]}
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         needed, of = BINS * self.rules.min_support, f"detections of score {MIN_SCORE} or more"

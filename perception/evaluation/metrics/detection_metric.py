@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from perception.evaluation.metrics.rows import Rows, RowType
 from perception.types import Output, TruthFrame
 
 NO_LABEL = -1
+Columns = Mapping[str, NDArray[Any]]
 _FRAME: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
 
 
@@ -46,7 +47,9 @@ class DetectionMetric(BaseMetric):
             for key, count in zip(("malformed_detections", "malformed_truth"), frame.malformed, strict=True):
                 if count:
                     self.frames[key] += count
-            self._add(frame, self._numbers(frame.names))
+            numbers = self._numbers(frame.names)
+            self._append(self.truth, frame, self._truths(frame, numbers))
+            self._append(self.rows, frame, self._detections(frame, numbers))
         self.count += 1
 
     def _merge(self, other: Self) -> None:
@@ -65,24 +68,12 @@ class DetectionMetric(BaseMetric):
         labels = self.labels
         return np.array([labels.setdefault(name, len(labels)) for name in names], dtype=np.intp)
 
-    def _append(self, rows: Rows, frame: ScoredFrame, count: int, **columns: NDArray[Any]) -> None:
+    def _append(self, rows: Rows, frame: ScoredFrame, columns: Columns) -> None:
         """Append rows of one frame."""
-        new = rows.grow(count)
+        new = rows.grow(len(columns["label"]) if columns else 0)
         new["stamp_ns"], new["frame"] = frame.stamp_ns, self.count
         for name, values in columns.items():
             new[name] = values
-
-    def _append_truth(
-        self,
-        frame: ScoredFrame,
-        numbers: NDArray[np.intp],
-        mask: NDArray[np.bool_] | None = None,
-        **columns: NDArray[Any],
-    ) -> None:
-        """Append the truth of a frame that counts; of those, the ones in the mask [G]."""
-        counts = ~frame.ignored if mask is None else ~frame.ignored & mask
-        label = numbers[frame.truth_label[counts]]
-        self._append(self.truth, frame, len(label), label=label, **columns)
 
     def _ranked(self) -> NDArray[np.intp]:
         """Return the order of the rows by falling score; equal scores by time, then as they came."""
@@ -95,6 +86,13 @@ class DetectionMetric(BaseMetric):
         for name, number in self.labels.items():
             yield f"/{name}", label == number
 
+    def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
+        """Return the columns of the rows for the truth of a scored frame: what is not ignored."""
+        return {"label": numbers[frame.truth_label[~frame.ignored]]}
+
     @abstractmethod
-    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
-        """Store a scored frame. `numbers` turns the frame's labels into this metric's."""
+    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
+        """Return the columns of the rows for the detections of a scored frame, `label` among them.
+
+        `numbers` turns the frame's labels into this metric's.
+        """

@@ -1,4 +1,4 @@
-"""One frame made ready for scoring: arrays of what was said and what is true, matched once."""
+"""One frame for scoring: arrays of its detections and of its truth, matched once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ScoredFrame:
 
     @cached_property
     def _said(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Labels [D], columns [D, 11], and how many were malformed."""
+        """Labels [D], columns [D, 11], and the number of malformed detections."""
         assert self.output.detections is not None
         items = self.output.detections.items
         place = {name: index for index, name in enumerate(self.names)}
@@ -76,7 +76,7 @@ class ScoredFrame:
 
     @cached_property
     def _true(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Labels [G], columns [G, 6] (box, distance, visible), and how many were malformed."""
+        """Labels [G], columns [G, 6] (box, distance, visible), and the number of malformed boxes."""
         assert self.truth.boxes is not None
         boxes = self.truth.boxes
         place = {name: index for index, name in enumerate(self.names)}
@@ -131,7 +131,7 @@ class ScoredFrame:
 
     @property
     def malformed(self) -> tuple[int, int]:
-        """How many detections and how many truth boxes are not numbers."""
+        """The number of detections and of truth boxes that are not numbers."""
         return self._said[2], self._true[2]
 
     @cached_property
@@ -167,8 +167,8 @@ class ScoredFrame:
     def outcomes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """`hit` and `dropped`, both [A, T, D]; neither of them: a false alarm.
 
-        Dropped is what took ignored truth, and what took nothing and lies itself outside the size range or
-        below the least height: nobody could have been right about it.
+        Dropped are detections that took ignored truth, and those that took none and are themselves outside
+        the size range or below the least height: they can be neither right nor wrong.
         """
         matches = self.matches
         took = matches >= 0

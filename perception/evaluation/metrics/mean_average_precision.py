@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Estimate
-from perception.evaluation.metrics.detection_metric import DetectionMetric
+from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.matching import SIZES, THRESHOLDS
 from perception.evaluation.metrics.rows import RowType
@@ -36,12 +36,13 @@ class MeanAveragePrecision(DetectionMetric):
     row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("hit", "u2", 4), ("dropped", "u2", 4)]
     truth_row: ClassVar[RowType] = [("label", "i2"), ("sizes", "u1")]
 
-    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
+    def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
         sizes = (_SIZE_BITS[:, None] * ~frame.truth_outside[:, ~frame.ignored]).sum(axis=0)
-        self._append_truth(frame, numbers, sizes=sizes)
+        return {**super()._truths(frame, numbers), "sizes": sizes}
+
+    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
         hit, dropped = (np.einsum("atd,t->da", outcome, _BITS) for outcome in frame.outcomes)
-        label = numbers[frame.label]
-        self._append(self.rows, frame, len(label), score=frame.score, label=label, hit=hit, dropped=dropped)
+        return {"score": frame.score, "label": numbers[frame.label], "hit": hit, "dropped": dropped}
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         tables: list[dict[str, Float64]] = [{} for _ in SIZES]  # of each size, [D, T] by class

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Estimate
 from perception.evaluation.metrics.curves import RECALLS, precision_curve
-from perception.evaluation.metrics.detection_metric import DetectionMetric
+from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.weights import Weights
@@ -27,17 +27,10 @@ class PrecisionRecall(DetectionMetric):
     head = "class"
     row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("hit", "?")]
 
-    def _add(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> None:
-        self._append_truth(frame, numbers)
+    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
         counts = ~frame.dropped50
-        self._append(
-            self.rows,
-            frame,
-            int(np.count_nonzero(counts)),
-            score=frame.score[counts],
-            label=numbers[frame.label[counts]],
-            hit=frame.hit50[counts],
-        )
+        label = numbers[frame.label[counts]]
+        return {"score": frame.score[counts], "label": label, "hit": frame.hit50[counts]}
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         order, needed = self._ranked(), self.rules.min_support

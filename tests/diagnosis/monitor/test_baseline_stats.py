@@ -1,4 +1,4 @@
-"""What a monitor reads off outputs, and the statistics of it as they are kept."""
+"""The statistics of outputs, and the baseline that is made of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def output(*scores: float, std: float = 2.0, control: float = 0.1) -> Output:
     )
 
 
-def test_figures_by_hand() -> None:
+def test_output_statistics_by_hand() -> None:
     found = statistics_of(output(0.9, 0.5, 0.05, std=3.0))
     sureness = (0.81 + 0.25) / 1.4
     assert found["class"] == pytest.approx({"best_score": 0.9, "expected": 1.4, "sureness": sureness})
@@ -72,7 +72,7 @@ def test_statistics_of_before_have_no_inputs_and_load() -> None:
     assert from_plain(plain)["camera"].inputs == {}
 
 
-def test_an_invalid_head_has_no_figures() -> None:
+def test_an_invalid_head_has_no_statistics() -> None:
     assert statistics_of(invalid_output(TICK, ("class", "box", "control"), "no")) == {}
 
 

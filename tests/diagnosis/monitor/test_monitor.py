@@ -1,4 +1,4 @@
-"""The monitor notices what it should on a log full of faults, and raises nothing on a clean one."""
+"""The monitor raises alarms on a log with injected faults, and none on a clean one."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def follow(monitor: Monitor, ticks: list[tuple[Sample, Output]]) -> list[dict[st
     return [{h: v.believed for h, v in monitor.update(*tick).items()} for tick in ticks]
 
 
-def test_the_usual_is_believed() -> None:
+def test_usual_outputs_are_believed() -> None:
     rng, monitor = np.random.default_rng(1), Monitor(usual())
     ticks = [sample(k) for k in range(300)]
     found = follow(
@@ -124,7 +124,7 @@ def test_the_usual_is_believed() -> None:
         (0.85, 0.01, {"control"}, "std/curvature is about"),
     ],
 )
-def test_a_head_whose_figures_drift_is_no_longer_believed_and_comes_back(
+def test_a_head_whose_statistics_drift_is_no_longer_believed_and_comes_back(
     score: float, std: float, heads: set[str], told: str
 ) -> None:
     monitor, ticks = Monitor(usual()), [sample(k) for k in range(120)]
@@ -162,7 +162,7 @@ def statistics(pairs: list[tuple[Sample, Output]], subset: str = "camera+status"
     return {subset: collector.stats()}
 
 
-def test_what_is_a_little_less_sure_in_every_way_is_not_believed() -> None:
+def test_detections_with_lower_confidence_in_every_statistic_are_not_believed() -> None:
     stats = statistics(scattered(0, 400))
     assert all(all(f.values()) for f in follow(Monitor(stats), scattered(1, 400)))
     monitor = Monitor(stats)
@@ -275,7 +275,7 @@ def test_inputs_of_which_nothing_is_known_are_not_believed() -> None:
     assert "it rests on status alone" in monitor.health["control"].reasons[0]
 
 
-def test_without_statistics_the_runs_own_first_outputs_tell() -> None:
+def test_without_statistics_the_first_outputs_of_the_run_are_the_baseline() -> None:
     rng, monitor = np.random.default_rng(2), Monitor()
     ticks = [sample(k) for k in range(260)]
     said = [output(t, float(rng.uniform(0.7, 0.9)) if k < 200 else 0.12) for k, t in enumerate(ticks)]
@@ -329,7 +329,7 @@ def test_an_alarm_changes_only_after_an_unbroken_time(bad: list[bool], up: int, 
         was = raised
 
 
-def test_an_average_forgets() -> None:
+def test_older_values_fade_from_the_average() -> None:
     average = FadingAverage(1.0)
     for _ in range(100):
         average.add(1.0, 0.1)

@@ -1,4 +1,4 @@
-"""The comparison of backends sees what is wrong, and nothing where nothing is."""
+"""The comparison of backends: equal answers pass, differences beyond the limits fail."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def changed(**columns: object) -> list[Predictions]:
     ]
 
 
-def test_the_same_is_the_same() -> None:
+def test_equal_answers_pass() -> None:
     verdict = compare_backends(REFERENCES, REFERENCES)
     assert verdict.passed
     assert (verdict.samples, verdict.boxes) == (10, 200)
@@ -70,7 +70,7 @@ def test_the_order_of_detections_does_not_count(seed: int) -> None:
     ],
     ids=["boxes moved", "scores lower", "classes swapped", "nothing found", "control", "nan", "nan boxes"],
 )
-def test_what_is_wrong_is_seen(wrong: list[Predictions]) -> None:
+def test_differences_beyond_the_limits_fail(wrong: list[Predictions]) -> None:
     verdict = compare_backends(REFERENCES, wrong)
     assert not verdict.passed
     assert "OTHER ANSWERS" in str(verdict)
@@ -91,5 +91,5 @@ def test_some_boxes_may_move_by_a_cell_and_more_may_not() -> None:
     assert not compare_backends(REFERENCES, moved(2)).passed
 
 
-def test_nothing_compared_is_no_pass() -> None:
+def test_a_comparison_without_samples_does_not_pass() -> None:
     assert not compare_backends([], []).passed

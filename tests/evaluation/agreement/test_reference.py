@@ -1,4 +1,4 @@
-"""Outputs beside those of another machine: decisions are held to, floats are not."""
+"""Outputs beside those of another machine: their decisions must agree, not their floats."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_a_robot_would_do_otherwise_is_a_difference(
         assert words in found[head][0]
 
 
-def test_tolerances_are_the_users() -> None:
+def test_tolerances_can_be_given() -> None:
     wide = parse_tolerances("iou=0.5, control=1,distance=0.2")
     assert wide == replace(DECISIONS, iou=0.5, control=1.0, distance=0.2)
     other = said(box(x=8.0, distance_m=11.0), steer=0.11)

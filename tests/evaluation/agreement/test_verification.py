@@ -1,4 +1,4 @@
-"""Output logs made again from what they say of themselves."""
+"""Output logs made again from the record of their run."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def suite_of(frames: list[Pair], rules: Rules | None = None) -> dict[str, object
     ],
     ids=["no frame", "no truth", "empty", "no truth box", "9 of each", "invalid", "9 readings", "NaN"],
 )
-def test_too_little_is_undefined_and_says_why(frames: list[Pair]) -> None:
+def test_values_with_too_little_support_are_undefined_with_a_reason(frames: list[Pair]) -> None:
     for result in suite_of(frames).values():
         for name, value in result.values.items():
             if result.metric != "joint":

@@ -1,4 +1,4 @@
-"""Intervals that keep their promise, and the distributions behind them beside scipy's."""
+"""The coverage of intervals, and the distributions behind them beside those of scipy."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def mean_spread(series: np.ndarray, draws: int = 200, seed: int = 0) -> Bootstra
         (0.8, 8, 200, 0.3),
     ],
 )
-def test_intervals_of_correlated_errors_hold_the_true_mean_as_often_as_they_say(
+def test_intervals_of_correlated_errors_have_their_nominal_coverage(
     memory: float, logs: int, frames: int, between: float
 ) -> None:
     rng = np.random.default_rng(round(1000 * memory) + logs)
@@ -73,7 +73,7 @@ def test_intervals_of_correlated_errors_hold_the_true_mean_as_often_as_they_say(
     assert 0.92 <= np.mean(covered) <= 0.98
 
 
-def test_p_values_of_no_difference_are_small_as_rarely_as_they_say() -> None:
+def test_p_values_of_no_difference_have_their_nominal_size() -> None:
     rng = np.random.default_rng(5)
     p = [mean_spread(ar1(rng, 0.7, 1, 600), seed=trial).p_value() for trial in range(300)]
     assert 0.02 <= np.mean(np.array(p) < 0.05) <= 0.08
