@@ -6,10 +6,13 @@ A control channels, D fused channels, h x w cells of the output map (stride 4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.models.adapters import Adapter
@@ -22,7 +25,7 @@ from perception.models.normalise import Normaliser
 from perception.models.range import IN_IMAGE
 from perception.models.stats import InputStats, default_stats
 from perception.models.tensors import Inputs, Predictions, predictions_type
-from perception.types import KINDS, SENSORS, head_spec, load_named
+from perception.types import KINDS, SENSORS, Output, head_spec, load_named
 
 MAX_AGE_S = 2.0
 USUAL_AGE_S = 0.05
@@ -43,6 +46,8 @@ class Cleaned(NamedTuple):
 
 Encoded = tuple[Pyramid, ...]
 """The features of each branch before fusion, in the order of `SENSORS`."""
+
+_FOR_PROGRAMS = "perception.models.pretrained"  # loaded on use: it imports this module
 
 STATUS = SENSORS.index("status")
 
@@ -80,6 +85,8 @@ class FusionModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self.about: Any = None
+        """The metadata of its checkpoint (`checkpoint.Checkpoint`), after `from_pretrained`."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would also touch the accelerators'
             self._build(config, stats or default_stats(config), pretrained)
@@ -102,6 +109,81 @@ class FusionModel(nn.Module):
         if config.extra_heads:
             specs = [head_spec(name) for name in config.extra_heads]
             self.extra = nn.ModuleDict({spec.name: load_named(spec.module)(config, spec) for spec in specs})
+
+    @classmethod
+    def from_pretrained(cls, path_or_name: str | Path | None = None) -> FusionModel:
+        """Load a model in float32 on the CPU, ready for inference.
+
+        >>> model = FusionModel.from_pretrained()
+        >>> model.config.classes
+        ('person', 'vehicle', 'cyclist', 'cone', 'barrel')
+
+        Args:
+            path_or_name: A checkpoint; a folder that `save_pretrained` wrote; or the name of an installed
+                plugin, for the weights that come with it. None: those of the plugin `fusion`.
+
+        Raises:
+            CheckpointError: There is none, or it cannot be loaded.
+            PluginError: No plugin of that name is installed.
+        """
+        model: FusionModel = load_named(f"{_FOR_PROGRAMS}:from_pretrained")(path_or_name)
+        return model
+
+    def save_pretrained(self, folder: str | Path, about: Any = None) -> Any:
+        """Write `model.safetensors`, `config.json` and a card `README.md`: the layout of the Hub.
+
+        Args:
+            folder: Is made where it does not exist.
+            about: The metadata (`checkpoint.Checkpoint`); by default those that the model was loaded with.
+
+        Returns:
+            The metadata as they were written.
+
+        Raises:
+            CheckpointError: The files cannot be written, or a weight is not finite.
+        """
+        return load_named(f"{_FOR_PROGRAMS}:save_pretrained")(self, folder, about)
+
+    def predict(
+        self,
+        image: NDArray[np.uint8] | None = None,
+        points: NDArray[np.floating[Any]] | None = None,
+        status: Mapping[str, float | Sequence[float]] | None = None,
+        *,
+        intrinsics: NDArray[np.float64] | None = None,
+        camera_from_points: NDArray[np.float64] | None = None,
+        min_score: float = 0.3,
+    ) -> Output:
+        """Return the output for one moment; any of the sensors may be missing.
+
+        >>> model = FusionModel.from_pretrained()
+        >>> output = model.predict(image=np.zeros((480, 640, 3), np.uint8), status={"speed": 3.1})
+        >>> output.detections.based_on, output.control["curvature"].unit
+        (('camera', 'status'), '1/m')
+
+        Args:
+            image: uint8 [H, W, 3], RGB. Boxes are in its pixels.
+            points: [N, 3] in metres, in the range sensor's frame.
+            status: Channel of `config.status` -> its value now, or its last values at the rate of the
+                checkpoint (`about.preprocess["status_rate_hz"]`), newest last. The rest counts as unknown.
+            intrinsics: [3, 3], of the image; places the points in it.
+            camera_from_points: [4, 4], from the frame of the points to the camera's (z forward); the identity
+                by default.
+            min_score: Detections of lower scores are left out.
+
+        Raises:
+            ValueError: An array has another shape or type, or a channel is unknown.
+        """
+        output: Output = load_named(f"{_FOR_PROGRAMS}:predict")(
+            self,
+            image,
+            points,
+            status,
+            intrinsics=intrinsics,
+            camera_from_points=camera_from_points,
+            min_score=min_score,
+        )
+        return output
 
     def branches(self) -> list[Any]:
         """Return the encoders in the order of `SENSORS`."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,39 @@ class CameraFrame:
     step: int = 0
     source: bytes = b""
 
+    @classmethod
+    def from_array(
+        cls,
+        rgb: NDArray[np.uint8],
+        *,
+        stamp_ns: int = 0,
+        log_time_ns: int | None = None,
+        topic: str = "",
+        frame_id: str = "camera",
+    ) -> CameraFrame:
+        """Return the frame of an image in memory.
+
+        >>> frame = CameraFrame.from_array(np.zeros((480, 640, 3), np.uint8), stamp_ns=1)
+        >>> frame.width, frame.height, frame.format
+        (640, 480, 'rgb8')
+
+        Args:
+            rgb: uint8 [H, W, 3], red first; copied.
+            stamp_ns: The time of the exposure.
+            log_time_ns: The time of arrival; None: the stamp.
+            topic, frame_id: Names, for outputs and transforms.
+
+        Raises:
+            ValueError: The array has another type or shape.
+        """
+        array = np.asarray(rgb)
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+            raise ValueError(f"rgb: expected uint8 [H, W, 3], found {array.dtype} {list(array.shape)}")
+        height, width = array.shape[:2]
+        arrival_ns = stamp_ns if log_time_ns is None else log_time_ns
+        data = np.ascontiguousarray(array).tobytes()
+        return cls(topic, stamp_ns, arrival_ns, frame_id, data, "rgb8", width, height, 3 * width)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeScan:
@@ -101,6 +135,53 @@ class RangeScan:
     radial_speed_m_s: Float32 | None = None  # [N], positive away from the sensor
     source: bytes = b""
 
+    @classmethod
+    def from_array(
+        cls,
+        points_m: NDArray[np.floating[Any]],
+        *,
+        intensity: NDArray[np.floating[Any]] | None = None,
+        radial_speed_m_s: NDArray[np.floating[Any]] | None = None,
+        stamp_ns: int = 0,
+        log_time_ns: int | None = None,
+        topic: str = "",
+        frame_id: str = "range",
+    ) -> RangeScan:
+        """Return the scan of points in memory.
+
+        >>> RangeScan.from_array(np.array([[4.0, 0.5, 0.0]])).points_m.shape
+        (1, 3)
+
+        Args:
+            points_m: [N, 3] in the sensor's frame, metres; not finite where nothing was measured.
+            intensity: [N] in the sensor's unit.
+            radial_speed_m_s: [N], positive away from the sensor.
+            stamp_ns: The time of the measurement.
+            log_time_ns: The time of arrival; None: the stamp.
+            topic, frame_id: Names, for outputs and transforms.
+
+        Raises:
+            ValueError: An array has another shape, or does not hold numbers.
+        """
+        points = np.asarray(points_m)
+        if points.dtype.kind not in "fiu" or points.ndim != 2 or points.shape[1] != 3:
+            raise ValueError(f"points_m: expected numbers [N, 3], found {points.dtype} {list(points.shape)}")
+        columns = (
+            _column("intensity", intensity, len(points)),
+            _column("radial_speed_m_s", radial_speed_m_s, len(points)),
+        )
+        arrival_ns = stamp_ns if log_time_ns is None else log_time_ns
+        return cls(topic, stamp_ns, arrival_ns, frame_id, points.astype(np.float32), *columns)
+
+
+def _column(name: str, values: NDArray[np.floating[Any]] | None, count: int) -> Float32 | None:
+    if values is None:
+        return None
+    column = np.asarray(values, np.float32)
+    if column.shape != (count,):
+        raise ValueError(f"{name}: expected [{count}], found {list(column.shape)}")
+    return column
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StatusReading:
@@ -111,6 +192,24 @@ class StatusReading:
     log_time_ns: int
     values: Mapping[str, float]
     source: bytes = b""
+
+    @classmethod
+    def of(
+        cls, *, stamp_ns: int = 0, log_time_ns: int | None = None, topic: str = "", **values: float
+    ) -> StatusReading:
+        """Return the reading of some scalars.
+
+        >>> StatusReading.of(stamp_ns=1, speed=3.1, yaw_rate=0.02).values["speed"]
+        3.1
+
+        Raises:
+            ValueError: There is no value, or one is not a number.
+        """
+        wrong = {k: v for k, v in values.items() if isinstance(v, bool) or not isinstance(v, int | float)}
+        if wrong or not values:
+            raise ValueError(f"expected numbers by name, such as speed=3.1; found {wrong or 'none'}")
+        arrival_ns = stamp_ns if log_time_ns is None else log_time_ns
+        return cls(topic, stamp_ns, arrival_ns, {name: float(value) for name, value in values.items()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
