@@ -1,4 +1,7 @@
-"""Metrics over whole logs: as sinks of a replay, or from stored outputs; by sensor subset; as a report."""
+"""Evaluation of logs: scores by head, ablations, slices, gates, comparisons and reports.
+
+`evaluate_logs` is the whole of it in one call; `Evaluation` scores logs that the caller opens.
+"""
 
 from perception.evaluation.ablation.fault_ablation import SEVERITIES, FaultAblation, parse_fault_names
 from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin

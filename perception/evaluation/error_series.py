@@ -1,6 +1,6 @@
-"""The errors of each log, frame after frame: how long they remember says how long blocks are to be.
+"""The series of errors of each log, from whose autocorrelation the length of the blocks follows.
 
-Of two plugins it is the difference of their errors, for that is what is drawn.
+Of two plugins it is the difference of their errors, which is what is resampled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from perception.types import Float64
 
 
 def box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
-    """For each kind of error of boxes a series for each log.
+    """Return, for each kind of box error, a series for each log.
 
     Args:
         records: Of one plugin or of two, of the same logs in the same order.
@@ -32,13 +32,13 @@ def box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
 
 
 def _common(a: LogRecord, b: LogRecord) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The frames that both have."""
+    """Return the places of the frames that both have."""
     _, at_a, at_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
     return at_a, at_b
 
 
 def control_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
-    """For each control channel a series for each log; of two plugins the differences of their sizes.
+    """Return, for each control channel, a series for each log; of two plugins the differences of their sizes.
 
     Args:
         records: Of one plugin or of two, of the same logs in the same order.

@@ -1,4 +1,4 @@
-"""What each frame looked like to the heads and in truth, so that the worst can be drawn afterwards."""
+"""The boxes and commands of each frame, output and truth, so that the worst frames can be drawn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FOUND, _MISSED, _IGNORED, _HIT, _FALSE = range(5)
 class FrameContents:
     """The boxes and commands of each frame of one log, about 40 bytes for each box.
 
-    Detections below score 0.3 are not remembered, as moments are not judged by them.
+    Detections below score 0.3 are not kept, as moments are not judged by them.
 
     Args:
         camera: The topic of the pictures, empty where there are none.
@@ -41,7 +41,7 @@ class FrameContents:
         )
 
     def add(self, output: Output, truth: TruthFrame, frame: ScoredFrame) -> None:
-        """Take in one scored frame."""
+        """Add one scored frame."""
         number = self._frames.setdefault((output.tick.log_time_ns, output.tick.stamp_ns), len(self._frames))
         if frame.state == "scored":
             self._add_boxes(number, frame)
@@ -70,7 +70,7 @@ class FrameContents:
         said["kind"] = np.where(hit[kept], _HIT, _FALSE)
 
     def at(self, log_time_ns: int, stamp_ns: int) -> SceneReport | None:
-        """A frame; None where there is none of these times."""
+        """Return the contents of the frame of these times; None if there is none."""
         number = self._frames.get((log_time_ns, stamp_ns))
         if number is None:
             return None

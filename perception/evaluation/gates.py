@@ -1,4 +1,4 @@
-"""Gates: what an evaluation must reach, as `box.mAP50 >= 0.8`."""
+"""Gates: requirements of an evaluation, as `box.mAP50 >= 0.8`; judged here, and written as JUnit XML."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Gate:
     limit: float
 
     def holds(self, value: float) -> bool:
-        """Whether a value meets it."""
+        """Return whether a value meets the requirement."""
         if self.sign == ">=":
             return value >= self.limit
         if self.sign == "<=":
@@ -56,7 +56,7 @@ class Gate:
 
 
 def parse_gates(texts: Sequence[str]) -> list[Gate]:
-    """Gates as they are written.
+    """Parse gates.
 
     Raises:
         ConfigError: All that are none, and names that no evaluation can have, each with the nearest.
@@ -100,7 +100,7 @@ def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False)
 
 
 def names(heads: Heads) -> dict[str, tuple[str, ValueReport]]:
-    """Every value by its name in lower case, with the name as it is written: `box.mAP50`."""
+    """Return every value by its name in lower case, with the name as it is written: `box.mAP50`."""
     found: dict[str, tuple[str, ValueReport]] = {}
     for head, metrics in heads.items():
         for metric in metrics.values():
@@ -160,7 +160,7 @@ def _unknown(gate: Gate, known: Mapping[str, tuple[str, ValueReport]]) -> GateRe
 
 
 def _impossible(name: str) -> list[str]:
-    """A name that no run can have, which is better said before the run."""
+    """Return the error of a name that no run can have."""
     head, _, rest = _key(name).partition(".")
     known = _possible()
     if head not in known:
@@ -202,7 +202,7 @@ def _bases(metrics: Iterable[MetricReport]) -> dict[str, bool]:
 
 
 def junit_xml(report: EvaluationReport, name: str = "perception.evaluate") -> bytes:
-    """One test for each gate, and one for each head and log beside a reference."""
+    """Return JUnit XML with a test for each gate, and for each head and log with a reference."""
     suite = ET.Element("testsuite", name=name)
     bad = 0
     for gate in report.gates:

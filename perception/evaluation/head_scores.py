@@ -1,7 +1,7 @@
-"""Four numbers that say how good the answers were: what curves over faults and over latency are drawn of.
+"""Four scores of an evaluation, one for each head and for distance; curves over faults and latency show them.
 
 Each is from 0 to 1, greater is better, and is multiplied by the share of the frames with truth that got an
-answer: saying nothing never pays.
+answer: an invalid head never gains.
 
 ==========  ===================================================================================
 class       the best F1 over all classes
@@ -24,7 +24,7 @@ Scores = dict[str, float | None]
 
 
 def scores_of(heads: Heads, frames: Mapping[str, int] | None = None) -> Scores:
-    """The four scores of an evaluation; None where truth does not support one.
+    """Return the four scores of an evaluation; None where truth does not support one.
 
     Args:
         heads: Head -> metric -> what it found, as a report has them.
@@ -53,7 +53,7 @@ def scores_of(heads: Heads, frames: Mapping[str, int] | None = None) -> Scores:
 
 
 def frames_of(heads: Heads) -> dict[str, int]:
-    """For each score, how many frames with truth were met."""
+    """Return the number of frames with truth for each score."""
     boxes = _met(heads["box"]["mean_average_precision"])
     control = _met(heads["control"]["control_errors"])
     return {"class": boxes, "box": boxes, "distance": boxes, "control": control}

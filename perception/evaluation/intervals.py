@@ -83,7 +83,7 @@ def range_of(key: str, guest: bool = False) -> tuple[float, float]:
 def difference_of(
     resampler: Resampler, head: str, value: float, by_block: Float64, by_log: Float64 | None
 ) -> DifferenceReport:
-    """A difference with its interval and p-value, where it can have them.
+    """Return a difference with its interval and p-value, where it can have them.
 
     Args:
         resampler: Drew it again.
@@ -100,13 +100,13 @@ def difference_of(
 
 
 def judged(difference: DifferenceReport, p_corrected: float | None, better: str) -> DifferenceReport:
-    """The same with its corrected p-value and verdict."""
+    """Return the difference with its corrected p-value and verdict."""
     told = verdict(difference.value, p_corrected, better)
     return difference.model_copy(update={"p_corrected": p_corrected, "verdict": told})
 
 
 def verdict(difference: float | None, p_corrected: float | None, better: str) -> Verdict:
-    """What a difference means at the 5 % level; where neither direction is better, nothing."""
+    """Return the verdict of a difference at the 5 % level; `cannot tell` without a better direction."""
     if difference is None or p_corrected is None or p_corrected >= ALPHA or not better or difference == 0:
         return "cannot tell"
     return "better" if (difference > 0) == (better == "higher") else "worse"

@@ -1,4 +1,4 @@
-"""What an evaluation remembers of each frame and each object of a log, a few bytes each.
+"""The record of a log: its frames, objects, false alarms and control errors, a few bytes each.
 
 From it come blocks and autocorrelation for intervals, and slices: metrics alone do not know which frame had
 no truth, nor how far away the missed box was.
@@ -18,15 +18,15 @@ from perception.geometry.boxes import areas
 from perception.types import Output, TruthFrame
 
 NONE, SCORED, WRONG = 0, 1, 2
-"""What became of a head in a frame: nothing to score by, scored, invalid where there was truth."""
+"""The state of a head in a frame: without truth, scored, invalid where there was truth."""
 
 
 LEAST_SCORE = 0.05
-"""False alarms below it are not remembered."""
+"""False alarms below it are not kept."""
 
 
 class LogRecord:
-    """One log.
+    """The record of one log.
 
     `frames`: a row for each output, in order, with the errors of `moments.box_rows`; NaN: there are none.
     `control`: for each channel the frames and signed errors. `objects`: each truth box that counts, with the
@@ -64,7 +64,7 @@ class LogRecord:
         boxes: Iterable[Row],
         control: Iterable[Row],
     ) -> None:
-        """Take in one scored frame with its rows."""
+        """Add one scored frame with its errors."""
         number = len(self.frames)
         row = self.frames.grow(1)
         row["stamp_ns"], row["log_time_ns"] = truth.stamp_ns, output.tick.log_time_ns
@@ -109,12 +109,12 @@ class LogRecord:
 
     @property
     def period_s(self) -> float | None:
-        """The usual time between frames; None with fewer than two."""
+        """The median time between frames; None with fewer than two."""
         steps = np.diff(self.stamps_ns)
         return float(np.median(steps)) / 1e9 if len(steps) else None
 
     def box_errors(self) -> dict[str, NDArray[np.float64]]:
-        """Series of the box errors by frame, of those frames that have them."""
+        """Return the box errors of the frames that have them, by name."""
         found = {}
         for name in ("error", "IoU", "distance_abs"):
             values = self.frames[name].astype(np.float64)

@@ -1,4 +1,4 @@
-"""What only a drawing shows: recall and error by distance, and commands over time."""
+"""The series of the report's charts: recall and error by distance, and commands over time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_POINTS = 400
 
 
 def figures(suite: Suite, records: Sequence[LogRecord], cut: float) -> FiguresReport:
-    """The drawings of an evaluation.
+    """Return the series of an evaluation.
 
     Args:
         cut: Detections of this score or more count as found.

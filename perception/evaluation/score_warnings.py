@@ -1,4 +1,4 @@
-"""What keeps a score from meaning what it seems to: each in words that name the way out."""
+"""Warnings about scores that mislead: outputs of another log, unknown class names, missing truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perception.sinks import RunInfo
 
 
 def other_log(run: RunInfo | None, log: Log) -> str:
-    """Outputs of another log would be scored against truth that is not theirs. Empty: it is their own."""
+    """Return a warning if the outputs were made from another log than that of the truth; else empty."""
     size = log.path.stat().st_size
     if run is None or run.input is None or run.input_bytes in (None, size):
         return ""
@@ -22,11 +22,11 @@ def other_log(run: RunInfo | None, log: Log) -> str:
 
 
 def foreign_words(said: Sequence[str], true: Collection[str]) -> str:
-    """Truth may use words that the plugin does not have: no detection can ever match them. Empty: it has all.
+    """Return a warning if truth has classes that the plugin does not know; else empty.
 
     Args:
-        said: The classes that the plugin knows; none: it does not tell.
-        true: The words of truth.
+        said: The classes of the plugin; empty: unknown.
+        true: The classes of truth.
     """
     foreign = sorted(set(true) - set(said))
     if not said or not foreign:
@@ -39,7 +39,7 @@ def foreign_words(said: Sequence[str], true: Collection[str]) -> str:
 
 
 def without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """A warning for each kind of truth that no frame had."""
+    """Return a warning for each kind of truth that no frame had."""
     found = []
     for metric, what, option in (
         ("mean_average_precision", "boxes", "truth.boxes"),

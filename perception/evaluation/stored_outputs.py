@@ -23,18 +23,18 @@ from perception.types import (
     absent_sample,
 )
 
-_PLAYED = ("calibration", "transforms", "truth_boxes", "truth_control")
+PLAYED = ("calibration", "transforms", "truth_boxes", "truth_control")
 
 
 class OutputWithTruth(NamedTuple):
-    """A stored output and what is true at its stamp."""
+    """A stored output and the truth at its stamp."""
 
     output: Output
     truth: TruthFrame
 
 
 def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[OutputWithTruth]:
-    """Each stored output with its truth, in order. Neither images nor ranges are read.
+    """Yield each stored output with its truth, in order. Neither images nor ranges are read.
 
     Args:
         stored: A log that `replay --output` made.
@@ -46,7 +46,7 @@ def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[OutputWithTr
     """
     joiner = TruthJoiner(config.truth)
     roles = config.roles()
-    topics = frozenset(topic for topic, role in roles.items() if role in _PLAYED)
+    topics = frozenset(topic for topic, role in roles.items() if role in PLAYED)
     messages = iter(log.messages(Query(topics)) if topics else ())
     waiting = next(messages, None)
     rig = Rig()
@@ -74,7 +74,7 @@ def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[OutputWithTr
 
 
 def stored_times(stored: Log) -> Iterator[Mapping[str, float]]:
-    """The wall-clock milliseconds by stage that were stored with the outputs, if any were."""
+    """Yield the wall-clock milliseconds by stage of each output, if they were stored."""
     if TIMING in stored.channels:
         for message in stored.messages(Query(frozenset({TIMING}))):
             _, rows = decode_status(message.data)
@@ -82,7 +82,7 @@ def stored_times(stored: Log) -> Iterator[Mapping[str, float]]:
 
 
 def known_rig(rig: Rig, message: RigMessage) -> Rig:
-    """What is known of the rig after one more message."""
+    """Return the rig with one more message."""
     if isinstance(message, CameraInfo):
         return replace(rig, calibration=message)
     return replace(rig, transforms=rig.transforms.updated(message.edges))

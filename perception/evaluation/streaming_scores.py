@@ -24,7 +24,7 @@ from perception.errors import ConfigError
 from perception.evaluation.head_scores import scores_of
 from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.report.schema import EvaluationReport, StreamingReport, by_head
-from perception.evaluation.stored_outputs import known_rig
+from perception.evaluation.stored_outputs import PLAYED, known_rig
 from perception.logs import Log, Query, decode, open_log
 from perception.logs.perception_proto import (
     decode_control,
@@ -53,14 +53,14 @@ Int64 = NDArray[np.int64]
 
 
 class Worked(NamedTuple):
-    """What a worker did: which ticks it took, in order, and when their outputs came to be. Both [K]."""
+    """The ticks that a worker took, in order, and the times at which their outputs exist. Both [K]."""
 
     taken: Int64
     exists_ns: Int64
 
 
 def work(arrivals_ns: Sequence[int] | Int64, latency_ns: int) -> Worked:
-    """The single worker on ticks that arrive at these times, in order.
+    """Simulate the single worker on ticks that arrive at these times, in order.
 
     A tick that arrives when the worker is just done finds it free, unless another one was waiting.
     """
@@ -87,7 +87,7 @@ def work(arrivals_ns: Sequence[int] | Int64, latency_ns: int) -> Worked:
 
 
 def newest(exists_ns: Int64, at_ns: int) -> int:
-    """The place of the newest output that exists at a moment; -1 before the first."""
+    """Return the place of the newest output that exists at a moment; -1 before the first."""
     return int(np.searchsorted(exists_ns, at_ns, side="right")) - 1
 
 
@@ -126,7 +126,7 @@ class OutputStore:
         self._rows.append((tick, at, -1 if detections is None else len(boxes), len(steering)))
 
     def get(self, index: int) -> Output:
-        """The output at a place in the order in which they came."""
+        """Return the output at a place in their order."""
         tick, at, boxes, steering = self._rows[index]
         self._file.seek(at)
         data = self._file.read(max(boxes, 0) + steering)
@@ -161,14 +161,13 @@ class OutputCollector:
 
 
 def truths_of(log: Log, config: Config) -> Iterator[TruthFrame]:
-    """What is true at the stamp of each truth message of boxes; of control, in a log without boxes."""
+    """Yield the truth at the stamp of each truth message of boxes; of control, in a log without boxes."""
     truth, roles = config.truth, config.roles()
     counts = {topic: survey.count for topic, survey in log.survey.topics.items()}
     named = [topic for topic in (truth.boxes, truth.control) if topic is not None and counts.get(topic)]
     if not named:
         return
-    played = ("calibration", "transforms", "truth_boxes", "truth_control")
-    topics = frozenset(topic for topic, role in roles.items() if role in played)
+    topics = frozenset(topic for topic, role in roles.items() if role in PLAYED)
     joiner, rig, last_ns = TruthJoiner(truth), Rig(), None
     for message in log.messages(Query(topics)):
         decoded = decode(message, roles[message.topic])
@@ -185,7 +184,7 @@ def truths_of(log: Log, config: Config) -> Iterator[TruthFrame]:
 
 
 class _Source(NamedTuple):
-    """One log: where its truth is, and what was said of it."""
+    """One log with its truth, and its outputs."""
 
     path: Path
     config: Config
@@ -222,17 +221,17 @@ class Streaming:
         self._sources: list[_Source] = []
 
     def collector(self, log: Log, config: Config) -> OutputCollector:
-        """The sink for a replay of this log."""
+        """Return the sink for a replay of a log."""
         return OutputCollector(self._store(log, config))
 
     def add(self, log: Log, config: Config, outputs: Iterable[Output]) -> None:
-        """Take in outputs that were stored, in order, and the log that holds their truth."""
+        """Add stored outputs, in order, and the log that holds their truth."""
         store = self._store(log, config)
         for output in outputs:
             store.add(output)
 
     def report(self, latency_ms: float, rules: Rules, measured: bool = False) -> StreamingReport:
-        """The scores over all logs at one latency.
+        """Return the scores over all logs at one latency.
 
         Args:
             rules: Of the evaluation.
@@ -273,7 +272,7 @@ class Streaming:
         )
 
     def close(self) -> None:
-        """Give the temporary files back."""
+        """Delete the temporary files."""
         for source in self._sources:
             source.outputs.close()
         self._sources.clear()
@@ -318,7 +317,7 @@ def _median_ms(report: EvaluationReport) -> float | None:
 
 
 def without_details(report: StreamingReport) -> StreamingReport:
-    """The same without curves and matrices: for the other points of a curve over latency."""
+    """Return the report without curves and matrices."""
     heads = {
         head: {name: metric.model_copy(update={"details": {}}) for name, metric in metrics.items()}
         for head, metrics in report.heads.items()
@@ -327,7 +326,7 @@ def without_details(report: StreamingReport) -> StreamingReport:
 
 
 def _nothing(truth: TruthFrame, heads: frozenset[str]) -> Output:
-    """What can be said before the first output."""
+    """Return an output of invalid heads, for the time before the first."""
     tick = Tick(0, "reference", truth.stamp_ns, truth.stamp_ns)
     return Output(
         tick,

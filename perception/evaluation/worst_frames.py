@@ -30,7 +30,7 @@ _APART_NS = 2_000_000_000
 
 
 def box_rows(frame: ScoredFrame) -> list[Row]:
-    """What went wrong with the boxes of a frame; empty where there is no truth or no head.
+    """Return the box errors of a frame; empty where there is no truth or no head.
 
     `missed` and `false_alarms` are counts at score 0.3 or more and overlap 0.5; `IoU` and `distance_abs` are
     means over the hits; `error` is 1 - 2 hits / (said + true). An invalid head is error 1.
@@ -55,7 +55,7 @@ def box_rows(frame: ScoredFrame) -> list[Row]:
 
 
 def control_rows(output: Output, truth: TruthFrame) -> list[Row]:
-    """Said less true, for each channel that both know; `invalid` where the head says so."""
+    """Return output less truth for each channel that both have; `invalid` where the head is."""
     control = output.control
     if control is None or truth.control is None:
         return []
@@ -70,7 +70,7 @@ def control_rows(output: Output, truth: TruthFrame) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A bad moment: where it is on the arrival clock, its error from 0 to 1, and what was wrong there.
+    """A moment of a log: its time on the arrival clock, its error from 0 to 1, and the errors in words.
 
     `at_s` counts seconds from the log's first message.
     """
@@ -84,11 +84,11 @@ class Moment:
 
 
 class FrameErrors:
-    """The frames of one log, and where they were worst.
+    """The errors of the frames of one log.
 
     Args:
-        log: What to call the log.
-        start_ns: When it begins.
+        log: The name of the log.
+        start_ns: Its first log time.
     """
 
     def __init__(self, log: str, start_ns: int = 0) -> None:
@@ -100,18 +100,18 @@ class FrameErrors:
         self._control: dict[str, Rows] = {}
 
     def add(self, output: Output, boxes: Iterable[Row], control: Iterable[Row]) -> None:
-        """Take in the rows of one frame."""
-        found = {name: value for name, _, value in boxes}
+        """Add the errors of one frame."""
+        values = {name: value for name, _, value in boxes}
         row = self._boxes.grow(1)
         row["log_time_ns"], row["stamp_ns"] = output.tick.log_time_ns, output.tick.stamp_ns
-        row["error"] = found.get("error", np.nan)
-        row["missed"], row["false"] = found.get("missed", 0), found.get("false_alarms", 0)
+        row["error"] = values.get("error", np.nan)
+        row["missed"], row["false"] = values.get("missed", 0), values.get("false_alarms", 0)
         for name, _, value in control:
             channel = self._control.setdefault(name, Rows([("frame", "i4"), ("error", "f8")])).grow(1)
             channel["frame"], channel["error"] = len(self._boxes) - 1, value
 
     def worst(self, count: int = 10) -> list[Moment]:
-        """The worst moments, worst first, at least 2 s apart.
+        """Return the worst moments, worst first, at least 2 s apart.
 
         A moment's error is the mean over the frames within half a second; a frame's, over its heads. A
         control error e counts as e / (e + mean error of its channel over the log): one half where it is
@@ -125,17 +125,11 @@ class FrameErrors:
         known = ~np.isnan(table)
         error = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         times = self._boxes["log_time_ns"]
-        smooth = _mean_around(times, error)
-        found: list[int] = []
-        for place in np.argsort(-smooth, kind="stable"):
-            if len(found) == count or not smooth[place] > 0:
-                break
-            if all(abs(int(times[place]) - int(times[other])) >= _APART_NS for other in found):
-                found.append(int(place))
-        return [self._moment(place, float(smooth[place])) for place in found]
+        smooth = mean_around(times, error)
+        return [self._moment(place, float(smooth[place])) for place in separate_peaks(times, smooth, count)]
 
     def _control_errors(self, frames: int) -> list[NDArray[np.float64]]:
-        """[frames] for each channel, from 0 to 1."""
+        """Return the error of each frame for each channel, [F], from 0 to 1."""
         columns = []
         for name, rows in self._control.items():
             column = np.full(frames, np.nan)
@@ -169,18 +163,29 @@ def replay_command(moment: Moment, options: Sequence[str] = ()) -> str:
 
 
 def worst_of(logs: Sequence[FrameErrors], count: int) -> list[tuple[Moment, int]]:
-    """The worst moments of several logs, worst first, each with the number of its log."""
-    found = [(moment, number) for number, log in enumerate(logs) for moment in log.worst(count)]
-    return sorted(found, key=lambda pair: -pair[0].error)[:count]
+    """Return the worst moments of several logs, worst first, each with the number of its log."""
+    worst = [(moment, number) for number, log in enumerate(logs) for moment in log.worst(count)]
+    return sorted(worst, key=lambda pair: -pair[0].error)[:count]
 
 
-def _mean_around(times_ns: NDArray[np.int64], error: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean error of the frames within half a second of each frame."""
+def mean_around(times_ns: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of the values within half a second of each time; all [F]."""
     order = np.argsort(times_ns, kind="stable")
     times = times_ns[order]
-    total = np.concatenate([[0.0], np.cumsum(error[order])])
+    total = np.concatenate([[0.0], np.cumsum(values[order])])
     first = np.searchsorted(times, times - _AROUND_NS, side="left")
     last = np.searchsorted(times, times + _AROUND_NS, side="right")
-    found = np.empty_like(error)
-    found[order] = (total[last] - total[first]) / (last - first)
-    return found
+    means = np.empty_like(values)
+    means[order] = (total[last] - total[first]) / (last - first)
+    return means
+
+
+def separate_peaks(times_ns: NDArray[np.int64], values: NDArray[np.float64], count: int) -> list[int]:
+    """Return the places of the greatest positive values, greatest first, at least 2 s apart."""
+    places: list[int] = []
+    for place in np.argsort(-values, kind="stable"):
+        if len(places) == count or not values[place] > 0:
+            break
+        if all(abs(int(times_ns[place]) - int(times_ns[other])) >= _APART_NS for other in places):
+            places.append(int(place))
+    return places

@@ -1,4 +1,4 @@
-"""How each head degrades under each fault: many replays of the same logs, each with one fault put in."""
+"""The fault ablation: how each head degrades under each injected fault, from one replay for each."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SEVERITIES = (0.2, 0.5, 0.8)
 
 
 def parse_fault_names(text: str | None) -> tuple[str, ...]:
-    """The faults that a user names, with commas; a sensor's name stands for all its faults; None: all.
+    """Return the faults in a list with commas; a sensor's name stands for all its faults; None: all.
 
     Raises:
-        ConfigError: One is none; it names the nearest.
+        ConfigError: A name is unknown; the error gives the nearest.
     """
     if text is None:
         return tuple(fault_names())
@@ -64,7 +64,7 @@ def parse_severities(text: str) -> tuple[float, ...]:
 
 
 class FaultAblation:
-    """Replays logs with one fault after another and keeps what each does to the scores.
+    """Replays logs with one fault after another and scores each replay.
 
     Args:
         rules: Gives the rules of the clean evaluation, once it is known what makes the outputs.
@@ -104,7 +104,7 @@ class FaultAblation:
         Args:
             plugin: The one that the clean replay of this log ran through: what it said there of samples
                 that a fault leaves alone is not computed again.
-            told: Is told which fault comes now.
+            told: Called with each fault before its replay.
         """
         began, asked, recalled = time.monotonic(), plugin.asked, plugin.recalled
         try:
@@ -142,7 +142,7 @@ class FaultAblation:
         return self._suites.setdefault((name, severity), Suite(self._rules(run)))
 
     def report(self, clean: EvaluationReport) -> FaultsReport:
-        """The curves, beside the clean evaluation of the same logs."""
+        """Return the curves of all faults, relative to the clean evaluation of the same logs."""
         sound, frames = scores_of(clean.heads), frames_of(clean.heads)
         curves = []
         for name in self.faults:
@@ -181,7 +181,7 @@ def _point(severity: float, suite: Suite, clean: Scores, frames: Mapping[str, in
 
 
 def _worst(head: str, curves: Sequence[FaultCurveReport]) -> WorstFaultReport | None:
-    """The fault that leaves the least of a head's score, on average over the severities."""
+    """Return the fault that leaves the least of a head's score, on average over the severities."""
     means = []
     for curve in curves:
         kept = [left for point in curve.points if (left := point.kept[head]) is not None]

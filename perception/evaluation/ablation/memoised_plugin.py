@@ -1,4 +1,4 @@
-"""A plugin that is asked only once: replays of one log with many faults share what no fault has touched."""
+"""A memoised plugin: replays of one log with many faults share the outputs of untouched samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perception.types import Absent, Output, Reset, Sample
 
 
 class _Known(NamedTuple):
-    """An answer from before, and which inputs had turned out to be unusable."""
+    """An output from before, and the inputs that could not be used, with their reasons."""
 
     absences: Mapping[str, Absent]
     output: Output
@@ -26,20 +26,20 @@ class _Fresh(NamedTuple):
 
 
 class MemoisedPlugin(Plugin):
-    """Runs a plugin over several replays of one log and answers samples that it has met before from memory.
+    """Runs a plugin over several replays of one log and reuses the outputs of samples it has met.
 
-    Only a plugin that remembers nothing (`preroll_s` 0) can be answered for; any other is asked each time.
+    Only the outputs of a stateless plugin (`preroll_s` 0) are kept; any other runs each time.
     The plugin stays open from one replay to the next; `release` closes it.
 
     Args:
         load: Makes the plugin, not opened.
-        most: How many answers are kept.
+        most: The number of outputs that are kept.
     """
 
     def __init__(self, load: Callable[[], Plugin], most: int = 50_000) -> None:
         self._plugin = load()
         self.manifest = self._plugin.manifest
-        self._recalls = self.manifest.preroll_s == 0
+        self._memoises = self.manifest.preroll_s == 0
         self._most = most
         self._context: Context | None = None
         self._known: dict[bytes, _Known] = {}
@@ -55,7 +55,7 @@ class MemoisedPlugin(Plugin):
         self._context = context
 
     def prepare(self, sample: Sample) -> Prepared:
-        if not self._recalls:
+        if not self._memoises:
             return Prepared(sample, _Fresh(b"", self._plugin.prepare(sample)))
         key = sample_key(sample)
         known = self._known.get(key)
@@ -78,20 +78,20 @@ class MemoisedPlugin(Plugin):
                 found.append(replace(item.payload.output, tick=item.sample.tick))
                 continue
             found.append(output := next(given))
-            if self._recalls and len(self._known) < self._most:
+            if self._memoises and len(self._known) < self._most:
                 absent = {i.name: i.absence for i in item.sample.inputs if i.absence}
                 self._known[item.payload.key] = _Known(absent, output)
         return found
 
     def forget(self) -> None:
-        """Another log comes: nothing of this one will be met again."""
+        """Drop the outputs of a log; the samples of another do not match them."""
         self._known.clear()
 
     def reset(self, reason: Reset) -> None:
         self._plugin.reset(reason)
 
     def close(self) -> None:
-        """Stays open: the next replay needs it."""
+        """Keep the plugin open for the next replay; `release` closes it."""
 
     def release(self) -> None:
         """Close the plugin. May be called twice."""
@@ -105,7 +105,7 @@ class MemoisedPlugin(Plugin):
 
 
 def sample_key(sample: Sample) -> bytes:
-    """A digest of everything that a sample says, so that equal samples of different replays are known."""
+    """Return a digest of a sample; samples that are equal have equal digests."""
     digest = blake2b(digest_size=16)
     for part in _parts(sample):
         digest.update(part if isinstance(part, bytes) else repr(part).encode())

@@ -1,4 +1,4 @@
-"""What each sensor is worth: every head on every subset of the sensors, in one pass over the log.
+"""The sensor ablation: every head on every subset of the sensors, in one pass over the log.
 
 A wrapper runs the plugin on all subsets of each sample. The host sees an ordinary plugin that answers
 with all sensors; the other answers wait beside it until the sink asks for them. Every frame is read, aligned
@@ -27,7 +27,7 @@ LEFT_OUT = "left out of this subset"
 
 
 def subset_name(subset: Subset) -> str:
-    """How a subset is called in tables and JSON: `camera+range`."""
+    """Return the name of a subset in tables and JSON: `camera+range`."""
     return "+".join(subset)
 
 
@@ -58,7 +58,7 @@ class SubsetsPlugin(Plugin):
         return self._plugin.prepare(sample)
 
     def step(self, prepared: Sequence[Prepared]) -> list[Output]:
-        """The outputs of the first subset; those of all are kept for `take`."""
+        """Return the outputs of the first subset; those of all are kept for `take`."""
         if isinstance(self._plugin, StepsSubsets):
             found = self._plugin.step_subsets(prepared, self.subsets)
         else:
@@ -68,7 +68,7 @@ class SubsetsPlugin(Plugin):
         return [outputs[0] for outputs in found]
 
     def take(self, tick: Tick) -> Mapping[Subset, Output]:
-        """The outputs of a tick by subset, once; what came before it is forgotten.
+        """Return the outputs of a tick by subset, once, and drop those of earlier ticks.
 
         Where the plugin failed there are none: every subset is then invalid.
         """
@@ -95,7 +95,7 @@ class SubsetsPlugin(Plugin):
         return self._plugin.describe()
 
     def _all(self) -> list[Plugin]:
-        """Each plugin once."""
+        """Return each plugin once."""
         return list({id(plugin): plugin for plugin in (self._plugin, *self._others)}.values())
 
     def _one_by_one(self, prepared: Sequence[Prepared]) -> list[list[Output]]:
@@ -113,7 +113,7 @@ class SubsetsPlugin(Plugin):
 
 
 def without(sample: Sample, subset: Subset) -> Sample:
-    """The sample with every sensor absent that is not in the subset."""
+    """Return the sample with every sensor absent that is not in the subset."""
     gone = [given.name for given in sample.inputs if given.present and given.name not in subset]
     return sample.with_absent(dict.fromkeys(gone, LEFT_OUT))
 

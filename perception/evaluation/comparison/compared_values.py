@@ -1,4 +1,4 @@
-"""The headline values of two sides beside each other, each with what it means for the second."""
+"""The headline values of two sides, and whether the second is better."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADLINES = (
     *("MAE", "NLL"),
     "joint",
 )
-"""What is compared: each comparison more makes every other less sure."""
+"""The values that are compared; each comparison more costs the others power."""
 
 Drawn = dict[str, tuple[DrawnValues, DrawnValues | None]]
 
@@ -25,7 +25,7 @@ Drawn = dict[str, tuple[DrawnValues, DrawnValues | None]]
 def compared(
     sides: Sequence[SideReport], drawn: Sequence[Drawn | None], resampler: Resampler | None
 ) -> list[ComparedReport]:
-    """Every headline value of both, with corrected verdicts about B.
+    """Compare every headline value of both, with corrected verdicts about B.
 
     Args:
         sides: A and B.

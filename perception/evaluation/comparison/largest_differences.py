@@ -1,33 +1,29 @@
-"""The moments in which two sides differ most: where to look when one is said to be better."""
+"""The moments in which two sides differ most."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perception.evaluation.comparison.comparison_report import ApartReport
 from perception.evaluation.log_record import LogRecord
-from perception.evaluation.worst_frames import Moment
+from perception.evaluation.worst_frames import Moment, mean_around, separate_peaks
 from perception.types import Float64
-
-_AROUND_NS = 500_000_000
-_APART_NS = 2_000_000_000
 
 
 def most_apart(
     a: Sequence[LogRecord], b: Sequence[LogRecord], count: int, command: Callable[[Moment, int], str]
 ) -> list[ApartReport]:
-    """The moments of all logs in which the two differ most, most first.
+    """Return the moments of all logs in which two sides differ most, the largest difference first.
 
     Args:
-        a, b: Of each side the same logs in the same order.
-        count: How many at most.
+        a, b: The records of each side, of the same logs in the same order.
+        count: The number of moments.
         command: Gives the command that replays a moment for A (0) or B (1).
     """
-    found = [one for pair in zip(a, b, strict=True) for one in _apart_in(*pair, count)]
-    found.sort(key=lambda one: -abs(one[1]))
+    moments = [moment for pair in zip(a, b, strict=True) for moment in _differences(*pair, count)]
+    moments.sort(key=lambda pair: -abs(pair[1]))
     return [
         ApartReport(
             log=moment.log,
@@ -38,32 +34,26 @@ def most_apart(
             what=moment.what,
             commands=[command(moment, side) for side in (0, 1)],
         )
-        for moment, difference in found[:count]
+        for moment, difference in moments[:count]
     ]
 
 
-def _apart_in(a: LogRecord, b: LogRecord, count: int) -> Iterator[tuple[Moment, float]]:
-    """The moments of a log in which the errors differ most over the second around, at least 2 s apart."""
-    stamps, mine, theirs = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
+def _differences(a: LogRecord, b: LogRecord, count: int) -> Iterator[tuple[Moment, float]]:
+    """Yield the moments of a log in which the errors differ most over the second around them."""
+    stamps, of_a, of_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
     if not len(stamps):
         return
-    difference = _smooth(stamps, _errors(b, a)[theirs] - _errors(a, b)[mine])
-    times = a.frames["log_time_ns"][mine]
-    found: list[int] = []
-    for place in np.argsort(-np.abs(difference), kind="stable"):
-        if len(found) == count or not abs(difference[place]) > 0:
-            return
-        if any(abs(int(times[place]) - int(times[other])) < _APART_NS for other in found):
-            continue
-        found.append(int(place))
+    difference = mean_around(stamps, _errors(b, a)[of_b] - _errors(a, b)[of_a])
+    times = a.frames["log_time_ns"][of_a]
+    for place in separate_peaks(times, np.abs(difference), count):
         at_ns = int(times[place])
-        what = _words(a, b, int(mine[place]), int(theirs[place]), float(difference[place]))
+        what = _words(a, b, int(of_a[place]), int(of_b[place]), float(difference[place]))
         moment = Moment(a.log, (at_ns - a.start_ns) / 1e9, at_ns, int(stamps[place]), 0.0, what)
         yield moment, float(difference[place])
 
 
 def _errors(one: LogRecord, other: LogRecord) -> Float64:
-    """[F] the mean error of the heads of each frame, from 0 to 1.
+    """Return the mean error of the heads of each frame, [F], from 0 to 1.
 
     A control error e counts as e / (e + usual), usual being its mean over both sides.
     """
@@ -80,16 +70,8 @@ def _errors(one: LogRecord, other: LogRecord) -> Float64:
     return found
 
 
-def _smooth(stamps: NDArray[np.int64], values: Float64) -> Float64:
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    first = np.searchsorted(stamps, stamps - _AROUND_NS, side="left")
-    last = np.searchsorted(stamps, stamps + _AROUND_NS, side="right")
-    found: Float64 = (total[last] - total[first]) / (last - first)
-    return found
-
-
 def _words(a: LogRecord, b: LogRecord, mine: int, theirs: int, difference: float) -> str:
-    """What each side got wrong at the frame."""
+    """Return the errors of each side at a frame, in words."""
     parts = [f"{'A' if difference > 0 else 'B'} is better"]
     errors = [float(record.frames["error"][place]) for record, place in ((a, mine), (b, theirs))]
     if all(np.isfinite(errors)):

@@ -14,14 +14,14 @@ from perception.types import Output, Reset, Sample, Tick, TruthFrame, invalid_ou
 
 
 class Both(NamedTuple):
-    """What `prepare` of either made of a sample, or why it could not."""
+    """The prepared sample of each plugin, or why it failed."""
 
     first: Prepared | str
     second: Prepared | str
 
 
 class PairPlugin(Plugin):
-    """Runs two plugins; the host sees the first, the answers of the second wait beside it.
+    """Runs two plugins; the host sees the first, the outputs of the second are kept for `take`.
 
     Where one fails, its output is invalid, and the other goes on.
 
@@ -52,7 +52,7 @@ class PairPlugin(Plugin):
             plugin.open(context if checkpoint is None else replace(context, checkpoint=checkpoint))
 
     def prepare(self, sample: Sample) -> Prepared:
-        """The second takes over what the first has prepared where it can."""
+        """Prepare for both; the second adopts the arrays of the first where it can."""
         first = _prepare(self.first, sample)
         second: Prepared | str | None = None
         if isinstance(first, Prepared) and isinstance(self.second, AdoptsPrepared):
@@ -75,7 +75,7 @@ class PairPlugin(Plugin):
         return outputs
 
     def take(self, tick: Tick) -> Output:
-        """The second's output of a tick, once; what came before it is forgotten."""
+        """Return the second's output of a tick, once, and drop those of earlier ticks."""
         found = self._waiting.get(tick)
         if found is None:
             return invalid_output(tick, self.second.manifest.heads, "it was not asked")
@@ -126,7 +126,7 @@ class PairPlugin(Plugin):
 
 
 class PairSink:
-    """Hands what the second plugin said to a sink of its own.
+    """Hands the outputs of the second plugin to a sink.
 
     Args:
         plugin: Where the outputs wait.

@@ -36,7 +36,7 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """As an address that holds it."""
+        """The picture as a data URI."""
         return f"data:image/jpeg;base64,{base64.b64encode(self.jpeg).decode('ascii')}"
 
 
@@ -45,7 +45,7 @@ Pictures = Mapping[int, Picture]
 
 
 def moment_pictures(moments: Sequence[MomentReport], most: int = MOST) -> dict[int, Picture]:
-    """The pictures that the cameras had taken at these moments.
+    """Return the pictures that the cameras had taken at these moments.
 
     A moment without one is left out: a log that has gone since, a camera that was silent, an image that does
     not decode.
@@ -75,7 +75,7 @@ def _of_log(path: str, moments: Sequence[tuple[int, MomentReport]]) -> Iterator[
 
 
 def _frame(log: Log, moment: MomentReport) -> CameraFrame | None:
-    """Of the frames that had arrived by then, the one whose stamp is nearest to the moment's."""
+    """Return the frame, of those that had arrived by then, whose stamp is nearest to the moment's."""
     topic = moment.scene.camera if moment.scene is not None else ""
     start, end = moment.log_time_ns - NEAR_NS, moment.log_time_ns + 1
     best: CameraFrame | None = None

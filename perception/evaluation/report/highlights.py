@@ -1,4 +1,4 @@
-"""What stands out, in words: the headings of a report. None where the data say nothing."""
+"""The highlights of a report: sentences that head its sections; None where the data support none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENOUGH = 20
 
 
 class Highlight(NamedTuple):
-    """A sentence. `place` is the section that shows it; `bad`: somebody should look at it."""
+    """A sentence. `place` is the section that shows it; `bad`: it needs a look."""
 
     text: str
     place: str
@@ -35,7 +35,7 @@ class Highlight(NamedTuple):
 
 
 def headline(report: EvaluationReport) -> Highlight:
-    """Whether this passes."""
+    """Return whether the evaluation passes."""
     failed = [gate for gate in report.gates if not gate.passed]
     diverged = [row for row in report.reference if row.diverged or not row.frames]
     if report.status in ("failed", "interrupted"):
@@ -63,7 +63,7 @@ def headline(report: EvaluationReport) -> Highlight:
 
 
 def all_highlights(report: EvaluationReport) -> list[Highlight]:
-    """Everything that stands out, what needs a look first."""
+    """Return all highlights, those that need a look first."""
     found = [one for one in _all(report) if one is not None]
     return [one for one in found if one.bad] + [one for one in found if not one.bad]
 
@@ -84,7 +84,7 @@ def _all(report: EvaluationReport) -> Iterator[Highlight | None]:
 
 
 def missed(report: EvaluationReport) -> list[Highlight]:
-    """From which distance on each class is mostly missed."""
+    """Return the distance from which each class is mostly missed."""
     if report.figures is None:
         return []
     found = []
@@ -104,7 +104,7 @@ def missed(report: EvaluationReport) -> list[Highlight]:
 
 
 def recall_title(report: EvaluationReport) -> str:
-    """The heading over recall by distance."""
+    """Return the heading over recall by distance."""
     told = missed(report)
     if told:
         return told[0].text
@@ -121,7 +121,7 @@ def recall_title(report: EvaluationReport) -> str:
 
 
 def hardest_class(report: EvaluationReport) -> Highlight | None:
-    """The class of the lowest average precision, where one stands out."""
+    """Return the class of the lowest average precision, where one stands out."""
     known = _defined(parts_of(values(report.heads, "class"), "AP50"))
     if len(known) < 2:
         return None
@@ -135,7 +135,7 @@ def hardest_class(report: EvaluationReport) -> Highlight | None:
 
 
 def scores(report: EvaluationReport) -> Highlight | None:
-    """Whether a score is the share of detections that are right."""
+    """Return whether a score is the share of detections that are right."""
     error = number(report.heads, "class", "D-ECE")
     bins = details(report.heads, "class", "detection_calibration").get("bins")
     if error is None or not isinstance(bins, dict):
@@ -151,7 +151,7 @@ def scores(report: EvaluationReport) -> Highlight | None:
 
 
 def confused(report: EvaluationReport) -> Highlight | None:
-    """The two classes that are taken for each other most."""
+    """Return the two classes that are taken for each other most."""
     matrix = details(report.heads, "class", "confusion")
     labels: Any = matrix.get("labels")
     counts: Any = matrix.get("matrix")
@@ -168,7 +168,7 @@ def confused(report: EvaluationReport) -> Highlight | None:
 
 
 def distances(report: EvaluationReport) -> Highlight | None:
-    """How the error of distances grows."""
+    """Return how the error of distances grows."""
     bins = [one for one in (report.figures.distance if report.figures else []) if one.matches >= ENOUGH]
     if not bins:
         return None
@@ -189,7 +189,7 @@ def distances(report: EvaluationReport) -> Highlight | None:
 
 
 def coverages(report: EvaluationReport) -> dict[str, ValueReport]:
-    """What share of truth lies in the 80 % intervals, by what they are about."""
+    """Return the share of truth inside the 80 % intervals of each quantity."""
     box = values(report.heads, "box")
     found = {"box sides": box.get("box_coverage80"), "distance": box.get("distance_coverage80")}
     found |= parts_of(values(report.heads, "control"), "coverage80")
@@ -197,7 +197,7 @@ def coverages(report: EvaluationReport) -> dict[str, ValueReport]:
 
 
 def coverage(report: EvaluationReport) -> Highlight | None:
-    """Whether the stated uncertainties hold."""
+    """Return whether the stated uncertainties hold."""
     known = _defined(coverages(report))
     if not known:
         return None
@@ -211,12 +211,12 @@ def coverage(report: EvaluationReport) -> Highlight | None:
 
 
 def channels(report: EvaluationReport) -> list[str]:
-    """The names of the control channels."""
+    """Return the names of the control channels."""
     return list(parts_of(values(report.heads, "control"), "MAE"))
 
 
 def control(report: EvaluationReport, channel: str) -> Highlight | None:
-    """The error of one channel beside that of saying what was measured last, or the mean."""
+    """Compare the error of one channel with those of the last measured value and of the mean."""
     found = values(report.heads, "control")
     error = _value(found.get(f"MAE/{channel}"))
     simple = {
@@ -236,7 +236,7 @@ def control(report: EvaluationReport, channel: str) -> Highlight | None:
 
 
 def slices(found: Sequence[SliceReport]) -> Highlight | None:
-    """The part that is surely worse by most."""
+    """Return the slice that is significantly worse by most."""
     worse = [one for one in found if one.difference.verdict == "worse"]
     if not worse:
         return Highlight("No part is surely worse than the rest.", "slices", False) if found else None
@@ -249,13 +249,13 @@ def slices(found: Sequence[SliceReport]) -> Highlight | None:
 
 
 def relative(one: SliceReport) -> float:
-    """The difference over the greater of both values."""
+    """Return the difference over the greater of both values."""
     size = max(abs(one.value or 0.0), abs(one.rest or 0.0))
     return abs(one.difference.value or 0.0) / size if size else 0.0
 
 
 def sensors(report: EvaluationReport) -> Highlight | None:
-    """Which sensor boxes need most."""
+    """Return the sensor that boxes need most."""
     subsets = report.ablation or {}
     full = max(subsets, key=lambda name: name.count("+"), default="")
     whole = number(subsets[full], "box", "mAP50") if full else None
@@ -275,7 +275,7 @@ def sensors(report: EvaluationReport) -> Highlight | None:
 
 
 def faults(report: EvaluationReport) -> Highlight | None:
-    """The worst fault for boxes, or for whatever is worst."""
+    """Return the worst fault, for the head that loses most."""
     found = report.fault_ablation
     if found is None or not found.worst:
         return None
@@ -286,7 +286,7 @@ def faults(report: EvaluationReport) -> Highlight | None:
 
 
 def latency(found: Sequence[StreamingReport]) -> Highlight | None:
-    """What is left of the box score at 100 ms, or at the greatest latency below."""
+    """Return what is left of the box score at 100 ms, or at the greatest latency below."""
     if len(found) < 2:
         return None
     first = found[0]
@@ -302,7 +302,7 @@ def latency(found: Sequence[StreamingReport]) -> Highlight | None:
 
 
 def by_label(bins: Sequence[DistanceBinReport]) -> dict[str, list[DistanceBinReport]]:
-    """Bins by class, those with few objects left out."""
+    """Return the bins by class, without classes of few objects."""
     found: dict[str, list[DistanceBinReport]] = {}
     for one in bins:
         found.setdefault(one.label, []).append(one)

@@ -33,12 +33,12 @@ _FIRST = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))([.)]?)")
 
 
 def markdown(report: EvaluationReport) -> str:
-    """A report for a pull request: the verdict, the numbers, what stands out, and the worst moments."""
+    """Return a report for a pull request: verdict, numbers, highlights and worst moments."""
     return "\n\n".join(_parts(report)) + "\n"
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown leaves as it is: no markup, no HTML, no table cell, and nobody is mentioned."""
+    """Return text that Markdown shows as it is: no markup, no HTML, no table cell, no mention."""
     flat = " ".join(visible(text).split())
     flat = _SPECIAL.sub(r"\\\1", flat)
     flat = _FIRST.sub(lambda found: f"{found[1]}\\{found[2]}" if found[2] else f"\\{found[1]}", flat)
@@ -47,14 +47,14 @@ def escaped(text: str) -> str:
 
 
 def fenced(text: str) -> str:
-    """A block of code; its fence is longer than any inside."""
+    """Return a block of code; its fence is longer than any inside."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{visible(text)}\n{fence}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Cells are escaped; the first column stands left, the others right."""
+    """Return a table with escaped cells; the first column stands left, the others right."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     cells = [list(map(escaped, head)), rule, *(list(map(escaped, row)) for row in rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)

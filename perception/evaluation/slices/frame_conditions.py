@@ -1,4 +1,4 @@
-"""What it was like around each frame: brightness and every status field, from a second reading of the log."""
+"""The conditions of each frame: light, brightness and status fields, from a second reading of the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIGHT_KEYS = ("light", "lighting", "time_of_day", "time")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameConditions:
-    """One log's.
+    """The conditions of the frames of one log.
 
     Attributes:
         light: A word for the whole log, where its metadata have one.
@@ -38,13 +38,13 @@ class FrameConditions:
 def frame_conditions(
     log: Log, config: Config, stamps_ns: NDArray[np.int64], images: bool = True
 ) -> FrameConditions:
-    """Read them for frames of these stamps.
+    """Read the conditions of frames from their log.
 
     Args:
         log: Open.
         config: Names the camera's and the status topic.
         stamps_ns: [F].
-        images: Whether brightness is wanted where the metadata do not say what the light was.
+        images: Whether to read brightness where the metadata do not name the light.
     """
     light = _stated_light(log)
     camera, status = config.sensors.camera, config.sensors.status
@@ -52,7 +52,7 @@ def frame_conditions(
     topics |= {status.topic} if status is not None else set()
     roles = config.roles()
     seen: list[tuple[int, float]] = []
-    told: dict[str, list[tuple[int, float]]] = {}
+    readings: dict[str, list[tuple[int, float]]] = {}
     for message in log.messages(Query(frozenset(topics))) if topics else ():
         decoded = decode(message, roles[message.topic])
         if isinstance(decoded, CameraFrame):
@@ -61,9 +61,9 @@ def frame_conditions(
                 seen.append((decoded.stamp_ns, brightness))
         elif isinstance(decoded, StatusReading):
             for name, value in decoded.values.items():
-                told.setdefault(name, []).append((decoded.stamp_ns, value))
+                readings.setdefault(name, []).append((decoded.stamp_ns, value))
     names = {} if status is None else {path: name for name, path in status.fields.items()}
-    fields = {names.get(path, path): _latest(pairs, stamps_ns) for path, pairs in told.items()}
+    fields = {names.get(path, path): _latest(pairs, stamps_ns) for path, pairs in readings.items()}
     speeds = [
         name for name in fields if name.lower().rpartition(".")[2] in ("speed", "velocity", "speed_m_s")
     ]
@@ -71,7 +71,7 @@ def frame_conditions(
 
 
 def _stated_light(log: Log) -> str:
-    """The word that the log's metadata have for its light; `time` inside a scenario counts too."""
+    """Return the word of the log's metadata for its light; `time` inside a scenario counts too."""
     for _, record in log.survey.metadata:
         found = dict(record)
         try:
@@ -88,7 +88,7 @@ def _stated_light(log: Log) -> str:
 
 
 def _brightness(frame: CameraFrame) -> float | None:
-    """The mean of the image, read at an eighth of its size where the format allows it."""
+    """Return the mean of the image, read at an eighth of its size where the format allows it."""
     import cv2
 
     if frame.format in ("jpeg", "png", "webp"):

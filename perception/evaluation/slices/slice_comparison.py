@@ -1,6 +1,6 @@
-"""On which parts of the data the answers are surely worse: each part against all the rest.
+"""Each slice of the data compared with the rest.
 
-What is compared are means, so that a part needs no ranking of its own: `recall`, `precision` (at the
+Means are compared, so that a slice needs no ranking of its own: `recall`, `precision` (at the
 cut-off of the best F1 over all), `distance_rel`, and `MAE` of each control channel.
 """
 
@@ -50,7 +50,7 @@ def slices(
     units: Mapping[str, str] | None = None,
     min_support: int = 10,
 ) -> list[SliceReport]:
-    """Every part against its complement, p-values corrected after Holm over all; surely worse ones first.
+    """Compare every slice with its complement, p-values corrected after Holm; significantly worse first.
 
     Args:
         resampler: Of these records.
@@ -105,7 +105,7 @@ def _compare(resampler: Resampler, part: Slice, mean: _Mean, inside: int, outsid
 
 
 def _order(report: SliceReport) -> tuple[int, float]:
-    """Surely worse first, surely better last, each by how unlikely it is chance."""
+    """Sort significantly worse first and better last, each by its p-value."""
     rank = {"worse": 0, "cannot tell": 1, "better": 2}[report.difference.verdict]
     p = report.difference.p
     return rank, 1.0 if p is None else p

@@ -1,6 +1,6 @@
-"""The parts of the data that are held against the rest: of objects, and of frames.
+"""The slices of the data: of objects, and of frames. A new kind of slice goes into `slices_of`.
 
-Parts of objects are by distance, size, visibility and class; parts of the frames by light, speed, time and
+Slices of objects are by distance, size, visibility and class; slices of frames by light, speed, time and
 status fields.
 """
 
@@ -39,10 +39,10 @@ Mask = NDArray[np.bool_]
 
 
 def parse_slices(text: str) -> tuple[str, ...]:
-    """The kinds of slices in a list with commas; `all` for all but status, `status:FIELD` for one field.
+    """Return the kinds of slices in a list with commas; `all`: all but status; `status:FIELD`: one field.
 
     Raises:
-        ConfigError: A word is none.
+        ConfigError: A kind is unknown.
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     wrong = [
@@ -56,7 +56,7 @@ def parse_slices(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
-    """A part: which frames (of each log) or which objects and alarms are in it."""
+    """A slice: the frames of each log, or the objects and false alarms, that are in it."""
 
     by: str
     name: str
@@ -68,7 +68,7 @@ class Slice:
 def slices_of(
     records: Sequence[LogRecord], around: Sequence[FrameConditions], kinds: Sequence[str]
 ) -> Iterator[Slice]:
-    """The parts of some logs.
+    """Yield the slices of some logs.
 
     Args:
         records: Of each log.
@@ -133,7 +133,7 @@ def _of_values(
 
 
 def _of_light(around: Sequence[FrameConditions]) -> Iterator[Slice]:
-    """By the word of the log's metadata; of other logs by how bright each image is."""
+    """Yield slices by the word of the log's metadata, and by the brightness of each image."""
     for word in sorted({one.light for one in around if one.light}):
         yield Slice("light", word, frames=[np.full(len(one.brightness), one.light == word) for one in around])
     if any(np.isfinite(one.brightness).any() for one in around):
@@ -143,7 +143,7 @@ def _of_light(around: Sequence[FrameConditions]) -> Iterator[Slice]:
 
 
 def _of_time(records: Sequence[LogRecord]) -> Iterator[Slice]:
-    """Thirds of each log: what drifts, and what needs time to settle."""
+    """Yield thirds of each log: they show drift, and time to settle."""
     for third, name in enumerate(("first third", "second third", "last third")):
         masks = []
         for record in records:
@@ -154,7 +154,7 @@ def _of_time(records: Sequence[LogRecord]) -> Iterator[Slice]:
 
 
 def _of_status(kind: str, records: Sequence[LogRecord], around: Sequence[FrameConditions]) -> Iterator[Slice]:
-    """Thirds of the values of a field, or of every field.
+    """Yield thirds of the values of a field, or of every field.
 
     Raises:
         ConfigError: No log has that field.
@@ -163,8 +163,8 @@ def _of_status(kind: str, records: Sequence[LogRecord], around: Sequence[FrameCo
     wanted = fields if kind == "status" else [kind[len(STATUS) :]]
     for name in wanted:
         if name not in fields:
-            told = ", ".join(fields) or "none"
-            raise ConfigError([f"--slices: no status field is called '{name}'; the logs have {told}"])
+            known = ", ".join(fields) or "none"
+            raise ConfigError([f"--slices: no status field is called '{name}'; the logs have {known}"])
         if kind == "status" and name in {one.speed for one in around}:
             continue
         values = [_field(one, name, record) for one, record in zip(around, records, strict=True)]
