@@ -104,8 +104,7 @@ def rate_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Findi
     if topic is not reference and reference.times.count:
         late = (times.arrivals[0] - reference.times.arrivals[0]) / 1e9
         early = (reference.times.arrivals[-1] - times.arrivals[-1]) / 1e9
-        for seconds, what in ((late, "starts"), (early, "ends")):
+        for seconds, verb, side in ((late, "starts", "after"), (early, "ends", "before")):
             if seconds > max(1.0, 5 * period):
-                side = "after" if what == "starts" else "before"
-                text = f"{topic.name} {what} {seconds:.1f} s {side} {reference.name}"
+                text = f"{topic.name} {verb} {seconds:.1f} s {side} {reference.name}"
                 yield Finding("short", "warning", topic.name, text, heads)

@@ -185,8 +185,8 @@ def preroll_suffices(trial: PluginTrial) -> str:
     begin_ns = trial.samples[start].tick.stamp_ns + int(trial.manifest.preroll_s * 1e9)
     late = trial.run(trial.samples[start:])
     pairs = [(a, b) for a, b in zip(trial.full[start:], late, strict=True) if a.tick.stamp_ns >= begin_ns]
-    what = f"a run started {trial.manifest.preroll_s:g} s (preroll_s) earlier"
-    return first_difference([a for a, _ in pairs], [b for _, b in pairs], what)
+    run = f"a run started {trial.manifest.preroll_s:g} s (preroll_s) earlier"
+    return first_difference([a for a, _ in pairs], [b for _, b in pairs], run)
 
 
 @_check(

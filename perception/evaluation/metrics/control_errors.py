@@ -14,9 +14,8 @@ from perception.evaluation.metrics.uncertainty import likelihood_estimates
 from perception.evaluation.metrics.weights import Weights, divide
 from perception.types import Control, Float64, Output, TruthFrame
 
-_ROW: RowType = [
-    *(("stamp_ns", "i8"), ("frame", "i4"), ("said", "f8"), ("std", "f8"), ("true", "f8"), ("measured", "f8")),
-]
+_ROW: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
+_ROW += [(name, "f8") for name in ("said", "std", "true", "measured")]
 
 
 class ControlErrors(BaseMetric):
