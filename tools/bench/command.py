@@ -7,15 +7,40 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.replay.options import Device, engine_values
 
+if TYPE_CHECKING:
+    from perception.autoconfig import Overrides
+    from perception.diagnosis.bench import BenchOptions, BenchReport
+
 MAKE = "Something to measure on"
+
+
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Threads that carry frames.", show_default="cores, up to 8")
+]
+Constant = Annotated[
+    bool, typer.Option("--constant", help="Replace the model by a constant: what surrounds it.")
+]
+MakeLog = Annotated[
+    Path | None,
+    typer.Option(help="Write LOG with images of 720p here, and measure on that.", rich_help_panel=MAKE),
+]
+Seconds = Annotated[float, typer.Option(min=1, help="Its length; LOG is repeated.", rich_help_panel=MAKE)]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        help="Untrained weights with this backbone (resnet18), full-scale decoding, at 512x256.",
+        rich_help_panel=MAKE,
+    ),
+]
 
 
 def bench(
@@ -24,13 +49,9 @@ def bench(
     batch: Annotated[str, typer.Option(help="Samples at once; several: 1,4.")] = "1",
     jobs: Annotated[str, typer.Option(help="Copies of the log at once; several: 1,2.")] = "1",
     precision: Annotated[str | None, typer.Option(help="In which numbers.", show_default="auto")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that carry frames.", show_default="cores, up to 8")
-    ] = None,
+    workers: Workers = None,
     repeat: Annotated[int, typer.Option(min=1, help="Rounds; all is measured in turn in each.")] = 3,
-    constant: Annotated[
-        bool, typer.Option("--constant", help="Replace the model by a constant: what surrounds it.")
-    ] = False,
+    constant: Constant = False,
     naive: Annotated[bool, typer.Option(help="Measure a naive loop beside it.")] = True,
     naive_frames: Annotated[int, typer.Option(min=2, help="At most so many frames of it a round.")] = 60,
     startup: Annotated[bool, typer.Option(help="Measure the start of a process.")] = True,
@@ -39,62 +60,64 @@ def bench(
     config: Annotated[Path | None, typer.Option(help="YAML, as for `replay`.")] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    make_log: Annotated[
-        Path | None,
-        typer.Option(help="Write LOG with images of 720p here, and measure on that.", rich_help_panel=MAKE),
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option(min=1, help="Its length; LOG is repeated.", rich_help_panel=MAKE)
-    ] = 20.0,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="Untrained weights with this backbone (resnet18), full-scale decoding, at 512x256.",
-            rich_help_panel=MAKE,
-        ),
-    ] = None,
+    make_log: MakeLog = None,
+    seconds: Seconds = 20.0,
+    backbone: Backbone = None,
 ) -> None:
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
-    from perception.autoconfig import Overrides, complete_config
+    from perception.autoconfig import Overrides
     from perception.diagnosis.bench import BenchOptions
-    from perception.diagnosis.bench import bench as measure
-    from perception.diagnosis.bench import make_log as write_log
-    from perception.logs import open_log
-    from perception.plugin import own_weights
+    from perception_tools.bench.text import show_bench
 
     if backbone is not None and checkpoint is not None:
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")
-    backends = tuple(name.strip() for name in backend.split(","))
-    for name in backends:
+    options = BenchOptions(
+        backends=tuple(name.strip() for name in backend.split(",")),
+        batches=_several("--batch", batch),
+        jobs=_several("--jobs", jobs),
+        repeat=repeat,
+        constant=constant,
+        naive=(1, 2) if naive else (),
+        naive_frames=naive_frames,
+        start=startup,
+    )
+    for name in options.backends:
         engine = engine_values(backend=name, precision=precision, workers=workers)
-    with _telling(as_json) as told, tempfile.TemporaryDirectory() as folder:
+    engine.pop("backend", None)
+    with _progress(as_json) as told, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
-        with open_log(log) as opened:
-            overrides = Overrides(plugin, weights, {k: v for k, v in engine.items() if k != "backend"})
-            setup = complete_config(opened, config, overrides).config
-            if make_log is not None:
-                told(f"writing {make_log}")
-                write_log(opened, setup, make_log, seconds=seconds)
-        options = BenchOptions(
-            backends=backends,
-            batches=_several("--batch", batch),
-            jobs=_several("--jobs", jobs),
-            repeat=repeat,
-            constant=constant,
-            naive=(1, 2) if naive and setup.plugin.name == "fusion" else (),
-            naive_frames=naive_frames,
-            weights=setup.plugin.checkpoint or own_weights(setup.plugin.name),
-            start=startup,
-            told=told,
-        )
-        report = measure(make_log or log, setup, device.value, options)
+        options = replace(options, weights=weights, told=told)
+        copy = (make_log, seconds) if make_log is not None else None
+        report = _measured(log, config, Overrides(plugin, weights, engine), device.value, options, copy)
     if as_json:
-        document = with_exit_code(report.to_json(), "clean")
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(json.dumps(with_exit_code(report.to_json(), "clean"), indent=2, ensure_ascii=False))
     else:
-        from perception_tools.bench.text import show_bench
-
         show_bench(report)
+
+
+def _measured(
+    log: Path,
+    config: Path | None,
+    overrides: Overrides,
+    device: str,
+    options: BenchOptions,
+    copy: tuple[Path, float] | None,
+) -> BenchReport:
+    """Measure the log, or a copy of it with large images: its path and its length in seconds."""
+    from perception.autoconfig import complete_config
+    from perception.diagnosis.bench import bench as measure
+    from perception.diagnosis.bench import make_log
+    from perception.logs import open_log
+    from perception.plugin import own_weights
+
+    with open_log(log) as opened:
+        setup = complete_config(opened, config, overrides).config
+        if copy is not None:
+            options.told(f"writing {copy[0]}")
+            make_log(opened, setup, copy[0], seconds=copy[1])
+    weights = setup.plugin.checkpoint or own_weights(setup.plugin.name)
+    naive = options.naive if setup.plugin.name == "fusion" else ()
+    return measure(copy[0] if copy else log, setup, device, replace(options, weights=weights, naive=naive))
 
 
 def _several(option: str, text: str) -> tuple[int, ...]:
@@ -118,8 +141,8 @@ def _untrained(backbone: str, folder: Path) -> Path:
 
 
 @contextmanager
-def _telling(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Says on stderr what is being done, in a terminal."""
+def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show on stderr what is being measured, in a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda text: None
         return

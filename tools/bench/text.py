@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perception.diagnosis.bench import Rate, Report, Variant
+from perception.diagnosis.bench import BenchReport, Rate, Variant
 
 QUIET = 0.15
 """Cores that other programs may take before the wall clock is not to be trusted."""
@@ -18,7 +18,7 @@ FULL = 0.85
 """Of the cores: where one log keeps more of them busy, there is little left for another."""
 
 
-def show_bench(report: Report) -> None:
+def show_bench(report: BenchReport) -> None:
     """Print a report to stdout."""
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(f"{report.log}: {report.frames} frames, from disk to written outputs", soft_wrap=True)
@@ -33,7 +33,7 @@ def show_bench(report: Report) -> None:
     _noise(console, report)
 
 
-def _rates(report: Report) -> Table:
+def _rates(report: BenchReport) -> Table:
     table = _table("", "frames/s", "range", "cpu ms/frame", "over naive", "of ideal")
     for threads, rate in report.naive.items():
         name = f"naive, {threads} thread{'s' if threads > 1 else ''}"
@@ -50,7 +50,7 @@ def _rates(report: Report) -> Table:
     return table
 
 
-def _fullness(console: Console, report: Report) -> None:
+def _fullness(console: Console, report: BenchReport) -> None:
     """Why several logs at once may gain nothing."""
     cores, one = report.variants[0].cores, report.jobs.get(1)
     if len(report.jobs) > 1 and one is not None and one.busy_cores > FULL * cores:
@@ -108,7 +108,7 @@ def _start(variant: Variant) -> Text:
     return Text(f"start, s: {start.total:.2f} to the first output, {torch}\n  {told}\n")
 
 
-def _noise(console: Console, report: Report) -> None:
+def _noise(console: Console, report: BenchReport) -> None:
     rates = [variant.full for variant in report.variants]
     others = max((rate.others for rate in rates), default=float("nan"))
     spread = max((rate.most / rate.least - 1 for rate in rates if rate.least > 0), default=0.0)

@@ -1,8 +1,8 @@
 """How fast this machine replays a log, from disk to written outputs, and what limits it."""
 
+from perception.diagnosis.bench.bench_report import BenchReport, Rate, Variant
 from perception.diagnosis.bench.make_log import make_log
 from perception.diagnosis.bench.measure import BenchOptions, bench
-from perception.diagnosis.bench.report import Rate, Report, Variant
 from perception.diagnosis.bench.startup import StartUp
 
-__all__ = ["BenchOptions", "Rate", "Report", "StartUp", "Variant", "bench", "make_log"]
+__all__ = ["BenchOptions", "BenchReport", "Rate", "StartUp", "Variant", "bench", "make_log"]

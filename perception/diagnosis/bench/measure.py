@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perception.config import Config
-from perception.diagnosis.bench.report import Rate, Report, Variant, latencies, stages
-from perception.diagnosis.bench.series import Series
-from perception.diagnosis.bench.setup import Run, Setup
+from perception.diagnosis.bench.bench_report import BenchReport, Rate, Variant, latencies, stages
+from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
+from perception.diagnosis.bench.measuring_process import MeasuringProcess
 from perception.diagnosis.bench.startup import StartUp, start_up
 from perception.engines.processor import usable_cores
 from perception.pipeline import resolve_device
@@ -31,7 +31,7 @@ class BenchOptions:
         naive_frames: At most so many frames of it in a round.
         weights: What the naive loop loads; None: an untrained model.
         start: Measure the start too.
-        told: Told what is being done.
+        told: Called with a text for each step.
     """
 
     backends: Sequence[str] = ("auto",)
@@ -46,7 +46,7 @@ class BenchOptions:
     told: Callable[[str], None] = lambda text: None
 
 
-def bench(log: Path, config: Config, device: str = "cpu", options: BenchOptions | None = None) -> Report:
+def bench(log: Path, config: Config, device: str = "cpu", options: BenchOptions | None = None) -> BenchReport:
     """Measure the replay of a log.
 
     Args:
@@ -63,14 +63,14 @@ class _Bench:
         self._log, self._config, self._device, self._options = log, config, device, options
         self._stack = ExitStack()
 
-    def run(self) -> Report:
+    def run(self) -> BenchReport:
         options = self._options
         with self._stack:
             setups = self._setups()
             series = {name: self._open(name, setup) for name, setup in setups.items()}
             crowds = {jobs: self._crowd(jobs) for jobs in options.jobs if jobs > 1}
-            found: dict[str, list[Run]] = {name: [] for name in setups}
-            together: dict[int, list[Run]] = {jobs: [] for jobs in crowds}
+            found: dict[str, list[MeasuredRun]] = {name: [] for name in setups}
+            together: dict[int, list[MeasuredRun]] = {jobs: [] for jobs in crowds}
             for number in range(options.repeat):
                 for name, one in series.items():
                     options.told(f"round {number + 1} of {options.repeat}: {name}")
@@ -90,34 +90,34 @@ class _Bench:
                 found[f"{backend}, batch {batch}"] = self._config.model_copy(update={"engine": engine})
         return found
 
-    def _setups(self) -> dict[str, Setup]:
+    def _setups(self) -> dict[str, MeasuredSetup]:
         """Everything that is measured in turn, by name."""
         options, found = self._options, {}
         beside = self._device_of(next(iter(self._variants().values())))
         for name, config in self._variants().items():
-            full = Setup("full", self._log, config, self._device_of(config), options.constant)
+            full = MeasuredSetup("full", self._log, config, self._device_of(config), options.constant)
             found[name] = full
             found[f"{name}, stages"] = replace(full, kind="stages")
             if config.engine.batch > 1:
                 found[f"{name}, latency"] = replace(full, kind="stages", config=_at_batch_1(config))
         for threads in options.naive:
-            naive = Setup("naive", self._log, self._config, beside, threads=threads)
+            naive = MeasuredSetup("naive", self._log, self._config, beside, threads=threads)
             naive = replace(naive, weights=options.weights, most=options.naive_frames)
             found[f"naive, {threads} threads"] = naive
         return found
 
-    def _open(self, name: str, setup: Setup) -> Series:
+    def _open(self, name: str, setup: MeasuredSetup) -> MeasuringProcess:
         self._options.told(f"warming up: {name}")
-        series = self._stack.enter_context(closing(Series(setup)))
+        series = self._stack.enter_context(closing(MeasuringProcess(setup)))
         series.warm()
         return series
 
-    def _crowd(self, jobs: int) -> list[Series]:
+    def _crowd(self, jobs: int) -> list[MeasuringProcess]:
         config = next(iter(self._variants().values()))
         workers = max(1, self._workers(config, config.engine.backend) // jobs)
         engine = config.engine.model_copy(update={"workers": workers})
         config = config.model_copy(update={"engine": engine})
-        setup = Setup("full", self._log, config, self._device_of(config), self._options.constant)
+        setup = MeasuredSetup("full", self._log, config, self._device_of(config), self._options.constant)
         return [self._open(f"{jobs} logs at once", setup) for _ in range(jobs)]
 
     def _workers(self, config: Config, backend: str) -> int:
@@ -136,17 +136,17 @@ class _Bench:
             for name, config in self._variants().items():
                 self._options.told(f"start {number + 1} of {self._options.repeat}: {name}")
                 device, weights = self._device_of(config), self._options.weights
-                setup = Setup("full", self._log, config, device, weights=weights)
+                setup = MeasuredSetup("full", self._log, config, device, weights=weights)
                 best, one = found[name], start_up(setup)
                 found[name] = one if best is None or one.total < best.total else best
         return found
 
     def _report(
         self,
-        found: Mapping[str, Sequence[Run]],
-        together: Mapping[int, Sequence[Run]],
+        found: Mapping[str, Sequence[MeasuredRun]],
+        together: Mapping[int, Sequence[MeasuredRun]],
         starts: Mapping[str, StartUp | None],
-    ) -> Report:
+    ) -> BenchReport:
         variants = []
         for name, config in self._variants().items():
             runs, alone = found[name], found[f"{name}, stages"]
@@ -170,18 +170,18 @@ class _Bench:
         first = variants[0]
         jobs = {1: first.full, **{count: Rate.of(runs) for count, runs in together.items()}}
         frames = found[first.name][0].frames
-        return Report(str(self._log), frames, variants, naive, jobs if together else {})
+        return BenchReport(str(self._log), frames, variants, naive, jobs if together else {})
 
 
 def _at_batch_1(config: Config) -> Config:
     return config.model_copy(update={"engine": config.engine.model_copy(update={"batch": 1})})
 
 
-def _all(crowd: Sequence[Series]) -> Run:
+def _all(crowd: Sequence[MeasuringProcess]) -> MeasuredRun:
     """All at once, as one run: their frames together, in the time of the slowest."""
     for one in crowd:
         one.begin("run")
     runs = [one.end() for one in crowd]
     others = max(0.0, runs[0].others - sum(run.cpu_s / run.seconds for run in runs[1:]))
     seconds = max(run.seconds for run in runs)
-    return Run(sum(run.frames for run in runs), seconds, sum(run.cpu_s for run in runs), others)
+    return MeasuredRun(sum(run.frames for run in runs), seconds, sum(run.cpu_s for run in runs), others)

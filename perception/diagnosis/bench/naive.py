@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from perception.align import Aligner
-from perception.diagnosis.bench.machine import Others, memory_mib
-from perception.diagnosis.bench.setup import Run, Setup
+from perception.diagnosis.bench.machine_load import OtherPrograms, memory_mib
+from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
 from perception.errors import LogError
 from perception.logs import decode, open_log
 from perception.models.checkpoint import Checkpoint, load_checkpoint
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class NaiveLoop:
     """Opened once, run several times."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: MeasuredSetup) -> None:
         import torch
         from torchvision.transforms import v2  # type: ignore[import-untyped]
 
@@ -48,17 +48,17 @@ class NaiveLoop:
         self._resize = v2.Resize((self._spec.height, self._spec.width), antialias=True)
         self._base_mib = float("nan")
 
-    def run(self, warm: bool = False) -> Run:
+    def run(self, warm: bool = False) -> MeasuredRun:
         """Once over the log, or as much of it as was asked for; to warm up, a few frames."""
         most = 3 if warm else self._setup.most
-        frames, began, cpu, others = 0, 0.0, 0.0, Others()
+        frames, began, cpu, others = 0, 0.0, 0.0, OtherPrograms()
         with open(os.devnull, "w", encoding="utf-8") as out:
             for sample in self._samples():
                 if sample.camera.value is None:
                     continue
                 out.write(json.dumps(self._answer(sample)) + "\n")
                 if began == 0.0:
-                    began, cpu, others = time.perf_counter(), time.process_time(), Others()
+                    began, cpu, others = time.perf_counter(), time.process_time(), OtherPrograms()
                     self._base_mib = memory_mib()[0]
                     continue
                 frames += 1
@@ -67,7 +67,7 @@ class NaiveLoop:
                     break
         seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
         peak = memory_mib()[1]
-        return Run(frames, seconds, cpu_s, others.cores(), base_mib=self._base_mib, peak_mib=peak)
+        return MeasuredRun(frames, seconds, cpu_s, others.cores(), base_mib=self._base_mib, peak_mib=peak)
 
     def _samples(self) -> Iterator[Sample]:
         """What is known at each image, without accounting, seeks or damage."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.config import to_yaml
-from perception.diagnosis.bench.setup import Setup
+from perception.diagnosis.bench.measured_setup import MeasuredSetup
 from perception.errors import PluginError
 
 _CHILD = (
@@ -49,7 +49,7 @@ class StartUp:
         return self.python + self.imports + self.load + self.compile + self.first_output
 
 
-def start_up(setup: Setup) -> StartUp:
+def start_up(setup: MeasuredSetup) -> StartUp:
     """Measure one start in a process of its own.
 
     Raises:
@@ -73,7 +73,7 @@ def measure(began: float, started: str, text: str) -> None:
     """In that process: open, run up to the first output, and write what it took to stdout as JSON."""
     from perception.config import parse_config
     from perception.config.safe_yaml import parse_yaml
-    from perception.diagnosis.bench.plugins import kept
+    from perception.diagnosis.bench.kept_plugins import kept
     from perception.logs import open_log
     from perception.pipeline import ReplayOptions, context_of, replay
     from perception.plugin import load_plugin

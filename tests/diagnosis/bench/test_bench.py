@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from perception.autoconfig import complete_config
-from perception.diagnosis.bench import Rate, Report, Variant, make_log
+from perception.diagnosis.bench import BenchReport, Rate, Variant, make_log
+from perception.diagnosis.bench.bench_report import latencies, stages
+from perception.diagnosis.bench.kept_plugins import Constant, KeptOpen, KeptOpenInfers, kept
+from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
 from perception.diagnosis.bench.naive import NaiveLoop
-from perception.diagnosis.bench.plugins import Constant, KeptOpen, KeptOpenInfers, kept
-from perception.diagnosis.bench.report import latencies, stages
-from perception.diagnosis.bench.setup import Run, Setup
 from perception.errors import PluginError
 from perception.logs import Query, decode, open_log
 from perception.models import FusionModel
@@ -86,15 +86,15 @@ def test_a_gpu_may_be_what_limits() -> None:
 
 def test_the_naive_loop_counts_at_its_best() -> None:
     naive = {1: Rate(10.0, 9.0, 11.0, 100.0, 0.0, 3), 2: Rate(16.0, 15.0, 17.0, 110.0, 0.0, 3)}
-    report = Report("log", 100, [variant(STAGES, 80.0)], naive, {})
+    report = BenchReport("log", 100, [variant(STAGES, 80.0)], naive, {})
     assert report.over_naive(report.variants[0]) == pytest.approx(5.0)
     assert report.to_json()["variants"][0]["over_naive"] == pytest.approx(5.0)
-    assert Report("log", 100, [variant(STAGES, 80.0)], {}, {}).over_naive(report.variants[0]) is None
+    assert BenchReport("log", 100, [variant(STAGES, 80.0)], {}, {}).over_naive(report.variants[0]) is None
 
 
 def test_medians_are_of_runs_and_the_first_frame_is_no_latency() -> None:
     runs = [
-        Run(10, 1.0, 0.5, 0.1, ms / 100, {"infer": ms}, (99.0, ms, ms, ms), said={"backend": "x"})
+        MeasuredRun(10, 1.0, 0.5, 0.1, ms / 100, {"infer": ms}, (99.0, ms, ms, ms), said={"backend": "x"})
         for ms in (1.0, 2.0, 9.0)
     ]
     found = latencies(run.latency_ms for run in runs)
@@ -161,7 +161,7 @@ def test_the_naive_loop_gives_what_the_plugin_gives(scene: Path, tmp_path: Path)
     try:
         with open_log(scene) as log:
             config = complete_config(log).config
-        loop = NaiveLoop(Setup("naive", scene, config, weights=weights, most=4))
+        loop = NaiveLoop(MeasuredSetup("naive", scene, config, weights=weights, most=4))
         assert loop.run().frames == 4
         sample = next(s for s in loop._samples() if all(given.present for given in s.inputs))
         plugin = load_plugin("fusion")
@@ -211,7 +211,7 @@ def test_the_table_fits_in_80_columns(
         STAGES, 80.0, start=start, said={"backend": "openvino", "precision": "bf16", "device": "cpu"}
     )
     on_a_gpu = replace(shown, full=replace(shown.full, device_ms=9.0), cores=16, workers=8)
-    show_bench(Report("log.mcap", 100, [shown, on_a_gpu], naive, {1: shown.full, 2: shown.full}))
+    show_bench(BenchReport("log.mcap", 100, [shown, on_a_gpu], naive, {1: shown.full, 2: shown.full}))
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     for words in ("bottleneck: infer", "5.0 x", "0.64", "p99/p50 1.50", "0.62 to the first output", "noise"):
@@ -228,9 +228,9 @@ def test_it_is_said_where_one_log_already_fills_the_cores(
 
     rate = Rate(80.0, 80.0, 80.0, cpu_ms, 0.0, 3)
     shown = replace(variant(STAGES, 80.0), full=rate, cores=2)
-    show_bench(Report("log.mcap", 100, [shown], {}, {1: rate, 2: rate}))
+    show_bench(BenchReport("log.mcap", 100, [shown], {}, {1: rate, 2: rate}))
     assert ("one log keeps 1.9 of 2 cores busy" in capsys.readouterr().out) == full
-    show_bench(Report("log.mcap", 100, [shown], {}, {1: rate}))
+    show_bench(BenchReport("log.mcap", 100, [shown], {}, {1: rate}))
     assert "one log keeps" not in capsys.readouterr().out
 
 

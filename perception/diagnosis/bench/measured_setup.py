@@ -1,4 +1,4 @@
-"""What is measured, in a form that travels to the process that measures it, and what comes back."""
+"""One thing to measure, as it is sent to the process that measures it, and the result of one run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Kind = Literal["full", "stages", "naive"]
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class MeasuredSetup:
     """One thing to measure, in a process of its own.
 
     Attributes:
@@ -38,8 +38,8 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What one run took, from when its first frame set out until its last was written.
+class MeasuredRun:
+    """The cost of one run, from the start of its first frame until its last was written.
 
     Attributes:
         frames: How many.
@@ -51,7 +51,7 @@ class Run:
         latency_ms: From a sample to its output (prepare, infer, step), of each frame. Only of `stages`.
         answer_ms: Likewise without `prepare`: from the arrays to the output.
         base_mib, peak_mib: Memory once the model had answered first, and the most there ever was.
-        said: What the plugin said of itself.
+        said: The plugin's description of itself.
     """
 
     frames: int
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.frames / self.seconds if self.seconds > 0 else float("nan")
 
     @property

@@ -1,4 +1,4 @@
-"""What the measurements come to: rates, stages, the bottleneck, and what the machine could do at best."""
+"""The report of a benchmark: rates, stages, the bottleneck, and the ideal rate of the machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from perception.diagnosis.bench.setup import Run
+from perception.diagnosis.bench.measured_setup import MeasuredRun
 from perception.diagnosis.bench.startup import StartUp
 
 CARRIED = ("prepare", "infer")
@@ -29,7 +29,7 @@ class Rate:
     device_ms: float = 0.0
 
     @classmethod
-    def of(cls, runs: Sequence[Run]) -> Rate:
+    def of(cls, runs: Sequence[MeasuredRun]) -> Rate:
         rates = [run.rate for run in runs]
         cpu_ms, others = median(run.cpu_ms for run in runs), median(run.others for run in runs)
         device_ms = median(run.device_ms for run in runs)
@@ -52,7 +52,7 @@ class Variant:
 
     Attributes:
         name: Backend, batch and jobs as they were asked for.
-        said: What the plugin said of itself.
+        said: The plugin's description of itself.
         full: As `replay` runs it.
         stage_ms: Stage -> processor time of a frame, in ms, medians.
         latency_ms: p50, p95, p99 and max from sample to output at batch 1, medians over the runs.
@@ -134,7 +134,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchReport:
     """All variants, and the naive loop beside them.
 
     Attributes:
@@ -181,7 +181,7 @@ def latencies(runs: Iterable[Sequence[float]]) -> dict[str, float]:
     return dict(zip(("p50", "p95", "p99", "max"), map(float, found), strict=True))
 
 
-def stages(runs: Sequence[Run]) -> dict[str, float]:
+def stages(runs: Sequence[MeasuredRun]) -> dict[str, float]:
     """Stage -> ms, medians."""
     return {stage: median(run.stage_ms[stage] for run in runs) for stage in runs[0].stage_ms}
 

@@ -1,4 +1,4 @@
-"""Plugins around the one under test: kept open between runs, and with its model replaced by a constant."""
+"""Wrappers of the measured plugin: kept open between runs, or with its model replaced by a constant."""
 
 from __future__ import annotations
 

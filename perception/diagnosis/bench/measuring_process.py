@@ -1,4 +1,4 @@
-"""A process that measures one setup again and again, each time that it is told to."""
+"""A process that measures one setup, once for each request."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from perception.diagnosis.bench.machine import Others, memory_mib
-from perception.diagnosis.bench.plugins import kept
-from perception.diagnosis.bench.setup import Run, Setup
+from perception.diagnosis.bench.kept_plugins import kept
+from perception.diagnosis.bench.machine_load import OtherPrograms, memory_mib
+from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
 from perception.errors import PerceptionError, PluginError
 from perception.logs import open_log
 from perception.pipeline import Progress, ReplayOptions, Span, replay
@@ -26,14 +26,14 @@ WARM_S = 0.5
 """So much of the log is run before anything is measured."""
 
 
-class Series:
-    """The process, from outside. Close it.
+class MeasuringProcess:
+    """The process, seen from the parent. Close it.
 
     Raises:
         PerceptionError: From `warm` and `run`, what was raised inside.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: MeasuredSetup) -> None:
         context = multiprocessing.get_context("spawn")
         self._line, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, setup), daemon=True)
@@ -46,7 +46,7 @@ class Series:
         self.begin("warm")
         self.end()
 
-    def run(self) -> Run:
+    def run(self) -> MeasuredRun:
         """Measure once."""
         self.begin("run")
         return self.end()
@@ -56,14 +56,14 @@ class Series:
         with suppress(OSError):
             self._line.send(what)
 
-    def end(self) -> Run:
+    def end(self) -> MeasuredRun:
         """Wait for what was begun."""
         try:
             found = self._line.recv()
         except (EOFError, OSError):
             self._process.join(5)
             raise PluginError(f"the measuring process ended with {self._process.exitcode}") from None
-        if isinstance(found, Run):
+        if isinstance(found, MeasuredRun):
             return found
         raise found
 
@@ -75,8 +75,8 @@ class Series:
             self._process.join()
 
 
-def _serve(line: Connection, setup: Setup) -> None:
-    measure: Callable[[bool], Run] | None = None
+def _serve(line: Connection, setup: MeasuredSetup) -> None:
+    measure: Callable[[bool], MeasuredRun] | None = None
     while True:
         try:
             what = line.recv()
@@ -85,7 +85,7 @@ def _serve(line: Connection, setup: Setup) -> None:
         try:
             if measure is None:
                 measure = _measure_of(setup)
-            found: Run | Exception = measure(what == "warm")
+            found: MeasuredRun | Exception = measure(what == "warm")
         except PerceptionError as error:
             found = error
         except KeyboardInterrupt:
@@ -96,7 +96,7 @@ def _serve(line: Connection, setup: Setup) -> None:
             line.send(found)
 
 
-def _measure_of(setup: Setup) -> Callable[[bool], Run]:
+def _measure_of(setup: MeasuredSetup) -> Callable[[bool], MeasuredRun]:
     if setup.kind != "naive":
         return Replays(setup).run
     from perception.diagnosis.bench.naive import NaiveLoop
@@ -107,12 +107,12 @@ def _measure_of(setup: Setup) -> Callable[[bool], Run]:
 class Replays:
     """Runs of `replay` over one log, with the plugin kept open between them."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: MeasuredSetup) -> None:
         self._setup = setup
         self._plugin = kept(load_plugin(setup.config.plugin.name), setup.constant)
         self._base_mib = float("nan")
 
-    def run(self, warm: bool = False) -> Run:
+    def run(self, warm: bool = False) -> MeasuredRun:
         setup, alone = self._setup, self._setup.kind == "stages"
         config = setup.config
         if alone:
@@ -135,8 +135,8 @@ class Replays:
 
     def _found(
         self, clock: _Clock, times: StageTimes, alone: bool, said: dict[str, str], device_s: float
-    ) -> Run:
-        found = Run(clock.frames, clock.seconds, clock.cpu_s, clock.others, device_s)
+    ) -> MeasuredRun:
+        found = MeasuredRun(clock.frames, clock.seconds, clock.cpu_s, clock.others, device_s)
         found = replace(found, base_mib=self._base_mib, peak_mib=memory_mib()[1], said=said)
         if not alone:
             return found
@@ -155,7 +155,7 @@ class _Clock:
         self.latency_ms: list[float] = []
         self.answer_ms: list[float] = []
         self._began = self._cpu = 0.0
-        self._others: Others | None = None
+        self._others: OtherPrograms | None = None
 
     @property
     def others(self) -> float:
@@ -163,7 +163,7 @@ class _Clock:
 
     def before(self, sample: Sample) -> None:
         if self._others is None:
-            self._began, self._cpu, self._others = time.perf_counter(), time.process_time(), Others()
+            self._began, self._cpu, self._others = time.perf_counter(), time.process_time(), OtherPrograms()
 
     def after(self, progress: Progress) -> None:
         self.frames += 1

@@ -1,4 +1,4 @@
-"""What the machine does beside the measurement, and what the process holds."""
+"""The load of other programs during a measurement, and the memory of this process."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 
-class Others:
-    """How many cores other programs take, from now until `cores`."""
+class OtherPrograms:
+    """The cores that other programs take, from now until `cores`."""
 
     def __init__(self) -> None:
         self._began, self._busy, self._own = time.monotonic(), _busy_s(), time.process_time()
 
     def cores(self) -> float:
-        """The mean since the beginning; NaN where the system does not tell."""
+        """Return the mean since the beginning; NaN where the system does not report it."""
         busy = _busy_s()
         seconds = time.monotonic() - self._began
         if busy is None or self._busy is None or seconds <= 0:
@@ -33,7 +33,7 @@ def _busy_s() -> float | None:
 
 
 def memory_mib() -> tuple[float, float]:
-    """What this process holds now, and the most it ever held; NaN where the system does not tell."""
+    """Return the memory of this process now and at its peak; NaN where the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
