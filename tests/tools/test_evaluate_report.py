@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,14 @@ def test_what_cannot_be_written_is_told_before_the_run(
 ) -> None:
     assert run(["evaluate", str(drive[0]), "--report", name]) == 2
     assert fault in capsys.readouterr().err
+
+
+def test_a_page_without_matplotlib_names_the_extra_before_the_run(
+    drive: tuple[Path, Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    page, text = tmp_path / "out.html", tmp_path / "out.md"
+    assert run(["evaluate", str(drive[0]), "--report", str(page), "--report", str(text)]) == 1
+    assert "pip install 'perception-fusion[eval]'" in capsys.readouterr().err
+    assert not page.exists()
+    assert not text.exists()

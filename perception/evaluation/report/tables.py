@@ -64,7 +64,7 @@ class Cell(NamedTuple):
     sign: tuple[str, str] | None = None
 
 
-class Table(NamedTuple):
+class TableData(NamedTuple):
     """A table. The first cell of a row names it; the caption is only read aloud."""
 
     caption: str
@@ -73,8 +73,8 @@ class Table(NamedTuple):
     kind: str = ""
 
 
-def _table(caption: str, head: Sequence[str | Cell], rows: Sequence[Any], kind: str = "") -> Table | None:
-    return Table(caption, head, rows, kind) if rows else None
+def _table(caption: str, head: Sequence[str | Cell], rows: Sequence[Any], kind: str = "") -> TableData | None:
+    return TableData(caption, head, rows, kind) if rows else None
 
 
 def _word(text: str, note: str = "") -> Cell:
@@ -109,7 +109,7 @@ def overall(report: EvaluationReport) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def classes(report: EvaluationReport) -> Table | None:
+def classes(report: EvaluationReport) -> TableData | None:
     """Return a row for each class."""
     of_class, of_box = values(report.heads, "class"), values(report.heads, "box")
     names = list(parts_of(of_class, "AP50"))
@@ -135,7 +135,7 @@ def _by_class(value: ValueReport | None, metric: str) -> Cell:
     return _shaded(measured(value.value), share, interval(value))
 
 
-def confusion(report: EvaluationReport) -> Table | None:
+def confusion(report: EvaluationReport) -> TableData | None:
     """Return truth down, said across; each row shaded by its shares."""
     matrix: Any = details(report.heads, "class", "confusion")
     labels, counts = matrix.get("labels"), matrix.get("matrix")
@@ -149,7 +149,7 @@ def confusion(report: EvaluationReport) -> Table | None:
     return _table(caption, ["truth \\ said", *labels[:-1], "nothing"], rows, "matrix")
 
 
-def control(report: EvaluationReport) -> Table | None:
+def control(report: EvaluationReport) -> TableData | None:
     """Return a row for each channel, with the errors of simple answers beside its own."""
     of_control = values(report.heads, "control")
     rows = []
@@ -170,7 +170,7 @@ def control(report: EvaluationReport) -> Table | None:
     return _table("Errors of the command by channel", [*head, "in 80 % interval"], rows)
 
 
-def slices(report: EvaluationReport) -> Table | None:
+def slices(report: EvaluationReport) -> TableData | None:
     """Return the comparisons of slices with the rest, in the order of the report."""
     rows = []
     for part in report.slices[:MOST_SLICES]:
@@ -201,7 +201,7 @@ def slices(report: EvaluationReport) -> Table | None:
     return _table("Parts of the data against the rest", head, rows)
 
 
-def significant_slices(parts: Sequence[SliceReport]) -> Table | None:
+def significant_slices(parts: Sequence[SliceReport]) -> TableData | None:
     """Return the slices with a verdict."""
     rows = [
         [
@@ -218,7 +218,7 @@ def significant_slices(parts: Sequence[SliceReport]) -> Table | None:
     return _table("Parts that are surely worse or better", head, rows[:MOST_SIGNIFICANT])
 
 
-def sensors(report: EvaluationReport) -> Table | None:
+def sensors(report: EvaluationReport) -> TableData | None:
     """Return a row for each subset of the sensors; bars are shares of the greatest of each column."""
     subsets = report.ablation or {}
     wanted = [("class", "F1"), ("box", "mAP50"), ("box", "mAP"), ("box", "distance_abs")]
@@ -253,7 +253,7 @@ def _of_subset(value: ValueReport | None, greatest: float) -> Cell:
     return _shaded(measured(value.value), share, kind=f"shade {value.better}")
 
 
-def faults(ablation: FaultsReport) -> Table | None:
+def faults(ablation: FaultsReport) -> TableData | None:
     """Return what is left of each score under each fault."""
     names = [name for name in TITLES if ablation.clean.get(name) is not None]
     rows: list[list[str | Cell]] = [["none: the score", *(measured(ablation.clean[name]) for name in names)]]
@@ -270,13 +270,13 @@ def faults(ablation: FaultsReport) -> Table | None:
     return _table(caption, ["fault", *(TITLES[name] for name in names)], rows)
 
 
-def worst_faults(ablation: FaultsReport) -> Table | None:
+def worst_faults(ablation: FaultsReport) -> TableData | None:
     """Return the worst fault for each head."""
     rows = [[TITLES.get(name, name), one.fault, percent(one.kept)] for name, one in ablation.worst.items()]
     return _table("The worst fault for each head", ["score of", "worst fault", "left, on average"], rows)
 
 
-def streaming(report: EvaluationReport) -> Table | None:
+def streaming(report: EvaluationReport) -> TableData | None:
     """Return a row for each latency, below the ordinary scores."""
     scores = report.streaming
     names = [name for name in TITLES if any(one.scores.get(name) is not None for one in scores)]
@@ -296,7 +296,7 @@ def streaming(report: EvaluationReport) -> Table | None:
     return _table("Scores that count the latency", head, rows)
 
 
-def logs(report: EvaluationReport) -> Table | None:
+def logs(report: EvaluationReport) -> TableData | None:
     """Return a row for each log, with how its replay ended."""
     rows = []
     for one in report.logs:
@@ -323,7 +323,7 @@ def _present(counts: Mapping[str, int]) -> float | None:
     return counts.get("present", 0) / total if total else None
 
 
-def ledger(report: EvaluationReport) -> Table | None:
+def ledger(report: EvaluationReport) -> TableData | None:
     """Return the messages of all logs by topic and row of the ledger."""
     total: dict[str, dict[str, int]] = {}
     for log in report.logs:
@@ -341,7 +341,7 @@ def ledger(report: EvaluationReport) -> Table | None:
     return _table("The account of every message, over all logs", head, rows if columns else [])
 
 
-def head_values(head: str, metrics: Mapping[str, MetricReport]) -> Table | None:
+def head_values(head: str, metrics: Mapping[str, MetricReport]) -> TableData | None:
     """Return all numbers of one head."""
     rows = [
         [
