@@ -1,19 +1,19 @@
-"""The exceptions a caller may meet.
+"""The exceptions that this package raises.
 
 ::
 
     PerceptionError
     ├── LogError             a file that cannot be read as a log
-    ├── ConfigError          a configuration with errors; all of them at once in `.errors`
-    ├── PluginError          a plugin that does not load, or breaks the contract
+    ├── ConfigError          a wrong configuration; all errors at once in `.errors`
+    ├── PluginError          a plugin that does not load, or violates the contract
     │   └── NoPluginError    no plugin of that name is installed
     ├── CheckpointError      weights that cannot be loaded, or do not fit
     ├── TrainingError        a training run that cannot go on
     ├── MissingExtraError    an optional dependency that is not installed; names the extra
     └── OutputError          an output that cannot be written
 
-Every message says what was expected, what was found and what to do. Damage *inside* a readable
-log is never an exception: it is reported beside the messages (`perception.logs.Damage`).
+Every message says what was expected, what was found, and what to do. Damage *inside* a readable log is not an
+exception: it is reported beside the messages (`perception.logs.Damage`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Any
 
 
 class PerceptionError(Exception):
-    """Base of all errors this library raises on purpose. They travel between processes as they are."""
+    """The base of all errors that this library raises on purpose. They can be pickled."""
 
     def __reduce__(self) -> tuple[Callable[..., PerceptionError], tuple[Any, ...], dict[str, Any]]:
-        # An exception is otherwise made again from its message, which is not what some are made from.
-        return _again, (type(self), self.args), self.__dict__
+        # By default an exception is rebuilt from its message, and some constructors take other arguments.
+        return _rebuild, (type(self), self.args), self.__dict__
 
 
-def _again(kind: type[PerceptionError], args: tuple[Any, ...]) -> PerceptionError:
+def _rebuild(kind: type[PerceptionError], args: tuple[Any, ...]) -> PerceptionError:
     return kind.__new__(kind, *args)
 
 
@@ -44,8 +44,8 @@ class ConfigError(PerceptionError):
     Args:
         errors: One line for each error, each starting with its path (`sensors.range.topic: ...`).
         source: The file the configuration came from, if any.
-        paste: A configuration as YAML that the user may start from, if there is one.
-        head: What went wrong; by default the number of errors in the configuration.
+        paste: A configuration as YAML for the user to start from, if there is one.
+        head: The first line; by default the number of errors in the configuration.
     """
 
     def __init__(self, errors: Sequence[str], source: str = "", paste: str = "", head: str = "") -> None:
@@ -58,26 +58,26 @@ class ConfigError(PerceptionError):
 
 
 class PluginError(PerceptionError):
-    """A plugin does not load, or breaks the contract."""
+    """A plugin does not load, or violates the contract."""
 
 
 class NoPluginError(PluginError):
-    """No plugin of the name that was asked for is installed. The command line takes it for wrong usage."""
+    """No plugin of that name is installed. The command line takes it for wrong usage."""
 
 
 class CheckpointError(PerceptionError):
-    """A checkpoint cannot be loaded, or does not fit what it is used for."""
+    """A checkpoint cannot be loaded, or does not fit its use."""
 
 
 class TrainingError(PerceptionError):
-    """A training run cannot go on. What was trained so far is kept."""
+    """A training run cannot continue. The training so far is kept."""
 
 
 class MissingExtraError(PerceptionError):
     """An optional dependency is needed and not installed.
 
     Args:
-        what: What needs it ("reading Parquet").
+        what: The use that needs it ("reading Parquet").
         extra: The extra that brings it (`pip install perception-fusion[extra]`).
     """
 

@@ -1,4 +1,4 @@
-"""Making files while others may want to make the same."""
+"""Files: creating them while other programs may create the same, and hashes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from perception.errors import OutputError
 
 try:
     import fcntl
-except ImportError:  # Windows: two writers of one file are not told of each other
+except ImportError:  # Windows: two writers of one file do not notice each other
     fcntl = None  # type: ignore[assignment]
 
 
 def make_file(path: str | Path) -> FileIO:
-    """An unbuffered file to write; one that exists is replaced, unless another program is writing it.
+    """Open an unbuffered file for writing. An existing file is replaced unless another program writes it.
 
-    The claim ends when the file is closed, or with the program. Pipes and devices take any number.
+    The lock ends when the file is closed, or with the program. Pipes and devices are not locked.
 
     Raises:
-        OSError: As opening does; `EBUSY` where another program writes it, which then goes on undisturbed.
+        OSError: The file cannot be opened; `EBUSY` where another program is writing it.
     """
     file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666), "wb")
     try:
@@ -41,13 +41,13 @@ def make_file(path: str | Path) -> FileIO:
 
 @contextlib.contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """Of all who come with the same path, in any process, one at a time; the others wait.
+    """Hold a lock between processes: blocks with the same path run one at a time.
 
     Args:
-        path: A file to hold on to; it is made, and stays. Where the file system has no locks, nobody waits.
+        path: The lock file; it is created, and stays. On a file system without locks nobody waits.
 
     Raises:
-        OSError: The file cannot be made.
+        OSError: The file cannot be created.
     """
     with open(path, "ab") as file:
         if fcntl is not None:

@@ -1,4 +1,4 @@
-"""Messages in order of arrival to samples: which messages are kept, and what each tick is given of them."""
+"""The aligner: messages in order of arrival to samples."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CROWDED = 1024  # messages in a buffer at which it is cleared also without a tic
 
 
 class Aligner:
-    """Turns messages in arrival order into samples, in bounded memory.
+    """Makes samples from messages in order of arrival, in bounded memory.
 
     Every call returns the samples that closed. A live program pushes each message as it arrives and
     calls `advance` from a timer; replay pushes what it reads and calls `flush` at the end.
@@ -38,8 +38,8 @@ class Aligner:
     Args:
         config: Sensors, policies, reference. `reference_rate_hz` must be known: replay measures it
             from the log, a live program takes it from its file (`perception info LOG --yaml` prints one).
-        ledger: Where messages are accounted for; a new one by default. A program that reads it says what
-            became of each sample: `aligner.ledger.sample_done(sample, "used")`.
+        ledger: Counts the messages; a new one by default. A program that reads it reports the outcome of
+            each sample: `aligner.ledger.sample_done(sample, "used")`.
 
     Raises:
         ConfigError: The reference, or `reference_rate_hz`, is not known.
@@ -52,9 +52,9 @@ class Aligner:
             ),
             "reference_rate_hz: missing; it tells when the reference is silent": config.reference_rate_hz,
         }
-        faults = [text for text, value in needed.items() if value is None]
-        if faults:
-            raise ConfigError([f"{text} (`perception info LOG --yaml` finds it)" for text in faults])
+        missing = [text for text, value in needed.items() if value is None]
+        if missing:
+            raise ConfigError([f"{text} (`perception info LOG --yaml` prints it)" for text in missing])
         assert config.reference_rate_hz is not None
         self.config = config
         self.ledger = ledger if ledger is not None else Ledger()
@@ -71,7 +71,7 @@ class Aligner:
         self._reset: Reset | None = None
 
     def push(self, message: Decoded) -> list[Sample]:
-        """Take one message, in order of arrival."""
+        """Add one message, in order of arrival, and return the samples that close."""
         role = self._roles.get(message.topic)
         if role is None:
             self._count_as(message, "not_configured")
@@ -81,9 +81,9 @@ class Aligner:
             self._count_as(message, "duplicate")
             return samples
         if role == self._reference:
-            fault = self._ticks.stamp_fault(message.stamp_ns, message.log_time_ns)
-            if fault:
-                samples += self._begin_anew(fault, message.log_time_ns)
+            jump = self._ticks.stamp_jump(message.stamp_ns, message.log_time_ns)
+            if jump:
+                samples += self._begin_anew(jump, message.log_time_ns)
         if role in SENSORS:
             self._take_sensor(message, role)
         elif isinstance(message, Undecodable):
@@ -105,15 +105,15 @@ class Aligner:
         )
 
     def advance(self, log_time_ns: int) -> list[Sample]:
-        """The arrival clock shows `log_time_ns` and nothing more has arrived until then."""
+        """Move the arrival clock; no more messages arrive before that time. Return the samples that close."""
         return [self._close(tick) for tick in self._ticks.run(log_time_ns)]
 
     def flush(self) -> list[Sample]:
-        """The log is over: close what is open."""
+        """End the log: close all ticks and return their samples."""
         return [self._close(tick) for tick in self._ticks.rest()]
 
     def reset(self, reason: str) -> list[Sample]:
-        """Time is broken (a seek, a loop): close what is open and forget the rest, but not the rig."""
+        """Break time (a seek, a loop): close all ticks, and drop all messages but those of the rig."""
         samples = self.flush()
         for track in self._tracks.values():
             track.clear()
@@ -123,16 +123,16 @@ class Aligner:
         return samples
 
     def recall(self, message: Decoded) -> None:
-        """Before the first message of a seek: what was told of the rig before. It is not accounted for."""
+        """Add a rig message from before the start of a seek. It is not counted."""
         self._learn(message)
 
     def _meet(self, arrival_ns: int) -> list[Sample]:
-        """Move the clock to a message's arrival; reset where the arrival clock is broken."""
-        fault = self._ticks.arrival_fault(arrival_ns)
-        return self._begin_anew(fault, arrival_ns) if fault else self.advance(arrival_ns)
+        """Move the clock to the arrival of a message; reset where the arrival clock jumps."""
+        jump = self._ticks.arrival_jump(arrival_ns)
+        return self._begin_anew(jump, arrival_ns) if jump else self.advance(arrival_ns)
 
     def _begin_anew(self, reason: str, arrival_ns: int) -> list[Sample]:
-        """Reset, with the clock at the arrival of the message that showed that time is broken."""
+        """Reset, and set the clock to the arrival of the message after the jump."""
         return [*self.reset(reason), *self.advance(arrival_ns)]
 
     # --- messages --------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def _make_tracks(config: Config, ledger: Ledger) -> dict[str, Track[Any]]:
 
 
 class _Recent:
-    """The messages of one topic that came lately, to know a duplicate."""
+    """The recent messages of one topic, to recognise a duplicate."""
 
     def __init__(self) -> None:
         self._keys: set[tuple[int, int, int]] = set()

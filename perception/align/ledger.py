@@ -6,18 +6,18 @@ Each message is counted in exactly one row, the first that applies:
 not_configured      its topic plays no part in this run
 outside_range       it arrived outside `--start/--end` and was not needed
 preroll_only        it was read only to fill windows before the start
-corrupt             its header could be read, its content could not be trusted
-undecodable         it could be read but not understood
-faulted             a fault that was asked for took it away (`perception.pipeline.faults`)
+corrupt             its header could be read, its content is damaged
+undecodable         it could be read but not decoded
+faulted             an injected fault removed it (`perception.pipeline.faults`)
 duplicate           an equal topic, stamp and content had come before
-late                it came when every tick that could use it had closed
+late                it arrived when every tick that could use it had closed
 dropped_live        its only samples were skipped by `--live-drop`
-rig, truth          it told where sensors sit, or what was really there
+rig, truth          it is a message of the rig, or of truth
 used                it is part of at least one emitted sample
 superseded          a tick was within its reach and preferred another message
 unmatched           no tick came within its reach
-pending_at_end      a tick that could use it might still have come
-lost                the index or the statistics prove that it was there; it could not be read
+pending_at_end      a tick after the end could have used it
+lost                the index or the statistics of the log count it; it could not be read
 ==================  ==============================================================================
 """
 
@@ -50,7 +50,7 @@ ROWS = (
 
 Outcome = Literal["used", "preroll_only", "outside_range", "dropped_live"]
 
-# A message waits as pending_at_end. Whatever becomes of it later may only raise it.
+# A message in a buffer is pending_at_end. A later outcome only replaces one of a lower rank.
 _RANK = {
     "pending_at_end": 0,
     "unmatched": 1,
@@ -64,16 +64,16 @@ _RANK = {
 }
 
 Listener = Callable[[str, int, int, str, str], None]
-"""Called once for each message, when its row is final: topic, log_time_ns, stamp_ns, row, note."""
+"""Called once for each message when its row is final: topic, log_time_ns, stamp_ns, row, note."""
 
 
 class Ledger:
     """Counts messages by topic and row. Called from one thread.
 
     Args:
-        start_ns: Arrival time before which messages are read for windows only.
-        end_ns: Arrival time from which messages are read only for samples before it.
-        listener: Gets every message with its final row.
+        start_ns: Log time before which messages are read for windows only.
+        end_ns: Log time from which messages are read only for samples before it.
+        listener: Called with every message and its final row.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Ledger:
             self._counts[topic][row] += number
 
     def open(self, topic: str, log_time_ns: int, stamp_ns: int) -> Entry:
-        """Begin the account of a message that waits in a buffer."""
+        """Begin the account of a message that enters a buffer."""
         entry = Entry(topic, log_time_ns, stamp_ns, self._outside(log_time_ns) or "pending_at_end")
         self._counts[topic][entry.row] += 1
         if self._listener is not None:
@@ -107,7 +107,7 @@ class Ledger:
         return entry
 
     def hold(self, sample: Sample) -> Sample:
-        """A sample was made: its messages are not final until `sample_done`."""
+        """Keep the messages of a sample open until `sample_done`."""
         for given in sample.inputs:
             for entry in given.entries:
                 entry.sampled = True
@@ -115,10 +115,7 @@ class Ledger:
         return sample
 
     def sample_done(self, sample: Sample, outcome: Outcome) -> None:
-        """A sample went out, or did not: its messages get their row.
-
-        An input that the plugin found undecodable when it came to the pixels counts as that.
-        """
+        """Give the messages of a sample their row. An input that did not decode in the plugin counts so."""
         for given in sample.inputs:
             unusable = given.absence is not None and given.absence.code == "undecodable"
             for entry in given.entries:
@@ -126,26 +123,26 @@ class Ledger:
                 self._release(entry)
 
     def leave(self, entry: Entry) -> None:
-        """A message left the buffer: no later tick can use it."""
+        """Close the account of a message that leaves its buffer: no later tick can use it."""
         if not entry.sampled:
             row = "superseded" if entry.considered else "late" if entry.missed else "unmatched"
             self._raise(entry, row)
         self._release(entry)
 
     def finish(self) -> None:
-        """The log is over: whatever still waits stays `pending_at_end`."""
+        """End the account: messages still in a buffer stay `pending_at_end`."""
         for entry in list(self._open.values()):
             self._report(entry)
 
     def rows(self) -> dict[str, dict[str, int]]:
-        """Counts by topic and row; rows without a message are left out."""
+        """Return the counts by topic and row; rows without a message are left out."""
         return {
             topic: {row: counts[row] for row in ROWS if counts.get(row)}
             for topic, counts in sorted(self._counts.items())
         }
 
     def totals(self) -> dict[str, int]:
-        """Counts by row over all topics."""
+        """Return the counts by row over all topics."""
         return {row: sum(counts.get(row, 0) for counts in self._counts.values()) for row in ROWS}
 
     def _outside(self, log_time_ns: int) -> str:

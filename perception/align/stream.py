@@ -1,4 +1,4 @@
-"""A whole log through the aligner."""
+"""Alignment of a sequence of messages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def align(
     ledger: Ledger | None = None,
     on_decoded: Callable[[Decoded], None] | None = None,
 ) -> Iterator[Sample]:
-    """Samples of a whole log, in order.
+    """Yield the samples of a log, in order.
 
     Args:
-        messages: In order of arrival; raw ones are decoded as their role asks.
+        messages: In order of arrival; raw ones are decoded by the role of their topic.
         config: As for `Aligner`.
         ledger: As for `Aligner`.
-        on_decoded: Sees every decoded message before it is aligned (truth, for one).
+        on_decoded: Called with every decoded message before it is aligned (to join truth).
 
     Raises:
         ConfigError: As `Aligner`.
@@ -36,7 +36,7 @@ def feed(
     on_decoded: Callable[[Decoded], None] | None = None,
     flush: bool = True,
 ) -> Iterator[Sample]:
-    """Push messages into an aligner until they end, then flush it; gives the samples as they close."""
+    """Push messages into an aligner until they end, then flush it; yield the samples as they close."""
     from perception.logs import decode  # a live program that pushes decoded messages never loads the decoders
 
     roles = aligner.config.roles()

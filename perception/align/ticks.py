@@ -1,10 +1,10 @@
-"""Ticks and the clock: when ticks are made, and when they close.
+"""Ticks and the arrival clock: when ticks are made, and when they close.
 
-The reference sensor's messages make ticks. A tick closes at the first message or `advance` at or
-after its arrival plus `wait_ms`, before that message is taken: only what had arrived by then takes
-part. While the reference is silent, substitute ticks are made on a grid: the first 1.5 periods after
-its last arrival, then one each period, each only if some other sensor spoke since the tick before.
-The grid is fixed by the last arrival alone, so a timer that calls `advance` changes nothing.
+The messages of the reference sensor make ticks. A tick closes at the first message or `advance` at or after
+its arrival plus `wait_ms`, before that message is added: only messages that had arrived by then take part.
+While the reference is silent, substitute ticks are made on a grid: the first 1.5 periods after its last
+arrival, then one each period, each only if another sensor sent a message since the tick before. The grid
+depends on the last arrival alone, so a timer that calls `advance` changes nothing.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ SLACK_NS = 1_000_000_000  # how far a reference stamp may lie behind a substitut
 
 
 class OpenTick(NamedTuple):
-    """A tick, and stamp and arrival of the reference message that was the last when it was made."""
+    """A tick, with stamp and arrival of the last reference message before it was made."""
 
     tick: Tick
     last: tuple[int, int] | None
 
 
 class Ticks:
-    """The ticks that are open, and what tells when the next one is made.
+    """The open ticks, and the state that determines the next one.
 
     Args:
-        reference: What to call the reference.
+        reference: The name of the reference sensor.
         period_ns: Its nominal period.
         wait_ns: How long after its arrival a tick closes.
     """
@@ -47,21 +47,21 @@ class Ticks:
         # Where the grid of substitute ticks starts: the last reference message, or the log's first message.
         self._anchor: tuple[int, int] | None = None
         self._substitute_ns: int | None = None  # arrival time of the next substitute tick
-        self._spoken = False  # a sensor other than the reference spoke since the last tick
+        self._spoken = False  # a sensor other than the reference sent a message since the last tick
         self._floor_ns: int | None = None  # reference stamps at or below it are late
 
-    # --- clocks that are broken ------------------------------------------------------------------
+    # --- jumps of clocks -------------------------------------------------------------------------
 
-    def arrival_fault(self, arrival_ns: int) -> str:
-        """How the arrival clock is broken by a message that arrives then; empty where it is not."""
+    def arrival_jump(self, arrival_ns: int) -> str:
+        """Return how the arrival clock jumps with a message that arrives then; empty where it does not."""
         step_ns = 0 if self.clock_ns is None else arrival_ns - self.clock_ns
         if -BACKWARD_NS <= step_ns <= FORWARD_NS:
             return ""
         moved = "went back" if step_ns < 0 else "jumped forward"
         return f"arrival time {moved} by {abs(step_ns) / 1e9:.3f} s"
 
-    def stamp_fault(self, stamp_ns: int, arrival_ns: int) -> str:
-        """How the reference's own clock is broken by a message of it; empty where it is not."""
+    def stamp_jump(self, stamp_ns: int, arrival_ns: int) -> str:
+        """Return how the clock of the reference jumps with a message of it; empty where it does not."""
         if self._last is None:
             return ""
         step_ns = stamp_ns - self._last[0]
@@ -73,14 +73,14 @@ class Ticks:
         return ""
 
     def forget(self) -> None:
-        """Time is broken: begin anew. Ticks that are open stay so."""
+        """Start again after a break in time. Open ticks stay open."""
         self.clock_ns = self._last = self._anchor = self._substitute_ns = self._floor_ns = None
         self._spoken = False
 
     # --- ticks that close ------------------------------------------------------------------------
 
     def run(self, now_ns: int) -> Iterator[OpenTick]:
-        """Move the clock: make the substitute ticks and give the ticks that are due, in order of time."""
+        """Move the clock: make substitute ticks, and yield the ticks that are due, in order of time."""
         while True:
             close_ns = self._open[0].tick.log_time_ns + self._wait_ns if self._open else None
             substitute_ns = self._substitute_ns
@@ -97,7 +97,7 @@ class Ticks:
         self.clock_ns = now_ns if self.clock_ns is None else max(self.clock_ns, now_ns)
 
     def rest(self) -> Iterator[OpenTick]:
-        """Close all that is open."""
+        """Close all open ticks."""
         while self._open:
             yield self._open.popleft()
 
@@ -108,32 +108,32 @@ class Ticks:
             self._make("substitute", stamp_ns + arrival_ns - anchor_ns, arrival_ns)
             self._substitute_ns = arrival_ns + self._period_ns
         else:
-            # Nobody spoke: go to the last moment of the grid at or before now, and one on.
+            # No sensor sent a message: go to the first moment of the grid after now.
             missed = (now_ns - arrival_ns) // self._period_ns
             self._substitute_ns = arrival_ns + (missed + 1) * self._period_ns
 
-    # --- messages that make them -----------------------------------------------------------------
+    # --- messages that make ticks ----------------------------------------------------------------
 
     def hear_reference(self, stamp_ns: int, arrival_ns: int) -> None:
-        """The reference spoke: a tick is made."""
+        """Make a tick for a message of the reference."""
         self._make("reference", stamp_ns, arrival_ns)
         self._last = (stamp_ns, arrival_ns)
         self._set_anchor(stamp_ns, arrival_ns)
 
     def hear_other(self, stamp_ns: int, arrival_ns: int) -> None:
-        """Another sensor spoke: the next substitute tick has a reason."""
+        """Note a message of another sensor, which allows the next substitute tick."""
         self._spoken = True
         if self._anchor is None:
             self._set_anchor(stamp_ns, arrival_ns)
 
     def is_late(self, stamp_ns: int) -> bool:
-        """Whether a reference message of that stamp comes after a tick that it should have preceded."""
+        """Return whether a reference message of that stamp comes after a tick that it should precede."""
         return self._floor_ns is not None and stamp_ns <= self._floor_ns
 
     def horizon_ns(self) -> int | None:
-        """A stamp at or below that of every open or future tick; None before the first.
+        """Return a stamp at or below that of every open or future tick; None before the first.
 
-        A reference that was only slow may come with a stamp below an open substitute tick's.
+        A slow reference message may have a stamp below that of an open substitute tick.
         """
         if self._floor_ns is None:
             return None

@@ -1,8 +1,8 @@
-"""What is remembered of one sensor, and which of it a tick gets: one class for each policy.
+"""Tracks: the buffered messages of one sensor, and the choice of a tick among them. One class per policy.
 
-A track keeps its messages sorted by stamp. `horizon_ns` is the smallest stamp that an open or future
-tick can have: what no such tick can use is let go, so memory is bounded. Garbage stamps cannot fill
-it either, since the aligner also lets go of what arrived too long ago.
+A track keeps its messages sorted by stamp. `horizon_ns` is the smallest stamp that an open or future tick
+can have: messages that no such tick can use are dropped, so memory is bounded. Wrong stamps cannot fill it
+either, since the aligner also drops messages that arrived too long ago.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ class Track(ABC, Generic[M]):
 
     @property
     def reach_ns(self) -> int:
-        """How far before a tick's stamp a message may matter to it."""
+        """How far before a tick's stamp a message may be for the tick to use it."""
         return self._max_age_ns
 
     @abstractmethod
     def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
-        """Whether a tick at or after the horizon could use a message of that stamp."""
+        """Return whether a tick at or after the horizon could use a message of that stamp."""
 
     @abstractmethod
     def pick(self, stamp_ns: int) -> Input[Any]:
-        """What a tick of that stamp gets."""
+        """Return the input of a tick with that stamp."""
 
     def pick_own(self, stamp_ns: int) -> Input[Any]:
-        """What a tick gets that this sensor's own message of that stamp made: that message or nothing."""
+        """Return the input of a tick that a message of this sensor made: that message or none."""
         found = self.pick(stamp_ns)
         if found.stamp_ns == stamp_ns or self._unusable is None:
             return found
@@ -70,7 +70,7 @@ class Track(ABC, Generic[M]):
         return len(self._stamps)
 
     def add(self, message: M) -> Entry:
-        """Take a message. Equal stamps keep their order of arrival."""
+        """Add a message. Equal stamps keep their order of arrival."""
         at = bisect_right(self._stamps, message.stamp_ns)
         entry = self._ledger.open(self.topic, message.log_time_ns, message.stamp_ns)
         self._stamps.insert(at, message.stamp_ns)
@@ -84,7 +84,7 @@ class Track(ABC, Generic[M]):
         self._unusable_stamp_ns, self._unusable_arrival_ns = stamp_ns, arrival_ns
 
     def forget(self, horizon_ns: int) -> None:
-        """Let go of what no tick at or after the horizon can use."""
+        """Drop the messages that no tick at or after the horizon can use."""
         keep = 0
         while keep < len(self._stamps) and not self.useful_in_place(keep, horizon_ns):
             keep += 1
@@ -93,7 +93,7 @@ class Track(ABC, Generic[M]):
         del self._stamps[:keep], self._messages[:keep], self._entries[:keep]
 
     def expire(self, arrived_before_ns: int) -> None:
-        """Let go of what arrived before a time, whatever its stamp says."""
+        """Drop the messages that arrived before a time, whatever their stamps."""
         if self._unusable_arrival_ns < arrived_before_ns:
             self._unusable = None
         old = [entry.log_time_ns < arrived_before_ns for entry in self._entries]
@@ -109,10 +109,10 @@ class Track(ABC, Generic[M]):
 
     @abstractmethod
     def useful_in_place(self, index: int, horizon_ns: int) -> bool:
-        """Whether the message at `index` may still be used by a tick at or after the horizon."""
+        """Return whether a tick at or after the horizon may still use the message at `index`."""
 
     def clear(self) -> None:
-        """Forget everything: time is broken."""
+        """Drop all messages, after a break in time."""
         for entry in self._entries:
             self._ledger.leave(entry)
         self._stamps, self._messages, self._entries, self._unusable = [], [], [], None
@@ -137,7 +137,7 @@ class Track(ABC, Generic[M]):
 
 
 class LatestTrack(Track[M]):
-    """The greatest stamp at or below the tick's."""
+    """Policy `latest`: the greatest stamp at or below the tick's."""
 
     def useful(self, stamp_ns: int, horizon_ns: int) -> bool:
         at = bisect_right(self._stamps, horizon_ns)
@@ -166,7 +166,7 @@ class LatestTrack(Track[M]):
 
 
 class NearestTrack(Track[M]):
-    """The smallest difference to the tick's stamp within a tolerance; ties go to the older."""
+    """Policy `nearest`: the smallest difference to the tick's stamp within a tolerance; ties: the older."""
 
     def __init__(self, name: str, topic: str, max_age_ns: int, ledger: Ledger, tolerance_ns: int) -> None:
         super().__init__(name, topic, max_age_ns, ledger)
@@ -191,7 +191,7 @@ class NearestTrack(Track[M]):
         self._last_pick_ns = None
 
     def useful_in_place(self, index: int, horizon_ns: int) -> bool:
-        # The newest one is kept past its use, so that an absent input can say how old it is.
+        # The newest is kept although it is too old, so that an absent input has its age.
         return self._stamps[index] >= horizon_ns - self._tolerance_ns or index + 1 == len(self._stamps)
 
     def pick(self, stamp_ns: int) -> Input[Any]:
@@ -212,7 +212,7 @@ class NearestTrack(Track[M]):
         return self._present(index, stamp_ns)
 
     def _first_of(self, index: int) -> int:
-        """The first of the messages that share a stamp: what came first is preferred."""
+        """Return the first of the messages with the same stamp: the earlier arrival is preferred."""
         while index > 0 and self._stamps[index - 1] == self._stamps[index]:
             index -= 1
         return index
@@ -225,7 +225,7 @@ class NearestTrack(Track[M]):
 
 
 class WindowTrack(Track[StatusReading]):
-    """The last `steps` moments at a rate, ending at the tick; each has the newest reading at or below it."""
+    """Policy `window`: moments at a rate, ending at the tick, each with the newest reading before it."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a user sets: the schema of the configuration file, read from YAML that cannot run code."""
+"""The configuration file: its schema, read from safe YAML."""
 
 from perception.config.schema import (
     Config,

@@ -1,5 +1,4 @@
-"""A method chosen by name, alone (`focal`) or with options (`{name: focal, gamma: 1.5}`), checked as a user
-wrote it: every error, each with the nearest valid name."""
+"""Methods chosen by name, alone (`focal`) or with options (`{name: focal, gamma: 1.5}`), and their errors."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from difflib import get_close_matches
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A number that a method takes, from `low` to `high`."""
+    """An option of a method: a number from `low` to `high`."""
 
     default: float
     low: float = 0.0
@@ -19,7 +18,7 @@ class Option:
     whole: bool = False
 
     def error(self, value: object) -> str:
-        """What is wrong with a value; empty: nothing."""
+        """Return the error of a value; empty for a valid one."""
         kind = int if self.whole else int | float
         right = isinstance(value, kind) and not isinstance(value, bool)
         if right and math.isfinite(value) and self.low <= value <= self.high:  # type: ignore[arg-type, operator]
@@ -30,7 +29,7 @@ class Option:
 
 
 Table = Mapping[str, Mapping[str, Option]]
-"""Method -> what it takes."""
+"""Method -> its options by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +40,22 @@ class Choice:
     options: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, str | float]:
-        """As YAML can hold it; `choose` gives it back."""
+        """Return it as a value for YAML, which `choose` reads."""
         return {"name": self.name, **self.options}
 
 
 def choose(
     path: str, given: object, table: Table, default: str, errors: list[str], beside: Iterable[str] = ()
 ) -> Choice:
-    """The choice that a value of a configuration is.
+    """Return the method that a value of a configuration names.
 
     Args:
-        path: Of the value, for errors.
+        path: The path of the value, which errors name.
         given: A name, a mapping with `name` and options, or None: the default.
-        table: What there is.
-        default: The name where none is given.
-        errors: Gets what is wrong; the choice is then the default's.
-        beside: Keys that stand beside the options and were taken out before.
+        table: The methods.
+        default: The method where none is named.
+        errors: Errors are appended to it; the options are then those of the default.
+        beside: Other keys that are allowed there, which the caller has taken out.
     """
     before = len(errors)
     if given is None or isinstance(given, str):
@@ -81,13 +80,13 @@ def choose(
 
 
 def found(name: object, names: Iterable[str]) -> str:
-    """What was found instead of one of these names, and which of them is nearest."""
+    """Return the end of an error: the name that was found, and the nearest valid one."""
     near = get_close_matches(str(name), list(names), n=1)
     return f"found {name!r:.60}{f', did you mean {near[0]}?' if near else ''}"
 
 
 def expected(key: object, names: Iterable[str]) -> str:
-    """What was expected instead of an unknown key."""
+    """Return the end of an error: the keys expected in place of an unknown one."""
     names = list(names)
     near = get_close_matches(str(key), names, n=1)
     if near:

@@ -1,4 +1,4 @@
-"""YAML from people we do not know: plain data only, bounded, nothing that unfolds or runs."""
+"""Safe YAML: plain data of bounded size, without aliases or objects."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 1 << 20
-"""A configuration, or a plugin's manifest, is never larger."""
+"""The largest file that is read: a configuration, or the manifest of a plugin."""
 
 
 def read_yaml(path: Path) -> Any:
-    """What a small YAML file says.
+    """Read a small YAML file; see `parse_yaml`.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not such a text; the message says where and why.
+        ValueError: Its text is not allowed; the message says where and why.
     """
     with path.open("rb") as file:
         return parse_yaml(file.read(MAX_BYTES + 1))
 
 
 def parse_yaml(text: bytes | str) -> Any:
-    """What a small YAML text says: plain data only, no aliases, no key twice, at most `MAX_BYTES`.
+    """Parse a small YAML text: plain data, no aliases, no key twice, at most `MAX_BYTES`.
 
     Raises:
-        ValueError: It is not such a text; the message says where and why.
+        ValueError: The text is not allowed; the message says where and why.
     """
     if len(text) > MAX_BYTES:
         raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB: this is not a configuration")
@@ -43,7 +43,7 @@ def parse_yaml(text: bytes | str) -> Any:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Refuses aliases, through which a small file unfolds without end, and keys given twice."""
+    """A safe loader without duplicate keys, and without aliases, which can expand a file without bound."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

@@ -1,4 +1,4 @@
-"""What a user sets: one YAML file, checked whole, every error reported at once with its path.
+"""The schema of the configuration file. All errors of a file are reported at once, with their paths.
 
 `Config` mirrors the file::
 
@@ -50,18 +50,31 @@ class _Section(BaseModel):
 
 
 class CameraConfig(_Section):
-    """Where the images are, and the rig topics that say how the camera looks at the world."""
+    """The topics of the camera's images and of its place in the rig.
+
+    Attributes:
+        topic: The images.
+        calibration: The camera info: intrinsics and distortion.
+        transforms: Poses of frames.
+        policy: Which image a tick takes where the camera is not the reference.
+        tolerance_ms: The largest difference to the tick's stamp, for policy `nearest`.
+        max_age_ms: An older image is not used.
+    """
 
     topic: Topic
     calibration: Topic | None = None
     transforms: tuple[Topic, ...] = ()
-    policy: Literal["latest", "nearest"] = "latest"  # when the camera is not the reference
-    tolerance_ms: NonNegative = 60.0  # for policy nearest
+    policy: Literal["latest", "nearest"] = "latest"
+    tolerance_ms: NonNegative = 60.0
     max_age_ms: NonNegative = 200.0
 
 
 class RangeConfig(_Section):
-    """Where the ranges are, and which of them count."""
+    """The topic of the range sensor; policy, tolerance and age as for the camera.
+
+    Attributes:
+        max_range_m: Returns beyond it are not used.
+    """
 
     topic: Topic
     policy: Literal["latest", "nearest"] = "nearest"
@@ -71,10 +84,17 @@ class RangeConfig(_Section):
 
 
 class StatusConfig(_Section):
-    """Where the status is, which of its fields become channels, and the window the model sees."""
+    """The topic of the vehicle status, and the window of it that a sample holds.
+
+    Attributes:
+        fields: Channel name -> dotted path in the message.
+        steps: The steps of the window.
+        rate_hz: The rate of the steps.
+        max_age_ms: A step takes no reading older than this.
+    """
 
     topic: Topic
-    fields: dict[str, str] = Field(min_length=1)  # channel name -> dotted path in the message
+    fields: dict[str, str] = Field(min_length=1)
     policy: Literal["window"] = "window"
     steps: Annotated[int, Number, Field(ge=1, le=1024)] = 16
     rate_hz: Positive = 20.0
@@ -82,14 +102,14 @@ class StatusConfig(_Section):
 
 
 class SensorsConfig(_Section):
-    """At least one of the three."""
+    """The sensors; at least one."""
 
     camera: CameraConfig | None = None
     range: RangeConfig | None = None
     status: StatusConfig | None = None
 
     @model_validator(mode="after")
-    def _something(self) -> SensorsConfig:
+    def _not_empty(self) -> SensorsConfig:
         if self.camera is None and self.range is None and self.status is None:
             raise ValueError("at least one of camera, range, status is needed")
         return self
@@ -103,7 +123,7 @@ class HeadTruthConfig(_Section):
 
 
 class TruthConfig(_Section):
-    """Where the truth is. Never an input."""
+    """The topics of truth. They are never an input."""
 
     boxes: Topic | None = None
     control: Topic | None = None
@@ -138,7 +158,7 @@ class TruthConfig(_Section):
 
 
 class PluginConfig(_Section):
-    """Which plugin, with which weights."""
+    """The plugin and its weights."""
 
     name: str = "fusion"
     checkpoint: Path | None = None
@@ -146,32 +166,44 @@ class PluginConfig(_Section):
 
 
 class EngineConfig(_Section):
-    """How the computation is done."""
+    """The computation.
+
+    Attributes:
+        threads: Threads for one sample; null: the default of the library. One thread gives the same bits on
+            every machine, and does not compete for cores (two OpenMP threads on two busy cores ran 10 times
+            slower than one).
+        workers: Threads that prepare samples side by side; null: as many as there are cores for; 1: all in
+            one thread. Outputs do not depend on it.
+    """
 
     backend: BackendName = "auto"
     precision: PrecisionName = "auto"
     batch: Annotated[int, Number, Field(ge=1, le=256)] = 1
-    # One thread gives the same bits on every machine, and does not fight with other work for the cores
-    # (two OpenMP threads on two busy cores ran 10 times slower than one). null: the library's default.
     threads: Annotated[int, Number, Field(ge=1, le=256)] | None = 1
-    # How many threads carry frames side by side; the outputs do not depend on it. null: as many as the
-    # cores have room for; 1: everything in one thread.
     workers: Annotated[int, Number, Field(ge=1, le=256)] | None = None
     seed: Annotated[int, Number, Field(ge=0, lt=1 << 63)] = 0
 
 
 class Config(_Section):
-    """The whole configuration of a run."""
+    """The configuration of a run.
+
+    Attributes:
+        reference: The sensor whose messages make ticks.
+        reference_rate_hz: Its nominal rate; None: measured from the log.
+        wait_ms: How long a tick stays open for slower sensors, on the arrival clock.
+        sensors: Left out: found in the log.
+        faults: Injected faults, as `perception.config.fault_plan.parse_plan` reads them.
+    """
 
     version: Literal[1] = 1
     reference: Literal["camera", "range", "status"] = "camera"
-    reference_rate_hz: Positive | None = None  # nominal; replay measures it when it is not given
-    wait_ms: NonNegative = 0.0  # how long a tick stays open for slower sensors, on the arrival clock
-    sensors: SensorsConfig = SensorsConfig.model_construct()  # left out: found in the log
+    reference_rate_hz: Positive | None = None
+    wait_ms: NonNegative = 0.0
+    sensors: SensorsConfig = SensorsConfig.model_construct()
     truth: TruthConfig = TruthConfig()
     plugin: PluginConfig = PluginConfig()
     engine: EngineConfig = EngineConfig()
-    faults: tuple[str, ...] = ()  # as `perception.config.fault_plan.parse_plan` reads them
+    faults: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -184,7 +216,7 @@ class Config(_Section):
         return sorted(_conflicts(self.model_dump()))
 
     def uses(self) -> list[tuple[str, str, Role]]:
-        """Each configured topic: its path in the configuration, its name, and what it is used as."""
+        """Return each configured topic: its path in the configuration, its name, and its role."""
         roles: dict[str, Role] = {
             "sensors.camera.topic": "camera",
             "sensors.camera.calibration": "calibration",
@@ -197,15 +229,15 @@ class Config(_Section):
         return [(path, topic, roles.get(path, "truth_control")) for path, topic in _topics(self.model_dump())]
 
     def roles(self) -> dict[str, Role]:
-        """What each configured topic is used as."""
+        """Return the role of each configured topic."""
         return {topic: role for _, topic, role in self.uses()}
 
 
 def load_config(path: str | Path) -> Config:
-    """The configuration in a YAML file.
+    """Read a configuration from a YAML file.
 
     Raises:
-        ConfigError: It cannot be read, or has errors: all of them, each with its path.
+        ConfigError: The file cannot be read, or has errors: all of them, each with its path.
     """
     try:
         data = read_yaml(Path(path))
@@ -217,7 +249,7 @@ def load_config(path: str | Path) -> Config:
 
 
 def parse_config(data: object, source: str = "") -> Config:
-    """The configuration in a mapping, as YAML gives it.
+    """Check a configuration in a mapping, as YAML gives it.
 
     Raises:
         ConfigError: It has errors: all of them, each with its path and the nearest valid name.
@@ -228,21 +260,21 @@ def parse_config(data: object, source: str = "") -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        # What contradicts itself is looked for in the raw mapping, because pydantic checks it only
-        # once everything else is right, and every error is to be named at once.
+        # Contradictions are looked for in the raw mapping: pydantic checks them only once all else is
+        # right, and all errors are reported at once.
         lines = {error_line(detail) for detail in error.errors() if detail["loc"]} | set(_conflicts(data))
         raise ConfigError(sorted(lines), source) from None
 
 
 def to_yaml(config: Config) -> str:
-    """The configuration as YAML, without what is at its default, ready to be pasted into a file."""
+    """Return the configuration as YAML, without the values that are at their default."""
     data = config.model_dump(mode="json", exclude_defaults=True)
     data = {"version": config.version, "reference": config.reference, **data}
     return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True)
 
 
 def _conflicts(data: Mapping[Any, Any]) -> list[str]:
-    """What contradicts itself in a configuration that may have other errors too."""
+    """Return the contradictions in a configuration that may have other errors."""
     errors = []
     reference, sensors = data.get("reference", "camera"), _section(data, "sensors")
     given = [name for name in ("camera", "range", "status") if sensors.get(name) is not None]
@@ -260,7 +292,7 @@ def _conflicts(data: Mapping[Any, Any]) -> list[str]:
 
 
 def _topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
-    """The path and the name of every configured topic."""
+    """Yield the path and the name of every configured topic."""
     sensors, truth = _section(data, "sensors"), _section(data, "truth")
     heads = _section(truth, "heads")
     camera, scan, status = (_section(sensors, name) for name in ("camera", "range", "status"))
@@ -306,7 +338,7 @@ def error_line(detail: Any, root: Any = Config) -> str:
 
 
 def _known_keys(model: Any, location: tuple[Any, ...]) -> list[str]:
-    """The keys allowed at a place in the configuration."""
+    """Return the keys allowed at a place in the configuration."""
     for part in location:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         options = [annotation, *getattr(annotation, "__args__", ())]

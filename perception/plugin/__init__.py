@@ -1,4 +1,4 @@
-"""The plugin contract, and how an installed plugin is found and loaded.
+"""The plugin contract, and the discovery of installed plugins.
 
 A plugin is an installed package with an entry point in the group `perception.plugins` that names
 the package, and a `plugin.yaml` in that package: its manifest, which is data, so that listing

@@ -1,4 +1,4 @@
-"""The plugin contract: what a host gives a plugin and asks of it, and what a plugin may offer beside."""
+"""The plugin contract: the methods a host calls, the context it gives, and optional protocols."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from perception.types import Output, Reset, Sample
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a host gives a plugin when it opens it.
+    """The settings that a host gives a plugin when it opens it.
 
     Attributes:
-        device: `cpu` or `cuda`, already resolved.
-        seed: For whatever the plugin draws.
+        device: `cpu` or `cuda`.
+        seed: For random numbers of the plugin.
         checkpoint: A file of weights; None: the plugin's own.
         options: The `plugin.options` of the configuration.
         status: Names of the status channels, in the order of `StatusWindow.values`.
         status_steps: T, the steps of the status window.
         status_rate_hz: The rate of those steps.
         max_range_m: Returns beyond it are invalid.
-        batch: The run's one batch shape.
+        batch: The batch size of the run.
         threads: Threads for computation; None: the library's default.
         backend, precision: As configured; `auto` lets the plugin choose.
     """
@@ -45,19 +45,19 @@ class Context:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A sample made ready for `step`. `sample` may have more absent inputs than what came in
-    (`Sample.with_absent`): an image that does not decode is found out here."""
+    """A sample prepared for `step`. `sample` may have more absent inputs than the original
+    (`Sample.with_absent`): an image that does not decode is noticed in `prepare`."""
 
     sample: Sample
     payload: Any = None
 
 
 class Plugin(Protocol):
-    """What a host runs. Inherit from it to get the defaults.
+    """A model that a host runs. Inherit from it to get the defaults.
 
     The host calls `open` once, then for samples in order `prepare` (from any thread) and `step`, `reset`
-    between samples, and `close` once, also after an error. Beside it a plugin may offer `Infers` and
-    `StepsSubsets`.
+    between samples, and `close` once, also after an error. A plugin may implement `Infers`, `StepsSubsets`
+    and the other protocols below.
     """
 
     manifest: Manifest
@@ -66,83 +66,80 @@ class Plugin(Protocol):
         """Load weights, move to the device, warm up. `manifest.heads` may grow by heads of the weights."""
 
     def prepare(self, sample: Sample) -> Prepared:
-        """Stateless and thread-safe: decode pixels, make arrays. Default: the sample as it is."""
+        """Decode pixels and make arrays. Stateless and thread-safe. Default: the sample alone."""
         return Prepared(sample)
 
     def step(self, prepared: Sequence[Prepared]) -> list[Output]:
-        """One output for each sample, in order. Uses no clock and no global state."""
+        """Return one output for each sample, in order. Uses no clock and no global state."""
         ...
 
     def reset(self, reason: Reset) -> None:
-        """Forget what was remembered: seek, loop, clock jump."""
+        """Drop all state of earlier samples: after a seek, a loop, a clock jump."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
 
     def describe(self) -> Mapping[str, str]:
-        """What made the outputs: `weights_sha256`, `backend`, `precision`, `device`, ... for the record."""
+        """Return the record of the plugin: `weights_sha256`, `backend`, `precision`, `device`, ..."""
         return {}
 
 
 @runtime_checkable
 class Infers(Protocol):
-    """What a plugin may offer beside the contract: its heavy computation apart from what it remembers.
+    """Optional protocol: the heavy, stateless part of the computation as a method of its own.
 
-    `prepare` and `infer` of different samples then run side by side in several threads, while `step` makes
-    the outputs in order in one. The result of `infer` travels in the payload. `step` also takes samples that
-    were only prepared, and computes for them itself: a host that knows nothing of `infer` gets the same.
+    `prepare` and `infer` of different samples then run in several threads, while `step` makes the outputs in
+    order in one. The result of `infer` is put into the payload. `step` also takes samples that were only
+    prepared, and computes for them: a host that does not call `infer` gets the same outputs.
     """
 
     def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
-        """The same samples in order, with what was computed in their payloads. At most one batch.
+        """Return the same samples in order, with the results in their payloads. At most one batch.
 
-        Stateless and thread-safe, as `prepare`; nothing that it was given is changed.
+        Stateless and thread-safe, as `prepare`; the arguments are not changed.
         """
         ...
 
 
 @runtime_checkable
 class AdoptsPrepared(Protocol):
-    """What a plugin may offer beside the contract: to take over what another of its kind has prepared.
+    """Optional protocol: use a sample that another instance has prepared.
 
-    `perception compare` asks for it, because two checkpoints often see the same arrays of a sample.
+    `perception compare` uses it, because two checkpoints often need the same arrays of a sample.
     """
 
     def adopt(self, prepared: Prepared, other: Plugin) -> Prepared | None:
-        """What `prepare` would have made of the same sample; None where the two see different arrays."""
+        """Return the result of `prepare` for the same sample; None where the two need different arrays."""
 
 
 @runtime_checkable
 class StepsSubsets(Protocol):
-    """What a plugin may offer beside the contract: answers on several subsets of the inputs at once.
+    """Optional protocol: outputs for several subsets of the inputs at once.
 
-    `perception evaluate --ablate sensors` asks for it, because much of the work (decoding, the features of
-    the camera) is the same for all of them. Without it the plugin is prepared and stepped for each subset.
+    `perception evaluate --ablate sensors` uses it, because much of the work (decoding, the features of the
+    camera) is the same for all subsets. Without it the plugin is prepared and stepped for each.
     """
 
     def step_subsets(
         self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
     ) -> list[list[Output]]:
-        """For each sample one output for each subset: what `step` gives with only those inputs present."""
+        """Return, for each sample and subset, the output of `step` with only those inputs present."""
         ...
 
 
 @runtime_checkable
 class TimesItsDevice(Protocol):
-    """What a plugin may offer beside the contract: how long a GPU has worked for it.
-
-    `perception bench` asks for it.
-    """
+    """Optional protocol: the GPU time of the plugin, for `perception bench`."""
 
     def device_s(self) -> float:
-        """Seconds that it has computed since `open`; 0 where there is none, or nobody knows."""
+        """Return the seconds of computation on the GPU since `open`; 0 without a GPU, or where unknown."""
         ...
 
 
 @runtime_checkable
 class KnowsItsOutputs(Protocol):
-    """What a plugin may offer beside the contract: what its outputs usually look like, for a monitor."""
+    """Optional protocol: statistics of usual outputs, for a monitor."""
 
     def output_stats(self) -> Mapping[str, Any] | None:
-        """The `output_stats` of the checkpoint, once the plugin is open; None where it has none."""
+        """Return the `output_stats` of the checkpoint, once the plugin is open; None where it has none."""
         ...

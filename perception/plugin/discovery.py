@@ -1,4 +1,4 @@
-"""How an installed plugin is found and loaded."""
+"""Discovery of installed plugins by entry point."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _METHODS = ("open", "prepare", "step", "reset", "close", "describe")
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """An installed plugin: its manifest, or the error that keeps it from being used."""
+    """An installed plugin: its manifest, or the error that makes it unusable."""
 
     name: str
     distribution: str
@@ -28,7 +28,7 @@ class Installed:
 
 
 def list_plugins() -> list[Installed]:
-    """All installed plugins by name, without importing any of them."""
+    """Return all installed plugins by name, without importing any of them."""
     found = []
     for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
         distribution = point.dist
@@ -41,10 +41,10 @@ def list_plugins() -> list[Installed]:
 
 
 def load_plugin(name: str) -> Plugin:
-    """The plugin of that name, not opened yet.
+    """Load a plugin by name. It is not open yet.
 
     Raises:
-        NoPluginError: None of that name is installed.
+        NoPluginError: No plugin of that name is installed.
         PluginError: Its manifest is wrong, or it does not load.
     """
     manifest = read_manifest(_entry_point(name))
@@ -85,8 +85,8 @@ def _entry_point(name: str) -> EntryPoint:
 
 
 def own_weights(name: str) -> Path | None:
-    """The weights that come with a plugin, `weights/default.safetensors` beside or in its package, found
-    without importing it; None: it has none.
+    """Return the weights that come with a plugin: `weights/default.safetensors` in its package or beside it.
+    None where there are none. The plugin is not imported.
 
     Raises:
         PluginError: No such plugin is installed.

@@ -1,4 +1,4 @@
-"""What a plugin says of itself: a `plugin.yaml` in its package, read as data and checked whole."""
+"""The manifest of a plugin: `plugin.yaml` in its package, read as data."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ API_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a plugin says of itself.
+    """The properties of a plugin.
 
     Attributes:
-        api: Version of this contract; `API_VERSION`.
+        api: The version of the contract; `API_VERSION`.
         name: The entry point's name.
-        factory: `module:callable`; called with this manifest, gives the plugin.
-        inputs: Which of camera, range, status it wants.
+        factory: `module:callable`; called with this manifest, it returns the plugin.
+        inputs: The kinds of sensors that it uses: camera, range, status.
         heads: Which of class, box, control it gives.
-        preroll_s: Seconds of log before a start that fill the plugin's own memory; 0 for a plugin that
-            remembers nothing, None: from the beginning.
+        preroll_s: Seconds of log before a start that determine the plugin's state; 0 for a plugin without
+            state, None: from the beginning.
         max_batch: The largest batch that `step` takes.
         description: One line.
     """
@@ -42,10 +42,10 @@ class Manifest:
 
 
 def read_manifest(point: EntryPoint) -> Manifest:
-    """The manifest of an entry point, read as data.
+    """Read the manifest of an entry point.
 
     Raises:
-        PluginError: There is none, or it is wrong; every error is named.
+        PluginError: There is none, or it is wrong; all errors are named.
     """
     path = package_folder(point) / "plugin.yaml"
     try:
@@ -63,10 +63,10 @@ def read_manifest(point: EntryPoint) -> Manifest:
 
 
 def package_folder(point: EntryPoint) -> Path:
-    """Where the package of an entry point lies. Only the top-level name is looked up: nothing is imported.
+    """Return the folder of an entry point's package. Nothing is imported.
 
     Raises:
-        PluginError: It is not installed.
+        PluginError: The package is not installed.
     """
     top, *below = point.value.partition(":")[0].split(".")
     try:

@@ -1,4 +1,4 @@
-"""What the plugin contract asks of one output. Hosts apply it to every output, the contract check to all."""
+"""The rules of the plugin contract for an output. Hosts check every output by them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from perception.types import Control, Detection, Detections, Output, Sample, car
 
 
 def output_violations(output: object, sample: Sample, manifest: Manifest) -> list[str]:
-    """Where an output breaks the contract; empty when it does not.
+    """Return the violations of the contract in an output; empty for a valid one.
 
     Args:
-        output: What `step` returned for the sample.
-        sample: The sample as `prepare` left it: an input found unusable there is absent.
-        manifest: What the plugin promised.
+        output: The output of `step` for the sample.
+        sample: The sample as `prepare` returned it: unusable inputs are absent.
+        manifest: The manifest of the plugin.
     """
     if not isinstance(output, Output):
         return [f"expected an Output, found {type(output).__name__}"]

@@ -1,7 +1,6 @@
 """Images to pixels of the input size: decode, resize, uint8 [3, H, W] RGB.
 
-The image is used as it lies in the file: an EXIF orientation is ignored, because calibration and truth
-refer to the pixels as the sensor gave them.
+An EXIF orientation is ignored: intrinsics and truth refer to the pixels as the sensor recorded them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ MAX_PIXELS = 64_000_000
 """Larger images are refused before they are decoded."""
 
 MAX_SCANS = 64
-"""A progressive JPEG has about ten scans; a hostile one has thousands, each as dear as the whole image."""
+"""A progressive JPEG has about ten scans; a hostile one has thousands, each as slow as the whole image."""
 
 _REDUCED = {
     1: cv2.IMREAD_COLOR,
@@ -31,7 +30,7 @@ _REDUCED = {
 }
 
 NEARLY_THERE = 1.5
-"""An axis that shrinks by less loses nothing to linear interpolation (`spec` has the figures)."""
+"""Linear interpolation loses nothing on an axis that shrinks by less (`spec` has the measurements)."""
 
 _CONVERSIONS = {  # OpenCV's letters name the second pixels of the second row
     "bayer_rggb8": cv2.COLOR_BayerBG2BGR,
@@ -56,14 +55,14 @@ _DEPTH = frozenset({"16uc1", "32fc1"})
 
 
 class UnusableImage(Exception):
-    """Why an image gives no pixels; the text becomes the reason of an absent input."""
+    """An image that gives no pixels. The text becomes that of the absent input."""
 
 
 def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
-    """The frame at the input size: uint8 [3, H, W], RGB.
+    """Return the image at the input size: uint8 [3, H, W], RGB.
 
     Raises:
-        UnusableImage: It is too large, cut short, or does not decode.
+        UnusableImage: The image is too large, cut short, or does not decode.
     """
     layout = frame.format.lower()
     if layout in _DEPTH:
@@ -76,7 +75,7 @@ def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
 
 
 def _planes(image: Pixels, order: str) -> Pixels:
-    """[h, w] or [h, w, 3 or 4] with its colours in an order, to [3, h, w] in red, green, blue."""
+    """Return an image [h, w] or [h, w, 3 or 4] in `rgb` or `bgr` order as [3, h, w], RGB."""
     if image.ndim == 2:
         return np.stack((image,) * 3)
     channels = image.shape[2]
@@ -108,7 +107,7 @@ def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
 
 
 def _resized(image: Pixels, spec: InputSpec) -> Pixels:
-    """The image at the input size."""
+    """Return the image at the input size."""
     if spec.interpolation == "auto":
         image = _halved(image, spec)
     height, width = image.shape[:2]
@@ -122,7 +121,7 @@ def _resized(image: Pixels, spec: InputSpec) -> Pixels:
 
 
 def _halved(image: Pixels, spec: InputSpec) -> Pixels:
-    """The mean of each 2 x 2 pixels, and of those again, as long as the image still covers the input size."""
+    """Return the means of 2 x 2 pixels, repeatedly, as long as the image covers the input size."""
     height, width = image.shape[:2]
     while height % 2 == width % 2 == 0 and height >= 2 * spec.height and width >= 2 * spec.width:
         height, width = height // 2, width // 2
@@ -131,7 +130,7 @@ def _halved(image: Pixels, spec: InputSpec) -> Pixels:
 
 
 def _reduction(header: ImageHeader, spec: InputSpec) -> int:
-    """The reduction in the DCT: only JPEG has it, and the result must still cover the input size."""
+    """Return the factor of reduction in the DCT of a JPEG; the result must cover the input size."""
     reduction = spec.decode_scale if header.format == "jpeg" else 1
     while reduction > 1 and (
         header.width < reduction * spec.width or header.height < reduction * spec.height
@@ -141,7 +140,7 @@ def _reduction(header: ImageHeader, spec: InputSpec) -> int:
 
 
 def _raw_image(frame: CameraFrame, layout: str) -> tuple[Pixels, str]:
-    """The raw image as [h, w] or [h, w, 3 or 4], and the order of its colours."""
+    """Return a raw image as [h, w] or [h, w, 3 or 4], and the order of its colours."""
     _check_size(frame.width, frame.height)
     row = frame.width * _RAW_BYTES[layout]
     step = frame.step or row
@@ -162,7 +161,7 @@ def _raw_image(frame: CameraFrame, layout: str) -> tuple[Pixels, str]:
     try:
         return np.asarray(cv2.cvtColor(image, _CONVERSIONS[layout]), dtype=np.uint8), "bgr"
     except cv2.error:
-        raise UnusableImage(f"{frame.width} x {frame.height} pixels are no {layout} image") from None
+        raise UnusableImage(f"{frame.width} x {frame.height} pixels are not a {layout} image") from None
 
 
 def _check_size(width: int, height: int) -> None:

@@ -1,4 +1,4 @@
-"""One sample to one `tensors.Inputs` of numpy arrays, without a batch dimension."""
+"""The arrays of one sample."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from perception.types import Absent, Sample
 
 
 def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
-    """The arrays of a sample, and the sample with what turned out to be unusable made absent.
+    """Return the arrays of a sample, and the sample with unusable inputs made absent.
 
-    Stateless, safe to call from any thread, and never raises over what a sensor sent: an image that does not
-    decode, a scan without a valid return and a window without a known value become absent, with a reason.
+    Stateless and thread-safe. No content of a message raises: an image that does not decode, a scan without a
+    valid return and a window without a known value become absent inputs.
 
     Returns:
         The sample and `Inputs`: image uint8 [3, H, W], returns float32 [M, 8], returns_valid [M],

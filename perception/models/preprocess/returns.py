@@ -1,13 +1,13 @@
-"""Returns of a range sensor to a fixed number of rows: what the range branch sees.
+"""Returns of a range sensor as a fixed number of rows, the input of the range branch.
 
-Every return is seen from the camera where the rig is known, else from its own sensor. All of them are
-then reduced to M rows, the same rows in whatever order the returns came:
+Returns are in the frame of the camera where the rig is known, else in that of their sensor. They are reduced
+to M rows, which do not depend on the order of the returns:
 
 1. the nearest return of each image cell (cells are the smallest squares of which at most M cover the image,
    so that every cell that was hit keeps its nearest return),
 2. then the remaining returns by range, nearest first, while there is room.
 
-The rows lie in order of range. Equal ranges are told apart by the other values of the return.
+The rows are in order of range; equal ranges are ordered by the other values of the return.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ from perception.models.preprocess.spec import InputSpec
 from perception.models.tensors import RETURN_CHANNELS
 from perception.types import CameraInfo, Float32, RangeScan, Rig
 
-_NEAREST_M = (
-    1e-3  # nearer returns are unset points: drivers write zeros where a beam came back without an echo
-)
+_NEAREST_M = 1e-3
+"""Nearer returns are unset points: drivers write zeros for a beam without an echo."""
 
 _LOG_256 = np.log(256.0)
 
 
 class UnusableScan(Exception):
-    """Why a scan gives no returns; the text becomes the reason of an absent input."""
+    """A scan without a valid return. The text becomes that of the absent input."""
 
 
-class _Seen(NamedTuple):
+class _ValidReturns(NamedTuple):
     """The valid returns, each column [N]."""
 
     xyz: Float32  # [3, N]
@@ -47,17 +46,18 @@ class _Seen(NamedTuple):
 
 
 def returns_array(scan: RangeScan, rig: Rig, spec: InputSpec) -> tuple[Float32, Float32]:
-    """The scan as rows of `RETURN_CHANNELS` [M, 8], and which of them are returns [M].
+    """Return a scan as rows of `RETURN_CHANNELS` [M, 8], and the validity of the rows [M].
 
     A return is valid when its position is finite, not at the sensor itself, and within `max_range_m` of the
     sensor. `radial_speed` is 0 where the sensor does not measure it. `intensity` is log(1 + value) /
-    log(256): sensors count to 1, 255 or 65535, and none says which; unknown and negative values are 0.
+    log(256): the largest value of a sensor is 1, 255 or 65535, and no message says which; unknown and
+    negative values are 0.
 
     Raises:
         UnusableScan: No return is valid.
     """
     camera_from_sensor = rig.camera_from(scan.frame_id)
-    seen = _see(scan, rig, camera_from_sensor, spec)
+    seen = _valid_returns(scan, rig, camera_from_sensor, spec)
     chosen = _reduce(seen, spec)
     x, y, z = seen.xyz[:, chosen]
     if camera_from_sensor is None:  # x forward, y left, z up
@@ -73,7 +73,9 @@ def returns_array(scan: RangeScan, rig: Rig, spec: InputSpec) -> tuple[Float32, 
     return rows, valid
 
 
-def _see(scan: RangeScan, rig: Rig, camera_from_sensor: Matrix | None, spec: InputSpec) -> _Seen:
+def _valid_returns(
+    scan: RangeScan, rig: Rig, camera_from_sensor: Matrix | None, spec: InputSpec
+) -> _ValidReturns:
     points = np.asarray(scan.points_m, dtype=np.float32).reshape(-1, 3)
     if not len(points):
         raise UnusableScan("scan without returns")
@@ -86,14 +88,14 @@ def _see(scan: RangeScan, rig: Rig, camera_from_sensor: Matrix | None, spec: Inp
         raise UnusableScan(f"none of {len(points)} returns is finite and within {spec.max_range_m:g} m")
     xyz = xyz.take(kept, 1)
     if camera_from_sensor is None:
-        seen_range = from_sensor[kept]
+        range_m = from_sensor[kept]
     else:
         xyz = _moved(camera_from_sensor, xyz)
-        seen_range = _lengths(xyz)
+        range_m = _lengths(xyz)
     u, v, in_image = _input_pixels(xyz, None if camera_from_sensor is None else rig.calibration, spec)
-    return _Seen(
+    return _ValidReturns(
         xyz,
-        seen_range,
+        range_m,
         u,
         v,
         in_image,
@@ -113,7 +115,7 @@ def _log_intensity(values: Float32) -> Float32:
 
 
 def _moved(target_from_source: Matrix, xyz: Float32) -> Float32:
-    """[3, N] points in another frame. A matrix product may round a point by its place in the array."""
+    """Return points [3, N] in another frame. A matrix product may round a point by its place in the array."""
     a, b, c, d = target_from_source[:3].T.astype(np.float32)[:, :, None]
     moved: Float32 = a * xyz[0] + b * xyz[1] + c * xyz[2] + d
     return moved
@@ -122,7 +124,7 @@ def _moved(target_from_source: Matrix, xyz: Float32) -> Float32:
 def _input_pixels(
     xyz: Float32, calibration: CameraInfo | None, spec: InputSpec
 ) -> tuple[Float32, Float32, NDArray[np.bool_]]:
-    """u, v in input pixels and whether they lie in the image; zeros where they do not."""
+    """Return u, v in input pixels, and whether they are in the image; zeros where they are not."""
     count = xyz.shape[1]
     u, v = np.zeros(count, dtype=np.float32), np.zeros(count, dtype=np.float32)
     in_image = np.zeros(count, dtype=bool)
@@ -150,18 +152,17 @@ def _finite(values: Float32 | None, kept: NDArray[np.intp]) -> Float32:
 
 
 def cell_size(spec: InputSpec) -> int:
-    """Edge in input pixels of the smallest square cells of which at most M cover the image."""
+    """Return the edge, in input pixels, of the smallest square cells of which at most M cover the image."""
     size = max(1, int((spec.width * spec.height / spec.returns) ** 0.5))
     while ceil(spec.width / size) * ceil(spec.height / size) > spec.returns:
         size += 1
     return size
 
 
-def _reduce(seen: _Seen, spec: InputSpec) -> NDArray[np.intp]:
-    """The rows that are kept, at most M, in order of range."""
-    range_bits = seen.range_m.view(np.int32).astype(
-        np.int64
-    )  # of floats from 0, the bits order as the values
+def _reduce(seen: _ValidReturns, spec: InputSpec) -> NDArray[np.intp]:
+    """Return the indices of the kept returns, at most M, in order of range."""
+    # The bits of floats from 0 have the order of their values.
+    range_bits = seen.range_m.view(np.int32).astype(np.int64)
     everything = np.arange(range_bits.size)
     if range_bits.size <= spec.returns:
         return _ordered(everything, range_bits, seen)
@@ -183,8 +184,8 @@ def _reduce(seen: _Seen, spec: InputSpec) -> NDArray[np.intp]:
     return _ordered(nearest, range_bits[nearest], seen)
 
 
-def _ordered(rows: NDArray[np.intp], key: NDArray[np.int64], seen: _Seen) -> NDArray[np.intp]:
-    """`rows` sorted by `key` (one for each row); equal keys by the other values, not by place."""
+def _ordered(rows: NDArray[np.intp], key: NDArray[np.int64], seen: _ValidReturns) -> NDArray[np.intp]:
+    """Return `rows` sorted by `key` [rows]; equal keys are sorted by the other values, not by place."""
     order = np.argsort(key)
     sorted_rows, sorted_key = rows[order], key[order]
     equal = sorted_key[1:] == sorted_key[:-1]

@@ -1,7 +1,7 @@
-"""What a model wants its inputs to look like. A checkpoint fixes it, so that training and replay agree.
+"""The shapes and rules of a model's inputs. A checkpoint holds them, so that training and replay agree.
 
-The choice of pixels is measured on 1280 x 720 and 1920 x 1080 frames made 512 x 256, against an exact box
-filter over the full image (mean error of full scale; one thread):
+The defaults for pixels were chosen by measurement on 1280 x 720 and 1920 x 1080 frames resized to 512 x 256,
+against an exact box filter over the full image (mean error of full scale; one thread):
 
 ========================  ======  =======  ======  =======
 decode, interpolation        1280 x 720      1920 x 1080
@@ -13,9 +13,9 @@ half, `auto`              0.0037   2.3 ms  0.0019   5.8 ms
 full, linear              0.0065   2.9 ms  0.0070   5.6 ms
 ========================  ======  =======  ======  =======
 
-Linear aliases, but not where little is left to shrink. So half and `auto` are the default: pixels are
-averaged two by two, by the decoder or after it, as long as the image covers the input; from there linear
-where both axes shrink by less than 1.5, else area.
+Linear interpolation aliases, except where the image shrinks little. So half and `auto` are the default:
+pixels are averaged two by two, by the decoder or after it, as long as the image covers the input; the rest is
+linear where both axes shrink by less than 1.5, else area.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Interpolation = Literal["auto", "area", "linear"]
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """The shapes and rules by which `prepare_inputs` makes arrays.
+    """The shapes and rules of the arrays of `prepare_inputs`.
 
     Attributes:
-        width, height: Input pixels. The image is stretched to them, each axis with its own scale, so that
-            every source pixel is seen and a box returns to the source by one multiplication an axis.
-        returns: M, the rows that returns are reduced to.
-        status: Names of the status channels, in the order the model sees them.
+        width, height: Input pixels. The image is resized to them, each axis with its own scale, so that every
+            source pixel counts and a box is scaled back by one factor for each axis.
+        returns: M, the number of rows that returns are reduced to.
+        status: Names of the status channels, in the order of the model.
         status_steps: T.
         max_range_m: Returns farther from their sensor are invalid.
         interpolation: `area` (linear along an axis that grows), `linear`, or `auto`: halved by exact means as
@@ -71,12 +71,12 @@ class InputSpec:
     def of(
         cls, config: ModelConfig, preprocess: Mapping[str, Any], max_range_m: float | None = None
     ) -> InputSpec:
-        """What a checkpoint's model wants.
+        """Return the specification of a checkpoint's model.
 
         Args:
             config: The model.
-            preprocess: The checkpoint's `decode_scale`, `interpolation` and `max_range_m`; what is not there
-                has its default here, but for the interpolation of checkpoints that do not say: `area`.
+            preprocess: The checkpoint's `decode_scale`, `interpolation` and `max_range_m`; missing values
+                have their defaults, except `interpolation`, which is then `area`.
             max_range_m: Overrides the checkpoint's.
 
         Raises:
@@ -87,7 +87,7 @@ class InputSpec:
             for key in ("decode_scale", "interpolation", "max_range_m")
             if key in preprocess
         }
-        given.setdefault("interpolation", "area")  # what there was before it could be chosen
+        given.setdefault("interpolation", "area")  # the only interpolation of early checkpoints
         if max_range_m is not None:
             given["max_range_m"] = max_range_m
         return cls(
@@ -100,5 +100,5 @@ class InputSpec:
         )
 
     def source_from_input(self, width: int, height: int) -> tuple[float, float]:
-        """Scales sx, sy from input pixels to those of a source image of the given size."""
+        """Return the scales sx, sy from input pixels to pixels of a source image of that size."""
         return width / self.width, height / self.height

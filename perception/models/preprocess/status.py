@@ -1,4 +1,4 @@
-"""Status windows to the channels and steps that a model was trained on."""
+"""Status windows with the channels and steps of a model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from perception.types import Float32, StatusWindow
 
 
 def status_array(window: StatusWindow, spec: InputSpec) -> Float32:
-    """The window as [T, S], channels by name in the spec's order, oldest step first.
+    """Return a window as [T, S], channels by name in the order of the spec, oldest step first.
 
-    NaN where a value, a channel or a step is not known: a shorter window lacks its oldest steps, of
-    a longer one the newest T count. Infinite values count as unknown.
+    Unknown values, channels and steps are NaN: a shorter window lacks its oldest steps; of a longer one the
+    newest T are taken. Infinite values count as unknown.
     """
     steps = min(len(window.values), spec.status_steps)
     array = np.full((spec.status_steps, len(spec.status)), np.nan, dtype=np.float32)
