@@ -13,6 +13,7 @@ import torch
 
 from perception.engines.processor import processor
 from perception.errors import CheckpointError, ConfigError, TrainingError
+from perception.models import FusionModel
 from perception.models.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_checkpoint
 from perception.models.container import write_whole
 from perception.training.data.augmentation import Augmenter
@@ -23,10 +24,10 @@ from perception.training.data.stored_features import check_stored_features, open
 from perception.training.final_evaluation import calibrate, evaluate
 from perception.training.loop.journal import Journal
 from perception.training.loop.loss_step import LossStep, check_losses
-from perception.training.loop.observer import Probe, RunObserver, Silent, Watcher
+from perception.training.loop.observer import RunObserver, Save, Silent, Watcher
 from perception.training.loop.process_group import ProcessGroup, process_group
 from perception.training.loop.state_file import save_state
-from perception.training.loop.trainer import Trainer
+from perception.training.loop.trainer import Probe, Trainer
 from perception.training.run_folder import BEST, LAST, REPORT, STATE, open_folder
 from perception.training.run_plots import draw_run
 from perception.training.train_config import TrainConfig
@@ -87,32 +88,14 @@ def train(
     with process_group(device) as processes:
         seen = watcher if watcher and processes.first else Silent()
         shard = processes.shard(config.schedule.batch)
-        check_losses(config)
-        check_transfer(config)
-        if config.transfer.store:
-            check_stored_features(config)
+        _check(config)
         state = open_folder(config, resume, processes)
         training, validation = open_splits(config, seen, processes)
         report_missing_truth(training, seen)
         trainer = _trainer(config, training, validation, shard, seen, processes, device, stop)
         if state is not None:
             trainer.load_state_dict(state)
-        journal = None
-        if processes.first:
-            journal = Journal(config.run.out, trainer.step, config.run.tensorboard)
-        save = _saver(config.run.out, _metadata(config, training), processes)
-        observer = RunObserver(seen, journal, save, stop, probe)
-        scores: Mapping[str, float] = {}
-        try:
-            observer.note("begin", trainer.step, _begin(trainer))
-            reason = trainer.run(observer)
-            if processes.first and reason != "interrupted":
-                scores = _finish(config, trainer.step, observer)
-        finally:
-            if journal is not None:
-                journal.close()
-                if config.run.plots:
-                    draw_run(config.run.out, seen)
+        reason, scores = _run(config, trainer, seen, stop, probe)
         processes.wait()
     return Finished(reason, config.run.out, trainer.step, trainer.best_step, scores, trainer.cpu_s)
 
@@ -138,6 +121,36 @@ def _trainer(
         root = cache_folder(config)
         batches = open_stored_features(config, model, loader, root, watcher, processes, stop, autocast)
     return Trainer(config, model, batches, validation, loss_step, processes, autocast)
+
+
+def _check(config: TrainConfig) -> None:
+    """Raise for errors that would otherwise be met after hours of decoding."""
+    check_losses(config)
+    check_transfer(config)
+    if config.transfer.store:
+        check_stored_features(config)
+
+
+def _run(
+    config: TrainConfig, trainer: Trainer, watcher: Watcher, stop: Callable[[], bool], probe: Probe | None
+) -> tuple[str, Mapping[str, float]]:
+    """Train, calibrate and evaluate; returns why training ended, and the scores of the evaluation."""
+    folder, processes = config.run.out, trainer.processes
+    journal = Journal(folder, trainer.step, config.run.tensorboard) if processes.first else None
+    save = _saver(folder, _metadata(config, trainer.batches.dataset), processes)
+    observer = RunObserver(watcher, journal, save, stop)
+    scores: Mapping[str, float] = {}
+    try:
+        observer.note("begin", trainer.step, _begin(trainer))
+        reason = trainer.run(observer, probe)
+        if processes.first and reason != "interrupted":
+            scores = _finish(config, trainer.step, observer)
+    finally:
+        if journal is not None:
+            journal.close()
+            if config.run.plots:
+                draw_run(folder, watcher)
+    return reason, scores
 
 
 def _finish(config: TrainConfig, step: int, observer: RunObserver) -> Mapping[str, float]:
@@ -183,21 +196,21 @@ def _metadata(config: TrainConfig, training: Dataset) -> Checkpoint:
     return Checkpoint(config=spec.model, preprocess=preprocess, trained_on=tuple(training.trained_on()))
 
 
-def _saver(folder: Path, metadata: Checkpoint, processes: ProcessGroup) -> Callable[[Trainer, bool], None]:
+def _saver(folder: Path, metadata: Checkpoint, processes: ProcessGroup) -> Save:
     """Return a function that writes weights first and the state last.
 
     A run that is killed in between resumes from the state before.
     """
 
-    def save(trainer: Trainer, best: bool) -> None:
+    def save(model: FusionModel, state: Mapping[str, Any], best: bool) -> None:
         if not processes.first:
             return
         try:
             for name in [LAST, BEST] if best else [LAST]:
-                save_checkpoint(folder / name, trainer.average.model, metadata)
+                save_checkpoint(folder / name, model, metadata)
         except CheckpointError as error:
             raise TrainingError(f"{error}; the state before is kept, make room and use --resume") from None
-        save_state(folder / STATE, trainer.state_dict())
+        save_state(folder / STATE, state)
 
     return save
 

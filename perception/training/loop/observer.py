@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
+from perception.models import FusionModel
 from perception.training.loop.journal import Journal
-
-if TYPE_CHECKING:
-    from perception.training.loop.trainer import Trainer
 
 NOTE_EVERY = 10
 """Steps between two lines of the journal."""
@@ -68,8 +66,8 @@ class Silent:
         pass
 
 
-Probe = Callable[["Trainer"], None]
-"""Called with the trainer after each step; it must not change anything."""
+Save = Callable[[FusionModel, Mapping[str, Any], bool], None]
+"""Keeps the averaged model and the trainer's state; called with whether the average is the best so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +77,16 @@ class RunObserver:
     Attributes:
         watcher: Hears about progress.
         journal: Gets lines of metrics; None in all processes but the first.
-        save: Keeps the trainer's state; its second argument tells whether the average is the best so far.
+        save: Keeps weights and state.
         stop: Asked after each step.
-        probe: Called after each step.
     """
 
     watcher: Watcher
     journal: Journal | None
-    save: Callable[[Trainer, bool], None]
+    save: Save
     stop: Callable[[], bool]
-    probe: Probe | None = None
 
-    def stepped(self, trainer: Trainer, report: StepReport) -> None:
+    def stepped(self, report: StepReport) -> None:
         """Report that a step is done."""
         self.watcher.stepped(report)
         if report.step % NOTE_EVERY == 0 or report.step == report.steps:
@@ -98,8 +94,6 @@ class RunObserver:
             weights = {f"weight/{head}": value for head, value in report.weights.items()}
             speed = {"samples_per_s": round(report.samples_per_s, 3)}
             self.note("train", report.step, {**losses, **weights, "lr": report.lr, **speed})
-        if self.probe is not None:
-            self.probe(trainer)
 
     def skipped(self, step: int, heads: Sequence[str], samples: Sequence[str]) -> str:
         """Note a batch without a finite loss; returns a sentence about it."""

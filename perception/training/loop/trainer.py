@@ -35,6 +35,10 @@ _PARTS = ("model", "average", "optimiser", "loss_step", "head_schedule")
 _SAVED_AS = {"loss_step": "lessons", "head_schedule": "plan"}  # the names of the first state files
 
 
+Probe = Callable[["Trainer"], None]
+"""Called with the trainer after each step; it must not change anything."""
+
+
 class Trainer:
     """A run in memory.
 
@@ -75,7 +79,7 @@ class Trainer:
         self.unimproved = 0  # validations in a row
         self.cpu_s = 0.0
 
-    def run(self, observer: RunObserver) -> str:
+    def run(self, observer: RunObserver, probe: Probe | None = None) -> str:
         """Train until the end. Returns why it ended: `done`, `early_stop`, `max_cpu` or `interrupted`.
 
         Raises:
@@ -94,7 +98,9 @@ class Trainer:
                 samples = (self.step - first) * self.config.schedule.batch
                 speed = samples / max(time.monotonic() - started, 1e-9)
                 report = StepReport(self.step, steps, losses, lr, speed, self.loss_step.weights())
-                observer.stepped(self, report)
+                observer.stepped(report)
+                if probe is not None:
+                    probe(self)
                 reason = self._must_end(observer.stop)
                 if reason:
                     break
@@ -146,7 +152,7 @@ class Trainer:
         The weights may be the cause of that, and the run then has to resume from the state before.
         """
         if not self.skipped:
-            observer.save(self, best)
+            observer.save(self.average.model, self.state_dict(), best)
 
     def _train_step(
         self, batch: Batch | FeatureBatch, observer: RunObserver
