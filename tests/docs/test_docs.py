@@ -1,0 +1,103 @@
+"""The documentation: generated pages are fresh, links lead somewhere, and the code in every page runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from perception_tools.cli import run
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
+
+
+def generator() -> ModuleType:
+    """Return docs/generate.py as a module."""
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["configuration.md", "command-line.md"])
+def test_generated_references_are_fresh(name: str) -> None:
+    generated = generator().pages()[name]
+    stored = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+    assert stored == generated, f"docs/reference/{name} is stale: run `python docs/generate.py`"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda p: p.name)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("http:", "https:", "mailto:")):
+            continue
+        name, _, heading = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), f"{page.name} links to {target}"
+        if heading:
+            assert heading in headings(file), f"{page.name} links to the heading {target}"
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as code hosts make them."""
+    lines = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).strip().replace(" ", "-") for line in lines}
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Yield (language, text) of the code blocks that are to be run, in order.
+
+    A block after the comment `<!-- not run: REASON -->` is left out.
+    """
+    text = page.read_text(encoding="utf-8")
+    pattern = r"(<!-- not run: [^>]+ -->\n+)?```(python|console|yaml)\n(.*?)```"
+    for skipped, language, block in re.findall(pattern, text, re.DOTALL):
+        if not skipped:
+            yield language, block
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
+def test_the_code_of_a_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python blocks of a page share one namespace; lines `$ perception ...` must end with the code shown."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "sample_logs" / "yard_day.mcap", tmp_path / "drive.mcap")
+    namespace: dict[str, object] = {"__name__": "docs"}
+    for language, block in blocks(page):
+        if language == "python":
+            exec(compile(block, f"{page.name}", "exec"), namespace)
+        elif language == "console":
+            for line in block.splitlines():
+                if line.startswith("$ perception "):
+                    command, _, comment = line.removeprefix("$ perception ").partition("  # exit code ")
+                    run_line(command, int(comment or 0))
+        elif "sensors" in block or block.startswith("version:"):
+            import yaml
+
+            from perception.config import parse_config
+
+            assert parse_config(yaml.safe_load(block))
+    capsys.readouterr()
+
+
+def run_line(command: str, expected: int) -> None:
+    """Run one command line; `> FILE` at its end is a redirection."""
+    import contextlib
+
+    words, _, target = command.partition(" > ")
+    with contextlib.ExitStack() as stack:
+        if target:
+            file = stack.enter_context(Path(target.strip()).open("w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(file))
+        assert run(shlex.split(words, comments=True)) == expected, command
