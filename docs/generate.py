@@ -1,7 +1,7 @@
 """Write the reference pages that are generated from the code: `python docs/generate.py`.
 
-`docs/reference/configuration.md` comes from the schema of the configuration file, `docs/reference/command-line.md`
-from the command line itself. A test compares the files with what this module generates.
+`reference/configuration.md` comes from the schema of the configuration file, `reference/command-line.md` from the
+command line itself. A test compares the files with what this module generates.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def configuration_page() -> str:
         "",
         NOTE,
         "",
-        "Every key of the YAML file that `--config` takes. `perception info LOG --yaml` prints a file for a log.",
+        "The keys of the YAML file that `--config` takes. `perception info LOG --yaml` prints one for a log.",
         "Unknown keys, wrong types and contradictions are reported all at once, with exit code 2.",
         "",
         *_section("", Config),
@@ -121,18 +121,29 @@ def _leaves(words: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _parameters(command: Any) -> Iterator[str]:
-    yield "| option | value | meaning |"
-    yield "|---|---|---|"
+    yield "| option | value | default | meaning |"
+    yield "|---|---|---|---|"
     for parameter in command.params:
         if getattr(parameter, "hidden", False) or parameter.name == "help":
             continue
         is_option = parameter.param_type_name == "option"
-        names = ", ".join(f"`{option}`" for option in parameter.opts) if is_option else f"`{parameter.name.upper()}`"
-        choices = getattr(parameter.type, "choices", None)
+        names = ", ".join(f"`{option}`" for option in parameter.opts)
+        if not is_option:
+            names = f"`{(parameter.metavar or parameter.name).upper()}`"
+        choices = getattr(getattr(parameter, "type", None), "choices", None)
         value = " \\| ".join(map(str, choices)) if choices else parameter.metavar or ""
-        if getattr(parameter, "is_flag", False):
+        if getattr(parameter, "is_flag", False) or not is_option:
             value = ""
-        yield f"| {names} | {_cell(value, code=True)} | {_cell(getattr(parameter, 'help', '') or '')} |"
+        meaning = _cell(getattr(parameter, "help", "") or "")
+        yield f"| {names} | {_cell(value, code=True)} | {_cell(_option_default(parameter))} | {meaning} |"
+
+
+def _option_default(parameter: Any) -> str:
+    shown, default = getattr(parameter, "show_default", True), parameter.default
+    if isinstance(shown, str):
+        return shown
+    default = getattr(default, "value", default)
+    return "" if not shown or default in (None, False) or default == [] else str(default)
 
 
 def _paragraph(text: str | None) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+import perception
+from perception.logs import Query, decode
 from perception_tools.cli import run
+from tests.scripted_scene import write_scene
+from tests.short_logs import write_beginning
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -72,7 +76,7 @@ def test_the_code_of_a_page_runs(
 ) -> None:
     """Python blocks of a page share one namespace; lines `$ perception ...` must end with the code shown."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "sample_logs" / "yard_day.mcap", tmp_path / "drive.mcap")
+    write_beginning(tmp_path / "drive.mcap", 5.0)
     namespace: dict[str, object] = {"__name__": "docs"}
     for language, block in blocks(page):
         if language == "python":
@@ -101,3 +105,29 @@ def run_line(command: str, expected: int) -> None:
             file = stack.enter_context(Path(target.strip()).open("w", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stdout(file))
         assert run(shlex.split(words, comments=True)) == expected, command
+
+
+def test_the_program_of_a_robot_gives_what_replay_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages come one by one, and `advance` is called from a clock that runs between them."""
+    path = write_scene(tmp_path / "drive.mcap", duration_s=1.5, image_size=(128, 64))
+    monkeypatch.chdir(tmp_path)
+    expected = [{c.name: c.value for c in o.control.channels} for o in perception.replay(path).outputs]
+    with perception.open_log(path) as log:
+        config = perception.complete_config(log).config
+        arrivals = list(log.messages(Query(topics=frozenset(config.roles()))))
+    clock = {"now": 0}
+
+    def messages() -> Iterator[object]:
+        for message, following in zip(arrivals, [*arrivals[1:], arrivals[-1]], strict=True):
+            # The clock stands a little before the next arrival when it is read.
+            clock["now"] = max(message.log_time_ns, following.log_time_ns - 1)
+            yield decode(message, config.roles()[message.topic])
+
+    (program,) = (block for _, block in blocks(ROOT / "docs" / "plugins.md") if "def robot(" in block)
+    namespace: dict[str, Any] = {"perception": perception, "config": config}
+    exec(program, namespace)
+    namespace["robot"](messages(), lambda: clock["now"])
+    assert len(expected) == 15
+    assert namespace["answers"] == expected
