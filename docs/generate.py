@@ -1,7 +1,7 @@
 """Write the reference pages that are generated from the code: `python docs/generate.py`.
 
-`reference/configuration.md` comes from the schema of the configuration file, `reference/command-line.md` from the
-command line itself. A test compares the files with what this module generates.
+`reference/configuration.md` comes from the schema of the configuration file, `reference/command-line.md` from
+the command line itself. A test compares the files with what this module generates.
 """
 
 from __future__ import annotations
