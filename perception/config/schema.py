@@ -50,50 +50,24 @@ class _Section(BaseModel):
 
 
 class CameraConfig(_Section):
-<<<<<<< HEAD
-    """The topics of the camera's images and of its place in the rig.
-
-    Attributes:
-        topic: The images.
-        calibration: The camera info: intrinsics and distortion.
-        transforms: Poses of frames.
-        policy: Which image a tick takes where the camera is not the reference.
-        tolerance_ms: The largest difference to the tick's stamp, for policy `nearest`.
-        max_age_ms: An older image is not used.
-    """
-=======
     """The camera, and the topics of its intrinsics and of the transforms of the rig."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
 
     topic: Topic
     """The topic of the images."""
     calibration: Topic | None = None
     """The topic of the camera info. Without it, returns and cuboids cannot be placed in the image."""
     transforms: tuple[Topic, ...] = ()
-<<<<<<< HEAD
-    policy: Literal["latest", "nearest"] = "latest"
-    tolerance_ms: NonNegative = 60.0
-=======
     """The topics of the transforms between the frames of the rig."""
     policy: Literal["latest", "nearest"] = "latest"
     """How an image is selected when the camera is not the reference."""
     tolerance_ms: NonNegative = 60.0
     """With `nearest`: the largest difference between the stamps of image and tick."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
     max_age_ms: NonNegative = 200.0
     """An older image is absent."""
 
 
 class RangeConfig(_Section):
-<<<<<<< HEAD
-    """The topic of the range sensor; policy, tolerance and age as for the camera.
-
-    Attributes:
-        max_range_m: Returns beyond it are not used.
-    """
-=======
     """The range sensor: a planar scan, a point cloud, ranges or radar tracks."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
 
     topic: Topic
     """The topic of the scans or point clouds."""
@@ -108,26 +82,12 @@ class RangeConfig(_Section):
 
 
 class StatusConfig(_Section):
-<<<<<<< HEAD
-    """The topic of the vehicle status, and the window of it that a sample holds.
-
-    Attributes:
-        fields: Channel name -> dotted path in the message.
-        steps: The steps of the window.
-        rate_hz: The rate of the steps.
-        max_age_ms: A step takes no reading older than this.
-    """
-
-    topic: Topic
-    fields: dict[str, str] = Field(min_length=1)
-=======
     """The vehicle status: which fields become channels, and the window that the model sees."""
 
     topic: Topic
     """The topic of the status messages."""
     fields: dict[str, str] = Field(min_length=1)
     """Channel name -> dotted path of the field in the message."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
     policy: Literal["window"] = "window"
     """The values are resampled to a window that ends at the tick."""
     steps: Annotated[int, Number, Field(ge=1, le=1024)] = 16
@@ -139,18 +99,14 @@ class StatusConfig(_Section):
 
 
 class SensorsConfig(_Section):
-<<<<<<< HEAD
-    """The sensors; at least one."""
-=======
     """The sensors; at least one of the three. Left out: they are found in the log."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
 
     camera: CameraConfig | None = None
     range: RangeConfig | None = None
     status: StatusConfig | None = None
 
     @model_validator(mode="after")
-    def _not_empty(self) -> SensorsConfig:
+    def _something(self) -> SensorsConfig:
         if self.camera is None and self.range is None and self.status is None:
             raise ValueError("at least one of camera, range, status is needed")
         return self
@@ -166,11 +122,7 @@ class HeadTruthConfig(_Section):
 
 
 class TruthConfig(_Section):
-<<<<<<< HEAD
-    """The topics of truth. They are never an input."""
-=======
     """The truth, for metrics and training. It never enters a sample."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
 
     boxes: Topic | None = None
     """The topic of the boxes or cuboids."""
@@ -221,34 +173,18 @@ class PluginConfig(_Section):
 
 
 class EngineConfig(_Section):
-<<<<<<< HEAD
-    """The computation.
-
-    Attributes:
-        threads: Threads for one sample; null: the default of the library. One thread gives the same bits on
-            every machine, and does not compete for cores (two OpenMP threads on two busy cores ran 10 times
-            slower than one).
-        workers: Threads that prepare samples side by side; null: as many as there are cores for; 1: all in
-            one thread. Outputs do not depend on it.
-    """
-=======
     """The computation: outputs stay the same within stated tolerances."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
 
     backend: BackendName = "auto"
     """What computes; `auto`: OpenVINO on a CPU, a CUDA graph on a GPU."""
     precision: PrecisionName = "auto"
     """The numbers it computes in; `auto`: bf16 where the processor has units for it, else fp32."""
     batch: Annotated[int, Number, Field(ge=1, le=256)] = 1
-<<<<<<< HEAD
-    threads: Annotated[int, Number, Field(ge=1, le=256)] | None = 1
-=======
     """Samples that are computed together."""
     # One thread gives the same bits on every machine, and does not fight with other work for the cores
     # (two OpenMP threads on two busy cores ran 10 times slower than one).
     threads: Annotated[int, Number, Field(ge=1, le=256)] | None = 1
     """Threads for one sample; null: the library's default."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
     workers: Annotated[int, Number, Field(ge=1, le=256)] | None = None
     """Threads that carry frames side by side; outputs do not depend on it. null: as the cores allow."""
     seed: Annotated[int, Number, Field(ge=0, lt=1 << 63)] = 0
@@ -256,42 +192,22 @@ class EngineConfig(_Section):
 
 
 class Config(_Section):
-<<<<<<< HEAD
-    """The configuration of a run.
-
-    Attributes:
-        reference: The sensor whose messages make ticks.
-        reference_rate_hz: Its nominal rate; None: measured from the log.
-        wait_ms: How long a tick stays open for slower sensors, on the arrival clock.
-        sensors: Left out: found in the log.
-        faults: Injected faults, as `perception.config.fault_plan.parse_plan` reads them.
-    """
-=======
     """The configuration of a run."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
 
     version: Literal[1] = 1
     """The version of this format."""
     reference: Literal["camera", "range", "status"] = "camera"
-<<<<<<< HEAD
-    reference_rate_hz: Positive | None = None
-    wait_ms: NonNegative = 0.0
-=======
     """The sensor whose messages make the ticks."""
     reference_rate_hz: Positive | None = None
     """The nominal rate of the reference; null: it is measured in the log."""
     wait_ms: NonNegative = 0.0
     """How long a tick stays open for slower sensors, on the arrival clock."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
     sensors: SensorsConfig = SensorsConfig.model_construct()
     truth: TruthConfig = TruthConfig()
     plugin: PluginConfig = PluginConfig()
     engine: EngineConfig = EngineConfig()
     faults: tuple[str, ...] = ()
-<<<<<<< HEAD
-=======
     """Faults to inject into the log, as `camera.blackout=0.3,seed=1`."""
->>>>>>> d812621 (Documentation: pages with code that the tests run, generated references; every key of the configuration is described in its schema)
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
