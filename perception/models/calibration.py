@@ -19,7 +19,7 @@ LEAST = 30
 """Detections, or matches, from which a fit is worth more than none."""
 
 STRENGTH = 5.0
-"""Of the prior that says scale 1, bias 0: as if so many detections had been seen besides."""
+"""Weight of the prior (scale 1, bias 0), in detections."""
 
 MOST = 10.0
 """Factors lie within 1/10 and 10."""
@@ -65,7 +65,7 @@ def fit_scores(
 
 
 def fit_factor(errors: NDArray[np.float64], stds: NDArray[np.float64], family: str) -> float:
-    """What standard deviations must be multiplied by for `NOMINAL` of the errors to lie in their interval.
+    """Return the factor on standard deviations that puts `NOMINAL` of the errors inside their interval.
 
     Args:
         errors: [N] said less true.

@@ -47,7 +47,7 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint says of itself.
+    """The metadata of a checkpoint.
 
     Attributes:
         config: The model.
@@ -74,7 +74,7 @@ class Checkpoint:
 
 
 def read_metadata(path: Path) -> Checkpoint:
-    """What a checkpoint says of itself, without torch and without its tensors.
+    """Return the metadata of a checkpoint, without torch and without its tensors.
 
     Raises:
         CheckpointError: It cannot be read, is not a checkpoint, or is damaged.
@@ -83,7 +83,7 @@ def read_metadata(path: Path) -> Checkpoint:
 
 
 def load_checkpoint(path: Path) -> tuple[FusionModel, Checkpoint]:
-    """The model of a checkpoint on the CPU in float32, ready for inference, and what it says of itself.
+    """Return the model of a checkpoint on the CPU in float32, ready for inference, and its metadata.
 
     Raises:
         CheckpointError: It cannot be read, is not a checkpoint, is damaged, or does not fit its model.

@@ -1,4 +1,4 @@
-"""What a model is: its sizes, its classes and channels, its kind of fusion. No torch.
+"""The configuration of a model: sizes, classes, channels, kind of fusion. No torch.
 
 Input size in pixels; widths in channels. The strides of the feature maps are fixed: 4, 8 and 16.
 """
@@ -6,7 +6,7 @@ Input size in pixels; widths in channels. The strides of the feature maps are fi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,10 +21,18 @@ LISTS = (
     *("adapters", "control_widths", "extra_heads"),
 )
 LATER = ("adapters", "control_widths", "control_status", "extra_heads")
-"""What the first checkpoints did not have."""
+"""Fields that the first checkpoints did not have."""
 MAX_HIDDEN = 8
 SMALL = "small"
 """The default backbone, in plain torch. Any other name is looked up in torchvision."""
+
+
+_EACH = (len(STRIDES), len(STRIDES))
+
+
+def _whole(default: Any, low: int, high: int, step: int, count: tuple[int, int] | None = None) -> Any:
+    """Define a field of whole numbers: default, smallest, largest, multiple, and how many there may be."""
+    return field(default=default, metadata={"low": low, "high": high, "step": step, "count": count})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +72,23 @@ class ModelConfig:
         Quantity("yaw_rate", "rad/s"),
         Quantity("acceleration", "m/s2"),
     )
-    input_height: int = 256
-    input_width: int = 512
-    returns: int = 512
-    steps: int = 16
-    detections: int = 100
+    input_height: int = _whole(256, 32, 4096, 32)
+    input_width: int = _whole(512, 64, 4096, 64)
+    returns: int = _whole(512, 1, 8192, 1)
+    steps: int = _whole(16, 1, 1024, 1)
+    detections: int = _whole(100, 1, 1000, 1)
     backbone: str = SMALL
-    widths: tuple[int, ...] = (32, 64, 96)
-    blocks: tuple[int, ...] = (1, 2, 3)
-    fused_width: int = 48
-    range_width: int = 64
-    splat_widths: tuple[int, ...] = (16, 32, 32)
+    widths: tuple[int, ...] = _whole((32, 64, 96), 8, 2048, 2, _EACH)
+    blocks: tuple[int, ...] = _whole((1, 2, 3), 1, 64, 1, _EACH)
+    fused_width: int = _whole(48, 8, 1024, 8)
+    range_width: int = _whole(64, 8, 1024, 2)
+    splat_widths: tuple[int, ...] = _whole((16, 32, 32), 2, 1024, 2, _EACH)
     splat_radius: float = 1.5
-    status_width: int = 64
+    status_width: int = _whole(64, 8, 1024, 2)
     fusion: str = "gated"
     loss_family: str = "laplace"
     adapters: tuple[str, ...] = ()
-    control_widths: tuple[int, ...] = (128,)
+    control_widths: tuple[int, ...] = _whole((128,), 8, 1024, 1, (1, MAX_HIDDEN))
     control_status: bool = False
     extra_heads: tuple[str, ...] = ()
 
@@ -104,61 +112,20 @@ class ModelConfig:
         for key, allowed in (("fusion", FUSIONS), ("loss_family", LOSS_FAMILIES)):
             if getattr(self, key) not in allowed:
                 errors.append(f"{key}: expected {' or '.join(allowed)}, found {getattr(self, key)!r}")
-        for head in self.adapters:
-            if head not in HEADS:
-                near = get_close_matches(str(head), HEADS, n=1)
-                hint = f", did you mean {near[0]}?" if near else ""
-                errors.append(f"adapters: expected heads of {', '.join(HEADS)}; found {head!r:.60}{hint}")
-        if len(set(map(str, self.adapters))) != len(self.adapters):
-            errors.append(f"adapters: expected different heads, found {list(self.adapters)!r:.100}")
-        errors += self._extra_head_errors()
+        further = tuple(spec.name for spec in extra_specs() if spec.module)
+        for key, known in (("adapters", HEADS), ("extra_heads", further)):
+            errors += _head_errors(key, getattr(self, key), known)
         if not isinstance(self.backbone, str) or not self.backbone.isidentifier():
             errors.append(
                 f"backbone: expected '{SMALL}' or a name in torchvision.models, found {self.backbone!r}"
             )
         return errors
 
-    def _extra_head_errors(self) -> list[str]:
-        known = [spec.name for spec in extra_specs() if spec.module]
-        errors = []
-        for name in self.extra_heads:
-            if name not in known:
-                near = get_close_matches(str(name), known, n=1)
-                hint = f", did you mean {near[0]}?" if near else "; is the package that brings it installed?"
-                there = ", ".join(known) or "(none is registered)"
-                errors.append(f"extra_heads: expected heads of {there}; found {name!r:.60}{hint}")
-        if len(set(map(str, self.extra_heads))) != len(self.extra_heads):
-            errors.append(f"extra_heads: expected different heads, found {list(self.extra_heads)!r:.100}")
-        return errors
-
     def _size_errors(self) -> list[str]:
-        limits = {  # smallest, largest, multiple of
-            "input_height": (32, 4096, 32),
-            "input_width": (64, 4096, 64),
-            "returns": (1, 8192, 1),
-            "steps": (1, 1024, 1),
-            "detections": (1, 1000, 1),
-            "fused_width": (8, 1024, 8),
-            "range_width": (8, 1024, 2),
-            "status_width": (8, 1024, 2),
-        }
-        values: dict[str, Any] = {key: getattr(self, key) for key in limits}
-        for key, limit in (("widths", (8, 2048, 2)), ("blocks", (1, 64, 1)), ("splat_widths", (2, 1024, 2))):
-            several = getattr(self, key)
-            if len(several) != len(STRIDES):
-                return [f"{key}: expected one number for each stride {STRIDES}, found {several!r:.100}"]
-            for index, value in enumerate(several):
-                limits[f"{key}[{index}]"], values[f"{key}[{index}]"] = limit, value
-        if not 1 <= len(self.control_widths) <= MAX_HIDDEN:
-            return [f"control_widths: expected 1 to {MAX_HIDDEN} numbers, found {self.control_widths!r:.100}"]
-        for index, value in enumerate(self.control_widths):
-            limits[f"control_widths[{index}]"] = (8, 1024, 1)
-            values[f"control_widths[{index}]"] = value
-        errors = [
-            f"{key}: expected a whole number {low} to {high}, a multiple of {step}; found {values[key]!r:.60}"
-            for key, (low, high, step) in limits.items()
-            if not _is_whole(values[key]) or not low <= values[key] <= high or values[key] % step
-        ]
+        errors = []
+        for entry in fields(self):
+            if entry.metadata:
+                errors += _whole_errors(entry.name, getattr(self, entry.name), **entry.metadata)
         if not isinstance(self.control_status, bool):
             errors.append(f"control_status: expected true or false, found {self.control_status!r:.100}")
         if isinstance(self.splat_radius, bool) or not isinstance(self.splat_radius, int | float):
@@ -186,19 +153,19 @@ class ModelConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; `from_dict` gives it back. What came later is not spoken of where it is not
-        used, so that checkpoints stay readable by versions that do not know it."""
+        """Return plain values for JSON, which `from_dict` takes. Later fields are left out at their default,
+        so that earlier versions read the checkpoint."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        for field in fields(self):
-            if field.name in LATER and plain[field.name] == field.default:
-                del plain[field.name]
+        for entry in fields(self):
+            if entry.name in LATER and plain[entry.name] == entry.default:
+                del plain[entry.name]
         for key in ("control", "status"):
             plain[key] = [q._asdict() for q in plain[key]]
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModelConfig:
-        """The configuration that JSON held.
+        """Return the configuration of plain values.
 
         Raises:
             ConfigError: It has unknown keys or values out of their range.
@@ -236,5 +203,32 @@ def _quantities(key: str, items: Sequence[Any]) -> tuple[tuple[Quantity, ...], l
     return tuple(found), errors
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _head_errors(key: str, heads: Sequence[object], known: Sequence[str]) -> list[str]:
+    errors = []
+    for name in heads:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f", did you mean {near[0]}?" if near else ""
+            there = ", ".join(known) or "an installed package, and none is registered"
+            errors.append(f"{key}: expected heads of {there}; found {name!r:.60}{hint}")
+    if len(set(map(str, heads))) != len(heads):
+        errors.append(f"{key}: expected different heads, found {list(heads)!r:.100}")
+    return errors
+
+
+def _whole_errors(
+    key: str, value: Any, low: int, high: int, step: int, count: tuple[int, int] | None
+) -> list[str]:
+    """Return what is wrong with a whole number, or with each of several."""
+    if count is not None and not count[0] <= len(value) <= count[1]:
+        wanted = f"one number for each stride {STRIDES}" if count == _EACH else f"1 to {count[1]} numbers"
+        return [f"{key}: expected {wanted}, found {value!r:.100}"]
+    numbers = {key: value} if count is None else {f"{key}[{i}]": number for i, number in enumerate(value)}
+    return [
+        f"{name}: expected a whole number {low} to {high}, a multiple of {step}; found {number!r:.60}"
+        for name, number in numbers.items()
+        if isinstance(number, bool)
+        or not isinstance(number, int)
+        or not low <= number <= high
+        or number % step
+    ]

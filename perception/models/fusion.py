@@ -36,7 +36,7 @@ class Single(nn.Module):
 
 
 class Fusion(nn.Module):
-    """What the three kinds share: projection to one width, and the learned nulls.
+    """The common part of the three kinds: projection to one width, and the learned nulls.
 
     Everything is computed on [B, D, h, w]: with a fifth dimension, engines that keep channels last would turn
     the maps around and back (measured: a third of the time of the whole model in float32).

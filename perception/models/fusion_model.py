@@ -53,7 +53,7 @@ STATUS = SENSORS.index("status")
 
 
 class DenseOutputs(NamedTuple):
-    """What the heads say at every cell, before decoding: what losses see.
+    """The outputs of the heads at every cell, before decoding: the inputs of the losses.
 
     Scales are those of the loss family: Laplace b, or Gaussian sigma.
     """
@@ -268,7 +268,7 @@ class FusionModel(nn.Module):
             yield self.decode(self.heads(fused, present))
 
     def heads(self, fused: Pyramid, present: Tensor) -> DenseOutputs:
-        """What the three heads make of the shared representation."""
+        """Return the outputs of all heads on the shared representation."""
         s4, s16 = self.top_down(fused)
         raw = self.box_head(self._own("box", s4))
         # Each in one piece: torch computes on slices of channels one by one, seven times as long.

@@ -1,4 +1,4 @@
-"""What the numbers look like that a model was trained on: to normalise by, and to warn by. No torch."""
+"""Statistics of the numbers that a model was trained on, for normalising and for warnings. No torch."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def channel_names(config: ModelConfig) -> dict[str, tuple[str, ...]]:
 
 
 def default_stats(config: ModelConfig) -> InputStats:
-    """What an untrained model assumes: daylight images (the means of ImageNet), ranges of some 10 m."""
+    """Return the assumptions of an untrained model: images as in ImageNet, ranges of some 10 m."""
     image = {"red": (123.7, 58.4), "green": (116.3, 57.1), "blue": (103.5, 57.4)}
     returns = {
         "u": (config.input_width / 2, config.input_width / 4),

@@ -1,4 +1,4 @@
-"""What the model sees and says: bundles of arrays, all NamedTuples without None.
+"""Inputs and predictions of the model: bundles of arrays, all NamedTuples without None.
 
 They collate, compile and export as they are. The same bundle holds numpy arrays when `prepare`
 makes it and torch tensors inside the model. An absent sensor is zeros and `present = 0`.

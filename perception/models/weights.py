@@ -79,7 +79,7 @@ def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel
 
 
 def versions() -> dict[str, str]:
-    """Of the software that writes a checkpoint."""
+    """Return the versions of the software that writes a checkpoint."""
     return {"perception": perception.__version__, "torch": torch.__version__}
 
 

@@ -49,7 +49,7 @@ class LossPart:
 
 @dataclass(frozen=True, slots=True)
 class HeadSpec:
-    """What is known of one head.
+    """The specification of one head.
 
     Import names are `module:attribute`, so that nothing is imported before it is used.
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class KindSpec:
-    """What is known of one kind of sensor.
+    """The specification of one kind of sensor.
 
     Attributes:
         name: The kind's name, in configurations, samples and tables.

@@ -54,7 +54,7 @@ class TruthBoxes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthFrame:
-    """What is true at one tick. Never part of a sample: metrics and training join it by stamp.
+    """The truth at one tick. Never part of a sample: metrics and training join it by stamp.
 
     Attributes:
         boxes: None: nothing is known about objects at this moment, it is not scored. Empty: there are none.

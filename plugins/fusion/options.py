@@ -1,4 +1,4 @@
-"""What a user may set under `plugin.options`."""
+"""The options of the plugin, under `plugin.options`."""
 
 from __future__ import annotations
 

@@ -28,14 +28,14 @@ DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default.safetensors"
 
 
 class Payload(NamedTuple):
-    """What `prepare` hands to `infer` and `step`."""
+    """The result of `prepare`, for `infer` and `step`."""
 
     inputs: Inputs
     warnings: dict[str, str]
 
 
 class Answered(NamedTuple):
-    """What `infer` hands to `step`: the predictions for one sample. The inputs are no longer needed."""
+    """The result of `infer`, for `step`: the predictions for one sample."""
 
     found: Predictions
     warnings: dict[str, str]
@@ -43,7 +43,7 @@ class Answered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What one `open` set up."""
+    """The state between `open` and `close`."""
 
     backend: FusionBackend
     source: Path | FusionModel
@@ -115,7 +115,7 @@ class FusionPlugin(Plugin):
         return self._prepared(sample, inputs)
 
     def adopt(self, prepared: Prepared, other: Plugin) -> Prepared | None:
-        """What another of these has prepared, where both see the same arrays (`AdoptsPrepared`)."""
+        """Return the arrays that another fusion plugin prepared, if both use the same (`AdoptsPrepared`)."""
         if not isinstance(other, FusionPlugin) or other._opened().spec != self._opened().spec:
             return None
         return self._prepared(prepared.sample, prepared.payload.inputs)
@@ -191,7 +191,7 @@ class FusionPlugin(Plugin):
         )
 
     def _output(self, item: Prepared, found: Predictions) -> Output:
-        """What the predictions say of one sample."""
+        """Return the output of one sample."""
         run = self._opened()
         warnings = {**run.warnings, **item.payload.warnings}
         return output_of(item.sample, found, run.meta.config, run.spec, run.options.min_score, warnings)
@@ -206,7 +206,7 @@ class FusionPlugin(Plugin):
             self._run = None
 
     def describe(self) -> Mapping[str, str]:
-        """What made the outputs; empty before `open`.
+        """Return a record of what computes; empty before `open`.
 
         `weights` is `untrained`, `default` or the file's name; `weights_sha256` is empty if untrained.
         """
@@ -227,7 +227,7 @@ class FusionPlugin(Plugin):
         return 0.0 if self._run is None else self._run.backend.device_s()
 
     def output_stats(self) -> Mapping[str, Any] | None:
-        """What the outputs usually look like, if the checkpoint says; None before `open`."""
+        """Return the output statistics of the checkpoint; None before `open`, or if it has none."""
         stats = None if self._run is None else self._run.meta.calibration.get("output_stats")
         return stats if isinstance(stats, Mapping) else None
 

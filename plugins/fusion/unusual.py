@@ -21,7 +21,7 @@ _RANGE = RETURN_CHANNELS.index("range_m")
 def setup_warnings(
     context: Context, config: ModelConfig, rate_hz: float | None, trained: bool
 ) -> dict[str, str]:
-    """What is unusual about a whole run, code -> text; it is said with every output."""
+    """Return the warnings about a whole run, code -> text; they come with every output."""
     found = {}
     if not trained:
         found["untrained"] = "the model is untrained: its outputs mean nothing; give plugin.checkpoint"
@@ -44,7 +44,7 @@ def setup_warnings(
 
 
 class Usual:
-    """What the inputs of one checkpoint usually look like, and what is said of a sample that does not."""
+    """The usual inputs of one checkpoint, and warnings about samples that differ."""
 
     def __init__(self, stats: InputStats, config: ModelConfig) -> None:
         self._image = tuple(stats.image.items())
@@ -54,7 +54,7 @@ class Usual:
         self._lowest, self._highest = limits.T
 
     def warnings(self, inputs: Inputs) -> dict[str, str]:
-        """What is unusual about one sample, code -> text."""
+        """Return the warnings about one sample, code -> text."""
         camera, scan, status = (inputs.present > 0).tolist()
         found: dict[str, str] = {}
         if camera:

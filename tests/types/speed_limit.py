@@ -16,7 +16,7 @@ from perception.evaluation.metrics import Result, Rules, Value
 from perception.models import ModelConfig
 from perception.models.heads import ExtraHead
 from perception.training.losses import LossMethod
-from perception.types import Control, HeadSpec, LossPart, Output, Quantity, TruthFrame, register_head
+from perception.types import Control, HeadSpec, LossPart, Output, Quantity, TruthFrame
 
 LIMITS_KMH = (30, 50, 80)
 _HERE = "tests.types.speed_limit"
@@ -87,15 +87,13 @@ def limit_of(head: Control) -> int:
     return max(LIMITS_KMH, key=lambda limit: head[f"limit_{limit}"].value)
 
 
-SPEED_LIMIT = register_head(
-    HeadSpec(
-        "speed_limit",
-        rests_on=("camera",),
-        channels=tuple(Quantity(f"limit_{limit}", "") for limit in LIMITS_KMH),
-        losses=(LossPart("speed_limit", f"{_HERE}:LOSSES", "cross_entropy"),),
-        metrics=(f"{_HERE}:SpeedLimitAccuracy",),
-        score="limit_accuracy",
-        truth=("limit_kmh",),
-        module=f"{_HERE}:SpeedLimitNetwork",
-    )
+SPEED_LIMIT = HeadSpec(
+    "speed_limit",
+    rests_on=("camera",),
+    channels=tuple(Quantity(f"limit_{limit}", "") for limit in LIMITS_KMH),
+    losses=(LossPart("speed_limit", f"{_HERE}:LOSSES", "cross_entropy"),),
+    metrics=(f"{_HERE}:SpeedLimitAccuracy",),
+    score="limit_accuracy",
+    truth=("limit_kmh",),
+    module=f"{_HERE}:SpeedLimitNetwork",
 )

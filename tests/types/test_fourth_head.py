@@ -1,6 +1,6 @@
 """A head that only these files know is trained, replayed, stored, read back, scored and ablated.
 
-Nothing in perception, plugins or tools is changed for it: `tests.types.speed_limit` registers it.
+Nothing in perception, plugins or tools is changed for it: it is registered, as an entry point would be.
 """
 
 from __future__ import annotations

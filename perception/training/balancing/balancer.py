@@ -1,4 +1,4 @@
-"""What every method of balancing offers, and the methods by name."""
+"""The interface of balancing methods, and the methods by name."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ class Balancer(nn.Module):
             sum(terms[1:], terms[0]).backward()  # type: ignore[no-untyped-call]
 
     def term(self, head: str, loss: Tensor, share: float) -> Tensor:
-        """What a head adds to the whole."""
+        """Return the term that a head adds to the sum."""
         return loss
 
     def observe(self, losses: Mapping[str, float]) -> None:
-        """Told the losses of a step, over all processes, before `backward` of it. A loss of exactly 0 is that
-        of a head without truth in the batch."""
+        """Take in the losses of a step, over all processes, before its `backward`. A loss of exactly 0 means
+        that the batch has no truth for the head."""
         self.idle = frozenset(head for head, loss in losses.items() if loss == 0)
 
     def weights(self) -> dict[str, float]:
-        """What each head weighs now."""
+        """Return the present weight of each head."""
         return {head: self.fixed.get(head, 1.0) for head in self.heads}
 
 

@@ -102,7 +102,7 @@ class GradientBalancer(Balancer):
         return found.to(rows[0]) @ torch.stack(list(rows))
 
     def _weights(self, gramian: Tensor, sizes: Tensor) -> Tensor:
-        """What each gradient weighs in the combined one, by their products and norms, none of which is 0."""
+        """Return the weight of each gradient in the combined one; their norms `sizes` are all above 0."""
         unit = sizes if self.method == "nash" else sizes.max().expand_as(sizes)
         values, vectors = torch.linalg.eigh(gramian / torch.outer(unit, unit))
         stand_ins = (vectors * values.clamp(min=0).sqrt()).float()  # rows with the same products

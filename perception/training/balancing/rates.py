@@ -9,7 +9,7 @@ _MOST = 50.0
 
 
 def inverse_rate(loss: float, before: float, signed: bool) -> float:
-    """What part of a loss is left: `loss / before`. Above 0; the less, the faster the head learns.
+    """Return the part of a loss that is left: `loss / before`. Above 0; the less, the faster the head learns.
 
     A deviation, without which the papers' ratio has no meaning here: the negative logarithm of a likelihood
     may fall below 0. Of such losses (`signed`) the exponentials are compared, which are the reciprocals of

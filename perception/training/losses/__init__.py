@@ -1,4 +1,4 @@
-"""What each head is taught by: one loss for each, by name, and the dense targets they need.
+"""The losses of the heads, chosen by name, and the dense targets that they need.
 
 Names and options can be checked without torch (`resolve_losses`); the rest is loaded on first use.
 """

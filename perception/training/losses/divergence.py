@@ -13,14 +13,14 @@ from torch import Tensor
 
 
 def laplace_kl(value: Tensor, log_scale: Tensor, target: Tensor, target_log_scale: Tensor) -> Tensor:
-    """Of Laplace distributions (Gil, Alajaji and Linder 2013), `KL(target || said)`."""
+    """Return the divergence of Laplace distributions (Gil, Alajaji and Linder 2013), `KL(target || said)`."""
     apart, wide = (value - target).abs(), target_log_scale.exp()
     spread = wide * (-apart / wide).exp() + apart
     return log_scale - target_log_scale + spread * (-log_scale).exp() - 1
 
 
 def gaussian_kl(value: Tensor, log_scale: Tensor, target: Tensor, target_log_scale: Tensor) -> Tensor:
-    """Of normal distributions, scales standard deviations, `KL(target || said)`."""
+    """Return `KL(target || said)` of normal distributions; scales are standard deviations."""
     spread = (2 * (target_log_scale - log_scale)).exp()
     apart = ((value - target) * (-log_scale).exp()).square()
     return log_scale - target_log_scale + (spread + apart - 1) / 2

@@ -16,7 +16,7 @@ def giou_loss(ltrb: Tensor, target: Tensor) -> Tensor:
 
 
 def _area(ltrb: Tensor) -> Tensor:
-    """Of boxes that hold their point: all sides at 0 or more."""
+    """Return the area of boxes that hold their point: all sides at 0 or more."""
     left, top, right, bottom = torch.split(ltrb.clamp(min=0), 1, dim=1)
     area: Tensor = (left + right) * (top + bottom)
     return area

@@ -28,7 +28,7 @@ class LossMethod:
     """A loss that a configuration can name.
 
     Attributes:
-        function: Import name; called with what its head says and what is true, and the options.
+        function: Import name; called with the outputs of its head, the targets, and the options.
         options: What a user may set, with limits.
         family: The family of distributions whose likelihood it is; empty: of none, or of either.
         signed: Whether it may fall below 0, as the logarithm of a likelihood does.
@@ -73,7 +73,7 @@ VALUE: LossTable = {
     "mse": LossMethod(f"{_HERE}.likelihoods:squared", _SCALE, signed=True),
     "kl": LossMethod(f"{_HERE}.divergence:kl_of_truth", {"std": Option(0.05, 1e-4, 100.0)}),
 }
-"""Of distance and of control."""
+"""The methods for distance and for control."""
 
 _OLDER = {"giou_weight": "weight", "scale_weight": "scale_weight"}
 """Keys of the section itself that mean an option of the box loss."""
