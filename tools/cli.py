@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Commands(TyperGroup):
-    """The commands. Where one is interrupted, `run` says so; typer alone would leave without a word."""
+    """The commands. An interrupt becomes typer's Abort, which `run` reports."""
 
     def invoke(self, ctx: Any) -> Any:  # the context is of the click that typer brings, or uses
         try:
@@ -42,10 +42,10 @@ class Commands(TyperGroup):
 
 
 class Interrupts:
-    """What Ctrl-C does. The first ends the command in order: outputs are closed, what is known is told.
+    """The handler of Ctrl-C. The first ends the command in order: outputs are closed, the summary is printed.
 
-    The second only says so: it would tear down what threads still compute with. The third leaves at once;
-    what was flushed is readable.
+    The second only prints a line: an exception would break what threads still compute. The third exits at
+    once; flushed outputs are readable.
     """
 
     def __init__(self) -> None:

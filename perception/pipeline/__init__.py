@@ -1,4 +1,4 @@
-"""Samples of a log through a plugin into sinks."""
+"""Replay: samples of a log through a plugin into sinks."""
 
 from perception.pipeline.log_source import LogSource, Span
 from perception.pipeline.opened_plugin import OpenedPlugin, context_of, open_plugin, resolve_device

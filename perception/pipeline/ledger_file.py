@@ -1,4 +1,4 @@
-"""The ledger as a file: a line for each message."""
+"""The ledger as a CSV file: a line for each message."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ COLUMNS = ("topic", "log_time_ns", "stamp_ns", "row", "count", "note")
 
 
 class LedgerFile:
-    """Writes CSV: a line for each message with what became of it.
+    """A listener of the ledger that writes a line for each message with its row.
 
-    Messages that could not be read have no times of their own: one line with their count for each topic and
-    row.
+    Messages that could not be read have no times: one line holds their count for each topic and row.
 
     Raises:
         OutputError: The file cannot be written, or is the log.
@@ -43,12 +42,12 @@ class LedgerFile:
         return self
 
     def __call__(self, topic: str, log_time_ns: int, stamp_ns: int, row: str, note: str) -> None:
-        """One message has its final row."""
+        """Write the line of a message."""
         self._written[topic, row] += 1
         self._line((topic, log_time_ns, stamp_ns, row, 1, note))
 
     def add_unread(self, ledger: Mapping[str, Mapping[str, int]]) -> None:
-        """After the run: what the ledger counts beyond the messages that were seen."""
+        """Write the counts of messages that were not read, after the run."""
         for topic, rows in ledger.items():
             for row, number in rows.items():
                 unseen = number - self._written[topic, row]
@@ -67,8 +66,8 @@ class LedgerFile:
         if self._file is not None:
             try:
                 self._file.close()
-            except OSError as fault:
+            except OSError as close_error:
                 if error is None:
                     raise OutputError(
-                        f"the ledger cannot be written: {fault.strerror}: {self._path}"
+                        f"the ledger cannot be written: {close_error.strerror}: {self._path}"
                     ) from None

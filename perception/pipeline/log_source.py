@@ -1,8 +1,8 @@
-"""The part of a log that a run needs, as samples: with what a seek must know of the time before.
+"""The source of samples: the part of a log that a run needs, with the messages before a seek.
 
-A run from `start_ns` gives the samples that a run over the whole log gives from there on. Everything
-that a sample may rest on arrived within `Aligner.preroll_ns` before it, except the rig, which is read
-from the beginning, and the last reference message, which fixes the grid of substitute ticks.
+A run from `start_ns` gives the samples that a run over the whole log gives from there on. All messages of
+a sample arrived within `Aligner.preroll_ns` before it, except the rig, which is read from the beginning,
+and the last reference message, which determines the grid of substitute ticks.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from perception.types import Decoded, Message, Sample
 
 RIG_ROLES = ("calibration", "transforms")
 LATE_NS = 1_000_000_000
-"""What a plugin remembers it counts by stamps, and one sample may arrive so much later after its own."""
+"""A plugin counts its memory by stamps, and a sample may arrive this much later than its stamp."""
 
 LOOK_AHEAD_NS = 250_000_000
-"""How far beyond the end truth is read, since it may come after its sample."""
+"""How far beyond the end truth is read, which may arrive after its sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +44,22 @@ WHOLE = Span()
 
 
 class LogSource:
-    """Samples of a log, from where a run must begin to its end; those outside the span come too.
+    """The samples of a log, from where a run must begin to its end, with those outside the span.
 
     Args:
         log: An open log.
-        config: Complete: `reference_rate_hz` is known. Its `faults` are put into the messages.
-        ledger: Gets every message of the log, when the samples are exhausted.
-        span: What to replay.
+        config: A complete configuration: `reference_rate_hz` is known. Its `faults` are injected.
+        ledger: Has every message of the log when the samples are exhausted.
+        span: The part of the log.
         warm_s: Seconds of samples that the plugin needs before the start; None: all.
-        every_message: Read also the topics that play no part, so that the ledger can name each message.
-        on_message: Sees every raw message of a configured topic within the span, in order of arrival (to
-            copy it), as it was recorded, without faults; before them the newest of each rig topic.
-        on_decoded: Sees every decoded message (for truth).
-        times: Where reading and aligning are timed.
+        every_message: Also read topics that are not configured, so that the ledger lists each message.
+        on_message: Called with every raw message of a configured topic in the span, in order of arrival (to
+            copy it), without injected faults; before them with the newest of each rig topic.
+        on_decoded: Called with every decoded message (for truth).
+        times: Collects the durations of reading and aligning.
 
     Raises:
-        ConfigError: A fault of the configuration is none.
+        ConfigError: `faults` of the configuration are wrong.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class LogSource:
         self._until_ns = self._query_end()
 
     def samples(self) -> Iterator[Sample]:
-        """The samples, in order; afterwards the ledger has every message, once the samples are done."""
+        """Yield the samples, in order. Afterwards the ledger has every message, once the samples are done."""
         rig = self._recall_rig()
         self.stream = self._log.messages(self._query())
         messages = self.stream if self._times is None else self._times.watched("read", self.stream)
@@ -113,13 +113,13 @@ class LogSource:
     def _read_from(self) -> int | None:
         reference = self._config.reference
         if self.warm_from_ns is None or self._plan.thins(reference):
-            return None  # no telling from afar which was the last reference message to arrive
+            return None  # with these faults only reading all tells the last reference message
         topic = getattr(self._config.sensors, reference).topic
         last_ns = self._last_arrival(topic, self.warm_from_ns - self._plan.delay_ns(reference))
         return None if last_ns is None else last_ns - self._aligner.preroll_ns - self._plan.memory_ns
 
     def _last_arrival(self, topic: str, before_ns: int) -> int | None:
-        """When the last message of a topic before a time arrived; looks back in growing steps."""
+        """Return when the last message of a topic before a time arrived. Looks back in growing steps."""
         first_ns = self._log.survey.start_ns
         reach_ns, end_ns = 1_000_000_000, before_ns
         while first_ns is not None and end_ns > first_ns:
@@ -133,7 +133,7 @@ class LogSource:
         return None
 
     def _recall_rig(self) -> dict[str, int]:
-        """Show the aligner what was told of the rig before the reading begins; counts that by topic."""
+        """Give the aligner the rig messages from before the reading begins; return their counts by topic."""
         counts: dict[str, int] = {}
         if self.read_from_ns is None:
             return counts
@@ -164,7 +164,7 @@ class LogSource:
         self._ledger.count(message.topic, "faulted", log_time_ns=arrival_ns, stamp_ns=message.stamp_ns)
 
     def _passed(self, messages: Iterator[Message]) -> Iterator[Message]:
-        """Copy what lies in the span; set aside what was read only to be named in the ledger."""
+        """Yield the messages to align; copy those in the span, and count those read for the ledger only."""
         read_from_ns = self.read_from_ns
         for message in messages:
             if read_from_ns is not None and message.log_time_ns < read_from_ns:
@@ -189,18 +189,18 @@ class LogSource:
             self._newest_rig[message.topic] = message
 
     def _last_ones(self) -> Iterator[Sample]:
-        """What is open at the end of the reading; where the span cuts the log, as if the log went on."""
+        """Yield the samples open at the end of the reading; where the span ends it, as if the log went on."""
         if self._span.end_ns is not None:
             yield from self._aligner.advance(min(self._span.end_ns + self._wait_ns, self._last_ns()))
         yield from self._aligner.flush()
 
     def _last_ns(self) -> int:
-        """When the last message that moves the aligner's clock arrived."""
+        """Return when the last message that moves the aligner's clock arrived."""
         topics = self._log.survey.topics
         return max((topics[t].last_ns or 0 for t in self._roles if t in topics), default=0)
 
     def _settle(self, rig: dict[str, int]) -> None:
-        """Account for what never came out of the log."""
+        """Count the messages that were not read from the log."""
         assert self.stream is not None
         account = self.stream.account
         for row in ("not_configured", "outside_range", "corrupt", "lost"):

@@ -1,4 +1,4 @@
-"""When a sample is run: as soon as possible, or as its log was recorded, at a rate."""
+"""Pacing: samples as soon as possible, or at a multiple of the recorded speed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from perception.types import Sample
 
 
 class Pace:
-    """Holds samples back until they are due, and measures how late they are.
+    """Delays samples until they are due, and measures how late they are.
 
     A sample is due when the wall clock has run as far since the first sample as the arrival clock of the
-    log has, divided by `rate`. Without `live_drop` every sample is given, however late.
+    log has, divided by `rate`. Without `live_drop` every sample is yielded, however late.
 
     Args:
         rate: 1 is the speed of the recording; None: as soon as possible.
-        live_drop: While a newer sample is already due, skip the older (as a live robot would).
-        on_drop: Told of every skipped sample.
+        live_drop: Skip a sample while a newer one is already due, as a live robot would.
+        on_drop: Called with every skipped sample.
         period_s: Of the reference sensor, in the log's time. An answer that comes later than one period
             (divided by `rate`) after its sample was due has missed its deadline.
         clock, sleep: For tests.
@@ -46,7 +46,7 @@ class Pace:
         self.dropped = 0
 
     def through(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """The samples, each when it is due."""
+        """Yield the samples, each when it is due."""
         if self._rate is None:
             yield from samples
             return
@@ -64,7 +64,7 @@ class Pace:
             sample = following
 
     def answered(self) -> None:
-        """The output of the sample that was given last is there."""
+        """Note that the output of the last sample is made."""
         if self.period_s is not None:
             self.misses += self._clock() - self._due_at > self.period_s
 

@@ -1,4 +1,4 @@
-"""Work that several threads carry at once and that comes back in order."""
+"""Worker threads whose results come back in order."""
 
 from __future__ import annotations
 
@@ -36,25 +36,24 @@ def default_workers(device: str, threads: int | None, backend: str = "") -> int:
 
 
 class Workers(Generic[T]):
-    """Threads that each carry one piece of work from its beginning to its end. Used by one thread.
+    """Threads that each do one piece of work as a whole, with the results in order. Used by one thread.
 
     On few cores this beats a chain of threads, one for each stage (measured: by half): every core has work
     whatever the stages cost, and the arrays of a frame stay in the caches of one core. The calling thread is
-    one of them: where it would wait, it carries what nobody has begun, so that there are no more threads
-    than asked for. At most two pieces for each worker are under way, those that are done but not fetched
-    among them; with one worker the calling thread does all the work itself, at once.
+    one of them: where it would wait, it does a piece that no worker has begun, so that there are no more
+    threads than `count`. At most two pieces for each worker are under way, including those that are done but
+    not fetched; with one worker the calling thread does each piece at once.
 
     Args:
-        count: How many.
-        work: Done to each piece, in any order, by any worker. It raises nothing that the piece itself can
-            hold; what it raises all the same is raised by `fetch`.
+        count: The number of workers.
+        work: Called with each piece, in any order, by any worker. Its exceptions are raised by `fetch`.
     """
 
     def __init__(self, count: int, work: Callable[[T], T]) -> None:
         self._work = work
         self._most = 2 * count
         self._pool = ThreadPoolExecutor(count - 1, "worker") if count > 1 else None
-        self._under_way: deque[_UnderWay[T]] = deque()
+        self._under_way: deque[_Piece[T]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -62,40 +61,40 @@ class Workers(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What was not begun is left undone; no thread stays behind."""
+        """Cancel the pieces that were not begun, and join the threads."""
         self.forget()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
     def busy(self) -> bool:
-        """Whether any piece is under way."""
+        """Return whether any piece is under way."""
         return bool(self._under_way)
 
     @property
     def due(self) -> bool:
-        """Whether to fetch before the next piece is submitted: the oldest is done, or the queues are full."""
+        """Return whether to fetch before the next submit: the oldest piece is done, or the queue is full."""
         if not self._under_way:
             return False
         return self._pool is None or len(self._under_way) >= self._most or self._under_way[0].future.done()
 
     def submit(self, piece: T) -> None:
-        """Begin with a piece."""
+        """Queue a piece."""
         if self._pool is not None:
-            self._under_way.append(_UnderWay(piece, self._pool.submit(self._work, piece)))
+            self._under_way.append(_Piece(piece, self._pool.submit(self._work, piece)))
             return
         done: Future[T] = Future()
         done.set_result(self._work(piece))
-        self._under_way.append(_UnderWay(piece, done))
+        self._under_way.append(_Piece(piece, done))
 
     def fetch(self) -> T:
-        """The oldest piece. Until it is done, the calling thread carries what nobody has begun."""
+        """Return the result of the oldest piece. Until it is done, the calling thread does queued pieces."""
         oldest = self._under_way[0]
         while oldest.future.cancelled() or not oldest.future.done():
             mine = next((one for one in self._under_way if one.future.cancel()), None)
             if mine is None:  # all are begun
                 break
-            self._carry(mine)
+            self._do(mine)
         return self._under_way.popleft().future.result()
 
     def forget(self) -> None:
@@ -103,8 +102,8 @@ class Workers(Generic[T]):
         while self._under_way:
             self._under_way.popleft().future.cancel()
 
-    def _carry(self, one: _UnderWay[T]) -> None:
-        """Do a piece that was taken back from the pool. Where that is interrupted, it is still to be done."""
+    def _do(self, one: _Piece[T]) -> None:
+        """Do a piece that was taken back from the pool. An interrupted piece stays queued."""
         done: Future[T] = Future()
         try:
             done.set_result(self._work(one.piece))
@@ -114,8 +113,8 @@ class Workers(Generic[T]):
 
 
 @dataclass(slots=True, eq=False)
-class _UnderWay(Generic[T]):
-    """A piece, and where its outcome is to be had; cancelled: the calling thread has taken it back."""
+class _Piece(Generic[T]):
+    """A piece and its future; a cancelled future: the calling thread has taken the piece back."""
 
     piece: T
     future: Future[T]

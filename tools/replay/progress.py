@@ -1,4 +1,4 @@
-"""What a user sees while logs are replayed: a progress bar, one tick for each key, or a line for each log."""
+"""The display while logs are replayed: a progress bar, one tick for each key, or a line for each log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def observer(log: Log, span: Span, step: bool) -> Iterator[Observer | None]:
 
 
 class Steps:
-    """Waits for a key before each tick and says what came of it."""
+    """Waits for a key before each tick and prints its latency."""
 
     def before(self, sample: Sample) -> None:
         inputs = ", ".join(
@@ -54,7 +54,7 @@ class Steps:
 
 @contextmanager
 def _raw_keys() -> Iterator[None]:
-    """Keys come at once, without return. Needs a terminal."""
+    """Read keys at once, without return. Needs a terminal."""
     if not sys.stdin.isatty():
         raise typer.BadParameter("--step needs a terminal to read keys from")
     import termios
@@ -91,7 +91,7 @@ def _bar(log: Log, span: Span) -> Iterator[Observer]:
 
 
 class Bar:
-    """Feeds the bar: frames, frames a second and latency over the last second."""
+    """Updates the bar: frames, frames a second, and latency."""
 
     def __init__(self, show: object, first_ns: int) -> None:
         self._show = show
@@ -101,7 +101,7 @@ class Bar:
         self._speed = "starting"
 
     def before(self, sample: Sample) -> None:
-        """Nothing to see yet."""
+        """Do nothing."""
 
     def after(self, progress: Progress) -> None:
         now = time.monotonic()

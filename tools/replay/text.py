@@ -86,7 +86,7 @@ def _latency(summary: Summary) -> Table:
 
 
 def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
-    """One row a topic; only columns that have a number."""
+    """Return a row for each topic, with the counts that are not 0."""
     rows = [row for row in ROWS if any(counts.get(row) for counts in ledger.values())]
     table = _table("topic", "messages", "what became of them")
     table.columns[2].justify = "left"
@@ -143,7 +143,7 @@ def _ms(value: float | None) -> str:
 
 
 def _show_monitor(console: Console, found: Mapping[str, Any]) -> None:
-    """One line where every head could be believed; else when which could not, and why."""
+    """Print the findings of the monitor: one line where no head was in doubt, else episodes and reasons."""
     if not found.get("heads"):
         return
     rows = _episode_rows(found)
@@ -162,7 +162,7 @@ def _show_monitor(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def _episode_rows(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]:
-    """Episodes at the same time for the same reasons, as one: when, whose, why."""
+    """Return episodes at the same time with the same reasons as one row: time, subjects, reasons."""
     rows: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for episode in found["episodes"]:
         ends_ns = episode["until_ns"]

@@ -1,4 +1,4 @@
-"""`perception verify OUT.mcap`: the run that made an output log is done again, and compared."""
+"""`perception verify OUT.mcap`: repeat the run that made an output log, and compare."""
 
 from __future__ import annotations
 
