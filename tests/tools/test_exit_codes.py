@@ -12,6 +12,7 @@ from perception.types import Status
 from perception_tools.exit_codes import EXIT_CODES, with_exit_code
 from tests.test_layers import sources
 
+CODED = {"exit_code", "interrupted"}
 LEAVING = {"Exit", "SystemExit", "exit", "_exit"}
 
 
@@ -55,12 +56,11 @@ def _numbers(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _name(node.func) in LEAVING and _has_number(node.args):
             yield f"line {node.lineno}: leaves with a number"
-        elif isinstance(node, ast.Constant) and node.value == 130:
-            yield f"line {node.lineno}: 130"
         elif isinstance(node, ast.Dict):
-            keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
-            if "exit_code" in keys and _has_number(node.values):
-                yield f"line {node.lineno}: a document with a number"
+            keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+            coded = [value for key, value in zip(keys, node.values, strict=True) if key in CODED]
+            if _has_number(coded):
+                yield f"line {node.lineno}: a document with a number, or numbers of statuses"
         elif isinstance(node, ast.keyword | ast.Assign | ast.Compare):
             names = {_name(part).lower() for part in ast.walk(node)} | {getattr(node, "arg", "")}
             if names & {"exit_code", "exit_codes"} and _has_number([node]):
