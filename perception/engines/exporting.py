@@ -1,66 +1,19 @@
-"""Models as one graph that needs none of our code: decode, statistics and calibration inside."""
+"""The export of a model as one graph, with decode, statistics and calibration inside."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from perception.engines.lowering import fold_batch_norms, lower_precision
 from perception.engines.model_source import ModelSource
 from perception.errors import MissingExtraError
-from perception.models.fusion_model import FusionModel
-from perception.models.tensors import Inputs
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class Flat(nn.Module):
-    """The fusion model as a function of the fields of `Inputs`, in order, to a tuple of `Predictions`."""
-
-    def __init__(self, model: FusionModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        image: Tensor,
-        returns: Tensor,
-        returns_valid: Tensor,
-        status: Tensor,
-        present: Tensor,
-        age_s: Tensor,
-    ) -> tuple[Tensor, ...]:
-        return tuple(self.model(Inputs(image, returns, returns_valid, status, present, age_s)))
-
-
-class ByPosition(nn.Module):
-    """A copy of any module for inference, as a function of its inputs by position to a tuple of tensors."""
-
-    def __init__(self, module: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
-        super().__init__()
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
-        self.inputs, self.outputs = inputs, outputs
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        found = self.module(**dict(zip(self.inputs, tensors, strict=True)))
-        if isinstance(found, Mapping):
-            return tuple(found[name] for name in self.outputs)
-        return (found,) if isinstance(found, Tensor) else tuple(found)
-
-
-def lowered_copy(model: FusionModel, precision: str) -> FusionModel:
-    """Return a copy for inference: batch norms folded, weights cast to the precision."""
-    model = fold_batch_norms(copy.deepcopy(model).eval().requires_grad_(False))
-    return model if precision == "fp32" else lower_precision(model, DTYPES[precision])
 
 
 def program_of(source: ModelSource, precision: str, rows: int) -> torch.export.ExportedProgram:

@@ -1,14 +1,59 @@
-"""Changes to a trained model that make it faster and its outputs different by rounding alone."""
+"""Models for inference: batch norms folded, weights cast, and called with their inputs by position."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from perception.models.fusion_model import FusionModel
+from perception.models.tensors import Inputs
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Flat(nn.Module):
+    """The fusion model as a function of the fields of `Inputs`, in order, to a tuple of `Predictions`."""
+
+    def __init__(self, model: FusionModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        image: Tensor,
+        returns: Tensor,
+        returns_valid: Tensor,
+        status: Tensor,
+        present: Tensor,
+        age_s: Tensor,
+    ) -> tuple[Tensor, ...]:
+        return tuple(self.model(Inputs(image, returns, returns_valid, status, present, age_s)))
+
+
+class ByPosition(nn.Module):
+    """A copy of any module for inference, as a function of its inputs by position to a tuple of tensors."""
+
+    def __init__(self, module: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.inputs, self.outputs = inputs, outputs
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.module(**dict(zip(self.inputs, tensors, strict=True)))
+        if isinstance(outputs, Mapping):
+            return tuple(outputs[name] for name in self.outputs)
+        return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+
+
+def lowered_copy(model: FusionModel, precision: str) -> FusionModel:
+    """Return a copy for inference: batch norms folded, weights cast to the precision."""
+    model = fold_batch_norms(copy.deepcopy(model).eval().requires_grad_(False))
+    return model if precision == "fp32" else lower_precision(model, DTYPES[precision])
 
 
 def fold_batch_norms(model: FusionModel) -> FusionModel:

@@ -75,7 +75,7 @@ class ModuleSource:
         self.inputs = {name: ArraySpec(array.dtype, array.shape[1:]) for name, array in example.items()}
 
     def module(self, precision: str) -> nn.Module:
-        from perception.engines.exporting import ByPosition
+        from perception.engines.lowering import ByPosition
 
         return ByPosition(self._module, tuple(self.inputs), self.outputs)
 
@@ -127,7 +127,7 @@ class FusionSource:
         return load_checkpoint(self._source)[0]
 
     def module(self, precision: str) -> nn.Module:
-        from perception.engines.exporting import Flat, lowered_copy
+        from perception.engines.lowering import Flat, lowered_copy
 
         return Flat(lowered_copy(self.model(), precision))
 

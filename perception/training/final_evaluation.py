@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
+from perception.evaluation.evaluate_logs import REFERENCE_ENGINE
 from perception.evaluation.report.schema import EvaluationReport
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions
@@ -66,7 +67,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
         with open_log(path) as log:
             chosen = spec.config_for(log)
             plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
-            engine = chosen.engine.model_copy(update={"precision": "fp32", "threads": config.run.threads})
+            engine = chosen.engine.model_copy(update={**REFERENCE_ENGINE, "threads": config.run.threads})
             watcher.said(f"evaluating on {path.name}")
             evaluation.replay(
                 log,

@@ -41,7 +41,9 @@ def report(capsys: Capture, *arguments: object, code: int = 0) -> EvaluationRepo
     found = run(["evaluate", *map(str, arguments), "--json"])
     captured = capsys.readouterr()
     assert found == code, captured.out + captured.err
-    assert json.loads(captured.out)["exit_code"] == code
+    document = json.loads(captured.out)
+    assert document["exit_code"] == code
+    assert all(log["replay"]["exit_code"] == 0 for log in document["logs"] if log["replay"])
     return EvaluationReport.model_validate_json(captured.out)
 
 

@@ -40,6 +40,9 @@ def evaluate(given: EvaluateArguments) -> None:
         write_report_file(path, report)
     if given.as_json:
         document = with_exit_code(report.to_json(), report.outcome)
+        for log in document["logs"]:
+            if log["replay"] is not None:  # a document of its own
+                log["replay"] = with_exit_code(log["replay"], log["replay"]["status"])
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         from perception_tools.evaluate.text import show

@@ -17,7 +17,6 @@ from perception.types import Status, head_specs
 from perception.types.table import Table
 
 SCHEMA: Literal["perception.evaluate/1"] = "perception.evaluate/1"
-"""The order in which heads are reported; heads of other packages come after."""
 
 
 class SchemaModel(BaseModel):
