@@ -118,11 +118,34 @@ def test_rooms_have_no_cycle() -> None:
     TopologicalSorter({room: rooms_used(room) for room in rooms()}).prepare()
 
 
-def test_modules_have_no_cycle_when_they_are_imported() -> None:
-    graph = {module: (start_imports(module) & sources().keys()) - {module} for module in sources()}
-    # A package that gathers its own parts is no cycle: `from perception.x.y import z` runs x/__init__ first.
-    graph = {m: {used for used in found if not m.startswith(used + ".")} for m, found in graph.items()}
+def test_modules_have_no_cycle() -> None:
+    """Imports inside functions and for types count, too."""
+    graph: dict[str, set[str]] = {}
+    for module, path in sources().items():
+        used = (all_imports(module) & sources().keys()) - {module}
+        # A package that gathers its own parts is no cycle: `from perception.x.y import z` runs x/__init__ first.
+        own = f"{module}." if path.name == "__init__.py" else "\0"
+        graph[module] = {u for u in used if not module.startswith(f"{u}.") and not u.startswith(own)}
     TopologicalSorter(graph).prepare()
+
+
+def test_functions_fit_on_a_screen() -> None:
+    functions = [
+        (f"{module}.{node.name}", (node.end_lineno or 0) - node.lineno + 1)
+        for module in sources()
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert [(name, lines) for name, lines in functions if lines > 50] == []
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    homes: dict[str, list[str]] = {}
+    for module in sources():
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
 
 
 @pytest.mark.parametrize("room", sorted(rooms()))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from perception.align.ledger import Ledger
+from perception.align.policies import MS, LatestTrack, NearestTrack, Track, WindowTrack
 from perception.align.ticks import FORWARD_NS, OpenTick, Ticks
-from perception.align.tracks import MS, LatestTrack, NearestTrack, Track, WindowTrack
 from perception.config import Config, Role
 from perception.errors import ConfigError
 from perception.types import (

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from perception.engines.model_source import FusionSource
 from perception.engines.openvino_graph import convert
-from perception.models.container import write_whole
+from perception.models.safetensors_file import write_whole
 
 FORMAT = "perception.openvino/1"
 PRECISIONS = ("fp32", "bf16")

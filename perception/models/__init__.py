@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perception.models.config import ModelConfig as ModelConfig
-    from perception.models.fusion_model import DenseOutputs as DenseOutputs
     from perception.models.fusion_model import FusionModel as FusionModel
+    from perception.models.heads import DenseOutputs as DenseOutputs
     from perception.models.stats import ChannelStats as ChannelStats
     from perception.models.stats import InputStats as InputStats
     from perception.models.stats import default_stats as default_stats
 
 _HOMES = {
     "ModelConfig": "config",
-    "DenseOutputs": "fusion_model",
+    "DenseOutputs": "heads",
     "FusionModel": "fusion_model",
     "ChannelStats": "stats",
     "InputStats": "stats",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from perception.errors import CheckpointError, ConfigError
 from perception.models.config import ModelConfig
-from perception.models.container import parse_json, read_header, read_whole, write_whole
+from perception.models.safetensors_file import parse_json, read_header, read_whole, write_whole
 from perception.models.stats import InputStats, channel_names
 
 if TYPE_CHECKING:

@@ -6,18 +6,15 @@ No loop, no data-dependent shape: it compiles, exports and runs as part of the n
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perception.models.config import STRIDES, ModelConfig
+from perception.models.heads import DenseOutputs
 from perception.models.tensors import Predictions
 from perception.types import SENSORS
-
-if TYPE_CHECKING:
-    from perception.models.fusion_model import DenseOutputs
 
 SUBSETS = 2 ** len(SENSORS)
 TWIN_IOU = 0.6

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from perception.models.adapters import Adapter
-from perception.models.camera import Pyramid
+from perception.models.camera_encoder import Pyramid
 from perception.models.config import STRIDES, ModelConfig
 from perception.models.decode import Decoder
 from perception.models.fusion import make_fusion
-from perception.models.heads import BoxHead, ClassHead, ControlHead, TopDown
+from perception.models.heads import BoxHead, ClassHead, ControlHead, DenseOutputs, TopDown
 from perception.models.normalise import Normaliser
-from perception.models.range import IN_IMAGE
+from perception.models.range_encoder import IN_IMAGE
 from perception.models.stats import InputStats, default_stats
 from perception.models.tensors import Inputs, Predictions, predictions_type
 from perception.types import KINDS, SENSORS, Output, head_spec, load_named
@@ -50,24 +50,6 @@ Encoded = tuple[Pyramid, ...]
 _FOR_PROGRAMS = "perception.models.pretrained"  # loaded on use: it imports this module
 
 STATUS = SENSORS.index("status")
-
-
-class DenseOutputs(NamedTuple):
-    """The outputs of the heads at every cell, before decoding: the inputs of the losses.
-
-    Scales are those of the loss family: Laplace b, or Gaussian sigma.
-    """
-
-    heatmap: Tensor  # [B, C, h, w] logits
-    ltrb: Tensor  # [B, 4, h, w] from the cell's centre to left, top, right, bottom, input pixels
-    ltrb_log_scale: Tensor  # [B, 4, h, w] log of input pixels
-    distance_log: Tensor  # [B, 1, h, w] log of metres
-    distance_log_scale: Tensor  # [B, 1, h, w] log of the scale of distance_log
-    control: Tensor  # [B, A] standardised (`FusionModel.normaliser.standardise("control", ...)`)
-    control_log_scale: Tensor  # [B, A] log of the scale of the standardised values
-    fused: Pyramid  # what all heads share
-    present: Tensor  # bool [B, 3] which inputs were used
-    extra: tuple[Tensor, ...] = ()  # [B, N] of each of `extra_heads`, see `heads.ExtraHead`
 
 
 class FusionModel(nn.Module):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception.models.camera import Pyramid
+from perception.models.camera_encoder import Pyramid
 from perception.models.config import STRIDES, ModelConfig
 from perception.models.layers import as_weight, conv_bn, pointwise
 
@@ -21,6 +22,24 @@ LOG_LIMIT = 7.0
 
 PRIOR = 0.01
 """The score an untrained class head gives everywhere, as in RetinaNet (Lin et al. 2017)."""
+
+
+class DenseOutputs(NamedTuple):
+    """The outputs of the heads at every cell, before decoding: the inputs of the losses.
+
+    Scales are those of the loss family: Laplace b, or Gaussian sigma.
+    """
+
+    heatmap: Tensor  # [B, C, h, w] logits
+    ltrb: Tensor  # [B, 4, h, w] from the cell's centre to left, top, right, bottom, input pixels
+    ltrb_log_scale: Tensor  # [B, 4, h, w] log of input pixels
+    distance_log: Tensor  # [B, 1, h, w] log of metres
+    distance_log_scale: Tensor  # [B, 1, h, w] log of the scale of distance_log
+    control: Tensor  # [B, A] standardised (`FusionModel.normaliser.standardise("control", ...)`)
+    control_log_scale: Tensor  # [B, A] log of the scale of the standardised values
+    fused: Pyramid  # what all heads share
+    present: Tensor  # bool [B, 3] which inputs were used
+    extra: tuple[Tensor, ...] = ()  # [B, N] of each of `extra_heads`, see `heads.ExtraHead`
 
 
 class TopDown(nn.Module):

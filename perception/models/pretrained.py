@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from perception.errors import CheckpointError
 from perception.geometry import Matrix, TransformTree
-from perception.models.answers import output_of, row_of
 from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perception.models.config import ModelConfig
 from perception.models.fusion_model import FusionModel
+from perception.models.prediction_outputs import output_of, row_of
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
 from perception.plugin import own_weights

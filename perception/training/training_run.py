@@ -15,7 +15,7 @@ from perception.engines.processor import processor
 from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.models import FusionModel
 from perception.models.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_checkpoint
-from perception.models.container import write_whole
+from perception.models.safetensors_file import write_whole
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
 from perception.training.data.loader import BatchSource, Loader

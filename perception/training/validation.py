@@ -15,7 +15,7 @@ from perception.evaluation.metrics.control_errors import ControlErrors
 from perception.evaluation.metrics.detection_calibration import DetectionCalibration
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.models import FusionModel, ModelConfig
-from perception.models.answers import NO_SENSOR, extra_heads_of, row_of, scaled_items, values_of
+from perception.models.prediction_outputs import NO_SENSOR, extra_heads_of, row_of, scaled_items, values_of
 from perception.models.tensors import Inputs, Predictions
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import SampleTruth, TrainingSample, collate

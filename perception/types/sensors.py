@@ -37,7 +37,7 @@ KINDS: Mapping[str, KindSpec] = MappingProxyType(
                 "CameraFrame",
                 ("latest", "nearest"),
                 ("image",),
-                "perception.models.camera:CameraEncoder",
+                "perception.models.camera_encoder:CameraEncoder",
                 "objects are placed by the returns of the range sensor alone, where the rig places those",
             ),
             KindSpec(
@@ -45,7 +45,7 @@ KINDS: Mapping[str, KindSpec] = MappingProxyType(
                 "RangeScan",
                 ("latest", "nearest"),
                 ("returns", "returns_valid"),
-                "perception.models.range:RangeEncoder",
+                "perception.models.range_encoder:RangeEncoder",
                 "distances are estimated from the image, with larger standard deviations",
             ),
             KindSpec(
@@ -53,7 +53,7 @@ KINDS: Mapping[str, KindSpec] = MappingProxyType(
                 "StatusWindow",
                 ("window",),
                 ("status",),
-                "perception.models.status:StatusEncoder",
+                "perception.models.status_encoder:StatusEncoder",
                 "control is estimated from what the other sensors see",
             ),
         )

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from perception.errors import PluginError
-from perception.models.answers import MIN_SCORE
+from perception.models.prediction_outputs import MIN_SCORE
 
 
 @dataclass(frozen=True, slots=True)

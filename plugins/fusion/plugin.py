@@ -11,14 +11,14 @@ import numpy as np
 
 from perception.engines import FusionBackend, open_fusion_backend
 from perception.errors import CheckpointError, PluginError
-from perception.models.answers import output_of, row_of
 from perception.models.checkpoint import Checkpoint, read_metadata
+from perception.models.prediction_outputs import output_of, row_of
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Manifest, Plugin, Prepared
 from perception.types import SENSORS, Output, Reset, Sample
+from perception_plugins.fusion.input_warnings import Usual, setup_warnings
 from perception_plugins.fusion.options import Options
-from perception_plugins.fusion.unusual import Usual, setup_warnings
 
 if TYPE_CHECKING:
     from perception.evaluation.agreement.backend_check import BackendAgreement

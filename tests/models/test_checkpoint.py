@@ -29,7 +29,7 @@ from perception.models.checkpoint import (
     read_metadata,
     save_checkpoint,
 )
-from perception.models.container import MAX_HEADER
+from perception.models.safetensors_file import MAX_HEADER
 from perception.models.tensors import Predictions
 from tests.fusion_scenes import FUSIONS, SMALL, lively_model, scene
 

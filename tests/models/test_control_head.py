@@ -13,7 +13,7 @@ from perception.engines import open_fusion_backend
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
-from perception.models.fusion_model import DenseOutputs
+from perception.models.heads import DenseOutputs
 from perception.models.tensors import Inputs
 from tests.fusion_scenes import SMALL, SUBSETS, assert_exports, lively_model, numpy_scene, scene
 

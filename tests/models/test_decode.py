@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from perception.models.camera import Pyramid
+from perception.models.camera_encoder import Pyramid
 from perception.models.config import ModelConfig
 from perception.models.decode import TWIN_IOU, Decoder, subset_index
-from perception.models.fusion_model import DenseOutputs
+from perception.models.heads import DenseOutputs
 from tests.fusion_scenes import SMALL, SUBSETS
 
 H, W = SMALL.input_height // 4, SMALL.input_width // 4

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from perception.models.camera import CameraEncoder
-from perception.models.range import EPS, RangeEncoder
-from perception.models.status import StatusEncoder
+from perception.models.camera_encoder import CameraEncoder
+from perception.models.range_encoder import EPS, RangeEncoder
+from perception.models.status_encoder import StatusEncoder
 from tests.fusion_scenes import SMALL, scene
 
 

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from perception.models import FusionModel
-from perception.models.fusion_model import DenseOutputs
-from perception.models.heads import ControlHead
+from perception.models.heads import ControlHead, DenseOutputs
 from perception.models.tensors import RETURN_CHANNELS, Inputs
 from tests.fusion_scenes import FUSIONS, SMALL, lively_model, scene
 

@@ -15,8 +15,8 @@ from perception.diagnosis.conformance import check_plugin
 from perception.diagnosis.conformance.samples import STATUS, drawn_samples, subsets
 from perception.errors import CheckpointError, PluginError
 from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, default_stats
-from perception.models.answers import output_of
 from perception.models.checkpoint import Checkpoint, save_checkpoint
+from perception.models.prediction_outputs import output_of
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Plugin, list_plugins, load_plugin

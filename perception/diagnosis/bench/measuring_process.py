@@ -99,7 +99,7 @@ def _serve(line: Connection, setup: MeasuredSetup) -> None:
 def _measure_of(setup: MeasuredSetup) -> Callable[[bool], MeasuredRun]:
     if setup.kind != "naive":
         return Replays(setup).run
-    from perception.diagnosis.bench.naive import NaiveLoop
+    from perception.diagnosis.bench.naive_loop import NaiveLoop
 
     return NaiveLoop(setup).run
 

@@ -12,7 +12,7 @@ from perception.errors import PluginError
 from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, WeightedMetric
 from perception.evaluation.metrics.detection_metric import DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame
-from perception.evaluation.metrics.joint import joint
+from perception.evaluation.metrics.joint_score import joint
 from perception.evaluation.metrics.weights import Weights
 from perception.types import Float64, Output, TruthFrame, extra_specs, head_specs, load_named
 

@@ -1,6 +1,6 @@
 """Cosines between the heads' gradients over the shared maps, measured while a model is trained.
 
-The gradients are those that balancing methods see (`training.balancing.shared`): of each head's loss,
+The gradients are those that balancing methods see (`balancing.shared_gradients`): of each head's loss,
 unweighted, over the fused maps of all strides and the pooled feature. They are always measured on the same
 samples, without augmentation. Below 0, a step that helps one head harms the other, on these samples and to
 first order (Yu et al. 2020, PCGrad). Heads that depend on different cells have cosines near 0.
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from perception.models.camera import Pyramid
+from perception.models.camera_encoder import Pyramid
 from perception.models.tensors import Inputs
 from perception.training.ablation.gradient_courses import FILE, PAIRS
 from perception.training.data.training_sample import Batch, collate

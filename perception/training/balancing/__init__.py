@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perception.training.balancing.balancer import Balancer as Balancer
-    from perception.training.balancing.balancer import make_balancer as make_balancer
+    from perception.training.balancing.methods import make_balancer as make_balancer
     from perception.training.balancing.options import resolve_balancing as resolve_balancing
 
-_HOMES = {"Balancer": "balancer", "make_balancer": "balancer", "resolve_balancing": "options"}
+_HOMES = {"Balancer": "balancer", "make_balancer": "methods", "resolve_balancing": "options"}
 
 __all__ = sorted(_HOMES)
 

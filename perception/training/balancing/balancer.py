@@ -1,14 +1,11 @@
-"""The interface of balancing methods, and the methods by name."""
+"""The interface of balancing methods, and fixed weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
-from typing import Any
 
 from torch import Tensor, nn
 
-from perception.training.balancing.options import resolve_balancing
 from perception.types import LOSSES
 
 
@@ -65,33 +62,3 @@ class Balancer(nn.Module):
     def weights(self) -> dict[str, float]:
         """Return the present weight of each head."""
         return {head: self.fixed.get(head, 1.0) for head in self.heads}
-
-
-def make_balancer(
-    config: Mapping[str, Any], signed: Collection[str] = (), heads: Sequence[str] = LOSSES
-) -> Balancer:
-    """The balancer of a configuration: `method`, `weights`, and what the method takes.
-
-    Args:
-        config: As `resolve_balancing` takes it.
-        signed: The heads whose loss may fall below 0 (`HeadLosses.signed`).
-        heads: Names of the losses to balance.
-
-    Raises:
-        ConfigError: The method is not known, or a value is wrong.
-        MissingExtraError: The method needs what is not installed.
-    """
-    from perception.training.balancing.dwa import DynamicWeightAverage
-    from perception.training.balancing.gradients import GradientBalancer
-    from perception.training.balancing.gradnorm import GradNorm
-    from perception.training.balancing.uncertainty import Uncertainty
-
-    chosen, weights = resolve_balancing(config)
-    kinds: dict[str, Callable[..., Balancer]] = {
-        "static": Balancer,
-        "uncertainty": Uncertainty,
-        "dwa": DynamicWeightAverage,
-        "gradnorm": GradNorm,
-    }
-    kind = kinds.get(chosen.name) or partial(GradientBalancer, chosen.name)
-    return kind(weights, signed, heads, **chosen.options)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from perception.errors import MissingExtraError
 from perception.training.balancing.balancer import Balancer
-from perception.training.balancing.shared import give_to, gradients_over, products
+from perception.training.balancing.shared_gradients import give_to, gradients_over, products
 from perception.types import LOSSES
 
 NAMES = {"pcgrad": "PCGrad", "cagrad": "CAGrad", "upgrad": "UPGrad", "mgda": "MGDA", "nash": "NashMTL"}

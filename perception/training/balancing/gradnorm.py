@@ -10,7 +10,7 @@ from torch import Tensor
 
 from perception.training.balancing.balancer import Balancer
 from perception.training.balancing.rates import inverse_rate
-from perception.training.balancing.shared import give_to, gradients_over, products
+from perception.training.balancing.shared_gradients import give_to, gradients_over, products
 from perception.types import LOSSES
 
 BETAS = (0.9, 0.999)

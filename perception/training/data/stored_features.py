@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.files import sources_sha256
 from perception.models import FusionModel
-from perception.models.container import write_whole
+from perception.models.safetensors_file import write_whole
 from perception.models.tensors import Inputs
 from perception.training.balancing import make_balancer
 from perception.training.data.dataset import Dataset, batch_indices

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.errors import CheckpointError, MissingExtraError, TrainingError
-from perception.models.container import write_whole
+from perception.models.safetensors_file import write_whole
 
 FILE = "metrics.jsonl"
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from perception.errors import ConfigError
 from perception.models import DenseOutputs, FusionModel
-from perception.models.camera import Pyramid
+from perception.models.camera_encoder import Pyramid
 from perception.models.config import STRIDES
 from perception.models.tensors import Inputs
 from perception.training.balancing import make_balancer, resolve_balancing

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from perception.errors import CheckpointError, TrainingError
-from perception.models.container import read_whole, write_whole
+from perception.models.safetensors_file import read_whole, write_whole
 
 FORMAT = "perception.training/1"
 _KEY = "state"

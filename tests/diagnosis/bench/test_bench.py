@@ -16,7 +16,7 @@ from perception.diagnosis.bench import BenchReport, Rate, Variant, make_log
 from perception.diagnosis.bench.bench_report import latencies, stages
 from perception.diagnosis.bench.kept_plugins import Constant, KeptOpen, KeptOpenInfers, kept
 from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
-from perception.diagnosis.bench.naive import NaiveLoop
+from perception.diagnosis.bench.naive_loop import NaiveLoop
 from perception.errors import PluginError
 from perception.logs import Query, decode, open_log
 from perception.models import FusionModel

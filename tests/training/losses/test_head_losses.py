@@ -11,7 +11,7 @@ from torch import Tensor
 
 from perception.errors import ConfigError
 from perception.models import DenseOutputs
-from perception.models.camera import Pyramid
+from perception.models.camera_encoder import Pyramid
 from perception.training.losses import HeadLosses, Targets, make_targets, resolve_losses
 from perception.training.losses.methods import BOX, CLASS, VALUE
 from tests.fusion_scenes import SMALL, lively_model, scene

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from perception.training.losses.beta_nll import beta_nll
+from perception.training.losses.box_sides import smooth_l1_sides, squared_sides
 from perception.training.losses.cross_entropy import cross_entropy
 from perception.training.losses.divergence import gaussian_kl, kl_of_truth, laplace_kl
 from perception.training.losses.focal import focal
@@ -21,7 +22,6 @@ from perception.training.losses.gaussian_focal import gaussian_focal
 from perception.training.losses.giou import giou_loss
 from perception.training.losses.likelihoods import gaussian_nll, laplace_nll
 from perception.training.losses.methods import BOX, CLASS, VALUE, WEIGHTS, LossMethod
-from perception.training.losses.sides import smooth_l1_sides, squared_sides
 from perception.types import load_named
 
 LOGITS = torch.linspace(-6, 6, 25)[:, None].expand(25, 9)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.models import DenseOutputs, FusionModel, ModelConfig
-from perception.models.camera import Pyramid
+from perception.models.camera_encoder import Pyramid
 from perception.training.losses import DenseTruth, HeadLosses, Targets, make_targets
 from perception.training.losses.gaussian_focal import gaussian_focal
 from perception.training.losses.giou import giou_loss

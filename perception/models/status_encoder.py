@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from perception.models.camera import Pyramid
+from perception.models.camera_encoder import Pyramid
 from perception.models.config import ModelConfig
 from perception.models.layers import as_weight
 
