@@ -123,7 +123,7 @@ def test_modules_have_no_cycle() -> None:
     graph: dict[str, set[str]] = {}
     for module, path in sources().items():
         used = (all_imports(module) & sources().keys()) - {module}
-        # A package that gathers its own parts is no cycle: `from perception.x.y import z` runs x/__init__ first.
+        # A package that gathers its own parts is no cycle.
         own = f"{module}." if path.name == "__init__.py" else "\0"
         graph[module] = {u for u in used if not module.startswith(f"{u}.") and not u.startswith(own)}
     TopologicalSorter(graph).prepare()
