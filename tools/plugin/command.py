@@ -1,4 +1,4 @@
-"""`perception plugin list` and `plugin check`: what is installed, and whether it keeps the contract."""
+"""`perception plugin list` and `perception plugin check`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from perception.errors import LogError
 from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.plugin.text import print_checks, print_listing
 
 if TYPE_CHECKING:
     from perception.diagnosis.conformance import Check
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from perception.types import Sample, Status
 
 SAMPLES = 20
-"""Samples that are taken from a log."""
+"""The number of samples that are taken from a log."""
 
 app = typer.Typer(help="Installed plugins, and whether they keep the contract.", no_args_is_help=True)
 
@@ -30,16 +31,16 @@ def list_command(as_json: Json = False) -> None:
     """List the installed plugins, without importing any of them."""
     from perception.plugin import list_plugins  # here and below: `perception --help` loads no numpy
 
-    found = list_plugins()
+    installed = list_plugins()
     if as_json:
-        print(json.dumps(_listing(found), indent=2, ensure_ascii=False))
+        print(json.dumps(_listing(installed), indent=2, ensure_ascii=False))
     else:
-        _print_listing(found)
+        print_listing(installed)
 
 
-def _listing(found: list[Installed]) -> dict[str, object]:
+def _listing(installed: list[Installed]) -> dict[str, object]:
     plugins = []
-    for item in found:
+    for item in installed:
         manifest = item.manifest
         plugins.append(
             {
@@ -54,41 +55,9 @@ def _listing(found: list[Installed]) -> dict[str, object]:
                 "description": manifest.description if manifest else "",
             }
         )
-    status = "failed" if any(item.error for item in found) else "clean"
+    status = "failed" if any(item.error for item in installed) else "clean"
     document = {"schema": "perception.plugin_list/1", "status": status, "plugins": plugins}
     return with_exit_code(document, "clean")
-
-
-def _print_listing(found: list[Installed]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not found:
-        console.print(
-            "No plugins are installed. One is a package with an entry point in 'perception.plugins'."
-        )
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("plugin", "from", "inputs", "heads", "memory", "batch"):
-        table.add_column(column, overflow="fold")
-    for item in found:
-        source = Text(f"{item.distribution} {item.version}".strip())
-        manifest = item.manifest
-        if manifest is None:
-            table.add_row(Text(item.name), source, Text("unusable", style="red"), "", "", "")
-            continue
-        memory = "all" if manifest.preroll_s is None else f"{manifest.preroll_s:g} s"
-        inputs, heads = ", ".join(manifest.inputs), ", ".join(manifest.heads)
-        table.add_row(Text(item.name), source, inputs, heads, memory, str(manifest.max_batch))
-    console.print(table)
-    for item in found:
-        if item.manifest is not None and item.manifest.description:
-            console.print(Text(f"{item.name}: {item.manifest.description}"), soft_wrap=True)
-        if item.error:
-            console.print(Text(f"unusable: {item.error}", style="red"), soft_wrap=True)
 
 
 @app.command("check")
@@ -107,12 +76,12 @@ def check_command(
     if as_json:
         _print_json(name, checks, status)
     else:
-        _print_checks(name, checks)
+        print_checks(name, checks)
     leave(status)
 
 
 def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Context]:
-    """The first samples of a log, and the context that its configuration makes."""
+    """Return the first samples of a log, and the context of its configuration."""
     from perception.align import align
     from perception.autoconfig import complete_config
     from perception.logs import Query, open_log
@@ -137,19 +106,3 @@ def _print_json(name: str, checks: list[Check], status: Status) -> None:
         ],
     }
     print(json.dumps(with_exit_code(report, status), indent=2, ensure_ascii=False))
-
-
-def _print_checks(name: str, checks: list[Check]) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    for check in checks:
-        mark = Text("ok  ", style="green") if check.passed else Text("FAIL", style="bold red")
-        console.print(mark, Text(check.name))
-        if not check.passed:
-            console.print(Text(f"       found: {check.violation}"), soft_wrap=True)
-            console.print(Text(f"       to do: {check.advice}"), soft_wrap=True)
-    kept = sum(check.passed for check in checks)
-    tail = "; it keeps the contract" if kept == len(checks) else ""
-    console.print(f"{name}: {kept} of {len(checks)} points hold{tail}")

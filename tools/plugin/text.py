@@ -1,0 +1,59 @@
+"""The text of `perception plugin`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perception.diagnosis.conformance import Check
+    from perception.plugin import Installed
+
+
+def print_listing(installed: list[Installed]) -> None:
+    """Print a table of the installed plugins, with descriptions and errors below."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not installed:
+        console.print(
+            "No plugins are installed. One is a package with an entry point in 'perception.plugins'."
+        )
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("plugin", "from", "inputs", "heads", "memory", "batch"):
+        table.add_column(column, overflow="fold")
+    for item in installed:
+        source = Text(f"{item.distribution} {item.version}".strip())
+        manifest = item.manifest
+        if manifest is None:
+            table.add_row(Text(item.name), source, Text("unusable", style="red"), "", "", "")
+            continue
+        memory = "all" if manifest.preroll_s is None else f"{manifest.preroll_s:g} s"
+        inputs, heads = ", ".join(manifest.inputs), ", ".join(manifest.heads)
+        table.add_row(Text(item.name), source, inputs, heads, memory, str(manifest.max_batch))
+    console.print(table)
+    for item in installed:
+        if item.manifest is not None and item.manifest.description:
+            console.print(Text(f"{item.name}: {item.manifest.description}"), soft_wrap=True)
+        if item.error:
+            console.print(Text(f"unusable: {item.error}", style="red"), soft_wrap=True)
+
+
+def print_checks(name: str, checks: list[Check]) -> None:
+    """Print a line for each point of the contract, and what to do about those that fail."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    for check in checks:
+        mark = Text("ok  ", style="green") if check.passed else Text("FAIL", style="bold red")
+        console.print(mark, Text(check.name))
+        if not check.passed:
+            console.print(Text(f"       found: {check.violation}"), soft_wrap=True)
+            console.print(Text(f"       to do: {check.advice}"), soft_wrap=True)
+    kept = sum(check.passed for check in checks)
+    tail = "; it keeps the contract" if kept == len(checks) else ""
+    console.print(f"{name}: {kept} of {len(checks)} points hold{tail}")

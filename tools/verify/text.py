@@ -1,0 +1,36 @@
+"""The text of `perception verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perception.evaluation.agreement.comparison import Difference
+    from perception.evaluation.agreement.verification import Verification
+
+
+def show(verification: Verification, log: Path) -> None:
+    """Print the verdict for each head, its first difference with the time, and notes on what has changed."""
+    verdicts = {
+        "equal": "equal bit for bit",
+        "within_tolerance": "equal within tolerance",
+        "diverged": "diverges",
+    }
+    print(f"{verdicts[verification.verdict]}: {verification.stored} outputs, made again from {log}")
+    if verification.comparison.ticks is not None:
+        print(f"  ticks: {_place(verification, verification.comparison.ticks)}")
+    for name, head in verification.heads.items():
+        print(f"  {name:8}{verdicts[head.verdict]}; {head.equal} of {head.frames} bit-equal")
+        if head.verdict != "equal" and head.largest:
+            largest = ", ".join(f"{key} {value:.3g}" for key, value in head.largest.items())
+            print(f"          largest differences: {largest}")
+        first = head.first or head.first_unequal
+        if first is not None:
+            print(f"          first {_place(verification, first)}")
+    for note in verification.notes:
+        print(f"note: {note}")
+
+
+def _place(verification: Verification, where: Difference) -> str:
+    return f"at {(where.log_time_ns - verification.start_ns) / 1e9:.3f} s ({where.log_time_ns}): {where.what}"
