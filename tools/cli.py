@@ -1,4 +1,4 @@
-"""The command line: the commands, and what an error makes of one. Exit codes are in `exit_codes`."""
+"""The command line: the commands, and the handling of their errors. Exit codes are in `exit_codes`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Commands(TyperGroup):
-    """The commands. An interrupt becomes typer's Abort, which `run` reports."""
+    """The group of the commands. An interrupt becomes typer's Abort, which `run` reports."""
 
     def invoke(self, ctx: Any) -> Any:  # the context is of the click that typer brings, or uses
         try:
@@ -42,7 +42,7 @@ class Commands(TyperGroup):
 
 
 class Interrupts:
-    """The handler of Ctrl-C. The first ends the command in order: outputs are closed, the summary is printed.
+    """The handler of Ctrl-C. The first ends the command cleanly: outputs are closed, the summary is printed.
 
     The second only prints a line: an exception would break what threads still compute. The third exits at
     once; flushed outputs are readable.
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; every error becomes one clear line (or one JSON object) and an exit code."""
+    """Run one command; report an error as one line (or one JSON object) and an exit code."""
     try:
         code = app(arguments, standalone_mode=False)
         if sys.stdout is not None:  # None where the caller closed it, as with `>&-`
@@ -137,7 +137,7 @@ def _fail(arguments: list[str], text: str, status: Status) -> int:
 
 
 def _give_up_stdout() -> None:
-    """Send what is still buffered nowhere: Python would fail on it once more while it ends."""
+    """Discard the buffered output of stdout, on which Python would fail again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

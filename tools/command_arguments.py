@@ -1,4 +1,4 @@
-"""Commands that take their arguments as one dataclass, so that commands can share options."""
+"""Typer commands that take their arguments as one dataclass, so that commands can share options."""
 
 from __future__ import annotations
 

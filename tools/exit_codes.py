@@ -1,4 +1,4 @@
-"""The exit codes of the command line: the only place that turns a status into a number."""
+"""The exit codes of the command line, by status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The series of errors of each log, from whose autocorrelation the length of the blocks follows.
+"""The series of errors of each log; their autocorrelation determines the block length.
 
 Of two plugins it is the difference of their errors, which is what is resampled.
 """
@@ -23,16 +23,16 @@ def box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
     names = ("error", "IoU", "distance_abs")
     if len(records) == 1:
         return [[record.box_errors()[name] for record in records[0]] for name in names]
-    found = []
+    by_kind = []
     for name in names:
         pairs = [_common(*pair) for pair in zip(*records, strict=True)]
         logs = zip(*records, pairs, strict=True)
-        found.append([b.frames[name][at_b] - a.frames[name][at_a] for a, b, (at_a, at_b) in logs])
-    return [[values[np.isfinite(values)].astype(np.float64) for values in one] for one in found]
+        by_kind.append([b.frames[name][at_b] - a.frames[name][at_a] for a, b, (at_a, at_b) in logs])
+    return [[values[np.isfinite(values)].astype(np.float64) for values in series] for series in by_kind]
 
 
 def _common(a: LogRecord, b: LogRecord) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the places of the frames that both have."""
+    """Return the indices of the frames that both records have."""
     _, at_a, at_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
     return at_a, at_b
 
@@ -43,10 +43,10 @@ def control_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]
     Args:
         records: Of one plugin or of two, of the same logs in the same order.
     """
-    names = dict.fromkeys(name for one in records for record in one for name in record.control)
+    names = dict.fromkeys(name for side in records for record in side for name in record.control)
     if len(records) == 1:
         return [[r.control[name]["error"] for r in records[0] if name in r.control] for name in names]
-    found = []
+    by_channel = []
     for name in names:
         pairs = [pair for pair in zip(*records, strict=True) if all(name in r.control for r in pair)]
         series = []
@@ -54,5 +54,5 @@ def control_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]
             stamps = [r.stamps_ns[r.control[name]["frame"]] for r in (a, b)]
             _, at_a, at_b = np.intersect1d(*stamps, return_indices=True)
             series.append(np.abs(b.control[name]["error"][at_b]) - np.abs(a.control[name]["error"][at_a]))
-        found.append(series)
-    return found
+        by_channel.append(series)
+    return by_channel

@@ -1,4 +1,4 @@
-"""Evaluate logs from end to end: scores, ablations, streaming scores, references and gates, in one report."""
+"""The evaluation of logs in one report: scores, ablations, streaming scores, references and gates."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class _EvaluationRun:
 def given_config(
     config: Config | str | Path | None, options: EvaluateOptions
 ) -> tuple[Config | None, Path | None, EvaluateOptions]:
-    """Return the configuration, the file it came from, and the options with the device and engine to use."""
+    """Return the configuration, its file, and the options with the device and engine resolved."""
     source = None if config is None or isinstance(config, Config) else Path(config)
     base = config if isinstance(config, Config) else None if source is None else load_config(source)
     device = resolve_device(options.replay.device, "auto" if base is None else base.engine.backend)
@@ -168,7 +168,7 @@ def given_config(
 
 
 def _replay_words(source: Path | None, overrides: Overrides) -> list[str]:
-    """Return the options of the command that replays as this evaluation did."""
+    """Return the command-line options of a replay that matches this evaluation."""
     named = [("--config", source), ("--plugin", overrides.plugin), ("--checkpoint", overrides.checkpoint)]
     words = [word for option, value in named if value is not None for word in (option, str(value))]
     return words + [word for fault in overrides.faults for word in ("--fault", fault)]

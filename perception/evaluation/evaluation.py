@@ -43,7 +43,7 @@ STATUS_ORDER: tuple[RunStatus, ...] = ("clean", "loss", "failed", "interrupted")
 
 
 class _ScoredLog(NamedTuple):
-    """One log that was scored: its entry in the report, and what the report is computed from."""
+    """A scored log: its entry in the report, and the data that the report is computed from."""
 
     report: LogReport
     record: LogRecord
@@ -53,7 +53,7 @@ class _ScoredLog(NamedTuple):
 
 
 class Evaluation:
-    """Scores logs, one after the other, with one set of metrics.
+    """An evaluation: scores logs, one after the other, with one set of metrics.
 
     Args:
         options: How to evaluate; those of scoring are used.
@@ -118,7 +118,7 @@ class Evaluation:
         return summary
 
     def score(self, stored: Log, log: Log, config: Config) -> None:
-        """Score the outputs that a replay stored, without a replay.
+        """Score stored outputs, without a replay.
 
         Args:
             stored: The output log, open.
@@ -148,7 +148,7 @@ class Evaluation:
         latency: Latency | None = None,
         publish: Callable[..., None] | None = None,
     ) -> MetricSink:
-        """Return a sink that scores the outputs of a log; `add` then takes it in."""
+        """Return a sink that scores the outputs of a log; pass it to `add` afterwards."""
         name, start_ns, camera = str(log.path), log.survey.start_ns or 0, config.sensors.camera
         return MetricSink(
             self._suites.of,
@@ -169,7 +169,7 @@ class Evaluation:
         outputs: str | None = None,
         account: dict[str, Any] | None = None,
     ) -> None:
-        """Take in a log whose outputs a sink of this evaluation has scored.
+        """Add a log whose outputs a sink of this evaluation has scored.
 
         Args:
             scorer: As `sink` gave it.
@@ -197,22 +197,22 @@ class Evaluation:
         self._warnings.append({"code": code, "text": text, "count": count, "log": str(log.path)})
 
     def rules_of(self, run: RunInfo) -> Rules:
-        """Return the rules, with the classes and the family of the first run, or of this one."""
+        """Return the rules, with the classes and family of the first run, or of this one."""
         return self._suites.of(run).rules
 
     @property
     def suite(self) -> Suite:
-        """The metrics over all logs so far."""
+        """Return the metrics over all logs so far."""
         return self._suites.of_all
 
     @property
     def records(self) -> list[LogRecord]:
-        """The record of each log so far."""
+        """Return the record of each log so far."""
         return [scored.record for scored in self._logs]
 
     @property
     def scored(self) -> Scored:
-        """The metrics and records, for resampling."""
+        """Return the metrics and records for resampling."""
         return Scored(self.suite, self.records)
 
     def report(self) -> EvaluationReport:
@@ -268,6 +268,6 @@ class Evaluation:
 
 
 def _cut(results: Sequence[Result]) -> float:
-    """Return the score from which detections count: that of the best F1."""
+    """Return the score threshold of the best F1."""
     best = next((r.values["F1_score"].value for r in results if "F1_score" in r.values), None)
     return CUT if best is None else best

@@ -1,4 +1,4 @@
-"""The boxes and commands of each frame, output and truth, so that the worst frames can be drawn."""
+"""The boxes and commands of each frame, output and truth, for drawing the worst frames."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class FrameContents:
         true["frame"], true["label"], true["score"] = number, labels[frame.truth_label], np.nan
         true["xyxy"], true["distance"] = frame.truth_box, frame.truth_distance
         true["kind"] = np.where(frame.ignored, _IGNORED, np.where(taken, _FOUND, _MISSED))
-        said = self._boxes.grow(int(np.count_nonzero(kept)))
-        said["frame"], said["label"], said["score"] = number, labels[frame.label[kept]], frame.score[kept]
-        said["xyxy"], said["distance"] = frame.box[kept], frame.distance[kept]
-        said["kind"] = np.where(hit[kept], _HIT, _FALSE)
+        rows = self._boxes.grow(int(np.count_nonzero(kept)))
+        rows["frame"], rows["label"], rows["score"] = number, labels[frame.label[kept]], frame.score[kept]
+        rows["xyxy"], rows["distance"] = frame.box[kept], frame.distance[kept]
+        rows["kind"] = np.where(hit[kept], _HIT, _FALSE)
 
     def at(self, log_time_ns: int, stamp_ns: int) -> SceneReport | None:
-        """Return the contents of the frame of these times; None if there is none."""
+        """Return the contents of the frame with these times; None if there is none."""
         number = self._frames.get((log_time_ns, stamp_ns))
         if number is None:
             return None

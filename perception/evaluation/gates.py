@@ -1,4 +1,4 @@
-"""Gates: requirements of an evaluation, as `box.mAP50 >= 0.8`; judged here, and written as JUnit XML."""
+"""Gates: requirements of an evaluation such as `box.mAP50 >= 0.8`, their verdicts, and JUnit XML."""
 
 from __future__ import annotations
 
@@ -63,23 +63,23 @@ def parse_gates(texts: Sequence[str]) -> list[Gate]:
     """
     gates, faults = [], []
     for text in texts:
-        found = _FORM.match(text)
+        match = _FORM.match(text)
         try:
-            limit = float(found["limit"]) if found else float("nan")
+            limit = float(match["limit"]) if match else float("nan")
         except ValueError:
             limit = float("nan")
-        if found is None or limit != limit:
+        if match is None or limit != limit:
             faults.append(f"--require: expected as 'box.mAP50 >= 0.8' (>=, <=, > or <), found '{text}'")
             continue
-        gates.append(Gate(text.strip(), found["name"], found["sign"], limit))
-        faults += _impossible(found["name"])
+        gates.append(Gate(text.strip(), match["name"], match["sign"], limit))
+        faults += _impossible(match["name"])
     if faults:
         raise ConfigError(faults, head="a gate is wrong" if len(faults) == 1 else "gates are wrong")
     return gates
 
 
 def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False) -> EvaluationReport:
-    """The report with every gate judged; its `outcome` is `gate_failed` where one fails.
+    """Return the report with every gate judged; its `outcome` is `gate_failed` where one fails.
 
     Args:
         gates: As `parse_gates` gives them.
@@ -100,13 +100,13 @@ def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False)
 
 
 def names(heads: Heads) -> dict[str, tuple[str, ValueReport]]:
-    """Return every value by its name in lower case, with the name as it is written: `box.mAP50`."""
-    found: dict[str, tuple[str, ValueReport]] = {}
+    """Return every value by its name in lower case, with the name as displayed: `box.mAP50`."""
+    by_key: dict[str, tuple[str, ValueReport]] = {}
     for head, metrics in heads.items():
         for metric in metrics.values():
             for key, value in metric.values.items():
-                found.setdefault(_key(f"{head}.{key}"), (f"{head}.{key}", value))
-    return found
+                by_key.setdefault(_key(f"{head}.{key}"), (f"{head}.{key}", value))
+    return by_key
 
 
 def _judge(gate: Gate, name: str, value: ValueReport, report: EvaluationReport, strict: bool) -> GateReport:
@@ -138,14 +138,14 @@ def _no_interval(name: str, report: EvaluationReport) -> str:
     head = name.partition(".")[0]
     if report.resampling is None:
         return "no intervals were asked for"
-    told = report.resampling.heads.get(head)
-    if told is None:
+    resampled = report.resampling.heads.get(head)
+    if resampled is None:
         return f"{head} is not drawn again"
-    return told.no_interval or "too few draws gave a number"
+    return resampled.no_interval or "too few draws gave a number"
 
 
 def _key(name: str) -> str:
-    """Names are compared without regard to case; `joint` is `joint.joint`."""
+    """Return the key of a name: in lower case, with `joint` as `joint.joint`."""
     lower = name.lower()
     return f"{lower}.{lower}" if "." not in lower else lower
 
@@ -160,7 +160,7 @@ def _unknown(gate: Gate, known: Mapping[str, tuple[str, ValueReport]]) -> GateRe
 
 
 def _impossible(name: str) -> list[str]:
-    """Return the error of a name that no run can have."""
+    """Return an error for a name that no run can have."""
     head, _, rest = _key(name).partition(".")
     known = _possible()
     if head not in known:
@@ -182,14 +182,13 @@ def _impossible(name: str) -> list[str]:
 
 @cache
 def _possible() -> dict[str, dict[str, bool]]:
-    """Head -> what its values are called, without class or channel, and whether there is one of that name
-    alone: what one frame of everything gives."""
+    """Return, for each head, its value names without class or channel, and whether the bare name exists."""
     stamp, box = 0, (0.0, 0.0, 50.0, 50.0)
-    said = Detections(True, items=(Detection("x", 0.9, box, (1.0, 1.0, 1.0, 1.0), 10.0, 1.0),))
+    detections = Detections(True, items=(Detection("x", 0.9, box, (1.0, 1.0, 1.0, 1.0), 10.0, 1.0),))
     control = Control(True, channels=(ControlChannel("x", "", 0.0, 1.0),))
     truth = TruthFrame(stamp, (TruthBox("x", box, 10.0, 1.0, ""),), {"x": 0.0}, {"x": 0.0})
     suite = Suite(Rules(min_support=1))
-    suite.update(Output(Tick(0, "reference", stamp, stamp), said, control), truth)
+    suite.update(Output(Tick(0, "reference", stamp, stamp), detections, control), truth)
     latency = Latency()
     latency.record({"total": 1.0})
     heads = by_head([*suite.compute(), latency.compute()])
@@ -202,7 +201,7 @@ def _bases(metrics: Iterable[MetricReport]) -> dict[str, bool]:
 
 
 def junit_xml(report: EvaluationReport, name: str = "perception.evaluate") -> bytes:
-    """Return JUnit XML with a test for each gate, and for each head and log with a reference."""
+    """Return JUnit XML with a test case for each gate, and for each head and log with a reference."""
     suite = ET.Element("testsuite", name=name)
     bad = 0
     for gate in report.gates:
@@ -216,8 +215,8 @@ def junit_xml(report: EvaluationReport, name: str = "perception.evaluate") -> by
         )
         if beside.diverged or not beside.frames:
             bad += 1
-            told = f"{beside.diverged} of {beside.frames} frames diverge; first: {beside.what}"
-            ET.SubElement(case, "failure", message=told, type="divergence").text = beside.command
+            text = f"{beside.diverged} of {beside.frames} frames diverge; first: {beside.what}"
+            ET.SubElement(case, "failure", message=text, type="divergence").text = beside.command
     tests = len(report.gates) + len(report.reference)
     for key, value in (("tests", tests), ("failures", bad), ("errors", 0), ("skipped", 0)):
         suite.set(key, str(value))

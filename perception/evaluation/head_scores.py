@@ -1,4 +1,4 @@
-"""Four scores of an evaluation, one for each head and for distance; curves over faults and latency show them.
+"""The four scores of an evaluation, for each head and for distance, as shown in fault and latency curves.
 
 Each is from 0 to 1, greater is better, and is multiplied by the share of the frames with truth that got an
 answer: an invalid head never gains.
@@ -24,7 +24,7 @@ Scores = dict[str, float | None]
 
 
 def scores_of(heads: Heads, frames: Mapping[str, int] | None = None) -> Scores:
-    """Return the four scores of an evaluation; None where truth does not support one.
+    """Return the four scores of an evaluation; None where the truth is insufficient.
 
     Args:
         heads: Head -> metric -> what it found, as a report has them.
@@ -32,23 +32,23 @@ def scores_of(heads: Heads, frames: Mapping[str, int] | None = None) -> Scores:
             met fewer: the others then count as without an answer.
     """
     joint = heads["joint"]["joint"].values
-    found: Scores = {}
+    scores: Scores = {}
     f1 = heads["class"]["precision_recall"].values["F1"].value
     boxes = heads["box"]["mean_average_precision"]
-    found["class"] = None if f1 is None else f1 * _answered(boxes)
+    scores["class"] = None if f1 is None else f1 * _answered(boxes)
     for name, part in (("box", "boxes"), ("distance", "distance"), ("control", "control")):
         value = joint.get(f"joint/{part}")
-        found[name] = None if value is None else value.value
-    if found["box"] is None:
-        found["class"] = None
-    elif found["class"] is None:
-        found["class"] = 0.0 if boxes.frames.get("invalid") or found["box"] == 0.0 else None
+        scores[name] = None if value is None else value.value
+    if scores["box"] is None:
+        scores["class"] = None
+    elif scores["class"] is None:
+        scores["class"] = 0.0 if boxes.frames.get("invalid") or scores["box"] == 0.0 else None
     if frames is None:
-        return found
+        return scores
     met = frames_of(heads)
     return {
         name: None if value is None else value * min(met[name] / frames[name], 1.0) if frames[name] else value
-        for name, value in found.items()
+        for name, value in scores.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""The values of a report with their intervals, each within what a value of its name can be."""
+"""The confidence intervals of the values of a report, limited to the range of each value."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Heads = Mapping[str, Mapping[str, MetricReport]]
 
 
 def with_intervals(heads: Heads, scored: Scored, resampler: Resampler) -> dict[str, dict[str, MetricReport]]:
-    """The same values with their intervals, where they can have one."""
+    """Return the same values, with intervals where they can be computed."""
     redrawn = resampler.redrawn(scored)
     guests = {guest.name for guest in scored.suite.guests}
-    found: dict[str, dict[str, MetricReport]] = {}
+    by_head: dict[str, dict[str, MetricReport]] = {}
     for head, metrics in heads.items():
-        found[head] = {}
+        by_head[head] = {}
         for name, metric in metrics.items():
             guest = name in guests
             by_block, by_log = redrawn.get(f"{head}/{name}" if guest else head, ({}, None))
@@ -42,8 +42,8 @@ def with_intervals(heads: Heads, scored: Scored, resampler: Resampler) -> dict[s
                 )
                 for key, value in metric.values.items()
             }
-            found[head][name] = metric.model_copy(update={"values": values})
-    return found
+            by_head[head][name] = metric.model_copy(update={"values": values})
+    return by_head
 
 
 def _with_interval(
@@ -57,15 +57,15 @@ def _with_interval(
     if value.value is None or by_block is None:
         return value
     spread = resampler.spread(head, value.value, by_block, by_log)
-    found = None if spread is None else spread.interval(resampler.options.level, *bounds)
-    if found is None:
+    limits = None if spread is None else spread.interval(resampler.options.level, *bounds)
+    if limits is None:
         return value
-    interval = IntervalReport(low=found.low, high=found.high, std_error=found.std_error)
+    interval = IntervalReport(low=limits.low, high=limits.high, std_error=limits.std_error)
     return value.model_copy(update={"interval": interval})
 
 
 def range_of(key: str, guest: bool = False) -> tuple[float, float]:
-    """Return the least and the greatest that a value of that name can be; of a guest's nothing is known."""
+    """Return the bounds of a value by its name; unbounded for metrics of other packages."""
     if guest:
         return -np.inf, np.inf
     name = key.partition("/")[0]
@@ -83,7 +83,7 @@ def range_of(key: str, guest: bool = False) -> tuple[float, float]:
 def difference_of(
     resampler: Resampler, head: str, value: float, by_block: Float64, by_log: Float64 | None
 ) -> DifferenceReport:
-    """Return a difference with its interval and p-value, where it can have them.
+    """Return a difference, with its interval and p-value where they can be computed.
 
     Args:
         resampler: Drew it again.
@@ -101,8 +101,8 @@ def difference_of(
 
 def judged(difference: DifferenceReport, p_corrected: float | None, better: str) -> DifferenceReport:
     """Return the difference with its corrected p-value and verdict."""
-    told = verdict(difference.value, p_corrected, better)
-    return difference.model_copy(update={"p_corrected": p_corrected, "verdict": told})
+    outcome = verdict(difference.value, p_corrected, better)
+    return difference.model_copy(update={"p_corrected": p_corrected, "verdict": outcome})
 
 
 def verdict(difference: float | None, p_corrected: float | None, better: str) -> Verdict:

@@ -1,4 +1,4 @@
-"""The record of a log: its frames, objects, false alarms and control errors, a few bytes each.
+"""The compact record of a log: its frames, objects, false alarms and control errors.
 
 From it come blocks and autocorrelation for intervals, and slices: metrics alone do not know which frame had
 no truth, nor how far away the missed box was.
@@ -72,9 +72,9 @@ class LogRecord:
         row["control"] = NONE
         if output.control is not None and truth.control is not None:
             row["control"] = SCORED if output.control.valid else WRONG
-        found = {name: value for name, _, value in boxes}
+        by_name = {name: value for name, _, value in boxes}
         for name in ("error", "IoU", "distance_abs"):
-            row[name] = found.get(name, np.nan)
+            row[name] = by_name.get(name, np.nan)
         for name, _, value in control:
             if name != INVALID:
                 new = self.control.setdefault(name, Rows([("frame", "i4"), ("error", "f8")])).grow(1)
@@ -104,19 +104,19 @@ class LogRecord:
 
     @property
     def stamps_ns(self) -> NDArray[np.int64]:
-        """[frames]."""
+        """Return the stamps of the frames in nanoseconds, [F]."""
         return self.frames["stamp_ns"]
 
     @property
     def period_s(self) -> float | None:
-        """The median time between frames; None with fewer than two."""
+        """Return the median time between frames; None with fewer than two."""
         steps = np.diff(self.stamps_ns)
         return float(np.median(steps)) / 1e9 if len(steps) else None
 
     def box_errors(self) -> dict[str, NDArray[np.float64]]:
         """Return the box errors of the frames that have them, by name."""
-        found = {}
+        by_name = {}
         for name in ("error", "IoU", "distance_abs"):
             values = self.frames[name].astype(np.float64)
-            found[name] = values[np.isfinite(values)]
-        return found
+            by_name[name] = values[np.isfinite(values)]
+        return by_name

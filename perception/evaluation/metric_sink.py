@@ -1,4 +1,4 @@
-"""The sink that scores the outputs of a run, and the metrics that it feeds."""
+"""The sink that scores the outputs of a run, and the metrics that it updates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METRICS = "/perception/metrics/"
 
 
 class MetricSink:
-    """Scores outputs as a run makes them.
+    """A sink that scores the outputs of a run.
 
     Args:
         suite: The metrics, shared between the logs of one evaluation; or a function that gives them for a
@@ -54,7 +54,7 @@ class MetricSink:
 
     @property
     def suite(self) -> Suite:
-        """The metrics; known from `open` on."""
+        """Return the metrics; available after `open`."""
         assert isinstance(self._suite, Suite), "the sink is not open"
         return self._suite
 
@@ -88,11 +88,11 @@ class MetricSink:
                     self._publish(METRICS + name, output, rows)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resource is open."""
 
 
 def record_times(latency: Latency, stages_ms: Mapping[str, float]) -> None:
-    """Record the stages of one frame and their total, without `sink`, whose time is not known in time."""
+    """Record the stages of one frame and their total, without `sink`, which is still running."""
     known = {stage: ms for stage, ms in stages_ms.items() if stage not in ("sink", TOTAL)}
     latency.record({**known, TOTAL: sum(known.values())})
 
@@ -115,11 +115,11 @@ class Suites:
 
     @property
     def of_all(self) -> Suite:
-        """The suite over all logs so far."""
+        """Return the suite over all logs so far."""
         return self._of_all if self._of_all is not None else Suite(self.rules)
 
     def of(self, run: RunInfo) -> Suite:
-        """Return the suite over all logs; the first run makes it."""
+        """Return the suite over all logs; create it on the first run."""
         if self._of_all is None:
             family = run.extra.get("loss_family", "")
             self.rules = replace(

@@ -45,14 +45,14 @@ def _recall(records: Sequence[LogRecord], cut: float) -> Iterator[DistanceBinRep
     for name in dict.fromkeys(label for record in records for label in record.labels):
         own = [record.objects["label"] == record.labels.get(name, -1) for record in records]
         distance = _joined([r.objects["distance"][o] for r, o in zip(records, own, strict=True)])
-        found = _joined([r.objects["score"][o] for r, o in zip(records, own, strict=True)]) >= cut
+        detected = _joined([r.objects["score"][o] for r, o in zip(records, own, strict=True)]) >= cut
         for low, high, inside in bins(distance):
             yield DistanceBinReport(
                 label=name,
                 from_m=low,
                 to_m=high,
                 objects=int(np.count_nonzero(inside)),
-                found=int(np.count_nonzero(found[inside])),
+                found=int(np.count_nonzero(detected[inside])),
             )
 
 
@@ -75,8 +75,10 @@ def _distance_errors(records: Sequence[LogRecord], cut: float) -> Iterator[Dista
 
 
 def bins(distance: Float64) -> Iterator[tuple[float, float, NDArray[np.bool_]]]:
-    """Bins over distances [N] with their members [N]; too few of them wait for the next farther bin, and the
-    farthest few are left out."""
+    """Yield bins over distances [N] with their members [N].
+
+    A bin with too few members merges with the next farther one; too few in the farthest bin are left out.
+    """
     start = float(EDGES_M[0])
     for _, high in pairwise(EDGES_M):
         inside = (distance >= start) & (distance < high)

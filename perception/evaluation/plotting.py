@@ -39,7 +39,7 @@ _STYLE: Any = {
 
 
 def need_matplotlib(what: str) -> None:
-    """Fail before work is done in vain.
+    """Raise if matplotlib is not installed, before any other work.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -52,7 +52,7 @@ def need_matplotlib(what: str) -> None:
 
 @contextmanager
 def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of so many inches, written when the context ends. The same drawing gives the same bytes.
+    """Open a figure with its size in inches, written when the context ends. Equal drawings give equal bytes.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -74,5 +74,5 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
 
 
 def style(index: int) -> dict[str, Any]:
-    """How the series of this place in its plot looks."""
+    """Return the style of the series at a place in its plot."""
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}

@@ -1,4 +1,4 @@
-"""The values of an evaluation under draws of its logs and blocks, and the spread of each value.
+"""Resampling of an evaluation: its values under draws of logs and blocks, and the spread of each value.
 
 Class and box share their blocks, control has its own, and the joint score and metrics of other heads take the
 longer: a steering error that lasts for ten seconds says nothing about boxes.
@@ -39,7 +39,7 @@ DrawnValues = dict[str, Float64]
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """Options of the bootstrap.
+    """The options of the bootstrap.
 
     Attributes:
         draws: The number of draws; 0: no intervals.
@@ -75,7 +75,7 @@ class BlockGroup(NamedTuple):
 
 
 class Resampler:
-    """Draws the logs and blocks of one evaluation, or of two on the same logs, which are then paired.
+    """A bootstrap of the logs and blocks of one evaluation, or of two paired on the same logs.
 
     Args:
         scored: One, or two that compare; their records are of the same logs in the same order.
@@ -96,7 +96,7 @@ class Resampler:
         self.groups = {BOXES: boxes, CONTROL: control, "joint": longer}
 
     def _group(self, series: Sequence[Sequence[Float64]]) -> BlockGroup:
-        """Return blocks for the errors that stay correlated longest."""
+        """Return blocks with a length for the errors with the longest autocorrelation time."""
         correlations = [autocorrelation(errors) for errors in series] or [Autocorrelation(1.0, np.ones(1))]
         longest = max(correlations, key=lambda correlation: correlation.time)
         blocks = Blocks(self._stamps, max(BLOCK_S, longest.time * self._period_s))
@@ -105,11 +105,11 @@ class Resampler:
         return BlockGroup(blocks, draws, missed, longest.time * self._period_s)
 
     def group(self, head: str) -> BlockGroup | None:
-        """Return the group of a head; None for timing, which is not drawn."""
+        """Return the block group of a head; None for timing, which is not resampled."""
         return None if head == TIMING else self.groups[GROUP_OF.get(head, "joint")]
 
     def redrawn(self, scored: Scored) -> dict[str, tuple[DrawnValues, DrawnValues | None]]:
-        """Return the values of each head under draws of blocks, and of logs where there are enough.
+        """Return the values of each head under draws of blocks, and under draws of logs if there are enough.
 
         Those of a metric of another package stand under `<head>/<metric>`.
         """
@@ -129,7 +129,7 @@ class Resampler:
         return drawn
 
     def _weights(self, scored: Scored, head: str) -> list[DrawnWeights]:
-        """Return the weights of the frames under draws of blocks, and of logs; none if there are no draws."""
+        """Return the frame weights under draws of blocks and of logs; none without draws."""
         group = self.group(head)
         if group is None or group.draws is None:
             return []
@@ -140,7 +140,7 @@ class Resampler:
     def _joint(
         self, scored: Scored, drawn: Mapping[str, tuple[DrawnValues, DrawnValues | None]]
     ) -> Iterator[DrawnValues]:
-        """Yield the joint score and its parts under each kind of draws."""
+        """Yield the joint score and its parts under each kind of draw."""
         weights_of_kinds, results = self._weights(scored, "joint"), scored.suite.compute()
         for kind, weights in enumerate(weights_of_kinds):
             values: DrawnValues = {}
@@ -155,14 +155,14 @@ class Resampler:
     def spread(
         self, head: str, value: float, by_block: Float64, by_log: Float64 | None
     ) -> BootstrapSpread | None:
-        """Return the spread of one value, or of a difference of values; None if its head is not drawn."""
+        """Return the spread of one value, or of a difference of values; None if its head is not resampled."""
         group = self.group(head)
         if group is None or group.draws is None:
             return None
         return BootstrapSpread(value, group.blocks, by_block, by_log, group.missed)
 
     def report(self) -> ResamplingReport:
-        """Return how the draws were made."""
+        """Return the report on the blocks and draws."""
         logs = int(max((group.blocks.logs for group in self.groups.values()), default=0))
         heads = {}
         for head in ("class", "box", "control", "joint"):

@@ -1,4 +1,4 @@
-"""Warnings about scores that mislead: outputs of another log, unknown class names, missing truth."""
+"""Warnings about misleading scores: outputs of another log, unknown class names, missing truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perception.sinks import RunInfo
 
 
 def other_log(run: RunInfo | None, log: Log) -> str:
-    """Return a warning if the outputs were made from another log than that of the truth; else empty."""
+    """Return a warning if outputs and truth come from different logs; else an empty text."""
     size = log.path.stat().st_size
     if run is None or run.input is None or run.input_bytes in (None, size):
         return ""
@@ -22,7 +22,7 @@ def other_log(run: RunInfo | None, log: Log) -> str:
 
 
 def foreign_words(said: Sequence[str], true: Collection[str]) -> str:
-    """Return a warning if truth has classes that the plugin does not know; else empty.
+    """Return a warning if truth has classes that the plugin does not know; else an empty text.
 
     Args:
         said: The classes of the plugin; empty: unknown.
@@ -39,14 +39,14 @@ def foreign_words(said: Sequence[str], true: Collection[str]) -> str:
 
 
 def without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return a warning for each kind of truth that no frame had."""
-    found = []
-    for metric, what, option in (
+    """Return a warning for each kind of truth that no frame has."""
+    warnings = []
+    for metric, truth, option in (
         ("mean_average_precision", "boxes", "truth.boxes"),
         ("control_errors", "control", "truth.control"),
     ):
         frames = next((dict(result.frames) for result in results if result.metric == metric), {})
         if frames.get("no_truth") and not frames.get("scored") and not frames.get("invalid"):
-            text = f"no frame has truth of {what}, so it is not scored; configure it in {option}"
-            found.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
-    return found
+            text = f"no frame has truth of {truth}, so it is not scored; configure it in {option}"
+            warnings.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
+    return warnings

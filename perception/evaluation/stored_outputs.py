@@ -1,4 +1,4 @@
-"""Outputs that were stored by a replay, joined to the truth of the log they came from."""
+"""Stored outputs of a replay, joined with the truth of their log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores that count the time an answer takes (Li, Wang and Ramanan 2020, "Towards Streaming Perception").
+"""Streaming scores, which count latency (Li, Wang, Ramanan 2020, "Towards Streaming Perception").
 
 A single worker is simulated. A tick that arrives while it is busy waits; only the newest waits, the others
 are skipped. An output exists once the worker is done with its tick: at the tick's arrival plus the latency,
@@ -53,7 +53,7 @@ Int64 = NDArray[np.int64]
 
 
 class Worked(NamedTuple):
-    """The ticks that a worker took, in order, and the times at which their outputs exist. Both [K]."""
+    """The ticks that a worker processed, in order, and the times at which their outputs exist. Both [K]."""
 
     taken: Int64
     exists_ns: Int64
@@ -87,12 +87,12 @@ def work(arrivals_ns: Sequence[int] | Int64, latency_ns: int) -> Worked:
 
 
 def newest(exists_ns: Int64, at_ns: int) -> int:
-    """Return the place of the newest output that exists at a moment; -1 before the first."""
+    """Return the index of the newest output that exists at a time; -1 before the first."""
     return int(np.searchsorted(exists_ns, at_ns, side="right")) - 1
 
 
 class OutputStore:
-    """Outputs of one log, in a temporary file: as many as there are, in little memory."""
+    """A store of the outputs of one log in a temporary file."""
 
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115 (it lives as long as the store)
@@ -112,11 +112,11 @@ class OutputStore:
 
     @property
     def heads(self) -> frozenset[str]:
-        """The heads that any output has."""
+        """Return the heads that any output has."""
         return frozenset(self._heads)
 
     def add(self, output: Output) -> None:
-        """Keep an output; its warnings are not kept."""
+        """Store an output without its warnings."""
         tick, detections, control = output.tick, output.detections, output.control
         boxes = b"" if detections is None else encode_detections(tick, detections, "")
         steering = b"" if control is None else encode_control(tick, control)
@@ -126,7 +126,7 @@ class OutputStore:
         self._rows.append((tick, at, -1 if detections is None else len(boxes), len(steering)))
 
     def get(self, index: int) -> Output:
-        """Return the output at a place in their order."""
+        """Return the output at an index."""
         tick, at, boxes, steering = self._rows[index]
         self._file.seek(at)
         data = self._file.read(max(boxes, 0) + steering)
@@ -139,13 +139,13 @@ class OutputStore:
 
 
 class OutputCollector:
-    """A sink that keeps the outputs of a run in a store."""
+    """A sink that writes the outputs of a run to a store."""
 
     def __init__(self, store: OutputStore) -> None:
         self._store = store
 
     def open(self, run: RunInfo) -> None:
-        """Nothing to open."""
+        """Do nothing: the store is open already."""
 
     def write(
         self,
@@ -157,11 +157,11 @@ class OutputCollector:
         self._store.add(output)
 
     def close(self) -> None:
-        """The store is closed by who made it."""
+        """Do nothing: the owner of the store closes it."""
 
 
 def truths_of(log: Log, config: Config) -> Iterator[TruthFrame]:
-    """Yield the truth at the stamp of each truth message of boxes; of control, in a log without boxes."""
+    """Yield the truth at the stamp of each box truth message, or of control truth in a log without boxes."""
     truth, roles = config.truth, config.roles()
     counts = {topic: survey.count for topic, survey in log.survey.topics.items()}
     named = [topic for topic in (truth.boxes, truth.control) if topic is not None and counts.get(topic)]
@@ -192,7 +192,7 @@ class _Source(NamedTuple):
 
 
 def parse_latencies(text: str) -> tuple[float | Literal["measured"], ...]:
-    """Return the latencies in a list with commas: milliseconds, or `measured`; `curve` alone is `CURVE_MS`.
+    """Return the latencies of a comma-separated list: milliseconds or `measured`; `curve` is `CURVE_MS`.
 
     Raises:
         ConfigError: One is neither.
@@ -215,7 +215,7 @@ def _latency(text: str) -> float | Literal["measured"]:
 
 
 class Streaming:
-    """Collects the outputs of logs, then simulates workers of any latency on them."""
+    """A collector of the outputs of logs that simulates workers of any latency on them."""
 
     def __init__(self) -> None:
         self._sources: list[_Source] = []
@@ -310,7 +310,7 @@ def add_streaming_scores(
 
 
 def _median_ms(report: EvaluationReport) -> float | None:
-    """Return the median time of a frame as the evaluation measured it."""
+    """Return the median frame time measured by the evaluation."""
     latency = report.heads.get("timing", {}).get("latency")
     value = latency.values.get("p50/total") if latency is not None else None
     return None if value is None else value.value
@@ -326,7 +326,7 @@ def without_details(report: StreamingReport) -> StreamingReport:
 
 
 def _nothing(truth: TruthFrame, heads: frozenset[str]) -> Output:
-    """Return an output of invalid heads, for the time before the first."""
+    """Return an output of invalid heads, for the time before the first output."""
     tick = Tick(0, "reference", truth.stamp_ns, truth.stamp_ns)
     return Output(
         tick,

@@ -1,4 +1,4 @@
-"""Errors frame by frame, for a viewer's time line; and the worst moments of logs.
+"""The errors of each frame, for a viewer's timeline, and the worst moments of logs.
 
 A frame's error is a number from 0 to 1 for each head, so that frames can be sorted: it is not a metric.
 """
@@ -30,7 +30,7 @@ _APART_NS = 2_000_000_000
 
 
 def box_rows(frame: ScoredFrame) -> list[Row]:
-    """Return the box errors of a frame; empty where there is no truth or no head.
+    """Return the box errors of a frame; empty without truth or without the head.
 
     `missed` and `false_alarms` are counts at score 0.3 or more and overlap 0.5; `IoU` and `distance_abs` are
     means over the hits; `error` is 1 - 2 hits / (said + true). An invalid head is error 1.
@@ -42,20 +42,23 @@ def box_rows(frame: ScoredFrame) -> list[Row]:
     kept = (frame.score >= CUT) & ~frame.dropped50
     hit = np.flatnonzero(frame.hit50 & kept)
     took = frame.matches50[hit]
-    said, true = int(np.count_nonzero(kept)), int(np.count_nonzero(~frame.ignored))
-    rows: list[Row] = [("missed", "", float(true - len(hit))), ("false_alarms", "", float(said - len(hit)))]
+    detected, true = int(np.count_nonzero(kept)), int(np.count_nonzero(~frame.ignored))
+    rows: list[Row] = [
+        ("missed", "", float(true - len(hit))),
+        ("false_alarms", "", float(detected - len(hit))),
+    ]
     if len(hit):
         rows.append(("IoU", "", float(frame.overlaps[hit, took].mean())))
         off = np.abs(frame.distance[hit] - frame.truth_distance[took])
         off = off[np.isfinite(off)]
         if len(off):
             rows.append(("distance_abs", "m", float(off.mean())))
-    error = 1.0 - 2.0 * len(hit) / (said + true) if said + true else 0.0
+    error = 1.0 - 2.0 * len(hit) / (detected + true) if detected + true else 0.0
     return [*rows, ("error", "", error)]
 
 
 def control_rows(output: Output, truth: TruthFrame) -> list[Row]:
-    """Return output less truth for each channel that both have; `invalid` where the head is."""
+    """Return output minus truth for each channel that both have, or `invalid` if the head is invalid."""
     control = output.control
     if control is None or truth.control is None:
         return []
@@ -156,14 +159,14 @@ class FrameErrors:
 
 
 def replay_command(moment: Moment, options: Sequence[str] = ()) -> str:
-    """Return the shell command that replays the log from `AROUND_S` before a moment to as long after it."""
+    """Return the shell command of a replay from `AROUND_S` before a moment to `AROUND_S` after it."""
     start, end = max(moment.at_s - AROUND_S, 0.0), moment.at_s + AROUND_S
     span = ["--start", f"{start:.3f}", "--end", f"{end:.3f}"]
     return shlex.join(["perception", "replay", moment.log, *options, *span])
 
 
 def worst_of(logs: Sequence[FrameErrors], count: int) -> list[tuple[Moment, int]]:
-    """Return the worst moments of several logs, worst first, each with the number of its log."""
+    """Return the worst moments of several logs, worst first, each with the index of its log."""
     worst = [(moment, number) for number, log in enumerate(logs) for moment in log.worst(count)]
     return sorted(worst, key=lambda pair: -pair[0].error)[:count]
 
@@ -181,7 +184,7 @@ def mean_around(times_ns: NDArray[np.int64], values: NDArray[np.float64]) -> NDA
 
 
 def separate_peaks(times_ns: NDArray[np.int64], values: NDArray[np.float64], count: int) -> list[int]:
-    """Return the places of the greatest positive values, greatest first, at least 2 s apart."""
+    """Return the indices of the greatest positive values, greatest first, at least 2 s apart."""
     places: list[int] = []
     for place in np.argsort(-values, kind="stable"):
         if len(places) == count or not values[place] > 0:

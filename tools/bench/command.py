@@ -1,4 +1,4 @@
-"""`perception bench LOG`: how fast this machine replays a log, what limits it, how far it is from ideal."""
+"""`perception bench LOG`: measures the replay speed of this machine and its limits."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def bench(
     for name in options.backends:
         engine = engine_values(backend=name, precision=precision, workers=workers)
     engine.pop("backend", None)
-    with _progress(as_json) as told, tempfile.TemporaryDirectory() as folder:
+    with _progress(as_json) as notify, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
-        options = replace(options, weights=weights, told=told)
+        options = replace(options, weights=weights, told=notify)
         copy = (make_log, seconds) if make_log is not None else None
         report = _measured(log, config, Overrides(plugin, weights, engine), device.value, options, copy)
     if as_json:
@@ -103,7 +103,7 @@ def _measured(
     options: BenchOptions,
     copy: tuple[Path, float] | None,
 ) -> BenchReport:
-    """Measure the log, or a copy of it with large images: its path and its length in seconds."""
+    """Return the path and the length in seconds of the log to measure, or of a copy with large images."""
     from perception.autoconfig import complete_config
     from perception.diagnosis.bench import bench as measure
     from perception.diagnosis.bench import make_log
@@ -128,7 +128,7 @@ def _several(option: str, text: str) -> tuple[int, ...]:
 
 
 def _untrained(backbone: str, folder: Path) -> Path:
-    """A checkpoint that is as fast or slow as a trained one."""
+    """Return an untrained checkpoint, which runs at the speed of a trained one."""
     from perception.models import FusionModel, ModelConfig
     from perception.models.checkpoint import Checkpoint, save_checkpoint
 
@@ -142,7 +142,7 @@ def _untrained(backbone: str, folder: Path) -> Path:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Show on stderr what is being measured, in a terminal."""
+    """Yield a function that shows the current measurement on stderr, if that is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda text: None
         return

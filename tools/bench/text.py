@@ -1,4 +1,4 @@
-"""A benchmark as a person reads it: 80 columns, and what to do about it."""
+"""The text of `perception bench` in 80 columns, with advice."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def _rates(report: BenchReport) -> Table:
         over = report.over_naive(variant)
         times = f"{over:.1f} x" if over is not None else ""
         table.add_row(variant.name, *_rate(variant.full), times, f"{variant.of_ideal:.2f}")
-    one = report.jobs.get(1)
+    single = report.jobs.get(1)
     for jobs, rate in report.jobs.items():
-        if jobs > 1 and one is not None:
-            gain = f"{rate.frames_per_s / one.frames_per_s:.2f} x one log"
+        if jobs > 1 and single is not None:
+            gain = f"{rate.frames_per_s / single.frames_per_s:.2f} x one log"
             table.add_row(f"{jobs} logs at once", *_rate(rate), gain, "")
     return table
 
 
 def _fullness(console: Console, report: BenchReport) -> None:
-    """Why several logs at once may gain nothing."""
-    cores, one = report.variants[0].cores, report.jobs.get(1)
-    if len(report.jobs) > 1 and one is not None and one.busy_cores > FULL * cores:
-        text = f"one log keeps {one.busy_cores:.1f} of {cores} cores busy: several at once gain little"
+    """Return a note on why several logs at once may not be faster."""
+    cores, single = report.variants[0].cores, report.jobs.get(1)
+    if len(report.jobs) > 1 and single is not None and single.busy_cores > FULL * cores:
+        text = f"one log keeps {single.busy_cores:.1f} of {cores} cores busy: several at once gain little"
         console.print(text + "\n")
 
 
@@ -63,8 +63,8 @@ def _rate(rate: Rate) -> tuple[str, str, str]:
 
 
 def _title(variant: Variant) -> Text:
-    said = variant.said
-    parts = [said.get(key, "") for key in ("backend", "precision", "device", "device_name")]
+    description = variant.said
+    parts = [description.get(key, "") for key in ("backend", "precision", "device", "device_name")]
     text = Text(variant.name, style="bold")
     text.append(f": {', '.join(part for part in parts if part)}; ", style="none")
     return text.append(f"{variant.workers} workers on {variant.cores} cores", style="none")
@@ -91,10 +91,10 @@ def _verdict(variant: Variant) -> Text:
         parts = f"{work:.2f} ms over {variant.cores} cores, gpu {variant.full.device_ms:.2f} ms"
     text.append(f"; ideal {variant.ideal_per_s:.1f} frames/s ({parts})", style="none")
     if variant.latency_ms:
-        told = ", ".join(f"{key} {ms:.1f}" for key, ms in variant.latency_ms.items())
-        text.append(f"\nlatency at batch 1, ms: {told}; p99/p50 {variant.p99_over_p50:.2f}", style="none")
-        told = ", ".join(f"{key} {ms:.1f}" for key, ms in variant.answer_ms.items())
-        text.append(f"\n  of that once decoded and prepared: {told}", style="none")
+        listing = ", ".join(f"{key} {ms:.1f}" for key, ms in variant.latency_ms.items())
+        text.append(f"\nlatency at batch 1, ms: {listing}; p99/p50 {variant.p99_over_p50:.2f}", style="none")
+        listing = ", ".join(f"{key} {ms:.1f}" for key, ms in variant.answer_ms.items())
+        text.append(f"\n  of that once decoded and prepared: {listing}", style="none")
     text.append(f"\nmemory, MiB: {variant.base_mib:.0f} with the model, ", style="none")
     return text.append(f"{variant.peak_mib:.0f} at most", style="none")
 
@@ -103,9 +103,9 @@ def _start(variant: Variant) -> Text:
     start = variant.start
     assert start is not None
     parts = ("python", "imports", "load", "compile", "first_output")
-    told = ", ".join(f"{part.replace('_', ' ')} {getattr(start, part):.2f}" for part in parts)
+    parts_text = ", ".join(f"{part.replace('_', ' ')} {getattr(start, part):.2f}" for part in parts)
     torch = "with torch" if start.torch else "without torch"
-    return Text(f"start, s: {start.total:.2f} to the first output, {torch}\n  {told}\n")
+    return Text(f"start, s: {start.total:.2f} to the first output, {torch}\n  {parts_text}\n")
 
 
 def _noise(console: Console, report: BenchReport) -> None:

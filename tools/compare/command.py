@@ -1,4 +1,4 @@
-"""`perception compare A B LOG...`: which of two is better on the same logs, and where they differ."""
+"""`perception compare A B LOG...`: compares two sides on the same logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of `perception compare`."""
+"""The text of `perception compare`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PIPED_WIDTH = 120
 
 
 def show(report: CompareReport) -> None:
-    """Print a comparison for people."""
+    """Print the tables of a comparison."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPED_WIDTH
@@ -44,7 +44,7 @@ def show(report: CompareReport) -> None:
 
 
 def summary(metrics: list[ComparedReport]) -> str:
-    """One line: of how many values B is better, of how many worse."""
+    """Return one line with the numbers of values for which B is better and worse."""
     verdicts = [_verdict(metric.difference) for metric in metrics]
     better, worse, same = (verdicts.count(word) for word in ("better", "worse", SAME))
     if verdicts and same == len(verdicts):
@@ -55,7 +55,7 @@ def summary(metrics: list[ComparedReport]) -> str:
 
 
 def _verdict(difference: DifferenceReport) -> str:
-    """In words. Values that are equal however the logs are drawn are more than not told apart."""
+    """Return the verdict as text; values equal in every draw are `SAME`, not `cannot tell`."""
     ends = difference.value, difference.low, difference.high
     return SAME if ends == (0, 0, 0) else difference.verdict
 

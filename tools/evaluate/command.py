@@ -1,4 +1,4 @@
-"""`perception evaluate LOG...`: score a plugin's outputs by head and by sensor."""
+"""`perception evaluate LOG...`: scores a plugin's outputs by head and by sensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure numbers are, for people: intervals, slices, gates, a reference."""
+"""The text of intervals, slices, gates and the reference in `perception evaluate`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _STYLES = {"worse": "red", "better": "green", "cannot tell": "dim"}
 
 
 def range_text(value: ValueReport) -> str:
-    """`0.32 to 0.41`; empty without an interval."""
+    """Return `0.32 to 0.41`; empty without an interval."""
     if value.interval is None:
         return ""
     return f"{value.interval.low:.3g} to {value.interval.high:.3g}"
 
 
 def half_width(value: ValueReport) -> str:
-    """` ±0.05`: half of the interval, for narrow cells; empty without one."""
+    """Return half of the interval as ` ±0.05`, for narrow cells; empty without one."""
     if value.interval is None:
         return ""
     return f" ±{(value.interval.high - value.interval.low) / 2:.2g}"
 
 
 def show_resampling(console: Console, resampling: ResamplingReport) -> None:
-    """How the intervals came about, or why there are none."""
+    """Print how the intervals were computed, or why there are none."""
     missing: dict[str, list[str]] = {}
     for head, blocks in resampling.heads.items():
         if blocks.no_interval:
@@ -56,7 +56,7 @@ def show_resampling(console: Console, resampling: ResamplingReport) -> None:
 
 
 def difference_text(difference: DifferenceReport) -> str:
-    """`-0.12 ±0.08`: with half of the interval."""
+    """Return a difference with half of its interval: `-0.12 ±0.08`."""
     if difference.value is None:
         return "undefined"
     if difference.low is None or difference.high is None:
@@ -65,22 +65,22 @@ def difference_text(difference: DifferenceReport) -> str:
 
 
 def show_slices(console: Console, slices: list[SliceReport]) -> None:
-    """The parts that are surely worse, then the others as far as there is room."""
-    sure = [one for one in slices if one.difference.verdict == "worse"]
+    """Print the significantly worse slices, then others up to a limit."""
+    sure = [part for part in slices if part.difference.verdict == "worse"]
     shown = slices[: max(len(sure), MOST_SLICES)]
     table = Table(title="parts of the data against the rest", title_justify="left", title_style="bold")
     table.box, table.pad_edge = box.SIMPLE_HEAD, False
     for name in ("part", "", "here", "rest", "difference", ""):
         number = name in ("here", "rest", "difference")
         table.add_column(name, justify="right" if number else "left", no_wrap=number or not name)
-    for one in shown:
-        words = one.difference.verdict
+    for part in shown:
+        words = part.difference.verdict
         table.add_row(
-            f"{one.by}: {one.part}",
-            one.metric,
-            "" if one.value is None else f"{one.value:.3g}",
-            "" if one.rest is None else f"{one.rest:.3g}",
-            difference_text(one.difference),
+            f"{part.by}: {part.part}",
+            part.metric,
+            "" if part.value is None else f"{part.value:.3g}",
+            "" if part.rest is None else f"{part.rest:.3g}",
+            difference_text(part.difference),
             Text(words, style=_STYLES[words]),
         )
     console.print(table)
@@ -89,14 +89,14 @@ def show_slices(console: Console, slices: list[SliceReport]) -> None:
 
 
 def show_gates(console: Console, gates: list[GateReport]) -> None:
-    """Each requirement, and whether it holds."""
+    """Print each gate and whether it holds."""
     for gate in gates:
         style, word = ("green", "passed") if gate.passed else ("red", "failed")
         console.print(Text(f"{word}: {gate.require}: {gate.why}", style=style), soft_wrap=True)
 
 
 def show_reference(console: Console, rows: list[DivergenceReport]) -> None:
-    """For each head, whether it decides as the reference did."""
+    """Print for each head whether its decisions agree with the reference."""
     for row in rows:
         if not row.diverged and row.frames:
             text = f"{row.head}: decides as the reference in {row.frames} frames of {row.log}"

@@ -1,4 +1,4 @@
-"""The tables of faults and of latency that `perception evaluate` prints, within 80 columns."""
+"""The tables of faults and latency of `perception evaluate`, within 80 columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCORES = ("class", "box", "distance", "control")
 
 
 def show_faults(console: Console, found: FaultsReport) -> None:
-    """What each fault leaves of each score, and the worst fault for each."""
+    """Print the relative scores under each fault, and the worst fault for each score."""
     levels = " ".join(f"{severity:g}" for severity in found.severities)
     console.print(
         Text(f"what is left of each score under a fault, in % (severities {levels})", style="bold"),
@@ -43,18 +43,18 @@ def show_faults(console: Console, found: FaultsReport) -> None:
 
 
 def show_streaming(console: Console, found: list[StreamingReport]) -> None:
-    """The scores of a single worker, by latency."""
+    """Print the scores of a single worker by latency."""
     console.print(Text("when answers take their time (one worker, newest tick first)", style="bold"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("latency, ms", no_wrap=True)
     for name in (*SCORES, "age p50, ms", "skipped"):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in found:
-        latency = f"{one.latency_ms:g}{' measured' if one.measured else ''}"
-        age = f"{one.age_ms['p50']:.0f}" if one.age_ms else "-"
-        skipped = one.skipped / max(one.skipped + one.processed, 1)
+    for score in found:
+        latency = f"{score.latency_ms:g}{' measured' if score.measured else ''}"
+        age = f"{score.age_ms['p50']:.0f}" if score.age_ms else "-"
+        skipped = score.skipped / max(score.skipped + score.processed, 1)
         table.add_row(
-            latency, *(_number(one.scores.get(name)) for name in SCORES), age, f"{100 * skipped:.0f} %"
+            latency, *(_number(score.scores.get(name)) for name in SCORES), age, f"{100 * skipped:.0f} %"
         )
     console.print(table)
 

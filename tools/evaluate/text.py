@@ -27,7 +27,7 @@ _SENSOR_LETTERS = {"camera": "C", "range": "R", "status": "S"}
 
 
 def show(report: EvaluationReport) -> None:
-    """Print a report for people."""
+    """Print the tables of a report."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPED_WIDTH
@@ -58,15 +58,15 @@ def show(report: EvaluationReport) -> None:
 
 
 def _show_head(console: Console, name: str, head: Head) -> None:
-    """What is over all, then what is by class, size, channel or stage, whichever way is narrower."""
+    """Print the overall values, then those by class, size, channel or stage, in the narrower layout."""
     values = {key: value for metric in head.values() for key, value in metric.values.items()}
-    whole = {key: value for key, value in values.items() if "/" not in key}
+    overall = {key: value for key, value in values.items() if "/" not in key}
     parts = {tuple(key.split("/", 1)): value for key, value in values.items() if "/" in key}
     title: str | None = name
-    if whole:
-        sure = any(value.interval is not None for value in whole.values())
+    if overall:
+        sure = any(value.interval is not None for value in overall.values())
         table = _table(title, ["", *(["95 %"] if sure else []), "support"])
-        for key, value in whole.items():
+        for key, value in overall.items():
             ends = [range_text(value)] if sure else []
             table.add_row(key, _cell(value), *ends, str(value.support), value.unit)
         console.print(table)
@@ -91,13 +91,13 @@ def _show_head(console: Console, name: str, head: Head) -> None:
 
 
 def _unit(cells: list[ValueReport | None]) -> str:
-    """The unit that all share; channels may have their own."""
+    """Return the distinct units of the values, separated by commas; empty without a unit."""
     units = list(dict.fromkeys(cell.unit for cell in cells if cell is not None and cell.unit))
     return ", ".join(units)
 
 
 def _show_frames(console: Console, head: Head) -> None:
-    """How many frames counted, where some did not."""
+    """Print the number of frames that counted, if some did not."""
     frames = next((metric.frames for metric in head.values() if metric.frames), {})
     counts = [f"{count} {row.replace('_', ' ')}" for row, count in frames.items() if count or row == "scored"]
     if len(counts) > 1:
@@ -115,7 +115,7 @@ def _show_confusion(console: Console, metric: MetricReport) -> None:
 
 
 def _show_ablation(console: Console, ablation: dict[str, dict[str, Head]]) -> None:
-    """Every head against every subset of the sensors."""
+    """Print every head against every subset of the sensors."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
     table.title = "what each sensor is worth (C camera, R range, S status; - undefined)"
     table.add_column("", no_wrap=True, overflow="ellipsis")
@@ -124,14 +124,14 @@ def _show_ablation(console: Console, ablation: dict[str, dict[str, Head]]) -> No
         table.add_column(letters, justify="right", no_wrap=True, min_width=6)
     first = next(iter(ablation.values()), {})
     for head, metrics in first.items():
-        for metric, found in metrics.items():
-            _add_ablated(table, found, [subset[head][metric] for subset in ablation.values()], head)
+        for metric, metric_values in metrics.items():
+            _add_ablated(table, metric_values, [subset[head][metric] for subset in ablation.values()], head)
         table.add_section()
     console.print(table)
 
 
 def _add_ablated(table: Table, metric: MetricReport, subsets: list[MetricReport], head: str) -> None:
-    """The rows of one metric; those of control stand under the name of their channel."""
+    """Add the rows of one metric; rows of control have the name of their channel."""
     channel = ""
     for key, value in metric.values.items():
         name, _, part = key.partition("/")
@@ -164,7 +164,7 @@ def _table(title: str | None, columns: list[str], unit: bool = True) -> Table:
 
 
 def _cell(value: ValueReport | None, wide: bool = False) -> Text:
-    """The value; with half of its interval where there is room."""
+    """Return the value as text, with half of its interval where there is room."""
     if value is None:
         return Text("")
     if value.value is None:
@@ -175,7 +175,7 @@ def _cell(value: ValueReport | None, wide: bool = False) -> Text:
 
 
 def _narrow(value: ValueReport | None) -> str:
-    """Three digits in at most six characters, so that seven subsets fit into 80 columns."""
+    """Return three digits in at most six characters, so that seven subsets fit into 80 columns."""
     if value is None or value.value is None:
         return "" if value is None else "-"
     size = abs(value.value)

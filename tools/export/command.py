@@ -1,4 +1,4 @@
-"""`perception export OUT.onnx|OUT.pt2|NAME.openvino.zip`: the model as one file."""
+"""`perception export OUT.onnx|OUT.pt2|NAME.openvino.zip`: writes the model as one file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def export(
 
 
 def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
-    """Samples of a log, far apart, as full batches."""
+    """Return samples spread over a log, as full batches."""
     from itertools import islice
 
     import numpy as np
@@ -76,5 +76,5 @@ def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
         )
         chosen = islice(LogSource(log, config, Ledger(None, None, None)).samples(), 0, None, 5)
         ready = [prepare_inputs(sample, spec)[1] for sample in islice(chosen, max(SAMPLES, batch))]
-    whole = range(0, len(ready) - batch + 1, batch)
-    return [Inputs(*map(np.stack, zip(*ready[i : i + batch], strict=True))) for i in whole]
+    starts = range(0, len(ready) - batch + 1, batch)
+    return [Inputs(*map(np.stack, zip(*ready[i : i + batch], strict=True))) for i in starts]

@@ -1,4 +1,4 @@
-"""`perception info LOG`: content, configuration and errors of a log."""
+"""`perception info LOG`: shows the content, configuration and errors of a log."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def info(
 def _choose(
     log: Log, base: Config | None, source: Path | None
 ) -> tuple[ConfigChoice | None, ConfigError | LogError | None]:
-    """Return the configuration that replay would take, or why there is none."""
+    """Return the configuration that replay would use, or the reason why there is none."""
     from perception.autoconfig import complete_config
 
     try:
@@ -74,7 +74,7 @@ def _choose(
 
 
 def _times(log: Log, report: Audit | None, with_audit: bool) -> tuple[dict[str, TopicTimes], list[Damage]]:
-    """Return arrivals by topic, and the known damage."""
+    """Return the arrival times by topic, and the known damage."""
     from perception.diagnosis.audit import survey_times
 
     if report is not None:

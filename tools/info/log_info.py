@@ -52,12 +52,12 @@ class LogInfo:
 
     @property
     def status(self) -> Status:
-        """`loss` where something of the log is lost, else `clean`."""
+        """Return `loss` where a part of the log is lost, else `clean`."""
         return "loss" if self.damage or (self.audit is not None and self.audit.lossy) else "clean"
 
     @property
     def unread(self) -> bool:
-        """Whether the log has messages, and was too large to be read for gaps and damage."""
+        """Return whether the log has messages but was too large to be read for gaps and damage."""
         return not self.times and self.log.survey.message_count > 0
 
     def topics(self) -> Iterator[TopicRow]:

@@ -1,4 +1,4 @@
-"""The text of `perception info`: tables that read well at 80 columns, and plain when piped."""
+"""The text of `perception info`: tables of 80 columns, without styles when piped."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def size(count: int) -> str:
 
 
 def clock_time(log_time_ns: int | None) -> str:
-    """Return a log time as a date; nothing for clocks that count from zero."""
+    """Return a log time as a date; empty for clocks that count from zero."""
     if log_time_ns is None or not 10**18 <= log_time_ns < 4 * 10**18:
         return ""
     return datetime.fromtimestamp(log_time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

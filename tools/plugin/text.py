@@ -43,7 +43,7 @@ def print_listing(installed: list[Installed]) -> None:
 
 
 def print_checks(name: str, checks: list[Check]) -> None:
-    """Print a line for each point of the contract, and what to do about those that fail."""
+    """Print a line for each point of the contract, with advice for those that fail."""
     from rich.console import Console
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""`perception replay LOG...`: recorded logs through a plugin, to output logs, a video and a summary."""
+"""`perception replay LOG...`: replays logs through a plugin to output logs, a video and a summary."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def replay(given: ReplayArguments) -> None:
         _replay_one(job, given)
 
 
-def _replay_one(job: ReplayJob, given: ReplayArguments) -> None:
+def _replay_one(job: ReplayJob, arguments: ReplayArguments) -> None:
     from perception.pipeline.replay_job import check_backend, run_job
     from perception_tools.replay.progress import observer
     from perception_tools.replay.text import show
 
-    if given.check is not None:
-        verdict, description = check_backend(job, given.check)
+    if arguments.check is not None:
+        verdict, description = check_backend(job, arguments.check)
         print(f"check of {description['backend']} {description['precision']}: {verdict}", file=sys.stderr)
         if not verdict.passed:
             leave("gate_failed")
-    summary = run_job(job, lambda log, span: observer(log, span, given.step))
-    if given.as_json:
+    summary = run_job(job, lambda log, span: observer(log, span, arguments.step))
+    if arguments.as_json:
         document = with_exit_code(summary.to_json(), summary.status)
         _print_json({**document, "written": [str(path) for path in job.written]})
     else:
@@ -44,16 +44,16 @@ def _replay_one(job: ReplayJob, given: ReplayArguments) -> None:
     leave(summary.status)
 
 
-def _replay_many(like: ReplayJob, given: ReplayArguments) -> None:
+def _replay_many(like: ReplayJob, arguments: ReplayArguments) -> None:
     from perception.pipeline.batch import replay_many
     from perception_tools.replay.progress import BatchProgress
     from perception_tools.replay.text import batch_document, show_batch
 
     with BatchProgress() as progress:
-        folder = given.output_dir or Path()
-        result = replay_many(like, given.logs, folder, given.jobs, progress.update, progress.start)
+        folder = arguments.output_dir or Path()
+        result = replay_many(like, arguments.logs, folder, arguments.jobs, progress.update, progress.start)
     document = batch_document(result)
-    if given.as_json:
+    if arguments.as_json:
         _print_json(document)
     else:
         show_batch(document)

@@ -17,7 +17,7 @@ MANY = "Several logs"
 
 
 class Device(StrEnum):
-    """Where to compute."""
+    """The device to compute on."""
 
     auto = "auto"
     cpu = "cpu"
@@ -25,7 +25,7 @@ class Device(StrEnum):
 
 
 class OnError(StrEnum):
-    """What to do when the plugin fails on a sample."""
+    """The reaction to a plugin failure on a sample."""
 
     stop = "stop"
     skip = "skip"
@@ -111,11 +111,11 @@ class ReplayArguments:
 
     @property
     def several(self) -> bool:
-        """Whether the logs are replayed as a batch."""
+        """Return whether the logs are replayed as a batch."""
         return len(self.logs) > 1 or self.output_dir is not None
 
     def job(self) -> ReplayJob:
-        """Return the job of the first log.
+        """Return the replay job of the first log.
 
         Raises:
             BadParameter: Options contradict each other.
@@ -152,13 +152,13 @@ class ReplayArguments:
 
     def _refuse_options_of_one_log(self) -> None:
         names = ("output", "render", "jsonl", "ledger", "step", "no_output", "check")
-        given = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
-        if given:
-            raise typer.BadParameter(f"{', '.join(given)}: for one log alone; several go to --output-dir")
+        options = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
+        if options:
+            raise typer.BadParameter(f"{', '.join(options)}: for one log alone; several go to --output-dir")
 
 
 def parse_rate(text: str, live_drop: bool, step: bool) -> float | None:
-    """Return the rate; None for as soon as possible.
+    """Return the rate; None for as fast as possible.
 
     Raises:
         BadParameter: It is neither `asap` nor a number above 0, or does not go with the other options.
@@ -179,7 +179,7 @@ def parse_rate(text: str, live_drop: bool, step: bool) -> float | None:
 
 
 def engine_values(**options: Any) -> dict[str, Any]:
-    """Return the options of the configuration's section `engine` that are set, checked as that is.
+    """Return the options that are set of the configuration's section `engine`, validated.
 
     Raises:
         BadParameter: One is not valid.

@@ -1,4 +1,4 @@
-"""The display while logs are replayed: a progress bar, one tick for each key, or a line for each log."""
+"""The progress display of a replay: a bar, one tick per key press, or one line per log."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def observer(log: Log, span: Span, step: bool) -> Iterator[Observer | None]:
 
 
 class Steps:
-    """Waits for a key before each tick and prints its latency."""
+    """An observer that waits for a key before each tick and prints its latency."""
 
     def before(self, sample: Sample) -> None:
         inputs = ", ".join(
-            f"{given.name} {'yes' if given.present else given.reason}" for given in sample.inputs
+            f"{entry.name} {'yes' if entry.present else entry.reason}" for entry in sample.inputs
         )
         print(
             f"tick {sample.tick.index} ({sample.tick.kind}): {inputs}  [any key: run it, q: end]",
@@ -54,7 +54,7 @@ class Steps:
 
 @contextmanager
 def _raw_keys() -> Iterator[None]:
-    """Read keys at once, without return. Needs a terminal."""
+    """Read keys without waiting for a line end. Requires a terminal."""
     if not sys.stdin.isatty():
         raise typer.BadParameter("--step needs a terminal to read keys from")
     import termios
@@ -91,7 +91,7 @@ def _bar(log: Log, span: Span) -> Iterator[Observer]:
 
 
 class Bar:
-    """Updates the bar: frames, frames a second, and latency."""
+    """An observer that updates a bar: frames, frames per second, and latency."""
 
     def __init__(self, show: object, first_ns: int) -> None:
         self._show = show
@@ -114,7 +114,7 @@ class Bar:
 
 
 class BatchProgress:
-    """A line for all logs and one for each that is replayed, in a terminal; else nothing."""
+    """A display of one line for all logs and one for each running replay, in a terminal; else nothing."""
 
     def __init__(self) -> None:
         self._display: Any = None
@@ -146,14 +146,14 @@ class BatchProgress:
             self._display.stop()
 
     def start(self, count: int, skipped: int) -> None:
-        """Show how many logs there are, and how many of them are skipped."""
+        """Show the number of logs, and how many of them are skipped."""
         self._count, self._skipped = count, skipped
         if self._display is not None:
             note = f"{skipped} of {count}"
             self._all = self._display.add_task("all logs", total=count, completed=skipped, note=note)
 
     def update(self, event: JobEvent) -> None:
-        """Show what a job reports."""
+        """Show the progress that a job reports."""
         if self._display is None:
             return
         log = event.job.log

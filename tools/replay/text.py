@@ -1,4 +1,4 @@
-"""The printed summary of one log, and of several: 80 columns, plain when piped."""
+"""The printed summary of one or several logs: 80 columns, without styles when piped."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def show(summary: Summary, written: list[Path]) -> None:
     console.print(_latency(summary))
     if summary.deadline:
         period, misses = summary.deadline["period_ms"], summary.deadline["misses"]
-        told = f"{misses:.0f} of {summary.frames} answers came more than a period of {period:.0f} ms late"
-        console.print(told)
+        lateness = f"{misses:.0f} of {summary.frames} answers came more than a period of {period:.0f} ms late"
+        console.print(lateness)
     console.print(_ledger(summary.ledger))
     _print_loss(console, summary)
     _show_monitor(console, summary.monitor)
@@ -49,14 +49,14 @@ def _headline(summary: Summary) -> Text:
         f": {summary.frames} frames of {summary.log_seconds:.1f} s in {summary.seconds:.1f} s", style="none"
     )
     text.append(f" ({speed:.1f} frames/s)", style="none")
-    told = summary.run
-    weights = told.get("weights", "")
+    listing = summary.run
+    weights = listing.get("weights", "")
     parts = [
-        told.get("plugin", ""),
+        listing.get("plugin", ""),
         weights,
-        told.get("backend", ""),
-        told.get("precision", ""),
-        told.get("device_name", told.get("device", "")),
+        listing.get("backend", ""),
+        listing.get("precision", ""),
+        listing.get("device_name", listing.get("device", "")),
     ]
     text.append("\n" + ", ".join(part for part in parts if part), style="dim")
     return text
@@ -86,13 +86,13 @@ def _latency(summary: Summary) -> Table:
 
 
 def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
-    """Return a row for each topic, with the counts that are not 0."""
+    """Return a table with a row for each topic, with the counts that are not 0."""
     rows = [row for row in ROWS if any(counts.get(row) for counts in ledger.values())]
     table = _table("topic", "messages", "what became of them")
     table.columns[2].justify = "left"
     for topic, counts in ledger.items():
-        told = ", ".join(f"{counts[row]} {row.replace('_', ' ')}" for row in rows if counts.get(row))
-        table.add_row(topic, str(sum(counts.values())), told)
+        listing = ", ".join(f"{counts[row]} {row.replace('_', ' ')}" for row in rows if counts.get(row))
+        table.add_row(topic, str(sum(counts.values())), listing)
     return table
 
 
@@ -142,18 +142,18 @@ def _ms(value: float | None) -> str:
 # --- monitor ------
 
 
-def _show_monitor(console: Console, found: Mapping[str, Any]) -> None:
-    """Print the findings of the monitor: one line where no head was in doubt, else episodes and reasons."""
-    if not found.get("heads"):
+def _show_monitor(console: Console, monitor: Mapping[str, Any]) -> None:
+    """Print the monitor's result: one line if no head was in doubt, else the episodes with their reasons."""
+    if not monitor.get("heads"):
         return
-    rows = _episode_rows(found)
-    in_doubt = [name for name in head_specs() if found["heads"].get(name, {}).get("in_doubt_s")]
-    compared = found["compared_with"]
+    rows = _episode_rows(monitor)
+    in_doubt = [name for name in head_specs() if monitor["heads"].get(name, {}).get("in_doubt_s")]
+    compared = monitor["compared_with"]
     if not in_doubt:
         console.print(Text(f"monitor: no head in doubt, compared with {compared}"))
     else:
-        told = ", ".join(f"{name} {found['heads'][name]['in_doubt_s']:.1f} s" for name in in_doubt)
-        text = f"monitor: in doubt {told}, compared with {compared}"
+        listing = ", ".join(f"{name} {monitor['heads'][name]['in_doubt_s']:.1f} s" for name in in_doubt)
+        text = f"monitor: in doubt {listing}, compared with {compared}"
         console.print(Text(text, style="yellow"))
     for when, subjects, reasons in rows[:MOST_EPISODES]:
         console.print(Padding(Text(f"{when}  {', '.join(subjects)}: {'; '.join(reasons)}"), (0, 0, 0, 2)))
@@ -161,34 +161,36 @@ def _show_monitor(console: Console, found: Mapping[str, Any]) -> None:
         console.print(f"  and {len(rows) - MOST_EPISODES} more (--json)")
 
 
-def _episode_rows(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]:
-    """Return episodes at the same time with the same reasons as one row: time, subjects, reasons."""
+def _episode_rows(monitor: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]:
+    """Return one row (time, subjects, reasons) for all episodes with the same time and reasons."""
     rows: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for episode in found["episodes"]:
+    for episode in monitor["episodes"]:
         ends_ns = episode["until_ns"]
-        when = f"{_s(found, episode['from_ns'])} to {'the end' if ends_ns is None else _s(found, ends_ns)}"
+        when = (
+            f"{_s(monitor, episode['from_ns'])} to {'the end' if ends_ns is None else _s(monitor, ends_ns)}"
+        )
         rows.setdefault((when, tuple(episode["reasons"])), []).append(episode["subject"])
     return [(when, subjects, list(reasons)) for (when, reasons), subjects in rows.items()]
 
 
-def _s(found: Mapping[str, Any], time_ns: int) -> str:
-    return f"{(time_ns - (found.get('start_ns') or 0)) / 1e9:.1f} s"
+def _s(monitor: Mapping[str, Any], time_ns: int) -> str:
+    return f"{(time_ns - (monitor.get('start_ns') or 0)) / 1e9:.1f} s"
 
 
 # --- several logs ------
 
 
 def batch_document(result: BatchResult) -> dict[str, Any]:
-    """Return the JSON document of a batch; `logs` holds the documents that each log alone would have."""
+    """Return the JSON document of a batch; `logs` holds the document of each log."""
     rows = []
-    for one in result.logs:
-        if one.summary is not None:
-            document = with_exit_code(one.summary, one.status)
-            written = [str(path) for path in one.written]
-            rows.append({**document, "log": str(one.log), "skipped": one.skipped, "written": written})
+    for job in result.logs:
+        if job.summary is not None:
+            document = with_exit_code(job.summary, job.status)
+            written = [str(path) for path in job.written]
+            rows.append({**document, "log": str(job.log), "skipped": job.skipped, "written": written})
         else:
-            row = {"log": str(one.log), "skipped": False, "status": json_status(one.status)}
-            rows.append(with_exit_code(row, one.status) | {"error": one.error, "written": []})
+            row = {"log": str(job.log), "skipped": False, "status": json_status(job.status)}
+            rows.append(with_exit_code(row, job.status) | {"error": job.error, "written": []})
     document = {
         "schema": "perception.replay_many/1",
         "status": json_status(result.status),
@@ -205,11 +207,11 @@ def show_batch(report: dict[str, Any]) -> None:
     totals, seconds = report["totals"], report["seconds"]
     text = Text(report["status"], style=f"bold {COLOURS[report['status']]}")
     speed = totals["frames"] / seconds if seconds and not totals["skipped"] else None
-    told = f": {totals['logs']} logs, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
-    told += f" in {seconds:.1f} s" + (f" ({speed:.1f} frames/s)" if speed is not None else "")
+    totals_text = f": {totals['logs']} logs, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
+    totals_text += f" in {seconds:.1f} s" + (f" ({speed:.1f} frames/s)" if speed is not None else "")
     if totals["skipped"]:
-        told += f"; {totals['skipped']} were done before"
-    text.append(told, style="none")
+        totals_text += f"; {totals['skipped']} were done before"
+    text.append(totals_text, style="none")
     console.print(text)
     console.print(_batch_table(report["logs"]))
     for row in report["logs"]:

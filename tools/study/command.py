@@ -1,4 +1,4 @@
-"""`perception study CONFIG`: which task harms which, from many short runs of one configuration."""
+"""`perception study CONFIG`: measures interference between tasks by many short runs of one configuration."""
 
 from __future__ import annotations
 

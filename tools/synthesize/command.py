@@ -1,4 +1,4 @@
-"""`perception synthesize OUT`: logs of a simulated world, with exact truth."""
+"""`perception synthesize OUT`: makes logs of a simulated world, with exact truth."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def synthesize(
 
 
 def _paths(out: Path, seed: int, count: int) -> list[Path]:
-    """Where the logs go: into a folder, unless one log is asked for by the name of a file."""
+    """Return the paths of the logs: in a folder, unless one log is requested by a file name."""
     try:
         if count == 1 and out.suffix == ".mcap" and not out.is_dir():
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _paths(out: Path, seed: int, count: int) -> list[Path]:
 
 
 def _make(orders: list[Order], jobs: int) -> None:
-    """Makes the logs behind a progress bar on stderr."""
+    """Make the logs, with a progress bar on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -76,11 +76,11 @@ def _make(orders: list[Order], jobs: int) -> None:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        whole = bar.add_task("frames", total=None)
+        task = bar.add_task("frames", total=None)
         done_of: dict[int, int] = {}
 
         def tell(order: Order, done: int, total: int) -> None:
             done_of[order.seed] = done
-            bar.update(whole, total=total * len(orders), completed=sum(done_of.values()))
+            bar.update(task, total=total * len(orders), completed=sum(done_of.values()))
 
         generate_many(orders, jobs, tell)

@@ -1,4 +1,4 @@
-"""The setting of the C allocator that keeps freed memory; for programs, not for the library."""
+"""The C allocator setting that keeps freed memory; for programs, not for the library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST_KEPT = 1 << 30
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library reuse large blocks that were freed, in place of returning them to the system.
+    """Make the C library reuse freed large blocks instead of returning them to the system.
 
     glibc gives much of it back at once, and the next tensor of that size is page-faulted in anew: measured
     while training, 1,100 faults a sample and 7 % of the time. This changes the whole process, so it is for

@@ -1,4 +1,4 @@
-"""`perception train CONFIG`: from logs with truth to a checkpoint."""
+"""`perception train CONFIG`: trains a checkpoint on logs with truth."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def train(
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether the user has interrupted; a second interrupt ends at once."""
+    """Yield a function that returns whether the user has interrupted; a second interrupt exits at once."""
     asked: list[int] = []
 
     def ask(number: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""The options that `perception train` and `perception study` share, and the configuration they give."""
+"""The options shared by `perception train` and `perception study`, and their configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def load_changed(source: str, assignments: list[str] | None, options: dict[str, Any]) -> TrainConfig:
-    """Return the configuration in a file or recipe with the changes of the command line.
+    """Return the configuration of a file or recipe with the changes of the command line.
 
     Args:
         source: A path or the name of a recipe.

@@ -1,4 +1,4 @@
-"""Progress of a training run on stderr: a bar with losses in a terminal, else plain lines."""
+"""The progress display of a training run on stderr: a bar with losses in a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def watcher() -> Iterator[Watcher]:
 
 
 class Lines:
-    """Prints a line every `EVERY_S`."""
+    """A watcher that prints a line every `EVERY_S`."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -66,7 +66,7 @@ class Lines:
 
 
 class Bars(Lines):
-    """Draws a bar for decoding and one for training; scores are lines above."""
+    """A watcher that draws a bar for decoding and one for training, with scores as lines above."""
 
     def __init__(self, bar: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`perception verify OUT.mcap`: repeat the run that made an output log, and compare."""
+"""`perception verify OUT.mcap`: repeats the run that made an output log, and compares."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def show(verification: Verification, log: Path) -> None:
-    """Print the verdict for each head, its first difference with the time, and notes on what has changed."""
+    """Print the verdict and first difference of each head, and notes on changes since the first run."""
     verdicts = {
         "equal": "equal bit for bit",
         "within_tolerance": "equal within tolerance",

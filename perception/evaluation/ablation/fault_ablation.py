@@ -1,4 +1,4 @@
-"""The fault ablation: how each head degrades under each injected fault, from one replay for each."""
+"""The fault ablation: the scores of each head under each injected fault, with one replay per fault."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ SEVERITIES = (0.2, 0.5, 0.8)
 
 
 def parse_fault_names(text: str | None) -> tuple[str, ...]:
-    """Return the faults in a list with commas; a sensor's name stands for all its faults; None: all.
+    """Return the faults of a comma-separated list; a sensor's name selects all its faults, None selects all.
 
     Raises:
         ConfigError: A name is unknown; the error gives the nearest.
     """
     if text is None:
         return tuple(fault_names())
-    found: list[str] = []
+    names: list[str] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
         if word in KINDS:
-            found += [f"{word}.{kind}" for kind in KINDS[word]]
+            names += [f"{word}.{kind}" for kind in KINDS[word]]
         else:
-            found += [fault.name for fault in parse_plan([f"{word}=1"], "--faults").faults]
-    if not found:
+            names += [fault.name for fault in parse_plan([f"{word}=1"], "--faults").faults]
+    if not names:
         raise ConfigError(["--faults: expected names such as camera.blackout,range; found none"])
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(names))
 
 
 def parse_severities(text: str) -> tuple[float, ...]:
-    """Return the severities in a list with commas.
+    """Return the severities of a comma-separated list.
 
     Raises:
         ConfigError: One is not a number above 0 up to 1, or stands twice.
@@ -64,7 +64,7 @@ def parse_severities(text: str) -> tuple[float, ...]:
 
 
 class FaultAblation:
-    """Replays logs with one fault after another and scores each replay.
+    """A fault ablation: replays each log once per fault and severity, and scores each replay.
 
     Args:
         rules: Gives the rules of the clean evaluation, once it is known what makes the outputs.
@@ -99,7 +99,7 @@ class FaultAblation:
         observer: Observer | None = None,
         told: Callable[[str], None] = lambda fault: None,
     ) -> bool:
-        """Replay a log once for each fault and severity. False: interrupted; what was scored is kept.
+        """Replay a log once for each fault and severity. False: interrupted; scores so far are kept.
 
         Args:
             plugin: The one that the clean replay of this log ran through: what it said there of samples
@@ -142,7 +142,7 @@ class FaultAblation:
         return self._suites.setdefault((name, severity), Suite(self._rules(run)))
 
     def report(self, clean: EvaluationReport) -> FaultsReport:
-        """Return the curves of all faults, relative to the clean evaluation of the same logs."""
+        """Return the score curve of each fault, relative to the clean evaluation of the same logs."""
         sound, frames = scores_of(clean.heads), frames_of(clean.heads)
         curves = []
         for name in self.faults:
@@ -181,7 +181,7 @@ def _point(severity: float, suite: Suite, clean: Scores, frames: Mapping[str, in
 
 
 def _worst(head: str, curves: Sequence[FaultCurveReport]) -> WorstFaultReport | None:
-    """Return the fault that leaves the least of a head's score, on average over the severities."""
+    """Return the fault with the lowest relative score of a head, averaged over the severities."""
     means = []
     for curve in curves:
         kept = [left for point in curve.points if (left := point.kept[head]) is not None]

@@ -1,4 +1,4 @@
-"""A memoised plugin: replays of one log with many faults share the outputs of untouched samples."""
+"""A memoised plugin: replays of one log under many faults share the outputs of unchanged samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perception.types import Absent, Output, Reset, Sample
 
 
 class _Known(NamedTuple):
-    """An output from before, and the inputs that could not be used, with their reasons."""
+    """A stored output, and the inputs that could not be used, with their reasons."""
 
     absences: Mapping[str, Absent]
     output: Output
@@ -26,7 +26,7 @@ class _Fresh(NamedTuple):
 
 
 class MemoisedPlugin(Plugin):
-    """Runs a plugin over several replays of one log and reuses the outputs of samples it has met.
+    """A plugin wrapper that reuses stored outputs for samples equal to those of earlier replays of one log.
 
     Only the outputs of a stateless plugin (`preroll_s` 0) are kept; any other runs each time.
     The plugin stays open from one replay to the next; `release` closes it.
@@ -71,20 +71,20 @@ class MemoisedPlugin(Plugin):
             raise ValueError(f"step returned {len(outputs)} outputs for {len(fresh)} samples")
         self.asked += len(fresh)
         self.recalled += len(prepared) - len(fresh)
-        given = iter(outputs)
-        found = []
+        computed = iter(outputs)
+        results = []
         for item in prepared:
             if isinstance(item.payload, _Known):
-                found.append(replace(item.payload.output, tick=item.sample.tick))
+                results.append(replace(item.payload.output, tick=item.sample.tick))
                 continue
-            found.append(output := next(given))
+            results.append(output := next(computed))
             if self._memoises and len(self._known) < self._most:
                 absent = {i.name: i.absence for i in item.sample.inputs if i.absence}
                 self._known[item.payload.key] = _Known(absent, output)
-        return found
+        return results
 
     def forget(self) -> None:
-        """Drop the outputs of a log; the samples of another do not match them."""
+        """Drop the stored outputs; they do not match samples of another log."""
         self._known.clear()
 
     def reset(self, reason: Reset) -> None:
@@ -105,7 +105,7 @@ class MemoisedPlugin(Plugin):
 
 
 def sample_key(sample: Sample) -> bytes:
-    """Return a digest of a sample; samples that are equal have equal digests."""
+    """Return a digest of a sample; equal samples have equal digests."""
     digest = blake2b(digest_size=16)
     for part in _parts(sample):
         digest.update(part if isinstance(part, bytes) else repr(part).encode())
@@ -116,8 +116,14 @@ def sample_key(sample: Sample) -> bytes:
 def _parts(sample: Sample) -> Iterator[object]:
     tick, camera, scan, status = sample.tick, sample.camera.value, sample.range.value, sample.status.value
     yield (tick.kind, tick.stamp_ns, tick.log_time_ns, sample.reset)
-    for given in sample.inputs:
-        yield (given.present, given.topic, given.stamp_ns, given.age_ms, given.absence)
+    for entry in sample.inputs:
+        yield (
+            entry.present,
+            entry.topic,
+            entry.stamp_ns,
+            entry.age_ms,
+            entry.absence,
+        )
     if camera is not None:
         yield (camera.frame_id, camera.format, camera.width, camera.height, camera.step)
         yield bytes(camera.data)

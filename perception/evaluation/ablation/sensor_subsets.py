@@ -1,4 +1,4 @@
-"""The sensor ablation: every head on every subset of the sensors, in one pass over the log.
+"""The sensor ablation: every head scored on every subset of the sensors, in one pass over the log.
 
 A wrapper runs the plugin on all subsets of each sample. The host sees an ordinary plugin that answers
 with all sensors; the other answers wait beside it until the sink asks for them. Every frame is read, aligned
@@ -32,7 +32,7 @@ def subset_name(subset: Subset) -> str:
 
 
 class SubsetsPlugin(Plugin):
-    """Runs a plugin on every subset of the sensors.
+    """A plugin wrapper that runs a plugin on every subset of the sensors.
 
     Args:
         load: Makes the plugin, not opened. A plugin that remembers samples is made once for each subset, so
@@ -58,17 +58,17 @@ class SubsetsPlugin(Plugin):
         return self._plugin.prepare(sample)
 
     def step(self, prepared: Sequence[Prepared]) -> list[Output]:
-        """Return the outputs of the first subset; those of all are kept for `take`."""
+        """Return the outputs of the first subset, and keep those of all subsets for `take`."""
         if isinstance(self._plugin, StepsSubsets):
-            found = self._plugin.step_subsets(prepared, self.subsets)
+            results = self._plugin.step_subsets(prepared, self.subsets)
         else:
-            found = self._one_by_one(prepared)
-        for item, outputs in zip(prepared, found, strict=True):
+            results = self._one_by_one(prepared)
+        for item, outputs in zip(prepared, results, strict=True):
             self._waiting[item.sample.tick] = outputs
-        return [outputs[0] for outputs in found]
+        return [outputs[0] for outputs in results]
 
     def take(self, tick: Tick) -> Mapping[Subset, Output]:
-        """Return the outputs of a tick by subset, once, and drop those of earlier ticks.
+        """Remove and return the outputs of a tick by subset; drop those of earlier ticks.
 
         Where the plugin failed there are none: every subset is then invalid.
         """
@@ -95,7 +95,7 @@ class SubsetsPlugin(Plugin):
         return self._plugin.describe()
 
     def _all(self) -> list[Plugin]:
-        """Return each plugin once."""
+        """Return the distinct plugins."""
         return list({id(plugin): plugin for plugin in (self._plugin, *self._others)}.values())
 
     def _one_by_one(self, prepared: Sequence[Prepared]) -> list[list[Output]]:
@@ -113,13 +113,13 @@ class SubsetsPlugin(Plugin):
 
 
 def without(sample: Sample, subset: Subset) -> Sample:
-    """Return the sample with every sensor absent that is not in the subset."""
-    gone = [given.name for given in sample.inputs if given.present and given.name not in subset]
+    """Return a copy of the sample in which every sensor outside the subset is absent."""
+    gone = [entry.name for entry in sample.inputs if entry.present and entry.name not in subset]
     return sample.with_absent(dict.fromkeys(gone, LEFT_OUT))
 
 
 class SubsetSink:
-    """Scores the outputs of every subset.
+    """A sink that scores the outputs of every subset.
 
     Args:
         plugin: Where the outputs come from.
@@ -146,4 +146,4 @@ class SubsetSink:
             self._suites[subset].update(other if index else output, known)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resource is open."""

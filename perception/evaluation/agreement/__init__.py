@@ -1,1 +1,1 @@
-"""Whether outputs agree: to the bit, but for rounding, or in their decisions."""
+"""Comparison of outputs: bit-exact, within rounding, or by decisions."""

@@ -1,4 +1,4 @@
-"""The answers of a backend beside those of eager float32: `replay --check`, and the tests of every backend.
+"""Comparison of a backend's outputs with those of eager float32, for `replay --check` and the backend tests.
 
 Detections are matched, not compared row by row: nearly equal scores may change their order. A backend may
 also choose the neighbour of a cell that scores nearly the same, which moves a box by more than rounding does:
@@ -56,7 +56,7 @@ class BackendAgreement:
 
 
 def compare_backends(references: Sequence[Predictions], answers: Sequence[Predictions]) -> BackendAgreement:
-    """Compare the answers to batches of samples with those of a reference, batch by batch."""
+    """Compare the outputs for batches of samples with those of a reference, batch by batch."""
     gaps: list[tuple[float, float]] = []  # of each box: IoU with its match, difference of scores
     for reference, answer in zip(references, answers, strict=True):
         for row in range(len(reference.scores)):
@@ -81,7 +81,7 @@ def compare_backends(references: Sequence[Predictions], answers: Sequence[Predic
 
 
 def _box_gaps(reference: Predictions, answer: Predictions) -> list[tuple[float, float]]:
-    """Match each counted box with a box of its class, best scores first; one without a match has IoU 0."""
+    """Match each counted box with a box of its class, highest scores first; an unmatched box has IoU 0."""
     rows = np.flatnonzero(reference.scores >= COUNTED_FROM)
     shared = iou(reference.boxes[rows], answer.boxes)
     rank = np.where(reference.labels[rows, None] == answer.labels, shared, 0.0)

@@ -1,4 +1,4 @@
-"""Outputs of one log compared with others of the same ticks, head by head."""
+"""The comparison of two series of outputs for the same ticks of one log, head by head."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ORDER: tuple[Agreement, ...] = ("equal", "within_tolerance", "diverged")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The tick of a difference, and what differs there."""
+    """The tick at which outputs differ, with a description of the difference."""
 
     log_time_ns: int
     stamp_ns: int
@@ -42,7 +42,7 @@ class HeadComparison:
 
     @property
     def diverged(self) -> int:
-        """Outputs beyond tolerance."""
+        """Return the number of outputs beyond tolerance."""
         return self.frames - self.equal - self.within
 
     @property
@@ -53,7 +53,7 @@ class HeadComparison:
 
 
 class Comparison:
-    """Compares pairs of outputs in order, those of before and those of now.
+    """The comparison of pairs of outputs, earlier and current, in order.
 
     Args:
         profile: The rules by which they agree; None: `Rounding`.
@@ -66,7 +66,7 @@ class Comparison:
         """The first tick that is not in both runs."""
 
     def add(self, before: Output, now: Output, same_tick: bool = False) -> None:
-        """Compare one pair. Their ticks must be equal, unless it is known that they are the same."""
+        """Compare one pair. Their ticks must be equal, unless the caller knows that they correspond."""
         if before.tick != now.tick and not same_tick:
             self.tick_differs(before if before.tick.log_time_ns <= now.tick.log_time_ns else now)
             return
@@ -81,19 +81,19 @@ class Comparison:
             largest[quantity] = max(largest.get(quantity, 0.0), by)
 
     def one_sided(self, output: Output, what: str) -> None:
-        """Count an output that the other side does not have as a difference of each of its heads."""
+        """Count an output missing from the other side as a difference of each of its heads."""
         for name in output.heads():
             self._take(name, output, [what])
 
     def tick_differs(self, output: Output) -> None:
-        """Note that a tick is in one run only: the runs are not comparable from here on."""
+        """Record that a tick is in one run only: the runs are not comparable from here on."""
         if self.ticks is None:
-            what = "the ticks differ from here on: other input, configuration or alignment"
-            self.ticks = Difference(output.tick.log_time_ns, output.tick.stamp_ns, what)
+            text = "the ticks differ from here on: other input, configuration or alignment"
+            self.ticks = Difference(output.tick.log_time_ns, output.tick.stamp_ns, text)
 
     @property
     def verdict(self) -> Agreement:
-        """The worst of the heads."""
+        """Return the worst verdict over the heads."""
         if self.ticks is not None:
             return "diverged"
         return max((head.verdict for head in self.heads.values()), key=_ORDER.index, default="equal")
@@ -104,8 +104,8 @@ class Comparison:
         if equal:
             head.equal += 1
             return
-        what = "; ".join(texts[:2]) or "differs by rounding"
-        difference = Difference(where.tick.log_time_ns, where.tick.stamp_ns, what)
+        text = "; ".join(texts[:2]) or "differs by rounding"
+        difference = Difference(where.tick.log_time_ns, where.tick.stamp_ns, text)
         head.first_unequal = head.first_unequal or difference
         if texts:
             head.first = head.first or difference
@@ -114,7 +114,7 @@ class Comparison:
 
 
 def _of_head(name: str, head: Head | None) -> object:
-    """Return the part that belongs to one head: class and box share their detections."""
+    """Return the part of an output that belongs to one head; class and box share the detections."""
     if not isinstance(head, Detections):
         return head
     about = (head.valid, head.based_on, head.error)

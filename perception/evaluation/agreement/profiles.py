@@ -1,4 +1,4 @@
-"""The three ways in which outputs of one tick agree: to the bit, but for rounding, and in their decisions."""
+"""Rules by which outputs of one tick agree: bit-exact, within rounding, or by decisions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Note = Callable[[str, str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Tolerances:
-    """How far two outputs may differ.
+    """The tolerances within which two outputs agree.
 
     Attributes:
         cut: Detections of less score may be missing from either.
@@ -55,7 +55,7 @@ DECISIONS = Tolerances(cut=CUT, score=0.05, iou=0.9, distance=0.05, control=0.1)
 
 
 def parse_tolerances(text: str | None) -> Tolerances:
-    """Return `DECISIONS` with changes such as `iou=0.95,control=0.05`.
+    """Return `DECISIONS` with the changes of a text such as `iou=0.95,control=0.05`.
 
     Raises:
         ConfigError: A name is unknown, or a value is not a number of 0 or more.
@@ -79,7 +79,7 @@ def parse_tolerances(text: str | None) -> Tolerances:
 
 
 def unequal_fields(before: Output, now: Output) -> list[str]:
-    """Return the fields in which two outputs are not equal to the bit.
+    """Return the fields in which two outputs are not bit-equal.
 
     `repr` shows every bit of a float, and a NaN equals itself.
     """
@@ -88,7 +88,7 @@ def unequal_fields(before: Output, now: Output) -> list[str]:
 
 
 class Profile(ABC):
-    """The rules by which outputs agree.
+    """The base of the rules by which outputs agree.
 
     Args:
         tolerances: How far they may differ; None: those of the profile.
@@ -102,7 +102,7 @@ class Profile(ABC):
     def differences(
         self, before: Output, now: Output, note: Note = lambda head, name, by: None
     ) -> dict[str, list[str]]:
-        """Return for each head of either output a text for each difference beyond the tolerances.
+        """Return, for each head of either output, a description of each difference beyond the tolerances.
 
         Further heads are compared where both outputs have them.
 
@@ -134,19 +134,19 @@ class Profile(ABC):
 
     @abstractmethod
     def _state(self, before: Head | None, now: Head | None) -> str:
-        """Return how the heads differ before their values are compared; empty if they do not."""
+        """Return the difference in the state of a head, checked before its values; empty without one."""
 
     @abstractmethod
     def _detections(self, before: Detections, now: Detections, note: Note) -> Iterator[tuple[str, str]]:
-        """Yield the head and the text of each difference of detections."""
+        """Yield the head and a description of each difference between detections."""
 
     @abstractmethod
     def _channels(self, before: Control, now: Control, note: Callable[[str, float], None]) -> Iterator[str]:
-        """Yield the text of each difference of channels."""
+        """Yield a description of each difference between channels."""
 
 
 class Rounding(Profile):
-    """Runs that are the same but for rounding: scores, edges, distances and stds within tolerances."""
+    """Agreement within rounding: scores, edges, distances and stds within tolerances."""
 
     default = ROUNDING
 
@@ -209,7 +209,7 @@ class Rounding(Profile):
 
 
 class Decisions(Profile):
-    """Outputs after which a robot does the same: objects, classes, places, distances and commands agree."""
+    """Agreement of decisions: objects, classes, places, distances and commands within tolerances."""
 
     default = DECISIONS
 
@@ -275,7 +275,7 @@ class Decisions(Profile):
 
 
 def paired(rank: Float64) -> tuple[list[tuple[int, int]], tuple[list[int], list[int]]]:
-    """Match rows [A] with columns [B] one to one, and return the pairs and the rows and columns without one.
+    """Match rows [A] with columns [B] one to one; return the pairs, and the unmatched rows and columns.
 
     COCO's greedy matching: each row in turn takes the free column of the greatest rank, of equal ranks the
     first; 0 may not be matched.

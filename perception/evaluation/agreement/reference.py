@@ -1,4 +1,4 @@
-"""Outputs beside those that another machine stored: the decisions must be the same, not the floats."""
+"""Comparison of outputs with those stored on another machine, by decisions and not by bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perception.types import HEADS, Output, Sample, TruthFrame
 
 @dataclass(slots=True)
 class Reference:
-    """Compares the outputs of one log with stored ones. It is a sink, so a replay can feed it.
+    """A sink that compares the outputs of one log with stored outputs.
 
     Args:
         stored: The reference's output log, open.
@@ -52,7 +52,7 @@ class Reference:
         self.add(output)
 
     def add(self, output: Output) -> None:
-        """Compare one output with that of the same stamp and arrival."""
+        """Compare one output with the stored output of the same stamp and arrival."""
         other = self._waiting.pop((output.tick.stamp_ns, output.tick.log_time_ns), None)
         if other is None:
             self._comparison.one_sided(output, "the reference has no such frame")
@@ -60,13 +60,13 @@ class Reference:
             self._comparison.add(other, output, same_tick=True)
 
     def close(self) -> None:
-        """Count the frames that only the reference has, as differences."""
+        """Count the frames that only the reference has as differences."""
         for other in self._waiting.values():
             self._comparison.one_sided(other, "only the reference has this frame")
         self._waiting = {}
 
     def report(self, command: Callable[[Moment], str] = lambda moment: "") -> list[DivergenceReport]:
-        """Return a row for each head that was compared, in their order, with the first difference.
+        """Return a row for each compared head, in head order, with its first difference.
 
         Args:
             command: Gives the command that replays a moment of the log.
@@ -80,11 +80,11 @@ class Reference:
                 log=str(self.log.path), head=name, frames=head.frames, diverged=head.diverged
             )
             if head.first is not None:
-                at_ns, stamp_ns, what = head.first.log_time_ns, head.first.stamp_ns, head.first.what
+                at_ns, stamp_ns, text = head.first.log_time_ns, head.first.stamp_ns, head.first.what
                 at_s = (at_ns - start_ns) / 1e9
-                moment = Moment(str(self.log.path), at_s, at_ns, stamp_ns, 1.0, what)
+                moment = Moment(str(self.log.path), at_s, at_ns, stamp_ns, 1.0, text)
                 row = row.model_copy(
-                    update={"at_s": at_s, "stamp_ns": stamp_ns, "what": what, "command": command(moment)}
+                    update={"at_s": at_s, "stamp_ns": stamp_ns, "what": text, "command": command(moment)}
                 )
             rows.append(row)
         return rows

@@ -1,4 +1,4 @@
-"""The run that made an output log, done again from the record in the log, and compared output by output."""
+"""Verification of an output log: the recorded run is repeated and compared output by output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from perception.types import Output, Sample, Status, TruthFrame
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The result of making outputs again.
+    """The result of repeating a run.
 
     Attributes:
         verdict: `equal` bit for bit, `within_tolerance`, or `diverged`.
@@ -119,7 +119,7 @@ def verify(
     observer: Observer | None = None,
     device: str | None = None,
 ) -> Verification:
-    """Do the run that made an output log again, and compare every output.
+    """Repeat the run that made an output log, and compare every output.
 
     Args:
         stored: The output log, open.
@@ -178,7 +178,7 @@ def _record(stored: Log) -> tuple[RunInfo, Mapping[str, str]]:
 
 
 def config_of(run: RunInfo, checkpoint: Path | None = None) -> Config:
-    """Return the configuration that made outputs, with backend and precision as they were resolved then.
+    """Return the recorded configuration of a run, with the backend and precision that the run resolved.
 
     Raises:
         ConfigError: It is not valid in this version.
@@ -240,7 +240,7 @@ class _ComparingSink:
         self._advance()
 
     def finish(self) -> None:
-        """Count the stored outputs that were not made again."""
+        """Count the stored outputs that the repeated run did not make."""
         while self._next is not None:
             self._comparison.tick_differs(self._next.output)
             self._advance()
@@ -254,7 +254,7 @@ class _ComparingSink:
 
 
 def _check_size(run: RunInfo, receipt: Mapping[str, str], log: Log) -> None:
-    """Raise before the run if the input is another file, where no hash of its messages will tell after it."""
+    """Raise if the input has another size than recorded and no message hash can detect that after the run."""
     if receipt.get("messages_sha256") and receipt.get("ended") == "whole":
         return
     size, known = log.path.stat().st_size, receipt.get("input_sha256", "")

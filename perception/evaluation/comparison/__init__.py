@@ -1,1 +1,1 @@
-"""Two sides on the same logs: which one is better, and where they differ most."""
+"""Paired comparison of two sides on the same logs."""

@@ -1,4 +1,4 @@
-"""Compare two sides on the same logs from end to end."""
+"""The comparison of two sides on the same logs, from paths to the report."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def compare_logs(
 
 
 def _stored_outputs(name: str, logs: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the output files that a side names, one for each log; none where it is not of stored outputs.
+    """Return the output files that a side names, one per log; none if the side is not stored outputs.
 
     Raises:
         ConfigError: They are not one for each log.
@@ -90,7 +90,7 @@ def _stored_outputs(name: str, logs: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
-    """Return the side that a word names: a checkpoint, a plugin, PLUGIN:CHECKPOINT or stored outputs.
+    """Return the side named by a checkpoint, a plugin, PLUGIN:CHECKPOINT or stored outputs.
 
     Raises:
         ConfigError: The checkpoint does not exist.
@@ -109,7 +109,7 @@ def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
 
 
 def _command(source: Path | None, sides: tuple[Side, Side], moment: Moment, number: int) -> str:
-    """Return the command that replays a moment for one side; for stored outputs only the log is known."""
+    """Return the command that replays a moment for one side; for stored outputs it names only the log."""
     side = sides[number]
     words = [] if source is None else ["--config", str(source)]
     if side.checkpoint is not None:

@@ -1,4 +1,4 @@
-"""The headline values of two sides, and whether the second is better."""
+"""The comparison of the headline values of two sides."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Drawn = dict[str, tuple[DrawnValues, DrawnValues | None]]
 def compared(
     sides: Sequence[SideReport], drawn: Sequence[Drawn | None], resampler: Resampler | None
 ) -> list[ComparedReport]:
-    """Compare every headline value of both, with corrected verdicts about B.
+    """Compare every headline value of both sides, with corrected verdicts about B.
 
     Args:
         sides: A and B.
@@ -64,7 +64,7 @@ def _difference(
     if a.value is not None and b.value is not None:
         off = b.value - a.value
         difference = DifferenceReport(value=off)
-        stages = [None if one is None else one.get(head) for one in drawn]
+        stages = [None if by_head is None else by_head.get(head) for by_head in drawn]
         if resampler is not None and stages[0] is not None and stages[1] is not None:
             by_block = _less(stages[1][0].get(key), stages[0][0].get(key))
             by_log = None

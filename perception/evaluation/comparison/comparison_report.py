@@ -1,4 +1,4 @@
-"""What a comparison found, under a published schema: `perception.compare/1`."""
+"""The report of a comparison, under the published schema `perception.compare/1`."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ class CompareReport(DocumentModel):
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for `json.dumps`."""
+        """Return the report as values for `json.dumps`."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def compare_schema() -> dict[str, Any]:
-    """The JSON Schema of `CompareReport`."""
+    """Return the JSON Schema of `CompareReport`."""
     return CompareReport.model_json_schema(by_alias=True, mode="serialization")

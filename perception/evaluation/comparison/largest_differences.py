@@ -15,7 +15,7 @@ from perception.types import Float64
 def most_apart(
     a: Sequence[LogRecord], b: Sequence[LogRecord], count: int, command: Callable[[Moment, int], str]
 ) -> list[ApartReport]:
-    """Return the moments of all logs in which two sides differ most, the largest difference first.
+    """Return the moments of all logs in which two sides differ most, largest difference first.
 
     Args:
         a, b: The records of each side, of the same logs in the same order.
@@ -39,7 +39,7 @@ def most_apart(
 
 
 def _differences(a: LogRecord, b: LogRecord, count: int) -> Iterator[tuple[Moment, float]]:
-    """Yield the moments of a log in which the errors differ most over the second around them."""
+    """Yield the moments of a log in which the errors, averaged over one second, differ most."""
     stamps, of_a, of_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
     if not len(stamps):
         return
@@ -47,42 +47,42 @@ def _differences(a: LogRecord, b: LogRecord, count: int) -> Iterator[tuple[Momen
     times = a.frames["log_time_ns"][of_a]
     for place in separate_peaks(times, np.abs(difference), count):
         at_ns = int(times[place])
-        what = _words(a, b, int(of_a[place]), int(of_b[place]), float(difference[place]))
-        moment = Moment(a.log, (at_ns - a.start_ns) / 1e9, at_ns, int(stamps[place]), 0.0, what)
+        text = _words(a, b, int(of_a[place]), int(of_b[place]), float(difference[place]))
+        moment = Moment(a.log, (at_ns - a.start_ns) / 1e9, at_ns, int(stamps[place]), 0.0, text)
         yield moment, float(difference[place])
 
 
-def _errors(one: LogRecord, other: LogRecord) -> Float64:
+def _errors(record: LogRecord, other: LogRecord) -> Float64:
     """Return the mean error of the heads of each frame, [F], from 0 to 1.
 
     A control error e counts as e / (e + usual), usual being its mean over both sides.
     """
-    columns = [one.frames["error"].astype(np.float64)]
-    for name, rows in one.control.items():
-        both = [np.abs(r.control[name]["error"]) for r in (one, other) if name in r.control]
+    columns = [record.frames["error"].astype(np.float64)]
+    for name, rows in record.control.items():
+        both = [np.abs(r.control[name]["error"]) for r in (record, other) if name in r.control]
         usual = float(np.concatenate(both).mean()) if both else 0.0
-        column, off = np.full(len(one.frames), np.nan), np.abs(rows["error"])
+        column, off = np.full(len(record.frames), np.nan), np.abs(rows["error"])
         column[rows["frame"]] = off / (off + usual) if usual > 0 else 0.0
         columns.append(column)
     table = np.stack(columns)
     known = np.isfinite(table)
-    found: Float64 = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return found
+    mean: Float64 = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return mean
 
 
 def _words(a: LogRecord, b: LogRecord, mine: int, theirs: int, difference: float) -> str:
-    """Return the errors of each side at a frame, in words."""
+    """Return a text of the errors of each side at a frame."""
     parts = [f"{'A' if difference > 0 else 'B'} is better"]
     errors = [float(record.frames["error"][place]) for record, place in ((a, mine), (b, theirs))]
     if all(np.isfinite(errors)):
         parts.append(f"box error A {errors[0]:.2f}, B {errors[1]:.2f}")
     for name in a.control:
-        found = []
+        pair = []
         for record, place in ((a, mine), (b, theirs)):
             rows = record.control.get(name)
             if rows is not None:
                 here = np.flatnonzero(rows["frame"] == place)[:1]
-                found += [float(error) for error in rows["error"][here]]
-        if len(found) == 2:
-            parts.append(f"{name} off A {found[0]:+.3g}, B {found[1]:+.3g}")
+                pair += [float(error) for error in rows["error"][here]]
+        if len(pair) == 2:
+            parts.append(f"{name} off A {pair[0]:+.3g}, B {pair[1]:+.3g}")
     return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""Two sides evaluated on the same logs: which one is better, and where they differ most."""
+"""The paired evaluation of two sides on the same logs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Side:
 
 
 class PairedEvaluation:
-    """Evaluates two sides, log by log.
+    """A paired evaluation of two sides, log by log.
 
     Args:
         sides: A and B.
@@ -139,7 +139,7 @@ class PairedEvaluation:
         )
 
     def report(self, largest: int = 10) -> CompareReport:
-        """Return the report, with so many of the moments in which the two differ most."""
+        """Return the report, with the given number of moments in which the two sides differ most."""
         reports = [evaluation.report() for evaluation in self.evaluations]
         scored = [evaluation.scored for evaluation in self.evaluations]
         resampler = None

@@ -1,4 +1,4 @@
-"""Two plugins on one replay: the log is read, decoded and aligned once, and both answer every sample."""
+"""Two plugins on one replay: the log is read, decoded and aligned once, and both process every sample."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Both(NamedTuple):
 
 
 class PairPlugin(Plugin):
-    """Runs two plugins; the host sees the first, the outputs of the second are kept for `take`.
+    """A plugin that runs two plugins: it returns the first's outputs, and keeps the second's for `take`.
 
     Where one fails, its output is invalid, and the other goes on.
 
@@ -35,13 +35,13 @@ class PairPlugin(Plugin):
     ) -> None:
         self.first, self.second = first, second
         self._checkpoints = checkpoints
-        one, two = first.manifest, second.manifest
-        prerolls = (one.preroll_s, two.preroll_s)
+        first_manifest, second_manifest = first.manifest, second.manifest
+        prerolls = (first_manifest.preroll_s, second_manifest.preroll_s)
         self.manifest = replace(
-            one,
-            inputs=tuple(dict.fromkeys((*one.inputs, *two.inputs))),
+            first_manifest,
+            inputs=tuple(dict.fromkeys((*first_manifest.inputs, *second_manifest.inputs))),
             preroll_s=None if None in prerolls else max(p for p in prerolls if p is not None),
-            max_batch=min(one.max_batch, two.max_batch),
+            max_batch=min(first_manifest.max_batch, second_manifest.max_batch),
         )
         self._waiting: dict[Tick, Output] = {}
         self.errors: list[tuple[str, int]] = []
@@ -52,7 +52,7 @@ class PairPlugin(Plugin):
             plugin.open(context if checkpoint is None else replace(context, checkpoint=checkpoint))
 
     def prepare(self, sample: Sample) -> Prepared:
-        """Prepare for both; the second adopts the arrays of the first where it can."""
+        """Prepare the sample for both plugins; the second reuses the arrays of the first where it can."""
         first = _prepare(self.first, sample)
         second: Prepared | str | None = None
         if isinstance(first, Prepared) and isinstance(self.second, AdoptsPrepared):
@@ -75,15 +75,15 @@ class PairPlugin(Plugin):
         return outputs
 
     def take(self, tick: Tick) -> Output:
-        """Return the second's output of a tick, once, and drop those of earlier ticks."""
-        found = self._waiting.get(tick)
-        if found is None:
+        """Remove and return the second plugin's output of a tick; drop those of earlier ticks."""
+        output = self._waiting.get(tick)
+        if output is None:
             return invalid_output(tick, self.second.manifest.heads, "it was not asked")
         for earlier in list(self._waiting):
             del self._waiting[earlier]
             if earlier == tick:
                 break
-        return found
+        return output
 
     def reset(self, reason: Reset) -> None:
         self.first.reset(reason)
@@ -102,7 +102,7 @@ class PairPlugin(Plugin):
     def _step(
         self, side: int, plugin: Plugin, items: Sequence[Prepared | str], ticks: Sequence[Tick]
     ) -> list[Output]:
-        """One output for each; invalid where the plugin failed or broke the contract."""
+        """Return one output per sample; invalid where the plugin failed or violated the contract."""
         heads = plugin.manifest.heads
         ready = [item for item in items if isinstance(item, Prepared)]
         failure, outputs = "", list[Output]()
@@ -112,21 +112,21 @@ class PairPlugin(Plugin):
                 failure = f"step returned {len(outputs)} outputs for {len(ready)} samples"
         except Exception as error:
             failure = _line(error)
-        given, found = iter(outputs), []
+        answers, results = iter(outputs), []
         for item, tick in zip(items, ticks, strict=True):
             problem = item if isinstance(item, str) else failure
-            output = None if problem else next(given)
+            output = None if problem else next(answers)
             if output is not None and isinstance(item, Prepared):
                 problem = "; ".join(output_violations(output, item.sample, plugin.manifest)[:3])
             if problem or output is None:
                 self.errors.append((problem, side))
                 output = invalid_output(tick, heads, problem)
-            found.append(output)
-        return found
+            results.append(output)
+        return results
 
 
 class PairSink:
-    """Hands the outputs of the second plugin to a sink.
+    """A sink that passes the outputs of the second plugin to another sink.
 
     Args:
         plugin: Where the outputs wait.
@@ -139,18 +139,18 @@ class PairSink:
 
     def open(self, run: RunInfo) -> None:
         second = self._plugin.second
-        told = dict(second.describe())
-        classes = tuple(told.pop("classes").split("\n")) if told.get("classes") else ()
+        description = dict(second.describe())
+        classes = tuple(description.pop("classes").split("\n")) if description.get("classes") else ()
         self._sink.open(
             replace(
                 run,
                 plugin=second.manifest.name,
                 classes=classes,
-                weights_sha256=told.pop("weights_sha256", ""),
-                untrained=told.pop("untrained", "") == "true",
-                backend=told.pop("backend", ""),
-                precision=told.pop("precision", ""),
-                extra=told,
+                weights_sha256=description.pop("weights_sha256", ""),
+                untrained=description.pop("untrained", "") == "true",
+                backend=description.pop("backend", ""),
+                precision=description.pop("precision", ""),
+                extra=description,
             )
         )
 
@@ -169,10 +169,10 @@ class PairSink:
 
 def _prepare(plugin: Plugin, sample: Sample) -> Prepared | str:
     try:
-        found = plugin.prepare(sample)
+        prepared = plugin.prepare(sample)
     except Exception as error:
         return _line(error)
-    return found if isinstance(found, Prepared) else f"prepare returned {type(found).__name__}"
+    return prepared if isinstance(prepared, Prepared) else f"prepare returned {type(prepared).__name__}"
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Metrics of outputs beside the truth: classes with `update`, `compute`, `merge` and `values`.
+"""Metrics of outputs against truth: classes with `update`, `compute`, `merge` and `values`.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The metric protocol, and what all metrics share: rules, values with their support, frame counts.
+"""The metric protocol and its base classes: rules, values with their support, frame counts.
 
 A metric is a class with `update(output, truth)`, `compute()` and `merge(other)`. It needs nothing but
 `Output` and `TruthFrame`, so it scores the outputs of any program. A metric that also has
@@ -25,7 +25,7 @@ Better = Literal["higher", "lower", ""]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What counts as truth, and how much of it is enough. Only metrics with equal rules merge.
+    """The rules that select truth and set the minimum support. Only metrics with equal rules merge.
 
     Attributes:
         min_height_px: Truth boxes lower than this, in source pixels, are ignore regions; so are detections
@@ -58,7 +58,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One number, and the count it rests on. `value` None is undefined, and `why` says for which reason."""
+    """One number and its support. `value` None is undefined, and `why` gives the reason."""
 
     value: float | None
     support: int
@@ -75,7 +75,7 @@ class Value:
 
 
 class Estimate(NamedTuple):
-    """One value under each of D draws, and what its point estimate rests on.
+    """One value under each of D draws, and the support of its point estimate.
 
     Attributes:
         values: [D]; the point estimate alone under weights of one.
@@ -145,7 +145,7 @@ class Metric(Protocol):
 
 @runtime_checkable
 class WeightedMetric(Metric, Protocol):
-    """A metric that also computes its values for frames that count more or less often: it gets intervals."""
+    """A metric that also computes its values for weighted frames, and so can have intervals."""
 
     def values(self, weights: Weights) -> Mapping[str, Float64]:
         """Return the values of `compute` by name, under each of the D draws: [D], NaN where undefined.
@@ -205,7 +205,7 @@ class BaseMetric(ABC):
 
 
 def check_mergeable(metric: Any, other: Any) -> None:
-    """Raise if two metrics are not of one kind, or were made under different rules.
+    """Raise if two metrics have different types or rules.
 
     Raises:
         ValueError: They cannot be merged.

@@ -16,7 +16,7 @@ from perception.evaluation.metrics.weights import Weights
 
 
 class BoxErrors(DetectionMetric):
-    """Of the detections matched at overlap 0.5 with truth of their class: overlap, coverage and likelihood.
+    """Overlap, coverage and likelihood of the detections matched at overlap 0.5 with truth of their class.
 
     Values: `IoU`, `IoU/<class>`; over the four coordinates in source pixels `box_coverage80` (nominal 0.8)
     and `box_NLL` (nats a coordinate). Coordinates without a standard deviation are left out of those two.
@@ -48,7 +48,7 @@ class BoxErrors(DetectionMetric):
 
 
 class DistanceErrors(DetectionMetric):
-    """Of the detections matched at overlap 0.5 with truth of their class that has a distance: its error.
+    """Distance errors of the detections matched at overlap 0.5 with truth of their class.
 
     Values: `distance_abs` (mean |said - true|, m), `distance_rel` (mean |said - true| / true),
     `distance_rel_median` (its median, which one box at the wrong depth does not move), all three also
@@ -74,9 +74,9 @@ class DistanceErrors(DetectionMetric):
         }
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
-        said, true = self.rows["said"].astype(np.float64), self.rows["true"].astype(np.float64)
-        good, needed = np.isfinite(said), self.rules.min_support
-        error, true, frame = (said - true)[good], true[good], self.rows["frame"][good]
+        predicted, true = self.rows["said"].astype(np.float64), self.rows["true"].astype(np.float64)
+        good, needed = np.isfinite(predicted), self.rules.min_support
+        error, true, frame = (predicted - true)[good], true[good], self.rows["frame"][good]
         bias = weights.mean(frame, error)
         estimates = {"distance_bias": Estimate(bias, len(error), needed, "matches", "m")}
         for suffix, mask in self._parts(self.rows["label"][good]):

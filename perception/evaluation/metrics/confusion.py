@@ -16,7 +16,7 @@ from perception.evaluation.metrics.weights import Weights
 
 
 class Confusion(DetectionMetric):
-    """The confusion matrix with background. Here matching is blind to class, one to one at overlap 0.5.
+    """The confusion matrix with background. Matching ignores the class: one to one at overlap 0.5.
 
     Args:
         score: Detections below it do not count. None: the cut-off at which the F1 of this matrix (a

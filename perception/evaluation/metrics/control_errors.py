@@ -1,4 +1,4 @@
-"""The control head: errors by channel, beside two baselines that see nothing."""
+"""The control head: errors by channel, with those of two baselines that use no sensor data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROW += [(name, "f8") for name in ("said", "std", "true", "measured")]
 
 
 class ControlErrors(BaseMetric):
-    """For each channel that truth knows, over the frames where both are numbers.
+    """The errors of each channel of the truth, over the frames where output and truth are both numbers.
 
     Values, each `/<channel>`, in the channel's unit where they have one: `MAE`, `RMSE`, `bias` (said - true),
     `R2` (1 - squared error / squared deviation of truth from its mean; undefined where truth never
@@ -62,8 +62,8 @@ class ControlErrors(BaseMetric):
                 self.missing[name] += 1
                 continue
             self.units.setdefault(name, channel.unit)
-            said = (channel.value, channel.std)
-            rows.grow(1)[0] = (truth.stamp_ns, self.count, *said, true, measured.get(name, np.nan))
+            predicted = (channel.value, channel.std)
+            rows.grow(1)[0] = (truth.stamp_ns, self.count, *predicted, true, measured.get(name, np.nan))
 
     def _merge(self, other: Self) -> None:
         self.missing.update(other.missing)

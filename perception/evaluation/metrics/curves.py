@@ -23,7 +23,7 @@ class Curve(NamedTuple):
 
 
 def precision_curve(hit: NDArray[np.bool_], score: Float64, truths: int) -> Curve:
-    """Return the interpolated curve of detections [N] in descending order of score, none of them dropped.
+    """Return the interpolated curve of detections [N] in descending order of score, without dropped ones.
 
     At each recall the greatest precision at that recall or above, as COCO (`COCOeval.accumulate`) and
     Pascal VOC (Everingham et al. 2010) define it; 0 beyond the recall that was reached.
@@ -45,7 +45,7 @@ def average_precision(hit: NDArray[np.bool_], truths: int) -> float:
 
 
 class BestF1(NamedTuple, Generic[T]):
-    """The greatest F1 over all cut-offs, and what is kept there: everything of `score` or more.
+    """The greatest F1 over all cut-offs; detections with at least `score` are kept.
 
     Each field is a number, or [D] under D draws.
     """
@@ -81,7 +81,7 @@ class Bins(NamedTuple):
 
 
 def equal_mass(score: Float64, bins: int) -> NDArray[np.intp]:
-    """Return the bin of each score [N], between equally spaced quantiles; bins that stay empty get no number.
+    """Return the bin of each score [N], between equally spaced quantiles; empty bins are not numbered.
 
     Equal scores fall into one bin, so that their order means nothing; there may then be fewer bins, of
     unequal mass.

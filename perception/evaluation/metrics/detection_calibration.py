@@ -1,4 +1,4 @@
-"""The class head: whether a score is the share of detections that are right."""
+"""The class head: calibration of the scores."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class DetectionCalibration(DetectionMetric):
         place = equal_mass(score, BINS)
         bins = int(place.max()) + 1
         size = weights.sums(frame, np.ones(len(score)), place, bins)
-        said, right = (weights.sums(frame, values, place, bins) for values in (score, correct))
+        score_sums, right = (weights.sums(frame, values, place, bins) for values in (score, correct))
         filled = np.maximum(size, 1.0)  # a bin that is empty in a draw has no weight there
         with np.errstate(invalid="ignore"):  # of a draw without a detection: 0 / 0
-            return calibration_error(Bins(said / filled, right / filled, size))
+            return calibration_error(Bins(score_sums / filled, right / filled, size))
 
     def _details(self) -> dict[str, Any]:
         score, correct = self.rows["score"], self.rows["correct"]

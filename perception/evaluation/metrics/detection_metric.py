@@ -20,7 +20,7 @@ _FRAME: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
 
 
 class DetectionMetric(BaseMetric):
-    """A metric that stores a row for each detection that counts, and one for each truth box that counts.
+    """A metric that stores a row for each counted detection and each counted truth box.
 
     Every row has `frame`, its frame's number, and `stamp_ns`: rows of equal score are ranked by time, so that
     merged parts give the same values in whatever order they are merged.
@@ -41,7 +41,7 @@ class DetectionMetric(BaseMetric):
         self.add(ScoredFrame(output, truth, self.rules))
 
     def add(self, frame: ScoredFrame) -> None:
-        """Add one frame that several metrics share. It must have been made under the same rules."""
+        """Add one frame that several metrics share, made under the same rules."""
         self.frames[frame.state] += 1
         if frame.state == "scored":
             for key, count in zip(("malformed_detections", "malformed_truth"), frame.malformed, strict=True):
@@ -64,7 +64,7 @@ class DetectionMetric(BaseMetric):
                 new[column] = numbers[new[column]]
 
     def _numbers(self, names: tuple[str, ...]) -> NDArray[np.intp]:
-        """Return this metric's number of each name; new names get one."""
+        """Return this metric's number of each name; new names get a new number."""
         labels = self.labels
         return np.array([labels.setdefault(name, len(labels)) for name in names], dtype=np.intp)
 
@@ -76,7 +76,7 @@ class DetectionMetric(BaseMetric):
             new[name] = values
 
     def _ranked(self) -> NDArray[np.intp]:
-        """Return the order of the rows by falling score; equal scores by time, then as they came."""
+        """Return the order of the rows by descending score, then by time, then by insertion."""
         order: NDArray[np.intp] = np.lexsort((self.rows["stamp_ns"], -self.rows["score"]))
         return order
 
@@ -87,7 +87,7 @@ class DetectionMetric(BaseMetric):
             yield f"/{name}", label == number
 
     def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        """Return the columns of the rows for the truth of a scored frame: what is not ignored."""
+        """Return the columns of the rows for the truth of a scored frame that is not ignored."""
         return {"label": numbers[frame.truth_label[~frame.ignored]]}
 
     @abstractmethod

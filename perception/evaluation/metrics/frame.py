@@ -1,4 +1,4 @@
-"""One frame for scoring: arrays of its detections and of its truth, matched once."""
+"""A frame prepared for scoring: arrays of its detections and of its truth, matched once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ScoredFrame:
 
     @cached_property
     def _said(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Labels [D], columns [D, 11], and the number of malformed detections."""
+        """Return labels [D], columns [D, 11], and the number of malformed detections."""
         assert self.output.detections is not None
         items = self.output.detections.items
         place = {name: index for index, name in enumerate(self.names)}
@@ -76,7 +76,7 @@ class ScoredFrame:
 
     @cached_property
     def _true(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Labels [G], columns [G, 6] (box, distance, visible), and the number of malformed boxes."""
+        """Return labels [G], columns [G, 6] (box, distance, visible), and the number of malformed boxes."""
         assert self.truth.boxes is not None
         boxes = self.truth.boxes
         place = {name: index for index, name in enumerate(self.names)}
@@ -131,7 +131,7 @@ class ScoredFrame:
 
     @property
     def malformed(self) -> tuple[int, int]:
-        """The number of detections and of truth boxes that are not numbers."""
+        """Return the number of detections and of truth boxes with values that are not numbers."""
         return self._said[2], self._true[2]
 
     @cached_property
@@ -143,29 +143,29 @@ class ScoredFrame:
 
     @cached_property
     def low(self) -> NDArray[np.bool_]:
-        """[D]: detections lower than the least height that truth must have."""
+        """Return which detections are lower than the minimum height of truth, [D]."""
         low: NDArray[np.bool_] = self.box[:, 3] - self.box[:, 1] < self.rules.min_height_px
         return low
 
     @cached_property
     def overlaps(self) -> Float64:
-        """[D, G] of all classes."""
+        """Return the overlaps of detections and truth of all classes, [D, G]."""
         return overlap(self.box, self.truth_box, self.ignored)
 
     @cached_property
     def truth_outside(self) -> NDArray[np.bool_]:
-        """[A, G]: truth that does not count in a size range."""
+        """Return which truth does not count in each size range, [A, G]."""
         return outside_size(areas(self.truth_box)) | self.ignored
 
     @cached_property
     def matches(self) -> NDArray[np.intp]:
-        """[A, T, D]: the truth of its class that each detection takes, or -1, at every size and overlap."""
+        """Return the truth of its class for each detection, or -1, at every size and overlap, [A, T, D]."""
         overlaps = np.where(self.label[:, None] == self.truth_label[None, :], self.overlaps, 0.0)
         return match(overlaps, THRESHOLDS, self.truth_outside, self.ignored)
 
     @cached_property
     def outcomes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """`hit` and `dropped`, both [A, T, D]; neither of them: a false alarm.
+        """Return `hit` and `dropped`, both [A, T, D]; a detection that is neither is a false alarm.
 
         Dropped are detections that took ignored truth, and those that took none and are themselves outside
         the size range or below the least height: they can be neither right nor wrong.
@@ -182,7 +182,7 @@ class ScoredFrame:
 
     @property
     def matches50(self) -> NDArray[np.intp]:
-        """[D]: matches at overlap 0.5 over all sizes."""
+        """Return the matches at overlap 0.5 over all sizes, [D]."""
         matches: NDArray[np.intp] = self.matches[0, 0]
         return matches
 
@@ -198,7 +198,7 @@ class ScoredFrame:
 
     @cached_property
     def matches_any_class(self) -> NDArray[np.intp]:
-        """[D]: the truth of whatever class that each detection takes at overlap 0.5, or -1."""
+        """Return the truth of any class matched with each detection at overlap 0.5, or -1, [D]."""
         taken = match(self.overlaps, THRESHOLDS[:1], self.ignored[None], self.ignored)
         matches: NDArray[np.intp] = taken[0, 0]
         return matches

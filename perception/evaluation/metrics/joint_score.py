@@ -16,7 +16,7 @@ METRICS = ("mean_average_precision", "distance_errors", "control_errors", "detec
 
 
 def joint(results: Iterable[Result]) -> Result:
-    """Return the weighted mean of up to four parts, each from 0 to 1, greater is better.
+    """Return the weighted mean of up to four parts, each from 0 to 1; greater is better.
 
     ===========  ======  =================================================================================
     part         weight  value
@@ -93,7 +93,7 @@ def joint_values(
 
 
 def _skills(control: Result, values: Mapping[str, Float64], zero: Float64) -> list[Float64]:
-    """Return 1 / (1 + MAE / MAE_mean) of each channel; 0 for one that a valid head did not give."""
+    """Return 1 / (1 + MAE / MAE_mean) of each channel; 0 for a channel missing from a valid head."""
     skills = []
     for name, value in control.values.items():
         if not name.startswith("MAE/"):

@@ -16,7 +16,7 @@ TOTAL = "total"
 
 
 class Latency:
-    """Milliseconds of each stage, and deadline misses.
+    """The durations of each stage in milliseconds, and the deadline misses.
 
     Outputs do not carry durations, so it takes those (`record`), not outputs.
 
@@ -43,7 +43,7 @@ class Latency:
             self.stages.setdefault(stage, Rows([("ms", "f4")])).grow(1)["ms"] = ms
 
     def compute(self) -> Result:
-        """The result over all frames so far."""
+        """Return the result over all frames so far."""
         estimates: dict[str, Estimate] = {}
         for stage, rows in self.stages.items():
             ms = rows["ms"].astype(np.float64)
@@ -59,7 +59,7 @@ class Latency:
         return Result(self.name, self.head, values, details, {"scored": len(total)})
 
     def merge(self, other: Self) -> None:
-        """Add the frames of another.
+        """Add the frames of another metric.
 
         Raises:
             ValueError: The other has another rate or other rules.

@@ -39,7 +39,7 @@ def match(
     ignored: NDArray[np.bool_],
     regions: NDArray[np.bool_],
 ) -> NDArray[np.intp]:
-    """Return for each size range, threshold and detection the truth it takes, or -1: [A, T, D].
+    """Return the truth matched with each detection, or -1, for each size range and threshold: [A, T, D].
 
     Detections choose in descending order of score. Each takes the truth of the greatest overlap that is at
     least the threshold and still free, one that counts before one that is ignored; of equal overlaps the
@@ -75,7 +75,7 @@ def _choose(
     ignored: NDArray[np.bool_],
     regions: NDArray[np.bool_],
 ) -> None:
-    """Let the contested detections choose one after the other, for all size ranges and thresholds at once."""
+    """Match the contested detections one after the other, for all size ranges and thresholds at once."""
     truths = overlaps.shape[1]
     # Turned round, because argmax gives the first of equals and COCO's loop keeps the last.
     backwards = overlaps[:, ::-1]

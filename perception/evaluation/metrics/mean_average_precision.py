@@ -70,7 +70,7 @@ class MeanAveragePrecision(DetectionMetric):
         return estimates
 
     def _precisions(self, rows: NDArray[np.intp], size: int, weights: Weights, truths: Float64) -> Float64:
-        """Return the average precision at each overlap, [D, T], of rows [N] by falling score."""
+        """Return the average precision at each overlap, [D, T], of rows [N] by descending score."""
         frame, hit, dropped = (
             self.rows["frame"][rows],
             self.rows["hit"][rows, size],
@@ -83,7 +83,7 @@ class MeanAveragePrecision(DetectionMetric):
         return np.stack(columns, axis=1)
 
     def _mean(self, weights: Weights, tables: Sequence[Float64], truths: Mapping[str, int]) -> Estimate:
-        """Return the mean over classes and overlaps; without those classes that have no truth in a draw."""
+        """Return the mean over overlaps and over the classes that have truth in a draw."""
         needed = self.rules.min_support
         enough = [count for count in truths.values() if count >= needed]
         support = sum(enough) if enough else max(truths.values(), default=0)

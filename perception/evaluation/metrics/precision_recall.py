@@ -16,7 +16,7 @@ from perception.evaluation.metrics.weights import Weights
 
 
 class PrecisionRecall(DetectionMetric):
-    """AP per class at overlap 0.5, and F1 at the cut-off where it is best, per class and over all.
+    """AP per class at overlap 0.5, and the best F1 over cut-offs, per class and over all.
 
     Values: `AP50/<class>`; `F1`, `F1_score` (the cut-off), `precision`, `recall` there, over all detections
     under one cut-off, and each of them `/<class>` under the class's own.

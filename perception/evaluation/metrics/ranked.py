@@ -63,7 +63,7 @@ def segments(
 
 
 def average_precisions(ranking: Segments, truths: Float64) -> Float64:
-    """Return COCO's average precision of each draw [D], with so many truths [D]; NaN without truth."""
+    """Return COCO's average precision of each draw [D], given the number of truths [D]; NaN without truth."""
     if not ranking.hits.shape[1]:
         return np.where(truths > 0, 0.0, np.nan)
     envelope = ranking.hits + ranking.false
@@ -83,7 +83,7 @@ def average_precisions(ranking: Segments, truths: Float64) -> Float64:
 
 
 def best_f1s(ranking: Segments, truths: Float64) -> BestF1[Float64]:
-    """Return the best F1 of each draw and what is kept there, [D] each; NaN without truth."""
+    """Return the best F1 of each draw and the counts kept there, [D] each; NaN without truth."""
     if not ranking.hits.shape[1]:
         none = np.where(truths > 0, 0.0, np.nan)
         return BestF1(none, none, none, none)

@@ -1,4 +1,4 @@
-"""Tables that grow by rows: a few bytes for each detection."""
+"""A growing table of rows, in compact arrays."""
 
 from __future__ import annotations
 

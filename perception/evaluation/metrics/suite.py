@@ -1,4 +1,4 @@
-"""A set of metrics that share their frames: each is read and matched once for all of them."""
+"""A set of metrics that share their frames: each frame is read and matched once for all metrics."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Suite:
         self._seen: set[str] = set()
 
     def update(self, output: Output, truth: TruthFrame) -> ScoredFrame:
-        """Add one frame to every metric; return it as it was scored."""
+        """Add one frame to every metric, and return the scored frame."""
         self._seen.update(output.extra)
         frame = ScoredFrame(output, truth, self.rules)
         for metric in self.metrics:
@@ -56,7 +56,7 @@ class Suite:
         return frame
 
     def compute(self) -> list[Result]:
-        """Return the result of each metric, of each guest, and the joint score last."""
+        """Return the result of each metric and each guest, with the joint score last."""
         results = [metric.compute() for metric in self.metrics if self._offered(metric)]
         guest_results = []
         for guest in list(self.guests):
@@ -94,7 +94,7 @@ class Suite:
         self._seen |= other._seen
 
     def _offered(self, metric: Metric) -> bool:
-        """Whether any output had the metric's head; every plugin is measured by class, box and control."""
+        """Return whether any output had the metric's head; class, box and control are always measured."""
         return metric.head not in self._extra or metric.head in self._seen
 
     def _drop(self, guest: Metric, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""How often frames count: once each for the point estimate, or as drawn by a bootstrap, all draws at once.
+"""Frame weights: one each for the point estimate, or the counts of all draws of a bootstrap.
 
 Dimension letters: F frames, N rows of a metric, B blocks of frames, D draws.
 """
@@ -22,13 +22,13 @@ _MAX_WEIGHTS = 2_000_000
 
 
 class Weights:
-    """Each frame counts once: statistics are the exact point estimates, and D is 1.
+    """Weights of 1 for each frame: statistics are the exact point estimates, and D is 1.
 
     Every statistic is [D], and NaN where nothing counts.
     """
 
     def __len__(self) -> int:
-        """D."""
+        """Return D, the number of draws."""
         return 1
 
     def each(self, frame: FrameNumbers) -> Float64:
@@ -52,26 +52,26 @@ class Weights:
         return divide(self.sum(frame, values), self.total(frame))
 
     def median(self, frame: FrameNumbers, values: Float64) -> Float64:
-        """Return the weighted median of values [N]; between two if half of the weight is on either side."""
+        """Return the weighted median of values [N]; the middle of two where the weight splits evenly."""
         return np.array([np.median(values) if len(values) else np.nan])
 
     def mean_deviation(self, frame: FrameNumbers, values: Float64) -> Float64:
-        """Return the mean absolute deviation of values [N] from their mean, in each draw from its own."""
+        """Return the mean absolute deviation of values [N] from their mean in each draw."""
         return self.mean(frame, np.abs(values - values.mean()) if len(values) else values)
 
     def average_precision(self, hit: NDArray[np.bool_], frame: FrameNumbers, truths: Float64) -> Float64:
-        """Return COCO's average precision of detections [N] by falling score, with truths [D]."""
+        """Return COCO's average precision of detections [N] by descending score, for truth counts [D]."""
         return np.array([average_precision(hit, int(truths[0])) if truths[0] else np.nan])
 
     def best_f1(
         self, hit: NDArray[np.bool_], score: Float64, frame: FrameNumbers, truths: Float64
     ) -> BestF1[Float64]:
-        """Return the best F1 of detections [N] by falling score, and what is kept there; each field [D]."""
+        """Return the best F1 of detections [N] by descending score, with its counts; each field [D]."""
         return BestF1(*(np.array([value]) for value in best_f1(hit, score, int(truths[0]))))
 
 
 class DrawnWeights(Weights):
-    """How often each frame counts in each of D draws of blocks.
+    """The weights of each frame in each of D draws of blocks.
 
     Args:
         draws: [D, B] how often each block counts.

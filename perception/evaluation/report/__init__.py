@@ -1,2 +1,1 @@
-"""An evaluation as people read it: `page.html_page`, one self-contained file; `markdown.markdown`, for a pull
-request; and `schema`, the published JSON behind both."""
+"""Reports of an evaluation: an HTML page, Markdown for a pull request, and their published JSON schema."""

@@ -1,4 +1,4 @@
-"""The charts of the page, each with a heading that says what it shows; None without data."""
+"""The charts of the page, each with a heading that describes it; None without data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Card(NamedTuple):
 
 
 def precision_recall(report: EvaluationReport) -> Iterable[Card]:
-    """Yield precision over recall by class, so many classes a chart as series can be told apart."""
+    """Yield charts of precision over recall by class, as many classes each as there are styles."""
     curves: Any = details(report.heads, "class", "precision_recall").get("curves") or {}
     scores = values(report.heads, "class")
     ranked = sorted(curves, key=lambda name: scores[f"AP50/{name}"].value or 0.0)
@@ -71,7 +71,7 @@ def precision_recall(report: EvaluationReport) -> Iterable[Card]:
 
 
 def reliability(report: EvaluationReport) -> Card | None:
-    """Return the share of detections that are right over their score."""
+    """Return a chart of the share of correct detections over their score."""
     bins: Any = details(report.heads, "class", "detection_calibration").get("bins")
     highlight = highlights.scores(report)
     if not bins or highlight is None:
@@ -89,7 +89,7 @@ def reliability(report: EvaluationReport) -> Card | None:
 
 
 def coverage(report: EvaluationReport) -> Card | None:
-    """Return how much of truth the stated 80 % intervals hold."""
+    """Return a chart of the share of truth inside the stated 80 % intervals."""
     known, highlight = highlights.coverages(report), highlights.coverage(report)
     if highlight is None:
         return None
@@ -109,7 +109,7 @@ def coverage(report: EvaluationReport) -> Card | None:
 
 
 def recall(report: EvaluationReport) -> Iterable[Card]:
-    """Yield recall over distance by class."""
+    """Yield charts of recall over distance by class."""
     figures = report.figures
     bins = highlights.by_label(figures.recall) if figures is not None else {}
     labels, title = list(bins), highlights.recall_title(report)
@@ -120,8 +120,8 @@ def recall(report: EvaluationReport) -> Iterable[Card]:
         with chart(f"Recall by distance. {heading}", f"recall{start}") as drawn:
             axes = drawn.figure.subplots()
             for place, label in enumerate(labels[start : start + SERIES]):
-                middles = [(one.from_m + one.to_m) / 2 for one in bins[label]]
-                shares = [one.found / one.objects for one in bins[label]]
+                middles = [(part.from_m + part.to_m) / 2 for part in bins[label]]
+                shares = [part.found / part.objects for part in bins[label]]
                 axes.plot(middles, shares, label=visible(label), **series(place))
             _shares(axes.yaxis)
             _percent(axes.yaxis)
@@ -132,20 +132,20 @@ def recall(report: EvaluationReport) -> Iterable[Card]:
 
 
 def distance(report: EvaluationReport) -> Card | None:
-    """Return the error of distances over distance."""
+    """Return a chart of the distance error over distance."""
     bins = report.figures.distance if report.figures is not None else []
     highlight = highlights.distances(report)
     if highlight is None:
         return None
     columns = {
-        "mean error": [one.mean_abs_m for one in bins],
-        "nine of ten are below": [one.p90_abs_m for one in bins],
-        "bias (said less true)": [one.bias_m for one in bins],
+        "mean error": [part.mean_abs_m for part in bins],
+        "nine of ten are below": [part.p90_abs_m for part in bins],
+        "bias (said less true)": [part.bias_m for part in bins],
     }
     with chart(f"Error of distances. {highlight.text}", "distance") as drawn:
         axes = drawn.figure.subplots()
         for place, (name, column) in enumerate(columns.items()):
-            axes.plot([(one.from_m + one.to_m) / 2 for one in bins], column, label=name, **series(place))
+            axes.plot([(part.from_m + part.to_m) / 2 for part in bins], column, label=name, **series(place))
         axes.axhline(0, **RULER)
         axes.set(xlabel="distance (m)", ylabel="error (m)")
         axes.set_xlim(left=0)
@@ -154,7 +154,7 @@ def distance(report: EvaluationReport) -> Card | None:
 
 
 def traces(report: EvaluationReport, channel: str) -> list[Card]:
-    """Return the command over time beside the truth, in the logs where it is worst."""
+    """Return charts of the command and the truth over time, for the logs with the greatest error."""
     figures = report.figures
     of_channel = [trace for trace in (figures.control if figures else []) if trace.channel == channel]
     worst = sorted(of_channel, key=_mean_error, reverse=True)[:MOST_TRACES]
@@ -169,7 +169,7 @@ def traces(report: EvaluationReport, channel: str) -> list[Card]:
 
 def _mean_error(trace: ControlTraceReport) -> float:
     pairs = zip(trace.said, trace.true, strict=True)
-    return sum(abs(said - true) for said, true in pairs) / max(len(trace.said), 1)
+    return sum(abs(predicted - true) for predicted, true in pairs) / max(len(trace.said), 1)
 
 
 def _trace(trace: ControlTraceReport, limits: tuple[float, float], name: str) -> Card:
@@ -191,7 +191,7 @@ def _trace(trace: ControlTraceReport, limits: tuple[float, float], name: str) ->
 
 
 def latency(scores: Sequence[StreamingReport]) -> Card | None:
-    """Return the scores over latency."""
+    """Return a chart of the scores over latency."""
     if len(scores) < 2:
         return None
     title = getattr(highlights.latency(scores), "text", "Scores over latency")
@@ -214,7 +214,7 @@ def latency(scores: Sequence[StreamingReport]) -> Card | None:
 
 
 def faults(ablation: FaultsReport) -> list[Card]:
-    """Return a small chart for each fault, the worst first."""
+    """Return a small chart for each fault, worst first."""
     names = [name for name in TITLES if ablation.clean.get(name)]
 
     def mean_kept(curve: FaultCurveReport) -> float:
@@ -252,7 +252,7 @@ def fault_legend(ablation: FaultsReport) -> Markup:
 
 
 def slices(report: EvaluationReport) -> Card | None:
-    """Return differences of slices from the rest, with their intervals, as shares of the rest."""
+    """Return a chart of the differences of slices from the rest, with intervals, as shares of the rest."""
     known = [
         part
         for part in report.slices
@@ -282,7 +282,7 @@ def slices(report: EvaluationReport) -> Card | None:
 
 
 def _relative(part: SliceReport) -> tuple[float, float, float]:
-    """Return low end, value and high end of a difference over the rest; positive is better."""
+    """Return the low end, value and high end of a difference as shares of the rest; positive is better."""
     low, high, value = part.difference.low or 0.0, part.difference.high or 0.0, part.difference.value or 0.0
     size, sign = abs(part.rest or 1.0), -1.0 if part.better == "lower" else 1.0
     ends = sorted((sign * low / size, sign * high / size))

@@ -1,4 +1,4 @@
-"""Numbers and names as people read them, and the values of a report by name."""
+"""Formatting of numbers and names for display, and access to the values of a report by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TITLES = {"class": "Class", "box": "Box", "distance": "Distance", "control": "Co
 
 
 def short(value: float | None, digits: int = 3) -> str:
-    """Return so many significant digits, without an exponent where possible; a dash for None."""
+    """Return a number with significant digits, without an exponent where possible; a dash for None."""
     if value is None or value != value:
         return "\u2013"
     text = f"{value:.{digits}g}"
@@ -31,7 +31,7 @@ def short(value: float | None, digits: int = 3) -> str:
 
 
 def measured(value: float | None, digits: int = 3) -> str:
-    """Return so many significant digits, also where the last are zeros: `1.00`; a dash for None."""
+    """Return a number with significant digits, trailing zeros included: `1.00`; a dash for None."""
     if value is None or value != value:
         return "\u2013"
     if value == 0 or not 1e-5 <= abs(value) < 1e7:
@@ -67,14 +67,14 @@ def values(heads: Heads, head: str) -> dict[str, ValueReport]:
 
 def details(heads: Heads, head: str, metric: str) -> Mapping[str, object]:
     """Return the details of a metric: curves, matrices, bins."""
-    found = heads.get(head, {}).get(metric)
-    return {} if found is None else found.details
+    metric_report = heads.get(head, {}).get(metric)
+    return {} if metric_report is None else metric_report.details
 
 
 def number(heads: Heads, head: str, name: str) -> float | None:
     """Return one value; None where it is undefined or missing."""
-    found = values(heads, head).get(name)
-    return None if found is None else found.value
+    report = values(heads, head).get(name)
+    return None if report is None else report.value
 
 
 def file_name(path: str) -> str:
@@ -88,7 +88,7 @@ def parts_of(found: Mapping[str, ValueReport], name: str) -> dict[str, ValueRepo
 
 
 def visible(text: str) -> str:
-    """Return the text with every character written out that cannot be seen or turns the reading direction.
+    """Return the text with invisible and direction-changing characters escaped.
 
     Lone surrogates, as file names that are not UTF-8 have them, cannot be written to a file at all.
     """

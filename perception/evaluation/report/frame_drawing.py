@@ -1,4 +1,4 @@
-"""The boxes of a moment on its picture: outlines, and labels where there is room; and the same in words.
+"""Drawings of the boxes of a moment on its picture, as outlines and labels, and their text descriptions.
 
 Right boxes are blue, missed ones orange, false ones yellow: colour-blind people tell these apart, and each
 also has its own line and its own word.
@@ -59,7 +59,7 @@ class Drawing(NamedTuple):
 
 
 def drawing(scene: SceneReport | None, picture: Picture | None) -> Drawing | None:
-    """Return the boxes on the picture; None without either."""
+    """Return the picture with its boxes; None without either."""
     if scene is None or picture is None:
         return None
     unit = picture.width / 480
@@ -80,7 +80,7 @@ def _outline(box: SceneBoxReport, unit: float) -> Outline:
 
 
 def _labels(boxes: Sequence[SceneBoxReport], unit: float, picture: Picture) -> list[Label]:
-    """Return labels above, below or in their boxes, those on top first; none where there is no room."""
+    """Return labels above, below or inside their boxes, topmost boxes first; omitted without room."""
     taken: list[Rect] = []
     labels = []
     for box in reversed(boxes):
@@ -99,8 +99,8 @@ def _labels(boxes: Sequence[SceneBoxReport], unit: float, picture: Picture) -> l
     return labels
 
 
-def _meet(one: Rect, other: Rect) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _meet(rect: Rect, other: Rect) -> bool:
+    return rect[0] < other[2] and other[0] < rect[2] and rect[1] < other[3] and other[1] < rect[3]
 
 
 def _words(box: SceneBoxReport, brief: bool = False) -> str:
@@ -113,7 +113,7 @@ def _words(box: SceneBoxReport, brief: bool = False) -> str:
 
 
 def frame_words(scene: SceneReport | None) -> list[tuple[str, str, str]]:
-    """Return kind, title and text of each line: the missed, false and right boxes, and the command."""
+    """Return kind, title and text of each line: the missed, false and correct boxes, and the command."""
     lines = []
     for kind, title in (("missed", "missed"), ("false", "false"), ("hit", "right")):
         boxes = [box for box in (scene.boxes if scene is not None else []) if box.kind == kind]

@@ -1,4 +1,4 @@
-"""The pictures of the worst moments, read again from the logs: small JPEGs that a page can carry."""
+"""The pictures of the worst moments as small JPEGs, read from the logs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEAR_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A JPEG, and the size of the source, in whose pixels the boxes are."""
+    """A JPEG, and the size of its source image; boxes are in pixels of the source."""
 
     jpeg: bytes
     width: int
@@ -36,7 +36,7 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """The picture as a data URI."""
+        """Return the picture as a data URI."""
         return f"data:image/jpeg;base64,{base64.b64encode(self.jpeg).decode('ascii')}"
 
 
@@ -45,21 +45,27 @@ Pictures = Mapping[int, Picture]
 
 
 def moment_pictures(moments: Sequence[MomentReport], most: int = MOST) -> dict[int, Picture]:
-    """Return the pictures that the cameras had taken at these moments.
+    """Return the camera pictures of moments by their index.
 
     A moment without one is left out: a log that has gone since, a camera that was silent, an image that does
     not decode.
     """
-    found: dict[int, Picture] = {}
+    pictures: dict[int, Picture] = {}
     size = 0
-    wanted = [(place, one) for place, one in enumerate(moments) if one.scene is not None and one.scene.camera]
+    wanted = [
+        (place, moment)
+        for place, moment in enumerate(moments)
+        if moment.scene is not None and moment.scene.camera
+    ]
     wanted = list(islice(wanted, most))
-    for path in dict.fromkeys(one.log for _, one in wanted):
-        for place, picture in _of_log(path, [(place, one) for place, one in wanted if one.log == path]):
+    for path in dict.fromkeys(moment.log for _, moment in wanted):
+        for place, picture in _of_log(
+            path, [(place, moment) for place, moment in wanted if moment.log == path]
+        ):
             size += len(picture.jpeg)
             if size <= BYTES:
-                found[place] = picture
-    return found
+                pictures[place] = picture
+    return pictures
 
 
 def _of_log(path: str, moments: Sequence[tuple[int, MomentReport]]) -> Iterator[tuple[int, Picture]]:
@@ -75,7 +81,7 @@ def _of_log(path: str, moments: Sequence[tuple[int, MomentReport]]) -> Iterator[
 
 
 def _frame(log: Log, moment: MomentReport) -> CameraFrame | None:
-    """Return the frame, of those that had arrived by then, whose stamp is nearest to the moment's."""
+    """Return the frame with the stamp nearest to the moment's, among those that had arrived by then."""
     topic = moment.scene.camera if moment.scene is not None else ""
     start, end = moment.log_time_ns - NEAR_NS, moment.log_time_ns + 1
     best: CameraFrame | None = None

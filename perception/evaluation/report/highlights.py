@@ -1,4 +1,4 @@
-"""The highlights of a report: sentences that head its sections; None where the data support none."""
+"""The highlights of a report: one sentence per section; None where the data are insufficient."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Highlight(NamedTuple):
 
 
 def headline(report: EvaluationReport) -> Highlight:
-    """Return whether the evaluation passes."""
+    """Return the verdict on the evaluation as a sentence."""
     failed = [gate for gate in report.gates if not gate.passed]
     diverged = [row for row in report.reference if row.diverged or not row.frames]
     if report.status in ("failed", "interrupted"):
@@ -57,15 +57,17 @@ def headline(report: EvaluationReport) -> Highlight:
             else "the requirement is met"
         )
         same = "every decision is that of the reference"
-        said = ", and ".join(part for part, there in ((met, report.gates), (same, report.reference)) if there)
-        return Highlight(f"Passes: {said}.", "summary", False)
+        checks = ", and ".join(
+            part for part, there in ((met, report.gates), (same, report.reference)) if there
+        )
+        return Highlight(f"Passes: {checks}.", "summary", False)
     return Highlight("No requirement was set, so nothing passes or fails.", "summary", False)
 
 
 def all_highlights(report: EvaluationReport) -> list[Highlight]:
-    """Return all highlights, those that need a look first."""
-    found = [one for one in _all(report) if one is not None]
-    return [one for one in found if one.bad] + [one for one in found if not one.bad]
+    """Return all highlights, those marked `bad` first."""
+    highlights = [item for item in _all(report) if item is not None]
+    return [item for item in highlights if item.bad] + [item for item in highlights if not item.bad]
 
 
 def _all(report: EvaluationReport) -> Iterator[Highlight | None]:
@@ -87,32 +89,32 @@ def missed(report: EvaluationReport) -> list[Highlight]:
     """Return the distance from which each class is mostly missed."""
     if report.figures is None:
         return []
-    found = []
+    highlights = []
     for label, bins in by_label(report.figures.recall).items():
         for place in range(1, len(bins)):
             near, far = _share(bins[:place]), _share(bins[place:])
-            farther = [_share([one]) for one in bins[place:]]
-            objects = sum(one.objects for one in bins[place:])
+            farther = [_share([part]) for part in bins[place:]]
+            objects = sum(part.objects for part in bins[place:])
             if far < 0.5 and near - far >= 0.25 and objects >= ENOUGH and max(farther) < 0.6:
                 text = (
                     f"{label} is mostly missed beyond {short(bins[place].from_m)} m: "
                     f"{percent(far)} of {objects} found, {percent(near)} nearer."
                 )
-                found.append(Highlight(text, "distance", True))
+                highlights.append(Highlight(text, "distance", True))
                 break
-    return found
+    return highlights
 
 
 def recall_title(report: EvaluationReport) -> str:
     """Return the heading over recall by distance."""
-    told = missed(report)
-    if told:
-        return told[0].text
+    highlights = missed(report)
+    if highlights:
+        return highlights[0].text
     bins = report.figures.recall if report.figures is not None else []
-    known = [one for one in bins if one.objects >= ENOUGH]
+    known = [part for part in bins if part.objects >= ENOUGH]
     if not known:
         return "Recall by distance"
-    worst = min(known, key=lambda one: one.found / one.objects)
+    worst = min(known, key=lambda part: part.found / part.objects)
     share = worst.found / worst.objects
     at = f"{worst.label} at {short(worst.from_m)} to {short(worst.to_m)} m"
     if share >= 0.9:
@@ -135,7 +137,7 @@ def hardest_class(report: EvaluationReport) -> Highlight | None:
 
 
 def scores(report: EvaluationReport) -> Highlight | None:
-    """Return whether a score is the share of detections that are right."""
+    """Return a sentence on the calibration of the scores."""
     error = number(report.heads, "class", "D-ECE")
     bins = details(report.heads, "class", "detection_calibration").get("bins")
     if error is None or not isinstance(bins, dict):
@@ -158,23 +160,25 @@ def confused(report: EvaluationReport) -> Highlight | None:
     if not labels or not counts:
         return None
     real = range(len(labels) - 1)
-    pairs = [(counts[true][said], true, said) for true in real for said in real if true != said]
-    most, true, said = max(pairs, default=(0, 0, 0))
+    pairs = [
+        (counts[true][predicted], true, predicted) for true in real for predicted in real if true != predicted
+    ]
+    most, true, predicted = max(pairs, default=(0, 0, 0))
     total = sum(counts[true])
     if not most:
         return Highlight("No class is taken for another.", "classes", False) if len(labels) > 2 else None
-    text = f"{labels[true]} is taken for {labels[said]} most: {most} of {total}."
+    text = f"{labels[true]} is taken for {labels[predicted]} most: {most} of {total}."
     return Highlight(text, "classes", total >= ENOUGH and most / total >= 0.1)
 
 
 def distances(report: EvaluationReport) -> Highlight | None:
-    """Return how the error of distances grows."""
-    bins = [one for one in (report.figures.distance if report.figures else []) if one.matches >= ENOUGH]
+    """Return a sentence on how the distance error grows with distance."""
+    bins = [part for part in (report.figures.distance if report.figures else []) if part.matches >= ENOUGH]
     if not bins:
         return None
     near, far = bins[0], bins[-1]
-    off = sum(one.bias_m * one.matches for one in bins) / sum(one.matches for one in bins)
-    size = sum(one.mean_abs_m * one.matches for one in bins) / sum(one.matches for one in bins)
+    off = sum(part.bias_m * part.matches for part in bins) / sum(part.matches for part in bins)
+    size = sum(part.mean_abs_m * part.matches for part in bins) / sum(part.matches for part in bins)
     if abs(off) >= 0.6 * size and size >= 0.2:
         which = "far" if off > 0 else "near"
         text = f"Distances come out too {which}, by {short(abs(off), 2)} m on average."
@@ -191,17 +195,17 @@ def distances(report: EvaluationReport) -> Highlight | None:
 def coverages(report: EvaluationReport) -> dict[str, ValueReport]:
     """Return the share of truth inside the 80 % intervals of each quantity."""
     box = values(report.heads, "box")
-    found = {"box sides": box.get("box_coverage80"), "distance": box.get("distance_coverage80")}
-    found |= parts_of(values(report.heads, "control"), "coverage80")
-    return {name: value for name, value in found.items() if value is not None and value.value is not None}
+    shares = {"box sides": box.get("box_coverage80"), "distance": box.get("distance_coverage80")}
+    shares |= parts_of(values(report.heads, "control"), "coverage80")
+    return {name: value for name, value in shares.items() if value is not None and value.value is not None}
 
 
 def coverage(report: EvaluationReport) -> Highlight | None:
-    """Return whether the stated uncertainties hold."""
+    """Return a sentence on the coverage of the stated uncertainties."""
     known = _defined(coverages(report))
     if not known:
         return None
-    name = max(known, key=lambda one: abs(known[one] - 0.8))
+    name = max(known, key=lambda quantity: abs(known[quantity] - 0.8))
     if abs(known[name] - 0.8) < 0.05:
         text = "Stated uncertainties hold: their 80 % intervals cover 75 to 85 %."
         return Highlight(text, "calibration", False)
@@ -217,16 +221,16 @@ def channels(report: EvaluationReport) -> list[str]:
 
 def control(report: EvaluationReport, channel: str) -> Highlight | None:
     """Compare the error of one channel with those of the last measured value and of the mean."""
-    found = values(report.heads, "control")
-    error = _value(found.get(f"MAE/{channel}"))
+    errors = values(report.heads, "control")
+    error = _value(errors.get(f"MAE/{channel}"))
     simple = {
-        "saying the last measured value": _value(found.get(f"MAE_persistence/{channel}")),
-        "always saying the mean": _value(found.get(f"MAE_mean/{channel}")),
+        "saying the last measured value": _value(errors.get(f"MAE_persistence/{channel}")),
+        "always saying the mean": _value(errors.get(f"MAE_mean/{channel}")),
     }
     known = {name: value for name, value in simple.items() if value}
     if error is None or not known:
         return None
-    name = min(known, key=lambda one: known[one])
+    name = min(known, key=lambda answer: known[answer])
     share = error / known[name]
     if share <= 0.95:
         text = f"{channel}: {percent(1 - share)} less error than {name}."
@@ -236,8 +240,8 @@ def control(report: EvaluationReport, channel: str) -> Highlight | None:
 
 
 def slices(found: Sequence[SliceReport]) -> Highlight | None:
-    """Return the slice that is significantly worse by most."""
-    worse = [one for one in found if one.difference.verdict == "worse"]
+    """Return a sentence on the significantly worse slice with the greatest relative difference."""
+    worse = [part for part in found if part.difference.verdict == "worse"]
     if not worse:
         return Highlight("No part is surely worse than the rest.", "slices", False) if found else None
     worst = max(worse, key=relative)
@@ -248,24 +252,24 @@ def slices(found: Sequence[SliceReport]) -> Highlight | None:
     return Highlight(text, "slices", True)
 
 
-def relative(one: SliceReport) -> float:
+def relative(part: SliceReport) -> float:
     """Return the difference over the greater of both values."""
-    size = max(abs(one.value or 0.0), abs(one.rest or 0.0))
-    return abs(one.difference.value or 0.0) / size if size else 0.0
+    size = max(abs(part.value or 0.0), abs(part.rest or 0.0))
+    return abs(part.difference.value or 0.0) / size if size else 0.0
 
 
 def sensors(report: EvaluationReport) -> Highlight | None:
-    """Return the sensor that boxes need most."""
+    """Return a sentence on the sensor whose absence lowers the box score most."""
     subsets = report.ablation or {}
     full = max(subsets, key=lambda name: name.count("+"), default="")
-    whole = number(subsets[full], "box", "mAP50") if full else None
-    if not whole:
+    full_score = number(subsets[full], "box", "mAP50") if full else None
+    if not full_score:
         return None
     left = {}
     for sensor in full.split("+"):
         rest = "+".join(part for part in full.split("+") if part != sensor)
         value = number(subsets[rest], "box", "mAP50") if rest in subsets else None
-        left[sensor] = (value or 0.0) / whole
+        left[sensor] = (value or 0.0) / full_score
     if len(left) < 2:
         return None
     needed = min(left, key=lambda name: left[name])
@@ -276,21 +280,23 @@ def sensors(report: EvaluationReport) -> Highlight | None:
 
 def faults(report: EvaluationReport) -> Highlight | None:
     """Return the worst fault, for the head that loses most."""
-    found = report.fault_ablation
-    if found is None or not found.worst:
+    ablation = report.fault_ablation
+    if ablation is None or not ablation.worst:
         return None
-    head = min(found.worst, key=lambda name: found.worst[name].kept)
-    worst = found.worst[head]
+    head = min(ablation.worst, key=lambda name: ablation.worst[name].kept)
+    worst = ablation.worst[head]
     text = f"{worst.fault} is the worst fault: it leaves {percent(worst.kept)} of the {head} score."
     return Highlight(text, "faults", worst.kept < 0.5)
 
 
 def latency(found: Sequence[StreamingReport]) -> Highlight | None:
-    """Return what is left of the box score at 100 ms, or at the greatest latency below."""
+    """Return a sentence on the box score at 100 ms, or at the greatest latency below."""
     if len(found) < 2:
         return None
     first = found[0]
-    late = next((one for one in reversed(found) if one is not first and one.latency_ms <= 100), found[1])
+    late = next(
+        (score for score in reversed(found) if score is not first and score.latency_ms <= 100), found[1]
+    )
     before, after = first.scores.get("box"), late.scores.get("box")
     if not before or after is None:
         return None
@@ -302,23 +308,23 @@ def latency(found: Sequence[StreamingReport]) -> Highlight | None:
 
 
 def by_label(bins: Sequence[DistanceBinReport]) -> dict[str, list[DistanceBinReport]]:
-    """Return the bins by class, without classes of few objects."""
-    found: dict[str, list[DistanceBinReport]] = {}
-    for one in bins:
-        found.setdefault(one.label, []).append(one)
-    return {label: own for label, own in found.items() if sum(one.objects for one in own) >= ENOUGH}
+    """Return the bins by class, without classes that have few objects."""
+    by_class: dict[str, list[DistanceBinReport]] = {}
+    for part in bins:
+        by_class.setdefault(part.label, []).append(part)
+    return {label: own for label, own in by_class.items() if sum(part.objects for part in own) >= ENOUGH}
 
 
 def _share(bins: Sequence[DistanceBinReport]) -> float:
-    return sum(one.found for one in bins) / max(sum(one.objects for one in bins), 1)
+    return sum(part.found for part in bins) / max(sum(part.objects for part in bins), 1)
 
 
 def _value(value: ValueReport | None) -> float | None:
     return None if value is None else value.value
 
 
-def _defined(found: Mapping[str, ValueReport]) -> dict[str, float]:
-    return {name: value.value for name, value in found.items() if value.value is not None}
+def _defined(reports: Mapping[str, ValueReport]) -> dict[str, float]:
+    return {name: value.value for name, value in reports.items() if value.value is not None}
 
 
 def _many(count: int, word: str) -> str:

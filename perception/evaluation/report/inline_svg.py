@@ -1,4 +1,4 @@
-"""matplotlib figures as SVG inside a page: text stays text, and colours follow the page's theme."""
+"""matplotlib figures as SVG for inlining in a page, with text as text and colours of the page's theme."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 class Chart:
-    """A figure under way; `svg` is its drawing once the context of `chart` has ended.
+    """A figure being drawn; `svg` is set when the context of `chart` ends.
 
     Args:
         figure: The figure to draw in.
@@ -67,7 +67,7 @@ class Chart:
 
 @contextmanager
 def chart(label: str, name: str, width: float = 360, height: float = 230) -> Iterator[Chart]:
-    """Open a figure of so many CSS pixels and draw it when the context ends.
+    """Open a figure with its size in CSS pixels, and draw it when the context ends.
 
     Args:
         label: What the figure shows, in words, for those who do not see it.

@@ -1,4 +1,4 @@
-"""The report as Markdown, short enough for a pull request. What comes from files is escaped."""
+"""The report as Markdown, short enough for a pull request. Text that comes from files is escaped."""
 
 from __future__ import annotations
 
@@ -33,37 +33,37 @@ _FIRST = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))([.)]?)")
 
 
 def markdown(report: EvaluationReport) -> str:
-    """Return a report for a pull request: verdict, numbers, highlights and worst moments."""
+    """Return a report as Markdown: verdict, numbers, highlights and worst moments."""
     return "\n\n".join(_parts(report)) + "\n"
 
 
 def escaped(text: str) -> str:
-    """Return text that Markdown shows as it is: no markup, no HTML, no table cell, no mention."""
+    """Return text escaped for Markdown: no markup, HTML, table cell or mention takes effect."""
     flat = " ".join(visible(text).split())
     flat = _SPECIAL.sub(r"\\\1", flat)
-    flat = _FIRST.sub(lambda found: f"{found[1]}\\{found[2]}" if found[2] else f"\\{found[1]}", flat)
+    flat = _FIRST.sub(lambda match: f"{match[1]}\\{match[2]}" if match[2] else f"\\{match[1]}", flat)
     flat = flat.replace("@", "@<!-- -->")
     return re.sub(r"(?i)\b(https?|ftp|www)([:.])", r"\1<!-- -->\2", flat)
 
 
 def fenced(text: str) -> str:
-    """Return a block of code; its fence is longer than any inside."""
+    """Return a code block whose fence is longer than any fence inside."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{visible(text)}\n{fence}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table with escaped cells; the first column stands left, the others right."""
+    """Return a table with escaped cells; the first column is left-aligned, the others right-aligned."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     cells = [list(map(escaped, head)), rule, *(list(map(escaped, row)) for row in rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def _parts(report: EvaluationReport) -> Iterator[str]:
-    told = highlights.headline(report)
-    sign = "\u274c " if told.bad else "\u2705 " if report.gates or report.reference else ""
-    yield f"## {sign}{escaped(told.text)}"
+    verdict = highlights.headline(report)
+    sign = "\u274c " if verdict.bad else "\u2705 " if report.gates or report.reference else ""
+    yield f"## {sign}{escaped(verdict.text)}"
     yield f"**{escaped(title(report))}**, {escaped(subtitle(report))}"
     if report.error:
         yield escaped(report.error)
@@ -76,13 +76,15 @@ def _parts(report: EvaluationReport) -> Iterator[str]:
             for name, number, unit, note in numbers
         ]
         yield table(["", "value", "95 %"], rows)
-    found = highlights.all_highlights(report)
-    if found:
-        lines = (f"- {'**look:** ' if one.bad else ''}{escaped(one.text)}" for one in found)
+    sentences = highlights.all_highlights(report)
+    if sentences:
+        lines = (
+            f"- {'**look:** ' if highlight.bad else ''}{escaped(highlight.text)}" for highlight in sentences
+        )
         yield "### What stands out\n\n" + "\n".join(lines)
     yield from _tables(report)
     if report.moments:
-        shown = [_moment(one) for one in report.moments[:MOST_MOMENTS]]
+        shown = [_moment(highlight) for highlight in report.moments[:MOST_MOMENTS]]
         yield "### The worst moments\n\n" + "\n\n".join(shown)
     warned = tables.warnings(report)
     if warned:
@@ -92,7 +94,7 @@ def _parts(report: EvaluationReport) -> Iterator[str]:
 
 
 def _tables(report: EvaluationReport) -> Iterator[str]:
-    worse = [one for one in report.slices if one.difference.verdict == "worse"]
+    worse = [moment for moment in report.slices if moment.difference.verdict == "worse"]
     if worse:
         yield "### Surely worse than the rest\n\n" + _slices(worse)
     if report.ablation:
@@ -123,13 +125,13 @@ def _judged(report: EvaluationReport) -> str:
 def _slices(worse: Sequence[SliceReport]) -> str:
     rows = [
         [
-            f"{one.by}: {one.part}",
-            f"{one.head}.{one.metric}",
-            measured(one.value),
-            measured(one.rest),
-            f"{signed(one.difference.low)} to {signed(one.difference.high)}",
+            f"{part.by}: {part.part}",
+            f"{part.head}.{part.metric}",
+            measured(part.value),
+            measured(part.rest),
+            f"{signed(part.difference.low)} to {signed(part.difference.high)}",
         ]
-        for one in worse[:MOST_SLICES]
+        for part in worse[:MOST_SLICES]
     ]
     more = f"\n\nand {len(worse) - MOST_SLICES} more" if len(worse) > MOST_SLICES else ""
     return table(["part", "metric", "here", "rest", "difference, 95 %"], rows) + more
@@ -145,31 +147,31 @@ def _sensors(report: EvaluationReport) -> str:
     return table(["sensors", *(key for _, key in wanted)], rows)
 
 
-def _faults(found: FaultsReport) -> str:
-    names = [name for name in TITLES if found.clean.get(name) is not None]
-    levels = ", ".join(short(severity) for severity in found.severities)
+def _faults(ablation: FaultsReport) -> str:
+    names = [name for name in TITLES if ablation.clean.get(name) is not None]
+    levels = ", ".join(short(severity) for severity in ablation.severities)
     rows = [
         [
             curve.fault,
             *(" \u00b7 ".join(percent(point.kept.get(name)) for point in curve.points) for name in names),
         ]
-        for curve in found.curves
+        for curve in ablation.curves
     ]
     return table([f"fault, severity {levels}", *(TITLES[name] for name in names)], rows)
 
 
-def _streaming(found: Sequence[StreamingReport]) -> str:
-    names = [name for name in TITLES if any(one.scores.get(name) is not None for one in found)]
+def _streaming(scores: Sequence[StreamingReport]) -> str:
+    names = [name for name in TITLES if any(score.scores.get(name) is not None for score in scores)]
     rows = [
         [
-            f"{short(one.latency_ms)} ms{', measured' if one.measured else ''}",
-            *(measured(one.scores.get(name)) for name in names),
+            f"{short(score.latency_ms)} ms{', measured' if score.measured else ''}",
+            *(measured(score.scores.get(name)) for name in names),
         ]
-        for one in found
+        for score in scores
     ]
     return table(["latency", *(TITLES[name] for name in names)], rows)
 
 
-def _moment(one: MomentReport) -> str:
-    where = escaped(f"{file_name(one.log)} at {one.at_s:.2f} s: {one.what}")
-    return f"{where}\n\n{fenced(one.command)}" if one.command else where
+def _moment(moment: MomentReport) -> str:
+    where = escaped(f"{file_name(moment.log)} at {moment.at_s:.2f} s: {moment.what}")
+    return f"{where}\n\n{fenced(moment.command)}" if moment.command else where

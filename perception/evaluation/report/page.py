@@ -1,4 +1,4 @@
-"""The page: one HTML file without a script and without an address outside itself.
+"""The report as one HTML file without scripts or external references.
 
 `page.html.jinja` lays it out and `page.css` styles it; what is in it comes from `tables`, `charts`,
 `highlights` and `frame_drawing`.
@@ -44,7 +44,7 @@ SECTIONS = (
 
 
 def html_page(report: EvaluationReport, pictures: Pictures | None = None) -> str:
-    """Return a report for people as one HTML file that opens offline.
+    """Return a report as one self-contained HTML file.
 
     Args:
         pictures: Of the report's moments, as `moment_pictures` reads them.
@@ -65,7 +65,7 @@ def html_page(report: EvaluationReport, pictures: Pictures | None = None) -> str
         highlights=highlights.all_highlights(report),
         sections=data,
         shown=[(place, name) for place, name, _, _ in SECTIONS if data.get(place)],
-        absent=[(what, option) for place, _, what, option in SECTIONS if what and not data.get(place)],
+        absent=[(text, option) for place, _, text, option in SECTIONS if text and not data.get(place)],
     )
     return html.lstrip()
 
@@ -93,7 +93,7 @@ def _style() -> Markup:
 
 
 def _sections(report: EvaluationReport, pictures: Pictures) -> dict[str, Any]:
-    """Return what each section shows; empty where the report has nothing for it."""
+    """Return the content of each section; empty where the report has no data for it."""
     return {
         "moments": [
             (moment, drawing(moment.scene, pictures.get(place)), frame_words(moment.scene))
@@ -188,7 +188,7 @@ def _faults(report: EvaluationReport) -> dict[str, Any] | None:
 
 
 def method(report: EvaluationReport) -> str:
-    """Return how the intervals were computed, and the rules of what counts."""
+    """Return sentences on how the intervals were computed, and on the scoring rules."""
     lines, resampling, rules = [], report.resampling, report.rules
     if resampling is not None:
         known = [blocks for blocks in resampling.heads.values() if not blocks.no_interval]
@@ -211,14 +211,14 @@ def method(report: EvaluationReport) -> str:
 
 
 def title(report: EvaluationReport) -> str:
-    """Return what was evaluated."""
+    """Return the title: the names of the plugin and its weights."""
     plugin, weights = report.run.get("plugin", ""), report.run.get("weights", "")
     named = " ".join(part for part in (plugin, file_name(weights) if weights else "") if part)
     return f"Evaluation of {named}" if named else "Evaluation"
 
 
 def subtitle(report: EvaluationReport) -> str:
-    """Return which logs it was evaluated on, and what computed."""
+    """Return the subtitle: the logs, and the backend and device of the run."""
     names, run = [file_name(log.log) for log in report.logs], report.run
     parts = [_counted(names, sum(log.frames for log in report.logs))] if names else []
     parts += [run[name] for name in ("backend", "precision", "device") if run.get(name)]

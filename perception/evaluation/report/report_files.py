@@ -1,4 +1,4 @@
-"""Write a report to files: a page for people, or Markdown for a pull request."""
+"""Report files: an HTML page, or Markdown for a pull request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARKDOWN = ".md"
 
 
 def check_report_files(paths: Sequence[Path]) -> None:
-    """Check before the work that each file can be written.
+    """Check that each report file can be written, before the evaluation starts.
 
     Raises:
         ConfigError: A name ends in neither .html nor .md, or its folder does not exist.

@@ -1,4 +1,4 @@
-"""What an evaluation found, under a published schema: `perception.evaluate/1`.
+"""The report of an evaluation, under the published schema `perception.evaluate/1`.
 
 Fields are added within a version; none changes its meaning or goes without a new one.
 """
@@ -336,7 +336,7 @@ class EvaluationReport(DocumentModel, title="Report"):
 
     @property
     def outcome(self) -> Status:
-        """The status with the gates: `gate_failed` where one fails, or outputs differ from the reference.
+        """Return the status; `gate_failed` where a gate fails, or outputs differ from the reference.
 
         A run that failed or was interrupted stays that.
         """
@@ -345,11 +345,11 @@ class EvaluationReport(DocumentModel, title="Report"):
         return self.status if passed or self.status in ("failed", "interrupted") else "gate_failed"
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for `json.dumps`."""
+        """Return the report as values for `json.dumps`."""
         return self.model_dump(mode="json", by_alias=True)
 
     def __getitem__(self, name: str) -> ValueReport:
-        """Return a value by its name as gates write it: `box.mAP50`, `class.AP50/vehicle`.
+        """Return a value by its name as in gates: `box.mAP50`, `class.AP50/vehicle`.
 
         Raises:
             KeyError: No value has that name; it names the nearest ones.
@@ -384,25 +384,25 @@ class EvaluationReport(DocumentModel, title="Report"):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of `EvaluationReport`."""
+    """Return the JSON Schema of `EvaluationReport`."""
     return EvaluationReport.model_json_schema(by_alias=True, mode="serialization")
 
 
 def by_head(results: Iterable[Result]) -> dict[str, dict[str, MetricReport]]:
-    """Results in the order of heads."""
-    found: dict[str, dict[str, MetricReport]] = {}
+    """Return the results by head, in the order of heads."""
+    reports: dict[str, dict[str, MetricReport]] = {}
     for result in results:
-        found.setdefault(result.head, {})[result.metric] = MetricReport(
+        reports.setdefault(result.head, {})[result.metric] = MetricReport(
             values={name: value_report(value) for name, value in result.values.items()},
             frames=dict(result.frames),
             details=dict(result.details),
         )
-    ordered = [head for head in (*head_specs(), "timing", "joint") if head in found]
-    return {head: found[head] for head in dict.fromkeys([*ordered, *found])}
+    ordered = [head for head in (*head_specs(), "timing", "joint") if head in reports]
+    return {head: reports[head] for head in dict.fromkeys([*ordered, *reports])}
 
 
 def value_report(value: Value) -> ValueReport:
-    """A value under its published names."""
+    """Return a value under its published names."""
     return ValueReport(
         value=value.value,
         support=value.support,
@@ -413,7 +413,7 @@ def value_report(value: Value) -> ValueReport:
 
 
 def rules_report(rules: Rules) -> RulesReport:
-    """The rules under their published names."""
+    """Return the rules under their published names."""
     return RulesReport(
         min_height_px=rules.min_height_px,
         min_visible=rules.min_visible,

@@ -1,4 +1,4 @@
-"""The tables of the page, as cells that the template lays out; None where there is nothing to show."""
+"""The tables of the page, as cells that the template lays out; None without data."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def with_unit(value: ValueReport | None) -> str:
 
 
 def overall(report: EvaluationReport) -> list[tuple[str, str, str, str]]:
-    """Return the numbers that a report begins with: title, number, unit, and the interval or support."""
+    """Return the headline numbers of a report: title, number, unit, and the interval or support."""
     rows = []
     for head, name, title in OVERALL:
         for key, value in values(report.heads, head).items():
@@ -110,7 +110,7 @@ def overall(report: EvaluationReport) -> list[tuple[str, str, str, str]]:
 
 
 def classes(report: EvaluationReport) -> TableData | None:
-    """Return a row for each class."""
+    """Return a table with a row for each class."""
     of_class, of_box = values(report.heads, "class"), values(report.heads, "box")
     names = list(parts_of(of_class, "AP50"))
     columns = [("AP50", of_class), ("AP", of_box), ("precision", of_class), ("recall", of_class)]
@@ -136,7 +136,7 @@ def _by_class(value: ValueReport | None, metric: str) -> Cell:
 
 
 def confusion(report: EvaluationReport) -> TableData | None:
-    """Return truth down, said across; each row shaded by its shares."""
+    """Return the confusion matrix: truth in rows, output in columns, cells shaded by share of the row."""
     matrix: Any = details(report.heads, "class", "confusion")
     labels, counts = matrix.get("labels"), matrix.get("matrix")
     if not labels or not counts or len(labels) < 2:
@@ -150,7 +150,7 @@ def confusion(report: EvaluationReport) -> TableData | None:
 
 
 def control(report: EvaluationReport) -> TableData | None:
-    """Return a row for each channel, with the errors of simple answers beside its own."""
+    """Return a table with a row for each channel: its errors and those of the baselines."""
     of_control = values(report.heads, "control")
     rows = []
     for channel in highlights.channels(report):
@@ -159,8 +159,8 @@ def control(report: EvaluationReport) -> TableData | None:
             return of_control.get(f"{metric}/{channel}")
 
         def number(metric: str) -> float | None:
-            found = value(metric)
-            return None if found is None else found.value
+            defined = value(metric)
+            return None if defined is None else defined.value
 
         row: list[str | Cell] = [channel, Cell(with_unit(value("MAE")), interval(value("MAE")))]
         row += [with_unit(value(metric)) for metric in ("MAE_persistence", "MAE_mean", "RMSE")]
@@ -171,7 +171,7 @@ def control(report: EvaluationReport) -> TableData | None:
 
 
 def slices(report: EvaluationReport) -> TableData | None:
-    """Return the comparisons of slices with the rest, in the order of the report."""
+    """Return a table of the comparisons of slices with the rest, in the order of the report."""
     rows = []
     for part in report.slices[:MOST_SLICES]:
         difference, ends = part.difference, ""
@@ -202,24 +202,24 @@ def slices(report: EvaluationReport) -> TableData | None:
 
 
 def significant_slices(parts: Sequence[SliceReport]) -> TableData | None:
-    """Return the slices with a verdict."""
+    """Return a table of the slices with a significant difference."""
     rows = [
         [
-            Cell(f"{one.by} {one.part}", one.difference.verdict, sign=SIGNS[one.difference.verdict]),
-            _word(one.metric, one.head),
-            measured(one.value),
-            measured(one.rest),
-            signed(one.difference.value),
+            Cell(f"{part.by} {part.part}", part.difference.verdict, sign=SIGNS[part.difference.verdict]),
+            _word(part.metric, part.head),
+            measured(part.value),
+            measured(part.rest),
+            signed(part.difference.value),
         ]
-        for one in parts
-        if one.difference.verdict != "cannot tell"
+        for part in parts
+        if part.difference.verdict != "cannot tell"
     ]
     head = ["surely", "", "here", "rest", "difference"]
     return _table("Parts that are surely worse or better", head, rows[:MOST_SIGNIFICANT])
 
 
 def sensors(report: EvaluationReport) -> TableData | None:
-    """Return a row for each subset of the sensors; bars are shares of the greatest of each column."""
+    """Return a table with a row for each sensor subset; bars are shares of the column's greatest value."""
     subsets = report.ablation or {}
     wanted = [("class", "F1"), ("box", "mAP50"), ("box", "mAP"), ("box", "distance_abs")]
     wanted += [("box", "distance_coverage80")]
@@ -254,7 +254,7 @@ def _of_subset(value: ValueReport | None, greatest: float) -> Cell:
 
 
 def faults(ablation: FaultsReport) -> TableData | None:
-    """Return what is left of each score under each fault."""
+    """Return a table of the relative scores under each fault."""
     names = [name for name in TITLES if ablation.clean.get(name) is not None]
     rows: list[list[str | Cell]] = [["none: the score", *(measured(ablation.clean[name]) for name in names)]]
     for curve in ablation.curves:
@@ -271,15 +271,17 @@ def faults(ablation: FaultsReport) -> TableData | None:
 
 
 def worst_faults(ablation: FaultsReport) -> TableData | None:
-    """Return the worst fault for each head."""
-    rows = [[TITLES.get(name, name), one.fault, percent(one.kept)] for name, one in ablation.worst.items()]
+    """Return a table of the worst fault for each head."""
+    rows = [
+        [TITLES.get(name, name), fault.fault, percent(fault.kept)] for name, fault in ablation.worst.items()
+    ]
     return _table("The worst fault for each head", ["score of", "worst fault", "left, on average"], rows)
 
 
 def streaming(report: EvaluationReport) -> TableData | None:
-    """Return a row for each latency, below the ordinary scores."""
+    """Return a table with a row for each latency, below the ordinary scores."""
     scores = report.streaming
-    names = [name for name in TITLES if any(one.scores.get(name) is not None for one in scores)]
+    names = [name for name in TITLES if any(score.scores.get(name) is not None for score in scores)]
 
     def row(name: Cell, of: Mapping[str, float | None], *others: str) -> list[str | Cell]:
         return [name, *(_shaded(measured(of.get(head)), of.get(head)) for head in names), *others]
@@ -287,29 +289,29 @@ def streaming(report: EvaluationReport) -> TableData | None:
     rows = []
     with suppress(KeyError):  # a metric that they are computed from is missing
         rows.append(row(Cell("ordinary", "time not counted"), scores_of(report.heads), NONE, NONE))
-    for one in scores:
-        skipped = one.skipped / max(one.skipped + one.processed, 1)
-        age = f"{short(one.age_ms['p50'])} ms" if one.age_ms else NONE
-        name = Cell(f"{short(one.latency_ms)} ms", "measured" if one.measured else "")
-        rows.append(row(name, one.scores, age, percent(skipped)))
+    for score in scores:
+        skipped = score.skipped / max(score.skipped + score.processed, 1)
+        age = f"{short(score.age_ms['p50'])} ms" if score.age_ms else NONE
+        name = Cell(f"{short(score.latency_ms)} ms", "measured" if score.measured else "")
+        rows.append(row(name, score.scores, age, percent(skipped)))
     head = ["latency", *(TITLES[name] for name in names), "age of answers", "frames skipped"]
     return _table("Scores that count the latency", head, rows)
 
 
 def logs(report: EvaluationReport) -> TableData | None:
-    """Return a row for each log, with how its replay ended."""
+    """Return a table with a row for each log and the status of its replay."""
     rows = []
-    for one in report.logs:
-        replay: Any = one.replay or {}
+    for log in report.logs:
+        replay: Any = log.replay or {}
         present = ", ".join(
             f"{name} {percent(_present(counts))}" for name, counts in replay.get("inputs", {}).items()
         )
         damage, seconds = len(replay.get("damage", [])), replay.get("log_seconds")
-        status = f"stored: {file_name(one.outputs)}" if one.outputs else str(replay.get("status", NONE))
+        status = f"stored: {file_name(log.outputs)}" if log.outputs else str(replay.get("status", NONE))
         rows.append(
             [
-                file_name(one.log),
-                str(one.frames),
+                file_name(log.log),
+                str(log.frames),
                 NONE if seconds is None else f"{short(seconds)} s",
                 _word(f"{status}, {damage} damaged" if damage else status),
                 present or NONE,
@@ -324,7 +326,7 @@ def _present(counts: Mapping[str, int]) -> float | None:
 
 
 def ledger(report: EvaluationReport) -> TableData | None:
-    """Return the messages of all logs by topic and row of the ledger."""
+    """Return a table of the message counts of all logs by topic and ledger row."""
     total: dict[str, dict[str, int]] = {}
     for log in report.logs:
         of_log: Any = (log.replay or {}).get("ledger", {})
@@ -342,7 +344,7 @@ def ledger(report: EvaluationReport) -> TableData | None:
 
 
 def head_values(head: str, metrics: Mapping[str, MetricReport]) -> TableData | None:
-    """Return all numbers of one head."""
+    """Return a table of all numbers of one head."""
     rows = [
         [
             name,
@@ -357,14 +359,16 @@ def head_values(head: str, metrics: Mapping[str, MetricReport]) -> TableData | N
 
 
 def warnings(report: EvaluationReport) -> list[str]:
-    """Return the damage of the logs, the warnings, and the metrics that failed, a line each."""
+    """Return one line for each damaged part of a log, each warning, and each failed metric."""
     lines = []
-    for one in report.logs:
-        damage: Any = (one.replay or {}).get("damage", [])
+    for entry in report.logs:
+        damage: Any = (entry.replay or {}).get("damage", [])
         for part in damage:
             t0, t1 = part.get("t0_ns"), part.get("t1_ns")
             span = "" if t0 is None or t1 is None else f" over {short((t1 - t0) / 1e9)} s"
-            lines.append(f"{file_name(one.log)}: {part.get('bytes')} bytes lost{span}: {part.get('reason')}")
+            lines.append(
+                f"{file_name(entry.log)}: {part.get('bytes')} bytes lost{span}: {part.get('reason')}"
+            )
     for warned in report.warnings:
         log, count = str(warned.get("log") or ""), int(warned.get("count") or 1)
         of_log = f"{file_name(log)}: " if log and len(report.logs) > 1 else ""

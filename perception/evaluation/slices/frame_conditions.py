@@ -1,4 +1,4 @@
-"""The conditions of each frame: light, brightness and status fields, from a second reading of the log."""
+"""The conditions of each frame: light, brightness and status fields, from a second pass over the log."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FrameConditions:
 def frame_conditions(
     log: Log, config: Config, stamps_ns: NDArray[np.int64], images: bool = True
 ) -> FrameConditions:
-    """Read the conditions of frames from their log.
+    """Return the conditions of frames, read from their log.
 
     Args:
         log: Open.
@@ -71,17 +71,17 @@ def frame_conditions(
 
 
 def _stated_light(log: Log) -> str:
-    """Return the word of the log's metadata for its light; `time` inside a scenario counts too."""
+    """Return the light condition in the log's metadata; `time` inside a scenario counts too."""
     for _, record in log.survey.metadata:
-        found = dict(record)
+        metadata = dict(record)
         try:
-            scenario = json.loads(found.get("scenario", "{}"))
+            scenario = json.loads(metadata.get("scenario", "{}"))
         except ValueError:
             scenario = {}
         if isinstance(scenario, dict):
-            found |= {key: value for key, value in scenario.items() if isinstance(value, str)}
+            metadata |= {key: value for key, value in scenario.items() if isinstance(value, str)}
         for key in _LIGHT_KEYS:
-            word = found.get(key, "")
+            word = metadata.get(key, "")
             if word and not word.replace(".", "").replace(":", "").isdigit():
                 return str(word)[:40]
     return ""

@@ -1,4 +1,4 @@
-"""Each slice of the data compared with the rest.
+"""The comparison of each slice of the data with the rest.
 
 Means are compared, so that a slice needs no ranking of its own: `recall`, `precision` (at the
 cut-off of the best F1 over all), `distance_rel`, and `MAE` of each control channel.
@@ -60,17 +60,17 @@ def slices(
         units: Of the control channels.
         min_support: With fewer rows in the part or in the rest nothing is compared.
     """
-    found: list[SliceReport] = []
+    reports: list[SliceReport] = []
     for part in slices_of(records, around, kinds):
         for mean in _means(resampler, records, part, cut, units or {}):
             inside, outside = int(mean.inside.sum()), int((~mean.inside).sum())
             if min(inside, outside) < min_support:
                 continue
-            found.append(_compare(resampler, part, mean, inside, outside))
-    corrected = holm([report.difference.p for report in found])
+            reports.append(_compare(resampler, part, mean, inside, outside))
+    corrected = holm([report.difference.p for report in reports])
     done = [
         report.model_copy(update={"difference": judged(report.difference, p, report.better)})
-        for report, p in zip(found, corrected, strict=True)
+        for report, p in zip(reports, corrected, strict=True)
     ]
     return sorted(done, key=_order)
 
@@ -167,7 +167,7 @@ def _precision(
     hit_block: NDArray[np.intp],
     hit_inside: Mask,
 ) -> _Mean:
-    """Over what was said at the cut-off: 1 for a hit, 0 for a false alarm."""
+    """Return the precision rows of the detections above the cut-off: 1 for a hit, 0 for a false alarm."""
     shown = [record.alarms["score"] >= cut for record in records]
     block = [b[r.alarms["frame"]][s] for b, r, s in zip(blocks, records, shown, strict=True)]
     if part.alarms is not None:

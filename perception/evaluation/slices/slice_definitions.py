@@ -39,7 +39,7 @@ Mask = NDArray[np.bool_]
 
 
 def parse_slices(text: str) -> tuple[str, ...]:
-    """Return the kinds of slices in a list with commas; `all`: all but status; `status:FIELD`: one field.
+    """Return the slice kinds of a comma-separated list; `all`: all but status; `status:FIELD`: one field.
 
     Raises:
         ConfigError: A kind is unknown.
@@ -92,7 +92,10 @@ def slices_of(
         elif kind == "time":
             yield from _of_time(records)
         elif kind == "speed":
-            values = [_field(one, one.speed, record) for one, record in zip(around, records, strict=True)]
+            values = [
+                _field(conditions, conditions.speed, record)
+                for conditions, record in zip(around, records, strict=True)
+            ]
             if any(np.isfinite(v).any() for v in values):
                 yield from _of_values(kind, [np.abs(v) for v in values], _between(_SPEEDS_M_S, "m/s"))
         else:
@@ -133,17 +136,21 @@ def _of_values(
 
 
 def _of_light(around: Sequence[FrameConditions]) -> Iterator[Slice]:
-    """Yield slices by the word of the log's metadata, and by the brightness of each image."""
-    for word in sorted({one.light for one in around if one.light}):
-        yield Slice("light", word, frames=[np.full(len(one.brightness), one.light == word) for one in around])
-    if any(np.isfinite(one.brightness).any() for one in around):
+    """Yield slices by the light condition in the log's metadata, and by the brightness of each image."""
+    for word in sorted({conditions.light for conditions in around if conditions.light}):
+        yield Slice(
+            "light",
+            word,
+            frames=[np.full(len(conditions.brightness), conditions.light == word) for conditions in around],
+        )
+    if any(np.isfinite(conditions.brightness).any() for conditions in around):
         for name, low, high in _BRIGHTNESS:
-            masks = [(one.brightness >= low) & (one.brightness < high) for one in around]
+            masks = [(conditions.brightness >= low) & (conditions.brightness < high) for conditions in around]
             yield Slice("light", f"{name} images", frames=masks)
 
 
 def _of_time(records: Sequence[LogRecord]) -> Iterator[Slice]:
-    """Yield thirds of each log: they show drift, and time to settle."""
+    """Yield thirds of each log, which show drift and settling time."""
     for third, name in enumerate(("first third", "second third", "last third")):
         masks = []
         for record in records:
@@ -154,20 +161,22 @@ def _of_time(records: Sequence[LogRecord]) -> Iterator[Slice]:
 
 
 def _of_status(kind: str, records: Sequence[LogRecord], around: Sequence[FrameConditions]) -> Iterator[Slice]:
-    """Yield thirds of the values of a field, or of every field.
+    """Yield thirds of the values of one field, or of every field.
 
     Raises:
         ConfigError: No log has that field.
     """
-    fields = list(dict.fromkeys(name for one in around for name in one.status))
+    fields = list(dict.fromkeys(name for conditions in around for name in conditions.status))
     wanted = fields if kind == "status" else [kind[len(STATUS) :]]
     for name in wanted:
         if name not in fields:
             known = ", ".join(fields) or "none"
             raise ConfigError([f"--slices: no status field is called '{name}'; the logs have {known}"])
-        if kind == "status" and name in {one.speed for one in around}:
+        if kind == "status" and name in {conditions.speed for conditions in around}:
             continue
-        values = [_field(one, name, record) for one, record in zip(around, records, strict=True)]
+        values = [
+            _field(conditions, name, record) for conditions, record in zip(around, records, strict=True)
+        ]
         every = np.concatenate(values)
         every = every[np.isfinite(every)]
         if not len(every) or every.min() == every.max():
@@ -181,5 +190,5 @@ def _of_status(kind: str, records: Sequence[LogRecord], around: Sequence[FrameCo
         yield from _of_values(f"{STATUS}{name}", values, [b for b in bins if b[1] < b[2]])
 
 
-def _field(one: FrameConditions, name: str, record: LogRecord) -> Float64:
-    return one.status.get(name, np.full(len(record.frames), np.nan))
+def _field(conditions: FrameConditions, name: str, record: LogRecord) -> Float64:
+    return conditions.status.get(name, np.full(len(record.frames), np.nan))

@@ -71,7 +71,7 @@ def autocorrelation(series: Sequence[Float64]) -> Autocorrelation:
 
 
 def _covariance(series: Sequence[Float64], lags: int) -> Float64:
-    """Return the mean product of values so many steps apart, over all series, [lags]."""
+    """Return the mean product of values at each lag, over all series, [lags]."""
     products, pairs = np.zeros(lags), np.zeros(lags)
     for values in series:
         count = len(values)

@@ -17,7 +17,7 @@ FEWEST_LOGS = 5
 
 
 class Blocks:
-    """Time spans of equal length of every log; only those that hold a frame.
+    """Blocks: time spans of equal length of every log that contain at least one frame.
 
     Args:
         stamps_ns: The stamps of the frames of each log, in any order; a log may have none.
@@ -46,12 +46,12 @@ class Blocks:
 
     @property
     def logs(self) -> int:
-        """The number of logs with a block."""
+        """Return the number of logs with a block."""
         return len(np.unique(self.log))
 
     @property
     def why_not(self) -> str:
-        """The reason why there can be no interval; empty if there can."""
+        """Return the reason why no interval can be computed; empty if one can."""
         if len(self) >= FEWEST_BLOCKS:
             return ""
         return f"{len(self)} blocks of {self.length_s:.3g} s; {FEWEST_BLOCKS} are needed"

@@ -1,4 +1,4 @@
-"""Interval and p-value of a value, from its values under draws."""
+"""The bootstrap interval and p-value of a value, from its values under draws."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class BootstrapSpread:
 
     @cached_property
     def known(self) -> bool:
-        """Whether enough draws have a number."""
+        """Return whether enough draws have a number."""
         return len(self._deviations) >= 100
 
     def interval(
@@ -105,8 +105,8 @@ class BootstrapSpread:
 
 def _deviations(draws: Float64) -> Float64:
     good = draws[np.isfinite(draws)].astype(np.float64)
-    found: Float64 = good - np.median(good) if len(good) else good
-    return found
+    deviations: Float64 = good - np.median(good) if len(good) else good
+    return deviations
 
 
 def _variance(deviations: Float64) -> float:

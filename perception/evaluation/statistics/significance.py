@@ -48,7 +48,7 @@ def _beta(x: float, y: float, a: float, b: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """Return its continued fraction, by Lentz (DLMF 8.17.22)."""
+    """Return the continued fraction of the incomplete beta function, by Lentz (DLMF 8.17.22)."""
     tiny = 1e-300
     c, d = 1.0, 1.0 - (a + b) * x / (a + 1)
     d = 1.0 / (d if abs(d) > tiny else tiny)
@@ -70,7 +70,7 @@ def _fraction(x: float, a: float, b: float) -> float:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return corrected p-values in the same order, so that below 0.05 is significant for any number of them.
+    """Return p-values corrected for multiple comparisons, in the same order.
 
     Holm (1979), A simple sequentially rejective multiple test procedure: the smallest of n is multiplied by
     n, the next by n - 1, and so on; none may be smaller than one before it, none greater than 1. None stays
