@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
     """Run one command; report an error as one line (or one JSON object) and an exit code."""
     try:
         code = app(arguments, standalone_mode=False)
-        if sys.stdout is not None:  # None where the caller closed it, as with `>&-`
+        if sys.stdout is not None:  # None if the caller closed it, as with `>&-`
             sys.stdout.flush()
         return code if isinstance(code, int) else EXIT_CODES["clean"]
     except (ConfigError, NoPluginError) as error:
@@ -116,7 +116,7 @@ def run(arguments: list[str]) -> int:
         if not hasattr(error, "format_message"):
             raise
         text = str(error.format_message())
-        if type(error).__name__ == "NoArgsIsHelpError":  # then the help is the answer
+        if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
             print(text)
             return EXIT_CODES["usage"]
         return _fail(arguments, f"{text} (see `perception --help`)", "usage")

@@ -18,7 +18,7 @@ def box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
     """Return, for each kind of box error, a series for each log.
 
     Args:
-        records: Of one plugin or of two, of the same logs in the same order.
+        records: The records of one plugin or of two, for the same logs in the same order.
     """
     names = ("error", "IoU", "distance_abs")
     if len(records) == 1:
@@ -41,7 +41,7 @@ def control_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]
     """Return, for each control channel, a series for each log; of two plugins the differences of their sizes.
 
     Args:
-        records: Of one plugin or of two, of the same logs in the same order.
+        records: The records of one plugin or of two, for the same logs in the same order.
     """
     names = dict.fromkeys(name for side in records for record in side for name in record.control)
     if len(records) == 1:

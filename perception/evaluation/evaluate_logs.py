@@ -45,7 +45,7 @@ def evaluate_logs(
         logs: Files with truth; each is opened once, in order.
         config: A configuration or the file that holds it; None: sensors are found in each log.
         options: What to evaluate, and how.
-        watch: Gives the observer of the replays of a log.
+        watch: Returns the observer of the replays of a log.
         on_fault: Called with each `sensor.kind=severity` before the fault ablation replays it.
 
     Raises:
@@ -70,7 +70,7 @@ class _EvaluationRun:
 
     Args:
         options: What to evaluate, and how.
-        replay_words: Options of the command that replays a moment.
+        replay_words: The options of the command that replays a moment.
         on_fault: As `evaluate_logs` takes it.
     """
 

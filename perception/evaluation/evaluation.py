@@ -57,7 +57,7 @@ class Evaluation:
 
     Args:
         options: How to evaluate; those of scoring are used.
-        command: Gives the command that replays a moment.
+        command: Returns the command that replays a moment.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Evaluation:
         """Replay a log once through a plugin and score its outputs.
 
         Args:
-            log: Open.
-            config: Complete.
-            load: Makes the plugin, not opened.
+            log: The log, open.
+            config: A complete configuration.
+            load: Returns the plugin, not opened.
             output: Write the outputs to this file, with the errors of each frame beside them.
             observer: Watches the run.
-            beside: More sinks for the outputs.
+            beside: Further sinks for the outputs.
 
         Raises:
             PerceptionError: The plugin cannot be opened, or the output cannot be written.
@@ -172,11 +172,11 @@ class Evaluation:
         """Add a log whose outputs a sink of this evaluation has scored.
 
         Args:
-            scorer: As `sink` gave it.
+            scorer: The sink that `sink` returned.
             frames: The number of outputs.
             run: The metadata of what made the outputs; None: as the sink was opened.
             outputs: The file of the outputs, if they were stored.
-            account: The account of their replay, if there was one.
+            account: The summary of their replay, if there was one.
         """
         assert scorer.record is not None
         assert scorer.errors is not None

@@ -59,7 +59,7 @@ def parse_gates(texts: Sequence[str]) -> list[Gate]:
     """Parse gates.
 
     Raises:
-        ConfigError: All that are none, and names that no evaluation can have, each with the nearest.
+        ConfigError: Texts that are not gates, and names that no evaluation has, each with the nearest.
     """
     gates, faults = [], []
     for text in texts:
@@ -82,10 +82,10 @@ def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False)
     """Return the report with every gate judged; its `outcome` is `gate_failed` where one fails.
 
     Args:
-        gates: As `parse_gates` gives them.
+        gates: The result of `parse_gates`.
         strict: Judge the pessimistic end of each interval. A value without one fails.
 
-    A name that is that of no value fails, and names the nearest: what was measured is not thrown away.
+    A gate with an unknown name fails and names the nearest; the measured values are kept.
     """
     if not gates:
         return report
@@ -164,7 +164,7 @@ def _impossible(name: str) -> list[str]:
     head, _, rest = _key(name).partition(".")
     known = _possible()
     if head not in known:
-        heads = get_close_matches(head, known, n=1, cutoff=0.75)  # others may bring their own
+        heads = get_close_matches(head, known, n=1, cutoff=0.75)  # of other packages
         return [] if not heads else [f"--require: no head is called '{head}'; did you mean {heads[0]}?"]
     written = {base.lower(): base for base in known[head]}
     base, _, part = rest.partition("/")

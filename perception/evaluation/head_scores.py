@@ -27,7 +27,7 @@ def scores_of(heads: Heads, frames: Mapping[str, int] | None = None) -> Scores:
     """Return the four scores of an evaluation; None where the truth is insufficient.
 
     Args:
-        heads: Head -> metric -> what it found, as a report has them.
+        heads: Head -> metric -> its report.
         frames: How many frames with truth there are, as `frames_of` counts them, where an evaluation may have
             met fewer: the others then count as without an answer.
     """

@@ -86,11 +86,11 @@ def difference_of(
     """Return a difference, with its interval and p-value where they can be computed.
 
     Args:
-        resampler: Drew it again.
-        head: What it is about.
+        resampler: The source of the draws.
+        head: The head of the value.
         value: The difference.
         by_block: [D] the same under draws of blocks.
-        by_log: [D] under draws of logs; None: they are too few.
+        by_log: [D] the same under draws of logs; None: too few logs.
     """
     spread = resampler.spread(head, value, by_block, by_log)
     interval = None if spread is None else spread.interval(resampler.options.level)

@@ -33,8 +33,8 @@ class LogRecord:
     score of the detection that took it (NaN: missed). `alarms`: each detection that took nothing.
 
     Args:
-        log: What to call it.
-        start_ns: When it begins.
+        log: The name of the log.
+        start_ns: The first log time.
     """
 
     def __init__(self, log: str, start_ns: int = 0) -> None:

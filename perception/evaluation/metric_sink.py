@@ -24,11 +24,11 @@ class MetricSink:
     Args:
         suite: The metrics, shared between the logs of one evaluation; or a function that gives them for a
             run.
-        latency: Gets the wall-clock times of each stage that come with the outputs.
-        errors: Gets the errors of each frame.
+        latency: Receives the wall-clock times of each stage that come with the outputs.
+        errors: Receives the errors of each frame.
         publish: Called for each frame with a topic and the rows to write beside the outputs.
-        record: Gets each frame and its objects.
-        contents: Gets the boxes and commands of each frame.
+        record: Receives each frame and its objects.
+        contents: Receives the boxes and commands of each frame.
     """
 
     def __init__(

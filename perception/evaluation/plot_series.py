@@ -30,7 +30,7 @@ def figures(suite: Suite, records: Sequence[LogRecord], cut: float) -> FiguresRe
 
     Args:
         cut: Detections of this score or more count as found.
-        records: Of the logs, in the order in which the suite took them.
+        records: The records of the logs, in the order in which the suite scored them.
     """
     control = next((metric for metric in suite.metrics if isinstance(metric, ControlErrors)), None)
     return FiguresReport(

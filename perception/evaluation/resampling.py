@@ -78,8 +78,8 @@ class Resampler:
     """A bootstrap of the logs and blocks of one evaluation, or of two paired on the same logs.
 
     Args:
-        scored: One, or two that compare; their records are of the same logs in the same order.
-        options: How to draw.
+        scored: One evaluation, or two to compare; their records are of the same logs in the same order.
+        options: The options of the bootstrap.
     """
 
     def __init__(self, scored: Sequence[Scored], options: Resampling) -> None:

@@ -62,11 +62,11 @@ class Worked(NamedTuple):
 def work(arrivals_ns: Sequence[int] | Int64, latency_ns: int) -> Worked:
     """Simulate the single worker on ticks that arrive at these times, in order.
 
-    A tick that arrives when the worker is just done finds it free, unless another one was waiting.
+    A tick that arrives exactly when the worker finishes is processed at once, unless another was waiting.
     """
     taken: list[int] = []
     exists: list[int] = []
-    free_ns: int | None = None  # when the worker is done with what it took last
+    free_ns: int | None = None  # the time at which the worker finishes its last tick
     waiting: int | None = None
 
     def take(index: int, begins_ns: int) -> int:
@@ -195,7 +195,7 @@ def parse_latencies(text: str) -> tuple[float | Literal["measured"], ...]:
     """Return the latencies of a comma-separated list: milliseconds or `measured`; `curve` is `CURVE_MS`.
 
     Raises:
-        ConfigError: One is neither.
+        ConfigError: A latency is neither.
     """
     if text == "curve":
         return CURVE_MS
@@ -234,7 +234,7 @@ class Streaming:
         """Return the scores over all logs at one latency.
 
         Args:
-            rules: Of the evaluation.
+            rules: The rules of the evaluation.
             measured: Whether the latency is the run's own.
 
         Raises:

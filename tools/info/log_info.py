@@ -35,11 +35,11 @@ class LogInfo:
     """The facts about an open log.
 
     Attributes:
-        choice: The configuration that replay would take; None where `problem` says why there is none.
-        audit: None where none was asked for, or without a configuration.
+        choice: The configuration that replay would use; None where `problem` gives the reason.
+        audit: None if not requested, or without a configuration.
         times: Arrivals by topic; empty where the log was not read.
-        damage: The damage that is known.
-        audited: An audit was asked for.
+        damage: The known damage.
+        audited: Whether an audit was requested.
     """
 
     log: Log

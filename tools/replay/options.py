@@ -161,7 +161,7 @@ def parse_rate(text: str, live_drop: bool, step: bool) -> float | None:
     """Return the rate; None for as fast as possible.
 
     Raises:
-        BadParameter: It is neither `asap` nor a number above 0, or does not go with the other options.
+        BadParameter: The rate is neither `asap` nor a number above 0, or does not go with the other options.
     """
     if step and text != "asap":
         raise typer.BadParameter("--step goes by keys; leave out --rate")
@@ -182,7 +182,7 @@ def engine_values(**options: Any) -> dict[str, Any]:
     """Return the options that are set of the configuration's section `engine`, validated.
 
     Raises:
-        BadParameter: One is not valid.
+        BadParameter: An option is not valid.
     """
     values = {key: value for key, value in options.items() if value is not None}
     if values:

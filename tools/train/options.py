@@ -33,7 +33,7 @@ def load_changed(source: str, assignments: list[str] | None, options: dict[str, 
     Args:
         source: A path or the name of a recipe.
         assignments: The values of `--set`.
-        options: Dotted path -> value of an option; None or empty: not given.
+        options: Dotted path -> value of an option; None or empty: not set.
 
     Raises:
         ConfigError: An assignment cannot be read, or the configuration has errors.

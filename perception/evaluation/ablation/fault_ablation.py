@@ -32,7 +32,7 @@ def parse_fault_names(text: str | None) -> tuple[str, ...]:
     """Return the faults of a comma-separated list; a sensor's name selects all its faults, None selects all.
 
     Raises:
-        ConfigError: A name is unknown; the error gives the nearest.
+        ConfigError: A name is unknown; the error names the nearest.
     """
     if text is None:
         return tuple(fault_names())
@@ -51,7 +51,7 @@ def parse_severities(text: str) -> tuple[float, ...]:
     """Return the severities of a comma-separated list.
 
     Raises:
-        ConfigError: One is not a number above 0 up to 1, or stands twice.
+        ConfigError: A severity is not a number above 0 and at most 1, or is repeated.
     """
     try:
         severities = tuple(float(part) for part in text.split(","))
@@ -67,10 +67,10 @@ class FaultAblation:
     """A fault ablation: replays each log once per fault and severity, and scores each replay.
 
     Args:
-        rules: Gives the rules of the clean evaluation, once it is known what makes the outputs.
+        rules: Returns the rules of the clean evaluation, once its run has begun.
         faults: Names as `sensor.kind`; empty: all.
         severities: From 0 to 1.
-        seed: Of all faults.
+        seed: The seed of all faults.
         options: How to replay.
     """
 
@@ -175,7 +175,7 @@ def _point(severity: float, suite: Suite, clean: Scores, frames: Mapping[str, in
     kept: Scores = {}
     for head, before in clean.items():
         after = scores[head]
-        # Where a fault leaves nothing to be measured by, nothing is left.
+        # A score that a fault leaves without data counts as 0.
         kept[head] = None if not before else (after or 0.0) / before
     return FaultPointReport(severity=severity, scores=scores, kept=kept)
 

@@ -32,8 +32,8 @@ class MemoisedPlugin(Plugin):
     The plugin stays open from one replay to the next; `release` closes it.
 
     Args:
-        load: Makes the plugin, not opened.
-        most: The number of outputs that are kept.
+        load: Returns the plugin, not opened.
+        most: The greatest number of stored outputs.
     """
 
     def __init__(self, load: Callable[[], Plugin], most: int = 50_000) -> None:

@@ -37,7 +37,7 @@ class SubsetsPlugin(Plugin):
     Args:
         load: Makes the plugin, not opened. A plugin that remembers samples is made once for each subset, so
             that the subsets' memories stay apart.
-        subsets: The first is what the host gets.
+        subsets: The host receives the outputs of the first.
     """
 
     def __init__(self, load: Callable[[], Plugin], subsets: Sequence[Subset] = SUBSETS) -> None:
@@ -70,7 +70,7 @@ class SubsetsPlugin(Plugin):
     def take(self, tick: Tick) -> Mapping[Subset, Output]:
         """Remove and return the outputs of a tick by subset; drop those of earlier ticks.
 
-        Where the plugin failed there are none: every subset is then invalid.
+        There are none where the plugin failed: every subset is then invalid.
         """
         outputs = self._waiting.get(tick)
         if outputs is None:
@@ -122,7 +122,7 @@ class SubsetSink:
     """A sink that scores the outputs of every subset.
 
     Args:
-        plugin: Where the outputs come from.
+        plugin: The source of the outputs.
         suites: Makes one for each subset, or gives those of an earlier log; called when the run opens.
     """
 

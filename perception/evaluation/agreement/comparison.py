@@ -56,7 +56,7 @@ class Comparison:
     """The comparison of pairs of outputs, earlier and current, in order.
 
     Args:
-        profile: The rules by which they agree; None: `Rounding`.
+        profile: The rules of agreement; None: `Rounding`.
     """
 
     def __init__(self, profile: Profile | None = None) -> None:

@@ -26,7 +26,7 @@ class Tolerances:
     """The tolerances within which two outputs agree.
 
     Attributes:
-        cut: Detections of less score may be missing from either.
+        cut: Detections with a lower score may be missing from either output.
         score: Difference of scores.
         iou: Overlap of a box with the same box of the other output, at least.
         distance: Difference of distances, relative; `distance_m` is added to it.
@@ -91,7 +91,7 @@ class Profile(ABC):
     """The base of the rules by which outputs agree.
 
     Args:
-        tolerances: How far they may differ; None: those of the profile.
+        tolerances: The tolerances; None: those of the profile.
     """
 
     default: ClassVar[Tolerances]
@@ -107,9 +107,9 @@ class Profile(ABC):
         Further heads are compared where both outputs have them.
 
         Args:
-            before: The stored, or the reference's output.
+            before: The stored output, or that of the reference.
             now: The output that is compared with it, of the same tick.
-            note: Is called with every difference that was measured.
+            note: Called with every measured difference.
         """
         texts: dict[str, list[str]] = {}
         a, b = before.detections, now.detections

@@ -20,7 +20,7 @@ class Reference:
 
     Args:
         stored: The reference's output log, open.
-        log: The log both were made from, open.
+        log: The input log of both, open.
         tolerances: How far decisions may differ.
     """
 
@@ -37,7 +37,7 @@ class Reference:
         """Read the reference.
 
         Raises:
-            LogError: It holds no outputs.
+            LogError: The stored log holds no outputs.
         """
         for item in read_outputs(self.stored):
             self._waiting[item.output.tick.stamp_ns, item.output.tick.log_time_ns] = item.output
@@ -69,7 +69,7 @@ class Reference:
         """Return a row for each compared head, in head order, with its first difference.
 
         Args:
-            command: Gives the command that replays a moment of the log.
+            command: Returns the command that replays a moment of the log.
         """
         start_ns, rows, heads = self.log.survey.start_ns or 0, [], self._comparison.heads
         for name in [*HEADS, *(name for name in heads if name not in HEADS)]:

@@ -32,7 +32,7 @@ class Verification:
         comparison: The comparison of each head, and the first tick that differs.
         notes: What has changed since the outputs were made: versions, processor, a missing hash.
         stored, made: How many outputs were stored, and made now.
-        summary: Of the second run.
+        summary: The summary of the second run.
         start_ns: The first log time of the input.
         run: The record of the first run.
     """
@@ -92,7 +92,7 @@ def find_input(stored: Log, given: Path | None = None) -> Path:
     name beside the outputs or in the working directory.
 
     Raises:
-        LogError: The outputs do not say, or it is not there.
+        LogError: The outputs do not name their input, or it does not exist.
     """
     if given is not None:
         return given
@@ -124,7 +124,7 @@ def verify(
     Args:
         stored: The output log, open.
         log: The log that it was made from, open (see `find_input`).
-        load: Makes the plugin of a name, not opened.
+        load: Returns the plugin of a name, not opened.
         checkpoint: The file of the weights now; None: as in the configuration of the run.
         tolerances: How far outputs may differ that are not bit-equal; None: as rounding may.
         observer: Watches the run.
@@ -133,7 +133,7 @@ def verify(
     Raises:
         LogError: The outputs hold no record of their run, or the input is another one.
         ConfigError: The recorded configuration is not valid in this version.
-        CheckpointError: The weights are missing, or others.
+        CheckpointError: The weights are missing or differ.
         PluginError: The plugin is not installed, or the outputs cannot be made again (`--live-drop`).
     """
     run, receipt = _record(stored)
@@ -181,7 +181,7 @@ def config_of(run: RunInfo, checkpoint: Path | None = None) -> Config:
     """Return the recorded configuration of a run, with the backend and precision that the run resolved.
 
     Raises:
-        ConfigError: It is not valid in this version.
+        ConfigError: The configuration is not valid in this version.
     """
     data = yaml.safe_load(run.config)
     config = parse_config(data, "in the record of the run")
@@ -203,8 +203,8 @@ class _ComparingSink:
     Args:
         stored: The stored outputs.
         run: The record of the run that made them.
-        comparison: Takes each pair.
-        complete: Whether that run ended by itself, so that there can be no further outputs.
+        comparison: Receives each pair.
+        complete: Whether that run finished, so that no further outputs can follow.
     """
 
     def __init__(

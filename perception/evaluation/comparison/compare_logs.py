@@ -36,7 +36,7 @@ def compare_logs(
         config: A configuration or the file that holds it; None: sensors are found in each log.
         options: How to score; without ablation.
         largest: The number of moments of largest difference.
-        watch: Gives the observer of the replay of a log.
+        watch: Returns the observer of the replay of a log.
 
     Raises:
         ConfigError: A side or an option is wrong, or the configuration does not fit a log.
@@ -71,7 +71,7 @@ def _stored_outputs(name: str, logs: Sequence[Path]) -> tuple[Path, ...]:
     """Return the output files that a side names, one per log; none if the side is not stored outputs.
 
     Raises:
-        ConfigError: They are not one for each log.
+        ConfigError: The number of output files is not the number of logs.
     """
     folder = Path(name)
     if folder.is_dir():

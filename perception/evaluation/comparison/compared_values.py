@@ -29,8 +29,8 @@ def compared(
 
     Args:
         sides: A and B.
-        drawn: For each what `Resampler.redrawn` gives; None: nothing was drawn.
-        resampler: Drew both; None: values without verdicts.
+        drawn: The result of `Resampler.redrawn` for each side; None: without draws.
+        resampler: The resampler of both sides; None: values without verdicts.
     """
     rows = [_difference(*pair, drawn, resampler) for pair in _pairs(sides)]
     corrected = holm([row.difference.p for row in rows])

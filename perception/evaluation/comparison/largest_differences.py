@@ -20,7 +20,7 @@ def most_apart(
     Args:
         a, b: The records of each side, of the same logs in the same order.
         count: The number of moments.
-        command: Gives the command that replays a moment for A (0) or B (1).
+        command: Returns the command that replays a moment for A (0) or B (1).
     """
     moments = [moment for pair in zip(a, b, strict=True) for moment in _differences(*pair, count)]
     moments.sort(key=lambda pair: -abs(pair[1]))

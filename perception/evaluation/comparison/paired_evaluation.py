@@ -30,9 +30,9 @@ class Side:
     """One side of a comparison.
 
     Attributes:
-        name: As the user calls it.
+        name: The name given by the user.
         kind: A `checkpoint` for the configured plugin, a `plugin` with its own weights, or `stored` outputs.
-        load: Makes the plugin, not opened; None for stored outputs.
+        load: Returns the plugin, not opened; None for stored outputs.
         checkpoint: Its weights; None: as configured.
     """
 
@@ -48,7 +48,7 @@ class PairedEvaluation:
     Args:
         sides: A and B.
         options: How to evaluate; without ablation. Its `resampling` None: values without verdicts.
-        command: Gives the command that replays a moment for A (0) or B (1).
+        command: Returns the command that replays a moment for A (0) or B (1).
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class PairedEvaluation:
         """Evaluate both sides on one log. Return False if it was interrupted.
 
         Args:
-            log: Open; read once.
-            config: Complete.
+            log: The log, open; it is read once.
+            config: A complete configuration.
             stored: The stored outputs of a side of that kind.
             observer: Watches the replay.
 

@@ -26,8 +26,8 @@ class PairPlugin(Plugin):
     Where one fails, its output is invalid, and the other goes on.
 
     Args:
-        first, second: Not open.
-        checkpoints: The weights of each; None: its own.
+        first, second: The plugins, not opened.
+        checkpoints: The weights of each; None: the plugin's default.
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class PairSink:
     """A sink that passes the outputs of the second plugin to another sink.
 
     Args:
-        plugin: Where the outputs wait.
-        sink: Gets them.
+        plugin: The source of the outputs.
+        sink: The sink that receives them.
     """
 
     def __init__(self, plugin: PairPlugin, sink: Sink) -> None:

@@ -47,7 +47,7 @@ def html_page(report: EvaluationReport, pictures: Pictures | None = None) -> str
     """Return a report as one self-contained HTML file.
 
     Args:
-        pictures: Of the report's moments, as `moment_pictures` reads them.
+        pictures: The pictures of the report's moments, from `moment_pictures`.
 
     Raises:
         MissingExtraError: matplotlib or Jinja is not installed.

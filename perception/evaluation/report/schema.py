@@ -338,7 +338,7 @@ class EvaluationReport(DocumentModel, title="Report"):
     def outcome(self) -> Status:
         """Return the status; `gate_failed` where a gate fails, or outputs differ from the reference.
 
-        A run that failed or was interrupted stays that.
+        A failed or interrupted run keeps its status.
         """
         passed = all(gate.passed for gate in self.gates)
         passed = passed and not any(row.diverged or not row.frames for row in self.reference)
@@ -352,7 +352,7 @@ class EvaluationReport(DocumentModel, title="Report"):
         """Return a value by its name as in gates: `box.mAP50`, `class.AP50/vehicle`.
 
         Raises:
-            KeyError: No value has that name; it names the nearest ones.
+            KeyError: No value has that name; the error names the nearest ones.
         """
         values = self.values()
         if name not in values:

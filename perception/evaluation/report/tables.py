@@ -52,7 +52,7 @@ class Cell(NamedTuple):
         note: A smaller line below.
         kind: Its class in the style sheet: `word`, `shade`, `heat`, or those of `SIGNS`.
         share: The length of its bar, or the depth of its colour, from 0 to 1; None: neither.
-        hint: Shown when it is pointed at.
+        hint: The tooltip.
         sign: A sign before the text, and its class.
     """
 

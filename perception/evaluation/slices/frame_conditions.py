@@ -41,9 +41,9 @@ def frame_conditions(
     """Return the conditions of frames, read from their log.
 
     Args:
-        log: Open.
+        log: The log, open.
         config: Names the camera's and the status topic.
-        stamps_ns: [F].
+        stamps_ns: The stamps of the frames, [F].
         images: Whether to read brightness where the metadata do not name the light.
     """
     light = _stated_light(log)

@@ -53,11 +53,11 @@ def slices(
     """Compare every slice with its complement, p-values corrected after Holm; significantly worse first.
 
     Args:
-        resampler: Of these records.
-        around: Of each log, for light, speed and status.
-        kinds: As `parse_slices` gives them.
+        resampler: The resampler of these records.
+        around: The conditions of each log, for light, speed and status.
+        kinds: The result of `parse_slices`.
         cut: Detections of this score or more count.
-        units: Of the control channels.
+        units: The units of the control channels.
         min_support: With fewer rows in the part or in the rest nothing is compared.
     """
     reports: list[SliceReport] = []

@@ -71,12 +71,12 @@ def slices_of(
     """Yield the slices of some logs.
 
     Args:
-        records: Of each log.
-        around: Of each log, for light, speed and status.
-        kinds: As `parse_slices` gives them.
+        records: The record of each log.
+        around: The conditions of each log, for light, speed and status.
+        kinds: The result of `parse_slices`.
 
     Raises:
-        ConfigError: No log has a status field that is asked for.
+        ConfigError: No log has a requested status field.
     """
     for kind in kinds:
         if kind == "distance":

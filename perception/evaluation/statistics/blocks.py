@@ -21,7 +21,7 @@ class Blocks:
 
     Args:
         stamps_ns: The stamps of the frames of each log, in any order; a log may have none.
-        length_s: Of a block.
+        length_s: The length of a block.
     """
 
     def __init__(self, stamps_ns: Sequence[Int64], length_s: float) -> None:

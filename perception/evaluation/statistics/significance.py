@@ -77,7 +77,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     None and does not count.
 
     Raises:
-        ValueError: One is not from 0 to 1.
+        ValueError: A p-value is not from 0 to 1.
     """
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
