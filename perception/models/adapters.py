@@ -1,9 +1,9 @@
 """Private adapters: a few layers of a head's own between the shared maps and the head.
 
-What all heads share serves none of them best. A residual adapter (Rebuffi et al. 2017, "Learning multiple
-visual domains with residual adapters") lets a head bend the shared map to its needs at little cost, and the
-rest stays shared. It is a bottleneck (Houlsby et al. 2019) whose last layer starts at 0: at first a model
-says what it would say without, also with the weights of a checkpoint that has none.
+The shared maps suit no single head best. A residual adapter (Rebuffi et al. 2017, "Learning multiple
+visual domains with residual adapters") adapts the shared map to one head at little cost; the rest
+stays shared. It is a bottleneck (Houlsby et al. 2019) whose last layer starts at 0: at first the
+outputs equal those without adapters, also with the weights of a checkpoint that has none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from perception.models.layers import as_weight
 
 
 class Adapter(nn.Module):
-    """[B, D, h, w] to the same: what comes in, and what a head makes of each cell of it.
+    """[B, D, h, w] to the same: the input plus a learned change of each cell.
 
     Args:
         width: D; half of it is the width of the bottleneck.

@@ -1,6 +1,6 @@
-"""Confidence calibration after training: what makes scores and standard deviations true.
+"""Confidence calibration after training: fits that correct scores and standard deviations.
 
-Fitted on logs that served nothing else, for each subset of the sensors apart; the results are buffers of
+Fitted on logs used for nothing else, for each subset of the sensors separately; the results are buffers of
 `models.decode.Calibration` and act inside the graph. Numbers only: no model, no torch.
 """
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOMINAL = 0.8
-"""The interval whose coverage the factors make true."""
+"""The nominal coverage that the factors are fitted to."""
 
 HALF_WIDTH = {"laplace": 1.6094379 / np.sqrt(2.0), "gaussian": 1.2815516}
 """Half of the nominal interval, in standard deviations."""
 
 LEAST = 30
-"""Detections, or matches, from which a fit is worth more than none."""
+"""The least number of detections or matches for a fit."""
 
 STRENGTH = 5.0
 """Weight of the prior (scale 1, bias 0), in detections."""
@@ -28,8 +28,8 @@ MOST = 10.0
 def fit_scores(
     logits: NDArray[np.float64], hits: NDArray[np.bool_], spread: NDArray[np.float64] | None = None
 ) -> tuple[float, float, float]:
-    """Scale and bias of logits and the weight of the boxes' spread, so that scores are the share of hits
-    (Platt 1999, with a second feature), by Newton's method.
+    """Fit scale and bias of logits and the weight of the boxes' spread, so that scores are the share of hits
+    (Platt 1999, with a second feature), by Newton's method; return the three.
 
     The objective is the log likelihood with a weak Gaussian prior on scale - 1, bias and weight, so that few
     detections change little and a perfect separation does not lead to infinity. The scale stays above 0.05:
@@ -38,7 +38,7 @@ def fit_scores(
     Args:
         logits: [N] of detections.
         hits: [N] whether each was right.
-        spread: [N] how unsure each was of its box, a logarithm; None: not to be used, its weight is 0.
+        spread: [N] uncertainty of each box, a logarithm; None: not used, its weight is 0.
     """
     if len(logits) < LEAST:
         return 1.0, 0.0, 0.0
@@ -68,8 +68,8 @@ def fit_factor(errors: NDArray[np.float64], stds: NDArray[np.float64], family: s
     """Return the factor on standard deviations that puts `NOMINAL` of the errors inside their interval.
 
     Args:
-        errors: [N] said less true.
-        stds: [N] as they were said.
+        errors: [N] predicted less true.
+        stds: [N] as predicted.
         family: `laplace` or `gaussian`.
     """
     good = np.isfinite(errors) & np.isfinite(stds) & (stds > 0)
@@ -80,7 +80,7 @@ def fit_factor(errors: NDArray[np.float64], stds: NDArray[np.float64], family: s
 
 
 def spread_of(boxes: NDArray[np.float64], stds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How unsure detections are of their boxes, as the graph computes it: [N, 4] `xyxy` and the standard
+    """Return the uncertainty of boxes as the graph computes it: [N, 4] `xyxy` and the standard
     deviations of their sides to [N]."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
     spread: NDArray[np.float64] = np.log(((stds[:, :2] + stds[:, 2:]) / sides).sum(1))

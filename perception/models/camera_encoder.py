@@ -65,7 +65,7 @@ class CameraEncoder(nn.Module):
         self.widths = (*widths, widths[-1])
 
     def forward(self, image: Tensor) -> Pyramid:
-        """Normalised [B, 3, H, W] to maps."""
+        """Encode a normalised image [B, 3, H, W] to maps."""
         s4, s8, s16 = self.backbone(image)
         return Pyramid(s4, s8, s16, s16.mean((2, 3), keepdim=True))
 

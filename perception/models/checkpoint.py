@@ -51,10 +51,10 @@ class Checkpoint:
 
     Attributes:
         config: The model.
-        input_stats: What its inputs looked like in training; from the model's buffers when saved.
+        input_stats: Statistics of its inputs in training; from the model's buffers when saved.
         preprocess: How pixels and returns are made into inputs: the same in training, evaluation and replay.
         calibration: How the confidence was calibrated; empty: it was not.
-        trained_on: What it learned from, one entry for each source; empty: untrained.
+        trained_on: The training data, one entry for each source; empty: untrained.
         versions: Of the software that wrote it.
         sha256: Of the whole file; empty for one that is not written yet.
     """
@@ -69,7 +69,7 @@ class Checkpoint:
 
     @property
     def trained(self) -> bool:
-        """Whether the weights have learned anything."""
+        """Return whether the weights were trained."""
         return bool(self.trained_on)
 
 
@@ -98,13 +98,13 @@ def save_checkpoint(path: Path, model: FusionModel, meta: Checkpoint | None = No
     """Write a checkpoint. A file of that name is replaced only once the new one is complete.
 
     Args:
-        meta: What to say of the model besides its configuration and statistics, which are its own.
+        meta: The metadata; configuration and statistics are taken from the model.
 
     Returns:
         The metadata as `load_checkpoint` will give them.
 
     Raises:
-        CheckpointError: It cannot be written, or what it would say cannot be read back.
+        CheckpointError: It cannot be written, or its metadata would be invalid.
     """
     from perception.models.weights import model_to_bytes, versions
 
@@ -145,18 +145,18 @@ def _open(path: Path) -> tuple[Checkpoint, bytes]:
 
 
 def _parse(data: bytes, path: str) -> Checkpoint:
-    """The metadata of a checkpoint's bytes, everything checked that can be without the model."""
+    """Return the metadata in a checkpoint's bytes, checked as far as possible without the model."""
     header = read_header(data, path)
     texts = header.get("__metadata__")
-    found = texts.get("format") if isinstance(texts, dict) else None
-    if not isinstance(texts, dict) or not str(found).startswith("perception.checkpoint/"):
+    format_name = texts.get("format") if isinstance(texts, dict) else None
+    if not isinstance(texts, dict) or not str(format_name).startswith("perception.checkpoint/"):
         raise CheckpointError(
             f"{path}: expected the metadata of a {FORMAT}, found other safetensors; "
             "only checkpoints of this project load"
         )
-    if found != FORMAT:
+    if format_name != FORMAT:
         raise CheckpointError(
-            f"{path}: expected format {FORMAT}, found {found!r:.60}; another version reads it"
+            f"{path}: expected format {FORMAT}, found {format_name!r:.60}; another version reads it"
         )
     plain = {key: parse_json(text, f"{path}: {key:.60}") for key, text in texts.items() if key != "format"}
     missing, unknown = sorted(set(KEYS) - set(texts)), sorted(set(texts) - set(KEYS))

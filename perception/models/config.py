@@ -54,7 +54,7 @@ class ModelConfig:
         splat_radius: Half the base of the triangular kernel, in cells of each map.
         status_width: Channels of the status memory.
         fusion: `gated`, `concat` or `attention`.
-        loss_family: `laplace` or `gaussian`: what the scales of the regressions are scales of.
+        loss_family: `laplace` or `gaussian`: the distribution that the scales of the regressions belong to.
         adapters: Heads (`class`, `box`, `control`) that get layers of their own on the shared map.
         control_widths: Units of the control head's hidden layers.
         control_status: Whether the control head also reads the status memory as it is, beside what is fused.
@@ -140,12 +140,15 @@ class ModelConfig:
 
     @property
     def cells(self) -> int:
-        """Cells of the output map, h x w."""
+        """Return the number of cells of the output map, h x w."""
         return (self.input_height // STRIDES[0]) * (self.input_width // STRIDES[0])
 
     @property
     def backbone_weights(self) -> int:
-        """Weights of the small backbone's residual blocks: a lower bound of the model's. 0 for another."""
+        """Return the number of weights in the small backbone's residual blocks; 0 for another backbone.
+
+        It is a lower bound of the number in the model.
+        """
         if self.backbone != SMALL:
             return 0
         return sum(
@@ -190,17 +193,17 @@ class ModelConfig:
 
 
 def _quantities(key: str, items: Sequence[Any]) -> tuple[tuple[Quantity, ...], list[str]]:
-    found, errors = [], []
+    quantities, errors = [], []
     for index, item in enumerate(items):
         if (
             isinstance(item, Mapping)
             and set(item) == {"name", "unit"}
             and all(isinstance(v, str) for v in item.values())
         ):
-            found.append(Quantity(item["name"], item["unit"]))
+            quantities.append(Quantity(item["name"], item["unit"]))
         else:
             errors.append(f"{key}[{index}]: expected {{name, unit}}, found {item!r:.100}")
-    return tuple(found), errors
+    return tuple(quantities), errors
 
 
 def _head_errors(key: str, heads: Sequence[object], known: Sequence[str]) -> list[str]:
@@ -219,7 +222,7 @@ def _head_errors(key: str, heads: Sequence[object], known: Sequence[str]) -> lis
 def _whole_errors(
     key: str, value: Any, low: int, high: int, step: int, count: tuple[int, int] | None
 ) -> list[str]:
-    """Return what is wrong with a whole number, or with each of several."""
+    """Return the errors of an integer, or of each of several."""
     if count is not None and not count[0] <= len(value) <= count[1]:
         wanted = f"one number for each stride {STRIDES}" if count == _EACH else f"1 to {count[1]} numbers"
         return [f"{key}: expected {wanted}, found {value!r:.100}"]

@@ -18,7 +18,7 @@ from perception.types import SENSORS
 
 SUBSETS = 2 ** len(SENSORS)
 TWIN_IOU = 0.6
-"""A detection that overlaps a better one of its class by more is that object once more."""
+"""The IoU with a better detection of its class above which a detection is a duplicate."""
 VOTE_WIDTH = 0.02
 """How quickly a neighbour's vote fades where its box is another: sigma_t of He et al. 2019."""
 VOTERS = 5
@@ -43,7 +43,7 @@ class Calibration(nn.Module):
     """Corrections measured after training, one set for each subset of the sensors; the identity by default.
 
     Buffers: `score_scale`, `score_bias` and `score_spread` [8, C] act on logits, class by class (Platt 1999,
-    with the box's uncertainty as a second feature: a box that is not sure of its sides is right less often);
+    with the box's uncertainty as a second feature: an uncertain box is right less often);
     `box_factor` [8, 4], `distance_factor` [8, 1] and `control_factor` [8, A] multiply standard deviations.
     Rows are numbered by `subset_index`.
     """
@@ -66,7 +66,7 @@ class Calibration(nn.Module):
         self.register_buffer("control_factor", torch.ones(SUBSETS, control))
 
     def logits(self, logits: Tensor, spread: Tensor, subset: Tensor) -> Tensor:
-        """[B, C, h, w] logits, corrected; `spread` [B, 1, h, w] as `Decoder.spread` gives it."""
+        """Return [B, C, h, w]: the corrected logits; `spread` [B, 1, h, w] as `Decoder.spread` gives it."""
         scale, bias, by_spread = (
             b[subset][..., None, None] for b in (self.score_scale, self.score_bias, self.score_spread)
         )
@@ -74,7 +74,7 @@ class Calibration(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Everything after the heads."""
+    """The part of the graph after the heads: from dense outputs to predictions."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Decoder(nn.Module):
         self.calibration = Calibration(config)
 
     def forward(self, dense: DenseOutputs, control_mean: Tensor, control_std: Tensor) -> Predictions:
-        """The predictions of a batch; all scores are 0 where no sensor is present."""
+        """Return the predictions of a batch; all scores are 0 where no sensor is present."""
         subset = subset_index(dense.present)
         logits = self.calibration.logits(dense.heatmap, self.spread(dense.ltrb, dense.ltrb_log_scale), subset)
         top, labels, cells = self._peaks(logits)
@@ -111,8 +111,10 @@ class Decoder(nn.Module):
         )
 
     def spread(self, ltrb: Tensor, log_scale: Tensor) -> Tensor:
-        """How unsure each cell is of its box: the logarithm of the standard deviations of opposite sides over
-        what the image holds of their distance, summed over both axes. [B, 4, h, w] each, to [B, 1, h, w]."""
+        """Return the uncertainty of each cell's box: the logarithm of the standard deviations of opposite
+        sides over the part of their distance inside the image, summed over both axes. [B, 4, h, w] each, to
+        [B, 1, h, w].
+        """
         left, top, right, bottom = ltrb.unbind(1)
         rows, columns = ltrb.shape[2:]
         u = (torch.arange(columns, device=ltrb.device, dtype=ltrb.dtype) + 0.5) * STRIDES[0]
@@ -125,7 +127,7 @@ class Decoder(nn.Module):
         return (across + along).log().unsqueeze(1)
 
     def _peaks(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The K best cells that no neighbour of the same class exceeds: logits, labels, cells [B, K].
+        """Return the K best cells that no neighbour of the same class exceeds: logits, labels, cells [B, K].
 
         The logits are compared, not the scores: the order is the same, and high scores do not round to equal.
         """
@@ -136,9 +138,9 @@ class Decoder(nn.Module):
         return top, where // cells_of_a_class, where % cells_of_a_class
 
     def _vote(self, dense: DenseOutputs, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, K] cells to boxes, `xyxy` clipped to the image [B, K, 4], and logs of distances [B, K, 1].
+        """Return boxes of cells [B, K], `xyxy` clipped to the image [B, K, 4], and log distances [B, K, 1].
 
-        Each is the mean of what the cells around say, weighed by certainty and by how like the cell's own
+        Each is the mean over the cells around, weighed by certainty and by how like the cell's own
         box theirs is (variance voting, He et al. 2019): neighbours see the same object from other places.
         """
         rows, columns = dense.ltrb.shape[2:]
@@ -163,7 +165,7 @@ class Decoder(nn.Module):
         return torch.stack(inside, -1).flatten(2), mean(distance, dense.distance_log_scale)
 
     def _boxes(self, cells: Tensor, ltrb: Tensor) -> Tensor:
-        """[B, N] cells and distances from their centres to the sides, to `xyxy` clipped to the image."""
+        """Return boxes of cells [B, N] and their distances to the sides, `xyxy` clipped to the image."""
         u = (cells % self.map_width + 0.5) * STRIDES[0]
         v = (cells // self.map_width + 0.5) * STRIDES[0]
         left, top, right, bottom = ltrb.unbind(-1)
@@ -173,15 +175,17 @@ class Decoder(nn.Module):
 
 
 def _highest_around(x: Tensor) -> Tensor:
-    """The greatest of the 3x3 cells around each, [B, C, h, w]: along rows, then along columns. A max-pool of
-    torch finds the same in ten times the time on a CPU."""
+    """Return the greatest of the 3x3 cells around each, [B, C, h, w]: along rows, then along columns.
+
+    A max-pool of torch takes ten times as long on a CPU.
+    """
     x = F.pad(x.contiguous(), (1, 1, 1, 1), value=-torch.inf)
     x = torch.maximum(torch.maximum(x[..., :-2], x[..., 1:-1]), x[..., 2:])
     return torch.maximum(torch.maximum(x[..., :-2, :], x[..., 1:-1, :]), x[..., 2:, :])
 
 
 def _overlap_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Areas of intersection and of union of boxes `xyxy`, broadcast: [..., 4] each to [...]."""
+    """Return the areas of intersection and of union of boxes `xyxy`, broadcast: [..., 4] each to [...]."""
     low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
     overlap = (high - low).clamp(min=0.0).prod(-1)
     areas = [(box[..., 2:] - box[..., :2]).clamp(min=0.0).prod(-1) for box in (a, b)]
@@ -189,9 +193,9 @@ def _overlap_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _twins(labels: Tensor, boxes: Tensor) -> Tensor:
-    """[B, K] which detections, best first, overlap a better one of their class by more than `TWIN_IOU`.
+    """Return bool [B, K]: which detections overlap a better one of their class by more than `TWIN_IOU`.
 
-    A large object has several peaks farther apart than the 3x3 around each. All pairs are looked at once, as
+    A large object has several peaks farther apart than the 3x3 around each. All pairs are compared once, as
     in Fast NMS (Bolya et al. 2019): a twin counts although it is one itself, and nothing depends on a loop.
     """
     overlap, union = _overlap_union(boxes.unsqueeze(2), boxes.unsqueeze(1))
@@ -203,6 +207,6 @@ def _twins(labels: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _at(values: Tensor, cells: Tensor) -> Tensor:
-    """[B, N, h, w] values at [B, K] cells, [B, K, N]."""
+    """Return the values [B, N, h, w] at the cells [B, K] as [B, K, N]."""
     flat = values.flatten(2)
     return flat.gather(2, cells.unsqueeze(1).expand(-1, flat.shape[1], -1)).transpose(1, 2)

@@ -1,8 +1,8 @@
-"""How the three branches become one: at every stride, and for the pooled features.
+"""The fusion of the three branches, at every stride and for the pooled features.
 
 Each fusion takes one map of each branch (or a [B, D, 1, 1] that holds everywhere) and gives [B, D, h, w].
 Where an input is absent its features are replaced by a learned null before anything is computed from
-them, so that what an absent sensor holds cannot reach an output.
+them, so that the values of an absent sensor cannot reach an output.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Fusion(nn.Module):
     Everything is computed on [B, D, h, w]: with a fifth dimension, engines that keep channels last would turn
     the maps around and back (measured: a third of the time of the whole model in float32).
 
-    Inputs are normalised as they are projected, so that they meet as equals: none can drown another.
+    Inputs are normalised as they are projected, so that none dominates by its scale.
 
     Args:
         widths: Channels of the three inputs.
@@ -76,7 +76,7 @@ class Fusion(nn.Module):
         return self.combine(embedded, present, age)
 
     def combine(self, embedded: Sequence[Tensor], present: Tensor, age: Tensor) -> Tensor:
-        """Three of [B, width, h or 1, w or 1] to one [B, width, h, w]."""
+        """Combine three [B, width, h or 1, w or 1] into one [B, width, h, w]."""
         raise NotImplementedError
 
 
@@ -96,7 +96,7 @@ class ConcatFusion(Fusion):
 
 
 class GatedFusion(Fusion):
-    """At each cell a softmax over the present inputs weighs them, for each group of channels apart
+    """At each cell a softmax over the present inputs weighs them, separately for each group of channels
     (after the gated multimodal unit, Arevalo et al. 2017). With no input present the nulls are weighed."""
 
     def __init__(self, widths: Sequence[int], width: int, maps: Sequence[bool]) -> None:
@@ -140,7 +140,7 @@ class AttentionFusion(Fusion):
 def _weighed(
     logits: Sequence[Tensor], values: Sequence[Tensor], age: Tensor, usable: Tensor, spread: Tensor
 ) -> Tensor:
-    """The mean of the inputs' values, weighed by a softmax of their logits.
+    """Return the mean of the inputs' values, weighed by a softmax of their logits.
 
     Args:
         logits: For each input [B, groups, h or 1, w or 1]; the first is h x w.
@@ -154,9 +154,9 @@ def _weighed(
     asked = [x + added[:, index, :, None, None] for index, x in enumerate(logits)]
     highest = reduce(torch.maximum, asked).detach()  # a softmax ignores shifts
     shares = [(x - highest).exp() for x in asked]
-    whole = reduce(add, shares)
-    kernel = spread.to(whole.dtype)
-    weights = [F.conv2d(share / whole, kernel) for share in shares]
+    share_sum = reduce(add, shares)
+    kernel = spread.to(share_sum.dtype)
+    weights = [F.conv2d(share / share_sum, kernel) for share in shares]
     total = weights[0] * values[0]
     for weight, value in zip(weights[1:], values[1:], strict=True):
         total = torch.addcmul(total, weight, value)
@@ -164,18 +164,18 @@ def _weighed(
 
 
 def _spread(width: int) -> Tensor:
-    """[width, groups, 1, 1], 1 where a channel is of the group, else 0."""
+    """Return [width, groups, 1, 1]: 1 where a channel is of the group, else 0."""
     return torch.eye(GROUPS).repeat_interleave(width // GROUPS, 0)[..., None, None]
 
 
 def _age_layer(inputs: int, outputs: int) -> nn.Linear:
-    """Zero at first: untrained, age changes nothing."""
+    """Return a layer that starts at zero: untrained, age changes nothing."""
     layer = nn.Linear(inputs, outputs, bias=False)
     nn.init.zeros_(layer.weight)
     return layer
 
 
 def make_fusion(config: ModelConfig, widths: Sequence[int], maps: Sequence[bool]) -> Fusion:
-    """The fusion that is configured, for inputs of these widths."""
+    """Return the configured fusion, for inputs of these widths."""
     kinds = {"concat": ConcatFusion, "gated": GatedFusion, "attention": AttentionFusion}
     return kinds[config.fusion](widths, config.fused_width, maps)

@@ -32,7 +32,7 @@ USUAL_AGE_S = 0.05
 
 
 class Cleaned(NamedTuple):
-    """Inputs in which nothing is left of what is absent, invalid or unknown: all finite."""
+    """Inputs without absent, invalid or unknown values: all are finite."""
 
     image: Tensor  # [B, 3, H, W] normalised, 0 where absent
     normalised: Tensor  # [B, M, 8] returns normalised, 0 where invalid
@@ -58,7 +58,7 @@ class FusionModel(nn.Module):
     Args:
         config: Sizes and kinds.
         seed: Of the initial weights; the global random state is left as it was.
-        stats: What inputs and targets look like; by default a guess.
+        stats: Statistics of inputs and targets; by default an assumption (`default_stats`).
         pretrained: Start a torchvision backbone from its published weights (fetched by torchvision).
     """
 
@@ -105,7 +105,7 @@ class FusionModel(nn.Module):
                 plugin, for the weights that come with it. None: those of the plugin `fusion`.
 
         Raises:
-            CheckpointError: There is none, or it cannot be loaded.
+            CheckpointError: There is no checkpoint, or it cannot be loaded.
             PluginError: No plugin of that name is installed.
         """
         model: FusionModel = load_named(f"{_FOR_PROGRAMS}:from_pretrained")(path_or_name)
@@ -115,7 +115,7 @@ class FusionModel(nn.Module):
         """Write `model.safetensors`, `config.json` and a card `README.md`: the layout of the Hub.
 
         Args:
-            folder: Is made where it does not exist.
+            folder: The folder; it is made if missing.
             about: The metadata (`checkpoint.Checkpoint`); by default those that the model was loaded with.
 
         Returns:
@@ -172,25 +172,24 @@ class FusionModel(nn.Module):
         return [self.get_submodule(name) for name in SENSORS]
 
     def forward(self, inputs: Inputs) -> Predictions:
-        """Detections and control of a batch; one static graph."""
+        """Return the predictions of a batch; one static graph."""
         return self.decode(self.dense(inputs))
 
     def dense(self, inputs: Inputs) -> DenseOutputs:
-        """The heads' maps of a batch, for training."""
+        """Return the outputs of the heads for a batch before decoding, for training."""
         cleaned = self.clean(inputs)
         fused = self.fuse(self.encode(cleaned), cleaned.present, cleaned.age)
         return self.heads(fused, cleaned.present)
 
     def control_reading(self, inputs: Inputs) -> Tensor:
-        """[B, F] what the control head's deciding layers are given (`control_head.answer`): all that control
-        depends on of a sample, and no more."""
+        """Return [B, F]: the features that `control_head.answer` takes, all that control depends on."""
         cleaned = self.clean(inputs)
         fused = self.fuse(self.encode(cleaned), cleaned.present, cleaned.age)
         _, s16 = self.top_down(fused)
         return self.control_head.read(self._own("control", s16), fused.pooled)
 
     def clean(self, inputs: Inputs) -> Cleaned:
-        """Remove what is absent, invalid or unknown, before anything is computed from it."""
+        """Replace absent, invalid and unknown values before anything is computed from them."""
         here = dict(zip(SENSORS, (inputs.present > 0.5).unbind(1), strict=True))
         image = self.normaliser.image(inputs.image, here["camera"])
         returns = self._without_pixels(inputs.returns)
@@ -214,8 +213,8 @@ class FusionModel(nn.Module):
         )
 
     def _without_pixels(self, returns: Tensor) -> Tensor:
-        """[B, M, 8] returns; those outside the image, or of an unknown rig, are put at the mean pixel, which
-        says nothing. The splat leaves them out."""
+        """Return the returns [B, M, 8] with those outside the image, or of an unknown rig, at the mean pixel,
+        which carries no information. The splat leaves them out."""
         in_image = returns[..., IN_IMAGE:] > 0.5
         pixels = torch.where(in_image, returns[..., :2], self.normaliser.get_buffer("returns_mean")[:2])
         return torch.cat([pixels, returns[..., 2:]], -1)
@@ -225,10 +224,10 @@ class FusionModel(nn.Module):
         return tuple(branch(*(getattr(cleaned, name) for name in branch.reads)) for branch in self.branches())
 
     def fuse(self, encoded: Encoded, present: Tensor, age: Tensor) -> Pyramid:
-        """The shared representation: every stride fused before the top-down path.
+        """Return the shared representation: every stride fused before the top-down path.
 
-        Where the control head reads the status itself (`control_status`), it follows in `pooled`: what the
-        gates let through serves all heads, and of the status they need less than control does.
+        Where the control head reads the status itself (`control_status`), it is appended to `pooled`: the
+        gates serve all heads, which need less of the status than control does.
         """
         levels = zip(self.fusion, zip(*encoded, strict=True), strict=True)
         s4, s8, s16, pooled = (fusion(maps, present, age) for fusion, maps in levels)
@@ -238,9 +237,9 @@ class FusionModel(nn.Module):
         return Pyramid(s4, s8, s16, pooled)
 
     def on_subsets(self, inputs: Inputs, subsets: Tensor) -> Iterator[Predictions]:
-        """The predictions with only some inputs present, for each of several subsets (bool [N, 3]).
+        """Return the predictions with only some inputs present, for each of several subsets (bool [N, 3]).
 
-        Each is what `forward` gives with the others absent; the branches are computed once for all.
+        Each equals the result of `forward` with the others absent; the branches are computed once for all.
         """
         cleaned = self.clean(inputs)
         encoded = self.encode(cleaned)
@@ -276,14 +275,14 @@ class FusionModel(nn.Module):
         return [self.get_submodule(f"extra.{name}") for name in self.config.extra_heads]
 
     def _own(self, head: str, shared: Tensor) -> Tensor:
-        """A shared map as a head sees it: through its adapter, if it has one."""
+        """Return a shared map as a head reads it: through its adapter, if it has one."""
         if head not in self.config.adapters:
             return shared
         adapted: Tensor = self.get_submodule(f"{head}_adapter")(shared)
         return adapted
 
     def decode(self, dense: DenseOutputs) -> Predictions:
-        """Return the predictions that the heads' maps decode to."""
+        """Decode the outputs of the heads to predictions."""
         normaliser = self.normaliser
         predictions: Predictions = self.decoder(dense, normaliser.control_mean, normaliser.control_std)
         if not self.config.extra_heads:

@@ -43,7 +43,7 @@ class DenseOutputs(NamedTuple):
 
 
 class TopDown(nn.Module):
-    """Brings what the coarse maps know to the finest (Lin et al. 2017, FPN). The maps are fused before."""
+    """The top-down path from the coarse maps to the finest (Lin et al. 2017, FPN), after fusion."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -53,15 +53,15 @@ class TopDown(nn.Module):
         self.smooth8 = conv_bn(width, width, 3)
 
     def forward(self, fused: Pyramid) -> tuple[Tensor, Tensor]:
-        """The shared maps at strides 4 and 16, each [B, D, ., .]."""
-        pooled = fused.pooled[:, : self.width]  # what may follow is the control head's own
+        """Return the shared maps at strides 4 and 16, each [B, D, ., .]."""
+        pooled = fused.pooled[:, : self.width]  # any further channels belong to the control head
         s16 = self.smooth16(fused.s16 + pointwise(self.context, pooled)).relu_()
         s8 = self.smooth8(fused.s8 + _double(s16)).relu_()
         return fused.s4 + _double(s8), s16
 
 
 class ClassHead(nn.Module):
-    """[B, D, h, w] to logits [B, C, h, w]: what has its centre in a cell."""
+    """The class head: [B, D, h, w] to logits [B, C, h, w] of the object centred in each cell."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class ClassHead(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """[B, D, h, w] to ten channels of a box at each cell, raw; `FusionModel.heads` tells what they are."""
+    """The box head: [B, D, h, w] to ten raw channels at each cell, which `FusionModel.heads` names."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -144,9 +144,9 @@ class ControlHead(FrameHead):
 
 
 class ExtraHead(FrameHead):
-    """The network of a further head (`HeadSpec.module`): a subclass says what its outputs mean.
+    """The network of a further head (`HeadSpec.module`): a subclass defines what its outputs mean.
 
-    It is called with the `ModelConfig` and the `HeadSpec`. `forward` returns what the head's losses take,
+    It is called with the `ModelConfig` and the `HeadSpec`. `forward` returns the input of the head's losses,
     [B, N]; `decode` turns that into values and standard deviations of the head's channels, in the graph.
     """
 

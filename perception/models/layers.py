@@ -1,4 +1,4 @@
-"""The few layers that several parts share.
+"""Layers that several parts of the model share.
 
 Every map is downsampled by kernels of even size with symmetric padding, so that each cell of a map is
 centred on its pixels: a mirrored image gives mirrored maps (an odd kernel of stride 2 would sit half a
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution and batch norm, which an engine folds into one; size is divided by `stride` exactly."""
+    """Return a convolution and a batch norm, which an engine folds into one; `stride` divides the size."""
     padding = (kernel - stride) // 2 if stride > 1 else kernel // 2
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
@@ -20,9 +20,11 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Seque
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer that keeps the scale of what passes through it and a ReLU (He et al. 2015). Torch's own
-    start shrinks it by more than half each time: range features were then 15 times smaller than the camera's
-    where the two meet, and stayed unused."""
+    """Return a linear layer initialised to keep the scale of features followed by a ReLU (He et al. 2015).
+
+    Torch's own initialisation shrinks it by more than half in each layer: range features were then 15 times
+    smaller than the camera's where the two meet, and stayed unused.
+    """
     layer = nn.Linear(inputs, outputs)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)
@@ -43,7 +45,7 @@ class Residual(nn.Module):
 
 
 def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution; of a single cell it is a matrix product, which takes torch a fifth of the time."""
+    """Apply a 1x1 convolution; on a single cell as a matrix product, in a fifth of the time."""
     if x.shape[2:] != (1, 1):
         mapped: Tensor = conv(x)
         return mapped
@@ -51,7 +53,7 @@ def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def as_weight(x: Tensor, layer: nn.Module) -> Tensor:
-    """`x` in the precision of a layer's weight."""
+    """Return `x` in the precision of a layer's weight."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
     return x.to(weight.dtype)

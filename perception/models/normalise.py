@@ -11,7 +11,7 @@ from perception.models.config import ModelConfig
 from perception.models.stats import GROUPS, ChannelStats, InputStats, channel_names
 
 LIMIT = 10.0
-"""Normalised inputs are clamped to this many standard deviations: one wild value must not drown the rest."""
+"""Normalised inputs are clamped to this many standard deviations: one outlier must not dominate the rest."""
 
 
 class Normaliser(nn.Module):
@@ -26,35 +26,35 @@ class Normaliser(nn.Module):
         self.set(stats)
 
     def set(self, stats: InputStats) -> None:
-        """Take over new statistics.
+        """Set new statistics.
 
         Raises:
             ValueError: Their channels are not the model's.
         """
         for group in GROUPS:
-            given, names = getattr(stats, group), self.names[group]
-            if set(given) != set(names):
+            channels, names = getattr(stats, group), self.names[group]
+            if set(channels) != set(names):
                 raise ValueError(
-                    f"statistics of {group}: expected the channels {names}, found {tuple(given)}"
+                    f"statistics of {group}: expected the channels {names}, found {tuple(channels)}"
                 )
             for key in ("mean", "std", "minimum", "maximum"):
-                values = [getattr(given[name], key) for name in names]
+                values = [getattr(channels[name], key) for name in names]
                 plain = [math.nan if value is None else value for value in values]
                 self.get_buffer(f"{group}_{key}").copy_(torch.tensor(plain, dtype=torch.float32))
 
     def get(self) -> InputStats:
-        """The statistics as plain numbers."""
-        found: dict[str, dict[str, ChannelStats]] = {}
+        """Return the statistics as plain numbers."""
+        groups: dict[str, dict[str, ChannelStats]] = {}
         for group in GROUPS:
             columns = [
                 self.get_buffer(f"{group}_{key}").tolist() for key in ("mean", "std", "minimum", "maximum")
             ]
             rows = zip(self.names[group], *columns, strict=True)
-            found[group] = {name: ChannelStats(m, s, _known(a), _known(b)) for name, m, s, a, b in rows}
-        return InputStats(**found)
+            groups[group] = {name: ChannelStats(m, s, _known(a), _known(b)) for name, m, s, a, b in rows}
+        return InputStats(**groups)
 
     def image(self, image: Tensor, present: Tensor) -> Tensor:
-        """uint8 [B, 3, H, W] as float, normalised; 0 where `present` [B] is false.
+        """Return uint8 [B, 3, H, W] as float, normalised; 0 where `present` [B] is false.
 
         Bytes are always finite, so that a factor of 0 is enough.
         """
@@ -63,12 +63,12 @@ class Normaliser(nn.Module):
         return image.float().mul_(scale).sub_(self.get_buffer("image_mean")[:, None, None] * scale)
 
     def channels(self, group: str, values: Tensor) -> Tensor:
-        """[..., n] channels of a group, normalised and clamped."""
+        """Return the channels [..., n] of a group, normalised and clamped."""
         mean, std = self.get_buffer(f"{group}_mean"), self.get_buffer(f"{group}_std")
         return ((values - mean) / std).clamp(-LIMIT, LIMIT)
 
     def standardise(self, group: str, targets: Tensor) -> Tensor:
-        """[..., n] targets in physical units, as the heads regress them."""
+        """Return targets [..., n] in physical units as the heads regress them."""
         return (targets - self.get_buffer(f"{group}_mean")) / self.get_buffer(f"{group}_std")
 
 

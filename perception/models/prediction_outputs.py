@@ -24,7 +24,7 @@ from perception.types import (
 
 NO_SENSOR = "no sensor present"
 MIN_SCORE = 0.05
-"""The least score of a detection by default: precision-recall curves need what lies above."""
+"""The least score of a detection by default: precision-recall curves need all detections above it."""
 
 _LEAST_STD = 1e-6  # a standard deviation that rounded to zero would claim certainty
 

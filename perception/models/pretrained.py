@@ -96,15 +96,15 @@ def predict(
     model.eval()
     try:
         with torch.inference_mode():
-            found = model(batch)
+            batch_predictions = model(batch)
     finally:
         model.train(training)
-    predictions = row_of(type(found)(*(tensor.cpu().numpy() for tensor in found)), 0)
+    predictions = row_of(type(batch_predictions)(*(tensor.cpu().numpy() for tensor in batch_predictions)), 0)
     return output_of(sample, predictions, model.config, spec, min_score)
 
 
 def _weights_file(source: str | Path | None) -> Path:
-    """The file of weights that a path, a folder or the name of an installed plugin stands for."""
+    """Return the file of weights that a path, a folder or the name of an installed plugin stands for."""
     if source is None or (isinstance(source, str) and source.isidentifier() and not Path(source).exists()):
         weights = own_weights(source or "fusion")
         if weights is None:

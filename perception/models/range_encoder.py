@@ -2,7 +2,7 @@
 
 Each return is encoded alone and splatted into each map by a separable triangular kernel; a cell is the
 weighted mean of the returns near it, and says how many there were. A planar scanner draws one line into the
-image, which crosses few objects at their centre; so every cell is also told the mean over its column: with
+image, which crosses few objects at their centre; so every cell also gets the mean over its column: with
 it the error of distances after the same short training is a tenth lower. Sums and maxima do not depend on
 the order of the returns, but for the order of floating-point summation.
 """
@@ -73,7 +73,7 @@ class RangeEncoder(nn.Module):
         return Pyramid(maps[0], maps[1], maps[2], pooled[..., None, None])
 
     def _pool(self, z: Tensor, valid: Tensor) -> Tensor:
-        """[B, width] of all valid returns, wherever they are: mean and maximum."""
+        """Return [B, width]: mean and maximum over all valid returns."""
         mean = z.sum(1) / valid.sum(1, keepdim=True).clamp(min=1.0).to(z.dtype)
         both: Tensor = self.pool(torch.cat([mean, z.amax(1)], -1))  # z >= 0, and invalid ones are 0
         return both.relu_()
@@ -81,7 +81,7 @@ class RangeEncoder(nn.Module):
     def _splat(
         self, z: Tensor, u: Tensor, v: Tensor, weight: Tensor, stride: int, size: tuple[int, int]
     ) -> Tensor:
-        """[B, M, D] features at pixels (u, v) to a map [B, D + 1, h, w]; the last channel is n / (n + 1).
+        """Splat features [B, M, D] at (u, v) to a map [B, D + 1, h, w]; its last channel is n / (n + 1).
 
         `sum_m z[m] wy[m, y] wx[m, x]` is one matrix product; the kernels are multiplied into the features
         row by row, because [M, D h] is smaller than the outer product of the kernels, [M, h w].
@@ -95,18 +95,18 @@ class RangeEncoder(nn.Module):
         return _mean_and_density(sums.permute(0, 2, 3, 1))
 
     def _columns(self, z: Tensor, u: Tensor, weight: Tensor, stride: int, cells: int) -> Tensor:
-        """The same by u alone: [B, M, D] features to [B, D + 1, 1, w], whatever the row."""
+        """Splat by u alone: features [B, M, D] to [B, D + 1, 1, w], whatever the row."""
         wx = self._kernel(u, stride, cells) * weight.unsqueeze(-1)
         z = torch.cat([z, torch.ones_like(z[..., :1])], -1)
         return _mean_and_density(torch.bmm(z.transpose(1, 2), wx.to(z.dtype)).unsqueeze(2))
 
     def _kernel(self, pixels: Tensor, stride: int, cells: int) -> Tensor:
-        """[B, M] pixels to [B, M, cells] weights: 1 at a cell's centre, 0 from `radius` cells away."""
+        """Return weights [B, M, cells] of pixels [B, M]: 1 at a cell's centre, 0 from `radius` cells away."""
         centres = torch.arange(cells, device=pixels.device, dtype=pixels.dtype) + 0.5
         return (1 - (pixels.unsqueeze(-1) / stride - centres).abs() / self.radius).clamp(min=0.0)
 
 
 def _mean_and_density(sums: Tensor) -> Tensor:
-    """[B, D + 1, ., .] weighted sums, the last of them of ones, to the mean and n / (n + 1)."""
+    """Convert weighted sums [B, D + 1, ., .], the last of them of ones, to the mean and n / (n + 1)."""
     total = sums[:, -1:]
     return torch.cat([sums[:, :-1] / (total + EPS), total / (total + 1)], 1)

@@ -1,4 +1,4 @@
-"""The file around a checkpoint: safetensors, read with suspicion and written in one step. No torch."""
+"""The file around a checkpoint: safetensors, validated when read and written atomically. No torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_FILE = 2 << 30
 
 
 def read_whole(path: Path) -> bytes:
-    """All bytes of a file that is not larger than a checkpoint may be.
+    """Return all bytes of a file that is not larger than a checkpoint may be.
 
     Raises:
         CheckpointError: It cannot be read, or is too large.
@@ -33,7 +33,7 @@ def read_whole(path: Path) -> bytes:
 
 
 def read_header(data: bytes, path: str) -> dict[str, Any]:
-    """The JSON header of safetensors, checked against the size of the file.
+    """Return the JSON header of safetensors, checked against the size of the file.
 
     Raises:
         CheckpointError: The bytes are something else, or cut short.
@@ -61,7 +61,7 @@ def read_header(data: bytes, path: str) -> dict[str, Any]:
 
 
 def parse_json(text: object, what: str) -> Any:
-    """JSON of unknown origin; `what` names it in the error.
+    """Parse untrusted JSON; `what` names it in the error.
 
     Raises:
         CheckpointError: It is not JSON.
@@ -73,10 +73,10 @@ def parse_json(text: object, what: str) -> Any:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write beside the file, then put it in its place in one step.
+    """Write a temporary file beside it, then replace the file atomically.
 
     Raises:
-        CheckpointError: It cannot be written; what was there before is still there.
+        CheckpointError: It cannot be written; the previous file is unchanged.
     """
     try:
         _write_and_replace(path, data)

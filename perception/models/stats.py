@@ -45,7 +45,7 @@ class InputStats:
     log_distance: Group
 
     def to_dict(self) -> dict[str, dict[str, dict[str, float | None]]]:
-        """As JSON can hold it."""
+        """Return the statistics as plain values for JSON."""
         return {
             group: {
                 name: {f.name: getattr(c, f.name) for f in fields(c)}
@@ -56,10 +56,10 @@ class InputStats:
 
     @classmethod
     def from_dict(cls, data: object) -> InputStats:
-        """The statistics that JSON held.
+        """Return the statistics of plain values from JSON.
 
         Raises:
-            ConfigError: It is not what `to_dict` makes.
+            ConfigError: The values do not have the form that `to_dict` returns.
         """
         if not isinstance(data, Mapping) or set(data) != set(GROUPS):
             raise ConfigError(
@@ -69,7 +69,7 @@ class InputStats:
 
 
 def channel_names(config: ModelConfig) -> dict[str, tuple[str, ...]]:
-    """The channels of each group for a model."""
+    """Return the channels of each group for a model."""
     return {
         "image": ("red", "green", "blue"),
         "returns": RETURN_CHANNELS,

@@ -1,4 +1,4 @@
-"""A backbone from torchvision by name: whatever gives maps at strides 4, 8 and 16 on its way down."""
+"""Backbones from torchvision by name: networks with feature maps at strides 4, 8 and 16."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ class TorchvisionBackbone(nn.Module):
 
 
 def published_weights(name: str) -> Mapping[str, Tensor]:
-    """The default published weights of a network, from torch's cache (`TORCH_HOME`) or else fetched into it.
+    """Return the default published weights of a network, from torch's cache (`TORCH_HOME`).
 
-    What is fetched must have the digest that its name ends in. Only tensors are read: no code in a file runs.
+    They are fetched into the cache if missing; the file must have the digest that its name ends in. Only
+    tensors are read: no code in a file runs.
 
     Raises:
         ConfigError: Nothing is published under this name.
@@ -63,14 +64,14 @@ def published_weights(name: str) -> Mapping[str, Tensor]:
     except ValueError:
         raise ConfigError([f"backbone: torchvision knows no network {name!r}"], "of the model") from None
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
-    there = file.is_file()
+    is_cached = file.is_file()
     try:
-        found: Mapping[str, Tensor] = weights.get_state_dict(
+        tensors: Mapping[str, Tensor] = weights.get_state_dict(
             progress=False, check_hash=True, map_location="cpu", weights_only=True
         )
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         text = " ".join(str(getattr(error, "reason", error)).split())[:200]
-        if there:
+        if is_cached:
             raise CheckpointError(
                 f"{file}: the weights of {name} cannot be read: {text}; delete it"
             ) from None
@@ -78,7 +79,7 @@ def published_weights(name: str) -> Mapping[str, Tensor]:
             f"the published weights of {name} cannot be fetched from {weights.url}: {text}. Fetch that file "
             f"on a machine with a network and put it at {file}, or set transfer.pretrained: false"
         ) from None
-    return found
+    return tensors
 
 
 def _load(network: nn.Module, name: str) -> None:
@@ -90,7 +91,7 @@ def _load(network: nn.Module, name: str) -> None:
 
 
 def _steps(network: nn.Module) -> list[nn.Module] | None:
-    """The network as modules applied one after the other, without its classifier."""
+    """Return the network as modules applied one after the other, without its classifier."""
     if hasattr(network, "layer1"):
         names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3")
         return [getattr(network, name) for name in names]
@@ -100,22 +101,22 @@ def _steps(network: nn.Module) -> list[nn.Module] | None:
 
 @torch.no_grad()
 def _cut(name: str, steps: list[nn.Module]) -> tuple[nn.ModuleList, tuple[int, ...]]:
-    """Group the steps by the stride they work at, up to 16, and tell the channels each group ends with."""
+    """Group the steps by the stride they work at, up to 16, and return each group's output channels."""
     groups: dict[int, list[nn.Module]] = {stride: [] for stride in STRIDES}
-    found: dict[int, tuple[int, int]] = {}  # group -> its stride, its channels
+    maps: dict[int, tuple[int, int]] = {}  # group -> its stride, its channels
     x = torch.zeros(1, 3, 128, 128, device=next(steps[0].parameters()).device)
     for step in steps:
-        x = step.eval()(x)  # in training, the probe would leave its mark in the running statistics
+        x = step.eval()(x)  # in training mode, the probe would change the running statistics
         step.train()
         stride = 128 // x.shape[2]
         group = max(stride, STRIDES[0])
         if group not in groups:
             break
         groups[group].append(step)
-        found[group] = (stride, x.shape[1])
-    strides = tuple(stride for stride, _ in found.values())
+        maps[group] = (stride, x.shape[1])
+    strides = tuple(stride for stride, _ in maps.values())
     if strides != STRIDES:
         raise ConfigError(
             [f"backbone: {name} has maps of strides {strides}, expected {STRIDES}"], "of the model"
         )
-    return nn.ModuleList(nn.Sequential(*groups[s]) for s in STRIDES), tuple(found[s][1] for s in STRIDES)
+    return nn.ModuleList(nn.Sequential(*groups[s]) for s in STRIDES), tuple(maps[s][1] for s in STRIDES)

@@ -23,13 +23,13 @@ MAY_BE_UNKNOWN = ("_minimum", "_maximum")
 
 
 def model_to_bytes(model: FusionModel, metadata: Mapping[str, str], path: str) -> bytes:
-    """All parameters and buffers of a model, float ones in float32, with metadata.
+    """Return all parameters and buffers of a model as bytes, float ones in float32, with metadata.
 
     Written by hand, because the library's writer orders the metadata anew in every process: the same model
     gives the same bytes.
 
     Raises:
-        CheckpointError: A weight is not finite; such a model has nothing to say.
+        CheckpointError: A weight is not finite.
     """
     state = {name: _storable(tensor) for name, tensor in sorted(model.state_dict().items())}
     if faults := _misfits(state, state):
@@ -49,7 +49,7 @@ def model_to_bytes(model: FusionModel, metadata: Mapping[str, str], path: str) -
 
 
 def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel:
-    """The model of a configuration with these weights, in evaluation mode.
+    """Return the model of a configuration with these weights, in evaluation mode.
 
     Raises:
         CheckpointError: The bytes are not safetensors or do not fit the model, tensor by tensor.
@@ -61,7 +61,7 @@ def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel
             f"{path}: its tensors cannot be read: {' '.join(str(error).split())}; copy the file again"
         ) from None
     held = sum(tensor.numel() for tensor in state.values())
-    if config.backbone_weights > held:  # before memory is asked for in the name of a small file
+    if config.backbone_weights > held:  # checked before a small file makes the program allocate much memory
         raise CheckpointError(
             f"{path}: expected at least {config.backbone_weights} weights, found {held}; save it again"
         )

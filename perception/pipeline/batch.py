@@ -37,9 +37,9 @@ class LogResult:
         log: The log.
         status: How its replay ended.
         summary: `Summary.to_json` of the replay; None where there is none.
-        error: Why there is none.
+        error: Why there is no summary.
         written: The files that the replay wrote.
-        skipped: The replay was done before, as a receipt says; the summary is that of then.
+        skipped: A receipt shows that the replay was finished before; the summary is of that replay.
     """
 
     log: Path
@@ -95,9 +95,9 @@ def replay_many(
     ends the batch: logs that are not done are `interrupted`.
 
     Args:
-        like: Its log and output are replaced.
+        like: The job to copy; its log and output are replaced.
         folder: Where outputs and receipts go; made if it is not there.
-        count: How many at a time. They share the cores, unless `like` sets the workers.
+        count: Number of processes. They share the cores, unless `like` sets the workers.
         on_event: Called for each report of a job.
         on_start: Called once with the number of logs, and of those that are skipped.
 
@@ -144,8 +144,8 @@ def _result(event: JobEvent, receipts: Receipts) -> LogResult:
 
 
 def output_paths(logs: Sequence[Path], folder: Path) -> list[Path]:
-    """Return the output of each log: by its name, or where two have the same, by its path below what all
-    share.
+    """Return the output of each log: by its name, or where two have the same, by its path below the folder
+    that all share.
 
     Raises:
         ConfigError: A log is named twice.
@@ -161,7 +161,7 @@ def output_paths(logs: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def _workers(job: ReplayJob, count: int) -> int:
-    """Return the threads of one of several processes: its part of those that one alone would have."""
+    """Return the number of threads of one of several processes, which share those of a single process."""
     engine = job.overrides.engine
     device = resolve_device(job.device, engine.get("backend", "auto"))
     return max(1, default_workers(device, engine.get("threads", 1)) // count)
@@ -175,7 +175,7 @@ class Receipts:
     """Files beside the outputs of a batch, each with the summary of a finished replay and what made it.
 
     A replay is finished if its log, weights, plugin and settings are those of its receipt, and what it wrote
-    still has its size. A log of the same size and time of change is taken for the same; one that was touched
+    still has its size. A log of the same size and modification time counts as unchanged; any other
     is read and compared.
 
     Attributes:

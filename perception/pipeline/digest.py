@@ -39,7 +39,7 @@ class OutputDigest:
 
 
 def _text(output: Output) -> str:
-    """Return all fields of an output that are not numbers, with the count and the meaning of those."""
+    """Return all fields of an output that are not numbers, with the count and the names of the numbers."""
     tick, boxes = output.tick, output.detections
     parts: list[object] = [tick.kind, tick.stamp_ns, tick.log_time_ns]  # its index counts within a run
     if boxes is not None:

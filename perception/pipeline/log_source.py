@@ -25,7 +25,7 @@ LATE_NS = 1_000_000_000
 """A plugin counts its memory by stamps, and a sample may arrive this much later than its stamp."""
 
 LOOK_AHEAD_NS = 250_000_000
-"""How far beyond the end truth is read, which may arrive after its sample."""
+"""Truth is read this far beyond the end: it may arrive after its sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class LogSource:
     def _read_from(self) -> int | None:
         reference = self._config.reference
         if self.warm_from_ns is None or self._plan.thins(reference):
-            return None  # with these faults only reading all tells the last reference message
+            return None  # with these faults the last reference message is known only after reading all
         topic = getattr(self._config.sensors, reference).topic
         last_ns = self._last_arrival(topic, self.warm_from_ns - self._plan.delay_ns(reference))
         return None if last_ns is None else last_ns - self._aligner.preroll_ns - self._plan.memory_ns
@@ -124,11 +124,11 @@ class LogSource:
         reach_ns, end_ns = 1_000_000_000, before_ns
         while first_ns is not None and end_ns > first_ns:
             start_ns = max(end_ns - reach_ns, first_ns)
-            found = None
+            arrival_ns = None
             for message in self._log.messages(Query(frozenset([topic]), start_ns, end_ns)):
-                found = message.log_time_ns
-            if found is not None:
-                return found
+                arrival_ns = message.log_time_ns
+            if arrival_ns is not None:
+                return arrival_ns
             reach_ns, end_ns = reach_ns * 4, start_ns
         return None
 

@@ -29,7 +29,7 @@ class OpenedPlugin:
         self.plugin = plugin
 
     def __call__(self, sample: Sample) -> Output:
-        """Return the output of a sample: prepare and step in one.
+        """Prepare and step one sample; return its output.
 
         Raises:
             PluginError: `step` did not return one output.
@@ -45,7 +45,7 @@ class OpenedPlugin:
         return outputs[0]
 
     def reset(self, reason: str) -> None:
-        """Make the plugin forget what it remembers."""
+        """Reset the state of the plugin."""
         self.plugin.reset(Reset(reason))
 
     def close(self) -> None:
@@ -100,10 +100,10 @@ def open_plugin(
 
 
 def start_plugin(plugin: Plugin, context: Context) -> None:
-    """Open a plugin. A caller closes it also where that fails.
+    """Open a plugin. The caller must close it even if opening fails.
 
     Raises:
-        PerceptionError: It does not open, or takes no batch of that size.
+        PerceptionError: The plugin does not open, or does not accept a batch of that size.
     """
     manifest = plugin.manifest
     if context.batch > manifest.max_batch:
@@ -148,7 +148,7 @@ def resolve_device(wanted: str, backend: str = "auto") -> str:
         backend: The name of the backend.
 
     Raises:
-        ConfigError: It is none of these, or `cuda` was asked for and torch finds no device.
+        ConfigError: `wanted` is none of these, or it is `cuda` and torch finds no device.
     """
     if wanted not in ("auto", "cpu", "cuda"):
         raise ConfigError([f"device: expected auto, cpu or cuda, found {wanted!r}"])

@@ -64,7 +64,7 @@ class Pace:
             sample = following
 
     def answered(self) -> None:
-        """Note that the output of the last sample is made."""
+        """Record that the output of the last sample is complete."""
         if self.period_s is not None:
             self.misses += self._clock() - self._due_at > self.period_s
 

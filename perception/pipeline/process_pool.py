@@ -25,7 +25,7 @@ from perception.types import Sample, Status
 
 REPORT_S = 0.2
 CLOSE_S = 20.0
-"""How long processes may take to close their outputs when the user has ended the run."""
+"""Seconds that processes may take to close their outputs when the user has ended the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class JobEvent:
     Attributes:
         fraction: The part of the log that is done, 0 to 1.
         frames: Outputs so far.
-        status: How it ended; None: it goes on.
+        status: How the job ended; None: it is running.
         summary: The account of a replay that came to its end.
-        error: Why there is none.
+        error: Why there is no summary.
     """
 
     job: ReplayJob
@@ -49,7 +49,7 @@ class JobEvent:
 
 
 def run_jobs(jobs: Iterable[ReplayJob], count: int) -> Generator[JobEvent]:
-    """Run jobs in `count` processes and yield what they report, as it comes.
+    """Run jobs in `count` processes and yield their events as they arrive.
 
     A job whose process dies has failed, and another process takes its place. When the iterator is closed
     before its end, the processes close their outputs readable and end.
@@ -95,7 +95,7 @@ class _JobProcess:
 
     def start(self, job: ReplayJob) -> None:
         self.job = job
-        with suppress(OSError):  # it has died: `receive` notices
+        with suppress(OSError):  # the process has died: `receive` reports it
             self.connection.send(job)
 
     def receive(self) -> JobEvent:
@@ -132,11 +132,11 @@ def _work(connection: Connection, stop: Event) -> None:
             try:
                 connection.send(_run(connection.recv(), connection, stop))
             except (EOFError, OSError):
-                return  # the parent has gone
+                return  # the parent has ended
 
 
 def _run(job: ReplayJob, connection: Connection, stop: Event) -> JobEvent:
-    """Run a job and return its last event; no error of one log costs the others."""
+    """Run a job and return its last event; an error in one log does not affect the others."""
 
     @contextmanager
     def observe(log: Log, span: Span) -> Iterator[Observer]:

@@ -175,7 +175,9 @@ class _Replay:
         if not tally.frames and status in ("clean", "loss"):
             tally.warn("no_frames", "no sample was made: " + self._why_empty())
             if not self._pace.dropped:
-                status = "failed"  # whoever counts on outputs must not take none for all
+                status = (
+                    "failed"  # a caller that reads the outputs must not take an empty set for a complete one
+                )
         for fault in parse_plan(self._config.faults).faults:
             if getattr(self._config.sensors, fault.sensor) is None:
                 text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"

@@ -24,7 +24,7 @@ from perception.plugin import Plugin, load_plugin
 from perception.sinks import McapSink, Sink, TakesInputs, make_sink
 
 Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]
-"""Makes the observer of a run, once its log is open and its span known."""
+"""Returns the observer of a run, called once its log is open and its span known."""
 
 EVERY = 5
 """`check_backend` takes samples this far apart: neighbours are alike."""
@@ -40,20 +40,20 @@ class RunMonitor(Sink, Protocol):
     problem: str
 
     def to_json(self) -> Mapping[str, Any]:
-        """Return what was found, for `Summary.monitor`."""
+        """Return the report for `Summary.monitor`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayJob:
-    """What to replay, how, and where to.
+    """A replay as plain values: the log, the settings, and the files to write.
 
     Attributes:
         log: The log.
         output, render, jsonl, ledger: The files to write: output log, video, JSON lines, and a line for
-            each message; None: not that one.
+            each message; None: do not write it.
         with_inputs: Copy the input messages into the output log.
-        config: The file of the configuration; None: all is found in the log.
+        config: The file of the configuration; None: it is derived from the log.
         overrides: Values that replace those of the configuration.
         device: `auto`, `cpu` or `cuda`.
         rate: As a multiple of the recording's; None: as soon as possible.
@@ -82,7 +82,7 @@ class ReplayJob:
 
     @property
     def written(self) -> list[Path]:
-        """The files that it writes."""
+        """Return the files that the job writes."""
         return [path for path in (self.output, self.render, self.jsonl, self.ledger) if path is not None]
 
 
@@ -129,11 +129,11 @@ def check_backend(job: ReplayJob, count: int) -> tuple[Any, Mapping[str, str]]:
     """Compare the answers of the job's backend with eager float32 on samples of its log.
 
     Args:
-        count: How many samples.
+        count: Number of samples.
 
     Returns:
-        The verdict of the plugin's `check` (its `passed` says whether they agree, its text how far), and
-        what the plugin says of itself.
+        The result of the plugin's `check` (`passed`: whether the answers agree; its text: how closely), and
+        the plugin's description of itself.
 
     Raises:
         ConfigError: The plugin has no such check.

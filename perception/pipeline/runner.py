@@ -23,7 +23,7 @@ OnError = Literal["stop", "skip"]
 
 
 class PluginStoppedError(Exception):
-    """The plugin failed, and the run is to stop at that."""
+    """The plugin failed, and the run is configured to stop on errors."""
 
 
 @dataclass(slots=True)
@@ -94,9 +94,9 @@ class Runner:
         ledger: Gets the outcome of every sample.
         span: Samples outside it do not go to the sinks.
         warm_from_ns: Log time from which samples before the span go through the plugin; None: all of them.
-        batch: How many samples go into one `infer` and one `step`.
-        workers: How many threads prepare and infer; the calling thread is one of them while it would wait.
-        pace: When samples run.
+        batch: Number of samples in one `infer` and one `step`.
+        workers: Number of threads that prepare and infer; the calling thread is one while it would wait.
+        pace: Decides when samples run.
         on_error: Whether an error of the plugin ends the run.
         joiner: Joins truth to the samples that go to the sinks.
         times: Collects the durations of stages.
@@ -210,7 +210,7 @@ class Runner:
                 else:
                     self._emit(task, output)
         except BaseException:
-            self._workers.forget()  # what comes after a failure is not written
+            self._workers.forget()  # outputs after a failure are not written
             raise
 
     def _step(self, batch: BatchTask) -> list[Output | None]:

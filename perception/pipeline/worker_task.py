@@ -1,4 +1,4 @@
-"""The work on samples that any worker does before their turn comes: `prepare` and `infer` of a plugin."""
+"""The work that any worker may do on samples ahead of their turn: `prepare` and `infer` of a plugin."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from perception.pipeline.stage_times import Spent
 from perception.plugin import Infers, Plugin, Prepared
 
 PLUGIN_ERRORS = (Exception, SystemExit)
-"""What a plugin may raise without ending the run: a plugin that calls `sys.exit` has failed, too."""
+"""Exceptions of a plugin that do not end the run: a plugin that calls `sys.exit` has failed, too."""
 
 
 @dataclass(slots=True)
 class SampleTask:
-    """One sample on its way through the plugin.
+    """One sample while the plugin processes it.
 
     Attributes:
         prepared: The sample alone until the plugin has prepared it.
         spent: The times so far.
-        problem: Why the plugin gives no output for it; empty: no error so far.
+        problem: Why the plugin returns no output for the sample; empty: no error so far.
     """
 
     prepared: Prepared
@@ -36,7 +36,7 @@ class BatchTask:
 
     @property
     def ready(self) -> list[SampleTask]:
-        """The samples without an error."""
+        """Return the samples without an error."""
         return [task for task in self.samples if not task.problem]
 
 

@@ -15,12 +15,13 @@ from perception.types.backends import has_own_threads
 T = TypeVar("T")
 
 MOST_WORKERS = 8
-"""By default. What Python itself does for a frame is done by one thread at a time: more would wait for it."""
+"""The default limit: Python code runs in one thread at a time, so more workers would only wait."""
 
 
 def default_workers(device: str, threads: int | None, backend: str = "") -> int:
-    """Return how many workers fill this machine. Twice as many where they wait for the backend's own threads:
-    the cores then have work while a worker prepares the next frame (measured: 1.18 times the frames).
+    """Return the number of workers that keep this machine busy: twice as many where they wait for the
+    backend's own threads. The cores then have work while a worker prepares the next frame (measured: 1.18
+    times the frames).
 
     Args:
         device: `cpu` or `cuda`, where the model is computed.
@@ -91,7 +92,7 @@ class Workers(Generic[T]):
         """Return the result of the oldest piece. Until it is done, the calling thread does queued pieces."""
         oldest = self._under_way[0]
         while oldest.future.cancelled() or not oldest.future.done():
-            mine = next((one for one in self._under_way if one.future.cancel()), None)
+            mine = next((piece for piece in self._under_way if piece.future.cancel()), None)
             if mine is None:  # all are begun
                 break
             self._do(mine)

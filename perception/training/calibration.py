@@ -1,4 +1,4 @@
-"""A checkpoint's confidence calibrated on logs that served nothing else, for each subset of the sensors."""
+"""Calibration of a checkpoint's confidence for each subset of the sensors, on logs used for nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from perception.training.validation import output_of, truth_of
 from perception.types import SENSORS, Output
 
 FITTED_FROM = 0.05
-"""Detections of lower scores are too many, and too rarely right, to be what a fit of scores goes by."""
+"""Detections of lower scores are left out of the fit: many and rarely right, they would dominate it."""
 
 Rows = dict[str, list[Any]]
 
@@ -34,22 +34,22 @@ def calibrate_checkpoint(path: Path, dataset: Dataset, most: int = 1500) -> dict
     """Fit scores and standard deviations, and write them into the checkpoint.
 
     Args:
-        path: Of the checkpoint; replaced.
-        dataset: Samples of logs that neither trained nor chose the model.
+        path: The checkpoint; it is replaced.
+        dataset: Samples of logs used neither to train nor to select the model.
         most: Samples used, evenly spaced.
 
     Returns:
-        Subset -> how many detections its fit rests on.
+        Subset -> number of detections that its fit used.
 
     Raises:
-        CheckpointError: It cannot be read or written.
+        CheckpointError: The checkpoint cannot be read or written.
     """
     model, meta = load_checkpoint(path)
     _forget(model.decoder.calibration)
-    found = _collect(model, dataset.some(most))
+    rows_by_subset = _collect(model, dataset.some(most))
     counts = {}
     for subset in SUBSETS:
-        rows = found[subset]
+        rows = rows_by_subset[subset]
         _fit(model, subset, rows)
         counts[subset_name(subset)] = sum(len(part) for part in rows["hit"])
     about = {
@@ -62,7 +62,7 @@ def calibrate_checkpoint(path: Path, dataset: Dataset, most: int = 1500) -> dict
 
 
 def _collect(model: FusionModel, dataset: Dataset) -> dict[tuple[str, ...], Rows]:
-    found: dict[tuple[str, ...], Rows] = {subset: defaultdict(list) for subset in SUBSETS}
+    rows_by_subset: dict[tuple[str, ...], Rows] = {subset: defaultdict(list) for subset in SUBSETS}
     masks = torch.tensor([[name in subset for name in SENSORS] for subset in SUBSETS])
     family: Literal["gaussian", "laplace"] = (
         "gaussian" if model.config.loss_family == "gaussian" else "laplace"
@@ -76,12 +76,12 @@ def _collect(model: FusionModel, dataset: Dataset) -> dict[tuple[str, ...], Rows
         for subset, answer in zip(SUBSETS, answers, strict=True):
             left = with_only(example, subset)
             if left.inputs.present.any():
-                _take(found[subset], output_of(left, answer, model.config), left, model, rules)
-    return found
+                _take(rows_by_subset[subset], output_of(left, answer, model.config), left, model, rules)
+    return rows_by_subset
 
 
 def with_only(example: TrainingSample, subset: tuple[str, ...]) -> TrainingSample:
-    """The sample with every sensor absent that is not in the subset."""
+    """Return the sample with every sensor outside the subset absent."""
     inputs = example.inputs
     for sensor, name in enumerate(SENSORS):
         if name not in subset:
@@ -90,7 +90,7 @@ def with_only(example: TrainingSample, subset: tuple[str, ...]) -> TrainingSampl
 
 
 def _take(rows: Rows, output: Output, example: TrainingSample, model: FusionModel, rules: Rules) -> None:
-    """One frame's detections that count, its matches, and its control."""
+    """Add the counted detections, the matches and the control values of one frame to the rows."""
     truth = truth_of(example.truth, model.config)
     frame = ScoredFrame(output, truth, rules)
     if frame.state == "scored":
@@ -121,8 +121,10 @@ def _fit(model: FusionModel, subset: tuple[str, ...], rows: Rows) -> None:
         label, spread = np.concatenate(rows["label"]), np.concatenate(rows["spread"])
         buffers = (calibration.score_scale, calibration.score_bias, calibration.score_spread)
         for index in range(len(config.classes)):
-            own = label == index
-            for buffer, value in zip(buffers, fit_scores(logit[own], hit[own], spread[own]), strict=True):
+            chosen = label == index
+            for buffer, value in zip(
+                buffers, fit_scores(logit[chosen], hit[chosen], spread[chosen]), strict=True
+            ):
                 buffer[row, index] = value
     for name, buffer in (
         ("box", calibration.box_factor),
@@ -141,7 +143,7 @@ def _fit(model: FusionModel, subset: tuple[str, ...], rows: Rows) -> None:
 
 
 def _forget(calibration: Calibration) -> None:
-    """Back to the identity."""
+    """Reset the calibration to the identity."""
     for buffer in (
         calibration.score_scale,
         calibration.box_factor,

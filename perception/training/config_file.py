@@ -1,4 +1,4 @@
-"""The configuration of a run as a file or a recipe: read, checked whole, filled in, and written."""
+"""Reading, checking and writing the configuration of a training run, from a file or a recipe."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def recipe_names() -> list[str]:
 
 
 def load_train_config(source: Path | str, changes: Mapping[str, Any] | None = None) -> TrainConfig:
-    """The configuration in a file, or a recipe of this package by name.
+    """Return the configuration in a file, or in a recipe of this package by name.
 
     Args:
         source: A path, or a name in `RECIPES`.
-        changes: Dotted path -> value, laid over what the file says (`run.out`).
+        changes: Dotted path -> value, which replaces the value in the file (`run.out`).
 
     Raises:
-        ConfigError: It cannot be read, or has faults: all of them, each with its path.
+        ConfigError: It cannot be read, or has errors; lists all of them, each with its path.
     """
     path = Path(source)
     recipe = RECIPES / f"{source}.yaml"
@@ -53,10 +53,10 @@ def load_train_config(source: Path | str, changes: Mapping[str, Any] | None = No
 
 
 def parse_train_config(data: object, source: str = "") -> TrainConfig:
-    """The configuration in a mapping, as YAML gives it, losses and balancing with all their options.
+    """Return the configuration in a mapping loaded from YAML, with every option of losses and balancing.
 
     Raises:
-        ConfigError: It has faults: all of them, each with its path and the nearest valid name.
+        ConfigError: It has errors; lists all of them, each with its path and the nearest valid name.
     """
     if not isinstance(data, Mapping):
         found = "an empty file" if data is None else type(data).__name__
@@ -74,7 +74,7 @@ def parse_train_config(data: object, source: str = "") -> TrainConfig:
 
 
 def lay_over(data: Any, changes: Mapping[str, Any]) -> Any:
-    """The mapping with some of its values replaced; what is no mapping is left to be complained of."""
+    """Return the mapping with some values replaced; anything but a mapping is returned unchanged."""
     if not isinstance(data, Mapping):
         return data
     data = dict(data)
@@ -88,14 +88,14 @@ def lay_over(data: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def to_yaml(config: TrainConfig) -> str:
-    """The whole configuration as YAML, defaults included: what a run folder keeps."""
+    """Return the configuration as YAML, defaults included, as a run folder stores it."""
     data = config.model_dump(mode="json", by_alias=True)
     data["model"] = config.model_shape().to_dict()
     return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True)
 
 
 def _filled_in(config: TrainConfig) -> TrainConfig:
-    """With the name and all options of each loss and of balancing: what a run's folder keeps says them."""
+    """Return the configuration with the name and all options of each loss and of balancing filled in."""
     shape = config.model_shape()
     losses = resolve_losses(config.losses, shape.loss_family, shape.extra_heads)
     method, weights = resolve_balancing(config.balancing)
@@ -105,7 +105,7 @@ def _filled_in(config: TrainConfig) -> TrainConfig:
 
 
 def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
-    """What the rooms that the sections configure find wrong with them."""
+    """Return the errors in the sections that the packages they configure check."""
     faults: list[str] = []
     model, losses, balancing = (data.get(key, {}) for key in ("model", "losses", "balancing"))
     shape = ModelConfig()

@@ -1,4 +1,4 @@
-"""After training: calibration of confidence, and the same evaluation as of any plugin."""
+"""The steps after training: calibration of confidence, and evaluation of the checkpoint as a plugin."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persiste
 def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
     """Calibrate the confidence of a checkpoint on the logs of `data.calibrate`, if there are any.
 
-    Statistics of its outputs on these logs are written into it, too, for the monitor.
+    Also writes the statistics of its outputs on these logs into it, for the monitor.
     """
     if not config.data.calibrate:
         return

@@ -1,4 +1,4 @@
-"""What a checkpoint's outputs usually look like, written into it for a monitor to compare with."""
+"""Statistics of a checkpoint's outputs, written into its metadata as the baseline of a monitor."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from perception.types import SENSORS
 
 
 def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[str, SubsetStats]:
-    """Measure the outputs of a checkpoint by subset of the sensors, and write that into its metadata.
+    """Measure the outputs of a checkpoint by subset of the sensors, and write them into its metadata.
 
-    Call it last, once nothing changes the answers any more: after confidence calibration.
+    Call it after confidence calibration, which changes the outputs.
 
     Args:
-        path: Of the checkpoint; replaced. Its weights stay as they are.
+        path: The checkpoint; it is replaced, with the same weights.
         dataset: Samples of logs that did not train the model.
         most: Samples used, in evenly spaced pieces.
 
@@ -35,7 +35,7 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
         Subset -> statistics, as they are under `calibration.output_stats`.
 
     Raises:
-        CheckpointError: It cannot be read or written.
+        CheckpointError: The checkpoint cannot be read or written.
     """
     model, meta = load_checkpoint(path)
     samples = dataset.pieces(most)
@@ -48,17 +48,17 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
             answers = [type(p)(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
         for subset, answer in zip(SUBSETS, answers, strict=True):
             left = with_only(example, subset)
-            if _present(left) == subset:  # a sensor that is silent here makes it a sample of a smaller subset
+            if _present(left) == subset:  # a sensor absent from the sample itself leaves a smaller subset
                 output = replace(output_of(left, answer, model.config), tick=samples.tick(example))
                 collected[subset].add(output, _figures(left))
-    found = {subset_name(subset): c.stats() for subset, c in collected.items() if c.frames}
-    calibration: Mapping[str, object] = {**meta.calibration, KEY: to_plain(found)}
+    stats = {subset_name(subset): c.stats() for subset, c in collected.items() if c.frames}
+    calibration: Mapping[str, object] = {**meta.calibration, KEY: to_plain(stats)}
     save_checkpoint(path, model, replace(meta, calibration=calibration))
-    return found
+    return stats
 
 
 def _figures(example: TrainingSample) -> Statistics:
-    """Of the inputs, as a monitor reads them off a sample."""
+    """Return the statistics of the inputs that a monitor computes from a sample."""
     ages = {
         name: {"age_ms": 1e3 * float(age)}
         for name, age, flag in zip(SENSORS, example.inputs.age_s, example.inputs.present, strict=True)

@@ -21,7 +21,7 @@ CONFIG, STATE, LAST, BEST, REPORT = (
 
 
 def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> dict[str, Any] | None:
-    """Make the folder of a run; returns the state to resume from, if any.
+    """Make the folder of a run; return the state to resume from, if any.
 
     Raises:
         ConfigError: The folder holds a run, or one of another configuration, or cannot be written.
@@ -70,7 +70,7 @@ def check_same(folder: Path, config: TrainConfig) -> None:
 
 
 def result_values(config: TrainConfig) -> dict[str, Any]:
-    """Return dotted path -> value of all that a run's result depends on."""
+    """Return dotted path -> value of every setting that the result of a run depends on."""
     plain = config.model_dump(mode="json", by_alias=True)
     plain["model"] = config.model_shape().to_dict()
     plain["run"] = {"seed": config.run.seed, "precision": config.run.precision}

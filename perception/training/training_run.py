@@ -124,7 +124,7 @@ def _trainer(
 
 
 def _check(config: TrainConfig) -> None:
-    """Raise for errors that would otherwise be met after hours of decoding."""
+    """Raise now for errors that would otherwise appear after hours of decoding."""
     check_losses(config)
     check_transfer(config)
     if config.transfer.store:
@@ -134,7 +134,7 @@ def _check(config: TrainConfig) -> None:
 def _run(
     config: TrainConfig, trainer: Trainer, watcher: Watcher, stop: Callable[[], bool], probe: Probe | None
 ) -> tuple[str, Mapping[str, float]]:
-    """Train, calibrate and evaluate; returns why training ended, and the scores of the evaluation."""
+    """Train, calibrate and evaluate; return why training ended, and the scores of the evaluation."""
     folder, processes = config.run.out, trainer.processes
     journal = Journal(folder, trainer.step, config.run.tensorboard) if processes.first else None
     save = _saver(folder, _metadata(config, trainer.batches.dataset), processes)
@@ -154,7 +154,7 @@ def _run(
 
 
 def _finish(config: TrainConfig, step: int, observer: RunObserver) -> Mapping[str, float]:
-    """Calibrate and evaluate the best weights; returns the scores of the evaluation."""
+    """Calibrate and evaluate the best weights; return the scores of the evaluation."""
     best, last = config.run.out / BEST, config.run.out / LAST
     if not best.exists():  # a run that never validated
         try:
@@ -181,7 +181,7 @@ def _device(config: TrainConfig) -> torch.device:
 
 
 def _autocast(config: TrainConfig, device: torch.device) -> bool:
-    """Whether forward passes run in bfloat16: as configured, else where the hardware has units for it."""
+    """Return whether forward passes run in bfloat16: as configured, else where the hardware supports it."""
     if config.run.precision != "auto":
         return config.run.precision == "bf16"
     return bool(torch.cuda.is_bf16_supported()) if device.type == "cuda" else processor().bf16

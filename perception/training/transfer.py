@@ -21,7 +21,7 @@ from perception.training.train_config import TrainConfig
 
 _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
 _STATISTICS = ("normaliser.", "decoder.")
-"""Statistics and calibration, which are measured anew from the data."""
+"""Statistics and calibration, which are measured again from the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def take_over(model: FusionModel, path: Path) -> TransferReport:
 
 
 def freeze(model: FusionModel, parts: Sequence[str]) -> int:
-    """Freeze parameters by name or beginning of a name; returns the number of their elements.
+    """Freeze parameters by name or beginning of a name; return the number of their elements.
 
     `train_mode` then keeps the running statistics of their batch norms, too.
 

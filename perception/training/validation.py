@@ -1,4 +1,4 @@
-"""The model on samples it does not learn from, scored with the same metrics as an evaluation."""
+"""Validation: a model scored on samples outside its training set, with the metrics of an evaluation."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from perception.types import (
 )
 
 MIN_SCORE = 0.02
-"""Detections below add nothing to a precision that anyone would read."""
+"""Detections of lower scores are left out: they do not change the reported precisions."""
 
 
 def validate(
     model: FusionModel, dataset: Dataset, device: torch.device, batch: int = 8, autocast: bool = False
 ) -> dict[str, float]:
-    """Scores of a model on a data set; what is undefined for lack of truth is left out.
+    """Return the scores of a model on a data set, without those that lack of truth leaves undefined.
 
-    Keys: `joint`, `mAP50`, `mAP`, `distance_rel` (mean of |said - true| / true), `distance_abs` (mean error,
-    m), `D-ECE`; in the unit of each channel `MAE/<channel>`, and beside it `MAE_mean/<channel>` and
+    Keys: `joint`, `mAP50`, `mAP`, `distance_rel` (mean of |predicted - true| / true), `distance_abs` (mean
+    error, m), `D-ECE`; in the unit of each channel `MAE/<channel>`, and beside it `MAE_mean/<channel>` and
     `MAE_persistence/<channel>`. Boxes are scored in source pixels, as an evaluation does.
     """
     family: Literal["gaussian", "laplace"] = (
@@ -68,10 +68,12 @@ def validate(
     )
     for start in range(0, len(dataset), batch):
         examples = [dataset[i] for i in range(start, min(start + batch, len(dataset)))]
-        found = predict(model, examples, device, autocast)
+        predictions = predict(model, examples, device, autocast)
         for row, example in enumerate(examples):
-            one = row_of(found, row)
-            suite.update(output_of(example, one, model.config), truth_of(example.truth, model.config))
+            sample_predictions = row_of(predictions, row)
+            suite.update(
+                output_of(example, sample_predictions, model.config), truth_of(example.truth, model.config)
+            )
     return scores(suite.compute())
 
 
@@ -79,17 +81,17 @@ def validate(
 def predict(
     model: FusionModel, examples: Sequence[TrainingSample], device: torch.device, autocast: bool = False
 ) -> Predictions:
-    """The model's answers to some samples, as numpy arrays."""
+    """Return the predictions of the model for a list of samples, as numpy arrays."""
     inputs = Inputs(*(torch.from_numpy(a).to(device) for a in collate(examples).inputs))
     with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-        found: Predictions = model(inputs)
-    return type(found)(
-        *(t.float().cpu().numpy() if t.is_floating_point() else t.cpu().numpy() for t in found)
+        predictions: Predictions = model(inputs)
+    return type(predictions)(
+        *(t.float().cpu().numpy() if t.is_floating_point() else t.cpu().numpy() for t in predictions)
     )
 
 
 def output_of(example: TrainingSample, found: Predictions, model: ModelConfig) -> Output:
-    """The predictions for one sample as an output, boxes in source pixels."""
+    """Return the predictions for one sample as an output, boxes in source pixels."""
     tick = Tick(0, "reference", 0, 0)
     present = tuple(name for name, flag in zip(SENSORS, example.inputs.present, strict=True) if flag > 0)
     if not present:
@@ -103,7 +105,7 @@ def output_of(example: TrainingSample, found: Predictions, model: ModelConfig) -
 
 
 def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
-    """Truth in the words of the metrics."""
+    """Return the truth of one sample as the metrics take it, boxes in source pixels."""
     scale = _source_scale(truth, model)
     boxes = None
     if truth.boxes_known > 0:
@@ -128,16 +130,16 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
 
 
 def units(model: ModelConfig) -> dict[str, str]:
-    """The units of the scores that have one."""
+    """Return the units of the scores that have one."""
     kinds = ("MAE", "MAE_mean", "MAE_persistence")
     return {"distance_abs": "m"} | {f"{kind}/{q.name}": q.unit for kind in kinds for q in model.control}
 
 
 def scores(results: Sequence[Result]) -> dict[str, float]:
-    """The few numbers that a run shows, of all that the metrics found."""
+    """Select the values of the metrics that a training run reports; return them by score name."""
     wanted = {"AP50": "mAP50", "mAP50": "mAP50", "mAP": "mAP", "mAP@50": "mAP50"}
     wanted |= {spec.score: spec.score for spec in extra_specs() if spec.score}
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for result in results:
         for name, value in result.values.items():
             shown = name in wanted or name.startswith(
@@ -146,14 +148,20 @@ def scores(results: Sequence[Result]) -> dict[str, float]:
             if shown and "/" in name and not name.startswith(("MAE", "joint")):
                 continue
             if shown and value.value is not None:
-                found[wanted.get(name, name)] = float(value.value)
-    return found
+                values[wanted.get(name, name)] = float(value.value)
+    return values
 
 
-def _items(truth: SampleTruth, found: Predictions, model: ModelConfig) -> tuple[Detection, ...]:
-    kept = (found.scores >= MIN_SCORE) & np.isfinite(found.boxes).all(-1)
-    labels = [model.classes[label] for label in found.labels[kept].tolist()]
-    columns = (found.scores, found.boxes, found.box_std, found.distance_m, found.distance_std_m)
+def _items(truth: SampleTruth, predictions: Predictions, model: ModelConfig) -> tuple[Detection, ...]:
+    kept = (predictions.scores >= MIN_SCORE) & np.isfinite(predictions.boxes).all(-1)
+    labels = [model.classes[label] for label in predictions.labels[kept].tolist()]
+    columns = (
+        predictions.scores,
+        predictions.boxes,
+        predictions.box_std,
+        predictions.distance_m,
+        predictions.distance_std_m,
+    )
     width, height = np.asarray(truth.source_size, np.float64).tolist()
     kept_columns = [column[kept].astype(np.float64) for column in columns]
     return scaled_items(labels, kept_columns, _source_scale(truth, model), (width, height))
@@ -165,5 +173,5 @@ def _source_scale(truth: SampleTruth, model: ModelConfig) -> Any:
 
 
 def _channels(values: Any, model: ModelConfig) -> Mapping[str, float] | None:
-    found = {q.name: float(v) for q, v in zip(model.control, values, strict=True) if np.isfinite(v)}
-    return found or None
+    known = {q.name: float(v) for q, v in zip(model.control, values, strict=True) if np.isfinite(v)}
+    return known or None

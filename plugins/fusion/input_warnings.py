@@ -1,4 +1,4 @@
-"""Warnings about inputs unlike those the weights were trained on: answers may be worth less than they say."""
+"""Warnings about inputs unlike those the weights were trained on, for which outputs may be overconfident."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MARGIN = 0.25
 """Values may lie outside the trained range by this fraction of it."""
 
 DARK_OR_BRIGHT = 2.0
-"""An image may differ in mean from the trained mean by so many standard deviations of a pixel."""
+"""An image may differ in mean from the trained mean by this many standard deviations of a pixel."""
 
 _RANGE = RETURN_CHANNELS.index("range_m")
 
@@ -22,25 +22,25 @@ def setup_warnings(
     context: Context, config: ModelConfig, rate_hz: float | None, trained: bool
 ) -> dict[str, str]:
     """Return the warnings about a whole run, code -> text; they come with every output."""
-    found = {}
+    warnings = {}
     if not trained:
-        found["untrained"] = "the model is untrained: its outputs mean nothing; give plugin.checkpoint"
+        warnings["untrained"] = "the model is untrained: its outputs mean nothing; give plugin.checkpoint"
     wanted = [quantity.name for quantity in config.status]
     missing = [name for name in wanted if name not in context.status]
     if missing and context.status:
-        found["status_missing"] = (
+        warnings["status_missing"] = (
             f"the model's status channels {', '.join(missing)} are not configured in sensors.status.fields; "
             "they are unknown to it"
         )
     if context.status and context.status_steps != config.steps:
-        found["status_steps"] = (
+        warnings["status_steps"] = (
             f"{context.status_steps} status steps configured, the model was made for {config.steps}"
         )
     if context.status and rate_hz is not None and context.status_rate_hz != rate_hz:
-        found["status_rate"] = (
+        warnings["status_rate"] = (
             f"status at {context.status_rate_hz:g} Hz configured, the model was trained at {rate_hz:g} Hz"
         )
-    return found
+    return warnings
 
 
 class Usual:
@@ -97,7 +97,7 @@ class Usual:
 
 
 def _limits(trained: ChannelStats) -> tuple[float, float]:
-    """Below and above what a value is unusual; none where nobody has measured it."""
+    """Return the least and greatest usual value; infinite where it was not measured."""
     if trained.minimum is None or trained.maximum is None:
         return -np.inf, np.inf
     slack = MARGIN * (trained.maximum - trained.minimum)

@@ -13,16 +13,20 @@ from perception.models.prediction_outputs import MIN_SCORE
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`min_score`: detections below it are left out. The default keeps what precision-recall curves need."""
+    """The options of the plugin.
+
+    `min_score`: detections with lower scores are left out. The default keeps all that precision-recall
+    curves need.
+    """
 
     min_score: float = MIN_SCORE
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:
-        """The options of a configuration.
+        """Return the options of a configuration.
 
         Raises:
-            PluginError: One is unknown or out of its range; every fault is named.
+            PluginError: An option is unknown or out of its range; lists every error.
         """
         known = [f.name for f in fields(cls)]
         faults = []

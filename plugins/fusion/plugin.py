@@ -35,7 +35,7 @@ class Payload(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The result of `infer`, for `step`: the predictions for one sample."""
+    """The result of `infer` for `step`: the predictions for one sample."""
 
     found: Predictions
     warnings: dict[str, str]
@@ -110,7 +110,7 @@ class FusionPlugin(Plugin):
         )
 
     def prepare(self, sample: Sample) -> Prepared:
-        """Decode pixels and make arrays; what is unusable becomes absent."""
+        """Decode pixels and make arrays; unusable inputs become absent."""
         sample, inputs = prepare_inputs(sample, self._opened().spec)
         return self._prepared(sample, inputs)
 
@@ -126,7 +126,7 @@ class FusionPlugin(Plugin):
         return Prepared(sample, Payload(inputs, warnings))
 
     def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
-        """The predictions for at most one batch of samples. From any thread, several at once."""
+        """Return the predictions for at most one batch of samples. Several threads may call it at once."""
         if not prepared:
             return []
         predictions = self._opened().backend.run(self._batch(prepared))
@@ -136,7 +136,7 @@ class FusionPlugin(Plugin):
         ]
 
     def step(self, prepared: Sequence[Prepared]) -> list[Output]:
-        """The outputs of at most one batch of samples, in order; what was not inferred is computed."""
+        """Return the outputs of at most one batch of samples, in order; run `infer` where it was not."""
         missing = [item for item in prepared if not isinstance(item.payload, Answered)]
         answered = iter(self.infer(missing))
         items = (item if isinstance(item.payload, Answered) else next(answered) for item in prepared)
@@ -145,16 +145,16 @@ class FusionPlugin(Plugin):
     def step_subsets(
         self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
     ) -> list[list[Output]]:
-        """For each sample one output for each subset of the sensors; the branches are computed once."""
+        """Return for each sample one output per subset of the sensors; the branches are computed once."""
         run = self._opened()
         if not prepared:
             return []
         masks = np.array([[name in subset for name in SENSORS] for subset in subsets])
-        found = run.backend.run_subsets(self._batch(prepared), masks)
+        by_subset = run.backend.run_subsets(self._batch(prepared), masks)
         return [
             [
                 self._output(_only(item, subset), row_of(predictions, index))
-                for subset, predictions in zip(subsets, found, strict=True)
+                for subset, predictions in zip(subsets, by_subset, strict=True)
             ]
             for index, item in enumerate(prepared)
         ]
@@ -178,7 +178,7 @@ class FusionPlugin(Plugin):
         return compare_backends(references, answers)
 
     def _batch(self, prepared: Sequence[Prepared]) -> Inputs:
-        """The inputs of the samples as one batch."""
+        """Return the inputs of the samples as one batch."""
         limit = self._opened().batch
         if len(prepared) > limit:
             raise PluginError(
@@ -197,16 +197,16 @@ class FusionPlugin(Plugin):
         return output_of(item.sample, found, run.meta.config, run.spec, run.options.min_score, warnings)
 
     def reset(self, reason: Reset) -> None:
-        """Nothing is remembered: windows of the past come with the sample."""
+        """Do nothing: the plugin has no state; windows of the past come with the sample."""
 
     def close(self) -> None:
-        """Give the backend back. May be called twice, and without `open`."""
+        """Release the backend. May be called twice, and without `open`."""
         if self._run is not None:
             self._run.backend.close()
             self._run = None
 
     def describe(self) -> Mapping[str, str]:
-        """Return a record of what computes; empty before `open`.
+        """Return a description of the backend and the weights; empty before `open`.
 
         `weights` is `untrained`, `default` or the file's name; `weights_sha256` is empty if untrained.
         """
@@ -223,7 +223,7 @@ class FusionPlugin(Plugin):
         }
 
     def device_s(self) -> float:
-        """Seconds that the GPU has computed since `open` (`TimesItsDevice`); 0 before."""
+        """Return the seconds that the GPU has computed since `open` (`TimesItsDevice`); 0 before."""
         return 0.0 if self._run is None else self._run.backend.device_s()
 
     def output_stats(self) -> Mapping[str, Any] | None:
@@ -238,8 +238,8 @@ class FusionPlugin(Plugin):
 
 
 def _only(item: Prepared, subset: Sequence[str]) -> Prepared:
-    """The same sample with every sensor absent that is not in the subset."""
-    gone = [given.name for given in item.sample.inputs if given.present and given.name not in subset]
+    """Return the same sample with every sensor outside the subset absent."""
+    gone = [i.name for i in item.sample.inputs if i.present and i.name not in subset]
     return replace(item, sample=item.sample.with_absent(dict.fromkeys(gone, "left out of this subset")))
 
 

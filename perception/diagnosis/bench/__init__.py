@@ -1,4 +1,4 @@
-"""How fast this machine replays a log, from disk to written outputs, and what limits it."""
+"""The benchmark: the rate at which this machine replays a log, from disk to written outputs, by stage."""
 
 from perception.diagnosis.bench.bench_report import BenchReport, Rate, Variant
 from perception.diagnosis.bench.make_log import make_log

@@ -13,7 +13,7 @@ from perception.diagnosis.bench.measured_setup import MeasuredRun
 from perception.diagnosis.bench.startup import StartUp
 
 CARRIED = ("prepare", "infer")
-"""Stages that workers do side by side; each of the others happens in one thread."""
+"""Stages that workers run in parallel; each other stage runs in one thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,18 @@ class Rate:
 
     @property
     def busy_cores(self) -> float:
-        """How many cores it keeps busy."""
+        """Return the number of cores kept busy."""
         return self.frames_per_s * self.cpu_ms / 1e3
 
     @property
     def device_busy(self) -> float:
-        """How much of the time a GPU computes."""
+        """Return the fraction of the time that a GPU computes."""
         return self.frames_per_s * self.device_ms / 1e3
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of replaying the log, measured.
+    """The measurements of one variant: a backend, batch size and number of jobs.
 
     Attributes:
         name: Backend, batch and jobs as they were asked for.
@@ -57,9 +57,9 @@ class Variant:
         stage_ms: Stage -> processor time of a frame, in ms, medians.
         latency_ms: p50, p95, p99 and max from sample to output at batch 1, medians over the runs.
         answer_ms: Likewise from the prepared sample.
-        cores, workers: Of the machine; threads that carry frames.
+        cores, workers: Cores of the machine; worker threads.
         start: None: not measured.
-        base_mib, peak_mib: Memory when the model had answered first, and the most there ever was.
+        base_mib, peak_mib: Memory after the first inference, and its peak.
     """
 
     name: str
@@ -76,38 +76,38 @@ class Variant:
 
     @property
     def ideal_per_s(self) -> float:
-        """Frames a second at best: limited by the busiest stage alone, all work over all cores, or a GPU."""
+        """Return the ideal frames per second, limited by a stage, by all cores, or by a GPU."""
         return 1e3 / max(self._on_cpu_ms, self.full.device_ms)
 
     @property
     def of_ideal(self) -> float:
-        """Measured over ideal."""
+        """Return the measured rate over the ideal one."""
         return self.full.frames_per_s / self.ideal_per_s
 
     @property
     def bottleneck(self) -> str:
-        """The stage that most of the work goes into; `gpu` where that takes longer than all of them."""
+        """Return the stage that takes the most work; `gpu` where that takes longer than all of them."""
         if self.full.device_ms > self._on_cpu_ms:
             return "gpu"
         return max(self.stage_ms, key=self.stage_ms.__getitem__)
 
     @property
     def _on_cpu_ms(self) -> float:
-        """What a frame takes at least, as far as the processor goes."""
+        """Return the least time of a frame on the CPU, in ms."""
         return max(sum(self.stage_ms.values()) / self.cores, *map(self.alone_ms, self.stage_ms))
 
     @property
     def p99_over_p50(self) -> float:
-        """How steady the latency is."""
+        """Return the ratio of the latency's 99th percentile to its median."""
         return self.latency_ms["p99"] / self.latency_ms["p50"]
 
     def alone_ms(self, stage: str) -> float:
-        """What a frame takes at least if all threads that may do this stage do nothing else."""
+        """Return the least time of a frame in ms if all threads that may run this stage do nothing else."""
         threads = min(self.workers, self.cores) if stage in CARRIED else 1
         return self.stage_ms[stage] / threads
 
     def share(self, stage: str) -> float:
-        """How much of all cores' time the stage takes while the log is replayed."""
+        """Return the fraction of all cores' time that the stage takes while the log is replayed."""
         return self.stage_ms[stage] * self.full.frames_per_s / 1e3 / self.cores
 
     def to_json(self) -> dict[str, Any]:
@@ -135,11 +135,11 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """All variants, and the naive loop beside them.
+    """The result of a benchmark: all variants, and the naive loop.
 
     Attributes:
         naive: Threads -> its rate; empty where it does not apply.
-        jobs: How many logs at once -> frames a second of all together.
+        jobs: Number of logs at once -> their total rate.
     """
 
     log: str
@@ -153,12 +153,12 @@ class BenchReport:
         return max(self.naive.values(), key=lambda rate: rate.frames_per_s, default=None)
 
     def over_naive(self, variant: Variant) -> float | None:
-        """How many times faster than the naive loop at its best."""
+        """Return the rate over that of the fastest naive loop."""
         best = self.best_naive
         return None if best is None else variant.full.frames_per_s / best.frames_per_s
 
     def to_json(self) -> dict[str, Any]:
-        """The report under the schema `perception.bench/1`."""
+        """Return the report under the schema `perception.bench/1`."""
         variants = []
         for variant in self.variants:
             over = self.over_naive(variant)
@@ -175,14 +175,14 @@ class BenchReport:
 
 
 def latencies(runs: Iterable[Sequence[float]]) -> dict[str, float]:
-    """Quantiles of the frames of each run, without its first; then their medians."""
+    """Return the medians over the runs of the quantiles of each run, its first frame left out."""
     rows = [np.quantile(run[1:] or [np.nan], [0.5, 0.95, 0.99, 1.0]) for run in runs]
-    found = np.median(rows, axis=0)
-    return dict(zip(("p50", "p95", "p99", "max"), map(float, found), strict=True))
+    medians = np.median(rows, axis=0)
+    return dict(zip(("p50", "p95", "p99", "max"), map(float, medians), strict=True))
 
 
 def stages(runs: Sequence[MeasuredRun]) -> dict[str, float]:
-    """Stage -> ms, medians."""
+    """Return stage -> median time of a frame in ms."""
     return {stage: median(run.stage_ms[stage] for run in runs) for stage in runs[0].stage_ms}
 
 

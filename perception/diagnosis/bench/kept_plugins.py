@@ -12,7 +12,7 @@ from perception.types import Output, Reset, Sample
 
 
 class KeptOpen(Plugin):
-    """Opened by the first run; each later one finds it open. `release` closes it."""
+    """A plugin that the first run opens and that stays open for later runs. `release` closes it."""
 
     def __init__(self, plugin: Plugin) -> None:
         self.inner, self.manifest = plugin, plugin.manifest
@@ -35,7 +35,7 @@ class KeptOpen(Plugin):
         self.inner.reset(reason)
 
     def close(self) -> None:
-        """Stays open: the next run needs it."""
+        """Do nothing: the next run needs the open plugin."""
 
     def release(self) -> None:
         self._open = False
@@ -49,7 +49,7 @@ class KeptOpen(Plugin):
 
 
 class KeptOpenInfers(KeptOpen):
-    """The same of a plugin that offers `infer`."""
+    """`KeptOpen` for a plugin that offers `infer`."""
 
     def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
         assert isinstance(self.inner, Infers)
@@ -57,10 +57,10 @@ class KeptOpenInfers(KeptOpen):
 
 
 class Constant(KeptOpenInfers):
-    """Every sample gets the answer of the first one: all that is left is what surrounds the model.
+    """A plugin whose model is replaced by its first answer, to measure everything but the model.
 
     Raises:
-        PluginError: The plugin computes in `step`, where its model cannot be told from the rest.
+        PluginError: The plugin computes in `step`, where its model cannot be separated from the rest.
     """
 
     def __init__(self, plugin: Plugin) -> None:
@@ -83,7 +83,7 @@ class Constant(KeptOpenInfers):
 
 
 def kept(plugin: Plugin, constant: bool = False) -> KeptOpen:
-    """The plugin, to be run several times."""
+    """Wrap a plugin so that it can be run several times."""
     if constant:
         return Constant(plugin)
     return KeptOpenInfers(plugin) if isinstance(plugin, Infers) else KeptOpen(plugin)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class OtherPrograms:
-    """The cores that other programs take, from now until `cores`."""
+    """The load of other programs, measured from construction to `cores`."""
 
     def __init__(self) -> None:
         self._began, self._busy, self._own = time.monotonic(), _busy_s(), time.process_time()
@@ -23,7 +23,7 @@ class OtherPrograms:
 
 
 def _busy_s() -> float | None:
-    """Seconds that all cores together have been busy since the machine started."""
+    """Return the seconds that all cores together have been busy since the machine started."""
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
     except OSError:

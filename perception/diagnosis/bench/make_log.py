@@ -1,4 +1,4 @@
-"""A log of any length with images of any size, made from another one: what a benchmark is run on.
+"""Logs for a benchmark: a log of any length with images of any size, made from another log.
 
 Frames are scaled up and get the noise of a sensor, so that their JPEGs are as large as a camera's: 150 to
 300 KB at 720p. The log is repeated until it is long enough; every stamp in it moves along.
@@ -35,7 +35,7 @@ def make_log(
     noise: float = 4.0,
     quality: int = 86,
 ) -> None:
-    """Write the log's inputs to `path`, for so many seconds, with images of `size` (width, height).
+    """Write the log's inputs to `path`, for a number of seconds, with images of `size` (width, height).
 
     Args:
         noise: Standard deviation, in grey levels.
@@ -78,7 +78,7 @@ def _changed(
     noise: float,
     quality: int,
 ) -> Iterator[tuple[Message, Any]]:
-    """Each message with its content, images and calibrations at the new size."""
+    """Yield each message with its content, images and camera info at the new size."""
     factory, rng = DecoderFactory(), np.random.default_rng(0)
     for message in messages:
         channel = log.channels[message.topic]
@@ -120,7 +120,7 @@ def _scale(calibration: Any, size: tuple[int, int]) -> None:
 
 
 def _shift(content: Any, by_ns: int) -> None:
-    """Move every time stamp in a message, however deep."""
+    """Shift every time stamp in a message, nested ones included."""
     for field, value in content.ListFields():
         if field.message_type is None:
             continue

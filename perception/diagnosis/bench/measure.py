@@ -1,4 +1,4 @@
-"""The measurement: every setup warmed up in a process of its own, then all of them in turn, several times."""
+"""The measurement: every setup is warmed up in its own process; then all are measured in turn, repeatedly."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from perception.pipeline.workers import default_workers
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """What to measure.
+    """The options of a benchmark.
 
     Attributes:
         backends, batches: Each backend with each batch is one variant.
-        jobs: So many copies of the log at once, each in its process, with the first variant; 1 is always
-            measured.
+        jobs: Numbers of copies of the log to replay at once, each in its own process, with the first variant;
+            1 is always measured.
         repeat: Rounds. In each, everything is measured once, in turn.
         constant: The model is replaced by a constant.
         naive: Measure the naive loop too, at each of these numbers of threads.
-        naive_frames: At most so many frames of it in a round.
-        weights: What the naive loop loads; None: an untrained model.
+        naive_frames: Most frames of the naive loop in a round.
+        weights: The checkpoint that the naive loop loads; None: an untrained model.
         start: Measure the start too.
         told: Called with a text for each step.
     """
@@ -69,42 +69,42 @@ class _Bench:
             setups = self._setups()
             series = {name: self._open(name, setup) for name, setup in setups.items()}
             crowds = {jobs: self._crowd(jobs) for jobs in options.jobs if jobs > 1}
-            found: dict[str, list[MeasuredRun]] = {name: [] for name in setups}
+            runs_by_setup: dict[str, list[MeasuredRun]] = {name: [] for name in setups}
             together: dict[int, list[MeasuredRun]] = {jobs: [] for jobs in crowds}
             for number in range(options.repeat):
-                for name, one in series.items():
+                for name, process in series.items():
                     options.told(f"round {number + 1} of {options.repeat}: {name}")
-                    found[name].append(one.run())
+                    runs_by_setup[name].append(process.run())
                 for jobs, crowd in crowds.items():
                     options.told(f"round {number + 1} of {options.repeat}: {jobs} logs at once")
                     together[jobs].append(_all(crowd))
         starts = self._starts()
-        return self._report(found, together, starts)
+        return self._report(runs_by_setup, together, starts)
 
     def _variants(self) -> dict[str, Config]:
-        """Name -> configuration."""
-        found = {}
+        """Return name -> configuration of each variant."""
+        variants = {}
         for backend in self._options.backends:
             for batch in self._options.batches:
                 engine = self._config.engine.model_copy(update={"backend": backend, "batch": batch})
-                found[f"{backend}, batch {batch}"] = self._config.model_copy(update={"engine": engine})
-        return found
+                variants[f"{backend}, batch {batch}"] = self._config.model_copy(update={"engine": engine})
+        return variants
 
     def _setups(self) -> dict[str, MeasuredSetup]:
-        """Everything that is measured in turn, by name."""
-        options, found = self._options, {}
+        """Return the setups that are measured in turn, by name."""
+        options, setups = self._options, {}
         beside = self._device_of(next(iter(self._variants().values())))
         for name, config in self._variants().items():
             full = MeasuredSetup("full", self._log, config, self._device_of(config), options.constant)
-            found[name] = full
-            found[f"{name}, stages"] = replace(full, kind="stages")
+            setups[name] = full
+            setups[f"{name}, stages"] = replace(full, kind="stages")
             if config.engine.batch > 1:
-                found[f"{name}, latency"] = replace(full, kind="stages", config=_at_batch_1(config))
+                setups[f"{name}, latency"] = replace(full, kind="stages", config=_at_batch_1(config))
         for threads in options.naive:
             naive = MeasuredSetup("naive", self._log, self._config, beside, threads=threads)
             naive = replace(naive, weights=options.weights, most=options.naive_frames)
-            found[f"naive, {threads} threads"] = naive
-        return found
+            setups[f"naive, {threads} threads"] = naive
+        return setups
 
     def _open(self, name: str, setup: MeasuredSetup) -> MeasuringProcess:
         self._options.told(f"warming up: {name}")
@@ -128,29 +128,29 @@ class _Bench:
         return resolve_device(self._device, config.engine.backend)
 
     def _starts(self) -> dict[str, StartUp | None]:
-        """The best of several starts of each variant: whatever else happens makes a start only slower."""
-        found: dict[str, StartUp | None] = dict.fromkeys(self._variants())
+        """Return the fastest of several starts of each variant: interference only slows a start."""
+        starts: dict[str, StartUp | None] = dict.fromkeys(self._variants())
         if not self._options.start:
-            return found
+            return starts
         for number in range(self._options.repeat):
             for name, config in self._variants().items():
                 self._options.told(f"start {number + 1} of {self._options.repeat}: {name}")
                 device, weights = self._device_of(config), self._options.weights
                 setup = MeasuredSetup("full", self._log, config, device, weights=weights)
-                best, one = found[name], start_up(setup)
-                found[name] = one if best is None or one.total < best.total else best
-        return found
+                best, start = starts[name], start_up(setup)
+                starts[name] = start if best is None or start.total < best.total else best
+        return starts
 
     def _report(
         self,
-        found: Mapping[str, Sequence[MeasuredRun]],
+        runs_by_setup: Mapping[str, Sequence[MeasuredRun]],
         together: Mapping[int, Sequence[MeasuredRun]],
         starts: Mapping[str, StartUp | None],
     ) -> BenchReport:
         variants = []
         for name, config in self._variants().items():
-            runs, alone = found[name], found[f"{name}, stages"]
-            single = found.get(f"{name}, latency", alone)  # at batch 1
+            runs, alone = runs_by_setup[name], runs_by_setup[f"{name}, stages"]
+            single = runs_by_setup.get(f"{name}, latency", alone)  # at batch 1
             variants.append(
                 Variant(
                     name=name,
@@ -166,10 +166,12 @@ class _Bench:
                     peak_mib=max(run.peak_mib for run in runs),
                 )
             )
-        naive = {threads: Rate.of(found[f"naive, {threads} threads"]) for threads in self._options.naive}
+        naive = {
+            threads: Rate.of(runs_by_setup[f"naive, {threads} threads"]) for threads in self._options.naive
+        }
         first = variants[0]
         jobs = {1: first.full, **{count: Rate.of(runs) for count, runs in together.items()}}
-        frames = found[first.name][0].frames
+        frames = runs_by_setup[first.name][0].frames
         return BenchReport(str(self._log), frames, variants, naive, jobs if together else {})
 
 
@@ -178,10 +180,10 @@ def _at_batch_1(config: Config) -> Config:
 
 
 def _all(crowd: Sequence[MeasuringProcess]) -> MeasuredRun:
-    """All at once, as one run: their frames together, in the time of the slowest."""
-    for one in crowd:
-        one.begin("run")
-    runs = [one.end() for one in crowd]
+    """Run all processes at once; return their sum as one run, with the time of the slowest."""
+    for process in crowd:
+        process.begin("run")
+    runs = [process.end() for process in crowd]
     others = max(0.0, runs[0].others - sum(run.cpu_s / run.seconds for run in runs[1:]))
     seconds = max(run.seconds for run in runs)
     return MeasuredRun(sum(run.frames for run in runs), seconds, sum(run.cpu_s for run in runs), others)

@@ -1,4 +1,4 @@
-"""One thing to measure, as it is sent to the process that measures it, and the result of one run."""
+"""A setup to measure, as it is sent to the measuring process, and the result of one run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = Literal["full", "stages", "naive"]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSetup:
-    """One thing to measure, in a process of its own.
+    """A setup to measure in its own process.
 
     Attributes:
         kind: `full`: as `replay` runs it. `stages`: one thing at a time, in one thread, so that the processor
@@ -42,15 +42,15 @@ class MeasuredRun:
     """The cost of one run, from the start of its first frame until its last was written.
 
     Attributes:
-        frames: How many.
+        frames: Number of frames.
         seconds: By the wall clock.
-        cpu_s: Of the processor, in all threads of the process.
-        device_s: That a GPU computed.
+        cpu_s: CPU time of all threads of the process.
+        device_s: Seconds that a GPU computed.
         others: How many cores other programs took meanwhile; NaN where that cannot be read.
         stage_ms: Stage -> processor time of a frame in ms. Only of `stages`.
         latency_ms: From a sample to its output (prepare, infer, step), of each frame. Only of `stages`.
         answer_ms: Likewise without `prepare`: from the arrays to the output.
-        base_mib, peak_mib: Memory once the model had answered first, and the most there ever was.
+        base_mib, peak_mib: Memory after the first inference, and its peak.
         said: The plugin's description of itself.
     """
 
@@ -68,15 +68,15 @@ class MeasuredRun:
 
     @property
     def rate(self) -> float:
-        """Frames per second."""
+        """Return the frames per second."""
         return self.frames / self.seconds if self.seconds > 0 else float("nan")
 
     @property
     def cpu_ms(self) -> float:
-        """Processor time of a frame. It does not depend on what else the machine does."""
+        """Return the CPU time of a frame. It does not depend on what else the machine does."""
         return self.cpu_s / self.frames * 1e3 if self.frames else float("nan")
 
     @property
     def device_ms(self) -> float:
-        """What a GPU computed for a frame."""
+        """Return the GPU time of a frame."""
         return self.device_s / self.frames * 1e3 if self.frames else float("nan")

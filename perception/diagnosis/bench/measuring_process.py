@@ -1,4 +1,4 @@
-"""A process that measures one setup, once for each request."""
+"""A child process that measures one setup, once for each request."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from perception.sinks import McapSink
 from perception.types import Sample
 
 WARM_S = 0.5
-"""So much of the log is run before anything is measured."""
+"""Seconds of the log that are replayed to warm up."""
 
 
 class MeasuringProcess:
-    """The process, seen from the parent. Close it.
+    """The parent's handle of a measuring process. It must be closed.
 
     Raises:
-        PerceptionError: From `warm` and `run`, what was raised inside.
+        PerceptionError: From `warm` and `run`: the error raised in the process.
     """
 
     def __init__(self, setup: MeasuredSetup) -> None:
@@ -42,30 +42,30 @@ class MeasuringProcess:
         self.setup = setup
 
     def warm(self) -> None:
-        """Load, compile, and run for a moment."""
+        """Load, compile, and replay `WARM_S` of the log."""
         self.begin("warm")
         self.end()
 
     def run(self) -> MeasuredRun:
-        """Measure once."""
+        """Measure one run and return it."""
         self.begin("run")
         return self.end()
 
     def begin(self, what: str) -> None:
-        """Begin, and do not wait."""
+        """Send a request, `warm` or `run`, without waiting for its result."""
         with suppress(OSError):
             self._line.send(what)
 
     def end(self) -> MeasuredRun:
-        """Wait for what was begun."""
+        """Wait for the pending request and return its result."""
         try:
-            found = self._line.recv()
+            result = self._line.recv()
         except (EOFError, OSError):
             self._process.join(5)
             raise PluginError(f"the measuring process ended with {self._process.exitcode}") from None
-        if isinstance(found, MeasuredRun):
-            return found
-        raise found
+        if isinstance(result, MeasuredRun):
+            return result
+        raise result
 
     def close(self) -> None:
         self._line.close()
@@ -79,21 +79,21 @@ def _serve(line: Connection, setup: MeasuredSetup) -> None:
     measure: Callable[[bool], MeasuredRun] | None = None
     while True:
         try:
-            what = line.recv()
+            request = line.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             return
         try:
             if measure is None:
                 measure = _measure_of(setup)
-            found: MeasuredRun | Exception = measure(what == "warm")
+            result: MeasuredRun | Exception = measure(request == "warm")
         except PerceptionError as error:
-            found = error
+            result = error
         except KeyboardInterrupt:
             return
         except Exception as error:
-            found = PluginError(f"{type(error).__name__}: {error}")
+            result = PluginError(f"{type(error).__name__}: {error}")
         with suppress(OSError):
-            line.send(found)
+            line.send(result)
 
 
 def _measure_of(setup: MeasuredSetup) -> Callable[[bool], MeasuredRun]:
@@ -134,20 +134,20 @@ class Replays:
         return self._found(clock, times, alone, dict(summary.run), device_s)
 
     def _found(
-        self, clock: _Clock, times: StageTimes, alone: bool, said: dict[str, str], device_s: float
+        self, clock: _Clock, times: StageTimes, alone: bool, description: dict[str, str], device_s: float
     ) -> MeasuredRun:
-        found = MeasuredRun(clock.frames, clock.seconds, clock.cpu_s, clock.others, device_s)
-        found = replace(found, base_mib=self._base_mib, peak_mib=memory_mib()[1], said=said)
+        measured = MeasuredRun(clock.frames, clock.seconds, clock.cpu_s, clock.others, device_s)
+        measured = replace(measured, base_mib=self._base_mib, peak_mib=memory_mib()[1], said=description)
         if not alone:
-            return found
+            return measured
         count = max(clock.frames, 1)
         stages = {stage: times.cpu_s[stage] / count * 1e3 for stage in STAGES}
         latency_ms, answer_ms = tuple(clock.latency_ms), tuple(clock.answer_ms)
-        return replace(found, stage_ms=stages, latency_ms=latency_ms, answer_ms=answer_ms)
+        return replace(measured, stage_ms=stages, latency_ms=latency_ms, answer_ms=answer_ms)
 
 
 class _Clock:
-    """Watches a run: from when its first frame sets out until its last one is written."""
+    """An observer that times a run from the start of its first frame to the writing of its last."""
 
     def __init__(self) -> None:
         self.frames = 0

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class NaiveLoop:
-    """Opened once, run several times."""
+    """The naive loop: opened once, run several times."""
 
     def __init__(self, setup: MeasuredSetup) -> None:
         import torch
@@ -49,7 +49,7 @@ class NaiveLoop:
         self._base_mib = float("nan")
 
     def run(self, warm: bool = False) -> MeasuredRun:
-        """Once over the log, or as much of it as was asked for; to warm up, a few frames."""
+        """Run once over the log, up to the configured limits; to warm up, over a few frames."""
         most = 3 if warm else self._setup.most
         frames, began, cpu, others = 0, 0.0, 0.0, OtherPrograms()
         with open(os.devnull, "w", encoding="utf-8") as out:
@@ -70,7 +70,7 @@ class NaiveLoop:
         return MeasuredRun(frames, seconds, cpu_s, others.cores(), base_mib=self._base_mib, peak_mib=peak)
 
     def _samples(self) -> Iterator[Sample]:
-        """What is known at each image, without accounting, seeks or damage."""
+        """Yield the newest inputs at each image, without accounting, seeks or damage."""
         config = self._setup.config
         with open_log(self._setup.log) as log:
             channels = {topic: log.channels[topic] for topic in config.roles() if topic in log.channels}
@@ -100,8 +100,8 @@ class NaiveLoop:
         others = Inputs(*(torch.from_numpy(np.ascontiguousarray(array))[None] for array in rest))
         inputs = others._replace(image=self._resize(image)[None], present=torch.from_numpy(present)[None])
         with torch.inference_mode():
-            found = self._model(Inputs(*(tensor.to(self._setup.device) for tensor in inputs)))
-            found = type(found)(*(tensor[0].cpu().numpy() for tensor in found))
+            predictions = self._model(Inputs(*(tensor.to(self._setup.device) for tensor in inputs)))
+            found = type(predictions)(*(tensor[0].cpu().numpy() for tensor in predictions))
         kept = found.scores >= 0.05
         return {
             "stamp_ns": sample.tick.stamp_ns,

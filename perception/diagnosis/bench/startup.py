@@ -1,4 +1,4 @@
-"""From the start of a process to the first output of a replay, and what the time goes to."""
+"""The time from the start of a process to the first output of a replay, by phase."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _CHILD = (
 
 @dataclass(frozen=True, slots=True)
 class StartUp:
-    """Seconds by the wall clock, one after the other.
+    """The consecutive phases of a start, in seconds of wall time.
 
     Attributes:
         python: Until the interpreter runs the first line.
         imports: Of this project and of the libraries it uses, those of the backend among them.
         load: Reading the log's index and the weights.
-        compile: The rest of opening the plugin: lowering, compiling or loading what was compiled before, and
-            the answer that it is warmed up with.
+        compile: The rest of opening the plugin: lowering, compiling or loading a cached compilation, and
+            the inference that warms it up.
         first_output: Reading to the first tick, preparing, computing and writing.
         torch: Whether torch was imported.
     """
@@ -50,18 +50,18 @@ class StartUp:
 
 
 def start_up(setup: MeasuredSetup) -> StartUp:
-    """Measure one start in a process of its own.
+    """Measure one start in a new process.
 
     Raises:
-        PluginError: It failed; says how.
+        PluginError: The process failed; the text gives its last line.
     """
-    told = {
+    request = {
         "log": str(setup.log),
         "config": to_yaml(setup.config),
         "device": setup.device,
         "weights": None if setup.weights is None else str(setup.weights),
     }
-    command = [sys.executable, "-c", _CHILD, repr(time.time()), json.dumps(told)]
+    command = [sys.executable, "-c", _CHILD, repr(time.time()), json.dumps(request)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
@@ -70,7 +70,7 @@ def start_up(setup: MeasuredSetup) -> StartUp:
 
 
 def measure(began: float, started: str, text: str) -> None:
-    """In that process: open, run up to the first output, and write what it took to stdout as JSON."""
+    """Replay up to the first output and write the times to stdout as JSON; runs in the new process."""
     from perception.config import parse_config
     from perception.config.safe_yaml import parse_yaml
     from perception.diagnosis.bench.kept_plugins import kept
@@ -79,22 +79,22 @@ def measure(began: float, started: str, text: str) -> None:
     from perception.plugin import load_plugin
     from perception.sinks import McapSink
 
-    told = json.loads(text)
-    config = parse_config(parse_yaml(told["config"]))
+    request = json.loads(text)
+    config = parse_config(parse_yaml(request["config"]))
     plugin = kept(load_plugin(config.plugin.name))
     imported = time.time()
     first = _First()
-    with open_log(Path(told["log"])) as log:
+    with open_log(Path(request["log"])) as log:
         indexed = time.time()
         with _imports() as inside:
-            plugin.open(context_of(config, told["device"]))
+            plugin.open(context_of(config, request["device"]))
         opened = time.time()
-        load = _load_s(told["weights"])
+        load = _load_s(request["weights"])
         again = time.time()
-        options = ReplayOptions(device=told["device"], observer=first)
+        options = ReplayOptions(device=request["device"], observer=first)
         replay(log, config, plugin, [McapSink(Path("/dev/null"))], options)
     load = min(load, opened - indexed - inside.seconds)
-    found = StartUp(
+    start = StartUp(
         python=began - float(started),
         imports=imported - began + inside.seconds,
         load=indexed - imported + load,
@@ -102,16 +102,16 @@ def measure(began: float, started: str, text: str) -> None:
         first_output=first.at - again,
         torch="torch" in sys.modules,
     )
-    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    sys.stdout.write(json.dumps(asdict(start)) + "\n")
 
 
 class _First:
-    """Ends a run at its first output."""
+    """An observer that ends a run at its first output."""
 
     at = float("nan")
 
     def before(self, sample: object) -> None:
-        """Nothing to do yet."""
+        """Do nothing."""
 
     def after(self, progress: object) -> None:
         self.at = time.time()
@@ -124,7 +124,7 @@ class _Inside:
 
 @contextmanager
 def _imports() -> Iterator[_Inside]:
-    """How long imports take that happen inside."""
+    """Measure the time that imports inside the block take."""
     real, inside, depth = builtins.__import__, _Inside(), 0
 
     def timed(*arguments: Any, **named: Any) -> Any:
@@ -145,7 +145,7 @@ def _imports() -> Iterator[_Inside]:
 
 
 def _load_s(weights: str | None) -> float:
-    """How long it takes to read the weights once more: into a model with torch, else as bytes."""
+    """Return the seconds that reading the weights again takes: into a model with torch, else as bytes."""
     began = time.time()
     if weights is not None and "torch" in sys.modules:
         from perception.models.checkpoint import load_checkpoint

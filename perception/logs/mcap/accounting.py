@@ -67,21 +67,21 @@ class Accountant:
         Wanted messages in it are `lost`: a block that is left out on purpose has none. Returns how many.
         """
         if block.broken:  # its tally may be of salvaged headers, which prove nothing
-            whole = read_index(self._source, block)
+            tally = read_index(self._source, block)
         else:
             if block.tally is None:
                 block.tally = read_index(self._source, block)
-            whole = block.tally
-        if whole is None:
+            tally = block.tally
+        if tally is None:
             return None
         query, account, lost = self._query, self.account, 0
         if query.covers(block.start_ns, block.end_ns):
-            inside = whole
+            inside = tally
         elif query.misses(block.start_ns, block.end_ns):
             inside = {}
         else:
             inside = read_index(self._source, block, query.low, query.high) or {}
-        for channel_id, span in whole.items():
+        for channel_id, span in tally.items():
             topic = self.topic(channel_id)
             if not query.wants(topic):
                 account.not_configured[topic] += span.messages
@@ -96,11 +96,11 @@ class Accountant:
         """Count what is missing of a block that could be read only up to a point."""
         torn = [loaded.torn] if loaded.torn else []
         self.corrupt(torn)
-        whole = read_index(self._source, block)
-        lost = None if whole is None else 0
-        found = tally_places(loaded.places + torn)
-        for channel_id, span in (whole or {}).items():
-            rest = span.messages - (found[channel_id].messages if channel_id in found else 0)
+        tally = read_index(self._source, block)
+        lost = None if tally is None else 0
+        read = tally_places(loaded.places + torn)
+        for channel_id, span in (tally or {}).items():
+            rest = span.messages - (read[channel_id].messages if channel_id in read else 0)
             topic = self.topic(channel_id)
             if rest > 0 and not self._query.wants(topic):
                 self.account.not_configured[topic] += rest

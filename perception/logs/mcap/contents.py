@@ -44,17 +44,17 @@ class Contents:
         """Return the breaks, with the log times of the blocks beside them."""
         offsets = [block.offset for block in self.blocks]
         latest = list(accumulate((block.end_ns for block in self.blocks), max))
-        found = []
+        damage_list = []
         for start, _, size, reason in self.breaks:
             after = bisect_right(offsets, start)
             before_ns = latest[after - 1] if after else None
             after_ns = self.blocks[after].start_ns if after < len(self.blocks) else None
-            found.append(Damage(before_ns, after_ns, size, None, f"{reason} (at byte {start})"))
-        return found
+            damage_list.append(Damage(before_ns, after_ns, size, None, f"{reason} (at byte {start})"))
+        return damage_list
 
 
 def discover(source: Source, contents: Contents, channel_ids: set[int], everywhere: bool = False) -> None:
-    """Load blocks until these channels and their schemas are known: not every summary repeats them.
+    """Load blocks until these channels and their schemas are known, which not every summary repeats.
 
     `everywhere`: look also into chunks that have no message on these channels.
     """
@@ -80,7 +80,7 @@ def topic_of(contents: Contents, channel_id: int) -> str:
 
 def channels_by_topic(contents: Contents) -> Mapping[str, Channel]:
     """Return the channels by topic; of several on one topic the one with the lowest id."""
-    found: dict[str, Channel] = {}
+    by_topic: dict[str, Channel] = {}
     for _, channel in sorted(contents.registry.channels.items()):
-        found.setdefault(channel.topic, channel)
-    return MappingProxyType(found)
+        by_topic.setdefault(channel.topic, channel)
+    return MappingProxyType(by_topic)

@@ -47,7 +47,7 @@ def read_contents(source: Source, first: int) -> Contents:
 
 
 def _follow_index(source: Source, contents: Contents, walk: Walk, hints: list[int], first: int) -> None:
-    """Take the blocks from the index, and walk what lies between them."""
+    """Take the blocks from the index, and walk the bytes between them."""
     summary, at = contents.summary, first
     for start, end, block in _regions(summary, set(hints), first):
         if start > at:
@@ -77,15 +77,15 @@ def _look_beyond(source: Source, contents: Contents) -> None:
         if opcode == Op.FOOTER:
             break
         if opcode not in _SUMMARY | {Op.DATA_END}:
-            return  # a damaged summary: where the log would end, nothing tells
+            return  # a damaged summary: the end of the log is unknown
     at += len(MAGIC)
     if source.read(at - len(MAGIC), len(MAGIC)) != MAGIC or at >= source.size:
         return
     second = source.read(at, len(MAGIC)) == MAGIC
-    what = (
+    what_follows = (
         "another log begins here: were two joined? Give each by itself" if second else "nothing known follows"
     )
-    contents.breaks.append(Break(at, source.size, source.size - at, f"the log ends; {what}"))
+    contents.breaks.append(Break(at, source.size, source.size - at, f"the log ends; {what_follows}"))
 
 
 def _regions(summary: McapSummary, hints: set[int], first: int) -> list[tuple[int, int, DataBlock | None]]:

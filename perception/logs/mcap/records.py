@@ -1,7 +1,7 @@
 """The records of MCAP (https://mcap.dev/spec), parsed strictly: a field that does not fit is `Malformed`.
 
 The parsers of the `mcap` package are used where they are sound. They read past a record's end without
-noticing, so they are given a stream that refuses; what is read for every chunk or message is parsed here.
+noticing, so they read from a stream that raises there; the records of every chunk or message are parsed here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Op:
 
 
 class Malformed(ValueError):
-    """Bytes that do not fit their place in the format."""
+    """Bytes that violate the format at their position."""
 
 
 class _Exact(ReadDataStream):
@@ -155,7 +155,7 @@ class Registry:
         self._seen: dict[bytes, Channel] = {}
 
     def copy(self) -> Registry:
-        """Return a copy, for bytes that may declare nonsense."""
+        """Return a copy, for bytes whose declarations may be invalid."""
         other = Registry()
         other.schemas, other.channels = dict(self.schemas), dict(self.channels)
         other.schema_ids, other._seen = dict(self.schema_ids), dict(self._seen)

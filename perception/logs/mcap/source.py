@@ -28,7 +28,7 @@ class Source:
 
         Raises:
             LogError: the log has been closed.
-            Malformed: the disk does not give them.
+            Malformed: the disk cannot be read there.
         """
         if length <= 0 or offset >= self.size:
             return b""
@@ -76,8 +76,8 @@ def open_source(path: Path) -> tuple[Source, tuple[str, str], int]:
 def _read_header(source: Source) -> tuple[tuple[str, str], int]:
     start = source.read(0, 1 << 16)
     if not start.startswith(MAGIC):
-        found = f"one cut off after {len(start)} bytes" if MAGIC.startswith(start) else "another file"
-        raise LogError(f"expected an MCAP log, found {found}; record or copy it again: {source.path}")
+        actual = f"one cut off after {len(start)} bytes" if MAGIC.startswith(start) else "another file"
+        raise LogError(f"expected an MCAP log, found {actual}; record or copy it again: {source.path}")
     at = len(MAGIC)
     truncated = LogError(
         f"expected an MCAP log, found one cut off inside its header ({source.size} bytes), without any "
@@ -94,7 +94,7 @@ def _read_header(source: Source) -> tuple[tuple[str, str], int]:
             return ("", ""), body + length
         if source.size <= len(start):
             raise truncated from None
-        return ("", ""), at  # damaged: what walks the file says so, and looks for what follows
+        return ("", ""), at  # damaged: the walk of the file reports it and resynchronises
     if opcode != Op.HEADER:
         return ("", ""), at
     after = start[body + used : body + used + HEAD.size]

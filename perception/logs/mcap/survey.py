@@ -29,7 +29,7 @@ def survey_log(source: Source, contents: Contents, profile: str, library: str) -
     if statistics is not None and not damage:
         claimed = {channel_id: n for channel_id, n in statistics.channel_message_counts.items() if n}
         if claimed != {channel_id: span.messages for channel_id, span in sums.items()}:
-            for block in contents.blocks:  # index and statistics disagree: only reading tells
+            for block in contents.blocks:  # index and statistics disagree: the log must be read
                 block.tally = _load_tally(source, block, contents, damage)
             sums = _sums(source, contents, damage)
     discover(source, contents, set(sums))

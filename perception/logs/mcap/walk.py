@@ -40,7 +40,7 @@ class Walk:
         self._chunk: DataBlock | None = None  # message indexes that follow belong to it
         self._run: DataBlock | None = None  # messages outside chunks that follow join it
         self._before = 0  # where the record before this one began
-        self._sure = 0  # up to here every record was what it should be; an unsure one may have led astray
+        self._sure = 0  # every record up to here was certain; an uncertain one may have led to a wrong offset
 
     def run(self, start: int, end: int, open_end: bool = False) -> None:
         """Walk from `start` to `end`. `open_end`: the end of the file, not of the data section."""
@@ -65,7 +65,7 @@ class Walk:
             self._doubt_index()
 
     def _doubt_index(self) -> None:
-        """Mark the chunk before this place: it may have had more message indexes, only loading tells."""
+        """Mark the chunk before this place: it may have had more message indexes, so it must be loaded."""
         if self._chunk is not None:
             self._chunk.index_torn = True
 
@@ -224,7 +224,7 @@ class Walk:
         return min(after, end)
 
     def _add_index(self, at: int, after: int) -> int:
-        """Add a message index to the chunk before it; whatever stands there was one."""
+        """Add a message index to the chunk before it, valid or not."""
         self._run = None
         if self._chunk is None:
             self._chunk = DataBlock("chunk", self._before, at - self._before, 0, U64_MAX)
@@ -247,7 +247,7 @@ class Walk:
         index = DataBlock("chunk", at, 0, chunk.start_ns, chunk.end_ns, index_length=after - at)
         if read_index(self._source, index) is None:
             return False
-        chunk.index_length = 0  # no longer the whole truth: loading the chunk tells
+        chunk.index_length = 0  # no longer complete: the chunk must be loaded
         return True
 
     def _add_message(self, at: int, after: int, end: int, open_end: bool) -> int:
@@ -266,7 +266,7 @@ class Walk:
             self._contents.blocks.append(run)
         run.length = min(after, end) - run.offset
         if cut:
-            run.cut, run.tally = True, None  # only loading tells whether the last header is whole
+            run.cut, run.tally = True, None  # whether the last header is complete is known only after loading
             return end
         run.start_ns, run.end_ns = min(run.start_ns, log_time), max(run.end_ns, log_time)
         assert run.tally is not None

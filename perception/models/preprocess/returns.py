@@ -144,8 +144,8 @@ def _input_pixels(
 def _finite(values: Float32 | None, kept: NDArray[np.intp]) -> Float32:
     if values is None:
         return np.zeros(kept.size, dtype=np.float32)
-    given = np.asarray(values, dtype=np.float32)[kept]
-    return np.where(np.isfinite(given), given, np.float32(0.0))
+    kept_values = np.asarray(values, dtype=np.float32)[kept]
+    return np.where(np.isfinite(kept_values), kept_values, np.float32(0.0))
 
 
 # --- reduction -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How the losses of the heads become one step: fixed weights, weights that follow, or gradients combined.
+"""Balancing of the losses of the heads: fixed weights, adaptive weights, or combined gradients.
 
 Names and options can be checked without torch (`resolve_balancing`); the rest is loaded on first use.
 """

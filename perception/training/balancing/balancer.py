@@ -19,7 +19,7 @@ class Balancer(nn.Module):
     """
 
     cuts = False
-    """Whether it wants the shared maps as leaves of the graph."""
+    """Whether the method needs the shared maps as leaves of the graph."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class Balancer(nn.Module):
     def backward(
         self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = (), share: float = 1.0
     ) -> None:
-        """Add the gradients of the balanced losses to every parameter they rest on.
+        """Add the gradients of the balanced losses to every parameter that they depend on.
 
         Args:
             losses: By head; a head that a step leaves out is missing.
-            shared: What all heads rest on: where methods that look at gradients meet them.
-            share: What part of the step's losses these are, where a batch is computed in parts or by several
-                processes.
+            shared: The maps that all heads read; gradient methods combine the gradients over them.
+            share: The fraction of the step's losses that these are, where a batch is computed in parts or by
+                several processes.
         """
         terms = [self.term(head, self.fixed.get(head, 1.0) * loss, share) for head, loss in losses.items()]
         if terms:
@@ -55,10 +55,10 @@ class Balancer(nn.Module):
         return loss
 
     def observe(self, losses: Mapping[str, float]) -> None:
-        """Take in the losses of a step, over all processes, before its `backward`. A loss of exactly 0 means
+        """Record the losses of a step, over all processes, before its `backward`. A loss of exactly 0 means
         that the batch has no truth for the head."""
         self.idle = frozenset(head for head, loss in losses.items() if loss == 0)
 
     def weights(self) -> dict[str, float]:
-        """Return the present weight of each head."""
+        """Return the current weight of each head."""
         return {head: self.fixed.get(head, 1.0) for head in self.heads}

@@ -65,7 +65,7 @@ class DynamicWeightAverage(Balancer):
         return {head: factors[head] * weight for head, weight in super().weights().items()}
 
     def _factors(self) -> dict[str, float]:
-        """A head whose rate is not known yet counts as one whose loss stays as it is."""
+        """Return the factor of each head; a head without a known rate counts as one with a constant loss."""
         last, before = self.sums[1].tolist(), self.sums[2].tolist()
         rates = [
             inverse_rate(now, then, head in self.signed)

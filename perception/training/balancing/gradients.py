@@ -36,11 +36,11 @@ class GradientBalancer(Balancer):
     Args:
         method: A name in `NAMES`.
         weights: Fixed factors on the losses.
-        signed: Of no consequence.
-        options: What the aggregator takes (`c` of CAGrad).
+        signed: Not used.
+        options: Arguments of the aggregator (`c` of CAGrad).
 
     Raises:
-        MissingExtraError: TorchJD, or what a method of it needs, is not installed.
+        MissingExtraError: TorchJD, or a package that one of its methods needs, is not installed.
     """
 
     cuts = True
@@ -58,7 +58,7 @@ class GradientBalancer(Balancer):
         self.aggregator(4)
 
     def aggregator(self, heads: int) -> Any:
-        """A new one for so many heads: nothing is remembered from step to step."""
+        """Return a new aggregator for a number of heads; no state is kept from step to step."""
         try:
             from torchjd import aggregation
 
@@ -71,35 +71,36 @@ class GradientBalancer(Balancer):
     def backward(
         self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = (), share: float = 1.0
     ) -> None:
-        """As `Balancer.backward`; the combined gradient is left in `.grad` of the shared maps, which are to
-        be leaves of the graph of the losses."""
+        """Do what `Balancer.backward` does; leave the combined gradient in `.grad` of the shared maps.
+
+        These must be leaves of the graph of the losses.
+        """
         terms = {head: self.fixed.get(head, 1.0) * loss for head, loss in losses.items()}
         rows = list(gradients_over(shared, terms).values())
         give_to(shared, self.combine(rows) if rows else None)
 
     def combine(self, rows: Sequence[Tensor]) -> Tensor:
-        """One vector of several.
+        """Combine several gradients into one.
 
-        All these methods weigh the gradients by their scalar products alone: a matrix of one row and one
-        column for each head, which is as good for them as the gradients are, and all that processes with
-        parts of one batch need to tell each other.
+        All these methods weigh the gradients by their scalar products alone, a matrix of one row and one
+        column for each head. Processes with parts of one batch need to exchange nothing else.
 
-        Aggregators hold gradients below an absolute size for none, and gradients over maps are small: they
-        are combined in parts of the largest, and scaled back. NashMTL gets unit vectors, since its solver
-        strays between gradients of unlike size, and the bargain is the same. Gradients that are no numbers
-        are added up, for whoever takes the step to see.
+        Aggregators treat gradients below an absolute size as zero, and gradients over maps are small: they
+        are divided by the largest norm, combined, and scaled back. NashMTL gets unit vectors: its solver
+        diverges on gradients of unlike size, and its solution is the same. Gradients that are not finite
+        are added up, so that the optimiser step detects them.
         """
         gramian = products(rows, self.total)
         if not bool(gramian.isfinite().all()):
             return torch.stack(list(rows)).sum(0)
         sizes = gramian.diagonal().sqrt()
-        found = torch.zeros_like(sizes)
-        there = sizes > 0
-        if int(there.sum()) == 1:
-            found[there] = 1.0
-        elif bool(there.any()):
-            found[there] = self._weights(gramian[there][:, there], sizes[there])
-        return found.to(rows[0]) @ torch.stack(list(rows))
+        weights = torch.zeros_like(sizes)
+        nonzero = sizes > 0
+        if int(nonzero.sum()) == 1:
+            weights[nonzero] = 1.0
+        elif bool(nonzero.any()):
+            weights[nonzero] = self._weights(gramian[nonzero][:, nonzero], sizes[nonzero])
+        return weights.to(rows[0]) @ torch.stack(list(rows))
 
     def _weights(self, gramian: Tensor, sizes: Tensor) -> Tensor:
         """Return the weight of each gradient in the combined one; their norms `sizes` are all above 0."""
@@ -107,6 +108,6 @@ class GradientBalancer(Balancer):
         values, vectors = torch.linalg.eigh(gramian / torch.outer(unit, unit))
         stand_ins = (vectors * values.clamp(min=0).sqrt()).float()  # rows with the same products
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what solvers say of every step is of no use to a user
+            warnings.simplefilter("ignore")  # the solvers warn at every step, which is of no use to a user
             weights: Tensor = self.aggregator(len(sizes)).weighting(stand_ins)
         return weights.to(sizes) / unit * unit.mean()

@@ -15,7 +15,7 @@ from perception.types import LOSSES
 
 BETAS = (0.9, 0.999)
 LEAST = 0.01
-"""No weight falls below. The paper sets no limit; a head whose weight is 0 has no gradient to return by."""
+"""The least weight. The paper sets no limit; a head whose weight is 0 has no gradient to recover by."""
 
 
 class GradNorm(Balancer):
@@ -74,8 +74,11 @@ class GradNorm(Balancer):
     def backward(
         self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = (), share: float = 1.0
     ) -> None:
-        """As `Balancer.backward`; the sum of the gradients is left in `.grad` of the shared maps, which are
-        to be leaves of the graph of the losses. Then the weights move."""
+        """Do what `Balancer.backward` does, then update the weights.
+
+        The sum of the gradients is left in `.grad` of the shared maps, which must be leaves of the graph of
+        the losses.
+        """
         now = self.weights()
         rows = gradients_over(shared, {head: now[head] * loss for head, loss in losses.items()})
         if not rows:
@@ -108,14 +111,14 @@ class GradNorm(Balancer):
         return {head: own[head] * weight for head, weight in super().weights().items()}
 
     def _behind(self, heads: Sequence[str]) -> Tensor:
-        """r: what is left of each head's loss, over the mean of what is left."""
+        """Return r: the remaining part of each head's loss over the mean of these parts."""
         first = dict(zip(self.heads, self.initial.tolist(), strict=True))
         left = [inverse_rate(self._losses[head], first[head], head in self.signed) for head in heads]
         rates = torch.tensor(left, dtype=torch.float64, device=self.weight.device)
         return rates / rates.mean()
 
     def _adam(self, at: list[int], gradient: Tensor) -> Tensor:
-        """The direction of a step for some of the weights."""
+        """Return the direction of Adam's step for some of the weights."""
         self.updates[at] += 1
         for row, beta, value in ((0, BETAS[0], gradient), (1, BETAS[1], gradient.square())):
             self.moments[row, at] = beta * self.moments[row, at] + (1 - beta) * value

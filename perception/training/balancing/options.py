@@ -28,24 +28,24 @@ METHODS: Table = {
 
 
 def resolve_balancing(config: Mapping[str, Any] | None = None) -> tuple[Choice, dict[str, float]]:
-    """The method with its options filled in, and the fixed weights that are given.
+    """Return the method with its options filled in, and the configured fixed weights.
 
     Args:
-        config: `method`, what the method takes, and `weights`: head -> factor on its loss.
+        config: `method`, the options of the method, and `weights`: head -> factor on its loss.
 
     Raises:
         ConfigError: Names, options or values are wrong: all of them, with the nearest valid names.
     """
-    given = dict(config or {})
-    weights, faults = given.pop("weights", None), []
-    method = given.pop("method", "static")
-    if not isinstance(method, str) or "name" in given:
+    options = dict(config or {})
+    weights, faults = options.pop("weights", None), []
+    method = options.pop("method", "static")
+    if not isinstance(method, str) or "name" in options:
         faults.append(f"balancing.method: expected one of {', '.join(METHODS)}, found {method!r:.60}")
         method = "static"
-        given = {}
+        options = {}
     wrong: list[str] = []
     beside = ("method", "weights")
-    chosen = choose("balancing", {"name": method, **given}, METHODS, "static", wrong, beside)
+    chosen = choose("balancing", {"name": method, **options}, METHODS, "static", wrong, beside)
     faults += [fault.replace("balancing:", "balancing.method:", 1) for fault in wrong]
     if weights is not None and not isinstance(weights, Mapping):
         faults.append(f"balancing.weights: expected head -> a number from 0, found {weights!r:.60}")

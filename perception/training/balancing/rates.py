@@ -1,4 +1,4 @@
-"""How fast a loss falls, as methods that compare heads need it."""
+"""The rate at which a loss falls, for methods that compare heads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MOST = 50.0
 
 
 def inverse_rate(loss: float, before: float, signed: bool) -> float:
-    """Return the part of a loss that is left: `loss / before`. Above 0; the less, the faster the head learns.
+    """Return the remaining part of a loss: `loss / before`. Above 0; the less, the faster the head learns.
 
     A deviation, without which the papers' ratio has no meaning here: the negative logarithm of a likelihood
     may fall below 0. Of such losses (`signed`) the exponentials are compared, which are the reciprocals of

@@ -1,4 +1,4 @@
-"""The heads' gradients where they meet: over the shared maps, not all weights.
+"""The gradients of the heads over the shared maps, which stand for those over the shared weights.
 
 After Sener and Koltun 2018: the gradients with regard to the shared representation bound those with regard to
 its weights, and cost one backward pass of the heads each.
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def gradients_over(shared: Sequence[Tensor], terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each term's gradient over the shared maps, flat, float32; zeros for a term that does not rest on them.
+    """Return each term's gradient over the shared maps, flat, float32; zeros for a term independent of them.
 
     The heads' own parameters get the gradients of their own terms.
 
@@ -31,7 +31,7 @@ def gradients_over(shared: Sequence[Tensor], terms: Mapping[str, Tensor]) -> dic
 
 
 def products(rows: Sequence[Tensor], total: Callable[[Tensor], Tensor]) -> Tensor:
-    """The scalar products of all pairs of gradients, float64 [heads, heads], on the CPU.
+    """Return the scalar products of all pairs of gradients, float64 [heads, heads], on the CPU.
 
     Where several processes each hold the maps of their part of a batch, `total` sums over them: the products
     are those of the whole batch, and all processes see the same.
@@ -42,7 +42,7 @@ def products(rows: Sequence[Tensor], total: Callable[[Tensor], Tensor]) -> Tenso
 
 
 def give_to(shared: Sequence[Tensor], combined: Tensor | None) -> None:
-    """Leave a flat gradient in `.grad` of the shared maps; None: zeros."""
+    """Write a flat gradient into `.grad` of the shared maps; None: zeros."""
     if combined is None:
         combined = torch.zeros(sum(leaf.numel() for leaf in shared), device=shared[0].device)
     for leaf, part in zip(shared, torch.split(combined, [leaf.numel() for leaf in shared]), strict=True):

@@ -1,7 +1,7 @@
 """beta-NLL (Seitzer et al. 2022, "On the Pitfalls of Heteroscedastic Uncertainty Estimation").
 
 A Gaussian likelihood lets a model explain hard samples by a large variance and learn little of their mean.
-Here each sample's likelihood is weighed by its own variance to the power beta, which is not learned through.
+Here each sample's likelihood is weighed by its own variance to the power beta, without its gradient.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from perception.training.losses.likelihoods import gaussian_nll
 
 
 def beta_nll(value: Tensor, log_scale: Tensor, target: Tensor, beta: float = 0.5) -> Tensor:
-    """The likelihood of each value, weighed.
+    """Return the weighted negative log likelihood of each value.
 
     Args:
         value, target: Any shape.

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def smooth_l1_sides(ltrb: Tensor, target: Tensor, beta: float = 1 / 9) -> Tensor:
-    """The smooth L1 loss (Girshick 2015) of the sides: [B, 4, ...] to [B, 1, ...].
+    """Return the smooth L1 loss (Girshick 2015) of the sides: [B, 4, ...] to [B, 1, ...].
 
     Args:
         ltrb, target: Distances from the point to left, top, right and bottom.
@@ -23,12 +23,12 @@ def smooth_l1_sides(ltrb: Tensor, target: Tensor, beta: float = 1 / 9) -> Tensor
 
 
 def squared_sides(ltrb: Tensor, target: Tensor) -> Tensor:
-    """The squared error of the sides: [B, 4, ...] to [B, 1, ...]."""
+    """Return the squared error of the sides: [B, 4, ...] to [B, 1, ...]."""
     return ((ltrb - target) / _sizes(target)).square().sum(1, keepdim=True)
 
 
 def _sizes(ltrb: Tensor) -> Tensor:
-    """[B, 4, ...] width, height, width, height."""
+    """Return [B, 4, ...]: width, height, width, height."""
     left, top, right, bottom = torch.split(ltrb, 1, dim=1)
     width, height = (left + right).clamp(min=1.0), (top + bottom).clamp(min=1.0)
     return torch.cat([width, height, width, height], 1)

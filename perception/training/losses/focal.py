@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 def focal(logits: Tensor, heatmap: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """The focal loss at every cell.
+    """Return the focal loss at every cell.
 
     A deviation: the labels are the heatmap's values, not 0 or 1 alone, so that an object has one peak and no
     plateau. With labels 0 and 1 it is the paper's; between, `p_t = p y + (1 - p)(1 - y)`, and the
@@ -16,8 +16,8 @@ def focal(logits: Tensor, heatmap: Tensor, alpha: float = 0.25, gamma: float = 2
     Args:
         logits: Any shape.
         heatmap: The same, 0 to 1.
-        alpha: Weight of what is there, 0 to 1; `1 - alpha` of what is not.
-        gamma: How much less what is right already counts.
+        alpha: Weight of the positive term, 0 to 1; the negative term weighs `1 - alpha`.
+        gamma: Exponent that lowers the weight of cells that are already right.
     """
     p = logits.sigmoid()
     right = p * heatmap + (1 - p) * (1 - heatmap)

@@ -7,13 +7,13 @@ from torch.nn import functional as F
 
 
 def gaussian_focal(logits: Tensor, heatmap: Tensor, alpha: float = 2.0, beta: float = 4.0) -> Tensor:
-    """The focal loss of a heatmap whose peaks are 1, at every cell.
+    """Return the focal loss of a heatmap whose peaks are 1, at every cell.
 
     Args:
         logits: Any shape.
         heatmap: The same, 0 to 1.
-        alpha: How much less what is right already counts.
-        beta: How much less a miss counts near a peak.
+        alpha: Exponent that lowers the weight of cells that are already right.
+        beta: Exponent that lowers the weight of false positives near a peak.
     """
     p = logits.sigmoid()
     hit = (1 - p) ** alpha * F.logsigmoid(logits)

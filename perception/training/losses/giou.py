@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def giou_loss(ltrb: Tensor, target: Tensor) -> Tensor:
-    """1 - GIoU (Rezatofighi et al. 2019) of boxes around one point, 0 to 2: [B, 4, ...] to [B, 1, ...]."""
+    """Return 1 - GIoU of boxes around one point, 0 to 2: [B, 4, ...] to [B, 1, ...]."""
     inner, outer = torch.minimum(ltrb, target), torch.maximum(ltrb, target)
     overlap = _area(inner)
     union = (_area(ltrb) + _area(target) - overlap).clamp(min=1e-6)

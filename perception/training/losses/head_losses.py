@@ -25,7 +25,7 @@ class HeadLosses(nn.Module):
 
     Every regression learns a scale, so that outputs carry a standard deviation whatever the loss: beside a
     loss that has none (all of boxes, `l1`, `mse`) stands the likelihood of the model's family with detached
-    means, which teaches nothing but the scales. Distances are compared by their logarithms (an error of 0.01
+    means, which trains the scales alone. Distances are compared by their logarithms (an error of 0.01
     is 1 %), control in standard deviations of its channels, sides of boxes in parts of the box: no loss of
     what is predicted depends on its unit.
 
@@ -68,7 +68,7 @@ class HeadLosses(nn.Module):
         """Return the loss of each head; 0 for a head without truth in the batch.
 
         Args:
-            said: The heads' maps.
+            said: The outputs of the heads.
             true: Their targets.
             total: Sums a count over all processes that share a batch, so that their losses add up to those of
                 the whole.
@@ -105,7 +105,7 @@ class HeadLosses(nn.Module):
     def _extra(
         self, head: str, raw: Tensor, truth: Tensor, total: Callable[[Tensor], Tensor]
     ) -> dict[str, Tensor]:
-        """The losses of a further head: means over the samples of which something is known."""
+        """Return the losses of an extra head: means over the samples with any known truth."""
         known = truth.isfinite()
         counted = known.any(1).to(raw.dtype)
         samples = total(counted.sum()).clamp(min=1)
@@ -116,7 +116,7 @@ class HeadLosses(nn.Module):
         }
 
     def _box(self, said: DenseOutputs, true: Targets) -> Tensor:
-        """[B, 1, h, w]: where the sides are, and the likelihood of each that trains its scale."""
+        """Return [B, 1, h, w]: the loss of the sides, plus the likelihoods that train their scales."""
         options = self.chosen["box"].options
         where = self._functions["box"](said.ltrb, true.ltrb)
         sides = self._likelihood(said.ltrb.detach(), said.ltrb_log_scale, true.ltrb).mean(1, keepdim=True)

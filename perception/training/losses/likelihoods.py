@@ -6,13 +6,16 @@ from torch import Tensor
 
 
 def laplace_nll(value: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
-    """Return that of a Laplace distribution of scale b, without log 2: least at `b = |value - target|`."""
+    """Return the negative log likelihood of a Laplace distribution of scale b, without log 2.
+
+    It is least at `b = |value - target|`.
+    """
     return (value - target).abs() * (-log_scale).exp() + log_scale
 
 
 def gaussian_nll(value: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
-    """Return that of a normal distribution of standard deviation sigma (Nix and Weigend 1994), without
-    log(2 pi) / 2: least at `sigma = |value - target|`."""
+    """Return the negative log likelihood of a normal distribution of standard deviation sigma (Nix and
+    Weigend 1994), without log(2 pi) / 2: least at `sigma = |value - target|`."""
     return 0.5 * ((value - target) * (-log_scale).exp()).square() + log_scale
 
 

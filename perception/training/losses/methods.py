@@ -29,7 +29,7 @@ class LossMethod:
 
     Attributes:
         function: Import name; called with the outputs of its head, the targets, and the options.
-        options: What a user may set, with limits.
+        options: The options that a user may set, with their limits.
         family: The family of distributions whose likelihood it is; empty: of none, or of either.
         signed: Whether it may fall below 0, as the logarithm of a likelihood does.
     """
@@ -44,7 +44,7 @@ LossTable = Mapping[str, LossMethod]
 
 _HERE = "perception.training.losses"
 _SCALE = {"scale_weight": Option(0.1)}
-"""Weight of the likelihood with detached means that trains the scales beside losses that have none."""
+"""Weight of the likelihood (means detached) that trains the scales beside a loss without scales."""
 _BOX = {"weight": Option(2.0), **_SCALE}
 
 CLASS: LossTable = {
@@ -94,22 +94,22 @@ def resolve_losses(
         config: Head -> a name, or `{name: ..., options}`. `giou_weight` and `scale_weight` are taken as
             options of the box loss. A head without an entry has the default of its specification, else the
             likelihood of the family.
-        family: Of the model, `laplace` or `gaussian`: what its scales mean.
+        family: The distribution of the model's scales, `laplace` or `gaussian`.
         extra_heads: The heads that the model has beside the project's own.
 
     Raises:
-        ConfigError: Names, options or values are wrong, or a likelihood is not that of the model's family:
-            all of it, with the nearest valid names.
+        ConfigError: Names, options or values are wrong, or a likelihood is not of the model's family; lists
+            all errors, with the nearest valid names.
     """
     parts = loss_parts(extra_heads)
     errors: list[str] = []
-    given = _with_older_keys(dict(config or {}), errors)
-    errors += [f"losses.{key}: unknown key; {expected(key, parts)}" for key in given if key not in parts]
+    section = _with_older_keys(dict(config or {}), errors)
+    errors += [f"losses.{key}: unknown key; {expected(key, parts)}" for key in section if key not in parts]
     chosen = {}
     for name, part in parts.items():
         table: LossTable = load_named(part.methods)
         options = {method: entry.options for method, entry in table.items()}
-        choice = choose(f"losses.{name}", given.get(name), options, part.default or family, errors)
+        choice = choose(f"losses.{name}", section.get(name), options, part.default or family, errors)
         wanted = table[choice.name].family or family
         if wanted != family:
             errors.append(
@@ -122,10 +122,10 @@ def resolve_losses(
     return chosen
 
 
-def _with_older_keys(given: dict[str, Any], errors: list[str]) -> dict[str, Any]:
-    """The section with `giou_weight` and `scale_weight` moved to the box loss."""
-    older = {key: given.pop(key) for key in _OLDER if key in given}
-    box = given.get("box")
+def _with_older_keys(section: dict[str, Any], errors: list[str]) -> dict[str, Any]:
+    """Return the section with `giou_weight` and `scale_weight` moved to the box loss."""
+    older = {key: section.pop(key) for key in _OLDER if key in section}
+    box = section.get("box")
     if isinstance(box, Mapping):
         box = {_OLDER.get(str(key), key): value for key, value in box.items()}
     if older and (box is None or isinstance(box, str | Mapping)):
@@ -134,4 +134,4 @@ def _with_older_keys(given: dict[str, Any], errors: list[str]) -> dict[str, Any]
             if _OLDER[key] in box:
                 errors.append(f"losses.{key}: given again as losses.box.{_OLDER[key]}; leave one out")
             box = {_OLDER[key]: value, **box}
-    return given if box is None else {**given, "box": box}
+    return section if box is None else {**section, "box": box}

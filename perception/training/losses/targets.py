@@ -1,8 +1,8 @@
-"""Truth as dense maps: what every cell of the output should say.
+"""Dense targets of the losses: the truth for every cell of the output.
 
 Each object is a Gaussian around its centre cell, 1 at the centre, its width a fraction of the box along each
-axis (Zhou et al. 2019; elliptic as in Liu et al. 2020, TTFNet). Box and distance are taught where an object's
-Gaussian is high, each object with the same total weight; where two compete, the smaller box wins.
+axis (Zhou et al. 2019; elliptic as in Liu et al. 2020, TTFNet). Box and distance are trained where the
+Gaussian of an object is high, each object with the same total weight; of two in a cell, the smaller box wins.
 
 Dimension letters: B batch, N boxes, C classes, h x w cells of the output map, A control channels.
 """
@@ -21,7 +21,7 @@ SPREAD = 0.54 / 6
 
 LEAST_SPREAD = 0.45  # cells
 LEAST_TAUGHT = 0.8  # cells
-"""The box of a small object is taught one cell around its centre too: its peak may come out there."""
+"""The box of a small object is also trained one cell around its centre, where its peak may be predicted."""
 
 TAUGHT_FROM = 0.3
 """Cells in which an object's Gaussian is at least this learn its box."""
@@ -33,14 +33,14 @@ class DenseTruth(NamedTuple):
     labels: Tensor  # int64 [B, N] class, -1: padding
     boxes: Tensor  # [B, N, 4] xyxy, input pixels
     distance_m: Tensor  # [B, N] NaN where unknown
-    ignored: Tensor  # bool [B, N] neither taught nor punished
+    ignored: Tensor  # bool [B, N] excluded from the losses
     boxes_known: Tensor  # [B] 0 or 1
     control: Tensor  # [B, A] standardised, NaN where unknown
     extra: Tensor = torch.empty(0, 0)  # [B, E] of the further heads (`truth_columns`), NaN where unknown
 
 
 class Targets(NamedTuple):
-    """Dense targets. Weights are 0 where nothing is taught."""
+    """Dense targets. Weights are 0 where nothing is trained."""
 
     heatmap: Tensor  # [B, C, h, w] 0 to 1
     counted: Tensor  # [B, 1, h, w] 0 where an ignored object lies, or nothing is known
@@ -48,14 +48,14 @@ class Targets(NamedTuple):
     distance_log: Tensor  # [B, 1, h, w]
     box_weight: Tensor  # [B, 1, h, w] sums to 1 for each object
     distance_weight: Tensor  # [B, 1, h, w] the same, of objects whose distance is known
-    objects: Tensor  # [] how many are taught
+    objects: Tensor  # [] number of objects trained
     control: Tensor  # [B, A] standardised, 0 where unknown
     control_known: Tensor  # [B, A] 0 or 1
     extra: Tensor = torch.empty(0, 0)  # [B, E] of the further heads (`truth_columns`), NaN where unknown
 
 
 def make_targets(truth: DenseTruth, classes: int, height: int, width: int) -> Targets:
-    """Dense targets of a batch.
+    """Return the dense targets of a batch.
 
     Args:
         truth: Boxes of all samples.
@@ -87,7 +87,7 @@ def make_targets(truth: DenseTruth, classes: int, height: int, width: int) -> Ta
 
 
 def _gaussians(truth: DenseTruth, which: Tensor, height: int, width: int) -> Tensor:
-    """[B, N, h, w] the Gaussians of objects that `which` [B, N] holds; 0 for the others."""
+    """Return [B, N, h, w]: the Gaussians of the objects selected by `which` [B, N]; 0 for the others."""
     (gx, _), (gy, _) = _bells(truth, height, width, LEAST_SPREAD)
     return (gy * which[..., None])[..., :, None] * gx[..., None, :]
 
@@ -95,16 +95,16 @@ def _gaussians(truth: DenseTruth, which: Tensor, height: int, width: int) -> Ten
 def _bells(
     truth: DenseTruth, height: int, width: int, least: float
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Along x and along y: each object's Gaussian [B, N, cells], and where cells' centres lie between its
-    sides; that of its own centre cell does, however thin it is."""
+    """Return along x and along y: each object's Gaussian [B, N, cells], and whether a cell's centre lies
+    between its sides; the object's centre cell always counts as inside."""
     stride = STRIDES[0]
     x1, y1, x2, y2 = (truth.boxes[..., k, None] / stride - 0.5 for k in range(4))  # in cells, 0: first centre
-    found = []
+    bells = []
     for low, high, count in ((x1, x2, width), (y1, y2, height)):
         cells = torch.arange(count, device=truth.boxes.device, dtype=torch.float32)
         bell = _bell(cells, ((low + high) / 2).round().clamp(0, count - 1), (high - low) * SPREAD, least)
-        found.append((bell, ((cells > low) & (cells < high)) | (bell == 1)))
-    return found[0], found[1]
+        bells.append((bell, ((cells > low) & (cells < high)) | (bell == 1)))
+    return bells[0], bells[1]
 
 
 def _bell(cells: Tensor, centre: Tensor, spread: Tensor, least: float) -> Tensor:
@@ -121,7 +121,7 @@ def _heatmap(truth: DenseTruth, gaussian: Tensor, classes: int) -> Tensor:
 def _boxes(
     truth: DenseTruth, taught: Tensor, height: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sides and distance of the object that each cell belongs to, and the weights of both."""
+    """Return the sides and distance of the object that each cell belongs to, and the weights of both."""
     batch, count = truth.labels.shape
     stride = STRIDES[0]
     if not count:
@@ -141,7 +141,7 @@ def _boxes(
 
 
 def _owners(truth: DenseTruth, taught: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """[B, h w] the smallest object whose claim to a cell is high enough, and its claim; 0 where none is."""
+    """Return [B, h w]: the smallest object whose Gaussian in a cell is high enough, and that value, or 0."""
     (gx, inside_x), (gy, inside_y) = _bells(truth, height, width, LEAST_TAUGHT)
     area = (truth.boxes[..., 2:] - truth.boxes[..., :2]).clamp(min=0.1).prod(-1)
     by_size = area.argsort(dim=1, stable=True)[..., None]
