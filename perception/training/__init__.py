@@ -1,4 +1,4 @@
-"""Training: from logs with truth to a checkpoint. `train(load_train_config("run.yaml"))` is all of it.
+"""Training: from logs with truth to a checkpoint. `train(load_train_config("run.yaml"))` runs it.
 
 Importing this package imports no torch; the names that need it are loaded on first use.
 """

@@ -46,7 +46,7 @@ class TransferReport:
         """Return lines for the user: counts, and the names of tensors that were not simply taken over."""
         total = len(self.taken) + len(self.partly) + len(self.different) + len(self.missing)
         lines = [f"{len(self.taken)} of {total} tensors taken over"]
-        for what, names in (
+        for outcome, names in (
             ("rows of classes with the same name", self.partly),
             ("another shape, left as they start", self.different),
             ("not in the checkpoint, left as they start", self.missing),
@@ -54,7 +54,7 @@ class TransferReport:
         ):
             if names:
                 shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-                lines.append(f"{what}: {shown}")
+                lines.append(f"{outcome}: {shown}")
         return lines
 
 

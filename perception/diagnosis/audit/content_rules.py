@@ -19,13 +19,13 @@ TRUTH_TOLERANCE_NS = 60_000_000  # how truth is joined to a sample
 
 def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Finding]:
     """Yield the parts of the file that cannot be read."""
-    for found in damage:
+    for part in damage:
         where = ""
-        if start_ns is not None and found.t0_ns is not None:
-            end = "" if found.t1_ns is None else f" to {(found.t1_ns - start_ns) / 1e9:.2f} s"
-            where = f" from {(found.t0_ns - start_ns) / 1e9:.2f} s{end}"
-        lost = "" if found.messages is None else f", {plural(found.messages, 'message')} lost"
-        yield Finding("damage", "error", "", f"the file is damaged{where}: {found.reason}{lost}", HEADS)
+        if start_ns is not None and part.t0_ns is not None:
+            end = "" if part.t1_ns is None else f" to {(part.t1_ns - start_ns) / 1e9:.2f} s"
+            where = f" from {(part.t0_ns - start_ns) / 1e9:.2f} s{end}"
+        lost = "" if part.messages is None else f", {plural(part.messages, 'message')} lost"
+        yield Finding("damage", "error", "", f"the file is damaged{where}: {part.reason}{lost}", HEADS)
 
 
 def missing_rules(contents: LogContents, config: Config) -> Iterator[Finding]:

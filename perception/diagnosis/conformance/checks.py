@@ -253,12 +253,12 @@ def takes_batches(trial: PluginTrial) -> str:
 def takes_garbage(trial: PluginTrial) -> str:
     plugin = trial.open()
     complete = next((s for s in trial.samples if all(i.present for i in s.inputs)), trial.samples[0])
-    for what, sensor, hopeless, broken in garbage(complete):
+    for description, sensor, unusable, broken in garbage(complete):
         output, violations = output_alone(trial, plugin, broken)
-        if output is not None and hopeless and any(output.validity().values()):
+        if output is not None and unusable and any(output.validity().values()):
             violations.append(f"a head was valid, though {sensor} was all there was")
         if violations:
-            return f"{what}: {'; '.join(violations[:3])}"
+            return f"{description}: {'; '.join(violations[:3])}"
     return ""
 
 

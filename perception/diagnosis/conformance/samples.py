@@ -98,30 +98,30 @@ def garbage(sample: Sample) -> Iterator[tuple[str, str, bool, Sample]]:
     frame, scan, window = sample.camera.value, sample.range.value, sample.status.value
     noise = np.random.default_rng(0).bytes(4096)
     if frame is not None:
-        for what, hopeless, broken in (
+        for description, unusable, broken in (
             ("an image of random bytes", True, replace(frame, data=noise, format="jpeg")),
             ("an image without bytes", True, replace(frame, data=b"", format="jpeg")),
             ("half an image", False, replace(frame, data=bytes(frame.data[: len(frame.data) // 2]))),
             ("raw pixels that are too few", True, replace(frame, data=noise, format="rgb8", step=960)),
             ("an unknown image format", True, replace(frame, data=noise, format="nonsense")),
         ):
-            yield what, "camera", hopeless, _only(sample, "camera", broken)
+            yield description, "camera", unusable, _only(sample, "camera", broken)
     if scan is not None:
         points = scan.points_m
-        for what, hopeless, bad in (
+        for description, unusable, bad in (
             ("a scan of NaN", True, np.full_like(points, np.nan)),
             ("a scan of infinities", True, np.full_like(points, np.inf)),
             ("an empty scan", True, points[:0]),
             ("ranges beyond belief", False, np.full_like(points, 1e30)),
         ):
             broken_scan = RangeScan(scan.topic, scan.stamp_ns, scan.log_time_ns, scan.frame_id, bad)
-            yield what, "range", hopeless, _only(sample, "range", broken_scan)
+            yield description, "range", unusable, _only(sample, "range", broken_scan)
     if window is not None:
-        for what, hopeless, values in (
+        for description, unusable, values in (
             ("a status of NaN", True, np.full_like(window.values, np.nan)),
             ("a status beyond belief", False, np.full_like(window.values, 1e30)),
         ):
-            yield what, "status", hopeless, _only(sample, "status", replace(window, values=values))
+            yield description, "status", unusable, _only(sample, "status", replace(window, values=values))
 
 
 def _only(sample: Sample, name: str, value: object) -> Sample:

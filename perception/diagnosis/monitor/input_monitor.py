@@ -39,7 +39,7 @@ class InputMonitor:
 
     @property
     def rate_hz(self) -> float | None:
-        """New messages a second at the ticks: at most the rate of ticks."""
+        """Return the new messages per second at the ticks: at most the rate of ticks."""
         interval_s = self._interval_s.value
         return None if not interval_s else 1.0 / interval_s
 
@@ -70,7 +70,7 @@ class InputMonitor:
         return problems
 
     def _gaps(self, given: Input[Any], now_ns: int, elapsed_s: float) -> dict[str, str]:
-        """Return whether it is absent again and again; a long absence is reported as such."""
+        """Return whether the input is absent repeatedly; a long absence is reported as such."""
         begun_ns = self._absent_from_ns
         brief = begun_ns is not None and now_ns - begun_ns < SECOND_NS
         self._gone = given.reason if brief else self._gone

@@ -1,4 +1,4 @@
-"""Follows inputs and outputs tick by tick, and says which heads should not be believed."""
+"""The monitor: follows inputs and outputs tick by tick, and reports which heads to distrust."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Monitor:
 
     What no output shows is not noticed: a range sensor that is biased, noisy or blind in a sector while the
     camera sees; values of the status that are wrong within what the model was trained on; a clock that is
-    off by less than the latency. Answers that are wrong and sure of themselves look like right ones: under a
-    blur that was there from the start, a model may stay sure.
+    off by less than the latency. Wrong outputs with high confidence look like right ones: under a
+    blur that was there from the start, a model may stay confident.
 
     Args:
         stats: The baseline by subset of the sensors; None: the run's own first outputs.
@@ -86,8 +86,10 @@ class Monitor:
         elapsed_s = self._elapsed_s(now_ns)
         usual = self._baseline.of_inputs(sample)
         wrong = {
-            given.name: self.inputs[given.name].update(given, now_ns, elapsed_s, usual.get(given.name))
-            for given in sample.inputs
+            sensor_input.name: self.inputs[sensor_input.name].update(
+                sensor_input, now_ns, elapsed_s, usual.get(sensor_input.name)
+            )
+            for sensor_input in sample.inputs
         }
         for name, problems in wrong.items():
             self._note(name, self._raised(name, problems, now_ns), now_ns, elapsed_s)

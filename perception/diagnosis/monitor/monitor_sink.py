@@ -59,7 +59,7 @@ class MonitorSink:
             self._publish(HEALTH, output, health_rows(self.monitor))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing."""
 
     def to_json(self) -> Mapping[str, Any]:
         """Return what the monitor found over the run."""

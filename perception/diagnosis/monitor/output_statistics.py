@@ -32,7 +32,7 @@ class StatisticsReader:
         self._before: Output | None = None
 
     def read(self, output: Output) -> Statistics:
-        """The figures of the next output, as `output_statistics`."""
+        """Return the statistics of the next output; see `statistics_of`."""
         before, self._before = self._before, output
         return statistics_of(output, before)
 

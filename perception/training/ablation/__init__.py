@@ -1,6 +1,6 @@
-"""Which task harms which: a training configuration taken apart into many short runs.
+"""The ablation study: many short runs of one training configuration that show which heads harm each other.
 
-`study(load_train_config("run.yaml"), StudyOptions(out))` is all of it. Importing this package imports no
+`study(load_train_config("run.yaml"), StudyOptions(out))` runs it. Importing this package imports no
 torch.
 """
 

@@ -43,22 +43,22 @@ def dense_scores(model: FusionModel, dataset: Dataset, config: TrainConfig) -> d
     model.eval()
     last = config.schedule.steps - 1
     sums: dict[str, float] = {}
-    found: list[tuple[Float32, ...]] = []
+    cells: list[tuple[Float32, ...]] = []
     for start in range(0, len(dataset), BATCH):
         batch = collate([dataset[i] for i in range(start, min(start + BATCH, len(dataset)))])
-        said = model.dense(Inputs(*(torch.from_numpy(a).to(loss_step.device) for a in batch.inputs)))
+        outputs = model.dense(Inputs(*(torch.from_numpy(a).to(loss_step.device) for a in batch.inputs)))
         true = loss_step.targets(model, batch, schedule, last)
-        for head, (loss, count) in _losses(loss_step, said, true).items():
+        for head, (loss, count) in _losses(loss_step, outputs, true).items():
             sums[head] = sums.get(head, 0.0) + loss
             sums[f"#{head}"] = sums.get(f"#{head}", 0.0) + count
-        found.append(_cells(said, true))
+        cells.append(_cells(outputs, true))
     scores = {
         f"loss/{head}": loss / sums[f"#{head}"]
         for head, loss in sums.items()
         if not head.startswith("#") and sums[f"#{head}"] > 0
     }
     heat, target, overlap, weight, error, measured = (
-        np.concatenate(parts) for parts in zip(*found, strict=True)
+        np.concatenate(parts) for parts in zip(*cells, strict=True)
     )
     precision = mean_precision(heat, target)
     if precision is not None:
@@ -77,13 +77,13 @@ def mean_precision(heat: Float32, target: Float32) -> float | None:
         heat: [N, C] predicted heat of N cells.
         target: [N, C] 1: a centre; below `TAUGHT_FROM`: background; NaN or between: not counted.
     """
-    found = []
-    for said, true in zip(heat.T, target.T, strict=True):
+    precisions = []
+    for predicted, true in zip(heat.T, target.T, strict=True):
         counted = (true == 1) | (true < TAUGHT_FROM)
-        precision = average_precision(said[counted], true[counted] == 1)
+        precision = average_precision(predicted[counted], true[counted] == 1)
         if precision is not None:
-            found.append(precision)
-    return float(np.mean(found)) if found else None
+            precisions.append(precision)
+    return float(np.mean(precisions)) if precisions else None
 
 
 def average_precision(said: Float32, positive: NDArray[np.bool_]) -> float | None:
@@ -105,23 +105,23 @@ def weighted_median(values: Float32, weights: Float32) -> float:
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def _losses(loss_step: LossStep, said: DenseOutputs, true: Targets) -> dict[str, tuple[float, float]]:
+def _losses(loss_step: LossStep, outputs: DenseOutputs, true: Targets) -> dict[str, tuple[float, float]]:
     """Return head -> sum and count of its loss in a batch."""
-    found = loss_step.head_losses(said, true, torch.ones_like)
+    losses = loss_step.head_losses(outputs, true, torch.ones_like)
     boxes, measured, known = (
         float(n) for n in (true.objects, true.distance_weight.sum(), true.control_known.sum())
     )
     counts = {"class": boxes, "box": boxes, "distance": measured, "control": known}
-    return {head: (float(loss), counts[head]) for head, loss in found.items()}
+    return {head: (float(loss), counts[head]) for head, loss in losses.items()}
 
 
-def _cells(said: DenseOutputs, true: Targets) -> tuple[Float32, ...]:
+def _cells(outputs: DenseOutputs, true: Targets) -> tuple[Float32, ...]:
     """Return heat and target [cells, C]; overlap, its weight, distance error and its weight [cells]."""
     classes = true.heatmap.shape[1]
     target = torch.where(true.counted > 0, true.heatmap, torch.nan)
-    heat, aim = (x.movedim(1, -1).reshape(-1, classes).cpu().numpy() for x in (said.heatmap, target))
-    error = (said.distance_log - true.distance_log).exp().sub(1).abs()
-    flat = (overlap(said.ltrb, true.ltrb), true.box_weight, error, true.distance_weight)
+    heat, aim = (x.movedim(1, -1).reshape(-1, classes).cpu().numpy() for x in (outputs.heatmap, target))
+    error = (outputs.distance_log - true.distance_log).exp().sub(1).abs()
+    flat = (overlap(outputs.ltrb, true.ltrb), true.box_weight, error, true.distance_weight)
     return heat, aim, *(x.float().flatten().cpu().numpy() for x in flat)
 
 

@@ -65,12 +65,12 @@ def mean_norms(courses: Sequence[Course]) -> dict[str, float]:
 def mean_course(courses: Sequence[Course]) -> list[dict[str, Any]]:
     """Return, for each step, the mean cosine of each pair over the seeds that measured it."""
     steps = sorted({entry["step"] for course in courses for entry in course})
-    found = []
+    means = []
     for step in steps:
         entries = [entry for course in courses for entry in course if entry["step"] == step]
         cosines = {pair: _mean(values) for pair in PAIRS if (values := _values(entries, "cosine", pair))}
-        found.append({"step": step, "cosine": cosines})
-    return found
+        means.append({"step": step, "cosine": cosines})
+    return means
 
 
 def _values(course: Course, kind: str, name: str) -> list[float]:

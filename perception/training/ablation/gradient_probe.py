@@ -60,19 +60,19 @@ def gradients(trainer: Trainer, batch: Batch) -> dict[str, Tensor]:
         cleaned = model.clean(inputs)
         fused = model.fuse(model.encode(cleaned), cleaned.present, cleaned.age)
     leaves = [x.detach().requires_grad_() for x in fused]
-    said = model.heads(Pyramid(*leaves), cleaned.present)
+    outputs = model.heads(Pyramid(*leaves), cleaned.present)
     losses = loss_step.head_losses(
-        said, loss_step.targets(model, batch, trainer.head_schedule, trainer.step - 1)
+        outputs, loss_step.targets(model, batch, trainer.head_schedule, trainer.step - 1)
     )
-    found = {}
+    by_head = {}
     for head, loss in losses.items():
         rows = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
         row = torch.cat([r.flatten() for r in rows]).float()
         if bool(row.any()) and bool(row.isfinite().all()):
-            found[head] = row
+            by_head[head] = row
     for buffer, before in kept:
         buffer.copy_(before)
-    return found
+    return by_head
 
 
 def describe(found: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:

@@ -25,7 +25,7 @@ WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 @dataclass(frozen=True, slots=True)
 class StudyOptions:
-    """The size of a study.
+    """The options of a study.
 
     Attributes:
         out: The folder of the study; results in it are kept and not computed again.
@@ -83,14 +83,14 @@ def runs_of(config: TrainConfig, options: StudyOptions) -> list[StudyRun]:
     Raises:
         ConfigError: A changed configuration has errors.
     """
-    found: dict[tuple[int, str], StudyRun] = {}
+    runs: dict[tuple[int, str], StudyRun] = {}
     for seed in range(options.seeds):
         for name, changes in _wanted(config, options, seed).items():
             head = name.removeprefix("alone-")
             heads = (head,) if head in LOSSES else LOSSES
             resolved = _resolved(config, options, name, seed, changes)
-            found[seed, name] = StudyRun(name, seed, resolved, heads)
-    return list(found.values())
+            runs[seed, name] = StudyRun(name, seed, resolved, heads)
+    return list(runs.values())
 
 
 def method_name(config: TrainConfig, method: str) -> str:

@@ -142,5 +142,5 @@ def _pareto(pareto: Mapping[str, Any], path: Path) -> None:
 
 def _mean(gradients: Mapping[str, Any], a: str, b: str) -> float:
     pairs = gradients["pairs"]
-    found = pairs.get(f"{a}-{b}") or pairs.get(f"{b}-{a}")
-    return float(found["mean"]) if found else float("nan")
+    pair = pairs.get(f"{a}-{b}") or pairs.get(f"{b}-{a}")
+    return float(pair["mean"]) if pair else float("nan")

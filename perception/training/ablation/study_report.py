@@ -80,7 +80,7 @@ def report(
         planned: As `study_plan.budget` returns it.
         results: In the order of the runs.
     """
-    found: dict[str, Any] = {
+    sections: dict[str, Any] = {
         "schema": SCHEMA,
         "status": "clean" if len(results) == planned["runs"] else "interrupted",
         "runs": {"done": len(results), "planned": planned["runs"]},
@@ -91,15 +91,15 @@ def report(
         "scores": dict(TOGETHER),
     }
     if "heads" in options.only:
-        found["heads"] = {head: _head(head, results) for head in LOSSES}
+        sections["heads"] = {head: _head(head, results) for head in LOSSES}
     if "gradients" in options.only:
-        found["gradients"] = _gradients(results)
+        sections["gradients"] = _gradients(results)
     if "balancing" in options.only:
-        found["balancing"] = _balancing(config, results)
+        sections["balancing"] = _balancing(config, results)
     if "pareto" in options.only:
-        found["pareto"] = _pareto(config, results)
-    found["cost"] = _cost(results)
-    return found
+        sections["pareto"] = _pareto(config, results)
+    sections["cost"] = _cost(results)
+    return sections
 
 
 def _head(head: str, results: Sequence[RunResult]) -> dict[str, Any]:
@@ -132,8 +132,8 @@ def _change(
 
 
 def _by_seed(results: Sequence[RunResult], name: str, score: str) -> dict[int, float]:
-    found = {result.seed: result.score(score) for result in results if result.name == name}
-    return {seed: value for seed, value in found.items() if value is not None}
+    by_seed = {result.seed: result.score(score) for result in results if result.name == name}
+    return {seed: value for seed, value in by_seed.items() if value is not None}
 
 
 def _gradients(results: Sequence[RunResult]) -> dict[str, Any]:

@@ -137,9 +137,9 @@ def _make(
 def _scores(run: StudyRun) -> dict[str, float]:
     """Return the scores of the last weights: those of validation, and the dense scores."""
     validations = [line for line in read_journal(run.folder) if line["kind"] == "validate"]
-    found = {name: float(value) for name, value in validations[-1].items() if _is_score(name, value)}
+    validated = {name: float(value) for name, value in validations[-1].items() if _is_score(name, value)}
     model, _ = load_checkpoint(run.folder / LAST)
-    return found | dense_scores(model, open_validation(run.config), run.config)
+    return validated | dense_scores(model, open_validation(run.config), run.config)
 
 
 def _is_score(name: str, value: object) -> bool:
@@ -149,11 +149,11 @@ def _is_score(name: str, value: object) -> bool:
 def _write(
     config: TrainConfig, options: StudyOptions, runs: list[StudyRun], results: list[RunResult]
 ) -> dict[str, Any]:
-    found = report(config, options, budget(runs), results)
-    _write_text(options.out / "study.json", json.dumps(found, indent=2, allow_nan=False))
-    _write_text(options.out / "study.md", markdown(found))
-    draw_study(found, options.out)
-    return found
+    results_report = report(config, options, budget(runs), results)
+    _write_text(options.out / "study.json", json.dumps(results_report, indent=2, allow_nan=False))
+    _write_text(options.out / "study.md", markdown(results_report))
+    draw_study(results_report, options.out)
+    return results_report
 
 
 def _write_text(path: Path, text: str) -> None:

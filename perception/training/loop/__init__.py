@@ -1,1 +1,1 @@
-"""The training loop: loss step, optimiser, schedules, processes, and the files a run writes while it goes."""
+"""The training loop: loss step, optimiser, schedules, processes, and the files that a run writes."""

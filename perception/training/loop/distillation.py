@@ -82,13 +82,13 @@ class Teacher:
             sides = (said.ltrb.clamp(min=1e-3).log() - box.value.clamp(min=1e-3).log()).abs()
             metres = (said.distance_log - distance.value).abs()
             commands = (said.control - control.value).abs()
-        found = {
+        divergences = {
             "class": (cross - entropy).sum() / detections,
             "box": (sides.mean(1, keepdim=True) * seen).sum() / detections,
             "distance": (metres * seen).sum() / detections,
             "control": commands.mean(),
         }
-        return {head: self.weight * loss for head, loss in found.items()}
+        return {head: self.weight * loss for head, loss in divergences.items()}
 
     def _values(
         self, student: FusionModel, true: DenseOutputs

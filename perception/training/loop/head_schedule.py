@@ -50,7 +50,7 @@ class HeadSchedule:
         return weights
 
     def update(self, step: int, losses: Mapping[str, float]) -> None:
-        """Take in a step's losses; at the end of a period, choose the head to focus on."""
+        """Record the losses of a step; at the end of a period, choose the head to focus on."""
         for head, loss in losses.items():
             if isfinite(loss):
                 self.mean[head] = SMOOTHING * self.mean.get(head, loss) + (1 - SMOOTHING) * loss

@@ -94,17 +94,17 @@ class LossStep:
         features, control = (torch.from_numpy(a).to(self.device) for a in (batch.features, batch.control))
         target = model.normaliser.standardise("control", control)
         known = target.isfinite()
-        said = model.control_head.answer(features)
+        outputs = model.control_head.answer(features)
         return self.head_losses.control(
-            *said, torch.where(known, target, 0.0), known.to(target.dtype), self.total
+            *outputs, torch.where(known, target, 0.0), known.to(target.dtype), self.total
         )
 
     def _all(self, model: FusionModel, batch: Batch, schedule: HeadSchedule, step: int) -> dict[str, Tensor]:
         inputs = Inputs(*(torch.from_numpy(a).to(self.device, non_blocking=True) for a in batch.inputs))
-        said = self._dense(model, inputs)
-        losses = dict(self.head_losses(said, self.targets(model, batch, schedule, step), self.total))
+        outputs = self._dense(model, inputs)
+        losses = dict(self.head_losses(outputs, self.targets(model, batch, schedule, step), self.total))
         if self.teacher is not None:
-            for head, loss in self.teacher.losses(model, said, inputs).items():
+            for head, loss in self.teacher.losses(model, outputs, inputs).items():
                 losses[head] = losses[head] + loss
         return losses
 

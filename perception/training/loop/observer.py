@@ -35,7 +35,7 @@ class StepReport:
 
 
 class Watcher(Protocol):
-    """Hears about the progress of a run; each method may do nothing."""
+    """A listener for the progress of a run; each method may do nothing."""
 
     def cached(self, what: str, done: int, total: int) -> None:
         """Report progress of something that is cached: `decoding yard.mcap`, samples done and in total."""
@@ -72,7 +72,7 @@ Save = Callable[[FusionModel, Mapping[str, Any], bool], None]
 
 @dataclass(frozen=True, slots=True)
 class RunObserver:
-    """What the training loop reports to, and asks whether to stop.
+    """The object that the training loop reports to, and asks whether to stop.
 
     Attributes:
         watcher: Hears about progress.
@@ -96,7 +96,7 @@ class RunObserver:
             self.note("train", report.step, {**losses, **weights, "lr": report.lr, **speed})
 
     def skipped(self, step: int, heads: Sequence[str], samples: Sequence[str]) -> str:
-        """Note a batch without a finite loss; returns a sentence about it."""
+        """Record a batch without a finite loss; return a sentence about it."""
         self.note("skipped", step, {"heads": heads, "samples": samples})
         names = " and ".join(
             f"the loss of {head}" if head != "gradient" else "the gradient" for head in heads

@@ -75,7 +75,7 @@ def rate_factor(schedule: ScheduleConfig, step: int) -> float:
 
 
 def belongs_to(name: str, part: str) -> bool:
-    """Whether a parameter belongs to a part: `camera.backbone.stem` to `camera`, not to `camera.back`."""
+    """Return whether a parameter belongs to a part: `camera.backbone` to `camera`, not to `camera.back`."""
     return name == part or name.startswith(part + ".")
 
 
@@ -110,7 +110,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: FusionModel, step: int) -> None:
-        """Take in the weights after a step. Running statistics are averaged, other buffers copied."""
+        """Update the average after a step. Running statistics are averaged, other buffers copied."""
         keep = min(self.decay, (1 + step) / (10 + step))
         average, weights = self.model.state_dict(), model.state_dict()
         averaged = [

@@ -30,7 +30,7 @@ class ProcessGroup:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and reports progress."""
+        """Return whether this process writes files and reports progress."""
         return self.rank == 0
 
     def shard(self, batch: int) -> slice:

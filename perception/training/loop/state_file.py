@@ -23,7 +23,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write nested mappings and lists of tensors, numbers and texts, atomically.
 
     Raises:
-        TrainingError: The file cannot be written; the one before is kept.
+        TrainingError: The file cannot be written; the previous file is kept.
     """
     tensors: dict[str, Tensor] = {}
     plain = _pack(state, tensors)
@@ -36,7 +36,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Return what `save_state` wrote.
+    """Return the values that `save_state` wrote.
 
     Raises:
         TrainingError: The file is missing, damaged, or no state of a run.

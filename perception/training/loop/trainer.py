@@ -80,7 +80,7 @@ class Trainer:
         self.cpu_s = 0.0
 
     def run(self, observer: RunObserver, probe: Probe | None = None) -> str:
-        """Train until the end. Returns why it ended: `done`, `early_stop`, `max_cpu` or `interrupted`.
+        """Train until the end; return why it ended: `done`, `early_stop`, `max_cpu` or `interrupted`.
 
         Raises:
             TrainingError: The loss is not finite, and `run.on_nan` is `stop` or it was so `run.max_skips`
@@ -124,7 +124,7 @@ class Trainer:
         """Continue from a state.
 
         Raises:
-            TrainingError: It is the state of another model or configuration.
+            TrainingError: The state is of another model or configuration.
         """
         try:
             for name in _PARTS:
@@ -224,7 +224,7 @@ class Trainer:
         observer.watcher.said(f"{text}; the batch is left out")
 
     def _validate(self, observer: RunObserver) -> str:
-        """Score the average and save; returns `early_stop` where the run ends now, else an empty text.
+        """Score the average and save; return `early_stop` where the run ends now, else an empty text.
 
         Without validation samples the latest average is the best.
         """
@@ -260,7 +260,7 @@ class Trainer:
 
 
 def _split(batch: Batch | FeatureBatch, parts: int) -> list[Batch | FeatureBatch]:
-    """Return the batch in equal parts, one after the other."""
+    """Split the batch into equal consecutive parts."""
     if parts == 1:
         return [batch]
     size = len(batch.ids) // parts
