@@ -59,9 +59,9 @@ CLASS: LossTable = {
 BOX: LossTable = {
     "giou": LossMethod(f"{_HERE}.giou:giou_loss", _BOX),
     "smooth_l1": LossMethod(
-        f"{_HERE}.sides:smooth_l1_sides", {"weight": Option(2.0), "beta": Option(1 / 9, 1e-6), **_SCALE}
+        f"{_HERE}.box_sides:smooth_l1_sides", {"weight": Option(2.0), "beta": Option(1 / 9, 1e-6), **_SCALE}
     ),
-    "mse": LossMethod(f"{_HERE}.sides:squared_sides", _BOX),
+    "mse": LossMethod(f"{_HERE}.box_sides:squared_sides", _BOX),
 }
 VALUE: LossTable = {
     "laplace": LossMethod(f"{_HERE}.likelihoods:laplace_nll", {}, "laplace", signed=True),
