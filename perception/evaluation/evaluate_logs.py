@@ -26,7 +26,7 @@ from perception.plugin import load_plugin
 from perception.sinks import RunInfo, Sink, read_outputs, read_run
 
 REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
-"""The engine where the configuration says `auto`: scores then do not depend on the machine."""
+"""The engine used for `auto`, so that scores do not depend on the machine."""
 
 Watch = Callable[[Log], AbstractContextManager[Observer | None]]
 

@@ -11,7 +11,7 @@ from perception.evaluation.worst_frames import CUT
 from perception.types import Output, TruthFrame
 
 KINDS = ("found", "missed", "ignored", "hit", "false")
-"""Truth that a detection took, that none took, that does not count; a detection that is right, or wrong."""
+"""Kinds of box: matched, missed and ignored truth; correct and false detections."""
 
 _FOUND, _MISSED, _IGNORED, _HIT, _FALSE = range(5)
 

@@ -29,8 +29,6 @@ from perception.types import (
     TruthFrame,
 )
 
-"""The exit code."""
-
 _FORM = re.compile(r"^\s*(?P<name>[^\s<>=]+)\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>\S+)\s*$")
 _WORDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
 
@@ -163,8 +161,8 @@ def _impossible(name: str) -> list[str]:
     """Return an error for a name that no run can have."""
     head, _, rest = _key(name).partition(".")
     known = _possible()
-    if head not in known:
-        heads = get_close_matches(head, known, n=1, cutoff=0.75)  # of other packages
+    if head not in known:  # heads of other packages have any name
+        heads = get_close_matches(head, known, n=1, cutoff=0.75)
         return [] if not heads else [f"--require: no head is called '{head}'; did you mean {heads[0]}?"]
     written = {base.lower(): base for base in known[head]}
     base, _, part = rest.partition("/")

@@ -22,7 +22,7 @@ NONE, SCORED, WRONG = 0, 1, 2
 
 
 LEAST_SCORE = 0.05
-"""False alarms below it are not kept."""
+"""The score below which false alarms are not kept."""
 
 
 class LogRecord:

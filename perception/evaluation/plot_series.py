@@ -20,9 +20,9 @@ from perception.types import Float64
 
 EDGES_M = (0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100, 120, 150, 200)
 LEAST = 5
-"""Objects that a bin needs; others join the next farther one."""
+"""The minimum number of objects in a bin; smaller bins merge with the next farther one."""
 MOST_POINTS = 400
-"""Of one trace: about as many as a screen shows."""
+"""The maximum number of points of one trace, about the width of a screen."""
 
 
 def figures(suite: Suite, records: Sequence[LogRecord], cut: float) -> FiguresReport:

@@ -31,7 +31,7 @@ BLOCK_S = 2.0
 BOXES, CONTROL = "boxes", "control"
 GROUP_OF = {"class": BOXES, "box": BOXES, "control": CONTROL}
 TIMING = "timing"
-"""The head whose values are not of frames, so that they have no intervals."""
+"""The head whose values have no intervals, since they do not belong to frames."""
 
 DrawnValues = dict[str, Float64]
 """Name of a value -> its value under each draw, [D]."""

@@ -18,13 +18,13 @@ from perception.types import Output, TruthFrame
 
 INVALID = "invalid"
 CUT = 0.3
-"""Detections of this score or more are what a frame is judged by."""
+"""The minimum score of the detections that count towards the error of a frame."""
 
 Row = tuple[str, str, float]
-"""Name, unit and value, as a status message carries them."""
+"""Name, unit and value, as in a status message."""
 
 AROUND_S = 1.0
-"""The part of the log around a moment that its command replays, to either side."""
+"""The seconds before and after a moment that its command replays."""
 _AROUND_NS = 500_000_000
 _APART_NS = 2_000_000_000
 

@@ -12,10 +12,10 @@ from rich.text import Text
 from perception.diagnosis.bench import BenchReport, Rate, Variant
 
 QUIET = 0.15
-"""Cores that other programs may take before the wall clock is not to be trusted."""
+"""The number of cores used by other programs above which wall-clock times are unreliable."""
 
 FULL = 0.85
-"""Of the cores: where one log keeps more of them busy, there is little left for another."""
+"""The share of busy cores above which a second log gains little."""
 
 
 def show_bench(report: BenchReport) -> None:

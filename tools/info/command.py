@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perception.logs import Damage, Log
 
 READ_BYTES = 256 << 20
-"""A larger log is not read for its gaps and its damage unless `--audit` asks for it."""
+"""The size above which a log is read for gaps and damage only with `--audit`."""
 
 
 def info(
@@ -33,7 +33,7 @@ def info(
     yaml: Annotated[bool, typer.Option("--yaml", help="Print only the configuration, for --config.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """What a log holds, and what replay would take from it and why."""
+    """Show what a log holds, and what replay would take from it and why."""
     from perception.config import load_config, to_yaml
     from perception.diagnosis.audit import audit  # here and below: `perception --help` loads no numpy
     from perception.logs import open_log

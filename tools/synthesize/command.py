@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perception.simulation import Order
 
 MAX_DURATION_S = 120.0
-"""The ground is painted whole before the drive begins: a longer one would be painted too coarsely."""
+"""The longest drive: the ground is painted before it begins, and too coarsely for a longer one."""
 
 
 def synthesize(

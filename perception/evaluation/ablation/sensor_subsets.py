@@ -21,7 +21,7 @@ Subset = tuple[str, ...]
 SUBSETS: tuple[Subset, ...] = tuple(
     subset for size in range(len(SENSORS), 0, -1) for subset in combinations(SENSORS, size)
 )
-"""All seven, from all sensors down to single ones."""
+"""All seven subsets, from all sensors down to single ones."""
 
 LEFT_OUT = "left out of this subset"
 

@@ -18,7 +18,7 @@ from perception.geometry.boxes import overlap
 from perception.types import Control, Detection, Detections, Float64, Head, Output
 
 Note = Callable[[str, str, float], None]
-"""Takes a head, the name of a quantity, and by how much it differs."""
+"""A function of a head, the name of a quantity, and its difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class Tolerances:
 ROUNDING = Tolerances(
     cut=0.1, score=0.02, iou=0.0, distance=0.01, control=0.05, distance_m=0.05, box=0.01, box_px=0.5, std=0.05
 )
-"""What another number of threads, batch shape or processor may change."""
+"""Tolerances for another number of threads, batch shape or processor."""
 DECISIONS = Tolerances(cut=CUT, score=0.05, iou=0.9, distance=0.05, control=0.1)
-"""What changes nothing that a robot does."""
+"""Tolerances within which a robot acts the same."""
 
 
 def parse_tolerances(text: str | None) -> Tolerances:

@@ -246,7 +246,7 @@ class _ComparingSink:
             self._advance()
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resource is open."""
 
     def _advance(self) -> None:
         self.stored += 1

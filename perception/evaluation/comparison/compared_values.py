@@ -17,7 +17,7 @@ HEADLINES = (
     *("MAE", "NLL"),
     "joint",
 )
-"""The values that are compared; each comparison more costs the others power."""
+"""The compared values; each further comparison lowers the power of the others."""
 
 Drawn = dict[str, tuple[DrawnValues, DrawnValues | None]]
 

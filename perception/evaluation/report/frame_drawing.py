@@ -14,13 +14,13 @@ from perception.evaluation.report.frame_pictures import Picture
 from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
 
 ORDER = ("ignored", "found", "hit", "false", "missed")
-"""Drawn later is drawn on top."""
+"""The drawing order; later kinds are on top."""
 DASHES = {"found": (4, 3), "missed": (5, 2.5), "ignored": (1, 2.5)}
 WIDTHS = {"missed": 1.8, "false": 1.5, "hit": 1.4}
 TALL = 0.15
 """Right boxes are labelled in the picture from this share of its height on."""
 MOST_WORDS = 60
-"""Boxes of one frame that are named in words."""
+"""The maximum number of boxes of one frame in its text."""
 
 Rect = tuple[float, float, float, float]
 

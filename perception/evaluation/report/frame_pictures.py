@@ -18,11 +18,11 @@ from perception.models.preprocess.pixels import UnusableImage, image_pixels
 from perception.types import CameraFrame
 
 MOST = 12
-"""Moments that are drawn; the others are listed with their commands."""
+"""The maximum number of moments with a picture; the others are listed with their commands."""
 WIDTH, QUALITY = 640, 72
-"""Of a picture: about 30 kB. Wider ones are made smaller, smaller ones are left as they are."""
+"""The maximum width and the JPEG quality of a picture (about 30 kB); wider ones are scaled down."""
 BYTES = 2_500_000
-"""Of all pictures together; what is beyond is not drawn."""
+"""The maximum size of all pictures together; further ones are left out."""
 NEAR_NS = 1_000_000_000
 
 
@@ -41,7 +41,7 @@ class Picture:
 
 
 Pictures = Mapping[int, Picture]
-"""By place among the report's moments."""
+"""Pictures by the index of their moment in the report."""
 
 
 def moment_pictures(moments: Sequence[MomentReport], most: int = MOST) -> dict[int, Picture]:

@@ -23,7 +23,7 @@ from perception.evaluation.report.schema import (
 )
 
 ENOUGH = 20
-"""Objects that a sentence about one class or one distance must rest on."""
+"""The minimum number of objects for a sentence about one class or one distance."""
 
 
 class Highlight(NamedTuple):

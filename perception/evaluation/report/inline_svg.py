@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 INK, GRID = "#000001", "#000002"
 SERIES = 6
-"""Series that differ in colour, dash and marker."""
+"""The number of series that differ in colour, dash and marker."""
 DASHES: tuple[Any, ...] = (
     "-",
     *((0, dashes) for dashes in ((5, 2), (1.5, 2), (6, 2, 1.5, 2), (3, 1.5), (8, 2))),

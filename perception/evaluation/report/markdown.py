@@ -29,7 +29,7 @@ MOST_MOMENTS = 5
 MOST_SLICES = 10
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])|#(?=\d))")
 _FIRST = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))([.)]?)")
-"""What would begin a list, a heading or a rule."""
+"""Text that begins a list, a heading or a rule."""
 
 
 def markdown(report: EvaluationReport) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
-"""The browser itself refuses whatever is not in the file."""
+"""The content security policy: the browser loads nothing from outside the file."""
 SECTIONS = (
     ("moments", "Worst moments", "", ""),
     ("classes", "Classes", "", ""),
@@ -40,7 +40,7 @@ SECTIONS = (
     ("numbers", "All numbers", "", ""),
     ("made", "Run", "", ""),
 )
-"""Anchor and name of each section, in order; what it would show, and the option that adds it."""
+"""Anchor and name of each section, in order; a description of its content, and the option that adds it."""
 
 
 def html_page(report: EvaluationReport, pictures: Pictures | None = None) -> str:

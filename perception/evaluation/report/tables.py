@@ -41,7 +41,7 @@ OVERALL = (
     ("joint", "joint", "All heads: joint score"),
     ("timing", "p50/total", "Time for a frame, median"),
 )
-"""Head, value and title of the numbers that a report begins with; `{}`: one for each channel."""
+"""Head, value and title of the headline numbers; `{}`: one for each channel."""
 
 
 class Cell(NamedTuple):

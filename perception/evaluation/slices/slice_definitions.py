@@ -22,7 +22,7 @@ from perception.types import Float64
 
 KINDS = ("distance", "size", "visibility", "class", "light", "speed", "time", "status")
 ALL = KINDS[:-1]
-"""What `all` means; every status field beside would leave nothing to be found after correction."""
+"""The kinds of `all`; with every status field, the correction would leave no significant slice."""
 
 STATUS = "status:"
 _SIZES = (

@@ -11,9 +11,9 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 FEWEST_BLOCKS = 10
-"""The fewest blocks for an interval."""
+"""The minimum number of blocks for an interval."""
 FEWEST_LOGS = 5
-"""The fewest logs that are drawn, too."""
+"""The minimum number of logs for draws of logs."""
 
 
 class Blocks:
