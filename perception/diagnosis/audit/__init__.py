@@ -16,15 +16,12 @@ from perception.diagnosis.audit.topic_times import Delay, TopicTimes, survey_tim
 from perception.logs import Damage, Log, decode
 
 __all__ = [
-    "HEADS",
     "Audit",
     "Delay",
     "Finding",
-    "Severity",
     "TopicTimes",
     "audit",
     "survey_times",
-    "verdicts",
 ]
 
 
