@@ -48,7 +48,7 @@ class Track(ABC, Generic[M]):
 
     @property
     def reach_ns(self) -> int:
-        """How far before a tick's stamp a message may be for the tick to use it."""
+        """The largest time before a tick's stamp at which a message is used for the tick."""
         return self._max_age_ns
 
     @abstractmethod

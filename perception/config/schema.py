@@ -169,14 +169,14 @@ class PluginConfig(_Section):
     checkpoint: Path | None = None
     """The weights; null: the plugin's own."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """What the plugin itself takes."""
+    """Options of the plugin itself."""
 
 
 class EngineConfig(_Section):
     """The computation: outputs stay the same within stated tolerances."""
 
     backend: BackendName = "auto"
-    """What computes; `auto`: OpenVINO on a CPU, a CUDA graph on a GPU."""
+    """The backend that computes the outputs; `auto`: OpenVINO on a CPU, a CUDA graph on a GPU."""
     precision: PrecisionName = "auto"
     """The numbers it computes in; `auto`: bf16 where the processor has units for it, else fp32."""
     batch: Annotated[int, Number, Field(ge=1, le=256)] = 1

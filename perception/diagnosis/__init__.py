@@ -1,1 +1,1 @@
-"""What is wrong with a log, a run, a machine or a plugin: audit, monitor, bench, conformance."""
+"""Diagnosis of logs (audit), runs (monitor), machines (bench) and plugins (conformance)."""

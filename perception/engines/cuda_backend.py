@@ -104,7 +104,7 @@ class CudaBackend(ModuleBackend):
     def _work(
         self, compute: Callable[[], object], inputs: Packed, answers: Packed, stream: torch.cuda.Stream
     ) -> Callable[[], object]:
-        """What calls do. `compute` reads the inputs and writes the answers, on the current stream."""
+        """The work of one call. `compute` reads the inputs and writes the outputs, on the current stream."""
         return compute
 
 

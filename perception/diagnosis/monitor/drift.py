@@ -17,7 +17,7 @@ that, such as the std of a curvature at a standstill, are measured by the tail: 
 _LEAST_WIDTH = 0.05
 """Relative to the median, or to the upper end: the least width of the usual range."""
 _LEAST = {"age_ms": 10.0, "still": 0.1}
-"""The same in the unit of a statistic, of those whose usual range may have no width."""
+"""The smallest width of the usual range, in the unit of each statistic whose range may have none."""
 _FARTHEST = 8.0
 """The greatest place of one output."""
 _FARTHEST_SLOW = 4.0
