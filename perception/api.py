@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from glob import glob
@@ -70,13 +70,14 @@ def replay(
         ConfigError: The configuration does not fit, or none can be chosen.
         PerceptionError: The plugin cannot be opened, or an output cannot be written.
     """
-    kept = _Kept()
+    outputs: list[Output] = []
+    kept = _CallbackSink(lambda _, output: outputs.append(output))
     written = [make_sink(Path(path)) for path in _listed(write)]
     with _opened(log, config, plugin, checkpoint) as (source, setup):
         how = _options(source, setup, start, end, device, options)
         everything = [kept, *written, *sinks]
         summary = replay_log(source, setup, load_plugin(setup.plugin.name), everything, how)
-    return ReplayResult(summary, tuple(kept.outputs))
+    return ReplayResult(summary, tuple(outputs))
 
 
 def stream(
@@ -102,11 +103,12 @@ def stream(
     """
     with _opened(log, config, plugin, checkpoint) as (source, setup):
         how = _options(source, setup, start, end, device, options)
-        handed = _HandedOver()
+        handed = _Handover()
+        sink = _CallbackSink(lambda sample, output: handed.put(Answer(sample, output)))
 
         def run() -> None:
             try:
-                replay_log(source, setup, load_plugin(setup.plugin.name), [handed], how)
+                replay_log(source, setup, load_plugin(setup.plugin.name), [sink], how)
             except _ClosedEarly:
                 pass
             except BaseException as error:
@@ -171,11 +173,11 @@ def evaluate(
 # --- parts ---------------------------------------------------------------------------------------
 
 
-class _Kept(Sink):
-    """A sink that keeps outputs in memory."""
+class _CallbackSink(Sink):
+    """A sink that calls a function with each sample and its output."""
 
-    def __init__(self) -> None:
-        self.outputs: list[Output] = []
+    def __init__(self, take: Callable[[Sample, Output], None]) -> None:
+        self._take = take
 
     def open(self, run: RunInfo) -> None:
         return None
@@ -187,7 +189,7 @@ class _Kept(Sink):
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        self.outputs.append(output)
+        self._take(sample, output)
 
     def close(self) -> None:
         return None
@@ -197,27 +199,12 @@ class _ClosedEarly(Exception):
     """The caller of `stream` asks for no more answers."""
 
 
-class _HandedOver(Sink):
-    """A sink whose answers another thread takes, one by one."""
+class _Handover:
+    """A short queue between the thread of a run and the caller of `stream`."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Answer | BaseException | None] = queue.Queue(WAITING)
         self._stopped = False
-
-    def open(self, run: RunInfo) -> None:
-        return None
-
-    def write(
-        self,
-        sample: Sample,
-        output: Output,
-        truth: TruthFrame | None = None,
-        timing_ms: Mapping[str, float] | None = None,
-    ) -> None:
-        self.put(Answer(sample, output))
-
-    def close(self) -> None:
-        return None
 
     def put(self, item: Answer | BaseException | None) -> None:
         """Hand an item over: an answer, the error that ended the run, or None at its end."""

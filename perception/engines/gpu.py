@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 DRIVER_FILES = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")
-"""Of the Linux driver, in a container, and under Windows' Linux."""
+"""Files that exist where a driver is loaded: on Linux, in a container, and under WSL."""
 
 
 def driver_is_installed() -> bool:

@@ -23,7 +23,7 @@ from perception.engines.shipped_graph import read_shipped_graph
 from perception.errors import ConfigError
 
 COMPILED = "model.blob"
-"""What OpenVINO compiled for this processor: loading that takes 0.4 of the time."""
+"""The model as compiled for this processor; it loads in 0.4 of the time of a compilation."""
 
 
 class OpenVinoBackend(GraphFileBackend):

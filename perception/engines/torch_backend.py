@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class ModuleBackend(ABC):
-    """What the backends share that compute with a module in torch. See `perception.engines.Backend` for the
+    """The base of backends that compute with a torch module. See `perception.engines.Backend` for the
     contract and `open_backend` for the arguments."""
 
     name: ClassVar[str]

@@ -26,7 +26,7 @@ _BUILT_IN = {"mcap": "perception.logs.mcap.reader"}  # also where no metadata of
 
 
 class Accounting(NamedTuple):
-    """What a log proves of its own content; an empty text where it proves nothing."""
+    """The proofs that a log holds of its own content; an empty text where it has none."""
 
     counts: str  # what proves the number of messages
     content: str  # what proves the bytes of a message

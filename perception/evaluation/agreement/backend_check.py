@@ -21,8 +21,8 @@ MOST_SCORE = 0.02
 MOST_CONTROL = 0.01
 """A share of the range of each channel over the samples, or of its standard deviation if that is greater."""
 LEAST_SHARE = 0.95
-"""Of the boxes, that must be within both limits. Measured on a sample log: 0.98 in bfloat16; 0.80 where also
-pixels and logits were rounded; 1 in float32."""
+"""The share of boxes that must be within both limits. Measured on a sample log: 0.98 in bfloat16; 0.80 where
+also pixels and logits were rounded; 1 in float32."""
 COUNTED_FROM = 0.1
 """Detections with lower scores on both sides are not compared."""
 

@@ -321,4 +321,4 @@ def _legend(axes: Axes) -> None:
     names = [visible(f" {line.get_label()}")[:60] for line in lines]  # a name that begins with _ is shown too
     if names:
         columns = 1 if max(map(len, names)) > 24 else 2 if max(map(len, names)) > 10 else 3
-        axes.figure.legend(lines, names, loc="outside upper left", ncols=columns, fontsize=9.5)
+        axes.figure.legend(lines, names, loc="outside upper left", ncols=columns, fontsize=11)

@@ -35,7 +35,7 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.constrained_layout.use": True,
-    "font.size": 10.5,
+    "font.size": 11,
     "grid.color": GRID,
     "legend.frameon": False,
     "legend.handlelength": 2.6,

@@ -79,7 +79,7 @@ class McapLog:
 
     @property
     def accounting(self) -> Accounting:
-        """Where the summary is sound, it and the message indexes prove the counts; CRCs prove the content."""
+        """Return what proves the counts (a sound summary, the message indexes) and the content (CRCs)."""
         summary = self._contents.summary
         counts = "statistics and message indexes" if summary.sound and summary.statistics else ""
         return Accounting(counts, "the CRC of each chunk that has one")

@@ -108,7 +108,7 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, width: int) -> None:
       const plot = one.closest('svg');
       const scale = plot.getBoundingClientRect().width / plot.viewBox.baseVal.width;
       return scale * parseFloat(getComputedStyle(one).fontSize); }))"""
-    assert browser.value(text) >= 7.5
+    assert browser.value(text) >= 8.5
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
