@@ -23,7 +23,8 @@ START_NS = 1_700_000_000_000_000_000
 Make = Callable[[int, int], bytes]  # index, stamp -> payload
 
 
-def _schema(message: type) -> Schema:
+def foxglove_schema(message: type) -> Schema:
+    """Return the schema of a Foxglove message."""
     data = build_file_descriptor_set(message).SerializeToString(deterministic=True)
     return Schema(message.DESCRIPTOR.full_name, "protobuf", data)  # type: ignore[attr-defined]
 
@@ -72,7 +73,7 @@ class SmallLog:
             message.timestamp.FromNanoseconds(stamp)
             return message.SerializeToString()
 
-        return self.stream(topic, _schema(CompressedImage), "protobuf", make, **how)  # type: ignore[arg-type]
+        return self.stream(topic, foxglove_schema(CompressedImage), "protobuf", make, **how)  # type: ignore[arg-type]
 
     def scan(
         self,
@@ -88,7 +89,7 @@ class SmallLog:
             message.pose.orientation.w = 1.0
             return message.SerializeToString()
 
-        return self.stream(topic, _schema(LaserScan), "protobuf", make, **how)  # type: ignore[arg-type]
+        return self.stream(topic, foxglove_schema(LaserScan), "protobuf", make, **how)  # type: ignore[arg-type]
 
     def json(
         self, topic: str, values: Callable[[int], Mapping[str, object]], name: str = "", **how: object
@@ -118,7 +119,7 @@ class SmallLog:
             message.timestamp.FromNanoseconds(stamp)
             return message.SerializeToString()
 
-        return self.stream(topic, _schema(CameraCalibration), "protobuf", make, **{"hz": 1.0, **how})  # type: ignore[arg-type]
+        return self.stream(topic, foxglove_schema(CameraCalibration), "protobuf", make, **{"hz": 1.0, **how})  # type: ignore[arg-type]
 
     def transforms(
         self,
@@ -134,7 +135,7 @@ class SmallLog:
                 edge.rotation.w = 1.0
             return message.SerializeToString()
 
-        return self.stream(topic, _schema(FrameTransforms), "protobuf", make, **{"hz": 1.0, **how})  # type: ignore[arg-type]
+        return self.stream(topic, foxglove_schema(FrameTransforms), "protobuf", make, **{"hz": 1.0, **how})  # type: ignore[arg-type]
 
     def truth(self, topic: str = "/truth/detections", **how: object) -> SmallLog:
         def make(i: int, stamp: int) -> bytes:
@@ -143,7 +144,7 @@ class SmallLog:
         return self.stream(topic, SCHEMAS["perception.Detections"], "protobuf", make, **how)  # type: ignore[arg-type]
 
     def cuboids(self, topic: str = "/annotations/cuboids", **how: object) -> SmallLog:
-        return self.stream(topic, _schema(SceneUpdate), "protobuf", lambda i, s: b"", **how)  # type: ignore[arg-type]
+        return self.stream(topic, foxglove_schema(SceneUpdate), "protobuf", lambda i, s: b"", **how)  # type: ignore[arg-type]
 
     def control(self, topic: str = "/truth/control", **how: object) -> SmallLog:
         channels = (

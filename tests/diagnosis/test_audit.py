@@ -4,23 +4,55 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import numpy as np
 import pytest
+from foxglove_schemas_protobuf.LaserScan_pb2 import LaserScan
+from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.autoconfig import complete_config
 from perception.config import Config, parse_config
 from perception.diagnosis.audit import Audit, Delay, Finding, TopicTimes, audit, survey_times
-from perception.diagnosis.audit.content_rules import covered
+from perception.diagnosis.audit.rig_rules import covered
 from perception.errors import PerceptionError
 from perception.logs import open_log
+from perception.types import Schema
 from tests.scripted_scene import write_scene
-from tests.small_logs import START_NS, SmallLog
+from tests.small_logs import START_NS, SmallLog, foxglove_schema
 
 HEADS = ("class and box", "distance", "control")
+
+
+def log_schema(name: str) -> Schema:
+    """Return the schema of a Foxglove message."""
+    return foxglove_schema({"LaserScan": LaserScan, "SceneUpdate": SceneUpdate}[name])
+
+
+def planar(stamp_ns: int, first: float, last: float, ranges: list[float]) -> bytes:
+    message = LaserScan(frame_id="laser", start_angle=first, end_angle=last, ranges=ranges)
+    message.timestamp.FromNanoseconds(stamp_ns)
+    message.pose.orientation.w = 1.0
+    return bytes(message.SerializeToString())
+
+
+def cuboid_log(frame: str) -> SmallLog:
+    """Return a log with truth as cuboids of a frame."""
+
+    def make(i: int, stamp: int) -> bytes:
+        message = SceneUpdate()
+        entity = message.entities.add(frame_id=frame, id="1")
+        entity.timestamp.FromNanoseconds(stamp)
+        cube = entity.cubes.add()
+        cube.pose.orientation.w = 1.0
+        cube.pose.position.z = 5.0
+        cube.size.x = cube.size.y = cube.size.z = 1.0
+        return bytes(message.SerializeToString())
+
+    log = SmallLog().image().calibration().transforms()
+    return log.stream("/annotations", log_schema("SceneUpdate"), "protobuf", make)
 
 
 def audit_of(log: SmallLog, folder: Path, config: Config | None = None) -> Audit:
@@ -180,10 +212,100 @@ def test_scans_without_a_return_are_found(tmp_path: Path) -> None:
     ]
 
 
-def test_a_calibration_of_another_size_is_found(tmp_path: Path) -> None:
-    found = audit_of(SmallLog().image(size=(64, 48)).calibration(size=(128, 96)), tmp_path)
+def test_a_calibration_of_another_shape_is_found(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().image(size=(64, 48)).calibration(size=(128, 128)), tmp_path)
     text = the(found, "size_mismatch").text
-    assert "images are 64x48, the calibration is for 128x96" in text
+    assert "images are 64x48, the calibration is for 128x128" in text
+    assert "distance" in unreliable(found)
+
+
+@pytest.mark.parametrize("size", [(128, 96), (32, 24), (100, 75), (21, 16)])
+def test_a_scaled_picture_is_no_defect(tmp_path: Path, size: tuple[int, int]) -> None:
+    found = audit_of(SmallLog().sound().calibration("/camera/calibration", size=size), tmp_path)
+    scaled = audit_of(SmallLog().image().calibration(size=size).transforms().scan().status(hz=50.0), tmp_path)
+    assert "size_mismatch" not in codes(found) + codes(scaled)
+    assert the(scaled, "scaled").severity == "note"
+    assert unreliable(scaled) == set()
+
+
+def test_the_camera_info_of_another_camera_is_found(tmp_path: Path) -> None:
+    log = SmallLog().image(frame="colour").calibration(frame="depth").scan()
+    found = audit_of(log.transforms(edges=(("base", "depth"), ("base", "laser"))), tmp_path)
+    assert "is of frame 'depth', the pictures are of 'colour'" in the(found, "other_camera").text
+    assert "distance" in unreliable(found)
+
+
+@given(clock_s=st.floats(-1e9, 3e8), speed=st.sampled_from([0.2, 0.9, 1.0, 1.3, 7.0]))
+@settings(max_examples=20, deadline=None)
+def test_sensors_on_one_clock_are_sound_whatever_the_recorder_shows(clock_s: float, speed: float) -> None:
+    with TemporaryDirectory() as folder:
+        log = SmallLog().image(delay_s=0.03).scan(delay_s=0.02).status(hz=50, delay_s=0.001)
+        log.calibration().transforms()
+        recorder_ns = START_NS + round(clock_s * 1e9)
+        log.rows = [(recorder_ns + round((arrival - START_NS) / speed), *rest) for arrival, *rest in log.rows]
+        found = audit_of(log, Path(folder))
+    assert unreliable(found) == set()
+    others = set(codes(found)) - {"clock_epoch", "truth"}
+    assert others <= {"clock_offset"}
+    assert {finding.severity for finding in found.findings} <= {"note"}
+
+
+def test_one_sensor_alone_on_another_clock_is_not_judged(tmp_path: Path) -> None:
+    found = audit_of(SmallLog().scan(delay_s=-1.95), tmp_path)
+    assert "1950 ms in the future" in the(found, "clock_epoch").text
+    assert [finding.code for finding in found.unjudged()["distance"]] == ["clock_epoch"]
+    among = audit_of(SmallLog().image(delay_s=0.01).scan(delay_s=-1.95), tmp_path)
+    assert the(among, "clock_offset").severity == "warning"
+
+
+def test_scans_in_one_direction_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image()
+    log.stream(
+        "/scan", log_schema("LaserScan"), "protobuf", lambda i, s: planar(s, 0.5, 0.5, [4.0, 5.0, 6.0])
+    )
+    found = audit_of(log, tmp_path)
+    assert "all returns of 20 of 20 scans on /scan lie in one direction" in the(found, "one_direction").text
+    assert "distance" in unreliable(found)
+
+
+@pytest.mark.parametrize(("last", "ranges"), [(0.5, [4.0]), (0.5004, [4.0, 5.0, 6.0])])
+def test_a_single_beam_and_a_narrow_scan_have_directions_enough(
+    tmp_path: Path, last: float, ranges: list[float]
+) -> None:
+    log = SmallLog().image()
+    log.stream("/scan", log_schema("LaserScan"), "protobuf", lambda i, s: planar(s, 0.5, last, ranges))
+    assert "one_direction" not in codes(audit_of(log, tmp_path))
+
+
+def test_truth_of_an_unknown_frame_names_the_missing_transform(tmp_path: Path) -> None:
+    found = audit_of(cuboid_log("map"), tmp_path)
+    assert "no transforms connect 'map' with the camera's 'camera'" in the(found, "truth_unplaced").text
+    assert "truth" not in codes(found)
+    assert "truth" in codes(audit_of(cuboid_log("base"), tmp_path))
+
+
+def test_messages_logged_long_before_the_rest_are_named(tmp_path: Path) -> None:
+    log = SmallLog().sound()
+    static = SmallLog().transforms("/tf_static", edges=(("base", "roof"),), seconds=1).rows
+    log.rows += [(0, *rest) for _, *rest in static]
+    finding = the(audit_of(log, tmp_path), "arrivals_far")
+    assert finding.text.startswith("the log has 1 message on /tf_static up to 54 years away")
+    assert "arrivals_far" not in codes(audit_of(SmallLog().sound(), tmp_path))
+
+
+@given(st.lists(st.floats(0, 0.9), min_size=20, max_size=60), st.sets(st.integers(5, 14), max_size=3))
+def test_a_late_message_is_not_a_lost_one(lateness: list[float], lost: set[int]) -> None:
+    times, stamped = TopicTimes(), TopicTimes()
+    arrival = 0
+    for i, late in enumerate([*lateness, 0.0]):
+        if i in lost:
+            continue
+        arrival = max(arrival, 10_000_000 * i + round(10_000_000 * late * (i % 7 == 3)))
+        times.add(arrival)
+        stamped.add(arrival, 10_000_000 * i)
+    assert stamped.dropouts()[1] == len(lost)
+    if not lost:
+        assert times.dropouts() == (0, 0)
 
 
 def test_images_that_change_their_size_are_found(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from perception.training.training_run import train
 from perception.types import HEADS, Control, Output, Tick, TruthFrame, invalid_output
 from perception_tools.cli import run as run_command
 from tests.fusion_scenes import SMALL, scene
-from tests.small_logs import SmallLog, _schema
+from tests.small_logs import SmallLog, foxglove_schema
 from tests.training.conftest import SHAPE
 from tests.types.speed_limit import LIMITS_KMH, SPEED_LIMIT, limit_of
 
@@ -65,7 +65,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     seconds = FRAMES / 10
     small = SmallLog().calibration().transforms().scan(seconds=seconds).status(hz=50.0, seconds=seconds)
-    small.stream("/camera/image", _schema(CompressedImage), "protobuf", image, seconds=seconds)
+    small.stream("/camera/image", foxglove_schema(CompressedImage), "protobuf", image, seconds=seconds)
     small.json("/map/limit", lambda frame: {"allowed": limit_at(frame)}, "MapLimit", seconds=seconds)
     return small.control(seconds=seconds).write(tmp_path_factory.mktemp("limits") / "limits.mcap")
 

@@ -133,11 +133,17 @@ def finding_codes(findings: list[Finding]) -> list[str]:
 
 
 def _audit_report(audit: Audit) -> dict[str, Any]:
-    heads = audit.verdicts().items()
+    heads, unjudged = audit.verdicts().items(), audit.unjudged()
     return {
+        "judges": "inputs",
         "findings": [asdict(finding) for finding in audit.findings],
         "delays": {topic: asdict(delay) for topic, delay in audit.delays.items()},
         "heads": {
-            head: {"reliable": not because, "because": finding_codes(because)} for head, because in heads
+            head: {
+                "reliable": not because and not unjudged[head],
+                "because": finding_codes(because),
+                "not_judged": finding_codes(unjudged[head]),
+            }
+            for head, because in heads
         },
     }

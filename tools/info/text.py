@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perception.diagnosis.audit import Audit, Finding
     from perception.logs import Log
 
-_STYLES = {"error": "bold red", "warning": "yellow", "note": ""}
+_STYLES = {"error": "bold red", "warning": "yellow", "unjudged": "yellow", "note": ""}
 _USES: dict[str, str] = {"truth_boxes": "truth", "truth_control": "truth"}
 
 
@@ -117,7 +117,7 @@ def _show_topics(console: Console, info: LogInfo) -> None:
 
 
 def _show_damage(console: Console, info: LogInfo) -> None:
-    from perception.diagnosis.audit.content_rules import damage_rules
+    from perception.diagnosis.audit.sensor_rules import damage_rules
 
     for finding in damage_rules(info.damage, info.log.survey.start_ns):
         _show_finding(console, finding)
@@ -149,6 +149,8 @@ def _show_problem(console: Console, problem: Exception) -> None:
 
 
 def _show_audit(console: Console, audit: Audit) -> None:
+    from perception.diagnosis.audit.timing_rules import AGE_MS
+
     if audit.delays:
         table = _table()
         table.add_column("arrival less stamp, ms", overflow="fold")
@@ -156,7 +158,9 @@ def _show_audit(console: Console, audit: Audit) -> None:
             table.add_column(name, justify="right", no_wrap=True)
         for topic, delay in audit.delays.items():
             values = (delay.median_ms, delay.p95_ms, delay.jitter_ms)
-            table.add_row(Text(topic), *(f"{value:.1f}" for value in values))
+            foreign = abs(delay.median_ms) > AGE_MS
+            cells = ("other", "clock", "") if foreign else (f"{value:.1f}" for value in values)
+            table.add_row(Text(topic), *cells)
         console.print(table)
         console.print()
     console.print(Text("Findings", style="bold"))
@@ -165,10 +169,14 @@ def _show_audit(console: Console, audit: Audit) -> None:
     if not audit.findings:
         console.print("  none")
     console.print()
-    console.print(Text("Heads", style="bold"))
+    console.print(Text("Heads", style="bold") + Text(", as far as their inputs go; the model is not judged"))
+    unjudged = audit.unjudged()
     for head, because in audit.verdicts().items():
+        open_questions = ", ".join(finding_codes(unjudged[head]))
         if because:
             console.print(_item(f"{head}: unreliable ({', '.join(finding_codes(because))})", "yellow"))
+        elif open_questions:
+            console.print(_item(f"{head}: no defect was found; not judged: {open_questions}", "yellow"))
         else:
             console.print(_item(f"{head}: can be relied on", "green"))
 

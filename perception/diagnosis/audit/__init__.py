@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from perception.config import Config
-from perception.diagnosis.audit import content_rules, timing_rules
-from perception.diagnosis.audit.audit_finding import HEADS, Finding, by_severity
+from perception.diagnosis.audit import rig_rules, sensor_rules, timing_rules
+from perception.diagnosis.audit.audit_finding import HEADS, Finding, Severity, by_severity
 from perception.diagnosis.audit.log_contents import LogContents, TopicContents
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes, survey_times
 from perception.logs import Damage, Log, decode
+from perception.types import SENSORS
 
 __all__ = [
     "Audit",
@@ -48,7 +49,14 @@ class Audit:
 
     def verdicts(self) -> dict[str, list[Finding]]:
         """Return the findings that make each head unreliable."""
-        kept = [finding for finding in self.findings if finding.severity != "note"]
+        return self._by_head(("error", "warning"))
+
+    def unjudged(self) -> dict[str, list[Finding]]:
+        """Return what could not be judged of the inputs of each head."""
+        return self._by_head(("unjudged",))
+
+    def _by_head(self, severities: tuple[Severity, ...]) -> dict[str, list[Finding]]:
+        kept = [finding for finding in self.findings if finding.severity in severities]
         return {head: [finding for finding in kept if head in finding.heads] for head in HEADS}
 
 
@@ -74,24 +82,33 @@ def audit(log: Log, config: Config) -> Audit:
         else:
             others.setdefault(message.topic, TopicTimes()).add(message.log_time_ns)
     damage = tuple(stream.damage)
-    findings = (
-        *content_rules.damage_rules(damage, log.survey.start_ns),
-        *_findings(contents, config, contents.topics[getattr(config.sensors, config.reference).topic]),
-    )
-    sensors = [topic for topic in contents.topics.values() if topic.role in ("camera", "range", "status")]
-    delays = {topic.name: delay for topic in sensors if (delay := Delay.of(topic.times)) is not None}
+    reference = contents.topics[getattr(config.sensors, config.reference).topic]
     times = {name: topic.times for name, topic in contents.topics.items()} | others
+    findings = (
+        *sensor_rules.damage_rules(damage, log.survey.start_ns),
+        *_findings(contents, config, reference),
+        *timing_rules.arrival_rules(sorted(times.items()), reference),
+    )
+    delays = {
+        topic.name: delay for topic in _sensors(contents) if (delay := Delay.of(topic.times)) is not None
+    }
     return Audit(tuple(by_severity(findings)), times, delays, damage)
 
 
+def _sensors(contents: LogContents) -> list[TopicContents]:
+    return [topic for topic in contents.topics.values() if topic.role in SENSORS]
+
+
 def _findings(contents: LogContents, config: Config, reference: TopicContents) -> Iterator[Finding]:
-    yield from content_rules.missing_rules(contents, config)
+    yield from sensor_rules.missing_rules(contents, config)
     for topic in contents.topics.values():
-        yield from content_rules.content_rules(topic)
-        yield from timing_rules.stamp_rules(topic)
+        yield from sensor_rules.message_rules(topic)
+        yield from timing_rules.stamp_rules(topic, reference)
         yield from timing_rules.clock_rules(topic, reference, config)
         yield from timing_rules.rate_rules(topic, reference)
-    yield from content_rules.rig_rules(contents, config)
-    yield from content_rules.scan_rules(contents, config)
-    yield from content_rules.status_rules(contents, config)
-    yield from content_rules.truth_rules(contents, config, reference)
+    yield from timing_rules.epoch_rules(_sensors(contents), reference)
+    yield from sensor_rules.picture_rules(contents, config)
+    yield from rig_rules.rig_rules(contents, config)
+    yield from sensor_rules.scan_rules(contents, config)
+    yield from sensor_rules.status_rules(contents, config)
+    yield from rig_rules.truth_rules(contents, config, reference)

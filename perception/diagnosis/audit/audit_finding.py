@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Severity = Literal["error", "warning", "note"]
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+Severity = Literal["error", "warning", "unjudged", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "unjudged", "note")
 
 HEADS = ("class and box", "distance", "control")
 """The heads in an audit: distance is the part of the box head that needs ranges."""
@@ -29,10 +29,10 @@ class Finding:
     Attributes:
         code: For programs: `clock_offset`, `dropouts`, ...
         severity: `error`: the input cannot be used, or messages are lost; `warning`: a head becomes
-            unreliable; `note`: neither.
+            unreliable, or truth cannot be used; `unjudged`: the audit could not tell; `note`: none of these.
         topic: The topic; empty for the whole log.
         text: The defect and its effect.
-        heads: Those of `HEADS` that become unreliable.
+        heads: Those of `HEADS` that become unreliable, or of which something was not judged.
     """
 
     code: str
@@ -43,7 +43,7 @@ class Finding:
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
-    """Return errors first, then warnings, then notes, each in their order."""
+    """Return errors first, then warnings, what was not judged, and notes, each in their order."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 

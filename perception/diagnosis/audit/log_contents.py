@@ -14,12 +14,16 @@ from perception.geometry import TransformTree
 from perception.types import (
     CameraFrame,
     CameraInfo,
+    Cuboids,
     Decoded,
     FrameTransforms,
     RangeScan,
     StatusReading,
     Undecodable,
 )
+
+ONE_DIRECTION = 1e-6
+"""Cosines of returns that differ by less are of one direction; a scanner's beams are 1e-4 or more apart."""
 
 
 @dataclass(slots=True)
@@ -46,9 +50,37 @@ class TopicContents:
         if isinstance(message, Undecodable):
             self.undecodable += 1
             self.reason = self.reason or message.reason
+        if isinstance(message, Cuboids):
+            self.frames.update({cuboid.frame_id for cuboid in message.items})
         frame = getattr(message, "frame_id", None)
         if frame is not None:
             self.frames[frame] += 1
+
+
+@dataclass(slots=True)
+class ScanContents:
+    """The scans of the range sensor."""
+
+    count: int = 0
+    blind: int = 0  # without any finite return
+    far: int = 0  # with returns, all of them beyond max_range_m
+    one_direction: int = 0  # with several returns, all of them in one direction
+
+    def add(self, scan: RangeScan, max_range_m: float) -> None:
+        """Add the next scan."""
+        self.count += 1
+        points = scan.points_m.astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            distance = np.linalg.norm(points, axis=1)
+        usable = np.isfinite(distance) & (distance > 0)
+        if not usable.any():
+            self.blind += 1
+            return
+        if distance[usable].min() > max_range_m:
+            self.far += 1
+        directions = points[usable] / distance[usable, None]
+        if len(directions) > 1 and bool((directions @ directions[0] > 1 - ONE_DIRECTION**2).all()):
+            self.one_direction += 1
 
 
 @dataclass(slots=True)
@@ -59,10 +91,9 @@ class LogContents:
     max_range_m: float
     fields: dict[str, str]  # status channel -> dotted path
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # of images
-    calibrated: Counter[tuple[int, int]] = field(default_factory=Counter)  # image sizes in calibrations
-    scans: int = 0
-    blind: int = 0  # scans without any finite return
-    far: int = 0  # scans with returns, all of them beyond max_range_m
+    calibrated: Counter[tuple[int, int]] = field(default_factory=Counter)  # image sizes in camera infos
+    lenses: Counter[str] = field(default_factory=Counter)  # models of camera infos that cannot project
+    scans: ScanContents = field(default_factory=ScanContents)
     channels: dict[str, array[float]] = field(default_factory=dict)
     transforms: TransformTree = field(default_factory=TransformTree)
 
@@ -73,9 +104,11 @@ class LogContents:
         if isinstance(message, CameraFrame):
             self.sizes[message.width, message.height] += 1
         elif isinstance(message, RangeScan):
-            self._add_scan(message)
+            self.scans.add(message, self.max_range_m)
         elif isinstance(message, CameraInfo):
             self.calibrated[message.width, message.height] += 1
+            if not message.can_project:
+                self.lenses[message.distortion_model] += 1
         elif isinstance(message, FrameTransforms):
             if any(
                 self.transforms.edges.get(child, ("",))[0] != edge[0] for child, edge in message.edges.items()
@@ -85,15 +118,6 @@ class LogContents:
             for name, path in self.fields.items():
                 values = self.channels.setdefault(name, array("d"))
                 values.append(message.values.get(path, np.nan))
-
-    def _add_scan(self, scan: RangeScan) -> None:
-        self.scans += 1
-        distance = np.linalg.norm(scan.points_m, axis=1)
-        finite = distance[np.isfinite(distance)]
-        if not finite.size:
-            self.blind += 1
-        elif finite.min() > self.max_range_m:
-            self.far += 1
 
     def of_role(self, role: Role) -> list[TopicContents]:
         """Return the topics of a role."""

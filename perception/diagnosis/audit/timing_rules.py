@@ -1,23 +1,27 @@
-"""The audit's rules for the times of a topic: stamps, clocks, rates."""
+"""The audit's rules for the times of a topic: stamps, clocks, rates.
+
+Clocks are judged against the reference sensor, not against arrival: sensors that share a simulated clock are
+sound, whatever the recorder's clock shows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.log_contents import TopicContents
-from perception.diagnosis.audit.topic_times import Delay
+from perception.diagnosis.audit.topic_times import Delay, TopicTimes
 from perception.types import SENSORS
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
-AGE_MS = 3600e3  # a stamp further than this from its arrival is of another clock
+AGE_MS = 3600e3  # a stamp further than this from where it should be is of another clock
 
 
-def stamp_rules(topic: TopicContents) -> Iterator[Finding]:
-    """Yield stamps that go back, jump, or are of another clock."""
+def stamp_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Finding]:
+    """Yield stamps that go back, jump, or are of another clock than the rest."""
     steps = topic.times.stamp_steps_s()
     period = topic.times.period_s()
     if not steps.size or period is None or topic.role not in SENSORS:
@@ -31,7 +35,7 @@ def stamp_rules(topic: TopicContents) -> Iterator[Finding]:
         text = f"stamps on {topic.name} go back {count}, by up to {-back.min():.3f} s{effect}"
         yield Finding("stamps_back", "warning", topic.name, text, heads)
     arrivals = topic.times.steps_s()
-    jumps = steps[(steps > 1) & (steps > arrivals + 1)]
+    jumps = steps[(steps > 1) & (steps > arrivals + 1) & (steps > 5 * np.median(np.abs(steps)))]
     if jumps.size:
         text = f"stamps on {topic.name} jump ahead {plural(jumps.size, 'time')}, by up to {jumps.max():.1f} s"
         yield Finding("stamps_jump", "warning", topic.name, text, heads)
@@ -39,19 +43,29 @@ def stamp_rules(topic: TopicContents) -> Iterator[Finding]:
     if still:
         text = f"{plural(still, 'message')} on {topic.name} have the stamp of the one before"
         yield Finding("stamps_still", "note", topic.name, text)
-    far = np.abs(topic.times.delays_ms()) > AGE_MS
-    if far.any():
-        count = plural(int(far.sum()), "stamp")
-        text = f"{count} on {topic.name} are hours away from the arrival: of another clock"
+    far = _far_stamps(topic, reference)
+    if far:
+        text = f"{plural(far, 'stamp')} on {topic.name} are hours away from the others: of another clock"
         yield Finding("stamps_foreign", "warning", topic.name, text, heads)
+
+
+def _far_stamps(topic: TopicContents, reference: TopicContents) -> int:
+    """Return how many stamps lie hours away from where the reference's clock puts them."""
+    behind = topic.times.behind_ms(reference.times)
+    if topic is reference:
+        delays = topic.times.delays_ms()
+        behind = delays - np.median(delays)
+    return int((np.abs(behind) > AGE_MS).sum())
 
 
 def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) -> Iterator[Finding]:
     """Yield a clock or a delay that differs from the reference's."""
-    own, theirs = Delay.of(topic.times), Delay.of(reference.times)
-    if own is None or theirs is None or topic.role not in SENSORS or topic is reference:
+    own = Delay.of(topic.times)
+    behind = topic.times.behind_ms(reference.times)
+    if own is None or not behind.size or topic.role not in SENSORS or topic is reference:
         return
-    offset = own.median_ms - theirs.median_ms
+    relative = Delay.of_values(behind)
+    offset = relative.median_ms
     heads = RESTS_ON[topic.role]
     if abs(offset) > OFFSET_MS:
         side = "further from" if offset > 0 else "closer to"
@@ -64,10 +78,11 @@ def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) 
             text += f"; beyond {limit:g} ms it often has nothing for a tick"
         yield Finding("clock_offset", "warning" if abs(offset) > limit else "note", topic.name, text, heads)
     period = topic.times.period_s()
-    if period is not None and own.jitter_ms > max(500 * period, 20.0):
+    jitter_ms = min(own.jitter_ms, relative.jitter_ms)  # that of the recorder's clock is not the topic's
+    if period is not None and jitter_ms > max(500 * period, 20.0):
         text = (
-            f"{topic.name} arrives after {own.median_ms:.0f} ms, with a jitter of {own.jitter_ms:.0f} ms, "
-            f"more than half its period of {1000 * period:.0f} ms"
+            f"{topic.name} arrives with a jitter of {jitter_ms:.0f} ms, more than half its period of "
+            f"{1000 * period:.0f} ms"
         )
         yield Finding("jitter", "note", topic.name, text, heads)
 
@@ -76,6 +91,68 @@ def _reach_ms(topic: TopicContents, config: Config) -> float:
     section = getattr(config.sensors, topic.role)
     nearest = getattr(section, "policy", "") == "nearest"
     return float(section.tolerance_ms if nearest else section.max_age_ms)
+
+
+def epoch_rules(sensors: Sequence[TopicContents], reference: TopicContents) -> Iterator[Finding]:
+    """Yield a clock of the sensors that is not the recorder's: of another epoch, or ahead of arrival.
+
+    Sensors that agree with each other are sound. One alone has nothing that it could be compared with.
+    """
+    delay = Delay.of(reference.times)
+    if delay is None:
+        return
+    others = [topic for topic in sensors if topic is not reference and topic.times.stamps]
+    median_ms = delay.median_ms
+    if abs(median_ms) > AGE_MS:
+        text = "count from another time than arrivals (a simulated clock?)"
+    elif median_ms < -OFFSET_MS:
+        text = f"are {-median_ms:.0f} ms in the future: the sensor's clock is ahead of the recorder's"
+    else:
+        return
+    if others:
+        text += (
+            "; that is harmless where the sensors agree with each other, which is what this audit compares"
+        )
+        yield Finding("clock_epoch", "note", reference.name, f"stamps on {reference.name} {text}")
+    else:
+        text += "; there is no other sensor to compare its clock with"
+        heads = RESTS_ON[reference.role]
+        yield Finding("clock_epoch", "unjudged", reference.name, f"stamps on {reference.name} {text}", heads)
+
+
+def arrival_rules(topics: Sequence[tuple[str, TopicTimes]], reference: TopicContents) -> Iterator[Finding]:
+    """Yield messages that are logged hours away from the reference: they stretch the log's span."""
+    if not reference.times.count:
+        return
+    first, last = _main_span(reference.times)
+    margin = round(AGE_MS * 1e6)
+    for name, times in topics:
+        arrivals = np.asarray(times.arrivals, dtype=np.int64).astype(np.float64)
+        outside = arrivals[(arrivals < first - margin) | (arrivals > last + margin)]
+        if outside.size:
+            far = float(max(first - outside.min(), outside.max() - last)) / 1e9
+            text = (
+                f"the log has {plural(outside.size, 'message')} on {name} up to {_long(far)} away from those "
+                f"on {reference.name}: it looks that long, and times are counted from its first message"
+            )
+            yield Finding("arrivals_far", "note", name, text)
+
+
+def _main_span(times: TopicTimes) -> tuple[float, float]:
+    """Return the first and the last arrival, ns, around the median one without a step of hours."""
+    arrivals = np.asarray(times.arrivals, dtype=np.int64).astype(np.float64)
+    breaks = np.flatnonzero(np.abs(np.diff(arrivals)) > AGE_MS * 1e6)
+    middle = arrivals.size // 2
+    start = int(breaks[breaks < middle].max()) + 1 if (breaks < middle).any() else 0
+    end = int(breaks[breaks >= middle].min()) if (breaks >= middle).any() else arrivals.size - 1
+    return float(arrivals[start]), float(arrivals[end])
+
+
+def _long(seconds: float) -> str:
+    for unit, size in (("years", 365.25 * 86400), ("days", 86400.0)):
+        if seconds > 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 3600:.1f} hours"
 
 
 def rate_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Finding]:

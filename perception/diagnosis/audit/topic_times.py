@@ -35,9 +35,7 @@ class TopicTimes:
 
     def period_s(self) -> float | None:
         """Return the median step between arrivals, s; None if there is none."""
-        steps = self.steps_s()
-        steps = steps[steps > 0]
-        return float(np.median(steps)) if steps.size else None
+        return _period(self.steps_s())
 
     def largest_gap(self) -> tuple[float, int] | None:
         """Return the longest step, s, and the arrival before it, ns."""
@@ -47,23 +45,63 @@ class TopicTimes:
         at = int(steps.argmax())
         return float(steps[at]), self.arrivals[at]
 
+    def measured_steps_s(self) -> NDArray[np.float64]:
+        """Return the seconds between measurements: between stamps where these rise, else between arrivals.
+
+        Stamps that rise are counted by the sensor; arrivals jitter.
+        """
+        steps = self.stamp_steps_s()
+        rising = len(self.stamps) == self.count and steps.size > 0 and bool((steps > 0).all())
+        return steps if rising else self.steps_s()
+
     def dropouts(self) -> tuple[int, int]:
-        """Return the number of steps longer than 1.5 periods, and of the messages missing in them."""
-        period = self.period_s()
+        """Return the number of gaps in which measurements are missing, and how many these are.
+
+        A step longer than 1.5 periods is a gap as far as the steps around it do not make up for it, as they
+        do after a message that came late: then nothing is missing.
+        """
+        steps = self.measured_steps_s()
+        period = _period(steps)
         if period is None:
             return 0, 0
-        steps = self.steps_s()
-        long = steps[steps > 1.5 * period]
-        return int(long.size), int(np.round(long / period - 1).sum())
+        missing = [_missing(steps, int(at), period) for at in np.flatnonzero(steps > 1.5 * period)]
+        return sum(count > 0 for count in missing), sum(missing)
 
     def delays_ms(self) -> NDArray[np.float64]:
         """Return arrival less stamp of each message."""
         arrivals = np.asarray(self.arrivals, dtype=np.int64)
         return (arrivals - np.asarray(self.stamps, dtype=np.int64)).astype(np.float64) * MS
 
+    def behind_ms(self, reference: TopicTimes) -> NDArray[np.float64]:
+        """Return arrival less stamp of each message, less that of the reference's messages around it.
+
+        The clock of the recorder cancels out: zeros where the sensors share a clock and arrive equally fast,
+        whatever that clock is and however fast it runs.
+        """
+        if not self.stamps or not reference.stamps:
+            return np.zeros(0)
+        origin = reference.arrivals[0]
+        at = (np.asarray(self.arrivals, dtype=np.int64) - origin).astype(np.float64)
+        known = (np.asarray(reference.arrivals, dtype=np.int64) - origin).astype(np.float64)
+        return self.delays_ms() - np.interp(at, known, reference.delays_ms())
+
     def stamp_steps_s(self) -> NDArray[np.float64]:
         """Return the seconds between stamps, in the order of arrival; negative where they go back."""
         return np.diff(np.asarray(self.stamps, dtype=np.int64)).astype(np.float64) / 1e9
+
+
+def _period(steps: NDArray[np.float64]) -> float | None:
+    steps = steps[steps > 0]
+    return float(np.median(steps)) if steps.size else None
+
+
+def _missing(steps: NDArray[np.float64], at: int, period: float) -> int:
+    """Return how many measurements are missing in a long step, given the steps around it."""
+    most = round(steps[at] / period) - 1
+    reach = most + 1
+    around = steps[max(at - reach, 0) : at + reach + 1]
+    around = np.where((around > 1.5 * period) & (np.arange(around.size) != min(at, reach)), period, around)
+    return max(min(most, round(float(around.sum()) / period) - around.size), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +114,12 @@ class Delay:
 
     @classmethod
     def of(cls, times: TopicTimes) -> Delay | None:
-        if not times.stamps:
-            return None
-        low, middle, high = np.percentile(times.delays_ms(), [5, 50, 95])
+        return cls.of_values(times.delays_ms()) if times.stamps else None
+
+    @classmethod
+    def of_values(cls, delays_ms: NDArray[np.float64]) -> Delay:
+        """Return the summary of some delays; there must be one."""
+        low, middle, high = np.percentile(delays_ms, [5, 50, 95])
         return cls(float(middle), float(high), float(high - low))
 
 

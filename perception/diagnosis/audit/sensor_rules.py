@@ -1,20 +1,16 @@
-"""The audit's rules for the file and for the contents of messages: damage, sensors, rig, values, truth."""
+"""The audit's rules for the file and for the contents of sensor messages: damage, absence, values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.log_contents import LogContents, TopicContents
-from perception.diagnosis.audit.topic_times import TopicTimes
 from perception.logs import Damage
 from perception.types import SENSORS
-
-TRUTH_TOLERANCE_NS = 60_000_000  # how truth is joined to a sample
 
 
 def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Finding]:
@@ -48,7 +44,7 @@ def _without(name: str) -> str:
     }[name]
 
 
-def content_rules(topic: TopicContents) -> Iterator[Finding]:
+def message_rules(topic: TopicContents) -> Iterator[Finding]:
     """Yield messages that cannot be decoded, or that come twice."""
     heads = RESTS_ON.get(topic.role, ())
     if topic.undecodable:
@@ -60,59 +56,40 @@ def content_rules(topic: TopicContents) -> Iterator[Finding]:
         yield Finding("duplicates", "note", topic.name, text)
 
 
-def rig_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
-    """Yield defects of intrinsics and transforms, without which ranges cannot be placed in the image."""
-    camera, scan = config.sensors.camera, config.sensors.range
-    if camera is None:
-        return
-    lost = "ranges cannot be placed in the image"
-    if not contents.calibrated:
-        yield Finding(
-            "no_calibration",
-            "warning",
-            camera.topic,
-            f"no camera calibration that can be read: {lost}",
-            ("distance",),
-        )
-    if len(contents.sizes) > 1:
+def picture_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
+    """Yield pictures that change their size."""
+    camera = config.sensors.camera
+    if camera is not None and len(contents.sizes) > 1:
         sizes = ", ".join(f"{w}x{h}" for w, h in sorted(contents.sizes))
         yield Finding(
             "sizes", "warning", camera.topic, f"images change their size: {sizes}", ("class and box",)
         )
-    wrong = set(contents.sizes) - set(contents.calibrated)
-    if contents.calibrated and wrong:
-        images = ", ".join(f"{w}x{h}" for w, h in sorted(wrong))
-        known = ", ".join(f"{w}x{h}" for w, h in sorted(contents.calibrated))
-        text = f"images are {images}, the calibration is for {known}: ranges land on the wrong pixels"
-        yield Finding("size_mismatch", "warning", camera.topic, text, ("distance",))
-    if scan is None or not contents.calibrated:
-        return
-    target = _camera_frame(contents)
-    for frame in sorted(contents.topics[scan.topic].frames):
-        if contents.transforms.target_from_source(target, frame) is None:
-            text = f"no transforms connect {frame!r} ({scan.topic}) with the camera's {target!r}: {lost}"
-            yield Finding("no_transform", "warning", scan.topic, text, ("distance",))
-
-
-def _camera_frame(contents: LogContents) -> str:
-    frames = [topic.frames.most_common(1)[0][0] for topic in contents.of_role("calibration") if topic.frames]
-    return frames[0] if frames else ""
 
 
 def scan_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
-    """Yield scans without a usable return."""
-    if config.sensors.range is None or not contents.scans:
+    """Yield scans without a usable return, and scans whose returns share one direction."""
+    scans = contents.scans
+    if config.sensors.range is None or not scans.count:
         return
     topic = config.sensors.range.topic
-    scans = plural(contents.scans, "scan")
     for count, defect in (
-        (contents.blind, "without a single finite return"),
-        (contents.far, f"with every return beyond max_range_m ({contents.max_range_m:g} m)"),
+        (scans.blind, "without a single finite return"),
+        (scans.far, f"with every return beyond max_range_m ({contents.max_range_m:g} m)"),
     ):
         if count:
-            text = f"{count:,} of {scans} on {topic} are {defect}: the input is absent there"
-            severity: Severity = "warning" if count > 0.02 * contents.scans else "note"
+            text = f"{_of_scans(count, scans.count)} on {topic} are {defect}: the input is absent there"
+            severity: Severity = "warning" if count > 0.02 * scans.count else "note"
             yield Finding("blind_scans", severity, topic, text, ("distance",))
+    if scans.one_direction > 0.5 * scans.count:
+        text = (
+            f"all returns of {_of_scans(scans.one_direction, scans.count)} on {topic} lie in one direction: "
+            "angle_increment is 0, or the angles of the points are missing"
+        )
+        yield Finding("one_direction", "warning", topic, text, ("distance",))
+
+
+def _of_scans(count: int, total: int) -> str:
+    return f"{count:,} of {plural(total, 'scan')}"
 
 
 def status_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
@@ -135,25 +112,3 @@ def status_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
         if known.size > 10 and (known == known[0]).all():
             text = f"{name} ({path}) on {topic} is always {known[0]:g}: not connected, or standing still"
             yield Finding("status_constant", "warning", topic, text, ("control",))
-
-
-def truth_rules(contents: LogContents, config: Config, reference: TopicContents) -> Iterator[Finding]:
-    """Yield the share of ticks that have truth."""
-    ticks = np.sort(np.asarray(reference.times.stamps, dtype=np.int64))
-    for name in ("truth_boxes", "truth_control"):
-        for topic in contents.of_role(name):
-            if not topic.times.count or not ticks.size:
-                yield Finding("truth_gaps", "note", topic.name, f"{topic.name} has no truth in this log")
-                continue
-            share = covered(ticks, topic.times)
-            text = f"{topic.name} has truth for {share:.0%} of the ticks (within 60 ms)"
-            yield Finding("truth" if share > 0.98 else "truth_gaps", "note", topic.name, text)
-
-
-def covered(ticks: NDArray[np.int64], times: TopicTimes) -> float:
-    """Return the share of sorted ticks that have a stamp within the tolerance of the truth."""
-    stamps = np.sort(np.asarray(times.stamps, dtype=np.int64))
-    at = np.searchsorted(stamps, ticks)
-    after = np.abs(stamps[np.minimum(at, stamps.size - 1)] - ticks)
-    before = np.abs(stamps[np.maximum(at - 1, 0)] - ticks)
-    return float((np.minimum(after, before) <= TRUTH_TOLERANCE_NS).mean())
