@@ -97,7 +97,7 @@ def _period(steps: NDArray[np.float64]) -> float | None:
 
 def _missing(steps: NDArray[np.float64], at: int, period: float) -> int:
     """Return how many measurements are missing in a long step, given the steps around it."""
-    most = round(steps[at] / period) - 1
+    most = round(float(steps[at]) / period) - 1
     reach = most + 1
     around = steps[max(at - reach, 0) : at + reach + 1]
     around = np.where((around > 1.5 * period) & (np.arange(around.size) != min(at, reach)), period, around)
