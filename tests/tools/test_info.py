@@ -86,7 +86,7 @@ def test_json_says_it_all(scene: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert camera["role"] == "camera"
     assert camera["rate_hz"] == pytest.approx(10, rel=0.05)
     assert camera["largest_gap_s"] < 0.12
-    assert found["audit"]["heads"]["distance"] == {"reliable": True, "because": []}
+    assert found["audit"]["heads"]["distance"] == {"reliable": True, "because": [], "not_judged": []}
     assert found["audit"]["delays"]["/scan"]["median_ms"] == pytest.approx(13.5, abs=1)
 
 
