@@ -285,8 +285,8 @@ def _truth(scene: Scene, t: float, stamp_ns: int) -> tuple[bytes, Schema]:
 def _control(scene: Scene, t: float, stamp_ns: int) -> tuple[bytes, Schema]:
     _, _, acceleration, curvature = scene.street.ego(t + AHEAD_S)
     channels = (
-        ControlChannel("curvature", "1/m", curvature, 0.0),
-        ControlChannel("acceleration", "m/s2", acceleration, 0.0),
+        ControlChannel("curvature", "1/m", curvature),
+        ControlChannel("acceleration", "m/s2", acceleration),
     )
     data = encode_control(Tick(0, "reference", stamp_ns, stamp_ns), Control(True, channels=channels))
     return data, SCHEMAS["perception.Control"]

@@ -148,8 +148,8 @@ class SmallLog:
 
     def control(self, topic: str = "/truth/control", **how: object) -> SmallLog:
         channels = (
-            ControlChannel("curvature", "1/m", 0.1, 0.0),
-            ControlChannel("acceleration", "m/s2", 0.2, 0.0),
+            ControlChannel("curvature", "1/m", 0.1),
+            ControlChannel("acceleration", "m/s2", 0.2),
         )
 
         def make(i: int, stamp: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
+from math import nan
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -82,14 +83,16 @@ def decode_detections(data: bytes) -> tuple[int, str, Detections]:
     items = []
     for item in message.detections:
         std = tuple(item.box_std)
+        distance_std_m = _known(item, "distance_std_m")
         items.append(
             Detection(
                 item.label,
                 item.score,
                 (item.x1, item.y1, item.x2, item.y2),
-                std if len(std) == 4 else (0.0, 0.0, 0.0, 0.0),
-                item.distance_m,
-                item.distance_std_m,
+                std if len(std) == 4 else None,
+                # a deviation is of a distance: earlier files leave out a distance of 0
+                _known(item, "distance_m") if distance_std_m is None else item.distance_m,
+                distance_std_m,
                 item.visible,
                 item.track_id,
             )
@@ -112,7 +115,7 @@ def encode_control(tick: Tick, control: Control) -> bytes:
 def decode_control(data: bytes) -> tuple[int, Control]:
     """Return `(stamp_ns, control)` of a `perception.Control`."""
     message = _parse("Control", data)
-    channels = tuple(ControlChannel(c.name, c.unit, c.value, c.std) for c in message.channels)
+    channels = tuple(ControlChannel(c.name, c.unit, c.value, _known(c, "std")) for c in message.channels)
     return _stamp_ns(message), Control(message.valid, tuple(message.based_on), message.error, channels)
 
 
@@ -166,13 +169,20 @@ def decode_truth(data: bytes) -> tuple[int, str, tuple[TruthBox, ...]]:
 
 def truth_of(detections: Detections) -> tuple[TruthBox, ...]:
     """Return the boxes of detections that hold truth."""
-    return tuple(TruthBox(d.label, d.xyxy, d.distance_m, d.visible, d.track_id) for d in detections.items)
+    return tuple(
+        TruthBox(d.label, d.xyxy, nan if d.distance_m is None else d.distance_m, d.visible, d.track_id)
+        for d in detections.items
+    )
 
 
 def _add_box(message: Any, box: Detection | TruthBox, **values: Any) -> None:
     x1, y1, x2, y2 = box.xyxy
     shared = {name: getattr(box, name) for name in ("label", "distance_m", "visible", "track_id")}
     message.detections.add(x1=x1, y1=y1, x2=x2, y2=y2, **shared, **values)
+
+
+def _known(message: Any, field: str) -> float | None:
+    return getattr(message, field) if message.HasField(field) else None
 
 
 def _input_state(source: Input[Any]) -> InputState:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from perception.sinks import RunInfo
-from perception.types import Control, Message, Output, Sample, TruthFrame
+from perception.types import Control, Message, Output, Sample, TruthFrame, unknown_values
 
 
 class OutputDigest:
@@ -39,27 +39,28 @@ class OutputDigest:
 
 
 def _text(output: Output) -> str:
-    """Return all fields of an output that are not numbers, with the count and the names of the numbers."""
+    """Return the fields of an output that are not numbers, and which numbers there are and are unknown."""
     tick, boxes = output.tick, output.detections
     parts: list[object] = [tick.kind, tick.stamp_ns, tick.log_time_ns]  # its index counts within a run
     if boxes is not None:
-        labels = [(item.label, item.track_id) for item in boxes.items]
+        labels = [(item.label, item.track_id, *unknown_values(item)) for item in boxes.items]
         parts.append(("detections", boxes.valid, boxes.based_on, boxes.error, labels))
     for name, control in _controls(output):
-        units = [(channel.name, channel.unit) for channel in control.channels]
+        units = [(channel.name, channel.unit, *unknown_values(channel)) for channel in control.channels]
         parts.append((name, control.valid, control.based_on, control.error, units))
     return repr([*parts, *output.warnings.items()])
 
 
 def _numbers(output: Output) -> list[float]:
-    """Return all numbers of an output, in order. Packed they are exact, in a tenth of the time of text."""
+    """Return the known numbers of an output, in order: packed, exact, and in a tenth of the time of text."""
     numbers: list[float] = []
     if output.detections is not None:
         for d in output.detections.items:
-            numbers += (d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m, d.visible)
+            distance = (x for x in (d.distance_m, d.distance_std_m) if x is not None)
+            numbers += (d.score, *d.xyxy, *(d.box_std or ()), *distance, d.visible)
     for _, control in _controls(output):
         for channel in control.channels:
-            numbers += (channel.value, channel.std)
+            numbers += (channel.value,) if channel.std is None else (channel.value, channel.std)
     return numbers
 
 

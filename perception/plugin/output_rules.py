@@ -74,12 +74,15 @@ def _item_violations(item: Detection) -> Iterator[str]:
         yield f"score {item.score} is not within 0 to 1"
     if not (_finite(item.visible) and 0 <= item.visible <= 1):
         yield f"visible {item.visible} is not within 0 to 1"
-    if len(item.box_std) != 4 or not all(_finite(std) and std > 0 for std in item.box_std):
-        yield f"box_std {item.box_std} is not four positive numbers"
-    if not (_finite(item.distance_m) and item.distance_m >= 0):
-        yield f"distance_m {item.distance_m} is not a distance"
-    if not (_finite(item.distance_std_m) and item.distance_std_m > 0):
-        yield f"distance_std_m {item.distance_std_m} is not positive"
+    std, distance_m, distance_std_m = item.box_std, item.distance_m, item.distance_std_m  # None: unknown
+    if std is not None and (len(std) != 4 or not all(_finite(edge) and edge > 0 for edge in std)):
+        yield f"box_std {std} is not four positive numbers"
+    if distance_m is not None and not (_finite(distance_m) and distance_m >= 0):
+        yield f"distance_m {distance_m} is not a distance"
+    if distance_std_m is not None and not (_finite(distance_std_m) and distance_std_m > 0):
+        yield f"distance_std_m {distance_std_m} is not positive"
+    elif distance_std_m is not None and distance_m is None:
+        yield f"distance_std_m {distance_std_m} has no distance_m; give both, or None for both"
 
 
 def _value_violations(head_name: str, head: Control) -> Iterator[str]:
@@ -91,7 +94,7 @@ def _value_violations(head_name: str, head: Control) -> Iterator[str]:
     for channel in head.channels:
         if not _finite(channel.value):
             yield f"{head_name}.{channel.name}: value {channel.value} is not a finite number"
-        if not (_finite(channel.std) and channel.std > 0):
+        if channel.std is not None and not (_finite(channel.std) and channel.std > 0):
             yield f"{head_name}.{channel.name}: std {channel.std} is not positive"
 
 

@@ -72,15 +72,17 @@ def caption(item: Detection) -> str:
 
 def short_caption(item: Detection) -> str:
     """Return the distance alone, or the class where it has none: short enough for a crowd."""
-    return f"{item.distance_m:.0f} m" if abs(item.distance_m) < 1e6 else item.label
+    metres_away = item.distance_m
+    return item.label if metres_away is None or not abs(metres_away) < 1e6 else f"{metres_away:.0f} m"
 
 
-def metres(value: float, std: float) -> str:
+def metres(value: float | None, std: float | None) -> str:
     """Return `23.4 ±1.2 m`, or nothing where the value is no number; without a std where it is not known."""
-    if not abs(value) < 1e6:
+    if value is None or not abs(value) < 1e6:
         return ""
     digits = 1 if abs(value) < 99.95 else 0
-    return f"{value:.{digits}f} ±{std:.{digits}f} m" if 0 < std < 1e6 else f"{value:.{digits}f} m"
+    stated = std is not None and 0 < std < 1e6
+    return f"{value:.{digits}f} ±{std:.{digits}f} m" if stated else f"{value:.{digits}f} m"
 
 
 def image_size(sample: Sample) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ _DETECTION = tuple(field.name for field in fields(Detection))
 
 
 class JsonlSink:
-    """Writes one JSON object a line. Keys keep their order; a number that is not finite is `null`.
+    """Writes one JSON object a line. Keys keep their order; a number that is unknown or not finite is `null`.
 
     Each line reaches the operating system whole and at once. Units are those of
     `perception.types`, written in the keys where the name does not say them.
@@ -104,7 +104,7 @@ def _input(source: Input[Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return value
     return [_number(item) for item in value] if isinstance(value, tuple) else _number(value)
 

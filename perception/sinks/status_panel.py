@@ -148,7 +148,7 @@ def _channel(canvas: Canvas, y: float, unit: float, channel: ControlChannel, x: 
 def control_words(channel: ControlChannel) -> str:
     """Return `+0.0123 ±0.0020 1/m`."""
     digits = 4 if channel.unit == "1/m" else 2
-    std = f" ±{channel.std:.{digits}f}" if 0 < channel.std < math.inf else ""
+    std = f" ±{channel.std:.{digits}f}" if 0 < (channel.std or 0.0) < math.inf else ""
     return f"{channel.value:+.{digits}f}{std} {channel.unit}"
 
 
@@ -159,7 +159,8 @@ def bar_position(channel: ControlChannel) -> tuple[float, float]:
     """
     full = FULL_SCALE.get(channel.unit, max(1.0, abs(channel.value)))
     value = min(max(channel.value / full, -100.0), 100.0) if math.isfinite(channel.value) else 0.0
-    spread = min(channel.std / full, 100.0) if 0 < channel.std < math.inf else 0.0
+    std = channel.std or 0.0
+    spread = min(std / full, 100.0) if 0 < std < math.inf else 0.0
     if channel.unit != "1/m":
         return value, spread
     root = math.sqrt(abs(value))

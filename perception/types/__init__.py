@@ -41,6 +41,7 @@ from perception.types.outputs import (
     Head,
     Output,
     invalid_output,
+    unknown_values,
 )
 from perception.types.samples import (
     Entry,
@@ -111,4 +112,5 @@ __all__ = [
     "loss_parts",
     "register_head",
     "truth_columns",
+    "unknown_values",
 ]

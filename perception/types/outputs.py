@@ -11,14 +11,17 @@ from perception.types.samples import Tick
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One object. Boxes are `xyxy` in source pixels; stds are standard deviations in the same units."""
+    """One object. Boxes are `xyxy` in source pixels; stds are standard deviations in the same units.
+
+    None is unknown: a plain 2D detector states neither distances nor deviations, and is not scored on them.
+    """
 
     label: str
     score: float
     xyxy: tuple[float, float, float, float]
-    box_std: tuple[float, float, float, float]
-    distance_m: float
-    distance_std_m: float
+    box_std: tuple[float, float, float, float] | None = None
+    distance_m: float | None = None
+    distance_std_m: float | None = None
     visible: float = 1.0
     track_id: str = ""
 
@@ -35,12 +38,12 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class ControlChannel:
-    """One value, its unit and its standard deviation."""
+    """One value, its unit and its standard deviation; None is unknown."""
 
     name: str
     unit: str
     value: float
-    std: float
+    std: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,12 @@ class Output:
     def validity(self) -> dict[str, bool]:
         """Return for each head that the plugin has whether it is valid."""
         return {name: head.valid for name, head in self.heads().items()}
+
+
+def unknown_values(item: Detection | ControlChannel) -> tuple[str, ...]:
+    """Return the names of the values that a detection or a channel leaves unknown."""
+    names = ("box_std", "distance_m", "distance_std_m") if isinstance(item, Detection) else ("std",)
+    return tuple(name for name in names if getattr(item, name) is None)
 
 
 def invalid_output(tick: Tick, heads: Sequence[str], error: str) -> Output:

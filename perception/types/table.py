@@ -64,4 +64,5 @@ class Table(Sequence[Mapping[str, Any]]):
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Return the text of a cell; that of an unknown value, None, is empty."""
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -32,7 +32,10 @@ class Cuboids:
 
 @dataclass(frozen=True, slots=True)
 class TruthBox:
-    """A 2D truth box: `xyxy` in source pixels, clipped to the image; `visible` is a fraction 0 to 1."""
+    """A 2D truth box: `xyxy` in source pixels, clipped to the image; `visible` is a fraction 0 to 1.
+
+    `distance_m` is NaN where truth does not say it.
+    """
 
     label: str
     xyxy: tuple[float, float, float, float]

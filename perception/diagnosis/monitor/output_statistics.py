@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perception.geometry.boxes import overlap
-from perception.types import Control, Detection, Detections, Float64, Output
+from perception.types import Control, ControlChannel, Detection, Detections, Float64, Output
 
 FROM_SCORE = 0.1
 """Detections of lower scores are left out: plugins differ in how many of them they return."""
@@ -71,8 +71,8 @@ def statistics_of(output: Output, before: Output | None = None) -> Statistics:
 def _table(detections: Detections) -> tuple[list[Detection], Float64]:
     """Return the detections that count, [N], and [N, 11]: score, box, its stds, distance, its std."""
     items = [item for item in detections.items if item.score >= FROM_SCORE]
-    rows = [(d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m) for d in items]
-    return items, np.array(rows, np.float64).reshape(-1, 11)
+    rows = [(d.score, *d.xyxy, *(d.box_std or [None] * 4), d.distance_m, d.distance_std_m) for d in items]
+    return items, np.array(rows, np.float64).reshape(-1, 11)  # an unknown value, None, becomes NaN
 
 
 def _of_scores(score: Float64) -> dict[str, float]:
@@ -84,14 +84,18 @@ def _of_scores(score: Float64) -> dict[str, float]:
 
 
 def _of_boxes(table: Float64) -> dict[str, float]:
-    if not len(table):
-        return {"box_std": float("nan"), "distance_std": float("nan")}
     score, box, std = table[:, 0], table[:, 1:5], table[:, 5:9]
     size = np.sqrt(np.maximum((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]), 1.0))
     return {
-        "box_std": float(np.average(std.mean(axis=1) / size, weights=score)),
-        "distance_std": float(np.average(table[:, 10] / np.maximum(table[:, 9], 0.1), weights=score)),
+        "box_std": _average(std.mean(axis=1) / size, score),
+        "distance_std": _average(table[:, 10] / np.maximum(table[:, 9], 0.1), score),
     }
+
+
+def _average(values: Float64, score: Float64) -> float:
+    """Return the mean of the known values [N], weighted by score; NaN where none is known."""
+    known = ~np.isnan(values)
+    return float(np.average(values[known], weights=score[known])) if known.any() else float("nan")
 
 
 def _jumps(
@@ -112,17 +116,29 @@ def _jumps(
     sides = np.maximum(now[:, 6] + now[:, 8], 1e-6)
     stds = np.maximum(np.hypot(now[:, 10], then[:, 10]), 1e-6)
     return {
-        "jump/height": float(np.median(np.abs(height) / sides)),
-        "jump/distance": float(np.median(np.abs(now[:, 9] - then[:, 9]) / stds)),
+        "jump/height": _median(np.abs(height) / sides),
+        "jump/distance": _median(np.abs(now[:, 9] - then[:, 9]) / stds),
     }
 
 
+def _median(values: Float64) -> float:
+    """Return the median of the known values [N]; NaN where none is known."""
+    known = ~np.isnan(values)
+    return float(np.median(values[known])) if known.any() else float("nan")
+
+
 def _of_control(control: Control, before: Control | None) -> dict[str, float]:
-    statistics = {f"std/{channel.name}": float(channel.std) for channel in control.channels}
+    stds = {channel.name: _std(channel) for channel in control.channels}
+    statistics = {f"std/{name}": std for name, std in stds.items()}
     if before is not None and before.valid:
         then = {channel.name: channel for channel in before.channels}
         for now in control.channels:
             if now.name in then:
-                std = float(np.hypot(now.std, then[now.name].std))
-                statistics[f"jump/{now.name}"] = abs(now.value - then[now.name].value) / max(std, 1e-9)
+                std = float(np.hypot(stds[now.name], _std(then[now.name])))
+                change = abs(now.value - then[now.name].value)
+                statistics[f"jump/{now.name}"] = change / max(std, 1e-9)
     return statistics
+
+
+def _std(channel: ControlChannel) -> float:
+    return float("nan") if channel.std is None else float(channel.std)

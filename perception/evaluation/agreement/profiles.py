@@ -15,7 +15,16 @@ from perception.errors import ConfigError
 from perception.evaluation.metrics.matching import match
 from perception.evaluation.worst_frames import CUT
 from perception.geometry.boxes import overlap
-from perception.types import Control, Detection, Detections, Float64, Head, Output
+from perception.types import (
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Float64,
+    Head,
+    Output,
+    unknown_values,
+)
 
 Note = Callable[[str, str, float], None]
 """A function of a head, the name of a quantity, and its difference."""
@@ -182,15 +191,19 @@ class Rounding(Profile):
     def _box(self, a: Detection, b: Detection, note: Note) -> Iterator[str]:
         allowed = self.allowed
         edge = float(np.max(np.abs(np.subtract(a.xyxy, b.xyxy))))
-        far = abs(a.distance_m - b.distance_m)
-        stds = zip((*a.box_std, a.distance_std_m), (*b.box_std, b.distance_std_m), strict=True)
-        std = max(_relative(x, y) for x, y in stds)
-        for name, by in (("edge_px", edge), ("distance_m", far), ("std", std)):
-            note("box", name, by)
+        note("box", "edge_px", edge)
         if edge > allowed.box_px + allowed.box * _size(a):
             yield f"an edge of a {a.label} is {edge:.2f} px off"
-        if far > allowed.distance_m + allowed.distance * max(a.distance_m, b.distance_m):
-            yield f"the distance of a {a.label} went from {a.distance_m:.2f} to {b.distance_m:.2f} m"
+        if text := _known_on_one_side(a, b, f"a {a.label}"):
+            yield text
+            return
+        if a.distance_m is not None and b.distance_m is not None:
+            far = abs(a.distance_m - b.distance_m)
+            note("box", "distance_m", far)
+            if far > allowed.distance_m + allowed.distance * max(a.distance_m, b.distance_m):
+                yield f"the distance of a {a.label} went from {a.distance_m:.2f} to {b.distance_m:.2f} m"
+        std = max(map(_relative, _stds(a), _stds(b)), default=0.0)
+        note("box", "std", std)
         if std > allowed.std:
             yield f"a standard deviation of a {a.label} is {100 * std:.0f} % off"
 
@@ -199,13 +212,17 @@ class Rounding(Profile):
             yield "the channels are others"
             return
         for a, b in zip(before.channels, now.channels, strict=True):
-            off, std = abs(a.value - b.value), _relative(a.std, b.std)
+            off = abs(a.value - b.value)
             note(a.name, off)
-            note("std", std)
-            if off > self.allowed.control * max(a.std, b.std):
+            if off > self.allowed.control * max(_scale(a), _scale(b)):
                 yield f"{a.name} went from {a.value:.5g} to {b.value:.5g} {a.unit}"
-            if std > self.allowed.std:
-                yield f"the standard deviation of {a.name} is {100 * std:.0f} % off"
+            if text := _known_on_one_side(a, b, a.name):
+                yield text
+            elif a.std is not None and b.std is not None:
+                std = _relative(a.std, b.std)
+                note("std", std)
+                if std > self.allowed.std:
+                    yield f"the standard deviation of {a.name} is {100 * std:.0f} % off"
 
 
 class Decisions(Profile):
@@ -241,11 +258,8 @@ class Decisions(Profile):
             if shared[a, b] < allowed.iou:
                 by = f"overlaps that of the reference by {shared[a, b]:.2f}"
                 yield "box", f"a {box.label} at {_place(box)} {by}"
-            elif abs(box.distance_m - was.distance_m) > (
-                allowed.distance_m + allowed.distance * max(abs(was.distance_m), 1e-6)
-            ):
-                away = f"is {box.distance_m:.2f} m away, the reference says {was.distance_m:.2f} m"
-                yield "box", f"a {box.label} at {_place(box)} {away}"
+            elif text := self._distance(was.distance_m, box.distance_m):
+                yield "box", f"a {box.label} at {_place(box)} {text}"
         for side, rows, words, more in (
             (items, alone[0], "a", ", which the reference has not"),
             (others, alone[1], "only the reference has a", ""),
@@ -253,6 +267,14 @@ class Decisions(Profile):
             for box in (side[row] for row in rows):
                 if box.score >= allowed.cut + allowed.score:
                     yield "box", f"{words} {box.label} of score {box.score:.2f} at {_place(box)}{more}"
+
+    def _distance(self, before: float | None, now: float | None) -> str:
+        if before is None or now is None:
+            words = ("has no distance" if m is None else f"is {m:.2f} m away" for m in (now, before))
+            return "" if before is now else ", the reference ".join(words)
+        if abs(now - before) <= self.allowed.distance_m + self.allowed.distance * max(abs(before), 1e-6):
+            return ""
+        return f"is {now:.2f} m away, the reference says {before:.2f} m"
 
     def _channels(self, before: Control, now: Control, note: Callable[[str, float], None]) -> Iterator[str]:
         if not now.valid:
@@ -264,12 +286,11 @@ class Decisions(Profile):
             return
         for channel in now.channels:
             was = known[channel.name]
-            off, std = abs(channel.value - was.value), was.std
-            scale = std if np.isfinite(std) and std > 0 else max(abs(was.value), 1e-9)
+            off, scale = abs(channel.value - was.value), _scale(was)
             if not off <= self.allowed.control * scale:
                 yield (
                     f"{channel.name} {channel.value:.4g} {channel.unit}, the reference {was.value:.4g}: "
-                    f"{off / scale:.2g} of its standard deviation"
+                    f"{off / scale:.2g} of its {'size' if was.std is None else 'standard deviation'}"
                 )
                 return
 
@@ -317,6 +338,29 @@ def _same_label(boxes: Sequence[Detection], others: Sequence[Detection]) -> NDAr
 def _size(box: Detection) -> float:
     x1, y1, x2, y2 = box.xyxy
     return max(x2 - x1, y2 - y1, 1.0)
+
+
+def _stds(box: Detection) -> tuple[float, ...]:
+    """Return the standard deviations that a detection states."""
+    return (*(box.box_std or ()), *(() if box.distance_std_m is None else (box.distance_std_m,)))
+
+
+def _scale(channel: ControlChannel) -> float:
+    """Return what a change of a channel is measured by: its std, or its size where it states none."""
+    std = channel.std
+    return std if std is not None and np.isfinite(std) and std > 0 else max(abs(channel.value), 1e-9)
+
+
+def _known_on_one_side(
+    before: Detection | ControlChannel, now: Detection | ControlChannel, subject: str
+) -> str:
+    """Return which value of a subject only one output states; empty if both state the same ones."""
+    one_sided = {*unknown_values(before)} ^ {*unknown_values(now)}
+    if not one_sided:
+        return ""
+    name = min(one_sided)
+    was, is_ = ("unknown" if name in unknown_values(side) else getattr(side, name) for side in (before, now))
+    return f"the {name} of {subject} went from {was} to {is_}"
 
 
 def _place(box: Detection) -> str:

@@ -53,7 +53,7 @@ class DistanceErrors(DetectionMetric):
     Values: `distance_abs` (mean |said - true|, m), `distance_rel` (mean |said - true| / true),
     `distance_rel_median` (its median, which one box at the wrong depth does not move), all three also
     `/<class>`; `distance_bias` (mean said - true, m); `distance_coverage80`, `distance_NLL` (nats).
-    Details: `truth`, boxes with a distance; `missing`, matches without a finite distance: left out.
+    Details: `truth`, boxes with a distance; `missing`, matches that state no distance: left out.
     """
 
     name = "distance_errors"
@@ -77,8 +77,8 @@ class DistanceErrors(DetectionMetric):
         predicted, true = self.rows["said"].astype(np.float64), self.rows["true"].astype(np.float64)
         good, needed = np.isfinite(predicted), self.rules.min_support
         error, true, frame = (predicted - true)[good], true[good], self.rows["frame"][good]
-        bias = weights.mean(frame, error)
-        estimates = {"distance_bias": Estimate(bias, len(error), needed, "matches", "m")}
+        bias, of = weights.mean(frame, error), "matches that state a distance"
+        estimates = {"distance_bias": Estimate(bias, len(error), needed, of, "m")}
         for suffix, mask in self._parts(self.rows["label"][good]):
             off, frames = np.abs(error[mask]), frame[mask]
             relative = off / true[mask]
@@ -87,7 +87,7 @@ class DistanceErrors(DetectionMetric):
                 ("distance_rel", weights.mean(frames, relative), ""),
                 ("distance_rel_median", weights.median(frames, relative), ""),
             ):
-                estimates[name + suffix] = Estimate(values, len(off), needed, "matches", unit, "lower")
+                estimates[name + suffix] = Estimate(values, len(off), needed, of, unit, "lower")
         std = self.rows["std"][good]
         return estimates | likelihood_estimates("distance_", weights, frame, error, std, self.rules)
 

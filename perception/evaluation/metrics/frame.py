@@ -15,6 +15,8 @@ from perception.types import Float64, Output, TruthFrame
 
 State = Literal["scored", "invalid", "no_truth", "no_head"]
 
+_UNKNOWN = (None, None, None, None)
+
 
 class ScoredFrame:
     """The output and truth of one tick under the rules.
@@ -22,9 +24,9 @@ class ScoredFrame:
     Detections are sorted by falling score; those of equal score keep their order. Attributes (D detections,
     G truth boxes): `score` [D], `label` [D], `box` [D, 4], `box_std` [D, 4], `distance` [D], `distance_std`
     [D], `truth_label` [G], `truth_box` [G, 4], `truth_distance` [G], `truth_visible` [G], `ignored` [G]:
-    truth that is an ignore region. Labels are places in `names`. A detection whose box is not a number, or is
-    turned inside out, stays, and matches nothing; one whose score is not a number counts as score 0. Truth
-    that is not a number is left out.
+    truth that is an ignore region. Labels are places in `names`; unknown values are NaN. A detection whose
+    box is not a number, or is turned inside out, stays, and matches nothing; one whose score is not a number
+    counts as score 0. Truth that is not a number is left out.
     """
 
     def __init__(self, output: Output, truth: TruthFrame, rules: Rules) -> None:
@@ -56,7 +58,8 @@ class ScoredFrame:
         items = self.output.detections.items
         place = {name: index for index, name in enumerate(self.names)}
         table = np.array(
-            [(d.score, *d.xyxy, *d.box_std, d.distance_m, d.distance_std_m) for d in items], dtype=np.float64
+            [(d.score, *d.xyxy, *(d.box_std or _UNKNOWN), d.distance_m, d.distance_std_m) for d in items],
+            dtype=np.float64,  # an unknown value, None, becomes NaN
         ).reshape(-1, 11)
         label = np.array([place[d.label] for d in items], dtype=np.intp)
         box = table[:, 1:5]

@@ -29,8 +29,9 @@ def joint(results: Iterable[Result]) -> Result:
     ===========  ======  =================================================================================
 
     Each is multiplied by the share of the head's frames that were valid, so that invalid outputs do not pay.
-    A part is left out, and the weights of the others scaled up, only where truth does not support it: a model
-    without anything to measure (no match, no detection, an invalid head) gets 0 for that part.
+    A part is left out, and the weights of the others scaled up, only where truth does not support it, or the
+    outputs leave it unknown: no match states a distance. A model without anything to measure (no match, no
+    detection, an invalid head) gets 0 for that part.
     Scores compare only between the same parts over the same logs; `details` names both parts and version.
     """
     by_metric = {result.metric: result for result in results}
@@ -73,7 +74,7 @@ def joint_values(
     parts: dict[str, Float64] = {}
     if boxes is not None and (boxes.values["mAP"].defined or boxes.frames["invalid"]):
         parts["boxes"] = seen * values["mAP"] if boxes.values["mAP"].defined else zero
-        if distance is not None and (distance.details["truth"] or not distance.frames["scored"]):
+        if distance is not None and _asks_for_distance(distance):
             known = distance.values["distance_rel"].defined
             parts["distance"] = seen / (1 + values["distance_rel"] / 0.1) if known else zero
         if calibration is not None:
@@ -90,6 +91,12 @@ def joint_values(
     weight = sum(WEIGHTS[name] for name in names)
     score: Float64 = sum((WEIGHTS[name] * parts[name] for name in names), zero) / weight
     return {"joint": score} | {f"joint/{name}": parts[name] for name in names}
+
+
+def _asks_for_distance(distance: Result) -> bool:
+    """Return whether truth has distances, and not all matches leave theirs unknown."""
+    unknown = distance.details["missing"] and not distance.values["distance_bias"].support
+    return not unknown and bool(distance.details["truth"] or not distance.frames["scored"])
 
 
 def _skills(control: Result, values: Mapping[str, Float64], zero: Float64) -> list[Float64]:

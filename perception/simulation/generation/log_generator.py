@@ -155,8 +155,8 @@ def _status_records(drive: Drive, plan: list[Measurement]) -> Iterator[Record]:
 def _control_message(drive: Drive, shot: Measurement) -> bytes:
     curvature, acceleration = drive.command_at(shot.moment_s)
     channels = (
-        ControlChannel("curvature", "1/m", curvature, 0.0),
-        ControlChannel("acceleration", "m/s2", acceleration, 0.0),
+        ControlChannel("curvature", "1/m", curvature),
+        ControlChannel("acceleration", "m/s2", acceleration),
     )
     tick = Tick(0, "reference", shot.stamp_ns, shot.log_time_ns)
     return encode_control(tick, Control(True, channels=channels))

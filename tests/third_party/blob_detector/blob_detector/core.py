@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ class BlobDetector(Plugin):
         absent: dict[str, str] = {}
         grey = None
         if sample.camera.value is not None:
-            grey = _grey(sample.camera.value)
+            grey = decoded_grey(sample.camera.value)
             if grey is None:
                 absent["camera"] = "the image does not decode"
         if sample.range.value is not None and not np.isfinite(sample.range.value.points_m).all(axis=1).any():
@@ -67,19 +68,13 @@ class BlobDetector(Plugin):
         if grey is None:
             return Detections(False, error=sample.camera.reason)
         pixels, distances = _returns(sample)
-        found = []
-        bright = (grey >= self._threshold).astype(np.uint8)
-        count, _, stats, _ = cv2.connectedComponentsWithStats(bright)
-        for left, top, width, height, area in stats[1:count].tolist():
-            if area < 16:
-                continue
-            box = (float(left), float(top), float(left + width), float(top + height))
-            inside = (pixels[:, 0] >= box[0]) & (pixels[:, 0] < box[2])
-            distance, std = _distance(distances[inside])
-            found.append(Detection("blob", area / (width * height), box, (1.0,) * 4, distance, std))
-        found.sort(key=lambda item: -item.score)
+        items = []
+        for item in bright_boxes(grey, self._threshold, "blob"):
+            inside = (pixels[:, 0] >= item.xyxy[0]) & (pixels[:, 0] < item.xyxy[2])
+            distance_m, std_m = _distance(distances[inside])
+            items.append(replace(item, box_std=(1.0,) * 4, distance_m=distance_m, distance_std_m=std_m))
         based_on = ("camera", "range") if len(distances) else ("camera",)
-        return Detections(True, based_on, items=tuple(found))
+        return Detections(True, based_on, items=tuple(items))
 
     def _control(self, sample: Sample) -> Control:
         window = sample.status.value
@@ -99,7 +94,18 @@ class BlobDetector(Plugin):
         return Control(True, ("status",), channels=channels)
 
 
-def _grey(frame: CameraFrame) -> NDArray[np.uint8] | None:
+def bright_boxes(grey: NDArray[np.uint8], threshold: float, label: str) -> list[Detection]:
+    """Return the boxes of bright blobs, highest score first: how full a box is. All else is unknown."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats((grey >= threshold).astype(np.uint8))
+    items = [
+        Detection(label, area / (width * height), tuple(map(float, (x, y, x + width, y + height))))
+        for x, y, width, height, area in stats[1:count].tolist()
+        if area >= 16
+    ]
+    return sorted(items, key=lambda item: -item.score)
+
+
+def decoded_grey(frame: CameraFrame) -> NDArray[np.uint8] | None:
     data = np.frombuffer(frame.data, np.uint8)
     if frame.format in ("jpeg", "png", "webp"):
         return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
@@ -122,7 +128,7 @@ def _returns(sample: Sample) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return pixels[seen], np.linalg.norm(points[seen], axis=1)
 
 
-def _distance(distances: NDArray[np.float64]) -> tuple[float, float]:
+def _distance(distances: NDArray[np.float64]) -> tuple[float | None, float | None]:
     if not len(distances):
-        return 10.0, 10.0  # anywhere
+        return None, None  # unknown, which is a value
     return float(np.median(distances)), max(0.1, float(np.std(distances)))
