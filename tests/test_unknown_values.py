@@ -35,7 +35,7 @@ from perception.sinks import RunInfo, read_outputs
 from perception.types import Control, ControlChannel, Detection, Detections, Output, TruthBox
 from perception_tools.cli import run
 from tests.sinks.build import sample_of
-from tests.small_logs import SmallLog, _schema
+from tests.small_logs import SmallLog, foxglove_schema
 
 WIDTH, HEIGHT = 320, 240
 SAMPLE = sample_of(0)
@@ -65,7 +65,7 @@ def truth(i: int, stamp_ns: int) -> bytes:
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four seconds in which a bright box crosses the image, with its truth, and distances in the truth."""
     log = SmallLog().calibration(size=(WIDTH, HEIGHT), seconds=4.0).status(seconds=4.0, hz=50.0)
-    log.stream("/camera/image", _schema(CompressedImage), "protobuf", picture, seconds=4.0)
+    log.stream("/camera/image", foxglove_schema(CompressedImage), "protobuf", picture, seconds=4.0)
     log.stream("/truth/detections", SCHEMAS["perception.Detections"], "protobuf", truth, seconds=4.0)
     return log.write(tmp_path_factory.mktemp("drive") / "drive.mcap")
 
