@@ -28,8 +28,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError
-from perception.types import extra_specs, head_spec
+from perception.types import SENSORS, extra_specs, head_spec
 from perception.types.backends import BackendName, PrecisionName
+from perception.types.messages import StampRule
 
 
 def _not_a_bool(value: object) -> object:
@@ -49,6 +50,21 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class StampConfig(_Section):
+    """How the stamps of a sensor are read, where its messages leave it open."""
+
+    field: str | None = None
+    """The dotted path of the time in the message; null: `header.stamp`, `timestamp` and the like."""
+    unit: Literal["s", "ms", "us", "ns"] | None = None
+    """The unit of a time that is a bare number; null: what brings it near the arrival."""
+
+    @model_validator(mode="after")
+    def _something(self) -> StampConfig:
+        if self.field is None and self.unit is None:
+            raise ValueError("expected field, unit or both")
+        return self
+
+
 class CameraConfig(_Section):
     """The camera, and the topics of its intrinsics and of the transforms of the rig."""
 
@@ -64,6 +80,8 @@ class CameraConfig(_Section):
     """With `nearest`: the largest difference between the stamps of image and tick."""
     max_age_ms: NonNegative = 200.0
     """An older image is absent."""
+    stamp: StampConfig | None = None
+    """How the stamps of its messages are read; null: they are found, and taken where their unit is clear."""
 
 
 class RangeConfig(_Section):
@@ -79,6 +97,8 @@ class RangeConfig(_Section):
     """An older scan is absent."""
     max_range_m: Positive = 30.0
     """Returns beyond this range are not used."""
+    stamp: StampConfig | None = None
+    """How the stamps of its messages are read; null: they are found, and taken where their unit is clear."""
 
 
 class StatusConfig(_Section):
@@ -96,6 +116,8 @@ class StatusConfig(_Section):
     """The rate of the steps."""
     max_age_ms: NonNegative = 100.0
     """A step whose newest value is older has no value."""
+    stamp: StampConfig | None = None
+    """How the stamps of its messages are read; null: they are found, and taken where their unit is clear."""
 
 
 class SensorsConfig(_Section):
@@ -231,6 +253,15 @@ class Config(_Section):
             "truth.control": "truth_control",
         }
         return [(path, topic, roles.get(path, "truth_control")) for path, topic in _topics(self.model_dump())]
+
+    def stamps(self) -> dict[str, StampRule]:
+        """Return how stamps are to be read, of the topics that say it."""
+        sections = (getattr(self.sensors, name) for name in SENSORS)
+        return {
+            section.topic: StampRule(section.stamp.field, section.stamp.unit)
+            for section in sections
+            if section is not None and section.stamp is not None
+        }
 
     def roles(self) -> dict[str, Role]:
         """Return the role of each configured topic."""

@@ -21,11 +21,14 @@ from perception.types.messages import (
     CameraInfo,
     Channel,
     Decoded,
+    DepthImage,
     Float32,
     Float64,
+    FrameTransform,
     FrameTransforms,
     Message,
     RangeScan,
+    RegionOfInterest,
     RigMessage,
     Schema,
     SensorMessage,
@@ -55,7 +58,16 @@ from perception.types.samples import (
 )
 from perception.types.sensors import KINDS, SENSORS, KindSpec
 from perception.types.status import Status
-from perception.types.truth import Cuboid, Cuboids, TruthBox, TruthBoxes, TruthFrame
+from perception.types.truth import (
+    Cuboid,
+    Cuboids,
+    SceneChange,
+    SceneDeletion,
+    SceneEntity,
+    TruthBox,
+    TruthBoxes,
+    TruthFrame,
+)
 
 __all__ = [
     "HEADS",
@@ -72,11 +84,13 @@ __all__ = [
     "Cuboid",
     "Cuboids",
     "Decoded",
+    "DepthImage",
     "Detection",
     "Detections",
     "Entry",
     "Float32",
     "Float64",
+    "FrameTransform",
     "FrameTransforms",
     "Head",
     "HeadSpec",
@@ -87,10 +101,14 @@ __all__ = [
     "Output",
     "Quantity",
     "RangeScan",
+    "RegionOfInterest",
     "Reset",
     "Rig",
     "RigMessage",
     "Sample",
+    "SceneChange",
+    "SceneDeletion",
+    "SceneEntity",
     "Schema",
     "SensorMessage",
     "Status",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,18 +59,32 @@ class Message:
         return self.channel.topic
 
 
-# Every decoded message carries topic, stamp_ns, log_time_ns, and `source`: the bytes it came from
-# (shared, not copied), which make duplicates recognisable. A program without bytes leaves it empty.
+TimeUnit = Literal["s", "ms", "us", "ns"]
+
+
+class StampRule(NamedTuple):
+    """How a user wants stamps to be read: the dotted path of the time, and the unit of a bare number."""
+
+    field: str | None = None
+    unit: TimeUnit | None = None
+
+
+# Every decoded message carries topic, stamp_ns, log_time_ns, and
+# - `source`: the bytes it came from (shared, not copied), which make duplicates recognisable; empty where a
+#   program makes the message;
+# - `stamped`: whether `stamp_ns` is the message's own. False: it has none that can be used, and `stamp_ns` is
+#   its publish time or its arrival;
+# - `stamp_problem`: why a time that the message does carry could not be used; empty: it carries none.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraFrame:
     """An encoded image. Pixels are made later (`perception.models.preprocess`), at the scale asked for.
 
-    `format` is `jpeg`, `png`, `webp`, or a raw layout with `step` bytes a row: `rgb8`, `bgr8`, `rgba8`,
-    `bgra8`, `mono8`, `mono16`, `bayer_rggb8` and its like, `uyvy`, `yuyv`, `yuv422`, `yuv422_yuy2`, or depth
-    as `16UC1` (mm) or `32FC1` (m), all little-endian. `width` and `height` come from an encoded image's own
-    header.
+    `format` is `jpeg`, `png`, `webp`, or a raw layout with `step` bytes a row, little-endian
+    (`perception.logs.decoding.image_layouts`: `rgb8`, `mono16`, `bayer_rggb8`, `nv12`, ...). `width` and
+    `height` come from an encoded image's own header. `mosaic` is the Bayer layout of an encoded image of one
+    channel that is the mosaic of a colour sensor; else empty.
     """
 
     topic: str
@@ -83,6 +97,9 @@ class CameraFrame:
     height: int
     step: int = 0
     source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
+    mosaic: str = ""
 
     @classmethod
     def from_array(
@@ -119,6 +136,24 @@ class CameraFrame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DepthImage:
+    """Distances along the optical axis, a pixel each: `depth_m` [H, W] float32, NaN where none was measured.
+
+    What a depth image decodes to where it is configured as a range sensor. With the intrinsics of its camera
+    it becomes a `RangeScan`.
+    """
+
+    topic: str
+    stamp_ns: int
+    log_time_ns: int
+    frame_id: str
+    depth_m: Float32
+    source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RangeScan:
     """Returns of a range sensor in its own frame; a planar scan, a point cloud or radar tracks.
 
@@ -134,6 +169,8 @@ class RangeScan:
     intensity: Float32 | None = None  # [N], the sensor's own unit
     radial_speed_m_s: Float32 | None = None  # [N], positive away from the sensor
     source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
 
     @classmethod
     def from_array(
@@ -192,6 +229,8 @@ class StatusReading:
     log_time_ns: int
     values: Mapping[str, float]
     source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
 
     @classmethod
     def of(
@@ -212,9 +251,25 @@ class StatusReading:
         return cls(topic, stamp_ns, arrival_ns, {name: float(value) for name, value in values.items()})
 
 
+@dataclass(frozen=True, slots=True)
+class RegionOfInterest:
+    """The part of the full sensor that an image shows, in pixels of the full sensor, before binning."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    do_rectify: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraInfo:
-    """Intrinsics of a camera. `intrinsics` is K [3, 3]; `distortion` as `geometry.project` takes it."""
+    """Intrinsics of a camera, as the message has them: nothing is scaled to an image here.
+
+    `intrinsics` is K [3, 3] of the raw image of the full sensor, `width` x `height`; `distortion` and
+    `distortion_model` are written as in the message. `rectification` R [3, 3] and `projection` P [3, 4] are
+    None where the message leaves them at zero, `binning` is (1, 1) and `roi` None where it has none.
+    """
 
     topic: str
     stamp_ns: int
@@ -226,6 +281,12 @@ class CameraInfo:
     distortion: Float64
     distortion_model: str = ""
     source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
+    rectification: Matrix | None = None
+    projection: Matrix | None = None
+    binning: tuple[int, int] = (1, 1)
+    roi: RegionOfInterest | None = None
 
     @property
     def can_project(self) -> bool:
@@ -234,14 +295,33 @@ class CameraInfo:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FrameTransform:
+    """The pose of one frame in another: `parent_from_child` [4, 4], measured at `stamp_ns`."""
+
+    parent: str
+    child: str
+    parent_from_child: Matrix
+    stamp_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FrameTransforms:
-    """Poses of frames. `edges`: child frame -> (parent frame, 4x4 `parent_from_child`)."""
+    """Poses of frames, in the order of the message; `ignored` transforms of it could not be used."""
 
     topic: str
     stamp_ns: int
     log_time_ns: int
-    edges: Mapping[str, tuple[str, Matrix]]
+    items: tuple[FrameTransform, ...]
     source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
+    ignored: int = 0
+    ignored_reason: str = ""  # of the first
+
+    @property
+    def edges(self) -> dict[str, tuple[str, Matrix]]:
+        """Child frame -> (parent frame, 4x4 `parent_from_child`), the last of each child."""
+        return {item.child: (item.parent, item.parent_from_child) for item in self.items}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,9 +333,11 @@ class Undecodable:
     log_time_ns: int
     reason: str
     source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
 
 
-SensorMessage = CameraFrame | RangeScan | StatusReading
+SensorMessage = CameraFrame | RangeScan | DepthImage | StatusReading
 RigMessage = CameraInfo | FrameTransforms
 TruthMessage = Cuboids | TruthBoxes
 Decoded = SensorMessage | RigMessage | TruthMessage | Undecodable

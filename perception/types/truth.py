@@ -17,17 +17,58 @@ class Cuboid:
     frame_id: str
     frame_from_box: Matrix
     size_m: tuple[float, float, float]  # along the axes
+    entity_id: str = ""  # of the `SceneEntity` it is part of
+
+
+@dataclass(frozen=True, slots=True)
+class SceneEntity:
+    """An entity that a message adds to a scene, or replaces in it, with all its cuboids (there may be none).
+
+    It stays until another message replaces or deletes it, or until `lifetime_ns` after its stamp (0: always).
+    """
+
+    id: str
+    stamp_ns: int
+    lifetime_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SceneDeletion:
+    """The end of the entity `id`, or of all where it is None, if their stamp is before `stamp_ns`."""
+
+    id: str | None
+    stamp_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SceneChange:
+    """What a message changes in a scene that lasts: first what it deletes, then what it adds or replaces."""
+
+    entities: tuple[SceneEntity, ...] = ()
+    deletions: tuple[SceneDeletion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cuboids:
-    """Truth as 3D boxes, in the words of its own log (labels are mapped by the configuration)."""
+    """Truth as 3D boxes, in the words of its own log (labels are mapped by the configuration).
+
+    Attributes:
+        items: The cuboids of the message.
+        change: None: `items` are all there is at this moment. Else the message changes a scene that lasts,
+            and `items` are the cuboids of `change.entities`, by `entity_id`.
+        ignored: Cuboids of the message that could not be used, with the reason of the first.
+    """
 
     topic: str
     stamp_ns: int
     log_time_ns: int
     items: tuple[Cuboid, ...]
     source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
+    change: SceneChange | None = None
+    ignored: int = 0
+    ignored_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +94,10 @@ class TruthBoxes:
     log_time_ns: int
     items: tuple[TruthBox, ...]
     source: bytes = b""
+    stamped: bool = True
+    stamp_problem: str = ""
+    ignored: int = 0
+    ignored_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from perception.align import Aligner
 from perception.align.ledger import Ledger
 from perception.errors import ConfigError
 from perception.geometry import pose_matrix
-from perception.types import Absent, FrameTransforms, Undecodable
+from perception.types import Absent, FrameTransform, FrameTransforms, Undecodable
 from tests.align.build import MS, camera, config, facts, run, scan, status
 
 
@@ -115,7 +115,7 @@ def test_an_undecodable_reference_still_makes_a_tick() -> None:
 
 def test_the_rig_counts_from_the_moment_it_is_known() -> None:
     pose = pose_matrix((1, 2, 3), (0, 0, 0, 1))
-    tf = FrameTransforms("/tf", 50 * MS, 50 * MS, {"laser": ("base", pose)})
+    tf = FrameTransforms("/tf", 50 * MS, 50 * MS, (FrameTransform("base", "laser", pose, 50 * MS),))
     first, second = (
         run([camera(0), camera(40), tf, camera(100)], config())[:2],
         run([tf, camera(100)], config())[0],

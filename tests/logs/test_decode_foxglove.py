@@ -282,8 +282,17 @@ def test_scene_update(encode: Any) -> None:
     ]
     assert found.items[0].size_m == (4.5, 1.8, 1.5)
     assert found.items[0].frame_from_box[:3, 3].tolist() == [4, 0, 0]
+    assert found.change is not None
+    assert [(e.id, e.stamp_ns) for e in found.change.entities] == [
+        ("car-7", STAMP),
+        ("tree", STAMP),
+        ("only text", STAMP),
+    ]
     cube.size.y = -1
-    assert "size that is none" in refused(encode(message))
+    found = decode(encode(message))
+    assert isinstance(found, Cuboids)
+    assert [c.track_id for c in found.items] == ["tree/0", "tree/1"]
+    assert (found.ignored, "size that is none" in found.ignored_reason) == (1, True)
 
 
 def test_a_message_without_a_stamp_has_its_publish_time() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from perception.config import Role
 from perception.logs.decoding import decode, sensor_kind
 from perception.logs.decoding.checks import MAX_PIXELS, MAX_RETURNS
-from perception.logs.decoding.flatten import MAX_VALUES
+from perception.logs.decoding.numbers import MAX_VALUES
 from perception.types import (
     CameraFrame,
     Channel,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from perception.logs.decoding.checks import DecodeError, checked_size
 from perception.logs.decoding.image_header import read_header
-from perception.logs.decoding.images import little_endian, raw_step
+from perception.logs.decoding.image_layouts import raw_step
+from perception.logs.decoding.images import little_endian
 
 
 def encoded(kind: str, width: int, height: int, *options: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from perception.types import (
     Channel,
     Cuboids,
     Decoded,
+    DepthImage,
     FrameTransforms,
     Message,
     RangeScan,
@@ -131,32 +133,69 @@ def test_every_cut_is_noticed(encoding: str) -> None:
 
 
 @encodings
-def test_depth_keeps_its_name_and_big_endian_is_turned(encoding: str) -> None:
+def test_depth_is_no_colour_and_becomes_metres_where_ranges_are_wanted(encoding: str) -> None:
     depth = np.array([1, 2, 500, 65535], ">u2")
     image = make(
         encoding, "sensor_msgs/msg/Image", header=header(encoding), height=2, width=2, encoding="16UC1",
         is_bigendian=1, step=4, data=depth.view(np.uint8),
     )  # fmt: skip
-    found = decode(encode(encoding, image))
-    assert isinstance(found, CameraFrame)
-    assert found.format == "16UC1"
-    assert np.frombuffer(found.data, "<u2").tolist() == [1, 2, 500, 65535]
+    assert "a depth image (16UC1) has no colours" in refused(encode(encoding, image))
+    found = decode(encode(encoding, image), "range")
+    assert isinstance(found, DepthImage)
+    np.testing.assert_allclose(found.depth_m, [[0.001, 0.002], [0.5, 65.535]], rtol=1e-6)
 
 
 @encodings
 def test_compressed_image(encoding: str) -> None:
-    png = cv2.imencode(".png", np.zeros((7, 9), np.uint16))[1].ravel()
+    png = cv2.imencode(".png", np.zeros((7, 9), np.uint8))[1].ravel()
+    image = make(encoding, "sensor_msgs/msg/CompressedImage", header=header(encoding), format="png", data=png)
+    found = decode(encode(encoding, image))
+    assert isinstance(found, CameraFrame)
+    assert (found.format, found.width, found.height, found.mosaic) == ("png", 9, 7, "")
+    assert bytes(found.data) == png.tobytes()
+
+
+@encodings
+def test_compressed_depth(encoding: str) -> None:
+    metres = np.array([[0.0, 1.5, 65.535]])
+    png = cv2.imencode(".png", (1000 * metres).round().astype(np.uint16))[1].ravel()
+    packed = np.concatenate([np.zeros(12, np.uint8), png])
     for data, text in (
-        (png, "png"),
-        (np.concatenate([np.zeros(12, np.uint8), png]), "16UC1; compressedDepth png"),
+        (png, "16UC1; png compressed "),
+        (packed, "16UC1; compressedDepth png"),
+        (packed, "16UC1; compressedDepth"),
     ):
         image = make(
             encoding, "sensor_msgs/msg/CompressedImage", header=header(encoding), format=text, data=data
         )
-        found = decode(encode(encoding, image))
-        assert isinstance(found, CameraFrame)
-        assert (found.format, found.width, found.height) == ("png", 9, 7)
-        assert bytes(found.data) == png.tobytes()
+        assert "has no colours" in refused(encode(encoding, image))
+        found = decode(encode(encoding, image), "range")
+        assert isinstance(found, DepthImage)
+        np.testing.assert_allclose(found.depth_m, [[np.nan, 1.5, 65.535]], rtol=1e-6)
+
+
+def test_compressed_depth_in_metres_is_quantised_by_its_inverse() -> None:
+    a, b = 1000.0, -20.0
+    values = np.array([[0, 480, 980]], np.uint16)
+    head = np.frombuffer(struct.pack("<iff", 0, a, b), np.uint8)
+    data = np.concatenate([head, cv2.imencode(".png", values)[1].ravel()])
+    text = "32FC1; compressedDepth png"
+    image = make("cdr", "sensor_msgs/msg/CompressedImage", header=header("cdr"), format=text, data=data)
+    found = decode(encode("cdr", image), "range")
+    assert isinstance(found, DepthImage)
+    np.testing.assert_allclose(found.depth_m, [[np.nan, 2.0, 1.0]], rtol=1e-6)
+
+
+def test_sixteen_bits_of_one_channel_are_grey_only_where_the_format_says_so() -> None:
+    png = cv2.imencode(".png", np.full((7, 9), 40_000, np.uint16))[1].ravel()
+    reasons = {}
+    for text in ("png", "", "mono16; png compressed "):
+        image = make("cdr", "sensor_msgs/msg/CompressedImage", header=header("cdr"), format=text, data=png)
+        found = decode(encode("cdr", image))
+        reasons[text] = getattr(found, "reason", "")
+    assert "may be depth or grey" in reasons["png"]
+    assert "may be depth or grey" in reasons[""]
+    assert reasons["mono16; png compressed "] == ""
 
 
 @encodings

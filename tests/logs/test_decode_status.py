@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from perception.logs import perception_proto as proto
 from perception.logs.decoding import decode, sensor_kind
-from perception.logs.decoding.flatten import MAX_VALUES, flatten
+from perception.logs.decoding.numbers import MAX_VALUES, flatten
 from perception.types import (
     Control,
     ControlChannel,
@@ -86,7 +86,8 @@ def test_at_most_256_values_are_taken() -> None:
         ({"timestamp": {"sec": -5, "nsec": 0}}, PUBLISH_TIME),
         ({"timestamp": {"sec": "now"}}, PUBLISH_TIME),
         ({"timestamp": True, "header": [1]}, PUBLISH_TIME),
-        ({"time": STAMP}, PUBLISH_TIME),
+        ({"when": STAMP}, PUBLISH_TIME),
+        ({"time": STAMP}, STAMP),
     ],
 )
 def test_the_stamp_of_a_json_status(fields: dict[str, Any], stamp_ns: int) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
 from perception.geometry import Matrix, pose_matrix
-from perception.types import Message
+from perception.logs.decoding.stamps import Stamp, read_stamp
+from perception.types import FrameTransform, FrameTransforms, Message, TruthBox
+from perception.types.messages import StampRule
 
 MAX_PIXELS = 1 << 27
 """Of one image."""
@@ -15,62 +19,155 @@ MAX_RETURNS = 1 << 24
 """Of one scan or cloud."""
 MAX_ITEMS = 1 << 16
 """Boxes, transforms or tracks of one message."""
+MAX_COEFFICIENT = 1e6
+"""Of a lens; also of focal lengths and of what lies between pixels and metres (a projection, a pose: 1e9)."""
+_MAX_LENGTH = 1e9
 
-Edges = dict[str, tuple[str, Matrix]]
-"""Child frame -> (parent frame, 4x4 `parent_from_child`)."""
+Times = tuple[str, int, int]
+"""Topic, stamp (ns) and log time (ns): the first fields of every decoded message."""
 Head = tuple[str, int, int, str]
-"""Topic, stamp (ns), log time (ns) and frame: the first fields of every decoded sensor message."""
-_TIME_LIMIT_NS = 1 << 63
+"""`Times` and the frame: the first fields of every decoded message of a sensor."""
 
 
 class DecodeError(Exception):
     """A message cannot be decoded. `decode` turns it into an `Undecodable`."""
 
 
-def stamp_or_publish(stamp_ns: int, message: Message) -> int:
-    """Return the message's own stamp where it is a time (0 < t < 2**63), else publish time, else log time."""
-    if 0 < stamp_ns < _TIME_LIMIT_NS:
-        return stamp_ns
-    return message.publish_time_ns if 0 < message.publish_time_ns < _TIME_LIMIT_NS else message.log_time_ns
+class Tail(TypedDict):
+    """The last fields of every decoded message."""
+
+    source: bytes
+    stamped: bool
+    stamp_problem: str
 
 
-def head_of(message: Message, stamp_ns: int, frame_id: str) -> Head:
-    """Return the first fields of a decoded message that has its own stamp and frame."""
-    return message.topic, stamp_or_publish(stamp_ns, message), message.log_time_ns, frame_id
+class Envelope(NamedTuple):
+    """A raw message and how its stamp is to be read: what a decoded message takes over from it."""
+
+    message: Message
+    stamp_rule: StampRule | None = None
+
+    def stamp(self, tree: Any) -> Stamp:
+        """Return the stamp of the message's fields, or of an element of it."""
+        return read_stamp(tree, self.message, self.stamp_rule)
+
+    def times(self, stamp: Stamp) -> tuple[Times, Tail]:
+        """Return the first and last fields of a decoded message without a frame."""
+        message = self.message
+        tail = Tail(source=message.data, stamped=stamp.measured, stamp_problem=stamp.problem)
+        return (message.topic, stamp.ns, message.log_time_ns), tail
+
+    def head(self, tree: Any, frame_id: str) -> tuple[Head, Tail]:
+        """Return the first and last fields of a decoded message with a frame."""
+        times, tail = self.times(self.stamp(tree))
+        return (*times, frame_id), tail
+
+
+class Skipped:
+    """The elements of a message that cannot be used; the others are."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.reason = ""
+
+    def add(self, error: Exception) -> None:
+        self.count += 1
+        self.reason = self.reason or str(error)[:300]
+
+    def check(self, kept: int, elements: str) -> None:
+        """Raise DecodeError where no element of the message is left."""
+        if self.count and not kept:
+            raise DecodeError(f"none of {self.count} {elements} can be used: {self.reason}")
 
 
 def checked_pose(
     translation: tuple[float, float, float], quaternion_xyzw: tuple[float, float, float, float], name: str
 ) -> Matrix:
-    """Return the 4x4 pose. Raises DecodeError where a number is not finite."""
-    if not math.isfinite(sum(translation) + sum(quaternion_xyzw)):
-        raise DecodeError(f"{name} has a pose that is not finite: {translation}, {quaternion_xyzw}")
+    """Return the 4x4 pose. Raises DecodeError where a number is not finite, or as large as no length is."""
+    values = (*translation, *quaternion_xyzw)
+    if not all(abs(value) <= _MAX_LENGTH for value in values):  # false for NaN
+        raise DecodeError(
+            f"{name} has a pose that is not finite, or beyond {_MAX_LENGTH:g}: "
+            f"{translation}, {quaternion_xyzw}"
+        )
     return pose_matrix(translation, quaternion_xyzw)
 
 
-def add_edge(edges: Edges, parent: str, child: str, parent_from_child: Matrix) -> None:
-    """Add a transform to `edges`. Raises DecodeError where it connects no two frames."""
-    if not child or child == parent:
-        raise DecodeError(f"a transform from {child!r} to {parent!r} says nothing")
-    edges[child] = (parent, parent_from_child)
+def frame_transforms_of(
+    envelope: Envelope, elements: Iterable[tuple[Any, str, str, Any]], pose_of: Any
+) -> FrameTransforms:
+    """Return the transforms of a message; one that cannot be used is left out and counted.
+
+    Args:
+        elements: What holds the stamp, parent frame, child frame, and what `pose_of` makes a pose of.
+        pose_of: Called with the last and with a name for errors.
+    """
+    stamps, poses, skipped = [], [], Skipped()
+    for holder, parent, child, value in elements:
+        stamps.append(envelope.stamp(holder))
+        try:
+            if not child or child == parent:
+                raise DecodeError(f"a transform from {child!r} to {parent!r} says nothing")
+            poses.append((parent, child, pose_of(value, f"transform {child!r}"), stamps[-1]))
+        except DecodeError as error:
+            skipped.add(error)
+    skipped.check(len(poses), "transforms")
+    own = first_measured(stamps) or envelope.stamp(None)
+    items = tuple(
+        FrameTransform(parent, child, pose, stamp.ns if stamp.measured else own.ns)
+        for parent, child, pose, stamp in poses
+    )
+    times, tail = envelope.times(own)
+    return FrameTransforms(*times, items, **tail, ignored=skipped.count, ignored_reason=skipped.reason)
+
+
+def first_measured(stamps: Sequence[Stamp]) -> Stamp | None:
+    """Return the stamp of a message whose elements are stamped: the first measured, else the first."""
+    return next((stamp for stamp in stamps if stamp.measured), stamps[0] if stamps else None)
 
 
 def checked_intrinsics(values: object, name: str) -> Matrix:
     """Return K [3, 3] from its nine numbers. Raises DecodeError for anything but a calibrated camera."""
     k = np.asarray(values, dtype=np.float64).ravel()
-    if k.size != 9 or not np.isfinite(k).all():
-        raise DecodeError(f"{name} needs nine finite numbers as K, found {k.tolist()[:9]}")
+    if k.size != 9 or not _bounded(k, MAX_COEFFICIENT):
+        raise DecodeError(
+            f"{name} needs nine finite numbers up to {MAX_COEFFICIENT:g} as K, found {k.tolist()[:9]}"
+        )
     if not (k[0] > 0 and k[4] > 0):
         raise DecodeError(f"{name} is of an uncalibrated camera: focal lengths {k[0]} and {k[4]}")
     return k.reshape(3, 3)
 
 
 def checked_distortion(values: object, name: str) -> Matrix:
-    """Return the distortion coefficients as float64. Raises DecodeError where one is not finite."""
+    """Return the distortion coefficients as float64. Raises DecodeError where one is none of a lens."""
     d = np.array(values, dtype=np.float64).ravel()
-    if d.size > 14 or not np.isfinite(d).all():
+    if d.size > 14 or not _bounded(d, MAX_COEFFICIENT):
         raise DecodeError(f"{name} has distortion coefficients that are none: {d.tolist()[:14]}")
     return d
+
+
+def rectification_of(values: object, name: str) -> Matrix | None:
+    """Return R [3, 3] of a camera info; None where it is not set. Raises DecodeError where it is none."""
+    return _optional_matrix(values, (3, 3), f"R of {name}")
+
+
+def projection_of(values: object, name: str) -> Matrix | None:
+    """Return P [3, 4] of a camera info; None where it is not set. Raises DecodeError where it is none."""
+    p = _optional_matrix(values, (3, 4), f"P of {name}")
+    return p if p is not None and p[0, 0] > 0 and p[1, 1] > 0 else None
+
+
+def _optional_matrix(values: object, shape: tuple[int, int], name: str) -> Matrix | None:
+    m = np.asarray(values, dtype=np.float64).ravel()
+    if not m.any():  # NaN counts as set
+        return None
+    if m.size != shape[0] * shape[1] or not _bounded(m, _MAX_LENGTH):
+        raise DecodeError(f"{name} is no {shape[0]}x{shape[1]} matrix: {m.tolist()[:12]}")
+    return m.reshape(shape)
+
+
+def _bounded(values: Matrix, limit: float) -> bool:
+    return bool((np.abs(values) <= limit).all())  # false for NaN
 
 
 def checked_size(width: int, height: int) -> None:
@@ -84,3 +181,18 @@ def limited(count: int, limit: int, name: str) -> int:
     if count > limit:
         raise DecodeError(f"{count} {name}: more than {limit} are not taken")
     return count
+
+
+def checked_box_size(x: float, y: float, z: float, name: str) -> tuple[float, float, float]:
+    """Return the sides of a cuboid. Raises DecodeError where one is negative, not finite, or too large."""
+    if not all(0 <= side <= _MAX_LENGTH for side in (x, y, z)):  # false for NaN
+        raise DecodeError(f"{name} has a size that is none: {x}, {y}, {z}")
+    return float(x), float(y), float(z)
+
+
+def checked_rectangle(box: TruthBox) -> TruthBox:
+    """Return a box of an image. Raises DecodeError where it has no finite sides."""
+    x1, y1, x2, y2 = box.xyxy
+    if not (all(map(math.isfinite, box.xyxy)) and x1 <= x2 and y1 <= y2):
+        raise DecodeError(f"box {box.track_id!r} has sides that are none: {x1}, {y1}, {x2}, {y2}")
+    return box

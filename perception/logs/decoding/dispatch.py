@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perception.logs import perception_proto as proto
 from perception.logs.decoding import foxglove, jsontext, protobuf, ros, ros_types
-from perception.logs.decoding.checks import DecodeError, stamp_or_publish
+from perception.logs.decoding.checks import DecodeError, Envelope, Skipped, checked_rectangle
 from perception.logs.decoding.field_view import AttributeView
-from perception.logs.decoding.flatten import flatten
+from perception.logs.decoding.numbers import NumberFields
+from perception.logs.decoding.stamps import Stamp, unstamped
 from perception.types import (
     Channel,
     Decoded,
@@ -19,11 +20,12 @@ from perception.types import (
     TruthBoxes,
     Undecodable,
 )
+from perception.types.messages import StampRule
 
 if TYPE_CHECKING:
-    from perception.config import Role
+    from perception.config import Config, Role
 
-Decoder = Callable[[Message], Decoded]
+Decoder = Callable[[Envelope], Decoded]
 
 _MAX_CACHED = 4096
 _cached: dict[tuple[int, Role | None], tuple[Channel, Decoder]] = {}
@@ -32,13 +34,14 @@ _ROS = {("cdr", "ros2msg"), ("cdr", "ros2idl"), ("ros1", "ros1msg")}
 _AS_STATUS: tuple[Role, ...] = ("status", "truth_control")
 
 
-def decode(message: Message, role: Role | None = None) -> Decoded:
+def decode(message: Message, role: Role | None = None, stamp: StampRule | None = None) -> Decoded:
     """Decode a message to a class of `perception.types`; what cannot be read becomes `Undecodable`.
 
     Args:
         message: One record of a log. The result shares its bytes.
         role: How to read it. None: as its schema says, and as a status where the schema says nothing.
-            `status` and `truth_control` read numbers out of any message.
+            `status` and `truth_control` read numbers out of any message, `range` depth out of an image.
+        stamp: Where the message has its stamp, and in which unit; None: it is found.
 
     Cached by channel object: keep one `Channel` for each stream.
     """
@@ -47,13 +50,19 @@ def decode(message: Message, role: Role | None = None) -> Decoded:
     if cached is None or cached[0] is not channel:
         cached = _add_decoder(channel, role)
     try:
-        return cached[1](message)
+        return cached[1](Envelope(message, stamp))
     except (DecodeError, ValueError) as error:
         reason = str(error)[:500]
     except Exception as error:  # whatever a hostile payload brings out of a library is a reason, too
         reason = f"{type(error).__name__}: {str(error)[:200]}"
-    stamp_ns = stamp_or_publish(0, message)
-    return Undecodable(channel.topic, stamp_ns, message.log_time_ns, reason, message.data)
+    stamp_ns = unstamped(message).ns
+    return Undecodable(channel.topic, stamp_ns, message.log_time_ns, reason, message.data, stamped=False)
+
+
+def decoder(config: Config) -> Callable[[Message], Decoded]:
+    """Return the function that decodes the messages of configured topics as the configuration says."""
+    roles, stamps = config.roles(), config.stamps()
+    return lambda message: decode(message, roles.get(message.topic), stamps.get(message.topic))
 
 
 def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
@@ -93,7 +102,7 @@ def _add_decoder(channel: Channel, role: Role | None) -> tuple[Channel, Decoder]
 
 
 def _refusal(reason: str) -> Decoder:
-    def refuse(message: Message) -> Decoded:
+    def refuse(envelope: Envelope) -> Decoded:
         raise DecodeError(reason)
 
     return refuse
@@ -108,7 +117,7 @@ def _decoder(channel: Channel, role: Role | None) -> Decoder:
     wanted = role or natural or "status"
     if schema is not None and (encoding, schema.encoding) in _ROS:
         return _ros(schema, encoding, natural, wanted)
-    if wanted not in (natural, *_AS_STATUS):
+    if wanted not in (natural, *_AS_STATUS) and (name, wanted) not in foxglove.ON_REQUEST:
         raise _misfit(name, encoding, wanted)
     if encoding == "json":
         return _json(name, wanted)
@@ -123,11 +132,15 @@ def _protobuf(schema: Schema, wanted: Role) -> Decoder:
     role, own = _OWN.get(schema.name, (None, None))
     if own is not None and (role == wanted or role in _AS_STATUS):
         return own
+    parse = protobuf.parser(schema)
     if wanted in _AS_STATUS:
-        numbers = protobuf.flattener(schema)
-        return lambda message: _status(message, *numbers(message.data))
-    parse, build = protobuf.parser(schema), foxglove.BUILDERS[schema.name][1]
-    return lambda message: build(parse(message.data), message)
+        return lambda envelope: _status(envelope, parse(envelope.message.data).tree)
+    build = _foxglove_builder(schema.name, wanted)
+    return lambda envelope: build(parse(envelope.message.data), envelope)
+
+
+def _foxglove_builder(name: str, wanted: Role) -> foxglove.Builder:
+    return foxglove.ON_REQUEST.get((name, wanted)) or foxglove.BUILDERS[name][1]
 
 
 def _ros(schema: Schema, encoding: str, natural: Role | None, wanted: Role) -> Decoder:
@@ -138,27 +151,17 @@ def _ros(schema: Schema, encoding: str, natural: Role | None, wanted: Role) -> D
     build = build or ros.ON_REQUEST.get((short, wanted))
     parse = ros_types.parser(schema, encoding)
     if build is not None:
-        return lambda message: build(parse(message.data), message)
+        return lambda envelope: build(parse(envelope.message.data), envelope)
     if wanted not in _AS_STATUS:
         raise _misfit(schema.name, encoding, wanted)
-
-    def status(message: Message) -> Decoded:
-        fields = parse(message.data)
-        return _status(message, ros.stamp_ns(fields), flatten(fields))
-
-    return status
+    return lambda envelope: _status(envelope, parse(envelope.message.data))
 
 
 def _json(name: str, wanted: Role) -> Decoder:
     if wanted in _AS_STATUS:
-
-        def status(message: Message) -> Decoded:
-            fields = jsontext.parse(message.data)
-            return _status(message, jsontext.status_time_ns(fields), flatten(fields))
-
-        return status
-    build = foxglove.BUILDERS[name][1]
-    return lambda message: build(jsontext.JsonView(jsontext.parse(message.data)), message)
+        return lambda envelope: _status(envelope, jsontext.parse(envelope.message.data))
+    build = _foxglove_builder(name, wanted)
+    return lambda envelope: build(jsontext.JsonView(jsontext.parse(envelope.message.data)), envelope)
 
 
 def _misfit(name: str, encoding: str, wanted: Role) -> DecodeError:
@@ -166,33 +169,45 @@ def _misfit(name: str, encoding: str, wanted: Role) -> DecodeError:
     return DecodeError(f"expected a message to use as {wanted}, found {found}")
 
 
-def _status(message: Message, stamp_ns: int, values: dict[str, float]) -> Decoded:
-    stamp_ns = stamp_or_publish(stamp_ns, message)
-    return StatusReading(message.topic, stamp_ns, message.log_time_ns, values, message.data)
+def _status(envelope: Envelope, tree: Any) -> Decoded:
+    times, tail = envelope.times(envelope.stamp(tree))
+    return StatusReading(*times, NumberFields(tree), **tail)
 
 
-def _own_status(message: Message) -> Decoded:
-    stamp_ns, rows = proto.decode_status(message.data)
-    return _status(message, stamp_ns, {name: value for name, _, value in rows})
+def _own_stamp(stamp_ns: int, envelope: Envelope) -> Stamp:
+    return Stamp(stamp_ns) if 0 < stamp_ns < 1 << 63 else unstamped(envelope.message)
 
 
-def _own_control(message: Message) -> Decoded:
-    stamp_ns, control = proto.decode_control(message.data)
+def _own_status(envelope: Envelope) -> Decoded:
+    stamp_ns, rows = proto.decode_status(envelope.message.data)
+    times, tail = envelope.times(_own_stamp(stamp_ns, envelope))
+    return StatusReading(*times, {name: value for name, _, value in rows}, **tail)
+
+
+def _own_control(envelope: Envelope) -> Decoded:
+    stamp_ns, control = proto.decode_control(envelope.message.data)
     unknown = float("nan")
     values = {channel.name: channel.value if control.valid else unknown for channel in control.channels}
-    return _status(message, stamp_ns, values)
+    times, tail = envelope.times(_own_stamp(stamp_ns, envelope))
+    return StatusReading(*times, values, **tail)
 
 
-def _own_detections(message: Message) -> Decoded:
-    stamp_ns, _, detections = proto.decode_detections(message.data)
+def _own_detections(envelope: Envelope) -> Decoded:
+    stamp_ns, _, detections = proto.decode_detections(envelope.message.data)
     if not detections.valid:
         raise DecodeError(f"detections that are not valid: {detections.error or 'no reason given'}")
-    stamp_ns, boxes = stamp_or_publish(stamp_ns, message), proto.truth_of(detections)
-    return TruthBoxes(message.topic, stamp_ns, message.log_time_ns, boxes, message.data)
+    items, skipped = [], Skipped()
+    for box in proto.truth_of(detections):
+        try:
+            items.append(checked_rectangle(box))
+        except DecodeError as error:
+            skipped.add(error)
+    times, tail = envelope.times(_own_stamp(stamp_ns, envelope))
+    return TruthBoxes(*times, tuple(items), **tail, ignored=skipped.count, ignored_reason=skipped.reason)
 
 
 def _from_fields(build: foxglove.Builder) -> ros.Builder:
-    return lambda fields, message: build(AttributeView(fields), message)
+    return lambda fields, envelope: build(AttributeView(fields), envelope)
 
 
 _OWN: dict[str, tuple[Role | None, Decoder | None]] = {

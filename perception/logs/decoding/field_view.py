@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NO_BLOBS: Mapping[str, memoryview] = MappingProxyType({})
-_TIME_FIELDS = (("seconds", "nanos"), ("sec", "nanosec"), ("sec", "nsec"))
 
 
 class FieldView(Protocol):
@@ -26,7 +25,13 @@ class FieldView(Protocol):
     def numbers(self, name: str) -> NDArray[Any]: ...
     def child(self, name: str) -> FieldView | None: ...
     def children(self, name: str) -> Sequence[FieldView]: ...
-    def time_ns(self, name: str) -> int: ...
+
+    @property
+    def tree(self) -> Any:
+        """The message as it was parsed."""
+
+    def value(self, name: str) -> Any:
+        """Return a field as it was parsed; None where there is none."""
 
 
 class AttributeView:
@@ -77,14 +82,9 @@ class AttributeView:
     def children(self, name: str) -> Sequence[AttributeView]:
         return [AttributeView(item, self._is_set) for item in getattr(self._message, name, ())]
 
-    def time_ns(self, name: str) -> int:
-        return time_ns(getattr(self._message, name, None))
+    @property
+    def tree(self) -> Any:
+        return self._message
 
-
-def time_ns(time: Any) -> int:
-    """Return the nanoseconds of a protobuf Timestamp, a ROS time or anything laid out alike; else 0."""
-    for seconds_name, nanos_name in _TIME_FIELDS:
-        seconds, nanos = getattr(time, seconds_name, None), getattr(time, nanos_name, None)
-        if seconds is not None and nanos is not None:
-            return seconds * 1_000_000_000 + nanos if type(seconds) is int and type(nanos) is int else 0
-    return 0
+    def value(self, name: str) -> Any:
+        return getattr(self._message, name, None)

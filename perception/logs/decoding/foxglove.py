@@ -8,76 +8,89 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from perception.geometry import Matrix
 from perception.logs.decoding import images, points
 from perception.logs.decoding.checks import (
     MAX_ITEMS,
     DecodeError,
-    Edges,
+    Envelope,
     Head,
-    add_edge,
+    Skipped,
+    Tail,
+    checked_box_size,
     checked_distortion,
     checked_intrinsics,
     checked_pose,
-    head_of,
+    first_measured,
+    frame_transforms_of,
     limited,
-    stamp_or_publish,
+    projection_of,
+    rectification_of,
 )
 from perception.logs.decoding.field_view import FieldView
+from perception.logs.decoding.stamps import duration_ns
 from perception.types import (
     CameraInfo,
     Cuboid,
     Cuboids,
     Decoded,
     Float32,
-    FrameTransforms,
-    Message,
     RangeScan,
+    SceneChange,
+    SceneDeletion,
+    SceneEntity,
 )
 
 if TYPE_CHECKING:
     from perception.config import Role
 
-Builder = Callable[[FieldView, Message], Decoded]
+Builder = Callable[[FieldView, Envelope], Decoded]
 
 _KINDS = ("", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")  # NumericType
 _LABEL_KEYS = ("class", "label", "category", "type")
 _IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
-def compressed_image(view: FieldView, message: Message) -> Decoded:
-    return images.encoded_frame(_head(view, message), view.blob("data"), message)
+def compressed_image(view: FieldView, envelope: Envelope) -> Decoded:
+    return images.encoded_frame(*_head(view, envelope), view.blob("data"), view.text("format"))
 
 
-def raw_image(view: FieldView, message: Message) -> Decoded:
-    size = view.integer("width"), view.integer("height")
-    encoding, step = view.text("encoding"), view.integer("step")
-    return images.raw_frame(_head(view, message), view.blob("data"), encoding, size, step, message)
+def compressed_depth(view: FieldView, envelope: Envelope) -> Decoded:
+    return images.encoded_depth(*_head(view, envelope), view.blob("data"), view.text("format"))
 
 
-def camera_calibration(view: FieldView, message: Message) -> Decoded:
+def raw_image(view: FieldView, envelope: Envelope) -> Decoded:
+    return images.raw_frame(*_head(view, envelope), _raw_pixels(view))
+
+
+def raw_depth(view: FieldView, envelope: Envelope) -> Decoded:
+    return images.raw_depth(*_head(view, envelope), _raw_pixels(view))
+
+
+def camera_calibration(view: FieldView, envelope: Envelope) -> Decoded:
+    head, tail = _head(view, envelope)
     return CameraInfo(
-        *_head(view, message),
+        *head,
         view.integer("width"),
         view.integer("height"),
         checked_intrinsics(view.numbers("K"), "the calibration"),
         checked_distortion(view.numbers("D"), "the calibration"),
         view.text("distortion_model"),
-        message.data,
+        **tail,
+        rectification=rectification_of(view.numbers("R"), "the calibration"),
+        projection=projection_of(view.numbers("P"), "the calibration"),
     )
 
 
-def frame_transform(view: FieldView, message: Message) -> Decoded:
-    return _transforms([view], message)
+def frame_transform(view: FieldView, envelope: Envelope) -> Decoded:
+    return _transforms([view], envelope)
 
 
-def frame_transforms(view: FieldView, message: Message) -> Decoded:
-    return _transforms(view.children("transforms"), message)
+def frame_transforms(view: FieldView, envelope: Envelope) -> Decoded:
+    return _transforms(view.children("transforms"), envelope)
 
 
-def laser_scan(view: FieldView, message: Message) -> Decoded:
+def laser_scan(view: FieldView, envelope: Envelope) -> Decoded:
     ranges = view.numbers("ranges")
     count = len(ranges)
     first = view.number("start_angle")
@@ -85,10 +98,11 @@ def laser_scan(view: FieldView, message: Message) -> Decoded:
     points_m = _posed(points.planar_points(ranges, first, step), view, "the scan")
     values = view.numbers("intensities")
     intensity = points.as_float32(values) if len(values) == count else None
-    return RangeScan(*_head(view, message), points_m, intensity, None, message.data)
+    head, tail = _head(view, envelope)
+    return RangeScan(*head, points_m, intensity, None, **tail)
 
 
-def point_cloud(view: FieldView, message: Message) -> Decoded:
+def point_cloud(view: FieldView, envelope: Envelope) -> Decoded:
     data = view.blob("data")
     stride = view.integer("point_stride")
     fields = [
@@ -96,31 +110,71 @@ def point_cloud(view: FieldView, message: Message) -> Decoded:
         for field in view.children("fields")
         if 1 <= (kind := field.integer("type")) < len(_KINDS)  # an unknown type matters only where it is used
     ]
-    if stride < 1 or len(data) % stride:
+    if len(data) and (stride < 1 or len(data) % stride):
         raise DecodeError(f"{len(data)} bytes are no whole number of points of {stride} bytes")
-    points_m, intensity, speed = points.packed_points(data, fields, stride=stride, width=len(data) // stride)
+    width = len(data) // stride if len(data) else 0
+    points_m, intensity, speed = points.packed_points(data, fields, stride=stride, width=width)
     points_m = _posed(points_m, view, "the cloud")
-    return RangeScan(*_head(view, message), points_m, intensity, speed, message.data)
+    head, tail = _head(view, envelope)
+    return RangeScan(*head, points_m, intensity, speed, **tail)
 
 
-def scene_update(view: FieldView, message: Message) -> Decoded:
+def scene_update(view: FieldView, envelope: Envelope) -> Decoded:
     """Read the cubes of every entity, labelled by metadata (`_LABEL_KEYS`), else by id."""
-    stamp_ns = 0
+    entities = limited_views(view.children("entities"), "entities")
+    deletions = limited_views(view.children("deletions"), "deletions")
+    stamps = [envelope.stamp(element.tree) for element in (*entities, *deletions)]
+    own = first_measured(stamps) or envelope.stamp(view.tree)
+    stamps_ns = [stamp.ns if stamp.measured else own.ns for stamp in stamps]
     items: list[Cuboid] = []
-    for entity in view.children("entities"):
-        stamp_ns = stamp_ns or entity.time_ns("timestamp")
-        name = entity.text("id")
-        metadata = {pair.text("key").lower(): pair.text("value") for pair in entity.children("metadata")}
-        label = next((metadata[key] for key in _LABEL_KEYS if metadata.get(key)), name)
-        cubes = entity.children("cubes")
-        frame_id = entity.text("frame_id")
-        for i, cube in enumerate(cubes):
-            track = name if len(cubes) == 1 else f"{name}/{i}"
-            frame_from_box = _pose(_pose_values(cube.child("pose")), f"box {track!r}")
-            items.append(Cuboid(label, track, frame_id, frame_from_box, _size(cube.child("size"), track)))
+    skipped = Skipped()
+    for entity in entities:
+        items += _cuboids(entity, skipped)
         limited(len(items), MAX_ITEMS, "boxes")
-    stamp_ns = stamp_or_publish(stamp_ns, message)
-    return Cuboids(message.topic, stamp_ns, message.log_time_ns, tuple(items), message.data)
+    change = SceneChange(
+        tuple(
+            SceneEntity(entity.text("id"), stamp_ns, max(duration_ns(entity.value("lifetime")), 0))
+            for entity, stamp_ns in zip(entities, stamps_ns, strict=False)
+        ),
+        tuple(
+            SceneDeletion(None if _deletes_all(deletion) else deletion.text("id"), stamp_ns)
+            for deletion, stamp_ns in zip(deletions, stamps_ns[len(entities) :], strict=True)
+        ),
+    )
+    times, tail = envelope.times(own)
+    return Cuboids(
+        *times, tuple(items), **tail, change=change, ignored=skipped.count, ignored_reason=skipped.reason
+    )
+
+
+def limited_views(views: Sequence[FieldView], name: str) -> Sequence[FieldView]:
+    limited(len(views), MAX_ITEMS, name)
+    return views
+
+
+def _cuboids(entity: FieldView, skipped: Skipped) -> list[Cuboid]:
+    """Return the cubes of an entity that can be used."""
+    name, frame_id = entity.text("id"), _frame(entity)
+    metadata = {pair.text("key").lower(): pair.text("value") for pair in entity.children("metadata")}
+    label = next((metadata[key] for key in _LABEL_KEYS if metadata.get(key)), name)
+    cubes = entity.children("cubes")
+    items = []
+    for i, cube in enumerate(cubes):
+        track = name if len(cubes) == 1 else f"{name}/{i}"
+        try:
+            frame_from_box = _pose(_pose_values(cube.child("pose")), f"box {track!r}")
+            size = _size(cube.child("size"), track)
+        except DecodeError as error:
+            skipped.add(error)
+            continue
+        items.append(Cuboid(label, track, frame_id, frame_from_box, size, name))
+    return items
+
+
+def _deletes_all(deletion: FieldView) -> bool:
+    """Return whether a deletion is of all entities: type 1, or ALL as protobuf's JSON writes it."""
+    kind = deletion.value("type")
+    return kind == "ALL" if isinstance(kind, str) else deletion.number("type") == 1
 
 
 BUILDERS: dict[str, tuple[Role, Builder]] = {
@@ -141,22 +195,35 @@ UNREADABLE = {
 }
 """Known schemas that cannot be read, and what to do instead."""
 
+ON_REQUEST: dict[tuple[str, Role], Builder] = {
+    ("foxglove.CompressedImage", "range"): compressed_depth,
+    ("foxglove.RawImage", "range"): raw_depth,
+}
+"""The roles that a message can take besides, where the configuration asks for it."""
 
-def _head(view: FieldView, message: Message) -> Head:
-    return head_of(message, view.time_ns("timestamp"), view.text("frame_id"))
+
+def _head(view: FieldView, envelope: Envelope) -> tuple[Head, Tail]:
+    return envelope.head(view.tree, _frame(view))
 
 
-def _transforms(views: Sequence[FieldView], message: Message) -> Decoded:
-    limited(len(views), MAX_ITEMS, "transforms")
-    stamp_ns = 0
-    edges: Edges = {}
-    for view in views:
-        stamp_ns = stamp_ns or view.time_ns("timestamp")
-        parent, child = view.text("parent_frame_id"), view.text("child_frame_id")
-        values = _xyz(view.child("translation")) + _xyzw(view.child("rotation"))
-        add_edge(edges, parent, child, _pose(values, f"transform {parent!r} from {child!r}"))
-    stamp_ns = stamp_or_publish(stamp_ns, message)
-    return FrameTransforms(message.topic, stamp_ns, message.log_time_ns, edges, message.data)
+def _frame(view: FieldView, name: str = "frame_id") -> str:
+    return view.text(name).lstrip("/")  # converters leave what tf2 drops
+
+
+def _raw_pixels(view: FieldView) -> images.RawPixels:
+    size = view.integer("width"), view.integer("height")
+    return images.RawPixels(view.blob("data"), view.text("encoding"), size, view.integer("step"))
+
+
+def _transforms(views: Sequence[FieldView], envelope: Envelope) -> Decoded:
+    return frame_transforms_of(
+        envelope,
+        (
+            (view.tree, _frame(view, "parent_frame_id"), _frame(view, "child_frame_id"), view)
+            for view in limited_views(views, "transforms")
+        ),
+        lambda view, name: _pose(_xyz(view.child("translation")) + _xyzw(view.child("rotation")), name),
+    )
 
 
 def _posed(points_m: Float32, view: FieldView, name: str) -> Float32:
@@ -175,7 +242,7 @@ def _pose(values: tuple[float, ...], name: str) -> Matrix:
     return checked_pose((x, y, z), (qx, qy, qz, qw), name)
 
 
-def _xyz(view: FieldView | None) -> tuple[float, ...]:
+def _xyz(view: FieldView | None) -> tuple[float, float, float]:
     return (0.0, 0.0, 0.0) if view is None else (view.number("x"), view.number("y"), view.number("z"))
 
 
@@ -184,7 +251,4 @@ def _xyzw(view: FieldView | None) -> tuple[float, ...]:
 
 
 def _size(view: FieldView | None, track: str) -> tuple[float, float, float]:
-    x, y, z = _xyz(view)
-    if not (0 <= x < np.inf and 0 <= y < np.inf and 0 <= z < np.inf):
-        raise DecodeError(f"box {track!r} has a size that is none: {x}, {y}, {z}")
-    return x, y, z
+    return checked_box_size(*_xyz(view), f"box {track!r}")

@@ -12,6 +12,9 @@ from perception.logs.decoding.checks import DecodeError
 Bytes = bytes | memoryview
 
 _MAX_SEGMENTS = 4096  # of a JPEG header; a camera writes about ten
+_MAX_FILL = 1 << 10  # bytes before a marker; usually none
+_MAX_CHUNKS = 1 << 18  # of a PNG
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds colours
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
@@ -61,6 +64,17 @@ def read_header(data: Bytes) -> ImageHeader:
     raise DecodeError(f"{expected} {len(data)} bytes that start with {head[:8].hex()}")
 
 
+def read_samples(data: Bytes) -> tuple[int, int]:
+    """Return the channels of an image that `read_header` accepts, and the bits of a sample."""
+    head = bytes(data[:32])
+    if head[:8] == _PNG and len(head) >= 26:
+        return _PNG_CHANNELS.get(head[25], 3), head[24]
+    if head[:2] == b"\xff\xd8":
+        frame = _jpeg_frame(data)
+        return data[frame + 7] if frame > 0 and frame + 7 < len(data) else 3, 8
+    return 3, 8
+
+
 def read_extent(data: bytes) -> ImageExtent:
     """Return the extent of a JPEG, PNG or WebP image; not complete where it ends in its header.
 
@@ -73,9 +87,11 @@ def read_extent(data: bytes) -> ImageExtent:
         return _jpeg_extent(data)
     if data[:8] == _PNG:
         at = 8
-        while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IEND":
+        for _ in range(_MAX_CHUNKS):
+            if at + 8 > len(data) or data[at + 4 : at + 8] == b"IEND":
+                return ImageExtent(at + 8 <= len(data))
             at += 12 + int.from_bytes(data[at : at + 4], "big")
-        return ImageExtent(at + 8 <= len(data))
+        return ImageExtent(False)
     return ImageExtent(len(data) >= 8 + int.from_bytes(data[4:8], "little"))
 
 
@@ -101,11 +117,11 @@ def _jpeg_segment(data: Bytes, at: int, wanted: frozenset[int]) -> int:
     """Return the offset of the length field of the first wanted segment from `at`; -1 if there is none."""
     end = len(data)
     for _ in range(_MAX_SEGMENTS):
-        while at < end and data[at] == 0xFF:  # a marker may be preceded by any number of fill bytes
-            at += 1
-            if at < end and data[at] not in (0x00, 0xFF):
-                break
-        else:
+        if at >= end or data[at] != 0xFF:
+            break
+        fill = bytes(data[at : at + _MAX_FILL])  # a marker may be preceded by fill bytes
+        at += len(fill) - len(fill.lstrip(b"\xff"))
+        if at >= end or data[at] in (0x00, 0xFF):
             break
         marker = data[at]
         at += 1

@@ -1,72 +1,126 @@
-"""Encoded and raw images to camera frames. Pixels are not touched."""
+"""Encoded and raw images to camera frames. Pixels are not touched, but for those of a depth image."""
 
 from __future__ import annotations
 
+import re
+import struct
+from typing import NamedTuple
+
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from perception.logs.decoding.checks import DecodeError, Head, checked_size
-from perception.logs.decoding.image_header import Bytes, read_header
-from perception.types import CameraFrame, Message
+from perception.logs.decoding.checks import DecodeError, Head, Tail, checked_size
+from perception.logs.decoding.image_header import Bytes, read_header, read_samples
+from perception.logs.decoding.image_layouts import LAYOUTS, layout_name, raw_step
+from perception.types import CameraFrame, DepthImage, Float32
 
-BYTES_PER_PIXEL = {
-    **dict.fromkeys(("rgb8", "bgr8"), 3),
-    **dict.fromkeys(("rgba8", "bgra8"), 4),
-    "mono8": 1,
-    "mono16": 2,
-    "16UC1": 2,
-    "32FC1": 4,
-    **dict.fromkeys(("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"), 1),
-    **dict.fromkeys(("yuv422", "uyvy", "yuv422_yuy2", "yuyv"), 2),
-}
-"""Raw layouts. A depth image keeps its name (`16UC1` millimetres, `32FC1` metres)."""
-_ALIASES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "rgb": "rgb8", "bgr": "bgr8"}
+_DEPTH = (
+    "a depth image ({}) has no colours; to use it as ranges, configure its topic under sensors.range, "
+    "with its camera info as sensors.range.calibration"
+)
+_DEPTH_HEADER = 12  # of compressed_depth_image_transport: an integer and two floats, A and B
 
 
-def encoded_frame(head: Head, data: Bytes, message: Message) -> CameraFrame:
-    """Return the frame of a JPEG, PNG or WebP image, recognised and measured by its own header."""
+class RawPixels(NamedTuple):
+    """A raw image as a message has it; `size` is (width, height), `step` the bytes of a row or 0."""
+
+    data: Bytes
+    encoding: str
+    size: tuple[int, int]
+    step: int
+    big_endian: bool = False
+
+
+def encoded_frame(head: Head, tail: Tail, data: Bytes, format_text: str) -> CameraFrame:
+    """Return the frame of a JPEG, PNG or WebP image, recognised and measured by its own header.
+
+    `format_text` is the message's `format`. It says where a picture of one channel is the mosaic of a Bayer
+    sensor (`bayer_rggb8; png compressed`) or depth (`16UC1; compressedDepth png`).
+    """
+    layout = _layout_of(format_text)
+    if layout is not None and LAYOUTS[layout].kind == "depth":
+        raise DecodeError(_DEPTH.format(format_text[:40].strip()))
     header = read_header(data)
     checked_size(header.width, header.height)
-    return CameraFrame(*head, data, header.format, header.width, header.height, 0, message.data)
+    channels, bits = read_samples(data)
+    if channels == 1 and bits == 16 and layout is None:
+        raise DecodeError(
+            f"a picture of one channel of 16 bits ({format_text[:40]!r}) may be depth or grey: expected a "
+            "format that begins with 16UC1 or mono16"
+        )
+    mosaic = layout if layout and LAYOUTS[layout].kind == "bayer" and channels == 1 else ""
+    size = header.width, header.height
+    return CameraFrame(*head, data, header.format, *size, 0, **tail, mosaic=mosaic)
 
 
-def raw_frame(
-    head: Head,
-    data: Bytes,
-    encoding: str,
-    size: tuple[int, int],
-    step: int,
-    message: Message,
-    big_endian: bool = False,
-) -> CameraFrame:
-    """Return the frame of a raw image of `size` (width, height); see `raw_step`."""
-    layout, step = raw_step(encoding, *size, step, len(data))
-    pixels = little_endian(layout, step, data) if big_endian else data
-    return CameraFrame(*head, pixels, layout, *size, step, message.data)
+def encoded_depth(head: Head, tail: Tail, data: Bytes, format_text: str) -> DepthImage:
+    """Return a depth image that was encoded as a PNG of 16 bits, by image_transport or otherwise."""
+    packed = "compresseddepth" in format_text.lower()
+    a = b = 0.0
+    if packed:
+        if len(data) < _DEPTH_HEADER:
+            raise DecodeError(f"a compressed depth image of {len(data)} bytes")
+        _, a, b = struct.unpack_from("<iff", data)
+        data = data[_DEPTH_HEADER:]
+    if "rvl" in format_text.lower():
+        raise DecodeError("a depth image compressed as RVL is not decoded; expected PNG")
+    header = read_header(data)
+    checked_size(header.width, header.height)
+    if header.format != "png" or read_samples(data) != (1, 16):
+        raise DecodeError(f"expected depth as a PNG of one channel of 16 bits, found {format_text[:40]!r}")
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        values = None
+    if values is None or values.dtype != np.uint16 or values.ndim != 2:
+        raise DecodeError("the PNG of a depth image does not decode")
+    if packed and _layout_of(format_text) == "32FC1":  # quantised inverse depth
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = np.float32(a) / (values.astype(np.float32) - np.float32(b))
+        return _depth_image(head, tail, np.where(values == 0, np.float32(np.nan), depth))
+    return _depth_image(head, tail, values.astype(np.float32) / np.float32(1000))
 
 
-def raw_step(encoding: str, width: int, height: int, step: int, size: int) -> tuple[str, int]:
-    """Return the layout's usual name and its bytes a row (`step` 0: rows without padding).
+def raw_frame(head: Head, tail: Tail, raw: RawPixels) -> CameraFrame:
+    """Return the frame of a raw image; see `raw_step`."""
+    layout, step = raw_step(raw.encoding, *raw.size, raw.step, len(raw.data))
+    if LAYOUTS[layout].kind == "depth":
+        raise DecodeError(_DEPTH.format(layout))
+    pixels = little_endian(layout, step, raw.data) if raw.big_endian else raw.data
+    return CameraFrame(*head, pixels, layout, *raw.size, step, **tail)
 
-    Raises DecodeError for an unknown layout, and where `size` bytes do not hold the image.
-    """
-    layout = _ALIASES.get(encoding, encoding)
-    bytes_per_pixel = BYTES_PER_PIXEL.get(layout)
-    if bytes_per_pixel is None:
-        raise DecodeError(f"raw images are read as {', '.join(BYTES_PER_PIXEL)}; found {encoding[:40]!r}")
-    checked_size(width, height)
-    row = width * bytes_per_pixel
-    step = step or row
-    if step < row:
-        raise DecodeError(f"a row of {width} pixels {layout} has {row} bytes, the step is {step}")
-    needed = step * (height - 1) + row
-    if size < needed:
-        raise DecodeError(f"{width}x{height} {layout} with step {step} needs {needed} bytes, found {size}")
-    return layout, step
+
+def raw_depth(head: Head, tail: Tail, raw: RawPixels) -> DepthImage:
+    """Return a raw depth image: 16UC1 in millimetres or 32FC1 in metres."""
+    layout, step = raw_step(raw.encoding, *raw.size, raw.step, len(raw.data))
+    if LAYOUTS[layout].kind != "depth":
+        raise DecodeError(f"expected a depth image (16UC1, 32FC1) to use as ranges, found {layout}")
+    width, height = raw.size
+    kind = (">" if raw.big_endian else "<") + ("u2" if layout == "16UC1" else "f4")
+    values = np.ndarray((height, width), kind, raw.data, 0, (step, np.dtype(kind).itemsize))
+    scale = np.float32(1000 if layout == "16UC1" else 1)
+    return _depth_image(head, tail, values.astype(np.float32) / scale)
+
+
+def _depth_image(head: Head, tail: Tail, depth_m: NDArray[np.floating]) -> DepthImage:
+    """Return the depth with NaN for what is no distance: zero, negative, infinite."""
+    with np.errstate(invalid="ignore"):
+        known = (depth_m > 0) & (depth_m < np.inf)
+    depth: Float32 = np.where(known, depth_m, np.float32(np.nan)).astype(np.float32)
+    return DepthImage(*head, depth, **tail)
+
+
+def _layout_of(format_text: str) -> str | None:
+    """Return the layout that the `format` of an encoded image begins with; None where it names none."""
+    first = re.split(r"[;,\s]", format_text.strip(), maxsplit=1)[0]
+    layout = layout_name(first)
+    return "16UC1" if layout is None and "compresseddepth" in format_text.lower() else layout
 
 
 def little_endian(layout: str, step: int, data: Bytes) -> Bytes:
     """Return the same raw image with its 16 or 32 bit samples byte-swapped."""
-    sample = {"mono16": 2, "16UC1": 2, "32FC1": 4}.get(layout, 1)
+    sample = LAYOUTS[layout].sample
     if sample == 1:
         return data
     if step % sample:

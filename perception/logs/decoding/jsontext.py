@@ -1,10 +1,4 @@
-"""JSON messages: Foxglove's schemas in JSON, and any object as a status.
-
-Times are `{"sec": s, "nsec": ns}` (also `secs`, `seconds`, `nsecs`, `nanosec`, `nanos`, `nanoseconds`). In
-a status, a bare number counts as a time only where it can be nothing else: an integer from 10**17
-(nanoseconds since 1970) or a number from 10**8 to 10**11 (seconds since 1970), under `timestamp`,
-`stamp`, `header.stamp`, or `timestamp_ns` and `stamp_ns` (always nanoseconds).
-"""
+"""JSON messages: Foxglove's schemas in JSON, and any object as a status."""
 
 from __future__ import annotations
 
@@ -20,8 +14,6 @@ from numpy.typing import NDArray
 from perception.logs.decoding.checks import DecodeError
 
 _MOST_BYTES = 32 << 20
-_SECONDS = ("sec", "secs", "seconds")
-_NANOS = ("nsec", "nsecs", "nanosec", "nanos", "nanoseconds")
 
 
 class JsonView:
@@ -82,8 +74,12 @@ class JsonView:
             raise DecodeError(f"expected a list of objects as {name!r}, found {_kind(value)}")
         return [JsonView(item) for item in value]
 
-    def time_ns(self, name: str) -> int:
-        return _time_ns(self._fields.get(name))
+    @property
+    def tree(self) -> Any:
+        return self._fields
+
+    def value(self, name: str) -> Any:
+        return self._fields.get(name)
 
 
 def parse(data: bytes) -> dict[str, Any]:
@@ -97,41 +93,6 @@ def parse(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DecodeError(f"expected a JSON object, found {_kind(value)}")
     return value
-
-
-def status_time_ns(fields: Mapping[str, Any]) -> int:
-    """Return the stamp in a status, or 0."""
-    for key in ("timestamp_ns", "stamp_ns"):
-        value = fields.get(key)
-        if type(value) is int and 0 < value < 1 << 63:
-            return value
-    header = fields.get("header")
-    stamps = (
-        fields.get("timestamp"),
-        fields.get("stamp"),
-        header.get("stamp") if isinstance(header, dict) else None,
-    )
-    return next((stamp_ns for value in stamps if (stamp_ns := _time_ns(value))), 0)
-
-
-def _time_ns(value: Any) -> int:
-    """Return the nanoseconds since 1970 of a JSON time, or 0 where it is not one."""
-    if isinstance(value, dict):
-        seconds = next((value[key] for key in _SECONDS if key in value), 0)
-        nanos = next((value[key] for key in _NANOS if key in value), 0)
-        if (
-            type(seconds) is int
-            and type(nanos) is int
-            and 0 <= seconds < 1 << 33
-            and 0 <= nanos < 1_000_000_000
-        ):
-            return seconds * 1_000_000_000 + nanos
-    elif isinstance(value, int) and 10**17 <= value < 1 << 63:
-        return value
-    elif isinstance(value, (int, float)) and 1e8 <= value < 1e11:
-        whole = int(value)
-        return whole * 1_000_000_000 + round((value - whole) * 1e9)
-    return 0
 
 
 def _kind(value: Any) -> str:

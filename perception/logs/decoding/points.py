@@ -90,6 +90,8 @@ def packed_points(
     Raises DecodeError where x, y or z is missing, or the sizes do not agree with the data.
     """
     count = limited(width * height, MAX_RETURNS, "points")
+    if not count:  # of a cloud that was never filled not even the fields are set
+        return np.empty((0, 3), np.float32), None, None
     by_name = {field.name: field for field in fields}
     missing = [name for name in "xyz" if name not in by_name]
     if missing:
@@ -97,7 +99,7 @@ def packed_points(
     row = row_stride if row_stride and height > 1 else width * stride
     if stride < 1 or row < width * stride:
         raise DecodeError(f"{width} points of {stride} bytes do not fit into rows of {row} bytes")
-    if count and len(data) < row * (height - 1) + width * stride:
+    if len(data) < row * (height - 1) + width * stride:
         raise DecodeError(
             f"{width}x{height} points of {stride} bytes in rows of {row}: found {len(data)} bytes"
         )
@@ -111,14 +113,13 @@ def packed_points(
         return np.ndarray((height, width), dtype, data, field.offset, (row, stride))
 
     points = np.empty((count, 3), np.float32)
-    if count:
-        with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 is no return: inf
-            for axis, name in enumerate("xyz"):
-                points[:, axis].reshape(height, width)[...] = column(by_name[name])
+    with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 is no return: inf
+        for axis, name in enumerate("xyz"):
+            points[:, axis].reshape(height, width)[...] = column(by_name[name])
 
     def extra(names: Sequence[str]) -> Float32 | None:
         field = next((by_name[name] for name in names if name in by_name), None)
-        return None if field is None or not count else as_float32(column(field)).reshape(count)
+        return None if field is None else as_float32(column(field)).reshape(count)
 
     return points, extra(_INTENSITY), extra(_SPEED)
 

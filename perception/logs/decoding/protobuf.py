@@ -11,12 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from google.protobuf import descriptor_database, descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError as ProtobufError
 
 from perception.logs.decoding.checks import DecodeError
-from perception.logs.decoding.field_view import AttributeView, time_ns
-from perception.logs.decoding.flatten import MAX_DEPTH, MAX_ELEMENTS, MAX_VALUES
+from perception.logs.decoding.field_view import AttributeView
 from perception.types import Schema
 
 _MOST_SCHEMA_BYTES = 4 << 20
@@ -36,19 +35,6 @@ def parser(schema: Schema) -> Callable[[bytes], AttributeView]:
         return AttributeView(message, _is_set, blobs)
 
     return view
-
-
-def flattener(schema: Schema) -> Callable[[bytes], tuple[int, dict[str, float]]]:
-    """Return the function that turns payloads into their own stamp (0: none) and numbers by dotted path."""
-    parse = _parser(schema)
-
-    def numbers(data: bytes) -> tuple[int, dict[str, float]]:
-        message, _ = parse(data)
-        values: dict[str, float] = {}
-        _flatten(message, "", values, 0)
-        return _stamp_ns(message), values
-
-    return numbers
 
 
 def _parser(schema: Schema) -> Callable[[bytes], tuple[Any, dict[str, memoryview]]]:
@@ -149,73 +135,3 @@ def _parse(cls: Any, data: bytes) -> Any:
         return cls.FromString(data)
     except ProtobufError as error:
         raise DecodeError(f"not a {cls.DESCRIPTOR.full_name}: {error}") from None
-
-
-_SCALAR, _NUMBERS, _CHILD, _CHILDREN, _MAP = range(5)
-
-
-@lru_cache(maxsize=4096)
-def _plan(descriptor: Descriptor) -> tuple[tuple[str, int, bool], ...]:
-    """Return the fields that hold numbers: name, how to read it, whether it knows being unset."""
-    plan = []
-    for field in descriptor.fields:
-        repeated = _is_repeated(field)
-        if field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES):
-            continue
-        if field.message_type is None:
-            plan.append((field.name, _NUMBERS if repeated else _SCALAR, not repeated and field.has_presence))
-        elif field.message_type.GetOptions().map_entry:
-            plan.append((field.name, _MAP, False))
-        else:
-            plan.append((field.name, _CHILDREN if repeated else _CHILD, not repeated))
-    return tuple(plan)
-
-
-def _is_repeated(field: FieldDescriptor) -> bool:
-    if hasattr(field, "is_repeated"):
-        return bool(field.is_repeated)
-    return bool(field.label == 3)  # type: ignore[attr-defined]  # before protobuf 6.31
-
-
-def _stamp_ns(message: Any) -> int:
-    """Return the message's own time: `timestamp`, `stamp` or `header.stamp`; 0 where it has none."""
-    header = getattr(message, "header", None)
-    for holder, name in ((message, "timestamp"), (message, "stamp"), (header, "stamp")):
-        if (stamp_ns := time_ns(getattr(holder, name, None))) > 0:
-            return stamp_ns
-    return 0
-
-
-def _flatten(message: Any, path: str, values: dict[str, float], depth: int) -> None:
-    if depth > MAX_DEPTH:
-        return
-    for name, kind, has_presence in _plan(message.DESCRIPTOR):
-        if len(values) >= MAX_VALUES:
-            return
-        if has_presence and not message.HasField(name):
-            continue
-        value = getattr(message, name)
-        if kind == _SCALAR:
-            values[path + name] = float(value)
-        elif kind == _CHILD:
-            _flatten(value, f"{path}{name}.", values, depth + 1)
-        elif len(value) > MAX_ELEMENTS:
-            continue
-        elif kind == _MAP:
-            _flatten_map(value, f"{path}{name}.", values, depth)
-        else:
-            for i, item in enumerate(value):
-                if kind == _CHILDREN:
-                    _flatten(item, f"{path}{name}.{i}.", values, depth + 1)
-                elif len(values) < MAX_VALUES:
-                    values[f"{path}{name}.{i}"] = float(item)
-
-
-def _flatten_map(value: Any, path: str, values: dict[str, float], depth: int) -> None:
-    for key in sorted(value):  # a protobuf map has no order of its own
-        item = value[key]
-        if isinstance(item, (int, float)):
-            if len(values) < MAX_VALUES:
-                values[f"{path}{key}"] = float(item)
-        elif hasattr(item, "DESCRIPTOR"):
-            _flatten(item, f"{path}{key}.", values, depth + 1)

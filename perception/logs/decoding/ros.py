@@ -17,15 +17,19 @@ from perception.logs.decoding import images, points
 from perception.logs.decoding.checks import (
     MAX_ITEMS,
     DecodeError,
-    Edges,
+    Envelope,
     Head,
-    add_edge,
+    Skipped,
+    Tail,
+    checked_box_size,
     checked_distortion,
     checked_intrinsics,
     checked_pose,
-    head_of,
+    checked_rectangle,
+    frame_transforms_of,
     limited,
-    stamp_or_publish,
+    projection_of,
+    rectification_of,
 )
 from perception.types import (
     CameraInfo,
@@ -33,9 +37,8 @@ from perception.types import (
     Cuboids,
     Decoded,
     Float32,
-    FrameTransforms,
-    Message,
     RangeScan,
+    RegionOfInterest,
     TruthBox,
     TruthBoxes,
 )
@@ -46,57 +49,67 @@ if TYPE_CHECKING:
 _POINT_KINDS = ("", "i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8")  # sensor_msgs/PointField
 
 
-def stamp_ns(ros: Any) -> int:
-    """Return the nanoseconds of `header.stamp`, `stamp` or `timestamp`; 0 where there is none."""
-    time = getattr(getattr(ros, "header", None), "stamp", None) or getattr(ros, "stamp", None)
-    time = time or getattr(ros, "timestamp", None)
-    seconds, nanos = getattr(time, "sec", 0), getattr(time, "nanosec", 0)
-    return int(seconds) * 1_000_000_000 + int(nanos)
+def image(ros: Any, envelope: Envelope) -> Decoded:
+    return images.raw_frame(*_head(ros, envelope), _raw_pixels(ros))
 
 
-def image(ros: Any, message: Message) -> Decoded:
-    head, size = _head(ros, message), (ros.width, ros.height)
-    data, big_endian = memoryview(ros.data), bool(ros.is_bigendian)
-    return images.raw_frame(head, data, ros.encoding, size, ros.step, message, big_endian)
+def image_as_depth(ros: Any, envelope: Envelope) -> Decoded:
+    return images.raw_depth(*_head(ros, envelope), _raw_pixels(ros))
 
 
-def compressed_image(ros: Any, message: Message) -> Decoded:
-    data = memoryview(ros.data)
-    if "compressedDepth" in ros.format:
-        data = data[12:]  # image_transport puts a depth header before the PNG
-    return images.encoded_frame(_head(ros, message), data, message)
+def compressed_image(ros: Any, envelope: Envelope) -> Decoded:
+    return images.encoded_frame(*_head(ros, envelope), memoryview(ros.data), ros.format)
 
 
-def camera_info(ros: Any, message: Message) -> Decoded:
-    k, d = (ros.K, ros.D) if hasattr(ros, "K") else (ros.k, ros.d)
+def compressed_image_as_depth(ros: Any, envelope: Envelope) -> Decoded:
+    return images.encoded_depth(*_head(ros, envelope), memoryview(ros.data), ros.format)
+
+
+def camera_info(ros: Any, envelope: Envelope) -> Decoded:
+    capital = hasattr(ros, "K")  # in ROS 1
+    k, d, r, p = (getattr(ros, name if capital else name.lower()) for name in "KDRP")
+    head, tail = _head(ros, envelope)
     return CameraInfo(
-        *_head(ros, message),
+        *head,
         ros.width,
         ros.height,
         checked_intrinsics(k, "the camera info"),
         checked_distortion(d, "the camera info"),
         ros.distortion_model,
-        message.data,
+        **tail,
+        rectification=rectification_of(r, "the camera info"),
+        projection=projection_of(p, "the camera info"),
+        binning=(max(int(getattr(ros, "binning_x", 1)), 1), max(int(getattr(ros, "binning_y", 1)), 1)),
+        roi=_region(getattr(ros, "roi", None)),
     )
 
 
-def laser_scan(ros: Any, message: Message) -> Decoded:
-    return _scan(ros, ros.ranges, ros.intensities, message)
+def _region(roi: Any) -> RegionOfInterest | None:
+    """Return the region of interest; None for the whole sensor, which all zeros stand for."""
+    if roi is None or not (roi.width and roi.height):
+        return None
+    size = int(roi.width), int(roi.height)
+    return RegionOfInterest(int(roi.x_offset), int(roi.y_offset), *size, bool(roi.do_rectify))
 
 
-def multi_echo_laser_scan(ros: Any, message: Message) -> Decoded:
+def laser_scan(ros: Any, envelope: Envelope) -> Decoded:
+    return _scan(ros, ros.ranges, ros.intensities, envelope)
+
+
+def multi_echo_laser_scan(ros: Any, envelope: Envelope) -> Decoded:
     """Read the first echo of every beam."""
-    return _scan(ros, _first_echoes(ros.ranges), _first_echoes(ros.intensities), message)
+    return _scan(ros, _first_echoes(ros.ranges), _first_echoes(ros.intensities), envelope)
 
 
-def single_range(ros: Any, message: Message) -> Decoded:
+def single_range(ros: Any, envelope: Envelope) -> Decoded:
     """Read an ultrasonic or infrared ranger: one return straight ahead."""
     low, high = _limits(ros.min_range, ros.max_range)
     points_m = points.planar_points(np.array([ros.range], np.float32), 0.0, 0.0, low, high)
-    return RangeScan(*_head(ros, message), points_m, None, None, message.data)
+    head, tail = _head(ros, envelope)
+    return RangeScan(*head, points_m, None, None, **tail)
 
 
-def point_cloud2(ros: Any, message: Message) -> Decoded:
+def point_cloud2(ros: Any, envelope: Envelope) -> Decoded:
     fields = [
         points.PackedField(field.name, field.offset, _POINT_KINDS[field.datatype])
         for field in ros.fields
@@ -111,10 +124,11 @@ def point_cloud2(ros: Any, message: Message) -> Decoded:
         row_stride=ros.row_step,
         big_endian=bool(ros.is_bigendian),
     )
-    return RangeScan(*_head(ros, message), points_m, intensity, speed, message.data)
+    head, tail = _head(ros, envelope)
+    return RangeScan(*head, points_m, intensity, speed, **tail)
 
 
-def point_cloud(ros: Any, message: Message) -> Decoded:
+def point_cloud(ros: Any, envelope: Envelope) -> Decoded:
     """Read the older cloud: points as messages, further fields as channels."""
     points_m = _vectors(ros.points)
     channels = {channel.name: channel.values for channel in ros.channels}
@@ -122,80 +136,93 @@ def point_cloud(ros: Any, message: Message) -> Decoded:
     if values is not None and len(values) != len(points_m):
         raise DecodeError(f"{len(points_m)} points with {len(values)} intensities")
     intensity = None if values is None else points.as_float32(np.asarray(values))
-    return RangeScan(*_head(ros, message), points_m, intensity, None, message.data)
+    head, tail = _head(ros, envelope)
+    return RangeScan(*head, points_m, intensity, None, **tail)
 
 
-def radar_scan(ros: Any, message: Message) -> Decoded:
+def radar_scan(ros: Any, envelope: Envelope) -> Decoded:
     limited(len(ros.returns), MAX_ITEMS, "radar returns")
     rows = [(r.range, r.azimuth, r.elevation, r.doppler_velocity, r.amplitude) for r in ros.returns]
     table = np.array(rows, np.float64).reshape(-1, 5)
     points_m = points.spherical_points(table[:, 0], table[:, 1], table[:, 2])
     speed, amplitude = points.as_float32(table[:, 3]), points.as_float32(table[:, 4])
-    return RangeScan(*_head(ros, message), points_m, amplitude, speed, message.data)
+    head, tail = _head(ros, envelope)
+    return RangeScan(*head, points_m, amplitude, speed, **tail)
 
 
-def radar_tracks(ros: Any, message: Message) -> Decoded:
+def radar_tracks(ros: Any, envelope: Envelope) -> Decoded:
     """Read one return for each track; its radial speed is the velocity along the line of sight."""
     points_m = _vectors([track.position for track in ros.tracks])
     velocity = _vectors([track.velocity for track in ros.tracks])
     distance = np.linalg.norm(points_m, axis=1)
     speed = np.einsum("ni,ni->n", points_m, velocity) / np.where(distance > 0, distance, np.nan)
-    return RangeScan(*_head(ros, message), points_m, None, points.as_float32(speed), message.data)
+    head, tail = _head(ros, envelope)
+    return RangeScan(*head, points_m, None, points.as_float32(speed), **tail)
 
 
-def transforms(ros: Any, message: Message) -> Decoded:
+def transforms(ros: Any, envelope: Envelope) -> Decoded:
     """Read a tf2_msgs/TFMessage or a single geometry_msgs/TransformStamped."""
     stamped = ros.transforms if hasattr(ros, "transforms") else [ros]
     limited(len(stamped), MAX_ITEMS, "transforms")
-    edges: Edges = {}
-    for item in stamped:
-        pose = _pose(
-            item.transform.translation, item.transform.rotation, f"transform {item.child_frame_id!r}"
-        )
-        add_edge(edges, _frame(item.header.frame_id), _frame(item.child_frame_id), pose)
-    own = next((stamp for item in stamped if (stamp := stamp_ns(item)) > 0), 0)
-    stamp = stamp_or_publish(own, message)
-    return FrameTransforms(message.topic, stamp, message.log_time_ns, edges, message.data)
+    return frame_transforms_of(
+        envelope,
+        (
+            (item, _frame(item.header.frame_id), _frame(item.child_frame_id), item.transform)
+            for item in stamped
+        ),
+        lambda transform, name: _pose(transform.translation, transform.rotation, name),
+    )
 
 
-def odometry(ros: Any, message: Message) -> Decoded:
+def odometry(ros: Any, envelope: Envelope) -> Decoded:
     """Where the vehicle is, as a transform. By itself an odometry is a status."""
-    edges: Edges = {}
-    pose = _pose(ros.pose.pose.position, ros.pose.pose.orientation, "the odometry")
-    add_edge(edges, _frame(ros.header.frame_id), _frame(ros.child_frame_id), pose)
-    stamp = stamp_or_publish(stamp_ns(ros), message)
-    return FrameTransforms(message.topic, stamp, message.log_time_ns, edges, message.data)
+    return frame_transforms_of(
+        envelope,
+        [(ros, _frame(ros.header.frame_id), _frame(ros.child_frame_id), ros.pose.pose)],
+        lambda pose, name: _pose(pose.position, pose.orientation, name),
+    )
 
 
-def detections_2d(ros: Any, message: Message) -> Decoded:
+def detections_2d(ros: Any, envelope: Envelope) -> Decoded:
     """Read a vision_msgs/Detection2DArray; it knows no distance (NaN) and no occlusion (visible 1)."""
     limited(len(ros.detections), MAX_ITEMS, "boxes")
-    items = []
+    items, skipped = [], Skipped()
     for detection in ros.detections:
         centre = detection.bbox.center
         x, y = (centre.position.x, centre.position.y) if hasattr(centre, "position") else (centre.x, centre.y)
         w, h = detection.bbox.size_x / 2, detection.bbox.size_y / 2
         label, track = _names(detection)
-        items.append(TruthBox(label, (x - w, y - h, x + w, y + h), float("nan"), 1.0, track))
-    stamp = stamp_or_publish(stamp_ns(ros), message)
-    return TruthBoxes(message.topic, stamp, message.log_time_ns, tuple(items), message.data)
+        box = TruthBox(label, (x - w, y - h, x + w, y + h), float("nan"), 1.0, track)
+        try:
+            items.append(checked_rectangle(box))
+        except DecodeError as error:
+            skipped.add(error)
+    skipped.check(len(items), "boxes")
+    times, tail = envelope.times(envelope.stamp(ros))
+    return TruthBoxes(*times, tuple(items), **tail, ignored=skipped.count, ignored_reason=skipped.reason)
 
 
-def detections_3d(ros: Any, message: Message) -> Decoded:
+def detections_3d(ros: Any, envelope: Envelope) -> Decoded:
     """Read a vision_msgs/Detection3DArray."""
     limited(len(ros.detections), MAX_ITEMS, "boxes")
-    items = []
+    items, skipped = [], Skipped()
     for detection in ros.detections:
         label, track = _names(detection)
         centre, size = detection.bbox.center, detection.bbox.size
-        pose = _pose(centre.position, centre.orientation, f"box {track!r}")
         frame_id = _frame(detection.header.frame_id or ros.header.frame_id)
-        items.append(Cuboid(label, track, frame_id, pose, (size.x, size.y, size.z)))
-    stamp = stamp_or_publish(stamp_ns(ros), message)
-    return Cuboids(message.topic, stamp, message.log_time_ns, tuple(items), message.data)
+        try:
+            pose = _pose(centre.position, centre.orientation, f"box {track!r}")
+            sides = checked_box_size(size.x, size.y, size.z, f"box {track!r}")
+        except DecodeError as error:
+            skipped.add(error)
+            continue
+        items.append(Cuboid(label, track, frame_id, pose, sides))
+    skipped.check(len(items), "boxes")
+    times, tail = envelope.times(envelope.stamp(ros))
+    return Cuboids(*times, tuple(items), **tail, ignored=skipped.count, ignored_reason=skipped.reason)
 
 
-Builder = Callable[[Any, Message], Decoded]
+Builder = Callable[[Any, Envelope], Decoded]
 
 BUILDERS: dict[str, tuple[Role, Builder]] = {
     "sensor_msgs/Image": ("camera", image),
@@ -216,7 +243,11 @@ BUILDERS: dict[str, tuple[Role, Builder]] = {
 }
 """Message name -> the role of the messages, and the function that builds the decoded message."""
 
-ON_REQUEST: dict[tuple[str, Role], Builder] = {("nav_msgs/Odometry", "transforms"): odometry}
+ON_REQUEST: dict[tuple[str, Role], Builder] = {
+    ("nav_msgs/Odometry", "transforms"): odometry,
+    ("sensor_msgs/Image", "range"): image_as_depth,
+    ("sensor_msgs/CompressedImage", "range"): compressed_image_as_depth,
+}
 """The roles that a message can take besides, where the configuration asks for it."""
 
 UNREADABLE = {
@@ -225,8 +256,13 @@ UNREADABLE = {
 }
 
 
-def _head(ros: Any, message: Message) -> Head:
-    return head_of(message, stamp_ns(ros), _frame(ros.header.frame_id))
+def _head(ros: Any, envelope: Envelope) -> tuple[Head, Tail]:
+    return envelope.head(ros, _frame(ros.header.frame_id))
+
+
+def _raw_pixels(ros: Any) -> images.RawPixels:
+    size = ros.width, ros.height
+    return images.RawPixels(memoryview(ros.data), ros.encoding, size, ros.step, bool(ros.is_bigendian))
 
 
 def _frame(frame_id: str) -> str:
@@ -238,12 +274,13 @@ def _limits(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low else (0.0, float("inf"))
 
 
-def _scan(ros: Any, ranges: NDArray[Any], intensities: NDArray[Any], message: Message) -> Decoded:
+def _scan(ros: Any, ranges: NDArray[Any], intensities: NDArray[Any], envelope: Envelope) -> Decoded:
     low, high = _limits(ros.range_min, ros.range_max)
     points_m = points.planar_points(ranges, ros.angle_min, ros.angle_increment, low, high)
     same = len(intensities) == len(points_m)
     intensity = points.as_float32(np.asarray(intensities)) if same else None
-    return RangeScan(*_head(ros, message), points_m, intensity, None, message.data)
+    head, tail = _head(ros, envelope)
+    return RangeScan(*head, points_m, intensity, None, **tail)
 
 
 def _first_echoes(beams: Sequence[Any]) -> Float32:
