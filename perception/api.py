@@ -19,11 +19,13 @@ from perception.autoconfig import Overrides, complete_config
 from perception.config import Config
 from perception.errors import ConfigError, LogError
 from perception.logs import Log, open_log
+from perception.path_guard import Write, check_paths
 from perception.pipeline import ReplayOptions, Span, resolve_device
 from perception.pipeline import replay as replay_log
+from perception.pipeline.files_read import files_read
 from perception.plugin import load_plugin
 from perception.results import Answer, ReplayResult
-from perception.sinks import RunInfo, Sink, make_sink
+from perception.sinks import RunInfo, Sink, make_sink, own_files
 from perception.types import Output, Sample, TruthFrame
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def replay(
     sinks: Sequence[Sink] = (),
     device: str = "auto",
     options: ReplayOptions | None = None,
+    force: bool = False,
 ) -> ReplayResult:
     """Replay a log through a plugin and return its outputs with the account of the run.
 
@@ -64,6 +67,7 @@ def replay(
         sinks: More sinks for the outputs.
         device: `auto`, `cpu` or `cuda`.
         options: Pace, loops and observers; its device and span are replaced by the arguments here.
+        force: Let `write` replace existing files that are no earlier outputs; never one that is read.
 
     Raises:
         LogError: The file cannot be read as a log.
@@ -72,8 +76,12 @@ def replay(
     """
     outputs: list[Output] = []
     kept = _CallbackSink(lambda _, output: outputs.append(output))
-    written = [make_sink(Path(path)) for path in _listed(write)]
+    paths = [Path(path) for path in _listed(write)]
+    written = [make_sink(path) for path in paths]
     with _opened(log, config, plugin, checkpoint) as (source, setup):
+        reads = files_read([source.path], setup, None if isinstance(config, Config) else config)
+        writes = [Write("write", path, own_files(sink)) for path, sink in zip(paths, written, strict=True)]
+        check_paths(reads, writes, force=force)
         how = _options(source, setup, start, end, device, options)
         everything = [kept, *written, *sinks]
         summary = replay_log(source, setup, load_plugin(setup.plugin.name), everything, how)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
-    {"errors", "files", "geometry", "types"},
+    {"errors", "files", "geometry", "path_guard", "types"},
     {"config", "plugin", "logs"},
     {"align"},
     {"autoconfig", "models", "engines", "sinks"},
@@ -26,8 +26,19 @@ FLOORS = (  # bottom up: a module imports from its own floor and from those belo
     {"api", "results"},
 )
 WITHOUT_TORCH = (
-    *("errors", "files", "geometry", "types", "config", "plugin", "logs", "align", "autoconfig", "sinks"),
-    *("pipeline", "evaluation", "simulation", "api", "results"),
+    *(
+        "errors",
+        "files",
+        "geometry",
+        "path_guard",
+        "types",
+        "config",
+        "plugin",
+        "logs",
+        "align",
+        "autoconfig",
+    ),
+    *("autoconfig", "sinks", "pipeline", "evaluation", "simulation", "api", "results"),
     *("models.preprocess", "models.tensors", "diagnosis.audit", "diagnosis.monitor", "diagnosis.conformance"),
 )
 TORCH = {"torch", "torchvision"}

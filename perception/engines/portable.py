@@ -21,6 +21,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,26 @@ from perception.engines.shipped_graph import SUFFIX, write_shipped_graphs
 from perception.errors import ConfigError, MissingExtraError
 from perception.models.checkpoint import Checkpoint
 from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions, predictions_type
+from perception.path_guard import marked
 from perception.types import SENSORS
 
 KEY = "perception"
 
 
-def write_portable(source: FusionSource, path: Path, batch: int, precision: str) -> None:
-    """Write the file, its metadata inside.
+_is_zip = marked(b"PK", within=b"fp32.xml")
+_is_program = marked(b"PK", within=f"{KEY}.json".encode())
+_is_onnx = marked(within=b'"format": "perception.portable/1"')
+
+
+def is_portable(path: Path) -> bool:
+    """Return whether a file is one that `write_portable` made under a name of that ending."""
+    if path.name.endswith(SUFFIX):
+        return _is_zip(path)
+    return _is_program(path) if path.suffix == ".pt2" else _is_onnx(path)
+
+
+def check_portable(path: Path, batch: int, precision: str) -> None:
+    """Check what a file is to hold, before the model is loaded.
 
     Raises:
         ConfigError: The name has another ending than `.onnx`, `.pt2` and `.openvino.zip`, or the format
@@ -51,12 +65,25 @@ def write_portable(source: FusionSource, path: Path, batch: int, precision: str)
             raise ConfigError(
                 [f"OUT: {SUFFIX} holds fp32 and bf16 at batch 1; leave out --batch and --precision"]
             )
-        write_shipped_graphs(source, path)
         return
     if path.suffix not in (".onnx", ".pt2"):
         raise ConfigError([f"OUT: expected a name that ends in .onnx or .pt2 or {SUFFIX}, found {path}"])
     if precision not in ("fp32", "bf16") or (path.suffix == ".onnx" and precision != "fp32"):
         raise ConfigError([f"precision: expected fp32, or bf16 for a .pt2; found {precision}"])
+    if path.suffix == ".onnx" and not all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))):
+        raise MissingExtraError("an ONNX file", "export")
+
+
+def write_portable(source: FusionSource, path: Path, batch: int, precision: str) -> None:
+    """Write the file, its metadata inside.
+
+    Raises:
+        ConfigError, MissingExtraError: As `check_portable`.
+    """
+    check_portable(path, batch, precision)
+    if path.name.endswith(SUFFIX):
+        write_shipped_graphs(source, path)
+        return
     program = program_of(source, precision, batch)
     text = json.dumps(about(source.meta, batch, precision))
     if path.suffix == ".onnx":

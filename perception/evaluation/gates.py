@@ -18,6 +18,7 @@ from perception.evaluation.report.schema import (
     ValueReport,
     by_head,
 )
+from perception.path_guard import marked
 from perception.types import (
     Control,
     ControlChannel,
@@ -198,7 +199,12 @@ def _bases(metrics: Iterable[MetricReport]) -> dict[str, bool]:
     return {base: base in keys for base in (key.partition("/")[0] for key in keys)}
 
 
-def junit_xml(report: EvaluationReport, name: str = "perception.evaluate") -> bytes:
+_JUNIT_NAME = "perception.evaluate"
+is_junit = marked(b"<?xml", f'<testsuite name="{_JUNIT_NAME}"'.encode())
+"""Return whether a file is one that `junit_xml` made."""
+
+
+def junit_xml(report: EvaluationReport, name: str = _JUNIT_NAME) -> bytes:
     """Return JUnit XML with a test case for each gate, and for each head and log with a reference."""
     suite = ET.Element("testsuite", name=name)
     bad = 0

@@ -192,7 +192,9 @@ class Receipts:
         configured = load_config(job.config).plugin if job.config is not None else None
         weights = job.overrides.checkpoint or (configured.checkpoint if configured else None)
         plugin = job.overrides.plugin or (configured.name if configured else "fusion")
-        settings = asdict(replace(job, log=Path(), output=None, config=None, overrides=Overrides())) | {
+        settings = asdict(
+            replace(job, log=Path(), output=None, config=None, overrides=Overrides(), force=False)
+        ) | {
             "overrides": asdict(overrides),
             "config_text": job.config.read_text("utf-8") if job.config is not None else "",
             # The plugin's own weights are in its package.

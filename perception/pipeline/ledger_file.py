@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TextIO
 
 from perception.errors import OutputError
+from perception.path_guard import marked
 
 COLUMNS = ("topic", "log_time_ns", "stamp_ns", "row", "count", "note")
 
@@ -20,14 +21,12 @@ class LedgerFile:
     Messages that could not be read have no times: one line holds their count for each topic and row.
 
     Raises:
-        OutputError: The file cannot be written, or is the log.
+        OutputError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, log: Path) -> None:
-        if path.exists() and path.samefile(log):
-            raise OutputError(
-                f"the ledger would replace the log that is being read, name another file: {path}"
-            )
+    is_ours = staticmethod(marked(",".join(COLUMNS).encode()))
+
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._written: Counter[tuple[str, str]] = Counter()
         self._file: TextIO | None = None

@@ -11,8 +11,11 @@ from typing import Any, Literal, Protocol
 
 from perception.align.ledger import Ledger
 from perception.autoconfig import Overrides, complete_config
+from perception.config import Config
 from perception.errors import ConfigError
 from perception.logs import Log, open_log
+from perception.path_guard import Write, check_paths
+from perception.pipeline.files_read import files_read
 from perception.pipeline.ledger_file import LedgerFile
 from perception.pipeline.log_source import LogSource, Span
 from perception.pipeline.opened_plugin import open_plugin, resolve_device
@@ -21,7 +24,7 @@ from perception.pipeline.replay_options import ReplayOptions
 from perception.pipeline.replay_summary import Summary, Warned, add_warnings
 from perception.pipeline.runner import Observer
 from perception.plugin import Plugin, load_plugin
-from perception.sinks import McapSink, Sink, TakesInputs, make_sink
+from perception.sinks import McapSink, Sink, TakesInputs, make_sink, own_files
 
 Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]
 """Returns the observer of a run, called once its log is open and its span known."""
@@ -59,6 +62,7 @@ class ReplayJob:
         rate: As a multiple of the recording's; None: as soon as possible.
         start, end: Seconds from the log's first message, or nanoseconds from 1e12 on, as text; end is
             exclusive.
+        force: Replace existing files that are no earlier outputs; never one that the job reads.
         monitor: Makes a monitor from the plugin and the function that writes values beside an output (None
             without an output log). It must pickle if the job is to run in another process.
     """
@@ -78,6 +82,7 @@ class ReplayJob:
     end: str | None = None
     loops: int = 1
     on_error: Literal["stop", "skip"] = "skip"
+    force: bool = False
     monitor: Callable[[Plugin, Any], RunMonitor] | None = None
 
     @property
@@ -91,15 +96,16 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
 
     Raises:
         ConfigError: The configuration or the job does not fit the log, or two files of the job are one.
+        OutputError: A file to write is one that is read, or is not an earlier output.
         PerceptionError: As `replay` does, or the log cannot be opened.
     """
     with ExitStack() as stack:
         log = stack.enter_context(open_log(job.log))
         choice = complete_config(log, job.config, job.overrides)
         span = _span(log, job.start, job.end)
-        _check_files(job)
+        check_files(job, choice.config)
         sinks, copy, publish = _sinks(job)
-        listener = stack.enter_context(LedgerFile(job.ledger, job.log)) if job.ledger is not None else None
+        listener = stack.enter_context(LedgerFile(job.ledger)) if job.ledger is not None else None
         plugin = load_plugin(choice.config.plugin.name)
         monitor = job.monitor(plugin, publish) if job.monitor is not None else None
         options = ReplayOptions(
@@ -141,6 +147,7 @@ def check_backend(job: ReplayJob, count: int) -> tuple[Any, Mapping[str, str]]:
     """
     with open_log(job.log) as log:
         config = complete_config(log, job.config, job.overrides).config
+        check_files(job, config)
         plugin: Any = load_plugin(config.plugin.name)
         if not hasattr(plugin, "check"):
             raise ConfigError([f"--check: plugin '{config.plugin.name}' cannot check its engine"])
@@ -175,15 +182,24 @@ def _time_ns(text: str, begin_ns: int) -> int:
     return begin_ns + round(seconds * 1e9)
 
 
-def _check_files(job: ReplayJob) -> None:
-    """Raise ConfigError where two files of a job are the same: each would spoil the other."""
-    files = {"--output": job.output, "--render": job.render, "--jsonl": job.jsonl, "--ledger": job.ledger}
-    options: dict[Path, str] = {}
-    for option, path in files.items():
-        if path is not None:
-            other = options.setdefault(path.resolve(), option)
-            if other != option and not path.is_char_device():  # /dev/null takes any number
-                raise ConfigError([f"{other} and {option} name the same file, name another: {path}"])
+def check_files(job: ReplayJob, config: Config) -> None:
+    """Check the files of a job before it writes anything; see `perception.path_guard.check_paths`.
+
+    Args:
+        config: The complete configuration of the job.
+
+    Raises:
+        ConfigError, OutputError: A file to write is read, or is named twice, or would be lost.
+    """
+    sinks = [("--output", job.output, None), ("--render", job.render, "mp4"), ("--jsonl", job.jsonl, "jsonl")]
+    writes = [
+        Write(option, path, own_files(make_sink(path, suffix)))
+        for option, path, suffix in sinks
+        if path is not None
+    ]
+    if job.ledger is not None:
+        writes.append(Write("--ledger", job.ledger, LedgerFile.is_ours))
+    check_paths(files_read([job.log], config, job.config), writes, force=job.force)
 
 
 def _sinks(job: ReplayJob) -> tuple[list[Sink], Any, Any]:

@@ -84,6 +84,15 @@ def _entry_point(name: str) -> EntryPoint:
     raise NoPluginError(f"no plugin '{name}' is installed{hint} (installed: {', '.join(names) or 'none'})")
 
 
+def plugin_folder(name: str) -> Path:
+    """Return the folder of a plugin's package, without importing it.
+
+    Raises:
+        PluginError: No such plugin is installed.
+    """
+    return package_folder(_entry_point(name))
+
+
 def own_weights(name: str) -> Path | None:
     """Return the weights that come with a plugin: `weights/default.safetensors` in its package or beside it.
     None where there are none. The plugin is not imported.
@@ -91,6 +100,6 @@ def own_weights(name: str) -> Path | None:
     Raises:
         PluginError: No such plugin is installed.
     """
-    folder = package_folder(_entry_point(name))
+    folder = plugin_folder(name)
     places = (place / "weights" / "default.safetensors" for place in (folder, folder.parent))
     return next((path for path in places if path.is_file()), None)

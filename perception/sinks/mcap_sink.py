@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from perception.errors import OutputError
-from perception.logs.mcap.writer import LogWriter
+from perception.logs.mcap.writer import LogWriter, marked_log
 from perception.logs.perception_proto import (
     SCHEMAS,
     encode_control,
@@ -56,6 +56,8 @@ class McapSink:
     Raises:
         OutputError: From every method, where the file cannot be written; names the path.
     """
+
+    is_ours = staticmethod(marked_log(RUN_RECORD))
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ without its dot, and it names a class that is made from a path.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -83,6 +83,12 @@ def _same_file(a: Path, b: Path) -> bool:
         return os.path.samefile(a, b)
     except OSError:  # one of them does not exist, so they differ
         return False
+
+
+def own_files(sink: Sink) -> Callable[[Path], bool] | None:
+    """Return the function by which a sink recognises its own files (`is_ours`); None where it has none."""
+    is_ours: Callable[[Path], bool] | None = getattr(sink, "is_ours", None)
+    return is_ours
 
 
 def make_sink(path: Path, suffix: str | None = None) -> Sink:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.errors import ConfigError, TrainingError
+from perception.path_guard import marked
 from perception.training.config_file import parse_train_config, to_yaml
 from perception.training.loop.process_group import ProcessGroup
 from perception.training.loop.state_file import load_state
@@ -18,6 +19,17 @@ CONFIG, STATE, LAST, BEST, REPORT = (
     "best.safetensors",
     "report.json",
 )
+
+FILES = (CONFIG, STATE, LAST, BEST, REPORT, "metrics.jsonl", "plots.svg")
+_HEADING = "# The configuration of a training run, with every default: perception train --resume reads it.\n"
+_is_config = marked(_HEADING.encode())
+
+
+def is_run_file(path: Path) -> bool:
+    """Return whether a file belongs to a run: its folder holds a state, or the configuration of a run."""
+    config = path.with_name(CONFIG)
+    has_state = any(path.with_name(name).exists() for name in (STATE, LAST))
+    return has_state or (config.is_file() and _is_config(config))
 
 
 def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> dict[str, Any] | None:
@@ -40,7 +52,7 @@ def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> d
     if processes.first:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / CONFIG).write_text(text)
+            (folder / CONFIG).write_text(_HEADING + text, encoding="utf-8")
         except OSError as error:
             raise ConfigError([f"run.out: {folder} cannot be written: {error.strerror or error}"]) from None
     return state

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception_tools.exit_codes import with_exit_code
-from perception_tools.replay.options import Device, engine_values
+from perception_tools.replay.options import Device, Force, engine_values
 
 if TYPE_CHECKING:
     from perception.autoconfig import Overrides
@@ -63,6 +63,7 @@ def bench(
     make_log: MakeLog = None,
     seconds: Seconds = 20.0,
     backbone: Backbone = None,
+    force: Force = False,
 ) -> None:
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
     from perception.autoconfig import Overrides
@@ -82,12 +83,11 @@ def bench(
         start=startup,
     )
     for name in options.backends:
-        engine = engine_values(backend=name, precision=precision, workers=workers)
-    engine.pop("backend", None)
+        engine = engine_values(backend=name, precision=precision, workers=workers) | {"backend": "auto"}
     with _progress(as_json) as notify, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         options = replace(options, weights=weights, told=notify)
-        copy = (make_log, seconds) if make_log is not None else None
+        copy = None if make_log is None else (make_log, seconds, force)
         report = _measured(log, config, Overrides(plugin, weights, engine), device.value, options, copy)
     if as_json:
         print(json.dumps(with_exit_code(report.to_json(), "clean"), indent=2, ensure_ascii=False))
@@ -101,18 +101,24 @@ def _measured(
     overrides: Overrides,
     device: str,
     options: BenchOptions,
-    copy: tuple[Path, float] | None,
+    copy: tuple[Path, float, bool] | None,
 ) -> BenchReport:
-    """Return the path and the length in seconds of the log to measure, or of a copy with large images."""
+    """Return the measurement of the log, or of a copy with large images: its path, its length in seconds, and
+    whether it may replace a file that is no earlier copy."""
     from perception.autoconfig import complete_config
     from perception.diagnosis.bench import bench as measure
     from perception.diagnosis.bench import make_log
+    from perception.diagnosis.bench.make_log import is_made_log
     from perception.logs import open_log
+    from perception.path_guard import Write, check_paths
+    from perception.pipeline.files_read import files_read
     from perception.plugin import own_weights
 
     with open_log(log) as opened:
         setup = complete_config(opened, config, overrides).config
         if copy is not None:
+            target = Write("--make-log", copy[0], is_made_log)
+            check_paths(files_read([log], setup, config), [target], force=copy[2])
             options.told(f"writing {copy[0]}")
             make_log(opened, setup, copy[0], seconds=copy[1])
     weights = setup.plugin.checkpoint or own_weights(setup.plugin.name)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import EvaluateArguments
 from perception_tools.exit_codes import leave, schema_with_exit_code, with_exit_code
+
+if TYPE_CHECKING:
+    from perception.evaluation import EvaluateOptions
 
 
 @takes(EvaluateArguments)
@@ -26,6 +30,7 @@ def evaluate(given: EvaluateArguments) -> None:
     from perception_tools.replay.progress import observer
 
     check_report_files(given.report or [])
+    _check_paths(given, options)
     on_fault = _print_fault if sys.stderr.isatty() else lambda fault: None
     report = evaluate_logs(
         given.logs or [],
@@ -49,6 +54,27 @@ def evaluate(given: EvaluateArguments) -> None:
 
         show(report)
     leave(report.outcome)
+
+
+def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None:
+    from perception.config import Config, load_config
+    from perception.evaluation.gates import is_junit
+    from perception.evaluation.report.report_files import is_report
+    from perception.path_guard import Read, Write, check_paths
+    from perception.pipeline.files_read import files_read
+    from perception.sinks import McapSink
+
+    base = Config() if arguments.config is None else load_config(arguments.config)
+    names = {"name": options.overrides.plugin, "checkpoint": options.overrides.checkpoint}
+    plugin = base.plugin.model_copy(update={key: value for key, value in names.items() if value is not None})
+    config = base.model_copy(update={"plugin": plugin})
+    reads = files_read(arguments.logs or [], config, arguments.config)
+    reads += [Read("a file of --outputs", path) for path in options.outputs]
+    reads += [Read("a file of --reference", path) for path in options.references]
+    writes = [Write("--report", path, is_report) for path in arguments.report or []]
+    writes += [Write("--junit", arguments.junit, is_junit)] if arguments.junit is not None else []
+    writes += [Write("--output", options.output, McapSink.is_ours)] if options.output is not None else []
+    check_paths(reads, writes, force=arguments.force)
 
 
 def _print_fault(fault: str) -> None:

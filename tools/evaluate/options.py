@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.replay.options import Device
+from perception_tools.replay.options import Device, Force
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions
@@ -226,6 +226,8 @@ class EvaluateArguments(ScoringArguments):
             rich_help_panel=SHOWN,
         ),
     ] = None
+
+    force: Force = False
 
     def options(self) -> EvaluateOptions:
         """Return the options as the library takes them.

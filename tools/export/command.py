@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception_tools.exit_codes import leave
+from perception_tools.replay.options import Force
 
 if TYPE_CHECKING:
     from perception.models.checkpoint import Checkpoint
@@ -26,6 +27,7 @@ def export(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=256, help="Samples at once.")] = 1,
     precision: Annotated[str, typer.Option(help="fp32, or bf16 for a .pt2.")] = "fp32",
+    force: Force = False,
 ) -> None:
     """Write the model, decode and calibration inside, and check it against eager float32. 0: equal; 4: not.
 
@@ -34,14 +36,18 @@ def export(
     """
     from perception.engines import FusionSource, open_fusion_backend
     from perception.engines.model_source import random_inputs
-    from perception.engines.portable import run_portable, write_portable
+    from perception.engines.portable import check_portable, is_portable, run_portable, write_portable
     from perception.errors import CheckpointError
     from perception.evaluation.agreement.backend_check import compare_backends
+    from perception.path_guard import Read, Write, check_paths
     from perception.plugin import own_weights
 
     weights = checkpoint or own_weights("fusion")
     if weights is None:
         raise CheckpointError("there are no default weights in this installation; give --checkpoint")
+    check_portable(out, batch, precision)
+    reads = [Read("the checkpoint", weights)] + ([Read("the log", log)] if log is not None else [])
+    check_paths(reads, [Write("OUT", out, is_portable)], force=force)
     source = FusionSource(weights)
     noise = [random_inputs(source.meta.config, batch, seed) for seed in range(4)]
     samples = _batches(source.meta, log, batch) if log else noise

@@ -16,6 +16,11 @@ ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
 MANY = "Several logs"
 
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace existing files that are no earlier outputs, too.")
+]
+
+
 class Device(StrEnum):
     """The device to compute on."""
 
@@ -75,6 +80,7 @@ class ReplayArguments:
     ] = None
     on_error: Annotated[OnError, typer.Option(help="When the plugin fails on a sample.")] = OnError.skip
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False
+    force: Force = False
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=ENGINE)] = Device.auto
     backend: Annotated[
         str | None, typer.Option(help="What computes.", show_default="auto", rich_help_panel=ENGINE)
@@ -147,6 +153,7 @@ class ReplayArguments:
             end=self.end,
             loops=self.loop,
             on_error=self.on_error.value,
+            force=self.force,
             monitor=MonitorSink,
         )
 

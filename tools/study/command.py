@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception_tools.exit_codes import leave, with_exit_code
-from perception_tools.train.options import Config, Json, Set, Threads, Train, Validate, load_changed
+from perception_tools.train.options import (
+    Config,
+    Json,
+    NewRunForce,
+    Set,
+    Threads,
+    Train,
+    Validate,
+    check_files,
+    load_changed,
+)
 
 if TYPE_CHECKING:
     from perception.types import Status
@@ -31,6 +41,7 @@ def study(
     threads: Threads = None,
     change: Set = None,
     as_json: Json = False,
+    force: NewRunForce = False,
 ) -> None:
     """Find out which task harms which: heads alone and together, their gradients, balancing methods.
 
@@ -46,8 +57,12 @@ def study(
     options = StudyOptions(out, steps, seeds, sections)
     changes = {"data.train": logs, "data.validate": validate, "run.threads": threads}
     resolved = load_changed(config, change, changes)
+    from perception.path_guard import Write
     from perception.training.ablation import study as run  # imports torch
+    from perception.training.ablation.study_run import FILES, is_study_file
 
+    writes = [Write(f"--out ({name})", out / name, is_study_file) for name in FILES]
+    check_files(config, resolved, writes if out.is_dir() else [], force)
     with watcher() as seen, stoppable() as stop:
         done = run(resolved, options, seen, stop)
     status: Status = "interrupted" if done.reason == "interrupted" else "clean"

@@ -10,6 +10,7 @@ import typer
 
 from perception.errors import OutputError
 from perception_tools.exit_codes import with_exit_code
+from perception_tools.replay.options import Force
 
 if TYPE_CHECKING:
     from perception.simulation import Order
@@ -37,20 +38,29 @@ def synthesize(
     ] = None,
     jobs: Annotated[int, typer.Option(help="How many logs to make at the same time.", min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    force: Force = False,
 ) -> None:
     """Make logs of a simulated world: camera, laser scan, vehicle status, and the truth about them."""
-    from perception.simulation import Order, Scenario, load_scenario, terminable
+    from perception.path_guard import Read, Write, check_paths
+    from perception.simulation import Order, Scenario, is_simulated, load_scenario, terminable
     from perception.simulation.gl import mujoco
 
     scenario = load_scenario(scene) if scene is not None else Scenario()
     mujoco()  # says at once what is missing
-    orders = [Order(path, seed + k, scenario, duration) for k, path in enumerate(_paths(out, seed, count))]
+    paths = _paths(out, seed, count)
+    reads = [Read("the scene", scene)] if scene is not None else []
+    check_paths(reads, [Write("OUT", path, is_simulated) for path in paths], force=force)
+    orders = [Order(path, seed + k, scenario, duration) for k, path in enumerate(paths)]
     with terminable():
         _make(orders, jobs)
     if as_json:
         logs = [{"path": str(o.path), "seed": o.seed, "bytes": o.path.stat().st_size} for o in orders]
         report = {"schema": "perception.synthesize/1", "status": "clean", "logs": logs}
         print(json.dumps(with_exit_code(report, "clean"), indent=2, ensure_ascii=False))
+    else:
+        for order in orders:
+            size = order.path.stat().st_size / 1e6
+            print(f"written: {order.path} ({duration:g} s, seed {order.seed}, {size:.1f} MB)")
 
 
 def _paths(out: Path, seed: int, count: int) -> list[Path]:
@@ -61,6 +71,10 @@ def _paths(out: Path, seed: int, count: int) -> list[Path]:
             return [out]
         if out.suffix == ".mcap" and not out.is_dir():
             raise OutputError(f"{count} logs need a folder, found the name of one log, name a folder: {out}")
+        if out.suffix and not out.is_dir():
+            raise OutputError(
+                f"expected a name that ends in .mcap, or a folder without a suffix, found: {out}"
+            )
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder for the logs: {error.strerror or error}: {out}") from error

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perception_tools.exit_codes import leave, with_exit_code
-from perception_tools.train.options import Config, Json, Set, Threads, Train, Validate, load_changed
+from perception_tools.train.options import (
+    Json,
+    NewRunForce,
+    OptionalConfig,
+    Set,
+    Threads,
+    Train,
+    Validate,
+    check_files,
+    load_changed,
+    resumed_config,
+)
 
 if TYPE_CHECKING:
     from perception.training import Finished
@@ -20,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Config,
+    config: OptionalConfig = None,
     logs: Train = None,
     validate: Validate = None,
     calibrate: Annotated[
@@ -35,6 +46,7 @@ def train(
     change: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in its folder.")] = False,
     as_json: Json = False,
+    force: NewRunForce = False,
 ) -> None:
     """Train the fusion model on logs with truth, and evaluate it."""
     options = {
@@ -46,8 +58,16 @@ def train(
         "run.threads": threads,
         "schedule.steps": steps,
     }
-    resolved = load_changed(config, change, options)
-    from perception.training import train as run  # imports torch
+    source = resumed_config(config, out, resume)
+    resolved = load_changed(source, change, options)
+    from perception.path_guard import Write
+    from perception.training.run_folder import FILES, is_run_file  # imports torch
+
+    if not resume:
+        folder = resolved.run.out
+        writes = [Write(f"--out ({name})", folder / name, is_run_file) for name in FILES]
+        check_files(source, resolved, writes if folder.is_dir() else [], force)
+    from perception.training import train as run
     from perception_tools.train.allocator import keep_freed_memory
     from perception_tools.train.watch import watcher
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from perception.path_guard import Write
     from perception.training import TrainConfig
 
-Config = Annotated[
-    str,
-    typer.Argument(help="A YAML file, or a recipe by name: newcomer, finetune, default.", show_default=False),
+_CONFIG_HELP = "A YAML file, or a recipe by name: newcomer, finetune, default."
+Config = Annotated[str, typer.Argument(help=_CONFIG_HELP, show_default=False)]
+OptionalConfig = Annotated[
+    str | None,
+    typer.Argument(help=f"{_CONFIG_HELP} With --resume: that of the run in --out.", show_default=False),
 ]
 Train = Annotated[
     list[str] | None,
@@ -23,6 +27,9 @@ Threads = Annotated[int | None, typer.Option(help="Threads that compute.", min=1
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change one value: optimiser.lr=0.001 (YAML).", show_default=False),
+]
+NewRunForce = Annotated[
+    bool, typer.Option("--force", help="Replace files in the folder that are of no earlier run, too.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -59,3 +66,41 @@ def load_changed(source: str, assignments: list[str] | None, options: dict[str, 
         if option not in (None, []):
             changes[path] = str(option) if isinstance(option, Path) else option
     return load_train_config(source, changes)
+
+
+def resumed_config(config: str | None, out: Path | None, resume: bool) -> str:
+    """Return where the configuration is: the argument, or with `--resume` the file of the run in `--out`.
+
+    Raises:
+        BadParameter: Neither is there.
+    """
+    if config is not None:
+        return config
+    if resume and out is not None:
+        return str(out / "train.yaml")
+    raise typer.BadParameter("CONFIG: missing; name a YAML file or a recipe (or give --out RUN --resume)")
+
+
+def check_files(source: str, config: TrainConfig, writes: list[Write], force: bool) -> None:
+    """Check the files of a training run or a study before anything is written.
+
+    Raises:
+        ConfigError, OutputError: A file to write is read, or is there and belongs to no earlier run.
+    """
+    from perception.errors import PerceptionError
+    from perception.path_guard import Read, check_paths
+    from perception.training.data.sample_cache import find_logs
+
+    reads = [Read("the configuration", Path(source))]
+    data, transfer = config.data, config.transfer
+    for section, names in (
+        ("train", data.train),
+        ("validate", data.validate_),
+        ("calibrate", data.calibrate),
+    ):
+        with suppress(PerceptionError, OSError):  # reported where the logs are opened
+            reads += [Read("a log", log) for log in find_logs(names, section)]
+    reads += [Read("the configuration of the logs", data.config)] if data.config is not None else []
+    teacher = transfer.distill.checkpoint if transfer.distill is not None else None
+    reads += [Read("a checkpoint", path) for path in (transfer.checkpoint, teacher) if path is not None]
+    check_paths(reads, writes, force=force)

@@ -19,8 +19,12 @@ from mcap_protobuf.decoder import DecoderFactory
 from perception.config import Config
 from perception.errors import LogError
 from perception.logs import Log, LogWriter, Query
+from perception.logs.mcap.writer import marked_log
 from perception.types import Channel, Message
 
+RECORD = "perception.bench"
+"""The metadata record of these logs."""
+is_made_log = marked_log(RECORD)
 GAP_NS = 50_000_000
 """Between one repetition and the next; far from a jump of the clock."""
 
@@ -51,7 +55,7 @@ def make_log(
     changed = list(_changed(log, messages, roles, size, noise, quality))
     begin = messages[0].log_time_ns
     lasts = messages[-1].log_time_ns - begin + GAP_NS
-    with LogWriter(path) as writer:
+    with LogWriter(path, metadata={RECORD: {"source": log.path.name}}) as writer:
         for repetition in range(int(seconds * 1e9 // lasts) + 1):
             for message, content in changed:
                 shift = repetition * lasts

@@ -8,9 +8,20 @@ from pathlib import Path
 from perception.errors import ConfigError, OutputError
 from perception.evaluation.plotting import need_matplotlib
 from perception.evaluation.report.schema import EvaluationReport
+from perception.path_guard import marked
 
 PAGES = (".html", ".htm")
 MARKDOWN = ".md"
+
+
+_MARK = "<!-- perception.evaluate.report/1 -->\n"
+_is_markdown = marked(end=_MARK.encode())
+_is_page = marked(b"<!doctype html>", b'content="perception.evaluate.report/1"')
+
+
+def is_report(path: Path) -> bool:
+    """Return whether a file is one that `write_report_file` made."""
+    return _is_markdown(path) if path.suffix.lower() == MARKDOWN else _is_page(path)
 
 
 def check_report_files(paths: Sequence[Path]) -> None:
@@ -45,7 +56,7 @@ def write_report_file(path: Path, report: EvaluationReport) -> None:
     from perception.evaluation.report.page import html_page
 
     if path.suffix.lower() == MARKDOWN:
-        text = markdown(report)
+        text = f"{markdown(report)}\n{_MARK}"
     else:
         text = html_page(report, moment_pictures(report.moments))
     try:

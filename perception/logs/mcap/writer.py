@@ -7,8 +7,9 @@ where chunks are closed by the wall clock, which moves chunk borders and nothing
 
 from __future__ import annotations
 
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +20,8 @@ from mcap.writer import CompressionType, Writer
 
 from perception.errors import OutputError
 from perception.files import OutputFile
+from perception.logs.mcap.records import MAGIC
+from perception.path_guard import marked
 from perception.types import Channel, Message, Schema
 
 _NEVER = 1 << 62  # chunks are closed here, not by the mcap library, so that each reaches the file
@@ -184,6 +187,12 @@ class LogWriter:
     def _check_open(self) -> None:
         if self._closed or self._file.broken:
             raise OutputError(f"this log is {'closed' if self._closed else 'broken'}: {self.path}")
+
+
+def marked_log(metadata: str) -> Callable[[Path], bool]:
+    """Return a function that recognises logs with a metadata record of that name, finished or not."""
+    name = metadata.encode()
+    return marked(MAGIC, struct.pack("<I", len(name)) + name)
 
 
 def _library() -> str:

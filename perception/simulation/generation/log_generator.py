@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from perception.errors import OutputError
-from perception.logs.mcap.writer import LogWriter
+from perception.logs.mcap.writer import LogWriter, marked_log
 from perception.logs.perception_proto import SCHEMAS, encode_control, encode_status, encode_truth
 from perception.simulation.generation import messages as wire
 from perception.simulation.generation.delivery import EPOCH_NS, Measurement, plan_measurements
@@ -32,6 +32,12 @@ Record = tuple[int, int, str, Schema, bytes]
 """Log time, rank among records of the same time, topic, schema and payload."""
 FrameProgress = Callable[[int, int], None]
 """Called with the numbers of finished frames and of all frames."""
+
+
+RECORD = "synthetic"
+"""The metadata record of a simulated log."""
+is_simulated = marked_log(RECORD)
+"""Return whether a file is a log that `generate` made."""
 
 
 def generate(
@@ -171,7 +177,7 @@ def _turn_rates(drive: Drive, t: float) -> tuple[float, float]:
 
 def _write(path: Path, seed: int, scenario: Scenario, duration_s: float, records: list[Record]) -> None:
     metadata = {
-        "synthetic": {
+        RECORD: {
             "seed": str(seed),
             "duration_s": f"{duration_s:g}",
             "scenario": scenario.model_dump_json(exclude_defaults=True),

@@ -13,12 +13,13 @@ from typing import Any
 from perception.errors import ConfigError, OutputError, TrainingError
 from perception.evaluation.plotting import need_matplotlib
 from perception.models.checkpoint import load_checkpoint
+from perception.path_guard import marked
 from perception.training.ablation.dense_scores import dense_scores
 from perception.training.ablation.gradient_courses import read_course
 from perception.training.ablation.gradient_probe import Probe
-from perception.training.ablation.study_plan import StudyOptions, StudyRun, budget, runs_of
+from perception.training.ablation.study_plan import SECTIONS, StudyOptions, StudyRun, budget, runs_of
 from perception.training.ablation.study_plots import draw_study
-from perception.training.ablation.study_report import RunResult, report
+from perception.training.ablation.study_report import SCHEMA, RunResult, report
 from perception.training.ablation.study_text import markdown
 from perception.training.data.splits import open_validation
 from perception.training.loop.journal import read_journal
@@ -29,6 +30,14 @@ from perception.training.train_config import TrainConfig
 from perception.training.training_run import train
 
 RESULT = "result.json"
+FILES = ("study.json", "study.md", *(f"{section}.svg" for section in SECTIONS))
+_is_report = marked(within=f'"schema": "{SCHEMA}"'.encode())
+
+
+def is_study_file(path: Path) -> bool:
+    """Return whether a file belongs to a study: its folder holds the report of one."""
+    report_file = path.with_name("study.json")
+    return report_file.is_file() and _is_report(report_file)
 
 
 @dataclass(frozen=True, slots=True)
