@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception.autoconfig import Overrides, complete_config
+from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import ConfigError, LogError
 from perception.logs import Log, open_log
@@ -62,7 +63,7 @@ def replay(
         log: The log.
         config: A configuration or its file; None: sensors are found in the log.
         plugin, checkpoint: In place of the configuration's.
-        start, end: The part of the log, in seconds from its first message; end is exclusive.
+        start, end: The part of the log, in seconds from its first sensor message; end is exclusive.
         write: Files to write; the suffix chooses an output log (`.mcap`), JSON lines (`.jsonl`) or a video.
         sinks: More sinks for the outputs.
         device: `auto`, `cpu` or `cuda`.
@@ -257,7 +258,7 @@ def _options(
     """
     if start is not None and end is not None and start >= end:
         raise ConfigError([f"start: expected less than end, found {start:g} and {end:g}"], head="wrong part")
-    begin_ns = log.survey.start_ns or 0
+    begin_ns = sensor_start_ns(log, config)
     first_ns, end_ns = (None if s is None else begin_ns + round(s * 1e9) for s in (start, end))
     resolved = resolve_device(device, config.engine.backend)
     return replace(options or ReplayOptions(), device=resolved, span=Span(first_ns, end_ns))

@@ -17,6 +17,8 @@ from perception.types import Tick
 
 BACKWARD_NS = 1_000_000_000
 FORWARD_NS = 10_000_000_000
+LATEST_NS = (1 << 63) - 1
+"""The latest time of a tick: arrays keep times in int64, a log holds times up to 2**64 - 1."""
 SLACK_NS = 1_000_000_000  # how far a reference stamp may lie behind a substitute tick's
 
 
@@ -140,6 +142,7 @@ class Ticks:
         return min([self._floor_ns, *(one.tick.stamp_ns for one in self._open)])
 
     def _make(self, kind: Literal["reference", "substitute"], stamp_ns: int, arrival_ns: int) -> None:
+        stamp_ns, arrival_ns = min(stamp_ns, LATEST_NS), min(arrival_ns, LATEST_NS)
         self._open.append(OpenTick(Tick(self._count, kind, stamp_ns, arrival_ns), self._last))
         self._count += 1
         self._spoken = False

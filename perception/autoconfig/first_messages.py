@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from statistics import median
 
 from perception.config import Role
+from perception.config.schema import LOWEST_HZ
 from perception.logs import Log, Query, decode
 from perception.types import Decoded, Message, StatusReading
 
 FIRST = 5  # messages that are decoded to see what a topic holds
 ARRIVALS = 256  # messages from which a rate is measured
+FASTEST_HZ = 5000.0  # of a sensor; messages that come faster come in bursts
 
 
 def first_messages(log: Log, topic: str, count: int) -> Iterator[Message]:
@@ -37,10 +39,21 @@ def number_fields(log: Log, topic: str, role: Role = "status") -> set[str]:
 def rate_hz(log: Log, topic: str) -> float | None:
     """Return the rate of a topic, by the median difference of its first arrivals; None where there is none.
 
-    Messages that came twice count once: a recorder that doubles them must not double the rate.
+    Where the arrivals have no rate (a converter wrote all at one time, or in bursts), that of the stamps is
+    taken. Messages that came twice count once: a recorder that doubles them must not double the rate.
     """
     arrivals: dict[tuple[int, int], int] = {}
     for message in first_messages(log, topic, ARRIVALS):  # images are large: their hash is kept instead
         arrivals.setdefault((decode(message).stamp_ns, hash(message.data)), message.log_time_ns)
-    steps = [b - a for a, b in pairwise(arrivals.values()) if b > a]
-    return round(1e9 / median(steps), 3) if steps else None
+    rate = _rate_hz(arrivals.values())
+    return rate if rate is not None else _rate_hz(sorted(stamp_ns for stamp_ns, _ in arrivals))
+
+
+def _rate_hz(times_ns: Iterable[int]) -> float | None:
+    """Return the rate of events; None without any, or for one that no sensor has."""
+    steps = [b - a for a, b in pairwise(times_ns) if b > a]
+    if not steps:
+        return None
+    rate = 1e9 / median(steps)
+    rate = round(rate, 3) if rate >= 1 else float(f"{rate:.3g}")
+    return rate if LOWEST_HZ <= rate <= FASTEST_HZ else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ def read_yaml(path: Path) -> Any:
 def parse_yaml(text: bytes | str) -> Any:
     """Parse a small YAML text: plain data, no aliases, no key twice, at most `MAX_BYTES`.
 
+    Every key is text: YAML reads `on` as true, `1` as a number, and `010` as the number 8; where that would
+    change what was meant, the text is refused and has to stand in quotes.
+
     Raises:
         ValueError: The text is not allowed; the message says where and why.
     """
@@ -35,11 +39,20 @@ def parse_yaml(text: bytes | str) -> Any:
         return yaml.load(text, _PlainLoader)
     except yaml.reader.ReaderError as error:
         raise ValueError(f"is not text: {error.reason}, at byte {error.position}") from None
+    except _MistakableError as error:
+        raise ValueError(str(error)) from None
     except yaml.YAMLError as error:
         text = " ".join(str(error).replace('in "<byte string>", ', "at ").split())
         raise ValueError(f"is not YAML: {text}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
+
+
+class _MistakableError(yaml.YAMLError):
+    """A plain word or number that YAML takes for something else than most people do."""
+
+    def __init__(self, text: str, node: yaml.Node) -> None:
+        super().__init__(f"line {node.start_mark.line + 1}: {text}")
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -55,8 +68,26 @@ class _PlainLoader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
+                if key.tag not in _TEXT_TAGS:
+                    text = f"the key {key.value} is no text to YAML; put it in quotes: '{key.value}'"
+                    raise _MistakableError(text, key)
                 if key.value in seen:
                     text = f"the key {key.value!r} is given twice"
                     raise yaml.constructor.ConstructorError(None, None, text, key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Return a whole number, unless it is written in base 8 (`010`) or 60 (`1:30`), as few mean it."""
+        number: int = super().construct_yaml_int(node)
+        if _OTHER_BASE.match(node.value):
+            text = f"{node.value} is the number {number} to YAML"
+            raise _MistakableError(
+                f"{text}; write {number} where you mean that, else put it in quotes: '{node.value}'", node
+            )
+        return number
+
+
+_TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+_OTHER_BASE = re.compile(r"[-+]?0[0-9_]|.*:")
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_yaml_int)

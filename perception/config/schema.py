@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -43,6 +44,12 @@ Role = Literal["camera", "range", "status", "calibration", "transforms", "truth_
 Number = BeforeValidator(_not_a_bool)
 Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
+LOWEST_HZ, HIGHEST_HZ = 1e-4, 1e6
+"""Bounds of a rate: periods from a microsecond to hours, which count in nanoseconds without rounding to 0."""
+Rate = Annotated[float, Number, Field(ge=LOWEST_HZ, le=HIGHEST_HZ, allow_inf_nan=False)]
+Duration = Annotated[float, Number, Field(ge=0, le=3.6e6, allow_inf_nan=False)]
+"""Milliseconds, up to an hour: messages are kept that long."""
+Distance = Annotated[float, Number, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Topic = Annotated[str, Field(min_length=1)]
 
 
@@ -76,9 +83,9 @@ class CameraConfig(_Section):
     """The topics of the transforms between the frames of the rig."""
     policy: Literal["latest", "nearest"] = "latest"
     """How an image is selected when the camera is not the reference."""
-    tolerance_ms: NonNegative = 60.0
+    tolerance_ms: Duration = 60.0
     """With `nearest`: the largest difference between the stamps of image and tick."""
-    max_age_ms: NonNegative = 200.0
+    max_age_ms: Duration = 200.0
     """An older image is absent."""
     stamp: StampConfig | None = None
     """How the stamps of its messages are read; null: they are found, and taken where their unit is clear."""
@@ -91,11 +98,11 @@ class RangeConfig(_Section):
     """The topic of the scans or point clouds."""
     policy: Literal["latest", "nearest"] = "nearest"
     """How a scan is selected when the range sensor is not the reference."""
-    tolerance_ms: NonNegative = 60.0
+    tolerance_ms: Duration = 60.0
     """With `nearest`: the largest difference between the stamps of scan and tick."""
-    max_age_ms: NonNegative = 200.0
+    max_age_ms: Duration = 200.0
     """An older scan is absent."""
-    max_range_m: Positive = 30.0
+    max_range_m: Distance = 30.0
     """Returns beyond this range are not used."""
     stamp: StampConfig | None = None
     """How the stamps of its messages are read; null: they are found, and taken where their unit is clear."""
@@ -112,9 +119,9 @@ class StatusConfig(_Section):
     """The values are resampled to a window that ends at the tick."""
     steps: Annotated[int, Number, Field(ge=1, le=1024)] = 16
     """The number of steps of the window."""
-    rate_hz: Positive = 20.0
+    rate_hz: Rate = 20.0
     """The rate of the steps."""
-    max_age_ms: NonNegative = 100.0
+    max_age_ms: Duration = 100.0
     """A step whose newest value is older has no value."""
     stamp: StampConfig | None = None
     """How the stamps of its messages are read; null: they are found, and taken where their unit is clear."""
@@ -220,9 +227,9 @@ class Config(_Section):
     """The version of this format."""
     reference: Literal["camera", "range", "status"] = "camera"
     """The sensor whose messages make the ticks."""
-    reference_rate_hz: Positive | None = None
+    reference_rate_hz: Rate | None = None
     """The nominal rate of the reference; null: it is measured in the log."""
-    wait_ms: NonNegative = 0.0
+    wait_ms: Duration = 0.0
     """How long a tick stays open for slower sensors, on the arrival clock."""
     sensors: SensorsConfig = SensorsConfig.model_construct()
     truth: TruthConfig = TruthConfig()
@@ -363,6 +370,8 @@ def error_line(detail: Any, root: Any = Config) -> str:
     if kind == "missing":
         return f"{path}: missing"
     text = detail["msg"].removeprefix("Value error, ")
+    if kind == "string_type" and isinstance(found, bool | int | float | date):
+        return f"{path}: expected text, found {reprlib.repr(found)}; put it in quotes"
     if kind == "value_error":
         return f"{path}: {text}"
     if kind == "literal_error" and isinstance(found, str):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from perception.autoconfig import ConfigChoice, Overrides, complete_config
+from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config, load_config
 from perception.errors import ConfigError
 from perception.evaluation.ablation.fault_ablation import FaultAblation
@@ -104,7 +105,7 @@ class _EvaluationRun:
         references = []
         if options.references:
             stored = stack.enter_context(open_log(options.references[index]))
-            references = [Reference(stored, log, options.tolerances)]
+            references = [Reference(stored, log, options.tolerances, sensor_start_ns(log, config))]
             self._references += references
         if options.outputs:
             self._score(stack.enter_context(open_log(options.outputs[index])), log, config, references)

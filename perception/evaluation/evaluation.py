@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.evaluation.ablation.sensor_subsets import SubsetSink, SubsetsPlugin, subset_name
 from perception.evaluation.evaluate_options import EvaluateOptions
@@ -149,7 +150,7 @@ class Evaluation:
         publish: Callable[..., None] | None = None,
     ) -> MetricSink:
         """Return a sink that scores the outputs of a log; pass it to `add` afterwards."""
-        name, start_ns, camera = str(log.path), log.survey.start_ns or 0, config.sensors.camera
+        name, start_ns, camera = str(log.path), sensor_start_ns(log, config), config.sensors.camera
         return MetricSink(
             self._suites.of,
             latency,

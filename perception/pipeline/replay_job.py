@@ -23,6 +23,7 @@ from perception.pipeline.replay import replay
 from perception.pipeline.replay_options import ReplayOptions
 from perception.pipeline.replay_summary import Summary, Warned, add_warnings
 from perception.pipeline.runner import Observer
+from perception.pipeline.span import parse_span
 from perception.plugin import Plugin, load_plugin
 from perception.sinks import McapSink, Sink, TakesInputs, make_sink, own_files
 
@@ -60,8 +61,7 @@ class ReplayJob:
         overrides: Values that replace those of the configuration.
         device: `auto`, `cpu` or `cuda`.
         rate: As a multiple of the recording's; None: as soon as possible.
-        start, end: Seconds from the log's first message, or nanoseconds from 1e12 on, as text; end is
-            exclusive.
+        start, end: The part of the log, as `parse_span` reads them; None: all.
         force: Replace existing files that are no earlier outputs; never one that the job reads.
         monitor: Makes a monitor from the plugin and the function that writes values beside an output (None
             without an output log). It must pickle if the job is to run in another process.
@@ -102,7 +102,7 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
     with ExitStack() as stack:
         log = stack.enter_context(open_log(job.log))
         choice = complete_config(log, job.config, job.overrides)
-        span = _span(log, job.start, job.end)
+        span = parse_span(log, choice.config, job.start, job.end)
         check_files(job, choice.config)
         sinks, copy, publish = _sinks(job)
         listener = stack.enter_context(LedgerFile(job.ledger)) if job.ledger is not None else None
@@ -155,31 +155,6 @@ def check_backend(job: ReplayJob, count: int) -> tuple[Any, Mapping[str, str]]:
             samples = islice(LogSource(log, config, Ledger()).samples(), 0, None, EVERY)
             verdict = plugin.check([plugin.prepare(sample) for sample in islice(samples, count)])
             return verdict, plugin.describe()
-
-
-def _span(log: Log, start: str | None, end: str | None) -> Span:
-    """Return the part of the log; see `ReplayJob.start`."""
-    times: list[int | None] = []
-    for option, text in (("--start", start), ("--end", end)):
-        try:
-            times.append(None if text is None else _time_ns(text, log.survey.start_ns or 0))
-        except (ValueError, OverflowError):
-            raise ConfigError(
-                [f"{option}: expected seconds from the log's beginning (12.5) or nanoseconds, found '{text}'"]
-            ) from None
-    first, last = times
-    if first is not None and last is not None and first >= last:
-        raise ConfigError([f"--start {start} does not come before --end {end}"])
-    return Span(first, last)
-
-
-def _time_ns(text: str, begin_ns: int) -> int:
-    if text.isdecimal() and int(text) >= 10**12:
-        return int(text)
-    seconds = float(text)
-    if seconds < 0:
-        raise ValueError
-    return begin_ns + round(seconds * 1e9)
 
 
 def check_files(job: ReplayJob, config: Config) -> None:

@@ -272,3 +272,13 @@ def test_a_second_reference_message_of_one_stamp_makes_no_second_tick() -> None:
     samples = run([camera(0), camera(0, 5, tag=1), camera(100)], config(), ledger)
     assert [sample.tick.stamp_ns for sample in samples] == [0, 100 * MS]
     assert ledger.rows()["/camera"]["late"] == 1
+
+
+@pytest.mark.parametrize("arrival_ms", [2**63 / MS, (2**64 - 1) / MS])
+def test_times_of_a_tick_fit_64_bits_with_sign(arrival_ms: float) -> None:
+    """A log holds times up to 2**64 - 1; scores and caches keep them as int64."""
+    samples = run([camera(0), scan(0), camera(100, arrival_ms), scan(100, arrival_ms)], config())
+    assert len(samples) == 2
+    for sample in samples:
+        assert np.int64(sample.tick.log_time_ns) == sample.tick.log_time_ns
+        assert np.int64(sample.tick.stamp_ns) == sample.tick.stamp_ns

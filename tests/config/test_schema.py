@@ -244,6 +244,63 @@ def test_yaml_leaves_out_what_is_at_its_default() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("fields: {on: a}", "'on'"),
+        ("classes: {1: vehicle}", "'1'"),
+        ("classes: {010: vehicle}", "'010'"),
+        ("~: a", "'~'"),
+        ("2024-01-01: a", "'2024-01-01'"),
+        ("1.5: a", "'1.5'"),
+        ("a: {b: [{No: 1}]}", "'No'"),
+        ("batch: 010", "'010'"),
+        ("wait_ms: -0_7", "'-0_7'"),
+        ("start: 1:30", "'1:30'"),
+    ],
+)
+def test_what_yaml_reads_otherwise_has_to_stand_in_quotes(text: str, word: str) -> None:
+    with pytest.raises(ValueError, match=f"line 1: .*put it in quotes: {word}$"):
+        parse_yaml(text)
+    quoted = text.replace(word.strip("'"), word)
+    assert word.strip("'") in str(parse_yaml(quoted))
+
+
+@pytest.mark.parametrize("text", ["a: 0", "a: -7", "a: 10", "a: 0.5", "a: 0x1f", "a: 1_000", "a: 1e3"])
+def test_usual_numbers_are_numbers(text: str) -> None:
+    assert parse_yaml(text) == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("value", [True, 3, 2.5])
+def test_a_topic_that_yaml_reads_as_no_text_is_to_be_quoted(value: object) -> None:
+    (error,) = faults_of({"sensors": {"camera": {"topic": value}}})
+    assert error == f"sensors.camera.topic: expected text, found {value}; put it in quotes"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("reference_rate_hz",), 1e10),
+        (("reference_rate_hz",), 1e-9),
+        (("wait_ms",), 1e12),
+        (("sensors", "range", "tolerance_ms"), 1e300),
+        (("sensors", "range", "max_age_ms"), 1e30),
+        (("sensors", "range", "max_range_m"), 1e30),
+        (("sensors", "status", "rate_hz"), 1e10),
+        (("sensors", "status", "rate_hz"), 1e-300),
+        (("sensors", "camera", "max_age_ms"), 1e19),
+    ],
+)
+def test_rates_durations_and_distances_have_bounds(path: tuple[str, ...], value: float) -> None:
+    data = yaml.safe_load(FULL)
+    section = data
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    (error,) = faults_of(data)
+    assert error.startswith(".".join(path) + ": Input should be")
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_not_numbers_are_refused(value: float) -> None:
     (fault,) = faults_of({"sensors": {"range": {"topic": "/a", "max_range_m": value}}, "reference": "range"})

@@ -55,7 +55,8 @@ class ReplayArguments:
         bool, typer.Option("--live-drop", help="With a rate: skip samples that newer ones have overtaken.")
     ] = False
     start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Seconds from the log's beginning, or its nanoseconds.")
+        str | None,
+        typer.Option(metavar="TIME", help="Seconds from the first sensor message, or a log time in ns."),
     ] = None
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Likewise; exclusive.")] = None
     loop: Annotated[int, typer.Option(min=1, help="Replay so often; each pass must give the same.")] = 1

@@ -22,11 +22,13 @@ class Reference:
         stored: The reference's output log, open.
         log: The input log of both, open.
         tolerances: How far decisions may differ.
+        start_ns: The log time from which seconds count (`sensor_start_ns`).
     """
 
     stored: Log
     log: Log
     tolerances: Tolerances = DECISIONS
+    start_ns: int = 0
     _waiting: dict[tuple[int, int], Output] = field(default_factory=dict)
     _comparison: Comparison = field(init=False)
 
@@ -71,7 +73,7 @@ class Reference:
         Args:
             command: Returns the command that replays a moment of the log.
         """
-        start_ns, rows, heads = self.log.survey.start_ns or 0, [], self._comparison.heads
+        rows, heads = [], self._comparison.heads
         for name in [*HEADS, *(name for name in heads if name not in HEADS)]:
             if name not in heads:
                 continue
@@ -81,7 +83,7 @@ class Reference:
             )
             if head.first is not None:
                 at_ns, stamp_ns, text = head.first.log_time_ns, head.first.stamp_ns, head.first.what
-                at_s = (at_ns - start_ns) / 1e9
+                at_s = (at_ns - self.start_ns) / 1e9
                 moment = Moment(str(self.log.path), at_s, at_ns, stamp_ns, 1.0, text)
                 row = row.model_copy(
                     update={"at_s": at_s, "stamp_ns": stamp_ns, "what": text, "command": command(moment)}

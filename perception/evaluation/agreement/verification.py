@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config, parse_config
 from perception.errors import CheckpointError, ConfigError, LogError, PluginError
 from perception.evaluation.agreement.comparison import Agreement, Comparison, Difference, HeadComparison
@@ -33,7 +34,7 @@ class Verification:
         notes: What has changed since the outputs were made: versions, processor, a missing hash.
         stored, made: How many outputs were stored, and made now.
         summary: The summary of the second run.
-        start_ns: The first log time of the input.
+        start_ns: The log time from which seconds of the input count (`sensor_start_ns`).
         run: The record of the first run.
     """
 
@@ -156,7 +157,7 @@ def verify(
     messages = receipt.get("messages_sha256") if complete else None
     if messages is not None and messages != summary.run.get("messages_sha256"):
         raise LogError(_other_input(run, log))
-    start_ns, notes = log.survey.start_ns or 0, tuple(_notes(run, receipt))
+    start_ns, notes = sensor_start_ns(log, config), tuple(_notes(run, receipt))
     return Verification(
         comparison.verdict, comparison, notes, sink.stored, summary.frames, summary, start_ns, run
     )
