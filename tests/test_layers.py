@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
-    {"errors", "files", "geometry", "path_guard", "types"},
+    {"errors", "files", "geometry", "interrupts", "path_guard", "types"},
     {"config", "plugin", "logs"},
     {"align"},
     {"autoconfig", "models", "engines", "sinks"},
@@ -30,6 +30,7 @@ WITHOUT_TORCH = (
         "errors",
         "files",
         "geometry",
+        "interrupts",
         "path_guard",
         "types",
         "config",
@@ -38,7 +39,7 @@ WITHOUT_TORCH = (
         "align",
         "autoconfig",
     ),
-    *("autoconfig", "sinks", "pipeline", "evaluation", "simulation", "api", "results"),
+    *("sinks", "pipeline", "evaluation", "simulation", "api", "results"),
     *("models.preprocess", "models.tensors", "diagnosis.audit", "diagnosis.monitor", "diagnosis.conformance"),
 )
 TORCH = {"torch", "torchvision"}

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from perception.errors import ConfigError, NoPluginError, PerceptionError
+from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception_tools.bench import command as bench
 from perception_tools.compare import command as compare
 from perception_tools.evaluate import command as evaluate
-from perception_tools.exit_codes import EXIT_CODES, json_status, with_exit_code
+from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.export import command as export
 from perception_tools.info import command as info
 from perception_tools.plugin import command as plugin
 from perception_tools.replay import command as replay
+from perception_tools.standard_output import discard_stdout, print_json, reader_has_gone, reserve_stdout
 from perception_tools.study import command as study
 from perception_tools.synthesize import command as synthesize
 from perception_tools.train import command as train
@@ -41,8 +42,12 @@ class Commands(TyperGroup):
             raise typer.Abort from None
 
 
+_leave_at_once = os._exit
+
+
 class Interrupts:
-    """The handler of Ctrl-C. The first ends the command cleanly: outputs are closed, the summary is printed.
+    """The handler of Ctrl-C, SIGTERM and SIGHUP. The first ends the command cleanly: outputs are closed, the
+    summary is printed.
 
     The second only prints a line: an exception would break what threads still compute. The third exits at
     once; flushed outputs are readable.
@@ -54,9 +59,10 @@ class Interrupts:
     def __call__(self, number: int, frame: object) -> None:
         self._count += 1
         if self._count == 1:
-            raise KeyboardInterrupt
+            note_signal(number)
+            raise Interrupted(number)
         if self._count > 2:
-            os._exit(EXIT_CODES["interrupted"])
+            _leave_at_once(exit_code("interrupted"))
         with suppress(OSError):  # no print: it may be in the middle of one
             os.write(2, b"still closing; once more leaves at once\n")
 
@@ -85,9 +91,27 @@ app.add_typer(plugin.app, name="plugin")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, Interrupts())
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    given, handler = list(sys.argv[1:] if arguments is None else arguments), Interrupts()
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # nohup ignores SIGHUP
+            signal.signal(number, handler)
+    _refuse_to_vanish()
+    if "--json" in given and not {"-h", "--help"} & set(given):
+        reserve_stdout()
+    sys.exit(run(given))
+
+
+def _refuse_to_vanish() -> None:
+    """Let `os._exit` raise SystemExit in this process: a plugin that calls it fails like any other, instead
+    of ending the command with an exit code of its choice. Processes forked from it leave as they want."""
+    process = os.getpid()
+
+    def leave_visibly(code: int) -> NoReturn:
+        if os.getpid() != process:
+            _leave_at_once(code)
+        raise SystemExit(f"os._exit({code}) was called")
+
+    os._exit = leave_visibly
 
 
 def run(arguments: list[str]) -> int:
@@ -96,17 +120,22 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, standalone_mode=False)
         if sys.stdout is not None:  # None if the caller closed it, as with `>&-`
             sys.stdout.flush()
-        return code if isinstance(code, int) else EXIT_CODES["clean"]
+        return code if isinstance(code, int) else exit_code("clean")
     except (ConfigError, NoPluginError) as error:
         return _fail(arguments, str(error), "usage")
     except PerceptionError as error:
         return _fail(arguments, str(error), "failed")
     except (KeyboardInterrupt, typer.Abort):
         return _fail(arguments, "interrupted", "interrupted")
-    except (BrokenPipeError, SystemExit):  # the reader of our output has gone, as with `| head`:
-        _give_up_stdout()  # rich and typer make a SystemExit of it, which nothing else raises here
-        return EXIT_CODES["clean"]
+    except SystemExit as error:
+        if not reader_has_gone(error):
+            return _fail(arguments, f"an extension called sys.exit({error.code!r})", "failed")
+        discard_stdout()
+        return exit_code("clean")
     except OSError as error:
+        if reader_has_gone(error):
+            discard_stdout()
+            return exit_code("clean")
         where = f": {error.filename}" if error.filename else ""
         return _fail(arguments, f"{error.strerror or type(error).__name__}{where}", "failed")
     except MemoryError:
@@ -118,27 +147,23 @@ def run(arguments: list[str]) -> int:
         text = str(error.format_message())
         if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
             print(text)
-            return EXIT_CODES["usage"]
+            return exit_code("usage")
         return _fail(arguments, f"{text} (see `perception --help`)", "usage")
 
 
 def _fail(arguments: list[str], text: str, status: Status) -> int:
-    code = EXIT_CODES[status]
+    code = exit_code(status)
     if "--json" in arguments:
         command = next((a for a in arguments if not a.startswith("-")), "perception")
         document = {"schema": f"perception.{command}/1", "status": json_status(status), "error": text}
         try:
-            print(json.dumps(with_exit_code(document, status)), flush=True)
+            print_json(with_exit_code(document, status))
             return code
         except OSError:  # stdout itself cannot be written, as on a full disk: then stderr says it
-            _give_up_stdout()
-    print(text if status == "interrupted" else f"error: {text}", file=sys.stderr)
+            discard_stdout()
+    with suppress(OSError):  # the terminal may be closed
+        print(text if status == "interrupted" else f"error: {text}", file=sys.stderr)
     return code
-
-
-def _give_up_stdout() -> None:
-    """Discard the buffered output of stdout, on which Python would fail again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

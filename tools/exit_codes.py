@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,14 +21,31 @@ EXIT_CODES: Mapping[Status, int] = {
 }
 
 
+class _Interruption:
+    """The signal that interrupted the command: Ctrl-C, unless `note_signal` was called with another."""
+
+    number: int = signal.SIGINT
+
+
+def note_signal(number: int) -> None:
+    """Note the signal that interrupts the command; its exit code says which."""
+    _Interruption.number = number
+
+
+def exit_code(status: Status) -> int:
+    """Return the exit code of a status; after a signal 128 and its number, as shells count."""
+    code = EXIT_CODES[status]
+    return code - signal.SIGINT + _Interruption.number if status == "interrupted" else code
+
+
 def leave(status: Status) -> NoReturn:
     """End the command with the exit code of a status."""
-    raise typer.Exit(EXIT_CODES[status])
+    raise typer.Exit(exit_code(status))
 
 
 def with_exit_code(document: Mapping[str, Any], status: Status) -> dict[str, Any]:
     """Return a JSON document with `exit_code` after its `status`."""
-    return _with_key(document, EXIT_CODES[status])
+    return _with_key(document, exit_code(status))
 
 
 def json_status(status: Status) -> Status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from perception.config import Config, load_config
 from perception.engines.gpu import cuda_devices
 from perception.errors import ConfigError, PerceptionError, PluginError
 from perception.plugin import Context, Plugin, load_plugin
+from perception.plugin.failures import failure_text, plugin_code
 from perception.types import Output, Reset, Sample
 from perception.types.backends import only_on_cpu
 
@@ -32,12 +34,17 @@ class OpenedPlugin:
         """Prepare and step one sample; return its output.
 
         Raises:
-            PluginError: `step` did not return one output.
+            PluginError: `step` did not return one output, or the plugin called `sys.exit`.
             Exception: Whatever the plugin raises.
         """
-        if sample.reset is not None:
-            self.plugin.reset(sample.reset)
-        outputs = self.plugin.step([self.plugin.prepare(sample)])
+        try:
+            if sample.reset is not None:
+                self.plugin.reset(sample.reset)
+            outputs = self.plugin.step([self.plugin.prepare(sample)])
+        except Exception:
+            raise
+        except BaseException as error:
+            raise PluginError(f"plugin '{self.plugin.manifest.name}': {failure_text(error)}") from error
         if len(outputs) != 1:
             raise PluginError(
                 f"plugin '{self.plugin.manifest.name}': step returned {len(outputs)} outputs for 1 sample"
@@ -49,8 +56,12 @@ class OpenedPlugin:
         self.plugin.reset(Reset(reason))
 
     def close(self) -> None:
-        """Close the plugin."""
-        self.plugin.close()
+        """Close the plugin.
+
+        Raises:
+            PerceptionError: It does not close.
+        """
+        close_plugin(self.plugin)
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +105,8 @@ def open_plugin(
     try:
         start_plugin(loaded, replace(context_of(config, resolved), **context))
     except BaseException:
-        loaded.close()
+        with suppress(PerceptionError):
+            close_plugin(loaded)
         raise
     return OpenedPlugin(loaded)
 
@@ -111,13 +123,28 @@ def start_plugin(plugin: Plugin, context: Context) -> None:
             f"engine.batch is {context.batch}, "
             f"but plugin '{manifest.name}' takes at most {manifest.max_batch}"
         )
-    try:
+    with plugin_code(f"plugin '{manifest.name}' did not open"):
         plugin.open(context)
-    except PerceptionError:
-        raise
-    except Exception as error:
-        line = " ".join(str(error).split())
-        raise PluginError(f"plugin '{manifest.name}' did not open: {type(error).__name__}: {line}") from error
+
+
+def close_plugin(plugin: Plugin) -> None:
+    """Close a plugin.
+
+    Raises:
+        PerceptionError: It does not close.
+    """
+    with plugin_code(f"plugin '{plugin.manifest.name}' did not close"):
+        plugin.close()
+
+
+def describe_plugin(plugin: Plugin) -> dict[str, str]:
+    """Return how an open plugin describes itself.
+
+    Raises:
+        PerceptionError: It fails to.
+    """
+    with plugin_code(f"plugin '{plugin.manifest.name}' does not describe itself"):
+        return {str(key): str(value) for key, value in plugin.describe().items()}
 
 
 def context_of(config: Config, device: str) -> Context:

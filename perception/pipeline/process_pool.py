@@ -8,7 +8,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -16,11 +16,13 @@ from multiprocessing.synchronize import Event
 from time import monotonic
 
 from perception.errors import ConfigError, NoPluginError, PerceptionError
+from perception.interrupts import raise_on_signals
 from perception.logs import Log
 from perception.pipeline.log_source import Span
 from perception.pipeline.replay_job import ReplayJob, run_job
 from perception.pipeline.replay_summary import Summary
 from perception.pipeline.runner import Observer, Progress
+from perception.plugin.failures import failure_text
 from perception.types import Sample, Status
 
 REPORT_S = 0.2
@@ -120,19 +122,21 @@ class _JobProcess:
         self.connection.close()
         self._process.join(wait_s)
         if self._process.is_alive():
-            self._process.terminate()
+            self._process.kill()  # it had its time to close, and may heed no other signal
             self._process.join()
 
 
 def _work(connection: Connection, stop: Event) -> None:
     """Run jobs from the pipe until it closes. Ctrl-C is for the parent, which sets `stop`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
-        while True:
-            try:
-                connection.send(_run(connection.recv(), connection, stop))
-            except (EOFError, OSError):
-                return  # the parent has ended
+    raise_on_signals()
+    with suppress(OSError):
+        os.dup2(2, 1)  # what plugins print goes to stderr
+    while True:
+        try:
+            connection.send(_run(connection.recv(), connection, stop))
+        except (EOFError, OSError, KeyboardInterrupt):
+            return  # the parent has ended, or this process was asked to while it had no job
 
 
 def _run(job: ReplayJob, connection: Connection, stop: Event) -> JobEvent:
@@ -155,8 +159,8 @@ def _run(job: ReplayJob, connection: Connection, stop: Event) -> JobEvent:
         return ended("interrupted", "interrupted")
     except OSError as error:
         return ended("failed", f"{error.strerror or type(error).__name__}: {error.filename or job.log}")
-    except Exception as error:
-        return ended("failed", f"{type(error).__name__}: {error}")
+    except BaseException as error:
+        return ended("failed", failure_text(error))
     return JobEvent(job, 1.0, summary.frames, summary.status, summary)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from perception.align.ledger import Ledger
 from perception.align.truth import TruthJoiner
@@ -12,7 +13,7 @@ from perception.config.fault_plan import parse_plan
 from perception.logs import Damage, Log
 from perception.pipeline.digest import ContentDigest, OutputDigest
 from perception.pipeline.log_source import LogSource
-from perception.pipeline.opened_plugin import context_of, start_plugin
+from perception.pipeline.opened_plugin import close_plugin, context_of, describe_plugin, start_plugin
 from perception.pipeline.pace import Pace
 from perception.pipeline.replay_options import ReplayOptions
 from perception.pipeline.replay_summary import LOSS_ROWS, RunStatus, Summary
@@ -21,6 +22,7 @@ from perception.pipeline.runner import PluginStoppedError, Runner, Tally
 from perception.pipeline.stage_times import StageTimes, quantiles
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
+from perception.plugin.failures import plugin_code
 from perception.sinks import RunInfo, Sink, TakesReceipt
 from perception.types import Reset
 
@@ -77,7 +79,7 @@ class _Replay:
         try:
             status = self._run_into(opened)
         finally:
-            _close_all([*opened, self._plugin])
+            _close_all([*(sink.close for sink in opened), partial(close_plugin, self._plugin)])
         return self._summary(status, time.monotonic() - began)
 
     def _run_into(self, opened: list[Sink]) -> RunStatus:
@@ -86,7 +88,7 @@ class _Replay:
         info: RunInfo | None = None
         try:
             start_plugin(self._plugin, context_of(self._config, self._options.device))
-            self._description = dict(self._plugin.describe())
+            self._description = describe_plugin(self._plugin)
             info = run_info(self._log, self._config, self._plugin, self._description, self._options)
             for sink in self._sinks:
                 opened.append(sink)
@@ -113,7 +115,8 @@ class _Replay:
         """Run the log once. The first pass feeds the sinks; each later one checks that it gives the same."""
         first = number == 0
         if not first:
-            self._plugin.reset(Reset("loop"))
+            with plugin_code(f"plugin '{self._plugin.manifest.name}' did not reset"):
+                self._plugin.reset(Reset("loop"))
         options, truth, digest = self._options, self._config.truth, OutputDigest()
         joiner = TruthJoiner(truth) if first and truth.topics else None
         ledger = self._ledger if first else Ledger(options.span.start_ns, options.span.end_ns)
@@ -219,13 +222,13 @@ class _Replay:
         return "none of the configured topics has a usable message"
 
 
-def _close_all(things: Sequence[Sink | Plugin]) -> None:
-    """Close each, also when another fails to; the first failure is raised at the end."""
+def _close_all(closers: Sequence[Callable[[], None]]) -> None:
+    """Call each, also when another fails; the first failure is raised at the end."""
     first: BaseException | None = None
-    for thing in things:
+    for close in closers:
         try:
-            thing.close()
-        except Exception as error:
+            close()
+        except BaseException as error:
             first = first or error
     if first is not None:
         raise first

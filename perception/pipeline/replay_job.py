@@ -25,6 +25,7 @@ from perception.pipeline.replay_summary import Summary, Warned, add_warnings
 from perception.pipeline.runner import Observer
 from perception.pipeline.span import parse_span
 from perception.plugin import Plugin, load_plugin
+from perception.plugin.failures import plugin_code
 from perception.sinks import McapSink, Sink, TakesInputs, make_sink, own_files
 
 Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]
@@ -151,7 +152,8 @@ def check_backend(job: ReplayJob, count: int) -> tuple[Any, Mapping[str, str]]:
         plugin: Any = load_plugin(config.plugin.name)
         if not hasattr(plugin, "check"):
             raise ConfigError([f"--check: plugin '{config.plugin.name}' cannot check its engine"])
-        with open_plugin(plugin, config, device=job.device):
+        failure = f"--check: plugin '{config.plugin.name}' failed"
+        with open_plugin(plugin, config, device=job.device), plugin_code(failure):
             samples = islice(LogSource(log, config, Ledger()).samples(), 0, None, EVERY)
             verdict = plugin.check([plugin.prepare(sample) for sample in islice(samples, count)])
             return verdict, plugin.describe()

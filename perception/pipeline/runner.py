@@ -12,9 +12,10 @@ from perception.pipeline.log_source import WHOLE, Span
 from perception.pipeline.pace import Pace
 from perception.pipeline.replay_summary import Warned
 from perception.pipeline.stage_times import Spent, StageTimes
-from perception.pipeline.worker_task import PLUGIN_ERRORS, BatchTask, SampleTask, TaskWorker, in_one_line
+from perception.pipeline.worker_task import BatchTask, SampleTask, TaskWorker
 from perception.pipeline.workers import Workers
 from perception.plugin import Plugin, Prepared
+from perception.plugin.failures import failure_text
 from perception.plugin.output_rules import output_violations
 from perception.sinks import Sink
 from perception.types import SENSORS, Output, Reset, Sample, TruthFrame, invalid_output
@@ -86,7 +87,8 @@ class Runner:
 
     The calling thread reads and aligns (the samples are made lazily), steps the plugin and writes the
     outputs, in order. In between, workers prepare the samples of one batch each and compute their answers,
-    where the plugin offers `Infers`. A reset is a barrier: the outputs before it are written first.
+    where the plugin offers `Infers`. A reset is a barrier: the outputs before it are written first. A reset
+    that fails is tried again with each sample, and the samples until it succeeds are errors.
 
     Args:
         plugin: Open.
@@ -162,31 +164,41 @@ class Runner:
             elif self._span.end_ns is not None and arrival_ns >= self._span.end_ns:
                 self._done(sample, "outside_range")
             elif self._warm_from_ns is None or arrival_ns >= self._warm_from_ns:
-                self._begin(sample, sample.reset, warm=True)
+                self._begin(sample, warm=True)
             else:
                 self._done(sample, "preroll_only")
 
     def _take(self, sample: Sample) -> None:
         if self._observer is not None:
             self._observer.before(sample)
-        reset, self._missed_reset = sample.reset or self._missed_reset, None
-        if reset is not None:
+        if reset := sample.reset or self._missed_reset:
             self.tally.warn("reset", reset.reason)
-        self._begin(sample, reset, warm=False)
+        self._begin(sample, warm=False)
 
-    def _begin(self, sample: Sample, reset: Reset | None, warm: bool) -> None:
+    def _begin(self, sample: Sample, warm: bool) -> None:
         """Begin a sample. With `warm`, before the span, the plugin sees it and the sinks do not."""
-        if reset is not None:
-            self._drain()
-            self._plugin.reset(reset)
+        problem = self._reset(sample.reset or self._missed_reset)
         if warm != self._gathered.warm:
             self._send()
             self._gathered.warm = warm
-        self._gathered.samples.append(SampleTask(Prepared(sample), self._times.take()))
+        self._gathered.samples.append(SampleTask(Prepared(sample), self._times.take(), problem))
         if len(self._gathered.samples) >= self._batch:
             self._send()
         while self._workers.due:
             self._finish(self._workers.fetch())
+
+    def _reset(self, reset: Reset | None) -> str:
+        """Reset the plugin, if there is a reason to; return why that failed, else an empty text."""
+        if reset is None:
+            return ""
+        self._drain()
+        try:
+            self._plugin.reset(reset)
+        except BaseException as error:
+            self._missed_reset = reset
+            return f"reset failed: {failure_text(error)}"
+        self._missed_reset = None
+        return ""
 
     def _send(self) -> None:
         """Give the gathered samples to the workers."""
@@ -225,8 +237,8 @@ class Runner:
                     if len(stepped) != len(ready):
                         problem = f"step returned {len(stepped)} outputs for {len(ready)} samples"
                     outputs = iter(stepped)
-                except PLUGIN_ERRORS as error:
-                    problem = in_one_line(error)
+                except BaseException as error:
+                    problem = failure_text(error)
             for task in ready:
                 task.spent.add(spent, 1 / len(ready))
                 task.problem = problem

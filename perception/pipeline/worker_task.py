@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 from perception.pipeline.stage_times import Spent
 from perception.plugin import Infers, Plugin, Prepared
-
-PLUGIN_ERRORS = (Exception, SystemExit)
-"""Exceptions of a plugin that do not end the run: a plugin that calls `sys.exit` has failed, too."""
+from perception.plugin.failures import failure_text
 
 
 @dataclass(slots=True)
@@ -49,7 +47,7 @@ class TaskWorker:
 
     def run(self, batch: BatchTask) -> BatchTask:
         """Return the same batch, prepared. An error of the plugin is noted in the samples it concerns."""
-        for task in batch.samples:
+        for task in batch.ready:
             with task.spent.on("prepare"):
                 self._prepare(task)
         if self._infers is not None and batch.ready:
@@ -62,8 +60,8 @@ class TaskWorker:
             if not isinstance(prepared, Prepared):
                 raise TypeError(f"prepare returned {type(prepared).__name__}, expected Prepared")
             task.prepared = prepared
-        except PLUGIN_ERRORS as error:
-            task.problem = in_one_line(error)
+        except BaseException as error:
+            task.problem = failure_text(error)
 
     def _infer(self, plugin: Infers, ready: Sequence[SampleTask]) -> None:
         spent = ready[0].spent.fresh()
@@ -76,13 +74,9 @@ class TaskWorker:
                     if not isinstance(prepared, Prepared):
                         raise TypeError(f"infer returned {type(prepared).__name__}, expected Prepared")
                     task.prepared = prepared
-            except PLUGIN_ERRORS as error:
+            except BaseException as error:
+                problem = failure_text(error)
                 for task in ready:
-                    task.problem = in_one_line(error)
+                    task.problem = problem
         for task in ready:
             task.spent.add(spent, 1 / len(ready))
-
-
-def in_one_line(error: BaseException) -> str:
-    """Return an exception on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

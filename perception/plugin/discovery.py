@@ -10,6 +10,7 @@ from pathlib import Path
 
 from perception.errors import NoPluginError, PluginError
 from perception.plugin.contract import Plugin
+from perception.plugin.failures import plugin_code
 from perception.plugin.manifest import Manifest, package_folder, read_manifest
 
 GROUP = "perception.plugins"
@@ -49,18 +50,11 @@ def load_plugin(name: str) -> Plugin:
     """
     manifest = read_manifest(_entry_point(name))
     module_name, _, attribute = manifest.factory.partition(":")
-    try:
+    with plugin_code(f"plugin '{name}' does not load: {manifest.factory}"):
         factory = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
-        cause = f"{manifest.factory}: {type(error).__name__}: {error}"
-        raise PluginError(f"plugin '{name}' does not load: {cause}") from error
-    try:
+    with plugin_code(f"plugin '{name}' cannot be made"):
         plugin: Plugin = factory(manifest)
-    except PluginError:
-        raise
-    except Exception as error:
-        raise PluginError(f"plugin '{name}' cannot be made: {type(error).__name__}: {error}") from error
-    missing = [method for method in _METHODS if not callable(getattr(plugin, method, None))]
+        missing = [method for method in _METHODS if not callable(getattr(plugin, method, None))]
     if missing:
         raise PluginError(
             f"plugin '{name}': {type(plugin).__name__} has no {', '.join(missing)}; "

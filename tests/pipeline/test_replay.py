@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 
 from perception.align import Aligner
+from perception.align.ledger import Ledger
 from perception.autoconfig import complete_config
 from perception.config import Config
+from perception.errors import PluginError
 from perception.logs import LogWriter, Query, decode, open_log
 from perception.pipeline import ReplayOptions, Span, Summary, context_of, replay
+from perception.pipeline.log_source import LogSource
+from perception.pipeline.runner import Runner
 from perception.plugin import Prepared
 from perception.sinks import RunInfo
-from perception.types import Output, Sample, TruthFrame
+from perception.types import Output, Reset, Sample, TruthFrame
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene
 
@@ -257,6 +261,46 @@ def test_a_plugin_that_calls_sys_exit_has_failed_and_the_run_goes_on(scene: Path
     sink, summary, _ = run(scene, ReplayOptions(span=span), plugin=Leaves())
     assert (summary.status, summary.errors, summary.first_error) == ("loss", 1, "SystemExit: 0")
     assert [bool(o.control and o.control.valid) for o in sink.outputs].count(False) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_reset_that_fails_is_tried_again_and_what_comes_before_it_is_invalid(
+    scene: Path, workers: int
+) -> None:
+    class Stubborn(MemoryPlugin):
+        def reset(self, reason: Reset) -> None:
+            self.events.append(f"reset {reason.reason}")
+            if len(self.events) < 3:
+                raise SystemExit(0)
+
+    with open_log(scene) as log:
+        source = LogSource(log, complete_config(log).config, Ledger(), Span(None, START_NS + 1_000_000_000))
+        samples = list(source.samples())
+    samples[4] = replace(samples[4], reset=Reset("the clock went back"))
+    sink, plugin = Collected(), Stubborn()
+    runner = Runner(plugin, [sink], workers=workers)
+    runner.run(samples)
+    states = [bool(output.control and output.control.valid) for output in sink.outputs]
+    assert [index for index, valid in enumerate(states) if not valid] == [4, 5]
+    assert plugin.events == ["reset the clock went back"] * 3
+    assert (runner.tally.errors, runner.tally.first_error) == (2, "reset failed: SystemExit: 0")
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, RuntimeError])
+def test_a_plugin_that_does_not_close_fails_the_run_and_the_sinks_are_closed(
+    scene: Path, kind: type[BaseException]
+) -> None:
+    class Stuck(MemoryPlugin):
+        def close(self) -> None:
+            raise kind("no")
+
+    sink = Collected()
+    span = Span(None, START_NS + 1_000_000_000)
+    with open_log(scene) as log:
+        config = complete_config(log).config
+        with pytest.raises(PluginError, match=f"'memory' did not close: {kind.__name__}: no"):
+            replay(log, config, Stuck(), [sink], ReplayOptions(span=span))
+    assert sink.closed
 
 
 def test_on_error_stop_ends_at_the_first_and_closes_everything(scene: Path) -> None:

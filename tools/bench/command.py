@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import typer
 
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.replay.options import Device, Force, engine_values
+from perception_tools.standard_output import print_json
 
 if TYPE_CHECKING:
     from perception.autoconfig import Overrides
@@ -90,7 +90,7 @@ def bench(
         copy = None if make_log is None else (make_log, seconds, force)
         report = _measured(log, config, Overrides(plugin, weights, engine), device.value, options, copy)
     if as_json:
-        print(json.dumps(with_exit_code(report.to_json(), "clean"), indent=2, ensure_ascii=False))
+        print_json(with_exit_code(report.to_json(), "clean"))
     else:
         show_bench(report)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,7 +9,8 @@ import typer
 
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import SHOWN, Logs, ScoringArguments
-from perception_tools.exit_codes import leave, schema_with_exit_code, with_exit_code
+from perception_tools.exit_codes import schema_with_exit_code, with_exit_code
+from perception_tools.standard_output import answering, print_json
 
 _SIDE = (
     "A checkpoint (.safetensors), a plugin's name, PLUGIN:CHECKPOINT, or stored outputs (.mcap; a folder)."
@@ -38,7 +38,7 @@ def compare(given: CompareArguments) -> None:
     if given.schema:
         from perception.evaluation.comparison.comparison_report import compare_schema
 
-        print(json.dumps(schema_with_exit_code(compare_schema()), indent=2))
+        print_json(schema_with_exit_code(compare_schema()))
         return
     logs, errors = given.logs or [], given.errors()
     errors += ["A, B: missing; name two"] if given.a is None or given.b is None else []
@@ -58,11 +58,10 @@ def compare(given: CompareArguments) -> None:
         given.apart,
         watch=lambda log: observer(log, Span(), step=False),
     )
-    if given.as_json:
-        document = with_exit_code(report.to_json(), report.status)
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        from perception_tools.compare.text import show
+    with answering(report.status):
+        if given.as_json:
+            print_json(with_exit_code(report.to_json(), report.status))
+        else:
+            from perception_tools.compare.text import show
 
-        show(report)
-    leave(report.status)
+            show(report)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import EvaluateArguments
-from perception_tools.exit_codes import leave, schema_with_exit_code, with_exit_code
+from perception_tools.exit_codes import schema_with_exit_code, with_exit_code
+from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions
@@ -20,7 +20,7 @@ def evaluate(given: EvaluateArguments) -> None:
     if given.schema:
         from perception.evaluation import json_schema
 
-        print(json.dumps(schema_with_exit_code(json_schema()), indent=2))
+        print_json(schema_with_exit_code(json_schema()))
         return
     options = given.options()
 
@@ -43,17 +43,17 @@ def evaluate(given: EvaluateArguments) -> None:
         given.junit.write_bytes(junit_xml(report))
     for path in given.report or []:
         write_report_file(path, report)
-    if given.as_json:
-        document = with_exit_code(report.to_json(), report.outcome)
-        for log in document["logs"]:
-            if log["replay"] is not None:  # a document of its own
-                log["replay"] = with_exit_code(log["replay"], log["replay"]["status"])
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        from perception_tools.evaluate.text import show
+    with answering(report.outcome):
+        if given.as_json:
+            document = with_exit_code(report.to_json(), report.outcome)
+            for log in document["logs"]:
+                if log["replay"] is not None:  # a document of its own
+                    log["replay"] = with_exit_code(log["replay"], log["replay"]["status"])
+            print_json(document)
+        else:
+            from perception_tools.evaluate.text import show
 
-        show(report)
-    leave(report.outcome)
+            show(report)
 
 
 def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.exit_codes import leave
 from perception_tools.replay.options import Force
+from perception_tools.standard_output import answering
 
 if TYPE_CHECKING:
     from perception.models.checkpoint import Checkpoint
@@ -54,10 +54,9 @@ def export(
     write_portable(source, out, batch, precision)
     exact = open_fusion_backend("torch", weights, precision="fp32", batch=batch, threads=1)
     verdict = compare_backends([exact.run(each) for each in samples], run_portable(out, samples))
-    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
-    print(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
-    if not verdict.passed:
-        leave("gate_failed")
+    with answering("clean" if verdict.passed else "gate_failed"):
+        print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
+        print(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
 
 
 def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from perception.errors import ConfigError, LogError
-from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.exit_codes import with_exit_code
 from perception_tools.info.log_info import LogInfo
+from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
@@ -51,14 +51,13 @@ def info(
         report = audit(opened, choice.config) if with_audit and choice is not None else None
         times, damage = _times(opened, report, with_audit)
         facts = LogInfo(opened, choice, problem, report, times, damage, with_audit)
-        if as_json:
-            document = with_exit_code(facts.to_json(), facts.status)
-            print(json.dumps(document, indent=2, ensure_ascii=False))
-        else:
-            from perception_tools.info.text import show
+        with answering(facts.status):
+            if as_json:
+                print_json(with_exit_code(facts.to_json(), facts.status))
+            else:
+                from perception_tools.info.text import show
 
-            show(facts)
-    leave(facts.status)
+                show(facts)
 
 
 def _choose(

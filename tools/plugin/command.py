@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.errors import LogError
-from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.exit_codes import with_exit_code
 from perception_tools.plugin.text import print_checks, print_listing
+from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
     from perception.diagnosis.conformance import Check
@@ -33,7 +33,7 @@ def list_command(as_json: Json = False) -> None:
 
     installed = list_plugins()
     if as_json:
-        print(json.dumps(_listing(installed), indent=2, ensure_ascii=False))
+        print_json(_listing(installed))
     else:
         print_listing(installed)
 
@@ -73,11 +73,11 @@ def check_command(
     samples, context = _from_log(log, config) if log is not None else (None, None)
     checks = check_plugin(name, samples, context)
     status: Status = "clean" if all(check.passed for check in checks) else "failed"
-    if as_json:
-        _print_json(name, checks, status)
-    else:
-        print_checks(name, checks)
-    leave(status)
+    with answering(status):
+        if as_json:
+            print_json(with_exit_code(_report(name, checks, status), status))
+        else:
+            print_checks(name, checks)
 
 
 def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Context]:
@@ -96,8 +96,8 @@ def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Conte
     return samples, context_of(config, "cpu")
 
 
-def _print_json(name: str, checks: list[Check], status: Status) -> None:
-    report = {
+def _report(name: str, checks: list[Check], status: Status) -> dict[str, object]:
+    return {
         "schema": "perception.plugin_check/1",
         "status": status,
         "plugin": name,
@@ -105,4 +105,3 @@ def _print_json(name: str, checks: list[Check], status: Status) -> None:
             {"name": c.name, "passed": c.passed, "fault": c.violation, "advice": c.advice} for c in checks
         ],
     }
-    print(json.dumps(with_exit_code(report, status), indent=2, ensure_ascii=False))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perception_tools.command_arguments import takes
-from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.exit_codes import with_exit_code
 from perception_tools.replay.options import ReplayArguments
+from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
     from perception.pipeline.replay_job import ReplayJob
@@ -34,14 +34,22 @@ def _replay_one(job: ReplayJob, arguments: ReplayArguments) -> None:
         verdict, description = check_backend(job, arguments.check)
         print(f"check of {description['backend']} {description['precision']}: {verdict}", file=sys.stderr)
         if not verdict.passed:
-            leave("gate_failed")
+            _refuse(verdict, arguments.as_json)
     summary = run_job(job, lambda log, span: observer(log, span, arguments.step))
-    if arguments.as_json:
-        document = with_exit_code(summary.to_json(), summary.status)
-        _print_json({**document, "written": [str(path) for path in job.written]})
-    else:
-        show(summary, job.written)
-    leave(summary.status)
+    with answering(summary.status):
+        if arguments.as_json:
+            document = with_exit_code(summary.to_json(), summary.status)
+            print_json({**document, "written": [str(path) for path in job.written]})
+        else:
+            show(summary, job.written)
+
+
+def _refuse(verdict: object, as_json: bool) -> None:
+    """Leave where the engine's answers are not those of the reference: nothing is replayed."""
+    document = {"schema": "perception.replay/1", "status": "gate_failed", "error": f"--check: {verdict}"}
+    with answering("gate_failed"):
+        if as_json:
+            print_json(with_exit_code(document, "gate_failed"))
 
 
 def _replay_many(like: ReplayJob, arguments: ReplayArguments) -> None:
@@ -53,12 +61,8 @@ def _replay_many(like: ReplayJob, arguments: ReplayArguments) -> None:
         folder = arguments.output_dir or Path()
         result = replay_many(like, arguments.logs, folder, arguments.jobs, progress.update, progress.start)
     document = batch_document(result)
-    if arguments.as_json:
-        _print_json(document)
-    else:
-        show_batch(document)
-    leave(result.status)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    with answering(result.status):
+        if arguments.as_json:
+            print_json(document)
+        else:
+            show_batch(document)

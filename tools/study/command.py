@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.exit_codes import with_exit_code
+from perception_tools.standard_output import answering, print_json
 from perception_tools.train.options import (
     Config,
     Json,
@@ -66,11 +66,11 @@ def study(
     with watcher() as seen, stoppable() as stop:
         done = run(resolved, options, seen, stop)
     status: Status = "interrupted" if done.reason == "interrupted" else "clean"
-    if as_json:
-        print(json.dumps({**with_exit_code(done.report, status), "folder": str(done.folder)}, indent=2))
-    else:
-        print(summary(done.report))
-        print(f"\nreport: {done.folder / 'study.md'}, {done.folder / 'study.json'} and plots beside them")
-        if status == "interrupted":
-            print("interrupted; the same command resumes it")
-    leave(status)
+    with answering(status):
+        if as_json:
+            print_json({**with_exit_code(done.report, status), "folder": str(done.folder)})
+        else:
+            print(summary(done.report))
+            print(f"\nreport: {done.folder / 'study.md'}, {done.folder / 'study.json'} and plots beside them")
+            if status == "interrupted":
+                print("interrupted; the same command resumes it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from perception.errors import OutputError
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.replay.options import Force
+from perception_tools.standard_output import print_json
 
 if TYPE_CHECKING:
     from perception.simulation import Order
@@ -42,7 +42,7 @@ def synthesize(
 ) -> None:
     """Make logs of a simulated world: camera, laser scan, vehicle status, and the truth about them."""
     from perception.path_guard import Read, Write, check_paths
-    from perception.simulation import Order, Scenario, is_simulated, load_scenario, terminable
+    from perception.simulation import Order, Scenario, is_simulated, load_scenario
     from perception.simulation.gl import mujoco
 
     scenario = load_scenario(scene) if scene is not None else Scenario()
@@ -51,12 +51,11 @@ def synthesize(
     reads = [Read("the scene", scene)] if scene is not None else []
     check_paths(reads, [Write("OUT", path, is_simulated) for path in paths], force=force)
     orders = [Order(path, seed + k, scenario, duration) for k, path in enumerate(paths)]
-    with terminable():
-        _make(orders, jobs)
+    _make(orders, jobs)
     if as_json:
         logs = [{"path": str(o.path), "seed": o.seed, "bytes": o.path.stat().st_size} for o in orders]
         report = {"schema": "perception.synthesize/1", "status": "clean", "logs": logs}
-        print(json.dumps(with_exit_code(report, "clean"), indent=2, ensure_ascii=False))
+        print_json(with_exit_code(report, "clean"))
     else:
         for order in orders:
             size = order.path.stat().st_size / 1e6

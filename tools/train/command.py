@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perception_tools.exit_codes import leave, with_exit_code
+from perception.interrupts import ENDING_SIGNALS, Interrupted
+from perception_tools.exit_codes import note_signal, with_exit_code
+from perception_tools.standard_output import answering, print_json
 from perception_tools.train.options import (
     Json,
     NewRunForce,
@@ -74,29 +75,34 @@ def train(
     keep_freed_memory()
     with watcher() as seen, stoppable() as stop:
         finished = run(resolved, resume, seen, stop)
-    if as_json:
-        print(json.dumps(_report(finished), indent=2))
-    else:
-        _show(finished)
-    leave(_status(finished))
+    with answering(_status(finished)):
+        if as_json:
+            print_json(_report(finished))
+        else:
+            _show(finished)
 
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether the user has interrupted; a second interrupt exits at once."""
+    """Yield a function that returns whether a signal asked to end; a second signal ends at once."""
     asked: list[int] = []
 
     def ask(number: int, frame: object) -> None:
+        note_signal(number)
         if asked:
-            raise KeyboardInterrupt
+            raise Interrupted(number)
         asked.append(number)
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, ask) for number in signals]
+    ignored = signal.SIG_IGN  # SIGHUP under nohup
+    before = {
+        number: signal.signal(number, ask)
+        for number in ENDING_SIGNALS
+        if signal.getsignal(number) is not ignored
+    }
     try:
         yield lambda: bool(asked)
     finally:
-        for number, handler in zip(signals, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from perception_tools.exit_codes import leave, with_exit_code
+from perception_tools.exit_codes import with_exit_code
 from perception_tools.replay.options import Device
+from perception_tools.standard_output import answering, print_json
 
 
 def verify(
@@ -47,8 +47,8 @@ def verify(
         where = None if device is None else resolve_device(device.value)
         verification = verify(stored, log, load_plugin, checkpoint, observer=observer, device=where)
     status = verification.outcome(exact)
-    if as_json:
-        print(json.dumps(with_exit_code(verification.to_json(), status), indent=2, ensure_ascii=False))
-    else:
-        show(verification, log.path)
-    leave(status)
+    with answering(status):
+        if as_json:
+            print_json(with_exit_code(verification.to_json(), status))
+        else:
+            show(verification, log.path)

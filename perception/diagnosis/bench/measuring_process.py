@@ -15,10 +15,12 @@ from perception.diagnosis.bench.kept_plugins import kept
 from perception.diagnosis.bench.machine_load import OtherPrograms, memory_mib
 from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
 from perception.errors import PerceptionError, PluginError
+from perception.interrupts import raise_on_signals
 from perception.logs import open_log
 from perception.pipeline import Progress, ReplayOptions, Span, replay
 from perception.pipeline.stage_times import STAGES, StageTimes
 from perception.plugin import load_plugin
+from perception.plugin.failures import failure_text
 from perception.sinks import McapSink
 from perception.types import Sample
 
@@ -71,12 +73,13 @@ class MeasuringProcess:
         self._line.close()
         self._process.join(10)
         if self._process.is_alive():
-            self._process.terminate()
+            self._process.kill()
             self._process.join()
 
 
 def _serve(line: Connection, setup: MeasuredSetup) -> None:
     measure: Callable[[bool], MeasuredRun] | None = None
+    raise_on_signals()
     while True:
         try:
             request = line.recv()
@@ -90,8 +93,8 @@ def _serve(line: Connection, setup: MeasuredSetup) -> None:
             result = error
         except KeyboardInterrupt:
             return
-        except Exception as error:
-            result = PluginError(f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            result = PluginError(failure_text(error))
         with suppress(OSError):
             line.send(result)
 

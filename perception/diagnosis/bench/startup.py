@@ -63,7 +63,7 @@ def start_up(setup: MeasuredSetup) -> StartUp:
     }
     command = [sys.executable, "-c", _CHILD, repr(time.time()), json.dumps(request)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    if done.returncode != 0 or not done.stdout:
         lines = done.stderr.strip().splitlines()
         raise PluginError(f"the start could not be measured: {lines[-1] if lines else 'no message'}")
     return StartUp(**json.loads(done.stdout.splitlines()[-1]))

@@ -20,6 +20,7 @@ from perception.diagnosis.conformance.samples import garbage, subsets
 from perception.errors import PerceptionError
 from perception.evaluation.agreement.profiles import Rounding
 from perception.plugin import Infers, Plugin, Prepared, StepsSubsets, load_plugin
+from perception.plugin.failures import failure_text
 from perception.plugin.output_rules import output_violations
 from perception.types import Output, Reset, Sample
 
@@ -68,8 +69,8 @@ def survives_a_failed_open(trial: PluginTrial) -> str:
         plugin.open(replace(trial.context, checkpoint=Path("/nowhere/none.safetensors")))
     except PerceptionError:
         pass  # the right answer; a plugin without weights may also ignore it
-    except Exception as error:
-        return f"a checkpoint that does not exist raised {type(error).__name__}: {error}"
+    except BaseException as error:
+        return f"a checkpoint that does not exist raised {failure_text(error)}"
     return ""  # closing it is part of the check
 
 
@@ -268,6 +269,6 @@ def output_alone(trial: PluginTrial, plugin: Plugin, sample: Sample) -> tuple[Ou
     try:
         prepared = plugin.prepare(sample)
         (output,) = step(plugin, [prepared])
-    except Exception as error:
-        return None, [f"raised {type(error).__name__}: {error}"]
+    except BaseException as error:
+        return None, [f"raised {failure_text(error)}"]
     return output, output_violations(output, prepared.sample, trial.manifest)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from perception.plugin import AdoptsPrepared, Context, Plugin, Prepared
+from perception.plugin.failures import failure_text
 from perception.plugin.output_rules import output_violations
 from perception.sinks import RunInfo, Sink
 from perception.types import Output, Reset, Sample, Tick, TruthFrame, invalid_output
@@ -110,8 +111,8 @@ class PairPlugin(Plugin):
             outputs = list(plugin.step(ready)) if ready else []
             if len(outputs) != len(ready):
                 failure = f"step returned {len(outputs)} outputs for {len(ready)} samples"
-        except Exception as error:
-            failure = _line(error)
+        except BaseException as error:
+            failure = failure_text(error)
         answers, results = iter(outputs), []
         for item, tick in zip(items, ticks, strict=True):
             problem = item if isinstance(item, str) else failure
@@ -170,10 +171,6 @@ class PairSink:
 def _prepare(plugin: Plugin, sample: Sample) -> Prepared | str:
     try:
         prepared = plugin.prepare(sample)
-    except Exception as error:
-        return _line(error)
+    except BaseException as error:
+        return failure_text(error)
     return prepared if isinstance(prepared, Prepared) else f"prepare returned {type(prepared).__name__}"
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

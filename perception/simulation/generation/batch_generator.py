@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from perception.errors import PerceptionError
+from perception.interrupts import ENDING_SIGNALS
 from perception.simulation.generation.log_generator import generate, partial_path
 from perception.simulation.scenario import Scenario
 
@@ -120,13 +121,19 @@ def _work(order: Order, pipe: Connection) -> None:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit within the block, so that cleanup code runs before the program ends."""
+    """Turn SIGTERM and SIGHUP into SystemExit within the block, so that files are removed or closed before
+    the program ends. A signal that is ignored stays ignored."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {
+        number: signal.signal(number, leave)
+        for number in ENDING_SIGNALS
+        if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
