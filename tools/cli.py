@@ -106,10 +106,10 @@ def _refuse_to_vanish() -> None:
     of ending the command with an exit code of its choice. Processes forked from it leave as they want."""
     process = os.getpid()
 
-    def leave_visibly(code: int) -> NoReturn:
+    def leave_visibly(status: int) -> NoReturn:
         if os.getpid() != process:
-            _leave_at_once(code)
-        raise SystemExit(f"os._exit({code}) was called")
+            _leave_at_once(status)
+        raise SystemExit(f"os._exit({status}) was called")
 
     os._exit = leave_visibly
 
