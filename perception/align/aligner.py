@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import Any
 
 from perception.align.ledger import Ledger
 from perception.align.policies import MS, LatestTrack, NearestTrack, Track, WindowTrack
+from perception.align.rig_track import RigTrack
 from perception.align.ticks import FORWARD_NS, OpenTick, Ticks
 from perception.config import Config, Role
 from perception.errors import ConfigError
 from perception.types import (
     SENSORS,
     Absent,
-    CameraInfo,
     Decoded,
-    FrameTransforms,
     Input,
     Message,
     Reset,
-    Rig,
     Sample,
     Undecodable,
 )
@@ -66,7 +63,7 @@ class Aligner:
         # Nothing that arrived longer ago than this before a tick plays a part in it.
         self._memory_ns = FORWARD_NS + max(track.reach_ns for track in self._tracks.values())
         self.preroll_ns = self._memory_ns + wait_ns
-        self._rig = Rig()
+        self._rig = RigTrack(config.sensors.camera)
         self._seen: dict[str, _Recent] = {}
         self._reset: Reset | None = None
 
@@ -80,6 +77,7 @@ class Aligner:
         if self._is_duplicate(message):
             self._count_as(message, "duplicate")
             return samples
+        self.ledger.count_ignored(message)
         if role == self._reference:
             jump = self._ticks.stamp_jump(message.stamp_ns, message.log_time_ns)
             if jump:
@@ -91,7 +89,7 @@ class Aligner:
         elif role in ("truth_boxes", "truth_control"):
             self._count_as(message, "truth")
         else:
-            self._learn(message)
+            self._rig.learn(message)
             self._count_as(message, "rig")
         return samples
 
@@ -117,14 +115,15 @@ class Aligner:
         samples = self.flush()
         for track in self._tracks.values():
             track.clear()
+        self._rig.begin_anew()
         self._seen.clear()
         self._ticks.forget()
         self._reset = Reset(reason)
         return samples
 
     def recall(self, message: Decoded) -> None:
-        """Add a rig message from before the start of a seek. It is not counted."""
-        self._learn(message)
+        """Add a message of the rig, or an image for its size, from before a seek. It is not counted."""
+        self._rig.learn(message)
 
     def _meet(self, arrival_ns: int) -> list[Sample]:
         """Move the clock to the arrival of a message; reset where the arrival clock jumps."""
@@ -138,6 +137,8 @@ class Aligner:
     # --- messages --------------------------------------------------------------------------------
 
     def _take_sensor(self, message: Decoded, role: Role) -> None:
+        if role == "camera":
+            self._rig.learn(message)
         track = self._tracks[role]
         is_reference = role == self._reference
         if is_reference and self._ticks.is_late(message.stamp_ns):
@@ -162,12 +163,6 @@ class Aligner:
         else:
             self._ticks.hear_other(message.stamp_ns, message.log_time_ns)
 
-    def _learn(self, message: Decoded) -> None:
-        if isinstance(message, CameraInfo):
-            self._rig = replace(self._rig, calibration=message)
-        elif isinstance(message, FrameTransforms):
-            self._rig = replace(self._rig, transforms=self._rig.transforms.updated(message.edges))
-
     def _is_duplicate(self, message: Decoded) -> bool:
         if not message.source:
             return False
@@ -187,7 +182,9 @@ class Aligner:
         for track in self._tracks.values():
             track.expire(tick.log_time_ns - self._memory_ns)
         inputs: dict[str, Input[Any]] = {name: self._input(name, one) for name in SENSORS}
-        sample = Sample(tick, inputs["camera"], inputs["range"], inputs["status"], self._rig, self._reset)
+        image, scan = inputs["camera"].value, inputs["range"].value
+        rig, issues = self._rig.at(tick.stamp_ns, image, scan)
+        sample = Sample(tick, inputs["camera"], inputs["range"], inputs["status"], rig, self._reset, issues)
         self._reset = None
         self.ledger.hold(sample)
         horizon_ns = self._ticks.horizon_ns()

@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
 
-from perception.types import Entry, Sample
+from perception.types import Cuboids, Decoded, Entry, FrameTransforms, Sample, TruthBoxes
 
 ROWS = (
     "not_configured",
@@ -84,6 +84,9 @@ class Ledger:
         self._listener = listener
         self._counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._open: dict[int, Entry] = {}  # kept only for the listener
+        self.ignored: dict[str, tuple[int, str]] = {}
+        """Topic -> the number of bad elements (transforms, boxes) in messages that were used without them,
+        and the reason of the first."""
 
     def count(self, topic: str, row: str, *, log_time_ns: int, stamp_ns: int, note: str = "") -> None:
         """Count a message whose row is final at once."""
@@ -92,6 +95,12 @@ class Ledger:
         self._counts[topic][row] += 1
         if self._listener is not None:
             self._listener(topic, log_time_ns, stamp_ns, row, note)
+
+    def count_ignored(self, message: Decoded) -> None:
+        """Count the elements of a message that are not used."""
+        if isinstance(message, FrameTransforms | Cuboids | TruthBoxes) and message.ignored:
+            count, reason = self.ignored.get(message.topic, (0, message.ignored_reason))
+            self.ignored[message.topic] = count + message.ignored, reason
 
     def add(self, topic: str, row: str, number: int) -> None:
         """Count messages that never left the log (not configured, outside the range, lost)."""

@@ -1,6 +1,7 @@
 """The configuration file: its schema, read from safe YAML."""
 
 from perception.config.schema import (
+    CameraConfig,
     Config,
     EngineConfig,
     NonNegative,
@@ -16,6 +17,7 @@ from perception.config.schema import (
 )
 
 __all__ = [
+    "CameraConfig",
     "Config",
     "EngineConfig",
     "NonNegative",

@@ -81,6 +81,12 @@ class CameraConfig(_Section):
     """The topic of the camera info. Without it, returns and cuboids cannot be placed in the image."""
     transforms: tuple[Topic, ...] = ()
     """The topics of the transforms between the frames of the rig."""
+    rectified: bool | None = None
+    """Whether the images are rectified: then P of the camera info projects, else K with its distortion.
+    null: by the name of the topic (`image_rect`, `rectified`, `undistorted`)."""
+    calibration_frame: str | None = None
+    """The frame of a camera info that holds although the images name another one.
+    null: a camera info of another frame than the images' places nothing."""
     policy: Literal["latest", "nearest"] = "latest"
     """How an image is selected when the camera is not the reference."""
     tolerance_ms: Duration = 60.0
@@ -163,6 +169,8 @@ class TruthConfig(_Section):
     """Control channel -> dotted path of the field in the message."""
     classes: dict[str, str] = Field(default_factory=dict)
     """The log's class word -> the model's class; empty: words are taken as they are."""
+    tolerance_ms: Annotated[float, Number, Field(ge=0, le=60_000)] = 60.0
+    """The largest difference between the stamps of a tick and its truth."""
     heads: dict[str, HeadTruthConfig] = Field(default_factory=dict)
     """The truth of further heads, by the name of the head."""
 

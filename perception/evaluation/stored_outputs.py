@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from perception.align.truth import TruthJoiner
@@ -12,18 +11,7 @@ from perception.logs import Log, Query, decode
 from perception.logs.perception_proto import decode_status
 from perception.sinks import read_outputs
 from perception.sinks.mcap_sink import TIMING
-from perception.types import (
-    CameraInfo,
-    FrameTransforms,
-    Message,
-    Output,
-    Rig,
-    RigMessage,
-    TruthFrame,
-    absent_sample,
-)
-
-PLAYED = ("calibration", "transforms", "truth_boxes", "truth_control")
+from perception.types import Output, TruthFrame, absent_sample
 
 
 class OutputWithTruth(NamedTuple):
@@ -34,7 +22,7 @@ class OutputWithTruth(NamedTuple):
 
 
 def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[OutputWithTruth]:
-    """Yield each stored output with its truth, in order. Neither images nor ranges are read.
+    """Yield each stored output with its truth, in order. Ranges are not read, of images the header alone.
 
     Args:
         stored: A log that `replay --output` made.
@@ -44,28 +32,20 @@ def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[OutputWithTr
     Raises:
         LogError: `stored` holds no outputs, or bytes that are not what their schema says.
     """
-    joiner = TruthJoiner(config.truth)
+    joiner = TruthJoiner(config.truth, config.sensors.camera)
     roles = config.roles()
-    topics = frozenset(topic for topic, role in roles.items() if role in PLAYED)
+    topics = played_topics(config)
     messages = iter(log.messages(Query(topics)) if topics else ())
     waiting = next(messages, None)
-    rig = Rig()
-
-    def told(message: Message, rig: Rig) -> Rig:
-        decoded = decode(message, roles[message.topic])
-        joiner.push(decoded)
-        return known_rig(rig, decoded) if isinstance(decoded, CameraInfo | FrameTransforms) else rig
-
     for item in read_outputs(stored):
         tick = item.output.tick
         while waiting is not None and waiting.log_time_ns <= tick.log_time_ns:
-            rig = told(waiting, rig)
+            joiner.push(decode(waiting, roles[waiting.topic]))
             waiting = next(messages, None)
-        sample = replace(absent_sample(tick, "a stored output"), rig=rig)
-        for joined in joiner.add(sample, item.output):
+        for joined in joiner.add(absent_sample(tick, "a stored output"), item.output):
             yield OutputWithTruth(joined.payload, joined.truth)
     while waiting is not None:
-        rig = told(waiting, rig)
+        joiner.push(decode(waiting, roles[waiting.topic]))
         for joined in joiner.ready():
             yield OutputWithTruth(joined.payload, joined.truth)
         waiting = next(messages, None)
@@ -81,8 +61,12 @@ def stored_times(stored: Log) -> Iterator[Mapping[str, float]]:
             yield {name: value for name, _, value in rows}
 
 
-def known_rig(rig: Rig, message: RigMessage) -> Rig:
-    """Return the rig with one more message."""
-    if isinstance(message, CameraInfo):
-        return replace(rig, calibration=message)
-    return replace(rig, transforms=rig.transforms.updated(message.edges))
+def played_topics(config: Config) -> frozenset[str]:
+    """Return the topics from which truth is joined: those of truth and of the rig.
+
+    The images are among them where there is a camera info: pixels are those of the image that was recorded.
+    """
+    roles = ("calibration", "transforms", "truth_boxes", "truth_control")
+    camera = config.sensors.camera
+    shapes = {camera.topic} if camera is not None and camera.calibration is not None else set()
+    return frozenset(topic for topic, role in config.roles().items() if role in roles) | shapes

@@ -10,7 +10,6 @@ machine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Literal, NamedTuple
@@ -24,7 +23,7 @@ from perception.errors import ConfigError
 from perception.evaluation.head_scores import scores_of
 from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.report.schema import EvaluationReport, StreamingReport, by_head
-from perception.evaluation.stored_outputs import PLAYED, known_rig
+from perception.evaluation.stored_outputs import played_topics
 from perception.logs import Log, Query, decode, open_log
 from perception.logs.perception_proto import (
     decode_control,
@@ -34,12 +33,9 @@ from perception.logs.perception_proto import (
 )
 from perception.sinks import RunInfo
 from perception.types import (
-    CameraInfo,
     Control,
     Detections,
-    FrameTransforms,
     Output,
-    Rig,
     Sample,
     Tick,
     TruthFrame,
@@ -167,18 +163,14 @@ def truths_of(log: Log, config: Config) -> Iterator[TruthFrame]:
     named = [topic for topic in (truth.boxes, truth.control) if topic is not None and counts.get(topic)]
     if not named:
         return
-    topics = frozenset(topic for topic, role in roles.items() if role in PLAYED)
-    joiner, rig, last_ns = TruthJoiner(truth), Rig(), None
-    for message in log.messages(Query(topics)):
+    joiner, last_ns = TruthJoiner(truth, config.sensors.camera), None
+    for message in log.messages(Query(played_topics(config))):
         decoded = decode(message, roles[message.topic])
         joiner.push(decoded)
-        if isinstance(decoded, CameraInfo | FrameTransforms):
-            rig = known_rig(rig, decoded)
-        elif message.topic == named[0] and decoded.stamp_ns != last_ns:
+        if message.topic == named[0] and decoded.stamp_ns != last_ns:
             last_ns = decoded.stamp_ns
             tick = Tick(0, "reference", decoded.stamp_ns, message.log_time_ns)
-            sample = replace(absent_sample(tick, "truth"), rig=rig)
-            yield from (joined.truth for joined in joiner.add(sample))
+            yield from (joined.truth for joined in joiner.add(absent_sample(tick, "truth")))
         yield from (joined.truth for joined in joiner.ready())
     yield from (joined.truth for joined in joiner.flush())
 

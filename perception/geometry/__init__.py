@@ -1,6 +1,6 @@
 """Poses, lenses and projection: where a point of one frame lies in another, and in an image."""
 
-from perception.geometry.lens import is_known
+from perception.geometry.lens import is_known, lens_problem
 from perception.geometry.poses import (
     Matrix,
     TransformTree,
@@ -17,6 +17,7 @@ __all__ = [
     "TransformTree",
     "invert_pose",
     "is_known",
+    "lens_problem",
     "pose_matrix",
     "project",
     "rays",

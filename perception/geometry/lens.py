@@ -1,11 +1,15 @@
 """Lenses: how the direction (x, y, 1) before a camera lands at a distorted (x, y) on its plane, and back.
 
-Two families, by the names that calibrations use:
+Two families, by the names that drivers and calibration tools use (in any case, with `_`, `-` or spaces):
 
-- Brown (1966), as OpenCV orders it: k1, k2, p1, p2[, k3[, k4, k5, k6]]; named `plumb_bob`,
-  `rational_polynomial`, or not at all.
-- Kannala and Brandt (2006), for fisheyes: k1, k2, k3, k4 on powers of the angle; named `equidistant`,
-  `kannala_brandt` or `fisheye`.
+- Brown (1966), as OpenCV orders it: k1, k2, p1, p2[, k3[, k4, k5, k6]]; named `plumb_bob` or
+  `rational_polynomial` (ROS, Foxglove), `radtan` (Kalibr), `brown_conrady` (RealSense, Azure Kinect),
+  `OPENCV` (COLMAP), or not at all.
+- Kannala and Brandt (2006), for fisheyes: k1, k2, k3, k4 on powers of the angle; named `equidistant` (ROS,
+  RealSense), `equi` (Kalibr), `kannala_brandt` (Foxglove), `KannalaBrandt8` (ORB-SLAM3), `fisheye` (OpenCV).
+
+Any other name is a pinhole where no coefficient differs from zero, unless it names a projection that is none
+(`double_sphere`, `mei`, `fov`, ...): of such a camera nothing can be placed.
 
 A polynomial holds up to the radius where it stops growing: beyond it, it would fold far-off points back into
 the image. There, both ways give NaN.
@@ -13,6 +17,7 @@ the image. There, both ways give NaN.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -20,23 +25,75 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-BROWN = frozenset({"", "none", "plumb_bob", "rational_polynomial"})
-FISHEYE = frozenset({"equidistant", "kannala_brandt", "fisheye"})
+BROWN = frozenset(
+    {
+        *("", "none", "plumb_bob", "rational_polynomial", "rational", "radtan", "radial_tangential"),
+        *("pinhole_radtan", "brown", "brown_conrady", "opencv", "full_opencv", "opencv_full"),
+    }
+)
+FISHEYE = frozenset(
+    {
+        *("equidistant", "equi", "pinhole_equi", "kannala_brandt", "kannala_brandt4", "kannala_brandt8"),
+        *("kb4", "kb8", "fisheye", "opencv_fisheye"),
+    }
+)
+_NO_PINHOLE = frozenset(
+    {
+        *("double_sphere", "ds", "ds_none", "eucm", "eucm_none", "extended_unified", "ucm", "unified", "mei"),
+        *("omni", "omni_none", "omni_radtan", "omnidirectional", "catadioptric", "cata", "ocam"),
+        *("fov", "pinhole_fov", "atan", "ftheta", "fisheye62", "fisheye624", "fisheye_polynomial"),
+        *("equirectangular", "spherical", "panoramic", "cylindrical", "stereographic", "equisolid"),
+        *("orthographic", "scaramuzza"),
+    }
+)
+"""Models that bend the picture also where every coefficient is zero."""
 
 _NEWTON_STEPS = 25
 _DERIVATIVE_STEP = 1e-6
+_FARTHEST_SQUARE = 1e6  # the square of a radius that no direction before a camera is beyond
+_LEAST_TERM = 1e-12  # a term of a polynomial whose constant is 1
+
+
+def is_fisheye(model: str) -> bool:
+    """Return whether a name is one of Kannala and Brandt's model."""
+    return _plain(model) in _FISHEYE_NAMES
 
 
 def is_known(model: str, coefficients: NDArray[np.floating]) -> bool:
     """Return whether a lens model is implemented. An unknown one without distortion counts as a pinhole."""
-    count = 4 if model.lower() in FISHEYE else 8  # those that follow are other effects (thin prisms, tilt)
-    implemented = model.lower() in BROWN | FISHEYE
-    return not np.any(np.ravel(coefficients)[count if implemented else 0 :])
+    return not lens_problem(model, coefficients)
+
+
+def lens_problem(model: str, coefficients: NDArray[np.floating]) -> str:
+    """Return why points cannot be projected through a lens; empty where they can."""
+    name, k = _plain(model), np.ravel(coefficients)
+    if name in _NO_PINHOLE_NAMES:
+        return f"the lens model {model!r} is not implemented"
+    if name == "modifiedbrownconrady" and not np.any(k[2:4]):
+        name = "plumbbob"  # they differ in the tangential part alone
+    if name in _BROWN_NAMES | _FISHEYE_NAMES:
+        count = 4 if name in _FISHEYE_NAMES else 8
+        rest = k[count:]
+        effects = "" if count == 4 else " (thin prisms, a tilted sensor)"
+        return f"coefficients after the first {count}{effects} are not implemented" if np.any(rest) else ""
+    if np.any(k):
+        known = "plumb_bob, rational_polynomial, radtan, equidistant, kannala_brandt"
+        return f"the lens model {model!r} is not known, and it has coefficients; known are {known}"
+    return ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_BROWN_NAMES, _FISHEYE_NAMES, _NO_PINHOLE_NAMES = (
+    frozenset(map(_plain, names)) for names in (BROWN, FISHEYE, _NO_PINHOLE)
+)
 
 
 def distort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str = "") -> tuple[Array, Array]:
     """Return where the directions (x, y, 1) land; NaN where the polynomial does not hold."""
-    if model.lower() in FISHEYE:
+    if is_fisheye(model):
         k = _padded(coefficients, 4)
         r = np.hypot(x, y)
         angle = np.arctan(r)
@@ -52,7 +109,7 @@ def distort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str =
 
 def undistort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str = "") -> tuple[Array, Array]:
     """Return the directions that land at (x, y), by Newton's method; NaN where the camera sees none."""
-    if model.lower() in FISHEYE:
+    if is_fisheye(model):
         return _undo_fisheye(x, y, _padded(coefficients, 4))
     if not np.any(coefficients):
         return x, y
@@ -102,11 +159,12 @@ def _undo_brown(x0: Array, y0: Array, k: tuple[float, ...]) -> tuple[Array, Arra
 def _brown_limit(k: tuple[float, ...]) -> float:
     """Return the squared radius up to which the distorted radius grows."""
     k1, k2, _, _, k3, k4, k5, k6 = k
-    numerator, denominator = np.poly1d([k3, k2, k1, 1.0]), np.poly1d([k6, k5, k4, 1.0])
-    growth = numerator + np.poly1d([2.0, 0.0]) * numerator.deriv()
-    # d/dr (r N / D) has the sign of (N + 2 r2 N') D - 2 r2 N D', with derivatives by r2.
-    slope = growth * denominator - np.poly1d([2.0, 0.0]) * numerator * denominator.deriv()
-    return _first_positive(np.concatenate([slope.roots, denominator.roots]))
+    with np.errstate(all="ignore"):
+        numerator, denominator = np.poly1d([k3, k2, k1, 1.0]), np.poly1d([k6, k5, k4, 1.0])
+        growth = numerator + np.poly1d([2.0, 0.0]) * numerator.deriv()
+        # d/dr (r N / D) has the sign of (N + 2 r2 N') D - 2 r2 N D', with derivatives by r2.
+        slope = growth * denominator - np.poly1d([2.0, 0.0]) * numerator * denominator.deriv()
+        return min(_first_root(slope), _first_root(denominator))
 
 
 # --- fisheye -----------------------------------------------------------------------------------------
@@ -134,9 +192,22 @@ def _undo_fisheye(x0: Array, y0: Array, k: tuple[float, ...]) -> tuple[Array, Ar
 @lru_cache(maxsize=64)
 def _fisheye_limit(k: tuple[float, ...]) -> float:
     """Return the squared angle up to which the distorted angle grows."""
-    return _first_positive(np.poly1d([9 * k[3], 7 * k[2], 5 * k[1], 3 * k[0], 1.0]).roots)
+    with np.errstate(all="ignore"):
+        return _first_root(np.poly1d([9 * k[3], 7 * k[2], 5 * k[1], 3 * k[0], 1.0]))
 
 
-def _first_positive(roots: NDArray[np.inexact]) -> float:
+def _first_root(polynomial: np.poly1d) -> float:
+    """Return the smallest positive root; infinite where there is none, 0 where it cannot be computed."""
+    terms = polynomial.coeffs
+    if not np.isfinite(terms).all():
+        return 0.0
+    # A leading term that is nothing anywhere in view (a denormal number, say) overflows the division by it.
+    powers = np.arange(terms.size - 1, -1, -1)
+    counts = np.abs(terms) * _FARTHEST_SQUARE**powers >= _LEAST_TERM
+    terms = terms[np.argmax(counts) :] if counts.any() else terms[-1:]
+    try:
+        roots = np.roots(terms)
+    except np.linalg.LinAlgError:
+        return 0.0
     positive = roots.real[(np.abs(roots.imag) < 1e-9 * np.maximum(1.0, np.abs(roots))) & (roots.real > 0)]
     return float(positive.min()) if positive.size else float("inf")

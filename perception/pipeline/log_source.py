@@ -25,7 +25,7 @@ LATE_NS = 1_000_000_000
 """A plugin counts its memory by stamps, and a sample may arrive this much later than its stamp."""
 
 LOOK_AHEAD_NS = 250_000_000
-"""Truth is read this far beyond the end: it may arrive after its sample."""
+"""Truth is read this far beyond the end, or its tolerance: it may arrive after its sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class LogSource:
         on_message: Called with every raw message of a configured topic in the span, in order of arrival (to
             copy it), without injected faults; before them with the newest of each rig topic.
         on_decoded: Called with every decoded message (for truth).
+        on_recalled: Called with the rig messages, and one image, from before the reading begins.
         times: Collects the durations of reading and aligning.
 
     Raises:
@@ -72,6 +73,7 @@ class LogSource:
         every_message: bool = False,
         on_message: Callable[[Message], None] | None = None,
         on_decoded: Callable[[Decoded], None] | None = None,
+        on_recalled: Callable[[Decoded], None] | None = None,
         times: StageTimes | None = None,
     ) -> None:
         self._log = log
@@ -81,6 +83,7 @@ class LogSource:
         self._every_message = every_message
         self._on_message = on_message
         self._on_decoded = on_decoded
+        self._on_recalled = on_recalled
         self._times = times
         self._aligner = Aligner(config, ledger)
         self._plan = parse_plan(config.faults)
@@ -115,20 +118,20 @@ class LogSource:
         if self.warm_from_ns is None or self._plan.thins(reference):
             return None  # with these faults the last reference message is known only after reading all
         topic = getattr(self._config.sensors, reference).topic
-        last_ns = self._last_arrival(topic, self.warm_from_ns - self._plan.delay_ns(reference))
-        return None if last_ns is None else last_ns - self._aligner.preroll_ns - self._plan.memory_ns
+        last = self._last_before(topic, self.warm_from_ns - self._plan.delay_ns(reference))
+        return None if last is None else last.log_time_ns - self._aligner.preroll_ns - self._plan.memory_ns
 
-    def _last_arrival(self, topic: str, before_ns: int) -> int | None:
-        """Return when the last message of a topic before a time arrived. Looks back in growing steps."""
+    def _last_before(self, topic: str, before_ns: int) -> Message | None:
+        """Return the last message of a topic that arrived before a time. Looks back in growing steps."""
         first_ns = self._log.survey.start_ns
         reach_ns, end_ns = 1_000_000_000, before_ns
         while first_ns is not None and end_ns > first_ns:
             start_ns = max(end_ns - reach_ns, first_ns)
-            arrival_ns = None
+            last = None
             for message in self._log.messages(Query(frozenset([topic]), start_ns, end_ns)):
-                arrival_ns = message.log_time_ns
-            if arrival_ns is not None:
-                return arrival_ns
+                last = message
+            if last is not None:
+                return last
             reach_ns, end_ns = reach_ns * 4, start_ns
         return None
 
@@ -141,10 +144,20 @@ class LogSource:
         if topics:
             for message in self._log.messages(Query(topics, None, self.read_from_ns)):
                 self.content.add(message)
-                self._aligner.recall(decode(message, self._roles[message.topic]))
+                self._recall(message)
                 self._newest_rig[message.topic] = message
                 counts[message.topic] = counts.get(message.topic, 0) + 1
+        camera = self._config.sensors.camera
+        image = self._last_before(camera.topic, self.read_from_ns) if camera is not None else None
+        if image is not None:  # until the next one comes, pixels are those of this one
+            self._recall(image)
         return counts
+
+    def _recall(self, message: Message) -> None:
+        decoded = decode(message, self._roles[message.topic])
+        self._aligner.recall(decoded)
+        if self._on_recalled is not None:
+            self._on_recalled(decoded)
 
     def _query(self) -> Query:
         if self._every_message:
@@ -153,7 +166,8 @@ class LogSource:
 
     def _query_end(self) -> int | None:
         end_ns = self._span.end_ns
-        return None if end_ns is None else end_ns + self._wait_ns + LOOK_AHEAD_NS
+        ahead_ns = max(LOOK_AHEAD_NS, round(self._config.truth.tolerance_ms * 1e6))
+        return None if end_ns is None else end_ns + self._wait_ns + ahead_ns
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
         arriving = inject(self._passed(messages), self._plan, self._roles, self._took_away)

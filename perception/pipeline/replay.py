@@ -118,7 +118,7 @@ class _Replay:
             with plugin_code(f"plugin '{self._plugin.manifest.name}' did not reset"):
                 self._plugin.reset(Reset("loop"))
         options, truth, digest = self._options, self._config.truth, OutputDigest()
-        joiner = TruthJoiner(truth) if first and truth.topics else None
+        joiner = TruthJoiner(truth, self._config.sensors.camera) if first and truth.topics else None
         ledger = self._ledger if first else Ledger(options.span.start_ns, options.span.end_ns)
         times = self._times if first else StageTimes()
         source = LogSource(
@@ -130,6 +130,7 @@ class _Replay:
             every_message=first and options.ledger_listener is not None,
             on_message=options.on_message if first else None,
             on_decoded=joiner.push if joiner else None,
+            on_recalled=joiner.recall if joiner else None,
             times=times,
         )
         runner = Runner(
@@ -185,6 +186,8 @@ class _Replay:
             if getattr(self._config.sensors, fault.sensor) is None:
                 text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"
                 tally.warn("idle_fault", text)
+        for topic, (count, reason) in self._ledger.ignored.items():
+            tally.warn("ignored_elements", f"{topic}: {reason}; it is ignored alone", count)
         return Summary(
             status=status,
             frames=tally.frames,

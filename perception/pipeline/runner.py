@@ -18,7 +18,7 @@ from perception.plugin import Plugin, Prepared
 from perception.plugin.failures import failure_text
 from perception.plugin.output_rules import output_violations
 from perception.sinks import Sink
-from perception.types import SENSORS, Output, Reset, Sample, TruthFrame, invalid_output
+from perception.types import PLACED, SENSORS, Output, Reset, RigIssue, Sample, TruthFrame, invalid_output
 
 OnError = Literal["stop", "skip"]
 
@@ -41,8 +41,8 @@ class Tally:
     first_ns: int | None = None
     last_ns: int | None = None
 
-    def add(self, sample: Sample, output: Output) -> None:
-        """Count a sample that went to the sinks."""
+    def add(self, sample: Sample, output: Output, truth: TruthFrame | None = None) -> None:
+        """Count a sample that went to the sinks, and what of it could not be placed."""
         self.frames += 1
         self.substitutes += sample.tick.kind == "substitute"
         for head, valid in output.validity().items():
@@ -53,13 +53,23 @@ class Tally:
             counts["present" if given.present else "absent"] += 1
         for code, text in output.warnings.items():
             self.warn(code, text)
+        for issue in sample.issues:
+            self.warn(f"range_{issue.code}", _effect(issue) + issue.text)
+        for head, missing in (truth.missing if truth is not None else {}).items():
+            self.warn(f"truth_{missing.code}", f"truth of {head} is not known: {missing.text}")
         self.first_ns = sample.tick.log_time_ns if self.first_ns is None else self.first_ns
         self.last_ns = sample.tick.log_time_ns
 
-    def warn(self, code: str, text: str) -> None:
+    def warn(self, code: str, text: str, count: int = 1) -> None:
         """Count a warning; its text is that of the first with its code."""
         before = self.warnings.get(code, Warned(code, text, 0))
-        self.warnings[code] = Warned(code, before.text, before.count + 1)
+        self.warnings[code] = Warned(code, before.text, before.count + count)
+
+
+def _effect(issue: RigIssue) -> str:
+    return (
+        "ranges are placed with reserve: " if issue.code in PLACED else "ranges are not placed in the image: "
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +287,7 @@ class Runner:
             for sink in self._sinks:
                 sink.write(sample, output, truth, timing)
         self._times.finish(spent)
-        self.tally.add(sample, output)
+        self.tally.add(sample, output, truth)
         self._done(sample, "used")
         if self._observer is not None:
             answer_ms = spent.wall_ms["infer"] + spent.wall_ms["step"]

@@ -46,11 +46,12 @@ from perception.types.outputs import (
     invalid_output,
     unknown_values,
 )
+from perception.types.placement import PLACED, RigIssue, RigIssueCode
+from perception.types.rig import Rig
 from perception.types.samples import (
     Entry,
     Input,
     Reset,
-    Rig,
     Sample,
     StatusWindow,
     Tick,
@@ -73,6 +74,7 @@ __all__ = [
     "HEADS",
     "KINDS",
     "LOSSES",
+    "PLACED",
     "SENSORS",
     "AbsenceCode",
     "Absent",
@@ -104,6 +106,8 @@ __all__ = [
     "RegionOfInterest",
     "Reset",
     "Rig",
+    "RigIssue",
+    "RigIssueCode",
     "RigMessage",
     "Sample",
     "SceneChange",

@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.geometry import Matrix, is_known
+from perception.geometry import Matrix, lens_problem
+from perception.types.placement import RigIssue
 from perception.types.truth import Cuboids, TruthBoxes
 
 Float32 = NDArray[np.float32]
@@ -291,7 +292,12 @@ class CameraInfo:
     @property
     def can_project(self) -> bool:
         """Whether points can be projected: a known lens, an image size, and focal lengths."""
-        return _can_project(self)
+        return self.problem is None
+
+    @property
+    def problem(self) -> RigIssue | None:
+        """Why no point can be projected; None where points can."""
+        return _problem(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -344,8 +350,12 @@ Decoded = SensorMessage | RigMessage | TruthMessage | Undecodable
 
 
 @lru_cache(maxsize=16)  # by identity: a calibration holds for many frames
-def _can_project(camera_info: CameraInfo) -> bool:
-    known = is_known(camera_info.distortion_model, camera_info.distortion)
-    sized = camera_info.width > 0 and camera_info.height > 0
-    k = camera_info.intrinsics
-    return known and sized and bool(k[0, 0] > 0 and k[1, 1] > 0)
+def _problem(camera_info: CameraInfo) -> RigIssue | None:
+    k, place = camera_info.intrinsics, f"the camera info {camera_info.topic}".rstrip()
+    if reason := lens_problem(camera_info.distortion_model, camera_info.distortion):
+        return RigIssue("unknown_lens", f"{place}: {reason}")
+    if not (camera_info.width > 0 and camera_info.height > 0):
+        return RigIssue("bad_camera_info", f"{place} has no image size")
+    if not (k[0, 0] > 0 and k[1, 1] > 0):
+        return RigIssue("bad_camera_info", f"{place} has no focal lengths")
+    return None

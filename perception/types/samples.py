@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
-from perception.geometry import Matrix, TransformTree
 from perception.types.absence import Absent
-from perception.types.messages import CameraFrame, CameraInfo, Float64, RangeScan
+from perception.types.messages import CameraFrame, Float64, RangeScan
+from perception.types.placement import RigIssue
+from perception.types.rig import Rig
 from perception.types.sensors import SENSORS
 
 T = TypeVar("T")
@@ -90,28 +90,6 @@ class Input(Generic[T]):
         return replace(self, value=None, absence=_as_absent(absence))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rig:
-    """Where the sensors sit, as far as it was known at the tick."""
-
-    calibration: CameraInfo | None = None
-    transforms: TransformTree = field(default_factory=TransformTree)
-
-    def camera_from(self, frame_id: str) -> Matrix | None:
-        """4x4 `camera_from_frame`, read-only, or None where calibration or transforms do not say."""
-        return _camera_from(self, frame_id)
-
-
-@lru_cache(maxsize=64)  # by identity: a rig holds for many frames
-def _camera_from(rig: Rig, frame_id: str) -> Matrix | None:
-    if rig.calibration is None:
-        return None
-    found = rig.transforms.target_from_source(rig.calibration.frame_id, frame_id)
-    if found is not None:
-        found.flags.writeable = False
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Reset:
     """Time is broken here: what was remembered before must not be used."""
@@ -121,7 +99,10 @@ class Reset:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Everything known at one tick. `reset` is set on the first sample after a break in time."""
+    """Everything known at one tick. `reset` is set on the first sample after a break in time.
+
+    `issues`: why the returns of its scan cannot be placed in the image, or are placed with reserve.
+    """
 
     tick: Tick
     camera: Input[CameraFrame]
@@ -129,6 +110,7 @@ class Sample:
     status: Input[StatusWindow]
     rig: Rig
     reset: Reset | None = None
+    issues: tuple[RigIssue, ...] = ()
 
     @property
     def inputs(self) -> tuple[Input[Any], ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from perception.geometry import Matrix
+from perception.types.placement import RigIssue
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +111,7 @@ class TruthFrame:
         measured: Channel -> the last value of the same quantity that was measured by this moment (the command
             in force, not the one to come): what the persistence baseline predicts; None: not known.
         extra: Further head -> name -> value, of heads whose truth is known.
+        missing: `boxes` and `control`, where they are configured and not known -> why.
     """
 
     stamp_ns: int
@@ -117,3 +119,4 @@ class TruthFrame:
     control: Mapping[str, float] | None = None
     measured: Mapping[str, float] | None = None
     extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    missing: Mapping[str, RigIssue] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.geometry import project, rays
-from perception.geometry.lens import BROWN, FISHEYE, distort, is_known, undistort
+from perception.geometry.lens import BROWN, FISHEYE, distort, is_known, lens_problem, undistort
 
 SEEDS = st.integers(0, 2**32 - 1)
 K = np.array([[600.0, 0.0, 640.0], [0.0, 610.0, 360.0], [0.0, 0.0, 1.0]])
@@ -108,8 +108,59 @@ def test_the_middle_stays_the_middle() -> None:
         ("equidistant", [0.1] * 5, False),
         ("mystery", [0.1], False),
         ("mystery", [0.0] * 5, True),
+        ("radtan", [-0.1, 0.01, 0.0, 0.0], True),
+        ("Radial-Tangential", [0.1] * 4, True),
+        ("Brown Conrady", [0.1] * 8, True),
+        ("pinhole-radtan", [0.1] * 4, True),
+        ("OPENCV", [0.1] * 4, True),
+        ("equi", [0.1] * 4, True),
+        ("KannalaBrandt8", [0.1] * 4, True),
+        ("OPENCV_FISHEYE", [0.1] * 4, True),
+        ("modified_brown_conrady", [0.1, 0.1, 0.0, 0.0, 0.1], True),
+        ("modified_brown_conrady", [0.1, 0.1, 0.1, 0.0, 0.1], False),
+        ("inverse_brown_conrady", [0.1] * 5, False),
+        ("inverse_brown_conrady", [0.0] * 5, True),
+        ("pinhole", [-0.1, 0.01, 0.0, 0.0], False),
+        ("pinhole", [], True),
+        ("double sphere", [], False),
+        ("ds", [0.0] * 5, False),
+        ("mei", [], False),
+        ("FOV", [0.9], False),
         ("", [], True),
     ],
 )
 def test_a_lens_is_known_or_not(model: str, coefficients: list[float], known: bool) -> None:
     assert is_known(model, np.array(coefficients)) == known
+    assert (model in lens_problem(model, np.array(coefficients)) or model in BROWN | FISHEYE) or known
+
+
+@pytest.mark.parametrize("model", ["plumb_bob", "radtan", "brown_conrady", "Plumb-Bob"])
+def test_names_of_one_lens_are_one_lens(model: str) -> None:
+    k = np.array([-0.1, 0.01, 0.001, 0.002])
+    points = np.array([[1.0, 0.5, 4.0], [-2.0, 1.0, 3.0]])
+    expected = cv2.projectPoints(points, np.zeros(3), np.zeros(3), K, k)[0][:, 0]
+    np.testing.assert_allclose(project(points, K, k, model), expected, atol=1e-9)
+
+
+@given(
+    k=st.lists(
+        st.floats(allow_nan=False, allow_infinity=False)
+        | st.sampled_from([1e300, -1e300, 5e-324, 8.65e-322]),
+        max_size=8,
+    ),
+    model=st.sampled_from(["plumb_bob", "equidistant"]),
+)
+def test_no_finite_coefficients_raise(k: list[float], model: str) -> None:
+    """Points are placed or they are not; coefficients that overflow place none off the axis."""
+    points = np.array([[0.0, 0.0, 1.0], [0.3, 0.2, 1.0], [-3.0, 2.0, 1.0]])
+    with np.errstate(all="ignore"):
+        pixels = project(points, K, np.array(k), model)
+        rays(np.array([[640.0, 360.0], [0.0, 0.0]]), K, np.array(k), model)
+    assert pixels.shape == (3, 2)
+
+
+def test_a_coefficient_too_small_to_count_is_zero() -> None:
+    points = np.array([[0.3, 0.2, 1.0], [-1.0, 0.5, 1.0]])
+    plain = project(points, K)
+    for tiny in (8.65e-322, 5e-324, 1e-300):
+        np.testing.assert_allclose(project(points, K, np.array([tiny, 0, 0, 0, tiny])), plain, atol=1e-9)

@@ -2,7 +2,7 @@
 
 Truth never enters a sample. Metrics and training join it here::
 
-    joiner = TruthJoiner(config.truth)
+    joiner = TruthJoiner(config.truth, config.sensors.camera)
     for sample, truth in joiner.pairs(align(joiner.watch(messages), config)):
         ...
 """

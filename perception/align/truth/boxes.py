@@ -8,7 +8,7 @@ import numpy as np
 
 from perception.align.truth.cuboids import Solids, rectangles, view_of, visible_fractions
 from perception.geometry import Matrix
-from perception.types import Cuboids, Rig, TruthBox, TruthBoxes, TruthMessage
+from perception.types import Cuboids, Rig, RigIssue, TruthBox, TruthBoxes, TruthMessage
 
 MIN_VISIBLE = 0.1
 """Objects less visible than this are left out of the truth."""
@@ -28,30 +28,36 @@ def boxes_of(message: TruthMessage, rig: Rig, classes: Mapping[str, str]) -> tup
             Empty: all stay.
 
     Returns:
-        None where the rig cannot place the cuboids in the image: that is unknown truth, not an empty one.
+        None where the rig cannot place the cuboids in the image (`placing_issue` says why): that is unknown
+        truth, not an empty one.
     """
     if isinstance(message, TruthBoxes):
         boxes = list(message.items)
-    elif message.items:
-        projected = _project(message, rig)
-        if projected is None:
-            return None
-        boxes = projected
+    elif placing_issue(message, rig) is not None:
+        return None
     else:
-        boxes = []
+        boxes = _project(message, rig) if message.items else []
     kept = [_renamed(box, label) for box in boxes if (label := _class_of(box.label, classes)) is not None]
     return tuple(sorted((box for box in kept if box.visible >= MIN_VISIBLE), key=lambda box: box.distance_m))
 
 
-def _project(message: Cuboids, rig: Rig) -> list[TruthBox] | None:
-    calibration = rig.calibration
-    if calibration is None or not calibration.can_project:
+def placing_issue(message: TruthMessage, rig: Rig) -> RigIssue | None:
+    """Return why a truth message has no boxes in the image; None where it has, if perhaps none in view."""
+    if isinstance(message, TruthBoxes):
         return None
-    camera_from_frame: dict[str, Matrix] = {}
+    if not message.items:
+        return RigIssue("no_usable_box", message.ignored_reason) if message.ignored else None
+    obstacles = map(rig.obstacle, sorted({cuboid.frame_id for cuboid in message.items}))
+    return next((obstacle for obstacle in obstacles if obstacle is not None), None)
+
+
+def _project(message: Cuboids, rig: Rig) -> list[TruthBox]:
+    """Return the boxes of cuboids that the rig can place."""
+    calibration, camera_from_frame = rig.calibration, dict[str, Matrix]()
+    assert calibration is not None
     for name in {cuboid.frame_id for cuboid in message.items}:
         pose = rig.camera_from(name)
-        if pose is None:
-            return None
+        assert pose is not None
         camera_from_frame[name] = pose
     poses = np.stack([camera_from_frame[cuboid.frame_id] @ cuboid.frame_from_box for cuboid in message.items])
     sizes = np.array([cuboid.size_m for cuboid in message.items], dtype=np.float64)

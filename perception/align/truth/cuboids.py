@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix, project, rays
-from perception.geometry.lens import FISHEYE
+from perception.geometry.lens import is_fisheye
 from perception.types import CameraInfo
 
 NEAR_M = 0.1
@@ -134,7 +134,7 @@ def _clipped(face: Matrix, planes: Matrix) -> Matrix:
 
 def _rectangle(faces: list[Matrix], view: CameraView) -> Matrix:
     points = np.concatenate(faces)
-    if np.any(view.distortion) or view.model.lower() in FISHEYE:
+    if np.any(view.distortion) or is_fisheye(view.model):
         starts, ends = points, np.concatenate([np.roll(face, -1, axis=0) for face in faces])
         step = np.linspace(0.0, 1.0, _EDGE_STEPS, endpoint=False)[:, None, None]
         points = (starts + (ends - starts) * step).reshape(-1, 3)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from math import isfinite
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from perception.align.truth.boxes import boxes_of
-from perception.config import TruthConfig
-from perception.types import Cuboids, Decoded, Sample, StatusReading, TruthBoxes, TruthFrame
+from perception.align.rig_track import RigTrack
+from perception.align.truth.boxes import boxes_of, placing_issue
+from perception.align.truth.tracks import BoxTrack, TruthTrack
+from perception.config import CameraConfig, TruthConfig
+from perception.types import (
+    Cuboids,
+    Decoded,
+    RigIssue,
+    Sample,
+    StatusReading,
+    TruthBox,
+    TruthBoxes,
+    TruthFrame,
+)
 
-M = TypeVar("M", Cuboids | TruthBoxes, StatusReading)
-
-TOLERANCE_MS = 60.0
 LOOK_AHEAD_MS = 250.0
 AHEAD_NS = 500_000_000
 """Control truth stamped t is what the driver commands at t + 0.5 s."""
@@ -31,55 +39,33 @@ class Joined(NamedTuple):
     payload: Any = None
 
 
-class _Track(Generic[M]):
-    """Messages by stamp."""
-
-    def __init__(self) -> None:
-        self.stamps: list[int] = []
-        self.messages: list[M] = []
-
-    def add(self, message: M) -> None:
-        at = bisect_right(self.stamps, message.stamp_ns)
-        self.stamps.insert(at, message.stamp_ns)
-        self.messages.insert(at, message)
-
-    def nearest(self, stamp_ns: int, tolerance_ns: float) -> M | None:
-        """Return the message with the smallest difference, within the tolerance; ties to the older."""
-        after = bisect_left(self.stamps, stamp_ns)
-        near = [i for i in (after - 1, after) if 0 <= i < len(self.stamps)]
-        best = min(near, key=lambda i: abs(self.stamps[i] - stamp_ns), default=None)
-        if best is None or abs(self.stamps[best] - stamp_ns) > tolerance_ns:
-            return None
-        return self.messages[best]
-
-    def latest(self, stamp_ns: int, oldest_ns: int) -> M | None:
-        """Return the newest message stamped at or before `stamp_ns` and not before `oldest_ns`."""
-        at = bisect_right(self.stamps, stamp_ns) - 1
-        return self.messages[at] if at >= 0 and self.stamps[at] >= oldest_ns else None
-
-    def forget_before(self, stamp_ns: int) -> None:
-        count = bisect_left(self.stamps, stamp_ns)
-        del self.stamps[:count], self.messages[:count]
-
-
 class TruthStore:
-    """The truth messages of a log, looked up by the stamp of a sample."""
+    """The truth messages of a log, looked up by the stamp of a sample.
 
-    def __init__(self, config: TruthConfig, tolerance_ms: float = TOLERANCE_MS) -> None:
+    Args:
+        config: The topics of truth.
+        camera: The camera whose rig messages are added, too: cuboids are placed by the transforms of the
+            tick's moment, also by those that arrived after the tick. None: by the rig of the sample.
+    """
+
+    def __init__(self, config: TruthConfig, camera: CameraConfig | None = None) -> None:
         self.config = config
-        self.tolerance_ms = tolerance_ms
-        self.boxes: _Track[Cuboids | TruthBoxes] = _Track()
-        self.control: _Track[StatusReading] = _Track()
-        self.heads: dict[str, _Track[StatusReading]] = {name: _Track() for name in config.heads}
+        self.tolerance_ns = config.tolerance_ms * 1e6
+        self.boxes = BoxTrack()
+        self.control: TruthTrack[StatusReading] = TruthTrack()
+        self.heads: dict[str, TruthTrack[StatusReading]] = {name: TruthTrack() for name in config.heads}
+        self.rig = None if camera is None else RigTrack(camera)
 
-    def tracks(self) -> Iterator[tuple[str | None, _Track[Any]]]:
+    def tracks(self) -> Iterator[tuple[str | None, TruthTrack[Any]]]:
         """Yield each topic of truth with its messages."""
         yield self.config.boxes, self.boxes
         yield self.config.control, self.control
         yield from ((self.config.heads[name].topic, track) for name, track in self.heads.items())
 
     def add(self, message: Decoded) -> None:
-        """Keep the message if it is truth by the configuration; others are ignored."""
+        """Keep the message if it is truth by the configuration, or of the rig; others are ignored."""
+        if self.rig is not None:
+            self.rig.learn(message)
         for topic, track in self.tracks():
             kind = Cuboids | TruthBoxes if track is self.boxes else StatusReading
             if message.topic == topic and isinstance(message, kind):
@@ -91,28 +77,59 @@ class TruthStore:
         `measured` is the command in force at that moment: what the message half a second before announced.
         """
         stamp_ns = sample.tick.stamp_ns
-        boxes = self.boxes.nearest(stamp_ns, self.tolerance_ms * 1e6)
-        control = self.control.nearest(stamp_ns, self.tolerance_ms * 1e6)
+        boxes, box_issue = self._boxes(sample)
+        control = self.control.nearest(stamp_ns, self.tolerance_ns)
         in_force = stamp_ns - AHEAD_NS
         before = self.control.latest(in_force, in_force - _OLDEST_COMMAND_NS)
+        missing = {"boxes": box_issue}
+        if control is None:
+            missing["control"] = self._away(self.config.control, self.control, stamp_ns)
         return TruthFrame(
             stamp_ns,
-            None if boxes is None else boxes_of(boxes, sample.rig, self.config.classes),
+            boxes,
             None if control is None else _numbers(control, self.config.control_fields),
             None if before is None else _numbers(before, self.config.control_fields),
             dict(self._extra(stamp_ns)),
+            {head: issue for head, issue in missing.items() if issue is not None},
         )
+
+    def _boxes(self, sample: Sample) -> tuple[tuple[TruthBox, ...] | None, RigIssue | None]:
+        """Return the boxes of a sample, or why there are none."""
+        stamp_ns = sample.tick.stamp_ns
+        message = self.boxes.nearest(stamp_ns, self.tolerance_ns)
+        if message is None:
+            return None, self._away(self.config.boxes, self.boxes, stamp_ns)
+        rig = sample.rig if self.rig is None else self.rig.at(stamp_ns).rig
+        return boxes_of(message, rig, self.config.classes), placing_issue(message, rig)
+
+    def _away(self, topic: str | None, track: TruthTrack[Any], stamp_ns: int) -> RigIssue | None:
+        """Return why no message of a configured topic is joined."""
+        if topic is None:
+            return None
+        away_ns = track.away_ns(stamp_ns)
+        if away_ns is None:
+            return RigIssue("silent", f"no message on {topic}")
+        limit = f"at most {self.config.tolerance_ms:g} ms is accepted (truth.tolerance_ms)"
+        return RigIssue("too_far", f"the nearest message on {topic} is {away_ns / 1e6:.0f} ms away, {limit}")
 
     def _extra(self, stamp_ns: int) -> Iterator[tuple[str, Mapping[str, float]]]:
         for name, track in self.heads.items():
-            reading = track.nearest(stamp_ns, self.tolerance_ms * 1e6)
+            reading = track.nearest(stamp_ns, self.tolerance_ns)
             values = None if reading is None else _numbers(reading, self.config.head_fields(name))
             if values is not None:
                 yield name, values
 
+    def successor(self) -> TruthStore:
+        """Return an empty store that knows the rig, for when time starts again."""
+        store = TruthStore(self.config)
+        store.rig = deepcopy(self.rig)  # the samples of before still need it as it is
+        if store.rig is not None:
+            store.rig.begin_anew()
+        return store
+
     def forget_before(self, stamp_ns: int) -> None:
         """Drop messages that no sample from `stamp_ns` on needs."""
-        oldest = stamp_ns - AHEAD_NS - _OLDEST_COMMAND_NS - int(self.tolerance_ms * 1e6)
+        oldest = stamp_ns - AHEAD_NS - _OLDEST_COMMAND_NS - int(self.tolerance_ns)
         for _, track in self.tracks():
             track.forget_before(oldest)
 
@@ -131,16 +148,14 @@ class TruthJoiner:
     """Joins truth to samples while a log streams by: they wait for the truth that comes after them.
 
     A sample is released when every truth topic has had a stamp too late to be the sample's, or when the
-    stream has moved `look_ahead_ms` past the sample's arrival. Memory is bounded by that wait. Samples leave
-    in the order in which they came. When time starts again (a loop, a joined log), the truth of before serves
-    only the samples of before.
+    stream has moved `LOOK_AHEAD_MS` (or the tolerance, if that is more) past the sample's arrival. Memory is
+    bounded by that wait. Samples leave in the order in which they came. When time starts again (a loop, a
+    joined log), the truth of before serves only the samples of before.
     """
 
-    def __init__(
-        self, config: TruthConfig, tolerance_ms: float = TOLERANCE_MS, look_ahead_ms: float = LOOK_AHEAD_MS
-    ) -> None:
-        self._store = TruthStore(config, tolerance_ms)
-        self._look_ahead_ns = look_ahead_ms * 1e6
+    def __init__(self, config: TruthConfig, camera: CameraConfig | None = None) -> None:
+        self._store = TruthStore(config, camera)
+        self._look_ahead_ns = max(LOOK_AHEAD_MS, config.tolerance_ms) * 1e6
         self._clock_ns: int | None = None
         self._before: TruthStore | None = None  # what was known when time last started again
         self._waiting: deque[tuple[Sample, Any, TruthStore]] = deque()
@@ -151,10 +166,15 @@ class TruthJoiner:
         if self._clock_ns is not None and message.log_time_ns < self._clock_ns - _BREAK_NS:
             self._release_all()
             self._before = self._store
-            self._store = TruthStore(self._before.config, self._before.tolerance_ms)
+            self._store = self._before.successor()
             self._clock_ns = None
         self._clock_ns = max(self._clock_ns or message.log_time_ns, message.log_time_ns)
         self._store.add(message)
+
+    def recall(self, message: Decoded) -> None:
+        """Add a message of the rig, or an image for its size, from before the stream."""
+        if self._store.rig is not None:
+            self._store.rig.learn(message)
 
     def add(self, sample: Sample, payload: Any = None) -> list[Joined]:
         """Add the next sample, with a payload to return beside it. Returns the settled samples."""
@@ -193,7 +213,7 @@ class TruthJoiner:
             return True
         if self._clock_ns is not None and self._clock_ns >= sample.tick.log_time_ns + self._look_ahead_ns:
             return True
-        too_late_ns = sample.tick.stamp_ns + store.tolerance_ms * 1e6
+        too_late_ns = sample.tick.stamp_ns + store.tolerance_ns
         return all(
             topic is None or (track.stamps and track.stamps[-1] >= too_late_ns)
             for topic, track in store.tracks()

@@ -74,7 +74,7 @@ def samples_with_truth(
         config: Its complete configuration.
         damage: Extended at the end by the parts of the log that could not be read.
     """
-    joiner = TruthJoiner(config.truth)
+    joiner = TruthJoiner(config.truth, config.sensors.camera)
     messages = log.messages(Query(topics=frozenset(config.roles())))
     for sample in align(messages, config, on_decoded=joiner.push):
         for pair in joiner.add(sample):

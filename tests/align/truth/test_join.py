@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.align.truth import Joined, TruthJoiner, TruthStore
-from perception.config import TruthConfig
-from perception.types import Decoded, Sample, TruthFrame, Undecodable
-from tests.align.truth.build import MS, boxes_message, control_message, cuboid, cuboids, sample
+from perception.config import CameraConfig, TruthConfig
+from perception.geometry import pose_matrix
+from perception.types import Decoded, FrameTransform, FrameTransforms, Sample, TruthFrame, Undecodable
+from tests.align.truth.build import MS, boxes_message, control_message, cuboid, cuboids, rig, sample
 
 CONFIG = TruthConfig(boxes="/boxes", control="/control")
 
@@ -202,3 +203,57 @@ def test_truth_of_before_a_jump_back_is_not_truth_after_it() -> None:
     assert taken(found.truth) == 1.5
     joiner.add(sample(3, 2500 * MS))
     assert [j.truth.boxes for j in joiner.flush()] == [None]
+
+
+def test_why_there_is_no_truth() -> None:
+    config = TruthConfig(boxes="/cuboids", control="/control", tolerance_ms=30)
+    store = TruthStore(config)
+    missing = store.at(sample(0, 1000 * MS)).missing
+    assert {head: issue.code for head, issue in missing.items()} == {"boxes": "silent", "control": "silent"}
+    store.add(cuboids(cuboid((0, 0, 10), frame_id="map"), stamp_ns=1000 * MS))
+    store.add(control_message(1040 * MS))
+    missing = store.at(sample(0, 1000 * MS)).missing
+    assert missing["boxes"].code == "no_transform"
+    assert "'map'" in missing["boxes"].text
+    assert missing["control"].code == "too_far"
+    assert "40 ms away, at most 30 ms is accepted (truth.tolerance_ms)" in missing["control"].text
+    store.add(cuboids(cuboid((0, 0, 10)), stamp_ns=1010 * MS))
+    assert store.at(sample(0, 1020 * MS)).missing == {}
+    assert TruthStore(TruthConfig()).at(sample(0, 0)).missing == {}
+
+
+def test_the_limit_is_a_setting() -> None:
+    store = TruthStore(TruthConfig(boxes="/boxes", tolerance_ms=500))
+    store.add(boxes_message(0))
+    assert taken(store.at(sample(0, 500 * MS))) == 0.0
+    assert taken(store.at(sample(0, 501 * MS))) is None
+
+
+def test_a_message_of_bad_boxes_alone_is_unknown_truth() -> None:
+    store = TruthStore(TruthConfig(boxes="/cuboids"))
+    store.add(replace(cuboids(), ignored=2, ignored_reason="NaN"))
+    truth = store.at(sample(0, 0))
+    assert truth.boxes is None
+    assert truth.missing["boxes"].code == "no_usable_box"
+
+
+def test_transforms_that_arrive_after_the_tick_place_its_truth() -> None:
+    """A vehicle of 10 m/s with poses at 10 Hz: the cuboid of the map is where the image shows it."""
+    camera = CameraConfig(topic="/camera", calibration="/calibration", transforms=("/tf",))
+    joiner = TruthJoiner(TruthConfig(boxes="/cuboids"), camera)
+    calibration = rig().calibration
+    assert calibration is not None
+    joiner.push(calibration)
+    joined = []
+    for at_ms in range(0, 1001, 50):
+        if at_ms % 100 == 0:
+            pose = pose_matrix((0, 0, at_ms / 100), (0, 0, 0, 1))
+            item = FrameTransform("map", "camera", pose, at_ms * MS)
+            joiner.push(FrameTransforms("/tf", at_ms * MS, (at_ms + 60) * MS, (item,)))
+        else:
+            joiner.push(cuboids(cuboid((0, 0, 40), frame_id="map"), stamp_ns=at_ms * MS))
+            joined += joiner.add(sample(at_ms, at_ms * MS))
+    joined += joiner.flush()
+    distances = [truth.boxes[0].distance_m for _, truth, _ in joined if truth.boxes]
+    expected = [40 - s.tick.stamp_ns / 1e8 for s, _, _ in joined]
+    assert distances == pytest.approx(expected)

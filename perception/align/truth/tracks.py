@@ -1,0 +1,125 @@
+"""Truth messages by stamp; of scenes, what all messages up to a stamp have left in them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from perception.types import Cuboid, Cuboids, StatusReading, TruthBoxes
+
+M = TypeVar("M", Cuboids | TruthBoxes, StatusReading)
+
+MAX_ENTITIES = 65_536
+"""Of one scene; the oldest leave."""
+
+
+class TruthTrack(Generic[M]):
+    """Messages by stamp."""
+
+    def __init__(self) -> None:
+        self.stamps: list[int] = []
+        self.messages: list[M] = []
+
+    def add(self, message: M) -> None:
+        at = bisect_right(self.stamps, message.stamp_ns)
+        self.stamps.insert(at, message.stamp_ns)
+        self.messages.insert(at, message)
+
+    def away_ns(self, stamp_ns: int) -> int | None:
+        """Return the difference to the nearest stamp; None where there is no message."""
+        best = self._nearest(stamp_ns)
+        return None if best is None else abs(self.stamps[best] - stamp_ns)
+
+    def nearest(self, stamp_ns: int, tolerance_ns: float) -> M | None:
+        """Return the message with the smallest difference, within the tolerance; ties to the older."""
+        best = self._nearest(stamp_ns)
+        if best is None or abs(self.stamps[best] - stamp_ns) > tolerance_ns:
+            return None
+        return self.messages[best]
+
+    def latest(self, stamp_ns: int, oldest_ns: int) -> M | None:
+        """Return the newest message stamped at or before `stamp_ns` and not before `oldest_ns`."""
+        at = bisect_right(self.stamps, stamp_ns) - 1
+        return self.messages[at] if at >= 0 and self.stamps[at] >= oldest_ns else None
+
+    def forget_before(self, stamp_ns: int) -> None:
+        count = bisect_left(self.stamps, stamp_ns)
+        del self.stamps[:count], self.messages[:count]
+
+    def _nearest(self, stamp_ns: int) -> int | None:
+        after = bisect_left(self.stamps, stamp_ns)
+        near = [i for i in (after - 1, after) if 0 <= i < len(self.stamps)]
+        return min(near, key=lambda i: abs(self.stamps[i] - stamp_ns), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entity:
+    """One entity of a scene; `until_ns` None: it stays until it is replaced or deleted."""
+
+    stamp_ns: int
+    until_ns: int | None
+    items: tuple[Cuboid, ...]
+
+
+@dataclass(slots=True)
+class _Scene:
+    """Entities by id, oldest first."""
+
+    entities: dict[str, _Entity] = field(default_factory=dict)
+
+    def apply(self, message: Cuboids) -> None:
+        """Make the changes of one message."""
+        assert message.change is not None
+        for deletion in message.change.deletions:
+            ids = list(self.entities) if deletion.id is None else [deletion.id]
+            for name in ids:
+                if name in self.entities and self.entities[name].stamp_ns < deletion.stamp_ns:
+                    del self.entities[name]
+        items: dict[str, list[Cuboid]] = {}
+        for cuboid in message.items:
+            items.setdefault(cuboid.entity_id, []).append(cuboid)
+        for entity in message.change.entities:
+            until_ns = entity.stamp_ns + entity.lifetime_ns if entity.lifetime_ns else None
+            self.entities.pop(entity.id, None)
+            self.entities[entity.id] = _Entity(entity.stamp_ns, until_ns, tuple(items.get(entity.id, ())))
+        for name in list(self.entities)[: max(len(self.entities) - MAX_ENTITIES, 0)]:
+            del self.entities[name]
+
+    def items(self, stamp_ns: int) -> tuple[Cuboid, ...]:
+        """Return the cuboids that are there at a moment."""
+        there = [e for e in self.entities.values() if e.until_ns is None or e.until_ns > stamp_ns]
+        return tuple(item for entity in there for item in entity.items)
+
+
+class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
+    """Messages of boxes. One that changes a scene is answered by the whole scene after its stamp.
+
+    An entity stays until it is replaced or deleted, or its lifetime ends (foxglove.SceneEntity). Entities of
+    messages that were forgotten stay, too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before = _Scene()  # as the forgotten messages left it
+
+    def nearest(self, stamp_ns: int, tolerance_ns: float) -> Cuboids | TruthBoxes | None:
+        """Return the message with the smallest difference, within the tolerance, with its whole scene."""
+        message = super().nearest(stamp_ns, tolerance_ns)
+        if not isinstance(message, Cuboids) or message.change is None:
+            return message
+        scene = _Scene(dict(self._before.entities))
+        ignored, reason = 0, ""
+        for update in self.messages[: bisect_right(self.stamps, message.stamp_ns)]:
+            if isinstance(update, Cuboids) and update.change is not None:
+                scene.apply(update)
+                if update.stamp_ns == message.stamp_ns:
+                    ignored, reason = ignored + update.ignored, reason or update.ignored_reason
+        items = scene.items(message.stamp_ns)
+        return replace(message, items=items, change=None, ignored=ignored, ignored_reason=reason)
+
+    def forget_before(self, stamp_ns: int) -> None:
+        for message in self.messages[: bisect_left(self.stamps, stamp_ns)]:
+            if isinstance(message, Cuboids) and message.change is not None:
+                self._before.apply(message)
+        super().forget_before(stamp_ns)

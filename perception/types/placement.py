@@ -1,0 +1,51 @@
+"""Why something cannot be placed in the image: a code for programs, a text for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+RigIssueCode = Literal[
+    "no_camera_info",
+    "bad_camera_info",
+    "unknown_lens",
+    "other_camera",
+    "no_projection",
+    "rotated_image",
+    "no_transform",
+    "no_usable_box",
+    "too_far",
+    "silent",
+    "stretched_image",
+    "held_transform",
+]
+"""=================  ====================================================================================
+no_camera_info     the camera's intrinsics are not configured, or had not arrived
+bad_camera_info    the camera info has no image size or no focal lengths
+unknown_lens       the lens model, or some of its coefficients, are not implemented
+other_camera       the camera info is of another frame than the image
+no_projection      the image is rectified, the lens bends, and the camera info has no projection matrix P
+rotated_image      the image is upright where the camera info is for a wide one, or the reverse
+no_transform       no transforms connect the frame with the camera's
+no_usable_box      truth: no box of the message is usable
+too_far            truth: the nearest message is further away than `truth.tolerance_ms`
+silent             truth: no message
+stretched_image    placed, but the image has another shape than the camera info: taken as resized
+held_transform     placed, but by a transform of a moving frame that is older than can be continued
+=================  ===================================================================================="""
+
+PLACED = frozenset({"stretched_image", "held_transform"})
+"""The issues in spite of which something is placed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RigIssue:
+    """Why returns or truth are not placed in the image, or are placed with reserve.
+
+    Attributes:
+        code: The reason; programs compare this.
+        text: The reason in words, with names and figures, and what to do.
+    """
+
+    code: RigIssueCode
+    text: str

@@ -1,0 +1,77 @@
+"""The rig: where the sensors sit, as far as it was known at one tick, and what cannot be placed by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from perception.geometry import Matrix, TransformTree
+from perception.types.messages import CameraInfo
+from perception.types.placement import PLACED, RigIssue
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rig:
+    """Where the sensors sit, as far as it was known at the tick.
+
+    Attributes:
+        calibration: Intrinsics in pixels of the image that was recorded: scaled to it, and those of the
+            rectified image where it is one. None: not known, or not those of the image.
+        transforms: Of the moment of the image.
+        camera_issue: Why there are no intrinsics, or what is odd about them.
+        picture_from_camera: 4x4, where the projection of a rectified image is seen from beside the camera's
+            frame (the right camera of a stereo pair); None: from its origin.
+        camera_from_own: Frame -> 4x4 `camera_from_frame` with that frame at another moment than the image's:
+            of the range sensor, where scan and image were not taken together and the frames move.
+    """
+
+    calibration: CameraInfo | None = None
+    transforms: TransformTree = field(default_factory=TransformTree)
+    camera_issue: RigIssue | None = None
+    picture_from_camera: Matrix | None = None
+    camera_from_own: Mapping[str, Matrix] = field(default_factory=dict)
+
+    def camera_from(self, frame_id: str) -> Matrix | None:
+        """4x4 `camera_from_frame`, read-only, or None where calibration or transforms do not say."""
+        return _camera_from(self, frame_id)
+
+    def obstacle(self, frame_id: str) -> RigIssue | None:
+        """Return why points of a frame cannot be placed in the image; None where they can."""
+        if self.camera_issue is not None and self.camera_issue.code not in PLACED:
+            return self.camera_issue
+        if self.calibration is None:
+            return RigIssue("no_camera_info", "there is no camera info")
+        if self.calibration.problem is not None:
+            return self.calibration.problem
+        if self.camera_from(frame_id) is None:
+            return self._no_transform(frame_id)
+        return None
+
+    def _no_transform(self, frame_id: str) -> RigIssue:
+        assert self.calibration is not None
+        if not frame_id:
+            return RigIssue("no_transform", "the message names no frame: its frame_id is empty")
+        frames = sorted(self.transforms.frames())
+        known = ", ".join(frames[:8]) + (", ..." if len(frames) > 8 else "")
+        text = (
+            f"no transforms connect {frame_id!r} with the camera's frame {self.calibration.frame_id!r}; "
+            f"{f'those of the log name {known}' if frames else 'there are none'}: name their topics in "
+            "sensors.camera.transforms"
+        )
+        return RigIssue("no_transform", text)
+
+
+@lru_cache(maxsize=64)  # by identity: a rig holds for many frames
+def _camera_from(rig: Rig, frame_id: str) -> Matrix | None:
+    if rig.calibration is None:
+        return None
+    camera_from_frame = rig.camera_from_own.get(frame_id)
+    if camera_from_frame is None:
+        camera_from_frame = rig.transforms.target_from_source(rig.calibration.frame_id, frame_id)
+    if camera_from_frame is None:
+        return None
+    if rig.picture_from_camera is not None:
+        camera_from_frame = rig.picture_from_camera @ camera_from_frame
+    camera_from_frame.flags.writeable = False
+    return camera_from_frame

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation, Slerp
+
+from perception.geometry import pose_matrix
+from perception.geometry.motion import MAX_GAP_NS, MAX_POSES, PoseHistory, interpolated_pose
+
+MS = 1_000_000
+
+
+def pose(x: float, yaw: float = 0.0) -> np.ndarray:
+    return pose_matrix((x, 0.0, 0.0), (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2))))
+
+
+@given(seed=st.integers(0, 2**32 - 1), fraction=st.floats(0, 1))
+def test_between_two_poses_it_is_scipys_slerp(seed: int, fraction: float) -> None:
+    rng = np.random.default_rng(seed)
+    ends = Rotation.random(2, rng)
+    poses = [np.eye(4), np.eye(4)]
+    for place, rotation in zip(poses, ends.as_matrix(), strict=True):
+        place[:3, :3], place[:3, 3] = rotation, rng.normal(size=3)
+    found = interpolated_pose(*poses, fraction)
+    np.testing.assert_allclose(found[:3, :3], Slerp([0, 1], ends)(fraction).as_matrix(), atol=1e-9)
+    np.testing.assert_allclose(
+        found[:3, 3], (1 - fraction) * poses[0][:3, 3] + fraction * poses[1][:3, 3], atol=1e-9
+    )
+
+
+@given(order=st.permutations(range(8)), at_ms=st.integers(-300, 1300))
+def test_a_constant_motion_is_known_at_any_moment_near_its_poses(order: list[int], at_ms: int) -> None:
+    """Whatever the order in which they come."""
+    history = PoseHistory("base")
+    for i in order:
+        history.add(i * 100 * MS, pose(0.1 * i, 0.05 * i))
+    found = history.at(at_ms * MS)
+    if -200 <= at_ms <= 900:
+        np.testing.assert_allclose(found.parent_from_child, pose(at_ms / 1e3, at_ms / 2e3), atol=1e-9)
+        assert found.held_ns == 0
+    else:
+        end_ms = 0 if at_ms < 0 else 700
+        np.testing.assert_allclose(found.parent_from_child, pose(end_ms / 1e3, end_ms / 2e3), atol=1e-9)
+        assert found.held_ns == abs(at_ms - end_ms) * MS
+
+
+def test_a_frame_that_rests_has_one_pose_however_often_it_is_published() -> None:
+    history = PoseHistory("base")
+    changes = [history.add(i * MS, pose(0.3)) for i in range(1000)]
+    assert changes == [True] + [False] * 999
+    assert not history.moves
+    assert len(history._stamps) <= 2
+    assert history.at(0).parent_from_child is history.at(10**15).parent_from_child
+    assert history.at(10**15).held_ns == 0
+
+
+def test_rest_before_a_motion_is_not_smeared_into_it() -> None:
+    history = PoseHistory("base")
+    for i in range(10):
+        history.add(i * 100 * MS, pose(0.0))
+    history.add(1000 * MS, pose(1.0))
+    assert history.at(850 * MS).parent_from_child[0, 3] == 0.0
+    np.testing.assert_allclose(history.at(950 * MS).parent_from_child[0, 3], 0.5)
+
+
+def test_across_a_long_gap_the_earlier_pose_holds() -> None:
+    history = PoseHistory("base")
+    history.add(0, pose(0.0))
+    history.add(MAX_GAP_NS + MS, pose(1.0))
+    assert history.at(MAX_GAP_NS).parent_from_child[0, 3] == 0.0
+    assert history.at(MAX_GAP_NS + MS).parent_from_child[0, 3] == 1.0
+
+
+def test_memory_is_bounded() -> None:
+    history = PoseHistory("base")
+    for i in range(3 * MAX_POSES):
+        history.add(i * 1000, pose(float(i)))
+    assert len(history._stamps) == MAX_POSES
+    slow = PoseHistory("base")
+    for i in range(100):
+        slow.add(i * 1000 * MS, pose(float(i)))
+    assert len(slow._stamps) <= 12
+
+
+def test_of_two_poses_with_one_stamp_the_later_one_counts() -> None:
+    history = PoseHistory("base")
+    assert history.add(0, pose(1.0))
+    assert history.add(0, pose(2.0))
+    assert history.at(5).parent_from_child[0, 3] == 2.0
