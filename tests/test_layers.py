@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
-    {"errors", "files", "geometry", "interrupts", "path_guard", "types"},
+    {"errors", "files", "geometry", "interrupts", "path_guard", "text", "types"},
     {"config", "plugin", "logs"},
     {"align"},
     {"autoconfig", "models", "engines", "sinks"},
@@ -32,6 +32,7 @@ WITHOUT_TORCH = (
         "geometry",
         "interrupts",
         "path_guard",
+        "text",
         "types",
         "config",
         "plugin",

@@ -21,6 +21,7 @@ from perception_tools.exit_codes import exit_code, json_status, note_signal, wit
 from perception_tools.export import command as export
 from perception_tools.info import command as info
 from perception_tools.plugin import command as plugin
+from perception_tools.printing import say
 from perception_tools.replay import command as replay
 from perception_tools.standard_output import discard_stdout, print_json, reader_has_gone, reserve_stdout
 from perception_tools.study import command as study
@@ -146,7 +147,7 @@ def run(arguments: list[str]) -> int:
             raise
         text = str(error.format_message())
         if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
-            print(text)
+            say(text)
             return exit_code("usage")
         return _fail(arguments, f"{text} (see `perception --help`)", "usage")
 
@@ -162,7 +163,7 @@ def _fail(arguments: list[str], text: str, status: Status) -> int:
         except OSError:  # stdout itself cannot be written, as on a full disk: then stderr says it
             discard_stdout()
     with suppress(OSError):  # the terminal may be closed
-        print(text if status == "interrupted" else f"error: {text}", file=sys.stderr)
+        say(text if status == "interrupted" else f"error: {text}", stderr=True)
     return code
 
 

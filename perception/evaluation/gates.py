@@ -19,6 +19,7 @@ from perception.evaluation.report.schema import (
     by_head,
 )
 from perception.path_guard import marked
+from perception.text import visible
 from perception.types import (
     Control,
     ControlChannel,
@@ -205,7 +206,10 @@ is_junit = marked(b"<?xml", f'<testsuite name="{_JUNIT_NAME}"'.encode())
 
 
 def junit_xml(report: EvaluationReport, name: str = _JUNIT_NAME) -> bytes:
-    """Return JUnit XML with a test case for each gate, and for each head and log with a reference."""
+    """Return JUnit XML with a test case for each gate, and for each head and log with a reference.
+
+    Control characters, which XML cannot hold, are escaped.
+    """
     suite = ET.Element("testsuite", name=name)
     bad = 0
     for gate in report.gates:
@@ -228,4 +232,5 @@ def junit_xml(report: EvaluationReport, name: str = _JUNIT_NAME) -> bytes:
     root = ET.Element("testsuites", tests=str(tests), failures=str(bad), errors="0")
     root.append(suite)
     ET.indent(root)
-    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+    text = visible(ET.tostring(root, encoding="unicode"))
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from perception.errors import OutputError
 from perception.path_guard import marked
+from perception.text import csv_cell
 
 COLUMNS = ("topic", "log_time_ns", "stamp_ns", "row", "count", "note")
 
@@ -55,7 +56,7 @@ class LedgerFile:
 
     def _line(self, values: tuple[object, ...]) -> None:
         try:
-            self._writer.writerow(values)
+            self._writer.writerow([csv_cell(value) for value in values])
         except OSError as error:
             raise OutputError(f"the ledger cannot be written: {error.strerror}: {self._path}") from None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception_tools.exit_codes import with_exit_code
+from perception_tools.printing import make_console
 from perception_tools.replay.options import Device, Force, engine_values
 from perception_tools.standard_output import print_json
 
@@ -152,7 +153,6 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     if quiet or not sys.stderr.isatty():
         yield lambda text: None
         return
-    from rich.console import Console
 
-    with Console(stderr=True).status("") as status:
+    with make_console(stderr=True).status("") as status:
         yield status.update

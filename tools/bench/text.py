@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perception.diagnosis.bench import BenchReport, Rate, Variant
+from perception_tools.printing import make_console
 
 QUIET = 0.15
 """The number of cores used by other programs above which wall-clock times are unreliable."""
@@ -20,7 +21,7 @@ FULL = 0.85
 
 def show_bench(report: BenchReport) -> None:
     """Print a report to stdout."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = make_console()
     console.print(f"{report.log}: {report.frames} frames, from disk to written outputs", soft_wrap=True)
     console.print(_rates(report))
     _fullness(console, report)

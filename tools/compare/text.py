@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
 from perception.evaluation.report.schema import DifferenceReport
 from perception_tools.evaluate.confidence_text import difference_text, show_resampling
+from perception_tools.printing import make_console
 
 SAME = "the same"
 _STYLES = {"worse": "red", "better": "green", "cannot tell": "dim", SAME: "dim"}
@@ -20,7 +20,7 @@ _PIPED_WIDTH = 120
 
 def show(report: CompareReport) -> None:
     """Print the tables of a comparison."""
-    console = Console(highlight=False)
+    console = make_console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPED_WIDTH
     for letter, side in (("A", report.a), ("B", report.b)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import EvaluateArguments
 from perception_tools.exit_codes import schema_with_exit_code, with_exit_code
+from perception_tools.printing import say
 from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
@@ -78,4 +79,4 @@ def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None
 
 
 def _print_fault(fault: str) -> None:
-    print(f"  {fault}", file=sys.stderr)
+    say(f"  {fault}", stderr=True)

@@ -19,6 +19,7 @@ from perception_tools.evaluate.confidence_text import (
     show_slices,
 )
 from perception_tools.evaluate.stress_text import show_faults, show_streaming
+from perception_tools.printing import make_console
 
 Head = dict[str, MetricReport]
 
@@ -28,7 +29,7 @@ _SENSOR_LETTERS = {"camera": "C", "range": "R", "status": "S"}
 
 def show(report: EvaluationReport) -> None:
     """Print the tables of a report."""
-    console = Console(highlight=False)
+    console = make_console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPED_WIDTH
     for log in report.logs:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perception_tools.printing import say
 from perception_tools.replay.options import Force
 from perception_tools.standard_output import answering
 
@@ -55,8 +56,8 @@ def export(
     exact = open_fusion_backend("torch", weights, precision="fp32", batch=batch, threads=1)
     verdict = compare_backends([exact.run(each) for each in samples], run_portable(out, samples))
     with answering("clean" if verdict.passed else "gate_failed"):
-        print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
-        print(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
+        say(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
+        say(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
 
 
 def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:

@@ -10,6 +10,7 @@ import typer
 from perception.errors import ConfigError, LogError
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.info.log_info import LogInfo
+from perception_tools.printing import say
 from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def info(
         if yaml:
             if choice is None:
                 raise problem or LogError(f"nothing to configure: {log}")
-            print(to_yaml(choice.config), end="")
+            say(to_yaml(choice.config).rstrip("\n"))
             return
         if problem is not None and base is not None:
             raise problem

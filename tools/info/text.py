@@ -14,6 +14,7 @@ from rich.text import Text
 from perception.config import to_yaml
 from perception.errors import ConfigError
 from perception_tools.info.log_info import NOT_READ, LogInfo, finding_codes
+from perception_tools.printing import make_console
 
 if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
@@ -26,7 +27,7 @@ _USES: dict[str, str] = {"truth_boxes": "truth", "truth_control": "truth"}
 
 def show(info: LogInfo) -> None:
     """Print the facts about a log."""
-    console = Console(highlight=False, emoji=False, markup=False)
+    console = make_console()
     _show_head(console, info.log)
     _show_topics(console, info)
     if info.unread:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perception_tools.printing import make_console
+
 if TYPE_CHECKING:
     from perception.diagnosis.conformance import Check
     from perception.plugin import Installed
@@ -12,11 +14,10 @@ if TYPE_CHECKING:
 def print_listing(installed: list[Installed]) -> None:
     """Print a table of the installed plugins, with descriptions and errors below."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = make_console()
     if not installed:
         console.print(
             "No plugins are installed. One is a package with an entry point in 'perception.plugins'."
@@ -44,10 +45,9 @@ def print_listing(installed: list[Installed]) -> None:
 
 def print_checks(name: str, checks: list[Check]) -> None:
     """Print a line for each point of the contract, with advice for those that fail."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = make_console()
     for check in checks:
         mark = Text("ok  ", style="green") if check.passed else Text("FAIL", style="bold red")
         console.print(mark, Text(check.name))

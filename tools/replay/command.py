@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception_tools.command_arguments import takes
 from perception_tools.exit_codes import with_exit_code
+from perception_tools.printing import say
 from perception_tools.replay.options import ReplayArguments
 from perception_tools.standard_output import answering, print_json
 
@@ -32,7 +32,7 @@ def _replay_one(job: ReplayJob, arguments: ReplayArguments) -> None:
 
     if arguments.check is not None:
         verdict, description = check_backend(job, arguments.check)
-        print(f"check of {description['backend']} {description['precision']}: {verdict}", file=sys.stderr)
+        say(f"check of {description['backend']} {description['precision']}: {verdict}", stderr=True)
         if not verdict.passed:
             _refuse(verdict, arguments.as_json)
     summary = run_job(job, lambda log, span: observer(log, span, arguments.step))

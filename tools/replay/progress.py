@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 
 from perception.types import Sample
+from perception_tools.printing import make_console, say
 
 if TYPE_CHECKING:
     from perception.logs import Log
@@ -41,15 +42,15 @@ class Steps:
         inputs = ", ".join(
             f"{entry.name} {'yes' if entry.present else entry.reason}" for entry in sample.inputs
         )
-        print(
+        say(
             f"tick {sample.tick.index} ({sample.tick.kind}): {inputs}  [any key: run it, q: end]",
-            file=sys.stderr,
+            stderr=True,
         )
         if os.read(sys.stdin.fileno(), 1) in (b"q", b"Q", b"\x03", b""):
             raise KeyboardInterrupt
 
     def after(self, progress: Progress) -> None:
-        print(f"  frame {progress.frames}: {progress.latency_ms:.1f} ms", file=sys.stderr)
+        say(f"  frame {progress.frames}: {progress.latency_ms:.1f} ms", stderr=True)
 
 
 @contextmanager
@@ -70,7 +71,6 @@ def _raw_keys() -> Iterator[None]:
 
 @contextmanager
 def _bar(log: Log, span: Span) -> Iterator[Observer]:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     first = span.start_ns or log.survey.start_ns or 0
@@ -82,7 +82,9 @@ def _bar(log: Log, span: Span) -> Iterator[Observer]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as progress:
+    with Progress(
+        *columns, console=make_console(stderr=True), transient=True, refresh_per_second=5
+    ) as progress:
         task = progress.add_task("replay", total=max(last - first, 1), frames=0, speed="starting")
         yield Bar(
             lambda done, frames, speed: progress.update(task, completed=done, frames=frames, speed=speed),
@@ -124,17 +126,16 @@ class BatchProgress:
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=20),
                 TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 TimeRemainingColumn(),
             )
-            console = Console(stderr=True)
+            console = make_console(stderr=True)
             self._display = Progress(*columns, console=console, transient=True, refresh_per_second=5)
             self._display.start()
         return self

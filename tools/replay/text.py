@@ -18,6 +18,7 @@ from perception.pipeline.batch import BatchResult
 from perception.pipeline.stage_times import STAGES
 from perception.types import head_specs
 from perception_tools.exit_codes import json_status, with_exit_code
+from perception_tools.printing import make_console
 
 LOUD = {"untrained"}
 MOST_EPISODES = 12
@@ -26,7 +27,7 @@ COLOURS = {"clean": "green", "loss": "yellow", "failed": "red", "interrupted": "
 
 def show(summary: Summary, written: list[Path]) -> None:
     """Print a summary to stdout."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = make_console()
     console.print(_headline(summary))
     console.print(_heads(summary))
     console.print(_latency(summary))
@@ -203,7 +204,7 @@ def batch_document(result: BatchResult) -> dict[str, Any]:
 
 def show_batch(report: dict[str, Any]) -> None:
     """Print the document of a batch to stdout."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = make_console()
     totals, seconds = report["totals"], report["seconds"]
     text = Text(report["status"], style=f"bold {COLOURS[report['status']]}")
     speed = totals["frames"] / seconds if seconds and not totals["skipped"] else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception_tools.exit_codes import with_exit_code
+from perception_tools.printing import say
 from perception_tools.standard_output import answering, print_json
 from perception_tools.train.options import (
     Config,
@@ -70,7 +71,7 @@ def study(
         if as_json:
             print_json({**with_exit_code(done.report, status), "folder": str(done.folder)})
         else:
-            print(summary(done.report))
-            print(f"\nreport: {done.folder / 'study.md'}, {done.folder / 'study.json'} and plots beside them")
+            say(summary(done.report))
+            say(f"\nreport: {done.folder / 'study.md'}, {done.folder / 'study.json'} and plots beside them")
             if status == "interrupted":
-                print("interrupted; the same command resumes it")
+                say("interrupted; the same command resumes it")

@@ -9,6 +9,7 @@ import typer
 
 from perception.errors import OutputError
 from perception_tools.exit_codes import with_exit_code
+from perception_tools.printing import make_console, say
 from perception_tools.replay.options import Force
 from perception_tools.standard_output import print_json
 
@@ -59,7 +60,7 @@ def synthesize(
     else:
         for order in orders:
             size = order.path.stat().st_size / 1e6
-            print(f"written: {order.path} ({duration:g} s, seed {order.seed}, {size:.1f} MB)")
+            say(f"written: {order.path} ({duration:g} s, seed {order.seed}, {size:.1f} MB)")
 
 
 def _paths(out: Path, seed: int, count: int) -> list[Path]:
@@ -82,13 +83,12 @@ def _paths(out: Path, seed: int, count: int) -> list[Path]:
 
 def _make(orders: list[Order], jobs: int) -> None:
     """Make the logs, with a progress bar on stderr."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from perception.simulation import generate_many
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("frames", total=None)
         done_of: dict[int, int] = {}
 

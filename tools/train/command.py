@@ -12,6 +12,7 @@ import typer
 
 from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception_tools.exit_codes import note_signal, with_exit_code
+from perception_tools.printing import say
 from perception_tools.standard_output import answering, print_json
 from perception_tools.train.options import (
     Json,
@@ -128,12 +129,12 @@ def _status(finished: Finished) -> Status:
 
 def _show(finished: Finished) -> None:
     if finished.reason == "interrupted":
-        print(f"interrupted after {finished.steps} steps; go on with --resume; weights so far: "
+        say(f"interrupted after {finished.steps} steps; go on with --resume; weights so far: "
               f"{finished.folder / 'last.safetensors'}")  # fmt: skip
         return
     why = {"done": "done", "early_stop": "stopped early", "max_cpu": "CPU time is up"}[finished.reason]
     spent = f"{finished.steps} steps, {finished.cpu_s:.0f} s of CPU"
-    print(f"{why} after {spent}; best at step {finished.best_step}")
+    say(f"{why} after {spent}; best at step {finished.best_step}")
     for name, value in finished.scores.items():
-        print(f"  {name:28} {value:.4g}")
-    print(f"weights: {finished.folder / 'best.safetensors'}")
+        say(f"  {name:28} {value:.4g}")
+    say(f"weights: {finished.folder / 'best.safetensors'}")

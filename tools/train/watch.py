@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from perception_tools.printing import make_console, say
+
 if TYPE_CHECKING:
     from perception.training import StepReport, Watcher
 
@@ -23,12 +25,16 @@ def watcher() -> Iterator[Watcher]:
     if not sys.stderr.isatty():
         yield Lines()
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn(),
-               TextColumn("{task.fields[losses]}"))  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[losses]}", markup=False),
+    )
+    with Progress(*columns, console=make_console(stderr=True)) as bar:
         yield Bars(bar)
 
 
@@ -51,7 +57,7 @@ class Lines:
         self._next = now + EVERY_S
 
     def said(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        say(text, stderr=True)
 
     def stepped(self, report: StepReport) -> None:
         now = time.monotonic()

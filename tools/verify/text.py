@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perception_tools.printing import say
+
 if TYPE_CHECKING:
     from perception.evaluation.agreement.comparison import Difference
     from perception.evaluation.agreement.verification import Verification
@@ -17,19 +19,19 @@ def show(verification: Verification, log: Path) -> None:
         "within_tolerance": "equal within tolerance",
         "diverged": "diverges",
     }
-    print(f"{verdicts[verification.verdict]}: {verification.stored} outputs, made again from {log}")
+    say(f"{verdicts[verification.verdict]}: {verification.stored} outputs, made again from {log}")
     if verification.comparison.ticks is not None:
-        print(f"  ticks: {_place(verification, verification.comparison.ticks)}")
+        say(f"  ticks: {_place(verification, verification.comparison.ticks)}")
     for name, head in verification.heads.items():
-        print(f"  {name:8}{verdicts[head.verdict]}; {head.equal} of {head.frames} bit-equal")
+        say(f"  {name:8}{verdicts[head.verdict]}; {head.equal} of {head.frames} bit-equal")
         if head.verdict != "equal" and head.largest:
             largest = ", ".join(f"{key} {value:.3g}" for key, value in head.largest.items())
-            print(f"          largest differences: {largest}")
+            say(f"          largest differences: {largest}")
         first = head.first or head.first_unequal
         if first is not None:
-            print(f"          first {_place(verification, first)}")
+            say(f"          first {_place(verification, first)}")
     for note in verification.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
 
 
 def _place(verification: Verification, where: Difference) -> str:

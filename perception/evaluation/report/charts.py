@@ -18,7 +18,6 @@ from perception.evaluation.report.display_text import (
     percent,
     short,
     values,
-    visible,
 )
 from perception.evaluation.report.inline_svg import INK, SERIES, chart, series
 from perception.evaluation.report.schema import (
@@ -29,6 +28,7 @@ from perception.evaluation.report.schema import (
     SliceReport,
     StreamingReport,
 )
+from perception.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
@@ -11,10 +10,6 @@ from perception.evaluation.report.schema import MetricReport, ValueReport
 Heads = Mapping[str, Mapping[str, MetricReport]]
 
 MINUS = "\u2212"
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
-    "|[\ud800-\udfff]"
-)
 TITLES = {"class": "Class", "box": "Box", "distance": "Distance", "control": "Control"}
 
 
@@ -85,11 +80,3 @@ def file_name(path: str) -> str:
 def parts_of(found: Mapping[str, ValueReport], name: str) -> dict[str, ValueReport]:
     """Return the values of one name by class or channel: `AP50` -> class -> value."""
     return {key[len(name) + 1 :]: value for key, value in found.items() if key.startswith(f"{name}/")}
-
-
-def visible(text: str) -> str:
-    """Return the text with invisible and direction-changing characters escaped.
-
-    Lone surrogates, as file names that are not UTF-8 have them, cannot be written to a file at all.
-    """
-    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

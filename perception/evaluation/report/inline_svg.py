@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from perception.evaluation.plotting import COLOURS, MARKERS
-from perception.evaluation.report.display_text import visible
+from perception.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,6 @@ from perception.evaluation.report.display_text import (
     short,
     signed,
     values,
-    visible,
 )
 from perception.evaluation.report.page import subtitle, title
 from perception.evaluation.report.schema import (
@@ -24,6 +23,7 @@ from perception.evaluation.report.schema import (
     SliceReport,
     StreamingReport,
 )
+from perception.text import visible
 
 MOST_MOMENTS = 5
 MOST_SLICES = 10

@@ -16,10 +16,11 @@ from markupsafe import Markup
 
 from perception.evaluation.plotting import need_matplotlib
 from perception.evaluation.report import charts, highlights, tables
-from perception.evaluation.report.display_text import file_name, percent, short, visible
+from perception.evaluation.report.display_text import file_name, percent, short
 from perception.evaluation.report.frame_drawing import drawing, frame_words
 from perception.evaluation.report.frame_pictures import Pictures
 from perception.evaluation.report.schema import EvaluationReport
+from perception.text import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template

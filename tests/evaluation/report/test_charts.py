@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.evaluation.report import charts
-from perception.evaluation.report.display_text import visible
 from perception.evaluation.report.inline_svg import SERIES, chart, series
+from perception.text import visible
 from tests.evaluation.report.build import HOSTILE, full
 from tests.evaluation.report.reader import Page
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.evaluation.report.display_text import interval, measured, percent, short, visible
+from perception.evaluation.report.display_text import interval, measured, percent, short
+from perception.text import visible
 from tests.evaluation.report.build import HOSTILE, value
 
 NUMBERS = st.floats(-1e6, 1e6).filter(lambda x: x == 0 or abs(x) > 1e-6)

@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from perception.evaluation.report.display_text import visible
 from perception.evaluation.report.markdown import escaped, fenced, markdown
 from perception.evaluation.report.schema import EvaluationReport
+from perception.text import visible
 from tests.evaluation.report.build import HOSTILE, full, plain
 from tests.evaluation.report.reader import Page
 

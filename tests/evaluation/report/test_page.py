@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.evaluation.report.display_text import visible
 from perception.evaluation.report.frame_pictures import BYTES, Picture
 from perception.evaluation.report.page import html_page
 from perception.evaluation.report.schema import EvaluationReport
+from perception.text import visible
 from tests.evaluation.report.build import HOSTILE, full, plain
 from tests.evaluation.report.reader import Page
 

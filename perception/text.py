@@ -1,0 +1,32 @@
+"""Text from files, made safe to show: it cannot act on a terminal, a page or a spreadsheet."""
+
+from __future__ import annotations
+
+import re
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
+    "|[\ud800-\udfff]"
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def visible(text: str) -> str:
+    """Return the text with control, invisible and direction-changing characters escaped, as `\\u001b`.
+
+    Line ends and tabs stay. Lone surrogates, as file names that are not UTF-8 have them, are escaped as well:
+    they cannot be written to a file.
+    """
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def csv_cell(value: object) -> object:
+    """Return a value for a CSV file. Text that a spreadsheet would run as a formula gets a `'` before it.
+
+    Numbers, also as text, stay numbers. Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    if not isinstance(value, str):
+        return value
+    neutral = value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
+    return visible(f"'{value}" if neutral else value)

@@ -1,0 +1,32 @@
+"""What commands print for people: text from files is shown, and cannot act on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from perception.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def degrade_text() -> None:
+    """Let stdout and stderr write what their encoding lacks as `\\u901f`, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError, OSError):  # None, closed, or not a stream of Python's own
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def say(*lines: str, stderr: bool = False) -> None:
+    """Print lines, with control characters escaped."""
+    for line in lines:
+        print(visible(line), file=sys.stderr if stderr else sys.stdout, flush=stderr)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console that prints text as it is: control characters escaped, no markup, no emoji codes."""
+    from perception_tools.console import VisibleConsole
+
+    return VisibleConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
