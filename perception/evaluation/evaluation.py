@@ -34,7 +34,7 @@ from perception.evaluation.slices.slice_comparison import slices
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.evaluation.worst_frames import CUT, FrameErrors, Moment, worst_of
 from perception.logs import Log
-from perception.pipeline import Observer, Summary, replay
+from perception.pipeline import Observer, Span, Summary, replay
 from perception.pipeline.replay_summary import RunStatus
 from perception.plugin import Plugin
 from perception.sinks import McapSink, RunInfo, Sink, read_run
@@ -83,6 +83,7 @@ class Evaluation:
         output: str | Path | None = None,
         observer: Observer | None = None,
         beside: Sequence[Sink] = (),
+        span: Span | None = None,
     ) -> Summary:
         """Replay a log once through a plugin and score its outputs.
 
@@ -93,6 +94,7 @@ class Evaluation:
             output: Write the outputs to this file, with the errors of each frame beside them.
             observer: Watches the run.
             beside: Further sinks for the outputs.
+            span: The part of this log; None: that of the options.
 
         Raises:
             PerceptionError: The plugin cannot be opened, or the output cannot be written.
@@ -110,7 +112,8 @@ class Evaluation:
             sinks.append(SubsetSink(subsets, self._suites.of_subset))
         else:
             plugin = load()
-        summary = replay(log, config, plugin, sinks, replace(self.options.replay, observer=observer))
+        options = replace(self.options.replay, observer=observer, span=span or self.options.replay.span)
+        summary = replay(log, config, plugin, sinks, options)
         self._status = max(self._status, summary.status, key=STATUS_ORDER.index)
         for warned in summary.warnings:
             self.warn(warned.code, warned.text, log, warned.count)

@@ -42,7 +42,7 @@ Status = Mapping[str, float | Sequence[float]]
 
 def from_pretrained(source: str | Path | None = None) -> FusionModel:
     """Load a model: see `FusionModel.from_pretrained`."""
-    model, about = load_checkpoint(_weights_file(source))
+    model, about = load_checkpoint(weights_file(source))
     model.about = about
     return model
 
@@ -103,8 +103,13 @@ def predict(
     return output_of(sample, predictions, model.config, spec, min_score)
 
 
-def _weights_file(source: str | Path | None) -> Path:
-    """Return the file of weights that a path, a folder or the name of an installed plugin stands for."""
+def weights_file(source: str | Path | None) -> Path:
+    """Return the file of weights that a path, a folder or the name of an installed plugin stands for.
+
+    Raises:
+        CheckpointError: There is none.
+        PluginError: No plugin of that name is installed.
+    """
     if source is None or (isinstance(source, str) and source.isidentifier() and not Path(source).exists()):
         weights = own_weights(source or "fusion")
         if weights is None:

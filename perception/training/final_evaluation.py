@@ -11,12 +11,12 @@ from perception.evaluation import EvaluateOptions, Evaluation, subset_name
 from perception.evaluation.evaluate_logs import REFERENCE_ENGINE
 from perception.evaluation.report.schema import EvaluationReport
 from perception.logs import open_log
-from perception.pipeline import ReplayOptions
+from perception.pipeline import ReplayOptions, Span
 from perception.plugin import load_plugin
 from perception.training.calibration import calibrate_checkpoint
-from perception.training.data.dataset import open_dataset
-from perception.training.data.sample_cache import find_logs
-from perception.training.data.splits import cache_folder, cache_spec
+from perception.training.data.dataset import held_out_from_ns, open_dataset
+from perception.training.data.sample_cache import cached_log, find_logs
+from perception.training.data.splits import cache_folder, cache_spec, validation_logs
 from perception.training.loop.observer import Watcher
 from perception.training.output_stats import store_output_stats
 from perception.training.train_config import TrainConfig
@@ -63,7 +63,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
     evaluation = Evaluation(
         EvaluateOptions(ablate="sensors" if config.run.ablate else None, replay=ReplayOptions(device="cpu"))
     )
-    for path in find_logs(config.data.validate_, "validate"):
+    for path in validation_logs(config.data):
         with open_log(path) as log:
             chosen = spec.config_for(log)
             plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
@@ -73,6 +73,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
                 log,
                 chosen.model_copy(update={"plugin": plugin, "engine": engine}),
                 lambda: load_plugin("fusion"),
+                span=_held_out(config, path),
             )
     result = evaluation.report()
     try:
@@ -82,6 +83,14 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             f"cannot write {report}: {error.strerror or error}; the weights are kept"
         ) from None
     return main_scores(result)
+
+
+def _held_out(config: TrainConfig, log: Path) -> Span | None:
+    """Return the part of a log that is held out; None where whole logs are."""
+    if config.data.validate_last is None:
+        return None
+    cached = cached_log(log, cache_spec(config), cache_folder(config))
+    return Span(held_out_from_ns(cached, config.data))
 
 
 def main_scores(report: EvaluationReport) -> dict[str, float]:

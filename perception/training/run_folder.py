@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> d
         ConfigError: The folder holds a run, or one of another configuration, or cannot be written.
         TrainingError: The state cannot be read.
     """
-    folder, text = config.run.out, to_yaml(config)
+    folder, text = config.run.out, to_yaml(with_absolute_paths(config))
     state = None
     if resume:
         state = load_state(folder / STATE)
@@ -58,6 +59,42 @@ def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> d
     return state
 
 
+def _config_of_run(folder: Path) -> TrainConfig:
+    """Return the configuration that the run in a folder began with."""
+    import yaml
+
+    try:
+        return parse_train_config(yaml.safe_load((folder / CONFIG).read_text()), str(folder / CONFIG))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """Return the configuration with the logs, checkpoints and folders it names as absolute paths, so that it
+    means the same files from any working directory."""
+    data, transfer = config.data, config.transfer
+    logs = {
+        name: tuple(os.path.realpath(path) for path in getattr(data, name))
+        for name in ("train", "validate_", "calibrate")
+    }
+    folders = {
+        n: Path(os.path.realpath(p)) for n in ("config", "cache") if (p := getattr(data, n)) is not None
+    }
+    start = transfer.checkpoint
+    if start is not None and Path(start).exists():
+        start = os.path.realpath(start)
+    distill = transfer.distill
+    if distill is not None:
+        distill = distill.model_copy(update={"checkpoint": Path(os.path.realpath(distill.checkpoint))})
+    return config.model_copy(
+        update={
+            "data": data.model_copy(update=logs | folders),
+            "transfer": transfer.model_copy(update={"checkpoint": start, "distill": distill}),
+            "run": config.run.model_copy(update={"out": Path(os.path.realpath(config.run.out))}),
+        }
+    )
+
+
 def check_same(folder: Path, config: TrainConfig) -> None:
     """Check that a run resumes with its configuration; only where and how fast it runs may differ.
 
@@ -65,13 +102,7 @@ def check_same(folder: Path, config: TrainConfig) -> None:
         ConfigError: Other values differ; all of them.
         TrainingError: The configuration in the folder cannot be read.
     """
-    import yaml
-
-    try:
-        before = parse_train_config(yaml.safe_load((folder / CONFIG).read_text()), str(folder / CONFIG))
-    except (OSError, yaml.YAMLError) as error:
-        raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
-    old, new = result_values(before), result_values(config)
+    old, new = result_values(_config_of_run(folder)), result_values(config)
     errors = [
         f"{path}: the run began with {old.get(path)!r}, found {new.get(path)!r}"
         for path in sorted(old.keys() | new.keys())
@@ -83,7 +114,7 @@ def check_same(folder: Path, config: TrainConfig) -> None:
 
 def result_values(config: TrainConfig) -> dict[str, Any]:
     """Return dotted path -> value of every setting that the result of a run depends on."""
-    plain = config.model_dump(mode="json", by_alias=True)
+    plain = with_absolute_paths(config).model_dump(mode="json", by_alias=True)
     plain["model"] = config.model_shape().to_dict()
     plain["run"] = {"seed": config.run.seed, "precision": config.run.precision}
     plain["data"].pop("cache")

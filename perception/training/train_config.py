@@ -58,9 +58,11 @@ class DataConfig(TrainSection):
     classes: dict[str, str] = Field(default_factory=dict)  # a log's class name -> the model's
     stride: AtLeastOne = 1  # use every n-th sample
     start_s: NonNegative | None = None  # use only samples from here
-    end_s: Positive | None = None  # and before here, in seconds from the log's start
+    end_s: Positive | None = None  # and before here, in seconds from the log's first sample
+    # The last part of the time of each log in `train` is held out to validate on; not with `validate`.
+    validate_last: Annotated[float, Number, Field(gt=0, lt=1)] | None = None
     validate_samples: AtLeastOne = 400  # at most, evenly spaced
-    cache: Path | None = None  # None: `cache` beside the run's folder
+    cache: Path | None = None  # the folder of decoded logs; None: in the user's cache
     stats_samples: AtLeastOne = 500  # used to measure the statistics of inputs, evenly spaced
 
 
@@ -156,7 +158,9 @@ class DistillConfig(TrainSection):
 class TransferConfig(TrainSection):
     """The weights that training starts from."""
 
-    checkpoint: Path | None = None  # tensors that match by name and shape are taken over
+    # A file, a folder or the name of a plugin, for its own weights; tensors that match by name and shape are
+    # taken over. None: random weights.
+    checkpoint: str | None = None
     keep_stats: bool = False  # keep the checkpoint's statistics of inputs
     pretrained: bool = False  # published weights for a backbone from torchvision
     freeze: tuple[str, ...] = ()  # names, or beginnings of names, of parameters that are not trained
@@ -169,7 +173,9 @@ class RunConfig(TrainSection):
 
     out: Path = Path("runs/train")
     seed: Annotated[int, Number, Field(ge=0, lt=1 << 63)] = 0
-    threads: Annotated[int, Number, Field(ge=1, le=256)] | None = None
+    threads: Annotated[int, Number, Field(ge=1, le=256)] | None = (
+        None  # None: as many as there are idle cores
+    )
     loaders: Annotated[int, Number, Field(ge=1, le=64)] = 1  # threads that prepare batches
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the hardware has it
@@ -198,6 +204,8 @@ class TrainConfig(TrainSection):
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
         errors = _conflicts(self.schedule)
+        if self.data.validate_ and self.data.validate_last is not None:
+            errors.append("data.validate_last: holds out a part of data.train; leave it or data.validate out")
         if errors:
             raise ValueError("; ".join(errors))
         return self

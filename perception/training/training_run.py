@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from perception.engines.processor import processor
+from perception.engines.processor import processor, usable_cores
 from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.models import FusionModel
 from perception.models.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_checkpoint
@@ -19,7 +19,13 @@ from perception.models.safetensors_file import write_whole
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
 from perception.training.data.loader import BatchSource, Loader
-from perception.training.data.splits import cache_folder, cache_spec, open_splits, report_missing_truth
+from perception.training.data.splits import (
+    cache_folder,
+    cache_spec,
+    open_splits,
+    report_missing_truth,
+    validation_logs,
+)
 from perception.training.data.stored_features import check_stored_features, open_stored_features
 from perception.training.final_evaluation import calibrate, evaluate
 from perception.training.loop.journal import Journal
@@ -83,15 +89,14 @@ def train(
         CheckpointError: A checkpoint to start from cannot be loaded.
     """
     device = _device(config)
-    if config.run.threads is not None:
-        torch.set_num_threads(config.run.threads)
     with process_group(device) as processes:
         seen = watcher if watcher and processes.first else Silent()
+        _set_threads(config, processes, seen)
         shard = processes.shard(config.schedule.batch)
         _check(config)
         state = open_folder(config, resume, processes)
         training, validation = open_splits(config, seen, processes)
-        report_missing_truth(training, seen)
+        report_missing_truth(training, config.model_shape().classes, seen)
         trainer = _trainer(config, training, validation, shard, seen, processes, device, stop)
         if state is not None:
             trainer.load_state_dict(state)
@@ -162,7 +167,7 @@ def _finish(config: TrainConfig, step: int, observer: RunObserver) -> Mapping[st
         except CheckpointError as error:
             raise TrainingError(f"{error}; the same weights are in {last}") from None
     calibrate(config, best, observer.watcher)
-    if not (config.run.evaluate and config.data.validate_):
+    if not (config.run.evaluate and validation_logs(config.data)):
         return {}
     scores = evaluate(config, best, config.run.out / REPORT, observer.watcher)
     observer.note("report", step, scores)
@@ -178,6 +183,22 @@ def _device(config: TrainConfig) -> torch.device:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     torch.cuda.set_device(device)
     return device
+
+
+def _set_threads(config: TrainConfig, processes: ProcessGroup, watcher: Watcher) -> None:
+    """Compute with the configured threads, else with one for each idle core.
+
+    Two OpenMP threads that wait for each other on busy cores cost ten times the CPU time of one.
+    """
+    threads = config.run.threads
+    if threads is None and processes.size == 1 and "OMP_NUM_THREADS" not in os.environ:
+        cores, busy = usable_cores(), os.getloadavg()[0]
+        threads = min(torch.get_num_threads(), max(1, round(cores - busy)))
+        watcher.said(
+            f"threads: {threads}, as {busy:.1f} of {cores} cores are busy; set run.threads for another number"
+        )
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def _autocast(config: TrainConfig, device: torch.device) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import load_checkpoint, read_metadata
+from perception.models.pretrained import weights_file
 from perception.models.stats import InputStats, channel_names
 from perception.training.data.dataset import Dataset
 from perception.training.data.input_stats import measure_stats
@@ -66,9 +67,10 @@ def check_transfer(config: TrainConfig) -> None:
         ConfigError: No weights are published for the backbone.
     """
     transfer = config.transfer
-    for path in (transfer.checkpoint, transfer.distill.checkpoint if transfer.distill is not None else None):
-        if path is not None:
-            read_metadata(path)
+    if transfer.checkpoint is not None:
+        read_metadata(weights_file(transfer.checkpoint))
+    if transfer.distill is not None:
+        read_metadata(transfer.distill.checkpoint)
     if transfer.pretrained:
         from perception.models.torchvision_backbone import published_weights  # torchvision takes seconds
 
@@ -78,13 +80,19 @@ def check_transfer(config: TrainConfig) -> None:
 def starting_model(config: TrainConfig, training: Dataset, watcher: Watcher) -> FusionModel:
     """Return the model before the first step: statistics measured, weights taken over, parts frozen."""
     transfer, shape = config.transfer, config.model_shape()
+    start = None if transfer.checkpoint is None else weights_file(transfer.checkpoint)
     stats = measure_stats(training.some(config.data.stats_samples), shape)
-    if transfer.keep_stats and transfer.checkpoint is not None:
-        stats = _kept_stats(transfer.checkpoint, shape, stats)
+    if transfer.keep_stats and start is not None:
+        stats = _kept_stats(start, shape, stats)
     model = FusionModel(shape, seed=config.run.seed, stats=stats, pretrained=transfer.pretrained)
-    if transfer.checkpoint is not None:
-        for line in take_over(model, transfer.checkpoint).lines():
-            watcher.said(f"{transfer.checkpoint.name}: {line}")
+    if start is None:
+        watcher.said(
+            "training starts from random weights; transfer.checkpoint: fusion starts from the default ones"
+        )
+    else:
+        watcher.said(f"training starts from the weights in {start}")
+        for line in take_over(model, start).lines():
+            watcher.said(f"  {line}")
     if transfer.freeze:
         count = freeze(model, transfer.freeze)
         watcher.said(

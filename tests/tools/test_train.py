@@ -88,6 +88,22 @@ def test_an_interrupt_keeps_what_was_trained_and_resume_goes_on(
     assert "schedule.steps: the run began with 100000" in capsys.readouterr().err
 
 
+def test_a_run_is_continued_by_its_folder_alone_from_any_working_directory(
+    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(street.parent)
+    path = config_file(tmp_path, street, data={"train": [street.name], "validate": [f"./{street.name}"]})
+    assert run(["train", str(path), "--out", str(tmp_path / "run")]) == 0
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--out", "moved", "--resume"]) == 0
+    assert (
+        str(moved / "best.safetensors") in capsys.readouterr().out or (moved / "best.safetensors").is_file()
+    )
+    assert run(["train", "--resume"]) == 2
+    assert "--out RUN --resume" in capsys.readouterr().err
+
+
 def test_faults_are_answered_at_once_with_exit_code_2(street: Path, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("data: {trian: [a]}\noptimiser: {lr: -1}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -359,6 +360,99 @@ def test_a_run_does_not_go_on_with_another_configuration(whole: TrainConfig, tmp
     )
     with pytest.raises(ConfigError, match=r"optimiser\.lr: the run began with 0\.002, found 0\.5"):
         train(other, resume=True)
+
+
+def test_a_run_goes_on_by_the_files_that_it_names_however_they_are_spelled(
+    whole: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(whole.run.out, tmp_path / "copy")
+    log = Path(whole.data.train[0])
+    monkeypatch.chdir(log.parent)
+    data = whole.data.model_copy(
+        update={"train": (log.name,), "validate_": (f"../{log.parent.name}/{log.name}",)}
+    )
+    other = whole.model_copy(
+        update={"run": whole.run.model_copy(update={"out": folder}), "data": data},
+    )
+    assert train(other, resume=True).steps == 8
+
+
+def test_the_last_part_of_each_log_is_held_out_by_time(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    config = small_config(
+        street,
+        cache_root,
+        tmp_path / "run",
+        data={"validate": [], "validate_last": 0.4, "validate_samples": 400},
+        run={"evaluate": True},
+    )
+    seen = Seen()
+    train(config, watcher=seen)
+    (begin,) = [line for line in read_journal(config.run.out) if line["kind"] == "begin"]
+    assert begin["samples"] == 18  # of 30 in three seconds
+    assert begin["validation_samples"] == 12
+    report = json.loads((config.run.out / "report.json").read_text())
+    assert [log["frames"] for log in report["logs"]] == [12]
+    assert not any("trained and validated on the same" in text for text in seen.texts)
+
+
+def test_held_out_time_and_logs_to_validate_on_exclude_each_other(street: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"validate_last: holds out a part of data\.train"):
+        small_config(street, tmp_path / "cache", tmp_path / "run", data={"validate_last": 0.2})
+
+
+def test_a_run_without_one_finite_batch_says_so(
+    street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(street, cache_root, tmp_path / "run", optimiser={"clip_norm": 1.0})
+    monkeypatch.setattr("perception.training.loop.trainer.clip", lambda *_: float("nan"))
+    with pytest.raises(TrainingError, match="no batch had a finite loss and gradient: all 8 were left out"):
+        train(config)
+
+
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [
+        (
+            {"sensors": {"status": {"topic": "/vehicle/state", "fields": {"gear": "speed"}}}},
+            "sensors.status.fields",
+        ),
+        (
+            {"truth": {"control": "/truth/control", "control_fields": {"gear": "curvature"}}},
+            "truth.control_fields",
+        ),
+    ],
+)
+def test_values_that_the_model_has_no_channel_for_are_refused(
+    section: dict[str, Any], path: str, street: Path, tmp_path: Path
+) -> None:
+    sensors = {"camera": {"topic": "/camera/image"}, **section.get("sensors", {})}
+    reading = tmp_path / "reading.yaml"
+    reading.write_text(json.dumps({"version": 1, **section, "sensors": sensors}))
+    config = small_config(street, tmp_path / "cache", tmp_path / "run", data={"config": str(reading)})
+    with pytest.raises(
+        ConfigError, match=rf"{path}: the model has no (status|control) channel gear.*name: gear"
+    ):
+        train(config)
+
+
+def test_idle_cores_decide_the_threads(
+    street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.getloadavg", lambda: (1e6, 0.0, 0.0))
+    seen = Seen()
+    config = small_config(
+        street, cache_root, tmp_path / "run", run={"threads": None}, schedule={"steps": 1, "warmup_steps": 0}
+    )
+    try:
+        train(config, watcher=seen)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert any(text.startswith("threads: 1, as 1000000.0 of") for text in seen.texts)
 
 
 def test_resuming_what_is_not_there_is_answered(street: Path, cache_root: Path, tmp_path: Path) -> None:

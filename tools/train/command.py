@@ -15,14 +15,19 @@ from perception_tools.exit_codes import note_signal, with_exit_code
 from perception_tools.printing import say
 from perception_tools.standard_output import answering, print_json
 from perception_tools.train.options import (
+    Calibrate,
+    End,
     Json,
     NewRunForce,
     OptionalConfig,
     Set,
+    Start,
     Threads,
     Train,
     Validate,
+    ValidateLast,
     check_files,
+    fraction,
     load_changed,
     resumed_config,
 )
@@ -36,9 +41,10 @@ def train(
     config: OptionalConfig = None,
     logs: Train = None,
     validate: Validate = None,
-    calibrate: Annotated[
-        list[str] | None, typer.Option(help="Logs to calibrate confidence on.", show_default="as configured")
-    ] = None,
+    calibrate: Calibrate = None,
+    validate_last: ValidateLast = None,
+    start: Start = None,
+    end: End = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The folder of the run.", show_default="as configured")
     ] = None,
@@ -46,15 +52,23 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Number of steps.", min=1)] = None,
     threads: Threads = None,
     change: Set = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in its folder.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in its folder; --out alone names it.")
+    ] = False,
     as_json: Json = False,
     force: NewRunForce = False,
 ) -> None:
-    """Train the fusion model on logs with truth, and evaluate it."""
+    """Train the fusion model on logs with truth, and evaluate it.
+
+    Example: perception train finetune --train mine.mcap --validate-last 20% --out runs/mine
+    """
     options = {
         "data.train": logs,
         "data.validate": validate,
         "data.calibrate": calibrate,
+        "data.validate_last": None if validate_last is None else fraction(validate_last),
+        "data.start_s": start,
+        "data.end_s": end,
         "run.out": out,
         "run.seed": seed,
         "run.threads": threads,

@@ -23,6 +23,20 @@ Train = Annotated[
     typer.Option("--train", help="Logs, folders or patterns to learn from.", show_default="as configured"),
 ]
 Validate = Annotated[list[str] | None, typer.Option(help="Logs to score on.", show_default="as configured")]
+Calibrate = Annotated[
+    list[str] | None, typer.Option(help="Logs to calibrate confidence on.", show_default="as configured")
+]
+ValidateLast = Annotated[
+    str | None,
+    typer.Option(
+        help="Hold out the last part of the time of each log to validate on: 20%.",
+        show_default="as configured",
+    ),
+]
+Start = Annotated[
+    float | None, typer.Option(help="Learn only from here, in seconds from the log's start.", min=0)
+]
+End = Annotated[float | None, typer.Option(help="And only up to here.", min=0)]
 Threads = Annotated[int | None, typer.Option(help="Threads that compute.", min=1)]
 Set = Annotated[
     list[str] | None,
@@ -32,6 +46,14 @@ NewRunForce = Annotated[
     bool, typer.Option("--force", help="Replace files in the folder that are of no earlier run, too.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def fraction(text: str) -> float:
+    """Return a fraction that is written as `20%` or `0.2`."""
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a part such as 20% or 0.2, found {text!r}") from None
 
 
 def load_changed(source: str, assignments: list[str] | None, options: dict[str, Any]) -> TrainConfig:
@@ -102,5 +124,7 @@ def check_files(source: str, config: TrainConfig, writes: list[Write], force: bo
             reads += [Read("a log", log) for log in find_logs(names, section)]
     reads += [Read("the configuration of the logs", data.config)] if data.config is not None else []
     teacher = transfer.distill.checkpoint if transfer.distill is not None else None
-    reads += [Read("a checkpoint", path) for path in (transfer.checkpoint, teacher) if path is not None]
+    start = transfer.checkpoint  # a file, a folder, or the name of a plugin
+    checkpoints = (Path(start) if start is not None and Path(start).is_file() else None, teacher)
+    reads += [Read("a checkpoint", path) for path in checkpoints if path is not None]
     check_paths(reads, writes, force=force)

@@ -9,7 +9,7 @@ import numpy as np
 from perception.evaluation.metrics.base import Result, Value
 from perception.types import Float64
 
-VERSION = "joint/1"
+VERSION = "joint/2"
 WEIGHTS = {"boxes": 0.5, "distance": 0.15, "control": 0.25, "calibration": 0.1}
 METRICS = ("mean_average_precision", "distance_errors", "control_errors", "detection_calibration")
 """The metrics that the parts are computed from."""
@@ -23,8 +23,9 @@ def joint(results: Iterable[Result]) -> Result:
     ===========  ======  =================================================================================
     boxes        0.5     mAP@50:95
     distance     0.15    1 / (1 + distance_rel / 0.1): one half at a mean error of 10 %
-    control      0.25    mean over channels of 1 / (1 + MAE / MAE_mean): one half where saying the mean of
-                         truth would do as well
+    control      0.25    mean over channels of 1 / (1 + sqrt(1 - R2)), at most one half for a constant. (By
+                         absolute errors a constant median gets more where truth is mostly zero, as
+                         steering is on a straight road.)
     calibration  0.1     1 - D-ECE
     ===========  ======  =================================================================================
 
@@ -100,15 +101,14 @@ def _asks_for_distance(distance: Result) -> bool:
 
 
 def _skills(control: Result, values: Mapping[str, Float64], zero: Float64) -> list[Float64]:
-    """Return 1 / (1 + MAE / MAE_mean) of each channel; 0 for a channel missing from a valid head."""
+    """Return 1 / (1 + sqrt(1 - R2)) of each channel; 0 for a channel missing from a valid head."""
     skills = []
     for name, value in control.values.items():
-        if not name.startswith("MAE/"):
+        if not name.startswith("R2/"):
             continue
-        channel = name.removeprefix("MAE/")
-        if value.defined and control.values[f"MAE_mean/{channel}"].value:
-            with np.errstate(divide="ignore", invalid="ignore"):  # truth may be constant within a draw
-                skills.append(1 / (1 + values[name] / values[f"MAE_mean/{channel}"]))
+        channel = name.removeprefix("R2/")
+        if value.defined:
+            skills.append(1 / (1 + np.sqrt(np.maximum(1 - values[name], 0.0))))
         elif control.details["missing"].get(channel):
             skills.append(zero)
     return skills

@@ -152,7 +152,6 @@ def _resolved(
         "schedule.max_cpu_s": None,
         "schedule.early_stop": None,
         "data.calibrate": [],
-        "data.cache": str(config.data.cache or options.out / "cache"),
         "run.out": str(options.out / "runs" / f"{name}-s{seed}"),
         "run.seed": seed,
         "run.evaluate": False,

@@ -21,7 +21,7 @@ from perception.training.ablation.study_plan import SECTIONS, StudyOptions, Stud
 from perception.training.ablation.study_plots import draw_study
 from perception.training.ablation.study_report import SCHEMA, RunResult, report
 from perception.training.ablation.study_text import markdown
-from perception.training.data.splits import open_validation
+from perception.training.data.splits import open_validation, validation_logs
 from perception.training.loop.journal import read_journal
 from perception.training.loop.loss_step import check_losses
 from perception.training.loop.observer import Silent, StepReport, Watcher
@@ -80,9 +80,12 @@ def study(
     """
     seen = watcher or Silent()
     need_matplotlib("drawing the plots of a study")
-    if not config.data.validate_:
+    if not validation_logs(config.data):
         raise ConfigError(
-            ["data.validate: missing; a study compares scores on logs that are not learned from"]
+            [
+                "data.validate: missing (or validate_last); a study compares scores on samples that are "
+                "not learned from"
+            ]
         )
     runs = runs_of(config, options)
     for run in runs:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from perception.autoconfig import complete_config
 from perception.config import Config
-from perception.errors import LogError
+from perception.errors import ConfigError, LogError
 from perception.files import file_sha256, sources_sha256
 from perception.logs import Log
 from perception.models.config import ModelConfig
 from perception.models.preprocess import InputSpec
-from perception.types import head_spec
+from perception.types import Quantity, head_spec
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the cache's files; raised when their layout changes."""
 
 SOURCES = (
@@ -47,10 +48,13 @@ class CacheSpec:
         """Return the complete configuration of a log.
 
         Raises:
-            ConfigError: The log does not fit the configuration, or several configurations fit the log.
+            ConfigError: The log does not fit the configuration, several configurations fit the log, or fields
+                of status or control are configured that the model has no channel for.
             LogError: The log is empty.
         """
         config = complete_config(log, self.config).config
+        if self.config is not None:
+            self._check_channels(self.config)
         if self.classes:
             classes = {**config.truth.classes, **dict(self.classes)}
             config = config.model_copy(update={"truth": config.truth.model_copy(update={"classes": classes})})
@@ -60,6 +64,19 @@ class CacheSpec:
             sensors = config.sensors.model_copy(update={"status": status})
             config = config.model_copy(update={"sensors": sensors})
         return config
+
+    def _check_channels(self, config: Config) -> None:
+        """Raise for configured values of status and control that the model has no channel for."""
+        status, truth = config.sensors.status, config.truth
+        errors = (
+            []
+            if status is None
+            else _unknown("status", "sensors.status.fields", status.fields, self.model.status)
+        )
+        if "control_fields" in truth.model_fields_set:
+            errors += _unknown("control", "truth.control_fields", truth.control_fields, self.model.control)
+        if errors:
+            raise ConfigError(errors)
 
     def key(self, log: Path, config: Config) -> str:
         """Return the digest of a log's bytes, of how it is read and prepared, and of the code that does it.
@@ -85,3 +102,17 @@ class CacheSpec:
         if self.model.extra_heads:
             parts["extra"] = {name: head_spec(name).truth for name in self.model.extra_heads}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _unknown(key: str, path: str, fields: Iterable[str], channels: Sequence[Quantity]) -> list[str]:
+    """Return one error if the configuration names channels that the model does not have."""
+    unknown = [name for name in fields if name not in {channel.name for channel in channels}]
+    if not unknown:
+        return []
+    wanted = ", ".join(
+        f"{{name: {c.name}, unit: {c.unit}}}" for c in (*channels, *(Quantity(n, "?") for n in unknown))
+    )
+    return [
+        f"{path}: the model has no {key} channel {', '.join(unknown)}; leave it out, or train one: "
+        f"model.{key}: [{wanted}]"
+    ]

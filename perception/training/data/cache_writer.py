@@ -1,8 +1,13 @@
-"""Writing a log's cache: its samples, aligned and prepared as in a replay, appended to files of arrays."""
+"""Writing a log's cache: its samples, aligned and prepared as in a replay, appended to files of arrays.
+
+Images are stored as the log has them, or prepared, whichever takes fewer bytes: a JPEG of 160x120 pixels has
+3 kB, and prepared for an input of 512x256 it would take 393 kB.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.align import align
 from perception.align.truth import TruthJoiner
@@ -19,10 +25,19 @@ from perception.logs import Damage, Log, Query
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
 from perception.training.data.cache_spec import CacheSpec
-from perception.types import Sample, TruthFrame, head_spec
+from perception.types import CameraFrame, Sample, TruthFrame, head_spec
 
 BOX = np.dtype([("label", "<i4"), ("xyxy", "<f4", 4), ("distance_m", "<f4"), ("visible", "<f4")])
 """One row of `boxes.bin`."""
+
+PREPARED = -1
+"""The last number of `picture_layout` where an image was stored as the pixels of the model's input."""
+
+BLOCK = 4096
+"""Bytes; smaller arrays leave no hole in a file."""
+
+STORED_INPUTS = tuple(name for name in Inputs._fields if name != "image")
+"""The model's inputs that are stored as they are."""
 
 Progress = Callable[[Path, int, int], None]
 """Called with the log, the number of samples done, and the expected total (0: not known)."""
@@ -102,24 +117,31 @@ class _Writer:
         self._files: dict[str, IO[bytes]] = {}
         self._stack = ExitStack()
         self._classes = {name: index for index, name in enumerate(spec.model.classes)}
+        self._formats: dict[str, int] = {}
+        self._picture_end = 0
 
     def __enter__(self) -> _Writer:
         self._file("boxes")
+        self._file("pictures")
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        with self._stack:
+            if error is None:
+                for file in self._files.values():
+                    file.truncate(file.tell())  # a hole at the end is not part of the file yet
 
     def add(self, sample: Sample, truth: TruthFrame) -> None:
         """Prepare a sample as a replay does, and append it."""
         spec = self.spec.spec
-        size = _source_size(sample)
+        size, frame = _source_size(sample), sample.camera.value
         sample, inputs = prepare_inputs(sample, spec)
         boxes = self._box_rows(truth, size)
         self._file("boxes").write(boxes.tobytes())
         self.boxes += len(boxes)
-        for name, array in zip(Inputs._fields, inputs, strict=True):
-            self._append(name, array)
+        self._picture(frame if sample.camera.present else None, inputs.image)
+        for name in STORED_INPUTS:
+            self._append(name, getattr(inputs, name))
         self._append("boxes_known", np.float32(truth.boxes is not None and size is not None))
         self._append("box_count", np.int32(len(boxes)))
         for name, values in (("control", truth.control), ("measured", truth.measured)):
@@ -131,6 +153,7 @@ class _Writer:
             self._append("extra", np.array(numbers, np.float32))
         self._append("source_size", np.array(size or (spec.width, spec.height), np.float32))
         self._append("stamp_ns", np.int64(sample.tick.stamp_ns))
+        self._append("log_time_ns", np.int64(sample.tick.log_time_ns))
         self.samples += 1
 
     def finish(self, about: dict[str, Any]) -> None:
@@ -141,6 +164,7 @@ class _Writer:
             "words": dict(self.class_names),
             "unknown_words": {w: n for w, n in self.class_names.items() if w not in self._classes},
             "arrays": self.arrays,
+            "formats": list(self._formats),
         }
         (self.folder / "about.json").write_text(json.dumps(about, indent=1))
 
@@ -160,9 +184,27 @@ class _Writer:
             rows["visible"] = [box.visible for box in boxes]
         return rows
 
+    def _picture(self, frame: CameraFrame | None, pixels: NDArray[np.uint8]) -> None:
+        """Append an image, nothing for an absent one, and how it is to be read."""
+        layout, data = [0, 0, 0, PREPARED], b""
+        if frame is not None:
+            as_recorded = len(frame.data) < pixels.nbytes
+            data = bytes(frame.data) if as_recorded else pixels.tobytes()
+            if as_recorded:
+                number = self._formats.setdefault(frame.format, len(self._formats))
+                layout = [frame.width, frame.height, frame.step, number]
+        self._file("pictures").write(data)
+        self._picture_end += len(data)
+        self._append("picture_end", np.int64(self._picture_end))
+        self._append("picture_layout", np.array(layout, np.int32))
+
     def _append(self, name: str, array: Any) -> None:
         self.arrays.setdefault(name, (array.dtype.str, list(array.shape)))
-        self._file(name).write(array.tobytes())
+        file = self._file(name)
+        if array.nbytes < BLOCK or array.any():
+            file.write(array.tobytes())
+        else:  # a hole: an absent sensor takes no room where the file system has sparse files
+            file.seek(array.nbytes, os.SEEK_CUR)
 
     def _file(self, name: str) -> IO[bytes]:
         if name not in self._files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,20 +104,32 @@ class Dataset:
         return subset
 
 
+Part = Literal["all", "first", "last"]
+"""All samples of a log, or those before or after the time from which `data.validate_last` holds them out."""
+
+
 def open_dataset(
-    logs: Sequence[Path], data: DataConfig, spec: CacheSpec, cache: Path, progress: Progress | None = None
+    logs: Sequence[Path],
+    data: DataConfig,
+    spec: CacheSpec,
+    cache: Path,
+    progress: Progress | None = None,
+    part: Part = "all",
 ) -> Dataset:
     """Return the samples of these logs; logs without a cache are decoded first.
 
     Raises:
-        ConfigError: `data.stride`, `start_s` and `end_s` leave none of the samples.
+        ConfigError: `data.stride`, `start_s`, `end_s` and `validate_last` leave none of the samples.
         LogError, OutputError: As `cached_log`.
     """
     opened = [cached_log(log, spec, cache, progress) for log in logs]
-    chosen = [_chosen(log, data) for log in opened]
+    chosen = [_chosen(log, data, part) for log in opened]
     if not sum(len(rows) for rows in chosen):
         raise ConfigError(
-            [f"data: start_s {data.start_s}, end_s {data.end_s} leave no sample of {len(logs)} logs"]
+            [
+                f"data: start_s {data.start_s}, end_s {data.end_s}, validate_last {data.validate_last} leave "
+                f"no sample of {len(logs)} logs"
+            ]
         )
     return Dataset(opened, chosen)
 
@@ -147,13 +160,26 @@ def batch_indices(size: int, batch: int, seed: int, start: int = 0) -> Iterator[
         step += 1
 
 
-def _chosen(log: CachedLog, data: DataConfig) -> NDArray[np.intp]:
-    stamps = np.asarray(log.column("stamp_ns"))
-    at_s = (stamps - stamps[0]) / 1e9
+def held_out_from_ns(log: CachedLog, data: DataConfig) -> int | None:
+    """Return the time of arrival from which the samples of a log are held out to validate on."""
+    if data.validate_last is None:
+        return None
+    arrival_ns = np.asarray(log.column("log_time_ns"))[_chosen(log, data, "all")]
+    if not len(arrival_ns):
+        return None
+    return int(arrival_ns[0] + (1 - data.validate_last) * float(arrival_ns[-1] - arrival_ns[0]))
+
+
+def _chosen(log: CachedLog, data: DataConfig, part: Part) -> NDArray[np.intp]:
+    arrival_ns = np.asarray(log.column("log_time_ns"))
+    at_s = (arrival_ns - arrival_ns[0]) / 1e9
     kept = np.ones(len(log), bool)
     if data.start_s is not None:
         kept &= at_s >= data.start_s
     if data.end_s is not None:
         kept &= at_s < data.end_s
+    cut_ns = None if part == "all" else held_out_from_ns(log, data)
+    if cut_ns is not None:
+        kept &= (arrival_ns < cut_ns) == (part == "first")
     rows: NDArray[np.intp] = np.flatnonzero(kept)[:: data.stride]
     return rows

@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.config import Config
 from perception.errors import ConfigError, OutputError
 from perception.logs import Log, open_log
+from perception.models.preprocess import InputSpec, image_pixels
 from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.training.data.cache_spec import CacheSpec
-from perception.training.data.cache_writer import BOX, Progress, expected_samples, write_cache
+from perception.training.data.cache_writer import (
+    BOX,
+    PREPARED,
+    STORED_INPUTS,
+    Progress,
+    expected_samples,
+    write_cache,
+)
 from perception.training.data.training_sample import SampleId, SampleTruth, TrainingSample
+from perception.types import CameraFrame
 
 
 class CachedLog:
@@ -34,22 +44,33 @@ class CachedLog:
             `unknown_words`, `status_rate_hz`, `duration_s`, `damage` (why parts of the log are missing).
     """
 
-    def __init__(self, folder: Path, log: Path) -> None:
-        self.folder, self.log = folder, log
+    def __init__(self, folder: Path, log: Path, spec: InputSpec) -> None:
+        self.folder, self.log, self._spec = folder, log, spec
         self.about: dict[str, Any] = json.loads((folder / "about.json").read_text())
         self._arrays: dict[str, Any] = {
             name: np.memmap(folder / f"{name}.bin", np.dtype(dtype), "r", shape=(len(self), *shape))
             for name, (dtype, shape) in self.about["arrays"].items()
         }
+        # An empty file cannot be mapped.
+        pictures = folder / "pictures.bin"
+        self._pictures = (
+            np.memmap(pictures, np.uint8, "r") if pictures.stat().st_size else np.zeros(0, np.uint8)
+        )
         self._boxes = np.fromfile(folder / "boxes.bin", BOX, self.about["boxes"])
         self._first_box = np.concatenate([[0], np.cumsum(self._arrays["box_count"])]).astype(int)
 
     def __len__(self) -> int:
         return int(self.about["samples"])
 
+    @property
+    def bytes_on_disk(self) -> int:
+        """Return the room that the cache takes, without the holes of its files."""
+        return sum(getattr(path.stat(), "st_blocks", 0) * 512 for path in self.folder.iterdir())
+
     def sample(self, row: int, log_index: int = 0) -> TrainingSample:
         """Return copies of the arrays of one sample; `log_index` becomes part of its id."""
-        inputs = Inputs(*(np.array(self._arrays[name][row]) for name in Inputs._fields))
+        stored = {name: np.array(self._arrays[name][row]) for name in STORED_INPUTS}
+        inputs = Inputs(image=self._image(row), **stored)
         boxes = self.boxes(row)
         truth = SampleTruth(
             labels=boxes["label"].astype(np.int64),
@@ -63,6 +84,19 @@ class CachedLog:
             extra=np.array(self._arrays["extra"][row] if "extra" in self._arrays else (), np.float32),
         )
         return TrainingSample(inputs, truth, SampleId(log_index, row))
+
+    def _image(self, row: int) -> NDArray[np.uint8]:
+        """Return the image of a sample as the model takes it, zeros where it is absent."""
+        end = self._arrays["picture_end"]
+        data = self._pictures[int(end[row - 1]) if row else 0 : int(end[row])]
+        shape = (3, self._spec.height, self._spec.width)
+        if not data.size:
+            return np.zeros(shape, np.uint8)
+        width, height, step, number = (int(value) for value in self._arrays["picture_layout"][row])
+        if number == PREPARED:
+            return np.array(data).reshape(shape)
+        encoding = self.about["formats"][number]
+        return image_pixels(CameraFrame("", 0, 0, "", bytes(data), encoding, width, height, step), self._spec)
 
     def column(self, name: str) -> Any:
         """Return one array over all samples, mapped; `stamp_ns` holds the samples' stamps."""
@@ -92,7 +126,7 @@ def cached_log(log: Path, spec: CacheSpec, root: Path, progress: Progress | None
         folder = root / spec.key(log, config)
         if not (folder / "about.json").is_file():
             _make(opened, config, spec, folder, progress)
-    return CachedLog(folder, log)
+    return CachedLog(folder, log, spec.spec)
 
 
 def find_logs(paths: Sequence[str], section: str) -> list[Path]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from perception.config import load_config
+from perception.engines.export_cache import cache_root
 from perception.errors import ConfigError
 from perception.models.checkpoint import DEFAULT_PREPROCESS
 from perception.models.preprocess import InputSpec
@@ -15,7 +18,7 @@ from perception.training.data.dataset import Dataset, open_dataset
 from perception.training.data.sample_cache import find_logs
 from perception.training.loop.observer import Watcher
 from perception.training.loop.process_group import ProcessGroup
-from perception.training.train_config import TrainConfig
+from perception.training.train_config import DataConfig, TrainConfig
 
 
 def cache_spec(config: TrainConfig) -> CacheSpec:
@@ -28,8 +31,8 @@ def cache_spec(config: TrainConfig) -> CacheSpec:
 
 
 def cache_folder(config: TrainConfig) -> Path:
-    """Return the folder of all caches."""
-    return config.data.cache or config.run.out.parent / "cache"
+    """Return the folder of all caches: that of the configuration, else one in the user's cache."""
+    return config.data.cache or cache_root() / "training"
 
 
 def open_splits(
@@ -44,7 +47,7 @@ def open_splits(
     if not config.data.train:
         raise ConfigError(["data.train: missing; name logs, folders or patterns (or give --train)"])
     train = find_logs(config.data.train, "train")
-    validate = find_logs(config.data.validate_, "validate")
+    validate = [] if config.data.validate_last else validation_logs(config.data)
     shared = {path.resolve() for path in train} & {path.resolve() for path in validate}
     if shared and config.data.end_s is None and config.data.start_s is None:
         watcher.said(
@@ -56,11 +59,27 @@ def open_splits(
     def progress(log: Path, done: int, total: int) -> None:
         watcher.cached(f"decoding {log.name}", done, total)
 
-    training = open_dataset(train, config.data, cache_spec(config), cache_folder(config), progress)
-    validation = open_validation(config, progress) if validate else None
+    training = open_dataset(train, config.data, cache_spec(config), cache_folder(config), progress, "first")
+    validation = open_validation(config, progress) if validation_logs(config.data) else None
     if processes.first:
         processes.wait()
+    sizes = {log.folder: log.bytes_on_disk for data in (training, validation) if data for log in data.logs}
+    watcher.said(
+        f"the decoded logs take {sum(sizes.values()) / 1e6:.1f} MB in {cache_folder(config)}; set data.cache "
+        "for another place"
+    )
     return training, validation
+
+
+def validation_logs(data: DataConfig) -> list[Path]:
+    """Return the logs that a run is validated on: those of `validate`, or all, of which the last part is.
+
+    Raises:
+        ConfigError: An entry names no log.
+    """
+    if data.validate_last is not None:
+        return find_logs(data.train, "train")
+    return find_logs(data.validate_, "validate")
 
 
 def open_validation(config: TrainConfig, progress: Progress | None = None) -> Dataset:
@@ -73,16 +92,22 @@ def open_validation(config: TrainConfig, progress: Progress | None = None) -> Da
     Raises:
         ConfigError, LogError, OutputError: As `open_dataset`.
     """
-    every = config.data.model_copy(update={"start_s": None, "end_s": None, "stride": 1})
-    logs = find_logs(config.data.validate_, "validate")
-    dataset = open_dataset(logs, every, cache_spec(config), cache_folder(config), progress)
+    whole = {} if config.data.validate_last else {"start_s": None, "end_s": None}
+    data = config.data.model_copy(update={**whole, "stride": 1})
+    logs = validation_logs(config.data)
+    dataset = open_dataset(logs, data, cache_spec(config), cache_folder(config), progress, "last")
     return dataset.some(config.data.validate_samples)
 
 
-def report_missing_truth(training: Dataset, watcher: Watcher) -> None:
+def report_missing_truth(training: Dataset, classes: Sequence[str], watcher: Watcher) -> None:
     """Tell the watcher about heads without truth, damaged logs and unknown class names.
 
     A head without truth is masked.
+
+    Args:
+        training: The samples to learn from.
+        classes: Of the model.
+        watcher: Is told.
 
     Raises:
         ConfigError: No sample has any truth.
@@ -109,7 +134,8 @@ def report_missing_truth(training: Dataset, watcher: Watcher) -> None:
             )
     if unknown:
         names = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
+        example = f"--set 'data.classes={{{json.dumps(min(unknown))}: {classes[0]}}}'"
         watcher.said(
-            f"truth has classes that the model does not have, which are left out: {names}; "
-            "map them in data.classes"
+            f"truth has classes that the model does not have, which are left out: {names}; name one of the "
+            f"model's ({', '.join(classes)}) for each, as in {example}"
         )

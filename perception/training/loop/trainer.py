@@ -108,6 +108,11 @@ class Trainer:
                     reason = self._validate(observer)
                 elif self.step % self.config.schedule.save_every == 0:
                     self._save(observer)
+        if self.skipped and self.skipped == self.step:
+            raise TrainingError(
+                f"no batch had a finite loss and gradient: all {self.step} were left out, so nothing was "
+                "learned; look at the samples named above, or lower optimiser.lr"
+            )
         if reason == "max_cpu":
             self._validate(observer)
         else:

@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.strategies import floats, lists
 
 from perception.errors import PluginError
 from perception.evaluation.metrics import (
@@ -142,7 +144,7 @@ def test_the_joint_score_by_hand() -> None:
     assert found.details["parts"] == ["boxes", "calibration", "distance"]
     expected = (0.5 * 1.0 + 0.15 / (1 + 0.2 / 0.1) + 0.1 * 0.9) / 0.75
     assert found.values["joint"].value == pytest.approx(expected)
-    assert found.details["version"] == "joint/1"
+    assert found.details["version"] == "joint/2"
 
 
 def test_saying_the_mean_of_truth_is_worth_one_half_of_the_control_part() -> None:
@@ -150,6 +152,18 @@ def test_saying_the_mean_of_truth_is_worth_one_half_of_the_control_part() -> Non
     (*_, found) = results(Rules(), frames)
     assert found.details["parts"] == ["control"]
     assert found.values["joint"].value == pytest.approx(0.5)
+
+
+@given(
+    truth=lists(floats(-1, 1), min_size=10, max_size=30).filter(
+        lambda values: max(values) - min(values) > 1e-3
+    ),
+    constant=floats(-1, 1),
+)
+def test_a_constant_gets_at_most_one_half_of_the_control_part(truth: list[float], constant: float) -> None:
+    frames = [control_frame(constant, value) for value in truth]
+    (*_, scores) = results(Rules(min_support=1), frames)
+    assert scores.values["joint"].value <= 0.5 + 1e-9
 
 
 def test_better_detections_score_higher() -> None:

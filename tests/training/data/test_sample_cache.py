@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perception.config import parse_config
 from perception.errors import ConfigError, LogError, OutputError
 from perception.logs import open_log
 from perception.models.preprocess import prepare_inputs
@@ -41,6 +42,40 @@ def test_cached_samples_are_those_of_a_replay(street: Path, recipe: CacheSpec, c
         expected = np.array([box.xyxy for box in truth.boxes]).reshape(-1, 4) / 4  # 512x256 seen as 128x64
         np.testing.assert_allclose(example.truth.boxes, expected, rtol=1e-6)
         np.testing.assert_allclose(example.truth.control, list(truth.control.values()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("height", [32, 512])
+def test_images_are_stored_as_the_log_has_them_unless_the_model_takes_fewer_bytes(
+    street: Path, recipe: CacheSpec, tmp_path: Path, height: int
+) -> None:
+    spec = replace(recipe, spec=replace(recipe.spec, height=height, width=2 * height))
+    cached = cached_log(street, spec, tmp_path)
+    with open_log(street) as log:
+        samples = [sample for sample, _ in samples_with_truth(log, spec.config_for(log))]
+    recorded = sum(len(sample.camera.value.data) for sample in samples if sample.camera.value)
+    stored = (cached.folder / "pictures.bin").stat().st_size
+    assert stored <= min(recorded, len(samples) * 3 * height * 2 * height)
+    for index, sample in enumerate(samples):
+        np.testing.assert_array_equal(
+            cached.sample(index).inputs.image, prepare_inputs(sample, spec.spec)[1].image
+        )
+
+
+def test_an_absent_sensor_takes_no_room(recipe: CacheSpec, tmp_path: Path) -> None:
+    log = write_scene(tmp_path / "a.mcap", duration_s=1.0)
+    config = parse_config(
+        {
+            "version": 1,
+            "sensors": {"camera": {"topic": "/camera/image"}},
+            "truth": {"control": "/truth/control"},
+        }
+    )
+    many = replace(recipe, config=config, spec=replace(recipe.spec, returns=4096))
+    cached = cached_log(log, many, tmp_path)
+    returns = cached.folder / "returns.bin"
+    assert returns.stat().st_size == len(cached) * 4096 * 8 * 4
+    assert returns.stat().st_blocks * 512 < returns.stat().st_size / 10
+    assert not cached.sample(len(cached) - 1).inputs.returns.any()
 
 
 def test_a_second_asking_decodes_nothing(
@@ -150,8 +185,8 @@ def test_a_damaged_log_gives_what_can_be_read_and_says_what_is_missing(
             heard.append(text)
 
     heard: list[str] = []
-    report_missing_truth(Dataset([found], [np.arange(len(found))]), Hears())
+    report_missing_truth(Dataset([found], [np.arange(len(found))]), recipe.model.classes, Hears())
     assert any("cut.mcap is damaged" in text and "cut off" in text for text in heard)
     heard.clear()
-    report_missing_truth(Dataset([cached], [np.arange(len(cached))]), Hears())
+    report_missing_truth(Dataset([cached], [np.arange(len(cached))]), recipe.model.classes, Hears())
     assert not any("damaged" in text for text in heard)

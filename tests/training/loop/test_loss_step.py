@@ -118,7 +118,7 @@ def test_the_resolved_configuration_says_every_loss_with_its_options() -> None:
         "class": {"name": "focal", "alpha": 0.25, "gamma": 2.0},
         "box": {"name": "giou", "weight": 2.0, "scale_weight": 0.1},
         "distance": {"name": "laplace"},
-        "control": {"name": "laplace"},
+        "control": {"name": "mse", "scale_weight": 0.1},
     }
     assert config.balancing == {"method": "gradnorm", "alpha": 1.5, "lr": 0.025, "weights": {"box": 2}}
     assert parse_train_config(yaml.safe_load(to_yaml(config))).losses == config.losses
@@ -128,4 +128,4 @@ def test_a_gaussian_model_is_taught_by_gaussian_likelihoods_where_nothing_is_sai
     config = parse(model={"loss_family": "gaussian"})
     lessons = LossStep(config, FusionModel(config.model_shape()))
     assert lessons.head_losses.family == "gaussian"
-    assert lessons.head_losses.chosen["control"].name == "gaussian"
+    assert lessons.head_losses.chosen["distance"].name == "gaussian"

@@ -65,10 +65,10 @@ def test_a_likelihood_of_another_family_is_a_fault_that_says_what_to_set(name: s
         resolve_losses({"control": "laplace"}, "gaussian")
 
 
-def test_without_a_name_the_likelihood_is_that_of_the_models_family() -> None:
+def test_without_a_name_distance_has_the_likelihood_of_the_family_and_control_the_squared_error() -> None:
     for family in ("laplace", "gaussian"):
         chosen = resolve_losses({}, family)
-        assert [chosen[head].name for head in HEADS] == ["gaussian_focal", "giou", family, family]
+        assert [chosen[head].name for head in HEADS] == ["gaussian_focal", "giou", family, "mse"]
 
 
 def test_weights_of_the_box_loss_may_stand_in_the_section_itself() -> None:
@@ -96,7 +96,7 @@ def batch() -> tuple[DenseOutputs, Targets]:
 
 def test_the_default_losses_are_what_they_were() -> None:
     """Gaussian focal, GIoU and the likelihood of sides, likelihoods of the rest: golden values."""
-    losses = HeadLosses()(*batch())
+    losses = HeadLosses({"control": "laplace"})(*batch())
     expected = {"class": 112.14384, "box": 20147.359, "distance": 6.8412547, "control": 0.12226152}
     assert {head: float(loss.detach()) for head, loss in losses.items()} == pytest.approx(expected, rel=1e-4)
 
