@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,13 +19,15 @@ from perception_tools.train.options import (
     Json,
     NewRunForce,
     OptionalConfig,
+    Out,
+    Resume,
     Set,
     Start,
     Threads,
     Train,
     Validate,
     ValidateLast,
-    check_files,
+    check_run_folder,
     fraction,
     load_changed,
     resumed_config,
@@ -45,16 +46,12 @@ def train(
     validate_last: ValidateLast = None,
     start: Start = None,
     end: End = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The folder of the run.", show_default="as configured")
-    ] = None,
+    out: Out = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.", min=0)] = None,
     steps: Annotated[int | None, typer.Option(help="Number of steps.", min=1)] = None,
     threads: Threads = None,
     change: Set = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in its folder; --out alone names it.")
-    ] = False,
+    resume: Resume = False,
     as_json: Json = False,
     force: NewRunForce = False,
 ) -> None:
@@ -76,14 +73,9 @@ def train(
     }
     source = resumed_config(config, out, resume)
     resolved = load_changed(source, change, options)
-    from perception.path_guard import Write
-    from perception.training.run_folder import FILES, is_run_file  # imports torch
-
     if not resume:
-        folder = resolved.run.out
-        writes = [Write(f"--out ({name})", folder / name, is_run_file) for name in FILES]
-        check_files(source, resolved, writes if folder.is_dir() else [], force)
-    from perception.training import train as run
+        check_run_folder(source, resolved, force)
+    from perception.training import train as run  # imports torch
     from perception_tools.train.allocator import keep_freed_memory
     from perception_tools.train.watch import watcher
 

@@ -37,6 +37,12 @@ Start = Annotated[
     float | None, typer.Option(help="Learn only from here, in seconds from the log's start.", min=0)
 ]
 End = Annotated[float | None, typer.Option(help="And only up to here.", min=0)]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The folder of the run.", show_default="as configured")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue the run in its folder; --out alone names it.")
+]
 Threads = Annotated[int | None, typer.Option(help="Threads that compute.", min=1)]
 Set = Annotated[
     list[str] | None,
@@ -101,6 +107,16 @@ def resumed_config(config: str | None, out: Path | None, resume: bool) -> str:
     if resume and out is not None:
         return str(out / "train.yaml")
     raise typer.BadParameter("CONFIG: missing; name a YAML file or a recipe (or give --out RUN --resume)")
+
+
+def check_run_folder(source: str, config: TrainConfig, force: bool) -> None:
+    """Check the files of a new run's folder: see `check_files`."""
+    from perception.path_guard import Write
+    from perception.training.run_folder import FILES, is_run_file  # imports torch
+
+    folder = config.run.out
+    writes = [Write(f"--out ({name})", folder / name, is_run_file) for name in FILES]
+    check_files(source, config, writes if folder.is_dir() else [], force)
 
 
 def check_files(source: str, config: TrainConfig, writes: list[Write], force: bool) -> None:
