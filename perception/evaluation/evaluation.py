@@ -32,7 +32,7 @@ from perception.evaluation.score_warnings import foreign_words, other_log, witho
 from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
 from perception.evaluation.slices.slice_comparison import slices
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
-from perception.evaluation.worst_frames import CUT, FrameErrors, Moment, worst_of
+from perception.evaluation.worst_frames import CUT, Moment
 from perception.logs import Log
 from perception.pipeline import Observer, Span, Summary, replay
 from perception.pipeline.replay_summary import RunStatus
@@ -48,7 +48,6 @@ class _ScoredLog(NamedTuple):
 
     report: LogReport
     record: LogRecord
-    errors: FrameErrors
     contents: FrameContents
     conditions: FrameConditions | None
 
@@ -157,7 +156,6 @@ class Evaluation:
         return MetricSink(
             self._suites.of,
             latency,
-            FrameErrors(name, start_ns),
             publish,
             LogRecord(name, start_ns),
             FrameContents(camera.topic if camera is not None else ""),
@@ -183,14 +181,13 @@ class Evaluation:
             account: The summary of their replay, if there was one.
         """
         assert scorer.record is not None
-        assert scorer.errors is not None
         assert scorer.contents is not None
         conditions = None
         if self.options.slices:
             images = "light" in self.options.slices
             conditions = frame_conditions(log, config, scorer.record.stamps_ns, images)
         report = LogReport(log=str(log.path), outputs=outputs, frames=frames, replay=account)
-        self._logs.append(_ScoredLog(report, scorer.record, scorer.errors, scorer.contents, conditions))
+        self._logs.append(_ScoredLog(report, scorer.record, scorer.contents, conditions))
         self._run = self._run or dict(scorer.run.to_metadata() if run is None else run)
         self._run.pop("config", None)
         if text := foreign_words(scorer.run.classes, scorer.true_labels):
@@ -248,14 +245,12 @@ class Evaluation:
         )
 
     def _moments(self) -> list[MomentReport]:
-        worst = worst_of([scored.errors for scored in self._logs], self.options.moments)
+        count = self.options.moments
+        worst = [(moment, log.contents) for log in self._logs for moment in log.record.worst(count)]
+        worst.sort(key=lambda pair: -pair[0].error)
         return [
-            moment_report(
-                moment,
-                self._command(moment),
-                self._logs[number].contents.at(moment.log_time_ns, moment.stamp_ns),
-            )
-            for moment, number in worst
+            moment_report(moment, self._command(moment), contents.at(moment.log_time_ns, moment.stamp_ns))
+            for moment, contents in worst[:count]
         ]
 
     def _slices(self, resampler: Resampler | None, cut: float) -> list[SliceReport]:

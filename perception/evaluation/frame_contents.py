@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perception.evaluation.metrics import ScoredFrame
-from perception.evaluation.metrics.rows import Rows
+from perception.evaluation.metrics.rows import Rows, bounded_ns
 from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
 from perception.evaluation.worst_frames import CUT
 from perception.types import Output, TruthFrame
@@ -42,7 +42,8 @@ class FrameContents:
 
     def add(self, output: Output, truth: TruthFrame, frame: ScoredFrame) -> None:
         """Add one scored frame."""
-        number = self._frames.setdefault((output.tick.log_time_ns, output.tick.stamp_ns), len(self._frames))
+        times = (output.tick.log_time_ns, bounded_ns(truth.stamp_ns))
+        number = self._frames.setdefault(times, len(self._frames))
         if frame.state == "scored":
             self._add_boxes(number, frame)
         if output.control is None or not output.control.valid or truth.control is None:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics import ScoredFrame
-from perception.evaluation.metrics.rows import Rows
-from perception.evaluation.worst_frames import INVALID, Row
+from perception.evaluation.metrics.rows import Rows, bounded_ns
+from perception.evaluation.worst_frames import INVALID, Moment, Row, mean_around, separate_peaks
 from perception.geometry.boxes import areas
-from perception.types import Output, TruthFrame
+from perception.types import Float64, Output, TruthFrame
 
 NONE, SCORED, WRONG = 0, 1, 2
 """The state of a head in a frame: without truth, scored, invalid where there was truth."""
@@ -28,7 +28,7 @@ LEAST_SCORE = 0.05
 class LogRecord:
     """The record of one log.
 
-    `frames`: a row for each output, in order, with the errors of `moments.box_rows`; NaN: there are none.
+    `frames`: a row for each output, in order, with the errors of `worst_frames.box_rows`; NaN: none.
     `control`: for each channel the frames and signed errors. `objects`: each truth box that counts, with the
     score of the detection that took it (NaN: missed). `alarms`: each detection that took nothing.
 
@@ -43,8 +43,9 @@ class LogRecord:
         self.labels: dict[str, int] = {}
         self.frames = Rows(
             [
-                *(("stamp_ns", "i8"), ("log_time_ns", "i8"), ("boxes", "u1"), ("control", "u1")),
+                *(("stamp_ns", "i8"), ("log_time_ns", "u8"), ("boxes", "u1"), ("control", "u1")),
                 *(("error", "f4"), ("IoU", "f4"), ("distance_abs", "f4")),
+                *(("missed", "i4"), ("false_alarms", "i4")),
             ]
         )
         self.control: dict[str, Rows] = {}
@@ -67,7 +68,7 @@ class LogRecord:
         """Add one scored frame with its errors."""
         number = len(self.frames)
         row = self.frames.grow(1)
-        row["stamp_ns"], row["log_time_ns"] = truth.stamp_ns, output.tick.log_time_ns
+        row["stamp_ns"], row["log_time_ns"] = bounded_ns(truth.stamp_ns), output.tick.log_time_ns
         row["boxes"] = {"scored": SCORED, "invalid": WRONG}.get(frame.state, NONE)
         row["control"] = NONE
         if output.control is not None and truth.control is not None:
@@ -75,6 +76,8 @@ class LogRecord:
         by_name = {name: value for name, _, value in boxes}
         for name in ("error", "IoU", "distance_abs"):
             row[name] = by_name.get(name, np.nan)
+        for name in ("missed", "false_alarms"):
+            row[name] = by_name.get(name, 0)
         for name, _, value in control:
             if name != INVALID:
                 new = self.control.setdefault(name, Rows([("frame", "i4"), ("error", "f8")])).grow(1)
@@ -112,6 +115,55 @@ class LogRecord:
         """Return the median time between frames; None with fewer than two."""
         steps = np.diff(self.stamps_ns)
         return float(np.median(steps)) / 1e9 if len(steps) else None
+
+    def head_errors(self, beside: LogRecord | None = None) -> Float64:
+        """Return the mean error of the heads of each frame, [F], from 0 to 1.
+
+        A control error e counts as e / (e + mean error of its channel over the log): one half where it is as
+        usual. An invalid head is error 1.
+
+        Args:
+            beside: The record of the other side of a comparison: what is usual is then the mean over both.
+        """
+        frames, sides = len(self.frames), [self] if beside is None else [self, beside]
+        columns = [self.frames["error"].astype(np.float64)]
+        for name, rows in self.control.items():
+            both = [np.abs(side.control[name]["error"]) for side in sides if name in side.control]
+            usual, off = float(np.concatenate(both).mean()), np.abs(rows["error"])
+            columns.append(np.full(frames, np.nan))
+            columns[-1][rows["frame"]] = off / (off + usual) if usual > 0 else 0.0
+        columns.append(np.where(self.frames["control"] == WRONG, 1.0, np.nan))
+        table = np.stack(columns)
+        known = np.isfinite(table)
+        mean: Float64 = np.where(known, table, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        return mean
+
+    def worst(self, count: int = 10) -> list[Moment]:
+        """Return the worst moments, worst first, at least 2 s apart.
+
+        A moment's error is the mean over the frames within half a second; a frame's, over its heads.
+        """
+        times = self.frames["log_time_ns"]
+        error = mean_around(times, self.head_errors())
+        return [self._moment(frame, float(error[frame])) for frame in separate_peaks(times, error, count)]
+
+    def control_error(self, name: str, frame: int) -> float | None:
+        """Return the signed error of a channel in a frame; None if it has none there."""
+        rows = self.control.get(name)
+        errors = [] if rows is None else rows["error"][rows["frame"] == frame]
+        return float(errors[0]) if len(errors) else None
+
+    def _moment(self, frame: int, error: float) -> Moment:
+        row = {name: self.frames[name][frame] for name in ("missed", "false_alarms", "control")}
+        counts = (("missed", "missed"), ("false_alarms", "false alarms"))
+        parts = [f"{row[key]} {words}" for key, words in counts if row[key]]
+        for name in self.control:
+            off = self.control_error(name, frame)
+            parts += [] if off is None else [f"{name} {off:+.3g}"]
+        parts += ["control invalid"] if row["control"] == WRONG else []
+        arrival_ns, stamp_ns = (int(self.frames[name][frame]) for name in ("log_time_ns", "stamp_ns"))
+        at_s = (arrival_ns - self.start_ns) / 1e9
+        return Moment(self.log, at_s, arrival_ns, stamp_ns, error, ", ".join(parts))
 
     def box_errors(self) -> dict[str, NDArray[np.float64]]:
         """Return the box errors of the frames that have them, by name."""

@@ -10,7 +10,7 @@ from perception.evaluation.frame_contents import FrameContents
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import Latency, Metric, Rules, Suite
 from perception.evaluation.metrics.latency import TOTAL
-from perception.evaluation.worst_frames import FrameErrors, Row, box_rows, control_rows
+from perception.evaluation.worst_frames import Row, box_rows, control_rows
 from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
 
@@ -25,9 +25,8 @@ class MetricSink:
         suite: The metrics, shared between the logs of one evaluation; or a function that gives them for a
             run.
         latency: Receives the wall-clock times of each stage that come with the outputs.
-        errors: Receives the errors of each frame.
         publish: Called for each frame with a topic and the rows to write beside the outputs.
-        record: Receives each frame and its objects.
+        record: Receives each frame with its errors and objects.
         contents: Receives the boxes and commands of each frame.
     """
 
@@ -35,7 +34,6 @@ class MetricSink:
         self,
         suite: Suite | Callable[[RunInfo], Suite],
         latency: Latency | None = None,
-        errors: FrameErrors | None = None,
         publish: Callable[[str, Output, list[Row]], None] | None = None,
         record: LogRecord | None = None,
         contents: FrameContents | None = None,
@@ -43,7 +41,7 @@ class MetricSink:
         self._suite = suite
         self._latency = latency
         self._publish = publish
-        self.errors, self.record, self.contents = errors, record, contents
+        self.record, self.contents = record, contents
         self.run = RunInfo()
         self.true_labels: set[str] = set()
 
@@ -75,11 +73,9 @@ class MetricSink:
             record_times(self._latency, timing_ms)
         if self.contents is not None:
             self.contents.add(output, truth, frame)
-        if self.errors is None and self._publish is None and self.record is None:
+        if self._publish is None and self.record is None:
             return
         boxes, control = box_rows(frame), control_rows(output, truth)
-        if self.errors is not None:
-            self.errors.add(output, boxes, control)
         if self.record is not None:
             self.record.add(output, truth, frame, boxes, control)
         if self._publish is not None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import ControlErrors, Suite
+from perception.evaluation.metrics.rows import bounded_ns
 from perception.evaluation.report.schema import (
     ControlTraceReport,
     DistanceBinReport,
@@ -103,7 +104,10 @@ def _traces(control: ControlErrors, records: Sequence[LogRecord]) -> Iterator[Co
                 log=record.log,
                 channel=channel,
                 unit=control.units.get(channel, ""),
-                at_s=[round(float(at), 3) for at in (rows["stamp_ns"][shown] - record.start_ns) / 1e9],
+                at_s=[
+                    round(float(at), 3)
+                    for at in (rows["stamp_ns"][shown] - bounded_ns(record.start_ns)) / 1e9
+                ],
                 said=[float(f"{value:.5g}") for value in rows["said"][shown]],
                 true=[float(f"{value:.5g}") for value in rows["true"][shown]],
             )

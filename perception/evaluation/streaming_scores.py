@@ -22,6 +22,7 @@ from perception.config import Config
 from perception.errors import ConfigError
 from perception.evaluation.head_scores import scores_of
 from perception.evaluation.metrics import Rules, Suite
+from perception.evaluation.metrics.rows import bounded_ns
 from perception.evaluation.report.schema import EvaluationReport, StreamingReport, by_head
 from perception.evaluation.stored_outputs import played_topics
 from perception.logs import Log, Query, decode, open_log
@@ -79,12 +80,12 @@ def work(arrivals_ns: Sequence[int] | Int64, latency_ns: int) -> Worked:
             waiting = index
     if waiting is not None and free_ns is not None:
         take(waiting, free_ns)
-    return Worked(np.array(taken, np.int64), np.array(exists, np.int64))
+    return Worked(np.array(taken, np.int64), np.array([bounded_ns(at) for at in exists], np.int64))
 
 
 def newest(exists_ns: Int64, at_ns: int) -> int:
     """Return the index of the newest output that exists at a time; -1 before the first."""
-    return int(np.searchsorted(exists_ns, at_ns, side="right")) - 1
+    return int(np.searchsorted(exists_ns, bounded_ns(at_ns), side="right")) - 1
 
 
 class OutputStore:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import Rules, ScoredFrame
-from perception.evaluation.worst_frames import FrameErrors, box_rows, control_rows
+from perception.evaluation.worst_frames import Row, box_rows, control_rows
 from perception.types import Control, ControlChannel, Output, Tick, TruthFrame, invalid_output
 from tests.evaluation.metrics.build import control_frame, detection, frame, tick, truth_box
 
@@ -54,13 +56,22 @@ def test_control_rows_are_said_less_true_in_the_channels_unit() -> None:
     assert control_rows(Output(tick(), None, head), TruthFrame(0, None, {"a": 1.0})) == []
 
 
-def moments_of(errors: np.ndarray, hz: float = 10.0) -> FrameErrors:
+def add(record: LogRecord, output: Output, truth: TruthFrame, boxes: Sequence[Row] = ()) -> None:
+    record.add(output, truth, ScoredFrame(output, truth, Rules()), boxes, control_rows(output, truth))
+
+
+def moments_of(errors: np.ndarray, hz: float = 10.0) -> LogRecord:
     """A log whose frames have these box errors."""
-    moments = FrameErrors("drive.mcap", start_ns=0)
+    moments = LogRecord("drive.mcap", start_ns=0)
     for index, error in enumerate(errors):
         stamp_ns = int(index / hz * SECOND)
         at = Tick(index, "reference", stamp_ns, stamp_ns)
-        moments.add(Output(at, None, None), [("missed", "", error * 3), ("error", "", error)], [])
+        add(
+            moments,
+            Output(at, None, None),
+            TruthFrame(stamp_ns),
+            [("missed", "", error * 3), ("error", "", error)],
+        )
     return moments
 
 
@@ -84,26 +95,27 @@ def test_moments_are_apart_and_no_more_than_asked_for() -> None:
 
 
 def test_control_counts_against_what_is_usual_for_its_channel() -> None:
-    moments = FrameErrors("drive.mcap")
+    moments = LogRecord("drive.mcap")
     for index in range(100):
         stamp_ns = index * SECOND // 10
         output, truth = control_frame(0.002 if 50 <= index < 60 else 0.0001, 0.0, stamp_ns=stamp_ns)
         output = replace(output, tick=Tick(index, "reference", stamp_ns, stamp_ns))
-        moments.add(output, [], control_rows(output, truth))
+        add(moments, output, truth)
     first = moments.worst(1)[0]
     assert 5.0 <= first.at_s < 6.0
     assert first.what == "curvature +0.002"
 
 
 def test_an_invalid_control_head_is_a_whole_error() -> None:
-    moments = FrameErrors("drive.mcap")
+    moments = LogRecord("drive.mcap")
     for index in range(30):
-        moments.add(
-            Output(tick(index * SECOND), None, None), [], [("invalid", "", 1.0)] if index == 9 else []
-        )
+        output = Output(tick(index * SECOND), None, None)
+        if index == 9:
+            output = invalid_output(output.tick, ("control",), "x")
+        add(moments, output, TruthFrame(index * SECOND, None, {"a": 1.0}))
     (only,) = moments.worst()
-    assert only.error == 1.0
+    assert (only.error, only.what) == (1.0, "control invalid")
 
 
 def test_a_log_without_frames_has_no_moments() -> None:
-    assert FrameErrors("empty.mcap").worst() == []
+    assert LogRecord("empty.mcap").worst() == []

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from perception.evaluation.metrics.base import BaseMetric, Better, Estimate, Rules
-from perception.evaluation.metrics.rows import Rows, RowType
+from perception.evaluation.metrics.rows import Rows, RowType, bounded_ns
 from perception.evaluation.metrics.uncertainty import likelihood_estimates
 from perception.evaluation.metrics.weights import Weights, divide
 from perception.types import Control, Float64, Output, TruthFrame
@@ -63,7 +63,8 @@ class ControlErrors(BaseMetric):
                 continue
             self.units.setdefault(name, channel.unit)
             predicted = (channel.value, channel.std)
-            rows.grow(1)[0] = (truth.stamp_ns, self.count, *predicted, true, measured.get(name, np.nan))
+            times = (bounded_ns(truth.stamp_ns), self.count)
+            rows.grow(1)[0] = (*times, *predicted, true, measured.get(name, np.nan))
 
     def _merge(self, other: Self) -> None:
         self.missing.update(other.missing)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import BaseMetric, Rules
 from perception.evaluation.metrics.frame import ScoredFrame
-from perception.evaluation.metrics.rows import Rows, RowType
+from perception.evaluation.metrics.rows import Rows, RowType, bounded_ns
 from perception.types import Output, TruthFrame
 
 NO_LABEL = -1
@@ -71,7 +71,7 @@ class DetectionMetric(BaseMetric):
     def _append(self, rows: Rows, frame: ScoredFrame, columns: Columns) -> None:
         """Append rows of one frame."""
         new = rows.grow(len(columns["label"]) if columns else 0)
-        new["stamp_ns"], new["frame"] = frame.stamp_ns, self.count
+        new["stamp_ns"], new["frame"] = bounded_ns(frame.stamp_ns), self.count
         for name, values in columns.items():
             new[name] = values
 

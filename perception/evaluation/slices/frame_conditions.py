@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.config import Config
+from perception.evaluation.metrics.rows import bounded_ns
 from perception.logs import Log, Query, decode
 from perception.types import CameraFrame, Float64, StatusReading
 
@@ -101,7 +102,7 @@ def _brightness(frame: CameraFrame) -> float | None:
 
 def _sorted(pairs: Iterable[tuple[int, float]]) -> tuple[NDArray[np.int64], Float64]:
     rows = sorted(pairs)
-    stamps = np.array([stamp for stamp, _ in rows], dtype=np.int64)
+    stamps = np.array([bounded_ns(stamp) for stamp, _ in rows], dtype=np.int64)
     return stamps, np.array([value for _, value in rows], dtype=np.float64)
 
 

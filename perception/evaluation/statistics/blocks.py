@@ -30,16 +30,13 @@ class Blocks:
         self.length_s = length_s
         self._length_ns = length_s * 1e9
         self._begins = [int(stamps.min()) if len(stamps) else 0 for stamps in stamps_ns]
-        self._numbers: list[Int64] = []
-        logs: list[int] = []
-        for log, stamps in enumerate(stamps_ns):
-            places = self._places(log, np.asarray(stamps, dtype=np.int64))
-            numbers = np.full(int(places.max(initial=-1)) + 1, -1, dtype=np.int64)
-            filled = np.unique(places)
-            numbers[filled] = len(logs) + np.arange(len(filled))
-            self._numbers.append(numbers)
-            logs += [log] * len(filled)
-        self.log = np.array(logs, dtype=np.intp)
+        self._filled = [
+            np.unique(self._places(log, np.asarray(stamps, dtype=np.int64)))
+            for log, stamps in enumerate(stamps_ns)
+        ]
+        counts = [len(filled) for filled in self._filled]
+        self._first = np.cumsum([0, *counts])
+        self.log = np.repeat(np.arange(len(counts)), counts)
 
     def __len__(self) -> int:
         return len(self.log)
@@ -62,13 +59,11 @@ class Blocks:
         Raises:
             ValueError: A stamp belongs to no frame.
         """
-        places = self._places(log, stamps_ns)
-        numbers = self._numbers[log]
-        known = (places >= 0) & (places < len(numbers))
-        block = np.where(known, numbers[np.where(known, places, 0)], -1) if len(numbers) else -1 - 0 * places
-        if len(block) and block.min() < 0:
+        places, filled = self._places(log, stamps_ns), self._filled[log]
+        at = np.searchsorted(filled, places)
+        if len(places) and not np.array_equal(filled[np.minimum(at, len(filled) - 1)], places):
             raise ValueError("expected stamps of frames that the blocks were made from, found another")
-        return block.astype(np.intp)
+        return (self._first[log] + at).astype(np.intp)
 
     def _places(self, log: int, stamps_ns: Int64) -> Int64:
         places: Int64 = np.floor((stamps_ns - self._begins[log]) / self._length_ns).astype(np.int64)
