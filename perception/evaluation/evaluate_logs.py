@@ -19,15 +19,14 @@ from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import Evaluation
 from perception.evaluation.gates import judge
 from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.slices.frame_conditions import status_fields
+from perception.evaluation.slices.slice_definitions import STATUS, check_status_fields
 from perception.evaluation.streaming_scores import Streaming, add_streaming_scores
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
 from perception.pipeline import Observer, resolve_device
 from perception.plugin import load_plugin
 from perception.sinks import RunInfo, Sink, read_outputs, read_run
-
-REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
-"""The engine used for `auto`, so that scores do not depend on the machine."""
 
 Watch = Callable[[Log], AbstractContextManager[Observer | None]]
 
@@ -57,6 +56,7 @@ def evaluate_logs(
     if errors := options.errors(len(logs)):
         raise ConfigError(errors)
     base, source, options = given_config(config, options)
+    _check_slices(logs, base, source, options)
     run = _EvaluationRun(options, _replay_words(source, options.overrides), on_fault)
     for index, path in enumerate(logs):
         with ExitStack() as stack:
@@ -64,6 +64,19 @@ def evaluate_logs(
             if not run.add(stack, index, log, complete_config(log, base, options.overrides, source), watch):
                 break
     return run.report()
+
+
+def _check_slices(
+    logs: Sequence[str | Path], base: Config | None, source: Path | None, options: EvaluateOptions
+) -> None:
+    """Raise before any replay if no log has a status field that slices name."""
+    if not any(kind.startswith(STATUS) for kind in options.slices):
+        return
+    fields: set[str] = set()
+    for path in logs:
+        with open_log(path) as log:
+            fields |= status_fields(log, complete_config(log, base, options.overrides, source).config)
+    check_status_fields(options.slices, sorted(fields))
 
 
 class _EvaluationRun:
@@ -160,16 +173,17 @@ class _EvaluationRun:
 def given_config(
     config: Config | str | Path | None, options: EvaluateOptions
 ) -> tuple[Config | None, Path | None, EvaluateOptions]:
-    """Return the configuration, its file, and the options with the device and engine resolved."""
+    """Return the configuration, its file, and the options with the device resolved."""
     source = None if config is None or isinstance(config, Config) else Path(config)
     base = config if isinstance(config, Config) else None if source is None else load_config(source)
-    device = resolve_device(options.replay.device, "auto" if base is None else base.engine.backend)
-    overrides = replace(options.overrides, auto={**REFERENCE_ENGINE, **options.overrides.auto})
-    return base, source, replace(options, replay=replace(options.replay, device=device), overrides=overrides)
+    configured = "auto" if base is None else base.engine.backend
+    device = resolve_device(options.replay.device, options.overrides.engine.get("backend", configured))
+    return base, source, replace(options, replay=replace(options.replay, device=device))
 
 
 def _replay_words(source: Path | None, overrides: Overrides) -> list[str]:
     """Return the command-line options of a replay that matches this evaluation."""
     named = [("--config", source), ("--plugin", overrides.plugin), ("--checkpoint", overrides.checkpoint)]
+    named += [(f"--{key}", value) for key, value in overrides.engine.items()]
     words = [word for option, value in named if value is not None for word in (option, str(value))]
     return words + [word for fault in overrides.faults for word in ("--fault", fault)]

@@ -17,6 +17,7 @@ from perception.evaluation.intervals import with_intervals
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metric_sink import MetricSink, Suites, record_times
 from perception.evaluation.metrics import ControlErrors, Latency, Result, Rules, Suite
+from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.plot_series import figures
 from perception.evaluation.report.schema import (
     EvaluationReport,
@@ -219,7 +220,7 @@ class Evaluation:
     def report(self) -> EvaluationReport:
         """Return the report over all logs so far."""
         *results, joint = self.suite.compute()
-        timing = [] if self._subsets else [self._latency.compute()]
+        timing = [] if self._subsets else [self._timing()]
         heads = by_head([*results, *timing, joint])
         resampler, cut = None, _cut(results)
         if self.options.resampling is not None and self._logs:
@@ -243,6 +244,14 @@ class Evaluation:
             faults=self.suite.errors,
             seconds=round(time.monotonic() - self._began, 3),
         )
+
+    def _timing(self) -> Result:
+        """Return the durations, with what was timed among the details."""
+        result, run = self._latency.compute(), self._run
+        stages = ", ".join(stage for stage in self._latency.stages if stage != TOTAL)
+        names = [run.get(key, "") for key in ("plugin", "backend", "precision", "device")]
+        timed = f"{stages} of each frame: {' '.join(filter(None, names))}, batch {run.get('batch', 1)}"
+        return replace(result, details={**result.details, "timed": timed if stages else "nothing"})
 
     def _moments(self) -> list[MomentReport]:
         count = self.options.moments

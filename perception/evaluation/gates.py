@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from perception.errors import ConfigError
-from perception.evaluation.metrics import Latency, Rules, Suite
+from perception.evaluation.metrics import Latency, Metric, Rules, Suite
 from perception.evaluation.report.schema import (
     EvaluationReport,
     GateReport,
@@ -55,13 +55,18 @@ class Gate:
         return value > self.limit if self.sign == ">" else value < self.limit
 
 
-def parse_gates(texts: Sequence[str]) -> list[Gate]:
+def parse_gates(texts: Sequence[str], guests: Iterable[Metric] = ()) -> list[Gate]:
     """Parse gates.
+
+    Args:
+        texts: The gates.
+        guests: The metrics of other packages, whose heads have values of any name.
 
     Raises:
         ConfigError: Texts that are not gates, and names that no evaluation has, each with the nearest.
     """
     gates, faults = [], []
+    guest_heads = frozenset(metric.head.lower() for metric in guests)
     for text in texts:
         match = _FORM.match(text)
         try:
@@ -72,23 +77,21 @@ def parse_gates(texts: Sequence[str]) -> list[Gate]:
             faults.append(f"--require: expected as 'box.mAP50 >= 0.8' (>=, <=, > or <), found '{text}'")
             continue
         gates.append(Gate(text.strip(), match["name"], match["sign"], limit))
-        faults += _impossible(match["name"])
+        faults += _impossible(match["name"], guest_heads)
     if faults:
         raise ConfigError(faults, head="a gate is wrong" if len(faults) == 1 else "gates are wrong")
     return gates
 
 
 def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False) -> EvaluationReport:
-    """Return the report with every gate judged; its `outcome` is `gate_failed` where one fails.
+    """Return the report with every gate judged; its status is `gate_failed` where one fails.
 
     Args:
         gates: The result of `parse_gates`.
         strict: Judge the pessimistic end of each interval. A value without one fails.
 
-    A gate with an unknown name fails and names the nearest; the measured values are kept.
+    A gate of a class or channel that no log has fails and names the nearest; the measured values are kept.
     """
-    if not gates:
-        return report
     known = names(report.heads)
     judged = [
         _judge(gate, *known[_key(gate.name)], report, strict)
@@ -96,7 +99,8 @@ def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False)
         else _unknown(gate, known)
         for gate in gates
     ]
-    return report.model_copy(update={"gates": judged})
+    report = report.model_copy(update={"gates": judged})
+    return report.model_copy(update={"status": report.outcome})
 
 
 def names(heads: Heads) -> dict[str, tuple[str, ValueReport]]:
@@ -159,23 +163,29 @@ def _unknown(gate: Gate, known: Mapping[str, tuple[str, ValueReport]]) -> GateRe
     return GateReport(require=gate.text, name=gate.name, value=None, judged=None, passed=False, why=why)
 
 
-def _impossible(name: str) -> list[str]:
+def _impossible(name: str, guest_heads: frozenset[str]) -> list[str]:
     """Return an error for a name that no run can have."""
     head, _, rest = _key(name).partition(".")
     known = _possible()
-    if head not in known:  # heads of other packages have any name
-        heads = get_close_matches(head, known, n=1, cutoff=0.75)
-        return [] if not heads else [f"--require: no head is called '{head}'; did you mean {heads[0]}?"]
+    if head in guest_heads:
+        return []
+    if head not in known:
+        full_names = [f"{head}.{base}" for head, bases in known.items() for base in bases]
+        by_key = {key: full for full in full_names for key in (full.lower(), full.lower().partition(".")[2])}
+        near = [by_key[key] for key in get_close_matches(name.lower(), by_key, n=3, cutoff=0.5)]
+        meant = f"did you mean {', '.join(dict.fromkeys(near))}? " if near else ""
+        heads = ", ".join([*known, *sorted(guest_heads)])
+        return [f"--require: no value is called '{name}'; {meant}The heads are {heads}"]
     written = {base.lower(): base for base in known[head]}
     base, _, part = rest.partition("/")
     if base in written and (part or known[head][written[base]]):
         return []
     if base in written:
         full = f"{head}.{written[base]}"
-        each = "/curvature" if head == "control" else "/vehicle"
+        each = {"control": "/curvature", "timing": "/total"}.get(head, "/vehicle")
         return [f"--require: '{name}' is said for each part alone; name one, as {full}{each}"]
-    near = get_close_matches(rest, written, n=1, cutoff=0.3)
-    meant = f"; did you mean {head}.{written[near[0]]}?" if near else "."
+    near = [f"{head}.{written[key]}" for key in get_close_matches(rest, written, n=3, cutoff=0.3)]
+    meant = f"; did you mean {', '.join(near)}?" if near else "."
     listed = ", ".join(f"{head}.{base}" for base in known[head])
     return [f"--require: no value is called '{name}'{meant} There are {listed}"]
 

@@ -34,12 +34,14 @@ class DurationHistogram:
         self.worst_ms = max(self.worst_ms, duration_ms)
 
     def quantile_ms(self, fraction: float) -> float:
-        """Return the duration in ms below which that fraction lies; NaN without any."""
+        """Return the duration in ms below which that fraction lies, at most `worst_ms`; NaN without any."""
         if self.count == 0:
             return float("nan")
         rank = min(int(fraction * self.count), self.count - 1)
         place = int(np.searchsorted(np.cumsum(self._bins), rank, side="right"))
-        return float(_LOWEST_MS * 10 ** ((place + 0.5) / _PER_DECADE))
+        if place >= _BINS - 1:  # the last bin has no upper end
+            return self.worst_ms
+        return min(float(_LOWEST_MS * 10 ** ((place + 0.5) / _PER_DECADE)), self.worst_ms)
 
 
 class Spent:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
-from perception.evaluation.evaluate_logs import REFERENCE_ENGINE
 from perception.evaluation.report.schema import EvaluationReport
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions, Span
@@ -21,6 +20,9 @@ from perception.training.loop.observer import Watcher
 from perception.training.output_stats import store_output_stats
 from perception.training.train_config import TrainConfig
 from perception.types import SENSORS
+
+REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
+"""What the final scores are computed with, so that they do not depend on the machine."""
 
 SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
 

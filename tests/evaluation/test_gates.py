@@ -8,6 +8,7 @@ import pytest
 
 from perception.errors import ConfigError
 from perception.evaluation.gates import judge, junit_xml, parse_gates
+from perception.evaluation.metrics import Result, Rules
 from perception.evaluation.report.schema import (
     BlocksReport,
     DivergenceReport,
@@ -17,6 +18,22 @@ from perception.evaluation.report.schema import (
     ResamplingReport,
     ValueReport,
 )
+
+
+class Counting:
+    """A metric of another package."""
+
+    name, head = "counting", "mine"
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+
+    def update(self, output: object, truth: object) -> None: ...
+
+    def merge(self, other: Counting) -> None: ...
+
+    def compute(self) -> Result:
+        return Result(self.name, self.head, {})
 
 
 def report(**changes: object) -> EvaluationReport:
@@ -58,7 +75,7 @@ def report(**changes: object) -> EvaluationReport:
 def test_a_gate_holds_or_fails(text: str, strict: bool, passed: bool) -> None:
     judged = judge(report(), parse_gates([text]), strict)
     assert judged.gates[0].passed is passed
-    assert judged.outcome == ("clean" if passed else "gate_failed")
+    assert judged.outcome == judged.status == ("clean" if passed else "gate_failed")
 
 
 def test_the_reason_is_said() -> None:
@@ -91,7 +108,7 @@ def test_all_that_is_wrong_is_named_before_the_run_with_the_nearest_name() -> No
     assert "'control.MAE' is said for each part alone; name one, as control.MAE/curvature" in faults[5]
     assert "'box.mAP55'; did you mean box.mAP" in faults[0]
     assert "There are box.mAP50, box.mAP75, box.mAP" in faults[0]
-    assert "no head is called 'boxs'; did you mean box?" in faults[1]
+    assert "no value is called 'boxs.mAP'; did you mean box.mAP" in faults[1]
     assert "found 'box.mAP = 1'" in faults[2]
     assert "did you mean control.MAE" in faults[4]
 
@@ -109,8 +126,26 @@ def test_a_head_of_another_package_may_have_gates() -> None:
             "counting": MetricReport(values={"count": ValueReport(value=3, support=3)}, frames={}, details={})
         }
     }
-    judged = judge(report(heads=mine), parse_gates(["mine.count >= 3"]))
+    guest = Counting(Rules())
+    judged = judge(report(heads=mine), parse_gates(["mine.count >= 3"], [guest]))
     assert judged.gates[0].passed
+    with pytest.raises(ConfigError, match="The heads are class, box, control, timing, joint, mine"):
+        parse_gates(["my.count >= 3"], [guest])
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("a.b", ""),
+        ("mAP50", "box.mAP50"),
+        ("boxs.mAP75", "box.mAP75"),
+        ("distance_rel", "box.distance_rel"),
+    ],
+)
+def test_a_name_of_no_head_is_refused_with_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(ConfigError, match=f"no value is called '{name}'") as error:
+        parse_gates([f"{name} >= 0.8"])
+    assert near in error.value.errors[0].partition("did you mean ")[2]
 
 
 def test_junit_says_the_same() -> None:

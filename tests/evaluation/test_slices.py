@@ -42,6 +42,18 @@ def around(one, **status: np.ndarray) -> list[FrameConditions]:
     return [FrameConditions("", np.linspace(20, 200, count), status, "speed" if "speed" in status else "")]
 
 
+def test_of_two_parts_one_row_is_said() -> None:
+    one = scored([drive(0, 600)])
+    resampler = Resampler([one], Resampling(draws=100))
+    halves = [FrameConditions("", np.where(np.arange(600) < 300, 20.0, 75.0))]
+    found = slices(resampler, one.records, halves, ("light",), 0.5)
+    assert {part.part for part in found} == {"dark images"}
+    assert len(found) == len({part.metric for part in found})
+    thirds = [FrameConditions("", np.repeat([20.0, 75.0, 200.0], 200))]
+    found = slices(resampler, one.records, thirds, ("light",), 0.5)
+    assert {part.part for part in found} == {"dark images", "dim images", "bright images"}
+
+
 def test_what_is_surely_worse_comes_first_and_is_the_true_reason() -> None:
     one = scored([drive(0, 600, change=blind_beyond(20.0))])
     resampler = Resampler([one], Resampling(draws=300))
@@ -78,7 +90,7 @@ def test_a_status_field_and_speed_cut_the_frames() -> None:
     assert (first.metric, first.unit) == ("MAE/curvature", "1/m")
     assert first.value > first.rest + 3
     assert not [s for s in found if s.by == "speed"]  # all frames are in one part: nothing to hold it against
-    with pytest.raises(ConfigError, match="no status field is called 'weel'; the logs have wheel, speed"):
+    with pytest.raises(ConfigError, match=r"called 'weel'; did you mean wheel\? The logs have wheel, speed"):
         slices(resampler, one.records, here, ("status:weel",), 0.5)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perception.pipeline.stage_times import DurationHistogram, StageTimes
 
@@ -28,6 +30,15 @@ def test_extremes_land_in_the_outer_bins() -> None:
         spread.add(duration)
     assert spread.quantile_ms(0.0) < 1.1e-4
     assert spread.count == 2
+
+
+@given(st.lists(st.floats(0, 1e12), min_size=1, max_size=50), st.floats(0, 1))
+def test_no_quantile_is_above_the_greatest_duration(durations: list[float], fraction: float) -> None:
+    spread = DurationHistogram()
+    for duration in durations:
+        spread.add(duration)
+    assert spread.quantile_ms(fraction) <= max(durations)
+    assert spread.quantile_ms(fraction) <= spread.quantile_ms(1.0)
 
 
 def test_time_spent_inside_is_not_counted_twice() -> None:

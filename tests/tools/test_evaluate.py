@@ -67,15 +67,44 @@ def test_json_holds_everything(scene: Path, weights: Path, capsys: Capture) -> N
     assert found.rules.min_support == 3
     assert found.rules.min_height_px == 5
     assert found.rules.classes == ["car", "person"]
-    assert found.run["precision"] == "fp32"
     assert found.run["weights"] == "small.safetensors"
     assert found.logs[0].frames == 30
     assert found.logs[0].replay["ledger"]["/camera/image"]["used"] == 30
     assert found.heads["control"]["control_errors"].values["MAE/curvature"].support == 30
 
 
-def test_precision_is_fp32_unless_asked_otherwise(scene: Path, weights: Path, capsys: Capture) -> None:
-    assert report(capsys, scene, "--checkpoint", weights, "--precision", "bf16").run["precision"] == "bf16"
+def test_it_computes_as_replay_does_and_says_what_it_timed(
+    scene: Path, weights: Path, capsys: Capture
+) -> None:
+    for words in ([], ["--backend", "torch", "--precision", "bf16"]):
+        found = report(capsys, scene, "--checkpoint", weights, *words)
+        assert run(["replay", str(scene), "--checkpoint", str(weights), *words, "--no-output", "--json"]) == 0
+        replayed = json.loads(capsys.readouterr().out)["run"]
+        same = ("backend", "precision", "device", "batch")
+        assert {key: found.run[key] for key in same} == {key: replayed[key] for key in same}
+        timed = found.heads["timing"]["latency"].details["timed"]
+        assert f"fusion {found.run['backend']} {found.run['precision']} cpu, batch 1" in timed
+        assert "infer" in timed
+    assert "--backend torch --precision bf16" in found.moments[0].command
+    assert run(["evaluate", str(scene), "--backend", "abacus"]) == 2
+    assert "abacus" in capsys.readouterr().err
+
+
+def test_a_failed_gate_is_the_status_and_what_cannot_be_met_is_refused_before_the_run(
+    scene: Path, weights: Path, capsys: Capture
+) -> None:
+    words = ["evaluate", str(scene), "--checkpoint", str(weights), "--require", "box.mAP50 >= 1.1"]
+    assert run(words) == 4
+    assert "gate_failed in " in capsys.readouterr().out
+    assert run([*words, "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["status"] == "gate_failed"
+    for wrong, meant in (
+        (["--require", "box.mAP55 >= 1"], "did you mean box.mAP"),
+        (["--require", "nonsense.IoU >= 1"], "did you mean box.IoU"),
+        (["--slices", "status:sped"], "did you mean speed"),
+    ):
+        assert run(["evaluate", str(scene), "--checkpoint", "/nowhere.safetensors", *wrong]) == 2
+        assert meant in capsys.readouterr().err
 
 
 def test_stored_outputs_score_as_the_replay_did(scene: Path, weights: Path, capsys: Capture) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
 from perception.evaluation.report.schema import DifferenceReport
-from perception_tools.evaluate.confidence_text import difference_text, show_resampling
+from perception_tools.evaluate.confidence_text import difference_text, show_correction, show_resampling
 from perception_tools.printing import make_console
 
 SAME = "the same"
@@ -29,6 +29,7 @@ def show(report: CompareReport) -> None:
     if report.metrics:
         console.print(_table(report.metrics))
     console.print(Text(summary(report.metrics), style="bold"), soft_wrap=True)
+    show_correction(console, [metric.difference for metric in report.metrics])
     if report.resampling is not None:
         show_resampling(console, report.resampling)
     if report.apart:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -84,8 +86,17 @@ def show_slices(console: Console, slices: list[SliceReport]) -> None:
             Text(words, style=_STYLES[words]),
         )
     console.print(table)
+    show_correction(console, [part.difference for part in slices])
     if len(slices) > len(shown):
         console.print(Text(f"  and {len(slices) - len(shown)} more, see --json"))
+
+
+def show_correction(console: Console, differences: Sequence[DifferenceReport]) -> None:
+    """Print for how many comparisons the verdicts are corrected."""
+    count = sum(difference.p_corrected is not None for difference in differences)
+    if count:
+        text = f"worse or better: p below 0.05 after Holm's correction for {count} comparisons"
+        console.print(Text(text))
 
 
 def show_gates(console: Console, gates: list[GateReport]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.replay.options import Device, Force
+from perception_tools.replay.options import Device, Force, engine_values
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions
@@ -26,13 +25,6 @@ Logs = Annotated[
 ]
 
 
-class Precision(StrEnum):
-    """The precision of the computation."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
 @dataclass
 class ScoringArguments:
     """The options that evaluate and compare share."""
@@ -43,11 +35,11 @@ class ScoringArguments:
             help="The configuration. Default: found by schema.", rich_help_panel=MAKES, show_default=False
         ),
     ] = None
+    backend: Annotated[
+        str | None, typer.Option(help="What computes.", show_default="auto", rich_help_panel=MAKES)
+    ] = None
     precision: Annotated[
-        Precision | None,
-        typer.Option(
-            help="Of the computation.", show_default="as configured, else fp32", rich_help_panel=MAKES
-        ),
+        str | None, typer.Option(help="In which numbers.", show_default="auto", rich_help_panel=MAKES)
     ] = None
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MAKES)] = Device.auto
     min_height: Annotated[
@@ -100,7 +92,7 @@ class ScoringArguments:
                 min_height_px=self.min_height, min_visible=self.min_visible, min_support=self.min_support
             ),
             resampling=Resampling(max(self.draws, 100), self.seed) if self.draws else None,
-            overrides=Overrides(engine={"precision": self.precision.value} if self.precision else {}),
+            overrides=Overrides(engine=engine_values(backend=self.backend, precision=self.precision)),
             replay=ReplayOptions(device=self.device.value),
         )
 
@@ -238,7 +230,7 @@ class EvaluateArguments(ScoringArguments):
         from perception.errors import ConfigError
         from perception.evaluation import parse_fault_names, parse_gates, parse_slices, parse_tolerances
         from perception.evaluation.ablation.fault_ablation import parse_severities
-        from perception.evaluation.metrics import installed_metrics
+        from perception.evaluation.metrics import Rules, installed_metrics
         from perception.evaluation.streaming_scores import parse_latencies
 
         scoring = self.scoring()
@@ -260,7 +252,7 @@ class EvaluateArguments(ScoringArguments):
             ),
             outputs=tuple(self.outputs or ()),
             output=self.output,
-            gates=tuple(parse_gates(self.require or [])),
+            gates=tuple(parse_gates(self.require or [], installed_metrics(Rules()) if self.require else ())),
             strict=self.strict,
             references=tuple(self.reference or ()),
             tolerances=parse_tolerances(self.tolerance),

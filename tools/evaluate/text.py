@@ -87,6 +87,9 @@ def _show_head(console: Console, name: str, head: Head) -> None:
         console.print(table)
     _show_frames(console, head)
     for metric_report in head.values():
+        if "timed" in metric_report.details:
+            console.print(Text(f"timed: {metric_report.details['timed']}"))
+    for metric_report in head.values():
         if "matrix" in metric_report.details:
             _show_confusion(console, metric_report)
 
@@ -186,5 +189,5 @@ def _narrow(value: ValueReport | None) -> str:
 
 
 def _status(report: EvaluationReport) -> Text:
-    style = {"clean": "green", "loss": "yellow"}.get(report.status, "red")
-    return Text(f"{report.status} in {report.seconds:.1f} s", style=style)
+    style = {"clean": "green", "loss": "yellow"}.get(report.outcome, "red")
+    return Text(f"{report.outcome} in {report.seconds:.1f} s", style=style)

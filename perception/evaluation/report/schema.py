@@ -311,7 +311,7 @@ class EvaluationReport(DocumentModel, title="Report"):
     """The whole of an evaluation."""
 
     schema_: Literal["perception.evaluate/1"] = Field(SCHEMA, alias="schema")
-    status: Literal["clean", "loss", "failed", "interrupted"]
+    status: Literal["clean", "loss", "gate_failed", "failed", "interrupted"]
     error: str = Field("", description="Why it failed.")
     rules: RulesReport | None = None
     logs: list[LogReport] = []

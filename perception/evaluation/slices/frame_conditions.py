@@ -71,6 +71,19 @@ def frame_conditions(
     return FrameConditions(light, _nearest(seen, stamps_ns), fields, speeds[0] if speeds else "")
 
 
+def status_fields(log: Log, config: Config) -> set[str]:
+    """Return the names of the fields of a log's status, read from its first message."""
+    status = config.sensors.status
+    if status is None:
+        return set()
+    names = {path: name for name, path in status.fields.items()}
+    for message in log.messages(Query(frozenset({status.topic}))):
+        decoded = decode(message, config.roles()[status.topic])
+        if isinstance(decoded, StatusReading):
+            return {names.get(path, path) for path in decoded.values}
+    return set()
+
+
 def _stated_light(log: Log) -> str:
     """Return the light condition in the log's metadata; `time` inside a scenario counts too."""
     for _, record in log.survey.metadata:

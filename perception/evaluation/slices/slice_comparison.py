@@ -52,6 +52,8 @@ def slices(
 ) -> list[SliceReport]:
     """Compare every slice with its complement, p-values corrected after Holm; significantly worse first.
 
+    Where the rest of one slice is another slice, as of two classes, the comparison is made once.
+
     Args:
         resampler: The resampler of these records.
         around: The conditions of each log, for light, speed and status.
@@ -61,11 +63,15 @@ def slices(
         min_support: With fewer rows in the part or in the rest nothing is compared.
     """
     reports: list[SliceReport] = []
+    seen: set[tuple[str, str, bytes]] = set()
     for part in slices_of(records, around, kinds):
         for mean in _means(resampler, records, part, cut, units or {}):
             inside, outside = int(mean.inside.sum()), int((~mean.inside).sum())
             if min(inside, outside) < min_support:
                 continue
+            if (part.by, mean.metric, np.packbits(~mean.inside).tobytes()) in seen:
+                continue  # of two parts the second is the rest of the first: the same comparison
+            seen.add((part.by, mean.metric, np.packbits(mean.inside).tobytes()))
             reports.append(_compare(resampler, part, mean, inside, outside))
     corrected = holm([report.difference.p for report in reports])
     done = [

@@ -6,8 +6,9 @@ status fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 
 import numpy as np
@@ -52,6 +53,27 @@ def parse_slices(text: str) -> tuple[str, ...]:
         expected = f"all, {', '.join(KINDS)} or status:FIELD"
         raise ConfigError([f"--slices: expected {expected}, with commas, found '{', '.join(wrong) or text}'"])
     return tuple(dict.fromkeys(kind for word in words for kind in (ALL if word == "all" else (word,))))
+
+
+def check_status_fields(kinds: Sequence[str], fields: Collection[str]) -> None:
+    """Raise if a slice is by a status field that no log has.
+
+    Args:
+        kinds: The result of `parse_slices`.
+        fields: The status fields of all logs.
+
+    Raises:
+        ConfigError: Names the fields, and the nearest ones.
+    """
+    errors = []
+    for name in (kind[len(STATUS) :] for kind in kinds if kind.startswith(STATUS)):
+        if name not in fields:
+            near = ", ".join(get_close_matches(name, fields, n=3, cutoff=0.5))
+            meant = f"did you mean {near}? " if near else ""
+            known = ", ".join(fields) or "none"
+            errors.append(f"--slices: no status field is called '{name}'; {meant}The logs have {known}")
+    if errors:
+        raise ConfigError(errors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,9 +191,7 @@ def _of_status(kind: str, records: Sequence[LogRecord], around: Sequence[FrameCo
     fields = list(dict.fromkeys(name for conditions in around for name in conditions.status))
     wanted = fields if kind == "status" else [kind[len(STATUS) :]]
     for name in wanted:
-        if name not in fields:
-            known = ", ".join(fields) or "none"
-            raise ConfigError([f"--slices: no status field is called '{name}'; the logs have {known}"])
+        check_status_fields([kind], fields)
         if kind == "status" and name in {conditions.speed for conditions in around}:
             continue
         values = [

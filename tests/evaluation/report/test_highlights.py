@@ -15,6 +15,7 @@ from perception.evaluation.report.schema import (
     EvaluationReport,
     FiguresReport,
     GateReport,
+    IntervalReport,
     SliceReport,
     StreamingReport,
 )
@@ -112,6 +113,25 @@ def test_the_hardest_class_and_the_one_it_is_taken_for() -> None:
         "person is taken for other person most: 3 of 56.",
         "other person is taken for person most: 3 of 56.",
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text", "bad"),
+    [
+        (0.78, 0.99, "Stated uncertainties may hold: 80 % intervals cover 95 % of distance, which", False),
+        (0.9, 0.99, "The uncertainty of distance is stated too large: 80 % intervals cover 95 %.", True),
+    ],
+)
+def test_an_uncertainty_is_off_only_where_the_interval_says_so(
+    low: float, high: float, text: str, bad: bool
+) -> None:
+    interval = IntervalReport(low=low, high=high, std_error=0.05)
+    stated = value(0.95).model_copy(update={"interval": interval})
+    found = report(heads={"box": {"distance_errors": metric({"distance_coverage80": stated})}})
+    told = highlights.coverage(found)
+    assert told is not None
+    assert told.text.startswith(text)
+    assert told.bad is bad
 
 
 def errors(*rows: tuple[float, float]) -> EvaluationReport:
