@@ -63,7 +63,7 @@ class Blocks:
         at = np.searchsorted(filled, places)
         if len(places) and not np.array_equal(filled[np.minimum(at, len(filled) - 1)], places):
             raise ValueError("expected stamps of frames that the blocks were made from, found another")
-        return (self._first[log] + at).astype(np.intp)
+        return np.asarray(self._first[log] + at, np.intp)
 
     def _places(self, log: int, stamps_ns: Int64) -> Int64:
         places: Int64 = np.floor((stamps_ns - self._begins[log]) / self._length_ns).astype(np.int64)
