@@ -1,4 +1,4 @@
-"""Files: creating them while other programs may create the same, and hashes."""
+"""Files: creating them while other programs may create the same, reading regular ones alone, and hashes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import functools
 import hashlib
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from io import FileIO
@@ -39,6 +40,69 @@ def make_file(path: str | Path) -> FileIO:
     return file
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file atomically: it holds the old bytes or the new ones.
+
+    The temporary file beside it is created exclusively, so that a link planted there is not followed; a link
+    in the place of the file is replaced.
+
+    Raises:
+        OSError: It cannot be written; the previous file is unchanged.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(part, flags, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def open_regular(path: str | Path) -> FileIO:
+    """Open a regular file for reading, unbuffered. A pipe would block, and a device might never end.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+    file = FileIO(os.open(path, flags), "rb")
+    kind = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(kind):
+        file.close()
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
+        text = "expected a regular file, found a pipe or a device; copy it to a file first"
+        raise OSError(errno.EINVAL, text, str(path))
+    return file
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """Return all bytes of a regular file that holds at most `most`.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            text = f"expected at most {_mib(most)}, found {_mib(size)}"
+            raise OSError(errno.EFBIG, text, str(path))
+        data = bytearray()
+        while len(data) <= most and (part := file.read(most + 1 - len(data))):
+            data += part
+    return bytes(data)
+
+
+def _mib(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size} bytes"
+
+
 @contextlib.contextmanager
 def turn(path: Path) -> Iterator[None]:
     """Hold a lock between processes: blocks with the same path run one at a time.
@@ -62,8 +126,8 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 @functools.cache

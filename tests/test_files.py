@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perception.errors import OutputError
-from perception.files import make_file, turn
+from perception.files import make_file, read_regular, turn, write_whole
 from perception.logs import LogWriter
 from perception.sinks import JsonlSink, RunInfo
 
@@ -76,3 +77,30 @@ def test_what_cannot_be_opened_is_told_as_ever(tmp_path: Path) -> None:
         make_file(tmp_path / "none" / "a")
     with pytest.raises(IsADirectoryError):
         make_file(tmp_path)
+
+
+def test_a_file_is_replaced_whole_and_no_planted_link_is_followed(tmp_path: Path) -> None:
+    victim, target = tmp_path / "victim", tmp_path / "target"
+    victim.write_bytes(b"precious")
+    target.symlink_to(victim)
+    write_whole(target, b"new")
+    assert (target.read_bytes(), victim.read_bytes()) == (b"new", b"precious")
+    assert not target.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["target", "victim"]
+    with pytest.raises(OSError, match="directory"):
+        write_whole(tmp_path, b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["target", "victim"]
+
+
+def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
+    path, pipe = tmp_path / "file", tmp_path / "pipe"
+    path.write_bytes(b"12345")
+    os.mkfifo(pipe)
+    assert read_regular(path, 5) == b"12345"
+    with pytest.raises(OSError, match="at most 4 bytes, found 5 bytes"):
+        read_regular(path, 4)
+    for other in (pipe, Path("/dev/zero"), Path("/dev/null")):
+        with pytest.raises(OSError, match="expected a regular file"):
+            read_regular(other, 1 << 20)
+    with pytest.raises(IsADirectoryError):
+        read_regular(tmp_path, 5)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from perception import files
 from perception.errors import CheckpointError
+from perception.files import read_regular
 
 MAX_HEADER = 8 << 20
 MAX_FILE = 2 << 30
@@ -22,12 +22,7 @@ def read_whole(path: Path) -> bytes:
         CheckpointError: It cannot be read, or is too large.
     """
     try:
-        size = os.stat(path).st_size
-        if size > MAX_FILE:
-            raise CheckpointError(
-                f"{path}: expected a checkpoint of at most {MAX_FILE >> 20} MiB, found {size >> 20} MiB"
-            )
-        return Path(path).read_bytes()
+        return read_regular(path, MAX_FILE)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
 
@@ -73,28 +68,12 @@ def parse_json(text: object, what: str) -> Any:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a temporary file beside it, then replace the file atomically.
+    """Replace a file atomically; see `perception.files.write_whole`.
 
     Raises:
         CheckpointError: It cannot be written; the previous file is unchanged.
     """
     try:
-        _write_and_replace(path, data)
+        files.write_whole(Path(path), data)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-def _write_and_replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=Path(path).parent, prefix=f".{Path(path).name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp makes it readable by its owner alone
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perception.errors import ConfigError
 from perception.logs import Query, open_log
-from perception.pipeline.batch import BatchResult, LogResult, output_paths
+from perception.pipeline.batch import BatchResult, LogResult
+from perception.pipeline.output_names import output_paths
 from perception.types import Status
 from perception_tools.cli import run
 from perception_tools.replay.text import batch_document
@@ -108,6 +111,112 @@ def test_outputs_are_named_by_their_log_and_told_apart_by_its_folder(tmp_path: P
     assert [path.name for path in found] == ["x_day.outputs.mcap", "y_day.outputs.mcap"]
     with pytest.raises(ConfigError, match="named twice"):
         output_paths([Path("a/day.mcap"), Path("a/../a/day.mcap")], tmp_path)
+
+
+@given(
+    names=st.lists(
+        st.lists(st.sampled_from(["x", "X", "y", "same", "x_same"]), min_size=1, max_size=3).map("/".join),
+        min_size=1,
+        max_size=8,
+    ),
+    suffixes=st.lists(st.sampled_from([".mcap", ".bak", "", ".mcap.mcap"]), min_size=8, max_size=8),
+    data=st.data(),
+)
+def test_no_two_logs_share_an_output_whatever_they_are_called(
+    names: list[str], suffixes: list[str], data: st.DataObject
+) -> None:
+    logs = list(dict.fromkeys(Path("in") / (name + suffixes[k]) for k, name in enumerate(names)))
+    found = output_paths(logs, Path("out"))
+    assert len({str(path).casefold() for path in found}) == len(logs)
+    assert {path.parent for path in found} == {Path("out")}
+    assert all(path.name.endswith(".outputs.mcap") for path in found)
+    order = data.draw(st.permutations(range(len(logs))))
+    assert output_paths([logs[k] for k in order], Path("out")) == [found[k] for k in order]
+
+
+def test_logs_whose_names_collide_keep_outputs_of_their_own_and_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = [tmp_path / "run.mcap", tmp_path / "run.bak", tmp_path / "x" / "same.mcap"]
+    logs += [tmp_path / "y" / "same.mcap", tmp_path / "x_same.mcap"]
+    for number, log in enumerate(logs):
+        log.parent.mkdir(exist_ok=True)
+        write_scene(log, duration_s=0.5 + 0.1 * number, image_size=(64, 32))
+    first = many(capsys, *logs, "--jobs", "2")
+    written = [row["written"][0] for row in first["logs"]]
+    assert [Path(name).name.removesuffix(".outputs.mcap") for name in written] == [
+        *("run.mcap", "run.bak", "x_same.mcap", "y_same", "x_same")
+    ]
+    for name, frames in zip(written, range(5, 10), strict=True):
+        with open_log(name) as log:
+            assert sum(1 for _ in log.messages(Query(frozenset({"/perception/control"})))) == frames
+    again = many(capsys, *reversed(logs))
+    assert all(row["skipped"] for row in again["logs"])
+    assert [row["written"][0] for row in again["logs"]] == written[::-1]
+    assert run(["replay", *map(str, logs), "--plugin", "dies", "--output-dir", "out"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"{logs[2]}: written to out/x_same.mcap.outputs.mcap" in text
+
+
+def test_a_log_by_the_same_name_that_comes_later_does_not_replace_the_output_of_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = [tmp_path / "x" / "same.mcap", tmp_path / "y" / "same.mcap"]
+    for number, log in enumerate(logs):
+        log.parent.mkdir(exist_ok=True)
+        write_scene(log, duration_s=0.5 + 0.1 * number, image_size=(64, 32))
+    (first,), (second,) = (many(capsys, log)["logs"][0]["written"] for log in logs)
+    assert first == "out/same.outputs.mcap"
+    assert second != first
+    assert (
+        many(capsys, logs[1])["logs"][0] | {"skipped": True, "written": [second]}
+        == (many(capsys, logs[1])["logs"][0])
+    )
+    assert many(capsys, logs[0])["totals"]["skipped"] == 1
+    logs[0].unlink()  # its name is free again
+    assert many(capsys, logs[1])["logs"][0]["written"] == [first]
+
+
+def test_an_output_that_was_changed_is_made_again(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = Path(shutil.copy(logs / "one.mcap", tmp_path))
+    many(capsys, mine)
+    output = tmp_path / "out" / "one.outputs.mcap"
+    data = bytearray(output.read_bytes())
+    data[len(data) // 2] ^= 1
+    output.write_bytes(data)
+    assert many(capsys, mine)["totals"]["skipped"] == 0
+    assert many(capsys, mine)["totals"]["skipped"] == 1
+
+
+def test_a_batch_replaces_neither_its_logs_nor_the_files_of_the_user(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = Path(shutil.copy(logs / "one.mcap", tmp_path))
+    other = Path(shutil.copy(logs / "two.mcap", tmp_path / "one.outputs.mcap"))
+    command = ["replay", str(mine), str(other), "--plugin", "dies", "--output-dir"]
+    before = other.read_bytes()
+    assert run([*command, str(tmp_path)]) == 1
+    assert "would replace the log" in capsys.readouterr().err
+    assert other.read_bytes() == before
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one.outputs.json").write_text("mine")
+    assert run([*command, "out"]) == 1
+    assert "no earlier output" in capsys.readouterr().err
+    assert (tmp_path / "out" / "one.outputs.json").read_text() == "mine"
+
+
+def test_receipts_follow_no_planted_link(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, victim = Path(shutil.copy(logs / "one.mcap", tmp_path)), tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "out").mkdir()
+    for name in ("one.outputs.part", "one.outputs.json.part"):
+        (tmp_path / "out" / name).symlink_to(victim)
+    assert many(capsys, mine)["status"] == "clean"
+    assert victim.read_text() == "precious"
 
 
 @pytest.mark.parametrize(

@@ -214,29 +214,41 @@ def show_batch(report: dict[str, Any]) -> None:
         totals_text += f"; {totals['skipped']} were done before"
     text.append(totals_text, style="none")
     console.print(text)
-    console.print(_batch_table(report["logs"]))
-    for row in report["logs"]:
+    labels = _labels(report["logs"])
+    console.print(_batch_table(report["logs"], labels))
+    for row, label in zip(report["logs"], labels, strict=True):
         if row.get("error"):
-            console.print(Text(f"{Path(row['log']).name}: {row['error']}", style="red"), soft_wrap=True)
+            console.print(Text(f"{label}: {row['error']}", style="red"), soft_wrap=True)
         elif row["errors"]:
-            text = Text(f"{Path(row['log']).name}: plugin errors: {row['errors']}; the first: ", style="red")
+            text = Text(f"{label}: plugin errors: {row['errors']}; the first: ", style="red")
             console.print(text.append(row["first_error"]), soft_wrap=True)
+        for name in row["written"]:
+            if not Path(name).name.startswith(f"{Path(row['log']).stem}.outputs."):
+                console.print(f"{row['log']}: written to {name}", soft_wrap=True)
     folders = sorted({str(Path(name).parent) for row in report["logs"] for name in row["written"]})
     for folder in folders:
         console.print(f"written to: {folder}", soft_wrap=True)
 
 
-def _batch_table(rows: list[dict[str, Any]]) -> Table:
+def _labels(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the name of each log; its path where several have that name."""
+    names = [Path(row["log"]).name for row in rows]
+    return [
+        name if names.count(name) == 1 else str(row["log"]) for name, row in zip(names, rows, strict=True)
+    ]
+
+
+def _batch_table(rows: list[dict[str, Any]], labels: list[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("log", "status", "frames", "frames/s", "invalid", "warnings"):
         table.add_column(name, justify="left" if name in ("log", "status") else "right", overflow="fold")
-    for row in rows:
+    for row, label in zip(rows, labels, strict=True):
         status = Text(row["status"] + (", done before" if row["skipped"] else ""), COLOURS[row["status"]])
         if "error" in row:
-            table.add_row(Path(row["log"]).name, status)
+            table.add_row(label, status)
             continue
         speed = f"{row['frames'] / row['seconds']:.1f}" if row["seconds"] else ""
         invalid = sum(counts["invalid"] for counts in row["outputs"].values())
         cells = (str(row["frames"]), speed, str(invalid), str(len(row["warnings"])))
-        table.add_row(Path(row["log"]).name, status, *cells)
+        table.add_row(label, status, *cells)
     return table

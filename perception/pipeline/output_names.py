@@ -1,0 +1,58 @@
+"""Names of the outputs of several logs: each its own, the same for the same logs, whatever their order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from perception.errors import ConfigError
+
+SUFFIX = ".outputs.mcap"
+
+
+def output_paths(
+    logs: Sequence[Path], folder: Path, is_taken: Callable[[Path, Path], bool] = lambda output, log: False
+) -> list[Path]:
+    """Return the output of each log in a folder.
+
+    It is called after the log (`run` for `run.mcap`). Logs that would share a name get a longer one: their
+    path below the folder that all logs share (`x_run`), that with its suffix (`x_run.mcap`), or with a hash
+    of the whole path. Names that differ only in the case of letters count as the same.
+
+    Args:
+        logs: The logs.
+        folder: Where the outputs go.
+        is_taken: Called with an output and a log; returns whether the output is that of another log.
+
+    Raises:
+        ConfigError: A log is named twice.
+    """
+    resolved = [log.resolve() for log in logs]
+    if twice := [str(log) for log, times in Counter(resolved).items() if times > 1]:
+        raise ConfigError([f"a log is named twice: {', '.join(twice)}"])
+    shared = Path(os.path.commonpath([log.parent for log in resolved]))
+    ladders = [_names(log, shared) for log in resolved]
+    steps = [0] * len(logs)
+    while True:
+        names = [ladder[step] for ladder, step in zip(ladders, steps, strict=True)]
+        times = Counter(name.casefold() for name in names)
+        paths = [folder / f"{name}{SUFFIX}" for name in names]
+        longer = [
+            k
+            for k, name in enumerate(names)
+            if steps[k] + 1 < len(ladders[k]) and (times[name.casefold()] > 1 or is_taken(paths[k], logs[k]))
+        ]
+        if not longer:
+            return paths
+        for k in longer:
+            steps[k] += 1
+
+
+def _names(log: Path, shared: Path) -> tuple[str, ...]:
+    """Return the names that an output may have, shortest first; the last one belongs to this path alone."""
+    below = "_".join(log.relative_to(shared).parts)
+    digest = hashlib.sha256(os.fsencode(log)).hexdigest()[:12]
+    return log.stem, below.removesuffix(log.suffix), below, f"{below}-{digest}"
