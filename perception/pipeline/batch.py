@@ -105,20 +105,7 @@ def replay_many(
             or is no earlier output.
     """
     began = monotonic()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"the folder of the outputs cannot be made: {reason}: {folder}") from None
-    receipts = Receipts.of(like)
-    overrides = like.overrides
-    if count > 1 and "workers" not in overrides.engine:
-        overrides = replace(overrides, engine={**overrides.engine, "workers": _workers(like, count)})
-    outputs = output_paths(logs, folder, is_of_another_log)
-    jobs = [
-        replace(like, log=log, output=path, overrides=overrides)
-        for log, path in zip(logs, outputs, strict=True)
-    ]
+    receipts, jobs = Receipts.of(like), _jobs(like, logs, folder, count)
     _check_files(like, jobs)
     results = {
         job.log: LogResult(job.log, summary["status"], summary, written=tuple(job.written), skipped=True)
@@ -153,6 +140,20 @@ def _result(event: JobEvent, receipts: Receipts) -> LogResult:
         except (OutputError, OSError) as error:
             return LogResult(job.log, "failed", error=str(error), written=tuple(job.written))
     return LogResult(job.log, status, summary, written=tuple(job.written))
+
+
+def _jobs(like: ReplayJob, logs: Sequence[Path], folder: Path, count: int) -> list[ReplayJob]:
+    """Return a job for each log; make the folder of their outputs."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"the folder of the outputs cannot be made: {reason}: {folder}") from None
+    overrides = like.overrides
+    if count > 1 and "workers" not in overrides.engine:
+        overrides = replace(overrides, engine={**overrides.engine, "workers": _workers(like, count)})
+    outputs = zip(logs, output_paths(logs, folder, is_of_another_log), strict=True)
+    return [replace(like, log=log, output=path, overrides=overrides) for log, path in outputs]
 
 
 def _check_files(like: ReplayJob, jobs: Sequence[ReplayJob]) -> None:
