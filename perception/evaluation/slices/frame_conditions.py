@@ -108,7 +108,9 @@ def _brightness(frame: CameraFrame) -> float | None:
     if frame.format in ("jpeg", "png", "webp"):
         image = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         return None if image is None else float(image.mean())
-    if frame.format in ("rgb8", "bgr8", "mono8", "rgba8", "bgra8") or frame.format.startswith("bayer"):
+    if frame.format in ("rgb8", "bgr8", "mono8", "rgba8", "bgra8") or (
+        frame.format.startswith("bayer") and frame.format.endswith("8")
+    ):
         return float(np.frombuffer(frame.data, np.uint8)[::61].mean()) if len(frame.data) else None
     return None
 

@@ -5,12 +5,15 @@ An EXIF orientation is ignored: intrinsics and truth refer to the pixels as the 
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.logs.decoding.checks import DecodeError
 from perception.logs.decoding.image_header import ImageHeader, read_extent, read_header
+from perception.logs.decoding.image_layouts import LAYOUTS, layout_name, needed_bytes
 from perception.models.preprocess.spec import InputSpec
 from perception.types import CameraFrame
 
@@ -32,26 +35,19 @@ _REDUCED = {
 NEARLY_THERE = 1.5
 """Linear interpolation loses nothing on an axis that shrinks by less (`spec` has the measurements)."""
 
-_CONVERSIONS = {  # OpenCV's letters name the second pixels of the second row
-    "bayer_rggb8": cv2.COLOR_BayerBG2BGR,
-    "bayer_bggr8": cv2.COLOR_BayerRG2BGR,
-    "bayer_gbrg8": cv2.COLOR_BayerGR2BGR,
-    "bayer_grbg8": cv2.COLOR_BayerGB2BGR,
-    "yuv422": cv2.COLOR_YUV2BGR_UYVY,
+_COLOURS = {  # of a layout without its bits; OpenCV's letters name the second pixels of the second row
+    "bayer_rggb": cv2.COLOR_BayerBG2BGR,
+    "bayer_bggr": cv2.COLOR_BayerRG2BGR,
+    "bayer_gbrg": cv2.COLOR_BayerGR2BGR,
+    "bayer_grbg": cv2.COLOR_BayerGB2BGR,
     "uyvy": cv2.COLOR_YUV2BGR_UYVY,
-    "yuv422_yuy2": cv2.COLOR_YUV2BGR_YUY2,
     "yuyv": cv2.COLOR_YUV2BGR_YUY2,
+    "yvyu": cv2.COLOR_YUV2BGR_YVYU,
+    "nv12": cv2.COLOR_YUV2BGR_NV12,
+    "nv21": cv2.COLOR_YUV2BGR_NV21,
+    "i420": cv2.COLOR_YUV2BGR_I420,
+    "yv12": cv2.COLOR_YUV2BGR_YV12,
 }
-_RAW_BYTES = {  # a pixel
-    "rgb8": 3,
-    "bgr8": 3,
-    "rgba8": 4,
-    "bgra8": 4,
-    "mono8": 1,
-    "mono16": 2,
-    **{layout: 1 if layout.startswith("bayer") else 2 for layout in _CONVERSIONS},
-}
-_DEPTH = frozenset({"16uc1", "32fc1"})
 
 
 class UnusableImage(Exception):
@@ -64,13 +60,13 @@ def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
     Raises:
         UnusableImage: The image is too large, cut short, or does not decode.
     """
-    layout = frame.format.lower()
-    if layout in _DEPTH:
+    layout = layout_name(frame.format)
+    if layout is None:
+        image, order = _decoded_image(bytes(frame.data), spec, frame.mosaic), "bgr"
+    elif LAYOUTS[layout].kind == "depth":
         raise UnusableImage(f"a depth image ({frame.format}) has no colours")
-    if layout in _RAW_BYTES:
-        image, order = _raw_image(frame, layout)
     else:
-        image, order = _decoded_image(bytes(frame.data), spec), "bgr"
+        image, order = _raw_image(frame, layout)
     return _planes(_resized(image, spec), order)
 
 
@@ -85,7 +81,7 @@ def _planes(image: Pixels, order: str) -> Pixels:
     return planes[:3]
 
 
-def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
+def _decoded_image(data: bytes, spec: InputSpec, mosaic: str) -> Pixels:
     try:
         header = read_header(data)
     except DecodeError:
@@ -96,14 +92,14 @@ def _decoded_image(data: bytes, spec: InputSpec) -> Pixels:
         raise UnusableImage("image data ends early")
     if extent.scans > MAX_SCANS:
         raise UnusableImage(f"image of {extent.scans} scans, at most {MAX_SCANS} are decoded")
-    flags = _REDUCED[_reduction(header, spec)] | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_UNCHANGED if mosaic else _REDUCED[_reduction(header, spec)]
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
     if image is None:
         raise UnusableImage("image does not decode")
-    return np.asarray(image, dtype=np.uint8)
+    return _in_colour(np.asarray(image), mosaic) if mosaic else np.asarray(image, dtype=np.uint8)
 
 
 def _resized(image: Pixels, spec: InputSpec) -> Pixels:
@@ -139,29 +135,69 @@ def _reduction(header: ImageHeader, spec: InputSpec) -> int:
     return reduction
 
 
-def _raw_image(frame: CameraFrame, layout: str) -> tuple[Pixels, str]:
+def _raw_image(frame: CameraFrame, name: str) -> tuple[Pixels, str]:
     """Return a raw image as [h, w] or [h, w, 3 or 4], and the order of its colours."""
     _check_size(frame.width, frame.height)
-    row = frame.width * _RAW_BYTES[layout]
+    layout = LAYOUTS[name]
+    row = frame.width * layout.channels * layout.sample
     step = frame.step or row
     if step < row:
-        raise UnusableImage(f"rows of {step} bytes are too short for {frame.width} pixels of {layout}")
-    needed = step * (frame.height - 1) + row
+        raise UnusableImage(f"rows of {step} bytes are too short for {frame.width} pixels of {name}")
+    needed = needed_bytes(layout, step, row, frame.height)
     data = np.frombuffer(frame.data, np.uint8)
     if data.size < needed:
         raise UnusableImage(f"image data ends early: {data.size} bytes of {needed}")
-    rows = np.lib.stride_tricks.as_strided(data, (frame.height, row), (step, 1), writeable=False)
-    if layout == "mono16":  # little-endian: the high byte
-        return np.ascontiguousarray(rows[:, 1::2]), "rgb"
-    image = np.ascontiguousarray(rows)
-    if _RAW_BYTES[layout] > 1:
+    if name == "nv24":
+        return _nv24(data, frame.width, frame.height, step), "bgr"
+    if name in ("i420", "yv12") and step > row:
+        image = _tight_planes(data, frame.width, frame.height, step)
+    else:
+        shape = frame.height + frame.height * layout.planes // 2, row
+        rows = np.lib.stride_tricks.as_strided(data, shape, (step, 1), writeable=False)
+        image = np.ascontiguousarray(rows)
+    if layout.sample == 2:
+        image = image.view("<u2")
+    if layout.channels > 1:
         image = image.reshape(frame.height, frame.width, -1)
-    if layout not in _CONVERSIONS:
-        return image, layout[:3]
+    if layout.kind != "packed":
+        return _in_colour(image, name), "bgr"
+    return _high_bytes(image), name[:3]
+
+
+def _high_bytes(image: NDArray[Any]) -> Pixels:
+    """Return an image of 8 or 16 bits in 8 bits."""
+    return (image >> 8).astype(np.uint8) if image.dtype.itemsize == 2 else np.asarray(image, dtype=np.uint8)
+
+
+def _in_colour(image: NDArray[Any], name: str) -> Pixels:
+    """Return the colours, in BGR order, of a mosaic or of an image in YUV."""
     try:
-        return np.asarray(cv2.cvtColor(image, _CONVERSIONS[layout]), dtype=np.uint8), "bgr"
+        return _high_bytes(cv2.cvtColor(image, _COLOURS[name[: len("bayer_rggb")]]))
     except cv2.error:
-        raise UnusableImage(f"{frame.width} x {frame.height} pixels are not a {layout} image") from None
+        raise UnusableImage(f"an image of shape {list(image.shape)} is no {name}") from None
+
+
+def _tight_planes(data: Pixels, width: int, height: int, step: int) -> Pixels:
+    """Return the three planes of a padded 4:2:0 image without padding; rows of colour have half the step."""
+    planes, at = [], 0
+    for rows, columns, stride in (
+        (height, width, step),
+        (height // 2, width // 2, step // 2),
+        (height // 2, width // 2, step // 2),
+    ):
+        planes.append(np.lib.stride_tricks.as_strided(data[at:], (rows, columns), (stride, 1)).ravel())
+        at += rows * stride
+    return np.concatenate(planes).reshape(-1, width)
+
+
+def _nv24(data: Pixels, width: int, height: int, step: int) -> Pixels:
+    """Return the colours of a 4:4:4 image: a plane of Y, then one of U and V in turn."""
+    luma = np.lib.stride_tricks.as_strided(data, (height, width), (step, 1))
+    chroma = np.lib.stride_tricks.as_strided(data[height * step :], (height, width, 2), (2 * step, 2, 1))
+    # As OpenCV reads the other layouts: luma from 16 to 235 (ITU-R BT.601).
+    y, u, v = 1.164 * (luma.astype(np.float32) - 16), *np.moveaxis(chroma.astype(np.float32) - 128, 2, 0)
+    bgr = np.stack([y + 2.018 * u, y - 0.813 * v - 0.391 * u, y + 1.596 * v], axis=2)
+    return np.clip(np.rint(bgr), 0, 255).astype(np.uint8)
 
 
 def _check_size(width: int, height: int) -> None:

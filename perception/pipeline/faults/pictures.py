@@ -52,7 +52,7 @@ class PictureFaults:
         done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if not done:
             return frame
-        return replace(frame, data=data.tobytes(), format="jpeg", step=0)
+        return replace(frame, data=data.tobytes(), format="jpeg", step=0, mosaic="")
 
     def forget(self) -> None:
         """Discard the frozen frame, after a backward jump of the clock."""

@@ -87,6 +87,70 @@ def test_bayer_mosaics_get_their_colours_back(layout: str) -> None:
     np.testing.assert_array_equal(pixels[:, 4:-4, 4:-4].reshape(3, -1).mean(axis=1), [200, 120, 40])
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
+def test_an_encoded_mosaic_gets_its_colours_back(order: str, suffix: str) -> None:
+    colour = {"r": 255, "g": 128, "b": 0}
+    cells = [[colour[c] for c in order[:2]], [colour[c] for c in order[2:]]]
+    mosaic = np.tile(cells, (16, 32)).astype(np.uint8)
+    data = cv2.imencode(suffix, mosaic, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    frame = replace(frame_of(data, suffix[1:].replace("jpg", "jpeg"), (64, 32)), mosaic=f"bayer_{order}8")
+    pixels = image_pixels(frame, SPEC)[:, 4:-4, 4:-4].reshape(3, -1).mean(axis=1)
+    np.testing.assert_allclose(pixels, [255, 128, 0], atol=3)
+
+
+@pytest.mark.parametrize("layout", ["rgb16", "bgr16", "rgba16", "bgra16", "bayer_rggb16", "bayer_grbg16"])
+def test_of_sixteen_bits_the_high_byte_counts(layout: str) -> None:
+    colour = {"r": 200, "g": 120, "b": 40, "a": 9}
+    if layout.startswith("bayer"):
+        one = np.tile([[colour[c] for c in layout[6:8]], [colour[c] for c in layout[8:10]]], (16, 32))
+    else:
+        one = np.tile([colour[c] for c in layout[:-2]], (32, 64, 1))
+    deep = (one.astype("<u2") << 8) + 77
+    pixels = image_pixels(frame_of(deep.tobytes(), layout, (64, 32)), SPEC)
+    np.testing.assert_array_equal(pixels[:, 4:-4, 4:-4].reshape(3, -1).mean(axis=1), [200, 120, 40])
+
+
+def yuv_bytes(rgb: np.ndarray, layout: str, padding: int) -> tuple[bytes, int]:
+    """An image in YUV (ITU-R BT.601, studio range), written out by the definition of each layout."""
+    r, g, b = np.moveaxis(rgb.astype(float), 2, 0)
+    y = 16 + 0.257 * r + 0.504 * g + 0.098 * b
+    u = 128 - 0.148 * r - 0.291 * g + 0.439 * b
+    v = 128 + 0.439 * r - 0.368 * g - 0.071 * b
+
+    def rows(plane: np.ndarray, pad: int) -> bytes:
+        return np.pad(np.rint(plane), ((0, 0), (0, pad))).astype(np.uint8).tobytes()
+
+    height, width = y.shape
+    if layout in ("uyvy", "yuyv", "yvyu"):
+        cells = {"y": y, "u": np.repeat(u[:, ::2], 2, axis=1), "v": np.repeat(v[:, ::2], 2, axis=1)}
+        planes, used = [], {"y": 0, "u": 0, "v": 0}
+        for letter in layout:
+            planes.append(cells[letter][:, used[letter] :: 2])
+            used[letter] += letter == "y"
+        return rows(np.stack(planes, axis=2).reshape(height, -1), padding), 2 * width + padding
+    step = width + padding
+    if layout == "nv24":
+        return rows(y, padding) + rows(np.stack([u, v], axis=2).reshape(height, -1), 2 * padding), step
+    small_u, small_v = u[::2, ::2], v[::2, ::2]
+    if layout in ("nv12", "nv21"):
+        pair = [small_u, small_v] if layout == "nv12" else [small_v, small_u]
+        return rows(y, padding) + rows(np.stack(pair, axis=2).reshape(height // 2, -1), padding), step
+    pair = [small_u, small_v] if layout == "i420" else [small_v, small_u]
+    return rows(y, padding) + b"".join(rows(plane, padding // 2) for plane in pair), step
+
+
+@pytest.mark.parametrize("layout", ["nv12", "nv21", "i420", "yv12", "uyvy", "yuyv", "yvyu", "nv24"])
+@pytest.mark.parametrize("padding", [0, 8])
+def test_every_yuv_layout_becomes_rgb(layout: str, padding: int) -> None:
+    image = np.zeros((32, 64, 3), np.uint8)
+    image[:16, :32], image[:16, 32:] = (230, 120, 30), (30, 60, 200)
+    image[16:, :32], image[16:, 32:] = (20, 180, 90), (128, 128, 128)
+    data, step = yuv_bytes(image, layout, padding)
+    pixels = image_pixels(frame_of(data, layout, (64, 32), step), SPEC)
+    assert np.abs(pixels.astype(int) - image.transpose(2, 0, 1)).max() <= 4
+
+
 @pytest.mark.parametrize("layout", ["uyvy", "yuv422", "yuyv", "yuv422_yuy2"])
 def test_interleaved_yuv_becomes_rgb(layout: str) -> None:
     y, u, v = cv2.cvtColor(np.uint8([[[200, 60, 30]]]), cv2.COLOR_RGB2YUV)[0, 0]
