@@ -22,6 +22,7 @@ MAX_ITEMS = 1 << 16
 MAX_COEFFICIENT = 1e6
 """Of a lens; also of focal lengths and of what lies between pixels and metres (a projection, a pose: 1e9)."""
 _MAX_LENGTH = 1e9
+_MIN_SIZE = 1e-60  # smaller ones come from damaged bytes, and their inverse is infinite
 
 Times = tuple[str, int, int]
 """Topic, stamp (ns) and log time (ns): the first fields of every decoded message."""
@@ -135,6 +136,8 @@ def checked_intrinsics(values: object, name: str) -> Matrix:
         )
     if not (k[0] > 0 and k[4] > 0):
         raise DecodeError(f"{name} is of an uncalibrated camera: focal lengths {k[0]} and {k[4]}")
+    if k[3] or list(k[6:]) != [0, 0, 1]:
+        raise DecodeError(f"{name} has a K that is no pinhole camera's: {k.tolist()}")
     return k.reshape(3, 3)
 
 
@@ -154,7 +157,11 @@ def rectification_of(values: object, name: str) -> Matrix | None:
 def projection_of(values: object, name: str) -> Matrix | None:
     """Return P [3, 4] of a camera info; None where it is not set. Raises DecodeError where it is none."""
     p = _optional_matrix(values, (3, 4), f"P of {name}")
-    return p if p is not None and p[0, 0] > 0 and p[1, 1] > 0 else None
+    if p is None or not (p[0, 0] > 0 and p[1, 1] > 0):
+        return None
+    if p[2].tolist() != [0, 0, 1, 0]:
+        raise DecodeError(f"P of {name} is no pinhole camera's: {p.tolist()}")
+    return p
 
 
 def _optional_matrix(values: object, shape: tuple[int, int], name: str) -> Matrix | None:
@@ -167,7 +174,9 @@ def _optional_matrix(values: object, shape: tuple[int, int], name: str) -> Matri
 
 
 def _bounded(values: Matrix, limit: float) -> bool:
-    return bool((np.abs(values) <= limit).all())  # false for NaN
+    """Return whether numbers are zero or of a size that can be measured; false for NaN."""
+    size = np.abs(values)
+    return bool(((size <= limit) & ((size >= _MIN_SIZE) | (size == 0))).all())
 
 
 def checked_size(width: int, height: int) -> None:

@@ -31,6 +31,7 @@ _MAX_CACHED = 4096
 _cached: dict[tuple[int, Role | None], tuple[Channel, Decoder]] = {}
 
 _ROS = {("cdr", "ros2msg"), ("cdr", "ros2idl"), ("ros1", "ros1msg")}
+_ROS_ENCODINGS = ("cdr", "ros1")
 _AS_STATUS: tuple[Role, ...] = ("status", "truth_control")
 
 
@@ -75,15 +76,27 @@ def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
         return None
     if encoding == "json":
         return _foxglove_role(name)
-    if schema is None or not schema.data:
+    if schema is None or not (schema.data.strip() or _is_standard(schema, encoding)):
         return None
     if encoding == "protobuf":
         return _OWN[name][0] if name in _OWN else _foxglove_role(name)
-    if (encoding, schema.encoding) in _ROS:
+    if _is_ros(schema, encoding):
         short = ros_types.ros_name(name)
         if short not in ros.UNREADABLE:
             return _ROS_BUILDERS[short][0] if short in _ROS_BUILDERS else "status"
     return None
+
+
+def _is_ros(schema: Schema, encoding: str) -> bool:
+    """Return whether a message is of ROS; a schema without a definition may lack its encoding, too."""
+    return (encoding, schema.encoding) in _ROS or (encoding in _ROS_ENCODINGS and not schema.data.strip())
+
+
+def _is_standard(schema: Schema, encoding: str) -> bool:
+    """Return whether the definition of a message is known without the file."""
+    if encoding == "protobuf":
+        return schema.name in _OWN or schema.name in foxglove.BUILDERS
+    return encoding in _ROS_ENCODINGS and ros_types.is_standard(schema.name, encoding)
 
 
 def _foxglove_role(name: str) -> Role:
@@ -115,7 +128,7 @@ def _decoder(channel: Channel, role: Role | None) -> Decoder:
         raise DecodeError(f"{name}: {foxglove.UNREADABLE[name]}")
     natural = sensor_kind(schema, encoding)
     wanted = role or natural or "status"
-    if schema is not None and (encoding, schema.encoding) in _ROS:
+    if schema is not None and _is_ros(schema, encoding):
         return _ros(schema, encoding, natural, wanted)
     if wanted not in (natural, *_AS_STATUS) and (name, wanted) not in foxglove.ON_REQUEST:
         raise _misfit(name, encoding, wanted)

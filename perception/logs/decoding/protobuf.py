@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
-from google.protobuf import descriptor_database, descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError as ProtobufError
 
@@ -19,6 +20,8 @@ from perception.logs.decoding.field_view import AttributeView
 from perception.types import Schema
 
 _MOST_SCHEMA_BYTES = 4 << 20
+_MOST_FILES = 2048
+_MOST_FIELDS = 1 << 16  # of a message that byte fields are taken out of
 _MOST_BYTES = 8 << 20  # without the byte fields; two bytes may become an object of a hundred
 
 
@@ -58,23 +61,71 @@ def message_class(schema: Schema) -> Any:
     """Return the message class of the schema's own descriptors. Raises DecodeError where they lack it."""
     if len(schema.data) > _MOST_SCHEMA_BYTES:
         raise DecodeError(f"a schema of {len(schema.data)} bytes")
+    if not schema.data.strip():
+        return _standard_class(schema.name)
+    errors: list[str] = []
     try:
-        database = descriptor_database.DescriptorDatabase()
-        for file in descriptor_pb2.FileDescriptorSet.FromString(schema.data).file:
-            database.Add(file)
-        pool = descriptor_pool.DescriptorPool(database)
+        pool = _pool(descriptor_pb2.FileDescriptorSet.FromString(schema.data), errors)
         return message_factory.GetMessageClass(pool.FindMessageTypeByName(schema.name))
     except Exception as error:
+        reason = "; ".join([str(error)[:200], *(text[:200] for text in errors[:2])])
+        raise DecodeError(f"the file's descriptors do not define {schema.name!r}: {reason}") from None
+
+
+def _standard_class(name: str) -> Any:
+    """Return the class of a message of Foxglove's, which is known without the file."""
+    package, _, message = name.rpartition(".")
+    try:
+        if package != "foxglove" or not message.isidentifier():
+            raise ImportError
+        module = import_module(f"foxglove_schemas_protobuf.{message}_pb2")
+    except ImportError:
         raise DecodeError(
-            f"the file's descriptors do not define {schema.name!r}: {str(error)[:200]}"
+            f"the definition of {name!r} is empty in the file, and it is no standard type"
         ) from None
+    return getattr(module, message)
+
+
+def _pool(files: descriptor_pb2.FileDescriptorSet, errors: list[str]) -> descriptor_pool.DescriptorPool:
+    """Return a pool of the files, each added after those it imports: the library would recurse in C.
+
+    A file that cannot be added is an error in `errors`; it matters only where the file is needed.
+
+    Raises:
+        DecodeError: There are too many files.
+    """
+    by_name = {file.name: file for file in files.file}
+    if len(by_name) > _MOST_FILES:
+        raise DecodeError(f"{len(by_name)} files; up to {_MOST_FILES} are taken")
+    waiting = {name: {d for d in file.dependency if d in by_name} for name, file in by_name.items()}
+    importers: dict[str, list[str]] = {}
+    for name, imports in waiting.items():
+        for imported in imports:
+            importers.setdefault(imported, []).append(name)
+    pool = descriptor_pool.DescriptorPool()
+    ready = [name for name, imports in waiting.items() if not imports]
+    while ready:
+        name = ready.pop()
+        try:
+            pool.AddSerializedFile(by_name[name].SerializeToString())
+        except TypeError as error:
+            errors.append(str(error))
+        del waiting[name]
+        for importer in importers.get(name, ()):
+            waiting[importer].discard(name)
+            if not waiting[importer]:
+                ready.append(importer)
+    if waiting:  # those left import each other, or what does
+        errors.append(f"the file {min(waiting)!r} imports itself")
+    return pool
 
 
 def take_out(data: bytes, numbers: dict[int, str]) -> tuple[bytes, dict[str, memoryview]]:
     """Return the message without the byte fields of these numbers, and views of them by name.
 
-    A field that comes twice counts as it last came, as protobuf has it. Raises DecodeError where the bytes
-    are not a protobuf message (encoding: protobuf.dev/programming-guides/encoding).
+    A field that comes twice counts as it last came, as protobuf has it. Of a message of very many fields
+    nothing is taken out. Raises DecodeError where the bytes are not a protobuf message (encoding:
+    protobuf.dev/programming-guides/encoding).
     """
     view = memoryview(data)
     kept: list[memoryview] = []
@@ -82,7 +133,9 @@ def take_out(data: bytes, numbers: dict[int, str]) -> tuple[bytes, dict[str, mem
     at = start = 0
     end = len(data)
     try:
-        while at < end:
+        for _ in range(_MOST_FIELDS):
+            if at >= end:
+                break
             begin = at
             tag, at = _varint(data, at)
             wire = tag & 7
@@ -102,6 +155,9 @@ def take_out(data: bytes, numbers: dict[int, str]) -> tuple[bytes, dict[str, mem
                 at += 4
             else:
                 raise DecodeError(f"not a protobuf message: wire type {wire} at byte {begin}")
+        else:
+            if at < end:
+                return data, {}
     except IndexError:
         at = end + 1
     if at != end:

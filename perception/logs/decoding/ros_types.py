@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from perception.logs.decoding.checks import DecodeError
+from perception.logs.decoding.definition_text import clean_idl, clean_msg, plain_text
+from perception.logs.decoding.ros_elements import checker
 from perception.types import Schema
 
 _MOST_SCHEMA_BYTES = 256 << 10  # the longest of the common messages has 10
@@ -21,6 +23,7 @@ _LONGEST_UNROLLED = 512  # elements of a fixed array of texts or messages: the l
 _MOST_TRAILING = 8  # bytes after a message that are padding; RealSense recorders leave 4
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}(/[A-Za-z][A-Za-z0-9_]{0,127}){0,3}")
 _BASE, _NAMED, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags.interfaces.Nodetype
+_HUGE_SHIFT = re.compile(r"<<(?!\s*(?:[0-5]?\d|6[0-3])\b)")  # an array of 1 << 99999999999 elements
 _TIME_TEXT = "int32 sec\nuint32 nanosec\n"
 
 
@@ -36,18 +39,20 @@ def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
     Arrays of numbers are numpy arrays that share the payload. Raises DecodeError where the definition cannot
     be used; the function raises it where a payload does not fit.
     """
-    name, store = _store(schema)
+    name, types, store = _store(schema, encoding)
     definition = store.get_msgdef(name)
+    check = checker(types, name, encoding)
 
     def parse(data: bytes) -> Any:
         view = memoryview(data)
-        read = definition.deserialize_ros1
+        read, big_endian = definition.deserialize_ros1, False
         if encoding == "cdr":
             kind = bytes(view[:2])
             if len(view) < 4 or kind not in (b"\x00\x00", b"\x00\x01"):
                 raise DecodeError(f"expected plain CDR, found {len(view)} bytes that start with {kind.hex()}")
-            view = view[4:]
-            read = definition.deserialize_cdr_le if kind[1] else definition.deserialize_cdr_be
+            view, big_endian = view[4:], not kind[1]
+            read = definition.deserialize_cdr_be if big_endian else definition.deserialize_cdr_le
+        check(view, big_endian)
         try:
             message, end = read(view, 0, definition.cls, store)
         except Exception as error:  # struct, numpy, unicode and the library's own
@@ -60,23 +65,57 @@ def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
 
 
 @lru_cache(maxsize=256)
-def _store(schema: Schema) -> tuple[str, Any]:
-    """Return the message's full name, and a type store with it and the types it contains."""
+def _store(schema: Schema, encoding: str) -> tuple[str, dict[str, Any], Any]:
+    """Return the message's full name, the types that it contains, and a type store with them."""
     from rosbags.typesys.store import Typestore
 
     if len(schema.data) > _MOST_SCHEMA_BYTES:
         raise DecodeError(f"a definition of {len(schema.data)} bytes")
     name = _full_name(schema.name)
-    types = _parse(schema, name)
+    types = _parse(schema, name) if schema.data.strip() else _standard_type(name, encoding)
     if name not in types:
         raise DecodeError(f"the file's definition does not define {schema.name!r}")
-    _complete(types, schema.encoding)
+    _complete(types, encoding)
     _check(types)
     store = Typestore()
     store.register(
         {name: ([], fields) for name, (_, fields) in types.items()}
     )  # constants are no measurements
-    return name, store
+    return name, types, store
+
+
+def is_standard(name: str, encoding: str) -> bool:
+    """Return whether a message can be read although the file does not define it."""
+    return _NAME.fullmatch(name) is not None and _full_name(name) in _standard_types(encoding)
+
+
+def _standard_type(name: str, encoding: str) -> dict[str, Any]:
+    standard = _standard_types(encoding)
+    if name not in standard:
+        raise DecodeError(
+            f"the definition of {name!r} is empty in the file, and it is no standard type: record with the "
+            "package of the message installed, so that the definition is written"
+        )
+    return {name: standard[name]}
+
+
+@lru_cache(maxsize=2)
+def _standard_types(encoding: str) -> dict[str, Any]:
+    """Return the types that come with ROS 1 (`ros1`) or ROS 2, as `rosbags` knows them, by full name."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    if encoding == "ros1":
+        types = dict(get_typestore(Stores.ROS1_NOETIC).fielddefs)
+        for name in ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage"):
+            types |= get_types_from_msg("geometry_msgs/TransformStamped[] transforms\n", name)
+        return types
+    stores = [
+        Stores.LATEST,
+        Stores.ROS2_JAZZY,
+        Stores.ROS2_FOXY,
+        Stores.ROS2_HUMBLE,
+    ]  # the last has precedence
+    return {name: fields for store in stores for name, fields in get_typestore(store).fielddefs.items()}
 
 
 def _full_name(name: str) -> str:
@@ -89,11 +128,13 @@ def _full_name(name: str) -> str:
 def _parse(schema: Schema, name: str) -> dict[str, Any]:
     from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
+    text = plain_text(schema.data)
+    if _HUGE_SHIFT.search(text):
+        raise DecodeError(f"the file's definition of {schema.name!r} shifts by more than 63 bits")
     try:
-        text = schema.data.decode()
         if schema.encoding == "ros2idl":
-            return dict(get_types_from_idl(text))
-        return dict(get_types_from_msg(text, name))
+            return dict(get_types_from_idl(clean_idl(text)))
+        return dict(get_types_from_msg(clean_msg(text, name), name))
     except Exception as error:
         raise DecodeError(
             f"the file's definition of {schema.name!r} cannot be read: {str(error)[:200]}"
@@ -102,7 +143,7 @@ def _parse(schema: Schema, name: str) -> dict[str, Any]:
 
 def _complete(types: dict[str, Any], encoding: str) -> None:
     """Add types that the definitions name and do not define: times, built into ROS 1, and common types."""
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    from rosbags.typesys import get_types_from_msg
 
     for kind in ("Time", "Duration"):
         name = f"builtin_interfaces/msg/{kind}"
@@ -111,7 +152,7 @@ def _complete(types: dict[str, Any], encoding: str) -> None:
     missing = _missing(types)
     if not missing:
         return
-    common = get_typestore(Stores.ROS1_NOETIC if encoding == "ros1msg" else Stores.ROS2_HUMBLE).fielddefs
+    common = _standard_types(encoding)
     while missing:
         unknown = sorted(missing - common.keys())
         if unknown or len(types) > _MOST_TYPES:

@@ -197,7 +197,8 @@ def _nv24(data: Pixels, width: int, height: int, step: int) -> Pixels:
     # As OpenCV reads the other layouts: luma from 16 to 235 (ITU-R BT.601).
     y, u, v = 1.164 * (luma.astype(np.float32) - 16), *np.moveaxis(chroma.astype(np.float32) - 128, 2, 0)
     bgr = np.stack([y + 2.018 * u, y - 0.813 * v - 0.391 * u, y + 1.596 * v], axis=2)
-    return np.clip(np.rint(bgr), 0, 255).astype(np.uint8)
+    colours: Pixels = np.clip(np.rint(bgr), 0, 255).astype(np.uint8)
+    return colours
 
 
 def _check_size(width: int, height: int) -> None:
