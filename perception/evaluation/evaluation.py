@@ -29,7 +29,7 @@ from perception.evaluation.report.schema import (
     rules_report,
 )
 from perception.evaluation.resampling import Resampler, Resampling, Scored
-from perception.evaluation.score_warnings import foreign_words, other_log, without_truth
+from perception.evaluation.score_warnings import MissingTruth, foreign_words, other_log, without_truth
 from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
 from perception.evaluation.slices.slice_comparison import slices
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
@@ -72,6 +72,7 @@ class Evaluation:
         self._latency = Latency(self.options.rules, self.options.rate_hz)
         self._logs: list[_ScoredLog] = []
         self._warnings: list[dict[str, Any]] = []
+        self._missing = MissingTruth()
         self._run: dict[str, str] = {}
         self._status: RunStatus = "clean"
 
@@ -140,6 +141,8 @@ class Evaluation:
         for output, truth in stored_pairs(stored, log, config):
             scorer.score(output, truth)
             frames += 1
+        for code, warning, count in scorer.missing.warnings():  # a replay has them in its summary
+            self.warn(code, warning, log, count)
         for stages_ms in stored_times(stored):
             record_times(self._latency, stages_ms)
         metadata = run.to_metadata() if run is not None else {}
@@ -191,6 +194,7 @@ class Evaluation:
         self._logs.append(_ScoredLog(report, scorer.record, scorer.contents, conditions))
         self._run = self._run or dict(scorer.run.to_metadata() if run is None else run)
         self._run.pop("config", None)
+        self._missing.merge(scorer.missing)
         if text := foreign_words(scorer.run.classes, scorer.true_labels):
             self.warn("class_words", text, log)
 
@@ -240,7 +244,7 @@ class Evaluation:
             figures=figures(self.suite, self.records, cut) if self._logs else None,
             moments=self._moments(),
             run=self._run,
-            warnings=[*self._warnings, *without_truth([*results, joint])],
+            warnings=[*self._warnings, *without_truth([*results, joint], self._missing)],
             faults=self.suite.errors,
             seconds=round(time.monotonic() - self._began, 3),
         )

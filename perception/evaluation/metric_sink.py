@@ -10,6 +10,7 @@ from perception.evaluation.frame_contents import FrameContents
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import Latency, Metric, Rules, Suite
 from perception.evaluation.metrics.latency import TOTAL
+from perception.evaluation.score_warnings import MissingTruth
 from perception.evaluation.worst_frames import Row, box_rows, control_rows
 from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
@@ -44,6 +45,7 @@ class MetricSink:
         self.record, self.contents = record, contents
         self.run = RunInfo()
         self.true_labels: set[str] = set()
+        self.missing = MissingTruth()
 
     def open(self, run: RunInfo) -> None:
         self.run = run
@@ -67,6 +69,7 @@ class MetricSink:
 
     def score(self, output: Output, truth: TruthFrame, timing_ms: Mapping[str, float] | None = None) -> None:
         """Score one output against its truth."""
+        self.missing.add(truth)
         frame = self.suite.update(output, truth)
         self.true_labels.update(box.label for box in truth.boxes or ())
         if self._latency is not None and timing_ms:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from perception.evaluation.metrics import Result
 from perception.logs import Log
 from perception.sinks import RunInfo
+from perception.types import RigIssueCode, TruthFrame
 
 
 def other_log(run: RunInfo | None, log: Log) -> str:
@@ -38,8 +39,38 @@ def foreign_words(said: Sequence[str], true: Collection[str]) -> str:
     )
 
 
-def without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return a warning for each kind of truth that no frame has."""
+class MissingTruth:
+    """Counts the frames whose configured truth is not known, by head and reason."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, RigIssueCode], int] = {}
+        self._texts: dict[tuple[str, RigIssueCode], str] = {}
+
+    def add(self, truth: TruthFrame) -> None:
+        """Count one frame."""
+        for head, issue in truth.missing.items():
+            self._counts[head, issue.code] = self._counts.get((head, issue.code), 0) + 1
+            self._texts.setdefault((head, issue.code), issue.text)
+
+    def merge(self, other: MissingTruth) -> None:
+        """Add the counts of another log."""
+        for key, count in other._counts.items():
+            self._counts[key] = self._counts.get(key, 0) + count
+            self._texts.setdefault(key, other._texts[key])
+
+    def warnings(self) -> Iterator[tuple[str, str, int]]:
+        """Yield code, text and count of each reason, as the summary of a replay has them."""
+        for (head, code), count in self._counts.items():
+            yield f"truth_{code}", f"truth of {head} is not known: {self._texts[head, code]}", count
+
+    def main_reason(self, head: str) -> str:
+        """Return the most frequent reason of a head; empty where its truth is not configured."""
+        keys = [key for key in self._counts if key[0] == head]
+        return self._texts[max(keys, key=self._counts.__getitem__)] if keys else ""
+
+
+def without_truth(results: Sequence[Result], missing: MissingTruth) -> list[dict[str, Any]]:
+    """Return a warning for each kind of truth that no frame has, with the reason."""
     warnings = []
     for metric, truth, option in (
         ("mean_average_precision", "boxes", "truth.boxes"),
@@ -47,6 +78,8 @@ def without_truth(results: Sequence[Result]) -> list[dict[str, Any]]:
     ):
         frames = next((dict(result.frames) for result in results if result.metric == metric), {})
         if frames.get("no_truth") and not frames.get("scored") and not frames.get("invalid"):
-            text = f"no frame has truth of {truth}, so it is not scored; configure it in {option}"
+            reason = missing.main_reason(truth)
+            cure = f": {reason}" if reason else f"; configure it in {option}"
+            text = f"no frame has truth of {truth}, so it is not scored{cure}"
             warnings.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
     return warnings
