@@ -143,6 +143,8 @@ def evaluate(
     *,
     plugin: str | None = None,
     checkpoint: LogPath | None = None,
+    start: float | None = None,
+    end: float | None = None,
     draws: int = 1000,
     ablate: bool = False,
     device: str = "auto",
@@ -156,7 +158,7 @@ def evaluate(
 
     Args:
         logs: Paths or patterns (`logs/*.mcap`), one or several.
-        config, plugin, checkpoint, device: As for `replay`.
+        config, plugin, checkpoint, start, end, device: As for `replay`; the part is that of each log.
         draws: How often logs and blocks are drawn for intervals; 0: values without intervals.
         ablate: Score every subset of the sensors too.
         options: All that the command line offers; the other keyword arguments are then not used.
@@ -175,6 +177,8 @@ def evaluate(
         resampling=Resampling(draws) if draws else None,
         ablate="sensors" if ablate else None,
         replay=ReplayOptions(device=device),
+        start=None if start is None else repr(start),
+        end=None if end is None else repr(end),
     )
     return evaluate_logs(_paths(logs), config, chosen)
 

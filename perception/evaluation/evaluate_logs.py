@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -24,11 +24,13 @@ from perception.evaluation.slices.slice_definitions import STATUS, check_status_
 from perception.evaluation.streaming_scores import Streaming, add_streaming_scores
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
-from perception.pipeline import Observer, resolve_device
+from perception.pipeline import Observer, Span, resolve_device
+from perception.pipeline.span import parse_span
 from perception.plugin import load_plugin
 from perception.sinks import RunInfo, Sink, read_outputs, read_run
+from perception.types import Output
 
-Watch = Callable[[Log], AbstractContextManager[Observer | None]]
+Watch = Callable[[Log, Span], AbstractContextManager[Observer | None]]
 
 
 def evaluate_logs(
@@ -36,7 +38,7 @@ def evaluate_logs(
     config: Config | str | Path | None = None,
     options: EvaluateOptions | None = None,
     *,
-    watch: Watch = lambda log: nullcontext(),
+    watch: Watch = lambda log, span: nullcontext(),
     on_fault: Callable[[str], None] = lambda fault: None,
 ) -> EvaluationReport:
     """Replay logs and score every head against their truth; or score stored outputs.
@@ -45,7 +47,7 @@ def evaluate_logs(
         logs: Files with truth; each is opened once, in order.
         config: A configuration or the file that holds it; None: sensors are found in each log.
         options: What to evaluate, and how.
-        watch: Returns the observer of the replays of a log.
+        watch: Returns the observer of the replays of a part of a log.
         on_fault: Called with each `sensor.kind=severity` before the fault ablation replays it.
 
     Raises:
@@ -113,46 +115,57 @@ class _EvaluationRun:
     ) -> bool:
         """Evaluate one log. Return False if it was interrupted."""
         config, options = choice.config, self._options
+        span = parse_span(log, config, options.start, options.end)
         for text in choice.warnings:
             self._evaluation.warn("config", text, log)
         references = []
         if options.references:
             stored = stack.enter_context(open_log(options.references[index]))
-            references = [Reference(stored, log, options.tolerances, sensor_start_ns(log, config))]
+            start_ns = sensor_start_ns(log, config)
+            references = [Reference(stored, log, options.tolerances, start_ns, span)]
             self._references += references
         if options.outputs:
-            self._score(stack.enter_context(open_log(options.outputs[index])), log, config, references)
+            stored = stack.enter_context(open_log(options.outputs[index]))
+            self._score(stored, log, config, references, span)
             return True
-        return self._replay(log, config, references, stack.enter_context(watch(log)))
+        return self._replay(log, config, references, stack.enter_context(watch(log, span)), span)
 
-    def _score(self, stored: Log, log: Log, config: Config, references: Sequence[Reference]) -> None:
-        self._evaluation.score(stored, log, config)
+    def _score(
+        self, stored: Log, log: Log, config: Config, references: Sequence[Reference], span: Span
+    ) -> None:
+        self._evaluation.score(stored, log, config, span)
         run = read_run(stored)
         self._batch = run.batch if run is not None else 1
         if self._streaming is not None:
-            self._streaming.add(log, config, (item.output for item in read_outputs(stored)))
+            self._streaming.add(log, config, _outputs_in(stored, span), span)
         for reference in references:
             reference.open(RunInfo())
-            for item in read_outputs(stored):
-                reference.add(item.output)
+            for output in _outputs_in(stored, span):
+                reference.add(output)
             reference.close()
 
     def _replay(
-        self, log: Log, config: Config, references: Sequence[Reference], observer: Observer | None
+        self,
+        log: Log,
+        config: Config,
+        references: Sequence[Reference],
+        observer: Observer | None,
+        span: Span,
     ) -> bool:
         load = partial(load_plugin, config.plugin.name)
         sinks: list[Sink] = [*references]
         self._batch = config.engine.batch
         if self._streaming is not None:
-            sinks.append(self._streaming.collector(log, config))
-        run = partial(self._evaluation.replay, output=self._options.output, observer=observer, beside=sinks)
+            sinks.append(self._streaming.collector(log, config, span))
+        how = {"output": self._options.output, "observer": observer, "beside": sinks, "span": span}
+        run = partial(self._evaluation.replay, **how)  # type: ignore[arg-type]  # one type for all values
         if self._ablation is None:
             return run(log, config, load).status != "interrupted"
         plugin = MemoisedPlugin(load)
         try:
             if run(log, config, lambda: plugin).status == "interrupted":
                 return False
-            return self._ablation.run(log, config, plugin, observer, self._on_fault)
+            return self._ablation.run(log, config, plugin, observer, self._on_fault, span)
         finally:
             plugin.release()
 
@@ -168,6 +181,12 @@ class _EvaluationRun:
         rows = [row for reference in self._references for row in reference.report(self._command)]
         report = report.model_copy(update={"reference": rows})
         return judge(report, self._options.gates, self._options.strict)
+
+
+def _outputs_in(stored: Log, span: Span) -> Iterator[Output]:
+    """Yield the stored outputs of a part of a log."""
+    outputs = (item.output for item in read_outputs(stored))
+    return (output for output in outputs if span.holds(output.tick.log_time_ns))
 
 
 def given_config(

@@ -33,6 +33,7 @@ class EvaluateOptions:
         latencies_ms: Latencies of the streaming scores; `measured`: the median of the run.
         overrides: Values that replace those of the configuration, and faults to inject into every replay.
         replay: How to replay. Its device may be `auto`.
+        start, end: The part of each log, as `perception.pipeline.span.parse_span` reads them; None: all.
         outputs: Stored outputs to score instead of a replay, one file for each log; empty: replay.
         output: Write the outputs, with the errors of each frame, to this file; with one log only.
         gates: The requirements, as `parse_gates` gives them.
@@ -53,6 +54,8 @@ class EvaluateOptions:
     latencies_ms: tuple[float | Literal["measured"], ...] = ()
     overrides: Overrides = field(default_factory=Overrides)
     replay: ReplayOptions = field(default_factory=ReplayOptions)
+    start: str | None = None
+    end: str | None = None
     outputs: tuple[Path, ...] = ()
     output: Path | None = None
     gates: tuple[Gate, ...] = ()

@@ -36,6 +36,7 @@ from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.evaluation.worst_frames import CUT, Moment
 from perception.logs import Log
 from perception.pipeline import Observer, Span, Summary, replay
+from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
 from perception.plugin import Plugin
 from perception.sinks import McapSink, RunInfo, Sink, read_run
@@ -119,16 +120,19 @@ class Evaluation:
         for warned in summary.warnings:
             self.warn(warned.code, warned.text, log, warned.count)
         account = summary.to_json("replay")
-        self.add(log, config, scorer, summary.frames, run=summary.run, account=account)
+        self.add(
+            log, config, scorer, summary.frames, run={**summary.run, **_part(options.span)}, account=account
+        )
         return summary
 
-    def score(self, stored: Log, log: Log, config: Config) -> None:
+    def score(self, stored: Log, log: Log, config: Config, span: Span = WHOLE) -> None:
         """Score stored outputs, without a replay.
 
         Args:
             stored: The output log, open.
             log: The log it was made from, open; holds the truth.
             config: Names the truth and rig topics of `log`.
+            span: The part of the log whose outputs are scored.
 
         Raises:
             LogError: The stored log holds no outputs, or its metadata are damaged.
@@ -138,14 +142,14 @@ class Evaluation:
             self.warn("other_log", text, log)
         scorer = self.sink(log, config)
         scorer.open(run or RunInfo())
-        for output, truth in stored_pairs(stored, log, config):
+        for output, truth in stored_pairs(stored, log, config, span):
             scorer.score(output, truth)
             frames += 1
         for code, warning, count in scorer.missing.warnings():  # a replay has them in its summary
             self.warn(code, warning, log, count)
-        for stages_ms in stored_times(stored):
+        for stages_ms in stored_times(stored, span):
             record_times(self._latency, stages_ms)
-        metadata = run.to_metadata() if run is not None else {}
+        metadata = (run.to_metadata() if run is not None else {}) | _part(span)
         self.add(log, config, scorer, frames, run=metadata, outputs=str(stored.path))
 
     def sink(
@@ -277,6 +281,12 @@ class Evaluation:
             units,
             self._suites.rules.min_support,
         )
+
+
+def _part(span: Span) -> dict[str, str]:
+    """Return the entries of a run's record that say which part of the log was scored."""
+    times = {"start_ns": span.start_ns, "end_ns": span.end_ns}
+    return {key: str(time_ns) for key, time_ns in times.items() if time_ns is not None}
 
 
 def _cut(results: Sequence[Result]) -> float:

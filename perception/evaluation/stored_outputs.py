@@ -9,6 +9,7 @@ from perception.align.truth import TruthJoiner
 from perception.config import Config
 from perception.logs import Log, Query, decode
 from perception.logs.perception_proto import decode_status
+from perception.pipeline.log_source import WHOLE, Span
 from perception.sinks import read_outputs
 from perception.sinks.mcap_sink import TIMING
 from perception.types import Output, TruthFrame, absent_sample
@@ -21,13 +22,14 @@ class OutputWithTruth(NamedTuple):
     truth: TruthFrame
 
 
-def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[OutputWithTruth]:
+def stored_pairs(stored: Log, log: Log, config: Config, span: Span = WHOLE) -> Iterator[OutputWithTruth]:
     """Yield each stored output with its truth, in order. Ranges are not read, of images the header alone.
 
     Args:
         stored: A log that `replay --output` made.
         log: The log it was made from, or any log of the same clock that holds the truth.
         config: Names the truth and rig topics of `log`.
+        span: The part of the log whose outputs are wanted.
 
     Raises:
         LogError: `stored` holds no outputs, or bytes that are not what their schema says.
@@ -42,6 +44,8 @@ def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[OutputWithTr
         while waiting is not None and waiting.log_time_ns <= tick.log_time_ns:
             joiner.push(decode(waiting, roles[waiting.topic]))
             waiting = next(messages, None)
+        if not span.holds(tick.log_time_ns):
+            continue
         for joined in joiner.add(absent_sample(tick, "a stored output"), item.output):
             yield OutputWithTruth(joined.payload, joined.truth)
     while waiting is not None:
@@ -53,12 +57,13 @@ def stored_pairs(stored: Log, log: Log, config: Config) -> Iterator[OutputWithTr
         yield OutputWithTruth(joined.payload, joined.truth)
 
 
-def stored_times(stored: Log) -> Iterator[Mapping[str, float]]:
-    """Yield the wall-clock milliseconds by stage of each output, if they were stored."""
+def stored_times(stored: Log, span: Span = WHOLE) -> Iterator[Mapping[str, float]]:
+    """Yield the wall-clock milliseconds by stage of each output in a span, if they were stored."""
     if TIMING in stored.channels:
         for message in stored.messages(Query(frozenset({TIMING}))):
-            _, rows = decode_status(message.data)
-            yield {name: value for name, _, value in rows}
+            if span.holds(message.log_time_ns):
+                _, rows = decode_status(message.data)
+                yield {name: value for name, _, value in rows}
 
 
 def played_topics(config: Config) -> frozenset[str]:

@@ -32,6 +32,7 @@ from perception.logs.perception_proto import (
     encode_control,
     encode_detections,
 )
+from perception.pipeline.log_source import WHOLE, Span
 from perception.sinks import RunInfo
 from perception.types import (
     Control,
@@ -157,8 +158,14 @@ class OutputCollector:
         """Do nothing: the owner of the store closes it."""
 
 
-def truths_of(log: Log, config: Config) -> Iterator[TruthFrame]:
-    """Yield the truth at the stamp of each box truth message, or of control truth in a log without boxes."""
+def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFrame]:
+    """Yield the truth at the stamp of each box truth message, or of control truth in a log without boxes.
+
+    Args:
+        log: The log, open.
+        config: Names its truth and rig topics.
+        span: Truth that arrived in this part of the log is wanted.
+    """
     truth, roles = config.truth, config.roles()
     counts = {topic: survey.count for topic, survey in log.survey.topics.items()}
     named = [topic for topic in (truth.boxes, truth.control) if topic is not None and counts.get(topic)]
@@ -182,6 +189,7 @@ class _Source(NamedTuple):
     path: Path
     config: Config
     outputs: OutputStore
+    span: Span
 
 
 def parse_latencies(text: str) -> tuple[float | Literal["measured"], ...]:
@@ -213,13 +221,13 @@ class Streaming:
     def __init__(self) -> None:
         self._sources: list[_Source] = []
 
-    def collector(self, log: Log, config: Config) -> OutputCollector:
-        """Return the sink for a replay of a log."""
-        return OutputCollector(self._store(log, config))
+    def collector(self, log: Log, config: Config, span: Span = WHOLE) -> OutputCollector:
+        """Return the sink for a replay of a part of a log."""
+        return OutputCollector(self._store(log, config, span))
 
-    def add(self, log: Log, config: Config, outputs: Iterable[Output]) -> None:
-        """Add stored outputs, in order, and the log that holds their truth."""
-        store = self._store(log, config)
+    def add(self, log: Log, config: Config, outputs: Iterable[Output], span: Span = WHOLE) -> None:
+        """Add stored outputs of a part of a log, in order, and the log that holds their truth."""
+        store = self._store(log, config, span)
         for output in outputs:
             store.add(output)
 
@@ -241,7 +249,7 @@ class Streaming:
             done = work(source.outputs.arrivals_ns, round(latency_ms * 1e6))
             processed, ticks = processed + len(done.taken), ticks + len(source.outputs)
             with open_log(source.path) as log:
-                for truth in truths_of(log, source.config):
+                for truth in truths_of(log, source.config, source.span):
                     truths += 1
                     place = newest(done.exists_ns, truth.stamp_ns)
                     if place < 0:
@@ -270,9 +278,9 @@ class Streaming:
             source.outputs.close()
         self._sources.clear()
 
-    def _store(self, log: Log, config: Config) -> OutputStore:
+    def _store(self, log: Log, config: Config, span: Span) -> OutputStore:
         store = OutputStore()
-        self._sources.append(_Source(log.path, config, store))
+        self._sources.append(_Source(log.path, config, store, span))
         return store
 
 

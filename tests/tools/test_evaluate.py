@@ -116,6 +116,32 @@ def test_stored_outputs_score_as_the_replay_did(scene: Path, weights: Path, caps
     assert again.run["weights_sha256"] == first.run["weights_sha256"]
 
 
+def test_a_part_counts_as_replay_counts_it(scene: Path, weights: Path, capsys: Capture) -> None:
+    part = ["--start", "0.5", "--end", "1.75"]
+    own = ["--checkpoint", str(weights)]
+    assert run(["replay", str(scene), *own, *part, "--output", "part.mcap", "--json"]) == 0
+    frames = json.loads(capsys.readouterr().out)["frames"]
+    assert run(["replay", str(scene), *own, "--output", "whole.mcap", "--json"]) == 0
+    capsys.readouterr()
+    counts = ["--min-support", "3", "--latency-ms", "50"]
+    live = report(capsys, scene, *own, *part, *counts, "--reference", "whole.mcap")
+    cut = report(capsys, scene, "--outputs", "whole.mcap", *part, *counts, "--reference", "part.mcap")
+    stored = report(capsys, scene, "--outputs", "part.mcap", *counts, "--latency-ms", "50", *part)
+    assert 0 < frames < 30
+    for found in (live, cut, stored):
+        assert found.logs[0].frames == frames
+        assert found.streaming == live.streaming
+        assert {row.frames for row in found.reference} <= {frames}
+        for head in ("class", "box", "control", "joint"):
+            assert found.heads[head] == live.heads[head]
+    assert cut.run["start_ns"] == live.run["start_ns"]
+    assert run(["compare", str(weights), "whole.mcap", str(scene), *part, "--json", "--draws", "0"]) == 0
+    sides = json.loads(capsys.readouterr().out)
+    assert [sides[side]["frames"] for side in "ab"] == [frames, frames]
+    assert run(["evaluate", str(scene), *own, "--start", "soon"]) == 2
+    assert "--start: expected seconds" in capsys.readouterr().err
+
+
 def test_ablation_has_every_head_on_every_subset(scene: Path, weights: Path, capsys: Capture) -> None:
     arguments = [scene, "--checkpoint", weights, "--ablate", "sensors", "--min-support", "3"]
     found = report(capsys, *arguments)

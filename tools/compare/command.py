@@ -47,7 +47,6 @@ def compare(given: CompareArguments) -> None:
         raise ConfigError(errors)
 
     from perception.evaluation.comparison.compare_logs import compare_logs
-    from perception.pipeline import Span
     from perception_tools.replay.progress import observer
 
     report = compare_logs(
@@ -56,7 +55,7 @@ def compare(given: CompareArguments) -> None:
         given.config,
         given.scoring(),
         given.apart,
-        watch=lambda log: observer(log, Span(), step=False),
+        watch=lambda log, span: observer(log, span, step=False),
     )
     with answering(report.status):
         if given.as_json:

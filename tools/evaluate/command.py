@@ -27,7 +27,6 @@ def evaluate(given: EvaluateArguments) -> None:
 
     from perception.evaluation import evaluate_logs, junit_xml
     from perception.evaluation.report.report_files import check_report_files, write_report_file
-    from perception.pipeline import Span
     from perception_tools.replay.progress import observer
 
     check_report_files(given.report or [])
@@ -37,7 +36,7 @@ def evaluate(given: EvaluateArguments) -> None:
         given.logs or [],
         given.config,
         options,
-        watch=lambda log: observer(log, Span(), step=False),
+        watch=lambda log, span: observer(log, span, step=False),
         on_fault=on_fault,
     )
     if given.junit is not None:

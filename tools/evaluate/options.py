@@ -42,6 +42,17 @@ class ScoringArguments:
         str | None, typer.Option(help="In which numbers.", show_default="auto", rich_help_panel=MAKES)
     ] = None
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MAKES)] = Device.auto
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Score from here on: seconds from the first sensor message, or log time in nanoseconds.",
+            rich_help_panel=RULES,
+        ),
+    ] = None
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Likewise; exclusive.", rich_help_panel=RULES)
+    ] = None
     min_height: Annotated[
         float,
         typer.Option(
@@ -94,6 +105,8 @@ class ScoringArguments:
             resampling=Resampling(max(self.draws, 100), self.seed) if self.draws else None,
             overrides=Overrides(engine=engine_values(backend=self.backend, precision=self.precision)),
             replay=ReplayOptions(device=self.device.value),
+            start=self.start,
+            end=self.end,
         )
 
 

@@ -21,7 +21,7 @@ from perception.evaluation.report.schema import (
     by_head,
 )
 from perception.logs import Log
-from perception.pipeline import Observer, ReplayOptions, replay
+from perception.pipeline import Observer, ReplayOptions, Span, replay
 from perception.pipeline.faults import KINDS, fault_names, parse_plan
 from perception.sinks import RunInfo
 
@@ -98,6 +98,7 @@ class FaultAblation:
         plugin: MemoisedPlugin,
         observer: Observer | None = None,
         told: Callable[[str], None] = lambda fault: None,
+        span: Span | None = None,
     ) -> bool:
         """Replay a log once for each fault and severity. False: interrupted; scores so far are kept.
 
@@ -105,7 +106,9 @@ class FaultAblation:
             plugin: The one that the clean replay of this log ran through: what it said there of samples
                 that a fault leaves alone is not computed again.
             told: Called with each fault before its replay.
+            span: The part of this log; None: that of the options.
         """
+        options = replace(self._options, observer=observer, span=span or self._options.span)
         began, asked, recalled = time.monotonic(), plugin.asked, plugin.recalled
         try:
             for name in self.faults:
@@ -113,7 +116,7 @@ class FaultAblation:
                     continue
                 for severity in self.severities:
                     told(f"{name}={severity:g}")
-                    if not self._one(log, config, plugin, name, severity, observer):
+                    if not self._one(log, config, plugin, name, severity, options):
                         return False
         finally:
             self._seconds += time.monotonic() - began
@@ -128,12 +131,11 @@ class FaultAblation:
         plugin: MemoisedPlugin,
         name: str,
         severity: float,
-        observer: Observer | None,
+        options: ReplayOptions,
     ) -> bool:
         own = [str(f) for f in parse_plan(config.faults).faults if f.name != name]
         faulted = config.model_copy(update={"faults": (*own, f"{name}={severity!r},seed={self.seed}")})
         sink = MetricSink(lambda run: self._suite(run, name, severity))
-        options = replace(self._options, observer=observer)
         summary = replay(log, faulted, plugin, [sink], options)
         self._replays += 1
         return summary.status != "interrupted"

@@ -10,6 +10,7 @@ from perception.evaluation.agreement.profiles import DECISIONS, Decisions, Toler
 from perception.evaluation.report.schema import DivergenceReport
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
+from perception.pipeline.log_source import WHOLE, Span
 from perception.sinks import RunInfo, read_outputs
 from perception.types import HEADS, Output, Sample, TruthFrame
 
@@ -23,12 +24,14 @@ class Reference:
         log: The input log of both, open.
         tolerances: How far decisions may differ.
         start_ns: The log time from which seconds count (`sensor_start_ns`).
+        span: The part of the log that is compared.
     """
 
     stored: Log
     log: Log
     tolerances: Tolerances = DECISIONS
     start_ns: int = 0
+    span: Span = WHOLE
     _waiting: dict[tuple[int, int], Output] = field(default_factory=dict)
     _comparison: Comparison = field(init=False)
 
@@ -42,7 +45,9 @@ class Reference:
             LogError: The stored log holds no outputs.
         """
         for item in read_outputs(self.stored):
-            self._waiting[item.output.tick.stamp_ns, item.output.tick.log_time_ns] = item.output
+            tick = item.output.tick
+            if self.span.holds(tick.log_time_ns):
+                self._waiting[tick.stamp_ns, tick.log_time_ns] = item.output
 
     def write(
         self,

@@ -16,6 +16,7 @@ from perception.evaluation.evaluate_logs import Watch, given_config
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import open_log
+from perception.pipeline.span import parse_span
 from perception.plugin import load_plugin
 
 
@@ -26,7 +27,7 @@ def compare_logs(
     options: EvaluateOptions | None = None,
     largest: int = 10,
     *,
-    watch: Watch = lambda log: nullcontext(),
+    watch: Watch = lambda log, span: nullcontext(),
 ) -> CompareReport:
     """Evaluate two sides on the same logs, each read once.
 
@@ -36,7 +37,7 @@ def compare_logs(
         config: A configuration or the file that holds it; None: sensors are found in each log.
         options: How to score; without ablation.
         largest: The number of moments of largest difference.
-        watch: Returns the observer of the replay of a log.
+        watch: Returns the observer of the replay of a part of a log.
 
     Raises:
         ConfigError: A side or an option is wrong, or the configuration does not fit a log.
@@ -57,11 +58,12 @@ def compare_logs(
                 comparison = PairedEvaluation((a, b), options, partial(_command, source, (a, b)))
             for text in choice.warnings:
                 comparison.warn("config", text, log)
-            observer = stack.enter_context(watch(log))
+            span = parse_span(log, choice.config, options.start, options.end)
+            observer = stack.enter_context(watch(log, span))
             first, second = (
                 stack.enter_context(open_log(files[index])) if files else None for files in outputs
             )
-            if not comparison.add(log, choice.config, (first, second), observer):
+            if not comparison.add(log, choice.config, (first, second), observer, span):
                 break
     assert comparison is not None
     return comparison.report(largest)

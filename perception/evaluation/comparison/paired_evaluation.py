@@ -19,7 +19,8 @@ from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.resampling import Resampler
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
-from perception.pipeline import Observer, replay
+from perception.pipeline import Observer, Span, replay
+from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
 from perception.plugin import Plugin
 from perception.sinks import Sink
@@ -75,6 +76,7 @@ class PairedEvaluation:
         config: Config,
         stored: tuple[Log | None, Log | None] = (None, None),
         observer: Observer | None = None,
+        span: Span = WHOLE,
     ) -> bool:
         """Evaluate both sides on one log. Return False if it was interrupted.
 
@@ -83,6 +85,7 @@ class PairedEvaluation:
             config: A complete configuration.
             stored: The stored outputs of a side of that kind.
             observer: Watches the replay.
+            span: The part of the log.
 
         Raises:
             PerceptionError: A plugin cannot be opened, or a stored log holds no outputs.
@@ -90,23 +93,23 @@ class PairedEvaluation:
         live = [number for number, side in enumerate(self.sides) if side.load is not None]
         status: RunStatus = "clean"
         if len(live) == 2:
-            status = self._replay_both(log, config, observer)
+            status = self._replay_both(log, config, observer, span)
         elif live:
-            status = self._replay_one(live[0], log, config, observer)
+            status = self._replay_one(live[0], log, config, observer, span)
         for number, outputs in enumerate(stored):
             if outputs is not None:
-                self.evaluations[number].score(outputs, log, config)
+                self.evaluations[number].score(outputs, log, config, span)
         self._logs.append(str(log.path))
         return status != "interrupted"
 
-    def _replay_both(self, log: Log, config: Config, observer: Observer | None) -> RunStatus:
+    def _replay_both(self, log: Log, config: Config, observer: Observer | None, span: Span) -> RunStatus:
         a, b = self.sides
         assert a.load is not None
         assert b.load is not None
         pair = PairPlugin(a.load(), b.load(), (a.checkpoint, b.checkpoint))
         scorers = [evaluation.sink(log, config) for evaluation in self.evaluations]
         sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1])]
-        summary = replay(log, config, pair, sinks, replace(self.options.replay, observer=observer))
+        summary = replay(log, config, pair, sinks, replace(self.options.replay, observer=observer, span=span))
         for evaluation, scorer in zip(self.evaluations, scorers, strict=True):
             evaluation.add(log, config, scorer, summary.frames)
         for number, side in enumerate(self.sides):
@@ -119,13 +122,15 @@ class PairedEvaluation:
         self._add_status("loss" if pair.errors and summary.status == "clean" else summary.status)
         return summary.status
 
-    def _replay_one(self, number: int, log: Log, config: Config, observer: Observer | None) -> RunStatus:
+    def _replay_one(
+        self, number: int, log: Log, config: Config, observer: Observer | None, span: Span
+    ) -> RunStatus:
         side = self.sides[number]
         assert side.load is not None
         if side.checkpoint is not None:
             plugin = config.plugin.model_copy(update={"checkpoint": side.checkpoint})
             config = config.model_copy(update={"plugin": plugin})
-        summary = self.evaluations[number].replay(log, config, side.load, observer=observer)
+        summary = self.evaluations[number].replay(log, config, side.load, observer=observer, span=span)
         self._add_status(summary.status)
         return summary.status
 
