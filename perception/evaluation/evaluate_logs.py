@@ -157,8 +157,8 @@ class _EvaluationRun:
         self._batch = config.engine.batch
         if self._streaming is not None:
             sinks.append(self._streaming.collector(log, config, span))
-        how = {"output": self._options.output, "observer": observer, "beside": sinks, "span": span}
-        run = partial(self._evaluation.replay, **how)  # type: ignore[arg-type]  # one type for all values
+        replay, output = self._evaluation.replay, self._options.output
+        run = partial(replay, output=output, observer=observer, beside=sinks, span=span)
         if self._ablation is None:
             return run(log, config, load).status != "interrupted"
         plugin = MemoisedPlugin(load)
