@@ -15,7 +15,7 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perception.autoconfig import Overrides, complete_config
+from perception.autoconfig import ConfigChoice, Overrides, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import ConfigError, LogError
@@ -24,6 +24,7 @@ from perception.path_guard import Write, check_paths
 from perception.pipeline import ReplayOptions, Span, resolve_device
 from perception.pipeline import replay as replay_log
 from perception.pipeline.files_read import files_read
+from perception.pipeline.replay_summary import Warned, add_warnings
 from perception.plugin import load_plugin
 from perception.results import Answer, ReplayResult
 from perception.sinks import RunInfo, Sink, make_sink, own_files
@@ -79,13 +80,16 @@ def replay(
     kept = _CallbackSink(lambda _, output: outputs.append(output))
     paths = [Path(path) for path in _listed(write)]
     written = [make_sink(path) for path in paths]
-    with _opened(log, config, plugin, checkpoint) as (source, setup):
+    with _opened(log, config, plugin, checkpoint) as (source, choice):
+        setup = choice.config
         reads = files_read([source.path], setup, None if isinstance(config, Config) else config)
         writes = [Write("write", path, own_files(sink)) for path, sink in zip(paths, written, strict=True)]
         check_paths(reads, writes, force=force)
         how = _options(source, setup, start, end, device, options)
         everything = [kept, *written, *sinks]
         summary = replay_log(source, setup, load_plugin(setup.plugin.name), everything, how)
+    warnings = [Warned("config", text) for text in choice.warnings]
+    summary = add_warnings(replace(summary, unused=choice.unused), warnings)
     return ReplayResult(summary, tuple(outputs))
 
 
@@ -110,7 +114,8 @@ def stream(
     1 True
     2 True
     """
-    with _opened(log, config, plugin, checkpoint) as (source, setup):
+    with _opened(log, config, plugin, checkpoint) as (source, choice):
+        setup = choice.config
         how = _options(source, setup, start, end, device, options)
         handed = _Handover()
         sink = _CallbackSink(lambda sample, output: handed.put(Answer(sample, output)))
@@ -240,11 +245,11 @@ class _Handover:
 @contextmanager
 def _opened(
     path: LogPath, config: Config | LogPath | None, plugin: str | None, checkpoint: LogPath | None
-) -> Iterator[tuple[Log, Config]]:
+) -> Iterator[tuple[Log, ConfigChoice]]:
     """Open a log and complete the configuration for it."""
     overrides = Overrides(plugin, None if checkpoint is None else Path(checkpoint))
     with open_log(path) as log:
-        yield log, complete_config(log, config, overrides).config
+        yield log, complete_config(log, config, overrides)
 
 
 def _options(

@@ -12,6 +12,7 @@ from foxglove_schemas_protobuf.CameraCalibration_pb2 import CameraCalibration
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from foxglove_schemas_protobuf.FrameTransforms_pb2 import FrameTransforms
 from foxglove_schemas_protobuf.LaserScan_pb2 import LaserScan
+from foxglove_schemas_protobuf.RawImage_pb2 import RawImage
 from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from mcap_protobuf.schema import build_file_descriptor_set
 
@@ -74,6 +75,26 @@ class SmallLog:
             return message.SerializeToString()
 
         return self.stream(topic, foxglove_schema(CompressedImage), "protobuf", make, **how)  # type: ignore[arg-type]
+
+    def raw_image(
+        self,
+        topic: str,
+        encoding: str,
+        frame: str = "camera",
+        size: tuple[int, int] = (64, 48),
+        **how: object,
+    ) -> SmallLog:
+        """A raw image of an encoding; depth is 2 m everywhere in millimetres."""
+        sample = {"16UC1": 2, "mono8": 1}.get(encoding, 3)
+        row = np.full(size[0], 2000, "<u2").tobytes() if encoding == "16UC1" else bytes(size[0] * sample)
+
+        def make(i: int, stamp: int) -> bytes:
+            message = RawImage(frame_id=frame, width=size[0], height=size[1], encoding=encoding)
+            message.step, message.data = size[0] * sample, row * size[1]
+            message.timestamp.FromNanoseconds(stamp)
+            return message.SerializeToString()
+
+        return self.stream(topic, foxglove_schema(RawImage), "protobuf", make, **how)  # type: ignore[arg-type]
 
     def scan(
         self,

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from perception.autoconfig.camera_choice import choose_camera
 from perception.autoconfig.config_check import check_config
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.topic_choice import (
-    choose_camera,
     choose_range,
     choose_status,
     choose_truth,
     warn_of_unreadable,
 )
+from perception.autoconfig.unused_topics import UnusedTopic, unused_topics
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import Log
@@ -29,11 +30,12 @@ USABLE = (
 
 @dataclass(frozen=True, slots=True)
 class ConfigChoice:
-    """A configuration that fits a log, the reasons of its choices, and warnings."""
+    """A configuration that fits a log, the reasons of its choices, warnings, and what it leaves out."""
 
     config: Config
     reasons: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    unused: tuple[UnusedTopic, ...] = ()
 
 
 def choose_config(log: Log, base: Config | None = None, source: str | Path | None = None) -> ConfigChoice:
@@ -58,7 +60,8 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
     if base is not None and any(getattr(base.sensors, name) is not None for name in SENSORS):
         warnings = check_config(log, base, where)
         config, reasons = _with_rate(log, base, [])
-        return ConfigChoice(config, ("as configured", *reasons), tuple(warnings))
+        unused = unused_topics(log, config)
+        return ConfigChoice(config, ("as configured", *reasons), tuple(warnings), unused)
     draft = ConfigDraft(log)
     choose_camera(draft)
     choose_range(draft)
@@ -73,7 +76,8 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         config, reasons = _with_rate(log, _completed(base, config), draft.warnings)
         draft.reasons += reasons
         draft.warnings += check_config(log, config, where)
-    return ConfigChoice(config, tuple(draft.reasons), tuple(draft.warnings))
+    unused = unused_topics(log, config, draft.unused)
+    return ConfigChoice(config, tuple(draft.reasons), tuple(draft.warnings), unused)
 
 
 def _completed(base: Config, found: Config) -> Config:

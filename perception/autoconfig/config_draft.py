@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from perception.autoconfig.naming_rules import OWN_OUTPUTS
+from perception.autoconfig.naming_rules import is_own_output
+from perception.autoconfig.unused_topics import UnusedCode, UnusedTopic
 from perception.config import Role
 from perception.logs import Log, sensor_kind
 
-MOST_NAMED = 8  # topics in one warning or fault
+MOST_NAMED = 8  # topics in one warning or error
 
 
 @dataclass(slots=True)
 class ConfigDraft:
-    """A configuration under construction, with the reasons, warnings and ambiguities of its choices."""
+    """A configuration under construction, with the reasons, warnings and ambiguities of its choices.
+
+    `unused` has the topics that a choice has left out, with its reason.
+    """
 
     log: Log
     data: dict[str, Any] = field(default_factory=lambda: {"version": 1, "sensors": {}})
     reasons: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
+    unused: dict[str, UnusedTopic] = field(default_factory=dict)
 
     def of_kind(self, role: Role | None) -> list[str]:
         """Return the topics with messages of a role, without the outputs of earlier runs."""
-        topics = [t for t in sorted(self.log.survey.topics) if not t.startswith(OWN_OUTPUTS)]
+        topics = (t for t in sorted(self.log.survey.topics) if not is_own_output(t, self.schema_name(t)))
         return [topic for topic in topics if self.kind(topic) == role]
 
     def kind(self, topic: str) -> Role | None:
@@ -43,8 +48,18 @@ class ConfigDraft:
         return f"{topic} ({schema}, {count} message{'s' if count != 1 else ''})"
 
     def schema(self, topic: str) -> str:
-        schema = self.log.channels[topic].schema
-        return schema.name if schema and schema.name else "message of its kind"
+        """Return the name of a topic's schema, for a sentence."""
+        return self.schema_name(topic) or "message of its kind"
+
+    def schema_name(self, topic: str) -> str:
+        """Return the name of a topic's schema; empty where it has none."""
+        channel = self.log.channels.get(topic)
+        return channel.schema.name if channel is not None and channel.schema is not None else ""
+
+    def leave_out(self, topics: Iterable[str], code: UnusedCode, reason: str) -> None:
+        """Note why topics are not used; the first reason of a topic counts."""
+        for topic in topics:
+            self.unused.setdefault(topic, UnusedTopic(topic, code, reason))
 
     def pick(self, path: str, noun: str, topics: list[str]) -> str | None:
         """Return the only topic. Several are noted as an ambiguity; the first stands in the YAML to paste."""

@@ -1,17 +1,35 @@
-"""Rules for the names of topics and fields."""
+"""Rules for the names of topics, schemas and fields. What was measured goes before them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from typing import Literal
 
-OWN_OUTPUTS = "/perception/"
-"""Topics of earlier runs: never an input, never the truth."""
+NameDoubt = Literal["", "weak", "strong"]
+"""What a name says against a topic: nothing; a word that may mean something else; what it is."""
 
-_TRUTH = ("truth", "label", "annotation")
-_CONTROL = ("control", "command", "cmd", "target", "setpoint", "desired")
+
+def _word_set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_OWN_TOPICS = "/perception/"
+_TRUTH = frozenset(("truth", "groundtruth"))
+_PERHAPS_TRUTH = frozenset(("gt", "label", "labels", "labelled", "annotation", "annotations", "annotated"))
+_COMMAND = _word_set("control controls ctrl command commands cmd cmds target setpoint setpoints desired")
+_MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
 _NOT_COLOUR = ("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra")
-_HOUSEKEEPING = ("rosout", "parameter_events", "diagnostics", "events", "rosgraph", "clock")
+_HOUSEKEEPING = frozenset(("rosout", "rosout_agg", "parameter_events", "diagnostics", "diagnostics_agg"))
+_HOUSEKEEPING_PACKAGES = _word_set(
+    "rcl_interfaces rosgraph_msgs diagnostic_msgs rosbag2_interfaces lifecycle_msgs action_msgs "
+    "statistics_msgs service_msgs bond dynamic_reconfigure"
+)
+_MEASUREMENTS = _word_set(
+    "Odometry Imu JointState AccelStamped AccelWithCovarianceStamped TwistWithCovarianceStamped "
+    "VelocityReport VehicleOdometry VehicleLocalPosition NavSatFix"
+)
+"""Messages that hold measurements by their definition, whatever their topic is called."""
 
 # The channels that a status may have, and what they are called elsewhere, most telling first. All are
 # SI units: a name that says something else (`speed_kmh`) is not on the list.
@@ -32,15 +50,53 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 _WORTH = {"speed": 4, "yaw_rate": 2, "acceleration": 1, "steering": 0}
 
 
+def is_own_output(topic: str, schema: str) -> bool:
+    """Return whether a topic holds the outputs of an earlier run: never an input, never the truth.
+
+    A sensor under `/perception/` is none: an output has a schema of this project, or is its annotations.
+    """
+    own = schema.startswith("perception.") or schema.endswith("ImageAnnotations")
+    return topic.startswith(_OWN_TOPICS) and (own or topic == f"{_OWN_TOPICS}timing")
+
+
 def says_truth(topic: str) -> bool:
-    """Return whether a topic's name says that it holds truth."""
-    words = re.split(r"[^a-z0-9]+", topic.lower())
-    return any(word in topic.lower() for word in _TRUTH) or "gt" in words
+    """Return whether a topic's name says, or may say, that it holds truth."""
+    return truth_doubt(topic) != ""
 
 
-def says_control(topic: str) -> bool:
-    """Return whether a topic's name says that it holds commands rather than measurements."""
-    return any(word in topic.lower() for word in _CONTROL)
+def truth_doubt(topic: str) -> NameDoubt:
+    """Return whether a topic's name says that it holds truth.
+
+    A part of its path that is such a word says so (`/gt/boxes`, `/ground_truth_pose`); a word beside others
+    may be the name of a thing (`/gt_car/image`).
+    """
+    parts = [_words(part) for part in topic.split("/")]
+    if any(words & _TRUTH or (len(words) == 1 and words & _PERHAPS_TRUTH) for words in parts):
+        return "strong"
+    return "weak" if any(words & _PERHAPS_TRUTH for words in parts) else ""
+
+
+def says_control(topic: str, schema: str = "") -> bool:
+    """Return whether a topic's name or schema says that it holds commands rather than measurements."""
+    return command_doubt(topic, schema) == "strong"
+
+
+def command_doubt(topic: str, schema: str = "") -> NameDoubt:
+    """Return whether a topic's name or schema says that it holds commands rather than measurements.
+
+    Definitions go first: an Odometry is measured on any topic. A namespace (`/control/odom`) is a weak word.
+    """
+    kind = schema.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
+    if kind in _MEASUREMENTS:
+        return ""
+    parts = [_words(part) for part in topic.split("/")]
+    if _words(_snake(kind)) & _COMMAND:
+        return "strong"
+    at = [index for index, words in enumerate(parts) if words & _COMMAND]
+    if not at:
+        return ""
+    measured = any(words & _MEASURED for words in parts[at[-1] + 1 :])
+    return "weak" if measured else "strong"
 
 
 def says_not_colour(topic: str) -> bool:
@@ -48,9 +104,10 @@ def says_not_colour(topic: str) -> bool:
     return any(word in topic.lower() for word in _NOT_COLOUR)
 
 
-def is_housekeeping(topic: str) -> bool:
+def is_housekeeping(topic: str, schema: str = "") -> bool:
     """Return whether a topic belongs to the middleware."""
-    return any(part in _HOUSEKEEPING for part in topic.lower().split("/"))
+    package = schema.split("/")[0].split(".")[0]
+    return package in _HOUSEKEEPING_PACKAGES or topic.lower().rsplit("/", 1)[-1] in _HOUSEKEEPING
 
 
 def known_fields(paths: Collection[str]) -> dict[str, str]:
@@ -60,7 +117,7 @@ def known_fields(paths: Collection[str]) -> dict[str, str]:
     list, which is of many things; of several, the most telling name wins, then the shallowest path.
     """
     single = [path for path in paths if not any(part.isdigit() for part in path.split("."))]
-    plain = {path: _plain(path) for path in sorted(single, key=lambda path: (path.count("."), path))}
+    plain = {path: _snake(path) for path in sorted(single, key=lambda path: (path.count("."), path))}
     fields = {}
     for channel, aliases in _ALIASES.items():
         exact = (path for alias in aliases for path, name in plain.items() if name == alias)
@@ -76,8 +133,13 @@ def worth(fields: Mapping[str, str]) -> int:
     return sum(_WORTH[channel] for channel in fields)
 
 
-def _plain(path: str) -> str:
+def _snake(path: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", path).lower()
+
+
+def _words(part: str) -> frozenset[str]:
+    """Return the words of a part of a topic. `ground_truth` has the word truth."""
+    return frozenset(re.split(r"[^a-z0-9]+", _snake(part))) - {"", "ground"}
 
 
 def shared_prefix(a: str, b: str) -> int:

@@ -1,72 +1,47 @@
-"""The topics of sensors and truth: chosen by schema, and by name where the schema does not decide."""
+"""The topics of ranges, status and truth: chosen by content, and by name where content does not decide."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft, best
+from perception.autoconfig.field_doubts import field_doubts
 from perception.autoconfig.first_messages import first_decoded, number_fields, rate_hz
-from perception.logs import Log
-from perception.types import Undecodable
+from perception.autoconfig.unused_topics import one_line
+from perception.types import StatusReading, Undecodable
 
 
-def choose_camera(draft: ConfigDraft) -> None:
-    """Set the camera, its calibration and its transforms; ambiguities are noted in the draft."""
-    images = [topic for topic in draft.of_kind("camera") if not names.says_truth(topic)]
-    colour = [topic for topic in images if not names.says_not_colour(topic)] or images
-    packed = [topic for topic in colour if topic.rsplit("/", 1)[0] in colour]  # /image_raw/compressed
-    unpacked = {topic.rsplit("/", 1)[0] for topic in packed}
-    topics = [topic for topic in colour if topic not in unpacked]
-    topic = draft.pick("sensors.camera.topic", "camera", topics)
-    if topic is None:
-        return
-    why = f"the only {draft.schema(topic)}"
-    if len(images) > len(topics):
-        others = ", ".join(t for t in images if t not in topics)
-        why = f"an image, where {others} is no picture of its own"
-    draft.reasons.append(f"camera: {topic}, {why}")
-    camera: dict[str, Any] = {"topic": topic}
-    draft.data["sensors"]["camera"] = camera
-    calibration = _calibration_of(draft, topic)
-    if calibration is not None:
-        camera["calibration"] = calibration
-    transforms = draft.of_kind("transforms")
-    if transforms:
-        camera["transforms"] = transforms
-        draft.reasons.append(f"transforms: {', '.join(transforms)}, all there are")
+class _StatusCandidate(NamedTuple):
+    """A topic that could be the status: its numbers, the channels among them, and what speaks against it."""
 
-
-def _calibration_of(draft: ConfigDraft, camera: str) -> str | None:
-    topics = draft.of_kind("calibration")
-    if len(topics) < 2:
-        if topics:
-            draft.reasons.append(f"calibration: {topics[0]}, the only {draft.schema(topics[0])}")
-        else:
-            draft.warnings.append("no camera calibration in the log: ranges cannot be placed in the image")
-        return topics[0] if topics else None
-    frame = _frame_of(draft.log, camera)
-    same = [topic for topic in topics if frame and _frame_of(draft.log, topic) == frame]
-    if len(same) == 1:
-        draft.reasons.append(f"calibration: {same[0]}, which names the camera's frame {frame}")
-        return same[0]
-    near = best(same or topics, lambda topic: names.shared_prefix(topic, camera))
-    if len(near) == 1:
-        draft.reasons.append(f"calibration: {near[0]}, beside {camera}")
-        return near[0]
-    return draft.pick("sensors.camera.calibration", "camera's calibration", near)
-
-
-def _frame_of(log: Log, topic: str) -> str:
-    return next((getattr(decoded, "frame_id", "") for decoded in first_decoded(log, topic, count=1)), "")
+    paths: set[str]
+    fields: dict[str, str]
+    wrong: dict[str, str]
+    doubts: list[str]
 
 
 def choose_range(draft: ConfigDraft) -> None:
     """Set the range sensor, with a tolerance that suits its rate."""
-    topics = [topic for topic in draft.of_kind("range") if not names.says_truth(topic)]
-    topic = draft.pick("sensors.range.topic", "range sensor", topics)
+    topics = draft.of_kind("range")
+    truth = [topic for topic in topics if names.truth_doubt(topic) == "strong"]
+    draft.leave_out(
+        truth, "truth", "its name says that it is truth; an input is named in sensors.range.topic"
+    )
+    topics = [topic for topic in topics if topic not in truth]
+    problems = {topic: _problem(draft, topic) for topic in topics}
+    chosen = best(topics, lambda topic: (not problems[topic], not names.truth_doubt(topic)))
+    for unread in (t for t in topics if problems[t] and t not in chosen):
+        draft.leave_out([unread], "undecodable", problems[unread])
+    draft.leave_out(
+        (t for t in topics if not problems[t] and t not in chosen),
+        "second_choice",
+        "perhaps truth, by its name",
+    )
+    topic = draft.pick("sensors.range.topic", "range sensor", chosen)
     if topic is None:
         return
+    draft.leave_out(chosen, "ambiguous", "more than one range sensor")
     draft.reasons.append(f"range: {topic}, the only {draft.schema(topic)}")
     settings: dict[str, Any] = {"topic": topic}
     draft.data["sensors"]["range"] = settings
@@ -81,33 +56,88 @@ def choose_range(draft: ConfigDraft) -> None:
 
 def choose_status(draft: ConfigDraft) -> None:
     """Set the status topic whose fields tell most of the motion."""
-    topics = [
-        topic
-        for topic in draft.of_kind("status")
-        if not (names.says_truth(topic) or names.says_control(topic) or names.is_housekeeping(topic))
-    ]
-    seen = {topic: number_fields(draft.log, topic) for topic in topics}
-    known = {topic: names.known_fields(paths) for topic, paths in seen.items()}
-    telling = best([t for t in topics if names.worth(known[t])], lambda t: names.worth(known[t]))
-    topic = draft.pick("sensors.status.topic", "status", telling)
+    topics = _status_topics(draft)
+    known = {topic: _candidate(draft, topic) for topic in topics}
+    telling = [topic for topic in topics if names.worth(known[topic].fields)]
+    plain = [t for t in telling if not _name_doubt(draft, t) and not t.startswith("/perception/")]
+    chosen = best(plain or telling, lambda topic: names.worth(known[topic].fields))
+    topic = draft.pick("sensors.status.topic", "status", chosen)
+    for other in (t for t in topics if t not in telling):
+        _leave_out_status(draft, other, known[other], warn=topic is None)
     if topic is None:
-        for unknown in [t for t in topics if seen[t]][:3]:
-            some = ", ".join(sorted(seen[unknown])[:8])
-            draft.warnings.append(
-                f"{unknown} is not used: none of its fields is known ({some}); "
-                "name those you mean under sensors.status.fields"
-            )
         return
-    fields = known[topic]
+    draft.leave_out(chosen, "ambiguous", "more than one status that tells as much")
+    draft.leave_out(topics, "second_choice", f"{topic} tells more of the motion, or is named more clearly")
+    _, fields, wrong, doubts = known[topic]
     held = ", ".join(f"{name} ({path})" if name != path else name for name, path in fields.items())
     why = "the only status" if len(topics) == 1 else f"the most telling of {len(topics)} status topics"
     draft.reasons.append(f"status: {topic}, {why}: {held}")
+    if _name_doubt(draft, topic):
+        draft.warnings.append(
+            f"status: the name of {topic} may say that it is truth or a command; it is the only one with a "
+            "known field. Name another in sensors.status.topic where it is"
+        )
+    draft.warnings += [f"status: {text} is not used" for text in wrong.values()]
+    draft.warnings += [f"status: {text}; else name another in sensors.status.fields" for text in doubts]
     settings: dict[str, Any] = {"topic": topic, "fields": fields}
     draft.data["sensors"]["status"] = settings
     rate = rate_hz(draft.log, topic)
     if rate is not None and 1500 / rate > 100:  # a step shall not be unknown because one message is late
         settings["max_age_ms"] = float(round(min(1500 / rate, 1000)))
         draft.reasons.append(f"status: max_age_ms {settings['max_age_ms']:g}, since it comes at {rate:g} Hz")
+
+
+def _status_topics(draft: ConfigDraft) -> list[str]:
+    """Return the topics of numbers that are measured; commands and truth are left out with their reason."""
+    topics = draft.of_kind("status")
+    topics = [topic for topic in topics if not names.is_housekeeping(topic, draft.schema_name(topic))]
+    for topic in topics:
+        if names.truth_doubt(topic) == "strong":
+            reason = "its name says that it is truth; an input is named in sensors.status.topic"
+            draft.leave_out([topic], "truth", reason)
+        elif names.says_control(topic, draft.schema_name(topic)):
+            reason = "its name says that it holds commands; an input is named in sensors.status.topic"
+            draft.leave_out([topic], "command", reason)
+    return [topic for topic in topics if topic not in draft.unused]
+
+
+def _name_doubt(draft: ConfigDraft, topic: str) -> bool:
+    """Return whether a word in a name may speak against a status."""
+    return bool(names.truth_doubt(topic) or names.command_doubt(topic, draft.schema_name(topic)))
+
+
+def _candidate(draft: ConfigDraft, topic: str) -> _StatusCandidate:
+    messages = first_decoded(draft.log, topic, "status")
+    readings = [message for message in messages if isinstance(message, StatusReading)]
+    paths = {path for reading in readings for path in reading.values}
+    fields = names.known_fields(paths)
+    wrong, doubts = field_doubts(draft.schema_name(topic), fields, readings)
+    if wrong:
+        fields = names.known_fields(paths - {fields[channel] for channel in wrong})
+        _, doubts = field_doubts(draft.schema_name(topic), fields, readings)
+    return _StatusCandidate(paths, fields, wrong, doubts)
+
+
+def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidate, warn: bool) -> None:
+    """Note a topic of numbers without a known field; warn of it where there is no status at all."""
+    if problem := _problem(draft, topic):
+        draft.leave_out([topic], "undecodable", problem)
+        if warn:
+            draft.warnings.append(f"{topic} is not used: {problem}")
+        return
+    some = ", ".join(sorted(candidate.paths)[:8]) or "no numbers"
+    why = "; ".join(candidate.wrong.values()) or f"none of its fields is known ({some})"
+    draft.leave_out([topic], "no_known_field", why)
+    named = sum(text.startswith("/") and "none of its fields" in text for text in draft.warnings)
+    if warn and candidate.paths and named < 3:
+        hint = "name those you mean under sensors.status.fields"
+        draft.warnings.append(f"{topic} is not used: {why}; {hint}")
+
+
+def _problem(draft: ConfigDraft, topic: str) -> str:
+    """Return why the first message of a topic cannot be read; empty where it can."""
+    messages = first_decoded(draft.log, topic, count=1)
+    return one_line(messages[0].reason) if messages and isinstance(messages[0], Undecodable) else ""
 
 
 def choose_truth(draft: ConfigDraft) -> None:
@@ -120,10 +150,18 @@ def choose_truth(draft: ConfigDraft) -> None:
     if len(boxes) == 1:
         truth["boxes"] = boxes[0]
         draft.reasons.append(f"truth: {boxes[0]} ({draft.schema(boxes[0])}), for metrics only")
+        draft.leave_out((t for t in topics if t != boxes[0]), "second_choice", f"the truth is {boxes[0]}")
     elif boxes:
         draft.warnings.append(f"truth.boxes: not chosen among {', '.join(boxes)}")
+        draft.leave_out(topics, "ambiguous", "one of several that may hold the truth of boxes")
+    _choose_control_truth(draft, truth)
+    if truth:
+        draft.data["truth"] = truth
+
+
+def _choose_control_truth(draft: ConfigDraft, truth: dict[str, Any]) -> None:
     control = list(draft.of_kind("truth_control"))
-    control += [topic for topic in draft.of_kind("status") if names.says_control(topic)]
+    control += [t for t in draft.of_kind("status") if names.says_control(t, draft.schema_name(t))]
     fields = {topic: number_fields(draft.log, topic, "truth_control") for topic in control}
     wanted = ("curvature", "acceleration")
     held = {t: [name for name in wanted if name in fields[t]] for t in control}
@@ -135,13 +173,17 @@ def choose_truth(draft: ConfigDraft) -> None:
         draft.reasons.append(f"truth: {topic} ({', '.join(held[topic])}), for metrics only")
     elif fullest:
         draft.warnings.append(f"truth.control: not chosen among {', '.join(fullest)}")
-    if truth:
-        draft.data["truth"] = truth
+        for topic in fullest:
+            draft.unused.pop(topic, None)
+        draft.leave_out(fullest, "ambiguous", "one of several that may hold the truth of control")
 
 
 def warn_of_unreadable(draft: ConfigDraft) -> None:
-    """Warn of topics that cannot be decoded, with the reason."""
-    for topic in draft.of_kind(None)[:MOST_NAMED]:
-        messages = first_decoded(draft.log, topic, count=1)
-        if messages and isinstance(messages[0], Undecodable) and not names.is_housekeeping(topic):
-            draft.warnings.append(f"{topic} is not used: {messages[0].reason}")
+    """Note topics that cannot be decoded, with the reason, and warn of the first."""
+    unreadable = [t for t in draft.of_kind(None) if not names.is_housekeeping(t, draft.schema_name(t))]
+    for topic in unreadable:
+        problem = _problem(draft, topic)
+        if problem:
+            draft.leave_out([topic], "undecodable", problem)
+            if len([t for t in unreadable if t in draft.unused]) <= MOST_NAMED:
+                draft.warnings.append(f"{topic} is not used: {problem}")

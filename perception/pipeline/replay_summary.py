@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from perception.autoconfig.unused_topics import UnusedTopic
 from perception.logs import Damage
 from perception.types.table import Table
 
@@ -43,6 +44,7 @@ class Summary:
         ledger: Topic -> row -> number of messages.
         run: The record of what made the outputs.
         monitor: The report of `perception.diagnosis.monitor`, where there is one.
+        unused: The topics of the log that the run did not use, with the reasons.
         seconds: Wall time of the run; `log_seconds` of the log that it covered.
     """
 
@@ -62,6 +64,7 @@ class Summary:
     warnings: tuple[Warned, ...]
     run: Mapping[str, str] = field(default_factory=dict)
     monitor: Mapping[str, Any] = field(default_factory=dict)
+    unused: tuple[UnusedTopic, ...] = ()
     seconds: float = 0.0
     log_seconds: float = 0.0
 

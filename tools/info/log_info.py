@@ -94,6 +94,7 @@ class LogInfo:
             "topics": {row.topic: dict(list(row._asdict().items())[1:]) for row in self.topics()},
             "configuration": choice.config.model_dump(mode="json", exclude_none=True) if choice else None,
             "reasons": list(choice.reasons) if choice else [],
+            "unused": [asdict(item) for item in choice.unused] if choice else [],
             "damage": [asdict(item) for item in self.damage],
             "warnings": self._warnings(),
         }

@@ -133,6 +133,11 @@ def _show_choice(console: Console, choice: ConfigChoice) -> None:
     for warning in choice.warnings:
         console.print(_item(warning, "yellow"))
     console.print()
+    if choice.unused:
+        console.print(Text("Not used", style="bold"))
+        for item in choice.unused:
+            console.print(_item(f"{item.topic}: {item.reason}"))
+        console.print()
     console.print(Text("As a file for --config", style="bold"))
     console.print(Text(to_yaml(choice.config)), soft_wrap=True)
 

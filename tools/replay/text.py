@@ -39,6 +39,7 @@ def show(summary: Summary, written: list[Path]) -> None:
     _print_loss(console, summary)
     _show_monitor(console, summary.monitor)
     _print_warnings(console, summary)
+    _print_unused(console, summary)
     for path in written:
         console.print(f"written: {path}", soft_wrap=True)
 
@@ -123,6 +124,16 @@ def _print_warnings(console: Console, summary: Summary) -> None:
             console.print(Text(f"WARNING: {warned.text}{times}", style="bold yellow"))
         else:
             console.print(Text(f"warning: {warned.text}{times}", style="yellow"))
+
+
+def _print_unused(console: Console, summary: Summary) -> None:
+    """Print the topics that were not used, those of one reason in one line."""
+    by_code: dict[str, list[str]] = {}
+    for unused in summary.unused:
+        by_code.setdefault(unused.code, []).append(unused.topic)
+    if by_code:
+        parts = [f"{', '.join(topics)} ({code.replace('_', ' ')})" for code, topics in by_code.items()]
+        console.print(Text(f"not used: {'; '.join(parts)}: see `perception info`"), soft_wrap=True)
 
 
 def _table(*columns: str) -> Table:

@@ -1,0 +1,44 @@
+"""The content of an image topic, by its first message: colours, grey, or depth."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from perception.autoconfig.first_messages import first_messages
+from perception.autoconfig.unused_topics import one_line
+from perception.logs import Log, decode
+from perception.logs.decoding.image_header import read_samples
+from perception.types import CameraFrame, DepthImage, Undecodable
+
+
+class ImageContent(NamedTuple):
+    """What the first message of an image topic says.
+
+    Attributes:
+        colours: Whether it has colours; a grey picture has none, and depth is no picture.
+        depth: Whether it is a depth image.
+        problem: Why it cannot be decoded as a picture; empty: it can.
+        frame_id: Its frame; empty: not said.
+        size: Width and height; (0, 0) where they are not known.
+    """
+
+    colours: bool
+    depth: bool = False
+    problem: str = ""
+    frame_id: str = ""
+    size: tuple[int, int] = (0, 0)
+
+
+def image_content(log: Log, topic: str) -> ImageContent:
+    """Return what the first message of an image topic holds; a topic without messages: unknown colours."""
+    message = next(first_messages(log, topic, 1), None)
+    if message is None:
+        return ImageContent(colours=True)
+    frame = decode(message, "camera")
+    if isinstance(frame, CameraFrame):
+        grey = frame.format.startswith("mono")
+        if frame.format in ("jpeg", "png", "webp") and not frame.mosaic:
+            grey = read_samples(frame.data)[0] < 3
+        return ImageContent(not grey, frame_id=frame.frame_id, size=(frame.width, frame.height))
+    problem = one_line(frame.reason) if isinstance(frame, Undecodable) else ""
+    return ImageContent(False, isinstance(decode(message, "range"), DepthImage), problem)

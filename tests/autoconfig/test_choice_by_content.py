@@ -1,0 +1,298 @@
+"""What was measured decides before the words in a name; what is left out is named with its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perception.autoconfig import ConfigChoice, complete_config
+from perception.autoconfig.naming_rules import command_doubt, is_housekeeping, is_own_output, truth_doubt
+from perception.autoconfig.unused_topics import unused_topics
+from perception.logs import open_log
+from tests.small_logs import SmallLog
+
+
+def choice_of(log: SmallLog, folder: Path) -> ConfigChoice:
+    with open_log(log.write(folder / "small.mcap")) as opened:
+        return complete_config(opened)
+
+
+def topic_of(choice: ConfigChoice, role: str) -> str | None:
+    return next((topic for topic, its in choice.config.roles().items() if its == role), None)
+
+
+def codes(choice: ConfigChoice) -> dict[str, str]:
+    return {item.topic: item.code for item in choice.unused}
+
+
+def twist(x: float = 1.0, y: float = 0.0) -> dict[str, object]:
+    return {"twist": {"twist": {"linear": {"x": x, "y": y, "z": 0.0}, "angular": {"x": 0.0, "z": 0.1}}}}
+
+
+def odometry(log: SmallLog, topic: str) -> SmallLog:
+    return log.json(topic, lambda i: twist(), name="nav_msgs/msg/Odometry", hz=50.0)
+
+
+# --- words in names -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "/diff_drive_controller/odom",
+        "/mobile_base_controller/odom",
+        "/controller_manager/odom",
+        "/control/odom",
+        "/perception/odom",
+        "/events/odom",
+        "/target_tracker/odom",
+        "/gt_car/odom",
+        "/label_robot/odom",
+        "/command_post/wheel/odom",
+    ],
+)
+def test_an_odometry_is_the_status_whatever_its_topic(tmp_path: Path, topic: str) -> None:
+    choice = choice_of(odometry(SmallLog().image().scan(), topic), tmp_path)
+    assert topic_of(choice, "status") == topic
+
+
+@pytest.mark.parametrize(
+    "space", ["/perception", "/gt_car", "/controller", "/events", "/label_maker", "/desired/cam"]
+)
+def test_sensors_are_found_in_any_namespace(tmp_path: Path, space: str) -> None:
+    log = SmallLog().image(f"{space}/image").calibration(f"{space}/info").scan(f"{space}/scan").transforms()
+    choice = choice_of(odometry(log, f"{space}/odom"), tmp_path)
+    assert topic_of(choice, "camera") == f"{space}/image"
+    assert topic_of(choice, "range") == f"{space}/scan"
+    assert topic_of(choice, "status") == f"{space}/odom"
+    assert choice.unused == ()
+
+
+def test_a_clear_name_goes_before_a_doubtful_one(tmp_path: Path) -> None:
+    log = SmallLog().image("/camera/image").image("/gt_car/image").status("/state").status("/control/state")
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "camera") == "/camera/image"
+    assert topic_of(choice, "status") == "/state"
+    assert codes(choice) == {"/gt_car/image": "second_choice", "/control/state": "second_choice"}
+
+
+def test_a_doubtful_name_that_is_chosen_is_a_warning(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().image().status("/control/state"), tmp_path)
+    assert topic_of(choice, "status") == "/control/state"
+    assert any("/control/state may say that it is truth or a command" in text for text in choice.warnings)
+
+
+@pytest.mark.parametrize(
+    ("topic", "schema", "doubt"),
+    [
+        ("/cmd_vel", "geometry_msgs/msg/Twist", "strong"),
+        ("/vehicle/control", "", "strong"),
+        ("/target_state", "", "strong"),
+        ("/steer", "autoware_msgs/ControlCommand", "strong"),
+        ("/control/odom", "nav_msgs/msg/Odometry", ""),
+        ("/control/vehicle_status", "x/Status", "weak"),
+        ("/controller/state", "", ""),
+        ("/uncontrolled/state", "", ""),
+    ],
+)
+def test_words_of_commands(topic: str, schema: str, doubt: str) -> None:
+    assert command_doubt(topic, schema) == doubt
+
+
+@pytest.mark.parametrize(
+    ("topic", "doubt"),
+    [
+        ("/ground_truth/pose", "strong"),
+        ("/groundTruth/pose", "strong"),
+        ("/gt/boxes", "strong"),
+        ("/labels", "strong"),
+        ("/gt_car/image", "weak"),
+        ("/label_printer/state", "weak"),
+        ("/height", ""),
+        ("/ground/scan", ""),
+        ("/truthful", ""),
+    ],
+)
+def test_words_of_truth(topic: str, doubt: str) -> None:
+    assert truth_doubt(topic) == doubt
+
+
+def test_own_outputs_and_the_middleware_are_known_by_their_types() -> None:
+    assert is_own_output("/perception/detections", "perception.Detections")
+    assert is_own_output("/perception/front/detections", "perception.Detections")
+    assert is_own_output("/perception/annotations", "foxglove.ImageAnnotations")
+    assert not is_own_output("/perception/image", "sensor_msgs/msg/Image")
+    assert not is_own_output("/vehicle/state", "perception.Status")
+    assert is_housekeeping("/any", "rcl_interfaces/msg/Log")
+    assert is_housekeeping("/robot/rosout", "")
+    assert not is_housekeeping("/events/imu", "sensor_msgs/msg/Imu")
+
+
+# --- images -------------------------------------------------------------------------------------------
+
+
+def test_a_depth_image_is_no_camera_whatever_its_name(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().raw_image("/camera/image_raw", "16UC1").calibration().scan(), tmp_path)
+    assert choice.config.sensors.camera is None
+    assert codes(choice) == {"/camera/image_raw": "depth_image", "/camera/calibration": "no_camera"}
+    assert any("depth image, without colours" in text for text in choice.warnings)
+
+
+def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> None:
+    log = SmallLog().raw_image("/camera/image", "16UC1").raw_image("/depth_cam/rgb", "rgb8")
+    choice = choice_of(log.raw_image("/left", "mono8").raw_image("/right", "mono8"), tmp_path)
+    assert topic_of(choice, "camera") == "/depth_cam/rgb"
+    assert codes(choice) == {
+        "/camera/image": "depth_image",
+        "/left": "second_choice",
+        "/right": "second_choice",
+    }
+
+
+def test_a_grey_camera_is_taken_and_said(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().raw_image("/cam", "mono8"), tmp_path)
+    assert topic_of(choice, "camera") == "/cam"
+    assert any("/cam is grey" in text for text in choice.warnings)
+
+
+# --- camera info --------------------------------------------------------------------------------------
+
+
+def test_the_camera_info_of_another_camera_is_not_taken(tmp_path: Path) -> None:
+    log = SmallLog().image(frame="color_optical").calibration("/depth/info", frame="depth_optical").scan()
+    choice = choice_of(log, tmp_path)
+    assert choice.config.sensors.camera is not None
+    assert choice.config.sensors.camera.calibration is None
+    assert codes(choice) == {"/depth/info": "other_frame"}
+    (warning,) = [text for text in choice.warnings if "/depth/info" in text]
+    assert "depth_optical, where the camera's is color_optical" in warning
+    assert "sensors.camera.calibration" in warning
+
+
+def test_of_camera_infos_of_one_frame_that_of_the_pictures_size_is_taken(tmp_path: Path) -> None:
+    log = (
+        SmallLog()
+        .image("/cam/image", size=(64, 48))
+        .calibration("/cam/info", size=(160, 90))
+        .calibration("/other/info", size=(128, 96))
+    )
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "calibration") == "/other/info"
+    assert codes(choice) == {"/cam/info": "second_choice"}
+
+
+def test_a_camera_info_for_other_pictures_is_a_warning(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().image(size=(64, 48)).calibration(size=(160, 90)), tmp_path)
+    assert topic_of(choice, "calibration") == "/camera/calibration"
+    assert any("is for pictures of 160x90" in text and "64x48" in text for text in choice.warnings)
+
+
+# --- doubtful fields ----------------------------------------------------------------------------------
+
+
+def test_the_velocity_to_the_north_is_no_speed(tmp_path: Path) -> None:
+    log = (
+        SmallLog()
+        .image()
+        .json(
+            "/fmu/out/vehicle_local_position",
+            lambda i: {"vx": 3.0, "vy": 4.0, "vz": 0.0, "heading": 0.9},
+            name="px4_msgs/msg/VehicleLocalPosition",
+        )
+    )
+    choice = choice_of(log, tmp_path)
+    assert choice.config.sensors.status is None
+    assert codes(choice) == {"/fmu/out/vehicle_local_position": "no_known_field"}
+    assert any("vx is the velocity to the north" in text for text in choice.warnings)
+
+
+def test_one_axis_of_an_unknown_frame_is_a_doubtful_speed(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().image().json("/v", lambda i: {"vx": 1.0, "vy": 0.0}), tmp_path)
+    assert choice.config.sensors.status is not None
+    assert choice.config.sensors.status.fields == {"speed": "vx"}
+    assert any("speed is vx, one axis of a velocity" in text for text in choice.warnings)
+
+
+@pytest.mark.parametrize(("gravity", "taken"), [(9.81, False), (-9.7, False), (0.05, True)])
+def test_gravity_is_no_acceleration(tmp_path: Path, gravity: float, taken: bool) -> None:
+    log = (
+        SmallLog()
+        .image()
+        .json(
+            "/imu",
+            lambda i: {
+                "angular_velocity": {"x": 0.0, "y": 0.0, "z": 0.1},
+                "linear_acceleration": {"x": gravity + 0.01 * (i % 2), "y": 0.0, "z": 0.1},
+            },
+            name="sensor_msgs/msg/Imu",
+        )
+    )
+    choice = choice_of(log, tmp_path)
+    assert choice.config.sensors.status is not None
+    assert ("acceleration" in choice.config.sensors.status.fields) == taken
+    assert any(("gravity" in text) and "linear_acceleration.x" in text for text in choice.warnings)
+
+
+def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
+    assert not any(
+        "status" in text for text in choice_of(odometry(SmallLog().image(), "/odom"), tmp_path).warnings
+    )
+
+
+# --- every topic --------------------------------------------------------------------------------------
+
+STREAMS = {
+    "/cam/a": lambda log, topic: log.image(topic),
+    "/cam/depth": lambda log, topic: log.raw_image(topic, "16UC1"),
+    "/scan": lambda log, topic: log.scan(topic),
+    "/gt/scan": lambda log, topic: log.scan(topic),
+    "/state": lambda log, topic: log.status(topic),
+    "/battery": lambda log, topic: log.json(topic, lambda i: {"percentage": 0.5}),
+    "/cmd_vel": lambda log, topic: log.json(topic, lambda i: {"linear": {"x": 1.0}}),
+    "/rosout": lambda log, topic: log.json(topic, lambda i: {"line": 1}),
+    "/info": lambda log, topic: log.calibration(topic, frame="other"),
+    "/tf": lambda log, topic: log.transforms(topic),
+    "/blob": lambda log, topic: log.stream(topic, None, "capnproto", lambda i, stamp: b"x"),
+    "/truth/a": lambda log, topic: log.truth(topic),
+    "/truth/b": lambda log, topic: log.truth(topic),
+    "/perception/detections": lambda log, topic: log.truth(topic),
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.sampled_from(sorted(STREAMS)), min_size=1))
+def test_every_topic_is_used_or_named_with_a_reason(
+    tmp_path_factory: pytest.TempPathFactory, topics: set[str]
+) -> None:
+    log = SmallLog().scan("/lidar") if "/scan" not in topics else SmallLog()
+    for topic in sorted(topics):
+        STREAMS[topic](log, topic)
+    path = log.write(tmp_path_factory.mktemp("every") / "log.mcap")
+    with open_log(path) as opened:
+        choice = complete_config(opened)
+        given_config = complete_config(opened, choice.config)
+        held = set(opened.survey.topics)
+    for each in (choice, given_config):
+        used = set(each.config.roles())
+        unused = [item.topic for item in each.unused]
+        assert used.isdisjoint(unused)
+        assert used | set(unused) == held
+        assert len(unused) == len(set(unused))
+        assert all(item.reason for item in each.unused)
+
+
+def test_declared_topics_without_messages_are_named(tmp_path: Path) -> None:
+    with open_log(SmallLog().scan().write(tmp_path / "log.mcap")) as opened:
+        config = complete_config(opened).config
+        channel = opened.channels["/scan"]
+        empty = {**opened.channels, "/empty": channel}
+
+        class WithEmpty:
+            channels = empty
+            survey = opened.survey
+
+        (item,) = unused_topics(WithEmpty(), config)  # type: ignore[arg-type]
+    assert (item.topic, item.code) == ("/empty", "no_messages")
