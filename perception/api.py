@@ -24,7 +24,7 @@ from perception.path_guard import Write, check_paths
 from perception.pipeline import ReplayOptions, Span, resolve_device
 from perception.pipeline import replay as replay_log
 from perception.pipeline.files_read import files_read
-from perception.pipeline.replay_summary import Warned, add_warnings
+from perception.pipeline.replay_summary import add_choice
 from perception.plugin import load_plugin
 from perception.results import Answer, ReplayResult
 from perception.sinks import RunInfo, Sink, make_sink, own_files
@@ -81,16 +81,14 @@ def replay(
     paths = [Path(path) for path in _listed(write)]
     written = [make_sink(path) for path in paths]
     with _opened(log, config, plugin, checkpoint) as (source, choice):
-        setup = choice.config
-        reads = files_read([source.path], setup, None if isinstance(config, Config) else config)
+        reads = files_read([source.path], choice.config, None if isinstance(config, Config) else config)
         writes = [Write("write", path, own_files(sink)) for path, sink in zip(paths, written, strict=True)]
         check_paths(reads, writes, force=force)
+        setup = choice.config
         how = _options(source, setup, start, end, device, options)
         everything = [kept, *written, *sinks]
         summary = replay_log(source, setup, load_plugin(setup.plugin.name), everything, how)
-    warnings = [Warned("config", text) for text in choice.warnings]
-    summary = add_warnings(replace(summary, unused=choice.unused), warnings)
-    return ReplayResult(summary, tuple(outputs))
+    return ReplayResult(add_choice(summary, choice), tuple(outputs))
 
 
 def stream(

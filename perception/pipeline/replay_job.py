@@ -21,7 +21,7 @@ from perception.pipeline.log_source import LogSource, Span
 from perception.pipeline.opened_plugin import open_plugin, resolve_device
 from perception.pipeline.replay import replay
 from perception.pipeline.replay_options import ReplayOptions
-from perception.pipeline.replay_summary import Summary, Warned, add_warnings
+from perception.pipeline.replay_summary import Summary, Warned, add_choice, add_warnings
 from perception.pipeline.runner import Observer
 from perception.pipeline.span import parse_span
 from perception.plugin import Plugin, load_plugin
@@ -121,15 +121,15 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
             observer=stack.enter_context(observe(log, span)),
         )
         summary = replay(log, choice.config, plugin, [*sinks, *([monitor] if monitor else [])], options)
-        summary, warnings = replace(summary, unused=choice.unused), choice.warnings
+        problems = []
         if monitor is not None:
             summary = replace(summary, monitor={"start_ns": log.survey.start_ns, **monitor.to_json()})
             if monitor.problem:
                 text = f"the checkpoint's output statistics are unusable: {monitor.problem}"
-                warnings = (*warnings, text)
+                problems.append(Warned("config", text))
         if listener is not None:
             listener.add_unread(summary.ledger)
-    return add_warnings(summary, [Warned("config", text) for text in warnings])
+    return add_choice(add_warnings(summary, problems), choice)
 
 
 def check_backend(job: ReplayJob, count: int) -> tuple[Any, Mapping[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from perception.autoconfig import ConfigChoice
 from perception.autoconfig.unused_topics import UnusedTopic
 from perception.logs import Damage
 from perception.types.table import Table
@@ -81,6 +82,12 @@ class Summary:
         columns = {key: 0 for row in rows for key in row}
         tables = (Table([counts]), Table(heads), Table([columns | row for row in rows]))
         return "".join(table._repr_html_() for table in tables)
+
+
+def add_choice(summary: Summary, choice: ConfigChoice) -> Summary:
+    """Return the same summary with the warnings of the choice of its configuration, and the unused topics."""
+    warnings = [Warned("config", text) for text in choice.warnings]
+    return add_warnings(replace(summary, unused=choice.unused), warnings)
 
 
 def add_warnings(summary: Summary, warnings: Sequence[Warned]) -> Summary:
