@@ -84,10 +84,9 @@ def replay(
         reads = files_read([source.path], choice.config, None if isinstance(config, Config) else config)
         writes = [Write("write", path, own_files(sink)) for path, sink in zip(paths, written, strict=True)]
         check_paths(reads, writes, force=force)
-        setup = choice.config
-        how = _options(source, setup, start, end, device, options)
-        everything = [kept, *written, *sinks]
-        summary = replay_log(source, setup, load_plugin(setup.plugin.name), everything, how)
+        how = _options(source, choice.config, start, end, device, options)
+        named, everything = load_plugin(choice.config.plugin.name), [kept, *written, *sinks]
+        summary = replay_log(source, choice.config, named, everything, how)
     return ReplayResult(add_choice(summary, choice), tuple(outputs))
 
 

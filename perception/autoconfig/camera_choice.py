@@ -96,7 +96,8 @@ def _calibration_of(draft: ConfigDraft, camera: str, picture: ImageContent) -> s
         if not topics:
             draft.warnings.append(
                 f"calibration: {topic} is not used: it is {reason}. "
-                "If it is of this camera all the same, name it in sensors.camera.calibration"
+                "If it is of this camera all the same, name it in sensors.camera.calibration, "
+                f"and set sensors.camera.calibration_frame: {_frame(infos[topic])}"
             )
     if not topics:
         draft.warnings.append("no camera calibration in the log: ranges cannot be placed in the image")
