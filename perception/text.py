@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 _UNSEEN = re.compile(
@@ -19,6 +20,11 @@ def visible(text: str) -> str:
     they cannot be written to a file.
     """
     return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def file_name_text(name: str) -> str:
+    """Return a file name as text that can be written as UTF-8; bytes in it that are no text are escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def csv_cell(value: object) -> object:

@@ -5,28 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
-from perception.errors import ConfigError, NoPluginError, PerceptionError
+import perception
+from perception.errors import ConfigError, NoPluginError, PerceptionError, PluginError
 from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception_tools.bench import command as bench
+from perception_tools.bug_report import bug_text, show_traceback
 from perception_tools.compare import command as compare
 from perception_tools.evaluate import command as evaluate
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.export import command as export
 from perception_tools.info import command as info
 from perception_tools.plugin import command as plugin
-from perception_tools.printing import say
+from perception_tools.printing import degrade_text, say
 from perception_tools.replay import command as replay
 from perception_tools.standard_output import discard_stdout, print_json, reader_has_gone, reserve_stdout
 from perception_tools.study import command as study
 from perception_tools.synthesize import command as synthesize
 from perception_tools.train import command as train
+from perception_tools.usage import config_text, epilog, usage_text
 from perception_tools.verify import command as verify
 
 if TYPE_CHECKING:
@@ -34,13 +39,20 @@ if TYPE_CHECKING:
 
 
 class Commands(TyperGroup):
-    """The group of the commands. An interrupt becomes typer's Abort, which `run` reports."""
+    """The group of the commands. An interrupt becomes typer's Abort, which `run` reports.
+
+    A SystemExit from within a command is of an extension; those of typer itself (completion) come outside.
+    """
 
     def invoke(self, ctx: Any) -> Any:  # the context is of the click that typer brings, or uses
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Abort from None
+        except SystemExit as error:
+            if reader_has_gone(error):
+                raise
+            raise PluginError(f"an extension called sys.exit({error.code!r})") from error
 
 
 _leave_at_once = os._exit
@@ -73,21 +85,43 @@ app = typer.Typer(
     cls=Commands,
     help="Replay recorded sensor logs through a camera, range and status fusion model.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("replay")(replay.replay)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("verify")(verify.verify)
-app.command("bench")(bench.bench)
-app.command("export")(export.export)
-app.command("info")(info.info)
-app.command("synthesize")(synthesize.synthesize)
-app.command("train")(train.train)
-app.command("study")(study.study)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "replay": replay.replay,
+    "evaluate": evaluate.evaluate,
+    "compare": compare.compare,
+    "verify": verify.verify,
+    "bench": bench.bench,
+    "export": export.export,
+    "info": info.info,
+    "synthesize": synthesize.synthesize,
+    "train": train.train,
+    "study": study.study,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name, epilog=epilog(_name))(_command)
 app.add_typer(plugin.app, name="plugin")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"perception {perception.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; anywhere in the command line.")
+    ] = False,
+) -> None:
+    """Replay recorded sensor logs through a camera, range and status fusion model."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -97,6 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # nohup ignores SIGHUP
             signal.signal(number, handler)
     _refuse_to_vanish()
+    degrade_text()
+    if "--debug" not in given and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # those of libraries: they are for developers
     if "--json" in given and not {"-h", "--help"} & set(given):
         reserve_stdout()
     sys.exit(run(given))
@@ -117,39 +154,53 @@ def _refuse_to_vanish() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; report an error as one line (or one JSON object) and an exit code."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False, prog_name="perception")
         if sys.stdout is not None:  # None if the caller closed it, as with `>&-`
             sys.stdout.flush()
         return code if isinstance(code, int) else exit_code("clean")
-    except (ConfigError, NoPluginError) as error:
+    except BaseException as error:
+        if debug and not isinstance(error, SystemExit):
+            show_traceback(error)
+        return _report(error, arguments)
+
+
+def _report(error: BaseException, arguments: list[str]) -> int:
+    """Report the error that ended a command, and return its exit code."""
+    try:
+        raise error
+    except ConfigError as wrong:
+        return _fail(arguments, config_text(wrong, get_command(app), arguments), "usage")
+    except NoPluginError:
         return _fail(arguments, str(error), "usage")
-    except PerceptionError as error:
+    except PerceptionError:
         return _fail(arguments, str(error), "failed")
     except (KeyboardInterrupt, typer.Abort):
         return _fail(arguments, "interrupted", "interrupted")
-    except SystemExit as error:
-        if not reader_has_gone(error):
-            return _fail(arguments, f"an extension called sys.exit({error.code!r})", "failed")
-        discard_stdout()
-        return exit_code("clean")
-    except OSError as error:
-        if reader_has_gone(error):
+    except SystemExit as left:
+        if reader_has_gone(left):
             discard_stdout()
             return exit_code("clean")
-        where = f": {error.filename}" if error.filename else ""
-        return _fail(arguments, f"{error.strerror or type(error).__name__}{where}", "failed")
+        sys.stdout.flush()  # typer printed a script for shell completion, or what completes a word
+        return left.code if isinstance(left.code, int) else exit_code("clean")
+    except OSError as failure:
+        if reader_has_gone(failure):
+            discard_stdout()
+            return exit_code("clean")
+        where = f": {failure.filename}" if failure.filename else ""
+        return _fail(arguments, f"{failure.strerror or type(failure).__name__}{where}", "failed")
     except MemoryError:
         return _fail(arguments, "out of memory", "failed")
-    except Exception as error:
+    except Exception:
         # Errors of usage have no public base class in every version of typer; all of them format their text.
         if not hasattr(error, "format_message"):
-            raise
-        text = str(error.format_message())
+            return _fail(arguments, bug_text(error, arguments), "failed")
         if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
-            say(text)
+            say(str(error.format_message()))
             return exit_code("usage")
-        return _fail(arguments, f"{text} (see `perception --help`)", "usage")
+        return _fail(arguments, usage_text(error, get_command(app), arguments), "usage")
 
 
 def _fail(arguments: list[str], text: str, status: Status) -> int:

@@ -21,8 +21,9 @@ def degrade_text() -> None:
 
 def say(*lines: str, stderr: bool = False) -> None:
     """Print lines, with control characters escaped."""
-    for line in lines:
-        print(visible(line), file=sys.stderr if stderr else sys.stdout, flush=stderr)
+    stream = sys.stderr if stderr else sys.stdout
+    for line in lines if stream is not None else ():  # None: the caller closed it, as with `>&-`
+        print(visible(line), file=stream, flush=stderr)
 
 
 def make_console(*, stderr: bool = False) -> Console:

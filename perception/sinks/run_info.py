@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from perception.text import file_name_text
+
 _TEXTS = ("input_sha256", "plugin", "weights_sha256", "backend", "precision", "device", "config")
 _INTEGERS = ("input_bytes", "start_ns", "end_ns", "batch", "threads")
 _LISTS = ("classes", "faults")
@@ -95,5 +97,5 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):
         return "\n".join(value)
     if isinstance(value, Path):
-        return value.name
+        return file_name_text(value.name)
     return "" if value is None else str(value)

@@ -14,7 +14,7 @@ import typer
 
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.printing import make_console
-from perception_tools.replay.options import Device, Force, engine_values
+from perception_tools.replay.options import BACKENDS, PRECISIONS, Device, Force, engine_values
 from perception_tools.standard_output import print_json
 
 if TYPE_CHECKING:
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 MAKE = "Something to measure on"
 
 
+Backend = Annotated[
+    str, typer.Option(metavar="NAME,...", help=f"What computes: {BACKENDS}; several: torch,openvino.")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=f"In which numbers: {PRECISIONS}.", show_default="auto"),
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Threads that carry frames.", show_default="cores, up to 8")
 ]
@@ -46,10 +53,10 @@ Backbone = Annotated[
 
 def bench(
     log: Annotated[Path, typer.Argument(help="The log, an MCAP file.", show_default=False)],
-    backend: Annotated[str, typer.Option(help="What computes; several: torch,openvino.")] = "auto",
+    backend: Backend = "auto",
     batch: Annotated[str, typer.Option(help="Samples at once; several: 1,4.")] = "1",
     jobs: Annotated[str, typer.Option(help="Copies of the log at once; several: 1,2.")] = "1",
-    precision: Annotated[str | None, typer.Option(help="In which numbers.", show_default="auto")] = None,
+    precision: Precision = None,
     workers: Workers = None,
     repeat: Annotated[int, typer.Option(min=1, help="Rounds; all is measured in turn in each.")] = 3,
     constant: Constant = False,

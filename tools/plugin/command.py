@@ -12,6 +12,7 @@ from perception.errors import LogError
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.plugin.text import print_checks, print_listing
 from perception_tools.standard_output import answering, print_json
+from perception_tools.usage import epilog
 
 if TYPE_CHECKING:
     from perception.diagnosis.conformance import Check
@@ -26,7 +27,7 @@ app = typer.Typer(help="Installed plugins, and whether they keep the contract.",
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@app.command("list")
+@app.command("list", epilog=epilog("plugin list"))
 def list_command(as_json: Json = False) -> None:
     """List the installed plugins, without importing any of them."""
     from perception.plugin import list_plugins  # here and below: `perception --help` loads no numpy
@@ -60,7 +61,7 @@ def _listing(installed: list[Installed]) -> dict[str, object]:
     return with_exit_code(document, "clean")
 
 
-@app.command("check")
+@app.command("check", epilog=epilog("plugin check"))
 def check_command(
     name: Annotated[str, typer.Argument(help="The plugin's name, as `plugin list` shows it.")],
     log: Annotated[Path | None, typer.Option("--log", help="Take the samples from this log.")] = None,

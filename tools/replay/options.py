@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
 MANY = "Several logs"
+BACKENDS = "auto, openvino, torch, graph or onnx"
+PRECISIONS = "auto, fp32, bf16 or fp16"
+"""The values of two options, for their help: `perception.types.backends` cannot be imported as fast."""
+_BACKEND_HELP = f"What computes: {BACKENDS}."
+_PRECISION_HELP = f"In which numbers: {PRECISIONS}."
 
 
 Force = Annotated[
@@ -84,10 +89,17 @@ class ReplayArguments:
     force: Force = False
     device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=ENGINE)] = Device.auto
     backend: Annotated[
-        str | None, typer.Option(help="What computes.", show_default="auto", rich_help_panel=ENGINE)
+        str | None,
+        typer.Option(metavar="NAME", help=_BACKEND_HELP, show_default="auto", rich_help_panel=ENGINE),
     ] = None
     precision: Annotated[
-        str | None, typer.Option(help="In which numbers.", show_default="auto", rich_help_panel=ENGINE)
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"In which numbers: {PRECISIONS}.",
+            show_default="auto",
+            rich_help_panel=ENGINE,
+        ),
     ] = None
     batch: Annotated[
         int | None, typer.Option(min=1, help="Samples at once.", show_default="1", rich_help_panel=ENGINE)
