@@ -180,7 +180,7 @@ class SmallLog:
 
     def sound(self) -> SmallLog:
         """A log with everything and nothing wrong."""
-        return self.image().calibration().transforms().scan().status(hz=50.0).truth().control()
+        return self.image(delay_s=0.03).calibration().transforms().scan().status(hz=50.0).truth().control()
 
     def write(self, path: Path) -> Path:
         with LogWriter(path, flush_by="log") as log:

@@ -62,12 +62,16 @@ class BatchResult:
 
     def totals(self) -> dict[str, Any]:
         """Return the sums over the logs: `logs`, `skipped`, `failed`, `frames`, `errors`, `outputs` by head,
-        `log_seconds`."""
+        `in_doubt_s` by head, `log_seconds`."""
         summaries = [result.summary for result in self.logs if result.summary is not None]
         heads: dict[str, Counter[str]] = {}
         for summary in summaries:
             for head, counts in summary["outputs"].items():
                 heads.setdefault(head, Counter()).update(counts)
+        in_doubt_s: dict[str, float] = {}
+        for summary in summaries:
+            for head, report in summary.get("monitor", {}).get("heads", {}).items():
+                in_doubt_s[head] = in_doubt_s.get(head, 0.0) + report["in_doubt_s"]
         return {
             "logs": len(self.logs),
             "skipped": sum(result.skipped for result in self.logs),
@@ -75,6 +79,7 @@ class BatchResult:
             "frames": sum(summary["frames"] for summary in summaries),
             "errors": sum(summary["errors"] for summary in summaries),
             "outputs": {head: dict(counts) for head, counts in heads.items()},
+            "in_doubt_s": {head: round(seconds, 3) for head, seconds in in_doubt_s.items()},
             "log_seconds": sum(summary["log_seconds"] for summary in summaries),
         }
 

@@ -143,3 +143,13 @@ class KnowsItsOutputs(Protocol):
     def output_stats(self) -> Mapping[str, Any] | None:
         """Return the `output_stats` of the checkpoint, once the plugin is open; None where it has none."""
         ...
+
+
+@runtime_checkable
+class KnowsItsInputs(Protocol):
+    """Optional protocol: what the inputs looked like in training, for a monitor."""
+
+    def input_profile(self) -> tuple[Any, Mapping[str, Any]] | None:
+        """Return how inputs are prepared (`models.preprocess.InputSpec`) and the `input_profile` of the
+        checkpoint, once the plugin is open; None where it has none."""
+        ...

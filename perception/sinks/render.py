@@ -5,6 +5,7 @@ Colours are safe for colour-blind people (`palette`), and nothing is shown by co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +144,7 @@ def render(
     run: RunInfo | None = None,
     truth: TruthFrame | None = None,
     min_score: float = 0.3,
+    frozen_s: Mapping[str, float] | None = None,
 ) -> Canvas:
     """Draw one output over its image.
 
@@ -151,6 +153,7 @@ def render(
             the camera gave none: the canvas is dark then, and all the rest is drawn.
         layout: From `layout_for`, the same for every frame of a video.
         min_score: Detections below it are not drawn.
+        frozen_s: Input -> for how long it has shown the same content under new stamps, where it has.
 
     Returns:
         uint8 RGB [layout.height, layout.width, 3], the caller's own.
@@ -170,7 +173,7 @@ def render(
     kept = worth_drawing(output, min_score)
     _draw_detections(view, kept, place, layout.unit, run)
     _draw_notices(view, notices(output, run), layout.unit)
-    draw_panel(canvas, layout.picture_height, layout.unit, sample, output, len(kept))
+    draw_panel(canvas, layout.picture_height, layout.unit, sample, output, len(kept), frozen_s)
     draw_legend(canvas, layout.picture_height, layout.unit, (NEAR_M, FAR_M) if ranged else None, bool(known))
     return canvas
 

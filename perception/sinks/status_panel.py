@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,8 +28,19 @@ def panel_height(unit: float) -> int:
     return 2 * round((ROWS * 1.75 + 0.8) * unit / 2)
 
 
-def draw_panel(canvas: Canvas, top: int, unit: float, sample: Sample, output: Output, drawn: int) -> None:
-    """Draw the panel over the full width of the canvas, from row `top` down; `drawn` boxes are in view."""
+def draw_panel(
+    canvas: Canvas,
+    top: int,
+    unit: float,
+    sample: Sample,
+    output: Output,
+    drawn: int,
+    frozen_s: Mapping[str, float] | None = None,
+) -> None:
+    """Draw the panel over the full width of the canvas, from row `top` down; `drawn` boxes are in view.
+
+    `frozen_s` says for how long an input has shown the same content under new stamps.
+    """
     width = canvas.shape[1]
     fill(canvas, (0, top, width, canvas.shape[0]), BACK)
     columns = _columns(width)
@@ -36,7 +48,8 @@ def draw_panel(canvas: Canvas, top: int, unit: float, sample: Sample, output: Ou
         fill(canvas, (x, top + 0.5 * unit, x + 1, canvas.shape[0] - 0.5 * unit), RULE)
     rows = _rows(top, unit)
     for y, source in zip(rows, sample.inputs, strict=True):
-        _sensor(canvas, y, unit, source, columns[0] + 0.7 * unit, columns[1] - 0.5 * unit)
+        frozen = (frozen_s or {}).get(source.name, 0.0)
+        _sensor(canvas, y, unit, source, columns[0] + 0.7 * unit, columns[1] - 0.5 * unit, frozen)
     _control(canvas, rows, unit, output.control, columns[1] + 0.8 * unit, columns[2] - 0.7 * unit)
     right = columns[3] - 0.4 * unit
     for y, (text, colour) in zip(rows, _tick_lines(output, drawn), strict=True):
@@ -72,10 +85,12 @@ def draw_legend(
         put_text(canvas, near, start - 0.4 * unit - text_width(near, size), rows[1], size, DIM)
 
 
-def sensor_words(source: Input[Any]) -> str:
-    """Return `age 12 ms`, or why the input is absent."""
+def sensor_words(source: Input[Any], frozen_s: float = 0.0) -> str:
+    """Return `age 12 ms`, why the input is absent, or for how long it has been frozen."""
     if not source.present:
         return source.reason or "absent"
+    if frozen_s > 0:
+        return f"frozen for {frozen_s:.1f} s"
     return "present" if source.age_ms is None else f"age {source.age_ms:.0f} ms"
 
 
@@ -103,18 +118,21 @@ def _rows(top: int, unit: float) -> list[float]:
     return [top + (0.4 + 1.75 * (k + 0.5)) * unit for k in range(ROWS)]
 
 
-def _sensor(canvas: Canvas, y: float, unit: float, source: Input[Any], x: float, right: float) -> None:
-    colour = GREEN if source.present else VERMILION
+def _sensor(
+    canvas: Canvas, y: float, unit: float, source: Input[Any], x: float, right: float, frozen_s: float
+) -> None:
+    sound = source.present and frozen_s <= 0
+    colour = GREEN if sound else VERMILION
     half = 0.36 * unit
-    if source.present:  # a full square, or a bar: told apart without colour too
+    if sound:  # a full square, or a bar: told apart without colour too
         fill(canvas, (x, y - half, x + 2 * half, y + half), colour)
     else:
         fill(canvas, (x, y - 0.3 * half, x + 2 * half, y + 0.3 * half), colour)
     name_x = x + 1.4 * unit
     put_text(canvas, source.name, name_x, y, unit, TEXT, bold=True)
     words_x = name_x + text_width("camera ", unit, bold=True) + 0.6 * unit
-    words = fitted(sensor_words(source), right - words_x, unit)
-    put_text(canvas, words, words_x, y, unit, DIM if source.present else VERMILION)
+    words = fitted(sensor_words(source, frozen_s), right - words_x, unit)
+    put_text(canvas, words, words_x, y, unit, DIM if sound else VERMILION)
 
 
 def _control(

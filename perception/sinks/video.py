@@ -18,6 +18,7 @@ from typing import Any
 
 import cv2
 
+from perception.align.repeats import Repeats
 from perception.errors import OutputError
 from perception.path_guard import marked
 from perception.sinks.annotations import image_size
@@ -25,7 +26,7 @@ from perception.sinks.protocol import refuse_input
 from perception.sinks.render import FrameLayout, layout_for, picture_of, render
 from perception.sinks.run_info import RunInfo
 from perception.sinks.strokes import Canvas
-from perception.types import Output, Sample, TruthFrame
+from perception.types import SENSORS, Output, Sample, TruthFrame
 
 _DEFAULT_RATE_HZ = 10.0
 _CODES = {".mp4": "vp09", ".webm": "VP80"}
@@ -65,6 +66,7 @@ class VideoSink:
         self._first: list[tuple[int, Canvas]] = []
         self._encoder: _Encoder | None = None
         self._open = False
+        self._repeats = {name: Repeats() for name in SENSORS}
 
     def open(self, run: RunInfo) -> None:
         if self.path.suffix.lower() not in _CODES:
@@ -90,8 +92,11 @@ class VideoSink:
             raise OutputError(f"this sink is not open: {self.path}")
         if self._layout is None:
             self._layout = layout_for(image_size(sample), self._max_width)
+        for given in sample.inputs:
+            self._repeats[given.name].update(given)
+        frozen_s = {name: repeats.frozen_s() for name, repeats in self._repeats.items()}
         sample, picture = picture_of(sample, self._layout)
-        frame = render(picture, self._layout, sample, output, self._run, truth, self._min_score)
+        frame = render(picture, self._layout, sample, output, self._run, truth, self._min_score, frozen_s)
         if self._encoder is None:
             self._first.append((output.tick.stamp_ns, frame))
             if self._run.reference_rate_hz is not None or len(self._first) == _ENOUGH:

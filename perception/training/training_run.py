@@ -28,6 +28,7 @@ from perception.training.data.splits import (
 )
 from perception.training.data.stored_features import check_stored_features, open_stored_features
 from perception.training.final_evaluation import calibrate, evaluate
+from perception.training.input_profile import store_input_profile
 from perception.training.loop.journal import Journal
 from perception.training.loop.loss_step import LossStep, check_losses
 from perception.training.loop.observer import RunObserver, Save, Silent, Watcher
@@ -149,7 +150,7 @@ def _run(
         observer.note("begin", trainer.step, _begin(trainer))
         reason = trainer.run(observer, probe)
         if processes.first and reason != "interrupted":
-            scores = _finish(config, trainer.step, observer)
+            scores = _finish(config, trainer.step, trainer.batches.dataset, observer)
     finally:
         if journal is not None:
             journal.close()
@@ -158,7 +159,7 @@ def _run(
     return reason, scores
 
 
-def _finish(config: TrainConfig, step: int, observer: RunObserver) -> Mapping[str, float]:
+def _finish(config: TrainConfig, step: int, training: Dataset, observer: RunObserver) -> Mapping[str, float]:
     """Calibrate and evaluate the best weights; return the scores of the evaluation."""
     best, last = config.run.out / BEST, config.run.out / LAST
     if not best.exists():  # a run that never validated
@@ -167,6 +168,7 @@ def _finish(config: TrainConfig, step: int, observer: RunObserver) -> Mapping[st
         except CheckpointError as error:
             raise TrainingError(f"{error}; the same weights are in {last}") from None
     calibrate(config, best, observer.watcher)
+    store_input_profile(best, training)
     if not (config.run.evaluate and validation_logs(config.data)):
         return {}
     scores = evaluate(config, best, config.run.out / REPORT, observer.watcher)

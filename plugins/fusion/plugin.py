@@ -231,6 +231,11 @@ class FusionPlugin(Plugin):
         stats = None if self._run is None else self._run.meta.calibration.get("output_stats")
         return stats if isinstance(stats, Mapping) else None
 
+    def input_profile(self) -> tuple[InputSpec, Mapping[str, Any]] | None:
+        """Return how inputs are prepared, and the checkpoint's profile of them; None where it has none."""
+        profile = None if self._run is None else self._run.meta.calibration.get("input_profile")
+        return (self._run.spec, profile) if self._run is not None and isinstance(profile, Mapping) else None
+
     def _opened(self) -> _Run:
         if self._run is None:
             raise PluginError("the fusion plugin is not open; call open(context) first")

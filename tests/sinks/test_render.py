@@ -309,6 +309,8 @@ def test_strip_says_things_in_words() -> None:
     assert sensor_words(sample.camera) == "silent for 150 ms"
     assert sensor_words(sample.range) == "age 12 ms"
     assert sensor_words(replace(sample.range, age_ms=None)) == "present"
+    assert sensor_words(sample.range, 1.23) == "frozen for 1.2 s"
+    assert sensor_words(sample.camera, 1.23) == "silent for 150 ms"
     assert clock(tick_of(0)) == "22:13:20.123 UTC"
     assert clock(replace(tick_of(0), stamp_ns=12_345_678_901)) == "12.346 s"
     assert control_words(ControlChannel("a", "m/s2", -0.5, 0.25)) == "-0.50 ±0.25 m/s2"

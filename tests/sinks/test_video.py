@@ -55,6 +55,28 @@ def test_every_tick_is_a_frame_with_its_image_and_boxes(tmp_path: Path, suffix: 
         assert frame[220, 80, 2] > frame[220, 80, 0] + 40
 
 
+def test_a_frozen_camera_is_not_drawn_as_sound(tmp_path: Path) -> None:
+    """The panel of the last of four equal pictures under new stamps is as red as that of an absent input."""
+    sink, shown = VideoSink(tmp_path / "frozen.mp4"), []
+    sink.open(RUN)
+    frame = sample_of(0).camera.value
+    assert frame is not None
+    for index in range(4):
+        sample = sample_of(index)
+        assert sample.range.value is not None
+        moving = replace(sample.range.value, points_m=sample.range.value.points_m + 0.1 * index)
+        sample = replace(sample, camera=replace(sample.camera, value=frame))
+        sink.write(replace(sample, range=replace(sample.range, value=moving)), output_of(index))
+    sink.close()
+    _, frames = frames_of(tmp_path / "frozen.mp4")
+    for frame in frames:
+        panel = frame[int(0.7 * len(frame)) :, : frame.shape[1] // 3].astype(int)
+        red = (panel[..., 0] - panel[..., 2] > 60) & (panel[..., 0] - panel[..., 1] > 40)
+        shown.append(int(red.sum()))
+    assert shown[0] == shown[1]
+    assert shown[3] > shown[0] + 50
+
+
 def test_rate_is_found_where_the_run_does_not_tell_it(tmp_path: Path) -> None:
     for count in (3, 12):
         path = tmp_path / f"{count}.webm"

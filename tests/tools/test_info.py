@@ -56,7 +56,7 @@ def test_the_text_reads_at_80_columns(scene: Path, capsys: pytest.CaptureFixture
         "camera: /camera/image, the only foxglove.CompressedImage",
         "reference: camera, whose messages make the ticks, at 10",
         "arrival less stamp, ms",
-        "class and box: can be relied on",
+        "class and box: unreliable (unlike_training)",  # it is drawn, not rendered
         "control: can be relied on",
     ):
         assert part in text, part

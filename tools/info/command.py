@@ -36,7 +36,10 @@ def info(
 ) -> None:
     """Show what a log holds, and what replay would take from it and why."""
     from perception.config import load_config, to_yaml
-    from perception.diagnosis.audit import audit  # here and below: `perception --help` loads no numpy
+    from perception.diagnosis.audit import (
+        TrainedInputs,
+        audit,
+    )  # here and below: `perception --help` loads no numpy
     from perception.logs import open_log
 
     with open_log(log) as opened:
@@ -49,7 +52,9 @@ def info(
             return
         if problem is not None and base is not None:
             raise problem
-        report = audit(opened, choice.config) if with_audit and choice is not None else None
+        report = None
+        if with_audit and choice is not None:
+            report = audit(opened, choice.config, TrainedInputs.of(choice.config))
         times, damage = _times(opened, report, with_audit)
         facts = LogInfo(opened, choice, problem, report, times, damage, with_audit)
         with answering(facts.status):

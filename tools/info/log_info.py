@@ -139,6 +139,9 @@ def _audit_report(audit: Audit) -> dict[str, Any]:
         "judges": "inputs",
         "findings": [asdict(finding) for finding in audit.findings],
         "delays": {topic: asdict(delay) for topic, delay in audit.delays.items()},
+        "training": {
+            name: {**asdict(distance), "unlike": distance.unlike} for name, distance in audit.training.items()
+        },
         "heads": {
             head: {
                 "reliable": not because and not unjudged[head],

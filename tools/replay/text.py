@@ -8,7 +8,6 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,12 +15,11 @@ from perception.align.ledger import ROWS
 from perception.pipeline import Summary
 from perception.pipeline.batch import BatchResult
 from perception.pipeline.stage_times import STAGES
-from perception.types import head_specs
 from perception_tools.exit_codes import json_status, with_exit_code
 from perception_tools.printing import make_console
+from perception_tools.replay.monitor_text import doubt_in, show_batch_monitor, show_monitor
 
 LOUD = {"untrained"}
-MOST_EPISODES = 12
 COLOURS = {"clean": "green", "loss": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
@@ -37,7 +35,7 @@ def show(summary: Summary, written: list[Path]) -> None:
         console.print(lateness)
     console.print(_ledger(summary.ledger))
     _print_loss(console, summary)
-    _show_monitor(console, summary.monitor)
+    show_monitor(console, summary.monitor)
     _print_warnings(console, summary)
     _print_unused(console, summary)
     for path in written:
@@ -151,44 +149,6 @@ def _ms(value: float | None) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
-# --- monitor ------
-
-
-def _show_monitor(console: Console, monitor: Mapping[str, Any]) -> None:
-    """Print the monitor's result: one line if no head was in doubt, else the episodes with their reasons."""
-    if not monitor.get("heads"):
-        return
-    rows = _episode_rows(monitor)
-    in_doubt = [name for name in head_specs() if monitor["heads"].get(name, {}).get("in_doubt_s")]
-    compared = monitor["compared_with"]
-    if not in_doubt:
-        console.print(Text(f"monitor: no head in doubt, compared with {compared}"))
-    else:
-        listing = ", ".join(f"{name} {monitor['heads'][name]['in_doubt_s']:.1f} s" for name in in_doubt)
-        text = f"monitor: in doubt {listing}, compared with {compared}"
-        console.print(Text(text, style="yellow"))
-    for when, subjects, reasons in rows[:MOST_EPISODES]:
-        console.print(Padding(Text(f"{when}  {', '.join(subjects)}: {'; '.join(reasons)}"), (0, 0, 0, 2)))
-    if len(rows) > MOST_EPISODES:
-        console.print(f"  and {len(rows) - MOST_EPISODES} more (--json)")
-
-
-def _episode_rows(monitor: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]:
-    """Return one row (time, subjects, reasons) for all episodes with the same time and reasons."""
-    rows: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for episode in monitor["episodes"]:
-        ends_ns = episode["until_ns"]
-        when = (
-            f"{_s(monitor, episode['from_ns'])} to {'the end' if ends_ns is None else _s(monitor, ends_ns)}"
-        )
-        rows.setdefault((when, tuple(episode["reasons"])), []).append(episode["subject"])
-    return [(when, subjects, list(reasons)) for (when, reasons), subjects in rows.items()]
-
-
-def _s(monitor: Mapping[str, Any], time_ns: int) -> str:
-    return f"{(time_ns - (monitor.get('start_ns') or 0)) / 1e9:.1f} s"
-
-
 # --- several logs ------
 
 
@@ -236,6 +196,7 @@ def show_batch(report: dict[str, Any]) -> None:
         for name in row["written"]:
             if not Path(name).name.startswith(f"{Path(row['log']).stem}.outputs."):
                 console.print(f"{row['log']}: written to {name}", soft_wrap=True)
+    show_batch_monitor(console, report["logs"], labels, {h: s for h, s in totals["in_doubt_s"].items() if s})
     folders = sorted({str(Path(name).parent) for row in report["logs"] for name in row["written"]})
     for folder in folders:
         console.print(f"written to: {folder}", soft_wrap=True)
@@ -251,7 +212,7 @@ def _labels(rows: list[dict[str, Any]]) -> list[str]:
 
 def _batch_table(rows: list[dict[str, Any]], labels: list[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("log", "status", "frames", "frames/s", "invalid", "warnings"):
+    for name in ("log", "status", "frames", "frames/s", "invalid", "in doubt", "warnings"):
         table.add_column(name, justify="left" if name in ("log", "status") else "right", overflow="fold")
     for row, label in zip(rows, labels, strict=True):
         status = Text(row["status"] + (", done before" if row["skipped"] else ""), COLOURS[row["status"]])
@@ -260,6 +221,7 @@ def _batch_table(rows: list[dict[str, Any]], labels: list[str]) -> Table:
             continue
         speed = f"{row['frames'] / row['seconds']:.1f}" if row["seconds"] else ""
         invalid = sum(counts["invalid"] for counts in row["outputs"].values())
-        cells = (str(row["frames"]), speed, str(invalid), str(len(row["warnings"])))
+        doubt = doubt_in(row.get("monitor", {}))
+        cells = (str(row["frames"]), speed, str(invalid), doubt, str(len(row["warnings"])))
         table.add_row(label, status, *cells)
     return table

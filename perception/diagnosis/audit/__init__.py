@@ -1,26 +1,34 @@
 """The audit of a log before it is used: its defects, and the heads they make unreliable.
 
-One reading; configured topics are decoded (of images only the header), others are only counted.
+One reading; configured topics are decoded (of most images only the header), others are counted. The log is
+aligned as replay aligns it. The audit judges inputs, not the model; given the weights, it says how far the
+inputs lie from those of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+from perception.align import Aligner
 from perception.config import Config
 from perception.diagnosis.audit import rig_rules, sensor_rules, timing_rules
 from perception.diagnosis.audit.audit_finding import HEADS, Finding, Severity, by_severity
 from perception.diagnosis.audit.log_contents import LogContents, TopicContents
+from perception.diagnosis.audit.tick_contents import TickContents, tick_rules
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes, survey_times
+from perception.diagnosis.audit.training_rules import sample_rules, training_rules
+from perception.diagnosis.trained_inputs import InputSamples, TrainedInputs, TrainingDistance
 from perception.logs import Damage, Log, decode
-from perception.types import SENSORS
+from perception.types import SENSORS, Sample
 
 __all__ = [
     "Audit",
     "Delay",
     "Finding",
     "TopicTimes",
+    "TrainedInputs",
+    "TrainingDistance",
     "audit",
     "survey_times",
 ]
@@ -35,12 +43,14 @@ class Audit:
         times: Arrivals of the messages of each topic and, of configured topics, stamps.
         delays: Arrival less stamp of each sensor.
         damage: The parts of the file that could not be read.
+        training: Input -> how far it lies from the training data of the weights, where that is known.
     """
 
     findings: tuple[Finding, ...]
     times: dict[str, TopicTimes]
     delays: dict[str, Delay]
     damage: tuple[Damage, ...]
+    training: Mapping[str, TrainingDistance] = field(default_factory=dict)
 
     @property
     def lossy(self) -> bool:
@@ -60,12 +70,13 @@ class Audit:
         return {head: [finding for finding in kept if head in finding.heads] for head in HEADS}
 
 
-def audit(log: Log, config: Config) -> Audit:
+def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Audit:
     """Read a whole log and return its defects.
 
     Args:
         log: An open log.
         config: Which topics play which part (`perception.autoconfig.complete_config` finds one).
+        trained: The weights to compare with (`TrainedInputs.of(config)`); None: nothing is compared.
     """
     roles = config.roles()
     scan, status = config.sensors.range, config.sensors.status
@@ -74,25 +85,47 @@ def audit(log: Log, config: Config) -> Audit:
         scan.max_range_m if scan else float("inf"),
         dict(status.fields) if status else {},
     )
+    name = getattr(config.sensors, config.reference).topic
+    expected = log.survey.topics[name].count if name in log.survey.topics else 0
+    samples, ticks = InputSamples(trained or TrainedInputs(), expected), TickContents()
+    aligner = Aligner(config) if config.reference_rate_hz is not None else None
     others: dict[str, TopicTimes] = {}
     stream = log.messages()
     for message in stream:
-        if message.topic in roles:
-            contents.add(decode(message, roles[message.topic]))
-        else:
+        if message.topic not in roles:
             others.setdefault(message.topic, TopicTimes()).add(message.log_time_ns)
+            continue
+        decoded = decode(message, roles[message.topic])
+        contents.add(decoded)
+        if aligner is not None:
+            _add_ticks(aligner, aligner.push(decoded), ticks, samples)
+    if aligner is not None:
+        _add_ticks(aligner, aligner.flush(), ticks, samples)
     damage = tuple(stream.damage)
-    reference = contents.topics[getattr(config.sensors, config.reference).topic]
+    reference = contents.topics[name]
     times = {name: topic.times for name, topic in contents.topics.items()} | others
+    distances = samples.distances()
     findings = (
         *sensor_rules.damage_rules(damage, log.survey.start_ns),
         *_findings(contents, config, reference),
         *timing_rules.arrival_rules(sorted(times.items()), reference),
+        *tick_rules(ticks, config),
+        *sample_rules(samples, config.sensors.camera.topic if config.sensors.camera else ""),
+        *(training_rules(distances, trained, config) if trained is not None else ()),
     )
     delays = {
         topic.name: delay for topic in _sensors(contents) if (delay := Delay.of(topic.times)) is not None
     }
-    return Audit(tuple(by_severity(findings)), times, delays, damage)
+    return Audit(tuple(by_severity(findings)), times, delays, damage, distances)
+
+
+def _add_ticks(
+    aligner: Aligner, aligned: Iterable[Sample], ticks: TickContents, samples: InputSamples
+) -> None:
+    for sample in aligned:
+        ticks.add(sample)
+        samples.add(sample)
+        aligner.ledger.sample_done(sample, "used")
 
 
 def _sensors(contents: LogContents) -> list[TopicContents]:

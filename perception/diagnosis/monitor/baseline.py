@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import exp, log
 
 from perception.diagnosis.monitor.baseline_stats import LEAST, LEVELS, Quantiles, StatsCollector, SubsetStats
+from perception.diagnosis.monitor.drift import place_of
 from perception.diagnosis.monitor.limits import Limits
 from perception.types import HEADS, SENSORS, Output, Sample
 
@@ -21,6 +22,10 @@ SAME = 0.1
 class Baseline:
     """The usual outputs by subset of the sensors, and the worth of each sensor to each head.
 
+    A run's own first outputs may themselves be those of a fault. So only outputs on sound inputs count, and
+    what they show is confirmed by as many outputs after them, or replaced by these: until then nothing is
+    judged by it.
+
     Args:
         stats: The checkpoint's; None: those of the first outputs are collected.
         limits: How many outputs these are, and what counts as degraded.
@@ -31,24 +36,64 @@ class Baseline:
         """Whether the statistics are the checkpoint's."""
         self.stats = stats or None
         """By subset; None: not known yet."""
+        self.confirmed = self.known
+        """Whether heads may be judged by the statistics."""
+        self.left_out = 0
+        """Outputs that were not collected because something was wrong with their inputs."""
+        self.contradicted = 0
+        """How often outputs replaced those before them."""
         self._limits = limits
         self._collectors: dict[str, StatsCollector] = {}
         self._outputs = 0
         self._degraded: dict[tuple[str, str], Mapping[str, str]] = {}  # there are few subsets
         self._unaffected: dict[tuple[str, str], frozenset[str]] = {}
 
-    def observe(self, output: Output) -> Mapping[str, SubsetStats] | None:
-        """Return the statistics to compare an output with; while there are none, collect it."""
-        if self.stats is not None:
+    def observe(self, output: Output, sound: bool = True) -> Mapping[str, SubsetStats] | None:
+        """Return the statistics to judge an output by; while they are not confirmed, collect it.
+
+        Args:
+            sound: Nothing is known to be wrong with the inputs of the output.
+        """
+        if self.confirmed:
             return self.stats
+        if not sound:
+            self.left_out += 1
+            return None
         part = output.control or output.detections
         if part is not None:
             self._collectors.setdefault(subset_of(part.based_on), StatsCollector()).add(output)
         self._outputs += 1
         if self._outputs >= self._limits.own_outputs:
-            self.stats = {subset: collector.stats() for subset, collector in self._collectors.items()}
-            self._collectors.clear()
+            self._settle({subset: collector.stats() for subset, collector in self._collectors.items()})
         return None
+
+    def _settle(self, newest: Mapping[str, SubsetStats]) -> None:
+        """Confirm the statistics by those of as many outputs after them, or replace them."""
+        before, self.stats = self.stats, newest
+        self._collectors, self._outputs = {}, 0
+        if before is None:
+            return
+        if _agree(before, newest, self._limits.own_drift):
+            self.stats, self.confirmed = before, True
+        else:
+            self.contradicted += 1
+
+    @property
+    def origin(self) -> str:
+        """The origin of the statistics, and what speaks against them, in words."""
+        if self.known:
+            return "the checkpoint's statistics"
+        count = self._limits.own_outputs
+        text = f"the first {count} outputs of this run"
+        if self.left_out:
+            text += f" on sound inputs ({self.left_out} were left out)"
+        if self.contradicted:
+            text = f"{count} later outputs of this run: those before them were unlike these, one was at fault"
+        if self.confirmed:
+            return text
+        return f"nothing yet: {text if self.stats else f'fewer than {count} outputs'}" + (
+            ", which nothing has confirmed" if self.stats else ""
+        )
 
     @property
     def _checkpoint(self) -> Mapping[str, SubsetStats]:
@@ -123,6 +168,18 @@ def unaffected_heads(stats: Mapping[str, SubsetStats], name: str, every: str) ->
         ):
             same.add(head)
     return frozenset(same)
+
+
+def _agree(first: Mapping[str, SubsetStats], second: Mapping[str, SubsetStats], most: float) -> bool:
+    """Return whether the medians of each lie within the usual range of the other, where both know them."""
+    return all(
+        abs(place_of(value, quantiles)) <= most
+        for one, other in ((first, second), (second, first))
+        for subset in set(one) & set(other)
+        for head, table in one[subset].quantiles.items()
+        for name, quantiles in table.items()
+        if (value := _medians(other[subset], head).get(name)) is not None
+    )
 
 
 def _std_ratio(part: SubsetStats, full: SubsetStats) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from math import exp
 from typing import Any
@@ -10,11 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.align.repeats import Repeats
 from perception.diagnosis.monitor.drift import Drift
 from perception.diagnosis.monitor.hysteresis import SECOND_NS, FadingAverage
 from perception.diagnosis.monitor.limits import Limits
 from perception.pipeline.stage_times import DurationHistogram
-from perception.types import CameraFrame, Input, RangeScan, StatusWindow
+from perception.types import CameraFrame, Input, StatusWindow
+
+LEAST_BITS = 0.15
+"""Bits a pixel: a black JPEG has 0.125, in which each block says that nothing has changed."""
+
+ENCODED = ("jpeg", "png", "webp")
 
 
 class InputMonitor:
@@ -33,7 +38,7 @@ class InputMonitor:
         self._usual_bytes, self._pictures = 0.0, 0
         self._seen_s = 0.0
         self._stamp_ns: int | None = None
-        self._content: int | None = None
+        self._repeats = Repeats()
         self._still_from_ns: int | None = None
         self._absent_from_ns: int | None = None
 
@@ -49,17 +54,21 @@ class InputMonitor:
         now_ns: int,
         elapsed_s: float,
         usual: Mapping[str, Sequence[float]] | None = None,
+        ahead_ns: int = 0,
     ) -> dict[str, str]:
         """Add the input of one tick; return its problems, code -> words.
 
         `usual` holds the checkpoint's quantiles of its statistics; None: they are not known, or this tick
-        is not to be compared.
+        is not to be compared. `ahead_ns`: by how much the reference's clock is ahead of the recorder's.
         """
         if not given.configured:
             return {}
         self.ticks += 1
         absent = given.value is None
-        problems = dict(self._missing(given, now_ns) if absent else self._there(given, now_ns, elapsed_s))
+        self._repeats.update(given)
+        problems = dict(
+            self._missing(given, now_ns) if absent else self._there(given, now_ns + ahead_ns, elapsed_s)
+        )
         problems |= self._gaps(given, now_ns, elapsed_s)
         statistics = input_statistics(given)
         for name, quantiles in (usual or {}).items():
@@ -100,15 +109,14 @@ class InputMonitor:
         self._stamp_ns = given.stamp_ns
         if (ahead_ms := (given.stamp_ns - now_ns) / 1e6) > self._limits.behind_ms:
             yield "ahead", f"{self.name} is stamped {ahead_ms:.0f} ms after it arrived: clocks differ"
-        yield from self._still(given.value, now_ns)
+        yield from self._still(now_ns)
         if isinstance(given.value, CameraFrame):
-            yield from self._detail(len(given.value.data), elapsed_s)
+            yield from self._detail(given.value, elapsed_s)
 
-    def _still(self, value: object, now_ns: int) -> Iterator[tuple[str, str]]:
+    def _still(self, now_ns: int) -> Iterator[tuple[str, str]]:
         """Yield a problem if content repeats under new stamps: in cameras and scanners there is noise."""
-        content = _fingerprint(value)
-        if content is None or content != self._content:
-            self._content, self._still_from_ns = content, now_ns
+        if not self._repeats.count:
+            self._still_from_ns = now_ns
             return
         self._still_from_ns = now_ns if self._still_from_ns is None else self._still_from_ns
         still_s = (now_ns - self._still_from_ns) / SECOND_NS
@@ -116,20 +124,33 @@ class InputMonitor:
         if still_s >= self._limits.still_s:
             yield "still", f"{self.name} shows the same under new stamps"
 
-    def _detail(self, size: int, elapsed_s: float) -> Iterator[tuple[str, str]]:
-        """Yield a problem if the bytes of pictures change: black, blurred and covered ones have few."""
+    def _detail(self, frame: CameraFrame, elapsed_s: float) -> Iterator[tuple[str, str]]:
+        """Yield a problem if the bytes of pictures change: black, blurred and covered ones have few.
+
+        Pictures with hardly any detail are not learned from. More bytes than before put no head in doubt:
+        there may be noise, but the pictures before may as well have lost their detail.
+        """
+        size = len(frame.data)
+        bits = 8 * size / max(frame.width * frame.height, 1)
+        if bits < LEAST_BITS and frame.format in ENCODED:
+            yield "detail", f"{self.name} pictures hold hardly any detail: {bits:.2f} bits a pixel"
+            return
         settled = self._seen_s >= self._limits.baseline_s / 5
         share = size / self._usual_bytes if settled and self._usual_bytes else 1.0
-        odd = not self._limits.detail <= share <= 1 / self._limits.detail
-        if settled:  # unusual pictures change the usual size only slowly
+        if settled:  # pictures that lost their detail change the usual size only slowly
             weight = 1 - exp(-elapsed_s / self._limits.baseline_s)
-            self._usual_bytes += (0.1 if odd else 1.0) * weight * (size - self._usual_bytes)
+            self._usual_bytes += (
+                (0.1 if share < self._limits.detail else 1.0) * weight * (size - self._usual_bytes)
+            )
         else:  # the plain mean of the beginning
             self._pictures += 1
             self._seen_s += elapsed_s
             self._usual_bytes += (size - self._usual_bytes) / self._pictures
-        if odd:
+        if share < self._limits.detail:
             yield "detail", f"{self.name} pictures have {100 * share:.0f} % of their usual bytes"
+        elif share > 1 / self._limits.detail:
+            text = f"{self.name} pictures have {100 * share:.0f} % of the bytes of those before"
+            yield "more_detail", f"{text}: there is noise, or those before had lost their detail"
 
 
 def input_statistics(given: Input[Any]) -> dict[str, float]:
@@ -149,13 +170,3 @@ def still_share(values: NDArray[Any]) -> float:
     now, then = values[1:], values[:-1]
     same = (now == then) | (np.isnan(now) & np.isnan(then))
     return float((same.all(axis=1) & np.isfinite(now).any(axis=1)).mean())
-
-
-def _fingerprint(value: object) -> int | None:
-    """Return a checksum of a picture's bytes or a scan's points; None for an input that may stay the same."""
-    if isinstance(value, CameraFrame):
-        return zlib.crc32(value.data)
-    if isinstance(value, RangeScan):
-        points = value.points_m
-        return zlib.crc32(points.tobytes()) if np.isfinite(points).any() else None
-    return None

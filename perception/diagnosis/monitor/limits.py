@@ -30,6 +30,8 @@ class Limits:
         unsure, slow_unsure: The same of the mean over all statistics of the detections' confidence.
         weak_objects, weak_std: A head is degraded on some of the sensors where it finds less than this share
             of the objects, or where its standard deviations are so many times as large, as on all.
+        compare_s, unlike_s: How often inputs are compared with those of training (more often at first), and
+            over how long the distances are averaged.
         own_drift: As `drift` where only the run's own first outputs are known.
         own_outputs: How many of these are collected.
     """
@@ -50,5 +52,7 @@ class Limits:
     slow_unsure: float = 0.9
     weak_objects: float = 0.5
     weak_std: float = 1.6
+    compare_s: float = 3.0
+    unlike_s: float = 6.0
     own_drift: float = 6.0
     own_outputs: int = 100

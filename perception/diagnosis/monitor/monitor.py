@@ -15,11 +15,13 @@ from perception.diagnosis.monitor.hysteresis import SECOND_NS, Alarm
 from perception.diagnosis.monitor.input_monitor import InputMonitor
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader
+from perception.diagnosis.monitor.training_watch import TrainingWatch
+from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.types import SENSORS, Output, Sample
 
 MOST_EPISODES = 100
 _GAP_NS = 10 * SECOND_NS
-BLINDING = ("still", "detail", "ahead")
+BLINDING = ("still", "detail", "ahead", "unlike")
 """Problems of an input that is present: every head that rests on it is in doubt."""
 
 
@@ -49,11 +51,12 @@ class Monitor:
     A head is in doubt when it does not answer; when it rests on a set of inputs of which nothing is known,
     or on which it usually gives much less than on all (the class head without a camera, control without the
     status); when an input that it rests on stands still under new stamps, is stamped later than it arrived,
-    or is a picture that lost its detail; when the plugin itself warns of unusual inputs; when one of its
-    statistics drifts away from what is usual; and, class and box, when scores and deviations are altogether
-    less sure than usual. What is wrong with an input does not concern a head that usually gives the same
-    without it. What is usual comes from the checkpoint (`output_stats` in its metadata); without it, from
-    the run's own first outputs, with wider limits, and then only what changes in the run is noticed.
+    is a picture that lost its detail, or is unlike those of training; when the plugin itself warns of
+    unusual inputs; when one of its statistics drifts away from what is usual; and, class and box, when scores
+    and deviations are altogether less sure than usual. What is wrong with an input does not concern a head
+    that usually gives the same without it. What is usual comes from the checkpoint (`output_stats` in its
+    metadata); without it, from the run's own first outputs on sound inputs, once as many after them confirm
+    it, with wider limits, and then only what changes in the run is noticed.
 
     What no output shows is not noticed: a range sensor that is biased, noisy or blind in a sector while the
     camera sees; values of the status that are wrong within what the model was trained on; a clock that is
@@ -63,10 +66,17 @@ class Monitor:
     Args:
         stats: The baseline by subset of the sensors; None: the run's own first outputs.
         limits: When to raise an alarm.
+        trained: The training inputs of the weights; None: inputs are not compared with them.
     """
 
-    def __init__(self, stats: Mapping[str, SubsetStats] | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        stats: Mapping[str, SubsetStats] | None = None,
+        limits: Limits | None = None,
+        trained: TrainedInputs | None = None,
+    ) -> None:
         self.limits = limits or Limits()
+        self._training = TrainingWatch(trained or TrainedInputs(), self.limits)
         self._baseline = Baseline(stats, self.limits)
         self._reader = StatisticsReader()
         self._unsure = ConfidenceDrift(self.limits)
@@ -84,17 +94,11 @@ class Monitor:
         """Add one tick, in order; return the health of each head that the plugin has."""
         now_ns = output.tick.log_time_ns
         elapsed_s = self._elapsed_s(now_ns)
-        usual = self._baseline.of_inputs(sample)
-        wrong = {
-            sensor_input.name: self.inputs[sensor_input.name].update(
-                sensor_input, now_ns, elapsed_s, usual.get(sensor_input.name)
-            )
-            for sensor_input in sample.inputs
-        }
+        wrong = self._inputs(sample, now_ns, elapsed_s)
         for name, problems in wrong.items():
             self._note(name, self._raised(name, problems, now_ns), now_ns, elapsed_s)
         statistics = self._reader.read(output)
-        stats = self._baseline.observe(output)
+        stats = self._baseline.observe(output, _sound(output, wrong))
         unsure = self._confidence(output, statistics, elapsed_s)
         for head, part in output.heads().items():
             watch = self.heads.setdefault(head, HeadMonitor(head, self.limits))
@@ -109,6 +113,20 @@ class Monitor:
             self._judge(head, problems, now_ns, elapsed_s)
         return dict(self._health)
 
+    def _inputs(self, sample: Sample, now_ns: int, elapsed_s: float) -> dict[str, dict[str, str]]:
+        """Return the problems of each input: code -> words."""
+        usual = self._baseline.of_inputs(sample)
+        # Where the reference's clock is ahead of the recorder's, so are those of sensors that share it.
+        ahead_ns = max(sample.tick.stamp_ns - now_ns, 0)
+        unlike = self._training.update(sample, now_ns)
+        return {
+            given.name: self.inputs[given.name].update(
+                given, now_ns, elapsed_s, usual.get(given.name), ahead_ns
+            )
+            | ({"unlike": unlike[given.name]} if given.name in unlike else {})
+            for given in sample.inputs
+        }
+
     @property
     def health(self) -> Mapping[str, HeadHealth]:
         """The last health of each head."""
@@ -122,11 +140,7 @@ class Monitor:
     @property
     def reference(self) -> str:
         """The origin of the baseline, in words."""
-        if self.known:
-            return "the checkpoint's statistics"
-        if self._baseline.stats is not None:
-            return f"the first {self.limits.own_outputs} outputs of this run"
-        return f"nothing yet: fewer than {self.limits.own_outputs} outputs"
+        return self._baseline.origin
 
     def in_doubt_s(self, subject: str) -> float:
         """Return how long a head or an input was in doubt."""
@@ -209,6 +223,13 @@ class Monitor:
         """Return the whole state, for a summary."""
         return {
             "compared_with": self.reference,
+            "baseline": {
+                "known": self.known,
+                "confirmed": self._baseline.confirmed,
+                "contradicted": self._baseline.contradicted,
+                "left_out": self._baseline.left_out,
+            },
+            "training": self._training.to_json(),
             "heads": {head: self._head_json(head, watch) for head, watch in self.heads.items()},
             "inputs": {name: self._input_json(watch) for name, watch in self.inputs.items() if watch.ticks},
             "episodes": [{**asdict(episode), "reasons": list(episode.reasons)} for episode in self.episodes],
@@ -240,6 +261,13 @@ class Monitor:
             "longest_still_s": round(watch.longest_still_s, 3),
             "in_doubt_s": round(self.in_doubt_s(watch.name), 3),
         }
+
+
+def _sound(output: Output, wrong: Mapping[str, Mapping[str, str]]) -> bool:
+    """Return whether nothing is known to be wrong with an output: it may show what is usual."""
+    blinded = any(code in BLINDING for problems in wrong.values() for code in problems)
+    warned = any(code.startswith("input_") for code in output.warnings)
+    return not blinded and not warned and all(part.valid for part in output.heads().values())
 
 
 def _new(known: tuple[str, ...], reasons: tuple[str, ...]) -> list[str]:

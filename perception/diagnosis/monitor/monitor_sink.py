@@ -8,7 +8,9 @@ from typing import Any
 from perception.diagnosis.monitor.baseline_stats import from_plain
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.monitor import Monitor
-from perception.plugin import KnowsItsOutputs, Plugin
+from perception.diagnosis.trained_inputs import TrainedInputs
+from perception.models.input_profile import from_plain as from_profile
+from perception.plugin import KnowsItsInputs, KnowsItsOutputs, Plugin
 from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
 
@@ -45,7 +47,19 @@ class MonitorSink:
                 stats = None if plain is None else from_plain(plain)
             except ValueError as error:
                 self.problem = str(error)
-        self.monitor = Monitor(stats, self._limits)
+        self.monitor = Monitor(stats, self._limits, self._trained())
+
+    def _trained(self) -> TrainedInputs | None:
+        """Return the training inputs that the plugin knows."""
+        known = self._plugin.input_profile() if isinstance(self._plugin, KnowsItsInputs) else None
+        if known is None:
+            return None
+        spec, plain = known
+        try:
+            return TrainedInputs(spec, from_profile(plain), "the weights")
+        except ValueError as error:
+            self.problem = str(error)
+            return None
 
     def write(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,8 +19,12 @@ from perception.diagnosis.monitor.baseline_stats import LEVELS
 from perception.diagnosis.monitor.drift import place_of
 from perception.diagnosis.monitor.hysteresis import Alarm, FadingAverage
 from perception.diagnosis.monitor.input_monitor import input_statistics
+from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.logs import open_log
 from perception.logs.perception_proto import decode_status
+from perception.models.input_profile import fit_profile
+from perception.models.preprocess import InputSpec
+from perception.models.preprocess.descriptors import describe_picture
 from perception.pipeline import replay
 from perception.sinks import McapSink, RunInfo
 from perception.types import (
@@ -286,6 +291,83 @@ def test_without_statistics_the_first_outputs_of_the_run_are_the_baseline() -> N
     assert all(all(f.values()) for f in found[:200])
     assert not found[-1]["class"]
     assert found[-1]["control"]
+
+
+def test_a_run_that_begins_with_a_fault_does_not_blame_what_follows() -> None:
+    """Outputs of the first 100 ticks are those of a fault that no input shows."""
+    rng, monitor = np.random.default_rng(2), Monitor()
+    ticks = [sample(k) for k in range(450)]
+    said = [
+        output(t, float(rng.uniform(0.1, 0.15) if k < 100 else rng.uniform(0.7, 0.9)))
+        for k, t in enumerate(ticks)
+    ]
+    found = follow(monitor, list(zip(ticks, said, strict=True)))
+    assert all(all(heads.values()) for heads in found)
+    assert "those before them were unlike these, one was at fault" in monitor.reference
+    assert monitor.to_json()["baseline"] == {
+        "known": False,
+        "confirmed": True,
+        "contradicted": 1,
+        "left_out": 0,
+    }
+    later = [(t, output(t, 0.12)) for t in (sample(450 + k) for k in range(60))]
+    assert not follow(monitor, later)[-1]["class"]
+
+
+def test_outputs_on_inputs_that_are_at_fault_are_not_learned_from() -> None:
+    monitor = Monitor()
+    ticks = [sample(k, camera=b"same" * 50 if 5 <= k < 105 else b"") for k in range(320)]
+    follow(monitor, [(t, output(t, 0.1 if 5 <= k < 105 else 0.8)) for k, t in enumerate(ticks)])
+    assert "on sound inputs" in monitor.reference
+    assert monitor.to_json()["baseline"]["contradicted"] == 0
+    assert all(health.believed for health in monitor.health.values())
+
+
+@pytest.mark.parametrize("dark", [20, 150])
+def test_pictures_after_a_dark_beginning_are_not_blamed(dark: int) -> None:
+    """1.4 bits a pixel, after 0.1 or 0.4: the beginning was covered."""
+    for few in (24, 100):
+        monitor = Monitor(usual())
+        ticks = [
+            sample(k, camera=bytes([k % 256, k // 256]) * (few // 2 if k < dark else 180)) for k in range(300)
+        ]
+        found = follow(monitor, [(t, output(t, 0.8)) for t in ticks])
+        assert all(all(heads.values()) for heads in found[dark + 12 :])
+        if few == 24:
+            assert not found[dark - 1]["box"]
+            assert "hold hardly any detail: 0.09 bits a pixel" in " ".join(monitor.episodes[0].reasons)
+
+
+def test_sensors_whose_common_clock_is_ahead_of_the_recorder_are_believed() -> None:
+    monitor = Monitor(usual())
+    ticks = []
+    for k in range(30):
+        tick = sample(k)
+        late = replace(tick.tick, log_time_ns=tick.tick.log_time_ns - 5_000_000_000)
+        ticks.append(replace(tick, tick=late))
+    assert all(all(f.values()) for f in follow(monitor, [(t, output(t, 0.8)) for t in ticks]))
+
+
+def test_pictures_unlike_those_of_training_put_in_doubt_what_rests_on_them() -> None:
+    rng = np.random.default_rng(0)
+    pictures = (rng.normal(90 + k, 30, (3, 32, 64)).clip(0, 255).astype(np.uint8) for k in range(80))
+    rows = np.array([describe_picture(picture) for picture in pictures])
+    profile = fit_profile("camera", rows, np.arange(80) % 20)
+    assert profile is not None
+    trained = TrainedInputs(InputSpec(64, 32), {"camera": profile}, "these weights")
+    monitor = Monitor(usual(), trained=trained)
+    black = np.zeros((32, 64, 3), np.uint8)
+    found = []
+    for k in range(60):
+        black[k % 32, k % 64] = 1 + k
+        tick = sample(k, camera=cv2.imencode(".png", black)[1].tobytes())
+        frame = replace(tick.camera.value, format="png")
+        tick = replace(tick, camera=replace(tick.camera, value=frame))
+        found += follow(monitor, [(tick, output(tick, 0.8))])
+    assert all(all(heads.values()) for heads in found[:20])  # one or two samples may be odd
+    assert not any(found[-1].values())
+    assert "pictures are unlike those that these weights were trained on" in monitor.health["class"].reasons
+    assert monitor.to_json()["training"]["camera"]["unlike"]
 
 
 def test_memory_is_constant() -> None:
