@@ -129,7 +129,7 @@ def _short(values: Float64 | float) -> Any:
     return rounded if np.ndim(values) else rounded[0]
 
 
-class _Entry(BaseModel):
+class _PlainProfile(BaseModel):
     model_config = ConfigDict(strict=True)
     features: Annotated[list[str], Field(max_length=500)]
     mean: list[FiniteFloat]
@@ -154,7 +154,7 @@ def from_plain(plain: object) -> dict[str, InputProfile]:
         if name not in plain:
             continue
         try:
-            entry = _Entry.model_validate(plain[name])
+            entry = _PlainProfile.model_validate(plain[name])
         except ValidationError as error:
             place = ".".join(f"{part!s:.40}" for part in error.errors()[0]["loc"])
             raise ValueError(f"{KEY}.{name}.{place}: {error.errors()[0]['msg']}") from None
@@ -163,7 +163,7 @@ def from_plain(plain: object) -> dict[str, InputProfile]:
     return profiles
 
 
-def _profile(name: str, entry: _Entry) -> InputProfile:
+def _profile(name: str, entry: _PlainProfile) -> InputProfile:
     count = len(entry.features)
     upper = np.triu_indices(count)
     if len(entry.mean) != count or len(entry.std) != count or len(entry.correlation) != len(upper[0]):
