@@ -37,16 +37,17 @@ def feed(
     flush: bool = True,
 ) -> Iterator[Sample]:
     """Push messages into an aligner until they end, then flush it; yield the samples as they close."""
-    from perception.logs import decode  # a live program that pushes decoded messages never loads the decoders
+    from perception.logs import (
+        decoder,  # a live program that pushes decoded messages never loads the decoders
+    )
 
-    roles = aligner.config.roles()
+    roles, decode = aligner.config.roles(), decoder(aligner.config)
     for message in messages:
         if isinstance(message, Message):
-            role = roles.get(message.topic)
-            if role is None:
+            if message.topic not in roles:
                 aligner.ignore(message)
                 continue
-            message = decode(message, role)
+            message = decode(message)
         if on_decoded is not None:
             on_decoded(message)
         yield from aligner.push(message)

@@ -9,6 +9,7 @@ from perception.autoconfig.camera_choice import choose_camera
 from perception.autoconfig.config_check import check_config
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import rate_hz
+from perception.autoconfig.stamp_units import with_stamp_units
 from perception.autoconfig.topic_choice import (
     choose_range,
     choose_status,
@@ -60,8 +61,10 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
     if base is not None and any(getattr(base.sensors, name) is not None for name in SENSORS):
         warnings = check_config(log, base, where)
         config, reasons = _with_rate(log, base, [])
+        config, notes = with_stamp_units(log, config)
         unused = unused_topics(log, config)
-        return ConfigChoice(config, ("as configured", *reasons), tuple(warnings), unused)
+        reasons = ["as configured", *reasons, *notes.reasons]
+        return ConfigChoice(config, tuple(reasons), (*warnings, *notes.warnings), unused)
     draft = ConfigDraft(log)
     choose_camera(draft)
     choose_range(draft)
@@ -76,8 +79,9 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         config, reasons = _with_rate(log, _completed(base, config), draft.warnings)
         draft.reasons += reasons
         draft.warnings += check_config(log, config, where)
+    config, notes = with_stamp_units(log, config)
     unused = unused_topics(log, config, draft.unused)
-    return ConfigChoice(config, tuple(draft.reasons), tuple(draft.warnings), unused)
+    return ConfigChoice(config, (*draft.reasons, *notes.reasons), (*draft.warnings, *notes.warnings), unused)
 
 
 def _completed(base: Config, found: Config) -> Config:

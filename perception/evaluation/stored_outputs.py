@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from perception.align.truth import TruthJoiner
 from perception.config import Config
-from perception.logs import Log, Query, decode
+from perception.logs import Log, Query, decoder
 from perception.logs.perception_proto import decode_status
 from perception.pipeline.log_source import WHOLE, Span
 from perception.sinks import read_outputs
@@ -35,21 +35,21 @@ def stored_pairs(stored: Log, log: Log, config: Config, span: Span = WHOLE) -> I
         LogError: `stored` holds no outputs, or bytes that are not what their schema says.
     """
     joiner = TruthJoiner(config.truth, config.sensors.camera)
-    roles = config.roles()
+    decode = decoder(config)
     topics = played_topics(config)
     messages = iter(log.messages(Query(topics)) if topics else ())
     waiting = next(messages, None)
     for item in read_outputs(stored):
         tick = item.output.tick
         while waiting is not None and waiting.log_time_ns <= tick.log_time_ns:
-            joiner.push(decode(waiting, roles[waiting.topic]))
+            joiner.push(decode(waiting))
             waiting = next(messages, None)
         if not span.holds(tick.log_time_ns):
             continue
         for joined in joiner.add(absent_sample(tick, "a stored output"), item.output):
             yield OutputWithTruth(joined.payload, joined.truth)
     while waiting is not None:
-        joiner.push(decode(waiting, roles[waiting.topic]))
+        joiner.push(decode(waiting))
         for joined in joiner.ready():
             yield OutputWithTruth(joined.payload, joined.truth)
         waiting = next(messages, None)

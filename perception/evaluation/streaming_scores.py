@@ -25,7 +25,7 @@ from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.metrics.rows import bounded_ns
 from perception.evaluation.report.schema import EvaluationReport, StreamingReport, by_head
 from perception.evaluation.stored_outputs import played_topics
-from perception.logs import Log, Query, decode, open_log
+from perception.logs import Log, Query, decoder, open_log
 from perception.logs.perception_proto import (
     decode_control,
     decode_detections,
@@ -166,14 +166,14 @@ def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFra
         config: Names its truth and rig topics.
         span: Truth that arrived in this part of the log is wanted.
     """
-    truth, roles = config.truth, config.roles()
+    truth, decode = config.truth, decoder(config)
     counts = {topic: survey.count for topic, survey in log.survey.topics.items()}
     named = [topic for topic in (truth.boxes, truth.control) if topic is not None and counts.get(topic)]
     if not named:
         return
     joiner, last_ns = TruthJoiner(truth, config.sensors.camera), None
     for message in log.messages(Query(played_topics(config))):
-        decoded = decode(message, roles[message.topic])
+        decoded = decode(message)
         joiner.push(decoded)
         if message.topic == named[0] and decoded.stamp_ns != last_ns:
             last_ns = decoded.stamp_ns

@@ -20,12 +20,16 @@ from perception.logs.readers import Accounting, Log, LogReader, MessageStream, l
 from perception.logs.survey import Survey, TopicSurvey
 
 if TYPE_CHECKING:
+    from perception.logs.decoding import bare_times as bare_times
     from perception.logs.decoding import decode as decode
+    from perception.logs.decoding import decoder as decoder
     from perception.logs.decoding import sensor_kind as sensor_kind
     from perception.logs.mcap.writer import LogWriter as LogWriter
 
 _HOMES = {
+    "bare_times": "perception.logs.decoding",
     "decode": "perception.logs.decoding",
+    "decoder": "perception.logs.decoding",
     "sensor_kind": "perception.logs.decoding",
     "LogWriter": "perception.logs.mcap.writer",
 }
@@ -41,7 +45,9 @@ __all__ = [
     "ReadAccount",
     "Survey",
     "TopicSurvey",
+    "bare_times",
     "decode",
+    "decoder",
     "log_readers",
     "open_log",
     "sensor_kind",

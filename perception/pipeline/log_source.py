@@ -14,7 +14,7 @@ from itertools import chain
 from perception.align import Aligner, feed
 from perception.align.ledger import Ledger
 from perception.config import Config
-from perception.logs import Log, MessageStream, Query, decode
+from perception.logs import Log, MessageStream, Query, decoder
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.faults import inject, parse_plan
 from perception.pipeline.stage_times import StageTimes
@@ -91,6 +91,7 @@ class LogSource:
         self.read_from_ns = self._read_from()
         self.stream: MessageStream | None = None
         self._roles = config.roles()
+        self._decode = decoder(config)
         self._wait_ns = round(config.wait_ms * 1e6)
         self._newest_rig: dict[str, Message] = {}
         self.content = ContentDigest()
@@ -154,7 +155,7 @@ class LogSource:
         return counts
 
     def _recall(self, message: Message) -> None:
-        decoded = decode(message, self._roles[message.topic])
+        decoded = self._decode(message)
         self._aligner.recall(decoded)
         if self._on_recalled is not None:
             self._on_recalled(decoded)
@@ -170,7 +171,9 @@ class LogSource:
         return None if end_ns is None else end_ns + self._wait_ns + ahead_ns
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
-        arriving = inject(self._passed(messages), self._plan, self._roles, self._took_away)
+        arriving = inject(
+            self._passed(messages), self._plan, self._roles, self._took_away, self._config.stamps()
+        )
         return feed(self._aligner, arriving, self._on_decoded, flush=False)
 
     def _took_away(self, message: Decoded) -> None:

@@ -19,7 +19,7 @@ from perception.diagnosis.audit.tick_contents import TickContents, tick_rules
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes, survey_times
 from perception.diagnosis.audit.training_rules import sample_rules, training_rules
 from perception.diagnosis.trained_inputs import InputSamples, TrainedInputs, TrainingDistance
-from perception.logs import Damage, Log, decode
+from perception.logs import Damage, Log, decoder
 from perception.types import SENSORS, Sample
 
 __all__ = [
@@ -78,7 +78,7 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
         config: Which topics play which part (`perception.autoconfig.complete_config` finds one).
         trained: The weights to compare with (`TrainedInputs.of(config)`); None: nothing is compared.
     """
-    roles = config.roles()
+    roles, decode = config.roles(), decoder(config)
     scan, status = config.sensors.range, config.sensors.status
     contents = LogContents(
         {topic: TopicContents(topic, role) for topic, role in roles.items()},
@@ -95,7 +95,7 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
         if message.topic not in roles:
             others.setdefault(message.topic, TopicTimes()).add(message.log_time_ns)
             continue
-        decoded = decode(message, roles[message.topic])
+        decoded = decode(message)
         contents.add(decoded)
         if aligner is not None:
             _add_ticks(aligner, aligner.push(decoded), ticks, samples)

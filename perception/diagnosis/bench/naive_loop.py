@@ -22,7 +22,7 @@ from perception.align import Aligner
 from perception.diagnosis.bench.machine_load import OtherPrograms, memory_mib
 from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
 from perception.errors import LogError
-from perception.logs import decode, open_log
+from perception.logs import decoder, open_log
 from perception.models.checkpoint import Checkpoint, load_checkpoint
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
@@ -80,12 +80,12 @@ class NaiveLoop:
             for _, channel, m in make_reader(file).iter_messages(topics=list(channels)):
                 yield Message(channels[channel.topic], m.log_time, m.publish_time, m.sequence, m.data)
 
-        roles = config.roles()
+        roles, decode = config.roles(), decoder(config)
         with Path(self._setup.log).open("rb") as file:
             aligner = Aligner(config)
             for message in messages(file):
                 if not roles[message.topic].startswith("truth"):
-                    yield from aligner.push(decode(message, roles[message.topic]))
+                    yield from aligner.push(decode(message))
 
     def _answer(self, sample: Sample) -> dict[str, Any]:
         torch, frame = self._torch, sample.camera.value

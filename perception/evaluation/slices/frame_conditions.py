@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from perception.config import Config
 from perception.evaluation.metrics.rows import bounded_ns
-from perception.logs import Log, Query, decode
+from perception.logs import Log, Query, decoder
 from perception.types import CameraFrame, Float64, StatusReading
 
 _NEAR_NS = 60_000_000
@@ -51,11 +51,11 @@ def frame_conditions(
     camera, status = config.sensors.camera, config.sensors.status
     topics = {camera.topic} if camera is not None and images and not light else set()
     topics |= {status.topic} if status is not None else set()
-    roles = config.roles()
+    decode = decoder(config)
     seen: list[tuple[int, float]] = []
     readings: dict[str, list[tuple[int, float]]] = {}
     for message in log.messages(Query(frozenset(topics))) if topics else ():
-        decoded = decode(message, roles[message.topic])
+        decoded = decode(message)
         if isinstance(decoded, CameraFrame):
             brightness = _brightness(decoded)
             if brightness is not None:
@@ -76,9 +76,9 @@ def status_fields(log: Log, config: Config) -> set[str]:
     status = config.sensors.status
     if status is None:
         return set()
-    names = {path: name for name, path in status.fields.items()}
+    names, decode = {path: name for name, path in status.fields.items()}, decoder(config)
     for message in log.messages(Query(frozenset({status.topic}))):
-        decoded = decode(message, config.roles()[status.topic])
+        decoded = decode(message)
         if isinstance(decoded, StatusReading):
             return {names.get(path, path) for path in decoded.values}
     return set()

@@ -10,7 +10,7 @@ from perception.logs.decoding import foxglove, jsontext, protobuf, ros, ros_type
 from perception.logs.decoding.checks import DecodeError, Envelope, Skipped, checked_rectangle
 from perception.logs.decoding.field_view import AttributeView
 from perception.logs.decoding.numbers import NumberFields
-from perception.logs.decoding.stamps import Stamp, unstamped
+from perception.logs.decoding.stamps import Stamp, bare_number, time_fields, unstamped
 from perception.types import (
     Channel,
     Decoded,
@@ -64,6 +64,15 @@ def decoder(config: Config) -> Callable[[Message], Decoded]:
     """Return the function that decodes the messages of configured topics as the configuration says."""
     roles, stamps = config.roles(), config.stamps()
     return lambda message: decode(message, roles.get(message.topic), stamps.get(message.topic))
+
+
+def bare_times(message: Message) -> dict[str, float | None]:
+    """Return the fields of a message that may be its time, by path; None for what is no bare number, or 0."""
+    reading = decode(message, "status")
+    if not isinstance(reading, StatusReading) or not isinstance(reading.values, NumberFields):
+        return {}
+    numbers = ((name, bare_number(value)) for name, value, _ in time_fields(reading.values.tree))
+    return {name: float(number) if number else None for name, number in numbers}
 
 
 def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:

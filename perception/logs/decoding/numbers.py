@@ -32,6 +32,11 @@ class NumberFields(Mapping[str, float]):
         self._tree = tree
         self._listed: dict[str, float] | None = None
 
+    @property
+    def tree(self) -> Any:
+        """The message as it was parsed."""
+        return self._tree
+
     def __getitem__(self, path: str) -> float:
         value = _number(find(self._tree, path))
         if value is None:

@@ -79,7 +79,8 @@ def read_stamp(tree: Any, message: Message, rule: StampRule | None = None) -> St
 def unstamped(message: Message, problem: str = "") -> Stamp:
     """Return the stamp of a message without one that can be used: its publish time, else its arrival."""
     publish_ns = message.publish_time_ns
-    return Stamp(publish_ns if 0 < publish_ns < _LIMIT_NS else message.log_time_ns, False, problem)
+    arrival_ns = min(message.log_time_ns, _LIMIT_NS - 1)  # stamps are kept in 64 bits with a sign
+    return Stamp(publish_ns if 0 < publish_ns < _LIMIT_NS else arrival_ns, False, problem)
 
 
 def bare_number(value: Any) -> Decimal | None:

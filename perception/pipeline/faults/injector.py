@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ from perception.types import (
     StatusReading,
     Undecodable,
 )
+from perception.types.messages import StampRule
 
 if TYPE_CHECKING:
     from perception.pipeline.faults.pictures import PictureFaults
@@ -48,13 +50,19 @@ class Injector:
         plan: The faults.
         roles: Topic -> its role (`Config.roles`).
         on_removed: Called with every message that a fault removed, for the ledger.
+        stamps: Topic -> how its stamps are read (`Config.stamps`).
     """
 
     def __init__(
-        self, plan: FaultPlan, roles: Mapping[str, Role], on_removed: Removed = lambda message: None
+        self,
+        plan: FaultPlan,
+        roles: Mapping[str, Role],
+        on_removed: Removed = lambda message: None,
+        stamps: Mapping[str, StampRule] = MappingProxyType({}),
     ) -> None:
         self._plan = plan
         self._roles = roles
+        self._stamps = stamps
         self._on_removed = on_removed
         self._pictures: PictureFaults | None = None
         if plan.of("camera"):
@@ -102,7 +110,7 @@ class Injector:
 
     def _changed(self, message: Message | Decoded, role: str) -> Decoded | None:
         """Return the message of a sensor as it arrives, or None if it does not."""
-        original = _decoded(message, self._roles)
+        original = self._decoded(message)
         key = (original.topic, original.stamp_ns, original.log_time_ns)
         fault = self._plan.get(role, "loss")
         if fault is not None and uniform(fault, *key) < fault.severity:
@@ -135,7 +143,7 @@ class Injector:
             return message
         rng = generator(fault, "bytes", *key)
         if isinstance(raw, Message):
-            return _decoded(replace(raw, data=_damage(raw.data, rng)), self._roles)
+            return self._decoded(replace(raw, data=_damage(raw.data, rng)))
         if isinstance(message, CameraFrame):
             return replace(message, data=_damage(bytes(message.data), rng))
         return Undecodable(message.topic, message.stamp_ns, message.log_time_ns, "damaged", message.source)
@@ -152,29 +160,29 @@ class Injector:
             arrival_ns += round(REORDERING_NS * uniform(fault, "back", *key))
         return arrival_ns
 
+    def _decoded(self, message: Message | Decoded) -> Decoded:
+        if not isinstance(message, Message):
+            return message
+        from perception.logs import decode
+
+        return decode(message, self._roles[message.topic], self._stamps.get(message.topic))
+
 
 def inject(
     messages: Iterable[Message],
     plan: FaultPlan,
     roles: Mapping[str, Role],
     on_removed: Removed = lambda message: None,
+    stamps: Mapping[str, StampRule] = MappingProxyType({}),
 ) -> Iterator[Message | Decoded]:
     """Yield the messages of a log with their faults, in arrival order; without faults the same objects."""
     if not plan:
         yield from messages
         return
-    injector = Injector(plan, roles, on_removed)
+    injector = Injector(plan, roles, on_removed, stamps)
     for message in messages:
         yield from injector.push(message)
     yield from injector.flush()
-
-
-def _decoded(message: Message | Decoded, roles: Mapping[str, Role]) -> Decoded:
-    if not isinstance(message, Message):
-        return message
-    from perception.logs import decode
-
-    return decode(message, roles[message.topic])
 
 
 def _damage(data: bytes, rng: np.random.Generator) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +40,24 @@ class RangeFaults:
         return scan if points is scan.points_m else replace(scan, points_m=points)
 
 
+class _Shifted(Mapping[str, float]):
+    """Values with an offset, whose sign is drawn for each name; read when they are asked for."""
+
+    def __init__(self, values: Mapping[str, float], offset: Fault) -> None:
+        self._values = values
+        self._offset = offset
+
+    def __getitem__(self, name: str) -> float:
+        sign = 1 if uniform(self._offset, "sign", name) < 0.5 else -1
+        return self._values[name] + self._offset.severity * sign
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 def _moved_outwards(points: Float32, by_m: Float32 | np.float32) -> Float32:
     """Return points [N, 3] moved along their rays, never behind the sensor."""
     ranges = np.linalg.norm(points, axis=1, keepdims=True)
@@ -72,11 +90,7 @@ class StatusFaults:
         if freeze is not None:
             reading = self._frozen_reading(reading, episode(freeze, reading.log_time_ns))
         if offset is not None:
-            values = {
-                name: value + offset.severity * (1 if uniform(offset, "sign", name) < 0.5 else -1)
-                for name, value in reading.values.items()
-            }
-            reading = replace(reading, values=values)
+            reading = replace(reading, values=_Shifted(reading.values, offset))
         return reading
 
     def forget(self) -> None:

@@ -1,0 +1,140 @@
+"""The stamps of each configured sensor: in which unit they are read, or that arrival stands in for them.
+
+A bare number near the arrival is read as it comes (`perception.logs.decoding.stamps`). One of another clock
+tells its unit by its rate: over the first messages it grows by as much as arrival does, in one unit only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from perception.autoconfig.first_messages import first_messages
+from perception.config import Config, Role, StampConfig
+from perception.logs import Log, bare_times, decode
+from perception.types import SENSORS, Decoded, Message, Undecodable
+from perception.types.messages import StampRule, TimeUnit
+
+_FIRST = 16  # messages that are looked at
+_NEAR_NS = 86_400_000_000_000  # clocks that differ by more have nothing to do with each other
+_UNITS: dict[TimeUnit, int] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+
+@dataclass(slots=True)
+class StampNotes:
+    """What is to be said of the stamps of a log: reasons of choices, and warnings."""
+
+    reasons: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
+    """Return the configuration with the unit of stamps that tell it by their rate, and what is to be said."""
+    notes, roles, stamps = StampNotes(), config.roles(), config.stamps()
+    sections = {name: getattr(config.sensors, name) for name in SENSORS}
+    firsts = {
+        name: _FirstStamps.of(log, roles[section.topic], section.topic, stamps.get(section.topic))
+        for name, section in sections.items()
+        if section is not None
+    }
+    firsts = {name: first for name, first in firsts.items() if first.decoded}
+    if firsts and not any(first.stamped or first.problem for first in firsts.values()):
+        topics = ", ".join(first.topic for first in firsts.values())
+        notes.warnings.append(f"no message on {topics} carries a stamp: arrival stands in for all of them")
+        return config, notes
+    reference = firsts.get(config.reference)
+    offset_ns = 0 if reference is None else reference.offset_ns
+    changes = {}
+    for name, first in firsts.items():
+        unit = _note(name, first, offset_ns, notes)
+        if unit is not None:
+            stamp = StampConfig(field=first.field, unit=unit)
+            changes[name] = sections[name].model_copy(update={"stamp": stamp})
+    if not changes:
+        return config, notes
+    return config.model_copy(update={"sensors": config.sensors.model_copy(update=changes)}), notes
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstStamps:
+    """The first messages of a sensor, and the bare number that may be their time (`field` empty: none)."""
+
+    topic: str
+    raw: Sequence[Message]
+    decoded: Sequence[Decoded]
+    field: str
+    numbers: Sequence[float]
+    has_time: bool  # whether a field is there for it, set or not
+    configured: bool
+
+    @classmethod
+    def of(cls, log: Log, role: Role, topic: str, rule: StampRule | None) -> _FirstStamps:
+        pairs = [(message, decode(message, role, rule)) for message in first_messages(log, topic, _FIRST)]
+        kept = [(message, decoded) for message, decoded in pairs if not isinstance(decoded, Undecodable)]
+        times = [bare_times(message) for message, _ in kept]
+        names = list(times[0]) if times else []
+        shared = next((name for name in names if all(t.get(name) for t in times)), "")
+        numbers = [t[shared] or 0.0 for t in times] if shared else []
+        raw, decoded = [message for message, _ in kept], [message for _, message in kept]
+        return cls(topic, raw, decoded, shared, numbers, bool(names), rule is not None)
+
+    @property
+    def stamped(self) -> int:
+        return sum(message.stamped for message in self.decoded)
+
+    @property
+    def problem(self) -> str:
+        """Why the first message that is not stamped is not, where it carries a time."""
+        return next((message.stamp_problem for message in self.decoded if message.stamp_problem), "")
+
+    @property
+    def offset_ns(self) -> int:
+        """How far the sensor's clock is ahead of arrival."""
+        stamped = (message for message in self.decoded if message.stamped)
+        return next((message.stamp_ns - message.log_time_ns for message in stamped), 0)
+
+    def unit_by_rate(self) -> TimeUnit | None:
+        """Return the unit in which the number grows as arrival does; None where none does."""
+        arrivals = [message.log_time_ns for message in self.raw]
+        if len(self.numbers) < 3 or any(b < a for a, b in pairwise(self.numbers)):
+            return None
+        grown, passed_ns = self.numbers[-1] - self.numbers[0], arrivals[-1] - arrivals[0]
+        if grown <= 0 or passed_ns <= 0:
+            return None
+        return next((unit for unit, ns in _UNITS.items() if 0.5 < grown * ns / passed_ns < 2), None)
+
+
+def _note(name: str, first: _FirstStamps, offset_ns: int, notes: StampNotes) -> TimeUnit | None:
+    """Add what is to be said of one sensor; return the unit to configure."""
+    count = len(first.decoded)
+    if first.stamped == count:
+        if first.field and not first.configured:
+            stamp_ns, number = first.decoded[0].stamp_ns, first.numbers[0]
+            read_as = min(_UNITS, key=lambda u: abs(number * _UNITS[u] - stamp_ns))
+            notes.reasons.append(f"{name}: its stamps are {first.field}, in {read_as}")
+        return None
+    share = "" if not first.stamped else f"{count - first.stamped} of {count} "
+    key = f"sensors.{name}.stamp"
+    if not first.problem:
+        text = f"{share}messages on {first.topic} carry no stamp: arrival stands in"
+        (notes.warnings if first.has_time else notes.reasons).append(text)
+        return None
+    unit = None if first.configured or not first.field else first.unit_by_rate()
+    if unit is None:
+        where = f"{{field: {first.field or 'PATH'}, unit: s, ms, us or ns}}"
+        notes.warnings.append(
+            f"arrival stands in for the stamp of {share}messages on {first.topic} ({first.problem}); "
+            f"say what it is under {key}: {where}"
+        )
+        return None
+    ahead_ns = first.numbers[0] * _UNITS[unit] - first.raw[0].log_time_ns
+    if min(abs(ahead_ns), abs(ahead_ns - offset_ns)) <= _NEAR_NS:
+        notes.reasons.append(f"{name}: its stamps are {first.field}, in {unit}, as it grows with arrival")
+        return unit
+    notes.warnings.append(
+        f"arrival stands in for the stamps of {first.topic}: {first.field} grows in {unit}, but its clock is "
+        f"{abs(ahead_ns) / 3.6e12:,.0f} h from the log's; to use it, set {key}: "
+        f"{{field: {first.field}, unit: {unit}}}"
+    )
+    return None
