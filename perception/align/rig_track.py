@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from perception.align.picture_camera import PictureCamera, PictureShape, picture_camera
 from perception.config import CameraConfig
 from perception.geometry import Matrix, TransformTree, invert_pose
-from perception.geometry.motion import PoseHistory
+from perception.geometry.motion import PoseHistory, poses_at
 from perception.types import (
     CameraFrame,
     CameraInfo,
@@ -40,8 +40,8 @@ class Placing(NamedTuple):
 class RigTrack:
     """Keeps what messages say of one camera's rig, in bounded memory.
 
-    A camera info and the shape of the picture hold from their stamp on, the first also before. A moving frame
-    has the pose of the moment (`perception.geometry.motion`); those of a topic called `tf_static` never move:
+    A camera info and the shape of the picture hold from their stamp on, the first info also before. A frame
+    that moves has the pose of the moment (`perception.geometry.motion`); those of `tf_static` never move:
     the last one counts. Only what was added takes part, so that a live program and a replay see the same.
 
     Args:
@@ -50,7 +50,7 @@ class RigTrack:
 
     def __init__(self, camera: CameraConfig | None) -> None:
         self._camera = camera
-        self._infos: _Changes[CameraInfo] = _Changes(_same_info)
+        self._infos: _Changes[CameraInfo] = _Changes(_same_info, first_holds_before=True)
         self._shapes: _Changes[PictureShape] = _Changes(lambda a, b: a == b)
         self._frames: dict[str, PoseHistory] = {}
         self._moving: set[str] = set()
@@ -150,17 +150,18 @@ class RigTrack:
     def _tree_at(self, stamp_ns: int) -> TransformTree:
         if self._stale:
             self._stale = False
-            self._tree = TransformTree(
-                {c: (h.parent, h.at(stamp_ns).parent_from_child) for c, h in self._frames.items()}
-            )
+            self._tree = TransformTree(self._edges_at(self._frames, stamp_ns))
         if not self._moving:
             return self._tree
-        return self._tree.updated(
-            {
-                child: (self._frames[child].parent, self._frames[child].at(stamp_ns).parent_from_child)
-                for child in self._moving
-            }
-        )
+        return self._tree.updated(self._edges_at(self._moving, stamp_ns))
+
+    def _edges_at(self, children: Iterable[str], stamp_ns: int) -> dict[str, tuple[str, Matrix]]:
+        histories = {child: self._frames[child] for child in children}
+        poses = poses_at([history.at(stamp_ns) for history in histories.values()])
+        return {
+            child: (history.parent, pose)
+            for (child, history), pose in zip(histories.items(), poses, strict=True)
+        }
 
     def _chain(self, frame: str) -> Iterator[str]:
         """Yield a frame and its ancestors that have a parent, as far as no cycle begins."""
@@ -196,8 +197,8 @@ class RigTrack:
     def _fixed_from(self, chain: list[str], stamp_ns: int) -> Matrix:
         """Return the pose of the first frame of a chain in the parent of its last one."""
         fixed_from_first = np.eye(4)
-        for frame in chain:
-            fixed_from_first = self._frames[frame].at(stamp_ns).parent_from_child @ fixed_from_first
+        for _, parent_from_frame in self._edges_at(chain, stamp_ns).values():
+            fixed_from_first = parent_from_frame @ fixed_from_first
         return fixed_from_first
 
     def _held(self, chain: list[str], stamp_ns: int) -> RigIssue | None:
@@ -232,10 +233,11 @@ def _same_info(one: CameraInfo, other: CameraInfo) -> bool:
 
 
 class _Changes(Generic[T]):
-    """A value over time: each change holds from its stamp on, the first also before."""
+    """A value over time: each change holds from its stamp on, the first perhaps also before."""
 
-    def __init__(self, same: Callable[[T, T], bool]) -> None:
+    def __init__(self, same: Callable[[T, T], bool], first_holds_before: bool = False) -> None:
         self._same = same
+        self._first_holds_before = first_holds_before
         self._stamps: list[int] = []
         self._values: list[T] = []
 
@@ -261,6 +263,7 @@ class _Changes(Generic[T]):
 
     def at(self, stamp_ns: int) -> T | None:
         """Return the value at a moment; None where nothing is known."""
-        if not self._values:
+        at = bisect_right(self._stamps, stamp_ns) - 1
+        if at < 0 and not (self._first_holds_before and self._values):
             return None
-        return self._values[max(bisect_right(self._stamps, stamp_ns) - 1, 0)]
+        return self._values[max(at, 0)]

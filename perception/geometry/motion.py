@@ -7,6 +7,7 @@ Between two measurements the translation is linear and the rotation turns at a c
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,48 +26,82 @@ MAX_AHEAD_NS = 500_000_000
 
 
 class PoseAt(NamedTuple):
-    """A pose at one moment. `held_ns`: how far away it was measured, where it is held for long; else 0."""
+    """A pose at one moment: a fraction of the way from one measured pose to another.
 
-    parent_from_child: Pose
+    `held_ns`: how far away it was measured, where one pose is held for long; else 0.
+    """
+
+    first: Pose
+    second: Pose
+    fraction: float
     held_ns: int
 
-
-def interpolated_pose(first: Pose, second: Pose, fraction: float) -> Pose:
-    """Return the rigid 4x4 pose at a fraction of the way between two; beyond 0 and 1, on the same motion."""
-    pose = np.eye(4)
-    pose[:3, 3] = first[:3, 3] + (second[:3, 3] - first[:3, 3]) * fraction
-    axis, angle = _axis_angle(first[:3, :3].T @ second[:3, :3])
-    pose[:3, :3] = first[:3, :3] @ _rotation(axis, angle * fraction)
-    return pose
+    @property
+    def parent_from_child(self) -> Pose:
+        """The 4x4 pose."""
+        return poses_at([self])[0]
 
 
-def _axis_angle(rotation: Pose) -> tuple[Pose, float]:
-    """Return the unit axis [3] and the angle (0 to pi) of a rotation, by way of its quaternion."""
-    r = rotation
-    # Four times the products of the quaternion's parts w, x, y, z: the largest row is the best conditioned.
+def poses_at(moments: Sequence[PoseAt]) -> list[Pose]:
+    """Return the 4x4 pose of each; one that lies on a measured pose is the same object."""
+    poses = [moment.first for moment in moments]
+    moving = [i for i, moment in enumerate(moments) if moment.first is not moment.second]
+    if moving:
+        first, second = (np.stack([moments[i][end] for i in moving]) for end in (0, 1))
+        found = interpolated_poses(first, second, np.array([moments[i].fraction for i in moving]))
+        for i, pose in zip(moving, found, strict=True):
+            poses[i] = pose
+    return poses
+
+
+def interpolated_poses(first: Pose, second: Pose, fraction: Pose) -> Pose:
+    """Return rigid poses [N, 4, 4] on the way between two; beyond it, on the same motion.
+
+    Args:
+        first, second: [N, 4, 4].
+        fraction: [N].
+    """
+    poses = np.tile(np.eye(4), (len(first), 1, 1))
+    poses[:, :3, 3] = first[:, :3, 3] + (second[:, :3, 3] - first[:, :3, 3]) * fraction[:, None]
+    turn = _quaternions(np.swapaxes(first[:, :3, :3], 1, 2) @ second[:, :3, :3])
+    sine = np.linalg.norm(turn[:, 1:], axis=1)
+    half = np.arctan2(sine, turn[:, 0]) * fraction
+    axis = turn[:, 1:] / np.where(sine > 0, sine, 1.0)[:, None]
+    poses[:, :3, :3] = first[:, :3, :3] @ _rotations(np.cos(half), axis * np.sin(half)[:, None])
+    return poses
+
+
+def _quaternions(rotation: Pose) -> Pose:
+    """Return the unit quaternions w, x, y, z [N, 4], w >= 0, of rotations [N, 3, 3]."""
+    r = np.moveaxis(rotation, 0, 2)
+    one = np.ones(len(rotation))
+    # Four times the products of the quaternion's parts: the row of the largest part is the best conditioned.
     products = np.array(
         [
-            [1 + r[0, 0] + r[1, 1] + r[2, 2], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]],
-            [r[2, 1] - r[1, 2], 1 + r[0, 0] - r[1, 1] - r[2, 2], r[0, 1] + r[1, 0], r[0, 2] + r[2, 0]],
-            [r[0, 2] - r[2, 0], r[0, 1] + r[1, 0], 1 - r[0, 0] + r[1, 1] - r[2, 2], r[1, 2] + r[2, 1]],
-            [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], 1 - r[0, 0] - r[1, 1] + r[2, 2]],
+            [one + r[0, 0] + r[1, 1] + r[2, 2], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], one + r[0, 0] - r[1, 1] - r[2, 2], r[0, 1] + r[1, 0], r[0, 2] + r[2, 0]],
+            [r[0, 2] - r[2, 0], r[0, 1] + r[1, 0], one - r[0, 0] + r[1, 1] - r[2, 2], r[1, 2] + r[2, 1]],
+            [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], one - r[0, 0] - r[1, 1] + r[2, 2]],
         ]
     )
-    quaternion = products[np.argmax(np.diag(products))]
-    quaternion = quaternion / np.linalg.norm(quaternion)
-    if quaternion[0] < 0:
-        quaternion = -quaternion
-    sine = float(np.linalg.norm(quaternion[1:]))
-    axis = quaternion[1:] / sine if sine > 0 else np.array([1.0, 0.0, 0.0])
-    return axis, 2 * float(np.arctan2(sine, quaternion[0]))
+    rows = np.arange(len(rotation))
+    quaternions = products[np.argmax(products[range(4), range(4)], axis=0), :, rows]
+    quaternions /= np.linalg.norm(quaternions, axis=1)[:, None]
+    unit: Pose = np.where(quaternions[:, :1] < 0, -quaternions, quaternions)
+    return unit
 
 
-def _rotation(axis: Pose, angle: float) -> Pose:
-    """Return the 3x3 rotation about a unit axis (Rodrigues)."""
-    x, y, z = axis
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    rotation: Pose = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    return rotation
+def _rotations(w: Pose, xyz: Pose) -> Pose:
+    """Return the rotations [N, 3, 3] of unit quaternions."""
+    x, y, z = xyz.T
+    rotations = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    return np.moveaxis(rotations, 2, 0)
 
 
 class PoseHistory:
@@ -78,13 +113,10 @@ class PoseHistory:
 
     def __init__(self, parent: str) -> None:
         self.parent = parent
+        self.moves = False
+        """Whether different poses are known."""
         self._stamps: list[int] = []
         self._poses: list[Pose] = []
-
-    @property
-    def moves(self) -> bool:
-        """Whether different poses are known."""
-        return any(pose is not self._poses[0] for pose in self._poses)
 
     def add(self, stamp_ns: int, parent_from_child: Pose) -> bool:
         """Add a pose, in any order of stamps; of two with one stamp the later one counts.
@@ -94,23 +126,24 @@ class PoseHistory:
         """
         at = bisect_left(self._stamps, stamp_ns)
         for neighbour in self._poses[max(at - 1, 0) : at + 1]:
-            if np.array_equal(neighbour, parent_from_child):
+            if (neighbour == parent_from_child).all():
                 parent_from_child = neighbour  # equal poses are one object: a frame that rests has one pose
+        changed = self.moves or not self._poses
         if at < len(self._stamps) and self._stamps[at] == stamp_ns:
-            changed = self._poses[at] is not parent_from_child
+            changed = changed or self._poses[at] is not parent_from_child
             self._poses[at] = parent_from_child
-            return changed
-        self._stamps.insert(at, stamp_ns)
-        self._poses.insert(at, parent_from_child)
-        changed = len(self._poses) == 1 or self.moves
-        self._thin(at)
-        return changed
+        else:
+            self._stamps.insert(at, stamp_ns)
+            self._poses.insert(at, parent_from_child)
+            self._thin(at)
+        self.moves = any(pose is not self._poses[0] for pose in self._poses)
+        return changed or self.moves
 
     def settle(self, parent_from_child: Pose) -> bool:
         """Forget the times: one pose holds from now on, until another is added. Return whether it is new."""
         changed = len(self._poses) != 1 or not np.array_equal(self._poses[0], parent_from_child)
         if changed:
-            self._stamps, self._poses = [0], [parent_from_child]
+            self._stamps, self._poses, self.moves = [0], [parent_from_child], False
         return changed
 
     def latest(self) -> Pose:
@@ -121,7 +154,7 @@ class PoseHistory:
         """Return the pose at a moment."""
         count = len(self._stamps)
         if count == 1 or not self.moves:
-            return PoseAt(self._poses[0], 0)
+            return PoseAt(self._poses[0], self._poses[0], 0.0, 0)
         after = bisect_right(self._stamps, stamp_ns)
         right = min(max(after, 1), count - 1)
         left = right - 1
@@ -133,11 +166,8 @@ class PoseHistory:
         if gap_ns > MAX_GAP_NS or outside_ns > ahead_ns:
             held = min(max(after - 1, 0), count - 1)
             away_ns = abs(stamp_ns - self._stamps[held])
-            return PoseAt(self._poses[held], away_ns if away_ns > ahead_ns else 0)
-        first, second = self._poses[left], self._poses[right]
-        if first is second:
-            return PoseAt(first, 0)
-        return PoseAt(interpolated_pose(first, second, (stamp_ns - self._stamps[left]) / gap_ns), 0)
+            return PoseAt(self._poses[held], self._poses[held], 0.0, away_ns if away_ns > ahead_ns else 0)
+        return PoseAt(self._poses[left], self._poses[right], (stamp_ns - self._stamps[left]) / gap_ns, 0)
 
     def _thin(self, at: int) -> None:
         """Drop what no moment needs: the middle of three equal poses in a row, and old poses."""

@@ -127,11 +127,11 @@ def test_a_rig_that_rests_is_one_object() -> None:
 def test_the_picture_keeps_its_shape_while_no_image_comes() -> None:
     found = track(info(), image(0, 32, 24), image(200, 16, 12))
     sizes = []
-    for at_ms in (0, 100, 250):
+    for at_ms in (-10, 0, 100, 250):
         calibration = found.at(at_ms * MS).rig.calibration
         assert calibration is not None
         sizes.append((calibration.width, calibration.intrinsics[0, 0]))
-    assert sizes == [(32, 50.0), (32, 50.0), (16, 25.0)]
+    assert sizes == [(64, 100.0), (32, 50.0), (32, 50.0), (16, 25.0)]
 
 
 def test_intrinsics_change_with_their_stamp() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
 from perception.geometry import pose_matrix
-from perception.geometry.motion import MAX_GAP_NS, MAX_POSES, PoseHistory, interpolated_pose
+from perception.geometry.motion import MAX_GAP_NS, MAX_POSES, PoseHistory, interpolated_poses
 
 MS = 1_000_000
 
@@ -22,7 +22,7 @@ def test_between_two_poses_it_is_scipys_slerp(seed: int, fraction: float) -> Non
     poses = [np.eye(4), np.eye(4)]
     for place, rotation in zip(poses, ends.as_matrix(), strict=True):
         place[:3, :3], place[:3, 3] = rotation, rng.normal(size=3)
-    found = interpolated_pose(*poses, fraction)
+    [found] = interpolated_poses(poses[0][None], poses[1][None], np.array([fraction]))
     np.testing.assert_allclose(found[:3, :3], Slerp([0, 1], ends)(fraction).as_matrix(), atol=1e-9)
     np.testing.assert_allclose(
         found[:3, 3], (1 - fraction) * poses[0][:3, 3] + fraction * poses[1][:3, 3], atol=1e-9

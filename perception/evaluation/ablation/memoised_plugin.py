@@ -138,6 +138,9 @@ def _parts(sample: Sample) -> Iterator[object]:
     if calibration is not None:
         yield (calibration.frame_id, calibration.width, calibration.height, calibration.distortion_model)
         yield calibration.intrinsics.tobytes() + calibration.distortion.tobytes()
+    if scan is not None:
+        camera_from_scan = sample.rig.camera_from(scan.frame_id)
+        yield b"" if camera_from_scan is None else np.ascontiguousarray(camera_from_scan).tobytes()
     for child, (parent, pose) in sorted(sample.rig.transforms.edges.items()):
         yield (child, parent)
         yield np.ascontiguousarray(pose).tobytes()

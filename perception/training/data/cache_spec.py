@@ -22,7 +22,7 @@ LAYOUT = 2
 
 SOURCES = (
     *(f"{folder}/**/*.py" for folder in ("align", "models/preprocess", "logs", "geometry")),
-    *(f"types/{name}.py" for name in ("messages", "samples", "truth")),
+    *(f"types/{name}.py" for name in ("messages", "placement", "rig", "samples", "truth")),
     *(f"training/data/{name}.py" for name in ("cache_spec", "cache_writer", "sample_cache")),
 )
 """The code of this package between a log and its arrays."""
