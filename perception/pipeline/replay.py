@@ -105,8 +105,18 @@ class _Replay:
 
     def _sign(self, run: RunInfo, status: RunStatus) -> None:
         ended, outputs = ("whole" if status == "clean" else status), (*self._digests, "")[0]
-        seed, frames = self._config.engine.seed, self._tally.frames
-        receipt = receipt_of(run, self._options, seed, ended, self._content, outputs, frames)
+        tally = self._tally
+        receipt = receipt_of(
+            run,
+            self._options,
+            self._config.engine.seed,
+            ended,
+            self._content,
+            outputs,
+            tally.frames,
+            tally.errors,
+            self._ledger.rows(),
+        )
         for sink in self._sinks:
             if isinstance(sink, TakesReceipt):
                 sink.sign(receipt)
@@ -206,6 +216,7 @@ class _Replay:
             run={
                 **run_record(self._config, self._plugin, self._description, self._options),
                 "outputs_sha256": self._digests[0] if self._digests else "",
+                "messages": str(self._content.messages) if self._content is not None else "",
                 "messages_sha256": self._content.hexdigest() if self._content is not None else "",
             },
             seconds=seconds,

@@ -7,13 +7,16 @@ end of a run and adds the hashes of the configuration, of the input as it was re
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from perception.config import Config, to_yaml
+from perception.config import Config, parse_config, to_yaml
 from perception.config.fault_plan import parse_plan
+from perception.config.safe_yaml import parse_yaml
 from perception.files import file_sha256
 from perception.logs import Log
 from perception.pipeline.digest import ContentDigest
@@ -102,19 +105,24 @@ def receipt_of(
     content: ContentDigest | None,
     outputs_sha256: str,
     frames: int,
+    errors: int = 0,
+    ledger: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, str]:
     """Return the receipt as a flat record; unknown values are left out.
 
-    Keys: `ended` (`whole`, `interrupted`, `failed`), `frames`, `outputs_sha256`, `messages` and
-    `messages_sha256` (what was read of the configured topics), `input_sha256` (of the file, up to
-    `HASHED_BYTES`), `config_sha256`, `weights_sha256`, `seed`, `faults`, `on_error`, `rate`, `live_drop`,
-    `python`, `machine`.
+    Keys: `ended` (`whole`, `interrupted`, `failed`), `frames`, `errors`, `outputs_sha256`, `messages` and
+    `messages_sha256` (what was read of the configured topics), `ledger_sha256` (of their rows), `input_path`
+    and `input_sha256` (of the file, up to `HASHED_BYTES`), `config_sha256`, `weights_sha256`, `seed`,
+    `faults`, `on_error`, `rate`, `live_drop`, `python`, `machine`. A sink may add its own.
     """
     rate = options.rate
     record = {
         "ended": ended,
         "frames": str(frames),
+        "errors": str(errors),
         "outputs_sha256": outputs_sha256,
+        "ledger_sha256": "" if ledger is None else ledger_sha256(ledger, run.config),
+        "input_path": "" if run.input is None else os.path.abspath(run.input),
         "messages": "" if content is None else str(content.messages),
         "messages_sha256": "" if content is None else content.hexdigest(),
         "input_sha256": recorded_sha256(run.input),
@@ -129,6 +137,13 @@ def receipt_of(
         "machine": this_machine(),
     }
     return {key: text for key, text in record.items() if text}
+
+
+def ledger_sha256(ledger: Mapping[str, Mapping[str, int]], config: str) -> str:
+    """Return a hash over the ledger rows of the topics of a configuration (YAML), in hexadecimal."""
+    topics = parse_config(parse_yaml(config)).roles()
+    rows = {topic: {row: n for row, n in ledger[topic].items() if n} for topic in topics if topic in ledger}
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
 
 def this_machine() -> str:

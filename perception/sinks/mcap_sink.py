@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from threading import RLock
+from typing import Literal, Protocol
 
 from perception.errors import OutputError
 from perception.logs.mcap.writer import LogWriter, marked_log
@@ -16,8 +17,10 @@ from perception.logs.perception_proto import (
     encode_inputs,
     encode_status,
 )
+from perception.logs.topic_digests import TopicDigests
 from perception.sinks.annotations import SCHEMA as ANNOTATIONS
 from perception.sinks.annotations import encode_annotations
+from perception.sinks.flusher import Flusher
 from perception.sinks.protocol import refuse_input
 from perception.sinks.run_info import RunInfo
 from perception.types import Message, Output, Sample, Schema, TruthFrame, extra_specs
@@ -27,11 +30,17 @@ CONTROL = "/perception/control"
 INPUTS = "/perception/inputs"
 ANNOTATIONS_TOPIC = "/perception/annotations"
 TIMING = "/perception/timing"
+HEALTH = "/perception/metrics/health"
+"""The topic of the monitor of a run, as a status message: a line for each head and input."""
 TOPICS = frozenset({DETECTIONS, CONTROL, INPUTS, ANNOTATIONS_TOPIC, TIMING})
 RUN_RECORD = "perception.run"
 """The metadata record that holds the `RunInfo`."""
 RECEIPT_RECORD = "perception.receipt"
 """The metadata record of values known only at the end: hashes, and how the run ended."""
+WRITTEN = "written."
+"""The prefix of the receipt's entries with the hash of each topic."""
+FLUSH_S = 1.0
+"""Seconds after which what was written reaches the file, also where nothing more is written."""
 
 
 def topic_of(head: str) -> str:
@@ -39,12 +48,36 @@ def topic_of(head: str) -> str:
     return f"/perception/{head}"
 
 
+class MessageWriter(Protocol):
+    """The methods of `LogWriter` that a sink uses."""
+
+    def write(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        schema: Schema | None,
+        encoding: str,
+        log_time_ns: int,
+        publish_time_ns: int | None = None,
+    ) -> None: ...
+
+    def copy(self, message: Message) -> None: ...
+
+    def add_metadata(self, name: str, mapping: Mapping[str, str]) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class McapSink:
     """Writes outputs to an MCAP file that opens in Foxglove and Rerun.
 
     The log time of every message is its tick's arrival. `/perception/inputs` is written last: a tick that
     has it is whole. Without `timing` the bytes of the file depend on the outputs alone; with it, chunks
-    are closed by the wall clock, and `/perception/timing`, nothing else, holds wall-clock milliseconds.
+    are closed by the wall clock, also while nothing is written, and `/perception/timing`, nothing else, holds
+    wall-clock milliseconds.
 
     Args:
         path: The file; an existing one is replaced.
@@ -77,20 +110,34 @@ class McapSink:
         self._hold_bytes = hold_bytes
         self._held: deque[Message] = deque()
         self._held_bytes = 0
+        self._copies = False
         self._latest_ns: int | None = None
         self._run = RunInfo()
-        self._log: LogWriter | None = None
+        self._log: MessageWriter | None = None
+        self._digests = TopicDigests()
+        self._lock = RLock()  # the flusher is a thread of its own
+        self._flusher: Flusher | None = None
 
     def open(self, run: RunInfo) -> None:
-        refuse_input(self.path, run)
         self._run = run
-        self._log = LogWriter(
+        self._log = self._open_log(run)
+        if self._timing:
+            self._flusher = Flusher(self._flush)
+
+    def _open_log(self, run: RunInfo) -> MessageWriter:
+        refuse_input(self.path, run)
+        return LogWriter(
             self.path,
-            flush_s=1.0,
+            flush_s=FLUSH_S,
             flush_by="wall" if self._timing else "log",
             compression=self._compression,
             metadata={RUN_RECORD: run.to_metadata()},
         )
+
+    def _flush(self) -> None:
+        with self._lock:
+            if self._log is not None:
+                self._log.flush()
 
     def write(
         self,
@@ -99,6 +146,10 @@ class McapSink:
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
+        with self._lock:
+            self._write(sample, output, timing_ms)
+
+    def _write(self, sample: Sample, output: Output, timing_ms: Mapping[str, float] | None) -> None:
         tick = output.tick
         self._release_until(tick.log_time_ns)
         if output.detections is not None:
@@ -120,7 +171,8 @@ class McapSink:
 
         The topic begins with `/perception/`, so that readers of outputs recognise it.
         """
-        self._put(topic, encode_status(output.tick.stamp_ns, rows), "Status", output)
+        with self._lock:
+            self._put(topic, encode_status(output.tick.stamp_ns, rows), "Status", output)
 
     def copy(self, message: Message) -> None:
         """Copy an input message byte for byte, so that one file shows the boxes on the video.
@@ -134,26 +186,41 @@ class McapSink:
         if message.topic in TOPICS or message.topic in self._head_topics:
             self.not_copied[message.topic] += 1
             return
-        self._held.append(message)
-        self._held_bytes += len(message.data)
-        while self._held_bytes > self._hold_bytes:
-            self._release()
+        with self._lock:
+            self._copies = True
+            self._held.append(message)
+            self._held_bytes += len(message.data)
+            while self._held_bytes > self._hold_bytes:
+                self._release()
 
     def sign(self, receipt: Mapping[str, str]) -> None:
-        """Write the receipt of the run, behind everything: a file that has it is whole."""
-        while self._held:
-            self._release()
-        self._opened().flush()
-        self._opened().add_metadata(RECEIPT_RECORD, receipt)
+        """Write the receipt of the run, behind everything: a file that has it is whole.
+
+        It gets an entry `written.TOPIC` with the hash of each topic, and how this sink was made.
+        """
+        with self._lock:
+            while self._held:
+                self._release()
+            written = {f"{WRITTEN}{topic}": text for topic, text in self._digests.record().items()}
+            made = {"min_score": repr(self._min_score), "with_inputs": "true" if self._copies else ""}
+            self._opened().flush()
+            record = {**receipt, **{key: text for key, text in made.items() if text}, **written}
+            self._opened().add_metadata(RECEIPT_RECORD, record)
 
     def close(self) -> None:
-        if self._log is None:
-            return
-        log, self._log = self._log, None
-        with log:  # closes it, also when what is held cannot be written
-            for message in self._held:
-                log.copy(message)
-            self._held.clear()
+        if self._flusher is not None:
+            self._flusher.stop()
+        with self._lock:
+            if self._log is None:
+                return
+            log = self._log
+            try:
+                while self._held:
+                    self._release()
+            finally:
+                self._log = None
+                self._held.clear()
+                log.close()
 
     def _release_until(self, log_time_ns: int) -> None:
         """Write the messages that arrived up to a tick; all of them when time went back."""
@@ -166,16 +233,18 @@ class McapSink:
         message = self._held.popleft()
         self._held_bytes -= len(message.data)
         self._opened().copy(message)
+        times, channel = (message.log_time_ns, message.publish_time_ns), message.channel
+        self._digests.add(message.topic, channel.schema, channel.encoding, *times, message.data)
 
     def _put(self, topic: str, payload: bytes, name: str, output: Output) -> None:
         self._add(topic, payload, SCHEMAS[f"perception.{name}"], output)
 
     def _add(self, topic: str, payload: bytes, schema: Schema, output: Output) -> None:
-        self._opened().write(
-            topic, payload, schema=schema, encoding="protobuf", log_time_ns=output.tick.log_time_ns
-        )
+        log_time_ns = output.tick.log_time_ns
+        self._opened().write(topic, payload, schema=schema, encoding="protobuf", log_time_ns=log_time_ns)
+        self._digests.add(topic, schema, "protobuf", log_time_ns, log_time_ns, payload)
 
-    def _opened(self) -> LogWriter:
+    def _opened(self) -> MessageWriter:
         if self._log is None:
             raise OutputError(f"this sink is not open: {self.path}")
         return self._log

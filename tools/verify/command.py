@@ -16,7 +16,7 @@ def verify(
     outputs: Annotated[Path, typer.Argument(help="The output log of a replay.", show_default=False)],
     input: Annotated[
         Path | None,
-        typer.Option(help="The log it was made from.", show_default="by its name, beside OUTPUTS or here"),
+        typer.Option(help="The log it was made from.", show_default="beside OUTPUTS, where it was, or here"),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="The weights.", show_default="where they were")
@@ -29,10 +29,13 @@ def verify(
 ) -> None:
     """Make stored outputs again from their receipt: bit-equal, equal within tolerance, or where they diverge.
 
-    Exit code 0: equal, also within tolerance; 4: they diverge; 1: they cannot be made again.
+    Every topic of the file and every entry of the receipt is compared, and what cannot be proven is said.
+    Exit code 0: equal, also within tolerance; 4: outputs, a topic or the receipt diverge; 3: what is there is
+    equal, and a part of the file is missing; 1: they cannot be made again.
     """
     from contextlib import ExitStack
 
+    from perception.diagnosis.monitor import MonitorSink
     from perception.evaluation.agreement.verification import find_input, verify
     from perception.logs import open_log
     from perception.pipeline import Span, resolve_device
@@ -45,7 +48,9 @@ def verify(
         log = stack.enter_context(open_log(find_input(stored, input)))
         observer = stack.enter_context(shown_progress(log, Span(), step=False))
         where = None if device is None else resolve_device(device.value)
-        verification = verify(stored, log, load_plugin, checkpoint, observer=observer, device=where)
+        verification = verify(
+            stored, log, load_plugin, checkpoint, observer=observer, device=where, monitor=MonitorSink
+        )
     status = verification.outcome(exact)
     with answering(status):
         if as_json:

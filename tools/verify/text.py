@@ -19,7 +19,8 @@ def show(verification: Verification, log: Path) -> None:
         "within_tolerance": "equal within tolerance",
         "diverged": "diverges",
     }
-    say(f"{verdicts[verification.verdict]}: {verification.stored} outputs, made again from {log}")
+    complete = "" if verification.complete else "incomplete; what is there "
+    say(f"{complete}{verdicts[verification.verdict]}: {verification.stored} outputs, made again from {log}")
     if verification.comparison.ticks is not None:
         say(f"  ticks: {_place(verification, verification.comparison.ticks)}")
     for name, head in verification.heads.items():
@@ -30,6 +31,13 @@ def show(verification: Verification, log: Path) -> None:
         first = head.first or head.first_unequal
         if first is not None:
             say(f"          first {_place(verification, first)}")
+    for topic, row in sorted(verification.topics.items()):
+        if row.first is not None:
+            say(f"  {topic}: {row.equal} of {row.stored} equal; first {_place(verification, row.first)}")
+    for text in verification.receipt.contradictions:
+        say(f"not so: {text}")
+    for text in verification.receipt.unproven:
+        say(f"not proven: {text}")
     for note in verification.notes:
         say(f"note: {note}")
 

@@ -12,10 +12,8 @@ from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.models.input_profile import from_plain as from_profile
 from perception.plugin import KnowsItsInputs, KnowsItsOutputs, Plugin
 from perception.sinks import RunInfo
+from perception.sinks.mcap_sink import HEALTH
 from perception.types import Output, Sample, TruthFrame
-
-HEALTH = "/perception/metrics/health"
-"""The topic of its state in an output log, as a status message: a line for each head and input."""
 
 Rows = list[tuple[str, str, float]]
 Publish = Callable[[str, Output, Rows], None]

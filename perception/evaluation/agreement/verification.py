@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config, parse_config
 from perception.errors import CheckpointError, ConfigError, LogError, PluginError
+from perception.evaluation.agreement.comparing_sink import ComparingSink
 from perception.evaluation.agreement.comparison import Agreement, Comparison, Difference, HeadComparison
 from perception.evaluation.agreement.profiles import Rounding, Tolerances
+from perception.evaluation.agreement.receipt_check import (
+    ReceiptCheck,
+    check_outputs,
+    check_receipt,
+    check_written,
+)
+from perception.evaluation.agreement.stored_messages import (
+    ComparingMcapSink,
+    StoredMessages,
+    TopicComparison,
+)
 from perception.logs import Log
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
 from perception.pipeline.run_record import recorded_sha256, recorded_versions, this_machine
 from perception.plugin import Plugin
-from perception.sinks import RunInfo, StoredOutput, read_outputs, read_receipt, read_run
-from perception.types import Output, Sample, Status, TruthFrame
+from perception.sinks import RunInfo, Sink, read_outputs, read_receipt, read_run
+from perception.sinks.mcap_sink import HEALTH, TIMING
+from perception.types import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,9 @@ class Verification:
         comparison: The comparison of each head, and the first tick that differs.
         notes: What has changed since the outputs were made: versions, processor, a missing hash.
         stored, made: How many outputs were stored, and made now.
+        topics: The comparison of each topic of the output log.
+        receipt: The check of the receipt.
+        complete: Whether the output log is whole: it has its receipt, and nothing of it is lost.
         summary: The summary of the second run.
         start_ns: The log time from which seconds of the input count (`sensor_start_ns`).
         run: The record of the first run.
@@ -46,15 +61,22 @@ class Verification:
     summary: Summary
     start_ns: int
     run: RunInfo = field(default_factory=RunInfo)
+    topics: Mapping[str, TopicComparison] = field(default_factory=dict)
+    receipt: ReceiptCheck = field(default_factory=ReceiptCheck)
+    complete: bool = True
 
     @property
     def heads(self) -> Mapping[str, HeadComparison]:
         return self.comparison.heads
 
     def outcome(self, exact: bool = False) -> Status:
-        """Return `clean`, or `gate_failed` where the outputs diverge; with `exact`, where any bit differs."""
+        """Return `clean`; `gate_failed` where the outputs, a topic or the receipt diverge, and with `exact`
+        where any bit differs; `loss` where what is there agrees and a part of the file is missing."""
         good = self.verdict == "equal" or (self.verdict == "within_tolerance" and not exact)
-        return "clean" if good else "gate_failed"
+        rounded = any(row.within for topic, row in self.topics.items() if topic != TIMING)
+        if not good or (exact and rounded):
+            return "gate_failed"
+        return "clean" if self.complete else "loss"
 
     def to_json(self) -> dict[str, Any]:
         """Return the result under the schema `perception.verify/1`."""
@@ -67,7 +89,7 @@ class Verification:
 
         return {
             "schema": "perception.verify/1",
-            "status": self.verdict,
+            "status": self.verdict if self.complete or self.verdict == "diverged" else "incomplete",
             "stored": self.stored,
             "made": self.made,
             "ticks": place(self.comparison.ticks),
@@ -83,30 +105,49 @@ class Verification:
                 }
                 for name, head in self.heads.items()
             },
+            "topics": {
+                topic: {
+                    "stored": row.stored,
+                    "equal": row.equal,
+                    "within_tolerance": row.within,
+                    "made_again": row.made_again,
+                    "first_difference": place(row.first),
+                }
+                for topic, row in sorted(self.topics.items())
+            },
+            "complete": self.complete,
+            "contradictions": list(self.receipt.contradictions),
+            "unproven": list(self.receipt.unproven),
             "notes": list(self.notes),
             "run": self.run.to_metadata(),
         }
 
 
 def find_input(stored: Log, given: Path | None = None) -> Path:
-    """Return the path of the log that outputs were made from: the given one, else the one of the recorded
-    name beside the outputs or in the working directory.
+    """Return the path of the log that outputs were made from: the given one; else the one of the recorded
+    name beside the outputs, where it was at the time, or in the working directory. Of several files the first
+    of the recorded size.
 
     Raises:
         LogError: The outputs do not name their input, or it does not exist.
     """
     if given is not None:
         return given
-    run = read_run(stored)
+    run, receipt = read_run(stored), read_receipt(stored)
     if run is None or run.input is None:
         raise LogError(
             f"the outputs do not say which log they were made from; name it with --input: {stored.path}"
         )
-    for folder in (stored.path.parent, Path.cwd()):
-        if (folder / run.input.name).is_file():
-            return folder / run.input.name
+    folders = [stored.path.parent, Path.cwd()]
+    places = [folder / run.input.name for folder in folders]
+    if recorded := receipt.get("input_path", ""):
+        places[1:1] = [Path(recorded)]
+    files = [place for place in places if place.is_file()]
+    if files:
+        return next((file for file in files if file.stat().st_size == run.input_bytes), files[0])
+    searched = ", ".join(dict.fromkeys(str(place.parent.absolute()) for place in places))
     raise LogError(
-        f"the outputs were made from {run.input.name}, which is neither in {stored.path.parent} nor here; "
+        f"the outputs were made from {run.input.name}, which is in none of {searched}; "
         f"name it with --input: {stored.path}"
     )
 
@@ -119,8 +160,9 @@ def verify(
     tolerances: Tolerances | None = None,
     observer: Observer | None = None,
     device: str | None = None,
+    monitor: Callable[[Plugin, Any], Sink] | None = None,
 ) -> Verification:
-    """Repeat the run that made an output log, and compare every output.
+    """Repeat the run that made an output log, and compare every output, every message and the receipt.
 
     Args:
         stored: The output log, open.
@@ -130,6 +172,7 @@ def verify(
         tolerances: How far outputs may differ that are not bit-equal; None: as rounding may.
         observer: Watches the run.
         device: The device of this run; None: that of the first run.
+        monitor: Makes the monitor of a run, which writes a topic of its own; see `ReplayJob.monitor`.
 
     Raises:
         LogError: The outputs hold no record of their run, or the input is another one.
@@ -138,29 +181,96 @@ def verify(
         PluginError: The plugin is not installed, or the outputs cannot be made again (`--live-drop`).
     """
     run, receipt = _record(stored)
-    complete = receipt.get("ended") == "whole"
     _check_size(run, receipt, log)
     config = config_of(run, checkpoint)
     _check_weights(config, run)
-    comparison = Comparison(Rounding(tolerances))
-    sink = _ComparingSink(read_outputs(stored), run, comparison, complete)
+    again = _RepeatedRun(stored, run, receipt, Comparison(Rounding(tolerances)))
     options = ReplayOptions(
         device=device or run.device or "cpu",
         span=Span(run.start_ns, run.end_ns),
         on_error="stop" if receipt.get("on_error") == "stop" else "skip",
         observer=observer,
     )
-    summary = replay(log, config, load(run.plugin), [sink], options)
-    if summary.status == "interrupted":
-        raise KeyboardInterrupt
-    sink.finish()
-    messages = receipt.get("messages_sha256") if complete else None
-    if messages is not None and messages != summary.run.get("messages_sha256"):
-        raise LogError(_other_input(run, log))
-    start_ns, notes = sensor_start_ns(log, config), tuple(_notes(run, receipt))
-    return Verification(
-        comparison.verdict, comparison, notes, sink.stored, summary.frames, summary, start_ns, run
-    )
+    summary = again.replay(log, config, load(run.plugin), options, monitor)
+    return again.verification(log, summary)
+
+
+class _RepeatedRun:
+    """A run that is repeated into sinks that compare.
+
+    Args:
+        stored: The output log.
+        run, receipt: The record and the receipt of the first run.
+        comparison: Receives each pair of outputs.
+    """
+
+    def __init__(self, stored: Log, run: RunInfo, receipt: Mapping[str, str], comparison: Comparison) -> None:
+        self._stored, self._run, self._receipt, self._comparison = stored, run, receipt, comparison
+        self._ended = receipt.get("ended") == "whole"
+        self._messages = StoredMessages(stored, self._ended)
+        self._sink = ComparingSink(iter(()), run, comparison, self._ended)
+
+    def replay(
+        self,
+        log: Log,
+        config: Config,
+        plugin: Plugin,
+        options: ReplayOptions,
+        monitor: Callable[[Plugin, Any], Sink] | None,
+    ) -> Summary:
+        """Replay the input, and compare."""
+        self._config = config
+        stored, topics = self._stored, self._stored.channels
+        writer = ComparingMcapSink(
+            stored.path, self._messages, TIMING in topics, float(self._receipt.get("min_score", "0.3"))
+        )
+        writers: list[Sink] = [writer]
+        if monitor is not None and HEALTH in topics:
+            writers.append(monitor(plugin, writer.add_values))
+        outputs = read_outputs(stored)
+        self._sink = ComparingSink(outputs, self._run, self._comparison, self._ended, writers)
+        copied = self._receipt.get("with_inputs") or any(topic in topics for topic in config.roles())
+        options = replace(options, on_message=writer.copy if copied else None)
+        summary = replay(log, config, plugin, [self._sink], options)
+        if summary.status == "interrupted":
+            raise KeyboardInterrupt
+        self._sink.finish()
+        messages = self._receipt.get("messages_sha256") if self._ended else None
+        if messages is not None and messages != summary.run.get("messages_sha256"):
+            raise LogError(_other_input(self._run, log))
+        return summary
+
+    def verification(self, log: Log, summary: Summary) -> Verification:
+        """Return the result of comparing, once the input was replayed."""
+        run, receipt, comparison, sink = self._run, self._receipt, self._comparison, self._sink
+        lost = self._messages.finish()
+        check = check_receipt(receipt, run, sink.made, summary, self._config, log.path)
+        same_ticks = comparison.ticks is None
+        topics = self._messages.topics if same_ticks else {}
+        if same_ticks:
+            check_written(check, receipt, self._messages.digests.record(), topics)
+        equal = same_ticks and all(head.verdict == "equal" for head in comparison.heads.values())
+        made = summary.run.get("outputs_sha256", "")
+        check_outputs(check, receipt.get("outputs_sha256", ""), sink.digest.hexdigest(), made, equal)
+        contradicted = check.contradictions or any(row.first is not None for row in topics.values())
+        notes = (
+            *_notes(run, receipt),
+            *check.notes,
+            *(f"a part of the outputs is lost: {text}" for text in lost),
+        )
+        return Verification(
+            verdict="diverged" if contradicted else comparison.verdict,
+            comparison=comparison,
+            notes=notes,
+            stored=sink.stored,
+            made=summary.frames,
+            summary=summary,
+            start_ns=log.survey.start_ns or 0,
+            run=run,
+            topics=topics,
+            receipt=check,
+            complete=bool(receipt) and not lost,
+        )
 
 
 def _record(stored: Log) -> tuple[RunInfo, Mapping[str, str]]:
@@ -196,62 +306,6 @@ def config_of(run: RunInfo, checkpoint: Path | None = None) -> Config:
         with suppress(ConfigError):  # a name that only the plugin knows stays as it was configured
             config = parse_config(plain) if value else config
     return config
-
-
-class _ComparingSink:
-    """A sink that compares outputs with the stored ones, in order.
-
-    Args:
-        stored: The stored outputs.
-        run: The record of the run that made them.
-        comparison: Receives each pair.
-        complete: Whether that run finished, so that no further outputs can follow.
-    """
-
-    def __init__(
-        self, stored: Iterator[StoredOutput], run: RunInfo, comparison: Comparison, complete: bool
-    ) -> None:
-        self._items = stored
-        self._run = run
-        self._complete = complete
-        self._next = next(self._items, None)
-        self._comparison = comparison
-        self.stored = 0
-
-    def open(self, run: RunInfo) -> None:
-        before, now = self._run.weights_sha256, run.weights_sha256
-        if before != now:
-            raise CheckpointError(
-                f"expected the weights {before[:16] or 'of an untrained model'}, found "
-                f"{now[:16] or 'none'}; name the file with --checkpoint"
-            )
-
-    def write(
-        self,
-        sample: Sample,
-        output: Output,
-        truth: TruthFrame | None = None,
-        timing_ms: Mapping[str, float] | None = None,
-    ) -> None:
-        if self._next is None:
-            if self._complete:
-                self._comparison.tick_differs(output)
-            return
-        self._comparison.add(self._next.output, output)
-        self._advance()
-
-    def finish(self) -> None:
-        """Count the stored outputs that the repeated run did not make."""
-        while self._next is not None:
-            self._comparison.tick_differs(self._next.output)
-            self._advance()
-
-    def close(self) -> None:
-        """Do nothing: no resource is open."""
-
-    def _advance(self) -> None:
-        self.stored += 1
-        self._next = next(self._items, None)
 
 
 def _check_size(run: RunInfo, receipt: Mapping[str, str], log: Log) -> None:
