@@ -19,7 +19,7 @@ def show(verification: Verification, log: Path) -> None:
         "within_tolerance": "equal within tolerance",
         "diverged": "diverges",
     }
-    complete = "" if verification.complete else "incomplete; what is there "
+    complete = "" if verification.complete else "incomplete; what is there: "
     say(f"{complete}{verdicts[verification.verdict]}: {verification.stored} outputs, made again from {log}")
     if verification.comparison.ticks is not None:
         say(f"  ticks: {_place(verification, verification.comparison.ticks)}")
