@@ -127,7 +127,7 @@ def file_sha256(path: Path) -> str:
         OSError: The file cannot be read.
     """
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.cache

@@ -23,6 +23,7 @@ from perception.pipeline.digest import ContentDigest
 from perception.pipeline.replay_options import ReplayOptions
 from perception.plugin import Plugin
 from perception.sinks import RunInfo
+from perception.text import file_name_text
 
 RECORDED_VERSIONS = ("perception-fusion", "torch", "numpy", "opencv-python-headless")
 HASHED_BYTES = 64 << 20
@@ -46,6 +47,7 @@ def run_info(
     """
     return RunInfo(
         input=log.path,
+        input_path=file_name_text(os.path.abspath(log.path)),
         input_bytes=log.path.stat().st_size,
         start_ns=options.span.start_ns,
         end_ns=options.span.end_ns,
@@ -111,8 +113,8 @@ def receipt_of(
     """Return the receipt as a flat record; unknown values are left out.
 
     Keys: `ended` (`whole`, `interrupted`, `failed`), `frames`, `errors`, `outputs_sha256`, `messages` and
-    `messages_sha256` (what was read of the configured topics), `ledger_sha256` (of their rows), `input_path`
-    and `input_sha256` (of the file, up to `HASHED_BYTES`), `config_sha256`, `weights_sha256`, `seed`,
+    `messages_sha256` (what was read of the configured topics), `ledger_sha256` (of their rows),
+    `input_sha256` (of the file, up to `HASHED_BYTES`), `config_sha256`, `weights_sha256`, `seed`,
     `faults`, `on_error`, `rate`, `live_drop`, `python`, `machine`. A sink may add its own.
     """
     rate = options.rate
@@ -122,7 +124,6 @@ def receipt_of(
         "errors": str(errors),
         "outputs_sha256": outputs_sha256,
         "ledger_sha256": "" if ledger is None else ledger_sha256(ledger, run.config),
-        "input_path": "" if run.input is None else os.path.abspath(run.input),
         "messages": "" if content is None else str(content.messages),
         "messages_sha256": "" if content is None else content.hexdigest(),
         "input_sha256": recorded_sha256(run.input),

@@ -9,7 +9,16 @@ from typing import Any
 
 from perception.text import file_name_text
 
-_TEXTS = ("input_sha256", "plugin", "weights_sha256", "backend", "precision", "device", "config")
+_TEXTS = (
+    "input_path",
+    "input_sha256",
+    "plugin",
+    "weights_sha256",
+    "backend",
+    "precision",
+    "device",
+    "config",
+)
 _INTEGERS = ("input_bytes", "start_ns", "end_ns", "batch", "threads")
 _LISTS = ("classes", "faults")
 _TABLES = {"versions": "version.", "extra": "extra."}
@@ -22,6 +31,7 @@ class RunInfo:
 
     Attributes:
         input: The log the samples come from. A sink refuses to write to it; the record holds its name only.
+        input_path: Where it was, absolute.
         input_bytes, input_sha256: Its size and hash.
         start_ns, end_ns: The requested log time, end exclusive; None: from the start, to the end.
         plugin, weights_sha256, backend, precision, device, batch, threads: How
@@ -36,6 +46,7 @@ class RunInfo:
     """
 
     input: Path | None = None
+    input_path: str = ""
     input_bytes: int | None = None
     input_sha256: str = ""
     start_ns: int | None = None

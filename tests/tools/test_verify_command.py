@@ -12,9 +12,12 @@ from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 from tests.third_party.install import install_manifests
 
-MANIFEST = (
-    "api: 1\nfactory: broken_plugins_code:Sound\ninputs: [camera, status]\nheads: [class, box, control]\n"
-)
+MANIFEST = """
+api: 1
+factory: broken_plugins_code:Sound
+inputs: [camera, status]
+heads: [class, box, control]
+"""
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from __future__ import annotations
 from perception.diagnosis.monitor.baseline_stats import StatsCollector, SubsetStats, from_plain, to_plain
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.monitor import Episode, HeadHealth, Monitor
-from perception.diagnosis.monitor.monitor_sink import HEALTH, MonitorSink
+from perception.diagnosis.monitor.monitor_sink import MonitorSink
 from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader, statistics_of
+from perception.sinks.mcap_sink import HEALTH
 
 __all__ = [
     "HEALTH",

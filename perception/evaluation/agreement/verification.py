@@ -133,15 +133,15 @@ def find_input(stored: Log, given: Path | None = None) -> Path:
     """
     if given is not None:
         return given
-    run, receipt = read_run(stored), read_receipt(stored)
+    run = read_run(stored)
     if run is None or run.input is None:
         raise LogError(
             f"the outputs do not say which log they were made from; name it with --input: {stored.path}"
         )
     folders = [stored.path.parent, Path.cwd()]
     places = [folder / run.input.name for folder in folders]
-    if recorded := receipt.get("input_path", ""):
-        places[1:1] = [Path(recorded)]
+    if run.input_path:
+        places[1:1] = [Path(run.input_path)]
     files = [place for place in places if place.is_file()]
     if files:
         return next((file for file in files if file.stat().st_size == run.input_bytes), files[0])
