@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
 from perception.evaluation.report.schema import DifferenceReport
 from perception_tools.evaluate.confidence_text import difference_text, show_correction, show_resampling
-from perception_tools.printing import make_console
+from perception_tools.printed_tables import Cells, show_table, table_console
 
 SAME = "the same"
 _STYLES = {"worse": "red", "better": "green", "cannot tell": "dim", SAME: "dim"}
-_PIPED_WIDTH = 120
 
 
 def show(report: CompareReport) -> None:
     """Print the tables of a comparison."""
-    console = make_console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PIPED_WIDTH
+    console = table_console()
     for letter, side in (("A", report.a), ("B", report.b)):
         if side is not None:
             console.print(Text(f"{letter}: {side.name} ({side.kind}), {side.frames} frames"), soft_wrap=True)
     if report.metrics:
-        console.print(_table(report.metrics))
+        show_table(console, ["", "A", "B", "B - A", "p", ""], [*_rows(report.metrics)], words=(0, 5))
     console.print(Text(summary(report.metrics), style="bold"), soft_wrap=True)
     show_correction(console, [metric.difference for metric in report.metrics])
     if report.resampling is not None:
@@ -61,26 +56,22 @@ def _verdict(difference: DifferenceReport) -> str:
     return SAME if ends == (0, 0, 0) else difference.verdict
 
 
-def _table(metrics: list[ComparedReport]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("", "A", "B", "B - A", "p", ""):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+def _rows(metrics: list[ComparedReport]) -> Iterator[Cells]:
     head = ""
     for metric in metrics:
         if metric.head != head:
             head = metric.head
-            table.add_row(Text(head, style="bold"))
+            yield [Text(head, style="bold"), *[""] * 5]
         verdict = _verdict(metric.difference)
         p = metric.difference.p_corrected
-        table.add_row(
+        yield [
             f" {metric.metric}",
             _number(metric.a),
             _number(metric.b),
             difference_text(metric.difference),
             "" if p is None else f"{p:.2g}" if p >= 0.001 else "<0.001",
             Text(verdict, style=_STYLES[verdict]),
-        )
-    return table
+        ]
 
 
 def _number(value: float | None) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from perception.evaluation.report.schema import (
@@ -17,6 +15,7 @@ from perception.evaluation.report.schema import (
     SliceReport,
     ValueReport,
 )
+from perception_tools.printed_tables import show_table
 
 MOST_SLICES = 12
 _STYLES = {"worse": "red", "better": "green", "cannot tell": "dim"}
@@ -70,22 +69,18 @@ def show_slices(console: Console, slices: list[SliceReport]) -> None:
     """Print the significantly worse slices, then others up to a limit."""
     sure = [part for part in slices if part.difference.verdict == "worse"]
     shown = slices[: max(len(sure), MOST_SLICES)]
-    table = Table(title="parts of the data against the rest", title_justify="left", title_style="bold")
-    table.box, table.pad_edge = box.SIMPLE_HEAD, False
-    for name in ("part", "", "here", "rest", "difference", ""):
-        number = name in ("here", "rest", "difference")
-        table.add_column(name, justify="right" if number else "left", no_wrap=number or not name)
-    for part in shown:
-        words = part.difference.verdict
-        table.add_row(
-            f"{part.by}: {part.part}",
-            part.metric,
+    rows = [
+        [
+            f"{part.by}: {part.part}, {part.metric}",
             "" if part.value is None else f"{part.value:.3g}",
             "" if part.rest is None else f"{part.rest:.3g}",
             difference_text(part.difference),
-            Text(words, style=_STYLES[words]),
-        )
-    console.print(table)
+            Text(part.difference.verdict, style=_STYLES[part.difference.verdict]),
+        ]
+        for part in shown
+    ]
+    head = ["part", "here", "rest", "difference", ""]
+    show_table(console, head, rows, title="parts of the data against the rest", words=(0, 4))
     show_correction(console, [part.difference for part in slices])
     if len(slices) > len(shown):
         console.print(Text(f"  and {len(slices) - len(shown)} more, see --json"))

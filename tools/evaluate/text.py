@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from perception.evaluation.report.schema import EvaluationReport, MetricReport, ValueReport
@@ -19,19 +17,16 @@ from perception_tools.evaluate.confidence_text import (
     show_slices,
 )
 from perception_tools.evaluate.stress_text import show_faults, show_streaming
-from perception_tools.printing import make_console
+from perception_tools.printed_tables import Cells, show_table, table_console
 
 Head = dict[str, MetricReport]
 
-_PIPED_WIDTH = 120
 _SENSOR_LETTERS = {"camera": "C", "range": "R", "status": "S"}
 
 
 def show(report: EvaluationReport) -> None:
     """Print the tables of a report."""
-    console = make_console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PIPED_WIDTH
+    console = table_console()
     for log in report.logs:
         source = f", stored in {log.outputs}" if log.outputs else ""
         console.print(Text(f"{log.log}: {log.frames} frames{source}"), soft_wrap=True)
@@ -63,28 +58,16 @@ def _show_head(console: Console, name: str, head: Head) -> None:
     values = {key: value for metric in head.values() for key, value in metric.values.items()}
     overall = {key: value for key, value in values.items() if "/" not in key}
     parts = {tuple(key.split("/", 1)): value for key, value in values.items() if "/" in key}
-    title: str | None = name
     if overall:
-        sure = any(value.interval is not None for value in overall.values())
-        table = _table(title, ["", *(["95 %"] if sure else []), "support"])
-        for key, value in overall.items():
-            ends = [range_text(value)] if sure else []
-            table.add_row(key, _cell(value), *ends, str(value.support), value.unit)
-        console.print(table)
-        title = None
+        sure = ["95 %"] if any(value.interval is not None for value in overall.values()) else []
+        rows = [
+            [key, _cell(value), *(range_text(value) for _ in sure), str(value.support), value.unit]
+            for key, value in overall.items()
+        ]
+        head_row = ["", "", *sure, "support", ""]
+        show_table(console, head_row, rows, title=name, words=(0, len(head_row) - 1))
     if parts:
-        metrics, places = (list(dict.fromkeys(key[side] for key in parts)) for side in (0, 1))
-        if len(places) < len(metrics):
-            table = _table(title, places)
-            wide = len(places) <= 4
-            for metric in metrics:
-                cells = [parts.get((metric, place)) for place in places]
-                table.add_row(metric, *(_cell(cell, wide) for cell in cells), _unit(cells))
-        else:
-            table = _table(title, metrics, unit=False)
-            for place in places:
-                table.add_row(place, *(_cell(parts.get((metric, place))) for metric in metrics))
-        console.print(table)
+        _show_parts(console, "" if overall else name, parts)
     _show_frames(console, head)
     for metric_report in head.values():
         if "timed" in metric_report.details:
@@ -92,6 +75,20 @@ def _show_head(console: Console, name: str, head: Head) -> None:
     for metric_report in head.values():
         if "matrix" in metric_report.details:
             _show_confusion(console, metric_report)
+
+
+def _show_parts(console: Console, title: str, parts: dict[tuple[str, ...], ValueReport]) -> None:
+    """Print the values by class, size, channel or stage: the fewer of both across."""
+    metrics, places = (list(dict.fromkeys(key[side] for key in parts)) for side in (0, 1))
+    if len(places) < len(metrics):
+        rows = []
+        for metric in metrics:
+            cells = [parts.get((metric, place)) for place in places]
+            rows.append([metric, *(_cell(cell, len(places) <= 4) for cell in cells), _unit(cells)])
+        show_table(console, ["", *places, ""], rows, title=title, words=(0, len(places) + 1))
+        return
+    rows = [[place, *(_cell(parts.get((metric, place))) for metric in metrics)] for place in places]
+    show_table(console, ["", *metrics], rows, title=title)
 
 
 def _unit(cells: list[ValueReport | None]) -> str:
@@ -109,33 +106,34 @@ def _show_frames(console: Console, head: Head) -> None:
 
 
 def _show_confusion(console: Console, metric: MetricReport) -> None:
+    """Print the matrix; columns have numbers for names where these would not fit."""
     labels, matrix = metric.details["labels"], metric.details["matrix"]
-    table = _table(
-        f"confusion at score {metric.details['score']:.2f} (truth down, said across)", labels, unit=False
-    )
-    for label, row in zip(labels, matrix, strict=True):
-        table.add_row(label, *(str(count) if count else "." for count in row))
-    console.print(table)
+    columns = labels
+    if sum(len(label) + 3 for label in labels) + max(map(len, labels)) > console.width:
+        columns = [str(number) for number in range(1, len(labels) + 1)]
+        labels = [f"{number} {label}" for number, label in zip(columns, labels, strict=True)]
+    rows = [
+        [label, *(str(count) if count else "." for count in row)]
+        for label, row in zip(labels, matrix, strict=True)
+    ]
+    title = f"confusion at score {metric.details['score']:.2f} (truth down, said across)"
+    show_table(console, ["", *columns], rows, title=title)
 
 
 def _show_ablation(console: Console, ablation: dict[str, dict[str, Head]]) -> None:
     """Print every head against every subset of the sensors."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
-    table.title = "what each sensor is worth (C camera, R range, S status; - undefined)"
-    table.add_column("", no_wrap=True, overflow="ellipsis")
-    for name in ablation:
-        letters = "".join(_SENSOR_LETTERS.get(part, part) for part in name.split("+"))
-        table.add_column(letters, justify="right", no_wrap=True, min_width=6)
-    first = next(iter(ablation.values()), {})
-    for head, metrics in first.items():
+    names = ["".join(_SENSOR_LETTERS.get(part, part) for part in name.split("+")) for name in ablation]
+    rows: list[Cells | None] = []
+    for head, metrics in next(iter(ablation.values()), {}).items():
         for metric, metric_values in metrics.items():
-            _add_ablated(table, metric_values, [subset[head][metric] for subset in ablation.values()], head)
-        table.add_section()
-    console.print(table)
+            rows += _ablated(metric_values, [subset[head][metric] for subset in ablation.values()], head)
+        rows.append(None)
+    title = "what each sensor is worth (C camera, R range, S status; - undefined)"
+    show_table(console, ["", *names], rows, title=title, dense=True)
 
 
-def _add_ablated(table: Table, metric: MetricReport, subsets: list[MetricReport], head: str) -> None:
-    """Add the rows of one metric; rows of control have the name of their channel."""
+def _ablated(metric: MetricReport, subsets: list[MetricReport], head: str) -> Iterator[Cells]:
+    """Yield the rows of one metric; rows of control have the name of their channel."""
     channel = ""
     for key, value in metric.values.items():
         name, _, part = key.partition("/")
@@ -143,9 +141,9 @@ def _add_ablated(table: Table, metric: MetricReport, subsets: list[MetricReport]
             continue
         if part != channel:
             channel = part
-            table.add_row(Text(part, style="italic"))
+            yield [Text(part, style="italic"), *("" for _ in subsets)]
         name = f"{name}, {value.unit}" if value.unit else name
-        table.add_row(name, *(Text(_narrow(subset.values.get(key))) for subset in subsets))
+        yield [name, *(_narrow(subset.values.get(key)) for subset in subsets)]
 
 
 def _show_moments(console: Console, report: EvaluationReport) -> None:
@@ -155,16 +153,6 @@ def _show_moments(console: Console, report: EvaluationReport) -> None:
     for moment in report.moments:
         console.print(Text(f"  {moment.error:.2f}  {moment.what}"), soft_wrap=True)
         console.print(Text(f"        {moment.command}", style="dim"), soft_wrap=True)
-
-
-def _table(title: str | None, columns: list[str], unit: bool = True) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=len(columns) < 8)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=len(columns) < 8, overflow="fold")
-    if unit:
-        table.add_column("")
-    return table
 
 
 def _cell(value: ValueReport | None, wide: bool = False) -> Text:

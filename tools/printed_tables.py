@@ -1,0 +1,92 @@
+"""Tables that fit the width of the terminal: numbers are never cut, what is too wide continues below."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perception_tools.printing import make_console
+
+Cells = Sequence[str | Text]
+
+PIPED_WIDTH = 80
+"""The width where the output is no terminal and `COLUMNS` does not say one."""
+
+_NARROW_WORDS = 28
+"""The width that a column of words keeps where a table does not fit; longer words are folded."""
+
+
+def table_console() -> Console:
+    """Return the console that reports are printed on."""
+    console = make_console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPED_WIDTH
+    return console
+
+
+def show_table(
+    console: Console,
+    head: Sequence[str],
+    rows: Sequence[Cells | None],
+    *,
+    title: str = "",
+    words: Collection[int] = (0,),
+    dense: bool = False,
+) -> None:
+    """Print a table.
+
+    Args:
+        console: Where to print it.
+        head: The names of the columns.
+        rows: The cells of each row; None: a gap between rows.
+        title: The title above it.
+        words: The columns of words, by index: they are folded where there is no room, and repeated where the
+            columns of numbers continue below.
+        dense: Less space between columns.
+    """
+    cells = [row for row in rows if row is not None]
+    widths = [max(map(_width, column), default=0) for column in zip(head, *cells, strict=True)]
+    gap = 2 if dense else 3
+    for shown, limits in _parts(widths, words, console.width - 2 + gap, gap):
+        table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        table.pad_edge, table.padding = False, (0, 1, 0, 0) if dense else (0, 1)
+        for index in shown:
+            if index in words:
+                table.add_column(head[index], overflow="fold", max_width=limits[index])
+            else:
+                table.add_column(head[index], justify="right", no_wrap=True, min_width=limits[index])
+        for row in rows:
+            if row is None:
+                table.add_section()
+            else:
+                table.add_row(*(row[index] for index in shown))
+        console.print(table)
+        title = ""
+
+
+def _parts(
+    widths: Sequence[int], words: Collection[int], room: int, gap: int
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield the columns of each table, by index, and the widths of all columns."""
+    limits = list(widths)
+    if sum(widths) + gap * len(widths) > room:
+        limits = [min(w, _NARROW_WORDS) if index in words else w for index, w in enumerate(widths)]
+    left = room - sum(limits[index] + gap for index in words)
+    numbers = [index for index in range(len(widths)) if index not in words]
+    part: list[int] = []
+    for index in numbers:
+        if part and sum(limits[i] + gap for i in [*part, index]) > left:
+            yield sorted([*words, *part]), limits
+            part = []
+        part.append(index)
+    yield sorted([*words, *part]), limits
+
+
+def _width(cell: str | Text) -> int:
+    return cell.cell_len if isinstance(cell, Text) else cell_len(cell)
