@@ -15,7 +15,7 @@ from perception.evaluation.report.schema import (
     SliceReport,
     ValueReport,
 )
-from perception_tools.printed_tables import show_table
+from perception_tools.printed_tables import Cells, show_table
 
 MOST_SLICES = 12
 _STYLES = {"worse": "red", "better": "green", "cannot tell": "dim"}
@@ -69,7 +69,7 @@ def show_slices(console: Console, slices: list[SliceReport]) -> None:
     """Print the significantly worse slices, then others up to a limit."""
     sure = [part for part in slices if part.difference.verdict == "worse"]
     shown = slices[: max(len(sure), MOST_SLICES)]
-    rows = [
+    rows: list[Cells | None] = [
         [
             f"{part.by}: {part.part}, {part.metric}",
             "" if part.value is None else f"{part.value:.3g}",

@@ -34,7 +34,7 @@ def show_faults(console: Console, found: FaultsReport) -> None:
 
 def show_streaming(console: Console, found: list[StreamingReport]) -> None:
     """Print the scores of a single worker by latency."""
-    rows = []
+    rows: list[Cells | None] = []
     for score in found:
         latency = f"{score.latency_ms:g}{' measured' if score.measured else ''}"
         age = f"{score.age_ms['p50']:.0f}" if score.age_ms else "-"

@@ -60,7 +60,7 @@ def _show_head(console: Console, name: str, head: Head) -> None:
     parts = {tuple(key.split("/", 1)): value for key, value in values.items() if "/" in key}
     if overall:
         sure = ["95 %"] if any(value.interval is not None for value in overall.values()) else []
-        rows = [
+        rows: list[Cells | None] = [
             [key, _cell(value), *(range_text(value) for _ in sure), str(value.support), value.unit]
             for key, value in overall.items()
         ]
@@ -80,15 +80,15 @@ def _show_head(console: Console, name: str, head: Head) -> None:
 def _show_parts(console: Console, title: str, parts: dict[tuple[str, ...], ValueReport]) -> None:
     """Print the values by class, size, channel or stage: the fewer of both across."""
     metrics, places = (list(dict.fromkeys(key[side] for key in parts)) for side in (0, 1))
+    rows: list[Cells | None] = []
     if len(places) < len(metrics):
-        rows = []
         for metric in metrics:
             cells = [parts.get((metric, place)) for place in places]
             rows.append([metric, *(_cell(cell, len(places) <= 4) for cell in cells), _unit(cells)])
         show_table(console, ["", *places, ""], rows, title=title, words=(0, len(places) + 1))
-        return
-    rows = [[place, *(_cell(parts.get((metric, place))) for metric in metrics)] for place in places]
-    show_table(console, ["", *metrics], rows, title=title)
+    else:
+        rows += [[place, *(_cell(parts.get((metric, place))) for metric in metrics)] for place in places]
+        show_table(console, ["", *metrics], rows, title=title)
 
 
 def _unit(cells: list[ValueReport | None]) -> str:
@@ -112,7 +112,7 @@ def _show_confusion(console: Console, metric: MetricReport) -> None:
     if sum(len(label) + 3 for label in labels) + max(map(len, labels)) > console.width:
         columns = [str(number) for number in range(1, len(labels) + 1)]
         labels = [f"{number} {label}" for number, label in zip(columns, labels, strict=True)]
-    rows = [
+    rows: list[Cells | None] = [
         [label, *(str(count) if count else "." for count in row)]
         for label, row in zip(labels, matrix, strict=True)
     ]
