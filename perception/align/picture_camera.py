@@ -16,7 +16,7 @@ from perception.config import CameraConfig
 from perception.geometry import Matrix, lens_problem
 from perception.types import CameraFrame, CameraInfo, RigIssue
 
-_RECTIFIED = re.compile(r"(?:^|[/_])(?:rect|rectified|undist|undistorted)(?:[/_]|$)", re.IGNORECASE)
+_RECTIFIED = re.compile(r"(?:^|[/_])(?:rect|rectif(?:y|ied)|undist(?:ort|orted)?)(?:[/_]|$)", re.IGNORECASE)
 
 
 class PictureShape(NamedTuple):
@@ -60,7 +60,7 @@ def picture_camera(info: CameraInfo, picture: PictureShape | None, camera: Camer
         return PictureCamera(None, _other_camera(info, picture))
     offset = None
     if is_rectified(camera):
-        if info.projection is not None and np.array_equal(info.projection[2, :3], (0.0, 0.0, 1.0)):
+        if info.projection is not None and _projects(info.projection):
             offset = _offset(info.projection)
             info = _rectified(info, info.projection)
         elif np.any(info.distortion) or lens_problem(info.distortion_model, np.zeros(0)):
@@ -71,6 +71,12 @@ def picture_camera(info: CameraInfo, picture: PictureShape | None, camera: Camer
             )
             return PictureCamera(None, RigIssue("no_projection", text))
     return _scaled(info, picture)._replace(picture_from_camera=offset)
+
+
+def _projects(projection: Matrix) -> bool:
+    """Return whether P [3, 4] is that of a pinhole: focal lengths, no rotation, depth as it is."""
+    focal = projection[0, 0] > 0 and projection[1, 1] > 0
+    return bool(focal and projection[1, 0] == 0 and np.array_equal(projection[2, :3], (0.0, 0.0, 1.0)))
 
 
 def _is_of_another(info: CameraInfo, picture: PictureShape, camera: CameraConfig) -> bool:

@@ -349,6 +349,9 @@ TruthMessage = Cuboids | TruthBoxes
 Decoded = SensorMessage | RigMessage | TruthMessage | Undecodable
 
 
+_LEAST_PIXEL = 1e-3
+
+
 @lru_cache(maxsize=16)  # by identity: a calibration holds for many frames
 def _problem(camera_info: CameraInfo) -> RigIssue | None:
     k, place = camera_info.intrinsics, f"the camera info {camera_info.topic}".rstrip()
@@ -358,4 +361,6 @@ def _problem(camera_info: CameraInfo) -> RigIssue | None:
         return RigIssue("bad_camera_info", f"{place} has no image size")
     if not (k[0, 0] > 0 and k[1, 1] > 0):
         return RigIssue("bad_camera_info", f"{place} has no focal lengths")
+    if max(abs(k[1, 0]), abs(k[2, 0]), abs(k[2, 1])) > _LEAST_PIXEL:
+        return RigIssue("bad_camera_info", f"{place}: K is no camera matrix, or is written by columns")
     return None

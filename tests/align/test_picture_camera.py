@@ -145,3 +145,15 @@ def test_other_shapes() -> None:
     assert stretched.issue is not None
     assert stretched.issue.code == "stretched_image"
     assert picture_camera(info(1937, 1216), PictureShape(969, 608, "cam"), RAW).issue is None
+
+
+def test_a_camera_matrix_written_by_columns_is_named() -> None:
+    found = info(intrinsics=K.T.copy())
+    assert found.problem is not None
+    assert (found.problem.code, "by columns" in found.problem.text) == ("bad_camera_info", True)
+    assert info().problem is None
+    strange = P.copy()
+    strange[1, 0] = 1.0
+    no_pinhole = picture_camera(info(projection=strange), PictureShape(640, 480, "cam"), RECTIFIED)
+    assert no_pinhole.issue is not None
+    assert no_pinhole.issue.code == "no_projection"

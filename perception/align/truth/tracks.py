@@ -68,9 +68,10 @@ class _Scene:
 
     entities: dict[str, _Entity] = field(default_factory=dict)
 
-    def apply(self, message: Cuboids) -> None:
-        """Make the changes of one message."""
-        assert message.change is not None
+    def apply(self, message: Cuboids | TruthBoxes) -> None:
+        """Make the changes of one message, if it makes any."""
+        if not isinstance(message, Cuboids) or message.change is None:
+            return
         for deletion in message.change.deletions:
             ids = list(self.entities) if deletion.id is None else [deletion.id]
             for name in ids:
@@ -102,24 +103,43 @@ class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
     def __init__(self) -> None:
         super().__init__()
         self._before = _Scene()  # as the forgotten messages left it
+        self._scene = _Scene()  # as the first `_applied` messages left it
+        self._applied = 0
+
+    def add(self, message: Cuboids | TruthBoxes) -> None:
+        if bisect_right(self.stamps, message.stamp_ns) < self._applied:
+            self._restart()
+        super().add(message)
 
     def nearest(self, stamp_ns: int, tolerance_ns: float) -> Cuboids | TruthBoxes | None:
         """Return the message with the smallest difference, within the tolerance, with its whole scene."""
         message = super().nearest(stamp_ns, tolerance_ns)
         if not isinstance(message, Cuboids) or message.change is None:
             return message
-        scene = _Scene(dict(self._before.entities))
-        ignored, reason = 0, ""
-        for update in self.messages[: bisect_right(self.stamps, message.stamp_ns)]:
-            if isinstance(update, Cuboids) and update.change is not None:
-                scene.apply(update)
-                if update.stamp_ns == message.stamp_ns:
-                    ignored, reason = ignored + update.ignored, reason or update.ignored_reason
-        items = scene.items(message.stamp_ns)
-        return replace(message, items=items, change=None, ignored=ignored, ignored_reason=reason)
+        first, end = (find(self.stamps, message.stamp_ns) for find in (bisect_left, bisect_right))
+        if end < self._applied:
+            self._restart()
+        for update in self.messages[self._applied : end]:
+            self._scene.apply(update)
+        self._applied = end
+        bad = [m for m in self.messages[first:end] if m.ignored]
+        return replace(
+            message,
+            items=self._scene.items(message.stamp_ns),
+            change=None,
+            ignored=sum(m.ignored for m in bad),
+            ignored_reason=bad[0].ignored_reason if bad else "",
+        )
 
     def forget_before(self, stamp_ns: int) -> None:
-        for message in self.messages[: bisect_left(self.stamps, stamp_ns)]:
-            if isinstance(message, Cuboids) and message.change is not None:
-                self._before.apply(message)
+        count = bisect_left(self.stamps, stamp_ns)
+        for message in self.messages[:count]:
+            self._before.apply(message)
         super().forget_before(stamp_ns)
+        if count > self._applied:
+            self._restart()
+        else:
+            self._applied -= count
+
+    def _restart(self) -> None:
+        self._scene, self._applied = _Scene(dict(self._before.entities)), 0
