@@ -55,6 +55,13 @@ class ReadAccount:
         """Return the number of messages of a topic, over all rows."""
         return sum(row[topic] for _, row in self.rows())
 
+    def totals(self) -> Counter[str]:
+        """Return the number of messages of every topic, over all rows."""
+        totals: Counter[str] = Counter()
+        for _, row in self.rows():
+            totals.update(row)
+        return totals
+
     @property
     def topics(self) -> list[str]:
         """Every topic that has a count, sorted."""

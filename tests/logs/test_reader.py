@@ -178,7 +178,7 @@ def test_order_holds_when_the_overlapping_chunks_do_not_fit_in_memory(
     messages = make_messages(300, jitter=5000)
     path = tmp_path / "log.mcap"
     path.write_bytes(write_log(messages, **VARIANTS["zstd"]))
-    monkeypatch.setattr(stream_module, "_RESIDENT", 10_000)  # two chunks of more than twenty
+    monkeypatch.setattr(stream_module, "resident_limit", lambda size: 10_000)  # two chunks of twenty
     got, stream = read(path)
     assert got == sorted(messages, key=lambda m: m.log_time_ns)
     assert stream.account.read == by_topic(messages)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.mcap.blocks import (
     DataBlock,
     Loaded,
     Place,
+    Tally,
     partial_damage,
     salvage,
     tally_places,
     whole_damage,
 )
 from perception.logs.mcap.contents import Contents, topic_of
+from perception.logs.mcap.limits import Budget
 from perception.logs.mcap.message_index import read_index
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.unpack import Broken
 from perception.logs.query import Query
+
+_MAX_NAMES = 10  # of channels or topics in one line
 
 
 class Accountant:
@@ -33,14 +40,14 @@ class Accountant:
         self._contents = contents
         self._query = query
 
-    def topic(self, channel_id: int) -> str:
-        return topic_of(self._contents, channel_id)
+    def topic(self, key: int) -> str:
+        return topic_of(self._contents, key)
 
     def corrupt(self, places: list[Place]) -> None:
         """Count messages of which only the header could be read."""
         query, account = self._query, self.account
         for place in places:
-            topic = self.topic(place.channel_id)
+            topic = self.topic(place.key)
             if not query.wants(topic):
                 account.not_configured[topic] += 1
             elif not query.covers(place.log_time_ns, place.log_time_ns):
@@ -48,32 +55,17 @@ class Accountant:
             else:
                 account.corrupt[topic] += 1
 
-    def broken(self, block: DataBlock, broken: Broken) -> None:
-        """Count a block of which nothing can be used."""
-        channels = self._contents.registry.channels
-        known = len(channels)
-        headers = salvage(broken, block, self._contents.registry)
-        reason = str(broken)
-        if len(channels) > known:
-            reason += "; channels that it alone declares are taken over unproven"
-        lost = self.indexed(block)
+    def broken(self, block: DataBlock, broken: Broken, budget: Budget) -> None:
+        """Count a block of which nothing can be used: by its message index, else by the headers in it."""
+        headers = salvage(broken, block, self._contents.registry, budget)
+        tally = index_of_damaged(self._source, block)
+        lost = None if tally is None else self._lost(block, tally)
         if lost is None:
             self.corrupt(headers)
-        self.damage.append(whole_damage(block, reason, lost))
+        self.damage.append(whole_damage(block, str(broken), lost))
 
-    def indexed(self, block: DataBlock) -> int | None:
-        """Count a block that is not read by its message index; None if that proves nothing.
-
-        Wanted messages in it are `lost`: a block that is left out on purpose has none. Returns how many.
-        """
-        if block.broken:  # its tally may be of salvaged headers, which prove nothing
-            tally = read_index(self._source, block)
-        else:
-            if block.tally is None:
-                block.tally = read_index(self._source, block)
-            tally = block.tally
-        if tally is None:
-            return None
+    def _lost(self, block: DataBlock, tally: Tally) -> int:
+        """Count the messages of a broken block by its index; return how many of them were asked for."""
         query, account, lost = self._query, self.account, 0
         if query.covers(block.start_ns, block.end_ns):
             inside = tally
@@ -81,16 +73,23 @@ class Accountant:
             inside = {}
         else:
             inside = read_index(self._source, block, query.low, query.high) or {}
-        for channel_id, span in tally.items():
-            topic = self.topic(channel_id)
+        for key, span in tally.items():
+            topic = self.topic(key)
             if not query.wants(topic):
                 account.not_configured[topic] += span.messages
                 continue
-            n = min(inside[channel_id].messages, span.messages) if channel_id in inside else 0
+            n = min(inside[key].messages, span.messages) if key in inside else 0
             account.lost[topic] += n
             account.outside_range[topic] += span.messages - n
             lost += n
         return lost
+
+    def skipped(self, block: DataBlock) -> None:
+        """Count a block that need not be read: nothing in it was asked for."""
+        for key, span in (block.tally or {}).items():
+            topic = self.topic(key)
+            row = self.account.outside_range if self._query.wants(topic) else self.account.not_configured
+            row[topic] += span.messages
 
     def partial(self, block: DataBlock, loaded: Loaded) -> None:
         """Count what is missing of a block that could be read only up to a point."""
@@ -99,9 +98,9 @@ class Accountant:
         tally = read_index(self._source, block)
         lost = None if tally is None else 0
         read = tally_places(loaded.places + torn)
-        for channel_id, span in (tally or {}).items():
-            rest = span.messages - (read[channel_id].messages if channel_id in read else 0)
-            topic = self.topic(channel_id)
+        for key, span in (tally or {}).items():
+            rest = span.messages - (read[key].messages if key in read else 0)
+            topic = self.topic(key)
             if rest > 0 and not self._query.wants(topic):
                 self.account.not_configured[topic] += rest
             elif rest > 0:
@@ -115,8 +114,8 @@ class Accountant:
             reason = "the CRC of the data section does not hold: some messages outside chunks may be wrong"
             self.damage.append(Damage(None, None, 0, None, reason))
         if self.undeclared:
-            ids = ", ".join(str(channel_id) for channel_id in sorted(self.undeclared))
-            count = sum(self.account.corrupt[self.topic(channel_id)] for channel_id in self.undeclared)
+            count = sum(self.account.corrupt[self.topic(key)] for key in self.undeclared)
+            ids = _listed(str(key) for key in sorted(self.undeclared))
             reason = f"{count} messages are on channels that nothing declares ({ids})"
             self.damage.append(Damage(None, None, 0, None, reason))
         statistics = self._contents.summary.statistics
@@ -128,32 +127,34 @@ class Accountant:
 
     def _compare(self, counts: dict[int, int]) -> None:
         """Count as lost what only the statistics have, where damage or unproven data explains it."""
-        claimed: dict[str, int] = {}
+        claimed: Counter[str] = Counter()
         for channel_id, count in counts.items():
-            claimed[self.topic(channel_id)] = claimed.get(self.topic(channel_id), 0) + count
+            claimed[self.topic(channel_id)] += count
         missing = self._missing(claimed)
-        unproven = [damage for damage in self.damage if damage.messages is None]
-        places = [i for i, damage in enumerate(self.damage) if damage.messages is None and damage.bytes]
-        if unproven or self.unproven:
+        unproven = [i for i, damage in enumerate(self.damage) if damage.messages is None]
+        places = [i for i in unproven if self.damage[i].bytes]
+        if self.damage or self.unproven:
             self.account.lost.update(missing)
             for i in places if len(places) == 1 or not missing else ():
                 self.damage[i] = replace(self.damage[i], messages=sum(missing.values()))
         if missing and not unproven:
-            names, more = ", ".join(sorted(missing)), sum(missing.values())
-            reason = f"the statistics claim {more} messages more than the data holds on {names}"
-            self.damage.append(Damage(None, None, 0, more if self.unproven else None, reason))
+            reason = f"the statistics claim {sum(missing.values())} messages more than the data holds on "
+            lost = sum(missing.values()) if self.damage or self.unproven else None
+            self.damage.append(Damage(None, None, 0, lost, reason + _listed(iter(sorted(missing)))))
 
-    def _missing(self, claimed: dict[str, int]) -> dict[str, int]:
+    def _missing(self, claimed: Counter[str]) -> dict[str, int]:
         """Return, by topic, the number of messages that the statistics have beyond the account.
 
         The sum is kept at what is claimed: a record counted on a wrong channel is not missing a second time.
         """
         account = self.account
-        missing = {topic: count - account.total(topic) for topic, count in claimed.items()}
-        missing = {topic: count for topic, count in missing.items() if count > 0}
-        room = sum(claimed.values()) - sum(account.total(topic) for topic in account.topics)
+        counted = account.totals()
+        missing = {
+            topic: count - counted[topic] for topic, count in claimed.items() if count > counted[topic]
+        }
+        wanting, room = sum(missing.values()), claimed.total() - counted.total()
         for topic in map(self.topic, self.undeclared):
-            moved = max(0, min(account.corrupt[topic], sum(missing.values()) - room))
+            moved = max(0, min(account.corrupt[topic], wanting - room))
             account.corrupt[topic] -= moved
             room += moved
         capped = {}
@@ -162,3 +163,24 @@ class Accountant:
                 capped[topic] = kept
                 room -= kept
         return capped
+
+
+def index_of_damaged(source: Source, block: DataBlock) -> Tally | None:
+    """Return the messages of a broken block by its message indexes; None if they may not be all of them.
+
+    They are all if their first and last times are those of the chunk. Where the chunk's fields are lost, what
+    there is counts.
+    """
+    tally = read_index(source, block)
+    if tally and block.payload:
+        first = min(span.first_ns for span in tally.values())
+        last = max(span.last_ns for span in tally.values())
+        return tally if (first, last) == (block.start_ns, block.end_ns) else None
+    return tally
+
+
+def _listed(names: Iterator[str]) -> str:
+    """Return the first of many names in one line."""
+    shown = list(islice(names, _MAX_NAMES))
+    more = sum(1 for _ in names)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from perception.logs.damage import Damage
 from perception.logs.mcap.blocks import DataBlock, load, salvage
+from perception.logs.mcap.limits import Budget
 from perception.logs.mcap.records import Registry
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.summary import McapSummary
@@ -39,6 +41,10 @@ class Contents:
     breaks: list[Break] = field(default_factory=list)
     data_end: tuple[int, int] | None = None  # offset of the data end record, and its CRC
     closed: bool = True  # a data end record was found: the recording was finished
+    doubtful: bool = True  # more than a proven chunk index was needed to find the blocks
+    settled: bool = False  # the tally of every block that is not bad is known, and proven
+    searched: bool = False  # every block was read for its declarations
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def damage(self) -> list[Damage]:
         """Return the breaks, with the log times of the blocks beside them."""
@@ -53,34 +59,46 @@ class Contents:
         return damage_list
 
 
-def discover(source: Source, contents: Contents, channel_ids: set[int], everywhere: bool = False) -> None:
+def discover(
+    source: Source, contents: Contents, keys: set[int], budget: Budget, everywhere: bool = False
+) -> None:
     """Load blocks until these channels and their schemas are known, which not every summary repeats.
 
-    `everywhere`: look also into chunks that have no message on these channels.
+    `everywhere`: look also into chunks that have no message on these channels. That happens once for a log.
     """
-    unknown = {channel_id for channel_id in channel_ids if not contents.registry.complete(channel_id)}
-    for block in contents.blocks:
-        if not unknown:
-            return
-        known = block.channel_ids if block.tally is None else block.tally.keys()
-        if not everywhere and known is not None and not unknown & known:
-            continue
-        try:
-            load(source, block, contents.registry)
-        except Broken as broken:
-            salvage(broken, block, contents.registry)
-        unknown = {channel_id for channel_id in unknown if not contents.registry.complete(channel_id)}
+    with contents.lock:
+        unknown = {key for key in keys if not contents.registry.complete(key)}
+        for block in () if contents.searched else contents.blocks:
+            if not unknown:
+                return
+            known = block.channel_ids if block.tally is None else block.tally.keys()
+            if not everywhere and known is not None and not unknown & known:
+                continue
+            adopt_channels(source, contents, block, budget)
+            if not everywhere:
+                unknown = {key for key in unknown if not contents.registry.complete(key)}
+        contents.searched |= everywhere
 
 
-def topic_of(contents: Contents, channel_id: int) -> str:
+def adopt_channels(source: Source, contents: Contents, block: DataBlock, budget: Budget) -> None:
+    """Add the channels of one block to the registry; those of a broken one, where no other declares them."""
+    try:
+        load(source, block, contents.registry, budget)
+    except Broken as broken:
+        known = len(contents.registry.channels)
+        salvage(broken, block, contents.registry, budget)
+        block.declares |= len(contents.registry.channels) > known
+
+
+def topic_of(contents: Contents, key: int) -> str:
     """Return the topic of a channel; `(channel N)` where nothing declares it."""
-    channel = contents.registry.channels.get(channel_id)
-    return channel.topic if channel else f"(channel {channel_id})"
+    channel = contents.registry.channels.get(key)
+    return channel.topic if channel else f"(channel {key})"
 
 
 def channels_by_topic(contents: Contents) -> Mapping[str, Channel]:
     """Return the channels by topic; of several on one topic the one with the lowest id."""
     by_topic: dict[str, Channel] = {}
-    for _, channel in sorted(contents.registry.channels.items()):
+    for _, channel in sorted(contents.registry.channels.items(), key=lambda item: item[0]):
         by_topic.setdefault(channel.topic, channel)
     return MappingProxyType(by_topic)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from perception.logs.mcap.blocks import ChannelTally, DataBlock, Tally
+from perception.logs.mcap.limits import MAX_RECORD_BYTES
 from perception.logs.mcap.records import (
     HEAD,
-    MAX_BYTES,
     MESSAGE_HEAD,
     U64_MAX,
     Malformed,
@@ -21,11 +21,12 @@ _HEADS = HEAD.size + MESSAGE_HEAD.size
 def read_index(
     source: Source, block: DataBlock, start_ns: int = 0, end_ns: int = U64_MAX + 1
 ) -> Tally | None:
-    """Return the messages in a time range that a chunk's message indexes prove; None if they prove nothing.
+    """Return the messages in a time range by a chunk's message indexes; None if they contradict themselves.
 
-    They have no CRC. They are believed when every record fits and every time and offset is possible.
+    They have no CRC, and one that is absent leaves no trace: what counts by them needs another proof. The
+    tally has channel ids for keys.
     """
-    if not block.index_length or block.index_torn or block.cut or block.index_length > MAX_BYTES:
+    if not block.index_length or block.index_torn or block.cut or block.index_length > MAX_RECORD_BYTES:
         return None
     try:
         data = source.read(block.offset + block.length, block.index_length)
@@ -48,7 +49,7 @@ def _parse_index(data: bytes, block: DataBlock, start_ns: int, end_ns: int) -> T
             continue
         times, last_offset = entries[:, 0], int(entries[:, 1].max())
         first, last = int(times.min()), int(times.max())
-        fits = block.uncompressed_size is None or last_offset + _HEADS <= block.uncompressed_size
+        fits = not block.uncompressed_size or last_offset + _HEADS <= block.uncompressed_size
         if not fits or first < block.start_ns or last > block.end_ns:
             raise Malformed("a message index contradicts its chunk")
         if first < start_ns or last >= end_ns:

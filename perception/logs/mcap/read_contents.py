@@ -1,38 +1,34 @@
 """Reading of the table of contents, by the chunk index and by walking the file.
 
-A sound index is believed for the blocks that it covers; the rest of the file is walked record by record.
-Without a sound summary that is the whole file, so both ways give the same table.
+An index whose CRC holds is believed for the blocks that it covers; the rest of the file is walked record by
+record. Without one that is the whole file, so both ways give the same table.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from perception.logs.mcap.blocks import DataBlock
 from perception.logs.mcap.contents import Break, Contents
-from perception.logs.mcap.records import HEAD, MAGIC, MAX_BYTES, Op, Registry
+from perception.logs.mcap.limits import MAX_RECORD_BYTES, declared_limit
+from perception.logs.mcap.records import HEAD, MAGIC, Malformed, Op, Registry
+from perception.logs.mcap.shape import SUMMARY_KINDS
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.summary import McapSummary, points_at_chunk, read_summary
-from perception.logs.mcap.walk import Walk
-
-_SUMMARY = {
-    Op.SCHEMA,
-    Op.CHANNEL,
-    Op.STATISTICS,
-    Op.CHUNK_INDEX,
-    Op.ATTACHMENT_INDEX,
-    Op.METADATA_INDEX,
-    Op.SUMMARY_OFFSET,
-}
+from perception.logs.mcap.walk import Walk, entry_block
 
 
-def read_contents(source: Source, first: int) -> Contents:
-    """Return the table. `first` is the offset of the first record after the header."""
-    registry = Registry()
+def read_contents(source: Source, first: int) -> tuple[Contents, Walk]:
+    """Return the table, and the walk that found it.
+
+    `first` is the offset of the first record after the header.
+    """
+    registry = Registry(declared_limit(source.size))
     summary = read_summary(source, registry)
     contents = Contents(registry, summary)
-    hints = sorted(entry.offset for entry in summary.chunks if points_at_chunk(source, entry))
-    walk = Walk(source, contents, hints)
-    if summary.sound:
-        _follow_index(source, contents, walk, hints, first)
+    walk = Walk(source, contents, {entry.offset: entry for entry in summary.chunks})
+    if summary.proven:
+        _follow_index(source, contents, walk, first)
     else:
         walk.run(first, source.size, open_end=True)
         contents.closed = contents.data_end is not None
@@ -43,24 +39,29 @@ def read_contents(source: Source, first: int) -> Contents:
             contents.breaks.append(Break(source.size, source.size, 0, reason))
         _look_beyond(source, contents)
     summary.chunks.clear()  # the blocks hold their content
-    return contents
+    return contents, walk
 
 
-def _follow_index(source: Source, contents: Contents, walk: Walk, hints: list[int], first: int) -> None:
+def _follow_index(source: Source, contents: Contents, walk: Walk, first: int) -> None:
     """Take the blocks from the index, and walk the bytes between them."""
     summary, at = contents.summary, first
-    for start, end, block in _regions(summary, set(hints), first):
+    indexed = 0
+    for start, end, block in _regions(source, summary, first):
         if start > at:
             walk.run(at, start)
         if block is not None:
             contents.blocks.append(block)
+            indexed += 1
         at = max(at, end)
     walk.run(at, summary.start)
     if contents.data_end is None:
         contents.data_end = _data_end_before(source, summary.start)
     for offset, length in summary.metadata_at:
-        walk.metadata(source.read(offset, min(length, MAX_BYTES))[HEAD.size :])
+        with suppress(Malformed):
+            walk.metadata(source.read(offset, min(length, MAX_RECORD_BYTES))[HEAD.size :])
     contents.attachments.extend(summary.attachments)
+    chunks = sum(block.kind == "chunk" for block in contents.blocks)
+    contents.doubtful = chunks > indexed or bool(contents.breaks)
 
 
 def _look_beyond(source: Source, contents: Contents) -> None:
@@ -76,7 +77,7 @@ def _look_beyond(source: Source, contents: Contents) -> None:
         at += HEAD.size + length
         if opcode == Op.FOOTER:
             break
-        if opcode not in _SUMMARY | {Op.DATA_END}:
+        if opcode not in SUMMARY_KINDS and opcode != Op.DATA_END:
             return  # a damaged summary: the end of the log is unknown
     at += len(MAGIC)
     if source.read(at - len(MAGIC), len(MAGIC)) != MAGIC or at >= source.size:
@@ -88,26 +89,13 @@ def _look_beyond(source: Source, contents: Contents) -> None:
     contents.breaks.append(Break(at, source.size, source.size - at, f"the log ends; {what_follows}"))
 
 
-def _regions(summary: McapSummary, hints: set[int], first: int) -> list[tuple[int, int, DataBlock | None]]:
+def _regions(source: Source, summary: McapSummary, first: int) -> list[tuple[int, int, DataBlock | None]]:
     """Return the intervals that the index covers, in file order, without overlaps or impossible entries."""
     regions: list[tuple[int, int, DataBlock | None]] = [(start, end, None) for start, end in summary.regions]
     for entry in summary.chunks:
-        if not summary.proven and entry.offset not in hints:
-            continue
-        block = DataBlock(
-            "chunk",
-            entry.offset,
-            entry.length,
-            entry.start_ns,
-            entry.end_ns,
-            entry.index_length,
-            entry.channel_ids if entry.index_length and entry.channel_ids else None,
-            entry.compression,
-            entry.compressed_size,
-            entry.uncompressed_size,
-            proven=summary.proven,
-        )
-        regions.append((entry.offset, entry.offset + entry.length + entry.index_length, block))
+        if points_at_chunk(source, entry):
+            block = entry_block(entry)
+            regions.append((entry.offset, entry.offset + entry.length + entry.index_length, block))
     kept: list[tuple[int, int, DataBlock | None]] = []
     for region in sorted(regions, key=lambda region: region[:2]):
         start, end, _ = region

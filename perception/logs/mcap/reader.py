@@ -11,11 +11,13 @@ from types import TracebackType
 
 from perception.errors import LogError
 from perception.logs.mcap.contents import Contents
+from perception.logs.mcap.examine import settle
 from perception.logs.mcap.read_contents import read_contents
 from perception.logs.mcap.records import MAGIC, Malformed
-from perception.logs.mcap.source import Source, open_source
+from perception.logs.mcap.source import Source, cut_in_header, open_source
 from perception.logs.mcap.stream import McapStream
 from perception.logs.mcap.survey import survey_log
+from perception.logs.mcap.walk import Walk
 from perception.logs.query import ALL, Query
 from perception.logs.readers import Accounting
 from perception.logs.survey import Survey
@@ -44,25 +46,28 @@ def open(path: Path) -> McapLog:
     """
     source, (profile, library), first = open_source(path)
     try:
-        contents = read_contents(source, first)
+        contents, walk = read_contents(source, first)
+        if first == len(MAGIC) and not contents.blocks and not contents.registry.channels:
+            raise cut_in_header(source)
     except Malformed as error:
         source.close()
         raise LogError(f"{error}: {path}") from None
     except BaseException:
         source.close()
         raise
-    return McapLog(source, contents, profile, library)
+    return McapLog(source, contents, walk, profile, library)
 
 
 class McapLog:
     """An open MCAP file. A context manager; see `perception.logs.Log`."""
 
-    def __init__(self, source: Source, contents: Contents, profile: str, library: str) -> None:
+    def __init__(self, source: Source, contents: Contents, walk: Walk, profile: str, library: str) -> None:
         self.path = source.path
         self.profile = profile
         self.library = library
         self._source = source
         self._contents = contents
+        self._walk = walk
         self._lock = threading.RLock()
         self._data_crc_held: bool | None = None
 
@@ -70,6 +75,7 @@ class McapLog:
     def survey(self) -> Survey:
         """Channels, counts, times, metadata."""
         with self._lock:
+            settle(self._source, self._contents, self._walk)
             return survey_log(self._source, self._contents, self.profile, self.library)
 
     @property
@@ -86,7 +92,7 @@ class McapLog:
 
     def messages(self, query: Query = ALL) -> McapStream:
         """Return the messages of a query, in arrival order."""
-        return McapStream(self._source, self._contents, query, self._data_crc_holds)
+        return McapStream(self._source, self._contents, self._walk, query, self._data_crc_holds)
 
     def _data_crc_holds(self) -> bool:
         """Return whether the CRC of the data section holds; true where there is none. Computed once."""

@@ -7,7 +7,8 @@ noticing, so they read from a stream that raises there; the records of every chu
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections import ChainMap
+from collections.abc import Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ CHUNK_HEAD = struct.Struct("<QQQII")  # start and end time, uncompressed size, C
 U64 = struct.Struct("<Q")
 
 FOOTER_SIZE = HEAD.size + 20
-MAX_BYTES = 1 << 30  # no chunk or record is believed to be larger than this
+FIRST_ALIAS = 1 << 16  # keys of channels whose id was declared before, as another stream
 
 
 class Op:
@@ -83,30 +84,6 @@ def parse_header(body: bytes) -> tuple[str, str, int]:
     return stream.read_prefixed_string(), stream.read_prefixed_string(), stream.count
 
 
-class ChunkHead(NamedTuple):
-    """The fields of a chunk. `payload` is the offset of its data in the record."""
-
-    start_ns: int
-    end_ns: int
-    uncompressed_size: int
-    crc: int
-    compression: str
-    compressed_size: int
-    payload: int
-
-
-def parse_chunk_head(record: bytes) -> ChunkHead:
-    """Parse the fields before a chunk's data, from the start of its record (opcode and length included)."""
-    if len(record) < HEAD.size + CHUNK_HEAD.size:
-        raise Malformed("the chunk's fields are cut off")
-    start, end, size, crc, name_length = CHUNK_HEAD.unpack_from(record, HEAD.size)
-    at = HEAD.size + CHUNK_HEAD.size + name_length
-    if name_length > 64 or len(record) < at + U64.size:
-        raise Malformed("the chunk's fields are damaged or cut off")
-    name = record[at - name_length : at].decode("utf-8", errors="replace")
-    return ChunkHead(start, end, size, crc, name, U64.unpack_from(record, at)[0], at + U64.size)
-
-
 class ChunkEntry(NamedTuple):
     """An entry of the summary's chunk index."""
 
@@ -146,57 +123,83 @@ def parse_message_index(body: bytes) -> tuple[int, NDArray[np.uint64]]:
 
 
 class Registry:
-    """Schemas and channels of a log by id; one `Channel` object for one declaration."""
+    """Schemas and channels of a log.
 
-    def __init__(self) -> None:
-        self.schemas: dict[int, Schema] = {}
-        self.channels: dict[int, Channel] = {}
-        self.schema_ids: dict[int, int] = {}  # by channel id
-        self._seen: dict[bytes, Channel] = {}
+    A channel's key is its id. Where one id is declared again as another stream, as in logs that were joined,
+    that one has a key of its own (`FIRST_ALIAS` and more).
+    """
 
-    def copy(self) -> Registry:
-        """Return a copy, for bytes whose declarations may be invalid."""
-        other = Registry()
-        other.schemas, other.channels = dict(self.schemas), dict(self.channels)
-        other.schema_ids, other._seen = dict(self.schema_ids), dict(self._seen)
+    def __init__(self, limit: int) -> None:
+        self.channels: MutableMapping[int, Channel] = {}  # by key
+        self.schema_ids: MutableMapping[int, int] = {}  # by key
+        self._schemas: MutableMapping[int, Schema] = {}  # by id: the last one declared
+        self._objects: MutableMapping[Schema, Schema] = {}  # one object for equal schemas
+        self._keys: MutableMapping[tuple[bytes, Schema | None], int] = {}  # by declaration
+        self._aliases = 0
+        self._left = limit  # bytes of declarations that are still taken
+
+    @property
+    def ambiguous(self) -> bool:
+        """Return whether a channel id stands for several streams."""
+        return self._aliases > 0
+
+    def overlay(self) -> Registry:
+        """Return a registry on top of this one, for bytes whose declarations may be invalid."""
+        other = Registry(self._left)
+        other.channels, other.schema_ids = ChainMap({}, self.channels), ChainMap({}, self.schema_ids)
+        other._schemas, other._objects = ChainMap({}, self._schemas), ChainMap({}, self._objects)
+        other._keys, other._aliases = ChainMap({}, self._keys), self._aliases
         return other
 
-    def adopt(self, other: Registry) -> None:
-        """Add the channels that only the other registry has."""
-        for channel_id, channel in other.channels.items():
-            if channel_id not in self.channels:
-                self.channels[channel_id] = channel
-                self.schema_ids[channel_id] = other.schema_ids[channel_id]
+    def adopt(self, overlay: Registry) -> None:
+        """Add the channel ids that only an overlay knows."""
+        assert isinstance(overlay.channels, ChainMap)
+        for key, channel in overlay.channels.maps[0].items():
+            if key not in self.channels and key < FIRST_ALIAS:
+                self.channels[key] = channel
+                self.schema_ids[key] = overlay.schema_ids[key]
 
     def add_schema(self, body: bytes) -> None:
         record = parse("Schema", body)
+        schema = Schema(record.name, record.encoding, record.data)
         if record.id:
-            self.schemas.setdefault(record.id, Schema(record.name, record.encoding, record.data))
+            if schema not in self._objects:
+                self._take(len(body))
+            self._schemas[record.id] = self._objects.setdefault(schema, schema)
 
-    def add_channel(self, body: bytes) -> Channel:
-        """Return the channel that a record declares: the known one if it is the same."""
-        if (seen := self._seen.get(body)) is not None:
-            return seen
+    def add_channel(self, body: bytes) -> int:
+        """Return the key of the channel that a record declares."""
+        schema = self._schemas.get(int.from_bytes(body[2:4], "little"))
+        if (key := self._keys.get((body, schema))) is not None:
+            return key
+        self._take(len(body))
         record = parse("Channel", body)
-        schema = self.schemas.get(record.schema_id)
         channel = Channel(record.id, record.topic, record.message_encoding, schema, dict(record.metadata))
-        known = self.channels.get(record.id)
-        same = known is not None and _same_stream(known, channel)
-        if known is not None and (known == channel or (same and channel.schema is None)):
-            channel = known
-        elif known is None or (same and known.schema is None):
-            self.channels[record.id] = channel
-            self.schema_ids[record.id] = record.schema_id
-        if schema is not None or not record.schema_id:
-            self._seen[body] = channel
-        return channel
+        key = record.id
+        known = self.channels.get(key)
+        if known is not None and not _compatible(known, channel):
+            key, known = FIRST_ALIAS + self._aliases, None
+            self._aliases += 1
+        if known is None or (known.schema is None and schema is not None):
+            self.channels[key] = channel
+            self.schema_ids[key] = record.schema_id
+        self._keys[body, schema] = key
+        return key
 
-    def complete(self, channel_id: int) -> bool:
+    def complete(self, key: int) -> bool:
         """Return whether this channel and its schema are known."""
-        return channel_id in self.channels and (
-            not self.schema_ids.get(channel_id) or self.channels[channel_id].schema is not None
+        return key in self.channels and (
+            not self.schema_ids.get(key) or self.channels[key].schema is not None
         )
 
+    def _take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise Malformed("schemas and channels beyond the limit (docs/limits.md)")
 
-def _same_stream(a: Channel, other: Channel) -> bool:
-    return (a.topic, a.encoding, a.metadata) == (other.topic, other.encoding, other.metadata)
+
+def _compatible(a: Channel, other: Channel) -> bool:
+    """Return whether two declarations of one id may mean the same stream."""
+    return (a.topic, a.encoding, a.metadata) == (other.topic, other.encoding, other.metadata) and (
+        a.schema is None or other.schema is None or a.schema == other.schema
+    )

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from perception.errors import LogError
 from perception.logs.mcap.records import HEAD, MAGIC, Malformed, Op, parse_header
 
+_HEADER_WINDOW = 1 << 16
 _WINDOW = 1 << 14  # small reads are served from one window of this many bytes
 
 
@@ -74,30 +75,36 @@ def open_source(path: Path) -> tuple[Source, tuple[str, str], int]:
 
 
 def _read_header(source: Source) -> tuple[tuple[str, str], int]:
-    start = source.read(0, 1 << 16)
+    start = source.read(0, _HEADER_WINDOW)
     if not start.startswith(MAGIC):
         actual = f"one cut off after {len(start)} bytes" if MAGIC.startswith(start) else "another file"
         raise LogError(f"expected an MCAP log, found {actual}; record or copy it again: {source.path}")
-    at = len(MAGIC)
-    truncated = LogError(
-        f"expected an MCAP log, found one cut off inside its header ({source.size} bytes), without any "
-        f"message; record or copy it again: {source.path}"
-    )
-    if len(start) < at + HEAD.size:
-        raise truncated
-    opcode, length = HEAD.unpack_from(start, at)
-    body = at + HEAD.size
+    body = len(MAGIC) + HEAD.size
+    opcode, length = HEAD.unpack(start[len(MAGIC) : body].ljust(HEAD.size, b"\0"))
     try:
         profile, library, used = parse_header(start[body:])
     except Malformed:
-        if opcode == Op.HEADER and body + length < source.size:
-            return ("", ""), body + length
-        if source.size <= len(start):
-            raise truncated from None
-        return ("", ""), at  # damaged: the walk of the file reports it and resynchronises
-    if opcode != Op.HEADER:
-        return ("", ""), at
-    after = start[body + used : body + used + HEAD.size]
-    inner_leads_on = len(after) == HEAD.size and 0 < after[0] < 16 and HEAD.unpack(after)[1] <= source.size
-    fits = used <= length and body + length <= source.size and (used == length or not inner_leads_on)
-    return (profile, library), body + (length if fits else used)
+        profile, library, used = "", "", 0
+    if used and used == length:
+        return (profile, library), body + used
+    for after in (body + length, body + used):
+        if opcode == Op.HEADER and (after == source.size or (used and _leads_on(source, after))):
+            return (profile, library), after
+    return ("", ""), len(MAGIC)  # the walk of the file reports the damage and goes on behind it
+
+
+def _leads_on(source: Source, at: int) -> bool:
+    """Return whether a record may begin here."""
+    head = source.read(at, HEAD.size)
+    if len(head) < HEAD.size:
+        return 0 < len(head) < HEAD.size
+    opcode, length = HEAD.unpack(head)
+    return bool(0 < opcode < 16 and at + length <= source.size)
+
+
+def cut_in_header(source: Source) -> LogError:
+    """Return the error for a short file without a header and without anything else."""
+    return LogError(
+        f"expected an MCAP log, found one cut off inside its header ({source.size} bytes), without any "
+        f"message; record or copy it again: {source.path}"
+    )

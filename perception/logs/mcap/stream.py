@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.mcap.accounting import Accountant
-from perception.logs.mcap.blocks import DataBlock, Loaded, Place, load, whole_damage
+from perception.logs.mcap.blocks import DataBlock, Loaded, Place, load, unpack
 from perception.logs.mcap.contents import Contents, discover
-from perception.logs.mcap.message_index import read_index
+from perception.logs.mcap.examine import settle
+from perception.logs.mcap.limits import Budget, resident_limit
 from perception.logs.mcap.records import U64_MAX
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.unpack import Broken
+from perception.logs.mcap.walk import Walk
 from perception.logs.query import Query
 from perception.types import Message
 
 _RECORD_HEAD = 31  # bytes of a message record before its content
-_RESIDENT = 1 << 29  # bytes of overlapping blocks kept in memory; beyond that they are read again
 
 
 class McapStream(Iterator[Message]):
@@ -33,15 +34,18 @@ class McapStream(Iterator[Message]):
     """
 
     def __init__(
-        self, source: Source, contents: Contents, query: Query, data_crc_holds: Callable[[], bool]
+        self, source: Source, contents: Contents, walk: Walk, query: Query, data_crc_holds: Callable[[], bool]
     ) -> None:
         self._books = Accountant(source, contents, query)
         self.account: ReadAccount = self._books.account
         self.damage: list[Damage] = self._books.damage
         self._source = source
         self._contents = contents
+        self._walk = walk
         self._query = query
         self._data_crc_holds = data_crc_holds
+        self._budget = Budget(source.size)
+        self._limit = resident_limit(source.size)
         self._latest = 0  # log time
         self._resident = 0  # bytes of open blocks in memory
         self._open: dict[int, _Open] = {}  # blocks with messages still to come, by offset
@@ -72,64 +76,43 @@ class McapStream(Iterator[Message]):
         pending.sort()
         yield from self._emit(pending)
         for block in skipped:
-            lost = self._books.indexed(block)
-            if lost is None:
-                self._load(block)
-            elif lost:
-                reason = "the chunk index leaves out channels that the chunk has"
-                self.damage.append(whole_damage(block, reason, lost))
+            self._books.skipped(block)
         self._books.close(data_crc_holds=not self._books.unproven or self._data_crc_holds())
 
     def _plan(self) -> tuple[list[tuple[int, int, DataBlock]], list[DataBlock]]:
         """Return the blocks to load as (start, offset, block) in the order of loading, and those to skip."""
         contents = self._contents
-        for block in contents.blocks:
-            if block.tally is None and not block.proven:
-                block.tally = read_index(self._source, block)
-        discover(
-            self._source,
-            contents,
-            {i for block in contents.blocks for i in block.tally or block.channel_ids or ()},
-        )
+        if contents.doubtful or not all(map(self._needs, contents.blocks)):
+            settle(self._source, contents, self._walk)
+        self.damage[:] = contents.damage()
+        keys = {key for block in contents.blocks for key in block.tally or block.channel_ids or ()}
+        discover(self._source, contents, keys, self._budget)
         needed: list[tuple[int, int, DataBlock]] = []
         skipped: list[DataBlock] = []
-        before = U64_MAX  # the start of the block before this one in the file
         for block in contents.blocks:
             if self._needs(block):
-                needed.append((self._load_from(block, before), block.offset, block))
+                needed.append((block.start_ns, block.offset, block))
             else:
                 skipped.append(block)
-            before = block.start_ns
         needed.sort(key=lambda item: item[:2])
         return needed, skipped
 
-    def _load_from(self, block: DataBlock, before_ns: int) -> int:
-        """Return the log time from which a block must be in memory.
-
-        A chunk's own start may be wrong. Where nothing confirms it, the message index counts too, and the
-        chunk is loaded together with the one before it in the file.
-        """
-        if block.proven or block.tally is not None:
-            return block.start_ns
-        index = read_index(self._source, replace(block, start_ns=0, end_ns=U64_MAX)) or {}
-        return min(block.start_ns, before_ns, *(span.first_ns for span in index.values()))
-
     def _needs(self, block: DataBlock) -> bool:
-        """Return whether a block must be loaded: for selected messages, or because nothing else counts it."""
-        if block.cut or block.broken or (block.tally is None and not (block.proven and block.index_length)):
+        """Return whether a block must be loaded: for selected messages, or because it is damaged."""
+        if block.bad:
             return True
         if self._query.misses(block.start_ns, block.end_ns):
             return False
         ids = block.channel_ids if block.tally is None else block.tally.keys()
-        return ids is None or any(self._query.wants(self._books.topic(channel_id)) for channel_id in ids)
+        return ids is None or any(self._query.wants(self._books.topic(key)) for key in ids)
 
     def _load(self, block: DataBlock) -> list[Place]:
         """Return the places of the selected messages of a block; count the others."""
         try:
-            loaded = load(self._source, block, self._contents.registry)
+            loaded = load(self._source, block, self._contents.registry, self._budget)
             loaded = self._declare(block, loaded)
         except Broken as broken:
-            self._books.broken(block, broken)
+            self._books.broken(block, broken, self._budget)
             return []
         self._books.unproven = self._books.unproven or not loaded.proven
         account, topics, start, end = self.account, self._query.topics, self._query.low, self._query.high
@@ -137,7 +120,7 @@ class McapStream(Iterator[Message]):
         for place in loaded.places:
             channel = place.channel
             if channel is None:
-                account.corrupt[self._books.topic(place.channel_id)] += 1
+                account.corrupt[self._books.topic(place.key)] += 1
             elif topics is not None and channel.topic not in topics:
                 account.not_configured[channel.topic] += 1
             elif start <= place.log_time_ns < end:
@@ -152,14 +135,15 @@ class McapStream(Iterator[Message]):
 
     def _declare(self, block: DataBlock, loaded: Loaded) -> Loaded:
         """Find channels that another chunk declares: the first in time need not be first in the file."""
-        unknown = {
-            place.channel_id for place in loaded.places if place.channel is None
-        } - self._books.undeclared
+        unknown = {place.key for place in loaded.places if place.channel is None} - self._books.undeclared
         if not unknown:
             return loaded
-        discover(self._source, self._contents, unknown, everywhere=True)
+        searched = self._contents.searched
+        discover(self._source, self._contents, unknown, self._budget, everywhere=True)
         self._books.undeclared |= unknown - self._contents.registry.channels.keys()
-        return load(self._source, block, self._contents.registry)
+        if searched:
+            return loaded
+        return load(self._source, block, self._contents.registry, self._budget)
 
     def _emit(self, places: list[Place]) -> Iterator[Message]:
         read, blocks = self.account.read, self._open
@@ -194,15 +178,15 @@ class McapStream(Iterator[Message]):
     def _make_room(self, latest: _Open) -> None:
         """Count one more block in memory; release the data of others beyond the limit."""
         self._resident += len(latest.data or b"")
-        if self._resident <= _RESIDENT:
+        if self._resident <= self._limit:
             return
         for block in reversed(self._open.values()):
-            if block.data is not None and block is not latest and self._resident > _RESIDENT:
+            if block.data is not None and block is not latest and self._resident > self._limit:
                 self._resident -= len(block.data)
                 block.data = None
 
     def _restore(self, opened: _Open) -> bytes:
-        opened.data = data = load(self._source, opened.block, self._contents.registry).data
+        opened.data = data = unpack(self._source, opened.block, self._budget).data
         self._make_room(opened)
         return data
 

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from perception.logs.mcap.limits import MAX_RECORD_BYTES, declared_limit
 from perception.logs.mcap.records import (
     FOOTER_SIZE,
     HEAD,
@@ -20,8 +21,6 @@ from perception.logs.mcap.records import (
     parse_chunk_index,
 )
 from perception.logs.mcap.source import Source
-
-_MAX_SUMMARY = 1 << 30
 
 
 @dataclass(slots=True)
@@ -50,20 +49,23 @@ def read_summary(source: Source, registry: Registry) -> McapSummary:
         return summary
     footer = source.read(at, FOOTER_SIZE)
     opcode, length, start, _, crc = struct.unpack("<BQQQI", footer)
-    if opcode != Op.FOOTER or length != 20 or not len(MAGIC) <= start <= at or at - start > _MAX_SUMMARY:
+    if opcode != Op.FOOTER or length != 20 or not len(MAGIC) <= start <= at or at - start > MAX_RECORD_BYTES:
         return summary
     data = source.read(start, at - start)
     summary.start = start
     holds = zlib.crc32(footer[:-4], zlib.crc32(data)) == crc
-    trial = registry if holds or not crc else Registry()
+    trial = registry if holds or not crc else Registry(declared_limit(source.size))
     try:
         _parse(data, summary, trial)
         summary.sound = holds or not crc
         summary.indexed = summary.sound and bool(summary.chunks)
-        summary.proven = holds
+        summary.proven = holds and crc != 0
     except Malformed:
         summary.sound = False
-    if not summary.sound:
+    counts = summary.statistics
+    if not summary.sound or (
+        counts and sum(counts.channel_message_counts.values()) != counts.message_count and not summary.proven
+    ):
         summary.statistics = None
     return summary
 
