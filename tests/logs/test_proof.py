@@ -219,7 +219,6 @@ def test_statistics_of_65000_channels_are_compared_in_seconds(tmp_path: Path) ->
     changed = (
         data[: span.start] + record(11, body + struct.pack("<I", len(counts)) + counts) + data[span.end :]
     )
-    changed = bytearray(changed)
     footer = len(changed) - 8 - 29
     start = struct.unpack_from("<Q", changed, footer + 9)[0]
     struct.pack_into("<I", changed, footer + 25, zlib.crc32(changed[start : footer + 25]))
