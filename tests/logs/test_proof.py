@@ -216,9 +216,8 @@ def test_statistics_of_65000_channels_are_compared_in_seconds(tmp_path: Path) ->
     span = next(span for span in records(data) if span.opcode == 11)
     counts = b"".join(struct.pack("<HQ", i, 1) for i in range(65_000))
     body = struct.pack("<Q", 65_000) + data[span.start + 17 : span.start + 9 + 42]
-    changed = (
-        data[: span.start] + record(11, body + struct.pack("<I", len(counts)) + counts) + data[span.end :]
-    )
+    statistics = record(11, body + struct.pack("<I", len(counts)) + counts)
+    changed = bytearray(data[: span.start] + statistics + data[span.end :])
     footer = len(changed) - 8 - 29
     start = struct.unpack_from("<Q", changed, footer + 9)[0]
     struct.pack_into("<I", changed, footer + 25, zlib.crc32(changed[start : footer + 25]))
