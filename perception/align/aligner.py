@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from perception.align.depth_ranges import DepthRanges
 from perception.align.ledger import Ledger
 from perception.align.policies import MS, LatestTrack, NearestTrack, Track, WindowTrack
 from perception.align.rig_track import RigTrack
@@ -64,6 +65,7 @@ class Aligner:
         self._memory_ns = FORWARD_NS + max(track.reach_ns for track in self._tracks.values())
         self.preroll_ns = self._memory_ns + wait_ns
         self._rig = RigTrack(config.sensors.camera)
+        self._depth = DepthRanges(config.sensors.range)
         self._seen: dict[str, _Recent] = {}
         self._reset: Reset | None = None
 
@@ -83,13 +85,13 @@ class Aligner:
             if jump:
                 samples += self._begin_anew(jump, message.log_time_ns)
         if role in SENSORS:
-            self._take_sensor(message, role)
+            self._take_sensor(self._depth.scan_of(message), role)
         elif isinstance(message, Undecodable):
             self._count_as(message, "undecodable", message.reason)
         elif role in ("truth_boxes", "truth_control"):
             self._count_as(message, "truth")
         else:
-            self._rig.learn(message)
+            self.recall(message)
             self._count_as(message, "rig")
         return samples
 
@@ -124,6 +126,7 @@ class Aligner:
     def recall(self, message: Decoded) -> None:
         """Add a message of the rig, or an image for its size, from before a seek. It is not counted."""
         self._rig.learn(message)
+        self._depth.learn(message)
 
     def _meet(self, arrival_ns: int) -> list[Sample]:
         """Move the clock to the arrival of a message; reset where the arrival clock jumps."""

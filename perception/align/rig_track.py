@@ -65,9 +65,11 @@ class RigTrack:
         return bool(self._infos)
 
     def learn(self, message: Decoded) -> None:
-        """Add a camera info, transforms or an image; other messages are ignored."""
+        """Add a camera info, transforms or an image; other messages, and other cameras, are ignored."""
         if isinstance(message, CameraInfo):
-            self._infos.add(message.stamp_ns, message)
+            own = self._camera.calibration if self._camera is not None else None
+            if own in (None, message.topic):
+                self._infos.add(message.stamp_ns, message)
         elif isinstance(message, FrameTransforms):
             self._learn_transforms(message)
         elif isinstance(message, CameraFrame):

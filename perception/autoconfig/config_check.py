@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 
-from perception.autoconfig.first_messages import number_fields
+from perception.autoconfig.first_messages import first_decoded
 from perception.config import Config, Role
 from perception.config.fault_plan import plan_errors
 from perception.errors import ConfigError
 from perception.logs import Log, sensor_kind
-from perception.types import SENSORS
+from perception.types import SENSORS, StatusReading, Undecodable
 
 _KINDS: Mapping[Role, str] = {
     "camera": "an image",
@@ -40,6 +40,8 @@ def check_config(log: Log, config: Config, source: str = "") -> list[str]:
             errors.append(f"{path}: {error}")
         elif topic not in log.survey.topics:
             warnings.append(f"{path}: {topic} has no messages in this log")
+        elif role == "range" and (error := _depth_error(log, topic, config)):
+            errors.append(f"{path}: {error}")
         elif role == "status" and config.sensors.status is not None:
             errors += _field_errors(log, topic, role, "sensors.status.fields", config.sensors.status.fields)
         elif path == "truth.control":
@@ -50,6 +52,20 @@ def check_config(log: Log, config: Config, source: str = "") -> list[str]:
     if errors:
         raise ConfigError(errors, source)
     return warnings
+
+
+def _depth_error(log: Log, topic: str, config: Config) -> str:
+    """Return what is wrong with an image as a range sensor; empty for a depth image with its camera info."""
+    channel = log.channels.get(topic)
+    if channel is None or sensor_kind(channel.schema, channel.encoding) != "camera":
+        return ""
+    first = next(iter(first_decoded(log, topic, "range", count=1)), None)
+    if isinstance(first, Undecodable):
+        return f"{topic} is no range sensor: {first.reason}"
+    assert config.sensors.range is not None
+    if config.sensors.range.calibration is None:
+        return f"{topic} is a depth image: name its camera info in sensors.range.calibration"
+    return ""
 
 
 def _topic_error(log: Log, topic: str, role: Role) -> str:
@@ -71,17 +87,22 @@ def _topic_error(log: Log, topic: str, role: Role) -> str:
 
 
 def _suits(kind: Role | None, role: Role) -> bool:
-    return kind is not None if role in ("status", "truth_control") else kind == role
+    """Return whether a topic of a kind can play a role; an image may hold ranges (`_depth_error`)."""
+    if role in ("status", "truth_control"):
+        return kind is not None
+    return kind == role or (kind, role) == ("camera", "range")
 
 
 def _field_errors(log: Log, topic: str, role: Role, path: str, wanted: Mapping[str, str]) -> Iterator[str]:
-    paths = number_fields(log, topic, role)
+    messages = first_decoded(log, topic, role)
+    readings = [message.values for message in messages if isinstance(message, StatusReading)]
+    paths = {path for values in readings for path in values}
     for name, field in wanted.items():
-        if paths and field not in paths:
+        if readings and not any(field in values for values in readings):
             near = get_close_matches(field, paths, n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]}?" if near else f"; it holds {_listed(sorted(paths))}"
             yield f"{path}.{name}: no field {field} in the messages on {topic}{hint}"
-    if not paths and wanted:
+    if not readings and wanted:
         yield f"{path}: no numbers could be read from the messages on {topic}"
 
 

@@ -9,7 +9,7 @@ from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft, best
 from perception.autoconfig.field_doubts import field_doubts
 from perception.autoconfig.first_messages import first_decoded, number_fields, rate_hz
 from perception.autoconfig.unused_topics import one_line
-from perception.types import StatusReading, Undecodable
+from perception.types import DepthImage, StatusReading, Undecodable
 
 
 class _StatusCandidate(NamedTuple):
@@ -38,12 +38,16 @@ def choose_range(draft: ConfigDraft) -> None:
         "second_choice",
         "perhaps truth, by its name",
     )
-    topic = draft.pick("sensors.range.topic", "range sensor", chosen)
+    depth = {} if topics else _depth_images(draft)
+    topic = draft.pick("sensors.range.topic", "range sensor", chosen or list(depth))
     if topic is None:
         return
     draft.leave_out(chosen, "ambiguous", "more than one range sensor")
-    draft.reasons.append(f"range: {topic}, the only {draft.schema(topic)}")
+    what = "a depth image with its camera info" if topic in depth else f"the only {draft.schema(topic)}"
+    draft.reasons.append(f"range: {topic}, {what}")
     settings: dict[str, Any] = {"topic": topic}
+    if topic in depth:
+        settings["calibration"] = depth[topic]
     draft.data["sensors"]["range"] = settings
     rate = rate_hz(draft.log, topic)
     if rate is not None and round(600 / rate) > 60:  # each tick shall find the scan before or after it
@@ -52,6 +56,28 @@ def choose_range(draft: ConfigDraft) -> None:
         draft.reasons.append(
             f"range: tolerance_ms {settings['tolerance_ms']:g}, since it comes at {rate:g} Hz"
         )
+
+
+def _depth_images(draft: ConfigDraft) -> dict[str, str]:
+    """Return the depth images whose frame a camera info is of, with the topic of the nearest by name."""
+    infos: dict[str, list[str]] = {}
+    for topic in draft.of_kind("calibration"):
+        for info in first_decoded(draft.log, topic, count=1):
+            infos.setdefault(getattr(info, "frame_id", ""), []).append(topic)
+    depth = {}
+    for topic in draft.of_kind("camera"):
+        image = next(iter(first_decoded(draft.log, topic, "range", count=1)), None)
+        if isinstance(image, DepthImage) and not names.truth_doubt(topic):
+            near = [(names.shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
+            if near:
+                depth[topic] = max(near)[1]
+    if len(depth) > 1:
+        draft.warnings.append(
+            f"no range sensor: {', '.join(depth)} are depth images; name one in sensors.range.topic, and its "
+            "camera info in sensors.range.calibration, to use it as ranges"
+        )
+        return {}
+    return depth
 
 
 def choose_status(draft: ConfigDraft) -> None:

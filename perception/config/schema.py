@@ -98,16 +98,18 @@ class CameraConfig(_Section):
 
 
 class RangeConfig(_Section):
-    """The range sensor: a planar scan, a point cloud, ranges or radar tracks."""
+    """The range sensor: a planar scan, a point cloud, ranges, radar tracks or a depth image."""
 
     topic: Topic
-    """The topic of the scans or point clouds."""
+    """The topic of the scans, point clouds or depth images."""
     policy: Literal["latest", "nearest"] = "nearest"
     """How a scan is selected when the range sensor is not the reference."""
     tolerance_ms: Duration = 60.0
     """With `nearest`: the largest difference between the stamps of scan and tick."""
     max_age_ms: Duration = 200.0
     """An older scan is absent."""
+    calibration: Topic | None = None
+    """The camera info of a depth image, with which its pixels become returns."""
     max_range_m: Distance = 30.0
     """Returns beyond this range are not used."""
     stamp: StampConfig | None = None
@@ -263,6 +265,7 @@ class Config(_Section):
             "sensors.camera.calibration": "calibration",
             "sensors.camera.transforms": "transforms",
             "sensors.range.topic": "range",
+            "sensors.range.calibration": "calibration",
             "sensors.status.topic": "status",
             "truth.boxes": "truth_boxes",
             "truth.control": "truth_control",
@@ -336,7 +339,7 @@ def _conflicts(data: Mapping[Any, Any]) -> list[str]:
     seen: dict[str, str] = {}
     for path, topic in _topics(data):
         first = seen.setdefault(topic, path)
-        if first != path:
+        if first != path and not (first.endswith(".calibration") and path.endswith(".calibration")):
             errors.append(f"{path}: topic {topic} is already used by {first}")
     return errors
 
@@ -355,6 +358,7 @@ def _topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
             for t in (transforms if isinstance(transforms, list | tuple) else ())
         ),
         ("sensors.range.topic", scan.get("topic")),
+        ("sensors.range.calibration", scan.get("calibration")),
         ("sensors.status.topic", status.get("topic")),
         ("truth.boxes", truth.get("boxes")),
         ("truth.control", truth.get("control")),

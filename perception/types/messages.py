@@ -158,8 +158,8 @@ class DepthImage:
 class RangeScan:
     """Returns of a range sensor in its own frame; a planar scan, a point cloud or radar tracks.
 
-    `points_m` is [N, 3] float32 (x forward, y left, z up for a scan). A return that the sensor did not
-    get is not finite: its place in the array is kept.
+    `points_m` is [N, 3] float32 (x forward, y left, z up; `optical`: x right, y down, z forward, as a depth
+    camera). A return that the sensor did not get is not finite: its place in the array is kept.
     """
 
     topic: str
@@ -172,6 +172,7 @@ class RangeScan:
     source: bytes = b""
     stamped: bool = True
     stamp_problem: str = ""
+    optical: bool = False
 
     @classmethod
     def from_array(

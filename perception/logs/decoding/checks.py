@@ -149,28 +149,22 @@ def checked_distortion(values: object, name: str) -> Matrix:
     return d
 
 
-def rectification_of(values: object, name: str) -> Matrix | None:
-    """Return R [3, 3] of a camera info; None where it is not set. Raises DecodeError where it is none."""
-    return _optional_matrix(values, (3, 3), f"R of {name}")
+def rectification_of(values: object) -> Matrix | None:
+    """Return R [3, 3] of a camera info; None where it is not set, or is none."""
+    return _optional_matrix(values, (3, 3))
 
 
-def projection_of(values: object, name: str) -> Matrix | None:
-    """Return P [3, 4] of a camera info; None where it is not set. Raises DecodeError where it is none."""
-    p = _optional_matrix(values, (3, 4), f"P of {name}")
-    if p is None or not (p[0, 0] > 0 and p[1, 1] > 0):
-        return None
-    if p[2].tolist() != [0, 0, 1, 0]:
-        raise DecodeError(f"P of {name} is no pinhole camera's: {p.tolist()}")
-    return p
+def projection_of(values: object) -> Matrix | None:
+    """Return P [3, 4] of a camera info; None where it is not set, or is of no pinhole camera."""
+    p = _optional_matrix(values, (3, 4))
+    straight = p is not None and p[0, 0] > 0 and p[1, 1] > 0 and p[2].tolist() == [0, 0, 1, 0]
+    return p if straight else None
 
 
-def _optional_matrix(values: object, shape: tuple[int, int], name: str) -> Matrix | None:
+def _optional_matrix(values: object, shape: tuple[int, int]) -> Matrix | None:
     m = np.asarray(values, dtype=np.float64).ravel()
-    if not m.any():  # NaN counts as set
-        return None
-    if m.size != shape[0] * shape[1] or not _bounded(m, _MAX_LENGTH):
-        raise DecodeError(f"{name} is no {shape[0]}x{shape[1]} matrix: {m.tolist()[:12]}")
-    return m.reshape(shape)
+    sound = m.size == shape[0] * shape[1] and _bounded(m, _MAX_LENGTH)
+    return m.reshape(shape) if sound and m.any() else None
 
 
 def _bounded(values: Matrix, limit: float) -> bool:

@@ -77,8 +77,8 @@ def camera_calibration(view: FieldView, envelope: Envelope) -> Decoded:
         checked_distortion(view.numbers("D"), "the calibration"),
         view.text("distortion_model"),
         **tail,
-        rectification=rectification_of(view.numbers("R"), "the calibration"),
-        projection=projection_of(view.numbers("P"), "the calibration"),
+        rectification=rectification_of(view.numbers("R")),
+        projection=projection_of(view.numbers("P")),
     )
 
 

@@ -77,8 +77,8 @@ def camera_info(ros: Any, envelope: Envelope) -> Decoded:
         checked_distortion(d, "the camera info"),
         ros.distortion_model,
         **tail,
-        rectification=rectification_of(r, "the camera info"),
-        projection=projection_of(p, "the camera info"),
+        rectification=rectification_of(r),
+        projection=projection_of(p),
         binning=(max(int(getattr(ros, "binning_x", 1)), 1), max(int(getattr(ros, "binning_y", 1)), 1)),
         roi=_region(getattr(ros, "roi", None)),
     )

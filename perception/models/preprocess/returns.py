@@ -89,6 +89,8 @@ def _valid_returns(
     xyz = xyz.take(kept, 1)
     if camera_from_sensor is None:
         range_m = from_sensor[kept]
+        if scan.optical:
+            xyz = np.stack([xyz[2], -xyz[0], -xyz[1]])
     else:
         xyz = _moved(camera_from_sensor, xyz)
         range_m = _lengths(xyz)
