@@ -10,7 +10,7 @@ from perception.config import Config, Role
 from perception.config.fault_plan import plan_errors
 from perception.errors import ConfigError
 from perception.logs import Log, sensor_kind
-from perception.types import SENSORS, StatusReading, Undecodable
+from perception.types import SENSORS, DepthImage, StatusReading
 
 _KINDS: Mapping[Role, str] = {
     "camera": "an image",
@@ -40,8 +40,10 @@ def check_config(log: Log, config: Config, source: str = "") -> list[str]:
             errors.append(f"{path}: {error}")
         elif topic not in log.survey.topics:
             warnings.append(f"{path}: {topic} has no messages in this log")
-        elif role == "range" and (error := _depth_error(log, topic, config)):
-            errors.append(f"{path}: {error}")
+        elif path == "sensors.range.topic" and _lacks_camera_info(log, topic, config):
+            errors.append(
+                f"{path}: {topic} is a depth image: name its camera info in sensors.range.calibration"
+            )
         elif role == "status" and config.sensors.status is not None:
             errors += _field_errors(log, topic, role, "sensors.status.fields", config.sensors.status.fields)
         elif path == "truth.control":
@@ -54,18 +56,14 @@ def check_config(log: Log, config: Config, source: str = "") -> list[str]:
     return warnings
 
 
-def _depth_error(log: Log, topic: str, config: Config) -> str:
-    """Return what is wrong with an image as a range sensor; empty for a depth image with its camera info."""
-    channel = log.channels.get(topic)
-    if channel is None or sensor_kind(channel.schema, channel.encoding) != "camera":
-        return ""
-    first = next(iter(first_decoded(log, topic, "range", count=1)), None)
-    if isinstance(first, Undecodable):
-        return f"{topic} is no range sensor: {first.reason}"
-    assert config.sensors.range is not None
-    if config.sensors.range.calibration is None:
-        return f"{topic} is a depth image: name its camera info in sensors.range.calibration"
-    return ""
+def _lacks_camera_info(log: Log, topic: str, config: Config) -> bool:
+    section = config.sensors.range
+    return section is not None and section.calibration is None and _is_depth(log, topic)
+
+
+def _is_depth(log: Log, topic: str) -> bool:
+    """Return whether an image topic holds depth, which may be a range sensor."""
+    return any(isinstance(image, DepthImage) for image in first_decoded(log, topic, "range", count=1))
 
 
 def _topic_error(log: Log, topic: str, role: Role) -> str:
@@ -75,7 +73,7 @@ def _topic_error(log: Log, topic: str, role: Role) -> str:
         near = get_close_matches(topic, suited, n=1, cutoff=0.4) or get_close_matches(topic, kinds, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; it holds {_listed(suited or sorted(kinds))}"
         return f"topic {topic} is not in the log{hint}"
-    if _suits(kinds[topic], role):
+    if _suits(kinds[topic], role) or (role == "range" and _is_depth(log, topic)):
         return ""
     channel = log.channels[topic]
     schema = (
@@ -87,10 +85,7 @@ def _topic_error(log: Log, topic: str, role: Role) -> str:
 
 
 def _suits(kind: Role | None, role: Role) -> bool:
-    """Return whether a topic of a kind can play a role; an image may hold ranges (`_depth_error`)."""
-    if role in ("status", "truth_control"):
-        return kind is not None
-    return kind == role or (kind, role) == ("camera", "range")
+    return kind is not None if role in ("status", "truth_control") else kind == role
 
 
 def _field_errors(log: Log, topic: str, role: Role, path: str, wanted: Mapping[str, str]) -> Iterator[str]:
