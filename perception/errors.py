@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from perception.installation import install_command
+
 
 class PerceptionError(Exception):
     """The base of all errors that this library raises on purpose. They can be pickled."""
@@ -78,12 +80,12 @@ class MissingExtraError(PerceptionError):
 
     Args:
         what: The use that needs it ("reading Parquet").
-        extra: The extra that brings it (`pip install perception-fusion[extra]`).
+        extra: The extra that brings it. The message names the command that installs it here.
     """
 
     def __init__(self, what: str, extra: str) -> None:
         self.extra = extra
-        super().__init__(f"{what} needs the extra '{extra}': pip install 'perception-fusion[{extra}]'")
+        super().__init__(f"{what} needs the extra '{extra}': {install_command(extra)}")
 
 
 class OutputError(PerceptionError):

@@ -74,6 +74,7 @@ def marked(start: bytes = b"", within: bytes = b"", end: bytes = b"") -> Callabl
     """Return a function that recognises files by their first and last bytes, and others near either end."""
 
     def is_ours(path: Path) -> bool:
+        """Return whether an existing file has the marks of an earlier output."""
         with path.open("rb") as file:
             head = file.read(_LOOKED_AT)
             size = file.seek(0, os.SEEK_END)

@@ -71,3 +71,15 @@ def test_a_public_class_or_function_is_documented(door: str) -> None:
         item = getattr(module, name)
         if callable(item) and getattr(item, "__module__", "").startswith("perception"):
             assert (item.__doc__ or "").strip(), f"{door}.{name} has no docstring"
+
+
+def test_no_public_name_is_that_of_a_module() -> None:
+    """Else the name would be the function before the module is imported, and the module afterwards."""
+    packages = {"perception": perception.__all__}
+    for door in doors():
+        if "__getattr__" in Path(ROOT, *door.split("."), "__init__.py").read_text(encoding="utf-8"):
+            packages[door] = importlib.import_module(door).__all__
+    for package, names in packages.items():
+        folder = Path(ROOT, *package.split("."))
+        modules = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
+        assert modules & set(names) == set(), package

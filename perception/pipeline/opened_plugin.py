@@ -147,12 +147,16 @@ def describe_plugin(plugin: Plugin) -> dict[str, str]:
         return {str(key): str(value) for key, value in plugin.describe().items()}
 
 
-def context_of(config: Config, device: str) -> Context:
-    """Return the context that a configuration gives a plugin. `device` is `cpu` or `cuda`."""
+def context_of(config: Config, device: str = "auto") -> Context:
+    """Return the context that a configuration gives a plugin. `device` is `auto`, `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: The device is none of these, or is not there.
+    """
     status, ranges, engine = config.sensors.status, config.sensors.range, config.engine
     defaults = Context()
     return Context(
-        device=device,
+        device=resolve_device(device, engine.backend),
         seed=engine.seed,
         checkpoint=config.plugin.checkpoint,
         options=config.plugin.options,

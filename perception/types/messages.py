@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix, lens_problem
+from perception.types.message_checks import check_array, check_image, check_times, check_values
 from perception.types.placement import RigIssue
 from perception.types.truth import Cuboids, TruthBoxes
 
@@ -83,9 +84,12 @@ class CameraFrame:
     """An encoded image. Pixels are made later (`perception.models.preprocess`), at the scale asked for.
 
     `format` is `jpeg`, `png`, `webp`, or a raw layout with `step` bytes a row, little-endian
-    (`perception.logs.decoding.image_layouts`: `rgb8`, `mono16`, `bayer_rggb8`, `nv12`, ...). `width` and
+    (`perception.types.image_layouts`: `rgb8`, `mono16`, `bayer_rggb8`, `nv12`, ...). `width` and
     `height` come from an encoded image's own header. `mosaic` is the Bayer layout of an encoded image of one
     channel that is the mosaic of a colour sensor; else empty.
+
+    Raises:
+        ValueError: The format is not read, the data are not bytes, or a size or time is not a whole number.
     """
 
     topic: str
@@ -101,6 +105,10 @@ class CameraFrame:
     stamped: bool = True
     stamp_problem: str = ""
     mosaic: str = ""
+
+    def __post_init__(self) -> None:
+        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        check_image(self.data, self.format, self.width, self.height)
 
     @classmethod
     def from_array(
@@ -153,6 +161,10 @@ class DepthImage:
     stamped: bool = True
     stamp_problem: str = ""
 
+    def __post_init__(self) -> None:
+        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        check_array("depth_m", self.depth_m, None, None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeScan:
@@ -173,6 +185,13 @@ class RangeScan:
     stamped: bool = True
     stamp_problem: str = ""
     optical: bool = False
+
+    def __post_init__(self) -> None:
+        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        check_array("points_m", self.points_m, None, 3)
+        for name in ("intensity", "radial_speed_m_s"):
+            if (column := getattr(self, name)) is not None:
+                check_array(name, column, len(self.points_m))
 
     @classmethod
     def from_array(
@@ -234,6 +253,10 @@ class StatusReading:
     stamped: bool = True
     stamp_problem: str = ""
 
+    def __post_init__(self) -> None:
+        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        check_values(self.values)
+
     @classmethod
     def of(
         cls, *, stamp_ns: int = 0, log_time_ns: int | None = None, topic: str = "", **values: float
@@ -290,6 +313,15 @@ class CameraInfo:
     binning: tuple[int, int] = (1, 1)
     roi: RegionOfInterest | None = None
 
+    def __post_init__(self) -> None:
+        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        check_array("intrinsics", self.intrinsics, 3, 3)
+        check_array("distortion", self.distortion, None)
+        if self.rectification is not None:
+            check_array("rectification", self.rectification, 3, 3)
+        if self.projection is not None:
+            check_array("projection", self.projection, 3, 4)
+
     @property
     def can_project(self) -> bool:
         """Whether points can be projected: a known lens, an image size, and focal lengths."""
@@ -309,6 +341,10 @@ class FrameTransform:
     child: str
     parent_from_child: Matrix
     stamp_ns: int
+
+    def __post_init__(self) -> None:
+        check_times(stamp_ns=self.stamp_ns)
+        check_array("parent_from_child", self.parent_from_child, 4, 4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from perception.config import parse_config
 from perception.errors import ConfigError
-from perception.pipeline import opened_plugin
+from perception.pipeline import context_of, opened_plugin
 from perception.pipeline.opened_plugin import resolve_device
 
 
@@ -26,3 +27,12 @@ def test_what_was_asked_for_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> 
         resolve_device("cuda")
     with pytest.raises(ConfigError, match="expected auto, cpu or cuda, found 'gpu'"):
         resolve_device("gpu")
+
+
+def test_a_context_has_a_device_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for devices, expected in ((0, "cpu"), (1, "cuda")):
+        monkeypatch.setattr(opened_plugin, "cuda_devices", lambda count=devices: count)
+        config = parse_config({"sensors": {"camera": {"topic": "/c"}}, "engine": {"backend": "torch"}})
+        assert context_of(config).device == context_of(config, "auto").device == expected
+    with pytest.raises(ConfigError, match="device: expected auto, cpu or cuda"):
+        context_of(config, "gpu")

@@ -103,7 +103,6 @@ def garbage(sample: Sample) -> Iterator[tuple[str, str, bool, Sample]]:
             ("an image without bytes", True, replace(frame, data=b"", format="jpeg")),
             ("half an image", False, replace(frame, data=bytes(frame.data[: len(frame.data) // 2]))),
             ("raw pixels that are too few", True, replace(frame, data=noise, format="rgb8", step=960)),
-            ("an unknown image format", True, replace(frame, data=noise, format="nonsense")),
         ):
             yield description, "camera", unusable, _only(sample, "camera", broken)
     if scan is not None:

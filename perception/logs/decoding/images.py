@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from perception.logs.decoding.checks import DecodeError, Head, Tail, checked_size
 from perception.logs.decoding.image_header import Bytes, read_header, read_samples
-from perception.logs.decoding.image_layouts import LAYOUTS, layout_name, raw_step
+from perception.logs.decoding.image_layouts import raw_step
 from perception.types import CameraFrame, DepthImage, Float32
+from perception.types.image_layouts import LAYOUTS, layout_name
 
 _DEPTH = (
     "a depth image ({}) has no colours; to use it as ranges, configure its topic under sensors.range, "

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from perception.logs.decoding.checks import DecodeError
 from perception.logs.decoding.image_header import ImageHeader, read_extent, read_header
-from perception.logs.decoding.image_layouts import LAYOUTS, layout_name, needed_bytes
 from perception.models.preprocess.spec import InputSpec
 from perception.types import CameraFrame
+from perception.types.image_layouts import LAYOUTS, layout_name, needed_bytes
 
 Pixels = NDArray[np.uint8]
 

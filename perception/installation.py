@@ -1,0 +1,60 @@
+"""How this package is installed: the command that adds an extra where the user stands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+NAME = "perception-fusion"
+
+
+def install_command(extra: str) -> str:
+    """Return the shell command that installs an extra, in a clone with the tool that made its environment."""
+    origin = _origin()
+    url = str(origin.get("url", ""))
+    if not url:
+        return f"pip install '{NAME}[{extra}]'"
+    if not origin.get("dir_info", {}).get("editable"):
+        vcs = origin.get("vcs_info", {})
+        pinned = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if {"vcs", "commit_id"} <= vcs.keys() else url
+        return f"pip install '{NAME}[{extra}] @ {pinned}'"
+    root = Path(unquote(urlsplit(url).path))
+    here = "" if _is_here(root) else f"cd {shlex.quote(str(root))} && "
+    if Path(sys.prefix) == root / ".venv" and _made_by_uv():
+        uv = ".uv/bin/uv" if (root / ".uv" / "bin" / "uv").exists() else "uv"
+        return f"{here}{uv} sync --extra {extra} --inexact"
+    pip = "pip" if find_spec("pip") is not None else "uv pip"
+    return f"{here}{pip} install -e '.[{extra}]'"
+
+
+def _origin() -> dict[str, Any]:
+    """Return what the installer recorded of where the package came from (PEP 610); of a clone that is only on
+    the path, what it would have recorded."""
+    try:
+        text = distribution(NAME).read_text("direct_url.json")
+        origin = json.loads(text) if text else {}
+    except (PackageNotFoundError, ValueError, OSError):
+        root = Path(__file__).resolve().parents[1]
+        is_clone = (root / "pyproject.toml").is_file()
+        return {"url": root.as_uri(), "dir_info": {"editable": True}} if is_clone else {}
+    return origin if isinstance(origin, dict) else {}
+
+
+def _is_here(root: Path) -> bool:
+    try:
+        return Path.cwd() == root
+    except OSError:
+        return False
+
+
+def _made_by_uv() -> bool:
+    try:
+        return "\nuv = " in f"\n{(Path(sys.prefix) / 'pyvenv.cfg').read_text(encoding='utf-8')}"
+    except (OSError, ValueError):
+        return False
