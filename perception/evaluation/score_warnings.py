@@ -40,23 +40,27 @@ def foreign_words(said: Sequence[str], true: Collection[str]) -> str:
 
 
 class MissingTruth:
-    """Counts the frames whose configured truth is not known, by head and reason."""
+    """Counts the frames whose configured truth is not known, by head and reason, and the boxes of others."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, RigIssueCode], int] = {}
         self._texts: dict[tuple[str, RigIssueCode], str] = {}
+        self._box_frames = self._boxes = 0
 
     def add(self, truth: TruthFrame) -> None:
         """Count one frame."""
         for head, issue in truth.missing.items():
             self._counts[head, issue.code] = self._counts.get((head, issue.code), 0) + 1
             self._texts.setdefault((head, issue.code), issue.text)
+        if truth.boxes is not None:
+            self._box_frames, self._boxes = self._box_frames + 1, self._boxes + len(truth.boxes)
 
     def merge(self, other: MissingTruth) -> None:
         """Add the counts of another log."""
         for key, count in other._counts.items():
             self._counts[key] = self._counts.get(key, 0) + count
             self._texts.setdefault(key, other._texts[key])
+        self._box_frames, self._boxes = self._box_frames + other._box_frames, self._boxes + other._boxes
 
     def warnings(self) -> Iterator[tuple[str, str, int]]:
         """Yield code, text and count of each reason, as the summary of a replay has them."""
@@ -68,10 +72,20 @@ class MissingTruth:
         keys = [key for key in self._counts if key[0] == head]
         return self._texts[max(keys, key=self._counts.__getitem__)] if keys else ""
 
+    def empty(self) -> Iterator[dict[str, Any]]:
+        """Yield a warning where boxes are known in frames, and there are none."""
+        if self._box_frames and not self._boxes:
+            text = (
+                f"none of {self._box_frames} frames with truth has a box in the image: there was no object, "
+                "the labels are not in truth.classes, or the transforms do not lead to the camera's optical "
+                "frame (x right, y down, z forward)"
+            )
+            yield {"code": "empty_truth", "text": text, "count": self._box_frames, "log": ""}
+
 
 def without_truth(results: Sequence[Result], missing: MissingTruth) -> list[dict[str, Any]]:
     """Return a warning for each kind of truth that no frame has, with the reason."""
-    warnings = []
+    warnings = list(missing.empty())
     for metric, truth, option in (
         ("mean_average_precision", "boxes", "truth.boxes"),
         ("control_errors", "control", "truth.control"),

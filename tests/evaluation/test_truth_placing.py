@@ -54,7 +54,9 @@ class Seer(Plugin):
         pass
 
 
-def scenes(frame: str = "camera", bad: float | None = None) -> SmallLog:
+def scenes(
+    frame: str = "camera", bad: float | None = None, z: float = 5.0, label: str = "vehicle"
+) -> SmallLog:
     """A log of 20 pictures of 64x48, a camera info of 128x96, and a cube of 1 m at 5 m."""
 
     def scene(i: int, stamp: int) -> bytes:
@@ -62,9 +64,9 @@ def scenes(frame: str = "camera", bad: float | None = None) -> SmallLog:
         for name, x in (("a", 0.0), *((("b", bad),) if bad is not None else ())):
             entity = message.entities.add(id=name, frame_id=frame)
             entity.timestamp.FromNanoseconds(stamp)
-            entity.metadata.add(key="class", value="vehicle")
+            entity.metadata.add(key="class", value=label)
             cube = entity.cubes.add()
-            cube.pose.position.x, cube.pose.position.z, cube.pose.orientation.w = x, 5.0, 1.0
+            cube.pose.position.x, cube.pose.position.z, cube.pose.orientation.w = x, z, 1.0
             cube.size.x = cube.size.y = cube.size.z = 1.0
         return message.SerializeToString()
 
@@ -166,3 +168,16 @@ def test_replay_says_why_returns_are_not_placed(tmp_path: Path) -> None:
     assert (warned.code, warned.count) == ("range_other_camera", 20)
     accepted = replayed(path, **named, calibration_frame="camera")
     assert not [w for w in accepted.warnings if w.code.startswith("range")]
+
+
+@pytest.mark.parametrize(("z", "classes"), [(-5.0, {}), (5.0, {"Car": "vehicle"})])
+def test_truth_without_a_single_box_is_named(tmp_path: Path, z: float, classes: dict[str, str]) -> None:
+    """The cube is behind a camera, or its label is none of those that the configuration lists."""
+    path = scenes(z=z, label="vehicle" if not classes else "truck").write(tmp_path / "behind.mcap")
+    config = config_of(path)
+    config = config.model_copy(update={"truth": config.truth.model_copy(update={"classes": classes})})
+    evaluation = Evaluation(EvaluateOptions(rules=Rules(min_support=1)))
+    with open_log(path) as log:
+        evaluation.replay(log, config, Seer)
+    [warning] = [w for w in evaluation.report().warnings if w["code"] == "empty_truth"]
+    assert warning["count"] == 20
