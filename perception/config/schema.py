@@ -171,6 +171,11 @@ class TruthConfig(_Section):
     """Control channel -> dotted path of the field in the message."""
     classes: dict[str, str] = Field(default_factory=dict)
     """The log's class word -> the model's class; empty: words are taken as they are."""
+    control_ahead_ms: Duration = 500.0
+    """How far ahead of a tick the command is that the control head learns and is scored on."""
+    control_stamped_ahead_ms: Duration | None = None
+    """How far ahead of its stamp a message's command is: 0 where it is the command of the stamp itself, as
+    vehicles log it. null: `control_ahead_ms`, as in the sample logs; 0 where the status has the same topic."""
     tolerance_ms: Annotated[float, Number, Field(ge=0, le=60_000)] = 60.0
     """The largest difference between the stamps of a tick and its truth."""
     heads: dict[str, HeadTruthConfig] = Field(default_factory=dict)
@@ -192,6 +197,17 @@ class TruthConfig(_Section):
     def head_fields(self, head: str) -> dict[str, str]:
         """Return the dotted path of each value that the truth of a further head has."""
         return self.heads[head].fields or {name: name for name in head_spec(head).truth}
+
+    @property
+    def stamped_ahead_ns(self) -> int:
+        """How far ahead of its stamp a control message's command is."""
+        given = self.control_stamped_ahead_ms
+        return round((self.control_ahead_ms if given is None else given) * 1e6)
+
+    @property
+    def control_shift_ns(self) -> int:
+        """How much later than a tick the message is stamped that holds the command the tick predicts."""
+        return round(self.control_ahead_ms * 1e6) - self.stamped_ahead_ns
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -252,6 +268,10 @@ class Config(_Section):
     def _consistent(self) -> Config:
         if errors := self.conflicts():
             raise ValueError("; ".join(errors))
+        status, truth = self.sensors.status, self.truth
+        if status is not None and status.topic == truth.control and truth.control_stamped_ahead_ms is None:
+            now = truth.model_copy(update={"control_stamped_ahead_ms": 0.0})
+            object.__setattr__(self, "truth", now)  # a status message holds the values of its own stamp
         return self
 
     def conflicts(self) -> list[str]:
@@ -282,8 +302,8 @@ class Config(_Section):
         }
 
     def roles(self) -> dict[str, Role]:
-        """Return the role of each configured topic."""
-        return {topic: role for _, topic, role in self.uses()}
+        """Return the role of each configured topic; that of the sensor where it is a sensor's and truth."""
+        return {topic: role for _, topic, role in reversed(self.uses())}
 
 
 def load_config(path: str | Path) -> Config:
@@ -339,7 +359,9 @@ def _conflicts(data: Mapping[Any, Any]) -> list[str]:
     seen: dict[str, str] = {}
     for path, topic in _topics(data):
         first = seen.setdefault(topic, path)
-        if first != path and not (first.endswith(".calibration") and path.endswith(".calibration")):
+        shared = first == "sensors.status.topic" and path.startswith(("truth.control", "truth.heads."))
+        shared |= first.endswith(".calibration") and path.endswith(".calibration")
+        if first != path and not shared:
             errors.append(f"{path}: topic {topic} is already used by {first}")
     return errors
 

@@ -71,7 +71,7 @@ def played_topics(config: Config) -> frozenset[str]:
 
     The images are among them where there is a camera info: pixels are those of the image that was recorded.
     """
-    roles = ("calibration", "transforms", "truth_boxes", "truth_control")
     camera = config.sensors.camera
     shapes = {camera.topic} if camera is not None and camera.calibration is not None else set()
-    return frozenset(topic for topic, role in config.roles().items() if role in roles) | shapes
+    placing = {topic for topic, role in config.roles().items() if role in ("calibration", "transforms")}
+    return frozenset(placing | shapes | set(config.truth.topics))

@@ -13,7 +13,10 @@ from itertools import chain
 
 from perception.align import Aligner, feed
 from perception.align.ledger import Ledger
+from perception.align.truth import look_ahead_ns
 from perception.config import Config
+from perception.config.fault_plan import FaultPlan
+from perception.errors import ConfigError
 from perception.logs import Log, MessageStream, Query, decoder
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.faults import inject, parse_plan
@@ -23,9 +26,6 @@ from perception.types import Decoded, Message, Sample
 RIG_ROLES = ("calibration", "transforms")
 LATE_NS = 1_000_000_000
 """A plugin counts its memory by stamps, and a sample may arrive this much later than its stamp."""
-
-LOOK_AHEAD_NS = 250_000_000
-"""Truth is read this far beyond the end, or its tolerance: it may arrive after its sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ class LogSource:
         self._times = times
         self._aligner = Aligner(config, ledger)
         self._plan = parse_plan(config.faults)
+        _check_plan(self._plan, config)
         self.warm_from_ns = self._warm_from(warm_s)
         self.read_from_ns = self._read_from()
         self.stream: MessageStream | None = None
@@ -167,8 +168,7 @@ class LogSource:
 
     def _query_end(self) -> int | None:
         end_ns = self._span.end_ns
-        ahead_ns = max(LOOK_AHEAD_NS, round(self._config.truth.tolerance_ms * 1e6))
-        return None if end_ns is None else end_ns + self._wait_ns + ahead_ns
+        return None if end_ns is None else end_ns + self._wait_ns + look_ahead_ns(self._config.truth)
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
         arriving = inject(
@@ -226,3 +226,18 @@ class LogSource:
                     self._ledger.add(topic, "preroll_only", rig[topic])
                     number -= rig[topic]
                 self._ledger.add(topic, row, number)
+
+
+def _check_plan(plan: FaultPlan, config: Config) -> None:
+    """Raise if a fault of the status would change truth that is read from the same topic."""
+    status = config.sensors.status
+    if status is None or status.topic not in config.truth.topics:
+        return
+    names = [fault.name for fault in plan.faults if fault.sensor == "status"]
+    if names:
+        raise ConfigError(
+            [
+                f"faults: {', '.join(names)} would change the truth, too: {status.topic} is both status and "
+                "truth; leave the truth or these faults out"
+            ]
+        )

@@ -107,7 +107,7 @@ class TruthFrame:
 
     Attributes:
         boxes: None: nothing is known about objects at this moment, it is not scored. Empty: there are none.
-        control: Channel -> what the driver commands 0.5 s ahead; None: not known.
+        control: Channel -> what the driver commands `truth.control_ahead_ms` (0.5 s) ahead; None: not known.
         measured: Channel -> the last value of the same quantity that was measured by this moment (the command
             in force, not the one to come): what the persistence baseline predicts; None: not known.
         extra: Further head -> name -> value, of heads whose truth is known.

@@ -108,10 +108,18 @@ def test_all_topics_used_twice_are_named_and_a_wrong_reference_too() -> None:
     )
 
 
-def test_truth_cannot_be_an_input() -> None:
+def test_status_and_control_truth_may_come_from_one_topic_and_boxes_may_not() -> None:
     sensors = {"status": {"topic": "/vehicle/control", "fields": {"speed": "speed"}}}
-    faults = faults_of({"reference": "status", "sensors": sensors, "truth": {"control": "/vehicle/control"}})
-    assert faults == ("truth.control: topic /vehicle/control is already used by sensors.status.topic",)
+    config = parse_config(
+        {"reference": "status", "sensors": sensors, "truth": {"control": "/vehicle/control"}}
+    )
+    assert config.roles() == {"/vehicle/control": "status"}
+    assert config.truth.stamped_ahead_ns == 0, "a status message holds the values of its own stamp"
+    assert config.truth.control_shift_ns == 500_000_000
+    again = parse_config(yaml.safe_load(to_yaml(config)))
+    assert again == config
+    faults = faults_of({"reference": "status", "sensors": sensors, "truth": {"boxes": "/vehicle/control"}})
+    assert faults == ("truth.boxes: topic /vehicle/control is already used by sensors.status.topic",)
 
 
 def test_the_error_names_its_file_and_counts() -> None:

@@ -24,11 +24,14 @@ from perception.types import (
 )
 
 LOOK_AHEAD_MS = 250.0
-AHEAD_NS = 500_000_000
-"""Control truth stamped t is what the driver commands at t + 0.5 s."""
 
 _OLDEST_COMMAND_NS = 250_000_000
 _BREAK_NS = 1_000_000_000
+
+
+def look_ahead_ns(config: TruthConfig) -> int:
+    """Return how long after a tick the stream is waited for, for truth that is stamped or arrives later."""
+    return round(max(LOOK_AHEAD_MS, config.tolerance_ms) * 1e6) + max(0, config.control_shift_ns)
 
 
 class Joined(NamedTuple):
@@ -74,16 +77,18 @@ class TruthStore:
     def at(self, sample: Sample) -> TruthFrame:
         """Return the truth at the sample's stamp: the nearest message within the tolerance, before or after.
 
-        `measured` is the command in force at that moment: what the message half a second before announced.
+        Control is that of the message which holds the command `truth.control_ahead_ms` after the stamp, and
+        `measured` the command in force at the stamp.
         """
         stamp_ns = sample.tick.stamp_ns
         boxes, box_issue = self._boxes(sample)
-        control = self.control.nearest(stamp_ns, self.tolerance_ns)
-        in_force = stamp_ns - AHEAD_NS
+        predicted = stamp_ns + self.config.control_shift_ns
+        control = self.control.nearest(predicted, self.tolerance_ns)
+        in_force = stamp_ns - self.config.stamped_ahead_ns
         before = self.control.latest(in_force, in_force - _OLDEST_COMMAND_NS)
         missing = {"boxes": box_issue}
         if control is None:
-            missing["control"] = self._away(self.config.control, self.control, stamp_ns)
+            missing["control"] = self._away(self.config.control, self.control, predicted)
         return TruthFrame(
             stamp_ns,
             boxes,
@@ -129,7 +134,8 @@ class TruthStore:
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop messages that no sample from `stamp_ns` on needs."""
-        oldest = stamp_ns - AHEAD_NS - _OLDEST_COMMAND_NS - int(self.tolerance_ns)
+        back_ns = max(self.config.stamped_ahead_ns, -self.config.control_shift_ns)
+        oldest = stamp_ns - back_ns - _OLDEST_COMMAND_NS - int(self.tolerance_ns)
         for _, track in self.tracks():
             track.forget_before(oldest)
 
@@ -148,14 +154,14 @@ class TruthJoiner:
     """Joins truth to samples while a log streams by: they wait for the truth that comes after them.
 
     A sample is released when every truth topic has had a stamp too late to be the sample's, or when the
-    stream has moved `LOOK_AHEAD_MS` (or the tolerance, if that is more) past the sample's arrival. Memory is
+    stream has moved `look_ahead_ns` past the sample's arrival. Memory is
     bounded by that wait. Samples leave in the order in which they came. When time starts again (a loop, a
     joined log), the truth of before serves only the samples of before.
     """
 
     def __init__(self, config: TruthConfig, camera: CameraConfig | None = None) -> None:
         self._store = TruthStore(config, camera)
-        self._look_ahead_ns = max(LOOK_AHEAD_MS, config.tolerance_ms) * 1e6
+        self._look_ahead_ns = look_ahead_ns(config)
         self._clock_ns: int | None = None
         self._before: TruthStore | None = None  # what was known when time last started again
         self._waiting: deque[tuple[Sample, Any, TruthStore]] = deque()
@@ -214,8 +220,9 @@ class TruthJoiner:
         if self._clock_ns is not None and self._clock_ns >= sample.tick.log_time_ns + self._look_ahead_ns:
             return True
         too_late_ns = sample.tick.stamp_ns + store.tolerance_ns
+        shift_ns = {id(store.control): store.config.control_shift_ns}
         return all(
-            topic is None or (track.stamps and track.stamps[-1] >= too_late_ns)
+            topic is None or (track.stamps and track.stamps[-1] >= too_late_ns + shift_ns.get(id(track), 0))
             for topic, track in store.tracks()
         )
 

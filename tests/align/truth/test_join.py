@@ -50,6 +50,34 @@ def test_the_nearest_within_60_ms_is_taken(stamps_ms: list[int], expected_ms: in
     assert (truth.control or {}).get("curvature") == expected
 
 
+@given(ahead_ms=st.integers(0, 2000), stamped_ms=st.integers(0, 2000), tick_ms=st.integers(3000, 5000))
+def test_control_is_the_command_that_lies_ahead_of_the_tick(
+    ahead_ms: int, stamped_ms: int, tick_ms: int
+) -> None:
+    """A message stamped t, here every millisecond, holds the command of t + `stamped_ms`; streamed and looked up."""
+    config = TruthConfig(control="/control", control_ahead_ms=ahead_ms, control_stamped_ahead_ms=stamped_ms)
+    around = (tick_ms + ahead_ms - stamped_ms, tick_ms - stamped_ms)
+    stamps = sorted({stamp + step for stamp in around for step in (-100, 0, 100)})
+    joiner = TruthJoiner(config)
+    for stamp in stamps:
+        if stamp < tick_ms:
+            joiner.push(control_message(stamp * MS))
+    joined = joiner.add(sample(0, tick_ms * MS))
+    for stamp in stamps:
+        if stamp >= tick_ms:
+            joiner.push(control_message(stamp * MS))
+    (pair,) = [*joined, *joiner.ready(), *joiner.flush()]
+    assert pair.truth.control is not None
+    assert pair.truth.measured is not None
+    assert pair.truth.control["curvature"] * 1000 + stamped_ms == pytest.approx(tick_ms + ahead_ms)
+    assert pair.truth.measured["curvature"] * 1000 + stamped_ms == pytest.approx(tick_ms)
+
+
+def test_without_a_setting_messages_announce_the_command_half_a_second_ahead() -> None:
+    config = TruthConfig(control="/control")
+    assert (config.control_shift_ns, config.stamped_ahead_ns) == (0, 500 * MS)
+
+
 def test_measured_is_the_command_in_force() -> None:
     store = TruthStore(CONFIG)
     for stamp in range(0, 2000, 100):
