@@ -175,7 +175,7 @@ class TruthConfig(_Section):
     """How far ahead of a tick the command is that the control head learns and is scored on."""
     control_stamped_ahead_ms: Duration | None = None
     """How far ahead of its stamp a message's command is: 0 where it is the command of the stamp itself, as
-    vehicles log it. null: `control_ahead_ms`, as in the sample logs; 0 where the status has the same topic."""
+    vehicles log it. null: `control_ahead_ms`, as in the sample logs; 0 where status has the same topic."""
     tolerance_ms: Annotated[float, Number, Field(ge=0, le=60_000)] = 60.0
     """The largest difference between the stamps of a tick and its truth."""
     heads: dict[str, HeadTruthConfig] = Field(default_factory=dict)

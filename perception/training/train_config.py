@@ -58,7 +58,7 @@ class DataConfig(TrainSection):
     classes: dict[str, str] = Field(default_factory=dict)  # a log's class name -> the model's
     stride: AtLeastOne = 1  # use every n-th sample
     start_s: NonNegative | None = None  # use only samples from here
-    end_s: Positive | None = None  # and before here, in seconds from the log's first sample
+    end_s: Positive | None = None  # and before here, in seconds from the first sensor message
     # The last part of the time of each log in `train` is held out to validate on; not with `validate`.
     validate_last: Annotated[float, Number, Field(gt=0, lt=1)] | None = None
     validate_samples: AtLeastOne = 400  # at most, evenly spaced

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from perception.align import align
 from perception.align.truth import TruthJoiner
+from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import LogError
 from perception.logs import Damage, Log, Query
@@ -72,6 +73,7 @@ def write_cache(
     writer.finish(
         {
             "log": log.path.name,
+            "start_ns": sensor_start_ns(log, config),
             "status_rate_hz": status.rate_hz if status is not None else None,
             "damage": [part.reason for part in damage],
             "duration_s": ((log.survey.end_ns or 0) - (log.survey.start_ns or 0)) / 1e9,
@@ -118,6 +120,7 @@ class _Writer:
         self._stack = ExitStack()
         self._classes = {name: index for index, name in enumerate(spec.model.classes)}
         self._formats: dict[str, int] = {}
+        self._missing: dict[str, dict[str, tuple[int, str]]] = {}
         self._picture_end = 0
 
     def __enter__(self) -> _Writer:
@@ -134,6 +137,10 @@ class _Writer:
     def add(self, sample: Sample, truth: TruthFrame) -> None:
         """Prepare a sample as a replay does, and append it."""
         spec = self.spec.spec
+        for head, issue in truth.missing.items():
+            reasons = self._missing.setdefault(head, {})
+            count, example = reasons.get(issue.code, (0, issue.text))
+            reasons[issue.code] = count + 1, example
         size, frame = _source_size(sample), sample.camera.value
         sample, inputs = prepare_inputs(sample, spec)
         boxes = self._box_rows(truth, size)
@@ -163,6 +170,7 @@ class _Writer:
             "boxes": self.boxes,
             "words": dict(self.class_names),
             "unknown_words": {w: n for w, n in self.class_names.items() if w not in self._classes},
+            "missing_truth": self._missing,
             "arrays": self.arrays,
             "formats": list(self._formats),
         }

@@ -172,7 +172,7 @@ def held_out_from_ns(log: CachedLog, data: DataConfig) -> int | None:
 
 def _chosen(log: CachedLog, data: DataConfig, part: Part) -> NDArray[np.intp]:
     arrival_ns = np.asarray(log.column("log_time_ns"))
-    at_s = (arrival_ns - arrival_ns[0]) / 1e9
+    at_s = (arrival_ns - log.about["start_ns"]) / 1e9
     kept = np.ones(len(log), bool)
     if data.start_s is not None:
         kept &= at_s >= data.start_s

@@ -41,7 +41,9 @@ class CachedLog:
         folder: The cache.
         log: The file that the samples came from.
         about: `samples`, `boxes`, `words` (class names of the truth and how often each occurs),
-            `unknown_words`, `status_rate_hz`, `duration_s`, `damage` (why parts of the log are missing).
+            `unknown_words`, `start_ns` (from which seconds count), `missing_truth` (head -> code of
+            the reason -> how many samples have no truth, and the first one's reason in words),
+            `status_rate_hz`, `duration_s`, `damage` (why parts of the log are missing).
     """
 
     def __init__(self, folder: Path, log: Path, spec: InputSpec) -> None:

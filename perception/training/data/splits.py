@@ -126,6 +126,11 @@ def report_missing_truth(training: Dataset, classes: Sequence[str], watcher: Wat
         watcher.said("no sample has truth of control: its loss is masked and the head stays untrained")
     unknown: Counter[str] = Counter()
     for log in training.logs:
+        for head, reasons in log.about["missing_truth"].items():
+            for count, reason in reasons.values():
+                watcher.said(
+                    f"{log.log.name}: {count} of {len(log)} samples have no truth of {head}: {reason}"
+                )
         unknown.update(log.about["unknown_words"])
         if log.about["damage"]:
             watcher.said(

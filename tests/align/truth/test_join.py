@@ -54,7 +54,7 @@ def test_the_nearest_within_60_ms_is_taken(stamps_ms: list[int], expected_ms: in
 def test_control_is_the_command_that_lies_ahead_of_the_tick(
     ahead_ms: int, stamped_ms: int, tick_ms: int
 ) -> None:
-    """A message stamped t, here every millisecond, holds the command of t + `stamped_ms`; streamed and looked up."""
+    """A message stamped t holds the command of t + `stamped_ms`."""
     config = TruthConfig(control="/control", control_ahead_ms=ahead_ms, control_stamped_ahead_ms=stamped_ms)
     around = (tick_ms + ahead_ms - stamped_ms, tick_ms - stamped_ms)
     stamps = sorted({stamp + step for stamp in around for step in (-100, 0, 100)})

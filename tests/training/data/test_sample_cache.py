@@ -149,6 +149,21 @@ def test_truth_that_is_missing_is_unknown_not_nothing(recipe: CacheSpec, tmp_pat
     assert np.isnan(blind.column("control")).all()
 
 
+def test_samples_without_truth_are_counted_with_the_reason(recipe: CacheSpec, tmp_path: Path) -> None:
+    log = write_scene(tmp_path / "a.mcap", duration_s=1.0)
+    config = parse_config(
+        {
+            "version": 1,
+            "sensors": {"camera": {"topic": "/camera/image"}},
+            "truth": {"control": "/truth/control", "control_ahead_ms": 900, "control_stamped_ahead_ms": 0},
+        }
+    )
+    cached = cached_log(log, replace(recipe, config=config), tmp_path)
+    ((count, reason),) = cached.about["missing_truth"]["control"].values()
+    assert count == np.isnan(cached.column("control")).all(1).sum() > 0
+    assert "the nearest message on /truth/control is" in reason
+
+
 def test_an_empty_log_is_refused_in_one_line(recipe: CacheSpec, tmp_path: Path) -> None:
     empty = write_scene(tmp_path / "empty.mcap", duration_s=0.0)
     with pytest.raises(LogError, match="no messages"):
