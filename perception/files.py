@@ -27,8 +27,11 @@ def make_file(path: str | Path) -> FileIO:
     The lock ends when the file is closed, or with the program. Pipes and devices are not locked.
 
     Raises:
-        OSError: The file cannot be opened; `EBUSY` where another program is writing it.
+        OSError: The file cannot be opened; `EBUSY` where another program is writing it, `ELOOP` where the
+            path is a link that another user made.
     """
+    if is_foreign_link(path):
+        raise OSError(errno.ELOOP, "it is a link that another user made, remove it", str(path))
     file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666), "wb")
     try:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -38,6 +41,28 @@ def make_file(path: str | Path) -> FileIO:
         file.close()
         raise
     return file
+
+
+def is_foreign_link(path: str | Path) -> bool:
+    """Return whether a path is a symbolic link that neither this user nor the administrator made."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISLNK(status.st_mode) and hasattr(os, "geteuid") and status.st_uid not in (0, os.geteuid())
+
+
+def create_file(path: Path) -> None:
+    """Create an empty file exclusively; a file or a planted link in its place is removed first.
+
+    Raises:
+        OSError: It cannot be created.
+    """
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, _EXCLUSIVE, 0o666))
+
+
+_EXCLUSIVE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -50,8 +75,7 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: It cannot be written; the previous file is unchanged.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    descriptor = os.open(part, flags, 0o666)
+    descriptor = os.open(part, _EXCLUSIVE, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -157,7 +181,8 @@ def _claim(file: FileIO) -> None:
 
 
 class OutputFile:
-    """An unbuffered file whose errors are `OutputError`s; after the first it takes nothing more.
+    """An unbuffered file whose errors are `OutputError`s; after the first it takes nothing more, and raises
+    the same error again.
 
     Args:
         path: The file; an existing one is replaced. A pipe or a device will do.
@@ -169,8 +194,8 @@ class OutputFile:
 
     def __init__(self, path: Path, noun: str = "file") -> None:
         self.path = path
-        self.broken = False
-        self._noun = noun
+        self.failure = ""
+        """The error that ended the writing; empty: there was none."""
         self._position = 0
         try:
             self._raw = make_file(path)
@@ -180,17 +205,22 @@ class OutputFile:
     def write(self, data: bytes) -> int:
         """Write all of the data."""
         if self.broken:
-            raise OutputError(f"this {self._noun} is broken: {self.path}")
+            raise OutputError(self.failure)
         left = memoryview(data)
         try:
             while left:
                 left = left[self._raw.write(left) or 0 :]
         except OSError as error:
-            self.broken = True
             stopped = f"writing stopped after {self._position} bytes"
-            raise OutputError(f"{stopped}: {_reason(self.path, error)}: {self.path}") from error
+            self.failure = f"{stopped}: {_reason(self.path, error)}: {self.path}"
+            raise OutputError(self.failure) from error
         self._position += len(data)
         return len(data)
+
+    @property
+    def broken(self) -> bool:
+        """Return whether an error has ended the writing."""
+        return bool(self.failure)
 
     def tell(self) -> int:
         """Return the number of bytes written."""
@@ -204,8 +234,8 @@ class OutputFile:
         try:
             self._raw.close()
         except OSError as error:  # a network disk may report only now that it is full
-            self.broken = True
-            raise OutputError(f"closing failed: {_reason(self.path, error)}: {self.path}") from error
+            self.failure = f"closing failed: {_reason(self.path, error)}: {self.path}"
+            raise OutputError(self.failure) from error
 
 
 def _reason(path: Path, error: OSError) -> str:
@@ -217,4 +247,14 @@ def _reason(path: Path, error: OSError) -> str:
         return "no permission to write, choose another place"
     if isinstance(error, NotADirectoryError):
         return f"{path.parent} is a file, not a folder"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk at {_disk(path)} is full ({(error.strerror or '').lower()}), free some space there"
     return (error.strerror or str(error)).lower()
+
+
+def _disk(path: Path) -> Path:
+    """Return where the file system of a path is mounted."""
+    place = Path(os.path.realpath(path))
+    while not os.path.ismount(place) and place != place.parent:
+        place = place.parent
+    return place

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
-    {"errors", "files", "geometry", "installation", "interrupts", "path_guard", "text", "types"},
+    {"caches", "errors", "files", "geometry", "installation", "interrupts", "path_guard", "text", "types"},
     {"config", "plugin", "logs"},
     {"align"},
     {"autoconfig", "models", "engines", "sinks"},
@@ -27,6 +27,7 @@ FLOORS = (  # bottom up: a module imports from its own floor and from those belo
 )
 WITHOUT_TORCH = (
     *(
+        "caches",
         "errors",
         "files",
         "geometry",

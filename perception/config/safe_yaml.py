@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from perception.files import open_regular
+
 MAX_BYTES = 1 << 20
 """The largest file that is read: a configuration, or the manifest of a plugin."""
 
@@ -17,10 +19,10 @@ def read_yaml(path: Path) -> Any:
     """Read a small YAML file; see `parse_yaml`.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or is a pipe or a device.
         ValueError: Its text is not allowed; the message says where and why.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return parse_yaml(file.read(MAX_BYTES + 1))
 
 

@@ -7,7 +7,6 @@ the same bits whatever the batch, the place in it and the neighbours.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import tempfile
 from abc import ABC, abstractmethod
@@ -20,11 +19,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.caches import UntrustedFolderError
 from perception.engines.arrays import Arrays, ArraySpec, by_name, count_rows, joined, parts_of
 from perception.engines.export_cache import ensure, export_folder
 from perception.engines.model_source import FusionSource, ModelSource
 from perception.engines.processor import processor, usable_cores
 from perception.errors import ConfigError
+from perception.files import file_sha256
 
 MOST_AT_ONCE = 8
 """Rows computed side by side: as many as there are workers by default. Each has memory of its own."""
@@ -122,6 +123,9 @@ class GraphFileBackend(ABC):
                 folder, key = export_folder(self.name, source.digest, self.precision, self.makers)
                 try:
                     ensure(folder, key, lambda path: self._fill(source, path))
+                except UntrustedFolderError as error:
+                    text = f"the cache {error.filename} is not used, the model is converted anew"
+                    logging.getLogger(__name__).warning(f"{text}: {error.strerror}")
                 except OSError:
                     logging.getLogger(__name__).debug("no cache", exc_info=True)
                 else:
@@ -202,7 +206,6 @@ class GraphFileBackend(ABC):
 
 def _file_sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}; give a model file"]) from None

@@ -50,7 +50,7 @@ class Receipts:
             replace(job, log=Path(), output=None, config=None, overrides=Overrides(), force=False)
         ) | {
             "overrides": asdict(overrides),
-            "config_text": job.config.read_text("utf-8") if job.config is not None else "",
+            "config_text": read_regular(job.config, MAX_BYTES).decode() if job.config is not None else "",
             # The plugin's own weights are in its package.
             "weights": file_sha256(weights) if weights is not None else "",
             "code": _package_sha256(plugin),

@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
-from typing import TextIO
 
 from perception.errors import OutputError
+from perception.files import OutputFile
 from perception.path_guard import marked
 from perception.text import csv_cell
 
+FLUSH_BYTES = 1 << 16
+FLUSH_S = 1.0
+"""Lines reach the file when there are so many bytes of them, or after so long."""
 COLUMNS = ("topic", "log_time_ns", "stamp_ns", "row", "count", "note")
 
 
@@ -30,14 +35,13 @@ class LedgerFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._written: Counter[tuple[str, str]] = Counter()
-        self._file: TextIO | None = None
+        self._file: OutputFile | None = None
+        self._lines = StringIO(newline="")
+        self._writer = csv.writer(self._lines)
+        self._flushed_s = monotonic()
 
     def __enter__(self) -> LedgerFile:
-        try:
-            self._file = self._path.open("w", newline="", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"the ledger cannot be written: {error.strerror}: {self._path}") from None
-        self._writer = csv.writer(self._file)
+        self._file = OutputFile(self._path, "ledger")
         self._line(COLUMNS)
         return self
 
@@ -55,19 +59,30 @@ class LedgerFile:
                     self._line((topic, "", "", row, unseen, "could not be read"))
 
     def _line(self, values: tuple[object, ...]) -> None:
-        try:
-            self._writer.writerow([csv_cell(value) for value in values])
-        except OSError as error:
-            raise OutputError(f"the ledger cannot be written: {error.strerror}: {self._path}") from None
+        self._writer.writerow([csv_cell(value) for value in values])
+        if self._lines.tell() > FLUSH_BYTES or monotonic() - self._flushed_s > FLUSH_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = self._lines.getvalue().encode()
+        self._lines.seek(0)
+        self._lines.truncate()
+        self._flushed_s = monotonic()
+        if self._file is not None:
+            self._file.write(data)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            try:
-                self._file.close()
-            except OSError as close_error:
-                if error is None:
-                    raise OutputError(
-                        f"the ledger cannot be written: {close_error.strerror}: {self._path}"
-                    ) from None
+        if self._file is None:
+            return
+        file = self._file
+        try:
+            if not file.broken:
+                self._flush()
+        except OutputError:
+            if error is None:  # else the first error matters more
+                raise
+        finally:
+            self._file = None
+            file.close()

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perception.caches import cache_root
 from perception.engines import FusionBackend, open_fusion_backend
-from perception.engines.export_cache import cache_root
 from perception.engines.processor import processor
 from perception.errors import ConfigError
 from perception.evaluation.agreement.backend_check import compare_backends

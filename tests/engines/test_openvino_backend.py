@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perception.caches import cache_root
 from perception.engines import open_fusion_backend
-from perception.engines.export_cache import cache_root
 from perception.engines.openvino_backend import COMPILED, OpenVinoBackend
 from perception.models.tensors import Predictions
 from tests.engines.conftest import CONFIG

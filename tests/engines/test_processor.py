@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import perception
+from perception.caches import cache_root
 from perception.engines import FusionSource, registry
-from perception.engines.export_cache import SOURCES, cache_root, ensure, export_folder
+from perception.engines.export_cache import SOURCES, SUMS, ensure, export_folder
 from perception.engines.processor import Processor, parse_cpuinfo, processor, usable_cores
 from perception.files import sources_sha256
 from perception.models.checkpoint import save_checkpoint
@@ -81,6 +82,31 @@ def test_what_fails_half_way_leaves_nothing_and_what_is_there_is_not_made_again(
     ensure(folder, {"a": "b"}, lambda path: None)
     assert (folder / "key.json").read_text() == '{\n  "a": "b"\n}'
     ensure(folder, {}, fail)
+
+
+def test_an_export_that_was_changed_or_planted_is_made_anew(tmp_path: Path) -> None:
+    folder, made = tmp_path / "exports" / "one", []
+
+    def make(beside: Path) -> None:
+        made.append(beside)
+        (beside / "graph").write_text("ours")
+
+    folder.mkdir(parents=True)
+    (folder / "graph").write_text("planted")
+    (folder / "key.json").write_text("{}")
+    for _ in range(2):
+        ensure(folder, {}, make)
+        assert (folder / "graph").read_text() == "ours"
+    assert len(made) == 1
+    (folder / "graph").write_text("changed")
+    ensure(folder, {}, make)
+    (folder / "graph").unlink()
+    (folder / "graph").symlink_to("/dev/zero")
+    ensure(folder, {}, make)
+    (folder / SUMS).unlink()
+    ensure(folder, {}, make)
+    assert (folder / "graph").read_text() == "ours"
+    assert len(made) == 4
 
 
 def test_of_several_that_want_the_same_one_makes_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mcap.reader import make_reader
 from mcap_protobuf.decoder import DecoderFactory
 
 from perception.errors import LogError, OutputError
-from perception.logs import open_log
+from perception.logs import Query, open_log
 from perception.logs.mcap.writer import LogWriter
 from perception.sinks import McapSink, RunInfo, read_outputs, read_run
 from perception.types import Channel, Control, Detections, Message, Output, Reset, invalid_output
@@ -295,3 +296,20 @@ def test_run_record_survives_unknown_and_missing_keys() -> None:
     assert RunInfo.from_metadata({"later": "1", "plugin": "p"}).plugin == "p"
     with pytest.raises(ValueError, match="invalid literal"):
         RunInfo.from_metadata({"batch": "many"})
+
+
+def test_what_was_written_reaches_the_file_also_while_the_plugin_takes_its_time(tmp_path: Path) -> None:
+    path = tmp_path / "out.mcap"
+    sink = McapSink(path)
+    sink.open(RUN)
+    for index in range(3):
+        sink.write(sample_of(index), output_of(index))
+    deadline = time.monotonic() + 60
+    found = 0
+    while found < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        with open_log(path) as log:
+            found = sum(1 for _ in log.messages(Query(frozenset({"/perception/inputs"}))))
+    assert found == 3
+    sink.close()
+    sink.close()

@@ -19,6 +19,7 @@ import pytest
 from mcap.reader import make_reader
 
 from perception.logs import Query, open_log
+from perception.sinks import read_receipt
 from perception_tools.cli import run
 from tests.scripted_scene import START_NS, write_scene
 
@@ -320,3 +321,48 @@ def test_help_info_and_list_import_no_torch(scene: Path, arguments: list[str]) -
     given = [a.format(scene=scene) for a in arguments]
     done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("option", ["--output", "--ledger", "--jsonl"])
+def test_a_full_disk_ends_with_one_line_that_names_the_output_and_the_disk(
+    scene: Path, quick_command: list[str], option: str
+) -> None:
+    others = ["--with-inputs"] if option == "--output" else ["--no-output"]
+    command = [*quick_command, str(scene), option, "/dev/full", *others]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "the disk at /dev is full" in line
+    assert line.endswith(": /dev/full")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("many", [False, True])
+def test_signals_that_end_a_program_close_the_output_readable(
+    scene: Path, quick_command: list[str], number: signal.Signals, many: bool
+) -> None:
+    target = Path("cut.mcap")
+    where = ["--output", "cut.mcap"]
+    if many:
+        target, where = Path("out") / f"{scene.stem}.outputs.mcap", ["--output-dir", "out"]
+    command = [*quick_command, str(scene), "--rate", "1", *where, "--json"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (target.exists() and target.stat().st_size > 2500):
+        time.sleep(0.05)
+    if many:
+        os.killpg(process.pid, number)  # as a service manager does: the workers get it, too
+    else:
+        process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err.decode()
+    document = json.loads(out)
+    assert (document["status"], document["exit_code"]) == ("interrupted", 128 + number)
+    with open_log(target) as log:
+        assert log.survey.indexed
+        assert read_receipt(log)["ended"] == "interrupted"
+        assert log.survey.topics["/perception/control"].count >= 1

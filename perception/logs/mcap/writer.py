@@ -185,8 +185,10 @@ class LogWriter:
         return number
 
     def _check_open(self) -> None:
-        if self._closed or self._file.broken:
-            raise OutputError(f"this log is {'closed' if self._closed else 'broken'}: {self.path}")
+        if self._file.broken:
+            raise OutputError(self._file.failure)
+        if self._closed:
+            raise OutputError(f"this log is closed: {self.path}")
 
 
 def marked_log(metadata: str) -> Callable[[Path], bool]:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from perception.errors import OutputError
+from perception.files import create_file
 from perception.logs.mcap.writer import LogWriter, marked_log
 from perception.logs.perception_proto import SCHEMAS, encode_control, encode_status, encode_truth
 from perception.simulation.generation import messages as wire
@@ -65,6 +66,7 @@ def generate(
         raise OutputError(f"a log is a file, found a folder, name a file in it: {path}")
     partial = partial_path(path, os.getpid())
     try:
+        _create(partial)
         LogWriter(partial).close()  # fails now, not after the work, if the log cannot be written
         log = records(seed, scenario, duration_s, progress, ground_px=ground_px)
         _write(partial, seed, scenario, duration_s, log)
@@ -75,6 +77,13 @@ def generate(
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def _create(path: Path) -> None:
+    try:
+        create_file(path)
+    except OSError as error:
+        raise OutputError(f"a log cannot be made here: {error.strerror or error}: {path}") from error
 
 
 def partial_path(path: Path, process: int) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 
 from perception.errors import ConfigError, OutputError, TrainingError
 from perception.evaluation.plotting import need_matplotlib
+from perception.files import write_whole
 from perception.models.checkpoint import load_checkpoint
 from perception.path_guard import marked
 from perception.training.ablation.dense_scores import dense_scores
@@ -170,11 +171,9 @@ def _write(
 
 def _write_text(path: Path, text: str) -> None:
     """Write a file atomically: a study resumes from what is there."""
-    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
-        part.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 

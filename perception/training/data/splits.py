@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from perception.caches import UntrustedFolderError, cache_root, check_trusted, private_folder
 from perception.config import load_config
-from perception.engines.export_cache import cache_root
 from perception.errors import ConfigError
 from perception.models.checkpoint import DEFAULT_PREPROCESS
 from perception.models.preprocess import InputSpec
@@ -31,8 +31,23 @@ def cache_spec(config: TrainConfig) -> CacheSpec:
 
 
 def cache_folder(config: TrainConfig) -> Path:
-    """Return the folder of all caches: that of the configuration, else one in the user's cache."""
-    return config.data.cache or cache_root() / "training"
+    """Return the folder of all caches: that of the configuration, else one in the user's cache.
+
+    Raises:
+        ConfigError: Another user could have written to it.
+    """
+    chosen = config.data.cache
+    try:
+        if chosen is not None:
+            check_trusted(chosen)
+        else:
+            private_folder(cache_root())
+    except UntrustedFolderError as error:
+        text = f"data.cache: {error.filename} is not trusted: {error.strerror}"
+        raise ConfigError([text], head="the cache of decoded logs") from None
+    except OSError:
+        pass  # it cannot be made, which is said where it is written
+    return chosen or cache_root() / "training"
 
 
 def open_splits(
