@@ -56,7 +56,7 @@ def test_the_text_reads_at_80_columns(scene: Path, capsys: pytest.CaptureFixture
         "camera: /camera/image, the only foxglove.CompressedImage",
         "reference: camera, whose messages make the ticks, at 10",
         "arrival less stamp, ms",
-        "class and box: unreliable (unlike_training)",  # it is drawn, not rendered
+        "class and box: its inputs are sound, but unlike those of training: do not rely",  # they are drawn
         "control: can be relied on",
     ):
         assert part in text, part
@@ -86,7 +86,12 @@ def test_json_says_it_all(scene: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert camera["role"] == "camera"
     assert camera["rate_hz"] == pytest.approx(10, rel=0.05)
     assert camera["largest_gap_s"] < 0.12
-    assert found["audit"]["heads"]["distance"] == {"reliable": True, "because": [], "not_judged": []}
+    assert found["audit"]["heads"]["distance"] == {
+        "reliable": True,
+        "because": [],
+        "not_judged": [],
+        "unlike_training": False,
+    }
     assert found["audit"]["delays"]["/scan"]["median_ms"] == pytest.approx(13.5, abs=1)
 
 

@@ -134,7 +134,7 @@ def finding_codes(findings: list[Finding]) -> list[str]:
 
 
 def _audit_report(audit: Audit) -> dict[str, Any]:
-    heads, unjudged = audit.verdicts().items(), audit.unjudged()
+    unjudged, unlike = audit.unjudged(), audit.unlike_training()
     return {
         "judges": "inputs",
         "findings": [asdict(finding) for finding in audit.findings],
@@ -144,10 +144,11 @@ def _audit_report(audit: Audit) -> dict[str, Any]:
         },
         "heads": {
             head: {
-                "reliable": not because and not unjudged[head],
+                "reliable": False if because else None if unjudged[head] else True,
                 "because": finding_codes(because),
                 "not_judged": finding_codes(unjudged[head]),
+                "unlike_training": bool(unlike[head]),
             }
-            for head, because in heads
+            for head, because in audit.verdicts().items()
         },
     }

@@ -176,15 +176,19 @@ def _show_audit(console: Console, audit: Audit) -> None:
         console.print("  none")
     console.print()
     console.print(Text("Heads", style="bold") + Text(", as far as their inputs go; the model is not judged"))
-    unjudged = audit.unjudged()
+    unjudged, unlike = audit.unjudged(), audit.unlike_training()
     for head, because in audit.verdicts().items():
-        open_questions = ", ".join(finding_codes(unjudged[head]))
+        codes = ", ".join(finding_codes(unjudged[head]))
+        style = "yellow"
         if because:
-            console.print(_item(f"{head}: unreliable ({', '.join(finding_codes(because))})", "yellow"))
-        elif open_questions:
-            console.print(_item(f"{head}: no defect was found; not judged: {open_questions}", "yellow"))
+            text = f"unreliable ({', '.join(finding_codes(because))})"
+        elif unlike[head]:
+            text = "its inputs are sound, but unlike those of training: do not rely on it"
+        elif codes:
+            text = f"no defect of its inputs was found; not judged: {codes}"
         else:
-            console.print(_item(f"{head}: can be relied on", "green"))
+            text, style = "can be relied on", "green"
+        console.print(_item(f"{head}: {text}", style))
 
 
 def _show_finding(console: Console, finding: Finding) -> None:

@@ -7,20 +7,19 @@ inputs lie from those of training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from perception.align import Aligner
 from perception.config import Config
 from perception.diagnosis.audit import rig_rules, sensor_rules, timing_rules
 from perception.diagnosis.audit.audit_finding import HEADS, Finding, Severity, by_severity
 from perception.diagnosis.audit.log_contents import LogContents, TopicContents
-from perception.diagnosis.audit.tick_contents import TickContents, tick_rules
+from perception.diagnosis.audit.tick_contents import AlignedLog, TickContents, tick_rules
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes, survey_times
-from perception.diagnosis.audit.training_rules import sample_rules, training_rules
+from perception.diagnosis.audit.training_rules import UNLIKE, sample_rules, training_rules
 from perception.diagnosis.trained_inputs import InputSamples, TrainedInputs, TrainingDistance
 from perception.logs import Damage, Log, decoder
-from perception.types import SENSORS, Sample
+from perception.types import SENSORS
 
 __all__ = [
     "Audit",
@@ -58,8 +57,14 @@ class Audit:
         return bool(self.damage) or any(finding.code == "undecodable" for finding in self.findings)
 
     def verdicts(self) -> dict[str, list[Finding]]:
-        """Return the findings that make each head unreliable."""
-        return self._by_head(("error", "warning"))
+        """Return the defects of the inputs that make each head unreliable."""
+        defects = self._by_head(("error", "warning"))
+        return {head: [f for f in found if f.code != UNLIKE] for head, found in defects.items()}
+
+    def unlike_training(self) -> dict[str, list[Finding]]:
+        """Return what of the inputs of each head is unlike training: they may be sound, and it may not."""
+        warnings = self._by_head(("warning",))
+        return {head: [f for f in found if f.code == UNLIKE] for head, found in warnings.items()}
 
     def unjudged(self) -> dict[str, list[Finding]]:
         """Return what could not be judged of the inputs of each head."""
@@ -87,8 +92,8 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
     )
     name = getattr(config.sensors, config.reference).topic
     expected = log.survey.topics[name].count if name in log.survey.topics else 0
-    samples, ticks = InputSamples(trained or TrainedInputs(), expected), TickContents()
-    aligner = Aligner(config) if config.reference_rate_hz is not None else None
+    samples = InputSamples(trained or TrainedInputs(), expected)
+    aligned = AlignedLog(config, samples)
     others: dict[str, TopicTimes] = {}
     stream = log.messages()
     for message in stream:
@@ -97,51 +102,46 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
             continue
         decoded = decode(message)
         contents.add(decoded)
-        if aligner is not None:
-            _add_ticks(aligner, aligner.push(decoded), ticks, samples)
-    if aligner is not None:
-        _add_ticks(aligner, aligner.flush(), ticks, samples)
+        aligned.add(decoded)
+    aligned.finish()
     damage = tuple(stream.damage)
     reference = contents.topics[name]
     times = {name: topic.times for name, topic in contents.topics.items()} | others
     distances = samples.distances()
     findings = (
         *sensor_rules.damage_rules(damage, log.survey.start_ns),
-        *_findings(contents, config, reference),
+        *_findings(contents, aligned.contents, config, reference),
         *timing_rules.arrival_rules(sorted(times.items()), reference),
-        *tick_rules(ticks, config),
         *sample_rules(samples, config.sensors.camera.topic if config.sensors.camera else ""),
         *(training_rules(distances, trained, config) if trained is not None else ()),
     )
     delays = {
-        topic.name: delay for topic in _sensors(contents) if (delay := Delay.of(topic.times)) is not None
+        topic.name: delay for topic in _sensors(contents) if (delay := Delay.of(topic.stamps)) is not None
     }
     return Audit(tuple(by_severity(findings)), times, delays, damage, distances)
-
-
-def _add_ticks(
-    aligner: Aligner, aligned: Iterable[Sample], ticks: TickContents, samples: InputSamples
-) -> None:
-    for sample in aligned:
-        ticks.add(sample)
-        samples.add(sample)
-        aligner.ledger.sample_done(sample, "used")
 
 
 def _sensors(contents: LogContents) -> list[TopicContents]:
     return [topic for topic in contents.topics.values() if topic.role in SENSORS]
 
 
-def _findings(contents: LogContents, config: Config, reference: TopicContents) -> Iterator[Finding]:
+def _findings(
+    contents: LogContents, ticks: TickContents, config: Config, reference: TopicContents
+) -> Iterator[Finding]:
+    sensors = _sensors(contents)
     yield from sensor_rules.missing_rules(contents, config)
     for topic in contents.topics.values():
         yield from sensor_rules.message_rules(topic)
+        yield from rig_rules.ignored_rules(topic)
+    for topic in sensors:
         yield from timing_rules.stamp_rules(topic, reference)
         yield from timing_rules.clock_rules(topic, reference, config)
         yield from timing_rules.rate_rules(topic, reference)
-    yield from timing_rules.epoch_rules(_sensors(contents), reference)
+    yield from timing_rules.unstamped_rules(sensors)
+    yield from timing_rules.epoch_rules(sensors, reference)
+    yield from tick_rules(ticks, config)
     yield from sensor_rules.picture_rules(contents, config)
-    yield from rig_rules.rig_rules(contents, config)
+    yield from rig_rules.rig_rules(ticks, config)
     yield from sensor_rules.scan_rules(contents, config)
     yield from sensor_rules.status_rules(contents, config)
-    yield from rig_rules.truth_rules(contents, config, reference)
+    yield from rig_rules.truth_rules(ticks, config)

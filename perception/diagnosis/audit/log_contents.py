@@ -10,15 +10,14 @@ import numpy as np
 
 from perception.config import Role
 from perception.diagnosis.audit.topic_times import TopicTimes
-from perception.geometry import TransformTree
 from perception.types import (
     CameraFrame,
-    CameraInfo,
     Cuboids,
     Decoded,
     FrameTransforms,
     RangeScan,
     StatusReading,
+    TruthBoxes,
     Undecodable,
 )
 
@@ -36,7 +35,10 @@ class TopicContents:
     undecodable: int = 0
     reason: str = ""  # of the first undecodable message
     duplicates: int = 0
-    frames: Counter[str] = field(default_factory=Counter)
+    ignored: int = 0  # elements of messages that could not be used
+    ignored_reason: str = ""  # of the first
+    unstamped: int = 0  # messages in whose stamps arrival stands in
+    stamp_problem: str = ""  # why the first of them, which does carry a time, has no stamp
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, message: Decoded) -> None:
@@ -50,11 +52,17 @@ class TopicContents:
         if isinstance(message, Undecodable):
             self.undecodable += 1
             self.reason = self.reason or message.reason
-        if isinstance(message, Cuboids):
-            self.frames.update({cuboid.frame_id for cuboid in message.items})
-        frame = getattr(message, "frame_id", None)
-        if frame is not None:
-            self.frames[frame] += 1
+        if not message.stamped:
+            self.unstamped += 1
+            self.stamp_problem = self.stamp_problem or message.stamp_problem
+        if isinstance(message, Cuboids | TruthBoxes | FrameTransforms) and message.ignored:
+            self.ignored += message.ignored
+            self.ignored_reason = self.ignored_reason or message.ignored_reason
+
+    @property
+    def stamps(self) -> TopicTimes:
+        """The times of a topic that is stamped; no times where arrival stands in for most stamps."""
+        return TopicTimes() if 2 * self.unstamped > self.times.count else self.times
 
 
 @dataclass(slots=True)
@@ -91,11 +99,8 @@ class LogContents:
     max_range_m: float
     fields: dict[str, str]  # status channel -> dotted path
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # of images
-    calibrated: Counter[tuple[int, int]] = field(default_factory=Counter)  # image sizes in camera infos
-    lenses: Counter[str] = field(default_factory=Counter)  # models of camera infos that cannot project
     scans: ScanContents = field(default_factory=ScanContents)
     channels: dict[str, array[float]] = field(default_factory=dict)
-    transforms: TransformTree = field(default_factory=TransformTree)
 
     def add(self, message: Decoded) -> None:
         """Add the next message."""
@@ -105,20 +110,7 @@ class LogContents:
             self.sizes[message.width, message.height] += 1
         elif isinstance(message, RangeScan):
             self.scans.add(message, self.max_range_m)
-        elif isinstance(message, CameraInfo):
-            self.calibrated[message.width, message.height] += 1
-            if not message.can_project:
-                self.lenses[message.distortion_model] += 1
-        elif isinstance(message, FrameTransforms):
-            if any(
-                self.transforms.edges.get(child, ("",))[0] != edge[0] for child, edge in message.edges.items()
-            ):
-                self.transforms = self.transforms.updated(message.edges)
         elif isinstance(message, StatusReading) and topic.role == "status":
             for name, path in self.fields.items():
                 values = self.channels.setdefault(name, array("d"))
                 values.append(message.values.get(path, np.nan))
-
-    def of_role(self, role: Role) -> list[TopicContents]:
-        """Return the topics of a role."""
-        return [topic for topic in self.topics.values() if topic.role == role]

@@ -38,7 +38,7 @@ def missing_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
 
 def _without(name: str) -> str:
     return {
-        "camera": "objects are guessed from the ranges alone",
+        "camera": "there are no colours, objects are guessed from the ranges alone",
         "range": "distance comes from the size of the box alone",
         "status": "control is guessed from the image alone",
     }[name]

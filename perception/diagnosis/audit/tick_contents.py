@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from perception.align import Aligner
+from perception.align.truth import Joined, TruthJoiner
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding
-from perception.types import SENSORS, AbsenceCode, Sample
+from perception.diagnosis.trained_inputs import InputSamples
+from perception.types import SENSORS, AbsenceCode, Decoded, RigIssueCode, Sample, TruthFrame
 
-OFTEN = 0.1
+OFTEN = 0.25
 """The share of ticks without an input from which on its head is unreliable."""
 
 # Messages that cannot be decoded or used are named by other rules.
@@ -25,16 +28,20 @@ CURES: dict[AbsenceCode, str] = {
 
 @dataclass(slots=True)
 class TickContents:
-    """The inputs at the ticks of the reference."""
+    """The inputs and the truth at the ticks of the reference. A text is that of the first with its code."""
 
     ticks: int = 0
     absent: dict[str, Counter[AbsenceCode]] = field(
         default_factory=lambda: {name: Counter() for name in SENSORS}
     )
-    reasons: dict[tuple[str, AbsenceCode], str] = field(default_factory=dict)  # the first text
+    reasons: dict[tuple[str, AbsenceCode], str] = field(default_factory=dict)
+    scans: int = 0  # ticks with a scan
+    issues: Counter[RigIssueCode] = field(default_factory=Counter)  # of placing its returns in the image
+    unknown: dict[str, Counter[RigIssueCode]] = field(default_factory=dict)  # truth that a tick has not
+    texts: dict[tuple[str, RigIssueCode], str] = field(default_factory=dict)
 
-    def add(self, sample: Sample) -> None:
-        """Add the next sample."""
+    def add(self, sample: Sample, truth: TruthFrame) -> None:
+        """Add the next sample with its truth."""
         if sample.tick.kind != "reference":
             return
         self.ticks += 1
@@ -42,6 +49,51 @@ class TickContents:
             if given.absence is not None and given.absence.code in CURES:
                 self.absent[given.name][given.absence.code] += 1
                 self.reasons.setdefault((given.name, given.absence.code), given.absence.text)
+        self.scans += sample.range.present
+        for issue in sample.issues if sample.range.present else ():
+            self.issues[issue.code] += 1
+            self.texts.setdefault(("range", issue.code), issue.text)
+        for head, missing in truth.missing.items():
+            self.unknown.setdefault(head, Counter())[missing.code] += 1
+            self.texts.setdefault((head, missing.code), missing.text)
+
+
+class AlignedLog:
+    """Aligns the messages of a log as replay does, and joins truth to its ticks.
+
+    Args:
+        config: A complete configuration; without `reference_rate_hz` nothing is aligned.
+        samples: Describes some of the samples.
+    """
+
+    def __init__(self, config: Config, samples: InputSamples) -> None:
+        self.contents = TickContents()
+        self._samples = samples
+        self._aligner = Aligner(config) if config.reference_rate_hz is not None else None
+        self._joiner = TruthJoiner(config.truth, config.sensors.camera)
+
+    def add(self, message: Decoded) -> None:
+        """Add the next message of a configured topic, in order of arrival."""
+        if self._aligner is None:
+            return
+        self._joiner.push(message)
+        for sample in self._aligner.push(message):
+            self._add(self._joiner.add(sample))
+        self._add(self._joiner.ready())
+
+    def finish(self) -> None:
+        """End the log."""
+        if self._aligner is not None:
+            for sample in self._aligner.flush():
+                self._add(self._joiner.add(sample))
+            self._add(self._joiner.flush())
+
+    def _add(self, joined: Iterable[Joined]) -> None:
+        assert self._aligner is not None
+        for sample, truth, _ in joined:
+            self.contents.add(sample, truth)
+            self._samples.add(sample)
+            self._aligner.ledger.sample_done(sample, "used")
 
 
 def tick_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from perception.config import Config
-from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, Severity, plural
+from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.log_contents import TopicContents
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes
-from perception.types import SENSORS
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
 AGE_MS = 3600e3  # a stamp further than this from where it should be is of another clock
@@ -22,9 +21,8 @@ AGE_MS = 3600e3  # a stamp further than this from where it should be is of anoth
 
 def stamp_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Finding]:
     """Yield stamps that go back, jump, or are of another clock than the rest."""
-    steps = topic.times.stamp_steps_s()
-    period = topic.times.period_s()
-    if not steps.size or period is None or topic.role not in SENSORS:
+    steps = topic.stamps.stamp_steps_s()
+    if not steps.size:
         return
     heads = RESTS_ON[topic.role]
     back = steps[steps < 0]
@@ -51,18 +49,18 @@ def stamp_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Find
 
 def _far_stamps(topic: TopicContents, reference: TopicContents) -> int:
     """Return how many stamps lie hours away from where the reference's clock puts them."""
-    behind = topic.times.behind_ms(reference.times)
+    behind = topic.stamps.behind_ms(reference.stamps)
     if topic is reference:
-        delays = topic.times.delays_ms()
+        delays = topic.stamps.delays_ms()
         behind = delays - np.median(delays)
     return int((np.abs(behind) > AGE_MS).sum())
 
 
 def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) -> Iterator[Finding]:
     """Yield a clock or a delay that differs from the reference's."""
-    own = Delay.of(topic.times)
-    behind = topic.times.behind_ms(reference.times)
-    if own is None or not behind.size or topic.role not in SENSORS or topic is reference:
+    own = Delay.of(topic.stamps)
+    behind = topic.stamps.behind_ms(reference.stamps)
+    if own is None or not behind.size or topic is reference:
         return
     relative = Delay.of_values(behind)
     offset = relative.median_ms
@@ -93,15 +91,37 @@ def _reach_ms(topic: TopicContents, config: Config) -> float:
     return float(section.tolerance_ms if nearest else section.max_age_ms)
 
 
+def unstamped_rules(sensors: Sequence[TopicContents]) -> Iterator[Finding]:
+    """Yield sensors whose messages carry no stamp that can be used: arrival stands in."""
+    known = [topic for topic in sensors if topic.times.count]
+    if len(known) > 1 and all(topic.unstamped == topic.times.count for topic in known):
+        problem = next((f" ({topic.stamp_problem})" for topic in known if topic.stamp_problem), "")
+        text = (
+            f"nothing is stamped{problem}: arrival stands in for every stamp, and how far apart in time the "
+            "sensors measured is not known"
+        )
+        yield Finding("unstamped", "unjudged", "", text, HEADS)
+        return
+    for topic in known:
+        if topic.unstamped:
+            count = f"{topic.unstamped:,} of {plural(topic.times.count, 'message')}"
+            problem = f" ({topic.stamp_problem})" if topic.stamp_problem else ""
+            text = (
+                f"{count} on {topic.name} carry no stamp that can be used{problem}: arrival stands in, and "
+                "how much later than the measurement it is, is not known"
+            )
+            yield Finding("unstamped", "unjudged", topic.name, text, RESTS_ON[topic.role])
+
+
 def epoch_rules(sensors: Sequence[TopicContents], reference: TopicContents) -> Iterator[Finding]:
     """Yield a clock of the sensors that is not the recorder's: of another epoch, or ahead of arrival.
 
     Sensors that agree with each other are sound. One alone has nothing that it could be compared with.
     """
-    delay = Delay.of(reference.times)
+    delay = Delay.of(reference.stamps)
     if delay is None:
         return
-    others = [topic for topic in sensors if topic is not reference and topic.times.stamps]
+    others = [topic for topic in sensors if topic is not reference and topic.stamps.stamps]
     median_ms = delay.median_ms
     if abs(median_ms) > AGE_MS:
         text = "count from another time than arrivals (a simulated clock?)"
@@ -158,7 +178,7 @@ def _long(seconds: float) -> str:
 def rate_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Finding]:
     """Yield drop-outs, silent periods, a late start or an early end."""
     period, times = topic.times.period_s(), topic.times
-    if topic.role not in SENSORS or period is None:
+    if period is None:
         return
     heads = RESTS_ON[topic.role]
     steps = times.steps_s()

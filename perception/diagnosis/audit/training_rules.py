@@ -8,6 +8,9 @@ from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, plural
 from perception.diagnosis.trained_inputs import NOUNS, InputSamples, TrainedInputs, TrainingDistance
 
+UNLIKE = "unlike_training"
+"""The code of an input that is unlike those of training: it may be sound, and the model may not."""
+
 
 def sample_rules(samples: InputSamples, topic: str) -> Iterator[Finding]:
     """Yield pictures that give no pixels."""
@@ -37,17 +40,14 @@ def training_rules(
 def _distance_finding(
     noun: str, topic: str, distance: TrainingDistance, weights: str, heads: tuple[str, ...]
 ) -> Finding:
-    times, limit = f"{distance.times:.1f}", f"{distance.limit:.1f}"
+    measure = f"{distance.times:.1f} times as far as its training logs from each other"
+    measure += f" (usual: up to {distance.limit:.1f})"
     if not distance.unlike:
-        text = (
-            f"{noun} on {topic} are like those that {weights} was trained on: {times} times as far as a "
-            f"training log is from the others; up to {limit} is usual"
-        )
+        text = f"{noun} on {topic} are like those that {weights} was trained on, {measure}"
         return Finding("like_training", "note", topic, text)
     most = ", ".join(f"{name} {value:+.1f}" for name, value in distance.differences.items())
     text = (
-        f"{noun} on {topic} are unlike those that {weights} was trained on: {times} times as far as a "
-        f"training log is from the others, where up to {limit} is usual; scores and deviations do not hold "
-        f"there. Most unlike, in standard deviations: {most}"
+        f"{noun} on {topic} are unlike those that {weights} was trained on, {measure}: scores and deviations "
+        f"do not hold there. Most unlike, in standard deviations: {most}"
     )
-    return Finding("unlike_training", "warning", topic, text, heads)
+    return Finding(UNLIKE, "warning", topic, text, heads)
