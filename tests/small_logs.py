@@ -154,6 +154,9 @@ class SmallLog:
                 edge = message.transforms.add(parent_frame_id=parent, child_frame_id=child)
                 edge.timestamp.FromNanoseconds(stamp)
                 edge.rotation.w = 1.0
+                if child == "camera":  # an optical frame: x right, y down, z forward
+                    rotation = edge.rotation
+                    rotation.x, rotation.y, rotation.z, rotation.w = -0.5, 0.5, -0.5, 0.5
             return message.SerializeToString()
 
         return self.stream(topic, foxglove_schema(FrameTransforms), "protobuf", make, **{"hz": 1.0, **how})  # type: ignore[arg-type]

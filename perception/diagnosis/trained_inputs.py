@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,11 +19,14 @@ from perception.models.checkpoint import read_metadata
 from perception.models.input_profile import KEY, InputProfile, from_plain
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.preprocess.descriptors import describe_picture, describe_returns
+from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.plugin import own_weights
 from perception.types import Float64, Sample
 
 NOUNS = {"camera": "pictures", "range": "ranges"}
 """What the inputs with a profile consist of."""
+
+_IN_IMAGE = RETURN_CHANNELS.index("in_image")
 
 SAMPLES = 30
 """Samples of a log that are compared, evenly spaced."""
@@ -84,8 +88,16 @@ class TrainingDistance:
         return self.times > self.limit
 
 
-def describe(sample: Sample, trained: TrainedInputs) -> tuple[Sample, dict[str, Float64]]:
-    """Return a sample without the inputs that are unusable, and the descriptors of those with a profile."""
+class Described(NamedTuple):
+    """A sample without the inputs that are unusable, its arrays, and descriptors of inputs with a profile."""
+
+    sample: Sample
+    inputs: Inputs
+    numbers: dict[str, Float64]
+
+
+def describe(sample: Sample, trained: TrainedInputs) -> Described:
+    """Prepare a sample as the weights need it, and describe its inputs."""
     prepared, inputs = prepare_inputs(sample, trained.spec)
     described: dict[str, Float64] = {}
     if prepared.camera.present and "camera" in trained.profiles:
@@ -94,7 +106,7 @@ def describe(sample: Sample, trained: TrainedInputs) -> tuple[Sample, dict[str, 
         numbers = describe_returns(inputs.returns, inputs.returns_valid)
         if numbers is not None:
             described["range"] = numbers
-    return prepared, described
+    return Described(prepared, inputs, described)
 
 
 class InputSamples:
@@ -112,6 +124,9 @@ class InputSamples:
         self.pictures = 0
         self.unusable: Counter[str] = Counter()
         """Why pictures among the samples give no pixels."""
+        self.placed = self.in_picture = 0
+        """Scans among the samples whose returns can be placed, and of these those with one in the picture."""
+        self.scan_frame = ""
         self._described: dict[str, list[Float64]] = {name: [] for name in trained.profiles}
 
     def add(self, sample: Sample) -> None:
@@ -121,11 +136,15 @@ class InputSamples:
         self._seen += 1
         if self._seen % self._every:
             return
-        prepared, described = describe(sample, self._trained)
+        prepared, inputs, described = describe(sample, self._trained)
         if sample.camera.present:
             self.pictures += 1
             if not prepared.camera.present:
                 self.unusable[prepared.camera.reason] += 1
+        if prepared.range.value is not None and sample.rig.obstacle(prepared.range.value.frame_id) is None:
+            self.placed += 1
+            self.in_picture += bool((inputs.returns[:, _IN_IMAGE] * inputs.returns_valid).any())
+            self.scan_frame = prepared.range.value.frame_id
         for name, numbers in described.items():
             self._described[name].append(numbers)
 

@@ -323,6 +323,14 @@ def test_a_single_beam_and_a_narrow_scan_have_directions_enough(
     assert "one_direction" not in codes(audit_of(log, tmp_path))
 
 
+def test_a_camera_frame_that_is_not_an_optical_one_is_found(tmp_path: Path) -> None:
+    log = SmallLog().image(frame="camera_link", delay_s=0.03).calibration(frame="camera_link").scan()
+    log.transforms(edges=(("base", "camera_link"), ("base", "laser"))).status(hz=50.0)
+    finding = the(audit_of(log, tmp_path), "none_in_picture")
+    assert "none of 20 scans on /scan that were tried has a return in the picture" in finding.text
+    assert finding.heads == ("distance",)
+
+
 def test_truth_of_an_unknown_frame_names_the_missing_transform(tmp_path: Path) -> None:
     found = audit_of(cuboid_log("map"), tmp_path)
     finding = the(found, "truth_unplaced")

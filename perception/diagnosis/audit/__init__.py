@@ -112,7 +112,7 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
         *sensor_rules.damage_rules(damage, log.survey.start_ns),
         *_findings(contents, aligned.contents, config, reference),
         *timing_rules.arrival_rules(sorted(times.items()), reference),
-        *sample_rules(samples, config.sensors.camera.topic if config.sensors.camera else ""),
+        *sample_rules(samples, config),
         *(training_rules(distances, trained, config) if trained is not None else ()),
     )
     delays = {

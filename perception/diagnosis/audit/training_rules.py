@@ -8,12 +8,24 @@ from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, plural
 from perception.diagnosis.trained_inputs import NOUNS, InputSamples, TrainedInputs, TrainingDistance
 
+LEAST_SCANS = 3
+"""Scans from which on it is said that none has a return in the picture."""
+
 UNLIKE = "unlike_training"
 """The code of an input that is unlike those of training: it may be sound, and the model may not."""
 
 
-def sample_rules(samples: InputSamples, topic: str) -> Iterator[Finding]:
-    """Yield pictures that give no pixels."""
+def sample_rules(samples: InputSamples, config: Config) -> Iterator[Finding]:
+    """Yield pictures that give no pixels, and scans of which no return lies in the picture."""
+    camera, scan = config.sensors.camera, config.sensors.range
+    if scan is not None and samples.placed >= LEAST_SCANS and not samples.in_picture:
+        text = (
+            f"none of {samples.placed} scans on {scan.topic} that were tried has a return in the picture: "
+            "the camera's frame may not be an optical one (z forward), or the transforms of "
+            f"{samples.scan_frame!r} are wrong"
+        )
+        yield Finding("none_in_picture", "warning", scan.topic, text, RESTS_ON["range"])
+    topic = camera.topic if camera is not None else ""
     if samples.unusable:
         reason, _ = samples.unusable.most_common(1)[0]
         count = f"{samples.unusable.total()} of {plural(samples.pictures, 'picture')} that were tried"

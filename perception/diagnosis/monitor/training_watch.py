@@ -31,7 +31,7 @@ class TrainingWatch:
         due = self._last_ns is None or not 0 <= elapsed_s < self._interval_s()
         if due and any(item.present and item.name in self._times for item in sample.inputs):
             self._last_ns = now_ns
-            for name, numbers in describe(sample, self._trained)[1].items():
+            for name, numbers in describe(sample, self._trained).numbers.items():
                 profile = self._trained.profiles[name]
                 times = float(profile.distances(numbers[None])[0]) / profile.usual
                 self._times[name].add(log(max(times, 1e-3)), elapsed_s)
