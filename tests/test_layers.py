@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
-    {"caches", "errors", "files", "geometry", "installation", "interrupts", "path_guard", "text", "types"},
+    {"caches", "codec_messages", "errors", "files", "geometry", "installation"}
+    | {"interrupts", "path_guard", "text", "types"},
     {"config", "plugin", "logs"},
     {"align"},
     {"autoconfig", "models", "engines", "sinks"},
@@ -31,6 +32,7 @@ WITHOUT_TORCH = (
         "errors",
         "files",
         "geometry",
+        "codec_messages",
         "installation",
         "interrupts",
         "path_guard",

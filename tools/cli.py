@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import perception
+from perception.codec_messages import silence_codecs
 from perception.errors import ConfigError, NoPluginError, PerceptionError, PluginError
 from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception_tools.bench import command as bench
@@ -132,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             signal.signal(number, handler)
     _refuse_to_vanish()
     degrade_text()
+    if "--debug" not in given:
+        silence_codecs()
     if "--debug" not in given and not sys.warnoptions:
         warnings.simplefilter("ignore")  # those of libraries: they are for developers
     if "--json" in given and not {"-h", "--help"} & set(given):

@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from time import monotonic
 
+from perception.codec_messages import silence_codecs
 from perception.errors import ConfigError, NoPluginError, PerceptionError
 from perception.interrupts import raise_on_signals
 from perception.logs import Log
@@ -130,6 +131,7 @@ def _work(connection: Connection, stop: Event) -> None:
     """Run jobs from the pipe until it closes. Ctrl-C is for the parent, which sets `stop`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise_on_signals()
+    silence_codecs()
     with suppress(OSError):
         os.dup2(2, 1)  # what plugins print goes to stderr
     while True:
