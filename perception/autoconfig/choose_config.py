@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from perception.autoconfig.alignment import AlignmentSimulation
+from perception.autoconfig.alignment_advice import choose_wait
 from perception.autoconfig.camera_choice import choose_camera
 from perception.autoconfig.config_check import check_config
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import rate_hz
+from perception.autoconfig.log_times import strays
 from perception.autoconfig.stamp_units import with_stamp_units
 from perception.autoconfig.topic_choice import (
     choose_range,
@@ -44,7 +47,7 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
 
     Where `base` names no sensors, sensors and truth are chosen by schema, and the rest of it holds.
     Truth, commands and the outputs of earlier runs are never taken for an input. `reference_rate_hz` is
-    measured where it is not configured.
+    measured where it is not configured; `wait_ms` is chosen where neither it nor a sensor is configured.
 
     Args:
         base: The user's configuration; None: all is chosen.
@@ -58,13 +61,18 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
     where = str(source or "")
     if not log.survey.topics:
         raise LogError(f"the log has no messages, so there is nothing to replay: {log.path}")
-    if base is not None and any(getattr(base.sensors, name) is not None for name in SENSORS):
+    if base is not None and _sensors(base):
         warnings = check_config(log, base, where)
         config, reasons = _with_rate(log, base, [])
         config, notes = with_stamp_units(log, config)
         unused = unused_topics(log, config)
         reasons = ["as configured", *reasons, *notes.reasons]
         return ConfigChoice(config, tuple(reasons), (*warnings, *notes.warnings), unused)
+    return _found(log, base, where)
+
+
+def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
+    """Return the choice of all sensors; the rest of `base` holds."""
     draft = ConfigDraft(log)
     choose_camera(draft)
     choose_range(draft)
@@ -80,8 +88,21 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         draft.reasons += reasons
         draft.warnings += check_config(log, config, where)
     config, notes = with_stamp_units(log, config)
+    if (base is None or "wait_ms" not in base.model_fields_set) and len(_sensors(config)) > 1:
+        wait_ms, reasons = choose_wait(AlignmentSimulation(log, config), config)
+        config = config.model_copy(update={"wait_ms": wait_ms}) if wait_ms else config
+        draft.reasons += reasons
+    for topic, log_time_ns in strays(log, config).items():
+        draft.reasons.append(
+            f"{topic} begins at log time {log_time_ns / 1e9:.3f} s, long before the sensors: "
+            "--start and --end count from the first sensor message"
+        )
     unused = unused_topics(log, config, draft.unused)
     return ConfigChoice(config, (*draft.reasons, *notes.reasons), (*draft.warnings, *notes.warnings), unused)
+
+
+def _sensors(config: Config) -> list[str]:
+    return [name for name in SENSORS if getattr(config.sensors, name) is not None]
 
 
 def _completed(base: Config, found: Config) -> Config:

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
 from perception.config import Config, load_config
 from perception.config.fault_plan import parse_plan, plan_errors
-from perception.errors import ConfigError
+from perception.config.schema import RangeConfig
+from perception.errors import CheckpointError, ConfigError
 from perception.logs import Log
+from perception.models.checkpoint import read_metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +80,25 @@ def complete_config(
         source = config
         config = load_config(config)
     choice = choose_config(log, config, source)
-    return choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
+    found = config is None or not config.sensors.model_fields_set
+    choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
+    return _with_range_of_weights(choice) if found else choice
+
+
+def _with_range_of_weights(choice: ConfigChoice) -> ConfigChoice:
+    """Return a choice whose `max_range_m` is the one that the configured weights were trained with."""
+    section, path = choice.config.sensors.range, choice.config.plugin.checkpoint
+    if section is None or path is None:
+        return choice
+    try:
+        trained_m = read_metadata(path).preprocess.get("max_range_m", section.max_range_m)
+        changed = RangeConfig.model_validate({**section.model_dump(), "max_range_m": trained_m})
+    except (CheckpointError, ValidationError):  # the plugin that opens it says what is wrong with it
+        return choice
+    if changed.max_range_m == section.max_range_m:
+        return choice
+    sensors = choice.config.sensors.model_copy(update={"range": changed})
+    reason = f"range: max_range_m {changed.max_range_m:g}, which {path.name} was trained with"
+    reasons = tuple(text for text in choice.reasons if not text.startswith("range: max_range_m"))
+    config = choice.config.model_copy(update={"sensors": sensors})
+    return replace(choice, config=config, reasons=(*reasons, reason))

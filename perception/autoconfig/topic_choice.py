@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft, best
 from perception.autoconfig.field_doubts import field_doubts
 from perception.autoconfig.first_messages import first_decoded, number_fields, rate_hz
 from perception.autoconfig.unused_topics import one_line
-from perception.types import DepthImage, StatusReading, Undecodable
+from perception.config.schema import RangeConfig
+from perception.types import DepthImage, RangeScan, StatusReading, Undecodable
+
+SCANS = 10  # of which the ranges are looked at
+FAR_SHARE = 0.01  # of returns beyond `max_range_m` that is worth saying
 
 
 class _StatusCandidate(NamedTuple):
@@ -55,6 +61,25 @@ def choose_range(draft: ConfigDraft) -> None:
         settings["max_age_ms"] = max(200.0, settings["tolerance_ms"])
         draft.reasons.append(
             f"range: tolerance_ms {settings['tolerance_ms']:g}, since it comes at {rate:g} Hz"
+        )
+    _say_how_far(draft, topic)
+
+
+def _say_how_far(draft: ConfigDraft, topic: str) -> None:
+    """Say which share of the returns lies beyond `max_range_m`.
+
+    It is not raised to fit: weights know ranges up to the one they were trained with, and no further.
+    """
+    limit_m = RangeConfig(topic=topic).max_range_m
+    scans = [s for s in first_decoded(draft.log, topic, "range", SCANS) if isinstance(s, RangeScan)]
+    ranges = np.concatenate([np.linalg.norm(scan.points_m, axis=1) for scan in scans] or [np.zeros(0)])
+    ranges = ranges[np.isfinite(ranges) & (ranges > 0)]
+    share = float((ranges > limit_m).mean()) if ranges.size else 0.0
+    if share > FAR_SHARE:
+        draft.reasons.append(
+            f"range: max_range_m {limit_m:g}, up to which the default weights were trained: {share:.0%} of "
+            f"the returns lie beyond it, up to {np.quantile(ranges, 0.99):.0f} m, and are not used; "
+            "raise it with weights that were trained so"
         )
 
 

@@ -11,6 +11,7 @@ from perception.align.truth import TruthJoiner
 from perception.config import Config
 from perception.config.fault_plan import parse_plan
 from perception.logs import Damage, Log
+from perception.pipeline.absence_warnings import absence_warnings
 from perception.pipeline.digest import ContentDigest, OutputDigest
 from perception.pipeline.log_source import LogSource
 from perception.pipeline.opened_plugin import close_plugin, context_of, describe_plugin, start_plugin
@@ -198,6 +199,8 @@ class _Replay:
                 tally.warn("idle_fault", text)
         for topic, (count, reason) in self._ledger.ignored.items():
             tally.warn("ignored_elements", f"{topic}: {reason}; it is ignored alone", count)
+        for absent in absence_warnings(self._log, self._config, self._options.span, tally):
+            tally.warn(absent.code, absent.text)
         return Summary(
             status=status,
             frames=tally.frames,
@@ -207,6 +210,7 @@ class _Replay:
             first_error=tally.first_error,
             outputs=tally.outputs,
             inputs=tally.inputs,
+            absences=tally.absences,
             latency_ms={stage: quantiles(each) for stage, each in self._times.histograms.items()},
             lateness_ms=quantiles(self._pace.lateness) if self._options.rate is not None else {},
             deadline=self._deadline(),

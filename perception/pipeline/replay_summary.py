@@ -38,6 +38,7 @@ class Summary:
         errors: Samples whose plugin raised or broke the contract; `first_error` is the first.
         outputs: Head -> {"valid": n, "invalid": n}.
         inputs: Sensor -> {"present": n, "absent": n}.
+        absences: Sensor -> code of its absence -> number of samples; of configured sensors.
         latency_ms: Stage -> {"p50", "p99", "max"}.
         lateness_ms: The same for paced runs, else empty.
         deadline: For paced runs: `period_ms`, and `misses`, the answers that came more than one period after
@@ -65,6 +66,7 @@ class Summary:
     warnings: tuple[Warned, ...]
     run: Mapping[str, str] = field(default_factory=dict)
     monitor: Mapping[str, Any] = field(default_factory=dict)
+    absences: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     unused: tuple[UnusedTopic, ...] = ()
     seconds: float = 0.0
     log_seconds: float = 0.0

@@ -37,6 +37,8 @@ class Tally:
     first_error: str = ""
     outputs: dict[str, dict[str, int]] = field(default_factory=dict)
     inputs: dict[str, dict[str, int]] = field(default_factory=dict)
+    absences: dict[str, dict[str, int]] = field(default_factory=dict)
+    absence_texts: dict[tuple[str, str], str] = field(default_factory=dict)
     warnings: dict[str, Warned] = field(default_factory=dict)
     first_ns: int | None = None
     last_ns: int | None = None
@@ -51,6 +53,10 @@ class Tally:
         for name, given in zip(SENSORS, sample.inputs, strict=True):
             counts = self.inputs.setdefault(name, {"present": 0, "absent": 0})
             counts["present" if given.present else "absent"] += 1
+            if given.absence is not None and given.configured:
+                codes = self.absences.setdefault(name, {})
+                codes[given.absence.code] = codes.get(given.absence.code, 0) + 1
+                self.absence_texts.setdefault((name, given.absence.code), given.absence.text)
         for code, text in output.warnings.items():
             self.warn(code, text)
         for issue in sample.issues:

@@ -1,0 +1,181 @@
+"""The alignment of a log under a configuration, simulated: which sensors take part in how many ticks.
+
+The real `Aligner` runs on the stamps and arrivals of parts of the log; pictures and returns are left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from perception.align import Aligner, feed
+from perception.config import Config
+from perception.logs import Log, Query
+from perception.logs.decoding.dispatch import decoder
+from perception.types import (
+    SENSORS,
+    CameraFrame,
+    Decoded,
+    DepthImage,
+    Message,
+    RangeScan,
+    Sample,
+    Undecodable,
+)
+
+MS = 1_000_000  # nanoseconds in a millisecond
+PART_NS = 10_000_000_000
+"""A part of the log that is simulated; three of them where the log is longer."""
+
+MOST_TICKS = 300  # of one part
+MOST_BYTES = 32 << 20  # of one part
+SETTLING_NS = 1_000_000_000
+"""Ticks so soon after the start of a part that begins inside the log are not counted."""
+
+
+@dataclass(slots=True)
+class SensorAlignment:
+    """The part of one sensor in the simulated ticks.
+
+    Attributes:
+        present: The ticks that have it.
+        absences: The others by the code of their absence.
+        reasons: Code -> text of the first absence of that code.
+        late_ms: How long after a tick the message that it has arrived; below 0: before.
+        distances_ms: How far the stamp of that message is from the tick's.
+    """
+
+    present: int = 0
+    absences: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, str] = field(default_factory=dict)
+    late_ms: list[float] = field(default_factory=list)
+    distances_ms: list[float] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """The text of the commonest absence; empty without any."""
+        return self.reasons[self.absences.most_common(1)[0][0]] if self.absences else ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentReport:
+    """The simulated ticks of the reference, and the part of each configured sensor in them."""
+
+    ticks: int
+    sensors: Mapping[str, SensorAlignment]
+
+
+@dataclass(slots=True)
+class _Part:
+    messages: list[Decoded]
+    first_ns: int  # ticks from here on count
+    last_ns: int  # ticks that arrived by then count
+
+
+class AlignmentSimulation:
+    """Parts of a log, read once and aligned under any configuration of the same topics.
+
+    Args:
+        log: An open log.
+        config: Sensors with their topics; `reference_rate_hz` is known.
+        start_ns, end_ns: The part of the log, on the arrival clock; None: from its beginning, to its end.
+    """
+
+    def __init__(
+        self, log: Log, config: Config, start_ns: int | None = None, end_ns: int | None = None
+    ) -> None:
+        self._roles = config.roles()
+        self._decode = decoder(config)
+        self._reference = getattr(config.sensors, config.reference).topic
+        times = [log.survey.topics[topic] for topic in self._roles if topic in log.survey.topics]
+        first_ns = max(start_ns or 0, min((topic.first_ns for topic in times), default=0))
+        last_ns = min((end_ns or 1 << 64) - 1, max((topic.last_ns for topic in times), default=0))
+        self._parts = [
+            self._read(log, begin_ns, last_ns, inside=begin_ns > first_ns)
+            for begin_ns in _begins(first_ns, last_ns, log.survey.indexed)
+        ]
+
+    def _read(self, log: Log, begin_ns: int, last_ns: int, inside: bool) -> _Part:
+        """Read one part: until its time, its ticks or its bytes are enough."""
+        messages: list[Decoded] = []
+        ticks = size = 0
+        now_ns, complete = begin_ns, True
+        for message in log.messages(Query(frozenset(self._roles), begin_ns, last_ns + 1)):
+            size += len(message.data)
+            ticks += message.topic == self._reference
+            if message.log_time_ns - begin_ns > PART_NS or ticks > MOST_TICKS or size > MOST_BYTES:
+                complete = False
+                break
+            now_ns = message.log_time_ns
+            messages.append(self._stamp_alone(message))
+        first_ns = begin_ns + SETTLING_NS if inside else begin_ns
+        return _Part(messages, first_ns, now_ns if complete else now_ns - SETTLING_NS)
+
+    def _stamp_alone(self, message: Message) -> Decoded:
+        """Return a message without its pictures and returns. What is no sensor only moves the clock."""
+        if self._roles[message.topic] not in SENSORS:
+            return Undecodable(message.topic, message.publish_time_ns, message.log_time_ns, "not needed")
+        decoded = self._decode(message)
+        source = hash(decoded.source).to_bytes(8, "little", signed=True)
+        if isinstance(decoded, CameraFrame):
+            return replace(decoded, data=b"", source=source)
+        if isinstance(decoded, RangeScan):
+            empty = np.empty((0, 3), np.float32)
+            return replace(decoded, points_m=empty, intensity=None, radial_speed_m_s=None, source=source)
+        if isinstance(decoded, DepthImage):
+            return replace(decoded, depth_m=np.empty((0, 0), np.float32), source=source)
+        return replace(decoded, source=source)
+
+    def run(self, config: Config) -> AlignmentReport:
+        """Align the parts under a configuration of the same topics.
+
+        Raises:
+            ConfigError: As `Aligner`.
+        """
+        names = [name for name in SENSORS if getattr(config.sensors, name) is not None]
+        sensors = {name: SensorAlignment() for name in names}
+        ticks = 0
+        for part in self._parts:
+            for sample in _reference_ticks(config, part):
+                ticks += 1
+                for name, sensor in sensors.items():
+                    _count(sensor, sample, name)
+        return AlignmentReport(ticks, sensors)
+
+
+def simulate_alignment(log: Log, config: Config) -> AlignmentReport:
+    """Return how the sensors of a log take part in its ticks under a configuration.
+
+    Raises:
+        ConfigError: The reference, or `reference_rate_hz`, is not known.
+    """
+    return AlignmentSimulation(log, config).run(config)
+
+
+def _begins(first_ns: int, last_ns: int, indexed: bool) -> list[int]:
+    """Return where the parts begin: at the start and, with an index, in the middle and near the end."""
+    spare_ns = last_ns - first_ns - PART_NS
+    if not indexed or spare_ns < 2 * PART_NS:
+        return [first_ns]
+    return [first_ns, first_ns + spare_ns // 2, first_ns + spare_ns]
+
+
+def _reference_ticks(config: Config, part: _Part) -> Iterator[Sample]:
+    for sample in feed(Aligner(config), part.messages):
+        if sample.tick.kind == "reference" and part.first_ns <= sample.tick.log_time_ns <= part.last_ns:
+            yield sample
+
+
+def _count(sensor: SensorAlignment, sample: Sample, name: str) -> None:
+    taken = getattr(sample, name)
+    if taken.present:
+        sensor.present += 1
+        sensor.distances_ms.append(abs(taken.age_ms))
+        newest = max(entry.log_time_ns for entry in taken.entries)
+        sensor.late_ms.append((newest - sample.tick.log_time_ns) / MS)
+        return
+    sensor.absences[taken.absence.code] += 1
+    sensor.reasons.setdefault(taken.absence.code, taken.absence.text)
