@@ -13,9 +13,10 @@ from perception.autoconfig.choose_config import ConfigChoice, choose_config
 from perception.config import Config, load_config
 from perception.config.fault_plan import parse_plan, plan_errors
 from perception.config.schema import RangeConfig
-from perception.errors import CheckpointError, ConfigError
+from perception.errors import CheckpointError, ConfigError, PluginError
 from perception.logs import Log
 from perception.models.checkpoint import read_metadata
+from perception.plugin import own_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,16 @@ def complete_config(
 
 def _with_range_of_weights(choice: ConfigChoice) -> ConfigChoice:
     """Return a choice whose `max_range_m` is the one that the configured weights were trained with."""
-    section, path = choice.config.sensors.range, choice.config.plugin.checkpoint
-    if section is None or path is None:
+    section, plugin = choice.config.sensors.range, choice.config.plugin
+    if section is None:
         return choice
     try:
+        path = plugin.checkpoint or own_weights(plugin.name)
+        if path is None:
+            return choice
         trained_m = read_metadata(path).preprocess.get("max_range_m", section.max_range_m)
         changed = RangeConfig.model_validate({**section.model_dump(), "max_range_m": trained_m})
-    except (CheckpointError, ValidationError):  # the plugin that opens it says what is wrong with it
+    except (CheckpointError, PluginError, ValidationError):  # opening the plugin says what is wrong
         return choice
     if changed.max_range_m == section.max_range_m:
         return choice

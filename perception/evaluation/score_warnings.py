@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from perception.autoconfig.class_words import mapping_text
 from perception.evaluation.metrics import Result
 from perception.logs import Log
 from perception.sinks import RunInfo
@@ -32,10 +33,11 @@ def foreign_words(said: Sequence[str], true: Collection[str]) -> str:
     foreign = sorted(set(true) - set(said))
     if not said or not foreign:
         return ""
+    example = mapping_text(foreign, said) or f"classes: {{{foreign[0]}: CLASS}}"
     return (
         f"truth says {', '.join(foreign)}; the plugin knows only {', '.join(said)}: those boxes are "
         "all missed. Say in the configuration what is what (words that are not listed are dropped), "
-        f"under truth: classes: {{{foreign[0]}: {said[0]}, ...}}"
+        f"under truth: {example}"
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from perception.config import parse_config
+from perception.logs import LogWriter
 from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 from tests.small_logs import SmallLog
@@ -210,3 +211,79 @@ def test_a_reader_that_leaves_early_is_no_failure(arguments: list[str]) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+# --- what is shown, and how -----------------------------------------------------------------------------
+
+
+def test_names_of_topics_are_never_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long_name = "/robot/sensors/front_left_center/lidar/points_filtered_and_transformed/compressed/by_zone/a"
+    names = ["/camera/image", "/perception/obstacle_segmentation/pointcloud_of_the_front", long_name]
+    log = SmallLog().image(names[0]).calibration(names[1]).status(names[2])
+    assert run(["info", str(log.write(tmp_path / "names.mcap"))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in names:
+        assert name in lines
+    table = lines[: lines.index("Replay would take")]
+    assert all(len(line) <= 80 or line == long_name for line in table)
+
+
+def test_metadata_are_shown_when_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "meta.mcap"
+    with LogWriter(path, metadata={"host": {"serial": "SN-4711"}}) as log:
+        for log_time, topic, data, schema, encoding in SmallLog().scan().rows:
+            log.write(topic, data, schema=schema, encoding=encoding, log_time_ns=log_time)
+    assert run(["info", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "metadata: " in text
+    assert "host" in text
+    assert "SN-4711" not in text + json.dumps(report(capsys, str(path)))
+    assert run(["info", str(path), "--metadata"]) == 0
+    assert "SN-4711" in capsys.readouterr().out
+    assert {"name": "host", "values": {"serial": "SN-4711"}} in report(capsys, str(path), "--metadata")[
+        "log"
+    ]["metadata"]
+
+
+def test_what_is_chosen_and_what_it_costs_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = SmallLog().image().scan(delay_s=0.035).status(hz=50.0).json("/battery", lambda i: {"percentage": 1})
+    found = report(capsys, str(log.write(tmp_path / "late.mcap")))
+    assert found["configuration"]["wait_ms"] == 40.0
+    assert any(text.startswith("wait_ms: 40, since") for text in found["reasons"])
+    assert found["alignment"]["ticks"] == 20
+    assert found["alignment"]["sensors"]["range"]["present"] == 20
+    assert [(item["topic"], item["code"]) for item in found["unused"]] == [("/battery", "no_known_field")]
+
+
+def test_a_configuration_whose_sensor_is_absent_gets_the_cure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = SmallLog().image().scan(delay_s=0.035)
+    file = tmp_path / "config.yaml"
+    file.write_text("sensors: {camera: {topic: /camera/image}, range: {topic: /scan}}")
+    arguments = str(log.write(tmp_path / "late.mcap")), "--config", str(file)
+    warnings = {warning["code"]: warning["text"] for warning in report(capsys, *arguments)["warnings"]}
+    assert warnings["range_mostly_absent"].endswith("too late by 35 ms; set wait_ms: 40")
+    assert run(["info", *arguments]) == 0
+    assert "set wait_ms: 40" in " ".join(capsys.readouterr().out.split())
+
+
+def test_class_words_come_with_the_mapping_to_paste(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(SmallLog().image().truth().write(tmp_path / "words.mcap"))
+    found = report(capsys, path)["truth_classes"]
+    assert found["words"] == {"car": 20}
+    assert found["suggested"] == {"car": "vehicle"}
+    assert run(["info", path]) == 0
+    text = capsys.readouterr().out
+    pasted = text[text.index("classes:\n") :].split("\n\n")[0]
+    assert parse_config({"truth": yaml.safe_load(pasted)}).truth.classes == {"car": "vehicle"}
+    file = tmp_path / "mapped.yaml"
+    file.write_text(
+        f"version: 1\ntruth: {{{pasted.replace(chr(10), ' ').replace('classes:', 'classes: {', 1)}}}}}"
+    )
+    assert report(capsys, path, "--config", str(file))["truth_classes"]["suggested"] == {}

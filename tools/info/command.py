@@ -15,6 +15,9 @@ from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
+    from perception.autoconfig.alignment import AlignmentReport
+    from perception.autoconfig.alignment_advice import AlignmentProblem
+    from perception.autoconfig.class_words import ClassWords
     from perception.config import Config
     from perception.diagnosis.audit import Audit, TopicTimes
     from perception.logs import Damage, Log
@@ -30,6 +33,9 @@ def info(
     ] = None,
     with_audit: Annotated[
         bool, typer.Option("--audit", help="Look for what makes heads unreliable. Exit code 3: damage found.")
+    ] = False,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Show what the recorder wrote beside the messages.")
     ] = False,
     yaml: Annotated[bool, typer.Option("--yaml", help="Print only the configuration, for --config.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -56,7 +62,10 @@ def info(
         if with_audit and choice is not None:
             report = audit(opened, choice.config, TrainedInputs.of(choice.config))
         times, damage = _times(opened, report, with_audit)
-        facts = LogInfo(opened, choice, problem, report, times, damage, with_audit)
+        alignment, problems, words = _simulated(opened, choice)
+        facts = LogInfo(
+            opened, choice, problem, report, times, damage, with_audit, alignment, problems, words, metadata
+        )
         with answering(facts.status):
             if as_json:
                 print_json(with_exit_code(facts.to_json(), facts.status))
@@ -76,6 +85,21 @@ def _choose(
         return complete_config(log, base, source=source), None
     except (ConfigError, LogError) as error:
         return None, error
+
+
+def _simulated(
+    log: Log, choice: ConfigChoice | None
+) -> tuple[AlignmentReport | None, list[AlignmentProblem], ClassWords | None]:
+    """Return the simulated alignment, the mostly absent sensors, and the class words of the truth."""
+    from perception.autoconfig.alignment import AlignmentSimulation
+    from perception.autoconfig.alignment_advice import absence_problems
+    from perception.autoconfig.class_words import ClassWords
+
+    if choice is None:
+        return None, [], None
+    simulation = AlignmentSimulation(log, choice.config)
+    problems = absence_problems(simulation, choice.config)
+    return simulation.run(choice.config), problems, ClassWords.of(log, choice.config)
 
 
 def _times(log: Log, report: Audit | None, with_audit: bool) -> tuple[dict[str, TopicTimes], list[Damage]]:

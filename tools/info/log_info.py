@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
+    from perception.autoconfig.alignment import AlignmentReport
+    from perception.autoconfig.alignment_advice import AlignmentProblem
+    from perception.autoconfig.class_words import ClassWords
     from perception.diagnosis.audit import Audit, Finding, TopicTimes
     from perception.errors import ConfigError, LogError
     from perception.logs import Damage, Log
@@ -40,6 +43,10 @@ class LogInfo:
         times: Arrivals by topic; empty where the log was not read.
         damage: The known damage.
         audited: Whether an audit was requested.
+        alignment: The simulated ticks of the configuration; None without one.
+        absences: The sensors that are absent in most of them, with the cure.
+        words: The class words of the truth; None without a configuration.
+        with_metadata: Whether the recorder's metadata are shown.
     """
 
     log: Log
@@ -49,6 +56,10 @@ class LogInfo:
     times: dict[str, TopicTimes]
     damage: list[Damage]
     audited: bool
+    alignment: AlignmentReport | None = None
+    absences: Sequence[AlignmentProblem] = ()
+    words: ClassWords | None = None
+    with_metadata: bool = False
 
     @property
     def status(self) -> Status:
@@ -59,6 +70,15 @@ class LogInfo:
     def unread(self) -> bool:
         """Return whether the log has messages but was too large to be read for gaps and damage."""
         return not self.times and self.log.survey.message_count > 0
+
+    @property
+    def sensor_start_ns(self) -> int | None:
+        """Return from where seconds count: the first sensor message, or the first of the log."""
+        from perception.autoconfig.log_times import sensor_start_ns
+
+        return (
+            self.log.survey.start_ns if self.choice is None else sensor_start_ns(self.log, self.choice.config)
+        )
 
     def topics(self) -> Iterator[TopicRow]:
         """Yield the topics by name. A damaged log may have messages on topics that nothing declares."""
@@ -95,6 +115,8 @@ class LogInfo:
             "configuration": choice.config.model_dump(mode="json", exclude_none=True) if choice else None,
             "reasons": list(choice.reasons) if choice else [],
             "unused": [asdict(item) for item in choice.unused] if choice else [],
+            "alignment": _alignment_report(self.alignment) if self.alignment else None,
+            "truth_classes": self.words.to_json() if self.words else None,
             "damage": [asdict(item) for item in self.damage],
             "warnings": self._warnings(),
         }
@@ -110,22 +132,35 @@ class LogInfo:
             "start_ns": survey.start_ns,
             "end_ns": survey.end_ns,
             "duration_s": survey.duration_s,
+            "sensor_start_ns": self.sensor_start_ns,
             "messages": survey.message_count,
             "indexed": survey.indexed,
             "compression": list(survey.compression),
             "profile": survey.profile,
             "library": survey.library,
-            "metadata": [{"name": name, "values": dict(values)} for name, values in survey.metadata],
             "attachments": list(survey.attachments),
+            **({"metadata": self._metadata()} if self.with_metadata else {}),
         }
+
+    def _metadata(self) -> list[dict[str, Any]]:
+        return [{"name": name, "values": dict(values)} for name, values in self.log.survey.metadata]
 
     def _warnings(self) -> list[dict[str, str]]:
         texts = [("configuration", text) for text in self.choice.warnings] if self.choice else []
+        texts += [(problem.code, problem.text) for problem in self.absences]
         if self.problem is not None:
             texts.append(("no_configuration", str(self.problem)))
         if self.unread:
             texts.append(("not_read", NOT_READ))
         return [{"code": code, "text": text} for code, text in texts]
+
+
+def _alignment_report(report: AlignmentReport) -> dict[str, Any]:
+    sensors = {
+        name: {"present": sensor.present, "absences": dict(sensor.absences)}
+        for name, sensor in report.sensors.items()
+    }
+    return {"ticks": report.ticks, "sensors": sensors}
 
 
 def finding_codes(findings: list[Finding]) -> list[str]:

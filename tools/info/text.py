@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import yaml
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from perception.autoconfig.class_words import class_mapping
 from perception.config import to_yaml
 from perception.errors import ConfigError
 from perception_tools.info.log_info import NOT_READ, LogInfo, finding_codes
@@ -18,24 +20,27 @@ from perception_tools.printing import make_console
 
 if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
+    from perception.autoconfig.class_words import ClassWords
     from perception.diagnosis.audit import Audit, Finding
-    from perception.logs import Log
 
 _STYLES = {"error": "bold red", "warning": "yellow", "unjudged": "yellow", "note": ""}
+NUMBERS = ("count", "Hz", "gap s")
+"""Columns of topics that hold numbers."""
+
 _USES: dict[str, str] = {"truth_boxes": "truth", "truth_control": "truth"}
 
 
 def show(info: LogInfo) -> None:
     """Print the facts about a log."""
     console = make_console()
-    _show_head(console, info.log)
+    _show_head(console, info)
     _show_topics(console, info)
     if info.unread:
         console.print(Text(NOT_READ, style="yellow"))
     if not info.audited:
         _show_damage(console, info)
     if info.choice is not None:
-        _show_choice(console, info.choice)
+        _show_choice(console, info, info.choice)
     elif info.problem is not None:
         _show_problem(console, info.problem)
     if info.audit is not None:
@@ -45,11 +50,12 @@ def show(info: LogInfo) -> None:
         console.print("Without a configuration only damage is looked for.")
 
 
-def _show_head(console: Console, log: Log) -> None:
-    survey = log.survey
-    when = clock_time(survey.start_ns)
+def _show_head(console: Console, info: LogInfo) -> None:
+    log, survey = info.log, info.log.survey
+    begin_ns, end_ns = info.sensor_start_ns, survey.end_ns
+    when = clock_time(begin_ns)
     facts = [
-        f"{survey.duration_s:.1f} s",
+        f"{0.0 if begin_ns is None or end_ns is None else (end_ns - begin_ns) / 1e9:.1f} s",
         size(survey.size_bytes),
         f"{survey.message_count:,} message{'' if survey.message_count == 1 else 's'}",
         "indexed" if survey.indexed else "no index",
@@ -62,7 +68,9 @@ def _show_head(console: Console, log: Log) -> None:
     if survey.profile or survey.library:
         profile = f", profile {survey.profile}" if survey.profile else ""
         console.print(_item(f"written by {survey.library or 'unknown'}{profile}"))
-    for name, values in survey.metadata:
+    if survey.metadata and not info.with_metadata:
+        console.print(_item(f"metadata: {', '.join(name for name, _ in survey.metadata)} (--metadata)"))
+    for name, values in survey.metadata if info.with_metadata else ():
         console.print(_item(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}"))
     if survey.attachments:
         console.print(_item(f"attachments: {', '.join(survey.attachments)}"))
@@ -91,29 +99,51 @@ def _table() -> Table:
 
 
 def _show_topics(console: Console, info: LogInfo) -> None:
+    """Print the topics: as a table where it fits, else with the names above the rows."""
     if not info.log.channels:
         console.print("There are no topics in this log.\n")
         return
-    table = _table()
-    table.add_column("topic", overflow="fold", min_width=12)
-    table.add_column("schema", overflow="fold", min_width=12)
-    wide = console.width >= 100
-    if wide:
-        table.add_column("encoding", no_wrap=True)
-    for name in ("count", "Hz", "gap s"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("used as", no_wrap=True)
-    for row in info.topics():
-        table.add_row(
-            Text(row.topic),
-            Text(row.schema),
-            *([Text(row.encoding)] if wide else []),
+    rows: list[tuple[str, ...]] = [
+        (
+            row.topic,
+            row.schema.replace("/msg/", "/"),
+            row.encoding,
             f"{row.messages:,}",
             f"{row.rate_hz:.1f}" if row.rate_hz else "",
             f"{row.largest_gap_s:.2f}" if row.largest_gap_s is not None else "",
             _USES.get(row.role, row.role) if row.role else "",
         )
+        for row in info.topics()
+    ]
+    heads: tuple[str, ...] = ("topic", "schema", "encoding", "count", "Hz", "gap s", "used as")
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    if sum(widths) + 2 * len(heads) > console.width:  # without the encoding
+        heads, rows = heads[:2] + heads[3:], [row[:2] + row[3:] for row in rows]
+        widths = widths[:2] + widths[3:]
+    if sum(widths) + 2 * len(heads) > console.width:
+        _show_long_names(console, heads, rows, widths)
+        return
+    table = _table()
+    for head in heads:
+        table.add_column(head, justify="right" if head in NUMBERS else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
     console.print(table)
+    console.print()
+
+
+def _show_long_names(
+    console: Console, heads: tuple[str, ...], rows: list[tuple[str, ...]], widths: list[int]
+) -> None:
+    """Print each topic on a line of its own, above its row: a name is never broken."""
+    for index, row in enumerate((heads, *rows)):
+        style = "bold" if not index else ""
+        console.print(Text(row[0], style=style), soft_wrap=True)
+        cells = zip(heads[1:], row[1:], widths[1:], strict=True)
+        line = " ".join(
+            cell.rjust(width) if head in NUMBERS else cell.ljust(width) for head, cell, width in cells
+        )
+        console.print(Text(f"  {line.rstrip()}", style=style), soft_wrap=True)
     console.print()
 
 
@@ -126,13 +156,15 @@ def _show_damage(console: Console, info: LogInfo) -> None:
         console.print()
 
 
-def _show_choice(console: Console, choice: ConfigChoice) -> None:
+def _show_choice(console: Console, info: LogInfo, choice: ConfigChoice) -> None:
     console.print(Text("Replay would take", style="bold"))
     for reason in choice.reasons:
         console.print(_item(reason))
-    for warning in choice.warnings:
+    for warning in (*choice.warnings, *(problem.text for problem in info.absences)):
         console.print(_item(warning, "yellow"))
     console.print()
+    if info.words is not None and info.words.unknown:
+        _show_classes(console, info.words)
     if choice.unused:
         console.print(Text("Not used", style="bold"))
         for item in choice.unused:
@@ -140,6 +172,22 @@ def _show_choice(console: Console, choice: ConfigChoice) -> None:
         console.print()
     console.print(Text("As a file for --config", style="bold"))
     console.print(Text(to_yaml(choice.config)), soft_wrap=True)
+
+
+def _show_classes(console: Console, words: ClassWords) -> None:
+    """Print the class words of the truth that the weights do not know, and the mapping to paste."""
+    console.print(Text("Classes of the truth", style="bold"))
+    counted = ", ".join(f"{word} {count:,}" for word, count in words.counts.items())
+    console.print(_item(f"{counted}; the weights know {', '.join(words.classes) or 'none that can be read'}"))
+    mapping = class_mapping(words.unknown, words.classes)
+    left = [word for word in words.unknown if word not in mapping]
+    if mapping:
+        console.print(_item("to paste under truth (words that are not listed are dropped):"))
+        pasted = yaml.safe_dump({"classes": {**words.mapped, **mapping}}, sort_keys=False, allow_unicode=True)
+        console.print(Text(pasted.rstrip()), soft_wrap=True)
+    if left and words.classes:
+        console.print(_item(f"of no clear class: {', '.join(left)}", "yellow"))
+    console.print()
 
 
 def _show_problem(console: Console, problem: Exception) -> None:
