@@ -115,8 +115,14 @@ class AlignmentSimulation:
         return _Part(messages, first_ns, now_ns if complete else now_ns - SETTLING_NS)
 
     def _stamp_alone(self, message: Message) -> Decoded:
-        """Return a message without its pictures and returns. What is no sensor only moves the clock."""
-        if self._roles[message.topic] not in SENSORS:
+        """Return a message without its pictures and returns; what is no sensor only moves the clock.
+
+        A depth image becomes returns by its camera info: both are kept, without the depth.
+        """
+        role = self._roles[message.topic]
+        if role == "calibration":
+            return self._decode(message)
+        if role not in SENSORS:
             return Undecodable(message.topic, message.publish_time_ns, message.log_time_ns, "not needed")
         decoded = self._decode(message)
         source = hash(decoded.source).to_bytes(8, "little", signed=True)
@@ -126,7 +132,8 @@ class AlignmentSimulation:
             empty = np.empty((0, 3), np.float32)
             return replace(decoded, points_m=empty, intensity=None, radial_speed_m_s=None, source=source)
         if isinstance(decoded, DepthImage):
-            return replace(decoded, depth_m=np.empty((0, 0), np.float32), source=source)
+            unknown = np.broadcast_to(np.float32(np.nan), decoded.depth_m.shape)
+            return replace(decoded, depth_m=unknown, source=source)
         return replace(decoded, source=source)
 
     def run(self, config: Config) -> AlignmentReport:

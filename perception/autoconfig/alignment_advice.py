@@ -19,6 +19,9 @@ LONGEST_ADVICE_MS = 5000.0
 WORTH_WAITING = 0.05
 """A wait is chosen where it brings a sensor into more than this share of the ticks."""
 
+SETTLING_TICKS = 2
+"""So many ticks at the start of a log may lack a sensor that has yet to send its first message."""
+
 MISSED = 0.02
 """A shorter wait is preferred if it loses no more than this share of the ticks."""
 
@@ -47,10 +50,11 @@ def choose_wait(simulation: AlignmentSimulation, config: Config) -> tuple[float,
     without = simulation.run(_with(config, wait_ms=0.0))
     longest = simulation.run(_with(config, wait_ms=LONGEST_WAIT_MS))
     ticks = longest.ticks
+    enough = max(WORTH_WAITING * ticks, SETTLING_TICKS)
     wanted = {
         name: longest.sensors[name].present
         for name in longest.sensors
-        if longest.sensors[name].present - without.sensors[name].present > WORTH_WAITING * ticks
+        if longest.sensors[name].present - without.sensors[name].present > enough
     }
     if not wanted:
         return 0.0, []

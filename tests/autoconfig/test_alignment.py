@@ -133,3 +133,21 @@ def test_the_share_of_returns_beyond_the_range_is_said(tmp_path: Path) -> None:
     assert "25% of the returns lie beyond it, up to 50 m" in reason
     assert choice.config.sensors.range is not None
     assert choice.config.sensors.range.max_range_m == 30.0
+
+
+def test_a_first_tick_without_a_status_is_no_reason_to_wait(tmp_path: Path) -> None:
+    with open_log(
+        SmallLog().scan(seconds=0.6).status(hz=50.0, seconds=0.6).write(tmp_path / "log.mcap")
+    ) as log:
+        assert complete_config(log).config.wait_ms == 0
+
+
+def test_depth_images_take_part_as_the_ranges_that_they_become(tmp_path: Path) -> None:
+    log = SmallLog().image().calibration().raw_image("/depth", "16UC1", frame="depth", delay_s=0.035)
+    path = log.calibration("/depth/info", frame="depth", start_s=-0.1).write(tmp_path / "log.mcap")
+    depth = {"topic": "/depth", "calibration": "/depth/info"}
+    config = explicit(sensors={"camera": {"topic": "/camera/image"}, "range": depth})
+    with open_log(path) as opened:
+        assert simulate_alignment(opened, config).sensors["range"].present == 0
+        waiting = config.model_copy(update={"wait_ms": 40.0})
+        assert simulate_alignment(opened, waiting).sensors["range"].present == 20
