@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -116,35 +117,34 @@ def _show_topics(console: Console, info: LogInfo) -> None:
         for row in info.topics()
     ]
     heads: tuple[str, ...] = ("topic", "schema", "encoding", "count", "Hz", "gap s", "used as")
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    if sum(widths) + 2 * len(heads) > console.width:  # without the encoding
+    lines = _aligned([heads, *rows])
+    if max(map(len, lines)) > console.width:  # without the encoding
         heads, rows = heads[:2] + heads[3:], [row[:2] + row[3:] for row in rows]
-        widths = widths[:2] + widths[3:]
-    if sum(widths) + 2 * len(heads) > console.width:
-        _show_long_names(console, heads, rows, widths)
-        return
-    table = _table()
-    for head in heads:
-        table.add_column(head, justify="right" if head in NUMBERS else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
+        lines = _aligned([heads, *rows])
+    if max(map(len, lines)) <= console.width:
+        lines.insert(1, "─" * max(map(len, lines)))
+    else:  # a name is never broken: it stands on a line of its own, above the rest of its row
+        details = _aligned([row[1:] for row in (heads, *rows)])
+        lines = [
+            line
+            for row, detail in zip((heads, *rows), details, strict=True)
+            for line in (row[0], f"  {detail}")
+        ]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
     console.print()
 
 
-def _show_long_names(
-    console: Console, heads: tuple[str, ...], rows: list[tuple[str, ...]], widths: list[int]
-) -> None:
-    """Print each topic on a line of its own, above its row: a name is never broken."""
-    for index, row in enumerate((heads, *rows)):
-        style = "bold" if not index else ""
-        console.print(Text(row[0], style=style), soft_wrap=True)
-        cells = zip(heads[1:], row[1:], widths[1:], strict=True)
-        line = " ".join(
-            cell.rjust(width) if head in NUMBERS else cell.ljust(width) for head, cell, width in cells
-        )
-        console.print(Text(f"  {line.rstrip()}", style=style), soft_wrap=True)
-    console.print()
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the rows as lines of aligned columns; the first row names them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        " ".join(
+            cell.rjust(width) if name in NUMBERS else cell.ljust(width + (index == 0))
+            for index, (name, cell, width) in enumerate(zip(rows[0], row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _show_damage(console: Console, info: LogInfo) -> None:
