@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from perception.text import visible
@@ -31,3 +32,13 @@ def make_console(*, stderr: bool = False) -> Console:
     from perception_tools.console import VisibleConsole
 
     return VisibleConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def status_line(quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows the current step of the work on stderr, if that is a terminal."""
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    with make_console(stderr=True).status("") as status:
+        yield lambda text: status.update(visible(text))

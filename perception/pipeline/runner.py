@@ -86,6 +86,7 @@ class Progress:
     log_time_ns: int
     latency_ms: float  # of the last sample, without reading and aligning
     answer_ms: float  # the part of it after `prepare`
+    output: Output | None = None
 
 
 class Observer(Protocol):
@@ -299,7 +300,7 @@ class Runner:
             answer_ms = spent.wall_ms["infer"] + spent.wall_ms["step"]
             latency_ms = spent.wall_ms["prepare"] + answer_ms
             arrival_ns = sample.tick.log_time_ns
-            self._observer.after(Progress(self.tally.frames, arrival_ns, latency_ms, answer_ms))
+            self._observer.after(Progress(self.tally.frames, arrival_ns, latency_ms, answer_ms, output))
 
     def _done(self, sample: Sample, outcome: Outcome) -> None:
         if self._ledger is not None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception_tools.exit_codes import with_exit_code
-from perception_tools.printing import make_console
+from perception_tools.printing import status_line
 from perception_tools.replay.options import BACKENDS, PRECISIONS, Device, Force, engine_values
 from perception_tools.standard_output import print_json
 
@@ -92,7 +89,7 @@ def bench(
     )
     for name in options.backends:
         engine = engine_values(backend=name, precision=precision, workers=workers) | {"backend": "auto"}
-    with _progress(as_json) as notify, tempfile.TemporaryDirectory() as folder:
+    with status_line(as_json) as notify, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         options = replace(options, weights=weights, told=notify)
         copy = None if make_log is None else (make_log, seconds, force)
@@ -152,14 +149,3 @@ def _untrained(backbone: str, folder: Path) -> Path:
     path = folder / f"{backbone}.safetensors"
     save_checkpoint(path, FusionModel(shape, seed=0), meta)
     return path
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows the current measurement on stderr, if that is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda text: None
-        return
-
-    with make_console(stderr=True).status("") as status:
-        yield status.update

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.printing import say
+from perception_tools.printing import say, status_line
 from perception_tools.replay.options import Force
 from perception_tools.standard_output import answering
 
@@ -49,12 +49,16 @@ def export(
     check_portable(out, batch, precision)
     reads = [Read("the checkpoint", weights)] + ([Read("the log", log)] if log is not None else [])
     check_paths(reads, [Write("OUT", out, is_portable)], force=force)
-    source = FusionSource(weights)
-    noise = [random_inputs(source.meta.config, batch, seed) for seed in range(4)]
-    samples = _batches(source.meta, log, batch) if log else noise
-    write_portable(source, out, batch, precision)
-    exact = open_fusion_backend("torch", weights, precision="fp32", batch=batch, threads=1)
-    verdict = compare_backends([exact.run(each) for each in samples], run_portable(out, samples))
+    with status_line() as show:
+        show("loading the model")
+        source = FusionSource(weights)
+        noise = [random_inputs(source.meta.config, batch, seed) for seed in range(4)]
+        samples = _batches(source.meta, log, batch) if log else noise
+        show(f"writing {out}")
+        write_portable(source, out, batch, precision)
+        show("checking it against eager float32")
+        exact = open_fusion_backend("torch", weights, precision="fp32", batch=batch, threads=1)
+        verdict = compare_backends([exact.run(each) for each in samples], run_portable(out, samples))
     with answering("clean" if verdict.passed else "gate_failed"):
         say(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
         say(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")

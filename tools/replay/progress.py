@@ -15,6 +15,7 @@ import typer
 
 from perception.types import Sample
 from perception_tools.printing import make_console, say
+from perception_tools.replay.answer_text import answer_lines
 
 if TYPE_CHECKING:
     from perception.logs import Log
@@ -36,7 +37,7 @@ def observer(log: Log, span: Span, step: bool) -> Iterator[Observer | None]:
 
 
 class Steps:
-    """An observer that waits for a key before each tick and prints its latency."""
+    """An observer that waits for a key before each tick, and prints its latency and its answer."""
 
     def before(self, sample: Sample) -> None:
         inputs = ", ".join(
@@ -51,6 +52,8 @@ class Steps:
 
     def after(self, progress: Progress) -> None:
         say(f"  frame {progress.frames}: {progress.latency_ms:.1f} ms", stderr=True)
+        if progress.output is not None:
+            say(*(f"    {line}" for line in answer_lines(progress.output)), stderr=True)
 
 
 @contextmanager
