@@ -38,6 +38,7 @@ from perception.logs import Log
 from perception.pipeline import Observer, Span, Summary, replay
 from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
+from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.sinks import McapSink, RunInfo, Sink, read_run
 
@@ -75,6 +76,7 @@ class Evaluation:
         self._warnings: list[dict[str, Any]] = []
         self._missing = MissingTruth()
         self._run: dict[str, str] = {}
+        self._workers = 0  # frames that were computed at a time; 0: one, or unknown
         self._status: RunStatus = "clean"
 
     def replay(
@@ -117,6 +119,9 @@ class Evaluation:
         options = replace(self.options.replay, observer=observer, span=span or self.options.replay.span)
         summary = replay(log, config, plugin, sinks, options)
         self._status = max(self._status, summary.status, key=STATUS_ORDER.index)
+        if options.rate is None:
+            engine, backend = config.engine, summary.run.get("backend", "")
+            self._workers = engine.workers or default_workers(options.device, engine.threads, backend)
         for warned in summary.warnings:
             self.warn(warned.code, warned.text, log, warned.count)
         account = summary.to_json("replay")
@@ -259,6 +264,8 @@ class Evaluation:
         stages = ", ".join(stage for stage in self._latency.stages if stage != TOTAL)
         names = [run.get(key, "") for key in ("plugin", "backend", "precision", "device")]
         timed = f"{stages} of each frame: {' '.join(filter(None, names))}, batch {run.get('batch', 1)}"
+        if self._workers:
+            timed += f", as soon as possible, {self._workers} at a time"
         return replace(result, details={**result.details, "timed": timed if stages else "nothing"})
 
     def _moments(self) -> list[MomentReport]:

@@ -12,14 +12,14 @@ from perception.evaluation.metrics import Latency, Metric, Rules, Suite
 from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.score_warnings import MissingTruth
 from perception.evaluation.worst_frames import Row, box_rows, control_rows
-from perception.sinks import RunInfo
+from perception.sinks import RunInfo, Sink
 from perception.types import Output, Sample, TruthFrame
 
 METRICS = "/perception/metrics/"
 """Prefix of the topics that hold the errors of each frame in an output log: `boxes`, `control`."""
 
 
-class MetricSink:
+class MetricSink(Sink):
     """A sink that scores the outputs of a run.
 
     Args:
@@ -85,9 +85,6 @@ class MetricSink:
             for name, rows in (("boxes", boxes), ("control", control)):
                 if rows:
                     self._publish(METRICS + name, output, rows)
-
-    def close(self) -> None:
-        """Do nothing: no resource is open."""
 
 
 def record_times(latency: Latency, stages_ms: Mapping[str, float]) -> None:

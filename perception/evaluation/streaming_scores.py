@@ -33,7 +33,7 @@ from perception.logs.perception_proto import (
     encode_detections,
 )
 from perception.pipeline.log_source import WHOLE, Span
-from perception.sinks import RunInfo
+from perception.sinks import Sink
 from perception.types import (
     Control,
     Detections,
@@ -136,14 +136,11 @@ class OutputStore:
         self._file.close()
 
 
-class OutputCollector:
+class OutputCollector(Sink):
     """A sink that writes the outputs of a run to a store."""
 
     def __init__(self, store: OutputStore) -> None:
         self._store = store
-
-    def open(self, run: RunInfo) -> None:
-        """Do nothing: the store is open already."""
 
     def write(
         self,
@@ -153,9 +150,6 @@ class OutputCollector:
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
         self._store.add(output)
-
-    def close(self) -> None:
-        """Do nothing: the owner of the store closes it."""
 
 
 def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFrame]:

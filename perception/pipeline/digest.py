@@ -6,18 +6,15 @@ import hashlib
 import struct
 from collections.abc import Iterator, Mapping
 
-from perception.sinks import RunInfo
+from perception.sinks import Sink
 from perception.types import Control, Message, Output, Sample, TruthFrame, unknown_values
 
 
-class OutputDigest:
+class OutputDigest(Sink):
     """A sink that keeps one hash over all fields of all outputs, to compare runs by."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-
-    def open(self, run: RunInfo) -> None:
-        """Do nothing."""
 
     def write(
         self,
@@ -30,9 +27,6 @@ class OutputDigest:
         text, numbers = _text(output), _numbers(output)
         self._hash.update(text.encode())
         self._hash.update(struct.pack(f"<{len(numbers)}d", *numbers))
-
-    def close(self) -> None:
-        """Do nothing."""
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()

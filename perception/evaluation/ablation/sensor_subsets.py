@@ -13,7 +13,7 @@ from itertools import combinations
 
 from perception.evaluation.metrics import Suite
 from perception.plugin import Context, Plugin, Prepared, StepsSubsets
-from perception.sinks import RunInfo
+from perception.sinks import RunInfo, Sink
 from perception.types import SENSORS, Output, Reset, Sample, Tick, TruthFrame, invalid_output
 
 Subset = tuple[str, ...]
@@ -118,7 +118,7 @@ def without(sample: Sample, subset: Subset) -> Sample:
     return sample.with_absent(dict.fromkeys(gone, LEFT_OUT))
 
 
-class SubsetSink:
+class SubsetSink(Sink):
     """A sink that scores the outputs of every subset.
 
     Args:
@@ -144,6 +144,3 @@ class SubsetSink:
         known = truth if truth is not None else TruthFrame(output.tick.stamp_ns)
         for index, (subset, other) in enumerate(self._plugin.take(output.tick).items()):
             self._suites[subset].update(other if index else output, known)
-
-    def close(self) -> None:
-        """Do nothing: no resource is open."""

@@ -6,23 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from perception.evaluation.report import highlights, tables
-from perception.evaluation.report.display_text import (
-    TITLES,
-    file_name,
-    measured,
-    percent,
-    short,
-    signed,
-    values,
-)
+from perception.evaluation.report.display_text import file_name
 from perception.evaluation.report.page import subtitle, title
-from perception.evaluation.report.schema import (
-    EvaluationReport,
-    FaultsReport,
-    MomentReport,
-    SliceReport,
-    StreamingReport,
-)
+from perception.evaluation.report.schema import EvaluationReport, MomentReport, SliceReport
+from perception.evaluation.report.tables import Cell, TableData
 from perception.text import visible
 
 MOST_MOMENTS = 5
@@ -98,11 +85,11 @@ def _tables(report: EvaluationReport) -> Iterator[str]:
     if worse:
         yield "### Surely worse than the rest\n\n" + _slices(worse)
     if report.ablation:
-        yield _folded("What each sensor is worth", _sensors(report))
+        yield _folded("What each sensor is worth", _cells(tables.sensors(report)))
     if report.fault_ablation is not None and report.fault_ablation.curves:
-        yield _folded("What is left under faults", _faults(report.fault_ablation))
+        yield _folded("What is left under faults", _cells(tables.faults(report.fault_ablation)))
     if report.streaming:
-        yield _folded("Scores that count the latency", _streaming(report.streaming))
+        yield _folded("Scores that count the latency", _cells(tables.streaming(report)))
 
 
 def _folded(name: str, inside: str) -> str:
@@ -123,53 +110,22 @@ def _judged(report: EvaluationReport) -> str:
 
 
 def _slices(worse: Sequence[SliceReport]) -> str:
-    rows = [
-        [
-            f"{part.by}: {part.part}",
-            f"{part.head}.{part.metric}",
-            measured(part.value),
-            measured(part.rest),
-            f"{signed(part.difference.low)} to {signed(part.difference.high)}",
-        ]
-        for part in worse[:MOST_SLICES]
-    ]
     more = f"\n\nand {len(worse) - MOST_SLICES} more" if len(worse) > MOST_SLICES else ""
-    return table(["part", "metric", "here", "rest", "difference, 95 %"], rows) + more
+    return _cells(tables.slices(worse[:MOST_SLICES])) + more
 
 
-def _sensors(report: EvaluationReport) -> str:
-    wanted = [("box", "mAP50"), ("class", "F1"), ("box", "distance_abs")]
-    wanted += [("control", f"MAE/{channel}") for channel in highlights.channels(report)]
-    rows = []
-    for name, heads in (report.ablation or {}).items():
-        cells = [values(heads, head).get(key) for head, key in wanted]
-        rows.append([name.replace("+", " + "), *(measured(cell.value if cell else None) for cell in cells)])
-    return table(["sensors", *(key for _, key in wanted)], rows)
+def _cells(data: TableData | None) -> str:
+    """Return a table of the page; the smaller line of a cell stands in brackets."""
+    if data is None:
+        return ""
+    head, *rows = ([_text(cell) for cell in row] for row in (data.head, *data.rows))
+    return table(head, rows)
 
 
-def _faults(ablation: FaultsReport) -> str:
-    names = [name for name in TITLES if ablation.clean.get(name) is not None]
-    levels = ", ".join(short(severity) for severity in ablation.severities)
-    rows = [
-        [
-            curve.fault,
-            *(" \u00b7 ".join(percent(point.kept.get(name)) for point in curve.points) for name in names),
-        ]
-        for curve in ablation.curves
-    ]
-    return table([f"fault, severity {levels}", *(TITLES[name] for name in names)], rows)
-
-
-def _streaming(scores: Sequence[StreamingReport]) -> str:
-    names = [name for name in TITLES if any(score.scores.get(name) is not None for score in scores)]
-    rows = [
-        [
-            f"{short(score.latency_ms)} ms{', measured' if score.measured else ''}",
-            *(measured(score.scores.get(name)) for name in names),
-        ]
-        for score in scores
-    ]
-    return table(["latency", *(TITLES[name] for name in names)], rows)
+def _text(cell: str | Cell) -> str:
+    if isinstance(cell, str):
+        return cell
+    return f"{cell.text} ({cell.note})" if cell.text and cell.note else cell.text or cell.note
 
 
 def _moment(moment: MomentReport) -> str:

@@ -165,7 +165,7 @@ def _slices(report: EvaluationReport) -> dict[str, Any] | None:
         return None
     verdicts = [part.difference.verdict for part in report.slices]
     return {
-        "table": tables.slices(report),
+        "table": tables.slices(report.slices),
         "significant": tables.significant_slices(report.slices),
         "chart": charts.slices(report),
         "compared": len(verdicts),

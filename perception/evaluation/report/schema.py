@@ -6,6 +6,7 @@ Fields are added within a version; none changes its meaning or goes without a ne
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -403,36 +404,15 @@ def by_head(results: Iterable[Result]) -> dict[str, dict[str, MetricReport]]:
 
 def value_report(value: Value) -> ValueReport:
     """Return a value under its published names."""
-    return ValueReport(
-        value=value.value,
-        support=value.support,
-        unit=value.unit,
-        better=value.better,
-        undefined=value.why if value.value is None else "",
-    )
+    known = {name: getattr(value, name) for name in ("value", "support", "unit", "better")}
+    return ValueReport(**known, undefined=value.why if value.value is None else "")
 
 
 def rules_report(rules: Rules) -> RulesReport:
-    """Return the rules under their published names."""
-    return RulesReport(
-        min_height_px=rules.min_height_px,
-        min_visible=rules.min_visible,
-        min_support=rules.min_support,
-        family=rules.family,
-        max_detections=rules.max_detections,
-        classes=list(rules.classes),
-    )
+    """Return the rules under their published names, which are their own."""
+    return RulesReport(**{**asdict(rules), "classes": list(rules.classes)})
 
 
 def moment_report(moment: Moment, command: str, scene: SceneReport | None = None) -> MomentReport:
     """Return a moment with the command that replays it and the contents of its frame."""
-    return MomentReport(
-        log=moment.log,
-        at_s=moment.at_s,
-        log_time_ns=moment.log_time_ns,
-        stamp_ns=moment.stamp_ns,
-        error=moment.error,
-        what=moment.what,
-        command=command,
-        scene=scene,
-    )
+    return MomentReport(**asdict(moment), command=command, scene=scene)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -106,7 +106,21 @@ def overall(report: EvaluationReport) -> list[tuple[str, str, str, str]]:
             ends = interval(value)
             note = f"95 %: {ends}" if ends else f"of {value.support}" if value.support else ""
             rows.append((title.format(key.partition("/")[2]), measured(value.value), value.unit, note))
-    return rows
+    return [*rows, *_frames_without(report)]
+
+
+def _frames_without(report: EvaluationReport) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the number of frames that were not scored: without truth, or with an invalid answer."""
+    for title, head, metric in (
+        ("Boxes", "box", "mean_average_precision"),
+        ("Control", "control", "control_errors"),
+    ):
+        frames = report.heads.get(head, {}).get(metric)
+        if frames is not None:
+            total = sum(frames.frames.get(state, 0) for state in ("scored", "invalid", "no_truth"))
+            for state, words in (("no_truth", "frames without truth"), ("invalid", "invalid frames")):
+                if count := frames.frames.get(state, 0):
+                    yield f"{title}: {words}", str(count), "", f"of {total}"
 
 
 def classes(report: EvaluationReport) -> TableData | None:
@@ -170,10 +184,10 @@ def control(report: EvaluationReport) -> TableData | None:
     return _table("Errors of the command by channel", [*head, "in 80 % interval"], rows)
 
 
-def slices(report: EvaluationReport) -> TableData | None:
-    """Return a table of the comparisons of slices with the rest, in the order of the report."""
+def slices(parts: Sequence[SliceReport]) -> TableData | None:
+    """Return a table of comparisons of slices with the rest, in their order."""
     rows = []
-    for part in report.slices[:MOST_SLICES]:
+    for part in parts[:MOST_SLICES]:
         difference, ends = part.difference, ""
         if difference.low is not None and difference.high is not None:
             ends = f"{signed(difference.low)} to {signed(difference.high)}"
