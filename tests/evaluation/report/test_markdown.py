@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from perception.evaluation.report.markdown import escaped, fenced, markdown
 from perception.evaluation.report.schema import EvaluationReport
 from perception.text import visible
-from tests.evaluation.report.build import HOSTILE, full, plain
+from tests.evaluation.report.build import HOSTILE, full, metric, plain, value
 from tests.evaluation.report.reader import Page
 
 RENDERED = {
@@ -61,6 +61,18 @@ def test_one_log_without_more_is_short() -> None:
     assert text.startswith("## No requirement was set")
     assert "details" in text
     assert len(text.splitlines()) < 70
+
+
+def test_frames_without_truth_and_invalid_ones_have_a_row() -> None:
+    frames = {"scored": 0, "invalid": 3, "no_truth": 17, "no_head": 0}
+    boxes = metric({"mAP50": value(None)}).model_copy(update={"frames": frames})
+    page = rendered(
+        markdown(EvaluationReport(status="clean", heads={"box": {"mean_average_precision": boxes}}))
+    )
+    rows = [" ".join(row.split()) for row in page.text.splitlines()]
+    text = " ".join(rows)
+    assert "Boxes: frames without truth 17" in text
+    assert "Boxes: invalid frames 3" in text
 
 
 def test_a_failure_says_why() -> None:
