@@ -27,7 +27,7 @@ from perception.pipeline.files_read import files_read
 from perception.pipeline.replay_summary import add_choice
 from perception.plugin import load_plugin
 from perception.results import Answer, ReplayResult
-from perception.sinks import RunInfo, Sink, make_sink, own_files
+from perception.sinks import OutputSink, Sink, make_sink, own_files
 from perception.types import Output, Sample, TruthFrame
 
 if TYPE_CHECKING:
@@ -188,14 +188,11 @@ def evaluate(
 # --- parts ---------------------------------------------------------------------------------------
 
 
-class _CallbackSink(Sink):
+class _CallbackSink(OutputSink):
     """A sink that calls a function with each sample and its output."""
 
     def __init__(self, take: Callable[[Sample, Output], None]) -> None:
         self._take = take
-
-    def open(self, run: RunInfo) -> None:
-        return None
 
     def write(
         self,
@@ -205,9 +202,6 @@ class _CallbackSink(Sink):
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
         self._take(sample, output)
-
-    def close(self) -> None:
-        return None
 
 
 class _ClosedEarly(Exception):

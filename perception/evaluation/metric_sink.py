@@ -12,14 +12,14 @@ from perception.evaluation.metrics import Latency, Metric, Rules, Suite
 from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.score_warnings import MissingTruth
 from perception.evaluation.worst_frames import Row, box_rows, control_rows
-from perception.sinks import RunInfo, Sink
+from perception.sinks import OutputSink, RunInfo
 from perception.types import Output, Sample, TruthFrame
 
 METRICS = "/perception/metrics/"
 """Prefix of the topics that hold the errors of each frame in an output log: `boxes`, `control`."""
 
 
-class MetricSink(Sink):
+class MetricSink(OutputSink):
     """A sink that scores the outputs of a run.
 
     Args:

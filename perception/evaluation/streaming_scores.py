@@ -33,7 +33,7 @@ from perception.logs.perception_proto import (
     encode_detections,
 )
 from perception.pipeline.log_source import WHOLE, Span
-from perception.sinks import Sink
+from perception.sinks import OutputSink
 from perception.types import (
     Control,
     Detections,
@@ -136,7 +136,7 @@ class OutputStore:
         self._file.close()
 
 
-class OutputCollector(Sink):
+class OutputCollector(OutputSink):
     """A sink that writes the outputs of a run to a store."""
 
     def __init__(self, store: OutputStore) -> None:

@@ -6,11 +6,11 @@ import hashlib
 import struct
 from collections.abc import Iterator, Mapping
 
-from perception.sinks import Sink
+from perception.sinks import OutputSink
 from perception.types import Control, Message, Output, Sample, TruthFrame, unknown_values
 
 
-class OutputDigest(Sink):
+class OutputDigest(OutputSink):
     """A sink that keeps one hash over all fields of all outputs, to compare runs by."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from perception.sinks.jsonl_sink import JsonlSink
 from perception.sinks.mcap_sink import McapSink
 from perception.sinks.output_log import StoredOutput, read_outputs, read_receipt, read_run
-from perception.sinks.protocol import Sink, TakesInputs, TakesReceipt, make_sink, own_files
+from perception.sinks.protocol import OutputSink, Sink, TakesInputs, TakesReceipt, make_sink, own_files
 from perception.sinks.run_info import RunInfo
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _HOMES = {"VideoSink": "perception.sinks.video", "draw": "perception.sinks.rende
 __all__ = [
     "JsonlSink",
     "McapSink",
+    "OutputSink",
     "RunInfo",
     "Sink",
     "StoredOutput",

@@ -48,6 +48,16 @@ class Sink(Protocol):
         """Finish the file. May be called twice, and without `open`."""
 
 
+class OutputSink(Sink):
+    """The base of sinks that hold no file: `open` and `close` do nothing."""
+
+    def open(self, run: RunInfo) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
 @runtime_checkable
 class TakesReceipt(Protocol):
     """A sink that also keeps values known only at the end of a run."""

@@ -13,7 +13,7 @@ from itertools import combinations
 
 from perception.evaluation.metrics import Suite
 from perception.plugin import Context, Plugin, Prepared, StepsSubsets
-from perception.sinks import RunInfo, Sink
+from perception.sinks import OutputSink, RunInfo
 from perception.types import SENSORS, Output, Reset, Sample, Tick, TruthFrame, invalid_output
 
 Subset = tuple[str, ...]
@@ -118,7 +118,7 @@ def without(sample: Sample, subset: Subset) -> Sample:
     return sample.with_absent(dict.fromkeys(gone, LEFT_OUT))
 
 
-class SubsetSink(Sink):
+class SubsetSink(OutputSink):
     """A sink that scores the outputs of every subset.
 
     Args:
