@@ -116,9 +116,11 @@ def _scaled(info: CameraInfo, picture: PictureShape | None) -> PictureCamera:
     if not (info.width > 0 and info.height > 0):
         return PictureCamera(info)
     x, y, width, height = _region(info, picture)
+    if picture is not None and picture[:2] == (width, height) and _is_binned_size(info, x, y, width, height):
+        width, height = width * info.binning[0], height * info.binning[1]
     binned = width / info.binning[0], height / info.binning[1]
     size = (round(binned[0]), round(binned[1])) if picture is None else (picture.width, picture.height)
-    if (x, y, *size) == (0, 0, info.width, info.height):
+    if (x, y, width, height, *size) == (0, 0, *(info.width, info.height) * 2):
         return PictureCamera(info)
     if (size[0] - size[1]) * (binned[0] - binned[1]) < 0:
         sizes = f"the images are {size[0]}x{size[1]}, the camera info {info.topic} is for"
@@ -131,6 +133,16 @@ def _scaled(info: CameraInfo, picture: PictureShape | None) -> PictureCamera:
         info, width=size[0], height=size[1], intrinsics=intrinsics, projection=None, binning=(1, 1), roi=None
     )
     return PictureCamera(scaled, _stretch(info, size, binned))
+
+
+def _is_binned_size(info: CameraInfo, x: int, y: int, width: int, height: int) -> bool:
+    """Return whether a size is that after binning, as some drivers write it.
+
+    Then the principal point, which is one of the whole sensor, is nearer to the middle of the larger size.
+    """
+    u, v = (info.intrinsics[0, 2] - x) / width, (info.intrinsics[1, 2] - y) / height
+    binned = abs(u / info.binning[0] - 0.5) + abs(v / info.binning[1] - 0.5)
+    return bool(binned < abs(u - 0.5) + abs(v - 0.5))
 
 
 def _region(info: CameraInfo, picture: PictureShape | None) -> tuple[int, int, int, int]:

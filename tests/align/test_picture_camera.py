@@ -61,6 +61,8 @@ def test_pixels_are_those_of_the_picture_however_it_was_cut_binned_and_resized(
         camera_info = replace(camera_info, width=width, height=height)
     if size == (camera_info.width, camera_info.height) != (width, height):
         return  # a picture of the whole sensor
+    if size == (width, height) and binning != (1, 1):
+        return  # resized to what it was before binning, or not binned at all: the principal point decides
     found = picture_camera(camera_info, PictureShape(*size, "cam"), RAW).calibration
     whole = pixels(info())
     expected = (whole - (x, y)) * (size[0] / width, size[1] / height)
@@ -157,3 +159,12 @@ def test_a_camera_matrix_written_by_columns_is_named() -> None:
     no_pinhole = picture_camera(info(projection=strange), PictureShape(640, 480, "cam"), RECTIFIED)
     assert no_pinhole.issue is not None
     assert no_pinhole.issue.code == "no_projection"
+
+
+def test_a_camera_info_of_the_binned_size_has_the_intrinsics_of_the_whole_sensor() -> None:
+    """Drivers may write the size of the picture; where the intrinsics fit the picture, it is not binned."""
+    binned = picture_camera(info(320, 240, binning=(2, 2)), PictureShape(320, 240, "cam"), RAW)
+    np.testing.assert_allclose(pixels(binned.calibration), pixels(info()) / 2, atol=1e-9)
+    assert binned.issue is None
+    whole = info(binning=(2, 2))
+    assert picture_camera(whole, PictureShape(640, 480, "cam"), RAW).calibration is whole
