@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from perception.align.picture_camera import is_rectified
 from perception.autoconfig.alignment import AlignmentSimulation
 from perception.autoconfig.alignment_advice import choose_wait
 from perception.autoconfig.camera_choice import choose_camera
@@ -66,7 +67,7 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         config, reasons = _with_rate(log, base, [])
         config, notes = with_stamp_units(log, config)
         unused = unused_topics(log, config)
-        reasons = ["as configured", *reasons, *notes.reasons]
+        reasons = ["as configured", *_projection(config), *reasons, *notes.reasons]
         return ConfigChoice(config, tuple(reasons), (*warnings, *notes.warnings), unused)
     return _found(log, base, where)
 
@@ -98,7 +99,8 @@ def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
             "--start and --end count from the first sensor message"
         )
     unused = unused_topics(log, config, draft.unused)
-    return ConfigChoice(config, (*draft.reasons, *notes.reasons), (*draft.warnings, *notes.warnings), unused)
+    reasons = [*draft.reasons, *_projection(config), *notes.reasons]
+    return ConfigChoice(config, tuple(reasons), (*draft.warnings, *notes.warnings), unused)
 
 
 def _sensors(config: Config) -> list[str]:
@@ -150,6 +152,17 @@ def _with_rate(log: Log, config: Config, warnings: list[str]) -> tuple[Config, l
         )
     reason = f"reference: {config.reference}, whose messages make the ticks, at {rate:g} Hz"
     return config.model_copy(update={"reference_rate_hz": rate}), [reason]
+
+
+def _projection(config: Config) -> list[str]:
+    """Return a line where images are rectified: then P of the camera info projects, not K."""
+    camera = config.sensors.camera
+    if camera is None or camera.calibration is None or not is_rectified(camera):
+        return []
+    why = (
+        "as configured" if camera.rectified else "as its name says (if not: sensors.camera.rectified: false)"
+    )
+    return [f"projection: P of the camera info; {camera.topic} is rectified, {why}"]
 
 
 def _paste(config: Config, draft: ConfigDraft) -> str:

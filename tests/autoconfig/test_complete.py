@@ -11,6 +11,7 @@ from perception.config import load_config
 from perception.errors import ConfigError
 from perception.logs import open_log
 from tests.scripted_scene import write_scene
+from tests.small_logs import SmallLog
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,16 @@ def test_an_error_names_the_file_and_a_reference_that_the_log_lacks(scene: Path,
         complete_config(log, file)
     [error] = caught.value.errors
     assert error.startswith("reference: is range, but sensors.range is not configured; expected one of")
+
+
+def test_a_rectified_camera_is_named(tmp_path: Path) -> None:
+    path = SmallLog().image("/left/image_rect").calibration("/left/info").write(tmp_path / "rect.mcap")
+    with open_log(path) as log:
+        choice = complete_config(log)
+        [reason] = [reason for reason in choice.reasons if reason.startswith("projection")]
+        assert "sensors.camera.rectified: false" in reason
+        assert choice.config.sensors.camera is not None
+        raw = choice.config.sensors.camera.model_copy(update={"rectified": False})
+        sensors = choice.config.sensors.model_copy(update={"camera": raw})
+        configured = complete_config(log, choice.config.model_copy(update={"sensors": sensors}))
+        assert not [reason for reason in configured.reasons if reason.startswith("projection")]
