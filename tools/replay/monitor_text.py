@@ -46,7 +46,7 @@ def show_batch_monitor(
     if not watched:
         return
     if not doubtful:
-        console.print(Text(f"monitor: no head in doubt in {len(watched)} logs"))
+        console.print(Text(f"monitor: no head in doubt in {len(watched)} log{'s' * (len(watched) > 1)}"))
         return
     text = f"monitor: in doubt {_listing(in_doubt_s)}, in {len(doubtful)} of {len(watched)} logs"
     console.print(Text(text, style="yellow"))
