@@ -169,6 +169,12 @@ def test_an_empty_definition_of_another_type_is_named_as_that() -> None:
     assert sensor_kind(Schema("veh_msgs/msg/State", "ros2msg", b""), "cdr") is None
 
 
+@pytest.mark.parametrize("body", [b"", b"\0", b"\0\0\0\0"])
+def test_a_message_without_fields_has_an_empty_definition_by_right(body: bytes) -> None:
+    assert values(read(b"", b"\0\1\0\0" + body, "test_msgs/msg/Empty")) == {}
+    assert values(read(b"\n", b"", "test_msgs/Empty", "ros1msg")) == {}
+
+
 def test_schemas_of_foxglove_are_read_without_descriptors() -> None:
     schema = Schema("foxglove.LaserScan", "protobuf", b"")
     assert sensor_kind(schema, "protobuf") == "range"

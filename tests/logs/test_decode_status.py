@@ -103,6 +103,7 @@ def test_the_stamp_of_a_json_status(fields: dict[str, Any], stamp_ns: int) -> No
         (b"3", "expected a JSON object, found a number"),
         (b"null", "expected a JSON object, found null"),
         (b'{"a":' * 100_000, "RecursionError"),
+        (b'{"a": [' + b"[]," * 3_000_000 + b"[]]}", "more than 2097152 values"),
         (b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
     ],
 )

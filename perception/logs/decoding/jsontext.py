@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from perception.logs.decoding.checks import DecodeError
 
 _MOST_BYTES = 32 << 20
+_MOST_VALUES = 1 << 21  # two bytes of text become an object of fifty
 
 
 class JsonView:
@@ -86,6 +87,8 @@ def parse(data: bytes) -> dict[str, Any]:
     """Return the object that the text holds. Raises DecodeError for anything else."""
     if len(data) > _MOST_BYTES:
         raise DecodeError(f"{len(data)} bytes of JSON: more than {_MOST_BYTES} are not taken")
+    if sum(data.count(sign) for sign in b"[{,") > _MOST_VALUES:
+        raise DecodeError(f"JSON of more than {_MOST_VALUES} values is not taken")
     try:
         value = json.loads(data)
     except ValueError as error:

@@ -39,6 +39,8 @@ def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
     Arrays of numbers are numpy arrays that share the payload. Raises DecodeError where the definition cannot
     be used; the function raises it where a payload does not fit.
     """
+    if not schema.data.strip() and not is_standard(schema.name, encoding):
+        return _empty_parser(schema.name, encoding)
     name, types, store = _store(schema, encoding)
     definition = store.get_msgdef(name)
     check = checker(types, name, encoding)
@@ -72,7 +74,7 @@ def _store(schema: Schema, encoding: str) -> tuple[str, dict[str, Any], Any]:
     if len(schema.data) > _MOST_SCHEMA_BYTES:
         raise DecodeError(f"a definition of {len(schema.data)} bytes")
     name = _full_name(schema.name)
-    types = _parse(schema, name) if schema.data.strip() else _standard_type(name, encoding)
+    types = _parse(schema, name) if schema.data.strip() else {name: _standard_types(encoding)[name]}
     if name not in types:
         raise DecodeError(f"the file's definition does not define {schema.name!r}")
     _complete(types, encoding)
@@ -89,14 +91,23 @@ def is_standard(name: str, encoding: str) -> bool:
     return _NAME.fullmatch(name) is not None and _full_name(name) in _standard_types(encoding)
 
 
-def _standard_type(name: str, encoding: str) -> dict[str, Any]:
-    standard = _standard_types(encoding)
-    if name not in standard:
-        raise DecodeError(
-            f"the definition of {name!r} is empty in the file, and it is no standard type: record with the "
-            "package of the message installed, so that the definition is written"
-        )
-    return {name: standard[name]}
+class _NoFields:
+    """A message without fields."""
+
+
+def _empty_parser(name: str, encoding: str) -> Callable[[bytes], Any]:
+    """Return the function that takes payloads of a message that has no fields, and refuses any other."""
+
+    def parse(data: bytes) -> Any:
+        body = data[4:] if encoding == "cdr" else data
+        if len(body) > 4 or any(body):  # CDR writes a zero for nothing, and may fill up to four
+            raise DecodeError(
+                f"the definition of {name!r} is empty in the file, and it is no standard type: record with "
+                "the package of the message installed, so that the definition is written"
+            )
+        return _NoFields()
+
+    return parse
 
 
 @lru_cache(maxsize=2)
