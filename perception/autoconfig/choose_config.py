@@ -74,12 +74,7 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
 
 def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
     """Return the choice of all sensors; the rest of `base` holds."""
-    draft = ConfigDraft(log)
-    choose_camera(draft)
-    choose_range(draft)
-    choose_status(draft)
-    choose_truth(draft)
-    warn_of_unreadable(draft)
+    draft = _drafted(log)
     config = _finish(draft)
     if draft.ambiguous:
         head = f"more than one configuration fits {log.path.name}"
@@ -101,6 +96,26 @@ def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
     unused = unused_topics(log, config, draft.unused)
     reasons = [*draft.reasons, *_projection(config), *notes.reasons]
     return ConfigChoice(config, tuple(reasons), (*draft.warnings, *notes.warnings), unused)
+
+
+def unused_without_choice(log: Log) -> tuple[UnusedTopic, ...]:
+    """Return the topics that would not be used, and why, where the choice is ambiguous or has no sensor."""
+    draft = _drafted(log)
+    sensors = draft.data["sensors"]
+    if not sensors:
+        return unused_topics(log, None, draft.unused)
+    reference = next(name for name in SENSORS if name in sensors)
+    return unused_topics(log, parse_config({**draft.data, "reference": reference}), draft.unused)
+
+
+def _drafted(log: Log) -> ConfigDraft:
+    draft = ConfigDraft(log)
+    choose_camera(draft)
+    choose_range(draft)
+    choose_status(draft)
+    choose_truth(draft)
+    warn_of_unreadable(draft)
+    return draft
 
 
 def _sensors(config: Config) -> list[str]:

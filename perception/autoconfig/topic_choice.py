@@ -176,7 +176,8 @@ def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidat
         if warn:
             draft.warnings.append(f"{topic} is not used: {problem}")
         return
-    some = ", ".join(sorted(candidate.paths)[:8]) or "no numbers"
+    own = sorted(path for path in candidate.paths if not path.startswith("header."))
+    some = ", ".join(own[:8]) or "no numbers"
     why = "; ".join(candidate.wrong.values()) or f"none of its fields is known ({some})"
     draft.leave_out([topic], "no_known_field", why)
     named = sum(text.startswith("/") and "none of its fields" in text for text in draft.warnings)

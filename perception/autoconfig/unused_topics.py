@@ -55,14 +55,15 @@ class UnusedTopic:
 
 
 def unused_topics(
-    log: Log, config: Config, left_out: Mapping[str, UnusedTopic] | None = None
+    log: Log, config: Config | None, left_out: Mapping[str, UnusedTopic] | None = None
 ) -> tuple[UnusedTopic, ...]:
     """Return each topic of the log that the configuration does not use, by name.
 
     Args:
+        config: None: it uses no topic.
         left_out: The reasons of the choice; others are found by a look at the log.
     """
-    known, roles = left_out or {}, config.roles()
+    known, roles = left_out or {}, config.roles() if config is not None else {}
     topics = sorted({*log.channels, *log.survey.topics} - set(roles))
     return tuple(known.get(topic) or UnusedTopic(topic, *_reason(log, topic)) for topic in topics)
 

@@ -287,3 +287,24 @@ def test_class_words_come_with_the_mapping_to_paste(
         f"version: 1\ntruth: {{{pasted.replace(chr(10), ' ').replace('classes:', 'classes: {', 1)}}}}}"
     )
     assert report(capsys, path, "--config", str(file))["truth_classes"]["suggested"] == {}
+
+
+def test_without_a_choice_every_topic_is_named_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = (
+        SmallLog()
+        .image("/left")
+        .image("/right")
+        .json("/battery", lambda i: {"percentage": 0.5})
+        .json("/rosout", lambda i: {"line": i})
+    )
+    path = str(log.write(tmp_path / "two.mcap"))
+    found = report(capsys, path)
+    assert {item["topic"]: item["code"] for item in found["unused"]} == {
+        "/battery": "no_known_field",
+        "/right": "ambiguous",
+        "/rosout": "housekeeping",
+    }
+    assert run(["info", path]) == 0
+    assert "/battery: none of its fields is known (percentage)" in capsys.readouterr().out

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from perception.autoconfig.alignment import AlignmentReport
     from perception.autoconfig.alignment_advice import AlignmentProblem
     from perception.autoconfig.class_words import ClassWords
+    from perception.autoconfig.unused_topics import UnusedTopic
     from perception.diagnosis.audit import Audit, Finding, TopicTimes
     from perception.errors import ConfigError, LogError
     from perception.logs import Damage, Log
@@ -72,6 +73,13 @@ class LogInfo:
         return not self.times and self.log.survey.message_count > 0
 
     @property
+    def unused(self) -> tuple[UnusedTopic, ...]:
+        """Return the topics that are not used, also where there is no choice to use any."""
+        from perception.autoconfig.choose_config import unused_without_choice
+
+        return self.choice.unused if self.choice is not None else unused_without_choice(self.log)
+
+    @property
     def sensor_start_ns(self) -> int | None:
         """Return from where seconds count: the first sensor message, or the first of the log."""
         from perception.autoconfig.log_times import sensor_start_ns
@@ -114,7 +122,7 @@ class LogInfo:
             "topics": {row.topic: dict(list(row._asdict().items())[1:]) for row in self.topics()},
             "configuration": choice.config.model_dump(mode="json", exclude_none=True) if choice else None,
             "reasons": list(choice.reasons) if choice else [],
-            "unused": [asdict(item) for item in choice.unused] if choice else [],
+            "unused": [asdict(item) for item in self.unused],
             "alignment": _alignment_report(self.alignment) if self.alignment else None,
             "truth_classes": self.words.to_json() if self.words else None,
             "damage": [asdict(item) for item in self.damage],

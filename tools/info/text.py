@@ -44,6 +44,7 @@ def show(info: LogInfo) -> None:
         _show_choice(console, info, info.choice)
     elif info.problem is not None:
         _show_problem(console, info.problem)
+        _show_unused(console, info)
     if info.audit is not None:
         _show_audit(console, info.audit)
     elif info.audited:
@@ -110,7 +111,7 @@ def _show_topics(console: Console, info: LogInfo) -> None:
             row.schema.replace("/msg/", "/"),
             row.encoding,
             f"{row.messages:,}",
-            f"{row.rate_hz:.1f}" if row.rate_hz else "",
+            _rate(row.rate_hz) if row.rate_hz else "",
             f"{row.largest_gap_s:.2f}" if row.largest_gap_s is not None else "",
             _USES.get(row.role, row.role) if row.role else "",
         )
@@ -133,6 +134,10 @@ def _show_topics(console: Console, info: LogInfo) -> None:
     for line in lines:
         console.print(Text(line), soft_wrap=True)
     console.print()
+
+
+def _rate(rate_hz: float) -> str:
+    return f"{rate_hz:.1f}" if rate_hz >= 0.1 else f"{rate_hz:.2g}"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -165,11 +170,7 @@ def _show_choice(console: Console, info: LogInfo, choice: ConfigChoice) -> None:
     console.print()
     if info.words is not None and info.words.unknown:
         _show_classes(console, info.words)
-    if choice.unused:
-        console.print(Text("Not used", style="bold"))
-        for item in choice.unused:
-            console.print(_item(f"{item.topic}: {item.reason}"))
-        console.print()
+    _show_unused(console, info)
     console.print(Text("As a file for --config", style="bold"))
     console.print(Text(to_yaml(choice.config)), soft_wrap=True)
 
@@ -188,6 +189,15 @@ def _show_classes(console: Console, words: ClassWords) -> None:
     if left and words.classes:
         console.print(_item(f"of no clear class: {', '.join(left)}", "yellow"))
     console.print()
+
+
+def _show_unused(console: Console, info: LogInfo) -> None:
+    if info.unused:
+        console.print(Text("Not used", style="bold"))
+    for item in info.unused:
+        console.print(_item(f"{item.topic}: {item.reason}"))
+    if info.unused:
+        console.print()
 
 
 def _show_problem(console: Console, problem: Exception) -> None:
