@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from perception.autoconfig import Overrides, complete_config
-from perception.config import load_config
+from perception.config import load_config, parse_config
 from perception.errors import ConfigError
 from perception.logs import open_log
+from perception.models.checkpoint import Checkpoint
 from tests.scripted_scene import write_scene
 from tests.small_logs import SmallLog
 
@@ -68,3 +69,27 @@ def test_a_rectified_camera_is_named(tmp_path: Path) -> None:
         sensors = choice.config.sensors.model_copy(update={"camera": raw})
         configured = complete_config(log, choice.config.model_copy(update={"sensors": sensors}))
         assert not [reason for reason in configured.reasons if reason.startswith("projection")]
+
+
+@pytest.mark.parametrize("trained_m", [12.0, 80.0])
+def test_the_range_of_the_weights_is_taken_where_none_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained_m: float
+) -> None:
+    """Weights know returns up to the range that they were trained with: neither fewer nor others."""
+    meta = Checkpoint(preprocess={"max_range_m": trained_m})
+    monkeypatch.setattr("perception.autoconfig.completion.read_metadata", lambda path: meta)
+    log = SmallLog().image().scan(ranges=lambda i: [5.0, 50.0]).write(tmp_path / "log.mcap")
+    overrides = Overrides(checkpoint=tmp_path / "mine.safetensors")
+    with open_log(log) as opened:
+        found = complete_config(opened, None, overrides)
+        fixed = complete_config(
+            opened, found.config.model_copy(update={"reference_rate_hz": 10.0}), overrides
+        )
+        explicit = parse_config({"sensors": {"range": {"topic": "/scan"}}, "reference": "range"})
+        kept = complete_config(opened, explicit, overrides)
+    assert found.config.sensors.range is not None
+    assert found.config.sensors.range.max_range_m == trained_m
+    assert f"range: max_range_m {trained_m:g}, which mine.safetensors was trained with" in found.reasons
+    assert fixed.config.sensors.range == found.config.sensors.range
+    assert kept.config.sensors.range is not None
+    assert kept.config.sensors.range.max_range_m == 30.0

@@ -307,4 +307,4 @@ def test_without_a_choice_every_topic_is_named_all_the_same(
         "/rosout": "housekeeping",
     }
     assert run(["info", path]) == 0
-    assert "/battery: none of its fields is known (percentage)" in capsys.readouterr().out
+    assert "/battery: none of its fields is known (percentage, timestamp_ns)" in capsys.readouterr().out
