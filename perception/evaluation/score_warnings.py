@@ -9,7 +9,8 @@ from perception.autoconfig.class_words import mapping_text
 from perception.evaluation.metrics import Result
 from perception.logs import Log
 from perception.sinks import RunInfo
-from perception.types import RigIssueCode, TruthFrame
+from perception.types import RigIssue, RigIssueCode, TruthFrame
+from perception.types.truth import missing_warning
 
 
 def other_log(run: RunInfo | None, log: Log) -> str:
@@ -67,7 +68,7 @@ class MissingTruth:
     def warnings(self) -> Iterator[tuple[str, str, int]]:
         """Yield code, text and count of each reason, as the summary of a replay has them."""
         for (head, code), count in self._counts.items():
-            yield f"truth_{code}", f"truth of {head} is not known: {self._texts[head, code]}", count
+            yield *missing_warning(head, RigIssue(code, self._texts[head, code])), count
 
     def main_reason(self, head: str) -> str:
         """Return the most frequent reason of a head; empty where its truth is not configured."""

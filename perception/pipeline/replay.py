@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from perception.align.ledger import Ledger
@@ -197,8 +197,8 @@ class _Replay:
             if getattr(self._config.sensors, fault.sensor) is None:
                 text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"
                 tally.warn("idle_fault", text)
-        for topic, (count, reason) in self._ledger.ignored.items():
-            tally.warn("ignored_elements", f"{topic}: {reason}; it is ignored alone", count)
+        if ignored := self._ledger.ignored:
+            tally.warn("ignored_elements", _ignored_text(ignored), sum(n for n, _ in ignored.values()))
         for absent in absence_warnings(self._log, self._config, self._options.span, tally):
             tally.warn(absent.code, absent.text)
         return Summary(
@@ -238,6 +238,11 @@ class _Replay:
         if span.start_ns is not None or span.end_ns is not None:
             return "nothing lies in the part of the log that was asked for"
         return "none of the configured topics has a usable message"
+
+
+def _ignored_text(ignored: Mapping[str, tuple[int, str]]) -> str:
+    """Return what is ignored of messages that are used without it, by topic."""
+    return "; ".join(f"{topic}: {count} ignored alone ({why})" for topic, (count, why) in ignored.items())
 
 
 def _close_all(closers: Sequence[Callable[[], None]]) -> None:

@@ -19,6 +19,7 @@ from perception.plugin.failures import failure_text
 from perception.plugin.output_rules import output_violations
 from perception.sinks import Sink
 from perception.types import PLACED, SENSORS, Output, Reset, RigIssue, Sample, TruthFrame, invalid_output
+from perception.types.truth import missing_warning
 
 OnError = Literal["stop", "skip"]
 
@@ -62,7 +63,7 @@ class Tally:
         for issue in sample.issues:
             self.warn(f"range_{issue.code}", _effect(issue) + issue.text)
         for head, missing in (truth.missing if truth is not None else {}).items():
-            self.warn(f"truth_{missing.code}", f"truth of {head} is not known: {missing.text}")
+            self.warn(*missing_warning(head, missing))
         self.first_ns = sample.tick.log_time_ns if self.first_ns is None else self.first_ns
         self.last_ns = sample.tick.log_time_ns
 

@@ -120,3 +120,9 @@ class TruthFrame:
     measured: Mapping[str, float] | None = None
     extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     missing: Mapping[str, RigIssue] = field(default_factory=dict)
+
+
+def missing_warning(head: str, issue: RigIssue) -> tuple[str, str]:
+    """Return code and text of the warning that truth of a head (`boxes`, `control`) is not known."""
+    prefix = "truth" if head == "boxes" else f"{head}_truth"
+    return f"{prefix}_{issue.code}", f"truth of {head} is not known: {issue.text}"
