@@ -92,7 +92,8 @@ def _twice(writes: Sequence[Write]) -> Iterator[str]:
             continue
         other = options.setdefault(_identity(write.path), write)
         if other is not write:
-            names = " and ".join(dict.fromkeys((other.option, write.option)))
+            same = other.option == write.option
+            names = f"two {write.option}" if same else f"{other.option} and {write.option}"
             yield f"{names} name the same file, name another: {write.path}"
 
 
@@ -104,6 +105,8 @@ def _error(write: Write, reads: Sequence[Read], force: bool) -> str:
             return ""
         if path.is_dir():
             return f"{option}: expected a file to write, found a folder: {path}"
+        if path.parent.exists() and not path.parent.is_dir():
+            return f"{option}: {path.parent} is a file, not a folder: {path}"
         if not path.parent.is_dir():
             return f"{option}: the folder {path.parent} does not exist, make it first: {path}"
         if not path.exists():

@@ -69,7 +69,7 @@ def check_portable(path: Path, batch: int, precision: str) -> None:
     if path.suffix not in (".onnx", ".pt2"):
         raise ConfigError([f"OUT: expected a name that ends in .onnx or .pt2 or {SUFFIX}, found {path}"])
     if precision not in ("fp32", "bf16") or (path.suffix == ".onnx" and precision != "fp32"):
-        raise ConfigError([f"precision: expected fp32, or bf16 for a .pt2; found {precision}"])
+        raise ConfigError([f"--precision: expected fp32, or bf16 for a .pt2; found {precision}"])
     if path.suffix == ".onnx" and not all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))):
         raise MissingExtraError("an ONNX file", "export")
 

@@ -79,7 +79,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             )
     result = evaluation.report()
     try:
-        report.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+        report.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         raise TrainingError(
             f"cannot write {report}: {error.strerror or error}; the weights are kept"

@@ -64,7 +64,9 @@ def _config_of_run(folder: Path) -> TrainConfig:
     import yaml
 
     try:
-        return parse_train_config(yaml.safe_load((folder / CONFIG).read_text()), str(folder / CONFIG))
+        return parse_train_config(
+            yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), str(folder / CONFIG)
+        )
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
 

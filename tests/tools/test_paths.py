@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from perception.logs import LogWriter
 from perception.plugin import own_weights
+from perception.simulation import Scenario, is_simulated
 from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 
@@ -113,8 +115,21 @@ def test_a_file_of_the_user_is_never_replaced(
 
 def test_simulated_logs_replace_only_simulated_logs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("mujoco", reason="the extra `sim` is not installed")
+    for name, seed in (("seed_0.mcap", "0"), ("seed_1.mcap", "1")):
+        record = {"synthetic": {"seed": seed, "duration_s": "20", "scenario": "{}", "mujoco": "4"}}
+        LogWriter(here / name, metadata=record).close()
+    assert is_simulated(here / "seed_0.mcap", 0, Scenario(), 20.0)
+    assert not is_simulated(here / "seed_0.mcap", 0, Scenario(), 10.0)
+    assert not is_simulated(here / "notes.mcap", 0, Scenario(), 20.0)
     before = contents(here)
-    for words in (["notes.mcap"], ["drive.mcap"], ["notes.txt"], ["new.txt"]):
+    for words in (
+        ["seed_1.mcap"],
+        ["seed_0.mcap", "--duration", "5"],
+        ["notes.mcap"],
+        ["drive.mcap"],
+        ["notes.txt"],
+        ["new.txt"],
+    ):
         assert run(["synthesize", *words]) == 1
     assert run(["synthesize", "scene.mcap", "--scene", "scene.mcap"]) in (1, 2)
     assert contents(here) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,8 +51,14 @@ def synthesize(
     mujoco()  # says at once what is missing
     paths = _paths(out, seed, count)
     reads = [Read("the scene", scene)] if scene is not None else []
-    check_paths(reads, [Write("OUT", path, is_simulated) for path in paths], force=force)
     orders = [Order(path, seed + k, scenario, duration) for k, path in enumerate(paths)]
+    writes = [
+        Write(
+            "OUT", order.path, partial(is_simulated, seed=order.seed, scenario=scenario, duration_s=duration)
+        )
+        for order in orders
+    ]
+    check_paths(reads, writes, force=force)
     _make(orders, jobs)
     if as_json:
         logs = [{"path": str(o.path), "seed": o.seed, "bytes": o.path.stat().st_size} for o in orders]

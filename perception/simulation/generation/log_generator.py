@@ -8,9 +8,10 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from perception.errors import OutputError
+from perception.errors import LogError, OutputError
 from perception.files import create_file
-from perception.logs.mcap.writer import LogWriter, marked_log
+from perception.logs import open_log
+from perception.logs.mcap.writer import LogWriter
 from perception.logs.perception_proto import SCHEMAS, encode_control, encode_status, encode_truth
 from perception.simulation.generation import messages as wire
 from perception.simulation.generation.delivery import EPOCH_NS, Measurement, plan_measurements
@@ -37,8 +38,25 @@ FrameProgress = Callable[[int, int], None]
 
 RECORD = "synthetic"
 """The metadata record of a simulated log."""
-is_simulated = marked_log(RECORD)
-"""Return whether a file is a log that `generate` made."""
+
+
+def is_simulated(path: Path, seed: int, scenario: Scenario, duration_s: float) -> bool:
+    """Return whether a file is a log that `generate` made of the same seed, scenario and duration."""
+    try:
+        with open_log(path) as log:
+            record = dict(log.survey.metadata).get(RECORD, {})
+    except LogError:
+        return False
+    return _settings(seed, scenario, duration_s).items() <= dict(record).items()
+
+
+def _settings(seed: int, scenario: Scenario, duration_s: float) -> dict[str, str]:
+    """Return the entries of a log's record that say what was simulated."""
+    return {
+        "seed": str(seed),
+        "duration_s": f"{duration_s:g}",
+        "scenario": scenario.model_dump_json(exclude_defaults=True),
+    }
 
 
 def generate(
@@ -187,9 +205,7 @@ def _turn_rates(drive: Drive, t: float) -> tuple[float, float]:
 def _write(path: Path, seed: int, scenario: Scenario, duration_s: float, records: list[Record]) -> None:
     metadata = {
         RECORD: {
-            "seed": str(seed),
-            "duration_s": f"{duration_s:g}",
-            "scenario": scenario.model_dump_json(exclude_defaults=True),
+            **_settings(seed, scenario, duration_s),
             "mujoco": _version("mujoco"),
             "opencv": _version("opencv-python-headless"),
             "numpy": _version("numpy"),
