@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from perception.autoconfig.class_words import class_mapping
 from perception.caches import UntrustedFolderError, cache_root, check_trusted, private_folder
 from perception.config import load_config
 from perception.errors import ConfigError
@@ -154,7 +155,8 @@ def report_missing_truth(training: Dataset, classes: Sequence[str], watcher: Wat
             )
     if unknown:
         names = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
-        example = f"--set 'data.classes={{{json.dumps(min(unknown))}: {classes[0]}}}'"
+        mapping = class_mapping(unknown, classes) or {min(unknown): classes[0]}
+        example = f"--set 'data.classes={json.dumps(mapping, ensure_ascii=False)}'"
         watcher.said(
             f"truth has classes that the model does not have, which are left out: {names}; name one of the "
             f"model's ({', '.join(classes)}) for each, as in {example}"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from perception.config import parse_config
+from perception.config.safe_yaml import parse_yaml
 from perception.errors import ConfigError, LogError, OutputError
 from perception.logs import open_log
 from perception.models.preprocess import prepare_inputs
@@ -141,6 +142,23 @@ def test_words_that_the_model_does_not_know_are_counted_and_left_out(
     assert all((found.sample(i).truth.labels == 0).all() for i in range(len(found)))
     mapped = replace(few, classes=(("person", "vehicle"), ("cone", "vehicle")))
     assert cached_log(street, mapped, tmp_path).about["boxes"] == sum(found.about["words"].values())
+
+
+def test_the_hint_for_class_words_can_be_pasted(street: Path, recipe: CacheSpec, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Hears(Watcher):
+        def said(self, text: str) -> None:
+            heard.append(text)
+
+    shape = replace(recipe.model, classes=("pedestrian", "automobile"))
+    left_out = cached_log(street, replace(recipe, model=shape), tmp_path)
+    report_missing_truth(Dataset([left_out], [np.arange(len(left_out))]), shape.classes, Hears())
+    (hint,) = [text for text in heard if "data.classes=" in text]
+    mapping = parse_yaml(hint.partition("data.classes=")[2].rstrip("'"))
+    assert {"person": "pedestrian", "vehicle": "automobile"}.items() >= mapping.items()
+    pasted = replace(recipe, model=shape, classes=tuple(sorted(mapping.items())))
+    assert cached_log(street, pasted, tmp_path).about["boxes"] > 0
 
 
 def test_truth_that_is_missing_is_unknown_not_nothing(recipe: CacheSpec, tmp_path: Path) -> None:
