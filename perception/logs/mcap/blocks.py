@@ -110,13 +110,13 @@ def load(source: Source, block: DataBlock, registry: Registry, budget: Budget) -
     Raises:
         Broken: its content cannot be trusted.
     """
+    limit = budget.records if block.records is None else block.records
+    if limit <= 0:
+        raise Broken("the log holds more records than the limit (docs/limits.md)")
     unpacked = unpack(source, block, budget)
     if block.torn:
         torn = _torn(unpacked.data, 0, block, registry)
         return Loaded(unpacked.data, [], False, block.aliases, "a record is damaged here", block.length, torn)
-    limit = budget.records if block.records is None else block.records
-    if limit <= 0:
-        raise Broken("the log holds more records than the limit (docs/limits.md)")
     loaded = split(unpacked, block, registry, limit)
     budget.records -= loaded.records
     return loaded

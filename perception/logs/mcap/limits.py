@@ -17,7 +17,7 @@ LOG_RATIO = 400  # plus as many times as large as the file
 RECORDS = 200_000  # records in chunks in one reading,
 BYTES_PER_RECORD = 4  # plus one for as many bytes of the file
 
-DECLARED_BYTES = 16 << 20  # schemas and channels that differ, plus the size of the file
+DECLARED_BYTES = 8 << 20  # schemas and channels that differ, plus the size of the file
 
 SEARCH_BYTES = 1 << 29  # the search behind damage may read and unpack as much in vain,
 SEARCH_RATIO = 64  # plus as many times the file

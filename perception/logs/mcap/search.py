@@ -14,12 +14,12 @@ from perception.logs.mcap.shape import MIN_MESSAGE, ChunkShape, Shapes
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.unpack import Broken
 
-_FIRST_WINDOW, _WINDOW = 1 << 12, 1 << 20
+_FIRST_WINDOW, _WINDOW = 1 << 8, 1 << 20
 _START = re.compile(rb"[\x03-\x07\x09\x0c\x0f](?=.{5}\0\0\0)", re.DOTALL)  # opcode, and a length below 2^40
 _NAME = re.compile(rb"(?=\x04\0\0\0zstd|\x03\0\0\0lz4)")
 _NAME_AT = 37  # where a chunk record holds its compression
-_CANDIDATE_COST = 256  # bytes read to look at one candidate
-_CHAIN = 3  # so many records in a row make a message outside chunks credible
+_CANDIDATE_COST = 4096  # looking at one candidate takes as long as reading so many bytes
+_CHAIN = 2  # so many records in a row make a message outside chunks credible
 
 
 def chunk_block(at: int, length: int, shape: ChunkShape) -> DataBlock:
@@ -144,21 +144,23 @@ class Search:
             window = min(2 * window, _WINDOW)
 
     def _sound(self, at: int, end: int, loose: bool) -> bool:
-        shape = self.shapes.chunk(at)
-        if shape is not None and not shape.certain:
-            if self.intact_length(at, end, shape) is not None:
-                return True
-        elif shape is not None and at + shape.lengths[0] <= end:
-            return True
         opcode, length = self.shapes.head(at)
-        if opcode == Op.MESSAGE:
-            return loose and self._chained(at, end)
-        if self.shapes.whole(at, end) is None or opcode == Op.FOOTER:
-            return False
+        if opcode == Op.MESSAGE and loose:
+            return self._chained(at, end)
+        if opcode in (Op.MESSAGE, Op.CHUNK, Op.FOOTER) or self.shapes.whole(at, end) is None:
+            return self._is_chunk(at, end)
         if loose or opcode not in (Op.SCHEMA, Op.CHANNEL):
             return True
         self._declare(opcode, at + HEAD.size, length)
         return False
+
+    def _is_chunk(self, at: int, end: int) -> bool:
+        shape = self.shapes.chunk(at)
+        if shape is None:
+            return False
+        if shape.certain:
+            return at + shape.lengths[0] <= end
+        return self.intact_length(at, end, shape) is not None
 
     def _declare(self, opcode: int, body: int, length: int) -> None:
         self._budget.bytes -= length

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.mcap.accounting import Accountant
-from perception.logs.mcap.blocks import DataBlock, Loaded, Place, load, unpack
+from perception.logs.mcap.blocks import DataBlock, Loaded, Place, load, unpack, whole_damage
 from perception.logs.mcap.contents import Contents, discover
 from perception.logs.mcap.examine import settle
 from perception.logs.mcap.limits import Budget, resident_limit
@@ -45,6 +45,7 @@ class McapStream(Iterator[Message]):
         self._query = query
         self._data_crc_holds = data_crc_holds
         self._budget = Budget(source.size)
+        self._again = Budget(source.size)  # for data that was released from memory
         self._limit = resident_limit(source.size)
         self._latest = 0  # log time
         self._resident = 0  # bytes of open blocks in memory
@@ -146,19 +147,20 @@ class McapStream(Iterator[Message]):
         return load(self._source, block, self._contents.registry, self._budget)
 
     def _emit(self, places: list[Place]) -> Iterator[Message]:
-        read, blocks = self.account.read, self._open
+        read, corrupt, blocks = self.account.read, self.account.corrupt, self._open
         if places:
             self._check_order(places[0], places[-1])
         for log_time, offset, start, end, channel, _, sequence, publish_time in places:
+            assert channel is not None
             block = blocks[offset]
-            data = block.data
-            if data is None:
-                data = self._restore(block)
+            data = self._restore(block) if block.data is None else block.data
             block.left -= 1
             if not block.left:
                 del blocks[offset]
-                self._resident -= len(data)
-            assert channel is not None
+                self._resident -= len(data or b"")
+            if data is None:
+                corrupt[channel.topic] += 1
+                continue
             read[channel.topic] += 1
             yield Message(channel, log_time, publish_time, sequence, data[start + _RECORD_HEAD : end])
 
@@ -185,10 +187,17 @@ class McapStream(Iterator[Message]):
                 self._resident -= len(block.data)
                 block.data = None
 
-    def _restore(self, opened: _Open) -> bytes:
-        opened.data = data = unpack(self._source, opened.block, self._budget).data
+    def _restore(self, opened: _Open) -> bytes | None:
+        """Read the data of a block again; None if a limit forbids it."""
+        try:
+            opened.data = unpack(self._source, opened.block, self._again).data
+        except Broken as broken:
+            if not opened.lost:
+                self.damage.append(whole_damage(opened.block, str(broken), None))
+            opened.lost = True
+            return None
         self._make_room(opened)
-        return data
+        return opened.data
 
 
 @dataclass(slots=True, eq=False)
@@ -197,7 +206,8 @@ class _Open:
 
     block: DataBlock
     data: bytes | None
-    left: int
+    left: int  # messages still to come
+    lost: bool = False  # it cannot be read again
 
 
 def _log_time(place: Place) -> int:

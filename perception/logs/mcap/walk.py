@@ -161,13 +161,16 @@ class Walk:
             self._break(at, found, reason)
         elif header and (opcode == Op.MESSAGE or at + HEAD.size + length == found):
             self._tear(at, found)
-        elif at + HEAD.size + length == found or self._search.find(last.start + 1, end, True, at) == end:
+        elif (
+            at + HEAD.size + length == found
+            or (earlier := self._search.find(last.start + 1, end, loose=True, but=at)) == end
+        ):
             self._break(at, found, reason)
         else:
-            found = self._search.find(last.start + 1, end, loose=True, but=at)
+            found = earlier
             last.before.restore(last.block)
             if not last.block.length:
-                self._contents.blocks.remove(last.block)
+                self._contents.blocks.pop()
             self._tear(last.start, found)
         return found
 
