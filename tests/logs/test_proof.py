@@ -189,20 +189,16 @@ def test_bytes_deleted_or_inserted_cost_the_chunk_they_lie_in(
 # --- bounded cost ----------------------------------------------------------------------------------
 
 
-def test_undeclared_channels_cost_time_in_proportion_to_them(tmp_path: Path) -> None:
-    def seconds(number: int) -> float:
-        chunks = b"".join(
-            chunk(record(5, struct.pack("<HIQQ", i, 0, 1000 * i, 0)), i, i) for i in range(number)
-        )
-        path = tmp_path / "log.mcap"
-        path.write_bytes(b"\x89MCAP0\r\n" + record(1, text("") + text("")) + chunks)
-        begin = time.process_time()
-        _, stream = read(path)
-        assert stream.account.totals().total() == number
-        assert len(stream.damage[-1].reason) < 200
-        return time.process_time() - begin
-
-    assert seconds(8000) < 8 * max(seconds(2000), 0.1)
+def test_a_chunk_for_each_of_8000_undeclared_channels_is_counted_in_seconds(tmp_path: Path) -> None:
+    messages = [record(5, struct.pack("<HIQQ", i, 0, 1000 * i, 0)) for i in range(8000)]
+    content = b"".join(chunk(message, i, i) for i, message in enumerate(messages))
+    path = tmp_path / "log.mcap"
+    path.write_bytes(b"\x89MCAP0\r\n" + record(1, text("") + text("")) + content)
+    begin = time.process_time()
+    _, stream = read(path)
+    assert time.process_time() - begin < 10  # quadratic: minutes
+    assert stream.account.totals().total() == 8000
+    assert len(stream.damage[-1].reason) < 200
 
 
 def test_statistics_of_65000_channels_are_compared_in_seconds(tmp_path: Path) -> None:
