@@ -107,6 +107,13 @@ def test_a_receipt_says_what_made_the_outputs(scene: Path, tmp_path: Path) -> No
         (ReplayOptions(span=Span(START_NS + 1_000_000_000, START_NS + 2_000_000_000)), ()),
         (ReplayOptions(), ("all.jitter=0.4,seed=2", "camera.freeze=0.5")),
         (ReplayOptions(rate=30.0), ()),
+        (
+            ReplayOptions(
+                span=Span(START_NS + 1_000_000_000, START_NS + 2_000_000_000),
+                ledger_listener=lambda *row: None,
+            ),
+            (),
+        ),
     ],
 )
 def test_the_same_run_is_bit_equal(
