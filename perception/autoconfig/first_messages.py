@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from statistics import median
+from weakref import WeakKeyDictionary
 
 from perception.config import Role
 from perception.config.schema import LOWEST_HZ
@@ -16,13 +17,51 @@ ARRIVALS = 256  # messages from which a rate is measured
 FASTEST_HZ = 5000.0  # of a sensor; messages that come faster come in bursts
 
 
+MANY_TOPICS = 64
+"""The first messages of more topics are read in one pass: one for each costs the square of their number."""
+
+KEPT_BYTES = 64_000_000
+"""Of the messages of that pass; those beyond are read again when they are asked for."""
+
+_first: WeakKeyDictionary[Log, dict[str, list[Message]]] = WeakKeyDictionary()
+
+
 def first_messages(log: Log, topic: str, count: int) -> Iterator[Message]:
     """Return the first messages of a topic; it need not be in the log."""
     survey = log.survey.topics.get(topic)
     if survey is None:
         return iter(())
+    if count <= FIRST and len(log.survey.topics) > MANY_TOPICS:
+        messages = _first_of_all(log).get(topic)
+        if messages is not None:
+            return iter(messages[:count])
     query = Query(topics=frozenset({topic}), start_ns=survey.first_ns)
     return islice(log.messages(query), count)
+
+
+def _first_of_all(log: Log) -> dict[str, list[Message]]:
+    """Return the first messages of each topic, from one pass that ends when all are there. A topic whose
+    messages are too large to keep is left out."""
+    if log in _first:
+        return _first[log]
+    kept: dict[str, list[Message]] = {topic: [] for topic in log.survey.topics}
+    missing = {topic: min(FIRST, survey.count or FIRST) for topic, survey in log.survey.topics.items()}
+    kept_bytes = 0
+    for message in log.messages():
+        if message.topic not in missing:
+            continue
+        kept_bytes += len(message.data)
+        if kept_bytes > KEPT_BYTES:
+            kept.pop(message.topic, None)
+        elif message.topic in kept:
+            kept[message.topic].append(message)
+        missing[message.topic] -= 1
+        if not missing[message.topic]:
+            del missing[message.topic]
+            if not missing:
+                break
+    _first[log] = kept
+    return kept
 
 
 def first_decoded(log: Log, topic: str, role: Role | None = None, count: int = FIRST) -> list[Decoded]:

@@ -33,7 +33,8 @@ def test_every_channel_is_measured_over_what_is_valid(cached: CachedLog) -> None
     assert stats.returns["u"].mean == pytest.approx(inside[:, 0].mean(), rel=1e-4)
     metres = np.concatenate([cached.boxes(i)["distance_m"] for i in range(len(cached))])
     assert stats.log_distance["log_distance"].mean == pytest.approx(np.log(metres).mean(), rel=1e-4)
-    image = np.asarray(cached.column("image"), np.float64)[:, :, ::8, ::8]
+    images = np.stack([cached.sample(row).inputs.image for row in range(len(cached))])
+    image = np.asarray(images, np.float64)[:, :, ::8, ::8]
     assert stats.image["green"].std == pytest.approx(image[:, 1].std(), rel=1e-6)
 
 

@@ -1,0 +1,46 @@
+"""The first messages of topics, however many topics there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from mcap.writer import Writer
+
+from perception.autoconfig import complete_config
+from perception.autoconfig.first_messages import FIRST, MANY_TOPICS, first_messages
+from perception.errors import ConfigError
+from perception.logs import open_log
+
+
+def write_topics(path: Path, topics: int, messages: int) -> Path:
+    with path.open("wb") as file:
+        writer = Writer(file, chunk_size=256)
+        writer.start()
+        channels = [writer.register_channel(f"/topic{k}", "json", 0) for k in range(topics)]
+        for index in range(messages):
+            for k, channel in enumerate(channels):
+                data = json.dumps({"number": index, "topic": k}).encode()
+                writer.add_message(channel, 1_000_000 * (index * topics + k) + 1, data, 0)
+        writer.finish()
+    return path
+
+
+@pytest.mark.parametrize("topics", [3, MANY_TOPICS + 40])
+def test_the_first_messages_are_the_same_for_few_and_many_topics(tmp_path: Path, topics: int) -> None:
+    with open_log(write_topics(tmp_path / "log.mcap", topics, FIRST + 2)) as log:
+        for k in (0, topics - 1):
+            first = [json.loads(message.data) for message in first_messages(log, f"/topic{k}", FIRST)]
+            assert first == [{"number": index, "topic": k} for index in range(FIRST)]
+            assert len(list(first_messages(log, f"/topic{k}", FIRST + 1))) == FIRST + 1
+        assert list(first_messages(log, "/nothing", FIRST)) == []
+
+
+def test_many_topics_are_looked_at_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_log(write_topics(tmp_path / "log.mcap", 4 * MANY_TOPICS, 1)) as log:
+        passes, read = [], type(log).messages
+        monkeypatch.setattr(type(log), "messages", lambda *given: passes.append(1) or read(*given))
+        with pytest.raises(ConfigError):
+            complete_config(log)
+        assert len(passes) < MANY_TOPICS
