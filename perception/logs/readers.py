@@ -22,7 +22,10 @@ from perception.logs.survey import Survey
 from perception.types import Channel, Message
 
 GROUP = "perception.log_readers"
-_BUILT_IN = {"mcap": "perception.logs.mcap.reader"}  # also where no metadata of this package are installed
+_BUILT_IN = {  # also where no metadata of this package are installed
+    "mcap": "perception.logs.mcap.reader",
+    "ros1": "perception.logs.ros1_bag",
+}
 
 
 class Accounting(NamedTuple):

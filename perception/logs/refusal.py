@@ -11,7 +11,6 @@ from perception.errors import LogError
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _CONVERT = "convert it first: rosbags-convert --src {} --dst log --dst-storage mcap"
 _KNOWN = (
-    (b"#ROSBAG", f"a ROS 1 bag; {_CONVERT.format('FILE.bag')}"),
     (b"SQLite format 3\0", f"a SQLite database, as ROS 2 bags are stored in; {_CONVERT.format('FOLDER')}"),
     (b"\x28\xb5\x2f\xfd", "a zstd-compressed file; decompress it first: zstd -d FILE"),
     (b"\x1f\x8b", "a gzip-compressed file; decompress it first: gunzip FILE"),
@@ -20,7 +19,7 @@ _KNOWN = (
 
 def refusal(path: Path, formats: Sequence[str]) -> LogError:
     """Return the error for a path that holds no log of these formats."""
-    wanted = "an MCAP log" if list(formats) == ["MCAP"] else f"a log ({', '.join(formats)})"
+    wanted = f"a log ({', '.join(formats)})"
     expected = f"expected {wanted}, found"
     try:
         status = path.stat()

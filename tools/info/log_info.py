@@ -147,6 +147,7 @@ class LogInfo:
             "profile": survey.profile,
             "library": survey.library,
             "attachments": list(survey.attachments),
+            "proof": self.log.accounting._asdict(),  # empty texts: none
             **({"metadata": self._metadata()} if self.with_metadata else {}),
         }
 

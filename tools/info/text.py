@@ -76,6 +76,9 @@ def _show_head(console: Console, info: LogInfo) -> None:
         console.print(_item(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}"))
     if survey.attachments:
         console.print(_item(f"attachments: {', '.join(survey.attachments)}"))
+    counts, content = log.accounting
+    console.print(_item(f"that no message is missing is proven by: {counts or 'nothing'}"))
+    console.print(_item(f"that their bytes are right is proven by: {content or 'nothing'}"))
     console.print()
 
 

@@ -1,0 +1,225 @@
+"""ROS 1 bags: the reader that `perception.logs.open_log` finds.
+
+`rosbags` reads closed bags with a sound index; this reads any bag, as far as it is sound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.errors import LogError
+from perception.logs.damage import Damage
+from perception.logs.mcap.limits import Budget, resident_limit
+from perception.logs.mcap.records import Malformed
+from perception.logs.mcap.source import Source
+from perception.logs.message_table import MessageTable, TableLog, Unreadable
+from perception.logs.readers import Accounting
+from perception.logs.ros1_contents import TORN, BagContents, ChunkPlace, Row, count_lost
+from perception.logs.ros1_records import CONNECTION, MAGIC, MESSAGE, ChunkData, number, read_record, time_ns
+from perception.types import Channel
+
+FORMAT = "ROS 1 bag"
+_ANY_VERSION = b"#ROSBAG V"
+
+
+def reads(path: Path) -> bool:
+    """Return whether a file starts as a ROS 1 bag does."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb", buffering=0) as file:
+            return file.read(len(_ANY_VERSION)) == _ANY_VERSION
+    except (OSError, ValueError):
+        return False
+
+
+def open(path: Path) -> TableLog:
+    """Open a ROS 1 bag; one that is damaged, cut or was not closed, too.
+
+    Raises:
+        LogError: It cannot be opened, is of another version, is encrypted, or is cut off inside its header.
+    """
+    try:
+        source = Source(path, path.open("rb", buffering=0), path.stat().st_size)
+    except OSError as error:
+        raise LogError(f"cannot be opened ({error.strerror or error}): {path}") from None
+    try:
+        return _open(source)
+    except Malformed as error:
+        source.close()
+        raise LogError(f"{error}: {path}") from None
+    except BaseException:
+        source.close()
+        raise
+
+
+def _open(source: Source) -> TableLog:
+    first = source.read(0, 32).partition(b"\n")[0].decode("latin-1")
+    if first.encode("latin-1") + b"\n" != MAGIC:
+        cure = "convert it with `rosbag fix`" if len(first) >= len(MAGIC) - 1 else "record or copy it again"
+        raise LogError(f"expected a ROS 1 bag of version 2.0, found {first[:24]!r}; {cure}: {source.path}")
+    contents = BagContents(source)
+    if encryptor := contents.header.get(b"encryptor"):
+        name = encryptor[:40].decode("latin-1")
+        raise LogError(f"the bag is encrypted ({name}); decrypt it with `rosbag decrypt`: {source.path}")
+    if not contents.chunks and not contents.channels and not contents.header:
+        raise LogError(
+            f"expected a ROS 1 bag, found one cut off inside its header ({source.size} bytes), without any "
+            f"message; record or copy it again: {source.path}"
+        )
+    table, places = _table(contents)
+    proof = "the index and the entry of each chunk, which agree" if table.indexed else ""
+    content = "the checksums of bz2 chunks; bags have no others"
+    return TableLog(
+        source.path,
+        table,
+        Accounting(proof, content if "bz2" in table.compression else ""),
+        lambda: BagReading(contents, table, places),
+        source.close,
+    )
+
+
+def _table(contents: BagContents) -> tuple[MessageTable, NDArray[np.int64]]:
+    """Return the table of a bag, and of each row the chunk and the offset in its data."""
+    budget = Budget(contents.source.size)
+    columns: list[NDArray[np.int64]] = []  # connection, time, chunk, offset
+    damage, lost = contents.damage, Counter[str]()
+    indexed = contents.closed
+    for i, chunk in enumerate(contents.chunks):
+        if contents.proven(chunk):
+            columns.append(_indexed_rows(i, chunk))
+            continue
+        indexed = False
+        rows, problem, unused = contents.split(chunk.load(contents.source, budget), budget)
+        columns.append(np.array([(r.connection, r.time_ns, i, r.offset) for r in rows], np.int64))
+        if problem:
+            missing = count_lost(contents, chunk.at, rows)
+            lost += missing
+            known = missing.total() if chunk.at in contents.infos else None
+            t0 = max((row.time_ns for row in rows), default=None)
+            damage.append(Damage(t0, None, unused, known, f"{problem} (chunk at byte {chunk.at})"))
+    starts = {chunk.at for chunk in contents.chunks}
+    for at, info in contents.infos.items():
+        if at not in starts:
+            missing = count_lost(contents, at, [])
+            lost += missing
+            reason = f"a chunk cannot be found (at byte {at})"
+            damage.append(Damage(info.start_ns, info.end_ns, 0, missing.total(), reason))
+    rows4 = np.concatenate([column.reshape(-1, 4) for column in columns] or [np.zeros((0, 4), np.int64)])
+    _find_connections(contents, rows4, budget)
+    ids, channel_of = np.unique(rows4[:, 0], return_inverse=True)
+    channels = [contents.channels.get(key) or _undeclared(contents, key) for key in ids.tolist()]
+    undeclared = frozenset(i for i, key in enumerate(ids.tolist()) if key not in contents.channels)
+    used = set(map(id, channels))
+    channels += [channel for channel in contents.channels.values() if id(channel) not in used]
+    table = MessageTable(
+        channels=channels,
+        channel_of=channel_of.astype(np.int32),
+        time_ns=rows4[:, 1].copy(),
+        undeclared=undeclared,
+        damage=damage,
+        lost=lost,
+        indexed=indexed,
+        compression=tuple(sorted({chunk.compression for chunk in contents.chunks} or {"none"})),
+        profile="ros1",
+        size_bytes=contents.source.size,
+    )
+    return table, rows4[:, 2:].copy()
+
+
+def _indexed_rows(i: int, chunk: ChunkPlace) -> NDArray[np.int64]:
+    """Return the rows of a chunk by its index, in file order."""
+    parts = []
+    for connection, entries in chunk.index.items():
+        part = np.empty((len(entries), 4), np.int64)
+        part[:, 0], part[:, 2], part[:, 3] = connection, i, entries["offset"]
+        part[:, 1] = entries["sec"].astype(np.int64) * 10**9 + entries["nsec"]
+        parts.append(part)
+    rows = np.concatenate(parts) if parts else np.zeros((0, 4), np.int64)
+    return rows[np.argsort(rows[:, 3], kind="stable")]
+
+
+def _undeclared(contents: BagContents, connection: int) -> Channel:
+    return Channel(connection, contents.topic(connection), "", None)
+
+
+def _find_connections(contents: BagContents, rows: NDArray[np.int64], budget: Budget) -> None:
+    """Read the chunks whose connections the end of the file does not declare."""
+    for i in np.unique(rows[~np.isin(rows[:, 0], list(contents.channels)), 2]).tolist():
+        if contents.proven(contents.chunks[i]):
+            contents.split(contents.chunks[i].load(contents.source, budget), budget)
+    unknown = set(np.unique(rows[:, 0]).tolist()) - contents.channels.keys()
+    if unknown:
+        ids = ", ".join(map(str, sorted(unknown)[:10]))
+        count = int(np.isin(rows[:, 0], list(unknown)).sum())
+        reason = f"{count} messages are on connections that nothing declares ({ids})"
+        contents.damage.append(Damage(None, None, 0, None, reason))
+
+
+class BagReading:
+    """One pass over the messages of a bag; chunks stay in memory while there is room."""
+
+    def __init__(self, contents: BagContents, table: MessageTable, places: NDArray[np.int64]) -> None:
+        self.damage: list[Damage] = []
+        self._contents, self._table, self._places = contents, table, places
+        self._in_chunk = np.bincount(places[:, 0], minlength=len(contents.chunks))
+        self._budget = Budget(contents.source.size)
+        self._limit = resident_limit(contents.source.size)
+        self._resident: OrderedDict[int, ChunkData] = OrderedDict()
+        self._checked: set[int] = set()
+
+    def fetch(self, row: int) -> bytes:
+        """Return the content of a message. Raises Unreadable."""
+        i, offset = self._places[row].tolist()
+        if self._table.channel_of[row] in self._table.undeclared:
+            raise Unreadable("no connection record declares them")
+        where = f"(chunk at byte {self._contents.chunks[i].at})"
+        if offset == TORN:
+            raise Unreadable(f"the content is cut off {where}")
+        unpacked = self._load(i)
+        view = memoryview(unpacked.data)[: unpacked.sound]
+        try:
+            while True:
+                record = read_record(lambda at, size: bytes(view[at : at + size]), offset)
+                if record is None or record.op != CONNECTION or record.end > len(view):
+                    break
+                offset = record.end
+            if record is None or record.op != MESSAGE or record.end > len(view):
+                raise Malformed("no message")
+            channel = self._contents.channels.get(number(record.fields, b"conn"))
+            stamp = time_ns(record.fields, b"time")
+        except Malformed:
+            problem = unpacked.problem or "a record is damaged here"
+            raise Unreadable(f"{problem} {where}", is_proven=True) from None
+        if channel is not self._table.channels[self._table.channel_of[row]] or (
+            stamp != self._table.time_ns[row]
+        ):
+            raise Unreadable(f"the index names another message than there is {where}", is_proven=True)
+        return bytes(view[record.data_at : record.end])
+
+    def _load(self, i: int) -> ChunkData:
+        if i in self._resident:
+            self._resident.move_to_end(i)
+            return self._resident[i]
+        chunk = self._contents.chunks[i]
+        unpacked = self._resident[i] = chunk.load(self._contents.source, self._budget)
+        while len(self._resident) > 1 and sum(len(u.data) for u in self._resident.values()) > self._limit:
+            self._resident.popitem(last=False)
+        if i not in self._checked and not unpacked.problem and self._contents.proven(chunk):
+            self._check(i, chunk, unpacked)
+        self._checked.add(i)
+        return unpacked
+
+    def _check(self, i: int, chunk: ChunkPlace, unpacked: ChunkData) -> None:
+        """Name messages that stand in a chunk and not in its index."""
+        rows: list[Row] = self._contents.split(unpacked, self._budget)[0]
+        if (more := len(rows) - int(self._in_chunk[i])) > 0:
+            times = [row.time_ns for row in rows]
+            reason = (
+                f"{more} messages more than the index names (chunk at byte {chunk.at}); rebuild the index"
+            )
+            self.damage.append(Damage(min(times), max(times), 0, more, reason))
