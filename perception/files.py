@@ -145,11 +145,16 @@ def turn(path: Path) -> Iterator[None]:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal.
+    """Return the SHA-256 of a file's bytes, in hexadecimal; of a folder, over all files in it.
 
     Raises:
         OSError: The file cannot be read.
     """
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for item in sorted(item for item in path.iterdir() if item.is_file()):
+            digest.update(f"{item.name} {file_sha256(item)}\n".encode())
+        return digest.hexdigest()
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

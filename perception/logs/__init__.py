@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.query import Query
-from perception.logs.readers import Accounting, Log, LogReader, MessageStream, log_readers, open_log
+from perception.logs.readers import Accounting, Log, LogReader, MessageStream, is_log, log_readers, open_log
 from perception.logs.survey import Survey, TopicSurvey
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ __all__ = [
     "bare_times",
     "decode",
     "decoder",
+    "is_log",
     "log_readers",
     "open_log",
     "sensor_kind",

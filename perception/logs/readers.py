@@ -25,6 +25,8 @@ GROUP = "perception.log_readers"
 _BUILT_IN = {  # also where no metadata of this package are installed
     "mcap": "perception.logs.mcap.reader",
     "ros1": "perception.logs.ros1_bag",
+    "ros2": "perception.logs.ros2_bag",
+    "ros2_sqlite": "perception.logs.sqlite_bag",
 }
 
 
@@ -110,6 +112,11 @@ def open_log(path: str | Path) -> Log:
         if reader.reads(path):
             return reader.open(path)
     raise refusal(path, [reader.FORMAT for reader in readers.values()])
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a reader takes the path, by a look at its first bytes or, of a folder, at its files."""
+    return any(reader.reads(path) for reader in log_readers().values())
 
 
 @lru_cache(maxsize=1)

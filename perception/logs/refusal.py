@@ -9,9 +9,7 @@ from pathlib import Path
 from perception.errors import LogError
 
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
-_CONVERT = "convert it first: rosbags-convert --src {} --dst log --dst-storage mcap"
 _KNOWN = (
-    (b"SQLite format 3\0", f"a SQLite database, as ROS 2 bags are stored in; {_CONVERT.format('FOLDER')}"),
     (b"\x28\xb5\x2f\xfd", "a zstd-compressed file; decompress it first: zstd -d FILE"),
     (b"\x1f\x8b", "a gzip-compressed file; decompress it first: gunzip FILE"),
 )

@@ -135,6 +135,8 @@ def _unchanged(path: Path, before: Mapping[str, Any]) -> bool:
     stat = path.stat()
     if stat.st_size != before["bytes"]:
         return False
+    if path.is_dir():  # whose time does not tell of its files
+        return bool(before["sha256"] == file_sha256(path))
     return bool(stat.st_mtime_ns == before["mtime_ns"] or before["sha256"] == file_sha256(path))
 
 

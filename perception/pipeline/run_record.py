@@ -155,8 +155,11 @@ def this_machine() -> str:
 
 
 def recorded_sha256(path: Path | None, most: int = HASHED_BYTES) -> str:
-    """Return the hash of a file; empty for a file larger than `most` bytes, or one that cannot be read."""
+    """Return the hash of a file or folder; empty where it has more than `most` bytes, or cannot be read."""
     try:
-        return "" if path is None or path.stat().st_size > most else file_sha256(path)
+        if path is None:
+            return ""
+        files = path.iterdir() if path.is_dir() else [path]
+        return "" if sum(file.stat().st_size for file in files) > most else file_sha256(path)
     except OSError:
         return ""

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
+from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from perception.logs import LogWriter, Query, ReadAccount, open_log
@@ -98,3 +100,17 @@ def read(path: Path, query: Query | None = None) -> tuple[list[Read], ReadAccoun
         stream = log.messages(query or Query())
         messages = [(message.topic, message.log_time_ns, message.data) for message in stream]
         return messages, stream.account, stream.damage
+
+
+def write_ros2(folder: Path, storage: str, mode: str = "NONE", seconds: float = 2.0, first: int = 0) -> Path:
+    """Write the drive as a ROS 2 bag; from message `first` on."""
+    store, connections = _store(2), {}
+    writer = Writer2(folder, version=9, storage_plugin=StoragePlugin[storage])
+    if mode != "NONE":
+        writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
+    with writer:
+        for topic, name, time_ns, message in list(drive(2, seconds))[first:]:
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, name, typestore=store)
+            writer.write(connections[topic], time_ns, store.serialize_cdr(message, name))
+    return folder

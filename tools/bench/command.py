@@ -49,7 +49,7 @@ Backbone = Annotated[
 
 
 def bench(
-    log: Annotated[Path, typer.Argument(help="The log, an MCAP file.", show_default=False)],
+    log: Annotated[Path, typer.Argument(help="The log: MCAP or a ROS bag.", show_default=False)],
     backend: Backend = "auto",
     batch: Annotated[str, typer.Option(help="Samples at once; several: 1,4.")] = "1",
     jobs: Annotated[str, typer.Option(help="Copies of the log at once; several: 1,2.")] = "1",

@@ -27,7 +27,7 @@ READ_BYTES = 256 << 20
 
 
 def info(
-    log: Annotated[Path, typer.Argument(help="The log, an MCAP file.", show_default=False)],
+    log: Annotated[Path, typer.Argument(help="The log: MCAP or a ROS bag.", show_default=False)],
     config: Annotated[
         Path | None, typer.Option("--config", help="Check this configuration against the log.")
     ] = None,

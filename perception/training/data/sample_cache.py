@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from perception.config import Config
 from perception.errors import ConfigError, OutputError
-from perception.logs import Log, open_log
+from perception.logs import Log, is_log, open_log
 from perception.models.preprocess import InputSpec, image_pixels
 from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.training.data.cache_spec import CacheSpec
@@ -135,7 +135,7 @@ def find_logs(paths: Sequence[str], section: str) -> list[Path]:
     """Return the logs that files, folders and patterns name, each once, in order.
 
     Args:
-        paths: Files, folders (all `*.mcap` in them) and patterns.
+        paths: Files, folders of ROS 2 bags, other folders (all `*.mcap` in them) and patterns.
         section: The key below `data` that lists them, for error texts.
 
     Raises:
@@ -145,9 +145,9 @@ def find_logs(paths: Sequence[str], section: str) -> list[Path]:
     errors = []
     for text in paths:
         path = Path(text)
-        if path.is_dir():
+        if path.is_dir() and not is_log(path):
             matches = sorted(path.glob("*.mcap"))
-        elif path.is_file():
+        elif path.exists():
             matches = [path]
         else:
             anchor = Path(path.anchor or ".")

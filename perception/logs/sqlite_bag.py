@@ -1,0 +1,216 @@
+"""SQLite files of ROS 2 bags (`.db3`): the reader of one file.
+
+The file is opened for reading only and never changed. Its pages have no checksums. The index of times counts
+the rows; where it disagrees, or a page is found to be damaged, they are read from the pages themselves.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from perception.logs.damage import Damage
+from perception.logs.mcap.limits import Budget
+from perception.logs.message_table import MessageTable, TableLog, Unreadable
+from perception.logs.readers import Accounting
+from perception.logs.ros2_messages import zstd_message
+from perception.logs.sqlite_database import Database
+from perception.logs.sqlite_pages import SalvagedRow
+from perception.types import Channel, Schema
+
+FORMAT = "ROS 2 bag (.db3)"
+UNKNOWN_TOPIC = "(unknown topic)"
+_MAGIC = b"SQLite format 3\0"
+
+FoundRow = tuple[int, object, object]  # number, topic, time
+
+
+def reads(path: Path) -> bool:
+    """Return whether a file starts as a SQLite database does."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb", buffering=0) as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except (OSError, ValueError):
+        return False
+
+
+def open(path: Path) -> TableLog:
+    """Open the SQLite file of a ROS 2 bag; a damaged one too.
+
+    Raises:
+        LogError: It cannot be opened, or is another database.
+    """
+    database = Database(path)
+    try:
+        table, rows = _table(database)
+    except BaseException:
+        database.close()
+        raise
+    return TableLog(
+        path,
+        table,
+        Accounting("the index of times, by number" if database.is_proven else "", ""),
+        lambda: DatabaseReading(database, table, rows),
+        database.close,
+    )
+
+
+def _table(database: Database) -> tuple[MessageTable, list[int | SalvagedRow]]:
+    """Return the table of a file, and the number of each row, or its place where SQLite does not find it."""
+    channels = _channels(database)
+    rows: list[int] = []
+    topics: list[int] = []
+    times: list[int] = []
+    lost: Counter[str] = Counter()
+    found, salvaged, missing = _rows(database)
+    for number, topic, time_ns in found:
+        if isinstance(topic, int) and isinstance(time_ns, int) and time_ns >= 0:
+            rows.append(number)
+            topics.append(topic)
+            times.append(time_ns)
+        else:
+            lost[channels[topic].topic if topic in channels else UNKNOWN_TOPIC] += 1
+    if bad := lost.total():
+        database.damage.append(Damage(None, None, 0, bad, f"{bad} messages have no time or no topic"))
+    lost += Counter({UNKNOWN_TOPIC: missing})
+    ids = sorted({*channels, *topics})
+    position = {topic: i for i, topic in enumerate(ids)}
+    undeclared = [topic for topic in ids if topic not in channels]
+    if undeclared:
+        count = sum(topic not in channels for topic in topics)
+        reason = f"{count} messages are on topics that nothing declares ({undeclared[:10]})"
+        database.damage.append(Damage(None, None, 0, None, reason))
+    table = MessageTable(
+        channels=[channels.get(i) or Channel(i, f"(topic {i})", "", None) for i in ids],
+        channel_of=np.array([position[topic] for topic in topics], np.int32),
+        time_ns=np.array(times, np.int64),
+        undeclared=frozenset(position[topic] for topic in undeclared),
+        damage=database.damage,
+        lost=lost,
+        indexed=not database.damage,
+        profile="ros2",
+        library="rosbag2",
+        size_bytes=database.size,
+    )
+    return table, [salvaged.get(number, number) for number in rows]
+
+
+def _channels(database: Database) -> dict[int, Channel]:
+    """Return the topics by their number, with the definitions that the file has."""
+    definitions: dict[object, tuple[object, object]] = {}
+    tables = {row[0] for row in database.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    try:
+        if "message_definitions" in tables:
+            text = "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
+            definitions = {name: (encoding, text) for name, encoding, text in database.scan(text)}
+    except sqlite3.DatabaseError as error:
+        reason = f"the definitions of messages cannot be read ({error})"
+        database.damage.append(Damage(None, None, 0, None, reason))
+    channels = {}
+    try:
+        query = "SELECT id, name, type, serialization_format FROM topics"
+        for number, topic, name, encoding in database.scan(query):
+            kind, definition = definitions.get(name, ("ros2msg", ""))
+            schema = Schema(str(name), str(kind), str(definition or "").encode())
+            if isinstance(number, int):
+                channels[number] = Channel(number, str(topic), str(encoding), schema)
+    except sqlite3.DatabaseError as error:
+        reason = f"the topics cannot be read ({error})"
+        database.damage.append(Damage(None, None, 0, None, reason))
+    return channels
+
+
+def _scan(database: Database) -> tuple[list[FoundRow], str]:
+    """Return the rows that SQLite gives, and why there may be more."""
+    rows: list[FoundRow] = []
+    at, left = -1 << 62, database.rows
+    try:
+        for number, topic, time_ns in database.scan(
+            "SELECT rowid, topic_id, timestamp FROM messages ORDER BY rowid"
+        ):
+            if not isinstance(number, int) or number < at:
+                return rows, "rows are out of order"
+            at, left = number + 1, left - 1
+            if left < 0:
+                return rows, "more rows than the limit (docs/limits.md)"
+            rows.append((number, topic, time_ns))
+    except sqlite3.DatabaseError as error:
+        return rows, str(error)
+    return rows, ""
+
+
+def _rows(database: Database) -> tuple[list[FoundRow], dict[int, SalvagedRow], int]:
+    """Return all rows by number, those that only the pages give, and how many are proven to be lost."""
+    # SQLite fills a page that is cut with zeros, and gives content that was never recorded.
+    rows, problem = ([], "cut off") if database.is_cut else _scan(database)
+    try:
+        text = "SELECT count(*) FROM messages INDEXED BY timestamp_idx"
+        indexed = next(database.scan(text))[0]
+        count = indexed if isinstance(indexed, int) else None
+    except sqlite3.DatabaseError:
+        count = None
+    last = rows[-1][0] if rows else 0
+    if not problem and (count == len(rows) or (count is None and last == len(rows))):
+        database.is_proven = count is not None
+        return rows, {}, 0
+    salvaged: dict[int, SalvagedRow] = {}
+    known = {row[0] for row in rows}
+    for row in islice(database.pages.rows(), database.rows):
+        if row.number not in known:
+            salvaged.setdefault(row.number, row)
+    rows += [(row.number, row.topic, row.time_ns) for row in salvaged.values()]
+    rows.sort(key=lambda row: row[0])
+    last = rows[-1][0] if rows else 0  # recorders number rows from 1
+    lost = max(0, (last if count is None else count) - len(rows))
+    gaps = [(a, b) for a, b in pairwise([(0, 0, None), *rows]) if b[0] != a[0] + 1]
+    t0 = gaps[0][0][2] if gaps else rows[-1][2] if rows else None
+    t1 = gaps[-1][1][2] if gaps and count is not None else None
+    reason = f"the table of messages is damaged ({problem or 'rows are missing'})"
+    if database.is_cut:
+        reason = "the file is cut off"
+    if count is None:
+        reason += f"; how many followed row {last} is not known"
+    known_lost = None if count is None and not lost else lost
+    first, last_ns = (time_ns if isinstance(time_ns, int) else None for time_ns in (t0, t1))
+    database.damage.append(Damage(first, last_ns, 0, known_lost, reason))
+    return rows, salvaged, lost
+
+
+class DatabaseReading:
+    """One pass over the messages of a file."""
+
+    def __init__(self, database: Database, table: MessageTable, rows: list[int | SalvagedRow]) -> None:
+        self.damage: list[Damage] = []
+        self._database, self._table, self._rows = database, table, rows
+        self._budget = Budget(database.size)
+
+    def fetch(self, row: int) -> bytes:
+        """Return the content of a message. Raises Unreadable."""
+        channel = self._table.channel_of[row]
+        if channel in self._table.undeclared:
+            raise Unreadable("no topic declares them")
+        data = self._content(self._rows[row])
+        if not self._budget.take(len(data)):
+            raise Unreadable("the log holds more than the limit (docs/limits.md)")
+        return zstd_message(data, self._table.channels[channel].encoding)
+
+    def _content(self, row: int | SalvagedRow) -> bytes:
+        if isinstance(row, SalvagedRow):
+            salvaged = self._database.pages.content(row)
+            if salvaged is None:
+                raise Unreadable("the content is cut off")
+            return salvaged
+        try:
+            found = self._database.query("SELECT data FROM messages WHERE rowid = ?", row)
+        except sqlite3.DatabaseError as error:
+            raise Unreadable(f"the content cannot be read ({error})") from None
+        data = found[0][0] if found else None
+        if not isinstance(data, bytes):
+            raise Unreadable("the content is not a blob of bytes")
+        return data
