@@ -152,7 +152,8 @@ def file_sha256(path: Path) -> str:
     """
     if path.is_dir():
         digest = hashlib.sha256()
-        for item in sorted(item for item in path.iterdir() if item.is_file()):
+        items = (item for item in path.iterdir() if item.is_file() and not item.name.endswith("-shm"))
+        for item in sorted(items):  # but the shared memory of SQLite, which reading changes
             digest.update(f"{item.name} {file_sha256(item)}\n".encode())
         return digest.hexdigest()
     with open_regular(path) as file:

@@ -23,6 +23,7 @@ from perception.logs.ros1_records import CONNECTION, MAGIC, MESSAGE, ChunkData, 
 from perception.types import Channel
 
 FORMAT = "ROS 1 bag"
+_HEADER_BYTES = 4200  # recorders fill it up to 4096
 _ANY_VERSION = b"#ROSBAG V"
 
 
@@ -67,9 +68,10 @@ def _open(source: Source) -> TableLog:
         name = encryptor[:40].decode("latin-1")
         raise LogError(f"the bag is encrypted ({name}); decrypt it with `rosbag decrypt`: {source.path}")
     if not contents.chunks and not contents.channels and not contents.header:
+        found = "cut off inside its header" if source.size < _HEADER_BYTES else "without any sound record"
         raise LogError(
-            f"expected a ROS 1 bag, found one cut off inside its header ({source.size} bytes), without any "
-            f"message; record or copy it again: {source.path}"
+            f"expected a ROS 1 bag, found one {found} ({source.size} bytes); record or copy it again: "
+            f"{source.path}"
         )
     table, places = _table(contents)
     proof = "the index and the entry of each chunk, which agree" if table.indexed else ""
@@ -94,6 +96,10 @@ def _table(contents: BagContents) -> tuple[MessageTable, NDArray[np.int64]]:
             columns.append(_indexed_rows(i, chunk))
             continue
         indexed = False
+        if budget.records <= 0:
+            reason = f"the log holds more records than the limit (docs/limits.md) (from byte {chunk.at})"
+            damage.append(Damage(None, None, contents.source.size - chunk.at, None, reason))
+            break
         rows, problem, unused = contents.split(chunk.load(contents.source, budget), budget)
         columns.append(np.array([(r.connection, r.time_ns, i, r.offset) for r in rows], np.int64))
         if problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from perception.errors import LogError
@@ -62,11 +63,16 @@ class Database:
         with self._lock:
             self._connection.close()
         self._source.close()
+        if self._made is not None:
+            with suppress(OSError):
+                self._made.unlink()
 
     def _connect(self) -> sqlite3.Connection:
         uri = self.path.resolve().as_uri() + "?mode=ro"
         beside = [self.path.with_name(self.path.name + end) for end in ("-wal", "-journal")]
         self.pending = pending = [file.name for file in beside if file.exists() and file.stat().st_size]
+        memory = self.path.with_name(self.path.name + "-shm")  # SQLite makes it, also where it only reads
+        self._made = memory if pending and not memory.exists() else None
         if pending:  # what was written last may stand beside the file
             try:
                 return self._configure(uri)

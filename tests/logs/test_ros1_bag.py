@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 import struct
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -188,6 +190,38 @@ def test_what_is_no_bag_of_this_version_is_refused(tmp_path: Path, content: byte
     with pytest.raises(LogError, match=expected) as caught:
         open_log(path)
     assert "\n" not in str(caught.value)
+
+
+def record(fields: dict[bytes, bytes], data: bytes) -> bytes:
+    header = b"".join(struct.pack("<I", len(k) + 1 + len(v)) + k + b"=" + v for k, v in fields.items())
+    return struct.pack("<I", len(header)) + header + struct.pack("<I", len(data)) + data
+
+
+def bomb(data: bytes, copies: int) -> bytes:
+    fields = {b"op": b"\x05", b"compression": b"bz2", b"size": struct.pack("<I", len(data))}
+    return b"#ROSBAG V2.0\n" + record(fields, bz2.compress(data)) * copies
+
+
+HOSTILE = {
+    "looks like records": b"#ROSBAG V2.0\n" + (b"\x3f\0\0\0" * 10 + b"\4\0\0\0op=\x05") * 19000,
+    "unpacks to zeros": bomb(bytes(60 << 20), 100),
+    "empty messages": bomb(record({b"op": b"\2", b"conn": bytes(4), b"time": bytes(8)}, b"") * 500_000, 10),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_bag_made_to_do_harm_costs_seconds(name: str) -> None:
+    begin = time.monotonic()
+    with as_file(HOSTILE[name]) as path:
+        if name == "looks like records":
+            with pytest.raises(LogError, match="without any sound record"):
+                open_log(path)
+        else:
+            messages, account, damage = read(path)
+            assert messages == []
+            assert damage
+            assert account.read.total() == 0
+    assert time.monotonic() - begin < 10
 
 
 @pytest.mark.shared

@@ -179,7 +179,9 @@ def test_what_stands_in_the_journal_beside_the_file_is_read(tmp_path: Path, data
     shutil.copy(path, copy)
     shutil.copy(f"{path}-wal", f"{copy}-wal")
     writer.close()
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("killed*")}
     assert read(copy)[1].read == COUNTS + COUNTS
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("killed*")} == before
 
 
 # --- what is not -----------------------------------------------------------------------------------
@@ -309,6 +311,33 @@ def test_other_databases_are_refused_in_one_line(tmp_path: Path, name: str) -> N
         open_log(path)
     assert "\n" not in str(caught.value)
     assert time.monotonic() - begin < 2
+
+
+def test_a_tree_of_pages_that_leads_back_to_itself_ends(tmp_path: Path, database: Path) -> None:
+    content = bytearray(database.read_bytes())
+    page = int.from_bytes(content[16:18], "big")
+    with sqlite3.connect(f"file:{database}?immutable=1", uri=True) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'messages'"
+        root = connection.execute(query).fetchone()[0]
+    connection.close()
+    leaf = next(i for i in range(len(content) // page) if i != root - 1 and content[i * page] == 13) + 1
+    for above, below in ((root, 20), (20, 21), (21, 22), (22, 23), (23, leaf)):
+        body = bytearray(page)
+        count = 300
+        body[0], body[3:5], body[8:12] = 5, count.to_bytes(2, "big"), below.to_bytes(4, "big")
+        body[5:7] = (page - 6 * count).to_bytes(2, "big")
+        for i in range(count):
+            place = page - 6 * (i + 1)
+            body[place : place + 6] = below.to_bytes(4, "big") + b"\x81\x00"
+            body[12 + 2 * i : 14 + 2 * i] = place.to_bytes(2, "big")
+        content[(above - 1) * page : above * page] = body
+    path = tmp_path / "a.db3"
+    path.write_bytes(content)
+    begin = time.monotonic()
+    messages, account, damage = read(path)
+    assert time.monotonic() - begin < 10
+    assert damage
+    assert account.read.total() == len(messages)
 
 
 def test_rows_of_other_types_are_counted(tmp_path: Path, database: Path) -> None:

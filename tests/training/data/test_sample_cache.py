@@ -21,6 +21,7 @@ from perception.training.data.dataset import Dataset
 from perception.training.data.sample_cache import CachedLog, cached_log, find_logs
 from perception.training.data.splits import report_missing_truth
 from perception.training.loop.observer import Watcher
+from tests.logs.ros_bags import write_ros2
 from tests.scripted_scene import write_scene
 
 
@@ -197,6 +198,8 @@ def test_logs_are_found_by_file_folder_and_pattern_and_every_wrong_place_is_name
         shutil.copy(street, folder / f"{name}.mcap")
     a, b = folder / "a.mcap", folder / "b.mcap"
     assert find_logs([str(folder)], "train") == [a, b]
+    bag = write_ros2(tmp_path / "bag", "MCAP", seconds=0.2)
+    assert find_logs([str(bag)], "train") == [bag]
     assert find_logs([str(folder / "*.mcap"), str(a)], "train") == [a, b]
     with pytest.raises(ConfigError) as caught:
         find_logs(["nowhere", str(tmp_path / "x*.mcap")], "train")
