@@ -170,7 +170,8 @@ def _rows(database: Database) -> tuple[list[FoundRow], dict[int, SalvagedRow], i
     lost = max(0, (last if count is None else count) - len(rows))
     gaps = [(a, b) for a, b in pairwise([(0, 0, None), *rows]) if b[0] != a[0] + 1]
     t0 = gaps[0][0][2] if gaps else rows[-1][2] if rows else None
-    t1 = gaps[-1][1][2] if gaps and count is not None else None
+    is_inside = count is not None and lost == last - len(rows)  # nothing is missing behind the last row
+    t1 = gaps[-1][1][2] if gaps and is_inside else None
     reason = f"the table of messages is damaged ({problem or 'rows are missing'})"
     if database.is_cut:
         reason = "the file is cut off"
