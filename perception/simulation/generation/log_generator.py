@@ -101,7 +101,8 @@ def _create(path: Path) -> None:
     try:
         create_file(path)
     except OSError as error:
-        raise OutputError(f"a log cannot be made here: {error.strerror or error}: {path}") from error
+        why = error.strerror or error if path.parent.is_dir() else f"the folder {path.parent} does not exist"
+        raise OutputError(f"a log cannot be made here: {why}: {path}") from error
 
 
 def partial_path(path: Path, process: int) -> Path:

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from perception.errors import TrainingError
-from perception.models import safetensors_file
 from perception.training.loop.state_file import load_state, save_state
 
 
@@ -50,7 +49,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors_file.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(TrainingError, match="No space left"):
         save_state(path, {"step": 2})
     assert load_state(path) == {"step": 1}
