@@ -90,6 +90,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     assert all(map(np.array_equal, found, expected))
 
 
+@pytest.mark.slow
 def test_the_command_writes_graphs_that_are_used_for_these_weights_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -36,6 +36,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
+@pytest.mark.slow
 def test_two_checkpoints_share_what_was_prepared(scene: Path, weights: Path, capsys: Capture) -> None:
     arguments = ["compare", str(weights), f"fusion:{weights}", str(scene), "--min-support", "3"]
     assert run([*arguments, "--json"]) == 0

@@ -36,6 +36,7 @@ names = about["outputs"]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "robot"), [("onnx", ONNX), ("pt2", PT2)])
 def test_the_file_runs_where_this_package_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, robot: str

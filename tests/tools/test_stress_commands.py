@@ -82,6 +82,7 @@ def test_a_fault_that_is_none_is_named_before_anything_runs(
     assert "did you mean camera.blackout?" in found["error"]
 
 
+@pytest.mark.slow
 def test_evaluate_draws_curves_over_faults_and_latency_within_80_columns(
     scene: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scene(path, duration_s=24.0, image_size=(32, 16))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(
     names=st.lists(st.sampled_from(fault_names()), min_size=1, max_size=3, unique=True),

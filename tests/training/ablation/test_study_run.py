@@ -32,6 +32,7 @@ def config(street: Path, cache_root: Path, **sections: Any) -> TrainConfig:
     )
 
 
+@pytest.mark.slow
 def test_a_study_is_interrupted_goes_on_and_keeps_what_is_there(
     street: Path, cache_root: Path, tmp_path: Path
 ) -> None:
