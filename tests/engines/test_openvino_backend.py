@@ -39,6 +39,7 @@ def answer(weights: Path, threads: int) -> Predictions:
         backend.close()
 
 
+@pytest.mark.slow
 def test_what_was_compiled_gives_the_graphs_bits_and_is_done_without_where_it_does_not_fit(
     weights: Path,
 ) -> None:

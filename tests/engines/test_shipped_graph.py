@@ -35,7 +35,7 @@ def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_the_graphs_of_the_default_weights_are_up_to_date(
     default: Path, tmp_path: Path, precision: str
 ) -> None:

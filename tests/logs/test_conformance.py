@@ -99,14 +99,23 @@ def test_real_logs_read_the_same_without_their_index(shared: Path, tmp_path: Pat
             assert (log.survey.indexed, same.survey.indexed) == (True, False)
 
 
-def test_bags_of_other_formats_are_refused_in_one_line_that_names_the_conversion(shared: Path) -> None:
-    others = [
+def test_every_bag_is_listed_or_refused_in_one_line(shared: Path) -> None:
+    bags = [
         *sorted(shared.rglob("*.bag"))[:6],
         *sorted((shared / "rosbag2_test_resources").rglob("*.db3"))[:6],
     ]
-    assert len(others) >= 4
-    for path in others:
-        with pytest.raises(LogError) as caught:
-            open_log(path)
-        assert "\n" not in str(caught.value)
-        assert str(path) in str(caught.value)
+    assert len(bags) >= 4
+    refusals = {path: error for path in bags if (error := _refusal_of(path))}
+    for path, text in refusals.items():
+        assert "\n" not in text
+        assert str(path) in text
+    assert len(refusals) <= 2
+
+
+def _refusal_of(path: Path) -> str:
+    """Return why a log does not open; empty where it does and its topics are listed."""
+    try:
+        with open_log(path) as log:
+            return "" if log.survey.topics else f"{path}: no topic"
+    except LogError as error:
+        return str(error)

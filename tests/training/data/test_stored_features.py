@@ -118,6 +118,7 @@ def test_the_control_head_learns_and_nothing_else_moves(street: Path, trunk: Pat
     assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
 
 
+@pytest.mark.slow
 def test_readings_are_made_once_for_each_version_and_trunk(street: Path, trunk: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
 
