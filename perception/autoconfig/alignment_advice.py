@@ -1,4 +1,4 @@
-"""What to wait for: the choice of `wait_ms`, and the cure for a sensor that is absent in most ticks."""
+"""The choice of `wait_ms` by a simulated alignment, and the cure for sensors absent in most ticks."""
 
 from __future__ import annotations
 

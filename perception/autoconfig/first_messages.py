@@ -21,7 +21,7 @@ MANY_TOPICS = 64
 """The first messages of more topics are read in one pass: one for each costs the square of their number."""
 
 KEPT_BYTES = 64_000_000
-"""Of the messages of that pass; those beyond are read again when they are asked for."""
+"""Bytes of messages that this pass keeps in memory; a topic beyond it is read again when it is asked for."""
 
 _first: WeakKeyDictionary[Log, dict[str, list[Message]]] = WeakKeyDictionary()
 

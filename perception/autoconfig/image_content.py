@@ -12,7 +12,7 @@ from perception.types import CameraFrame, DepthImage, Undecodable
 
 
 class ImageContent(NamedTuple):
-    """What the first message of an image topic says.
+    """The contents of the first message of an image topic.
 
     Attributes:
         colours: Whether it has colours; a grey picture has none, and depth is no picture.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 NameDoubt = Literal["", "weak", "strong"]
-"""What a name says against a topic: nothing; a word that may mean something else; what it is."""
+"""How strongly a name speaks against a topic: not at all; by a word with other meanings; by a clear word."""
 
 
 def _word_set(text: str) -> frozenset[str]:

@@ -23,7 +23,7 @@ _UNITS: dict[TimeUnit, int] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000,
 
 @dataclass(slots=True)
 class StampNotes:
-    """What is to be said of the stamps of a log: reasons of choices, and warnings."""
+    """The reasons for the chosen units of stamps, and the warnings about stamps, as lines for the user."""
 
     reasons: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ class _FirstStamps:
 
     @property
     def offset_ns(self) -> int:
-        """How far the sensor's clock is ahead of arrival."""
+        """Return how many nanoseconds the sensor's clock is ahead of arrival; 0 without a stamp."""
         stamped = (message for message in self.decoded if message.stamped)
         return next((message.stamp_ns - message.log_time_ns for message in stamped), 0)
 

@@ -177,7 +177,7 @@ def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidat
             draft.warnings.append(f"{topic} is not used: {problem}")
         return
     own = sorted(path for path in candidate.paths if not path.startswith("header."))
-    some = ", ".join(own[:8]) or "no numbers"
+    some = ", ".join(own[:8]) or "no numbers outside long arrays, whose elements are named by index"
     why = "; ".join(candidate.wrong.values()) or f"none of its fields is known ({some})"
     draft.leave_out([topic], "no_known_field", why)
     named = sum(text.startswith("/") and "none of its fields" in text for text in draft.warnings)

@@ -200,13 +200,13 @@ class TruthConfig(_Section):
 
     @property
     def stamped_ahead_ns(self) -> int:
-        """How far ahead of its stamp a control message's command is."""
+        """Return how far ahead of its stamp a control message's command is, in nanoseconds."""
         given = self.control_stamped_ahead_ms
         return round((self.control_ahead_ms if given is None else given) * 1e6)
 
     @property
     def control_shift_ns(self) -> int:
-        """How much later than a tick the message is stamped that holds the command the tick predicts."""
+        """Return how much later than a tick the message with its command is stamped, in nanoseconds."""
         return round(self.control_ahead_ms * 1e6) - self.stamped_ahead_ns
 
     @property

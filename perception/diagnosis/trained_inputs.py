@@ -24,7 +24,7 @@ from perception.plugin import own_weights
 from perception.types import Float64, Sample
 
 NOUNS = {"camera": "pictures", "range": "ranges"}
-"""What the inputs with a profile consist of."""
+"""The nouns that texts use for the inputs that have a profile."""
 
 _IN_IMAGE = RETURN_CHANNELS.index("in_image")
 

@@ -1,4 +1,4 @@
-"""What the ticks of a log hold: the log is aligned as replay aligns it, and absent inputs are counted."""
+"""The inputs of each tick of a log: the log is aligned as replay aligns it, and absent inputs are counted."""
 
 from __future__ import annotations
 
