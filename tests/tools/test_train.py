@@ -100,6 +100,8 @@ def test_a_run_is_continued_by_its_folder_alone_from_any_working_directory(
     assert (
         str(moved / "best.safetensors") in capsys.readouterr().out or (moved / "best.safetensors").is_file()
     )
+    assert run(["train", "--out", "nothing", "--resume"]) == 2
+    assert "nothing holds no run to continue" in capsys.readouterr().err
     assert run(["train", "--resume"]) == 2
     assert "--out RUN --resume" in capsys.readouterr().err
 

@@ -100,12 +100,15 @@ def resumed_config(config: str | None, out: Path | None, resume: bool) -> str:
     """Return where the configuration is: the argument, or with `--resume` the file of the run in `--out`.
 
     Raises:
-        BadParameter: Neither is there.
+        BadParameter: Neither is there, or the folder holds no run.
     """
     if config is not None:
         return config
     if resume and out is not None:
-        return str(out / "train.yaml")
+        source = out / "train.yaml"
+        if not source.is_file():
+            raise typer.BadParameter(f"--resume: {out} holds no run to continue: it has no {source.name}")
+        return str(source)
     raise typer.BadParameter("CONFIG: missing; name a YAML file or a recipe (or give --out RUN --resume)")
 
 
