@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Entry:
-    """The account of one message: `row` says what became of it. Only `perception.align.ledger` writes it."""
+    """The account of one message: `row` is its outcome. Only `perception.align.ledger` writes it."""
 
     __slots__ = ("considered", "held", "log_time_ns", "missed", "row", "sampled", "stamp_ns", "topic")
 

@@ -88,7 +88,7 @@ def _latency(summary: Summary) -> Table:
 def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
     """Return a table with a row for each topic, with the counts that are not 0."""
     rows = [row for row in ROWS if any(counts.get(row) for counts in ledger.values())]
-    table = _table("topic", "messages", "what became of them")
+    table = _table("topic", "messages", "outcome")
     table.columns[2].justify = "left"
     for topic, counts in ledger.items():
         listing = ", ".join(f"{counts[row]} {row.replace('_', ' ')}" for row in rows if counts.get(row))

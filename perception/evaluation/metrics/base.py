@@ -158,7 +158,7 @@ class WeightedMetric(Metric, Protocol):
 class BaseMetric(ABC):
     """The common part of this package's metrics: each defines its values once, as estimates under weights.
 
-    `frames` counts frames by what became of them; `count` is the number of all of them.
+    `frames` counts frames by outcome; `count` is the number of all of them.
     """
 
     name: ClassVar[str]
