@@ -88,6 +88,30 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
+@contextlib.contextmanager
+def replaced_whole(path: Path, noun: str = "file") -> Iterator[Path]:
+    """Yield the path of an empty file beside another, which it replaces when the block ends without an error.
+
+    Raises:
+        OutputError: The file cannot be created, or cannot be put in its place.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        create_file(part)
+    except OSError as error:
+        raise OutputError(f"cannot make a {noun} here: {_reason(path, error)}: {path}") from error
+    try:
+        yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"cannot put the {noun} in its place: {_reason(path, error)}: {path}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+
+
 def open_regular(path: str | Path) -> FileIO:
     """Open a regular file for reading, unbuffered. A pipe would block, and a device might never end.
 

@@ -21,6 +21,7 @@ from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception_tools.bench import command as bench
 from perception_tools.bug_report import bug_text, show_traceback
 from perception_tools.compare import command as compare
+from perception_tools.convert import command as convert
 from perception_tools.evaluate import command as evaluate
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.export import command as export
@@ -97,6 +98,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
     "export": export.export,
     "info": info.info,
+    "convert": convert.convert,
     "synthesize": synthesize.synthesize,
     "train": train.train,
     "study": study.study,

@@ -18,6 +18,7 @@ EXAMPLES = {
     "bench": "perception bench drive.mcap --backend torch,openvino",
     "export": "perception export model.onnx --log drive.mcap",
     "info": "perception info drive.mcap --audit",
+    "convert": "perception convert drive.bag drive.mcap --cut 10 20",
     "synthesize": "perception synthesize logs --count 10 --seed 1",
     "train": "perception train finetune --train logs --validate other.mcap --out runs/mine",
     "study": "perception study newcomer --train logs --validate other.mcap",

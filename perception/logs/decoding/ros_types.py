@@ -91,6 +91,18 @@ def is_standard(name: str, encoding: str) -> bool:
     return _NAME.fullmatch(name) is not None and _full_name(name) in _standard_types(encoding)
 
 
+def standard_definition(name: str, encoding: str) -> str:
+    """Return the definition of a message that is read although the file does not define it; else nothing."""
+    from rosbags.typesys.store import Typestore
+
+    if not is_standard(name, encoding):
+        return ""
+    store = Typestore()
+    store.register(_standard_types(encoding))
+    text: str = store.generate_msgdef(_full_name(name), ros_version=1 if encoding == "ros1" else 2)[0]
+    return text
+
+
 class _NoFields:
     """A message without fields."""
 
