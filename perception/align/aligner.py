@@ -21,6 +21,7 @@ from perception.types import (
     Reset,
     Sample,
     Undecodable,
+    VideoPacket,
 )
 
 REMEMBERED = 16_384  # messages a topic, at most, among which duplicates are found
@@ -148,6 +149,9 @@ class Aligner:
             self._count_as(message, "late")
             return
         horizon_ns = self._ticks.horizon_ns()
+        if isinstance(message, VideoPacket):
+            reason = "a video packet: `perception.logs.video.VideoStage` makes pictures of them"
+            message = Undecodable(message.topic, message.stamp_ns, message.log_time_ns, reason)
         if isinstance(message, Undecodable):
             self._count_as(message, "undecodable", message.reason)
             absence = Absent.with_detail("undecodable", message.reason)

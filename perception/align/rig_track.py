@@ -20,6 +20,7 @@ from perception.types import (
     RangeScan,
     Rig,
     RigIssue,
+    VideoPacket,
 )
 
 MAX_FRAMES = 65_536
@@ -74,6 +75,8 @@ class RigTrack:
             self._learn_transforms(message)
         elif isinstance(message, CameraFrame):
             self._shapes.add(message.stamp_ns, PictureShape.of(message))
+        elif isinstance(message, VideoPacket) and any(message.size):
+            self._shapes.add(message.stamp_ns, PictureShape(*message.size, message.frame_id))
 
     def begin_anew(self) -> None:
         """Forget times: time was broken. What was known last holds until more is known."""

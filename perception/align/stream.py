@@ -27,7 +27,11 @@ def align(
     Raises:
         ConfigError: As `Aligner`.
     """
-    yield from feed(Aligner(config, ledger), messages, on_decoded)
+    from perception.logs.video.stage import VideoStage
+
+    aligner = Aligner(config, ledger)
+    video = VideoStage(config.roles(), config.stamps())
+    yield from feed(aligner, video.pictures(messages), on_decoded)
 
 
 def feed(

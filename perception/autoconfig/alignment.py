@@ -5,7 +5,7 @@ The real `Aligner` runs on the stamps and arrivals of parts of the log; pictures
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -24,6 +24,7 @@ from perception.types import (
     RangeScan,
     Sample,
     Undecodable,
+    VideoPacket,
 )
 
 MS = 1_000_000  # nanoseconds in a millisecond
@@ -88,6 +89,7 @@ class AlignmentSimulation:
         self, log: Log, config: Config, start_ns: int | None = None, end_ns: int | None = None
     ) -> None:
         self._roles = config.roles()
+        self._sizes: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))  # of videos
         self._decode = decoder(config)
         self._reference = getattr(config.sensors, config.reference).topic
         times = [log.survey.topics[topic] for topic in self._roles if topic in log.survey.topics]
@@ -126,6 +128,12 @@ class AlignmentSimulation:
             return Undecodable(message.topic, message.publish_time_ns, message.log_time_ns, "not needed")
         decoded = self._decode(message)
         source = hash(decoded.source).to_bytes(8, "little", signed=True)
+        if isinstance(decoded, VideoPacket):  # every packet has its picture here; none is decoded
+            head = decoded.topic, decoded.stamp_ns, decoded.log_time_ns, decoded.frame_id
+            if any(decoded.size):
+                self._sizes[decoded.topic] = decoded.size
+            size = self._sizes[decoded.topic]
+            return CameraFrame(*head, b"", "i420", *size, source=source, stamped=decoded.stamped)
         if isinstance(decoded, CameraFrame):
             return replace(decoded, data=b"", source=source)
         if isinstance(decoded, RangeScan):

@@ -8,7 +8,9 @@ from perception.autoconfig.first_messages import first_messages
 from perception.autoconfig.unused_topics import one_line
 from perception.logs import Log, decode
 from perception.logs.decoding.image_header import read_samples
-from perception.types import CameraFrame, DepthImage, Undecodable
+from perception.logs.video.decoder import is_installed
+from perception.logs.video.losses import NOT_INSTALLED, loss_text
+from perception.types import CameraFrame, DepthImage, Undecodable, VideoPacket
 
 
 class ImageContent(NamedTuple):
@@ -35,6 +37,8 @@ def image_content(log: Log, topic: str) -> ImageContent:
     if message is None:
         return ImageContent(colours=True)
     frame = decode(message, "camera")
+    if isinstance(frame, VideoPacket):
+        return _video_content(frame)
     if isinstance(frame, CameraFrame):
         grey = frame.format.startswith("mono")
         if frame.format in ("jpeg", "png", "webp") and not frame.mosaic:
@@ -42,3 +46,9 @@ def image_content(log: Log, topic: str) -> ImageContent:
         return ImageContent(not grey, frame_id=frame.frame_id, size=(frame.width, frame.height))
     problem = one_line(frame.reason) if isinstance(frame, Undecodable) else ""
     return ImageContent(False, isinstance(decode(message, "range"), DepthImage), problem)
+
+
+def _video_content(packet: VideoPacket) -> ImageContent:
+    """Return the contents of a video, by its first packet; without a decoder they cannot be seen."""
+    problem = "" if is_installed() else loss_text(NOT_INSTALLED)
+    return ImageContent(True, problem=problem, frame_id=packet.frame_id, size=packet.size)

@@ -18,10 +18,12 @@ from perception.config import Config
 from perception.config.fault_plan import FaultPlan
 from perception.errors import ConfigError
 from perception.logs import Log, MessageStream, Query, decoder
+from perception.logs.video.preroll import packets_before
+from perception.logs.video.stage import VideoStage
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.faults import inject, parse_plan
 from perception.pipeline.stage_times import StageTimes
-from perception.types import Decoded, Message, Sample
+from perception.types import CameraFrame, Decoded, Message, Sample, VideoPacket
 
 RIG_ROLES = ("calibration", "transforms")
 LATE_NS = 1_000_000_000
@@ -95,6 +97,7 @@ class LogSource:
         self._decode = decoder(config)
         self._wait_ns = round(config.wait_ms * 1e6)
         self._newest_rig: dict[str, Message] = {}
+        self.video = VideoStage(self._roles, config.stamps(), self._count_as_rig)
         self.content = ContentDigest()
         self._until_ns = self._query_end()
 
@@ -146,17 +149,30 @@ class LogSource:
         if topics:
             for message in self._log.messages(Query(topics, None, self.read_from_ns)):
                 self.content.add(message)
-                self._recall(message)
+                self._recall(self._decode(message))
                 self._newest_rig[message.topic] = message
                 counts[message.topic] = counts.get(message.topic, 0) + 1
         camera = self._config.sensors.camera
         image = self._last_before(camera.topic, self.read_from_ns) if camera is not None else None
         if image is not None:  # until the next one comes, pixels are those of this one
-            self._recall(image)
+            decoded = self._decode(image)
+            if isinstance(decoded, VideoPacket):
+                counts[image.topic] = self._recall_video(image.topic, self.read_from_ns)
+            else:
+                self._recall(decoded)
         return counts
 
-    def _recall(self, message: Message) -> None:
-        decoded = self._decode(message)
+    def _recall_video(self, topic: str, before_ns: int) -> int:
+        """Decode a video from the key frame before a time on; return the number of packets."""
+        last: Decoded | None = None
+        packets = packets_before(self._log, topic, before_ns, self._decode)
+        for items in (*map(self.video.push, packets), self.video.settle()):
+            last = next((item for item in reversed(items) if isinstance(item, CameraFrame)), last)
+        if last is not None:
+            self._recall(last)
+        return len(packets)
+
+    def _recall(self, decoded: Decoded) -> None:
         self._aligner.recall(decoded)
         if self._on_recalled is not None:
             self._on_recalled(decoded)
@@ -171,10 +187,18 @@ class LogSource:
         return None if end_ns is None else end_ns + self._wait_ns + look_ahead_ns(self._config.truth)
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
-        arriving = inject(
-            self._passed(messages), self._plan, self._roles, self._took_away, self._config.stamps()
-        )
+        pictures = self._since_start(self.video.pictures(self._passed(messages)))
+        arriving = inject(pictures, self._plan, self._roles, self._took_away, self._config.stamps())
         return feed(self._aligner, arriving, self._on_decoded, flush=False)
+
+    def _since_start(self, items: Iterator[Message | Decoded]) -> Iterator[Message | Decoded]:
+        """Leave out the pictures of packets that were read only to decode others."""
+        from_ns = self.read_from_ns
+        return items if from_ns is None else (item for item in items if item.log_time_ns >= from_ns)
+
+    def _count_as_rig(self, message: Message) -> None:
+        arrival_ns, stamp_ns = message.log_time_ns, message.publish_time_ns
+        self._ledger.count(message.topic, "rig", log_time_ns=arrival_ns, stamp_ns=stamp_ns)
 
     def _took_away(self, message: Decoded) -> None:
         arrival_ns = message.log_time_ns

@@ -167,6 +167,8 @@ class _Replay:
             if first:
                 self._tally, self._content = runner.tally, source.content
                 self._ledger.finish()
+                for (topic, code), (count, text) in source.video.losses.items():
+                    self._tally.warn(f"video_{code}", f"{topic}: {text}", count)
         self._digests.append(digest.hexdigest())
         if self._digests[-1] != self._digests[0]:
             self._tally.warn("loop_differs", f"pass {number + 1} gave other outputs than the first")

@@ -69,6 +69,7 @@ from perception.types.truth import (
     TruthBoxes,
     TruthFrame,
 )
+from perception.types.video_packet import VideoPacket
 
 __all__ = [
     "HEADS",
@@ -124,6 +125,7 @@ __all__ = [
     "TruthFrame",
     "TruthMessage",
     "Undecodable",
+    "VideoPacket",
     "absent_sample",
     "carrier_of",
     "extra_specs",

@@ -21,6 +21,7 @@ from perception.geometry import Matrix, lens_problem
 from perception.types.message_checks import check_array, check_image, check_times, check_values
 from perception.types.placement import RigIssue
 from perception.types.truth import Cuboids, TruthBoxes
+from perception.types.video_packet import VideoPacket
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -86,7 +87,9 @@ class CameraFrame:
     `format` is `jpeg`, `png`, `webp`, or a raw layout with `step` bytes a row, little-endian
     (`perception.types.image_layouts`: `rgb8`, `mono16`, `bayer_rggb8`, `nv12`, ...). `width` and
     `height` come from an encoded image's own header. `mosaic` is the Bayer layout of an encoded image of one
-    channel that is the mosaic of a colour sensor; else empty.
+    channel that is the mosaic of a colour sensor; else empty. `colours` is that of a decoded picture of a
+    video, whose format is `i420` without padding (planes of Y, U and V; those of U and V have half
+    the sides, rounded up): its matrix and range (`bt601`, `bt709 full`, ...); else empty.
 
     Raises:
         ValueError: The format is not read, the data are not bytes, or a size or time is not a whole number.
@@ -105,6 +108,7 @@ class CameraFrame:
     stamped: bool = True
     stamp_problem: str = ""
     mosaic: str = ""
+    colours: str = ""
 
     def __post_init__(self) -> None:
         check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
@@ -378,12 +382,13 @@ class Undecodable:
     source: bytes = b""
     stamped: bool = True
     stamp_problem: str = ""
+    code: str = ""  # of a picture of a video: why it is lost (`perception.logs.video.losses`)
 
 
 SensorMessage = CameraFrame | RangeScan | DepthImage | StatusReading
 RigMessage = CameraInfo | FrameTransforms
 TruthMessage = Cuboids | TruthBoxes
-Decoded = SensorMessage | RigMessage | TruthMessage | Undecodable
+Decoded = SensorMessage | RigMessage | TruthMessage | VideoPacket | Undecodable
 
 
 _LEAST_PIXEL = 1e-3

@@ -203,14 +203,12 @@ def test_two_cameras_and_two_scans_are_named_with_yaml_to_paste(tmp_path: Path) 
         assert complete_config(opened, pasted).config == pasted  # what is pasted fits the log
 
 
-def test_a_video_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
-    video = Schema("foxglove.CompressedVideo", "protobuf", b"")
-    log = SmallLog().scan().stream("/video", video, "protobuf", lambda i, stamp: b"")
+def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
+    cloud = Schema("foxglove.CompressedPointCloud", "protobuf", b"")
+    log = SmallLog().scan().stream("/cloud", cloud, "protobuf", lambda i, stamp: b"")
     log.stream("/binary", None, "capnproto", lambda i, stamp: b"")
     warnings = choice_of(log, tmp_path).warnings
-    assert any(
-        "/video is not used: " in text and "write foxglove.CompressedImage" in text for text in warnings
-    )
+    assert any("/cloud is not used: " in text and "write foxglove.PointCloud" in text for text in warnings)
     assert any("/binary is not used: expected" in text and "found 'capnproto'" in text for text in warnings)
 
 

@@ -36,6 +36,7 @@ from perception.types import (
     Schema,
     StatusReading,
     Undecodable,
+    VideoPacket,
 )
 from tests.logs.decode_build import LOG_TIME, PUBLISH_TIME, STAMP, protobuf, record, refused, stamped
 
@@ -309,12 +310,23 @@ def test_a_stamp_that_is_no_time_counts_as_none(seconds: int) -> None:
     assert decode(protobuf(image)).stamp_ns == PUBLISH_TIME
 
 
-def test_video_is_refused_with_what_to_do() -> None:
-    message = protobuf(stamped(CompressedVideo(frame_id="cam", format="h264", data=b"\0\0\0\1")))
-    assert "video (as H.264) is not decoded; write foxglove.CompressedImage instead" in refused(message)
-    assert sensor_kind(message.channel.schema, "protobuf") is None
-    image = protobuf(CompressedImage(data=b"\0\0\0\1\x67", format="h264"))
-    assert "found a video stream" in refused(image)
+def test_a_message_of_video_is_a_packet_of_its_codec() -> None:
+    message = protobuf(stamped(CompressedVideo(frame_id="/cam", format="h265", data=b"\0\0\0\1\x26")))
+    packet = decode(message)
+    assert isinstance(packet, VideoPacket)
+    assert (packet.codec, packet.frame_id, packet.stamp_ns) == ("h265", "cam", STAMP)
+    assert (bytes(packet.data), packet.size, packet.reorder) == (b"\0\0\0\1\x26", (0, 0), 0)
+    assert sensor_kind(message.channel.schema, "protobuf") == "camera"
+    image = decode(protobuf(CompressedImage(data=b"\0\0\0\1\x67", format="h264;yuv420p")))
+    assert isinstance(image, VideoPacket)
+    assert image.codec == "h264"
+
+
+def test_video_of_an_unknown_codec_is_refused() -> None:
+    message = protobuf(stamped(CompressedVideo(frame_id="cam", format="theora", data=b"\0")))
+    assert "video is decoded as h264, h265, av1, vp9; found 'theora'" in refused(message)
+    image = protobuf(CompressedImage(data=b"\0\0\0\1\x67", format=""))
+    assert "a video stream whose format names no codec" in refused(image)
 
 
 def test_a_role_that_does_not_fit_says_what_was_found() -> None:

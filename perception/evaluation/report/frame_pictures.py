@@ -12,7 +12,8 @@ import numpy as np
 
 from perception.errors import LogError
 from perception.evaluation.report.schema import MomentReport
-from perception.logs import Log, Query, decode, open_log
+from perception.logs import Log, open_log
+from perception.logs.video.preroll import decoded_camera
 from perception.models.preprocess import InputSpec
 from perception.models.preprocess.pixels import UnusableImage, image_pixels
 from perception.types import CameraFrame
@@ -85,8 +86,7 @@ def _frame(log: Log, moment: MomentReport) -> CameraFrame | None:
     topic = moment.scene.camera if moment.scene is not None else ""
     start, end = moment.log_time_ns - NEAR_NS, moment.log_time_ns + 1
     best: CameraFrame | None = None
-    for message in log.messages(Query(frozenset({topic}), start, end)):
-        frame = decode(message)
+    for frame in decoded_camera(log, topic, start, end):
         if isinstance(frame, CameraFrame) and (best is None or _off(frame, moment) <= _off(best, moment)):
             best = frame
     return best

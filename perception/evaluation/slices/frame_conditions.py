@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from perception.config import Config
 from perception.evaluation.metrics.rows import bounded_ns
 from perception.logs import Log, Query, decoder
-from perception.types import CameraFrame, Float64, StatusReading
+from perception.logs.video.stage import VideoStage
+from perception.types import CameraFrame, Float64, Message, StatusReading
 
 _NEAR_NS = 60_000_000
 _OLDEST_NS = 1_000_000_000
@@ -54,8 +55,9 @@ def frame_conditions(
     decode = decoder(config)
     seen: list[tuple[int, float]] = []
     readings: dict[str, list[tuple[int, float]]] = {}
-    for message in log.messages(Query(frozenset(topics))) if topics else ():
-        decoded = decode(message)
+    video = VideoStage(config.roles(), config.stamps())
+    for item in video.pictures(log.messages(Query(frozenset(topics))) if topics else ()):
+        decoded = decode(item) if isinstance(item, Message) else item
         if isinstance(decoded, CameraFrame):
             brightness = _brightness(decoded)
             if brightness is not None:
@@ -105,6 +107,8 @@ def _brightness(frame: CameraFrame) -> float | None:
     """Return the mean of the image, read at an eighth of its size where the format allows it."""
     import cv2
 
+    if frame.colours:
+        return float(np.frombuffer(frame.data, np.uint8)[: frame.width * frame.height : 61].mean())
     if frame.format in ("jpeg", "png", "webp"):
         image = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         return None if image is None else float(image.mean())

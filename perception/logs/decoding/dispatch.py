@@ -91,8 +91,7 @@ def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
         return _OWN[name][0] if name in _OWN else _foxglove_role(name)
     if _is_ros(schema, encoding):
         short = ros_types.ros_name(name)
-        if short not in ros.UNREADABLE:
-            return _ROS_BUILDERS[short][0] if short in _ROS_BUILDERS else "status"
+        return _ROS_BUILDERS[short][0] if short in _ROS_BUILDERS else "status"
     return None
 
 
@@ -167,8 +166,6 @@ def _foxglove_builder(name: str, wanted: Role) -> foxglove.Builder:
 
 def _ros(schema: Schema, encoding: str, natural: Role | None, wanted: Role) -> Decoder:
     short = ros_types.ros_name(schema.name)
-    if short in ros.UNREADABLE:
-        raise DecodeError(f"{schema.name}: {ros.UNREADABLE[short]}")
     build = _ROS_BUILDERS[short][1] if wanted == natural and short in _ROS_BUILDERS else None
     build = build or ros.ON_REQUEST.get((short, wanted))
     parse = ros_types.parser(schema, encoding)

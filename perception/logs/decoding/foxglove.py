@@ -29,6 +29,7 @@ from perception.logs.decoding.checks import (
 )
 from perception.logs.decoding.field_view import FieldView
 from perception.logs.decoding.stamps import duration_ns
+from perception.logs.decoding.video_packets import video_packet
 from perception.types import (
     CameraInfo,
     Cuboid,
@@ -53,6 +54,11 @@ _IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 def compressed_image(view: FieldView, envelope: Envelope) -> Decoded:
     return images.encoded_frame(*_head(view, envelope), view.blob("data"), view.text("format"))
+
+
+def compressed_video(view: FieldView, envelope: Envelope) -> Decoded:
+    metadata = envelope.message.channel.metadata
+    return video_packet(*_head(view, envelope), view.blob("data"), view.text("format"), metadata)
 
 
 def compressed_depth(view: FieldView, envelope: Envelope) -> Decoded:
@@ -180,6 +186,7 @@ def _deletes_all(deletion: FieldView) -> bool:
 BUILDERS: dict[str, tuple[Role, Builder]] = {
     "foxglove.CompressedImage": ("camera", compressed_image),
     "foxglove.RawImage": ("camera", raw_image),
+    "foxglove.CompressedVideo": ("camera", compressed_video),
     "foxglove.CameraCalibration": ("calibration", camera_calibration),
     "foxglove.FrameTransform": ("transforms", frame_transform),
     "foxglove.FrameTransforms": ("transforms", frame_transforms),
@@ -190,7 +197,6 @@ BUILDERS: dict[str, tuple[Role, Builder]] = {
 """Schema name -> the role of its messages, and the function that builds the decoded message."""
 
 UNREADABLE = {
-    "foxglove.CompressedVideo": "video (as H.264) is not decoded; write foxglove.CompressedImage instead",
     "foxglove.CompressedPointCloud": "Draco point clouds are not decoded; write foxglove.PointCloud instead",
 }
 """Known schemas that cannot be read, and what to do instead."""

@@ -60,7 +60,7 @@ def read_header(data: Bytes) -> ImageHeader:
         raise DecodeError("an image without bytes")
     expected = "expected a JPEG, PNG or WebP image, found"
     if head.startswith(_VIDEO_STARTS):
-        raise DecodeError(f"{expected} a video stream (H.264 or H.265): not decoded")
+        raise DecodeError(f"{expected} a video stream whose format names no codec (h264, h265, av1)")
     raise DecodeError(f"{expected} {len(data)} bytes that start with {head[:8].hex()}")
 
 

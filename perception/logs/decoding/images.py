@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from perception.logs.decoding.checks import DecodeError, Head, Tail, checked_size
 from perception.logs.decoding.image_header import Bytes, read_header, read_samples
 from perception.logs.decoding.image_layouts import raw_step
-from perception.types import CameraFrame, DepthImage, Float32
+from perception.logs.decoding.video_packets import video_packet
+from perception.logs.video.packet_header import codec_of
+from perception.types import CameraFrame, DepthImage, Float32, VideoPacket
 from perception.types.image_layouts import LAYOUTS, layout_name
 
 _DEPTH = (
@@ -33,8 +35,10 @@ class RawPixels(NamedTuple):
     big_endian: bool = False
 
 
-def encoded_frame(head: Head, tail: Tail, data: Bytes, format_text: str) -> CameraFrame:
+def encoded_frame(head: Head, tail: Tail, data: Bytes, format_text: str) -> CameraFrame | VideoPacket:
     """Return the frame of a JPEG, PNG or WebP image, recognised and measured by its own header.
+
+    A message whose format names a codec of videos (`h264`) is a packet of one.
 
     `format_text` is the message's `format`. It says where a picture of one channel is the mosaic of a Bayer
     sensor (`bayer_rggb8; png compressed`) or depth (`16UC1; compressedDepth png`).
@@ -42,6 +46,8 @@ def encoded_frame(head: Head, tail: Tail, data: Bytes, format_text: str) -> Came
     layout = _layout_of(format_text)
     if layout is not None and LAYOUTS[layout].kind == "depth":
         raise DecodeError(_DEPTH.format(format_text[:40].strip()))
+    if codec_of(format_text) is not None:
+        return video_packet(head, tail, data, format_text)
     header = read_header(data)
     checked_size(header.width, header.height)
     channels, bits = read_samples(data)

@@ -31,6 +31,7 @@ from perception.logs.decoding.checks import (
     projection_of,
     rectification_of,
 )
+from perception.logs.decoding.video_packets import video_packet
 from perception.types import (
     CameraInfo,
     Cuboid,
@@ -59,6 +60,11 @@ def image_as_depth(ros: Any, envelope: Envelope) -> Decoded:
 
 def compressed_image(ros: Any, envelope: Envelope) -> Decoded:
     return images.encoded_frame(*_head(ros, envelope), memoryview(ros.data), ros.format)
+
+
+def ffmpeg_packet(ros: Any, envelope: Envelope) -> Decoded:
+    """Read an ffmpeg_image_transport_msgs/FFMPEGPacket."""
+    return video_packet(*_head(ros, envelope), memoryview(ros.data), ros.encoding)
 
 
 def compressed_image_as_depth(ros: Any, envelope: Envelope) -> Decoded:
@@ -227,6 +233,7 @@ Builder = Callable[[Any, Envelope], Decoded]
 BUILDERS: dict[str, tuple[Role, Builder]] = {
     "sensor_msgs/Image": ("camera", image),
     "sensor_msgs/CompressedImage": ("camera", compressed_image),
+    "ffmpeg_image_transport_msgs/FFMPEGPacket": ("camera", ffmpeg_packet),
     "sensor_msgs/CameraInfo": ("calibration", camera_info),
     "sensor_msgs/LaserScan": ("range", laser_scan),
     "sensor_msgs/MultiEchoLaserScan": ("range", multi_echo_laser_scan),
@@ -249,11 +256,6 @@ ON_REQUEST: dict[tuple[str, Role], Builder] = {
     ("sensor_msgs/CompressedImage", "range"): compressed_image_as_depth,
 }
 """The roles that a message can take besides, where the configuration asks for it."""
-
-UNREADABLE = {
-    "foxglove_msgs/CompressedVideo": "video is not decoded; write sensor_msgs/CompressedImage",
-    "ffmpeg_image_transport_msgs/FFMPEGPacket": "video is not decoded; write sensor_msgs/CompressedImage",
-}
 
 
 def _head(ros: Any, envelope: Envelope) -> tuple[Head, Tail]:

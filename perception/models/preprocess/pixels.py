@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from perception.logs.decoding.checks import DecodeError
 from perception.logs.decoding.image_header import ImageHeader, read_extent, read_header
 from perception.models.preprocess.spec import InputSpec
+from perception.models.preprocess.video_colours import picture_planes, to_rgb
 from perception.types import CameraFrame
 from perception.types.image_layouts import LAYOUTS, layout_name, needed_bytes
 
@@ -61,6 +62,8 @@ def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
         UnusableImage: The image is too large, cut short, or does not decode.
     """
     layout = layout_name(frame.format)
+    if frame.colours:
+        return _video_pixels(frame, spec)
     if layout is None:
         image, order = _decoded_image(bytes(frame.data), spec, frame.mosaic), "bgr"
     elif LAYOUTS[layout].kind == "depth":
@@ -68,6 +71,30 @@ def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
     else:
         image, order = _raw_image(frame, layout)
     return _planes(_resized(image, spec), order)
+
+
+def _video_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
+    """Return a decoded picture of a video at the input size.
+
+    The planes are resized first and become colours at the input size: both are linear, so the order changes
+    little but where colours are clipped, and it costs a third.
+    """
+    _check_size(frame.width, frame.height)
+    try:
+        planes = picture_planes(frame)
+    except ValueError as error:
+        raise UnusableImage(str(error)) from None
+    y, u, v = (_resized_plane(plane, spec) for plane in planes)
+    return _planes(to_rgb(np.asarray(cv2.merge((y, u, v)), np.uint8), frame.colours), "rgb")
+
+
+def _resized_plane(plane: Pixels, spec: InputSpec) -> Pixels:
+    """Return a plane at the input size; planes of colour may be smaller than it."""
+    if plane.shape[0] < spec.height or plane.shape[1] < spec.width:
+        return np.asarray(
+            cv2.resize(plane, (spec.width, spec.height), interpolation=cv2.INTER_LINEAR), np.uint8
+        )
+    return _resized(plane, spec)
 
 
 def _planes(image: Pixels, order: str) -> Pixels:

@@ -169,7 +169,7 @@ class Injector:
 
 
 def inject(
-    messages: Iterable[Message],
+    messages: Iterable[Message | Decoded],
     plan: FaultPlan,
     roles: Mapping[str, Role],
     on_removed: Removed = lambda message: None,

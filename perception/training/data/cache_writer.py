@@ -196,7 +196,7 @@ class _Writer:
         """Append an image, nothing for an absent one, and how it is to be read."""
         layout, data = [0, 0, 0, PREPARED], b""
         if frame is not None:
-            as_recorded = len(frame.data) < pixels.nbytes
+            as_recorded = len(frame.data) < pixels.nbytes and not frame.colours
             data = bytes(frame.data) if as_recorded else pixels.tobytes()
             if as_recorded:
                 number = self._formats.setdefault(frame.format, len(self._formats))

@@ -1,0 +1,1 @@
+"""Video in logs: what its packets say of themselves, decoders in processes of their own, video files."""

@@ -1,0 +1,103 @@
+"""Videos made with PyAV: packets with the pictures that a decoder gives for them, and logs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
+
+from tests.small_logs import START_NS, SmallLog, foxglove_schema
+
+av = pytest.importorskip("av")
+
+HZ = 10
+_OPTIONS = {
+    "libx264": {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "keyint={gop}:scenecut=0"},
+    "libx265": {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "x265-params": "log-level=none:bframes={b}:keyint={gop}:min-keyint={gop}:scenecut=0:repeat-headers=1",
+    },
+    "libsvtav1": {"preset": "12", "svtav1-params": "pred-struct=1:lookahead=0:enable-tpl-la=0"},
+}
+_CODECS = {"h264": "libx264", "h265": "libx265", "av1": "libsvtav1"}
+
+
+def pictures(count: int, size: tuple[int, int] = (64, 48)) -> list[np.ndarray]:
+    """Return pictures [H, W, 3] that move, each unlike the others."""
+    width, height = size
+    rng = np.random.default_rng(1)
+    base = np.kron(rng.integers(0, 256, (height // 8, width // 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    return [np.roll(base, 2 * i, axis=1) for i in range(count)]
+
+
+@lru_cache(maxsize=32)
+def packets(
+    codec: str = "h264", count: int = 24, gop: int = 8, size: tuple[int, int] = (64, 48), b_frames: int = 0
+) -> tuple[bytes, ...]:
+    """Return the packets of a video in coded order, with parameter sets at each key frame."""
+    encoder = av.CodecContext.create(_CODECS[codec], "w")
+    encoder.width, encoder.height, encoder.pix_fmt = *size, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, HZ), Fraction(HZ, 1)
+    encoder.gop_size, encoder.max_b_frames, encoder.thread_count = gop, b_frames, 1
+    options = {key: text.format(gop=gop, b=b_frames) for key, text in _OPTIONS[_CODECS[codec]].items()}
+    if b_frames:
+        options.pop("tune")
+    encoder.options = options
+    coded = []
+    for index, picture in enumerate(pictures(count, size)):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        frame.pts = index
+        coded += encoder.encode(frame)
+    return tuple(bytes(packet) for packet in [*coded, *encoder.encode(None)])
+
+
+@lru_cache(maxsize=32)
+def decoded(coded: tuple[bytes, ...], codec: str = "h264") -> tuple[bytes, ...]:
+    """Return the pictures of packets as planes of Y, U and V, by PyAV alone in this process."""
+    name = {"h264": "h264", "h265": "hevc", "av1": "libdav1d"}[codec]
+    decoder = av.CodecContext.create(name, "r")
+    decoder.thread_count = 1
+    frames = [frame for packet in coded for frame in decoder.decode(av.Packet(packet))]
+    return tuple(frame.to_ndarray().tobytes() for frame in [*frames, *decoder.decode(None)])
+
+
+def video_payload(data: bytes, stamp_ns: int, codec: str = "h264") -> bytes:
+    """Return a foxglove.CompressedVideo."""
+    message = CompressedVideo(frame_id="camera", format=codec, data=data)
+    message.timestamp.FromNanoseconds(stamp_ns)
+    return bytes(message.SerializeToString())
+
+
+def video_log(
+    path: Path,
+    coded: Sequence[bytes] | None = None,
+    codec: str = "h264",
+    *,
+    topic: str = "/video",
+    hz: float = HZ,
+    log: SmallLog | None = None,
+    drop: range | tuple[int, ...] = (),
+) -> Path:
+    """Write a log of one video, beside what `log` holds."""
+    coded = packets(codec) if coded is None else coded
+    log = SmallLog() if log is None else log
+    log.stream(
+        topic,
+        foxglove_schema(CompressedVideo),
+        "protobuf",
+        lambda i, stamp: video_payload(coded[i], stamp, codec),
+        hz=hz,
+        seconds=len(coded) / hz,
+        drop=drop,
+    )
+    log.write(path)
+    return path
+
+
+__all__ = ["HZ", "START_NS", "av", "decoded", "packets", "pictures", "video_log", "video_payload"]
