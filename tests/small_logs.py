@@ -62,15 +62,20 @@ class SmallLog:
         frame: str = "camera",
         size: tuple[int, int] = (64, 48),
         noisy: bool = False,
+        frozen: bool = False,
         **how: object,
     ) -> SmallLog:
         pixels = np.full((size[1], size[0], 3), 90, np.uint8)
         if noisy:  # as large as a JPEG of that size gets
             pixels = np.random.default_rng(0).integers(0, 255, pixels.shape, np.uint8)
-        jpeg = cv2.imencode(".jpg", pixels)[1].tobytes()
+        if frozen:  # else no picture equals the one before
+            pictures = [cv2.imencode(".jpg", pixels)[1].tobytes()]
+        else:
+            pictures = [cv2.imencode(".jpg", pixels + shade)[1].tobytes() for shade in (0, 4)]
 
         def make(i: int, stamp: int) -> bytes:
-            message = CompressedImage(frame_id=frame, format="jpeg", data=jpeg)
+            data = pictures[i % len(pictures)]
+            message = CompressedImage(frame_id=frame, format="jpeg", data=data)
             message.timestamp.FromNanoseconds(stamp)
             return message.SerializeToString()
 

@@ -426,9 +426,24 @@ def test_a_late_message_is_not_a_lost_one(lateness: list[float], lost: set[int])
         assert times.dropouts() == (0, 0)
 
 
+def test_a_camera_that_repeats_one_picture_with_fresh_stamps_is_named(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=1.0).image(seconds=2.0, start_s=1.0, frozen=True).scan(seconds=3.0)
+    finding = the(audit_of(log, tmp_path), "frozen")
+    assert finding.topic == "/camera/image"
+    assert finding.severity == "warning"
+    assert "19 of 30 pictures on /camera/image repeat" in finding.text
+    assert "20 in a row over 1.9 s" in finding.text
+    assert finding.heads == ("class and box",)
+
+
+def test_a_picture_that_repeats_now_and_then_is_not_frozen(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=0.8, frozen=True).image(seconds=1.2, start_s=0.8)
+    assert "frozen" not in codes(audit_of(log, tmp_path))
+
+
 def test_images_that_change_their_size_are_found(tmp_path: Path) -> None:
     found = audit_of(SmallLog().image(seconds=1).image(seconds=1, start_s=1, size=(32, 24)), tmp_path)
-    assert the(found, "sizes").text == "images change their size: 32x24, 64x48"
+    assert the(found, "sizes").text == "images on /camera/image change their size: 32x24, 64x48"
 
 
 def test_frames_that_are_not_connected_are_found(tmp_path: Path) -> None:

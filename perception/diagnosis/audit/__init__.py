@@ -140,7 +140,7 @@ def _findings(
     yield from timing_rules.unstamped_rules(sensors)
     yield from timing_rules.epoch_rules(sensors, reference)
     yield from tick_rules(ticks, config)
-    yield from sensor_rules.picture_rules(contents, config)
+    yield from sensor_rules.picture_rules(contents)
     yield from rig_rules.rig_rules(ticks, config)
     yield from sensor_rules.scan_rules(contents, config)
     yield from sensor_rules.status_rules(contents, config)

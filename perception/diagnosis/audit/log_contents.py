@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 
@@ -41,12 +42,12 @@ class TopicContents:
     stamp_problem: str = ""  # why the first of them, which does carry a time, has no stamp
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
-    def add(self, message: Decoded) -> None:
-        """Add the next message of the topic."""
+    def add(self, message: Decoded) -> bool:
+        """Add the next message of the topic. Return False if it only repeats one."""
         key = message.stamp_ns, hash(message.source)
         if key in self._seen:  # not part of the times: repeated messages must not double the rate
             self.duplicates += 1
-            return
+            return False
         self._seen.add(key)
         self.times.add(message.log_time_ns, message.stamp_ns)
         if isinstance(message, Undecodable):
@@ -58,11 +59,41 @@ class TopicContents:
         if isinstance(message, Cuboids | TruthBoxes | FrameTransforms) and message.ignored:
             self.ignored += message.ignored
             self.ignored_reason = self.ignored_reason or message.ignored_reason
+        return True
 
     @property
     def stamps(self) -> TopicTimes:
         """The times of a topic that is stamped; no times where arrival stands in for most stamps."""
         return TopicTimes() if 2 * self.unstamped > self.times.count else self.times
+
+
+@dataclass(slots=True)
+class PictureContents:
+    """The pictures of one camera: their sizes, and how long the same bytes came with fresh stamps."""
+
+    count: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    repeats: int = 0  # pictures with the bytes of the one before
+    longest: int = 0  # equal pictures in a row
+    longest_start_ns: int = 0  # stamp of the first of them
+    longest_end_ns: int = 0  # stamp of the last of them
+    _last: bytes = b""  # digest of the newest picture
+    _row: int = 0
+    _row_start_ns: int = 0
+
+    def add(self, frame: CameraFrame) -> None:
+        """Add the next picture; a message that is repeated with its stamp is the audit's `duplicates`."""
+        self.count += 1
+        self.sizes[frame.width, frame.height] += 1
+        digest = blake2b(frame.data, digest_size=8).digest()
+        if digest != self._last:
+            self._last, self._row, self._row_start_ns = digest, 1, frame.stamp_ns
+            return
+        self.repeats += 1
+        self._row += 1
+        if self._row > self.longest:
+            self.longest = self._row
+            self.longest_start_ns, self.longest_end_ns = self._row_start_ns, frame.stamp_ns
 
 
 @dataclass(slots=True)
@@ -98,16 +129,17 @@ class LogContents:
     topics: dict[str, TopicContents]
     max_range_m: float
     fields: dict[str, str]  # status channel -> dotted path
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # of images
+    pictures: dict[str, PictureContents] = field(default_factory=dict)  # by topic
     scans: ScanContents = field(default_factory=ScanContents)
     channels: dict[str, array[float]] = field(default_factory=dict)
 
     def add(self, message: Decoded) -> None:
         """Add the next message."""
         topic = self.topics[message.topic]
-        topic.add(message)
+        fresh = topic.add(message)
         if isinstance(message, CameraFrame):
-            self.sizes[message.width, message.height] += 1
+            if fresh:
+                self.pictures.setdefault(topic.name, PictureContents()).add(message)
         elif isinstance(message, RangeScan):
             self.scans.add(message, self.max_range_m)
         elif isinstance(message, StatusReading) and topic.role == "status":

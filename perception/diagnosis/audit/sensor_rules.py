@@ -12,6 +12,9 @@ from perception.diagnosis.audit.log_contents import LogContents, TopicContents
 from perception.logs import Damage
 from perception.types import SENSORS
 
+FROZEN_PICTURES = 10
+"""Equal pictures in a row from which a camera counts as frozen: noise makes those of a working one differ."""
+
 
 def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Finding]:
     """Yield the parts of the file that cannot be read."""
@@ -56,14 +59,21 @@ def message_rules(topic: TopicContents) -> Iterator[Finding]:
         yield Finding("duplicates", "note", topic.name, text)
 
 
-def picture_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
-    """Yield pictures that change their size."""
-    camera = config.sensors.camera
-    if camera is not None and len(contents.sizes) > 1:
-        sizes = ", ".join(f"{w}x{h}" for w, h in sorted(contents.sizes))
-        yield Finding(
-            "sizes", "warning", camera.topic, f"images change their size: {sizes}", ("class and box",)
-        )
+def picture_rules(contents: LogContents) -> Iterator[Finding]:
+    """Yield pictures that change their size, and cameras that repeat one picture."""
+    for topic, pictures in contents.pictures.items():
+        if len(pictures.sizes) > 1:
+            sizes = ", ".join(f"{w}x{h}" for w, h in sorted(pictures.sizes))
+            text = f"images on {topic} change their size: {sizes}"
+            yield Finding("sizes", "warning", topic, text, RESTS_ON["camera"])
+        if pictures.longest >= FROZEN_PICTURES:
+            seconds = (pictures.longest_end_ns - pictures.longest_start_ns) / 1e9
+            text = (
+                f"{pictures.repeats:,} of {plural(pictures.count, 'picture')} on {topic} repeat the bytes of "
+                f"the one before with another stamp, {pictures.longest:,} in a row over {seconds:.1f} s: the "
+                "camera or its driver is frozen, and what is seen there is old"
+            )
+            yield Finding("frozen", "warning", topic, text, RESTS_ON["camera"])
 
 
 def scan_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
