@@ -89,6 +89,19 @@ def test_a_selection_of_damaged_logs(seed: int, tmp_path: Path) -> None:
         check(1_000_000 + i, tmp_path / "log.mcap")
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        70_001_690,  # a channel whose opcode says message, in a log without chunks
+        70_001_830,  # the same in the summary of a log with chunks
+        70_002_370,  # all chunks stand one byte before where the index says
+        70_002_811,  # a message on an undeclared channel in a part that is not read
+    ],
+)
+def test_damaged_logs_that_were_once_read_wrongly(seed: int, tmp_path: Path) -> None:
+    check(seed, tmp_path / "log.mcap")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("piece", range(-(-FILES // PIECE)))
 def test_damaged_logs(piece: int, tmp_path: Path) -> None:

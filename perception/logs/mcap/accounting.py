@@ -88,6 +88,10 @@ class Accountant:
         """Count a block that need not be read: nothing in it was asked for."""
         for key, span in (block.tally or {}).items():
             topic = self.topic(key)
+            if key not in self._contents.registry.channels:  # counted alike whatever is asked for
+                self.undeclared.add(key)
+                self.account.corrupt[topic] += span.messages
+                continue
             row = self.account.outside_range if self._query.wants(topic) else self.account.not_configured
             row[topic] += span.messages
 

@@ -6,6 +6,7 @@ record. Without one that is the whole file, so both ways give the same table.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextlib import suppress
 
 from perception.logs.mcap.blocks import DataBlock
@@ -45,15 +46,15 @@ def read_contents(source: Source, first: int) -> tuple[Contents, Walk]:
 def _follow_index(source: Source, contents: Contents, walk: Walk, first: int) -> None:
     """Take the blocks from the index, and walk the bytes between them."""
     summary, at = contents.summary, first
-    indexed = 0
+    indexed, starts = 0, {entry.offset for entry in summary.chunks}
     for start, end, block in _regions(source, summary, first):
         if start > at:
-            walk.run(at, start)
+            walk.run(_gap_start(contents, at, starts), start)
         if block is not None:
             contents.blocks.append(block)
             indexed += 1
         at = max(at, end)
-    walk.run(at, summary.start)
+    walk.run(_gap_start(contents, at, starts), summary.start)
     if contents.data_end is None:
         contents.data_end = _data_end_before(source, summary.start)
     for offset, length in summary.metadata_at:
@@ -62,6 +63,19 @@ def _follow_index(source: Source, contents: Contents, walk: Walk, first: int) ->
     contents.attachments.extend(summary.attachments)
     chunks = sum(block.kind == "chunk" for block in contents.blocks)
     contents.doubtful = chunks > indexed or bool(contents.breaks)
+
+
+def _gap_start(contents: Contents, at: int, starts: Container[int]) -> int:
+    """Return where to begin walking bytes from `at` on that the index does not cover.
+
+    If a chunk should begin there by the index (`starts`) and none does, bytes were lost or added before: it
+    may begin among the message indexes of the chunk before.
+    """
+    before = contents.blocks[-1] if contents.blocks else None
+    if at not in starts or before is None or before.offset + before.length + before.index_length != at:
+        return at
+    before.index_torn = True
+    return before.offset + before.length
 
 
 def _look_beyond(source: Source, contents: Contents) -> None:

@@ -76,6 +76,7 @@ class McapStream(Iterator[Message]):
                 earliest = min(earliest, min(places).log_time_ns)
         pending.sort()
         yield from self._emit(pending)
+        self._find_channels({key for block in skipped for key in block.tally or ()})
         for block in skipped:
             self._books.skipped(block)
         self._books.close(data_crc_holds=not self._books.unproven or self._data_crc_holds())
@@ -136,15 +137,19 @@ class McapStream(Iterator[Message]):
 
     def _declare(self, block: DataBlock, loaded: Loaded) -> Loaded:
         """Find channels that another chunk declares: the first in time need not be first in the file."""
-        unknown = {place.key for place in loaded.places if place.channel is None} - self._books.undeclared
-        if not unknown:
-            return loaded
         searched = self._contents.searched
-        discover(self._source, self._contents, unknown, self._budget, everywhere=True)
-        self._books.undeclared |= unknown - self._contents.registry.channels.keys()
-        if searched:
+        found = self._find_channels({place.key for place in loaded.places if place.channel is None})
+        if searched or not found:
             return loaded
         return load(self._source, block, self._contents.registry, self._budget)
+
+    def _find_channels(self, keys: set[int]) -> bool:
+        """Look for the declarations of channels in the whole file; return whether any was looked for."""
+        unknown = keys - self._contents.registry.channels.keys() - self._books.undeclared
+        if unknown:
+            discover(self._source, self._contents, unknown, self._budget, everywhere=True)
+            self._books.undeclared |= unknown - self._contents.registry.channels.keys()
+        return bool(unknown)
 
     def _emit(self, places: list[Place]) -> Iterator[Message]:
         read, corrupt, blocks = self.account.read, self.account.corrupt, self._open

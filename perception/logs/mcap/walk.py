@@ -1,52 +1,23 @@
-"""Walking a data section record by record, and going on behind damage."""
+"""Walking a data section record by record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
-from perception.logs.mcap.blocks import NO_ALIASES, ChannelTally, DataBlock, declare
-from perception.logs.mcap.contents import Break, Contents
+from perception.logs.mcap.blocks import ChannelTally, DataBlock, declare
+from perception.logs.mcap.contents import Contents
 from perception.logs.mcap.limits import MAX_RECORD_BYTES
 from perception.logs.mcap.message_index import read_index
-from perception.logs.mcap.records import HEAD, MAGIC, MESSAGE_HEAD, U64_MAX, ChunkEntry, Malformed, Op, parse
-from perception.logs.mcap.search import Search, chunk_block
+from perception.logs.mcap.records import HEAD, MAGIC, U64_MAX, ChunkEntry, Malformed, Op, parse
+from perception.logs.mcap.resume import behind_chunk, behind_damage
+from perception.logs.mcap.search import chunk_block
 from perception.logs.mcap.shape import CHUNK_FIELDS, MIN_MESSAGE, ChunkShape
 from perception.logs.mcap.source import Source
+from perception.logs.mcap.walk_state import PriorRecord, RunState, WalkState
 
 _RUN = 1 << 20  # message records outside chunks are grouped into blocks of about this many bytes
-_NEAR_NS = 3600 * 10**9  # a message with a damaged opcode is recognised by a log time this near to others
 _DECLARING = (Op.SCHEMA, Op.CHANNEL, Op.METADATA, Op.ATTACHMENT)
-
-
-class _RunState(NamedTuple):
-    """What adding one message changes of a run of messages outside chunks."""
-
-    length: int
-    start_ns: int
-    end_ns: int
-    key: int  # of the message's channel
-    tally: ChannelTally | None  # of that channel
-
-    def restore(self, run: DataBlock) -> None:
-        run.length, run.start_ns, run.end_ns = self.length, self.start_ns, self.end_ns
-        assert run.tally is not None
-        if self.tally is None:
-            del run.tally[self.key]
-        else:
-            run.tally[self.key] = self.tally
-
-
-class _Record(NamedTuple):
-    """The record before the present offset, where its length may be wrong."""
-
-    start: int
-    end: int
-    block: DataBlock | None = (
-        None  # a chunk, or the run of messages that this one ends; None: of unknown kind
-    )
-    before: _RunState | None = None  # the run without this message
 
 
 class _DamagedChunk(Malformed):
@@ -64,37 +35,31 @@ class Walk:
         self._source = source
         self._contents = contents
         self._entries = entries if contents.summary.proven else {}
-        self._search = Search(source, contents.registry, sorted(entries))
-        self._shapes = self._search.shapes
-        self._chunk: DataBlock | None = None  # message indexes that follow belong to it
-        self._run: DataBlock | None = None  # messages outside chunks that follow join it
-        self._last: _Record | None = None
-        self._before: _Record | None = None  # `_last` as it was before this record
-        self._gap = False  # unreadable bytes lie right before this record
-        self._chunked = bool(entries)  # a chunk was seen: messages behind damage may be content of one
-        self._complete = source.read(source.size - len(MAGIC), len(MAGIC)) == MAGIC  # it was not cut short
-        self._aliases = NO_ALIASES
+        self._state = WalkState(source, contents, sorted(entries))
+        self._search = self._state.search
+        self._shapes = self._state.shapes
+        self._before: PriorRecord | None = None  # the last record as it was before this one
 
     def run(self, start: int, end: int, open_end: bool = False) -> None:
         """Walk from `start` to `end`. `open_end`: the end of the file, not of the data section."""
-        self._chunk = self._run = self._last = None
-        self._gap = False
+        state = self._state
+        state.begin()
         at = start
         while at < end:
-            last = self._before = self._last
-            self._last = None
+            last = self._before = state.last
+            state.last = None
             try:
                 after = self._record(at, end, open_end)
-            except _DamagedChunk as error:
-                at = self._behind_chunk(at, end, str(error))
+            except _DamagedChunk:
+                at = behind_chunk(state, at, end)
             except Malformed as error:
-                at = self._recover(at, end, last, str(error))
+                at = behind_damage(state, at, end, last, str(error))
             else:
                 if after is None:
                     return
-                at, self._gap = after, False
+                at, state.gap = after, False
         if open_end:
-            self._doubt_index()
+            state.doubt_index()
 
     def look_inside(self, block: DataBlock) -> None:
         """Walk what lies in a chunk that is damaged: its lengths may hide others."""
@@ -109,125 +74,6 @@ class Walk:
         contents.blocks = sorted(blocks + contents.blocks[1:], key=lambda block: block.offset)
         contents.breaks = sorted(breaks + contents.breaks)
 
-    # --- behind damage ---------------------------------------------------------------------------
-
-    def _recover(self, at: int, end: int, last: _Record | None, reason: str) -> int:
-        """Return where the next sound record begins, and note the damage before it.
-
-        `last` is the record that led here: it may be what is damaged.
-        """
-        self._run = None
-        if last is not None and last.before is not None:
-            return self._behind_message(at, end, last, reason)
-        begin = at + 1
-        if last is not None and last.block is None:
-            begin = last.start + 1 if not self._search.checked(last.start, last.end) else at + 1
-        elif last is not None and last.block is not None and not self._search.intact(last.block):
-            begin = self._search.inside(last.block)
-        found = self._search.find(begin, end, self._loose(begin, end), but=at)
-        self._doubt_index()
-        if found < at and last is not None:
-            if last.block is None:
-                self._break(last.start, found, reason)
-            else:
-                last.block.length = found - last.block.offset
-            return found
-        if self._has_message_head(at) and self._shapes.head(at)[0] == Op.MESSAGE:
-            self._tear(at, found)
-        else:
-            self._break(at, found, reason)
-        return found
-
-    def _behind_chunk(self, at: int, end: int, reason: str) -> int:
-        """Return where the next sound record begins behind a chunk whose lengths are wrong."""
-        self._run, block = None, self._contents.blocks[-1]
-        found = self._search.find(self._search.inside(block), end, loose=False, but=at)
-        block.length = found - at
-        return found
-
-    def _behind_message(self, at: int, end: int, last: _Record, reason: str) -> int:
-        """Return where the next sound record begins behind messages outside chunks.
-
-        Nothing else tells which of two records is damaged: this one, if it can be recognised; else the
-        message before it, whose content is then not believed.
-        """
-        assert last.block is not None
-        assert last.before is not None
-        found = self._search.find(at + 1, end, loose=True)
-        opcode, length = self._shapes.head(at)
-        header = self._has_message_head(at)
-        if at + HEAD.size > end:  # the file was cut there
-            found = end
-            self._break(at, found, reason)
-        elif header and (opcode == Op.MESSAGE or at + HEAD.size + length == found):
-            self._tear(at, found)
-        elif (
-            at + HEAD.size + length == found
-            or (earlier := self._search.find(last.start + 1, end, loose=True, but=at)) == end
-        ):
-            self._break(at, found, reason)
-        else:
-            found = earlier
-            last.before.restore(last.block)
-            if not last.block.length:
-                self._contents.blocks.pop()
-            self._tear(last.start, found)
-        return found
-
-    def _has_message_head(self, at: int) -> bool:
-        """Return whether a message outside chunks has its header here, whatever its length says."""
-        blocks = self._contents.blocks
-        if self._chunked or not blocks:
-            return False
-        channel_id, log_time = self._message_head(at)
-        near = blocks[-1].start_ns - _NEAR_NS <= log_time <= blocks[-1].end_ns + _NEAR_NS
-        return near and self._key(channel_id) in self._contents.registry.channels
-
-    def _message_head(self, at: int) -> tuple[int, int]:
-        """Return channel id and log time of a message; zeros where the file ends."""
-        head = self._source.peek(at + HEAD.size, MESSAGE_HEAD.size).ljust(MESSAGE_HEAD.size, b"\0")
-        channel_id, _, log_time, _ = MESSAGE_HEAD.unpack(head)
-        return channel_id, log_time
-
-    def _key(self, channel_id: int) -> int:
-        return self._aliases.get(channel_id, channel_id)
-
-    def _tear(self, at: int, end: int) -> None:
-        """Add a message of which only the header is sound."""
-        channel_id, log_time = self._message_head(at)
-        tally = {self._key(channel_id): ChannelTally(1, log_time, log_time)}
-        self._contents.blocks.append(
-            DataBlock(
-                "loose",
-                at,
-                end - at,
-                log_time,
-                log_time,
-                torn=True,
-                tally=tally,
-                bad=True,
-                aliases=self._aliases,
-            )
-        )
-        self._run = None
-
-    def _doubt_index(self) -> None:
-        """Mark the chunk before this place: it may have had more message indexes."""
-        if self._chunk is not None:
-            self._chunk.index_torn = True
-
-    def _break(self, at: int, after: int, reason: str) -> None:
-        """Note bytes that are not understood; together with those before if no block lies between."""
-        breaks, blocks, size = self._contents.breaks, self._contents.blocks, after - at
-        if breaks and not (blocks and blocks[-1].offset >= breaks[-1].start):
-            size += breaks[-1].size
-            at, reason = breaks[-1].start, breaks[-1].reason
-            breaks.pop()
-        breaks.append(Break(at, after, size, reason))
-        self._gap = True
-
-    # --- records ---------------------------------------------------------------------------------
-
     def _record(self, at: int, end: int, open_end: bool) -> int | None:
         """Add one record. Returns the offset of the next, or None at the end of the data."""
         if at + HEAD.size > min(end, self._source.size):
@@ -237,6 +83,8 @@ class Walk:
         if at in self._entries or (opcode == Op.CHUNK and self._shapes.chunk(at) is not None):
             return self._add_chunk(at, end, open_end)
         if opcode == Op.MESSAGE and length >= MIN_MESSAGE and not self._is_index(at):
+            if self._is_channel(at, end):
+                return self._add_declaration(Op.CHANNEL, at, after, end)
             return self._add_message(at, after, end, open_end)
         if opcode == Op.MESSAGE_INDEX and self._is_index(at, anywhere=True) and after <= end:
             return self._add_index(at, after)
@@ -268,11 +116,11 @@ class Walk:
             self.metadata(self._source.read(body, length))
         else:
             content = self._source.read(body, length)
-            self._aliases = declare(self._contents.registry, opcode, content, self._aliases)
+            self._state.aliases = declare(self._contents.registry, opcode, content, self._state.aliases)
         if opcode not in (Op.SCHEMA, Op.CHANNEL):
-            self._run = None
-        self._chunk = None
-        self._last = _Record(at, after)
+            self._state.run = None
+        self._state.chunk = None
+        self._state.last = PriorRecord(at, after)
         return after
 
     def _extended(self, inner: int, after: int, end: int) -> bool:
@@ -288,7 +136,7 @@ class Walk:
 
     def _add_disguised(self, opcode: int, at: int, after: int, end: int, open_end: bool) -> int:
         """Add a record whose opcode is damaged, or pass over one of a kind that is not known."""
-        if self._is_chunk(at, end):
+        if self._state.is_chunk(at, end):
             return self._add_chunk(at, end, open_end)
         if opcode != Op.MESSAGE_INDEX and after <= end and self._is_index(at):
             return self._add_index(at, after)
@@ -305,15 +153,15 @@ class Walk:
             raise Malformed("a chunk is damaged or cut off" if opcode == Op.CHUNK else "a misplaced record")
         if not self._shapes.starts(after, end):
             raise Malformed("a record of unknown kind, and none behind it")
-        if (opcode ^ Op.MESSAGE).bit_count() == 1 and self._has_message_head(at):
-            self._tear(at, after)
-        self._run = self._chunk = None
-        self._last = _Record(at, after)
+        if (opcode ^ Op.MESSAGE).bit_count() == 1 and self._state.has_message_head(at):
+            self._state.tear(at, after)
+        self._state.run = self._state.chunk = None
+        self._state.last = PriorRecord(at, after)
         return after
 
     def _add_chunk(self, at: int, end: int, open_end: bool) -> int:
         """Add a chunk. Where its lengths differ, the one with which its CRC holds counts."""
-        self._run, self._chunked = None, True
+        self._state.run, self._state.chunked = None, True
         shape = self._shapes.chunk(at)
         entry = self._entries.get(at)
         if entry is not None and (shape is None or not shape.certain or at + shape.lengths[0] > end):
@@ -329,7 +177,7 @@ class Walk:
             length = self._search.intact_length(at, end, shape) or self._likely_length(at, end, shape)
         cut = at + length > end
         block = chunk_block(at, min(length, end - at), shape)
-        if cut and not (open_end and shape.certain and self._is_cut(self._search.inside(block), end)):
+        if cut and not (open_end and shape.certain and self._state.is_cut(self._search.inside(block), end)):
             length, cut = 0, False
         block.cut = cut
         if length < shape.payload:
@@ -338,11 +186,6 @@ class Walk:
             raise _DamagedChunk("a chunk that does not fit the file")
         return self._take_chunk(block)
 
-    def _is_chunk(self, at: int, end: int) -> bool:
-        """Return whether a chunk begins here, whatever its opcode says."""
-        shape = self._shapes.chunk(at)
-        return shape is not None and (shape.certain or self._search.intact_length(at, end, shape) is not None)
-
     def _likely_length(self, at: int, end: int, shape: ChunkShape) -> int:
         """Return the length of a damaged chunk that leads to a record; 0 if none does."""
         fitting = [length for length in shape.lengths if shape.payload <= length <= end - at]
@@ -350,26 +193,36 @@ class Walk:
 
     def _take_chunk(self, block: DataBlock) -> int:
         self._contents.blocks.append(block)
-        self._chunk, after = block, block.offset + block.length
-        self._last = _Record(block.offset, after, block)
-        block.aliases = self._aliases
+        self._state.chunk, after = block, block.offset + block.length
+        self._state.last = PriorRecord(block.offset, after, block)
+        block.aliases = self._state.aliases
         return after
 
     def _is_index(self, at: int, anywhere: bool = False) -> bool:
         """Return whether a message index stands here, whatever its opcode says; only behind a chunk."""
-        if not anywhere and self._chunk is None:
+        if not anywhere and self._state.chunk is None:
             return False
         _, length = self._shapes.head(at)
         return length >= 6 and self._shapes.inner_length(Op.MESSAGE_INDEX, at + HEAD.size) == length
 
+    def _is_channel(self, at: int, end: int) -> bool:
+        """Return whether what says it is a message is a channel: one bit of the opcode tells them apart.
+
+        As a message it would be far in time from all others, and its lengths are those of a channel.
+        """
+        blocks = self._contents.blocks
+        if blocks and self._state.near(self._state.message_head(at)[1]):
+            return False
+        return self._shapes.whole(at, end, Op.CHANNEL) is not None
+
     def _add_index(self, at: int, after: int) -> int:
         """Add a message index to the chunk before it."""
-        self._run = None
-        if self._chunk is None or self._gap:
-            self._chunk = self._owner(at, after)
-        if not self._chunk.index_torn:
-            self._chunk.index_length += after - at
-        self._last = _Record(at, after)
+        self._state.run = None
+        if self._state.chunk is None or self._state.gap:
+            self._state.chunk = self._owner(at, after)
+        if not self._state.chunk.index_torn:
+            self._state.chunk.index_length += after - at
+        self._state.last = PriorRecord(at, after)
         return after
 
     def _owner(self, at: int, after: int) -> DataBlock:
@@ -379,7 +232,7 @@ class Walk:
         """
         breaks, blocks = self._contents.breaks, self._contents.blocks
         chunk = blocks[-1] if blocks and blocks[-1].kind == "chunk" else None
-        lost = breaks[-1] if self._gap and breaks and breaks[-1].end == at else None
+        lost = breaks[-1] if self._state.gap and breaks and breaks[-1].end == at else None
         index = DataBlock("chunk", at, 0, 0, U64_MAX, index_length=after - at)
         tally = read_index(self._source, index)
         if chunk is not None and (
@@ -396,30 +249,30 @@ class Walk:
 
     def _add_message(self, at: int, after: int, end: int, open_end: bool) -> int:
         """Add a message outside chunks to the run of messages before it."""
-        channel_id, log_time = self._message_head(at)
-        key = self._key(channel_id)
-        if key not in self._contents.registry.channels and self._is_chunk(at, end):
+        channel_id, log_time = self._state.message_head(at)
+        key = self._state.key(channel_id)
+        if key not in self._contents.registry.channels and self._state.is_chunk(at, end):
             return self._add_chunk(at, end, open_end)
         cut = after > end
-        if after - at > MAX_RECORD_BYTES or (cut and not (open_end and self._is_cut(at + 1, end))):
+        if after - at > MAX_RECORD_BYTES or (cut and not (open_end and self._state.is_cut(at + 1, end))):
             raise Malformed("a message that does not fit the file")
-        if self._chunked and not cut and self._is_content(after, end):
+        if self._state.chunked and not cut and self._is_content(after, end):
             raise Malformed("a message where none should be")
-        run, self._chunk = self._run, None
+        run, self._state.chunk = self._state.run, None
         if run is None or run.length > _RUN:
-            run = DataBlock("loose", at, 0, log_time, log_time, tally={}, aliases=self._aliases)
-            self._run = run
+            run = DataBlock("loose", at, 0, log_time, log_time, tally={}, aliases=self._state.aliases)
+            self._state.run = run
             self._contents.blocks.append(run)
         assert run.tally is not None
         known = run.tally.get(key)
-        before = _RunState(run.length, run.start_ns, run.end_ns, key, known)
+        before = RunState(run.length, run.start_ns, run.end_ns, key, known)
         run.length = min(after, end) - run.offset
         if cut:
             run.cut, run.tally = True, None  # whether the last header is complete is known only after loading
             return end
         run.start_ns, run.end_ns = min(run.start_ns, log_time), max(run.end_ns, log_time)
         run.tally[key] = known.plus(1, log_time, log_time) if known else ChannelTally(1, log_time, log_time)
-        self._last = _Record(at, after, run, before)
+        self._state.last = PriorRecord(at, after, run, before)
         return after
 
     def _is_content(self, after: int, end: int) -> bool:
@@ -428,22 +281,6 @@ class Walk:
         if chunk is not None and chunk.kind == "chunk" and not self._search.intact(chunk):
             return True
         return not self._shapes.starts(after, end)
-
-    def _is_cut(self, at: int, end: int) -> bool:
-        """Return whether the file ends inside a record, rather than that its length is wrong.
-
-        `at`: where in the record the search for others begins.
-        """
-        return not self._complete and self._search.find(at, end, self._loose(at, end)) == end
-
-    def _loose(self, at: int, end: int) -> bool:
-        """Return whether this is a log without chunks: what looks like a message is no chunk's content."""
-        if not self._chunked and not self._contents.blocks:
-            ahead = self._search.find(at, end, loose=False)
-            self._chunked = ahead < end and (
-                self._shapes.head(ahead)[0] == Op.MESSAGE_INDEX or self._is_chunk(ahead, end)
-            )
-        return not self._chunked
 
 
 def entry_block(entry: ChunkEntry) -> DataBlock:
