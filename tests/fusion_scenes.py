@@ -28,8 +28,14 @@ SMALL = ModelConfig(
     splat_widths=(4, 8, 8),
     status_width=8,
 )
-FUSIONS = ("gated", "concat", "attention")
+SECOND: dict[str, object] = {"fusion": "concat", "stride": 8, "stem": "patch", "shared_tower": True}
+FUSIONS = ("gated", "concat", "attention", "second")
 SUBSETS = [tuple(float(x) for x in bits) for bits in itertools.product((0, 1), repeat=3)]
+
+
+def architecture(fusion: str) -> dict[str, object]:
+    """Return the changes to a configuration for one of `FUSIONS`."""
+    return SECOND if fusion == "second" else {"fusion": fusion}
 
 
 def scene(
@@ -64,6 +70,8 @@ def numpy_scene(config: ModelConfig, batch: int = 1, seed: int = 0) -> Inputs:
 
 def lively_model(config: ModelConfig = SMALL, seed: int = 0, **changes: object) -> FusionModel:
     """A model in which nothing is at a neutral start, so that no property holds by accident."""
+    if "fusion" in changes:
+        changes |= architecture(str(changes["fusion"]))
     model = FusionModel(replace(config, **changes), seed=seed)
     g = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():

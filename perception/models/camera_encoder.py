@@ -1,7 +1,8 @@
-"""The camera branch: an image to maps at strides 4, 8 and 16 and one pooled feature."""
+"""The camera branch: an image to maps of three strides and one pooled feature."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -11,38 +12,56 @@ from perception.models.layers import Residual, conv_bn
 
 
 class Pyramid(NamedTuple):
-    """Maps of one branch, or of all fused: [B, D, H/4, W/4], [B, D, H/8, W/8], [B, D, H/16, W/16], and
-    `pooled` [B, D, 1, 1]. D may differ between them."""
+    """Maps of one branch, or of all fused, [B, D, H / stride, W / stride] for each of `ModelConfig.strides`,
+    and `pooled` [B, D, 1, 1]. D may differ between them."""
 
-    s4: Tensor
-    s8: Tensor
-    s16: Tensor
+    fine: Tensor
+    middle: Tensor
+    coarse: Tensor
     pooled: Tensor
 
 
 class SmallBackbone(nn.Module):
-    """A residual network in plain torch; most parameters at stride 16, most time at stride 4."""
+    """A residual network in plain torch; most parameters at the coarsest stride, most time at the finest.
+
+    Its layers carry the stride they work at in their names: `stage8`.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        w4, w8, w16 = self.widths = tuple(config.widths)
-        self.stem = nn.Sequential(
-            conv_bn(3, w4 // 2, 4, stride=2),
-            nn.ReLU(inplace=True),
-            conv_bn(w4 // 2, w4, 4, stride=2),
-            nn.ReLU(inplace=True),
-        )
-        n4, n8, n16 = config.blocks
-        self.stage4 = nn.Sequential(*(Residual(w4) for _ in range(n4)))
-        self.down8 = nn.Sequential(conv_bn(w4, w8, 4, stride=2), nn.ReLU(inplace=True))
-        self.stage8 = nn.Sequential(*(Residual(w8) for _ in range(n8)))
-        self.down16 = nn.Sequential(conv_bn(w8, w16, 4, stride=2), nn.ReLU(inplace=True))
-        self.stage16 = nn.Sequential(*(Residual(w16) for _ in range(n16)))
+        self.strides = config.strides
+        self.widths = tuple(config.widths)
+        self.stem = _stem(config)
+        for index, (stride, width) in enumerate(zip(self.strides, self.widths, strict=True)):
+            if index:
+                self.add_module(f"down{stride}", _halving(self.widths[index - 1], width))
+            blocks = (Residual(width) for _ in range(config.blocks[index]))
+            self.add_module(f"stage{stride}", nn.Sequential(*blocks))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        s4 = self.stage4(self.stem(image.to(next(self.stem.parameters()).dtype)))
-        s8 = self.stage8(self.down8(s4))
-        return s4, s8, self.stage16(self.down16(s8))
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = self.stem(image.to(next(self.stem.parameters()).dtype))
+        maps: list[Tensor] = []
+        for stride in self.strides:
+            if maps:
+                x = self.get_submodule(f"down{stride}")(x)
+            x = self.get_submodule(f"stage{stride}")(x)
+            maps.append(x)
+        return maps
+
+
+def _stem(config: ModelConfig) -> nn.Sequential:
+    """Return the layers from the image to the finest map; each has twice the channels of the one before."""
+    first = 4 if config.stem == "patch" else 2
+    steps = (config.stride // first).bit_length()
+    widths = [config.widths[0] >> (steps - 1 - index) for index in range(steps)]
+    layers: list[nn.Module] = [conv_bn(3, widths[0], 4, stride=first), nn.ReLU(inplace=True)]
+    for narrow, wide in pairwise(widths):
+        layers += _halving(narrow, wide)
+    return nn.Sequential(*layers)
+
+
+def _halving(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(conv_bn(inputs, outputs, 4, stride=2), nn.ReLU(inplace=True))
 
 
 class CameraEncoder(nn.Module):
@@ -66,8 +85,8 @@ class CameraEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Pyramid:
         """Encode a normalised image [B, 3, H, W] to maps."""
-        s4, s8, s16 = self.backbone(image)
-        return Pyramid(s4, s8, s16, s16.mean((2, 3), keepdim=True))
+        fine, middle, coarse = self.backbone(image)
+        return Pyramid(fine, middle, coarse, coarse.mean((2, 3), keepdim=True))
 
 
 def _backbone(config: ModelConfig, pretrained: bool) -> nn.Module:
@@ -76,4 +95,4 @@ def _backbone(config: ModelConfig, pretrained: bool) -> nn.Module:
     # Importing torchvision costs seconds at start, so only a model that is built from it pays.
     from perception.models.torchvision_backbone import TorchvisionBackbone
 
-    return TorchvisionBackbone(config.backbone, pretrained)
+    return TorchvisionBackbone(config.backbone, pretrained, config.strides)

@@ -1,6 +1,6 @@
 """The configuration of a model: sizes, classes, channels, kind of fusion. No torch.
 
-Input size in pixels; widths in channels. The strides of the feature maps are fixed: 4, 8 and 16.
+Input size in pixels; widths in channels. There are feature maps of three strides: `ModelConfig.strides`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,26 @@ from typing import Any
 from perception.errors import ConfigError
 from perception.types import HEADS, Quantity, extra_specs
 
-STRIDES = (4, 8, 16)
+LEVELS = 3
+"""Feature maps of every branch; each has half the cells of the one before along each axis."""
+STEMS = ("convolutions", "patch")
 FUSIONS = ("gated", "concat", "attention")
 LOSS_FAMILIES = ("laplace", "gaussian")
 LISTS = (
     *("classes", "widths", "blocks", "splat_widths", "control", "status"),
     *("adapters", "control_widths", "extra_heads"),
 )
-LATER = ("adapters", "control_widths", "control_status", "extra_heads")
+LATER = (
+    *("adapters", "control_widths", "control_status", "extra_heads"),
+    *("stride", "stem", "shared_tower"),
+)
 """Fields that the first checkpoints did not have."""
 MAX_HIDDEN = 8
 SMALL = "small"
 """The default backbone, in plain torch. Any other name is looked up in torchvision."""
 
 
-_EACH = (len(STRIDES), len(STRIDES))
+_EACH = (LEVELS, LEVELS)
 
 
 def _whole(default: Any, low: int, high: int, step: int, count: tuple[int, int] | None = None) -> Any:
@@ -42,7 +47,12 @@ class ModelConfig:
     Attributes:
         classes: Names of the classes, in the order of the heatmap's channels.
         control, status: Channels, in the order of the arrays' last dimension.
-        input_height, input_width: Pixels; multiples of 32 and 64.
+        input_height, input_width: Pixels; multiples of 8 and 16 times the stride.
+        stride: Pixels between the cells of the finest map, which class and box are read from: 4 or 8. The
+            other two maps have twice and four times as many.
+        stem: The small backbone's way to the finest map: `convolutions`, of kernel 4 and stride 2 each, or
+            `patch`: the first has stride 4.
+        shared_tower: Whether class and box are read from one tower, or each from one of its own.
         returns: M, range returns of one sample.
         steps: T, steps of the status window.
         detections: K, detections of one sample.
@@ -91,6 +101,9 @@ class ModelConfig:
     control_widths: tuple[int, ...] = _whole((128,), 8, 1024, 1, (1, MAX_HIDDEN))
     control_status: bool = False
     extra_heads: tuple[str, ...] = ()
+    stride: int = _whole(4, 4, 8, 4)
+    stem: str = "convolutions"
+    shared_tower: bool = False
 
     def __post_init__(self) -> None:
         errors = [*self._name_errors(), *self._size_errors()]
@@ -109,7 +122,8 @@ class ModelConfig:
                 errors.append(f"{key}: expected 1 to 256 names, found {list(names)!r:.100}")
             elif len(set(names)) != len(names):
                 errors.append(f"{key}: expected different names, found {list(names)!r:.100}")
-        for key, allowed in (("fusion", FUSIONS), ("loss_family", LOSS_FAMILIES)):
+        choices = {"fusion": FUSIONS, "loss_family": LOSS_FAMILIES, "stem": STEMS}
+        for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
                 errors.append(f"{key}: expected {' or '.join(allowed)}, found {getattr(self, key)!r}")
         further = tuple(spec.name for spec in extra_specs() if spec.module)
@@ -126,22 +140,39 @@ class ModelConfig:
         for entry in fields(self):
             if entry.metadata:
                 errors += _whole_errors(entry.name, getattr(self, entry.name), **entry.metadata)
-        if not isinstance(self.control_status, bool):
-            errors.append(f"control_status: expected true or false, found {self.control_status!r:.100}")
+        for key in ("control_status", "shared_tower"):
+            if not isinstance(value := getattr(self, key), bool):
+                errors.append(f"{key}: expected true or false, found {value!r:.100}")
         if isinstance(self.splat_radius, bool) or not isinstance(self.splat_radius, int | float):
             errors.append(f"splat_radius: expected a number, found {self.splat_radius!r:.100}")
         elif not 0.5 <= self.splat_radius <= 16:
             errors.append(f"splat_radius: expected cells from 0.5 to 16, found {self.splat_radius!r}")
+        if not errors:
+            errors += self._divisibility_errors()
         if not errors and self.detections > self.cells * len(self.classes):
             errors.append(
                 f"detections: expected at most one for each cell and class, found {self.detections}"
             )
         return errors
 
+    def _divisibility_errors(self) -> list[str]:
+        """Return the errors of a size that the coarsest map, or the control head's places, do not divide."""
+        errors = []
+        for key, step in (("input_height", 8 * self.stride), ("input_width", 16 * self.stride)):
+            size = getattr(self, key)
+            if size % step:
+                errors.append(f"{key}: expected a multiple of {step} at stride {self.stride}; found {size}")
+        return errors
+
+    @property
+    def strides(self) -> tuple[int, int, int]:
+        """Return the pixels between the cells of the three maps, fine to coarse."""
+        return self.stride, 2 * self.stride, 4 * self.stride
+
     @property
     def cells(self) -> int:
         """Return the number of cells of the output map, h x w."""
-        return (self.input_height // STRIDES[0]) * (self.input_width // STRIDES[0])
+        return (self.input_height // self.stride) * (self.input_width // self.stride)
 
     @property
     def backbone_weights(self) -> int:
@@ -224,7 +255,7 @@ def _whole_errors(
 ) -> list[str]:
     """Return the errors of an integer, or of each of several."""
     if count is not None and not count[0] <= len(value) <= count[1]:
-        wanted = f"one number for each stride {STRIDES}" if count == _EACH else f"1 to {count[1]} numbers"
+        wanted = f"one number for each of the {LEVELS} maps" if count == _EACH else f"1 to {count[1]} numbers"
         return [f"{key}: expected {wanted}, found {value!r:.100}"]
     numbers = {key: value} if count is None else {f"{key}[{i}]": number for i, number in enumerate(value)}
     return [

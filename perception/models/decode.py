@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from perception.models.config import STRIDES, ModelConfig
+from perception.models.config import ModelConfig
 from perception.models.heads import DenseOutputs
 from perception.models.tensors import Predictions
 from perception.types import SENSORS
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.detections = config.detections
         self.height, self.width = config.input_height, config.input_width
-        self.map_width = config.input_width // STRIDES[0]
+        self.stride, self.map_width = config.stride, config.input_width // config.stride
         # The standard deviation of a Laplace distribution of scale b is sqrt(2) b; a Gaussian's is its scale.
         self.std_per_scale = math.sqrt(2.0) if config.loss_family == "laplace" else 1.0
         self.calibration = Calibration(config)
@@ -117,8 +117,8 @@ class Decoder(nn.Module):
         """
         left, top, right, bottom = ltrb.unbind(1)
         rows, columns = ltrb.shape[2:]
-        u = (torch.arange(columns, device=ltrb.device, dtype=ltrb.dtype) + 0.5) * STRIDES[0]
-        v = ((torch.arange(rows, device=ltrb.device, dtype=ltrb.dtype) + 0.5) * STRIDES[0]).unsqueeze(1)
+        u = (torch.arange(columns, device=ltrb.device, dtype=ltrb.dtype) + 0.5) * self.stride
+        v = ((torch.arange(rows, device=ltrb.device, dtype=ltrb.dtype) + 0.5) * self.stride).unsqueeze(1)
         width = torch.minimum(left, u) + torch.minimum(right, self.width - u)
         height = torch.minimum(top, v) + torch.minimum(bottom, self.height - v)
         std = self.std_per_scale * log_scale.exp()
@@ -166,8 +166,8 @@ class Decoder(nn.Module):
 
     def _boxes(self, cells: Tensor, ltrb: Tensor) -> Tensor:
         """Return boxes of cells [B, N] and their distances to the sides, `xyxy` clipped to the image."""
-        u = (cells % self.map_width + 0.5) * STRIDES[0]
-        v = (cells // self.map_width + 0.5) * STRIDES[0]
+        u = (cells % self.map_width + 0.5) * self.stride
+        v = (cells // self.map_width + 0.5) * self.stride
         left, top, right, bottom = ltrb.unbind(-1)
         x1, x2 = (u - left).clamp(min=0.0), (u + right).clamp(max=float(self.width))
         y1, y2 = (v - top).clamp(min=0.0), (v + bottom).clamp(max=float(self.height))

@@ -1,7 +1,7 @@
 """The fusion model: any subset of camera, range and status, to classes, boxes with distance, and control.
 
 Dimension letters: B batch, C classes, K detections, M returns, T status steps, S status channels,
-A control channels, D fused channels, h x w cells of the output map (stride 4).
+A control channels, D fused channels, h x w cells of the output map (the finest).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from perception.models.adapters import Adapter
 from perception.models.camera_encoder import Pyramid
-from perception.models.config import STRIDES, ModelConfig
+from perception.models.config import ModelConfig
 from perception.models.decode import Decoder
 from perception.models.fusion import make_fusion
 from perception.models.heads import BoxHead, ClassHead, ControlHead, DenseOutputs, TopDown
+from perception.models.layers import conv_bn
 from perception.models.normalise import Normaliser
 from perception.models.range_encoder import IN_IMAGE
 from perception.models.stats import InputStats, default_stats
@@ -81,7 +82,9 @@ class FusionModel(nn.Module):
         widths = zip(*(branch.widths for branch in branches), strict=True)
         maps = zip(*(branch.maps for branch in branches), strict=True)
         self.fusion = nn.ModuleList(make_fusion(config, w, m) for w, m in zip(widths, maps, strict=True))
-        self.top_down = TopDown(config.fused_width)
+        self.top_down = TopDown(config)
+        if config.shared_tower:
+            self.tower = conv_bn(config.fused_width, config.fused_width, 3)
         self.class_head = ClassHead(config)
         self.box_head = BoxHead(config)
         self.control_head = ControlHead(config)
@@ -185,8 +188,8 @@ class FusionModel(nn.Module):
         """Return [B, F]: the features that `control_head.answer` takes, all that control depends on."""
         cleaned = self.clean(inputs)
         fused = self.fuse(self.encode(cleaned), cleaned.present, cleaned.age)
-        _, s16 = self.top_down(fused)
-        return self.control_head.read(self._own("control", s16), fused.pooled)
+        _, coarse = self.top_down(fused)
+        return self.control_head.read(self._own("control", coarse), fused.pooled)
 
     def clean(self, inputs: Inputs) -> Cleaned:
         """Replace absent, invalid and unknown values before anything is computed from them."""
@@ -230,11 +233,11 @@ class FusionModel(nn.Module):
         gates serve all heads, which need less of the status than control does.
         """
         levels = zip(self.fusion, zip(*encoded, strict=True), strict=True)
-        s4, s8, s16, pooled = (fusion(maps, present, age) for fusion, maps in levels)
+        fine, middle, coarse, pooled = (fusion(maps, present, age) for fusion, maps in levels)
         if self.config.control_status:
             known = present[:, STATUS, None, None, None].to(pooled.dtype)
             pooled = torch.cat([pooled, encoded[STATUS].pooled.to(pooled.dtype) * known], 1)
-        return Pyramid(s4, s8, s16, pooled)
+        return Pyramid(fine, middle, coarse, pooled)
 
     def on_subsets(self, inputs: Inputs, subsets: Tensor) -> Iterator[Predictions]:
         """Return the predictions with only some inputs present, for each of several subsets (bool [N, 3]).
@@ -250,17 +253,19 @@ class FusionModel(nn.Module):
 
     def heads(self, fused: Pyramid, present: Tensor) -> DenseOutputs:
         """Return the outputs of all heads on the shared representation."""
-        s4, s16 = self.top_down(fused)
-        raw = self.box_head(self._own("box", s4))
+        fine, coarse = self.top_down(fused)
+        if self.config.shared_tower:
+            fine = self.tower(fine).relu_()
+        raw = self.box_head(self._own("box", fine))
         # Each in one piece: torch computes on slices of channels one by one, seven times as long.
         sides, sides_log_scale, distance, distance_log_scale = (
             part.contiguous() for part in raw.split((4, 4, 1, 1), 1)
         )
         mean, std = self.normaliser.log_distance_mean, self.normaliser.log_distance_std
-        control, control_log_scale = self.control_head(self._own("control", s16), fused.pooled)
+        control, control_log_scale = self.control_head(self._own("control", coarse), fused.pooled)
         return DenseOutputs(
-            heatmap=self.class_head(self._own("class", s4)),
-            ltrb=STRIDES[0] * sides.exp(),
+            heatmap=self.class_head(self._own("class", fine)),
+            ltrb=self.config.stride * sides.exp(),
             ltrb_log_scale=sides_log_scale,
             distance_log=distance * std + mean,
             distance_log_scale=distance_log_scale,
@@ -268,7 +273,7 @@ class FusionModel(nn.Module):
             control_log_scale=control_log_scale,
             fused=fused,
             present=present,
-            extra=tuple(head(s16, fused.pooled) for head in self._extra_heads()),
+            extra=tuple(head(coarse, fused.pooled) for head in self._extra_heads()),
         )
 
     def _extra_heads(self) -> list[Any]:

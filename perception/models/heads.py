@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from perception.models.camera_encoder import Pyramid
-from perception.models.config import STRIDES, ModelConfig
+from perception.models.config import ModelConfig
 from perception.models.layers import as_weight, conv_bn, pointwise
 
 LOG_LIMIT = 7.0
@@ -45,19 +45,22 @@ class DenseOutputs(NamedTuple):
 class TopDown(nn.Module):
     """The top-down path from the coarse maps to the finest (Lin et al. 2017, FPN), after fusion."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.width = width
+        self.width = width = config.fused_width
         self.context = nn.Conv2d(width, width, 1)
-        self.smooth16 = conv_bn(width, width, 3)
-        self.smooth8 = conv_bn(width, width, 3)
+        _, middle, coarse = config.strides
+        self.names = f"smooth{coarse}", f"smooth{middle}"
+        for name in self.names:
+            self.add_module(name, conv_bn(width, width, 3))
 
     def forward(self, fused: Pyramid) -> tuple[Tensor, Tensor]:
-        """Return the shared maps at strides 4 and 16, each [B, D, ., .]."""
+        """Return the finest and the coarsest shared map, each [B, D, ., .]."""
         pooled = fused.pooled[:, : self.width]  # any further channels belong to the control head
-        s16 = self.smooth16(fused.s16 + pointwise(self.context, pooled)).relu_()
-        s8 = self.smooth8(fused.s8 + _double(s16)).relu_()
-        return fused.s4 + _double(s8), s16
+        of_coarse, of_middle = map(self.get_submodule, self.names)
+        coarse = of_coarse(fused.coarse + pointwise(self.context, pooled)).relu_()
+        middle = of_middle(fused.middle + _double(coarse)).relu_()
+        return fused.fine + _double(middle), coarse
 
 
 class ClassHead(nn.Module):
@@ -65,13 +68,13 @@ class ClassHead(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.tower = conv_bn(config.fused_width, config.fused_width, 3)
+        self.tower = _own_tower(config)
         self.predict = nn.Conv2d(config.fused_width, len(config.classes), 1)
         nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.constant_(self.predict.bias, math.log(PRIOR / (1 - PRIOR)))  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.predict(as_weight(self.tower(x).relu_(), self.predict))
+        logits: Tensor = self.predict(as_weight(_towered(self.tower, x), self.predict))
         return logits.float()
 
 
@@ -80,16 +83,16 @@ class BoxHead(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.tower = conv_bn(config.fused_width, config.fused_width, 3)
+        self.tower = _own_tower(config)
         self.predict = nn.Conv2d(config.fused_width, 10, 1)
         nn.init.normal_(self.predict.weight, std=0.01)
         with torch.no_grad():  # at first 16 px +-4 to every side; distance at the mean, +-1/4
             self.predict.bias.copy_(  # type: ignore[union-attr]
-                torch.tensor([math.log(16 / STRIDES[0])] * 4 + [math.log(4)] * 4 + [0.0, math.log(0.25)])
+                torch.tensor([math.log(16 / config.stride)] * 4 + [math.log(4)] * 4 + [0.0, math.log(0.25)])
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        raw: Tensor = self.predict(as_weight(self.tower(x).relu_(), self.predict))
+        raw: Tensor = self.predict(as_weight(_towered(self.tower, x), self.predict))
         return raw.float().clamp(-LOG_LIMIT, LOG_LIMIT)
 
 
@@ -101,7 +104,7 @@ class FrameHead(nn.Module):
         outputs: N, the width of the last layer.
     """
 
-    places = (2, 4)  # divides every map: sizes are multiples of 32 and 64 pixels
+    places = (2, 4)  # divides every map: `ModelConfig` has the sizes checked
 
     def __init__(self, config: ModelConfig, outputs: int) -> None:
         super().__init__()
@@ -113,10 +116,10 @@ class FrameHead(nn.Module):
         nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.zeros_(self.predict.bias)
 
-    def read(self, s16: Tensor, pooled: Tensor) -> Tensor:
+    def read(self, coarse: Tensor, pooled: Tensor) -> Tensor:
         """Return the features that the perceptron takes, [B, F]."""
-        coarse = F.adaptive_avg_pool2d(self.reduce(s16).relu_(), self.places)
-        return torch.cat([coarse.flatten(1), pooled.flatten(1)], 1)
+        places = F.adaptive_avg_pool2d(self.reduce(coarse).relu_(), self.places)
+        return torch.cat([places.flatten(1), pooled.flatten(1)], 1)
 
     def raw(self, reading: Tensor) -> Tensor:
         """Return the outputs of the last layer in float32, [B, N]."""
@@ -133,9 +136,9 @@ class ControlHead(FrameHead):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config, 2 * len(config.control))
 
-    def forward(self, s16: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, coarse: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Return standardised values and the logarithms of their scales, each [B, A]."""
-        return self.answer(self.read(s16, pooled))
+        return self.answer(self.read(coarse, pooled))
 
     def answer(self, reading: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values and logarithms of the features that `read` gave."""
@@ -150,13 +153,22 @@ class ExtraHead(FrameHead):
     [B, N]; `decode` turns that into values and standard deviations of the head's channels, in the graph.
     """
 
-    def forward(self, s16: Tensor, pooled: Tensor) -> Tensor:
+    def forward(self, coarse: Tensor, pooled: Tensor) -> Tensor:
         """Return the outputs of the last layer, [B, N]."""
-        return self.raw(self.read(s16, pooled))
+        return self.raw(self.read(coarse, pooled))
 
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values of the channels and their standard deviations, above 0, each [B, A]."""
         raise NotImplementedError(f"{type(self).__name__} needs a method `decode`")
+
+
+def _own_tower(config: ModelConfig) -> nn.Module | None:
+    return None if config.shared_tower else conv_bn(config.fused_width, config.fused_width, 3)
+
+
+def _towered(tower: nn.Module | None, x: Tensor) -> Tensor:
+    """Return the features of a head's own tower; `x` as it is where the heads share one."""
+    return x if tower is None else tower(x).relu_()
 
 
 def _double(x: Tensor) -> Tensor:

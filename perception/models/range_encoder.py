@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from perception.models.camera_encoder import Pyramid
-from perception.models.config import STRIDES, ModelConfig
+from perception.models.config import LEVELS, ModelConfig
 from perception.models.layers import as_weight, linear
 from perception.models.tensors import RETURN_CHANNELS
 
@@ -32,7 +32,8 @@ class RangeEncoder(nn.Module):
         width, fused = config.range_width, config.fused_width
         self.parts = config.splat_widths
         self.radius = config.splat_radius
-        self.sizes = tuple((config.input_height // s, config.input_width // s) for s in STRIDES)
+        self.strides = config.strides
+        self.sizes = tuple((config.input_height // s, config.input_width // s) for s in self.strides)
         self.widths = (fused, fused, fused, width)
         self.returns = nn.Sequential(
             linear(len(RETURN_CHANNELS) + 1, width),
@@ -42,10 +43,10 @@ class RangeEncoder(nn.Module):
         )
         self.point = linear(width, sum(self.parts))
         self.pool = linear(2 * width, width)
-        self.context = nn.ModuleList(linear(width, fused) for _ in STRIDES)
+        self.context = nn.ModuleList(linear(width, fused) for _ in range(LEVELS))
         self.column = linear(width, self.parts[0])
         self.mix = nn.ModuleList(nn.Conv2d(splat + 1, fused, 1) for splat in self.parts)
-        self.mix_columns = nn.ModuleList(nn.Conv2d(self.parts[0] + 1, fused, 1) for _ in STRIDES)
+        self.mix_columns = nn.ModuleList(nn.Conv2d(self.parts[0] + 1, fused, 1) for _ in range(LEVELS))
 
     def forward(self, normalised: Tensor, returns: Tensor, valid: Tensor) -> Pyramid:
         """Encode a set of returns.
@@ -64,10 +65,9 @@ class RangeEncoder(nn.Module):
         column = self.column(z)
         maps: list[Tensor] = []
         for index, part in enumerate(self.point(z).split(self.parts, -1)):
-            splatted = self._splat(
-                part, returns[..., U], returns[..., V], in_image, STRIDES[index], self.sizes[index]
-            )
-            columns = self._columns(column, returns[..., U], in_image, STRIDES[index], self.sizes[index][1])
+            stride, size = self.strides[index], self.sizes[index]
+            splatted = self._splat(part, returns[..., U], returns[..., V], in_image, stride, size)
+            columns = self._columns(column, returns[..., U], in_image, stride, size[1])
             everywhere = self.mix_columns[index](columns) + self.context[index](pooled)[..., None, None]
             maps.append((self.mix[index](splatted) + everywhere).relu_())
         return Pyramid(maps[0], maps[1], maps[2], pooled[..., None, None])

@@ -1,4 +1,4 @@
-"""Backbones from torchvision by name: networks with feature maps at strides 4, 8 and 16."""
+"""Backbones from torchvision by name: networks with feature maps at the three strides of the model."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from perception.errors import CheckpointError, ConfigError
-from perception.models.config import STRIDES
 
 
 class TorchvisionBackbone(nn.Module):
-    """The first layers of a classification network, cut after the last map of stride 16.
+    """The first layers of a classification network, cut after the last map of the coarsest stride.
 
     Args:
         name: In `torchvision.models`: the ResNets, and what has `features` (MobileNet, EfficientNet, ...).
         pretrained: With the default published weights (`published_weights`).
+        strides: Of the three maps, fine to coarse.
 
     Raises:
         ConfigError: There is no such network, or it does not have these strides.
         CheckpointError: The published weights are not there and cannot be fetched, or are damaged.
     """
 
-    def __init__(self, name: str, pretrained: bool = False) -> None:
+    def __init__(
+        self, name: str, pretrained: bool = False, strides: tuple[int, int, int] = (4, 8, 16)
+    ) -> None:
         super().__init__()
         from torchvision import models  # type: ignore[import-untyped]
 
@@ -39,12 +41,11 @@ class TorchvisionBackbone(nn.Module):
             raise ConfigError([f"backbone: {name} is neither a ResNet nor has it `features`"], "of the model")
         if pretrained:
             _load(network, name)
-        self.stages, self.widths = _cut(name, steps)
+        self.stages, self.widths = _cut(name, steps, strides)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        s4 = self.stages[0](image.to(next(self.stages.parameters()).dtype))
-        s8 = self.stages[1](s4)
-        return s4, s8, self.stages[2](s8)
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = image.to(next(self.stages.parameters()).dtype)
+        return [x := stage(x) for stage in self.stages]
 
 
 def published_weights(name: str) -> Mapping[str, Tensor]:
@@ -93,30 +94,30 @@ def _load(network: nn.Module, name: str) -> None:
 def _steps(network: nn.Module) -> list[nn.Module] | None:
     """Return the network as modules applied one after the other, without its classifier."""
     if hasattr(network, "layer1"):
-        names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3")
+        names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
         return [getattr(network, name) for name in names]
     features = getattr(network, "features", None)
     return list(features) if isinstance(features, nn.Sequential) else None
 
 
 @torch.no_grad()
-def _cut(name: str, steps: list[nn.Module]) -> tuple[nn.ModuleList, tuple[int, ...]]:
-    """Group the steps by the stride they work at, up to 16, and return each group's output channels."""
-    groups: dict[int, list[nn.Module]] = {stride: [] for stride in STRIDES}
+def _cut(name: str, steps: list[nn.Module], wanted: tuple[int, ...]) -> tuple[nn.ModuleList, tuple[int, ...]]:
+    """Group the steps by the stride they work at, up to the coarsest; return groups and output channels."""
+    groups: dict[int, list[nn.Module]] = {stride: [] for stride in wanted}
     maps: dict[int, tuple[int, int]] = {}  # group -> its stride, its channels
     x = torch.zeros(1, 3, 128, 128, device=next(steps[0].parameters()).device)
     for step in steps:
         x = step.eval()(x)  # in training mode, the probe would change the running statistics
         step.train()
         stride = 128 // x.shape[2]
-        group = max(stride, STRIDES[0])
+        group = max(stride, wanted[0])
         if group not in groups:
             break
         groups[group].append(step)
         maps[group] = (stride, x.shape[1])
     strides = tuple(stride for stride, _ in maps.values())
-    if strides != STRIDES:
+    if strides != wanted:
         raise ConfigError(
-            [f"backbone: {name} has maps of strides {strides}, expected {STRIDES}"], "of the model"
+            [f"backbone: {name} has maps of strides {strides}, expected {wanted}"], "of the model"
         )
-    return nn.ModuleList(nn.Sequential(*groups[s]) for s in STRIDES), tuple(maps[s][1] for s in STRIDES)
+    return nn.ModuleList(nn.Sequential(*groups[s]) for s in wanted), tuple(maps[s][1] for s in wanted)

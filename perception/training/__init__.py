@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from perception.training.config_file import load_train_config as load_train_config
     from perception.training.config_file import parse_train_config as parse_train_config
     from perception.training.config_file import to_yaml as to_yaml
+    from perception.training.data.picture_log import LabelledPicture as LabelledPicture
+    from perception.training.data.picture_log import write_picture_log as write_picture_log
     from perception.training.loop.journal import read_journal as read_journal
     from perception.training.loop.observer import Silent as Silent
     from perception.training.loop.observer import StepReport as StepReport
@@ -25,6 +27,8 @@ _HOMES = {
     "load_train_config": "config_file",
     "parse_train_config": "config_file",
     "to_yaml": "config_file",
+    "LabelledPicture": "data.picture_log",
+    "write_picture_log": "data.picture_log",
     "read_journal": "loop.journal",
     "Silent": "loop.observer",
     "StepReport": "loop.observer",

@@ -56,6 +56,9 @@ class DataConfig(TrainSection):
     calibrate: tuple[str, ...] = ()
     config: Path | None = None  # how the logs are read; None: chosen by schema for each log
     classes: dict[str, str] = Field(default_factory=dict)  # a log's class name -> the model's
+    # Log name or pattern (`street_*.mcap`) -> classes of which every object has a box. Of its other classes
+    # the boxes are learned, and nothing of where there are none. The first that fits counts; by default all.
+    complete_classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     stride: AtLeastOne = 1  # use every n-th sample
     start_s: NonNegative | None = None  # use only samples from here
     end_s: Positive | None = None  # and before here, in seconds from the first sensor message

@@ -13,7 +13,7 @@ import torch
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.tensors import Inputs, Predictions
-from tests.fusion_scenes import FUSIONS, SMALL, SUBSETS, lively_model, scene
+from tests.fusion_scenes import FUSIONS, SMALL, SUBSETS, architecture, lively_model, scene
 
 PRESENT = SUBSETS[1:]
 WILD = (torch.nan, torch.inf, -torch.inf, 3e38, -1e30)
@@ -293,9 +293,10 @@ def test_it_compiles_as_one_graph(fusion: str) -> None:
     assert_close(predict(compiled, inputs), predict(model, inputs))
 
 
+@pytest.mark.parametrize("fusion", ["gated", "second"])
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
-def test_a_backbone_from_torchvision(name: str) -> None:
-    model = lively_model(backbone=name)
+def test_a_backbone_from_torchvision(name: str, fusion: str) -> None:
+    model = lively_model(backbone=name, fusion=fusion)
     inputs = scene(model.config)
     absent = inputs._replace(present=torch.tensor([[0.0, 1.0, 1.0]]))
     assert_equal(predict(model, with_garbage(absent, 0, 1)), predict(model, absent))
@@ -337,7 +338,7 @@ print(seconds, *(m in sys.modules for m in ("torchvision", "torch._dynamo", "cv2
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_branches_meet_as_equals_before_training(fusion: str) -> None:
     # Range maps 15 times smaller than the camera's where they meet were left unused by training.
-    model = FusionModel(ModelConfig(fusion=fusion)).train()
+    model = FusionModel(ModelConfig(**architecture(fusion))).train()
     met: dict[str, torch.Tensor] = {}
     for level, layer in enumerate(model.fusion):
         for name, project in zip(("camera", "range", "status"), layer.project, strict=True):

@@ -19,7 +19,7 @@ from perception.engines.lowering import fold_batch_norms, lower_precision
 from perception.engines.model_source import zero_inputs
 from perception.models.fusion_model import FusionModel
 from perception.models.tensors import Inputs
-from tests.fusion_scenes import FUSIONS, SMALL, lively_model
+from tests.fusion_scenes import FUSIONS, SMALL, architecture, lively_model
 
 
 class Elsewhere(TorchDispatchMode):
@@ -59,12 +59,13 @@ def _there(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def model_of(fusion: str, dtype: torch.dtype, **changes: Any) -> FusionModel:
-    model = fold_batch_norms(lively_model(replace(SMALL, fusion=fusion, **changes)).eval())
+    model = fold_batch_norms(lively_model(replace(SMALL, **architecture(fusion), **changes)).eval())
     return model if dtype == torch.float32 else lower_precision(model, dtype)
 
 
 @pytest.mark.parametrize(
-    ("fusion", "dtype"), [*zip(FUSIONS, [torch.bfloat16] * 3, strict=True), ("gated", torch.float32)]
+    ("fusion", "dtype"),
+    [*zip(FUSIONS, [torch.bfloat16] * len(FUSIONS), strict=True), ("gated", torch.float32)],
 )
 def test_all_is_computed_there_and_nothing_is_waited_for(fusion: str, dtype: torch.dtype) -> None:
     model = model_of(fusion, dtype, adapters=("class", "box", "control"), control_status=True)

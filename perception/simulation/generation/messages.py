@@ -41,9 +41,9 @@ TRANSFORMS_SCHEMA = foxglove_schema(FrameTransforms)
 SCAN_SCHEMA = foxglove_schema(LaserScan)
 
 
-def image_message(stamp_ns: int, jpeg: bytes) -> bytes:
+def image_message(stamp_ns: int, data: bytes, coding: str = "jpeg") -> bytes:
     """Return a CompressedImage."""
-    message = CompressedImage(frame_id=CAMERA_FRAME, data=jpeg, format="jpeg")
+    message = CompressedImage(frame_id=CAMERA_FRAME, data=data, format=coding)
     return _stamped(message, stamp_ns)
 
 

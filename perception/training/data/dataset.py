@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -30,14 +31,20 @@ class Dataset:
     Args:
         logs: Not empty.
         chosen: For each log, the rows of its cache that are used.
+        complete: For each log, [C], whether every object of a class has a box; None: of every class.
 
     Attributes:
         logs: The logs.
         ids: One for each sample, in order.
     """
 
-    def __init__(self, logs: Sequence[CachedLog], chosen: Sequence[NDArray[np.intp]]) -> None:
-        self.logs = list(logs)
+    def __init__(
+        self,
+        logs: Sequence[CachedLog],
+        chosen: Sequence[NDArray[np.intp]],
+        complete: Sequence[NDArray[np.float32]] | None = None,
+    ) -> None:
+        self.logs, self.complete = list(logs), complete
         self.ids = [SampleId(log, int(row)) for log, rows in enumerate(chosen) for row in rows]
 
     def __len__(self) -> int:
@@ -45,7 +52,10 @@ class Dataset:
 
     def __getitem__(self, index: int) -> TrainingSample:
         log, row = self.ids[index]
-        return self.logs[log].sample(row, log)
+        sample = self.logs[log].sample(row, log)
+        if self.complete is None:
+            return sample
+        return sample._replace(truth=sample.truth._replace(complete=self.complete[log].copy()))
 
     def before(self, sample: TrainingSample) -> TrainingSample | None:
         """Return the sample before one in its log; None at the log's start and after a gap."""
@@ -99,7 +109,7 @@ class Dataset:
         ]
 
     def _subset(self, indices: NDArray[np.intp]) -> Dataset:
-        subset = Dataset(self.logs, [])
+        subset = Dataset(self.logs, [], self.complete)
         subset.ids = [self.ids[i] for i in indices]
         return subset
 
@@ -131,7 +141,7 @@ def open_dataset(
                 f"no sample of {len(logs)} logs"
             ]
         )
-    return Dataset(opened, chosen)
+    return Dataset(opened, chosen, [_complete(log.log.name, data, spec.model.classes) for log in opened])
 
 
 def batch_indices(size: int, batch: int, seed: int, start: int = 0) -> Iterator[NDArray[np.intp]]:
@@ -168,6 +178,13 @@ def held_out_from_ns(log: CachedLog, data: DataConfig) -> int | None:
     if not len(arrival_ns):
         return None
     return int(arrival_ns[0] + (1 - data.validate_last) * float(arrival_ns[-1] - arrival_ns[0]))
+
+
+def _complete(name: str, data: DataConfig, classes: Sequence[str]) -> NDArray[np.float32]:
+    """Return [C]: 1 for the classes of which every object in a log has a box."""
+    rules = data.complete_classes.items()
+    complete = next((names for pattern, names in rules if fnmatch(name, pattern)), classes)
+    return np.array([label in complete for label in classes], np.float32)
 
 
 def _chosen(log: CachedLog, data: DataConfig, part: Part) -> NDArray[np.intp]:

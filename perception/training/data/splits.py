@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from perception.autoconfig.class_words import class_mapping
@@ -69,6 +70,7 @@ def open_splits(
         watcher.said(
             f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs"
         )
+    _check_complete_classes(config, [*train, *validate])
     if not processes.first:
         processes.wait()
 
@@ -85,6 +87,18 @@ def open_splits(
         "for another place"
     )
     return training, validation
+
+
+def _check_complete_classes(config: TrainConfig, logs: Sequence[Path]) -> None:
+    classes, errors = config.model_shape().classes, []
+    for pattern, names in config.data.complete_classes.items():
+        path = f"data.complete_classes[{pattern!r}]"
+        if not any(fnmatch(log.name, pattern) for log in logs):
+            errors.append(f"{path}: fits none of the logs {', '.join(log.name for log in logs):.200}")
+        if unknown := [name for name in names if name not in classes]:
+            errors.append(f"{path}: the model has no class {', '.join(unknown)}; it has {', '.join(classes)}")
+    if errors:
+        raise ConfigError(errors)
 
 
 def validation_logs(data: DataConfig) -> list[Path]:

@@ -27,6 +27,7 @@ class SampleTruth(NamedTuple):
     measured: Float32  # [B, A] the command in force now, NaN where unknown
     source_size: Float32  # [B, 2] width, height of the image that truth refers to, source pixels
     extra: Float32 = np.zeros(0, np.float32)  # [B, E] of further heads (`truth_columns`), NaN where unknown
+    complete: Float32 = np.ones(1, np.float32)  # [B, C] 1: every object of the class has a box; 0: maybe not
 
 
 class SampleId(NamedTuple):

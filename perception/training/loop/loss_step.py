@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from perception.errors import ConfigError
 from perception.models import DenseOutputs, FusionModel
 from perception.models.camera_encoder import Pyramid
-from perception.models.config import STRIDES
 from perception.models.tensors import Inputs
 from perception.training.balancing import make_balancer, resolve_balancing
 from perception.training.data.augmentation import too_hard
@@ -19,6 +18,7 @@ from perception.training.data.training_sample import Batch, FeatureBatch
 from perception.training.loop.distillation import Teacher
 from perception.training.loop.head_schedule import HeadSchedule
 from perception.training.losses import DenseTruth, HeadLosses, Targets, make_targets, resolve_losses
+from perception.training.losses.targets import Grid
 from perception.training.train_config import TrainConfig
 from perception.types import loss_parts
 
@@ -162,7 +162,7 @@ class LossStep:
             on["boxes_known"],
             control,
             on["extra"],
+            on["complete"],
         )
-        return make_targets(
-            dense, len(shape.classes), shape.input_height // STRIDES[0], shape.input_width // STRIDES[0]
-        )
+        rows, columns = shape.input_height // shape.stride, shape.input_width // shape.stride
+        return make_targets(dense, len(shape.classes), Grid(rows, columns, shape.stride))

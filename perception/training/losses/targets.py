@@ -14,8 +14,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from perception.models.config import STRIDES
-
 SPREAD = 0.54 / 6
 """Standard deviation of a Gaussian as a fraction of the box's side (TTFNet)."""
 
@@ -25,6 +23,17 @@ LEAST_TAUGHT = 0.8  # cells
 
 TAUGHT_FROM = 0.3
 """Cells in which an object's Gaussian is at least this learn its box."""
+
+LABELLED_FROM = 0.01
+"""Cells in which an object's Gaussian is at least this are known, also where its class is not complete."""
+
+
+class Grid(NamedTuple):
+    """The cells of the output map."""
+
+    height: int
+    width: int
+    stride: int = 4  # pixels
 
 
 class DenseTruth(NamedTuple):
@@ -37,13 +46,14 @@ class DenseTruth(NamedTuple):
     boxes_known: Tensor  # [B] 0 or 1
     control: Tensor  # [B, A] standardised, NaN where unknown
     extra: Tensor = torch.empty(0, 0)  # [B, E] of the further heads (`truth_columns`), NaN where unknown
+    complete: Tensor = torch.ones(1, 1)  # [B, C] 1: every object of the class has a box; 0: perhaps not
 
 
 class Targets(NamedTuple):
     """Dense targets. Weights are 0 where nothing is trained."""
 
     heatmap: Tensor  # [B, C, h, w] 0 to 1
-    counted: Tensor  # [B, 1, h, w] 0 where an ignored object lies, or nothing is known
+    counted: Tensor  # [B, 1 or C, h, w] 0 where an ignored object lies, or nothing is known
     ltrb: Tensor  # [B, 4, h, w] from the cell's centre to the sides, input pixels
     distance_log: Tensor  # [B, 1, h, w]
     box_weight: Tensor  # [B, 1, h, w] sums to 1 for each object
@@ -54,23 +64,30 @@ class Targets(NamedTuple):
     extra: Tensor = torch.empty(0, 0)  # [B, E] of the further heads (`truth_columns`), NaN where unknown
 
 
-def make_targets(truth: DenseTruth, classes: int, height: int, width: int) -> Targets:
+def make_targets(truth: DenseTruth, classes: int, grid: Grid) -> Targets:
     """Return the dense targets of a batch.
+
+    Of a class that is not completely labelled, nothing is said of cells away from the labelled objects: there
+    an object without a box may be.
 
     Args:
         truth: Boxes of all samples.
         classes: C.
-        height, width: h and w.
+        grid: h, w and the stride.
     """
     real = (truth.labels >= 0) & (truth.boxes_known[:, None] > 0)
     taught = real & ~truth.ignored
-    heatmap = _heatmap(truth, _gaussians(truth, taught, height, width), classes)
+    objects = _gaussians(truth, taught, grid)
+    heatmap = _heatmap(truth, objects, classes)
     counted = torch.ones_like(heatmap[:, :1]) * truth.boxes_known[:, None, None, None]
     ignored = real & truth.ignored
     if ignored.any():
-        hidden = _gaussians(truth, ignored, height, width).amax(1, keepdim=True)
+        hidden = _gaussians(truth, ignored, grid).amax(1, keepdim=True)
         counted = torch.where((hidden >= TAUGHT_FROM) & (heatmap.amax(1, keepdim=True) < 1), 0.0, counted)
-    ltrb, distance, weight, metric = _boxes(truth, taught, height, width)
+    if not bool((truth.complete > 0).all()):
+        labelled = (heatmap.amax(1, keepdim=True) >= LABELLED_FROM).to(counted.dtype)
+        counted = counted * torch.maximum(truth.complete[..., None, None], labelled)
+    ltrb, distance, weight, metric = _boxes(truth, taught, grid)
     known = truth.control.isfinite()
     return Targets(
         heatmap=heatmap,
@@ -86,18 +103,18 @@ def make_targets(truth: DenseTruth, classes: int, height: int, width: int) -> Ta
     )
 
 
-def _gaussians(truth: DenseTruth, which: Tensor, height: int, width: int) -> Tensor:
+def _gaussians(truth: DenseTruth, which: Tensor, grid: Grid) -> Tensor:
     """Return [B, N, h, w]: the Gaussians of the objects selected by `which` [B, N]; 0 for the others."""
-    (gx, _), (gy, _) = _bells(truth, height, width, LEAST_SPREAD)
+    (gx, _), (gy, _) = _bells(truth, grid, LEAST_SPREAD)
     return (gy * which[..., None])[..., :, None] * gx[..., None, :]
 
 
 def _bells(
-    truth: DenseTruth, height: int, width: int, least: float
+    truth: DenseTruth, grid: Grid, least: float
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Return along x and along y: each object's Gaussian [B, N, cells], and whether a cell's centre lies
     between its sides; the object's centre cell always counts as inside."""
-    stride = STRIDES[0]
+    height, width, stride = grid
     x1, y1, x2, y2 = (truth.boxes[..., k, None] / stride - 0.5 for k in range(4))  # in cells, 0: first centre
     bells = []
     for low, high, count in ((x1, x2, width), (y1, y2, height)):
@@ -118,16 +135,14 @@ def _heatmap(truth: DenseTruth, gaussian: Tensor, classes: int) -> Tensor:
     return heatmap.scatter_reduce(1, index, gaussian, "amax") if count else heatmap
 
 
-def _boxes(
-    truth: DenseTruth, taught: Tensor, height: int, width: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _boxes(truth: DenseTruth, taught: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the sides and distance of the object that each cell belongs to, and the weights of both."""
     batch, count = truth.labels.shape
-    stride = STRIDES[0]
+    height, width, stride = grid
     if not count:
         zeros = torch.zeros(batch, 1, height, width, device=truth.boxes.device)
         return zeros.expand(-1, 4, -1, -1), zeros, zeros, zeros
-    owner, claim = _owners(truth, taught, height, width)
+    owner, claim = _owners(truth, taught, grid)
     total = torch.zeros(batch, count, device=claim.device).scatter_add_(1, owner, claim)
     weight = (claim / total.clamp(min=1e-6).gather(1, owner)).reshape(batch, 1, height, width)
     x = (torch.arange(width, device=claim.device) + 0.5) * stride
@@ -140,9 +155,9 @@ def _boxes(
     return ltrb, metres.log(), weight, weight * known.gather(1, owner).reshape_as(metres)
 
 
-def _owners(truth: DenseTruth, taught: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def _owners(truth: DenseTruth, taught: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Return [B, h w]: the smallest object whose Gaussian in a cell is high enough, and that value, or 0."""
-    (gx, inside_x), (gy, inside_y) = _bells(truth, height, width, LEAST_TAUGHT)
+    (gx, inside_x), (gy, inside_y) = _bells(truth, grid, LEAST_TAUGHT)
     area = (truth.boxes[..., 2:] - truth.boxes[..., :2]).clamp(min=0.1).prod(-1)
     by_size = area.argsort(dim=1, stable=True)[..., None]
     rows = (gy * (inside_y & taught[..., None])).gather(1, by_size.expand_as(gy))

@@ -14,6 +14,7 @@ from perception.models import DenseOutputs
 from perception.models.camera_encoder import Pyramid
 from perception.training.losses import HeadLosses, Targets, make_targets, resolve_losses
 from perception.training.losses.methods import BOX, CLASS, VALUE
+from perception.training.losses.targets import Grid
 from tests.fusion_scenes import SMALL, lively_model, scene
 from tests.training.losses.test_targets import H, W, perfect, truth
 
@@ -91,7 +92,7 @@ def batch() -> tuple[DenseOutputs, Targets]:
     boxes = [[10.0, 8, 60, 50], [70.0, 20, 90, 44]]
     with torch.no_grad():
         said = lively_model(seed=3).dense(scene(SMALL, 1))
-    return said, make_targets(truth(boxes, [0, 2]), len(SMALL.classes), H, W)
+    return said, make_targets(truth(boxes, [0, 2]), len(SMALL.classes), Grid(H, W))
 
 
 def test_the_default_losses_are_what_they_were() -> None:
@@ -116,7 +117,7 @@ def test_every_loss_has_gradients_where_there_is_truth_and_none_where_there_is_n
             none = truth(
                 [[10.0, 8, 60, 50]], boxes_known=torch.zeros(1), control=torch.full((1, 2), torch.nan)
             )
-            true = make_targets(none, len(SMALL.classes), H, W)
+            true = make_targets(none, len(SMALL.classes), Grid(H, W))
         losses = HeadLosses(config, family)(said._replace(**leaves), true)
         gradients = dict(
             zip(
@@ -147,7 +148,7 @@ def test_standard_deviations_mean_something_whatever_the_loss(family: str, confi
     error = 0.2 * noise / (typical * (math.sqrt(2) if family == "laplace" else 1.0))
     sides = torch.stack([16 + 4 * error, 8 + 4 * error, 16 - 4 * error, 8 - 4 * error])[None, :, None]
     one = torch.ones(1, 1, 1, 400)
-    true = make_targets(truth([]), 3, 1, 1)._replace(
+    true = make_targets(truth([]), 3, Grid(1, 1))._replace(
         ltrb=sides, box_weight=one, distance_log=error.view_as(one), distance_weight=one,
         objects=torch.tensor(400.0), control=error[None], control_known=torch.ones(1, 400),
     )  # fmt: skip
@@ -188,14 +189,14 @@ def test_losses_of_parts_of_a_batch_add_up_to_those_of_the_whole() -> None:
         control=torch.tensor([[0.5, torch.nan], [0.1, 0.2]]),
     )  # fmt: skip
     said = lively_model(seed=3).dense(scene(SMALL, 2))
-    true = make_targets(both, 3, H, W)
+    true = make_targets(both, 3, Grid(H, W))
     losses = HeadLosses({"distance": "l1", "control": "kl", "box": "smooth_l1"})
     whole = losses(said, true)
     counts = (true.objects, true.distance_weight.sum(), true.control_known.sum())
     parts = []
     for row in range(2):
         totals = iter(counts)
-        own = make_targets(type(both)(*(t[row : row + 1] for t in both)), 3, H, W)
+        own = make_targets(type(both)(*(t[row : row + 1] for t in both)), 3, Grid(H, W))
         mine = DenseOutputs(*(v if isinstance(v, Pyramid) else v[row : row + 1] for v in said))
         parts.append(losses(mine, own, lambda count, totals=totals: next(totals)))  # type: ignore[misc]
     for head in HEADS:

@@ -13,6 +13,7 @@ from perception.models.camera_encoder import Pyramid
 from perception.training.losses import DenseTruth, HeadLosses, Targets, make_targets
 from perception.training.losses.gaussian_focal import gaussian_focal
 from perception.training.losses.giou import giou_loss
+from perception.training.losses.targets import Grid
 from tests.fusion_scenes import SMALL
 
 H, W = 16, 32  # cells of a 64 x 128 image
@@ -51,14 +52,21 @@ def perfect(config: ModelConfig, true: Targets) -> DenseOutputs:
 corner = st.tuples(st.integers(0, 100), st.integers(0, 44), st.integers(6, 28), st.integers(6, 20))
 
 
-@given(st.lists(corner, min_size=1, max_size=6), st.integers(0, 5))
+@given(st.lists(corner, min_size=1, max_size=6), st.integers(0, 5), st.sampled_from((4, 8)))
 @settings(max_examples=40)
-def test_heads_that_say_the_targets_decode_to_the_truth(corners: list[tuple[int, ...]], seed: int) -> None:
-    """Every object whose centre cell is its own comes back: class, box, distance."""
-    boxes = [[x, y, min(x + w, 128), min(y + h, 64)] for x, y, w, h in corners]
+def test_heads_that_say_the_targets_decode_to_the_truth(
+    corners: list[tuple[int, ...]], seed: int, stride: int
+) -> None:
+    """Every object whose centre cell is its own comes back: class, box, distance.
+
+    It has to be larger than a cell, else the centre of its cell may lie outside.
+    """
+    least = stride + 2
+    boxes = [[x, y, min(x + max(w, least), 128), min(y + max(h, least), 64)] for x, y, w, h in corners]
     labels = [(i + seed) % len(SMALL.classes) for i in range(len(boxes))]
-    true = make_targets(truth([[float(v) for v in b] for b in boxes], labels), len(SMALL.classes), H, W)
-    found = FusionModel(replace(SMALL, detections=30)).decode(perfect(SMALL, true))
+    config, grid = replace(SMALL, detections=30, stride=stride), Grid(64 // stride, 128 // stride, stride)
+    true = make_targets(truth([[float(v) for v in b] for b in boxes], labels), len(SMALL.classes), grid)
+    found = FusionModel(config).decode(perfect(config, true))
     said = {
         (int(label), *(round(float(v), 2) for v in box), round(float(metres), 3))
         for score, label, box, metres in zip(
@@ -66,7 +74,7 @@ def test_heads_that_say_the_targets_decode_to_the_truth(corners: list[tuple[int,
         )
         if score > 0.99
     }
-    centres = [(int((x1 + x2) / 8 - 0.5 + 0.5), int((y1 + y2) / 8 - 0.5 + 0.5)) for x1, y1, x2, y2 in boxes]
+    centres = [(int((x1 + x2) / 2 / stride), int((y1 + y2) / 2 / stride)) for x1, y1, x2, y2 in boxes]
     for index, (label, box) in enumerate(zip(labels, boxes, strict=True)):
         x, y = centres[index]
         others = [c for j, c in enumerate(centres) if j != index]
@@ -75,7 +83,7 @@ def test_heads_that_say_the_targets_decode_to_the_truth(corners: list[tuple[int,
 
 
 def test_each_object_has_the_same_weight_whatever_its_size() -> None:
-    true = make_targets(truth([[0.0, 0, 12, 12], [40.0, 4, 120, 60]]), 3, H, W)
+    true = make_targets(truth([[0.0, 0, 12, 12], [40.0, 4, 120, 60]]), 3, Grid(H, W))
     assert float(true.objects) == 2
     small, large = true.box_weight[..., :8].sum(), true.box_weight[..., 8:].sum()
     torch.testing.assert_close(small, torch.tensor(1.0))
@@ -83,13 +91,13 @@ def test_each_object_has_the_same_weight_whatever_its_size() -> None:
 
 
 def test_where_two_compete_the_smaller_box_wins() -> None:
-    true = make_targets(truth([[0.0, 0, 128, 64], [56.0, 24, 72, 40]]), 3, H, W)
+    true = make_targets(truth([[0.0, 0, 128, 64], [56.0, 24, 72, 40]]), 3, Grid(H, W))
     assert true.ltrb[0, :, 8, 16].tolist() == [66 - 56, 34 - 24, 72 - 66, 40 - 34]
 
 
 def test_ignored_objects_are_neither_taught_nor_punished() -> None:
     given_truth = truth([[40.0, 16, 80, 48]], ignored=torch.ones(1, 1, dtype=torch.bool))
-    true = make_targets(given_truth, 3, H, W)
+    true = make_targets(given_truth, 3, Grid(H, W))
     assert float(true.objects) == 0
     assert float(true.heatmap.max()) == 0
     assert float(true.box_weight.sum()) == 0
@@ -97,17 +105,43 @@ def test_ignored_objects_are_neither_taught_nor_punished() -> None:
     assert float(true.counted[0, 0, 1, 1]) == 1
 
 
+def test_of_a_class_that_is_not_complete_only_the_labelled_places_are_known() -> None:
+    complete = torch.tensor([[1.0, 0.0, 1.0]])
+    true = make_targets(truth([[40.0, 16, 80, 48]], [1], complete=complete), 3, Grid(H, W))
+    assert true.counted[0, :, 1, 30].tolist() == [1, 0, 1]  # an unlabelled one may be there
+    assert true.counted[0, :, 8, 15].tolist() == [1, 1, 1]  # this cell is the labelled object's
+    assert float(true.box_weight.sum()) == 1.0
+    everywhere = torch.full((1, 3, H, W), 4.0)
+    said = perfect(SMALL, true)._replace(heatmap=everywhere.requires_grad_())
+    HeadLosses()(said, true)["class"].backward()
+    assert everywhere.grad is not None
+    learned = everywhere.grad[0].abs() > 0
+    assert not learned[1, :, 25:].any()
+    assert learned[0, :, 25:].all()
+    assert learned[1, 8, 15]
+
+
+def test_a_class_that_is_complete_in_no_sample_still_learns_from_its_boxes() -> None:
+    boxes = [[40.0, 16, 80, 48]]
+    whole, part = (
+        make_targets(truth(boxes, complete=torch.full((1, 3), value)), 3, Grid(H, W)) for value in (1.0, 0.0)
+    )
+    for name in ("heatmap", "ltrb", "box_weight", "distance_weight", "objects"):
+        assert torch.equal(getattr(whole, name), getattr(part, name)), name
+    assert 0 < float(part.counted.sum()) < float(whole.counted.expand(-1, 3, -1, -1).sum())
+
+
 def test_a_sample_without_known_boxes_teaches_nothing_of_them() -> None:
-    unknown = make_targets(truth([[40.0, 16, 80, 48]], boxes_known=torch.zeros(1)), 3, H, W)
+    unknown = make_targets(truth([[40.0, 16, 80, 48]], boxes_known=torch.zeros(1)), 3, Grid(H, W))
     loud = perfect(SMALL, unknown)._replace(heatmap=torch.full((1, 3, H, W), 5.0))
     losses = HeadLosses()(loud, unknown)
     assert [float(losses[head]) for head in ("class", "box", "distance")] == [0, 0, 0]
-    empty = make_targets(truth([], boxes_known=torch.ones(1)), 3, H, W)
+    empty = make_targets(truth([], boxes_known=torch.ones(1)), 3, Grid(H, W))
     assert float(HeadLosses()(loud, empty)["class"]) > 1
 
 
 def test_unknown_channels_and_distances_are_masked() -> None:
-    true = make_targets(truth([[40.0, 16, 80, 48]], distance_m=torch.tensor([[torch.nan]])), 3, H, W)
+    true = make_targets(truth([[40.0, 16, 80, 48]], distance_m=torch.tensor([[torch.nan]])), 3, Grid(H, W))
     wrong = perfect(SMALL, true)._replace(
         distance_log=torch.full((1, 1, H, W), 9.0), control=torch.tensor([[0.5, 100.0]])
     )

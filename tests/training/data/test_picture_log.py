@@ -1,0 +1,90 @@
+"""Pictures with boxes go through the path of any log, and say nothing of classes that are not complete."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from perception.errors import ConfigError, LogError
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.loader import Loader
+from perception.training.data.picture_log import LabelledPicture, write_picture_log
+from perception.training.data.sample_cache import cached_log
+from perception.training.data.splits import open_splits
+from perception.training.loop.observer import Silent
+from perception.training.loop.process_group import ProcessGroup
+from perception.types import TruthBox
+from tests.training.conftest import small_config
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A log of three pictures of 256 x 128: a PNG with two boxes, a JPEG with one, one without."""
+    boxes = [
+        [
+            TruthBox("vehicle", (20, 40, 100, 90), math.nan, 1.0, "a"),
+            TruthBox("cone", (0, 0, 9, 20), 4.0, 0.2, ""),
+        ],
+        [TruthBox("person", (128, 0, 160, 128), math.nan, 1.0, "")],
+        [],
+    ]
+    listed = []
+    for index, (suffix, of_picture) in enumerate(zip(("png", "jpg", "jpeg"), boxes, strict=True)):
+        path = tmp_path / f"{index}.{suffix}"
+        cv2.imwrite(str(path), np.full((128, 256, 3), 40 * index + 20, np.uint8))
+        listed.append(LabelledPicture(path, of_picture))
+    assert write_picture_log(tmp_path / "pictures.mcap", listed) == 3
+    return tmp_path / "pictures.mcap"
+
+
+def test_pictures_become_samples_without_range_and_status(
+    pictures: Path, recipe: CacheSpec, tmp_path: Path
+) -> None:
+    log = cached_log(pictures, recipe, tmp_path / "cache")
+    samples = [log.sample(row) for row in range(len(log))]
+    assert [sample.inputs.present.tolist() for sample in samples] == [[1, 0, 0]] * 3
+    assert [int(sample.inputs.image.mean().round()) for sample in samples] == [20, 60, 100]
+    first, second, third = (sample.truth for sample in samples)
+    assert first.boxes_known == second.boxes_known == third.boxes_known == 1
+    order = np.argsort(first.boxes[:, 0])
+    np.testing.assert_allclose(first.boxes[order], [[0, 0, 4.5, 10], [10, 20, 50, 45]])
+    np.testing.assert_allclose(first.visible[order], [0.2, 1.0], rtol=1e-6)
+    np.testing.assert_array_equal(first.distance_m[order], [4.0, np.nan])
+    assert second.labels.tolist() == [0]
+    assert not len(third.labels)
+
+
+def test_a_rule_for_a_log_marks_its_incomplete_classes(pictures: Path, street: Path, tmp_path: Path) -> None:
+    rules = {"complete_classes": {"pict*.mcap": ["person"]}, "train": [str(pictures), str(street)]}
+    config = small_config(street, tmp_path / "cache", tmp_path / "run", data=rules)
+    training, validation = open_splits(config, Silent(), ProcessGroup())
+    assert validation is not None
+    assert training[0].truth.complete.tolist() == [1, 0, 0]
+    assert training[len(training) - 1].truth.complete.tolist() == [1, 1, 1]
+    assert training.some(2)[0].truth.complete.tolist() == [1, 0, 0]
+    batch = Loader(training, None, 4, slice(4), 0).prepared(0, np.array([0, 1, 2, 3]))
+    assert batch.truth.complete.tolist() == [[1, 0, 0]] * 3 + [[1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"yard*": ["person"]}, "fits none of the logs street.mcap"),
+        ({"street.mcap": ["lorry"]}, "the model has no class lorry; it has person, vehicle, cone"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_an_error(
+    street: Path, tmp_path: Path, rule: dict[str, list[str]], words: str
+) -> None:
+    config = small_config(street, tmp_path, tmp_path / "run", data={"complete_classes": rule})
+    with pytest.raises(ConfigError, match=words):
+        open_splits(config, Silent(), ProcessGroup())
+
+
+def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"none\.jpg: cannot be read"):
+        write_picture_log(tmp_path / "x.mcap", [LabelledPicture(tmp_path / "none.jpg", [])])
