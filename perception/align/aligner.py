@@ -8,16 +8,18 @@ from typing import Any
 from perception.align.depth_ranges import DepthRanges
 from perception.align.ledger import Ledger
 from perception.align.policies import MS, LatestTrack, NearestTrack, Track, WindowTrack
-from perception.align.rig_track import RigTrack
+from perception.align.range_limits import own_limits, within
+from perception.align.rig_tracks import RigTracks
+from perception.align.sample_contents import SampleContents
 from perception.align.ticks import FORWARD_NS, OpenTick, Ticks
-from perception.config import Config, Role
+from perception.config import Config, SensorConfig, StatusConfig
 from perception.errors import ConfigError
 from perception.types import (
-    SENSORS,
     Absent,
     Decoded,
     Input,
     Message,
+    RangeScan,
     Reset,
     Sample,
     Undecodable,
@@ -45,10 +47,9 @@ class Aligner:
     """
 
     def __init__(self, config: Config, ledger: Ledger | None = None) -> None:
+        sections = config.sensors.named
         needed = {
-            f"sensors.{config.reference}: missing; it makes the ticks": getattr(
-                config.sensors, config.reference
-            ),
+            f"sensors.{config.reference}: missing; it makes the ticks": sections.get(config.reference),
             "reference_rate_hz: missing; it tells when the reference is silent": config.reference_rate_hz,
         }
         missing = [text for text, value in needed.items() if value is None]
@@ -58,15 +59,21 @@ class Aligner:
         self.config = config
         self.ledger = ledger if ledger is not None else Ledger()
         self._roles = config.roles()
-        self._tracks = _make_tracks(config, self.ledger)
+        self._names = config.sensor_names()
+        self._tracks = {
+            name: _make_track(name, section, self.ledger, is_reference=name == config.reference)
+            for name, section in sections.items()
+        }
         self._reference = config.reference
         wait_ns = round(config.wait_ms * MS)
         self._ticks = Ticks(config.reference, round(1e9 / config.reference_rate_hz), wait_ns)
         # Nothing that arrived longer ago than this before a tick plays a part in it.
         self._memory_ns = FORWARD_NS + max(track.reach_ns for track in self._tracks.values())
         self.preroll_ns = self._memory_ns + wait_ns
-        self._rig = RigTrack(config.sensors.camera)
-        self._depth = DepthRanges(config.sensors.range)
+        self._rig = RigTracks(config.sensors)
+        self._depth = {name: DepthRanges(section, name) for name, section in config.sensors.ranges.items()}
+        self._limits_m = own_limits({n: s.max_range_m for n, s in config.sensors.ranges.items()})
+        self._contents = SampleContents(config)
         self._seen: dict[str, _Recent] = {}
         self._reset: Reset | None = None
 
@@ -81,12 +88,13 @@ class Aligner:
             self._count_as(message, "duplicate")
             return samples
         self.ledger.count_ignored(message)
-        if role == self._reference:
+        name = self._names.get(message.topic)
+        if name == self._reference:
             jump = self._ticks.stamp_jump(message.stamp_ns, message.log_time_ns)
             if jump:
                 samples += self._begin_anew(jump, message.log_time_ns)
-        if role in SENSORS:
-            self._take_sensor(self._depth.scan_of(message), role)
+        if name is not None:
+            self._take_sensor(self._scan_of(message, name), name)
         elif isinstance(message, Undecodable):
             self._count_as(message, "undecodable", message.reason)
         elif role in ("truth_boxes", "truth_control"):
@@ -127,7 +135,8 @@ class Aligner:
     def recall(self, message: Decoded) -> None:
         """Add a message of the rig, or an image for its size, from before a seek. It is not counted."""
         self._rig.learn(message)
-        self._depth.learn(message)
+        for depth in self._depth.values():
+            depth.learn(message)
 
     def _meet(self, arrival_ns: int) -> list[Sample]:
         """Move the clock to the arrival of a message; reset where the arrival clock jumps."""
@@ -140,11 +149,10 @@ class Aligner:
 
     # --- messages --------------------------------------------------------------------------------
 
-    def _take_sensor(self, message: Decoded, role: Role) -> None:
-        if role == "camera":
-            self._rig.learn(message)
-        track = self._tracks[role]
-        is_reference = role == self._reference
+    def _take_sensor(self, message: Decoded, name: str) -> None:
+        self._rig.learn(message)
+        track = self._tracks[name]
+        is_reference = name == self._reference
         if is_reference and self._ticks.is_late(message.stamp_ns):
             self._count_as(message, "late")
             return
@@ -170,6 +178,14 @@ class Aligner:
         else:
             self._ticks.hear_other(message.stamp_ns, message.log_time_ns)
 
+    def _scan_of(self, message: Decoded, name: str) -> Decoded:
+        """Return the scan of a range sensor, within its own limit; other messages as they are."""
+        if name not in self._depth:
+            return message
+        scan = self._depth[name].scan_of(message)
+        limit_m = self._limits_m[name]
+        return within(scan, limit_m) if isinstance(scan, RangeScan) and limit_m is not None else scan
+
     def _is_duplicate(self, message: Decoded) -> bool:
         if not message.source:
             return False
@@ -188,10 +204,8 @@ class Aligner:
         tick = one.tick
         for track in self._tracks.values():
             track.expire(tick.log_time_ns - self._memory_ns)
-        inputs: dict[str, Input[Any]] = {name: self._input(name, one) for name in SENSORS}
-        image, scan = inputs["camera"].value, inputs["range"].value
-        rig, issues = self._rig.at(tick.stamp_ns, image, scan)
-        sample = Sample(tick, inputs["camera"], inputs["range"], inputs["status"], rig, self._reset, issues)
+        inputs = {name: self._input(name, track, one) for name, track in self._tracks.items()}
+        sample = self._contents.sample(tick, inputs, self._rig, self._reset)
         self._reset = None
         self.ledger.hold(sample)
         horizon_ns = self._ticks.horizon_ns()
@@ -200,46 +214,33 @@ class Aligner:
                 track.forget(horizon_ns)
         return sample
 
-    def _input(self, name: str, one: OpenTick) -> Input[Any]:
+    def _input(self, name: str, track: Track[Any], one: OpenTick) -> Input[Any]:
         tick, last = one
-        track = self._tracks.get(name)
-        if track is None:
-            return Input(name, "", None, absence=Absent("not_configured", "not configured"))
         if name != self._reference:
             return track.pick(tick.stamp_ns)
         if tick.kind == "reference":
             return track.pick_own(tick.stamp_ns)
         if last is None:
-            return Input(name, track.topic, None, absence=Absent.with_detail("silent", "nothing received"))
+            return track.input(None, absence=Absent.with_detail("silent", "nothing received"))
         silent_ms = (tick.log_time_ns - last[1]) / MS
         age_ms = (tick.stamp_ns - last[0]) / MS
         absence = Absent.with_detail("silent", f"nothing for {silent_ms:.0f} ms")
-        return Input(name, track.topic, None, last[0], age_ms, absence)
+        return track.input(None, last[0], age_ms, absence)
 
 
-def _make_tracks(config: Config, ledger: Ledger) -> dict[str, Track[Any]]:
-    sensors = config.sensors
-    tracks: dict[str, Track[Any]] = {}
-    for name, section in (("camera", sensors.camera), ("range", sensors.range)):
-        if section is not None:
-            max_age_ns = round(section.max_age_ms * MS)
-            if section.policy == "nearest" and name != config.reference:
-                tolerance_ns = round(section.tolerance_ms * MS)
-                tracks[name] = NearestTrack(name, section.topic, max_age_ns, ledger, tolerance_ns)
-            else:
-                tracks[name] = LatestTrack(name, section.topic, max_age_ns, ledger)
-    if sensors.status is not None:
-        status = sensors.status
-        tracks["status"] = WindowTrack(
-            "status",
-            status.topic,
-            round(status.max_age_ms * MS),
-            ledger,
-            status.fields,
-            status.steps,
-            status.rate_hz,
-        )
-    return tracks
+def _make_track(name: str, section: SensorConfig, ledger: Ledger, is_reference: bool) -> Track[Any]:
+    """Return the track of a sensor, by its policy; the reference is taken as it comes."""
+    track: Track[Any]
+    max_age_ns = round(section.max_age_ms * MS)
+    if isinstance(section, StatusConfig):
+        window = section.fields, section.steps, section.rate_hz
+        track = WindowTrack(name, section.topic, max_age_ns, ledger, *window)
+    elif section.policy == "nearest" and not is_reference:
+        track = NearestTrack(name, section.topic, max_age_ns, ledger, round(section.tolerance_ms * MS))
+    else:
+        track = LatestTrack(name, section.topic, max_age_ns, ledger)
+    track.kind = section.kind
+    return track
 
 
 class _Recent:

@@ -18,9 +18,11 @@ class DepthRanges:
 
     Args:
         config: The range sensor; None: there is none.
+        name: Its name in the configuration, for errors.
     """
 
-    def __init__(self, config: RangeConfig | None) -> None:
+    def __init__(self, config: RangeConfig | None, name: str = "range") -> None:
+        self._path = f"sensors.{name}."
         self._camera: CameraConfig | None = None
         if config is not None and config.calibration is not None:
             self._camera = CameraConfig(topic=config.topic, calibration=config.calibration)
@@ -39,12 +41,12 @@ class DepthRanges:
         height, width = message.depth_m.shape
         shape = PictureShape(width, height, message.frame_id)
         if self._camera is None:
-            return _refused(message, "a depth image needs sensors.range.calibration, its camera info")
+            return _refused(message, f"a depth image needs {self._path}calibration, its camera info")
         if self._info is None:
             return _refused(message, f"no camera info had arrived on {self._camera.calibration}")
         view = picture_camera(self._info, shape, self._camera)
         if view.calibration is None or not view.calibration.can_project:
-            why = "" if view.issue is None else view.issue.text.replace("sensors.camera.", "sensors.range.")
+            why = "" if view.issue is None else view.issue.text.replace("sensors.camera.", self._path)
             return _refused(message, why or f"the camera info {self._info.topic} cannot place pixels")
         step = _step(width, height)
         depth = message.depth_m[::step, ::step].ravel()

@@ -117,7 +117,7 @@ class Ledger:
 
     def hold(self, sample: Sample) -> Sample:
         """Keep the messages of a sample open until `sample_done`."""
-        for given in sample.inputs:
+        for given in sample.sensors:
             for entry in given.entries:
                 entry.sampled = True
                 entry.held += 1
@@ -125,7 +125,7 @@ class Ledger:
 
     def sample_done(self, sample: Sample, outcome: Outcome) -> None:
         """Give the messages of a sample their row. An input that did not decode in the plugin counts so."""
-        for given in sample.inputs:
+        for given in sample.sensors:
             unusable = given.absence is not None and given.absence.code == "undecodable"
             for entry in given.entries:
                 self._raise(entry, "undecodable" if unusable and outcome == "used" else outcome)

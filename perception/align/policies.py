@@ -34,6 +34,8 @@ MS = 1_000_000
 class Track(ABC, Generic[M]):
     """Messages of one sensor, oldest stamp first."""
 
+    kind = ""  # of the sensor; empty: its name
+
     def __init__(self, name: str, topic: str, max_age_ns: int, ledger: Ledger) -> None:
         self.name = name
         self.topic = topic
@@ -64,7 +66,18 @@ class Track(ABC, Generic[M]):
         found = self.pick(stamp_ns)
         if found.stamp_ns == stamp_ns or self._unusable is None:
             return found
-        return Input(self.name, self.topic, None, stamp_ns, 0.0, self._unusable)
+        return self.input(None, stamp_ns, 0.0, self._unusable)
+
+    def input(
+        self,
+        value: Any,
+        stamp_ns: int | None = None,
+        age_ms: float | None = None,
+        absence: Absent | None = None,
+        entries: tuple[Entry, ...] = (),
+    ) -> Input[Any]:
+        """Return an input of this sensor; the arguments are those of `Input`."""
+        return Input(self.name, self.topic, value, stamp_ns, age_ms, absence, entries, self.kind)
 
     def __len__(self) -> int:
         return len(self._stamps)
@@ -120,16 +133,16 @@ class Track(ABC, Generic[M]):
     def _present(self, index: int, stamp_ns: int) -> Input[Any]:
         message, entry = self._messages[index], self._entries[index]
         age_ms = (stamp_ns - message.stamp_ns) / MS
-        return Input(self.name, self.topic, message, message.stamp_ns, age_ms, entries=(entry,))
+        return self.input(message, message.stamp_ns, age_ms, entries=(entry,))
 
     def _absent(self, stamp_ns: int, index: int | None, code: AbsenceCode, detail: str) -> Input[Any]:
         absence = Absent.with_detail(code, detail)
         if self._unusable and (index is None or self._unusable_stamp_ns > self._stamps[index]):
             absence = self._unusable
         if index is None:
-            return Input(self.name, self.topic, None, absence=absence)
+            return self.input(None, absence=absence)
         found = self._stamps[index]
-        return Input(self.name, self.topic, None, found, (stamp_ns - found) / MS, absence)
+        return self.input(None, found, (stamp_ns - found) / MS, absence)
 
     def _stale(self, stamp_ns: int, index: int, age_ns: int) -> Input[Any]:
         detail = f"{age_ns / MS:.0f} ms old, at most {self._max_age_ns / MS:g} ms"
@@ -284,4 +297,4 @@ class WindowTrack(Track[StatusReading]):
         newest = self._stamps[last]
         window = StatusWindow(newest, self._names, values)
         entries = tuple(self._entries[i] for i in used)
-        return Input(self.name, self.topic, window, newest, (stamp_ns - newest) / MS, entries=entries)
+        return self.input(window, newest, (stamp_ns - newest) / MS, entries=entries)

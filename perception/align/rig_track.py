@@ -3,60 +3,53 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
+from perception.align.frame_track import FrameTrack
 from perception.align.picture_camera import PictureCamera, PictureShape, picture_camera
 from perception.config import CameraConfig
 from perception.geometry import Matrix, TransformTree, invert_pose
-from perception.geometry.motion import PoseHistory, poses_at
 from perception.types import (
     CameraFrame,
     CameraInfo,
     Decoded,
     FrameTransforms,
+    Placing,
     RangeScan,
     Rig,
     RigIssue,
     VideoPacket,
 )
 
-MAX_FRAMES = 65_536
-"""More frames than that are not remembered."""
-
 _MAX_CHANGES = 256
 
 T = TypeVar("T")
 
 
-class Placing(NamedTuple):
-    """The rig of a moment, and what is to be said about the returns of a scan."""
-
-    rig: Rig
-    issues: tuple[RigIssue, ...] = ()
-
-
 class RigTrack:
     """Keeps what messages say of one camera's rig, in bounded memory.
 
-    A camera info and the shape of the picture hold from their stamp on, the first info also before. A frame
-    that moves has the pose of the moment (`perception.geometry.motion`); those of `tf_static` never move:
-    the last one counts. Only what was added takes part, so that a live program and a replay see the same.
+    A camera info and the shape of the picture hold from their stamp on, the first info also before.
 
     Args:
         camera: The camera; None: there is none, and nothing is placed or missed.
+        frames: The frames of the rig; None: its own, of the transforms that it learns.
+        name: The camera's name in the configuration, for what is said.
     """
 
-    def __init__(self, camera: CameraConfig | None) -> None:
+    def __init__(
+        self, camera: CameraConfig | None, frames: FrameTrack | None = None, name: str = "camera"
+    ) -> None:
+        self._name = name
+        self._shares_frames = frames is not None
+        self.frames = frames if frames is not None else FrameTrack()
         self._camera = camera
         self._infos: _Changes[CameraInfo] = _Changes(_same_info, first_holds_before=True)
         self._shapes: _Changes[PictureShape] = _Changes(lambda a, b: a == b)
-        self._frames: dict[str, PoseHistory] = {}
-        self._moving: set[str] = set()
-        self._tree = TransformTree()
-        self._stale = False  # whether frames have changed since the tree was made
         self._view: tuple[tuple[CameraInfo | None, PictureShape | None], PictureCamera] | None = None
         self._rig = Rig()
 
@@ -71,8 +64,8 @@ class RigTrack:
             own = self._camera.calibration if self._camera is not None else None
             if own in (None, message.topic):
                 self._infos.add(message.stamp_ns, message)
-        elif isinstance(message, FrameTransforms):
-            self._learn_transforms(message)
+        elif isinstance(message, FrameTransforms) and not self._shares_frames:
+            self.frames.learn(message)
         elif isinstance(message, CameraFrame):
             self._shapes.add(message.stamp_ns, PictureShape.of(message))
         elif isinstance(message, VideoPacket) and any(message.size):
@@ -82,33 +75,31 @@ class RigTrack:
         """Forget times: time was broken. What was known last holds until more is known."""
         self._infos.settle()
         self._shapes.settle()
-        for history in self._frames.values():
-            history.settle(history.latest())
-        self._moving.clear()
-        self._stale = True
+        if not self._shares_frames:
+            self.frames.begin_anew()
 
-    def at(self, stamp_ns: int, image: CameraFrame | None = None, scan: RangeScan | None = None) -> Placing:
+    def at(
+        self,
+        stamp_ns: int,
+        image: CameraFrame | None = None,
+        scan: RangeScan | Sequence[RangeScan] | None = None,
+    ) -> Placing:
         """Return the rig of a moment.
 
         Args:
             stamp_ns: The moment; with an image, its own stamp counts.
             image: The image; None: the picture has the shape of the last one before.
-            scan: Its frame is placed with its pose at the stamp of the scan.
+            scan: Scans; the frame of each is placed with its pose at the stamp of the scan.
         """
         if self._camera is None:
-            return Placing(self._rig_of(PictureCamera(), self._tree_at(stamp_ns)))
+            return Placing(self._rig_of(PictureCamera(), self.frames.tree_at(stamp_ns)))
         if image is not None:
             stamp_ns = image.stamp_ns
         shape = self._shapes.at(stamp_ns) if image is None else PictureShape.of(image)
         view = self._view_of(self._infos.at(stamp_ns), shape, self._camera)
-        rig = self._rig_of(view, self._tree_at(stamp_ns))
-        if scan is None:
-            return Placing(rig)
-        rig, held = self._with_own_pose(rig, stamp_ns, scan)
-        obstacle = rig.obstacle(scan.frame_id)
-        if obstacle is not None:
-            return Placing(rig, (obstacle,))
-        return Placing(rig, tuple(issue for issue in (rig.camera_issue, held) if issue is not None))
+        rig = self._rig_of(view, self.frames.tree_at(stamp_ns))
+        scans = () if scan is None else (scan,) if isinstance(scan, RangeScan) else scan
+        return self._placed(rig, stamp_ns, scans)
 
     # --- the camera ------------------------------------------------------------------------------
 
@@ -120,8 +111,14 @@ class RigTrack:
             view = (
                 PictureCamera(None, _no_info(camera)) if info is None else picture_camera(info, shape, camera)
             )
-            self._view = key, view
+            self._view = key, view._replace(issue=self._named(view.issue))
         return self._view[1]
+
+    def _named(self, issue: RigIssue | None) -> RigIssue | None:
+        """Return an issue that names the section of this camera in the configuration."""
+        if issue is None or self._name == "camera":
+            return issue
+        return replace(issue, text=issue.text.replace("sensors.camera.", f"sensors.{self._name}."))
 
     def _rig_of(self, view: PictureCamera, tree: TransformTree) -> Rig:
         """Return a rig; the last one where nothing has changed, so that what it computed is kept."""
@@ -133,87 +130,43 @@ class RigTrack:
             self._rig = Rig(view.calibration, tree, view.issue, view.picture_from_camera)
         return self._rig
 
-    # --- frames ----------------------------------------------------------------------------------
-
-    def _learn_transforms(self, message: FrameTransforms) -> None:
-        static = message.topic.endswith("tf_static")
-        for item in message.items:
-            history = self._frames.get(item.child)
-            if history is None or history.parent != item.parent:
-                if history is None and len(self._frames) >= MAX_FRAMES:
-                    continue
-                history = self._frames[item.child] = PoseHistory(item.parent)
-                self._moving.discard(item.child)
-            if static:
-                changed = history.settle(item.parent_from_child)
-            else:
-                changed = history.add(item.stamp_ns, item.parent_from_child)
-            if changed and not (history.moves and item.child in self._moving):
-                self._stale = True
-                (self._moving.add if history.moves else self._moving.discard)(item.child)
-
-    def _tree_at(self, stamp_ns: int) -> TransformTree:
-        if self._stale:
-            self._stale = False
-            self._tree = TransformTree(self._edges_at(self._frames, stamp_ns))
-        if not self._moving:
-            return self._tree
-        return self._tree.updated(self._edges_at(self._moving, stamp_ns))
-
-    def _edges_at(self, children: Iterable[str], stamp_ns: int) -> dict[str, tuple[str, Matrix]]:
-        histories = {child: self._frames[child] for child in children}
-        poses = poses_at([history.at(stamp_ns) for history in histories.values()])
-        return {
-            child: (history.parent, pose)
-            for (child, history), pose in zip(histories.items(), poses, strict=True)
-        }
-
-    def _chain(self, frame: str) -> Iterator[str]:
-        """Yield a frame and its ancestors that have a parent, as far as no cycle begins."""
-        seen = set()
-        while frame in self._frames and frame not in seen:
-            seen.add(frame)
-            yield frame
-            frame = self._frames[frame].parent
-
-    def _with_own_pose(self, rig: Rig, stamp_ns: int, scan: RangeScan) -> tuple[Rig, RigIssue | None]:
-        """Return the rig with the frame of a scan at the stamp of the scan, and a note on old transforms.
+    def _placed(self, rig: Rig, stamp_ns: int, scans: Sequence[RangeScan]) -> Placing:
+        """Return the rig with the frame of each scan at the stamp of the scan, and what is to be said.
 
         As tf2 does it with a fixed frame: the nearest common ancestor of camera and scanner does not move.
         """
-        if rig.calibration is None or not self._moving:
-            return rig, None
-        target, source = list(self._chain(rig.calibration.frame_id)), list(self._chain(scan.frame_id))
+        own: dict[str | tuple[str, int], Matrix] = {}
+        issues: list[RigIssue] = []
+        several = len(scans) > 1
+        for scan in scans:
+            pose, held = self._own_pose(rig, stamp_ns, scan)
+            if pose is not None:
+                own.setdefault(scan.frame_id, pose)
+                own[scan.frame_id, scan.stamp_ns] = pose
+            elif several and (tree_pose := rig.camera_from(scan.frame_id)) is not None:
+                own[scan.frame_id, scan.stamp_ns] = tree_pose  # another scan of this frame may have its own
+            obstacle = self._named(rig.obstacle(scan.frame_id))
+            noted = [rig.camera_issue, held] if obstacle is None else [obstacle]
+            issues += [issue.of(scan.topic) if several else issue for issue in noted if issue is not None]
+        if any(isinstance(key, str) for key in own):
+            rig = Rig(rig.calibration, rig.transforms, rig.camera_issue, rig.picture_from_camera, own)
+        return Placing(rig, tuple(issues))
+
+    def _own_pose(self, rig: Rig, stamp_ns: int, scan: RangeScan) -> tuple[Matrix | None, RigIssue | None]:
+        """Return `camera_from_frame` of a scan where it is not that of the image's moment, and a note."""
+        frames = self.frames
+        if rig.calibration is None or not frames.moves():
+            return None, None
+        target, source = list(frames.chain(rig.calibration.frame_id)), list(frames.chain(scan.frame_id))
         shared = set(target) & set(source)
         target, source = [f for f in target if f not in shared], [f for f in source if f not in shared]
-        held = self._held(target, stamp_ns) or self._held(source, scan.stamp_ns)
-        if scan.stamp_ns == stamp_ns or not self._moving.intersection(source):
-            return rig, held
+        held = frames.held(target, stamp_ns) or frames.held(source, scan.stamp_ns)
+        if scan.stamp_ns == stamp_ns or not frames.moves(source):
+            return None, held
         if rig.transforms.target_from_source(rig.calibration.frame_id, scan.frame_id) is None:
-            return rig, held
-        fixed_from_camera, fixed_from_scan = (
-            self._fixed_from(target, stamp_ns),
-            self._fixed_from(source, scan.stamp_ns),
-        )
-        own = {scan.frame_id: invert_pose(fixed_from_camera) @ fixed_from_scan}
-        moved = Rig(rig.calibration, rig.transforms, rig.camera_issue, rig.picture_from_camera, own)
-        return moved, held
-
-    def _fixed_from(self, chain: list[str], stamp_ns: int) -> Matrix:
-        """Return the pose of the first frame of a chain in the parent of its last one."""
-        fixed_from_first = np.eye(4)
-        for _, parent_from_frame in self._edges_at(chain, stamp_ns).values():
-            fixed_from_first = parent_from_frame @ fixed_from_first
-        return fixed_from_first
-
-    def _held(self, chain: list[str], stamp_ns: int) -> RigIssue | None:
-        for frame in chain:
-            held_ns = self._frames[frame].at(stamp_ns).held_ns if frame in self._moving else 0
-            if held_ns:
-                pose = f"the pose of {frame!r}, which moves in {self._frames[frame].parent!r}"
-                text = f"{pose}, is known only {held_ns / 1e6:.0f} ms away, and is held"
-                return RigIssue("held_transform", text)
-        return None
+            return None, held
+        fixed_from_camera = frames.fixed_from(target, stamp_ns)
+        return invert_pose(fixed_from_camera) @ frames.fixed_from(source, scan.stamp_ns), held
 
 
 def _no_info(camera: CameraConfig) -> RigIssue:

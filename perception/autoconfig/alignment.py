@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,11 @@ from perception.types import (
     CameraFrame,
     Decoded,
     DepthImage,
+    Input,
     Message,
     RangeScan,
     Sample,
+    Tick,
     Undecodable,
     VideoPacket,
 )
@@ -91,7 +94,7 @@ class AlignmentSimulation:
         self._roles = config.roles()
         self._sizes: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))  # of videos
         self._decode = decoder(config)
-        self._reference = getattr(config.sensors, config.reference).topic
+        self._reference = config.sensors.named[config.reference].topic
         times = [log.survey.topics[topic] for topic in self._roles if topic in log.survey.topics]
         first_ns = max(start_ns or 0, min((topic.first_ns for topic in times), default=0))
         last_ns = min((end_ns or 1 << 64) - 1, max((topic.last_ns for topic in times), default=0))
@@ -150,14 +153,14 @@ class AlignmentSimulation:
         Raises:
             ConfigError: As `Aligner`.
         """
-        names = [name for name in SENSORS if getattr(config.sensors, name) is not None]
-        sensors = {name: SensorAlignment() for name in names}
+        sensors = {name: SensorAlignment() for name in config.sensors.named}
         ticks = 0
         for part in self._parts:
             for sample in _reference_ticks(config, part):
                 ticks += 1
-                for name, sensor in sensors.items():
-                    _count(sensor, sample, name)
+                for source in sample.sensors:
+                    if source.name in sensors:
+                        _count(sensors[source.name], sample.tick, source)
         return AlignmentReport(ticks, sensors)
 
 
@@ -184,13 +187,13 @@ def _reference_ticks(config: Config, part: _Part) -> Iterator[Sample]:
             yield sample
 
 
-def _count(sensor: SensorAlignment, sample: Sample, name: str) -> None:
-    taken = getattr(sample, name)
-    if taken.present:
+def _count(sensor: SensorAlignment, tick: Tick, taken: Input[Any]) -> None:
+    if taken.present and taken.age_ms is not None:
         sensor.present += 1
         sensor.distances_ms.append(abs(taken.age_ms))
         newest = max(entry.log_time_ns for entry in taken.entries)
-        sensor.late_ms.append((newest - sample.tick.log_time_ns) / MS)
+        sensor.late_ms.append((newest - tick.log_time_ns) / MS)
         return
+    assert taken.absence is not None
     sensor.absences[taken.absence.code] += 1
     sensor.reasons.setdefault(taken.absence.code, taken.absence.text)

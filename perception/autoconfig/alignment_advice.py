@@ -102,7 +102,7 @@ def absence_cure(simulation: AlignmentSimulation, config: Config, report: Alignm
     wide = simulation.run(_with(config, name, tolerance_ms=LONGEST_ADVICE_MS, max_age_ms=LONGEST_ADVICE_MS))
     if wide.sensors[name].present > enough:
         distance_ms = float(np.quantile(wide.sensors[name].distances_ms, 0.95))
-        keys = "max_age_ms" if name == "status" else "tolerance_ms and max_age_ms"
+        keys = "max_age_ms" if name in config.sensors.statuses else "tolerance_ms and max_age_ms"
         return (
             f"{reason}; its stamps are up to {distance_ms:.0f} ms from the tick's: "
             f"set sensors.{name}.{keys} to {_rounded(distance_ms):g}, or mend its clock"
@@ -126,7 +126,7 @@ def _with(config: Config, sensor: str = "", **values: float) -> Config:
     """Return the configuration with other values, of one sensor or of the run."""
     if not sensor:
         return config.model_copy(update=values)
-    section = getattr(config.sensors, sensor)
+    section = config.sensors.named[sensor]
     known = {key: value for key, value in values.items() if key in type(section).model_fields}
-    sensors = config.sensors.model_copy(update={sensor: section.model_copy(update=known)})
+    sensors = config.sensors.replaced({sensor: section.model_copy(update=known)})
     return config.model_copy(update={"sensors": sensors})

@@ -62,7 +62,7 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
     where = str(source or "")
     if not log.survey.topics:
         raise LogError(f"the log has no messages, so there is nothing to replay: {log.path}")
-    if base is not None and _sensors(base):
+    if base is not None and base.sensors.named:
         warnings = check_config(log, base, where)
         config, reasons = _with_rate(log, base, [])
         config, notes = with_stamp_units(log, config)
@@ -84,7 +84,7 @@ def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
         draft.reasons += reasons
         draft.warnings += check_config(log, config, where)
     config, notes = with_stamp_units(log, config)
-    if (base is None or "wait_ms" not in base.model_fields_set) and len(_sensors(config)) > 1:
+    if (base is None or "wait_ms" not in base.model_fields_set) and len(config.sensors.named) > 1:
         wait_ms, reasons = choose_wait(AlignmentSimulation(log, config), config)
         config = config.model_copy(update={"wait_ms": wait_ms}) if wait_ms else config
         draft.reasons += reasons
@@ -116,10 +116,6 @@ def _drafted(log: Log) -> ConfigDraft:
     choose_truth(draft)
     warn_of_unreadable(draft)
     return draft
-
-
-def _sensors(config: Config) -> list[str]:
-    return [name for name in SENSORS if getattr(config.sensors, name) is not None]
 
 
 def _completed(base: Config, found: Config) -> Config:
@@ -158,7 +154,7 @@ def _with_rate(log: Log, config: Config, warnings: list[str]) -> tuple[Config, l
     """The configuration with its reference's rate, measured where it is not configured."""
     if config.reference_rate_hz is not None:
         return config, []
-    topic = getattr(config.sensors, config.reference).topic
+    topic = config.sensors.named[config.reference].topic
     rate = rate_hz(log, topic)
     if rate is None:
         rate = DEFAULT_RATE_HZ
@@ -171,13 +167,13 @@ def _with_rate(log: Log, config: Config, warnings: list[str]) -> tuple[Config, l
 
 def _projection(config: Config) -> list[str]:
     """Return a line where images are rectified: then P of the camera info projects, not K."""
-    camera = config.sensors.camera
-    if camera is None or camera.calibration is None or not is_rectified(camera):
-        return []
-    why = (
-        "as configured" if camera.rectified else "as its name says (if not: sensors.camera.rectified: false)"
-    )
-    return [f"projection: P of the camera info; {camera.topic} is rectified, {why}"]
+    lines = []
+    for name, camera in config.sensors.cameras.items():
+        if camera.calibration is not None and is_rectified(camera):
+            by_name = f"as its name says (if not: sensors.{name}.rectified: false)"
+            why = "as configured" if camera.rectified else by_name
+            lines.append(f"projection: P of the camera info; {camera.topic} is rectified, {why}")
+    return lines
 
 
 def _paste(config: Config, draft: ConfigDraft) -> str:

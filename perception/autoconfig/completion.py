@@ -10,9 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
-from perception.config import Config, load_config
+from perception.config import Config, RangeConfig, load_config
 from perception.config.fault_plan import parse_plan, plan_errors
-from perception.config.schema import RangeConfig
 from perception.errors import CheckpointError, ConfigError, PluginError
 from perception.logs import Log
 from perception.models.checkpoint import read_metadata
@@ -51,10 +50,9 @@ class Overrides:
         )
         faults = (*config.faults, *self.faults)
         if self.faults:
-            sensors = [name for name, sensor in config.sensors if sensor is not None]
-            if errors := plan_errors(self.faults, sensors, "--fault"):
+            if errors := plan_errors(self.faults, config.sensor_kinds(), "--fault"):
                 raise ConfigError(errors)
-            parse_plan(faults)
+            parse_plan(faults, sensors=config.sensor_kinds())
         plugin_section = config.plugin.model_copy(update=plugin)
         return config.model_copy(update={"plugin": plugin_section, "engine": engine, "faults": faults})
 
@@ -88,21 +86,25 @@ def complete_config(
 
 def _with_range_of_weights(choice: ConfigChoice) -> ConfigChoice:
     """Return a choice whose `max_range_m` is the one that the configured weights were trained with."""
-    section, plugin = choice.config.sensors.range, choice.config.plugin
-    if section is None:
+    sections, plugin = choice.config.sensors.ranges, choice.config.plugin
+    if not sections:
         return choice
+    default_m = next(iter(sections.values())).max_range_m
     try:
         path = plugin.checkpoint or own_weights(plugin.name)
         if path is None:
             return choice
-        trained_m = read_metadata(path).preprocess.get("max_range_m", section.max_range_m)
-        changed = RangeConfig.model_validate({**section.model_dump(), "max_range_m": trained_m})
+        trained_m = read_metadata(path).preprocess.get("max_range_m", default_m)
+        changed = {
+            name: RangeConfig.model_validate({**section.model_dump(), "max_range_m": trained_m})
+            for name, section in sections.items()
+        }
     except (CheckpointError, PluginError, ValidationError):  # opening the plugin says what is wrong
         return choice
-    if changed.max_range_m == section.max_range_m:
+    if all(changed[name].max_range_m == section.max_range_m for name, section in sections.items()):
         return choice
-    sensors = choice.config.sensors.model_copy(update={"range": changed})
-    reason = f"range: max_range_m {changed.max_range_m:g}, which {path.name} was trained with"
+    sensors = choice.config.sensors.replaced(changed)
+    reason = f"range: max_range_m {trained_m:g}, which {path.name} was trained with"
     reasons = tuple(text for text in choice.reasons if not text.startswith("range: max_range_m"))
     config = choice.config.model_copy(update={"sensors": sensors})
     return replace(choice, config=config, reasons=(*reasons, reason))

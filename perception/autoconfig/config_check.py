@@ -10,7 +10,7 @@ from perception.config import Config, Role
 from perception.config.fault_plan import plan_errors
 from perception.errors import ConfigError
 from perception.logs import Log, sensor_kind
-from perception.types import SENSORS, DepthImage, StatusReading
+from perception.types import DepthImage, StatusReading
 
 _KINDS: Mapping[Role, str] = {
     "camera": "an image",
@@ -33,19 +33,18 @@ def check_config(log: Log, config: Config, source: str = "") -> list[str]:
         ConfigError: Topics are not in the log, have a schema that does not suit their role, or lack fields;
             or `faults` are wrong, or of sensors that are not configured.
     """
-    sensors = [name for name in SENSORS if getattr(config.sensors, name) is not None]
-    errors, warnings = plan_errors(config.faults, sensors), []
+    errors, warnings = plan_errors(config.faults, config.sensor_kinds()), []
     for path, topic, role in config.uses():
         if error := _topic_error(log, topic, role):
             errors.append(f"{path}: {error}")
         elif topic not in log.survey.topics:
             warnings.append(f"{path}: {topic} has no messages in this log")
-        elif path == "sensors.range.topic" and _lacks_camera_info(log, topic, config):
-            errors.append(
-                f"{path}: {topic} is a depth image: name its camera info in sensors.range.calibration"
-            )
-        elif role == "status" and config.sensors.status is not None:
-            errors += _field_errors(log, topic, role, "sensors.status.fields", config.sensors.status.fields)
+        elif role == "range" and _lacks_camera_info(log, path, topic, config):
+            cure = path.replace(".topic", ".calibration")
+            errors.append(f"{path}: {topic} is a depth image: name its camera info in {cure}")
+        elif role == "status":
+            fields = config.sensors.statuses[path.split(".")[1]].fields
+            errors += _field_errors(log, topic, role, path.replace(".topic", ".fields"), fields)
         elif path == "truth.control":
             errors += _field_errors(log, topic, role, "truth.control_fields", config.truth.control_fields)
         elif path.startswith("truth.heads."):
@@ -56,9 +55,8 @@ def check_config(log: Log, config: Config, source: str = "") -> list[str]:
     return warnings
 
 
-def _lacks_camera_info(log: Log, topic: str, config: Config) -> bool:
-    section = config.sensors.range
-    return section is not None and section.calibration is None and _is_depth(log, topic)
+def _lacks_camera_info(log: Log, path: str, topic: str, config: Config) -> bool:
+    return config.sensors.ranges[path.split(".")[1]].calibration is None and _is_depth(log, topic)
 
 
 def _is_depth(log: Log, topic: str) -> bool:

@@ -8,7 +8,7 @@ from statistics import median
 from weakref import WeakKeyDictionary
 
 from perception.config import Role
-from perception.config.schema import LOWEST_HZ
+from perception.config.values import LOWEST_HZ
 from perception.logs import Log, Query, decode
 from perception.types import Decoded, Message, StatusReading
 

@@ -6,7 +6,6 @@ from itertools import islice, pairwise
 
 from perception.config import Config
 from perception.logs import Log, Query
-from perception.types import SENSORS
 
 STRAY_NS = 86_400_000_000_000
 """Messages that come a day or more before the next are from before the recorder's clock was set."""
@@ -20,10 +19,8 @@ def sensor_start_ns(log: Log, config: Config) -> int:
     A static transform that was logged at time 0, or hours before, does not count; nor do messages of a sensor
     that come a day before the next one.
     """
-    sections = (getattr(config.sensors, name) for name in SENSORS)
-    topics = frozenset(
-        section.topic for section in sections if section and section.topic in log.survey.topics
-    )
+    sections = config.sensors.named.values()
+    topics = frozenset(section.topic for section in sections if section.topic in log.survey.topics)
     if not topics:
         return log.survey.start_ns or 0
     first_ns = min(log.survey.topics[topic].first_ns for topic in topics)

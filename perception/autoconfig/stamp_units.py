@@ -13,7 +13,7 @@ from itertools import pairwise
 from perception.autoconfig.first_messages import first_messages
 from perception.config import Config, Role, StampConfig
 from perception.logs import Log, bare_times, decode
-from perception.types import SENSORS, Decoded, Message, Undecodable
+from perception.types import Decoded, Message, Undecodable
 from perception.types.messages import StampRule, TimeUnit
 
 _FIRST = 16  # messages that are looked at
@@ -32,11 +32,10 @@ class StampNotes:
 def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
     """Return the configuration with the unit of stamps that tell it by their rate, and what is to be said."""
     notes, roles, stamps = StampNotes(), config.roles(), config.stamps()
-    sections = {name: getattr(config.sensors, name) for name in SENSORS}
+    sections = config.sensors.named
     firsts = {
         name: _FirstStamps.of(log, roles[section.topic], section.topic, stamps.get(section.topic))
         for name, section in sections.items()
-        if section is not None
     }
     firsts = {name: first for name, first in firsts.items() if first.decoded}
     if firsts and not any(first.stamped or first.problem for first in firsts.values()):
@@ -53,7 +52,7 @@ def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
             changes[name] = sections[name].model_copy(update={"stamp": stamp})
     if not changes:
         return config, notes
-    return config.model_copy(update={"sensors": config.sensors.model_copy(update=changes)}), notes
+    return config.model_copy(update={"sensors": config.sensors.replaced(changes)}), notes
 
 
 @dataclass(frozen=True, slots=True)

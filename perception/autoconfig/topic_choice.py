@@ -11,7 +11,7 @@ from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft, best
 from perception.autoconfig.field_doubts import field_doubts
 from perception.autoconfig.first_messages import first_decoded, number_fields, rate_hz
 from perception.autoconfig.unused_topics import one_line
-from perception.config.schema import RangeConfig
+from perception.config import RangeConfig
 from perception.types import DepthImage, RangeScan, StatusReading, Undecodable
 
 SCANS = 10  # of which the ranges are looked at

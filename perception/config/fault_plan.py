@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import product
 from math import isfinite
@@ -67,7 +67,8 @@ class Fault:
     """An injected fault of one sensor.
 
     Attributes:
-        sensor, kind: As in `KINDS`.
+        sensor: The name of a sensor, or a kind: all sensors of it.
+        kind: As in `KINDS`.
         severity: 0 to 1; its meaning depends on the kind.
         seed: Determines the drawn moments, messages and directions.
     """
@@ -116,7 +117,20 @@ class FaultPlan:
         """Return how far back on the arrival clock a message can influence the faults."""
         if not self.faults:
             return 0
-        return EPISODE_NS + max(self.delay_ns(sensor) for sensor in SENSORS)
+        return EPISODE_NS + max(self.delay_ns(fault.sensor) for fault in self.faults)
+
+    def resolved(self, sensors: Mapping[str, str]) -> FaultPlan:
+        """Return the plan with the faults of a kind as faults of each of its sensors; one's own goes first.
+
+        Args:
+            sensors: Name -> kind.
+        """
+        faults = []
+        for name, sensor_kind in sensors.items():
+            own = {fault.kind: fault for fault in self.of(name)}
+            shared = {f.kind: replace(f, sensor=name) for f in self.of(sensor_kind) if f.kind not in own}
+            faults += [*own.values(), *shared.values()]
+        return FaultPlan(faults)
 
     def thins(self, sensor: str) -> bool:
         """Return whether messages of a sensor may be lost or corrupted."""
@@ -132,46 +146,54 @@ def fault_names() -> list[str]:
     return [f"{sensor}.{kind}" for sensor in SENSORS for kind in KINDS[sensor]]
 
 
-def parse_plan(texts: Iterable[str], path: str = "faults") -> FaultPlan:
+def parse_plan(
+    texts: Iterable[str], path: str = "faults", sensors: Mapping[str, str] | None = None
+) -> FaultPlan:
     """Parse texts such as `camera.blackout=0.3` or `range.loss=0.1,status.loss=0.1,seed=7`.
 
-    `all.latency=0.2` selects every sensor. A seed applies to all faults of its text; the default is 0.
+    `left.blackout=0.3` selects the sensor of that name, `camera.` every camera, and `all.latency=0.2` every
+    sensor. A seed applies to all faults of its text; the default is 0.
 
     Args:
         path: The name in errors: an option (`--fault`), or the list in the configuration.
+        sensors: Name -> kind, of the sensors that a text may name beside the kinds.
 
     Raises:
         ConfigError: Texts are invalid; names all errors, each with the nearest valid name.
     """
-    faults, errors = _read(texts, path)
+    faults, errors = _read(texts, path, sensors or {})
     if errors:
         raise ConfigError(errors)
     return FaultPlan(faults)
 
 
-def plan_errors(texts: Iterable[str], sensors: Collection[str], path: str = "faults") -> list[str]:
-    """Return the errors in the faults of a run with these sensors.
+def plan_errors(
+    texts: Iterable[str], sensors: Mapping[str, str] | Collection[str], path: str = "faults"
+) -> list[str]:
+    """Return the errors in the faults of a run with these sensors (name -> kind, or names that are kinds).
 
     A fault of a sensor that the run does not have is an error, because it would have no effect;
     `all.` selects the sensors of the run.
     """
     texts = tuple(texts)
-    faults, errors = _read(texts, path)
+    kinds = dict(sensors) if isinstance(sensors, Mapping) else {name: name for name in sensors}
+    faults, errors = _read(texts, path, kinds)
     for place, text in enumerate(texts):
         for name in (part.partition("=")[0].strip() for part in text.split(",")):
             sensor = name.partition(".")[0]
-            if sensor in SENSORS and sensor not in sensors and any(fault.name == name for fault in faults):
-                configured = ", ".join(s for s in SENSORS if s in sensors)
+            known = sensor in kinds or sensor in kinds.values()
+            if sensor in SENSORS and not known and any(fault.name == name for fault in faults):
+                configured = ", ".join(sorted(kinds, key=lambda name: (name not in SENSORS, name)))
                 errors.append(f"{_at(path, place)}: {name}: no {sensor} is configured, only {configured}")
     return errors
 
 
-def _read(texts: Iterable[str], path: str) -> tuple[list[Fault], list[str]]:
+def _read(texts: Iterable[str], path: str, sensors: Mapping[str, str]) -> tuple[list[Fault], list[str]]:
     """Return the faults of all texts, and the errors with their positions."""
     faults: list[Fault] = []
     errors: list[str] = []
     for place, text in enumerate(texts):
-        parsed, problems = _parse(text)
+        parsed, problems = _parse(text, sensors)
         errors += [f"{_at(path, place)}: {problem}, in '{text}'" for problem in problems]
         for fault in parsed:
             if any(fault.name == other.name for other in faults):
@@ -184,9 +206,10 @@ def _at(path: str, place: int) -> str:
     return path if path.startswith("-") else f"{path}.{place}"
 
 
-def _parse(text: str) -> tuple[list[Fault], list[str]]:
+def _parse(text: str, sensors: Mapping[str, str]) -> tuple[list[Fault], list[str]]:
     """Return the faults of one text, and the errors in it."""
     seed, severities, errors = 0, [], []
+    names = _names(sensors)
     for part in text.split(","):
         name, _, value = (piece.strip() for piece in part.partition("="))
         if name == "seed":
@@ -194,8 +217,8 @@ def _parse(text: str) -> tuple[list[Fault], list[str]]:
                 seed = int(value)
             else:
                 errors.append(f"seed: expected a whole number from 0, found '{value}'")
-        elif name not in _names():
-            near = get_close_matches(name, _names(), n=1)
+        elif name not in names:
+            near = get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fault_names())}"
             errors.append(f"no fault is called '{name}'; {hint}")
         elif (severity := _severity(value)) is None:
@@ -207,13 +230,15 @@ def _parse(text: str) -> tuple[list[Fault], list[str]]:
     faults = []
     for name, severity in severities:
         sensor, _, kind = name.partition(".")
-        sensors = SENSORS if sensor == "all" else (sensor,)
-        faults += [Fault(sensor, kind, severity, seed) for sensor in sensors]
+        selected = SENSORS if sensor == "all" else (sensor,)
+        faults += [Fault(sensor, kind, severity, seed) for sensor in selected]
     return faults, errors
 
 
-def _names() -> list[str]:
-    return [*fault_names(), *(".".join(pair) for pair in product(["all"], _ALL))]
+def _names(sensors: Mapping[str, str]) -> list[str]:
+    """Return the names of all faults: of kinds, of all sensors, and of the named ones."""
+    of_named = [f"{name}.{fault}" for name, kind in sensors.items() if name != kind for fault in KINDS[kind]]
+    return [*fault_names(), *(".".join(pair) for pair in product(["all"], _ALL)), *of_named]
 
 
 def _severity(text: str) -> float | None:

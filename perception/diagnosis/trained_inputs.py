@@ -57,8 +57,8 @@ class TrainedInputs:
             if path is None:
                 return cls(problem=f"the plugin '{config.plugin.name}' has no weights of its own")
             meta = read_metadata(path)
-            scan = config.sensors.range
-            spec = InputSpec.of(meta.config, meta.preprocess, scan.max_range_m if scan else None)
+            limits = [section.max_range_m for section in config.sensors.ranges.values()]
+            spec = InputSpec.of(meta.config, meta.preprocess, max(limits, default=None))
             profiles = from_plain(meta.calibration[KEY]) if KEY in meta.calibration else {}
         except (CheckpointError, PluginError, ValueError, TypeError) as error:
             return cls(problem=f"the weights cannot be read: {error}")

@@ -165,13 +165,13 @@ class Evaluation:
         publish: Callable[..., None] | None = None,
     ) -> MetricSink:
         """Return a sink that scores the outputs of a log; pass it to `add` afterwards."""
-        name, start_ns, camera = str(log.path), sensor_start_ns(log, config), config.sensors.camera
+        name, start_ns, camera = str(log.path), sensor_start_ns(log, config), config.reference_camera
         return MetricSink(
             self._suites.of,
             latency,
             publish,
             LogRecord(name, start_ns),
-            FrameContents(camera.topic if camera is not None else ""),
+            FrameContents(config.sensors.cameras[camera].topic if camera is not None else ""),
         )
 
     def add(

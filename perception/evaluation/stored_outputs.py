@@ -34,7 +34,7 @@ def stored_pairs(stored: Log, log: Log, config: Config, span: Span = WHOLE) -> I
     Raises:
         LogError: `stored` holds no outputs, or bytes that are not what their schema says.
     """
-    joiner = TruthJoiner(config.truth, config.sensors.camera)
+    joiner = TruthJoiner(config.truth, config.sensors)
     decode = decoder(config)
     topics = played_topics(config)
     messages = iter(log.messages(Query(topics)) if topics else ())
@@ -71,7 +71,7 @@ def played_topics(config: Config) -> frozenset[str]:
 
     The images are among them where there is a camera info: pixels are those of the image that was recorded.
     """
-    camera = config.sensors.camera
-    shapes = {camera.topic} if camera is not None and camera.calibration is not None else set()
+    cameras = config.sensors.cameras.values()
+    shapes = {camera.topic for camera in cameras if camera.calibration is not None}
     placing = {topic for topic, role in config.roles().items() if role in ("calibration", "transforms")}
     return frozenset(placing | shapes | set(config.truth.topics))

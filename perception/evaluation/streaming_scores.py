@@ -165,7 +165,7 @@ def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFra
     named = [topic for topic in (truth.boxes, truth.control) if topic is not None and counts.get(topic)]
     if not named:
         return
-    joiner, last_ns = TruthJoiner(truth, config.sensors.camera), None
+    joiner, last_ns = TruthJoiner(truth, config.sensors), None
     for message in log.messages(Query(played_topics(config))):
         decoded = decode(message)
         joiner.push(decoded)

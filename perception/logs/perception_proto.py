@@ -137,7 +137,7 @@ def encode_inputs(sample: Sample) -> bytes:
     """Return a `perception.Inputs`: the state of each input of the sample."""
     message = _new("Inputs", sample.tick.stamp_ns)
     message.tick = sample.tick.kind
-    for source in sample.inputs:
+    for source in sample.sensors:
         message.inputs.add(**_input_state(source)._asdict())
     return _bytes(message)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,28 +55,37 @@ def output_of(
         min_score: Detections of lower scores are left out.
         warnings: Of the output.
     """
-    based_on = tuple(given.name for given in sample.inputs if given.present)
+    based_on = tuple(source.name for source in sample.sensors if source.present)
+    kinds = {source.kind for source in sample.sensors if source.present}
     return Output(
         sample.tick,
         _detections(sample, based_on, predictions, config, spec, min_score),
-        values_of("control", based_on, predictions.control, predictions.control_std, config.control),
+        values_of("control", based_on, predictions.control, predictions.control_std, config.control, kinds),
         warnings or {},
-        extra_heads_of(predictions, config, based_on),
+        extra_heads_of(predictions, config, based_on, kinds),
     )
 
 
 def extra_heads_of(
-    predictions: Predictions, config: ModelConfig, based_on: tuple[str, ...]
+    predictions: Predictions,
+    config: ModelConfig,
+    based_on: tuple[str, ...],
+    kinds: Collection[str] | None = None,
 ) -> dict[str, Control]:
     """Return the further heads of one sample by name."""
     return {
-        head: values_of(head, based_on, *arrays, head_spec(head).channels)
+        head: values_of(head, based_on, *arrays, head_spec(head).channels, kinds)
         for head, arrays in extra_of(predictions, config.extra_heads).items()
     }
 
 
 def values_of(
-    head: str, based_on: tuple[str, ...], value: Any, std: Any, channels: Sequence[Quantity]
+    head: str,
+    based_on: tuple[str, ...],
+    value: Any,
+    std: Any,
+    channels: Sequence[Quantity],
+    kinds: Collection[str] | None = None,
 ) -> Control:
     """Return the values of one head, valid where one of the sensors that it rests on is present.
 
@@ -85,10 +94,11 @@ def values_of(
         based_on: The sensors that are present.
         value, std: [A].
         channels: Their names and units.
+        kinds: The kinds of those sensors; None: their names are those of kinds.
     """
     if not based_on:
         return Control(False, error=NO_SENSOR)
-    if not set(head_spec(head).rests_on) & set(based_on):
+    if not set(head_spec(head).rests_on) & set(based_on if kinds is None else kinds):
         return Control(False, based_on, error=f"{', '.join(based_on)} cannot tell {head}")
     values, stds = np.asarray(value, dtype=np.float64), np.asarray(std, dtype=np.float64)
     if not (np.isfinite(values).all() and np.isfinite(stds).all()):
@@ -168,7 +178,8 @@ def source_size(sample: Sample, spec: InputSpec) -> tuple[int, int]:
 
 
 def _range_is_placed(sample: Sample) -> bool:
-    scan, calibration = sample.range.value, sample.rig.calibration
-    if scan is None or calibration is None or not calibration.can_project:
+    calibration = sample.rig.calibration
+    if calibration is None or not calibration.can_project:
         return False
-    return sample.rig.camera_from(scan.frame_id) is not None
+    scans = (source.value for source in sample.ranges.values() if source.value is not None)
+    return any(sample.rig.camera_from(scan.frame_id, scan.stamp_ns) is not None for scan in scans)

@@ -9,7 +9,7 @@ from perception.config.fault_plan import parse_plan
 from perception.logs import Log
 from perception.pipeline.log_source import Span
 from perception.pipeline.replay_summary import Warned
-from perception.pipeline.runner import Tally
+from perception.pipeline.tally import Tally
 
 
 def absence_warnings(log: Log, config: Config, span: Span, tally: Tally) -> list[Warned]:
@@ -23,7 +23,7 @@ def absence_warnings(log: Log, config: Config, span: Span, tally: Tally) -> list
     mostly = {name: absent for name, absent in mostly.items() if 2 * absent > tally.frames}
     if not mostly:
         return warnings
-    faulted = bool(parse_plan(config.faults))
+    faulted = bool(parse_plan(config.faults, sensors=config.sensor_kinds()))
     simulation = AlignmentSimulation(log, config, span.start_ns, span.end_ns)
     report = simulation.run(config)
     for name, absent in mostly.items():

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from perception.sinks import OutputSink
-from perception.types import Control, Message, Output, Sample, TruthFrame, unknown_values
+from perception.types import Control, Detections, Message, Output, Sample, TruthFrame, unknown_values
 
 
 class OutputDigest(OutputSink):
@@ -34,11 +34,11 @@ class OutputDigest(OutputSink):
 
 def _text(output: Output) -> str:
     """Return the fields of an output that are not numbers, and which numbers there are and are unknown."""
-    tick, boxes = output.tick, output.detections
+    tick = output.tick
     parts: list[object] = [tick.kind, tick.stamp_ns, tick.log_time_ns]  # its index counts within a run
-    if boxes is not None:
+    for name, boxes in _boxes(output):
         labels = [(item.label, item.track_id, *unknown_values(item)) for item in boxes.items]
-        parts.append(("detections", boxes.valid, boxes.based_on, boxes.error, labels))
+        parts.append((name, boxes.valid, boxes.based_on, boxes.error, labels))
     for name, control in _controls(output):
         units = [(channel.name, channel.unit, *unknown_values(channel)) for channel in control.channels]
         parts.append((name, control.valid, control.based_on, control.error, units))
@@ -48,14 +48,22 @@ def _text(output: Output) -> str:
 def _numbers(output: Output) -> list[float]:
     """Return the known numbers of an output, in order: packed, exact, and in a tenth of the time of text."""
     numbers: list[float] = []
-    if output.detections is not None:
-        for d in output.detections.items:
+    for _, boxes in _boxes(output):
+        for d in boxes.items:
             distance = (x for x in (d.distance_m, d.distance_std_m) if x is not None)
             numbers += (d.score, *d.xyxy, *(d.box_std or ()), *distance, d.visible)
     for _, control in _controls(output):
         for channel in control.channels:
             numbers += (channel.value,) if channel.std is None else (channel.value, channel.std)
     return numbers
+
+
+def _boxes(output: Output) -> Iterator[tuple[str, Detections]]:
+    """Yield the detections; with several cameras those of each, by its name."""
+    if output.cameras:
+        yield from output.cameras.items()
+    elif output.detections is not None:
+        yield "detections", output.detections
 
 
 def _controls(output: Output) -> Iterator[tuple[str, Control]]:

@@ -88,7 +88,8 @@ class LogSource:
         self._on_recalled = on_recalled
         self._times = times
         self._aligner = Aligner(config, ledger)
-        self._plan = parse_plan(config.faults)
+        kinds = config.sensor_kinds()
+        self._plan = parse_plan(config.faults, sensors=kinds).resolved(kinds)
         _check_plan(self._plan, config)
         self.warm_from_ns = self._warm_from(warm_s)
         self.read_from_ns = self._read_from()
@@ -122,7 +123,7 @@ class LogSource:
         reference = self._config.reference
         if self.warm_from_ns is None or self._plan.thins(reference):
             return None  # with these faults the last reference message is known only after reading all
-        topic = getattr(self._config.sensors, reference).topic
+        topic = self._config.sensors.named[reference].topic
         last = self._last_before(topic, self.warm_from_ns - self._plan.delay_ns(reference))
         return None if last is None else last.log_time_ns - self._aligner.preroll_ns - self._plan.memory_ns
 
@@ -152,10 +153,11 @@ class LogSource:
                 self._recall(self._decode(message))
                 self._newest_rig[message.topic] = message
                 counts[message.topic] = counts.get(message.topic, 0) + 1
-        camera = self._config.sensors.camera
-        image = self._last_before(camera.topic, self.read_from_ns) if camera is not None else None
-        if image is not None:  # until the next one comes, pixels are those of this one
-            decoded = self._decode(image)
+        for camera in self._config.sensors.cameras.values():
+            image = self._last_before(camera.topic, self.read_from_ns)
+            if image is None:
+                continue
+            decoded = self._decode(image)  # until the next one comes, pixels are those of this one
             if isinstance(decoded, VideoPacket):
                 counts[image.topic] = self._recall_video(image.topic, self.read_from_ns)
             else:
@@ -188,7 +190,8 @@ class LogSource:
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
         pictures = self._since_start(self.video.pictures(self._passed(messages)))
-        arriving = inject(pictures, self._plan, self._roles, self._took_away, self._config.stamps())
+        stamps, names = self._config.stamps(), self._config.sensor_names()
+        arriving = inject(pictures, self._plan, self._roles, self._took_away, stamps, names)
         return feed(self._aligner, arriving, self._on_decoded, flush=False)
 
     def _since_start(self, items: Iterator[Message | Decoded]) -> Iterator[Message | Decoded]:
@@ -254,14 +257,13 @@ class LogSource:
 
 def _check_plan(plan: FaultPlan, config: Config) -> None:
     """Raise if a fault of the status would change truth that is read from the same topic."""
-    status = config.sensors.status
-    if status is None or status.topic not in config.truth.topics:
-        return
-    names = [fault.name for fault in plan.faults if fault.sensor == "status"]
-    if names:
-        raise ConfigError(
-            [
+    errors = []
+    for sensor, status in config.sensors.statuses.items():
+        names = [fault.name for fault in plan.of(sensor)]
+        if names and status.topic in config.truth.topics:
+            errors.append(
                 f"faults: {', '.join(names)} would change the truth, too: {status.topic} is both status and "
                 "truth; leave the truth or these faults out"
-            ]
-        )
+            )
+    if errors:
+        raise ConfigError(errors)

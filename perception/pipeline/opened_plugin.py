@@ -15,6 +15,7 @@ from perception.plugin import Context, Plugin, load_plugin
 from perception.plugin.failures import failure_text, plugin_code
 from perception.types import Output, Reset, Sample
 from perception.types.backends import only_on_cpu
+from perception.types.views import joined_output, views_of
 
 
 class OpenedPlugin:
@@ -25,13 +26,18 @@ class OpenedPlugin:
 
     Attributes:
         plugin: The plugin itself; `plugin.manifest` names its inputs and heads.
+
+    Args:
+        plugin: Open.
+        control_camera: The camera that gives control, of several; None: the reference camera.
     """
 
-    def __init__(self, plugin: Plugin) -> None:
+    def __init__(self, plugin: Plugin, control_camera: str | None = None) -> None:
         self.plugin = plugin
+        self._control_camera = control_camera
 
     def __call__(self, sample: Sample) -> Output:
-        """Prepare and step one sample; return its output.
+        """Prepare and step one sample, each of its cameras by itself; return its output.
 
         Raises:
             PluginError: `step` did not return one output, or the plugin called `sys.exit`.
@@ -40,11 +46,15 @@ class OpenedPlugin:
         try:
             if sample.reset is not None:
                 self.plugin.reset(sample.reset)
-            outputs = self.plugin.step([self.plugin.prepare(sample)])
+            outputs = {view.camera.name: self._output_of(view) for view in views_of(sample)}
         except Exception:
             raise
         except BaseException as error:
             raise PluginError(f"plugin '{self.plugin.manifest.name}': {failure_text(error)}") from error
+        return joined_output(sample, outputs, self._control_camera)
+
+    def _output_of(self, view: Sample) -> Output:
+        outputs = self.plugin.step([self.plugin.prepare(view)])
         if len(outputs) != 1:
             raise PluginError(
                 f"plugin '{self.plugin.manifest.name}': step returned {len(outputs)} outputs for 1 sample"
@@ -108,7 +118,7 @@ def open_plugin(
         with suppress(PerceptionError):
             close_plugin(loaded)
         raise
-    return OpenedPlugin(loaded)
+    return OpenedPlugin(loaded, config.control_camera)
 
 
 def start_plugin(plugin: Plugin, context: Context) -> None:
@@ -153,17 +163,18 @@ def context_of(config: Config, device: str = "auto") -> Context:
     Raises:
         ConfigError: The device is none of these, or is not there.
     """
-    status, ranges, engine = config.sensors.status, config.sensors.range, config.engine
-    defaults = Context()
+    sensors, engine, defaults = config.sensors, config.engine, Context()
+    status = next(iter(sensors.statuses.values()), None)  # the steps of all are the same
+    limits = [section.max_range_m for section in sensors.ranges.values()]
     return Context(
         device=resolve_device(device, engine.backend),
         seed=engine.seed,
         checkpoint=config.plugin.checkpoint,
         options=config.plugin.options,
-        status=tuple(status.fields) if status else (),
+        status=tuple(name for section in sensors.statuses.values() for name in section.fields),
         status_steps=status.steps if status else defaults.status_steps,
         status_rate_hz=status.rate_hz if status else defaults.status_rate_hz,
-        max_range_m=ranges.max_range_m if ranges else defaults.max_range_m,
+        max_range_m=max(limits, default=defaults.max_range_m),
         batch=engine.batch,
         threads=engine.threads,
         backend=engine.backend,

@@ -19,8 +19,9 @@ from perception.pipeline.pace import Pace
 from perception.pipeline.replay_options import ReplayOptions
 from perception.pipeline.replay_summary import LOSS_ROWS, RunStatus, Summary
 from perception.pipeline.run_record import receipt_of, run_info, run_record
-from perception.pipeline.runner import PluginStoppedError, Runner, Tally
+from perception.pipeline.runner import PluginStoppedError, Runner
 from perception.pipeline.stage_times import StageTimes, quantiles
+from perception.pipeline.tally import Tally
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.plugin.failures import plugin_code
@@ -129,7 +130,7 @@ class _Replay:
             with plugin_code(f"plugin '{self._plugin.manifest.name}' did not reset"):
                 self._plugin.reset(Reset("loop"))
         options, truth, digest = self._options, self._config.truth, OutputDigest()
-        joiner = TruthJoiner(truth, self._config.sensors.camera) if first and truth.topics else None
+        joiner = TruthJoiner(truth, self._config.sensors) if first and truth.topics else None
         ledger = self._ledger if first else Ledger(options.span.start_ns, options.span.end_ns)
         times = self._times if first else StageTimes()
         source = LogSource(
@@ -157,6 +158,7 @@ class _Replay:
             joiner=joiner,
             times=times,
             observer=options.observer,
+            control_camera=self._config.control_camera,
         )
         self._pace.on_drop = runner.drop
         try:
@@ -167,11 +169,17 @@ class _Replay:
             if first:
                 self._tally, self._content = runner.tally, source.content
                 self._ledger.finish()
-                for (topic, code), (count, text) in source.video.losses.items():
-                    self._tally.warn(f"video_{code}", f"{topic}: {text}", count)
+                self._warn_of_video(source)
         self._digests.append(digest.hexdigest())
         if self._digests[-1] != self._digests[0]:
             self._tally.warn("loop_differs", f"pass {number + 1} gave other outputs than the first")
+
+    def _warn_of_video(self, source: LogSource) -> None:
+        """Count the pictures that each video has lost."""
+        several = len(self._config.sensors.cameras) > 1
+        for (topic, code), (count, text) in source.video.losses.items():
+            about = f" ({topic})" if several else ""
+            self._tally.warn(f"video_{code}{about}", f"{topic}: {text}", count)
 
     def _workers(self) -> int:
         """Return the number of workers; 1 for a paced run, whose samples come one at a time."""
@@ -195,7 +203,7 @@ class _Replay:
                 status = (
                     "failed"  # a caller that reads the outputs must not take an empty set for a complete one
                 )
-        for fault in parse_plan(self._config.faults).faults:
+        for fault in parse_plan(self._config.faults, sensors=self._config.sensor_kinds()).faults:
             if getattr(self._config.sensors, fault.sensor) is None:
                 text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"
                 tally.warn("idle_fault", text)

@@ -63,7 +63,7 @@ def run_info(
         classes=tuple(description["classes"].split("\n")) if description.get("classes") else (),
         versions=recorded_versions(),
         config=to_yaml(_without_workers(config)),
-        faults=parse_plan(config.faults).texts(),
+        faults=parse_plan(config.faults, sensors=config.sensor_kinds()).texts(),
         extra={key: value for key, value in description.items() if key not in _RUN_INFO_KEYS},
     )
 

@@ -3,80 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from perception.align.ledger import Ledger, Outcome
 from perception.align.truth import TruthJoiner
 from perception.pipeline.log_source import WHOLE, Span
 from perception.pipeline.pace import Pace
-from perception.pipeline.replay_summary import Warned
 from perception.pipeline.stage_times import Spent, StageTimes
-from perception.pipeline.worker_task import BatchTask, SampleTask, TaskWorker
+from perception.pipeline.tally import Tally
+from perception.pipeline.worker_task import BatchTask, SampleTask, TaskWorker, TickTask, rows_of
 from perception.pipeline.workers import Workers
-from perception.plugin import Plugin, Prepared
+from perception.plugin import Plugin
 from perception.plugin.failures import failure_text
 from perception.plugin.output_rules import output_violations
 from perception.sinks import Sink
-from perception.types import PLACED, SENSORS, Output, Reset, RigIssue, Sample, TruthFrame, invalid_output
-from perception.types.truth import missing_warning
+from perception.types import Output, Reset, Sample, TruthFrame, invalid_output
+from perception.types.views import joined_output, joined_sample, named_output
 
 OnError = Literal["stop", "skip"]
 
 
 class PluginStoppedError(Exception):
     """The plugin failed, and the run is configured to stop on errors."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """The counts of a run so far."""
-
-    frames: int = 0
-    substitutes: int = 0
-    errors: int = 0
-    first_error: str = ""
-    outputs: dict[str, dict[str, int]] = field(default_factory=dict)
-    inputs: dict[str, dict[str, int]] = field(default_factory=dict)
-    absences: dict[str, dict[str, int]] = field(default_factory=dict)
-    absence_texts: dict[tuple[str, str], str] = field(default_factory=dict)
-    warnings: dict[str, Warned] = field(default_factory=dict)
-    first_ns: int | None = None
-    last_ns: int | None = None
-
-    def add(self, sample: Sample, output: Output, truth: TruthFrame | None = None) -> None:
-        """Count a sample that went to the sinks, and what of it could not be placed."""
-        self.frames += 1
-        self.substitutes += sample.tick.kind == "substitute"
-        for head, valid in output.validity().items():
-            counts = self.outputs.setdefault(head, {"valid": 0, "invalid": 0})
-            counts["valid" if valid else "invalid"] += 1
-        for name, given in zip(SENSORS, sample.inputs, strict=True):
-            counts = self.inputs.setdefault(name, {"present": 0, "absent": 0})
-            counts["present" if given.present else "absent"] += 1
-            if given.absence is not None and given.configured:
-                codes = self.absences.setdefault(name, {})
-                codes[given.absence.code] = codes.get(given.absence.code, 0) + 1
-                self.absence_texts.setdefault((name, given.absence.code), given.absence.text)
-        for code, text in output.warnings.items():
-            self.warn(code, text)
-        for issue in sample.issues:
-            self.warn(f"range_{issue.code}", _effect(issue) + issue.text)
-        for head, missing in (truth.missing if truth is not None else {}).items():
-            self.warn(*missing_warning(head, missing))
-        self.first_ns = sample.tick.log_time_ns if self.first_ns is None else self.first_ns
-        self.last_ns = sample.tick.log_time_ns
-
-    def warn(self, code: str, text: str, count: int = 1) -> None:
-        """Count a warning; its text is that of the first with its code."""
-        before = self.warnings.get(code, Warned(code, text, 0))
-        self.warnings[code] = Warned(code, before.text, before.count + count)
-
-
-def _effect(issue: RigIssue) -> str:
-    return (
-        "ranges are placed with reserve: " if issue.code in PLACED else "ranges are not placed in the image: "
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +70,7 @@ class Runner:
         joiner: Joins truth to the samples that go to the sinks.
         times: Collects the durations of stages.
         observer: Called for each sample.
+        control_camera: The camera that gives control, of several; None: the reference camera.
     """
 
     def __init__(
@@ -138,6 +88,7 @@ class Runner:
         joiner: TruthJoiner | None = None,
         times: StageTimes | None = None,
         observer: Observer | None = None,
+        control_camera: str | None = None,
     ) -> None:
         self._plugin = plugin
         self._sinks = sinks
@@ -150,6 +101,7 @@ class Runner:
         self._joiner = joiner
         self._times = times or StageTimes()
         self._observer = observer
+        self._control_camera = control_camera
         self._workers = Workers(workers, TaskWorker(plugin).run)
         self._gathered = BatchTask()
         self._missed_reset: Reset | None = None
@@ -199,9 +151,10 @@ class Runner:
         if warm != self._gathered.warm:
             self._send()
             self._gathered.warm = warm
-        self._gathered.samples.append(SampleTask(Prepared(sample), self._times.take(), problem))
-        if len(self._gathered.samples) >= self._batch:
-            self._send()
+        for row in rows_of(sample, self._times.take(), problem):
+            self._gathered.samples.append(row)
+            if len(self._gathered.samples) >= self._batch:
+                self._send()
         while self._workers.due:
             self._finish(self._workers.fetch())
 
@@ -234,11 +187,16 @@ class Runner:
         """Make the outputs of a batch, and write them."""
         try:
             outputs = self._step(batch)
-            for task, output in zip(batch.samples, outputs, strict=True):
+            for row, output in zip(batch.samples, outputs, strict=True):
+                tick = row.tick
+                tick.spent.add(row.spent)
+                tick.rows.append((row, output))
+                if len(tick.rows) < tick.waiting:
+                    continue
                 if batch.warm:
-                    self._finish_warm(task)
+                    self._finish_warm(tick)
                 else:
-                    self._emit(task, output)
+                    self._emit(tick)
         except BaseException:
             self._workers.forget()  # outputs after a failure are not written
             raise
@@ -262,28 +220,42 @@ class Runner:
                 task.problem = problem
         return [None if task.problem else next(outputs) for task in batch.samples]
 
-    def _finish_warm(self, task: SampleTask) -> None:
-        self._times.count(task.spent)
-        if task.problem:
-            self._count_error(task.problem)
-            if self._on_error == "stop":
-                raise PluginStoppedError(task.problem)
-        self._done(task.prepared.sample, "preroll_only")
-
-    def _emit(self, task: SampleTask, output: Output | None) -> None:
-        manifest, problem, sample = self._plugin.manifest, task.problem, task.prepared.sample
-        if output is not None:
-            problem = "; ".join(output_violations(output, sample, manifest)[:3])
-        if problem or output is None:
-            output = invalid_output(sample.tick, manifest.heads, problem)
+    def _finish_warm(self, tick: TickTask) -> None:
+        self._times.count(tick.spent)
+        problems = [row.problem for row, _ in tick.rows if row.problem]
+        for problem in problems:
             self._count_error(problem)
+        if problems and self._on_error == "stop":
+            raise PluginStoppedError(problems[0])
+        self._done(_sample_of(tick), "preroll_only")
+
+    def _emit(self, tick: TickTask) -> None:
+        """Check the outputs of all rows of a sample, join them, and write the output of the tick."""
+        first_problem = ""
+        outputs: dict[str, Output] = {}
+        for camera, (row, output) in zip(tick.sample.cameras, tick.rows, strict=True):
+            outputs[camera], problem = self._checked(row, output)
+            if problem:
+                self._count_error(problem)
+            first_problem = first_problem or problem
+        joined = joined_output(tick.sample, outputs, self._control_camera)
+        sample = _sample_of(tick)
         self._pace.answered()
         if self._joiner is None:
-            self._write(sample, output, None, task.spent)
+            self._write(sample, joined, None, tick.spent)
         else:
-            self._write_joined(self._joiner.add(sample, (output, task.spent)))
-        if problem and self._on_error == "stop":
-            raise PluginStoppedError(problem)
+            self._write_joined(self._joiner.add(sample, (joined, tick.spent)))
+        if first_problem and self._on_error == "stop":
+            raise PluginStoppedError(first_problem)
+
+    def _checked(self, row: SampleTask, output: Output | None) -> tuple[Output, str]:
+        """Return the output of a row, invalid where it breaks the contract, and what is wrong with it."""
+        manifest, problem, view = self._plugin.manifest, row.problem, row.prepared.sample
+        if output is not None:
+            problem = "; ".join(output_violations(output, view, manifest)[:3])
+        if problem or output is None:
+            return invalid_output(view.tick, manifest.heads, problem), problem
+        return named_output(output, view), ""
 
     def _write_joined(self, joined: Iterable[tuple[Sample, TruthFrame, tuple[Output, Spent]]]) -> None:
         for sample, truth, (output, spent) in joined:
@@ -310,3 +282,8 @@ class Runner:
     def _count_error(self, problem: str) -> None:
         self.tally.errors += 1
         self.tally.first_error = self.tally.first_error or problem
+
+
+def _sample_of(tick: TickTask) -> Sample:
+    """Return the sample of a tick; what its rows found unusable is absent."""
+    return joined_sample(tick.sample, [row.prepared.sample for row, _ in tick.rows])

@@ -8,20 +8,41 @@ from dataclasses import dataclass, field
 from perception.pipeline.stage_times import Spent
 from perception.plugin import Infers, Plugin, Prepared
 from perception.plugin.failures import failure_text
+from perception.types import Output, Sample
+from perception.types.views import views_of
+
+
+@dataclass(slots=True)
+class TickTask:
+    """One sample while the plugin processes it: a row of a batch for each of its cameras.
+
+    Attributes:
+        sample: The sample of the tick.
+        spent: The times of reading and aligning; those of the rows are added when they are finished.
+        waiting: The number of rows that are not finished.
+        rows: The finished rows, each with its output; None where there is an error.
+    """
+
+    sample: Sample
+    spent: Spent
+    waiting: int
+    rows: list[tuple[SampleTask, Output | None]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class SampleTask:
-    """One sample while the plugin processes it.
+    """One row of a batch while the plugin processes it: the sample as one camera sees it.
 
     Attributes:
         prepared: The sample alone until the plugin has prepared it.
         spent: The times so far.
-        problem: Why the plugin returns no output for the sample; empty: no error so far.
+        tick: The sample that it is a view of.
+        problem: Why the plugin returns no output for the row; empty: no error so far.
     """
 
     prepared: Prepared
     spent: Spent
+    tick: TickTask
     problem: str = ""
 
 
@@ -36,6 +57,19 @@ class BatchTask:
     def ready(self) -> list[SampleTask]:
         """Return the samples without an error."""
         return [task for task in self.samples if not task.problem]
+
+
+def rows_of(sample: Sample, spent: Spent, problem: str = "") -> list[SampleTask]:
+    """Return the rows of a sample, one for each camera.
+
+    Args:
+        sample: The sample.
+        spent: The times of reading and aligning it.
+        problem: Why none of them can be computed; empty: they can.
+    """
+    views = views_of(sample)
+    tick = TickTask(sample, spent, len(views))
+    return [SampleTask(Prepared(view), spent.fresh(), tick, problem) for view in views]
 
 
 class TaskWorker:

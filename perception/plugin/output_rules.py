@@ -40,9 +40,10 @@ def _violations(output: Output, sample: Sample, manifest: Manifest) -> Iterator[
 def _head_violations(
     name: str, head: Detections | Control, sample: Sample, manifest: Manifest
 ) -> Iterator[str]:
-    present = {i.name for i in sample.inputs if i.present}
+    present = {name for i in sample.sensors if i.present for name in (i.name, i.kind)}
+    kinds = {i.name: i.kind for i in sample.sensors}
     for sensor in head.based_on:
-        if sensor not in manifest.inputs:
+        if kinds.get(sensor, sensor) not in manifest.inputs:
             yield f"{name}.based_on: {sensor} is not an input that the manifest names"
         elif sensor not in present:
             yield f"{name}.based_on: {sensor} is absent from this sample"

@@ -75,11 +75,20 @@ def as_row(sample: Sample, output: Output) -> dict[str, Any]:
             "log_time_ns": tick.log_time_ns,
         },
         "detections": None if output.detections is None else _detections(output.detections),
+        **_of_cameras(sample, output),
         "control": None if output.control is None else _control(output.control),
         **{name: _control(head) for name, head in output.extra.items()},
-        "inputs": {source.name: _input(source) for source in sample.inputs},
+        "inputs": {source.name: _input(source) for source in sample.sensors},
         "warnings": dict(sorted(output.warnings.items())),
     }
+
+
+def _of_cameras(sample: Sample, output: Output) -> dict[str, Any]:
+    """Return the detections of several cameras by name, and which of them `detections` is of."""
+    if not output.cameras:
+        return {}
+    cameras = {name: _detections(head) for name, head in output.cameras.items()}
+    return {"camera": sample.camera.name, "cameras": cameras}
 
 
 def _detections(head: Detections) -> dict[str, Any]:

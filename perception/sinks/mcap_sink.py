@@ -23,7 +23,7 @@ from perception.sinks.annotations import encode_annotations
 from perception.sinks.flusher import Flusher
 from perception.sinks.protocol import refuse_input
 from perception.sinks.run_info import RunInfo
-from perception.types import Message, Output, Sample, Schema, TruthFrame, extra_specs
+from perception.types import Message, Output, Sample, Schema, TruthFrame, camera_views, extra_specs
 
 DETECTIONS = "/perception/detections"
 CONTROL = "/perception/control"
@@ -46,6 +46,11 @@ FLUSH_S = 1.0
 def topic_of(head: str) -> str:
     """Return the topic of a head that outputs carry in `extra`."""
     return f"/perception/{head}"
+
+
+def camera_topic(topic: str, camera: str) -> str:
+    """Return the topic of one of several cameras (`/perception/left/detections`); of one, as it is."""
+    return topic.replace("/perception/", f"/perception/{camera}/", 1) if camera else topic
 
 
 class MessageWriter(Protocol):
@@ -152,15 +157,19 @@ class McapSink:
     def _write(self, sample: Sample, output: Output, timing_ms: Mapping[str, float] | None) -> None:
         tick = output.tick
         self._release_until(tick.log_time_ns)
-        if output.detections is not None:
-            frame_id = _camera_frame(sample)
-            self._put(DETECTIONS, encode_detections(tick, output.detections, frame_id), "Detections", output)
+        views = list(camera_views(sample, output))
+        names = [view.camera if output.cameras else "" for view in views]
+        for name, view in zip(names, views, strict=True):
+            if view.output.detections is not None:
+                encoded = encode_detections(tick, view.output.detections, _camera_frame(view.sample))
+                self._put(camera_topic(DETECTIONS, name), encoded, "Detections", output)
         if output.control is not None:
             self._put(CONTROL, encode_control(tick, output.control), "Control", output)
         for name, head in output.extra.items():
             self._put(topic_of(name), encode_control(tick, head), "Control", output)
-        drawn = encode_annotations(sample, output, self._run, self._min_score)
-        self._add(ANNOTATIONS_TOPIC, drawn, ANNOTATIONS, output)
+        for name, view in zip(names, views, strict=True):
+            drawn = encode_annotations(view.sample, view.output, self._run, self._min_score)
+            self._add(camera_topic(ANNOTATIONS_TOPIC, name), drawn, ANNOTATIONS, output)
         if self._timing and timing_ms:
             rows = [(stage, "ms", value) for stage, value in timing_ms.items()]
             self._put(TIMING, encode_status(tick.stamp_ns, rows), "Status", output)

@@ -201,13 +201,18 @@ def _draw_absence(view: Canvas, sample: Sample, unit: float) -> None:
 
 def _draw_returns(view: Canvas, sample: Sample, source: tuple[int, int], place: _Place) -> bool:
     """Draw the returns inside the image, nearest on top. Returns False where the rig cannot place them."""
-    scan, calibration = sample.range.value, sample.rig.calibration
-    if scan is None or calibration is None or not calibration.can_project:
+    calibration = sample.rig.calibration
+    if calibration is None or not calibration.can_project:
         return False
-    camera_from_sensor = sample.rig.camera_from(scan.frame_id)
-    if camera_from_sensor is None:
+    placed = []
+    for source_input in sample.ranges.values():
+        scan = source_input.value
+        pose = None if scan is None else sample.rig.camera_from(scan.frame_id, scan.stamp_ns)
+        if scan is not None and pose is not None:
+            placed.append(transform_points(pose, scan.points_m))
+    if not placed:
         return False
-    points = transform_points(camera_from_sensor, scan.points_m)
+    points = placed[0] if len(placed) == 1 else np.concatenate(placed)
     pixels = project(points, calibration.intrinsics, calibration.distortion, calibration.distortion_model)
     pixels = pixels * (source[0] / calibration.width, source[1] / calibration.height)
     range_m: Float64 = np.linalg.norm(points, axis=1)

@@ -48,7 +48,7 @@ def draw_panel(
         fill(canvas, (x, top + 0.5 * unit, x + 1, canvas.shape[0] - 0.5 * unit), RULE)
     rows = _rows(top, unit)
     for y, source in zip(rows, sample.inputs, strict=True):
-        frozen = (frozen_s or {}).get(source.name, 0.0)
+        frozen = (frozen_s or {}).get(source.kind, 0.0)
         _sensor(canvas, y, unit, source, columns[0] + 0.7 * unit, columns[1] - 0.5 * unit, frozen)
     _control(canvas, rows, unit, output.control, columns[1] + 0.8 * unit, columns[2] - 0.7 * unit)
     right = columns[3] - 0.4 * unit

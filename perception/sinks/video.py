@@ -93,7 +93,7 @@ class VideoSink:
         if self._layout is None:
             self._layout = layout_for(image_size(sample), self._max_width)
         for given in sample.inputs:
-            self._repeats[given.name].update(given)
+            self._repeats[given.kind].update(given)
         frozen_s = {name: repeats.frozen_s() for name, repeats in self._repeats.items()}
         sample, picture = picture_of(sample, self._layout)
         frame = render(picture, self._layout, sample, output, self._run, truth, self._min_score, frozen_s)

@@ -16,6 +16,7 @@ from perception.types.heads import (
     register_head,
     truth_columns,
 )
+from perception.types.inputs import Entry, Input, StatusWindow
 from perception.types.messages import (
     CameraFrame,
     CameraInfo,
@@ -47,16 +48,8 @@ from perception.types.outputs import (
     unknown_values,
 )
 from perception.types.placement import PLACED, RigIssue, RigIssueCode
-from perception.types.rig import Rig
-from perception.types.samples import (
-    Entry,
-    Input,
-    Reset,
-    Sample,
-    StatusWindow,
-    Tick,
-    absent_sample,
-)
+from perception.types.rig import Placing, Rig
+from perception.types.samples import Reset, Sample, Tick, absent_sample
 from perception.types.sensors import KINDS, SENSORS, KindSpec
 from perception.types.status import Status
 from perception.types.truth import (
@@ -70,6 +63,7 @@ from perception.types.truth import (
     TruthFrame,
 )
 from perception.types.video_packet import VideoPacket
+from perception.types.views import CameraRow, camera_views, views_of
 
 __all__ = [
     "HEADS",
@@ -81,6 +75,7 @@ __all__ = [
     "Absent",
     "CameraFrame",
     "CameraInfo",
+    "CameraRow",
     "Channel",
     "Control",
     "ControlChannel",
@@ -102,6 +97,7 @@ __all__ = [
     "LossPart",
     "Message",
     "Output",
+    "Placing",
     "Quantity",
     "RangeScan",
     "RegionOfInterest",
@@ -127,6 +123,7 @@ __all__ = [
     "Undecodable",
     "VideoPacket",
     "absent_sample",
+    "camera_views",
     "carrier_of",
     "extra_specs",
     "head_spec",
@@ -137,4 +134,5 @@ __all__ = [
     "register_head",
     "truth_columns",
     "unknown_values",
+    "views_of",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from perception.types.heads import HEADS, head_spec
+from perception.types.heads import HEADS, carrier_of, head_spec
 from perception.types.samples import Tick
 
 
@@ -86,6 +86,8 @@ class Output:
         control: The head control; None: the plugin does not have it.
         warnings: Code -> text, for the summary (`{"input_range": "range_m up to 120, trained to 30"}`).
         extra: Further heads by name (`perception.types.heads.register_head`).
+        cameras: With several cameras: the detections of each by its name, those of the reference camera
+            (`detections`), too. Empty: there is one camera.
 
     Wall-clock time never enters an output.
     """
@@ -95,6 +97,7 @@ class Output:
     control: Control | None
     warnings: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Control] = field(default_factory=dict)
+    cameras: Mapping[str, Detections] = field(default_factory=dict)
 
     def heads(self) -> dict[str, Head]:
         """Return the carrier of each head that the plugin has, in the order of the heads."""
@@ -117,8 +120,18 @@ class Output:
         return heads[head]
 
     def validity(self) -> dict[str, bool]:
-        """Return for each head that the plugin has whether it is valid."""
-        return {name: head.valid for name, head in self.heads().items()}
+        """Return for each head that the plugin has whether it is valid; with several cameras, of each.
+
+        Those of a camera are called `CAMERA/HEAD` then.
+        """
+        valid = {name: head.valid for name, head in self.heads().items()}
+        if not self.cameras:
+            return valid
+        of_cameras = [name for name in valid if name in HEADS and carrier_of(name) == "detections"]
+        each = {
+            f"{camera}/{head}": found.valid for camera, found in self.cameras.items() for head in of_cameras
+        }
+        return each | {name: flag for name, flag in valid.items() if name not in of_cameras}
 
 
 def unknown_values(item: Detection | ControlChannel) -> tuple[str, ...]:

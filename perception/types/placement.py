@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 RigIssueCode = Literal[
@@ -45,7 +45,14 @@ class RigIssue:
     Attributes:
         code: The reason; programs compare this.
         text: The reason in words, with names and figures, and what to do.
+        about: The sensors that it is about, where there are several of a kind; the text begins with them.
     """
 
     code: RigIssueCode
     text: str
+    about: str = ""
+
+    def of(self, sensor: str) -> RigIssue:
+        """Return the same issue, about one of several sensors."""
+        about = f"{sensor}: {self.about}" if self.about else sensor
+        return replace(self, text=f"{sensor}: {self.text}", about=about)

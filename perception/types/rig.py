@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from perception.geometry import Matrix, TransformTree
 from perception.types.messages import CameraInfo
@@ -23,18 +24,24 @@ class Rig:
         picture_from_camera: 4x4, where the projection of a rectified image is seen from beside the camera's
             frame (the right camera of a stereo pair); None: from its origin.
         camera_from_own: Frame -> 4x4 `camera_from_frame` with that frame at another moment than the image's:
-            of the range sensor, where scan and image were not taken together and the frames move.
+            of the range sensor, where scan and image were not taken together and the frames move. With
+            several scans also by frame and stamp.
     """
 
     calibration: CameraInfo | None = None
     transforms: TransformTree = field(default_factory=TransformTree)
     camera_issue: RigIssue | None = None
     picture_from_camera: Matrix | None = None
-    camera_from_own: Mapping[str, Matrix] = field(default_factory=dict)
+    camera_from_own: Mapping[str | tuple[str, int], Matrix] = field(default_factory=dict)
 
-    def camera_from(self, frame_id: str) -> Matrix | None:
-        """4x4 `camera_from_frame`, read-only, or None where calibration or transforms do not say."""
-        return _camera_from(self, frame_id)
+    def camera_from(self, frame_id: str, stamp_ns: int | None = None) -> Matrix | None:
+        """4x4 `camera_from_frame`, read-only, or None where calibration or transforms do not say.
+
+        Args:
+            frame_id: The frame.
+            stamp_ns: Of the scan that it is the frame of, where there are several; None: the first one's.
+        """
+        return _camera_from(self, frame_id, stamp_ns)
 
     def obstacle(self, frame_id: str) -> RigIssue | None:
         """Return why points of a frame cannot be placed in the image; None where they can."""
@@ -62,11 +69,21 @@ class Rig:
         return RigIssue("no_transform", text)
 
 
-@lru_cache(maxsize=64)  # by identity: a rig holds for many frames
-def _camera_from(rig: Rig, frame_id: str) -> Matrix | None:
+class Placing(NamedTuple):
+    """The rig of a moment as one camera sees it, and what is to be said about the returns of its scans."""
+
+    rig: Rig
+    issues: tuple[RigIssue, ...] = ()
+
+
+@lru_cache(maxsize=256)  # by identity: a rig holds for many frames
+def _camera_from(rig: Rig, frame_id: str, stamp_ns: int | None) -> Matrix | None:
     if rig.calibration is None:
         return None
-    camera_from_frame = rig.camera_from_own.get(frame_id)
+    own = rig.camera_from_own
+    camera_from_frame = own.get(frame_id)
+    if stamp_ns is not None:
+        camera_from_frame = own.get((frame_id, stamp_ns), camera_from_frame)
     if camera_from_frame is None:
         camera_from_frame = rig.transforms.target_from_source(rig.calibration.frame_id, frame_id)
     if camera_from_frame is None:

@@ -1,37 +1,17 @@
-"""Samples: everything known at one tick, input by input, with the reason why an input is absent.
-
-Dimension letters: T status steps, S status channels.
-"""
+"""Samples: everything known at one tick, input by input, with the reason why an input is absent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 from perception.types.absence import Absent
-from perception.types.messages import CameraFrame, Float64, RangeScan
+from perception.types.inputs import Input, StatusWindow, as_absent, first_present, one_window
+from perception.types.messages import CameraFrame, RangeScan
 from perception.types.placement import RigIssue
-from perception.types.rig import Rig
+from perception.types.rig import Placing, Rig
 from perception.types.sensors import SENSORS
-
-T = TypeVar("T")
-
-
-class Entry:
-    """The account of one message: `row` is its outcome. Only `perception.align.ledger` writes it."""
-
-    __slots__ = ("considered", "held", "log_time_ns", "missed", "row", "sampled", "stamp_ns", "topic")
-
-    def __init__(self, topic: str, log_time_ns: int, stamp_ns: int, row: str) -> None:
-        self.topic = topic
-        self.log_time_ns = log_time_ns
-        self.stamp_ns = stamp_ns
-        self.row = row
-        self.sampled = False  # part of at least one sample
-        self.considered = False  # within reach of a tick that preferred another message
-        self.missed = False  # within reach of a tick that had closed when it came
-        self.held = 1  # the buffer it waits in, and each sample that is not done yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,49 +27,6 @@ class Tick:
     log_time_ns: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StatusWindow:
-    """The status over the last T steps, oldest first.
-
-    `values` is [T, S] float64; NaN where nothing recent enough was known. `names` gives the S channels.
-    """
-
-    stamp_ns: int
-    names: tuple[str, ...]
-    values: Float64
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Input(Generic[T]):
-    """One input of a sample: its value, or why it is absent (then `value` is None)."""
-
-    name: str
-    topic: str
-    value: T | None
-    stamp_ns: int | None = None
-    age_ms: float | None = None  # tick stamp less input stamp; negative for one measured after the tick
-    absence: Absent | None = None
-    entries: tuple[Entry, ...] = ()
-
-    @property
-    def present(self) -> bool:
-        return self.value is not None
-
-    @property
-    def reason(self) -> str:
-        """The text of the absence; empty for an input that is present."""
-        return self.absence.text if self.absence else ""
-
-    @property
-    def configured(self) -> bool:
-        """Whether the configuration has this sensor."""
-        return self.absence is None or self.absence.code != "not_configured"
-
-    def absent(self, absence: Absent | str) -> Input[T]:
-        """Return the same input without its value. A text alone stands for `Absent("unusable", text)`."""
-        return replace(self, value=None, absence=_as_absent(absence))
-
-
 @dataclass(frozen=True, slots=True)
 class Reset:
     """Time is broken here: what was remembered before must not be used."""
@@ -101,7 +38,17 @@ class Reset:
 class Sample:
     """Everything known at one tick. `reset` is set on the first sample after a break in time.
 
-    `issues`: why the returns of its scan cannot be placed in the image, or are placed with reserve.
+    Sensors have names. `camera`, `range` and `status` are what a plugin for one sensor of each kind reads;
+    with several of a kind the mappings hold each of them, in the order of the configuration.
+
+    Attributes:
+        camera: The input of the reference camera.
+        range: The first of `ranges` that is present, else the first.
+        status: The channels of all `statuses` in one window.
+        rig: As `camera` sees it.
+        issues: Why returns cannot be placed in the image, or are placed with reserve.
+        cameras, ranges, statuses: The inputs by the names of the sensors.
+        placings: Camera -> the rig as that camera sees it, and its issues.
     """
 
     tick: Tick
@@ -111,32 +58,70 @@ class Sample:
     rig: Rig
     reset: Reset | None = None
     issues: tuple[RigIssue, ...] = ()
+    cameras: Mapping[str, Input[CameraFrame]] = field(default_factory=dict)
+    ranges: Mapping[str, Input[RangeScan]] = field(default_factory=dict)
+    statuses: Mapping[str, Input[StatusWindow]] = field(default_factory=dict)
+    placings: Mapping[str, Placing] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        several = len(self.cameras) > 1, len(self.ranges) > 1, len(self.statuses) > 1
+        set_field = object.__setattr__
+        for name, more in zip(("camera", "range"), several, strict=False):
+            source: Input[Any] = getattr(self, name)
+            known = getattr(self, f"{name}s") if more else {}
+            set_field(self, f"{name}s", {**known, source.name: source})
+        if not several[2]:
+            set_field(self, "statuses", {self.status.name: self.status})
+        if not several[0]:
+            set_field(self, "placings", {self.camera.name: Placing(self.rig, self.issues)})
 
     @property
     def inputs(self) -> tuple[Input[Any], ...]:
-        """The inputs in the order of `SENSORS`."""
+        """The inputs by kind, in the order of `SENSORS`: `camera`, `range`, `status`."""
         return (self.camera, self.range, self.status)
+
+    @property
+    def sensors(self) -> tuple[Input[Any], ...]:
+        """The inputs of all sensors: cameras, ranges, statuses; with one of each, `inputs`."""
+        return (*self.cameras.values(), *self.ranges.values(), *self.statuses.values())
 
     def with_absent(self, absences: Mapping[str, Absent | str]) -> Sample:
         """Return the same sample without the values of the named inputs.
 
         Args:
-            absences: Sensor -> why its input cannot be used. `Absent("undecodable", ...)` makes the ledger
-                count its messages as undecodable; a text alone stands for `Absent("unusable", text)`.
+            absences: Sensor -> why its input cannot be used; the name of a kind stands for all its sensors
+                that are present. `Absent("undecodable", ...)` makes the ledger count its messages as
+                undecodable; a text alone stands for `Absent("unusable", text)`.
         """
-        changed = {name: getattr(self, name).absent(absence) for name, absence in absences.items()}
-        return replace(self, **changed) if changed else self
+        if not absences:
+            return self
+        cameras, ranges, statuses = (
+            {source.name: _without(source, absences, len(sources) > 1) for source in sources.values()}
+            for sources in (self.cameras, self.ranges, self.statuses)
+        )
+        return replace(
+            self,
+            camera=cameras[self.camera.name],
+            range=first_present(ranges),
+            status=one_window(statuses, self.tick.stamp_ns),
+            cameras=cameras,
+            ranges=ranges,
+            statuses=statuses,
+        )
+
+
+def _without(source: Input[Any], absences: Mapping[str, Absent | str], several: bool) -> Input[Any]:
+    absence = absences.get(source.name)
+    if absence is None and (source.present or not several):
+        absence = absences.get(source.kind)
+    return source if absence is None else source.absent(absence)
 
 
 def absent_sample(tick: Tick, absence: Absent | str, topics: Sequence[str] = ("", "", "")) -> Sample:
     """Return a sample without any input, as short batches are padded with."""
     inputs: list[Input[Any]] = [
-        Input(name, topic, None, absence=_as_absent(absence))
+        Input(name, topic, None, absence=as_absent(absence))
         for name, topic in zip(SENSORS, topics, strict=True)
     ]
     camera, scan, status = inputs
     return Sample(tick, camera, scan, status, Rig())
-
-
-def _as_absent(absence: Absent | str) -> Absent:
-    return Absent("unusable", absence) if isinstance(absence, str) else absence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from perception.geometry import Matrix
@@ -112,6 +112,8 @@ class TruthFrame:
             in force, not the one to come): what the persistence baseline predicts; None: not known.
         extra: Further head -> name -> value, of heads whose truth is known.
         missing: `boxes` and `control`, where they are configured and not known -> why.
+        cameras: With several cameras: the boxes of each by its name, or why they are missing; `boxes` are
+            those of the reference camera. Empty: there is one camera.
     """
 
     stamp_ns: int
@@ -120,6 +122,20 @@ class TruthFrame:
     measured: Mapping[str, float] | None = None
     extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     missing: Mapping[str, RigIssue] = field(default_factory=dict)
+    cameras: Mapping[str, TruthFrame] = field(default_factory=dict)
+
+
+def missing_warnings(truth: TruthFrame | None) -> Iterator[tuple[str, str]]:
+    """Yield code and text of a warning for each head whose truth is not known; those of cameras name them."""
+    if truth is None:
+        return
+    for head, issue in truth.missing.items():
+        if head != "boxes" or not truth.cameras:
+            yield missing_warning(head, issue)
+    for camera, own in truth.cameras.items():
+        for head, issue in own.missing.items():
+            code, text = missing_warning(head, issue)
+            yield f"{code} ({camera})", f"{camera}: {text}"
 
 
 def missing_warning(head: str, issue: RigIssue) -> tuple[str, str]:

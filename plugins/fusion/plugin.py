@@ -244,7 +244,7 @@ class FusionPlugin(Plugin):
 
 def _only(item: Prepared, subset: Sequence[str]) -> Prepared:
     """Return the same sample with every sensor outside the subset absent."""
-    gone = [i.name for i in item.sample.inputs if i.present and i.name not in subset]
+    gone = [i.kind for i in item.sample.inputs if i.present and i.kind not in subset]
     return replace(item, sample=item.sample.with_absent(dict.fromkeys(gone, "left out of this subset")))
 
 

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.align.rig_track import MAX_FRAMES, RigTrack
+from perception.align.frame_track import MAX_FRAMES
+from perception.align.rig_track import RigTrack
 from perception.config import CameraConfig
 from perception.geometry import pose_matrix
 from perception.types import (
@@ -180,7 +181,7 @@ def test_frames_are_bounded_and_cycles_end() -> None:
     found = track(info(), tf(0, "base", yawed(0.1), parent="cam"), tf(0, "cam", yawed(0.1)))
     frames = [FrameTransform("base", f"f{i}", np.eye(4), 0) for i in range(MAX_FRAMES + 10)]
     found.learn(FrameTransforms("/tf", 0, 0, tuple(frames)))
-    assert len(found._frames) == MAX_FRAMES
+    assert len(found.frames._frames) == MAX_FRAMES
     found.at(0, image(0), scan(0, "base"))
 
 

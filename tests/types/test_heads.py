@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 import perception.types
-from perception.config.schema import CameraConfig, RangeConfig, StatusConfig
+from perception.config import CameraConfig, RangeConfig, StatusConfig
 from perception.models.tensors import Inputs
 from perception.types import (
     HEADS,

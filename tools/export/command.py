@@ -80,10 +80,8 @@ def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
 
     with open_log(path) as log:
         config = complete_config(log).config
-        ranges = config.sensors.range
-        spec = InputSpec.of(
-            meta.config, meta.preprocess, ranges.max_range_m if ranges else Context().max_range_m
-        )
+        limits = [section.max_range_m for section in config.sensors.ranges.values()]
+        spec = InputSpec.of(meta.config, meta.preprocess, max(limits, default=Context().max_range_m))
         chosen = islice(LogSource(log, config, Ledger(None, None, None)).samples(), 0, None, 5)
         ready = [prepare_inputs(sample, spec)[1] for sample in islice(chosen, max(SAMPLES, batch))]
     starts = range(0, len(ready) - batch + 1, batch)

@@ -41,7 +41,7 @@ class Steps:
 
     def before(self, sample: Sample) -> None:
         inputs = ", ".join(
-            f"{entry.name} {'yes' if entry.present else entry.reason}" for entry in sample.inputs
+            f"{entry.name} {'yes' if entry.present else entry.reason}" for entry in sample.sensors
         )
         say(
             f"tick {sample.tick.index} ({sample.tick.kind}): {inputs}  [any key: run it, q: end]",

@@ -2,7 +2,7 @@
 
 Truth never enters a sample. Metrics and training join it here::
 
-    joiner = TruthJoiner(config.truth, config.sensors.camera)
+    joiner = TruthJoiner(config.truth, config.sensors)
     for sample, truth in joiner.pairs(align(joiner.watch(messages), config)):
         ...
 """

@@ -8,13 +8,14 @@ from copy import deepcopy
 from math import isfinite
 from typing import Any, NamedTuple
 
-from perception.align.rig_track import RigTrack
+from perception.align.rig_tracks import RigTracks
 from perception.align.truth.boxes import boxes_of, placing_issue
 from perception.align.truth.tracks import BoxTrack, TruthTrack
-from perception.config import CameraConfig, TruthConfig
+from perception.config import SensorsConfig, TruthConfig
 from perception.types import (
     Cuboids,
     Decoded,
+    Rig,
     RigIssue,
     Sample,
     StatusReading,
@@ -47,17 +48,18 @@ class TruthStore:
 
     Args:
         config: The topics of truth.
-        camera: The camera whose rig messages are added, too: cuboids are placed by the transforms of the
-            tick's moment, also by those that arrived after the tick. None: by the rig of the sample.
+        sensors: The sensors, of whose cameras the rig messages are added, too: cuboids are placed by the
+            transforms of the tick's moment, also by those that arrived after the tick. None, or without a
+            camera: by the rig of the sample.
     """
 
-    def __init__(self, config: TruthConfig, camera: CameraConfig | None = None) -> None:
+    def __init__(self, config: TruthConfig, sensors: SensorsConfig | None = None) -> None:
         self.config = config
         self.tolerance_ns = config.tolerance_ms * 1e6
         self.boxes = BoxTrack()
         self.control: TruthTrack[StatusReading] = TruthTrack()
         self.heads: dict[str, TruthTrack[StatusReading]] = {name: TruthTrack() for name in config.heads}
-        self.rig = None if camera is None else RigTrack(camera)
+        self.rig = RigTracks(sensors) if sensors is not None and sensors.cameras else None
 
     def tracks(self) -> Iterator[tuple[str | None, TruthTrack[Any]]]:
         """Yield each topic of truth with its messages."""
@@ -81,30 +83,42 @@ class TruthStore:
         `measured` the command in force at the stamp.
         """
         stamp_ns = sample.tick.stamp_ns
-        boxes, box_issue = self._boxes(sample)
+        cameras = self._of_cameras(sample)
+        own = cameras.get(sample.camera.name) or next(iter(cameras.values()))
         predicted = stamp_ns + self.config.control_shift_ns
         control = self.control.nearest(predicted, self.tolerance_ns)
         in_force = stamp_ns - self.config.stamped_ahead_ns
         before = self.control.latest(in_force, in_force - _OLDEST_COMMAND_NS)
-        missing = {"boxes": box_issue}
+        missing = {"boxes": own.missing.get("boxes")}
         if control is None:
             missing["control"] = self._away(self.config.control, self.control, predicted)
         return TruthFrame(
             stamp_ns,
-            boxes,
+            own.boxes,
             None if control is None else _numbers(control, self.config.control_fields),
             None if before is None else _numbers(before, self.config.control_fields),
             dict(self._extra(stamp_ns)),
             {head: issue for head, issue in missing.items() if issue is not None},
+            cameras if len(cameras) > 1 else {},
         )
 
-    def _boxes(self, sample: Sample) -> tuple[tuple[TruthBox, ...] | None, RigIssue | None]:
-        """Return the boxes of a sample, or why there are none."""
+    def _of_cameras(self, sample: Sample) -> dict[str, TruthFrame]:
+        """Return the boxes in the image of each camera, or why there are none."""
         stamp_ns = sample.tick.stamp_ns
+        rigs = {name: placing.rig for name, placing in sample.placings.items()}
+        if self.rig is not None:
+            rigs = {name: placing.rig for name, placing in self.rig.at(stamp_ns).items()}
+        frames = {}
+        for name, rig in rigs.items():
+            boxes, issue = self._boxes(stamp_ns, rig)
+            frames[name] = TruthFrame(stamp_ns, boxes, missing={} if issue is None else {"boxes": issue})
+        return frames
+
+    def _boxes(self, stamp_ns: int, rig: Rig) -> tuple[tuple[TruthBox, ...] | None, RigIssue | None]:
+        """Return the boxes in the image of a camera, or why there are none."""
         message = self.boxes.nearest(stamp_ns, self.tolerance_ns)
         if message is None:
             return None, self._away(self.config.boxes, self.boxes, stamp_ns)
-        rig = sample.rig if self.rig is None else self.rig.at(stamp_ns).rig
         return boxes_of(message, rig, self.config.classes), placing_issue(message, rig)
 
     def _away(self, topic: str | None, track: TruthTrack[Any], stamp_ns: int) -> RigIssue | None:
@@ -159,8 +173,8 @@ class TruthJoiner:
     joined log), the truth of before serves only the samples of before.
     """
 
-    def __init__(self, config: TruthConfig, camera: CameraConfig | None = None) -> None:
-        self._store = TruthStore(config, camera)
+    def __init__(self, config: TruthConfig, sensors: SensorsConfig | None = None) -> None:
+        self._store = TruthStore(config, sensors)
         self._look_ahead_ns = look_ahead_ns(config)
         self._clock_ns: int | None = None
         self._before: TruthStore | None = None  # what was known when time last started again

@@ -84,13 +84,8 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
         trained: The weights to compare with (`TrainedInputs.of(config)`); None: nothing is compared.
     """
     roles, decode = config.roles(), decoder(config)
-    scan, status = config.sensors.range, config.sensors.status
-    contents = LogContents(
-        {topic: TopicContents(topic, role) for topic, role in roles.items()},
-        scan.max_range_m if scan else float("inf"),
-        dict(status.fields) if status else {},
-    )
-    name = getattr(config.sensors, config.reference).topic
+    contents = LogContents.of(config)
+    name = config.sensors.named[config.reference].topic
     expected = log.survey.topics[name].count if name in log.survey.topics else 0
     samples = InputSamples(trained or TrainedInputs(), expected)
     aligned = AlignedLog(config, samples)
@@ -142,6 +137,6 @@ def _findings(
     yield from tick_rules(ticks, config)
     yield from sensor_rules.picture_rules(contents)
     yield from rig_rules.rig_rules(ticks, config)
-    yield from sensor_rules.scan_rules(contents, config)
-    yield from sensor_rules.status_rules(contents, config)
+    yield from sensor_rules.scan_rules(contents)
+    yield from sensor_rules.status_rules(contents)
     yield from rig_rules.truth_rules(ticks, config)

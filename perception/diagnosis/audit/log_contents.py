@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from perception.config import Role
+from perception.config import Config, Role
 from perception.diagnosis.audit.topic_times import TopicTimes
 from perception.types import (
     CameraFrame,
@@ -98,14 +98,18 @@ class PictureContents:
 
 @dataclass(slots=True)
 class ScanContents:
-    """The scans of the range sensor."""
+    """The scans of one range sensor.
 
+    `max_range_m` is the limit beyond which returns are not used.
+    """
+
+    max_range_m: float = float("inf")
     count: int = 0
     blind: int = 0  # without any finite return
     far: int = 0  # with returns, all of them beyond max_range_m
     one_direction: int = 0  # with several returns, all of them in one direction
 
-    def add(self, scan: RangeScan, max_range_m: float) -> None:
+    def add(self, scan: RangeScan) -> None:
         """Add the next scan."""
         self.count += 1
         points = scan.points_m.astype(np.float64)
@@ -115,7 +119,7 @@ class ScanContents:
         if not usable.any():
             self.blind += 1
             return
-        if distance[usable].min() > max_range_m:
+        if distance[usable].min() > self.max_range_m:
             self.far += 1
         directions = points[usable] / distance[usable, None]
         if len(directions) > 1 and bool((directions @ directions[0] > 1 - ONE_DIRECTION**2).all()):
@@ -124,14 +128,31 @@ class ScanContents:
 
 @dataclass(slots=True)
 class LogContents:
-    """The contents of a log that an audit needs; a few numbers for each message."""
+    """The contents of a log that an audit needs, by topic; a few numbers for each message.
+
+    Attributes:
+        topics: The configured topics.
+        scans: Those of the range sensors.
+        fields: Status -> channel -> dotted path.
+        pictures: Those of the cameras.
+        channels: Status -> channel -> its values.
+    """
 
     topics: dict[str, TopicContents]
-    max_range_m: float
-    fields: dict[str, str]  # status channel -> dotted path
-    pictures: dict[str, PictureContents] = field(default_factory=dict)  # by topic
-    scans: ScanContents = field(default_factory=ScanContents)
-    channels: dict[str, array[float]] = field(default_factory=dict)
+    scans: dict[str, ScanContents]
+    fields: dict[str, dict[str, str]]
+    pictures: dict[str, PictureContents] = field(default_factory=dict)
+    channels: dict[str, dict[str, array[float]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config) -> LogContents:
+        """Return the empty contents of a log under a configuration."""
+        sensors = config.sensors
+        return cls(
+            {topic: TopicContents(topic, role) for topic, role in config.roles().items()},
+            {section.topic: ScanContents(section.max_range_m) for section in sensors.ranges.values()},
+            {section.topic: dict(section.fields) for section in sensors.statuses.values()},
+        )
 
     def add(self, message: Decoded) -> None:
         """Add the next message."""
@@ -141,8 +162,8 @@ class LogContents:
             if fresh:
                 self.pictures.setdefault(topic.name, PictureContents()).add(message)
         elif isinstance(message, RangeScan):
-            self.scans.add(message, self.max_range_m)
+            self.scans[message.topic].add(message)
         elif isinstance(message, StatusReading) and topic.role == "status":
-            for name, path in self.fields.items():
-                values = self.channels.setdefault(name, array("d"))
-                values.append(message.values.get(path, np.nan))
+            channels = self.channels.setdefault(message.topic, {})
+            for name, path in self.fields[message.topic].items():
+                channels.setdefault(name, array("d")).append(message.values.get(path, np.nan))

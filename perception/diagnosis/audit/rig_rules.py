@@ -23,19 +23,18 @@ _TIMING = frozenset({"too_far", "silent"})
 
 def rig_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
     """Yield why returns cannot be placed in the image, or are placed with reserve."""
-    scan = config.sensors.range
-    for code, count in ticks.issues.most_common() if scan is not None else ():
-        assert scan is not None
+    topics = ", ".join(section.topic for section in config.sensors.ranges.values())
+    for (about, code), count in ticks.issues.most_common():
         share = count / ticks.scans
         often = "" if share > 1 - FEW else f" in {share:.0%} of the ticks"
-        text = ticks.texts["range", code]
+        text = ticks.texts[f"range {about}", code]
         if code in PLACED:
             severity: Severity = "note"
-            text = f"ranges on {scan.topic} are placed in the image with reserve{often}: {text}"
+            text = f"ranges on {topics} are placed in the image with reserve{often}: {text}"
         else:
             severity = "warning" if share > FEW else "note"
-            text = f"ranges on {scan.topic} cannot be placed in the image{often}: {text}"
-        yield Finding(code, severity, scan.topic, text, () if severity == "note" else RESTS_ON["range"])
+            text = f"ranges on {topics} cannot be placed in the image{often}: {text}"
+        yield Finding(code, severity, topics, text, () if severity == "note" else RESTS_ON["range"])
 
 
 def truth_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from perception.config import Config
 from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.log_contents import LogContents, TopicContents
 from perception.logs import Damage
-from perception.types import SENSORS
+from perception.types import SENSORS, Float64
 
 FROZEN_PICTURES = 10
 """Equal pictures in a row from which a camera counts as frozen: noise makes those of a working one differ."""
@@ -29,14 +29,16 @@ def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Fin
 
 def missing_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
     """Yield missing sensors, and their effect."""
-    for name in SENSORS:
-        section = getattr(config.sensors, name)
-        if section is None:
-            heads = RESTS_ON[name]
-            yield Finding("no_sensor", "warning", "", f"there is no {name}: {_without(name)}", heads)
-        elif not contents.topics[section.topic].times.count:
-            text = f"{section.topic} has no messages: {_without(name)}"
-            yield Finding("no_messages", "error", section.topic, text, RESTS_ON[name])
+    for kind in SENSORS:
+        sections = config.sensors.of_kind(kind).values()
+        if not sections:
+            text = f"there is no {kind}: {_without(kind)}"
+            yield Finding("no_sensor", "warning", "", text, RESTS_ON[kind])
+        empty = [section.topic for section in sections if not contents.topics[section.topic].times.count]
+        for topic in empty:
+            others = f"it is one of {len(sections)} of its kind"
+            effect = _without(kind) if len(empty) == len(sections) else others
+            yield Finding("no_messages", "error", topic, f"{topic} has no messages: {effect}", RESTS_ON[kind])
 
 
 def _without(name: str) -> str:
@@ -76,49 +78,46 @@ def picture_rules(contents: LogContents) -> Iterator[Finding]:
             yield Finding("frozen", "warning", topic, text, RESTS_ON["camera"])
 
 
-def scan_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
+def scan_rules(contents: LogContents) -> Iterator[Finding]:
     """Yield scans without a usable return, and scans whose returns share one direction."""
-    scans = contents.scans
-    if config.sensors.range is None or not scans.count:
-        return
-    topic = config.sensors.range.topic
-    for count, defect in (
-        (scans.blind, "without a single finite return"),
-        (scans.far, f"with every return beyond max_range_m ({contents.max_range_m:g} m)"),
-    ):
-        if count:
-            text = f"{_of_scans(count, scans.count)} on {topic} are {defect}: the input is absent there"
-            severity: Severity = "warning" if count > 0.02 * scans.count else "note"
-            yield Finding("blind_scans", severity, topic, text, ("distance",))
-    if scans.one_direction > 0.5 * scans.count:
-        text = (
-            f"all returns of {_of_scans(scans.one_direction, scans.count)} on {topic} lie in one direction: "
-            "angle_increment is 0, or the angles of the points are missing"
-        )
-        yield Finding("one_direction", "warning", topic, text, ("distance",))
+    for topic, scans in contents.scans.items():
+        for count, defect in (
+            (scans.blind, "without a single finite return"),
+            (scans.far, f"with every return beyond max_range_m ({scans.max_range_m:g} m)"),
+        ):
+            if count:
+                text = f"{_of_scans(count, scans.count)} on {topic} are {defect}: the input is absent there"
+                severity: Severity = "warning" if count > 0.02 * scans.count else "note"
+                yield Finding("blind_scans", severity, topic, text, ("distance",))
+        if scans.one_direction > 0.5 * scans.count:
+            text = (
+                f"all returns of {_of_scans(scans.one_direction, scans.count)} on {topic} lie in one "
+                "direction: angle_increment is 0, or the angles of the points are missing"
+            )
+            yield Finding("one_direction", "warning", topic, text, ("distance",))
 
 
 def _of_scans(count: int, total: int) -> str:
     return f"{count:,} of {plural(total, 'scan')}"
 
 
-def status_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
+def status_rules(contents: LogContents) -> Iterator[Finding]:
     """Yield status channels without information."""
-    if config.sensors.status is None:
-        return
-    topic = config.sensors.status.topic
-    for name, held in contents.channels.items():
-        values = np.asarray(held)
-        known = values[np.isfinite(values)]
-        path = contents.fields[name]
-        if not known.size:
-            text = f"{name} ({path}) on {topic} is never a number"
-            yield Finding("status_nan", "warning", topic, text, ("control",))
-        elif known.size < values.size:
-            count = f"{values.size - known.size:,} of {values.size:,} messages"
-            text = f"{name} ({path}) on {topic} is no number in {count}"
-            severity: Severity = "warning" if known.size < 0.98 * values.size else "note"
-            yield Finding("status_nan", severity, topic, text, ("control",))
-        if known.size > 10 and (known == known[0]).all():
-            text = f"{name} ({path}) on {topic} is always {known[0]:g}: not connected, or standing still"
-            yield Finding("status_constant", "warning", topic, text, ("control",))
+    for topic, channels in contents.channels.items():
+        for name, held in channels.items():
+            yield from _channel_rules(topic, f"{name} ({contents.fields[topic][name]})", np.asarray(held))
+
+
+def _channel_rules(topic: str, name: str, values: Float64) -> Iterator[Finding]:
+    known = values[np.isfinite(values)]
+    if not known.size:
+        text = f"{name} on {topic} is never a number"
+        yield Finding("status_nan", "warning", topic, text, ("control",))
+    elif known.size < values.size:
+        count = f"{values.size - known.size:,} of {values.size:,} messages"
+        text = f"{name} on {topic} is no number in {count}"
+        severity: Severity = "warning" if known.size < 0.98 * values.size else "note"
+        yield Finding("status_nan", severity, topic, text, ("control",))
+    if known.size > 10 and (known == known[0]).all():
+        text = f"{name} on {topic} is always {known[0]:g}: not connected, or standing still"
+        yield Finding("status_constant", "warning", topic, text, ("control",))

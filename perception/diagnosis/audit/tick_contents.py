@@ -11,7 +11,7 @@ from perception.align.truth import Joined, TruthJoiner
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding
 from perception.diagnosis.trained_inputs import InputSamples
-from perception.types import SENSORS, AbsenceCode, Decoded, RigIssueCode, Sample, TruthFrame
+from perception.types import AbsenceCode, Decoded, RigIssueCode, Sample, TruthFrame
 
 OFTEN = 0.25
 """The share of ticks without an input from which on its head is unreliable."""
@@ -31,12 +31,10 @@ class TickContents:
     """The inputs and the truth at the ticks of the reference. A text is that of the first with its code."""
 
     ticks: int = 0
-    absent: dict[str, Counter[AbsenceCode]] = field(
-        default_factory=lambda: {name: Counter() for name in SENSORS}
-    )
+    absent: dict[str, Counter[AbsenceCode]] = field(default_factory=dict)  # by sensor
     reasons: dict[tuple[str, AbsenceCode], str] = field(default_factory=dict)
     scans: int = 0  # ticks with a scan
-    issues: Counter[RigIssueCode] = field(default_factory=Counter)  # of placing its returns in the image
+    issues: Counter[tuple[str, RigIssueCode]] = field(default_factory=Counter)  # of placing its returns
     unknown: dict[str, Counter[RigIssueCode]] = field(default_factory=dict)  # truth that a tick has not
     texts: dict[tuple[str, RigIssueCode], str] = field(default_factory=dict)
 
@@ -45,14 +43,15 @@ class TickContents:
         if sample.tick.kind != "reference":
             return
         self.ticks += 1
-        for given in sample.inputs:
+        for given in sample.sensors:
+            self.absent.setdefault(given.name, Counter())
             if given.absence is not None and given.absence.code in CURES:
                 self.absent[given.name][given.absence.code] += 1
                 self.reasons.setdefault((given.name, given.absence.code), given.absence.text)
         self.scans += sample.range.present
         for issue in sample.issues if sample.range.present else ():
-            self.issues[issue.code] += 1
-            self.texts.setdefault(("range", issue.code), issue.text)
+            self.issues[issue.about, issue.code] += 1
+            self.texts.setdefault((f"range {issue.about}", issue.code), issue.text)
         for head, missing in truth.missing.items():
             self.unknown.setdefault(head, Counter())[missing.code] += 1
             self.texts.setdefault((head, missing.code), missing.text)
@@ -70,7 +69,7 @@ class AlignedLog:
         self.contents = TickContents()
         self._samples = samples
         self._aligner = Aligner(config) if config.reference_rate_hz is not None else None
-        self._joiner = TruthJoiner(config.truth, config.sensors.camera)
+        self._joiner = TruthJoiner(config.truth, config.sensors)
 
     def add(self, message: Decoded) -> None:
         """Add the next message of a configured topic, in order of arrival."""
@@ -102,7 +101,8 @@ def tick_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
         share = codes.total() / ticks.ticks if ticks.ticks else 0.0
         if share <= OFTEN:
             continue
-        topic = getattr(config.sensors, name).topic
+        section = config.sensors.named[name]
+        topic = section.topic
         code, _ = codes.most_common(1)[0]
         text = f"{topic} is absent in {share:.0%} of the ticks ({ticks.reasons[name, code]}): {CURES[code]}"
-        yield Finding("absent", "warning", topic, text, RESTS_ON[name])
+        yield Finding("absent", "warning", topic, text, RESTS_ON[section.kind])

@@ -86,9 +86,10 @@ def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) 
 
 
 def _reach_ms(topic: TopicContents, config: Config) -> float:
-    section = getattr(config.sensors, topic.role)
-    nearest = getattr(section, "policy", "") == "nearest"
-    return float(section.tolerance_ms if nearest else section.max_age_ms)
+    section = config.sensors.named[config.sensor_names()[topic.name]]
+    if section.policy == "nearest":
+        return section.tolerance_ms
+    return section.max_age_ms
 
 
 def unstamped_rules(sensors: Sequence[TopicContents]) -> Iterator[Finding]:

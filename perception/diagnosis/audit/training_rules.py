@@ -17,15 +17,15 @@ UNLIKE = "unlike_training"
 
 def sample_rules(samples: InputSamples, config: Config) -> Iterator[Finding]:
     """Yield pictures that give no pixels, and scans of which no return lies in the picture."""
-    camera, scan = config.sensors.camera, config.sensors.range
-    if scan is not None and samples.placed >= LEAST_SCANS and not samples.in_picture:
+    ranges = ", ".join(section.topic for section in config.sensors.ranges.values())
+    if ranges and samples.placed >= LEAST_SCANS and not samples.in_picture:
         text = (
-            f"none of {samples.placed} scans on {scan.topic} that were tried has a return in the picture: "
+            f"none of {samples.placed} scans on {ranges} that were tried has a return in the picture: "
             "the camera's frame may not be an optical one (z forward), or the transforms of "
             f"{samples.scan_frame!r} are wrong"
         )
-        yield Finding("none_in_picture", "warning", scan.topic, text, RESTS_ON["range"])
-    topic = camera.topic if camera is not None else ""
+        yield Finding("none_in_picture", "warning", ranges, text, RESTS_ON["range"])
+    topic = ", ".join(section.topic for section in config.sensors.cameras.values())
     if samples.unusable:
         reason, _ = samples.unusable.most_common(1)[0]
         count = f"{samples.unusable.total()} of {plural(samples.pictures, 'picture')} that were tried"
@@ -38,15 +38,15 @@ def training_rules(
 ) -> Iterator[Finding]:
     """Yield how far each input lies from the training data, or why that is not known."""
     for name, noun in NOUNS.items():
-        section = getattr(config.sensors, name)
-        if section is None:
+        topic = ", ".join(section.topic for section in config.sensors.of_kind(name).values())
+        if not topic:
             continue
         if name not in trained.profiles:
             reason = trained.problem or f"{trained.weights} was trained without {noun}"
             text = f"how far the {noun} lie from those of training: {reason}"
-            yield Finding("training_unknown", "unjudged", section.topic, text, RESTS_ON[name])
+            yield Finding("training_unknown", "unjudged", topic, text, RESTS_ON[name])
         elif name in distances:
-            yield _distance_finding(noun, section.topic, distances[name], trained.weights, RESTS_ON[name])
+            yield _distance_finding(noun, topic, distances[name], trained.weights, RESTS_ON[name])
 
 
 def _distance_finding(

@@ -43,7 +43,8 @@ class NaiveLoop:
         self._setup, self._torch = setup, torch
         model, meta = _model(setup.weights)
         self._model: Any = model.eval().requires_grad_(False).to(setup.device)
-        max_range = setup.config.sensors.range.max_range_m if setup.config.sensors.range else None
+        limits = [section.max_range_m for section in setup.config.sensors.ranges.values()]
+        max_range = max(limits, default=None)
         self._spec = InputSpec.of(meta.config, meta.preprocess, max_range)
         self._resize = v2.Resize((self._spec.height, self._spec.width), antialias=True)
         self._base_mib = float("nan")

@@ -105,7 +105,7 @@ class Baseline:
 
     def of_inputs(self, sample: Sample) -> Quantiles:
         """Return the checkpoint's statistics of these inputs; none at a substitute tick: ages differ."""
-        stats = self.of(subset_of(item.name for item in sample.inputs if item.present))
+        stats = self.of(subset_of(item.kind for item in sample.inputs if item.present))
         return stats.inputs if stats is not None and sample.tick.kind == "reference" else {}
 
     def degraded(self, subset: str, sample: Sample) -> Mapping[str, str]:
@@ -202,4 +202,4 @@ def _without(name: str, subset: str) -> str:
 
 
 def _configured(sample: Sample) -> str:
-    return subset_of(item.name for item in sample.inputs if item.configured)
+    return subset_of(item.kind for item in sample.inputs if item.configured)

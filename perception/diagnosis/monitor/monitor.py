@@ -100,9 +100,13 @@ class Monitor:
         statistics = self._reader.read(output)
         stats = self._baseline.observe(output, _sound(output, wrong))
         unsure = self._confidence(output, statistics, elapsed_s)
+        kinds = {source.name: source.kind for source in sample.sensors}
         for head, part in output.heads().items():
             watch = self.heads.setdefault(head, HeadMonitor(head, self.limits))
-            subset, values = subset_of(part.based_on), statistics.get(head, {})
+            subset, values = (
+                subset_of(kinds.get(name, name) for name in part.based_on),
+                statistics.get(head, {}),
+            )
             degraded = self._baseline.degraded(subset, sample).get(head, "")
             known, valid = self.known, part.valid
             problems = watch.update(valid, part.error, values, subset, stats, known, degraded, elapsed_s)
@@ -119,12 +123,13 @@ class Monitor:
         # Where the reference's clock is ahead of the recorder's, so are those of sensors that share it.
         ahead_ns = max(sample.tick.stamp_ns - now_ns, 0)
         unlike = self._training.update(sample, now_ns)
+        of_kind = sample.inputs  # the checkpoint knows one sensor of each kind
         return {
-            given.name: self.inputs[given.name].update(
-                given, now_ns, elapsed_s, usual.get(given.name), ahead_ns
+            given.name: self.inputs.setdefault(given.name, InputMonitor(given.name, self.limits)).update(
+                given, now_ns, elapsed_s, usual.get(given.kind) if given in of_kind else None, ahead_ns
             )
-            | ({"unlike": unlike[given.name]} if given.name in unlike else {})
-            for given in sample.inputs
+            | ({"unlike": unlike[given.kind]} if given.kind in unlike else {})
+            for given in sample.sensors
         }
 
     @property
@@ -186,10 +191,12 @@ class Monitor:
     ) -> dict[str, str]:
         """Return the problems of the inputs that a head rests on, and gaps of those that it needs."""
         blinded: dict[str, str] = {}
+        kinds = {source.name: source.kind for source in sample.sensors}
         for name, problems in wrong.items():
-            if name in based_on and head not in self._baseline.unaffected(name, sample):
+            kind = kinds.get(name, name)
+            if name in based_on and head not in self._baseline.unaffected(kind, sample):
                 blinded |= {f"{code}/{name}": problems[code] for code in BLINDING if code in problems}
-            if "gaps" in problems and head in self._baseline.degraded_without(name, sample):
+            if "gaps" in problems and head in self._baseline.degraded_without(kind, sample):
                 blinded[f"gaps/{name}"] = problems["gaps"]
         return blinded
 

@@ -29,7 +29,7 @@ class TrainingWatch:
         """Add the next sample; return input -> how unlike training it is, for those that are."""
         elapsed_s = 0.0 if self._last_ns is None else (now_ns - self._last_ns) / SECOND_NS
         due = self._last_ns is None or not 0 <= elapsed_s < self._interval_s()
-        if due and any(item.present and item.name in self._times for item in sample.inputs):
+        if due and any(item.present and item.kind in self._times for item in sample.inputs):
             self._last_ns = now_ns
             for name, numbers in describe(sample, self._trained).numbers.items():
                 profile = self._trained.profiles[name]

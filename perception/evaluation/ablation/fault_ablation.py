@@ -133,7 +133,9 @@ class FaultAblation:
         severity: float,
         options: ReplayOptions,
     ) -> bool:
-        own = [str(f) for f in parse_plan(config.faults).faults if f.name != name]
+        own = [
+            str(f) for f in parse_plan(config.faults, sensors=config.sensor_kinds()).faults if f.name != name
+        ]
         faulted = config.model_copy(update={"faults": (*own, f"{name}={severity!r},seed={self.seed}")})
         sink = MetricSink(lambda run: self._suite(run, name, severity))
         summary = replay(log, faulted, plugin, [sink], options)

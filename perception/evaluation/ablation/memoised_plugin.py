@@ -79,7 +79,7 @@ class MemoisedPlugin(Plugin):
                 continue
             results.append(output := next(computed))
             if self._memoises and len(self._known) < self._most:
-                absent = {i.name: i.absence for i in item.sample.inputs if i.absence}
+                absent = {i.name: i.absence for i in item.sample.sensors if i.absence}
                 self._known[item.payload.key] = _Known(absent, output)
         return results
 
@@ -114,10 +114,12 @@ def sample_key(sample: Sample) -> bytes:
 
 
 def _parts(sample: Sample) -> Iterator[object]:
-    tick, camera, scan, status = sample.tick, sample.camera.value, sample.range.value, sample.status.value
+    tick, camera, status = sample.tick, sample.camera.value, sample.status.value
+    scans = [source.value for source in sample.ranges.values() if source.value is not None]
     yield (tick.kind, tick.stamp_ns, tick.log_time_ns, sample.reset)
-    for entry in sample.inputs:
+    for entry in sample.sensors:
         yield (
+            entry.name,
             entry.present,
             entry.topic,
             entry.stamp_ns,
@@ -127,7 +129,7 @@ def _parts(sample: Sample) -> Iterator[object]:
     if camera is not None:
         yield (camera.frame_id, camera.format, camera.width, camera.height, camera.step)
         yield bytes(camera.data)
-    if scan is not None:
+    for scan in scans:
         yield (scan.frame_id, len(scan.points_m))
         for array in (scan.points_m, scan.intensity, scan.radial_speed_m_s):
             yield b"" if array is None else np.ascontiguousarray(array).tobytes()
@@ -138,8 +140,8 @@ def _parts(sample: Sample) -> Iterator[object]:
     if calibration is not None:
         yield (calibration.frame_id, calibration.width, calibration.height, calibration.distortion_model)
         yield calibration.intrinsics.tobytes() + calibration.distortion.tobytes()
-    if scan is not None:
-        camera_from_scan = sample.rig.camera_from(scan.frame_id)
+    for scan in scans:
+        camera_from_scan = sample.rig.camera_from(scan.frame_id, scan.stamp_ns)
         yield b"" if camera_from_scan is None else np.ascontiguousarray(camera_from_scan).tobytes()
     for child, (parent, pose) in sorted(sample.rig.transforms.edges.items()):
         yield (child, parent)

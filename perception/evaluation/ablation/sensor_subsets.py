@@ -14,7 +14,16 @@ from itertools import combinations
 from perception.evaluation.metrics import Suite
 from perception.plugin import Context, Plugin, Prepared, StepsSubsets
 from perception.sinks import OutputSink, RunInfo
-from perception.types import SENSORS, Output, Reset, Sample, Tick, TruthFrame, invalid_output
+from perception.types import (
+    SENSORS,
+    Output,
+    Reset,
+    Sample,
+    Tick,
+    TruthFrame,
+    camera_views,
+    invalid_output,
+)
 
 Subset = tuple[str, ...]
 
@@ -47,7 +56,7 @@ class SubsetsPlugin(Plugin):
         together = isinstance(self._plugin, StepsSubsets)
         alone = together or self.manifest.preroll_s == 0
         self._others = [self._plugin if alone else load() for _ in self.subsets[1:]]
-        self._waiting: dict[Tick, list[Output]] = {}
+        self._waiting: dict[tuple[Tick, str], list[Output]] = {}
 
     def open(self, context: Context) -> None:
         for plugin in self._all():
@@ -64,21 +73,21 @@ class SubsetsPlugin(Plugin):
         else:
             results = self._one_by_one(prepared)
         for item, outputs in zip(prepared, results, strict=True):
-            self._waiting[item.sample.tick] = outputs
+            self._waiting[item.sample.tick, item.sample.camera.name] = outputs
         return [outputs[0] for outputs in results]
 
-    def take(self, tick: Tick) -> Mapping[Subset, Output]:
-        """Remove and return the outputs of a tick by subset; drop those of earlier ticks.
+    def take(self, tick: Tick, camera: str = "camera") -> Mapping[Subset, Output]:
+        """Remove and return the outputs of a camera's row of a tick by subset; drop those of earlier rows.
 
         There are none where the plugin failed: every subset is then invalid.
         """
-        outputs = self._waiting.get(tick)
+        outputs = self._waiting.get((tick, camera))
         if outputs is None:
             outputs = [invalid_output(tick, self.manifest.heads, "the plugin failed") for _ in self.subsets]
         else:
             for earlier in list(self._waiting):
                 del self._waiting[earlier]
-                if earlier == tick:
+                if earlier == (tick, camera):
                     break
         return dict(zip(self.subsets, outputs, strict=True))
 
@@ -114,7 +123,7 @@ class SubsetsPlugin(Plugin):
 
 def without(sample: Sample, subset: Subset) -> Sample:
     """Return a copy of the sample in which every sensor outside the subset is absent."""
-    gone = [entry.name for entry in sample.inputs if entry.present and entry.name not in subset]
+    gone = [s.name for s in sample.sensors if s.present and not {s.name, s.kind} & set(subset)]
     return sample.with_absent(dict.fromkeys(gone, LEFT_OUT))
 
 
@@ -141,6 +150,9 @@ class SubsetSink(OutputSink):
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        known = truth if truth is not None else TruthFrame(output.tick.stamp_ns)
-        for index, (subset, other) in enumerate(self._plugin.take(output.tick).items()):
-            self._suites[subset].update(other if index else output, known)
+        for view in camera_views(sample, output, truth):
+            known = view.truth if view.truth is not None else TruthFrame(output.tick.stamp_ns)
+            whole = view.camera == sample.camera.name  # control is scored once for a tick
+            for index, (subset, other) in enumerate(self._plugin.take(output.tick, view.camera).items()):
+                alone = other if whole else Output(other.tick, other.detections, None)
+                self._suites[subset].update(alone if index else view.output, known)

@@ -49,9 +49,9 @@ def frame_conditions(
         images: Whether to read brightness where the metadata do not name the light.
     """
     light = _stated_light(log)
-    camera, status = config.sensors.camera, config.sensors.status
-    topics = {camera.topic} if camera is not None and images and not light else set()
-    topics |= {status.topic} if status is not None else set()
+    camera, paths = config.reference_camera, _channel_paths(config)
+    topics = {config.sensors.cameras[camera].topic} if camera is not None and images and not light else set()
+    topics |= set(paths)
     decode = decoder(config)
     seen: list[tuple[int, float]] = []
     readings: dict[str, list[tuple[int, float]]] = {}
@@ -63,10 +63,10 @@ def frame_conditions(
             if brightness is not None:
                 seen.append((decoded.stamp_ns, brightness))
         elif isinstance(decoded, StatusReading):
-            for name, value in decoded.values.items():
-                readings.setdefault(name, []).append((decoded.stamp_ns, value))
-    names = {} if status is None else {path: name for name, path in status.fields.items()}
-    fields = {names.get(path, path): _latest(pairs, stamps_ns) for path, pairs in readings.items()}
+            names = paths[decoded.topic]
+            for path, value in decoded.values.items():
+                readings.setdefault(names.get(path, path), []).append((decoded.stamp_ns, value))
+    fields = {name: _latest(pairs, stamps_ns) for name, pairs in readings.items()}
     speeds = [
         name for name in fields if name.lower().rpartition(".")[2] in ("speed", "velocity", "speed_m_s")
     ]
@@ -74,16 +74,23 @@ def frame_conditions(
 
 
 def status_fields(log: Log, config: Config) -> set[str]:
-    """Return the names of the fields of a log's status, read from its first message."""
-    status = config.sensors.status
-    if status is None:
-        return set()
-    names, decode = {path: name for name, path in status.fields.items()}, decoder(config)
-    for message in log.messages(Query(frozenset({status.topic}))):
-        decoded = decode(message)
-        if isinstance(decoded, StatusReading):
-            return {names.get(path, path) for path in decoded.values}
-    return set()
+    """Return the names of the fields of a log's statuses, read from their first messages."""
+    decode, fields = decoder(config), set()
+    for topic, names in _channel_paths(config).items():
+        for message in log.messages(Query(frozenset({topic}))):
+            decoded = decode(message)
+            if isinstance(decoded, StatusReading):
+                fields |= {names.get(path, path) for path in decoded.values}
+                break
+    return fields
+
+
+def _channel_paths(config: Config) -> dict[str, dict[str, str]]:
+    """Return for the topic of each status the channel names by the paths of their fields."""
+    return {
+        section.topic: {path: name for name, path in section.fields.items()}
+        for section in config.sensors.statuses.values()
+    }
 
 
 def _stated_light(log: Log) -> str:

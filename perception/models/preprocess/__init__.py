@@ -2,7 +2,7 @@
 
 from perception.models.preprocess.pixels import MAX_PIXELS, image_pixels
 from perception.models.preprocess.prepare import prepare_inputs
-from perception.models.preprocess.returns import returns_array
+from perception.models.preprocess.returns import merged_returns, returns_array
 from perception.models.preprocess.spec import InputSpec
 from perception.models.preprocess.status import status_array
 
@@ -10,6 +10,7 @@ __all__ = [
     "MAX_PIXELS",
     "InputSpec",
     "image_pixels",
+    "merged_returns",
     "prepare_inputs",
     "returns_array",
     "status_array",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perception.models.preprocess.pixels import UnusableImage, image_pixels
-from perception.models.preprocess.returns import UnusableScan, returns_array
+from perception.models.preprocess.returns import UnusableScan, merged_returns
 from perception.models.preprocess.spec import InputSpec
 from perception.models.preprocess.status import status_array
 from perception.models.tensors import RETURN_CHANNELS, Inputs
@@ -32,11 +32,12 @@ def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
             image = image_pixels(sample.camera.value, spec)
         except UnusableImage as error:
             absent["camera"] = Absent.with_detail("undecodable", str(error))
-    if sample.range.value is not None:
-        try:
-            returns, valid = returns_array(sample.range.value, sample.rig, spec)
-        except UnusableScan as error:
-            absent["range"] = str(error)
+    try:
+        merged = merged_returns(sample, spec)
+        if merged is not None:
+            returns, valid = merged
+    except UnusableScan as error:
+        absent["range"] = str(error)
     if sample.status.value is not None:
         window = status_array(sample.status.value, spec)
         if np.isfinite(window).any():

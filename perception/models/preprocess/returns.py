@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from perception.geometry import Matrix, project
 from perception.models.preprocess.spec import InputSpec
 from perception.models.tensors import RETURN_CHANNELS
-from perception.types import CameraInfo, Float32, RangeScan, Rig
+from perception.types import CameraInfo, Float32, RangeScan, Rig, Sample
 
 _NEAREST_M = 1e-3
 """Nearer returns are unset points: drivers write zeros for a beam without an echo."""
@@ -45,6 +45,34 @@ class _ValidReturns(NamedTuple):
     intensity: Float32
 
 
+def merged_returns(sample: Sample, spec: InputSpec) -> tuple[Float32, Float32] | None:
+    """Return the scans of all range sensors of a sample as rows; None where none is present.
+
+    The returns of all scans are reduced together, so that their order does not matter. Of several scans those
+    that the rig places take part; where it places none, the first alone, as seen from its own sensor.
+
+    Raises:
+        UnusableScan: No return is valid.
+    """
+    scans = [source.value for source in sample.ranges.values() if source.value is not None]
+    rig = sample.rig
+    placed = [scan for scan in scans if rig.camera_from(scan.frame_id, scan.stamp_ns) is not None]
+    if len(placed) < 2:
+        return returns_array((placed or scans)[0], rig, spec) if scans else None
+    parts, problems = [], []
+    for scan in placed:
+        try:
+            camera_from_sensor = rig.camera_from(scan.frame_id, scan.stamp_ns)
+            parts.append(_valid_returns(scan, rig, camera_from_sensor, spec))
+        except UnusableScan as error:
+            problems.append(f"{scan.topic}: {error}")
+    if not parts:
+        raise UnusableScan("; ".join(problems))
+    xyz, *columns = zip(*parts, strict=True)
+    together = _ValidReturns(np.concatenate(xyz, axis=1), *(np.concatenate(column) for column in columns))
+    return _rows(together, spec, ahead_is_x=False)
+
+
 def returns_array(scan: RangeScan, rig: Rig, spec: InputSpec) -> tuple[Float32, Float32]:
     """Return a scan as rows of `RETURN_CHANNELS` [M, 8], and the validity of the rows [M].
 
@@ -56,11 +84,20 @@ def returns_array(scan: RangeScan, rig: Rig, spec: InputSpec) -> tuple[Float32, 
     Raises:
         UnusableScan: No return is valid.
     """
-    camera_from_sensor = rig.camera_from(scan.frame_id)
+    camera_from_sensor = rig.camera_from(scan.frame_id, scan.stamp_ns)
     seen = _valid_returns(scan, rig, camera_from_sensor, spec)
+    return _rows(seen, spec, ahead_is_x=camera_from_sensor is None)
+
+
+def _rows(seen: _ValidReturns, spec: InputSpec, ahead_is_x: bool) -> tuple[Float32, Float32]:
+    """Return the rows that the returns are reduced to, and their validity.
+
+    Args:
+        ahead_is_x: The returns are in the axes of a sensor, else in those of the camera.
+    """
     chosen = _reduce(seen, spec)
     x, y, z = seen.xyz[:, chosen]
-    if camera_from_sensor is None:  # x forward, y left, z up
+    if ahead_is_x:  # x forward, y left, z up
         bearing, elevation = np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))
     else:  # x right, y down, z forward
         bearing, elevation = np.arctan2(-x, z), np.arctan2(-y, np.hypot(x, z))

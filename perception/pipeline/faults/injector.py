@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from perception.config.fault_plan import (
     JITTER_NS,
     LATENCY_NS,
     REORDERING_NS,
+    Fault,
     FaultPlan,
 )
 from perception.pipeline.faults.draws import generator, uniform
@@ -51,6 +52,7 @@ class Injector:
         roles: Topic -> its role (`Config.roles`).
         on_removed: Called with every message that a fault removed, for the ledger.
         stamps: Topic -> how its stamps are read (`Config.stamps`).
+        names: Topic -> the sensor that the plan calls it by (`Config.sensor_names`); None: by its role.
     """
 
     def __init__(
@@ -59,24 +61,33 @@ class Injector:
         roles: Mapping[str, Role],
         on_removed: Removed = lambda message: None,
         stamps: Mapping[str, StampRule] = MappingProxyType({}),
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
         self._roles = roles
         self._stamps = stamps
         self._on_removed = on_removed
-        self._pictures: PictureFaults | None = None
-        if plan.of("camera"):
-            from perception.pipeline.faults.pictures import (
-                PictureFaults,  # OpenCV is loaded for the camera only
-            )
-
-            self._pictures = PictureFaults(plan.of("camera"))
-        self._ranges = RangeFaults(plan.of("range"))
-        self._status = StatusFaults(plan.of("status"))
+        self._names = names or {topic: role for topic, role in roles.items() if role in SENSORS}
+        self._pictures: dict[str, PictureFaults] = {}
+        self._ranges: dict[str, RangeFaults] = {}
+        self._statuses: dict[str, StatusFaults] = {}
+        for topic, sensor in self._names.items():
+            self._add(sensor, roles[topic], plan.of(sensor))
         self._heap: list[tuple[int, int, Message | Decoded]] = []
         self._count = 0
         self._clock_ns: int | None = None
         self._latest: dict[str, int] = {}  # the last arrival on each topic, which jitter does not overtake
+
+    def _add(self, sensor: str, kind: str, faults: Sequence[Fault]) -> None:
+        """Keep what changes the measurements of a sensor."""
+        if kind == "range":
+            self._ranges[sensor] = RangeFaults(faults)
+        elif kind == "status":
+            self._statuses[sensor] = StatusFaults(faults)
+        elif faults:
+            from perception.pipeline.faults.pictures import PictureFaults  # loads OpenCV
+
+            self._pictures[sensor] = PictureFaults(faults)
 
     def push(self, message: Message | Decoded) -> list[Message | Decoded]:
         """Accept a message in arrival order; return the messages that have arrived by then, in order."""
@@ -86,10 +97,10 @@ class Injector:
             out += self.flush()
             self._forget()
         self._clock_ns = max(self._clock_ns or arrival_ns, arrival_ns)
-        role = self._roles.get(message.topic)
+        sensor = self._names.get(message.topic)
         changed: Message | Decoded | None = message
-        if role in SENSORS and self._plan.of(role):
-            changed = self._changed(message, role)
+        if sensor is not None and self._plan.of(sensor):
+            changed = self._changed(message, sensor)
         if changed is not None:
             heapq.heappush(self._heap, (changed.log_time_ns, self._count, changed))
             self._count += 1
@@ -104,38 +115,39 @@ class Injector:
     def _forget(self) -> None:
         self._clock_ns = None
         self._latest.clear()
-        self._status.forget()
-        if self._pictures is not None:
-            self._pictures.forget()
+        for statuses in self._statuses.values():
+            statuses.forget()
+        for pictures in self._pictures.values():
+            pictures.forget()
 
-    def _changed(self, message: Message | Decoded, role: str) -> Decoded | None:
+    def _changed(self, message: Message | Decoded, sensor: str) -> Decoded | None:
         """Return the message of a sensor as it arrives, or None if it does not."""
         original = self._decoded(message)
         key = (original.topic, original.stamp_ns, original.log_time_ns)
-        fault = self._plan.get(role, "loss")
+        fault = self._plan.get(sensor, "loss")
         if fault is not None and uniform(fault, *key) < fault.severity:
             self._on_removed(original)
             return None
-        changed = self._measured(self._corrupted(message, original, role))
+        changed = self._measured(self._corrupted(message, original, sensor), sensor)
         if changed is None:
             self._on_removed(original)
             return None
-        if (fault := self._plan.get(role, "clock_offset")) and not isinstance(changed, Undecodable):
+        if (fault := self._plan.get(sensor, "clock_offset")) and not isinstance(changed, Undecodable):
             changed = replace(changed, stamp_ns=changed.stamp_ns + round(CLOCK_OFFSET_NS * fault.severity))
-        return replace(changed, log_time_ns=self._arrival(role, key))
+        return replace(changed, log_time_ns=self._arrival(sensor, key))
 
-    def _measured(self, message: Decoded) -> Decoded | None:
-        if isinstance(message, CameraFrame) and self._pictures is not None:
-            return self._pictures.apply(message)
+    def _measured(self, message: Decoded, sensor: str) -> Decoded | None:
+        if isinstance(message, CameraFrame) and sensor in self._pictures:
+            return self._pictures[sensor].apply(message)
         if isinstance(message, RangeScan):
-            return self._ranges.apply(message)
+            return self._ranges[sensor].apply(message)
         if isinstance(message, StatusReading):
-            return self._status.apply(message)
+            return self._statuses[sensor].apply(message)
         return message
 
-    def _corrupted(self, raw: Message | Decoded, message: Decoded, role: str) -> Decoded:
+    def _corrupted(self, raw: Message | Decoded, message: Decoded, sensor: str) -> Decoded:
         """Return the message with wrong bytes: in its payload, or in the picture if it is decoded."""
-        fault = self._plan.get(role, "corruption")
+        fault = self._plan.get(sensor, "corruption")
         if fault is None:
             return message
         key = (message.topic, message.stamp_ns, message.log_time_ns)
@@ -148,14 +160,14 @@ class Injector:
             return replace(message, data=_damage(bytes(message.data), rng))
         return Undecodable(message.topic, message.stamp_ns, message.log_time_ns, "damaged", message.source)
 
-    def _arrival(self, role: str, key: tuple[str, int, int]) -> int:
+    def _arrival(self, sensor: str, key: tuple[str, int, int]) -> int:
         topic, _, arrival_ns = key
-        if fault := self._plan.get(role, "latency"):
+        if fault := self._plan.get(sensor, "latency"):
             arrival_ns += round(LATENCY_NS * fault.severity)
-        if fault := self._plan.get(role, "jitter"):
+        if fault := self._plan.get(sensor, "jitter"):
             arrival_ns += round(JITTER_NS * fault.severity * uniform(fault, *key))
             arrival_ns = self._latest[topic] = max(arrival_ns, self._latest.get(topic, 0))
-        fault = self._plan.get(role, "reordering")
+        fault = self._plan.get(sensor, "reordering")
         if fault is not None and uniform(fault, *key) < fault.severity:
             arrival_ns += round(REORDERING_NS * uniform(fault, "back", *key))
         return arrival_ns
@@ -174,12 +186,13 @@ def inject(
     roles: Mapping[str, Role],
     on_removed: Removed = lambda message: None,
     stamps: Mapping[str, StampRule] = MappingProxyType({}),
+    names: Mapping[str, str] | None = None,
 ) -> Iterator[Message | Decoded]:
     """Yield the messages of a log with their faults, in arrival order; without faults the same objects."""
     if not plan:
         yield from messages
         return
-    injector = Injector(plan, roles, on_removed, stamps)
+    injector = Injector(plan, roles, on_removed, stamps, names)
     for message in messages:
         yield from injector.push(message)
     yield from injector.flush()

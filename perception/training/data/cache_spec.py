@@ -58,21 +58,20 @@ class CacheSpec:
         if self.classes:
             classes = {**config.truth.classes, **dict(self.classes)}
             config = config.model_copy(update={"truth": config.truth.model_copy(update={"classes": classes})})
-        status = config.sensors.status
-        if status is not None and status.steps != self.model.steps:
-            status = status.model_copy(update={"steps": self.model.steps})
-            sensors = config.sensors.model_copy(update={"status": status})
-            config = config.model_copy(update={"sensors": sensors})
+        changed = {
+            name: status.model_copy(update={"steps": self.model.steps})
+            for name, status in config.sensors.statuses.items()
+            if status.steps != self.model.steps
+        }
+        if changed:
+            config = config.model_copy(update={"sensors": config.sensors.replaced(changed)})
         return config
 
     def _check_channels(self, config: Config) -> None:
         """Raise for configured values of status and control that the model has no channel for."""
-        status, truth = config.sensors.status, config.truth
-        errors = (
-            []
-            if status is None
-            else _unknown("status", "sensors.status.fields", status.fields, self.model.status)
-        )
+        truth, errors = config.truth, []
+        for name, status in config.sensors.statuses.items():
+            errors += _unknown("status", f"sensors.{name}.fields", status.fields, self.model.status)
         if "control_fields" in truth.model_fields_set:
             errors += _unknown("control", "truth.control_fields", truth.control_fields, self.model.control)
         if errors:

@@ -26,7 +26,8 @@ from perception.logs import Damage, Log, Query
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
 from perception.training.data.cache_spec import CacheSpec
-from perception.types import CameraFrame, Sample, TruthFrame, head_spec
+from perception.types import CameraFrame, Sample, TruthFrame, head_spec, views_of
+from perception.types.views import truth_view
 
 BOX = np.dtype([("label", "<i4"), ("xyxy", "<f4", 4), ("distance_m", "<f4"), ("visible", "<f4")])
 """One row of `boxes.bin`."""
@@ -64,21 +65,31 @@ def write_cache(
     damage: list[Damage] = []
     with _Writer(folder, spec) as writer:
         for sample, truth in samples_with_truth(log, config, damage):
-            writer.add(sample, truth)
+            for row, own in training_rows(sample, truth):
+                writer.add(row, own)
             if progress is not None:
                 progress(log.path, writer.samples, total)
     if not writer.samples:
         raise LogError(f"no sample could be made of the log, so there is nothing to learn from: {log.path}")
-    status = config.sensors.status
+    status = next(iter(config.sensors.statuses.values()), None)
     writer.finish(
         {
             "log": log.path.name,
+            "rows_per_tick": max(len(config.sensors.cameras), 1),
             "start_ns": sensor_start_ns(log, config),
             "status_rate_hz": status.rate_hz if status is not None else None,
             "damage": [part.reason for part in damage],
             "duration_s": ((log.survey.end_ns or 0) - (log.survey.start_ns or 0)) / 1e9,
         }
     )
+
+
+def training_rows(sample: Sample, truth: TruthFrame) -> Iterator[tuple[Sample, TruthFrame]]:
+    """Yield a row for each camera of a sample with its boxes; control is in that of the reference camera."""
+    for view in views_of(sample):
+        name = view.camera.name
+        own = truth_view(truth, name, whole=name == sample.camera.name)
+        yield view, truth if own is None else own
 
 
 def samples_with_truth(
@@ -91,7 +102,7 @@ def samples_with_truth(
         config: Its complete configuration.
         damage: Extended at the end by the parts of the log that could not be read.
     """
-    joiner = TruthJoiner(config.truth, config.sensors.camera)
+    joiner = TruthJoiner(config.truth, config.sensors)
     messages = log.messages(Query(topics=frozenset(config.roles())))
     for sample in align(messages, config, on_decoded=joiner.push):
         for pair in joiner.add(sample):

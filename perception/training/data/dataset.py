@@ -58,17 +58,18 @@ class Dataset:
         return sample._replace(truth=sample.truth._replace(complete=self.complete[log].copy()))
 
     def before(self, sample: TrainingSample) -> TrainingSample | None:
-        """Return the sample before one in its log; None at the log's start and after a gap."""
+        """Return the sample of the same camera before one; None at the log's start and after a gap."""
         log, row = sample.id
-        if row == 0 or not 0 < self.interval_s(sample) <= MAX_GAP_NS / 1e9:
+        rows = self.logs[log].rows_per_tick
+        if row < rows or not 0 < self.interval_s(sample) <= MAX_GAP_NS / 1e9:
             return None
-        return self.logs[log].sample(row - 1, log)
+        return self.logs[log].sample(row - rows, log)
 
     def interval_s(self, sample: TrainingSample) -> float:
         """Return the seconds since the sample before."""
         log, row = sample.id
         stamps = self.logs[log].column("stamp_ns")
-        return float(int(stamps[row]) - int(stamps[row - 1])) / 1e9
+        return float(int(stamps[row]) - int(stamps[row - self.logs[log].rows_per_tick])) / 1e9
 
     def name(self, sample: SampleId) -> str:
         """Return a sample's name for texts: `yard.mcap sample 17`."""

@@ -65,6 +65,11 @@ class CachedLog:
         return int(self.about["samples"])
 
     @property
+    def rows_per_tick(self) -> int:
+        """Return how many samples a tick has: one for each camera."""
+        return int(self.about.get("rows_per_tick", 1))
+
+    @property
     def bytes_on_disk(self) -> int:
         """Return the room that the cache takes, without the holes of its files."""
         return sum(getattr(path.stat(), "st_blocks", 0) * 512 for path in self.folder.iterdir())

@@ -26,7 +26,8 @@ from perception.training.train_config import DataConfig, TrainConfig
 def cache_spec(config: TrainConfig) -> CacheSpec:
     """Return how the logs of a training configuration become arrays."""
     base = load_config(config.data.config) if config.data.config is not None else None
-    max_range_m = base.sensors.range.max_range_m if base and base.sensors.range else None
+    limits = [section.max_range_m for section in base.sensors.ranges.values()] if base else []
+    max_range_m = max(limits, default=None)
     model = config.model_shape()
     spec = InputSpec.of(model, DEFAULT_PREPROCESS, max_range_m)
     return CacheSpec(model, spec, base, tuple(sorted(config.data.classes.items())))

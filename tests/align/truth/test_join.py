@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.align.truth import Joined, TruthJoiner, TruthStore
-from perception.config import CameraConfig, TruthConfig
+from perception.config import CameraConfig, SensorsConfig, TruthConfig
 from perception.geometry import pose_matrix
 from perception.types import Decoded, FrameTransform, FrameTransforms, Sample, TruthFrame, Undecodable
 from tests.align.truth.build import MS, boxes_message, control_message, cuboid, cuboids, rig, sample
@@ -267,8 +267,10 @@ def test_a_message_of_bad_boxes_alone_is_unknown_truth() -> None:
 
 def test_transforms_that_arrive_after_the_tick_place_its_truth() -> None:
     """A vehicle of 10 m/s with poses at 10 Hz: the cuboid of the map is where the image shows it."""
-    camera = CameraConfig(topic="/camera", calibration="/calibration", transforms=("/tf",))
-    joiner = TruthJoiner(TruthConfig(boxes="/cuboids"), camera)
+    sensors = SensorsConfig(
+        camera=CameraConfig(topic="/camera", calibration="/calibration", transforms=("/tf",))
+    )
+    joiner = TruthJoiner(TruthConfig(boxes="/cuboids"), sensors)
     calibration = rig().calibration
     assert calibration is not None
     joiner.push(calibration)

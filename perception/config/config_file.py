@@ -1,0 +1,115 @@
+"""A configuration from YAML and back; every error of a file with its path and the nearest valid name."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from perception.config.conflicts import conflicts
+from perception.config.safe_yaml import read_yaml
+from perception.config.schema import Config
+from perception.config.sensors import SensorsConfig
+from perception.errors import ConfigError
+from perception.types import SENSORS
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a configuration from a YAML file.
+
+    Raises:
+        ConfigError: The file cannot be read, or has errors: all of them, each with its path.
+    """
+    try:
+        data = read_yaml(Path(path))
+    except OSError as error:
+        raise ConfigError([f"cannot be read: {error.strerror or error}"], str(path)) from None
+    except ValueError as error:
+        raise ConfigError([str(error)], str(path)) from None
+    return parse_config(data, str(path))
+
+
+def parse_config(data: object, source: str = "") -> Config:
+    """Check a configuration in a mapping, as YAML gives it.
+
+    Raises:
+        ConfigError: It has errors: all of them, each with its path and the nearest valid name.
+    """
+    if not isinstance(data, Mapping):
+        found = "an empty file" if data is None else type(data).__name__
+        raise ConfigError([f"expected a mapping that starts with 'version: 1', found {found}"], source)
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        # Contradictions are looked for in the raw mapping: pydantic checks them only once all else is
+        # right, and all errors are reported at once.
+        lines = {error_line(detail) for detail in error.errors() if detail["loc"]} | set(conflicts(data))
+        raise ConfigError(sorted(lines), source) from None
+
+
+def to_yaml(config: Config) -> str:
+    """Return the configuration as YAML, without the values that are at their default."""
+    data = config.model_dump(mode="json", exclude_defaults=True)
+    data = {"version": config.version, "reference": config.reference, **data}
+    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100, allow_unicode=True)
+
+
+def error_line(detail: Any, root: Any = Config) -> str:
+    """Return one line for an error of pydantic: its path, what was expected, the nearest valid name."""
+    location = _without_tags(detail["loc"]) if root is Config else detail["loc"]
+    path = ".".join(str(part) for part in location)
+    kind, found = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        near = get_close_matches(str(detail["loc"][-1]), _known_keys(root, detail["loc"][:-1]), n=1)
+        return f"{path}: unknown key{f', did you mean {near[0]}?' if near else ''}"
+    if kind == "missing":
+        return f"{path}: missing"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        return _kind_error(path, detail)
+    text = detail["msg"].removeprefix("Value error, ")
+    if kind == "string_type" and isinstance(found, bool | int | float | date):
+        return f"{path}: expected text, found {reprlib.repr(found)}; put it in quotes"
+    if kind == "value_error":
+        return f"{path}: {text}"
+    if kind == "literal_error" and isinstance(found, str):
+        words = [word.strip("'") for word in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        near = get_close_matches(found, words, n=1)
+        return f"{path}: {text}, found {found!r}{f', did you mean {near[0]!r}?' if near else ''}"
+    return f"{path}: {text}, found {reprlib.repr(found)}"
+
+
+def _kind_error(path: str, detail: Any) -> str:
+    """Return the line for a named sensor whose kind is missing or wrong."""
+    found = detail.get("ctx", {}).get("tag")
+    if found is not None:
+        near = get_close_matches(str(found), SENSORS, n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        return f"{path}.kind: expected one of {', '.join(SENSORS)}, found {found!r}{hint}"
+    near = get_close_matches(str(detail["loc"][-1]), SENSORS, n=1)
+    hint = f", or did you mean {near[0]}?" if near else ""
+    return f"{path}.kind: missing; expected one of {', '.join(SENSORS)} for a sensor of that name{hint}"
+
+
+def _without_tags(location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a place in the configuration without the kind that pydantic puts behind a sensor's name."""
+    tagged = len(location) > 2 and location[0] == "sensors" and location[1] not in SENSORS
+    return (*location[:2], *location[3:]) if tagged and location[2] in SENSORS else location
+
+
+def _known_keys(model: Any, location: tuple[Any, ...]) -> list[str]:
+    """Return the keys allowed at a place in the configuration."""
+    for part in location:
+        if model is SensorsConfig and part not in SENSORS:
+            continue  # the name of a sensor: its kind comes next
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+        if model is None:
+            return []
+    return list(model.model_fields)
