@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from perception.pipeline import Summary
-from perception.types import Output, Sample
+from perception.types import Detection, Detections, Output, Sample
 from perception.types.table import Table
 
 
@@ -57,7 +57,11 @@ class ReplayResult:
 
     @property
     def detections(self) -> Table:
-        """One row for each detection: tick, label, score, box in pixels of the image, distance in m."""
+        """One row for each detection: tick, label, score, box in pixels of the image, distance, position.
+
+        `x_m`, `y_m`, `z_m` are in `position_frame`, with the covariance `cov_xx_m2`, `cov_xy_m2`, ...; where
+        they are None, `position_unknown` has the code of the reason.
+        """
         return Table([row for output in self.outputs for row in _detection_rows(output)])
 
     @property
@@ -86,7 +90,19 @@ def _detection_rows(output: Output) -> Iterator[dict[str, Any]]:
             "distance_m": item.distance_m,
             "distance_std_m": item.distance_std_m,
             "visible": item.visible,
+            **_position_columns(output.detections, item),
         }
+
+
+def _position_columns(head: Detections | None, item: Detection) -> dict[str, Any]:
+    position, cov = item.position_m or (None,) * 3, item.position_cov_m2
+    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
+    return {
+        **{f"{axis}_m": value for axis, value in zip("xyz", position, strict=True)},
+        **{f"cov_{'xyz'[i]}{'xyz'[j]}_m2": None if cov is None else cov[i][j] for i, j in pairs},
+        "position_frame": "" if head is None else head.position_frame,
+        "position_unknown": item.position_unknown,
+    }
 
 
 def _control_row(output: Output) -> dict[str, Any]:

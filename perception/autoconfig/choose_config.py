@@ -8,6 +8,7 @@ from pathlib import Path
 from perception.align.picture_camera import is_rectified
 from perception.autoconfig.alignment import AlignmentSimulation
 from perception.autoconfig.alignment_advice import choose_wait
+from perception.autoconfig.base_frame import with_base_frame
 from perception.autoconfig.camera_choice import choose_camera
 from perception.autoconfig.config_check import check_config
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
@@ -66,8 +67,9 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         warnings = check_config(log, base, where)
         config, reasons = _with_rate(log, base, [])
         config, notes = with_stamp_units(log, config)
+        config, base_frame = with_base_frame(log, config)
         unused = unused_topics(log, config)
-        reasons = ["as configured", *_projection(config), *reasons, *notes.reasons]
+        reasons = ["as configured", *_projection(config), *base_frame, *reasons, *notes.reasons]
         return ConfigChoice(config, tuple(reasons), (*warnings, *notes.warnings), unused)
     return _found(log, base, where)
 
@@ -93,8 +95,9 @@ def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
             f"{topic} begins at log time {log_time_ns / 1e9:.3f} s, long before the sensors: "
             "--start and --end count from the first sensor message"
         )
+    config, base_frame = with_base_frame(log, config)
     unused = unused_topics(log, config, draft.unused)
-    reasons = [*draft.reasons, *_projection(config), *notes.reasons]
+    reasons = [*draft.reasons, *_projection(config), *base_frame, *notes.reasons]
     return ConfigChoice(config, tuple(reasons), (*draft.warnings, *notes.warnings), unused)
 
 

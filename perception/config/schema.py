@@ -9,6 +9,7 @@
       left:   {kind: camera, topic: /left/image, calibration: /left/camera_info}
       range:  {topic: /scan, policy: nearest, tolerance_ms: 60, max_age_ms: 200, max_range_m: 30}
       status: {topic: /vehicle/state, fields: {speed: speed}, steps: 16, rate_hz: 20, max_age_ms: 100}
+    base_frame: base_link   # of positions
     truth:  {boxes: /annotations/cuboids, control: /vehicle/control, classes: {Car: vehicle}}
     # and of a further head (perception.types.register_head): truth.heads: {speed_limit: {topic: /map/limit}}
     plugin: {name: fusion, checkpoint: null, options: {}}
@@ -143,6 +144,9 @@ class Config(Section):
     control_camera: str | None = None
     """With several cameras: the one whose row gives control and further heads. null: the reference camera,
     that is the reference or, where it is no camera, the first one."""
+    base_frame: Topic | None = None
+    """The frame of the vehicle, in which detections state positions (`base_link`). null: it is found in the
+    transforms of the log; a program that opens a plugin itself gets none."""
     wait_ms: Duration = 0.0
     """How long a tick stays open for slower sensors, on the arrival clock."""
     sensors: SensorsConfig = SensorsConfig.model_construct()

@@ -10,7 +10,7 @@ from perception.evaluation.metrics import Result
 from perception.logs import Log
 from perception.sinks import RunInfo
 from perception.types import RigIssue, RigIssueCode, TruthFrame
-from perception.types.truth import missing_warning
+from perception.types.truth_frame import missing_warning
 
 
 def other_log(run: RunInfo | None, log: Log) -> str:

@@ -1,6 +1,7 @@
 """Poses, lenses and projection: where a point of one frame lies in another, and in an image."""
 
 from perception.geometry.lens import is_known, lens_problem
+from perception.geometry.motion import quaternion_from_rotation
 from perception.geometry.poses import (
     Matrix,
     TransformTree,
@@ -20,6 +21,7 @@ __all__ = [
     "lens_problem",
     "pose_matrix",
     "project",
+    "quaternion_from_rotation",
     "rays",
     "rotation_from_quaternion",
     "transform_points",

@@ -71,6 +71,12 @@ def interpolated_poses(first: Pose, second: Pose, fraction: Pose) -> Pose:
     return poses
 
 
+def quaternion_from_rotation(rotation: Pose) -> tuple[float, float, float, float]:
+    """Return the unit quaternion x, y, z, w of a rotation [3, 3]."""
+    w, x, y, z = _quaternions(rotation[None])[0].tolist()
+    return x, y, z, w
+
+
 def _quaternions(rotation: Pose) -> Pose:
     """Return the unit quaternions w, x, y, z [N, 4], w >= 0, of rotations [N, 3, 3]."""
     r = np.moveaxis(rotation, 0, 2)

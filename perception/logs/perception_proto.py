@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError as ProtobufError
 
 from perception.types import (
+    NOT_STATED,
     Control,
     ControlChannel,
     Detection,
@@ -26,6 +27,7 @@ from perception.types import (
     Schema,
     Tick,
     TruthBox,
+    Vector,
 )
 
 DESCRIPTORS: bytes = files("perception.logs").joinpath("perception.binpb").read_bytes()
@@ -71,9 +73,10 @@ def encode_detections(tick: Tick, detections: Detections, frame_id: str) -> byte
     message.valid = detections.valid
     message.based_on.extend(detections.based_on)
     message.error = detections.error
+    message.position_frame = detections.position_frame
     for item in detections.items:
         std = {"box_std": item.box_std, "distance_std_m": item.distance_std_m}
-        _add_box(message, item, score=item.score, **std)
+        _add_box(message, item, score=item.score, **std, **_position(item))
     return _bytes(message)
 
 
@@ -82,8 +85,9 @@ def decode_detections(data: bytes) -> tuple[int, str, Detections]:
     message = _parse("Detections", data)
     items = []
     for item in message.detections:
-        std = tuple(item.box_std)
+        std, position_m = tuple(item.box_std), tuple(item.position_m)
         distance_std_m = _known(item, "distance_std_m")
+        known = len(position_m) == 3
         items.append(
             Detection(
                 item.label,
@@ -95,9 +99,14 @@ def decode_detections(data: bytes) -> tuple[int, str, Detections]:
                 distance_std_m,
                 item.visible,
                 item.track_id,
+                position_m if known else None,
+                _matrix(item.position_cov_m2) if known else None,
+                "" if known else item.position_unknown or NOT_STATED,
             )
         )
-    detections = Detections(message.valid, tuple(message.based_on), message.error, tuple(items))
+    detections = Detections(
+        message.valid, tuple(message.based_on), message.error, tuple(items), message.position_frame
+    )
     return _stamp_ns(message), message.frame_id, detections
 
 
@@ -179,6 +188,25 @@ def _add_box(message: Any, box: Detection | TruthBox, **values: Any) -> None:
     x1, y1, x2, y2 = box.xyxy
     shared = {name: getattr(box, name) for name in ("label", "distance_m", "visible", "track_id")}
     message.detections.add(x1=x1, y1=y1, x2=x2, y2=y2, **shared, **values)
+
+
+def _position(item: Detection) -> dict[str, Any]:
+    """Return the fields of a position. One that is not stated adds no byte."""
+    unknown = "" if item.position_unknown == NOT_STATED else item.position_unknown
+    cov = item.position_cov_m2
+    return {
+        "position_m": item.position_m,
+        "position_cov_m2": None if cov is None else [number for row in cov for number in row],
+        "position_unknown": unknown,
+    }
+
+
+def _matrix(values: Sequence[float]) -> tuple[Vector, Vector, Vector] | None:
+    """Return 3x3 numbers as rows; None where there are none."""
+    if len(values) != 9:
+        return None
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = values
+    return (xx, xy, xz), (yx, yy, yz), (zx, zy, zz)
 
 
 def _known(message: Any, field: str) -> float | None:

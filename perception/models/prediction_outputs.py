@@ -10,6 +10,7 @@ import numpy as np
 from perception.models.config import ModelConfig
 from perception.models.preprocess import InputSpec
 from perception.models.tensors import Predictions, extra_of
+from perception.plugin import position_issue, positioned
 from perception.types import (
     Control,
     ControlChannel,
@@ -41,6 +42,7 @@ def output_of(
     spec: InputSpec,
     min_score: float = MIN_SCORE,
     warnings: Mapping[str, str] | None = None,
+    base_frame: str | None = None,
 ) -> Output:
     """Return the output of one sample.
 
@@ -54,16 +56,24 @@ def output_of(
         spec: Of its inputs.
         min_score: Detections of lower scores are left out.
         warnings: Of the output.
+        base_frame: The frame of positions; None: none are stated.
     """
     based_on = tuple(source.name for source in sample.sensors if source.present)
     kinds = {source.kind for source in sample.sensors if source.present}
+    head = _detections(sample, based_on, predictions, config, spec, min_score)
     return Output(
         sample.tick,
-        _detections(sample, based_on, predictions, config, spec, min_score),
+        positioned(head, sample.rig, base_frame),
         values_of("control", based_on, predictions.control, predictions.control_std, config.control, kinds),
-        warnings or {},
+        {**(warnings or {}), **_position_warning(head, sample, base_frame)},
         extra_heads_of(predictions, config, based_on, kinds),
     )
+
+
+def _position_warning(head: Detections, sample: Sample, base_frame: str | None) -> dict[str, str]:
+    """Return a warning where valid detections have no positions although a base frame is configured."""
+    issue = position_issue(sample.rig, base_frame) if base_frame and head.valid else None
+    return {} if issue is None else {f"position_{issue.code}": f"positions are not known: {issue.text}"}
 
 
 def extra_heads_of(

@@ -7,7 +7,16 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from perception.sinks import OutputSink
-from perception.types import Control, Detections, Message, Output, Sample, TruthFrame, unknown_values
+from perception.types import (
+    NOT_STATED,
+    Control,
+    Detections,
+    Message,
+    Output,
+    Sample,
+    TruthFrame,
+    unknown_values,
+)
 
 
 class OutputDigest(OutputSink):
@@ -39,6 +48,12 @@ def _text(output: Output) -> str:
     for name, boxes in _boxes(output):
         labels = [(item.label, item.track_id, *unknown_values(item)) for item in boxes.items]
         parts.append((name, boxes.valid, boxes.based_on, boxes.error, labels))
+        # Outputs without positions keep the hash that they had before there were any.
+        places = [(d.position_unknown, d.position_m is None, d.position_cov_m2 is None) for d in boxes.items]
+        if boxes.position_frame or any(place != (NOT_STATED, True, True) for place in places):
+            parts.append(
+                (f"positions of {name}", boxes.position_frame, places)
+            )  # else the hash is that of before
     for name, control in _controls(output):
         units = [(channel.name, channel.unit, *unknown_values(channel)) for channel in control.channels]
         parts.append((name, control.valid, control.based_on, control.error, units))
@@ -52,6 +67,7 @@ def _numbers(output: Output) -> list[float]:
         for d in boxes.items:
             distance = (x for x in (d.distance_m, d.distance_std_m) if x is not None)
             numbers += (d.score, *d.xyxy, *(d.box_std or ()), *distance, d.visible)
+            numbers += (*(d.position_m or ()), *(n for row in d.position_cov_m2 or () for n in row))
     for _, control in _controls(output):
         for channel in control.channels:
             numbers += (channel.value,) if channel.std is None else (channel.value, channel.std)

@@ -175,6 +175,7 @@ def context_of(config: Config, device: str = "auto") -> Context:
         status_steps=status.steps if status else defaults.status_steps,
         status_rate_hz=status.rate_hz if status else defaults.status_rate_hz,
         max_range_m=max(limits, default=defaults.max_range_m),
+        base_frame=config.base_frame,
         batch=engine.batch,
         threads=engine.threads,
         backend=engine.backend,

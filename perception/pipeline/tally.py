@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from perception.pipeline.replay_summary import Warned
 from perception.types import PLACED, Output, RigIssue, Sample, TruthFrame
-from perception.types.truth import missing_warnings
+from perception.types.truth_frame import missing_warnings
 
 
 @dataclass(slots=True)

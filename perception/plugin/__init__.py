@@ -28,6 +28,7 @@ from perception.plugin.contract import (
 )
 from perception.plugin.discovery import Installed, list_plugins, load_plugin, own_weights
 from perception.plugin.manifest import API_VERSION, Manifest, read_manifest
+from perception.plugin.positions import frame_from_picture, position_issue, positioned
 
 __all__ = [
     "API_VERSION",
@@ -42,8 +43,11 @@ __all__ = [
     "Prepared",
     "StepsSubsets",
     "TimesItsDevice",
+    "frame_from_picture",
     "list_plugins",
     "load_plugin",
     "own_weights",
+    "position_issue",
+    "positioned",
     "read_manifest",
 ]

@@ -24,6 +24,8 @@ class Context:
         status_steps: T, the steps of the status window.
         status_rate_hz: The rate of those steps.
         max_range_m: Returns beyond it are invalid.
+        base_frame: The frame in which detections state positions (`perception.plugin.positioned`); None: they
+            state none.
         batch: The batch size of the run.
         threads: Threads for computation; None: the library's default.
         backend, precision: As configured; `auto` lets the plugin choose.
@@ -37,6 +39,7 @@ class Context:
     status_steps: int = 16
     status_rate_hz: float = 20.0
     max_range_m: float = 30.0
+    base_frame: str | None = None
     batch: int = 1
     threads: int | None = None
     backend: str = "auto"

@@ -8,6 +8,8 @@ from sys import float_info
 from perception.plugin import Manifest
 from perception.types import Control, Detection, Detections, Output, Sample, carrier_of
 
+_ROUNDING = 1e-6
+
 
 def output_violations(output: object, sample: Sample, manifest: Manifest) -> list[str]:
     """Return the violations of the contract in an output; empty for a valid one.
@@ -60,7 +62,8 @@ def _head_violations(
 
 def _detection_violations(head: Detections) -> Iterator[str]:
     for i, item in enumerate(head.items):
-        yield from (f"detections.{i}: {violation}" for violation in _item_violations(item))
+        violations = (*_item_violations(item), *_position_violations(item, head.position_frame))
+        yield from (f"detections.{i}: {violation}" for violation in violations)
     scores = [item.score for item in head.items if _finite(item.score)]
     if scores != sorted(scores, reverse=True):
         yield "detections: the highest score does not come first"
@@ -84,6 +87,37 @@ def _item_violations(item: Detection) -> Iterator[str]:
         yield f"distance_std_m {distance_std_m} is not positive"
     elif distance_std_m is not None and distance_m is None:
         yield f"distance_std_m {distance_std_m} has no distance_m; give both, or None for both"
+
+
+def _position_violations(item: Detection, frame: str) -> Iterator[str]:
+    position, cov = item.position_m, item.position_cov_m2
+    if position is None:
+        if not item.position_unknown:
+            yield "position_unknown is empty, though there is no position; give the reason"
+        if cov is not None:
+            yield "position_cov_m2 has no position_m; give both, or None for both"
+        return
+    if len(position) != 3 or not all(map(_finite, position)):
+        yield f"position_m {position} is not three finite numbers"
+    if not frame:
+        yield "position_m has no frame; name it in Detections.position_frame"
+    if item.position_unknown:
+        yield f"position_unknown is {item.position_unknown!r}, though there is a position"
+    if cov is not None and not _is_covariance(cov):
+        yield f"position_cov_m2 {cov} is not a covariance: 3x3 finite numbers, symmetric"
+
+
+def _is_covariance(cov: tuple[tuple[float, ...], ...]) -> bool:
+    """Return whether a matrix is symmetric, with variances of 0 or more and no correlation above 1."""
+    if len(cov) != 3 or any(len(row) != 3 or not all(map(_finite, row)) for row in cov):
+        return False
+    if any(cov[i][i] < 0 for i in range(3)):
+        return False
+    return all(
+        abs(cov[i][j] - cov[j][i]) <= _ROUNDING * (scale := (cov[i][i] * cov[j][j]) ** 0.5)
+        and abs(cov[i][j]) <= (1 + _ROUNDING) * scale
+        for i, j in ((0, 1), (0, 2), (1, 2))
+    )
 
 
 def _value_violations(head_name: str, head: Control) -> Iterator[str]:

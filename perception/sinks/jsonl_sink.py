@@ -93,7 +93,8 @@ def _of_cameras(sample: Sample, output: Output) -> dict[str, Any]:
 
 def _detections(head: Detections) -> dict[str, Any]:
     items = [{name: _plain(getattr(item, name)) for name in _DETECTION} for item in head.items]
-    return {"valid": head.valid, "based_on": list(head.based_on), "error": head.error, "items": items}
+    about = {"valid": head.valid, "based_on": list(head.based_on), "error": head.error}
+    return {**about, "position_frame": head.position_frame, "items": items}
 
 
 def _control(head: Control) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def _input(source: Input[Any]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
-    return [_number(item) for item in value] if isinstance(value, tuple) else _number(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else _number(value)
 
 
 def _number(value: float) -> float | None:

@@ -23,16 +23,20 @@ from perception.sinks.annotations import encode_annotations
 from perception.sinks.flusher import Flusher
 from perception.sinks.protocol import refuse_input
 from perception.sinks.run_info import RunInfo
+from perception.sinks.scene import SCHEMA as SCENE_SCHEMA
+from perception.sinks.scene import encode_scene
 from perception.types import Message, Output, Sample, Schema, TruthFrame, camera_views, extra_specs
 
 DETECTIONS = "/perception/detections"
 CONTROL = "/perception/control"
 INPUTS = "/perception/inputs"
 ANNOTATIONS_TOPIC = "/perception/annotations"
+SCENE = "/perception/scene"
+"""Positions as entities of a scene, where the detections state any."""
 TIMING = "/perception/timing"
 HEALTH = "/perception/metrics/health"
 """The topic of the monitor of a run, as a status message: a line for each head and input."""
-TOPICS = frozenset({DETECTIONS, CONTROL, INPUTS, ANNOTATIONS_TOPIC, TIMING})
+TOPICS = frozenset({DETECTIONS, CONTROL, INPUTS, ANNOTATIONS_TOPIC, SCENE, TIMING})
 RUN_RECORD = "perception.run"
 """The metadata record that holds the `RunInfo`."""
 RECEIPT_RECORD = "perception.receipt"
@@ -87,7 +91,8 @@ class McapSink:
     Args:
         path: The file; an existing one is replaced.
         timing: Write the wall-clock times that come with the outputs.
-        min_score: Detections below it get no annotation; all are in `/perception/detections`.
+        min_score: Detections below it get no annotation and no entity of the scene; all are in
+            `/perception/detections`.
         compression: As `LogWriter` takes it.
         hold_bytes: How much of the copied input may wait for its outputs (see `copy`).
 
@@ -170,6 +175,9 @@ class McapSink:
         for name, view in zip(names, views, strict=True):
             drawn = encode_annotations(view.sample, view.output, self._run, self._min_score)
             self._add(camera_topic(ANNOTATIONS_TOPIC, name), drawn, ANNOTATIONS, output)
+            if view.output.detections is not None and view.output.detections.position_frame:
+                scene = encode_scene(view.output, self._run, self._min_score)
+                self._add(camera_topic(SCENE, name), scene, SCENE_SCHEMA, output)
         if self._timing and timing_ms:
             rows = [(stage, "ms", value) for stage, value in timing_ms.items()]
             self._put(TIMING, encode_status(tick.stamp_ns, rows), "Status", output)

@@ -38,12 +38,14 @@ from perception.types.messages import (
     Undecodable,
 )
 from perception.types.outputs import (
+    NOT_STATED,
     Control,
     ControlChannel,
     Detection,
     Detections,
     Head,
     Output,
+    Vector,
     invalid_output,
     unknown_values,
 )
@@ -60,8 +62,8 @@ from perception.types.truth import (
     SceneEntity,
     TruthBox,
     TruthBoxes,
-    TruthFrame,
 )
+from perception.types.truth_frame import TruthFrame
 from perception.types.video_packet import VideoPacket
 from perception.types.views import CameraRow, camera_views, views_of
 
@@ -69,6 +71,7 @@ __all__ = [
     "HEADS",
     "KINDS",
     "LOSSES",
+    "NOT_STATED",
     "PLACED",
     "SENSORS",
     "AbsenceCode",
@@ -121,6 +124,7 @@ __all__ = [
     "TruthFrame",
     "TruthMessage",
     "Undecodable",
+    "Vector",
     "VideoPacket",
     "absent_sample",
     "camera_views",

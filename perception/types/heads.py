@@ -102,7 +102,7 @@ _OWN = (
             LossPart("box", f"{_METHODS}:BOX", "giou"),
             LossPart("distance", f"{_METHODS}:VALUE"),
         ),
-        metrics=(f"{_METRICS}:BoxErrors", f"{_METRICS}:DistanceErrors"),
+        metrics=(f"{_METRICS}:BoxErrors", f"{_METRICS}:DistanceErrors", f"{_METRICS}:PositionErrors"),
         score="distance_rel",
     ),
     HeadSpec(

@@ -8,12 +8,24 @@ from dataclasses import dataclass, field
 from perception.types.heads import HEADS, carrier_of, head_spec
 from perception.types.samples import Tick
 
+NOT_STATED = "not_stated"
+"""The plugin states no positions, or the configuration has no `base_frame`."""
+
+Vector = tuple[float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
     """One object. Boxes are `xyxy` in source pixels; stds are standard deviations in the same units.
 
     None is unknown: a plain 2D detector states neither distances nor deviations, and is not scored on them.
+
+    Attributes:
+        distance_m: Range along the ray, from the camera centre to the centre of the object; not the depth
+            along the optical axis.
+        position_m: The centre of the object (x, y, z) in `Detections.position_frame`.
+        position_cov_m2: Its 3x3 covariance, row by row, m^2.
+        position_unknown: Why `position_m` is None: the code of a `RigIssue`, or `not_stated`; else empty.
     """
 
     label: str
@@ -24,16 +36,23 @@ class Detection:
     distance_std_m: float | None = None
     visible: float = 1.0
     track_id: str = ""
+    position_m: Vector | None = None
+    position_cov_m2: tuple[Vector, Vector, Vector] | None = None
+    position_unknown: str = NOT_STATED
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """The class and box heads at one tick, highest score first. `based_on` names the inputs used."""
+    """The class and box heads at one tick, highest score first. `based_on` names the inputs used.
+
+    `position_frame` is the frame of the positions; empty where none are stated.
+    """
 
     valid: bool
     based_on: tuple[str, ...] = ()
     error: str = ""
     items: tuple[Detection, ...] = ()
+    position_frame: str = ""
 
 
 @dataclass(frozen=True, slots=True)

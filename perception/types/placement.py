@@ -18,6 +18,8 @@ RigIssueCode = Literal[
     "silent",
     "stretched_image",
     "held_transform",
+    "no_distance",
+    "outside_lens",
 ]
 """=================  ====================================================================================
 no_camera_info     the camera's intrinsics are not configured, or had not arrived
@@ -31,6 +33,8 @@ no_usable_box      truth: no box of the message is usable
 too_far            truth: the nearest message is further away than `truth.tolerance_ms`
 silent             truth: no message
 stretched_image    placed, but the image has another shape than the camera info: taken as resized
+no_distance        a detection has no distance, and so no position
+outside_lens       a detection: no ray of the lens leads to the centre of the box
 held_transform     placed, but by a transform of a moving frame that is older than can be continued
 =================  ===================================================================================="""
 

@@ -1,12 +1,10 @@
-"""Truth: boxes in space or in the image as a log says them, and what is true at one tick."""
+"""Truth: boxes in space or in the image, as a log says them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from perception.geometry import Matrix
-from perception.types.placement import RigIssue
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +74,10 @@ class Cuboids:
 class TruthBox:
     """A 2D truth box: `xyxy` in source pixels, clipped to the image; `visible` is a fraction 0 to 1.
 
-    `distance_m` is NaN where truth does not say it.
+    Attributes:
+        distance_m: From the camera centre to the centre of the object; NaN where truth does not say it.
+        centre_m: The centre of the object as seen from the picture (x right, y down, z forward), in metres;
+            None where truth does not say it.
     """
 
     label: str
@@ -84,6 +85,7 @@ class TruthBox:
     distance_m: float
     visible: float
     track_id: str
+    centre_m: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,46 +101,3 @@ class TruthBoxes:
     stamp_problem: str = ""
     ignored: int = 0
     ignored_reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TruthFrame:
-    """The truth at one tick. Never part of a sample: metrics and training join it by stamp.
-
-    Attributes:
-        boxes: None: nothing is known about objects at this moment, it is not scored. Empty: there are none.
-        control: Channel -> what the driver commands `truth.control_ahead_ms` (0.5 s) ahead; None: not known.
-        measured: Channel -> the last value of the same quantity that was measured by this moment (the command
-            in force, not the one to come): what the persistence baseline predicts; None: not known.
-        extra: Further head -> name -> value, of heads whose truth is known.
-        missing: `boxes` and `control`, where they are configured and not known -> why.
-        cameras: With several cameras: the boxes of each by its name, or why they are missing; `boxes` are
-            those of the reference camera. Empty: there is one camera.
-    """
-
-    stamp_ns: int
-    boxes: tuple[TruthBox, ...] | None = None
-    control: Mapping[str, float] | None = None
-    measured: Mapping[str, float] | None = None
-    extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    missing: Mapping[str, RigIssue] = field(default_factory=dict)
-    cameras: Mapping[str, TruthFrame] = field(default_factory=dict)
-
-
-def missing_warnings(truth: TruthFrame | None) -> Iterator[tuple[str, str]]:
-    """Yield code and text of a warning for each head whose truth is not known; those of cameras name them."""
-    if truth is None:
-        return
-    for head, issue in truth.missing.items():
-        if head != "boxes" or not truth.cameras:
-            yield missing_warning(head, issue)
-    for camera, own in truth.cameras.items():
-        for head, issue in own.missing.items():
-            code, text = missing_warning(head, issue)
-            yield f"{code} ({camera})", f"{camera}: {text}"
-
-
-def missing_warning(head: str, issue: RigIssue) -> tuple[str, str]:
-    """Return code and text of the warning that truth of a head (`boxes`, `control`) is not known."""
-    prefix = "truth" if head == "boxes" else f"{head}_truth"
-    return f"{prefix}_{issue.code}", f"truth of {head} is not known: {issue.text}"

@@ -14,7 +14,7 @@ from perception.types.messages import RangeScan
 from perception.types.outputs import Head, Output
 from perception.types.rig import Rig
 from perception.types.samples import Sample
-from perception.types.truth import TruthFrame
+from perception.types.truth_frame import TruthFrame
 
 H = TypeVar("H", bound=Head)
 
@@ -152,7 +152,7 @@ def truth_view(truth: TruthFrame | None, camera: str, whole: bool) -> TruthFrame
     if not whole:
         return own
     missing = {head: issue for head, issue in truth.missing.items() if head != "boxes"}
-    return replace(truth, boxes=own.boxes, missing={**own.missing, **missing}, cameras={})
+    return replace(truth, boxes=own.boxes, missing={**own.missing, **missing}, cameras={}, rig=own.rig)
 
 
 def named_output(output: Output, view: Sample) -> Output:

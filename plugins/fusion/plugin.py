@@ -52,6 +52,7 @@ class _Run:
     spec: InputSpec
     options: Options
     batch: int
+    base_frame: str | None
     warnings: dict[str, str]
     usual: Usual | None
 
@@ -105,6 +106,7 @@ class FusionPlugin(Plugin):
             spec,
             options,
             context.batch,
+            context.base_frame,
             setup_warnings(context, meta.config, rate_hz, meta.trained),
             Usual(meta.input_stats, meta.config) if meta.input_stats is not None and meta.trained else None,
         )
@@ -194,7 +196,15 @@ class FusionPlugin(Plugin):
         """Return the output of one sample."""
         run = self._opened()
         warnings = {**run.warnings, **item.payload.warnings}
-        return output_of(item.sample, found, run.meta.config, run.spec, run.options.min_score, warnings)
+        return output_of(
+            item.sample,
+            found,
+            run.meta.config,
+            run.spec,
+            run.options.min_score,
+            warnings,
+            run.base_frame,
+        )
 
     def reset(self, reason: Reset) -> None:
         """Do nothing: the plugin has no state; windows of the past come with the sample."""

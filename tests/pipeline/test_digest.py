@@ -11,10 +11,13 @@ from perception.pipeline.digest import OutputDigest
 from perception.types import Control, ControlChannel, Detection, Detections, Output, Tick, absent_sample
 
 TICK = Tick(3, "reference", 1_000, 1_007)
-CAR = Detection("car", 0.75, (1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4), 12.5, 0.5, 1.0, "t1")
+COV = ((0.5, 0.1, 0.2), (0.1, 0.6, 0.3), (0.2, 0.3, 0.7))
+CAR = Detection(
+    "car", 0.75, (1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4), 12.5, 0.5, 1.0, "t1", (12.0, 1.5, 0.5), COV, ""
+)
 OUTPUT = Output(
     TICK,
-    Detections(True, ("camera", "range"), "", (CAR, replace(CAR, label="van", score=0.5))),
+    Detections(True, ("camera", "range"), "", (CAR, replace(CAR, label="van", score=0.5)), "base_link"),
     Control(True, ("status",), "", (ControlChannel("curvature", "1/m", 0.01, 0.002),)),
     {"input_range": "far"},
     {"lane": Control(True, ("camera",), "", (ControlChannel("offset", "m", 0.25, 0.05),))},
@@ -40,7 +43,8 @@ def changed(value: Any) -> Iterator[Any]:
         if not value or not isinstance(value[0], float):
             yield (*value, *(value[:1] or ("more",)))
     elif isinstance(value, dict):
-        yield {**value, "more": next(iter(value.values()))}
+        if value:
+            yield {**value, "more": next(iter(value.values()))}
         yield from ({**value, key: other} for key, item in value.items() for other in changed(item))
     elif isinstance(value, bool):
         yield not value

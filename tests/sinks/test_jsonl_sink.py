@@ -23,9 +23,11 @@ from tests.sinks.build import output_of, sample_of, tick_of
 GOLDEN = (
     '{"tick": {"index": 2, "kind": "substitute", "stamp_ns": 1700000000323456789, '
     '"log_time_ns": 1700000000330456789}, "detections": {"valid": true, "based_on": ["range", "status"], '
-    '"error": "", "items": [{"label": "car", "score": 0.9, "xyxy": [40.0, 60.0, 120.0, 160.0], '
+    '"error": "", "position_frame": "", '
+    '"items": [{"label": "car", "score": 0.9, "xyxy": [40.0, 60.0, 120.0, 160.0], '
     '"box_std": [1.0, 2.0, 3.0, 4.0], "distance_m": 14.5, "distance_std_m": 0.75, "visible": 0.8, '
-    '"track_id": "t1"}]}, "control": null, "inputs": {"camera": {"topic": "/camera/image", "present": false, '
+    '"track_id": "t1", "position_m": null, "position_cov_m2": null, "position_unknown": "not_stated"}]}, '
+    '"control": null, "inputs": {"camera": {"topic": "/camera/image", "present": false, '
     '"stamp_ns": null, "age_ms": null, "absence": "silent", "reason": "silent for 150 ms"}, "range": '
     '{"topic": "/scan", "present": true, "stamp_ns": 1700000000311456789, "age_ms": 12.0, '
     '"absence": null, "reason": ""}, "status": '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -79,6 +80,7 @@ def _project(message: Cuboids, rig: Rig) -> list[TruthBox]:
             float(distance[row]),
             float(visible[row]),
             items[index].track_id,
+            _xyz(solids.centre[row]),
         )
         for row, index in enumerate(seen)
     ]
@@ -88,6 +90,10 @@ def _xyxy(box: Matrix) -> tuple[float, float, float, float]:
     return float(box[0]), float(box[1]), float(box[2]), float(box[3])
 
 
+def _xyz(point: Matrix) -> tuple[float, float, float]:
+    return float(point[0]), float(point[1]), float(point[2])
+
+
 def _class_of(label: str, classes: Mapping[str, str]) -> str | None:
     if not classes or label in classes.values():
         return classes.get(label, label)
@@ -95,4 +101,4 @@ def _class_of(label: str, classes: Mapping[str, str]) -> str | None:
 
 
 def _renamed(box: TruthBox, label: str) -> TruthBox:
-    return box if box.label == label else TruthBox(label, box.xyxy, box.distance_m, box.visible, box.track_id)
+    return box if box.label == label else replace(box, label=label)

@@ -100,6 +100,7 @@ class TruthStore:
             dict(self._extra(stamp_ns)),
             {head: issue for head, issue in missing.items() if issue is not None},
             cameras if len(cameras) > 1 else {},
+            own.rig,
         )
 
     def _of_cameras(self, sample: Sample) -> dict[str, TruthFrame]:
@@ -111,7 +112,8 @@ class TruthStore:
         frames = {}
         for name, rig in rigs.items():
             boxes, issue = self._boxes(stamp_ns, rig)
-            frames[name] = TruthFrame(stamp_ns, boxes, missing={} if issue is None else {"boxes": issue})
+            missing = {} if issue is None else {"boxes": issue}
+            frames[name] = TruthFrame(stamp_ns, boxes, missing=missing, rig=rig)
         return frames
 
     def _boxes(self, stamp_ns: int, rig: Rig) -> tuple[tuple[TruthBox, ...] | None, RigIssue | None]:

@@ -38,7 +38,8 @@ class Tolerances:
         cut: Detections with a lower score may be missing from either output.
         score: Difference of scores.
         iou: Overlap of a box with the same box of the other output, at least.
-        distance: Difference of distances, relative; `distance_m` is added to it.
+        distance: Difference of distances, relative; `distance_m` is added to it. A position may be off by
+            twice as much, where both outputs state positions in the same frame.
         control: Difference of a channel, over its standard deviation.
         box: Difference of an edge, over the size of the box; `box_px` is added to it.
         std: Difference of a standard deviation, relative.
@@ -141,6 +142,19 @@ class Profile(ABC):
                     texts[name] = list(self._channels(c, d, partial(note, name)))
         return texts
 
+    def _position(self, before: Detection, now: Detection, note: Note) -> str:
+        """Return the difference between two positions in the same frame; empty within the tolerance."""
+        a, b = before.position_m, now.position_m
+        if a is None or b is None:
+            was, is_ = ("known" if p is not None else "unknown" for p in (a, b))
+            return "" if was == is_ else f"has a position that was {was} and is {is_}"
+        off = float(np.linalg.norm(np.subtract(a, b)))
+        note("box", "position_m", off)
+        far = max(before.distance_m or 0.0, now.distance_m or 0.0)
+        if off <= 2 * (self.allowed.distance_m + self.allowed.distance * far):  # a NaN is beyond
+            return ""
+        return f"is {off:.2f} m from where it was"
+
     @abstractmethod
     def _state(self, before: Head | None, now: Head | None) -> str:
         """Return the difference in the state of a head, checked before its values; empty without one."""
@@ -173,6 +187,9 @@ class Rounding(Profile):
 
     def _detections(self, before: Detections, now: Detections, note: Note) -> Iterator[tuple[str, str]]:
         cut = self.allowed.cut
+        if before.position_frame != now.position_frame:
+            frames = [frame or "no frame" for frame in (before.position_frame, now.position_frame)]
+            yield "box", f"positions were stated in {frames[0]}, now in {frames[1]}"
         pairs, alone = paired(_nearness(before.items, now.items))
         for item in [*(before.items[a] for a in alone[0]), *(now.items[b] for b in alone[1])]:
             if item.score >= cut:
@@ -202,6 +219,8 @@ class Rounding(Profile):
             note("box", "distance_m", far)
             if far > allowed.distance_m + allowed.distance * max(a.distance_m, b.distance_m):
                 yield f"the distance of a {a.label} went from {a.distance_m:.2f} to {b.distance_m:.2f} m"
+        if text := self._position(a, b, note):
+            yield f"a {a.label} {text}"
         std = max(map(_relative, _stds(a), _stds(b)), default=0.0)
         note("box", "std", std)
         if std > allowed.std:
@@ -258,7 +277,11 @@ class Decisions(Profile):
             if shared[a, b] < allowed.iou:
                 by = f"overlaps that of the reference by {shared[a, b]:.2f}"
                 yield "box", f"a {box.label} at {_place(box)} {by}"
-            elif text := self._distance(was.distance_m, box.distance_m):
+                continue
+            text = self._distance(was.distance_m, box.distance_m)
+            if not text and before.position_frame == now.position_frame:
+                text = self._position(was, box, note)
+            if text:
                 yield "box", f"a {box.label} at {_place(box)} {text}"
         for side, rows, words, more in (
             (items, alone[0], "a", ", which the reference has not"),
@@ -341,8 +364,13 @@ def _size(box: Detection) -> float:
 
 
 def _stds(box: Detection) -> tuple[float, ...]:
-    """Return the standard deviations that a detection states."""
-    return (*(box.box_std or ()), *(() if box.distance_std_m is None else (box.distance_std_m,)))
+    """Return the standard deviations that a detection states, also along the axes of its position's frame."""
+    cov = box.position_cov_m2
+    return (
+        *(box.box_std or ()),
+        *(() if box.distance_std_m is None else (box.distance_std_m,)),
+        *(() if cov is None else (max(cov[i][i], 0.0) ** 0.5 for i in range(3))),
+    )
 
 
 def _scale(channel: ControlChannel) -> float:

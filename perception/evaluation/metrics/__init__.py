@@ -21,6 +21,7 @@ from perception.evaluation.metrics.frame import ScoredFrame
 from perception.evaluation.metrics.joint_score import joint
 from perception.evaluation.metrics.latency import Latency
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
+from perception.evaluation.metrics.position_errors import PositionErrors
 from perception.evaluation.metrics.precision_recall import PrecisionRecall
 from perception.evaluation.metrics.suite import Suite, default_metrics, installed_metrics
 from perception.evaluation.metrics.weights import DrawnWeights, Weights
@@ -37,6 +38,7 @@ __all__ = [
     "Latency",
     "MeanAveragePrecision",
     "Metric",
+    "PositionErrors",
     "PrecisionRecall",
     "Result",
     "Rules",

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from perception.evaluation.metrics.base import Rules
 from perception.evaluation.metrics.matching import THRESHOLDS, match, outside_size
 from perception.geometry.boxes import areas, overlap
-from perception.types import Float64, Output, TruthFrame
+from perception.types import Detection, Float64, Output, TruthFrame
 
 State = Literal["scored", "invalid", "no_truth", "no_head"]
 
 _UNKNOWN = (None, None, None, None)
+_NO_POINT = (None, None, None)
 
 
 class ScoredFrame:
@@ -23,10 +24,11 @@ class ScoredFrame:
 
     Detections are sorted by falling score; those of equal score keep their order. Attributes (D detections,
     G truth boxes): `score` [D], `label` [D], `box` [D, 4], `box_std` [D, 4], `distance` [D], `distance_std`
-    [D], `truth_label` [G], `truth_box` [G, 4], `truth_distance` [G], `truth_visible` [G], `ignored` [G]:
-    truth that is an ignore region. Labels are places in `names`; unknown values are NaN. A detection whose
-    box is not a number, or is turned inside out, stays, and matches nothing; one whose score is not a number
-    counts as score 0. Truth that is not a number is left out.
+    [D], `position` [D, 3] and `position_cov` [D, 3, 3] in the frame of the output's positions, `truth_label`
+    [G], `truth_box` [G, 4], `truth_distance` [G], `truth_visible` [G], `truth_centre` [G, 3] as seen from the
+    picture, `ignored` [G]: truth that is an ignore region. Labels are places in `names`; unknown values are
+    NaN. A detection whose box is not a number, or is turned inside out, stays, and matches nothing; one whose
+    score is not a number counts as score 0. Truth that is not a number is left out.
     """
 
     def __init__(self, output: Output, truth: TruthFrame, rules: Rules) -> None:
@@ -53,14 +55,12 @@ class ScoredFrame:
 
     @cached_property
     def _said(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Return labels [D], columns [D, 11], and the number of malformed detections."""
+        """Return labels [D], columns [D, 23], and the number of malformed detections."""
         assert self.output.detections is not None
         items = self.output.detections.items
         place = {name: index for index, name in enumerate(self.names)}
-        table = np.array(
-            [(d.score, *d.xyxy, *(d.box_std or _UNKNOWN), d.distance_m, d.distance_std_m) for d in items],
-            dtype=np.float64,  # an unknown value, None, becomes NaN
-        ).reshape(-1, 11)
+        # An unknown value, None, becomes NaN.
+        table = np.array([_columns(item) for item in items], dtype=np.float64).reshape(-1, 23)
         label = np.array([place[d.label] for d in items], dtype=np.intp)
         box = table[:, 1:5]
         good_box = np.isfinite(box).all(axis=1) & (box[:, 0] <= box[:, 2]) & (box[:, 1] <= box[:, 3])
@@ -79,11 +79,12 @@ class ScoredFrame:
 
     @cached_property
     def _true(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Return labels [G], columns [G, 6] (box, distance, visible), and the number of malformed boxes."""
+        """Return labels [G], columns [G, 9] (box, distance, visible, centre), and how many are malformed."""
         assert self.truth.boxes is not None
         boxes = self.truth.boxes
         place = {name: index for index, name in enumerate(self.names)}
-        table = np.array([(*b.xyxy, b.distance_m, b.visible) for b in boxes], dtype=np.float64).reshape(-1, 6)
+        rows = [(*b.xyxy, b.distance_m, b.visible, *(b.centre_m or _NO_POINT)) for b in boxes]
+        table = np.array(rows, dtype=np.float64).reshape(-1, 9)
         label = np.array([place[b.label] for b in boxes], dtype=np.intp)
         good = (
             np.isfinite(table[:, :4]).all(axis=1)
@@ -117,6 +118,14 @@ class ScoredFrame:
         return self._said[1][:, 10]
 
     @property
+    def position(self) -> Float64:
+        return self._said[1][:, 11:14]
+
+    @property
+    def position_cov(self) -> Float64:
+        return self._said[1][:, 14:].reshape(-1, 3, 3)
+
+    @property
     def truth_label(self) -> NDArray[np.intp]:
         return self._true[0]
 
@@ -131,6 +140,10 @@ class ScoredFrame:
     @property
     def truth_visible(self) -> Float64:
         return self._true[1][:, 5]
+
+    @property
+    def truth_centre(self) -> Float64:
+        return self._true[1][:, 6:]
 
     @property
     def malformed(self) -> tuple[int, int]:
@@ -205,3 +218,17 @@ class ScoredFrame:
         taken = match(self.overlaps, THRESHOLDS[:1], self.ignored[None], self.ignored)
         matches: NDArray[np.intp] = taken[0, 0]
         return matches
+
+
+def _columns(item: Detection) -> tuple[float | None, ...]:
+    """Return score, box, deviations, distance, its deviation, position and covariance: 23 columns."""
+    cov = item.position_cov_m2 or (_NO_POINT,) * 3
+    return (
+        item.score,
+        *item.xyxy,
+        *(item.box_std or _UNKNOWN),
+        item.distance_m,
+        item.distance_std_m,
+        *(item.position_m or _NO_POINT),
+        *(number for row in cov for number in row),
+    )
