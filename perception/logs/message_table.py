@@ -64,6 +64,7 @@ class MessageTable:
     indexed: bool = False
     compression: tuple[str, ...] = ("none",)
     metadata: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    notes: tuple[str, ...] = ()
     profile: str = ""
     library: str = ""
     size_bytes: int = 0
@@ -118,6 +119,7 @@ class TableLog:
             library=table.library,
             size_bytes=table.size_bytes,
             damage=tuple(table.damage),
+            notes=table.notes,
         )
 
     def messages(self, query: Query = ALL) -> TableStream:

@@ -23,6 +23,10 @@ from perception.types import Channel, Message
 
 GROUP = "perception.log_readers"
 _BUILT_IN = {  # also where no metadata of this package are installed
+    "carmen": "perception.logs.formats.carmen",
+    "comma2k19": "perception.logs.formats.comma2k19",
+    "csv": "perception.logs.formats.csv_log",
+    "donkey_tub": "perception.logs.formats.donkey_tub",
     "mcap": "perception.logs.mcap.reader",
     "ros1": "perception.logs.ros1_bag",
     "ros2": "perception.logs.ros2_bag",
@@ -111,7 +115,7 @@ def open_log(path: str | Path) -> Log:
     for reader in readers.values():
         if reader.reads(path):
             return reader.open(path)
-    raise refusal(path, [reader.FORMAT for reader in readers.values()])
+    raise refusal(path, [reader.FORMAT for reader in readers.values()], is_log)
 
 
 def is_log(path: Path) -> bool:

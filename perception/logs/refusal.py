@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from perception.errors import LogError
 
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+_MOST_ENTRIES = 1000
 _KNOWN = (
     (b"\x28\xb5\x2f\xfd", "a zstd-compressed file; decompress it first: zstd -d FILE"),
     (b"\x1f\x8b", "a gzip-compressed file; decompress it first: gunzip FILE"),
 )
 
 
-def refusal(path: Path, formats: Sequence[str]) -> LogError:
-    """Return the error for a path that holds no log of these formats."""
+def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) -> LogError:
+    """Return the error for a path that holds no log of these formats.
+
+    Args:
+        is_log: Whether a path in a folder is one.
+    """
     wanted = f"a log ({', '.join(formats)})"
     expected = f"expected {wanted}, found"
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            logs = sorted(item.name for item in path.glob("*.mcap"))
-            inside = f"give one file in it, for instance {logs[0]}" if logs else "give the path of a file"
+            logs = sorted(
+                item.name
+                for item in islice(path.iterdir(), _MOST_ENTRIES)
+                if item.suffix == ".mcap" or is_log(item)
+            )
+            inside = f"give one log in it, for instance {logs[0]}" if logs else "give the path of a file"
             return LogError(f"{expected} a directory; {inside}: {path}")
         if not stat.S_ISREG(status.st_mode):
             return LogError(
@@ -37,13 +47,13 @@ def refusal(path: Path, formats: Sequence[str]) -> LogError:
         return LogError(f"no such file; give the path of {wanted}: {path}")
     except (OSError, ValueError) as error:
         return LogError(f"cannot be opened ({getattr(error, 'strerror', None) or error}): {path}")
-    return LogError(f"{expected} {_description(start, ' or '.join(formats))}: {path}")
+    return LogError(f"{expected} {_description(start)}: {path}")
 
 
-def _description(start: bytes, names: str) -> str:
+def _description(start: bytes) -> str:
     for magic, text in _KNOWN:
         if start.startswith(magic):
             return text
     if not start.translate(None, _TEXT):
-        return f"a text file; give a file recorded as {names}"
-    return f"a file that starts with {start[:8].hex(' ')}; give a file recorded as {names}"
+        return "a text file; give a log of one of these formats"
+    return f"a file that starts with {start[:8].hex(' ')}; give a log of one of these formats"

@@ -38,6 +38,7 @@ class Survey:
     library: str
     size_bytes: int
     damage: tuple[Damage, ...]  # found while surveying; reading checks every chunk and may find more
+    notes: tuple[str, ...] = ()  # what the reader made, guessed or left out: lines for the user
 
     @property
     def counts(self) -> dict[str, int]:

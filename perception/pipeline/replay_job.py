@@ -121,7 +121,7 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
             observer=stack.enter_context(observe(log, span)),
         )
         summary = replay(log, choice.config, plugin, [*sinks, *([monitor] if monitor else [])], options)
-        problems = []
+        problems = [Warned("log", text) for text in log.survey.notes]
         if monitor is not None:
             summary = replace(summary, monitor={"start_ns": log.survey.start_ns, **monitor.to_json()})
             if monitor.problem:

@@ -148,6 +148,7 @@ class LogInfo:
             "library": survey.library,
             "attachments": list(survey.attachments),
             "proof": self.log.accounting._asdict(),  # empty texts: none
+            "notes": list(survey.notes),
             **({"metadata": self._metadata()} if self.with_metadata else {}),
         }
 

@@ -79,6 +79,8 @@ def _show_head(console: Console, info: LogInfo) -> None:
     counts, content = log.accounting
     console.print(_item(f"that no message is missing is proven by: {counts or 'nothing'}"))
     console.print(_item(f"that their bytes are right is proven by: {content or 'nothing'}"))
+    for note in survey.notes:
+        console.print(_item(note))
     console.print()
 
 

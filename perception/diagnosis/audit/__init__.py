@@ -104,6 +104,7 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
     times = {name: topic.times for name, topic in contents.topics.items()} | others
     distances = samples.distances()
     findings = (
+        *(Finding("made_by_reader", "note", "", note) for note in log.survey.notes),
         *sensor_rules.damage_rules(damage, log.survey.start_ns),
         *_findings(contents, aligned.contents, config, reference),
         *timing_rules.arrival_rules(sorted(times.items()), reference),
