@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 
-from tests.small_logs import START_NS, SmallLog, foxglove_schema
+from tests.small_logs import START_NS as START_NS
+from tests.small_logs import SmallLog, foxglove_schema
 
 av = pytest.importorskip("av")
 
@@ -100,4 +101,33 @@ def video_log(
     return path
 
 
-__all__ = ["HZ", "START_NS", "av", "decoded", "packets", "pictures", "video_log", "video_payload"]
+def video_file(
+    path: Path,
+    codec: str = "h264",
+    count: int = 24,
+    gop: int = 8,
+    size: tuple[int, int] = (64, 48),
+    b_frames: int = 0,
+    shots: Sequence[int] = (),
+) -> Path:
+    """Write a video file; its name says the container. `shots`: the lengths of its parts, all alike."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(_CODECS[codec], rate=HZ)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, b_frames
+        options = {key: text.format(gop=gop, b=b_frames) for key, text in _OPTIONS[_CODECS[codec]].items()}
+        if b_frames:
+            options.pop("tune")
+        stream.codec_context.options = options
+        for picture in [p for shot in shots or (count,) for p in pictures(shot, size)]:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def file_pictures(path: Path) -> list[bytes]:
+    """Return the pictures of a file as planes of Y, U and V, by PyAV alone in this process."""
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_count = 1
+        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]

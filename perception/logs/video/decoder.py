@@ -81,8 +81,8 @@ class DecoderProcess:
     def request(self, operation: int, index: int, packet: bytes | memoryview = b"") -> None:
         """Send a request; a process that has ended is seen by `answer`."""
         with suppress(OSError):
-            _write_all(self._process.stdin, process.REQUEST.pack(operation, index, len(packet)))
-            _write_all(self._process.stdin, packet)
+            write_all(self._process.stdin, process.REQUEST.pack(operation, index, len(packet)))
+            write_all(self._process.stdin, packet)
 
     def answer(self) -> Answer:
         """Return the next answer. One that never comes ends the process."""
@@ -107,11 +107,11 @@ class DecoderProcess:
         pipe = self._process.stdout
         assert pipe is not None
         while True:
-            head = _read_all(pipe, process.ANSWER.size)
+            head = read_all(pipe, process.ANSWER.size)
             if head is None:
                 break
             kind, index, width, height, colours, size = process.ANSWER.unpack(head)
-            data = _read_all(pipe, size)
+            data = read_all(pipe, size)
             if data is None:
                 break
             if kind == process.PICTURE:
@@ -123,14 +123,14 @@ class DecoderProcess:
         self._answers.put(Crashed("the process ended"))
 
 
-def _write_all(pipe: IO[bytes] | None, data: bytes | memoryview) -> None:
+def write_all(pipe: IO[bytes] | None, data: bytes | memoryview) -> None:
     assert pipe is not None
     view = memoryview(data)
     while view:
         view = view[pipe.write(view) :]
 
 
-def _read_all(pipe: IO[bytes], size: int) -> bytearray | None:
+def read_all(pipe: IO[bytes], size: int) -> bytearray | None:
     """Return that many bytes; None where the pipe ends before."""
     data = bytearray(size)
     view = memoryview(data)

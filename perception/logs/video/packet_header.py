@@ -13,7 +13,14 @@ MAX_PIXELS = 1 << 25
 MAX_PACKET_BYTES = 64 << 20
 
 _ALIASES = {"avc": "h264", "avc1": "h264", "hevc": "h265", "hvc1": "h265", "hev1": "h265", "av01": "av1"}
-_BEGINNINGS = (("x264", "h264"), ("x265", "h265"), ("openh264", "h264"), ("svtav1", "av1"), ("aom", "av1"))
+_BEGINNINGS = (
+    ("x264", "h264"),
+    ("x265", "h265"),
+    ("openh264", "h264"),
+    ("svtav1", "av1"),
+    ("aom", "av1"),
+    ("dav1d", "av1"),
+)
 _H264_PICTURES, _H264_IDR, _H264_SPS, _H264_PPS = frozenset({1, 2, 5}), 5, 7, 8
 _H265_SPS, _H265_PARAMETERS, _H265_CRA = 33, frozenset({32, 33, 34}), 21
 

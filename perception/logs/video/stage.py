@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from perception.config import Role
 
 Item = Message | Decoded
+_PAUSE_NS = 1_000_000_000
+"""A video that pauses for longer shows what it held back before the pause."""
 
 
 class VideoStage:
@@ -163,6 +165,8 @@ class _Presentation:
     def push(self, slot: Slot) -> Iterator[tuple[Slot, int]]:
         """Add the next slot in coded order; yield those that can be shown, with their arrival."""
         arrival_ns = slot.packet.log_time_ns
+        if slot.key and arrival_ns > self._shown[1] + _PAUSE_NS:
+            yield from self.rest()
         heapq.heappush(self._heap, (slot.packet.stamp_ns, slot.index, slot))
         while len(self._heap) > slot.packet.reorder:
             yield self._pop(arrival_ns)

@@ -1,0 +1,86 @@
+"""A video file alone is a log with one camera."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from perception.errors import LogError
+from perception.logs import open_log
+from perception.logs.video import indexer
+from perception.logs.video.stage import VideoStage
+from perception.types import CameraFrame
+from tests.video_files import file_pictures, video_file
+
+
+def frames_of(path: Path) -> list[CameraFrame]:
+    with open_log(path) as log:
+        items = VideoStage({"/video": "camera"}).pictures(log.messages())
+        return [item for item in items if isinstance(item, CameraFrame)]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "b_frames"),
+    [
+        ("a.mp4", "h264", 0),
+        ("a.mp4", "h264", 2),
+        ("a.mp4", "h265", 2),
+        ("a.mp4", "av1", 0),
+        ("a.mkv", "h264", 2),
+        ("a.mov", "h265", 0),
+        ("a.hevc", "h265", 0),
+    ],
+)
+def test_the_pictures_of_a_file_come_in_order_at_the_times_it_gives_them(
+    name: str, codec: str, b_frames: int, tmp_path: Path
+) -> None:
+    path = video_file(tmp_path / name, codec, b_frames=b_frames)
+    frames = frames_of(path)
+    assert [bytes(frame.data) for frame in frames] == file_pictures(path)
+    stamps = [frame.stamp_ns for frame in frames]
+    assert stamps == sorted(stamps)
+    period_ns = 40_000_000 if name.endswith("hevc") else 100_000_000  # a raw stream says no rate: 25 Hz
+    assert {b - a for a, b in pairwise(stamps)} == {period_ns}
+    assert [frame.log_time_ns for frame in frames] == stamps
+
+
+def test_packets_beyond_the_end_of_a_cut_file_are_lost_and_counted(tmp_path: Path) -> None:
+    path = video_file(tmp_path / "whole.mp4")
+    data = path.read_bytes()
+    moov = data.rindex(b"moov") - 4
+    assert moov > data.index(b"mdat")
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(data[:moov])
+    with pytest.raises(LogError, match="it was not closed or is cut"):
+        open_log(cut)
+    with open_log(path) as log:
+        path.write_bytes(data[: data.index(b"mdat") + 1500])
+        stream = log.messages()
+        read = sum(1 for _ in stream)
+    assert 0 < read < 24
+    assert stream.account.lost["/video"] == 24 - read
+    assert "the file ends before it" in stream.damage[0].reason
+
+
+def test_a_file_without_a_video_and_one_of_another_codec_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    from tests.video_files import av
+
+    path = tmp_path / "other.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode(None))
+    with pytest.raises(LogError, match=r"expected a video of h264.*found 'mpeg4'; encode it anew"):
+        open_log(path)
+
+
+def test_without_the_extra_the_error_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = video_file(tmp_path / "a.mp4")
+    monkeypatch.setattr(indexer, "is_installed", lambda: False)
+    with pytest.raises(LogError, match="needs the extra `video`"):
+        open_log(path)
