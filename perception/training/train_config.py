@@ -168,6 +168,8 @@ class TransferConfig(TrainSection):
     pretrained: bool = False  # published weights for a backbone from torchvision
     freeze: tuple[str, ...] = ()  # names, or beginnings of names, of parameters that are not trained
     distill: DistillConfig | None = None
+    # Weight of a loss that takes over the features of a network trained on ImageNet (extra `pretrained`).
+    features: NonNegative = 0.0
     store: Count = 0  # train the control head alone, from this many stored versions of each sample; 0: off
 
 

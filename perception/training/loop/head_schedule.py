@@ -52,7 +52,7 @@ class HeadSchedule:
     def update(self, step: int, losses: Mapping[str, float]) -> None:
         """Record the losses of a step; at the end of a period, choose the head to focus on."""
         for head, loss in losses.items():
-            if isfinite(loss):
+            if isfinite(loss) and head in self.heads:
                 self.mean[head] = SMOOTHING * self.mean.get(head, loss) + (1 - SMOOTHING) * loss
                 self.first.setdefault(head, loss)
         focus = self.schedule.focus

@@ -11,16 +11,22 @@ from torch import Tensor, nn
 from perception.errors import ConfigError
 from perception.models import DenseOutputs, FusionModel
 from perception.models.camera_encoder import Pyramid
+from perception.models.fusion_model import Cleaned, Encoded
 from perception.models.tensors import Inputs
 from perception.training.balancing import make_balancer, resolve_balancing
 from perception.training.data.augmentation import too_hard
 from perception.training.data.training_sample import Batch, FeatureBatch
 from perception.training.loop.distillation import Teacher
+from perception.training.loop.feature_teacher import FeatureTeacher
 from perception.training.loop.head_schedule import HeadSchedule
 from perception.training.losses import DenseTruth, HeadLosses, Targets, make_targets, resolve_losses
 from perception.training.losses.targets import Grid
 from perception.training.train_config import TrainConfig
-from perception.types import loss_parts
+from perception.types import SENSORS, loss_parts
+
+FEATURES = "features"
+"""The name of the loss towards a teacher's features, beside those of the heads."""
+CAMERA = SENSORS.index("camera")
 
 
 def check_losses(config: TrainConfig) -> None:
@@ -70,25 +76,28 @@ class LossStep:
         self._processes = float(total(torch.ones((), device=self.device)))
         distill = config.transfer.distill
         self.teacher = Teacher(distill, model) if distill is not None else None
+        features = config.transfer.features
+        self.feature_teacher = FeatureTeacher(model, features) if features else None
         self._fused: list[Tensor] = []
         self._leaves: list[Tensor] = []
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the parameters of losses and balancing themselves."""
-        return [*self.head_losses.parameters(), *self.balancer.parameters()]
+        own = [*self.head_losses.parameters(), *self.balancer.parameters()]
+        return [*own, *(self.feature_teacher.parameters() if self.feature_teacher is not None else ())]
 
     def losses(
         self, model: FusionModel, batch: Batch | FeatureBatch, schedule: HeadSchedule, step: int
     ) -> dict[str, Tensor]:
-        """Return the loss of each head that a step trains, times its weight in the schedule."""
+        """Return the loss of each head that a step trains, times its weight in the schedule, and where there
+        is a teacher of features, the loss `features`."""
         losses = (
             {"control": self._control(model, batch)}
             if isinstance(batch, FeatureBatch)
             else self._all(model, batch, schedule, step)
         )
-        return {
-            head: weight * losses[head] for head, weight in schedule.weights(step).items() if head in losses
-        }
+        weights = schedule.weights(step) | {FEATURES: 1.0}
+        return {head: weight * losses[head] for head, weight in weights.items() if head in losses}
 
     def _control(self, model: FusionModel, batch: FeatureBatch) -> Tensor:
         features, control = (torch.from_numpy(a).to(self.device) for a in (batch.features, batch.control))
@@ -101,8 +110,13 @@ class LossStep:
 
     def _all(self, model: FusionModel, batch: Batch, schedule: HeadSchedule, step: int) -> dict[str, Tensor]:
         inputs = Inputs(*(torch.from_numpy(a).to(self.device, non_blocking=True) for a in batch.inputs))
-        outputs = self._dense(model, inputs)
+        cleaned = model.clean(inputs)
+        encoded = model.encode(cleaned)
+        outputs = self._dense(model, encoded, cleaned)
         losses = dict(self.head_losses(outputs, self.targets(model, batch, schedule, step), self.total))
+        if self.feature_teacher is not None:
+            present = cleaned.present[:, CAMERA]
+            losses[FEATURES] = self.feature_teacher(inputs.image, present, encoded[CAMERA][:-1])
         if self.teacher is not None:
             for head, loss in self.teacher.losses(model, outputs, inputs).items():
                 losses[head] = losses[head] + loss
@@ -117,14 +131,17 @@ class LossStep:
             parts: Number of micro-batches in a batch.
         """
         learned = {head: loss / parts for head, loss in losses.items() if loss.requires_grad}
+        features = learned.pop(FEATURES, None)  # of the body alone: not a head's, so it is not balanced
+        ends: list[tuple[Tensor, Tensor | None]] = []
+        if features is not None:
+            ends.append((features / self._processes, None))
         if learned:
-            self.balancer.observe(values)
+            self.balancer.observe({head: value for head, value in values.items() if head != FEATURES})
             self.balancer.backward(learned, self._leaves, 1 / (parts * self._processes))
-            below = [
-                (x, leaf.grad) for x, leaf in zip(self._fused, self._leaves, strict=True) if x.requires_grad
-            ]
-            if below:
-                torch.autograd.backward([x for x, _ in below], [gradient for _, gradient in below])
+            pairs = zip(self._fused, self._leaves, strict=True)
+            ends += [(x, leaf.grad) for x, leaf in pairs if x.requires_grad and leaf.grad is not None]
+        if ends:
+            torch.autograd.backward([x for x, _ in ends], [gradient for _, gradient in ends])
         self._fused, self._leaves = [], []
 
     def weights(self) -> dict[str, float]:
@@ -132,18 +149,23 @@ class LossStep:
         return self.balancer.weights()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"losses": self.head_losses.state_dict(), "balancer": self.balancer.state_dict()}
+        state = {"losses": self.head_losses.state_dict(), "balancer": self.balancer.state_dict()}
+        if self.feature_teacher is not None:
+            state[FEATURES] = self.feature_teacher.state_dict()
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.head_losses.load_state_dict(state["losses"])
         self.balancer.load_state_dict(state["balancer"])
+        if self.feature_teacher is not None:
+            self.feature_teacher.load_state_dict(state[FEATURES])
 
-    def _dense(self, model: FusionModel, inputs: Inputs) -> DenseOutputs:
-        """Return the heads' maps; where balancing needs gradients of the shared maps, those become leaves."""
-        if not self.balancer.cuts:
-            return model.dense(inputs)
-        cleaned = model.clean(inputs)
-        fused = model.fuse(model.encode(cleaned), cleaned.present, cleaned.age)
+    def _dense(self, model: FusionModel, encoded: Encoded, cleaned: Cleaned) -> DenseOutputs:
+        """Return the heads' maps. The shared maps become leaves where balancing needs their gradients, and
+        where the body has a loss of its own: it is then gone through once for all losses."""
+        fused = model.fuse(encoded, cleaned.present, cleaned.age)
+        if not self.balancer.cuts and self.feature_teacher is None:
+            return model.heads(fused, cleaned.present)
         self._fused = list(fused)
         self._leaves = [x.detach().requires_grad_() for x in fused]
         return model.heads(Pyramid(*self._leaves), cleaned.present)
