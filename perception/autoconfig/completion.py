@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
 from perception.config import Config, RangeConfig, load_config
 from perception.config.fault_plan import parse_plan, plan_errors
+from perception.config.schema import PluginConfig
 from perception.errors import CheckpointError, ConfigError, PluginError
 from perception.logs import Log
 from perception.models.checkpoint import read_metadata
-from perception.plugin import own_weights
+from perception.plugin import installed_manifest, own_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Overrides:
     Attributes:
         plugin: The plugin's name; None: as configured.
         checkpoint: The plugin's weights; None: as configured.
+        options: Options of the plugin beside the configured ones, by key; those of a section that the
+            configuration has are added to it.
         engine: Values of the section `engine` by key. They are taken as they are: `EngineConfig` checks them.
         auto: Values of the section `engine` for those of its keys that are `auto` otherwise.
         faults: Injected faults beside the configured ones, as `parse_plan` reads them.
@@ -35,6 +38,7 @@ class Overrides:
     engine: Mapping[str, Any] = field(default_factory=dict)
     auto: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, config: Config) -> Config:
         """Return the configuration with these values.
@@ -44,6 +48,8 @@ class Overrides:
         """
         plugin: dict[str, Any] = {"name": self.plugin, "checkpoint": self.checkpoint}
         plugin = {key: value for key, value in plugin.items() if value is not None}
+        if self.options:
+            plugin["options"] = _merged(config.plugin.options, self.options)
         engine = config.engine.model_copy(update=dict(self.engine))
         engine = engine.model_copy(
             update={key: value for key, value in self.auto.items() if getattr(engine, key) == "auto"}
@@ -84,19 +90,26 @@ def complete_config(
     return _with_range_of_weights(choice) if found else choice
 
 
+def _merged(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with others in their place; sections are merged key by key."""
+    merged = dict(configured)
+    for key, value in given.items():
+        before = merged.get(key)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(before, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
 def _with_range_of_weights(choice: ConfigChoice) -> ConfigChoice:
-    """Return a choice whose `max_range_m` is the one that the configured weights were trained with."""
-    sections, plugin = choice.config.sensors.ranges, choice.config.plugin
+    """Return a choice whose `max_range_m` is that of the plugin, else that of the training of its weights."""
+    sections = choice.config.sensors.ranges
     if not sections:
         return choice
     default_m = next(iter(sections.values())).max_range_m
     try:
-        path = plugin.checkpoint or own_weights(plugin.name)
-        if path is None:
-            return choice
-        trained_m = read_metadata(path).preprocess.get("max_range_m", default_m)
+        limit_m, origin = _usual_range(choice.config.plugin, default_m)
         changed = {
-            name: RangeConfig.model_validate({**section.model_dump(), "max_range_m": trained_m})
+            name: RangeConfig.model_validate({**section.model_dump(), "max_range_m": limit_m})
             for name, section in sections.items()
         }
     except (CheckpointError, PluginError, ValidationError):  # opening the plugin says what is wrong
@@ -104,7 +117,19 @@ def _with_range_of_weights(choice: ConfigChoice) -> ConfigChoice:
     if all(changed[name].max_range_m == section.max_range_m for name, section in sections.items()):
         return choice
     sensors = choice.config.sensors.replaced(changed)
-    reason = f"range: max_range_m {trained_m:g}, which {path.name} was trained with"
+    reason = f"range: max_range_m {limit_m:g}, {origin}"
     reasons = tuple(text for text in choice.reasons if not text.startswith("range: max_range_m"))
     config = choice.config.model_copy(update={"sensors": sensors})
     return replace(choice, config=config, reasons=(*reasons, reason))
+
+
+def _usual_range(plugin: PluginConfig, default_m: float) -> tuple[float, str]:
+    """Return how far a plugin uses returns, and why."""
+    usual_m = installed_manifest(plugin.name).max_range_m
+    if usual_m is not None:
+        return usual_m, f"as far as the plugin {plugin.name} uses returns"
+    path = plugin.checkpoint or own_weights(plugin.name)
+    if path is None:
+        return default_m, ""
+    trained_m: float = read_metadata(path).preprocess.get("max_range_m", default_m)
+    return trained_m, f"which {path.name} was trained with"

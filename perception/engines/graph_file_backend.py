@@ -63,10 +63,18 @@ class GraphFileBackend(ABC):
         self.batch, self.threads = batch, threads
         self.sha256 = ""
         self._specs: Mapping[str, ArraySpec] | None = None
+        self.inputs: list[Port] = []
         self._outputs: tuple[str, ...] = ()
         self._rows = 1
 
     def open(self) -> None:
+        self.load()
+        self._specs, self._outputs, self._rows = self._signature()
+        if all(spec.fixed for spec in self._specs.values()):
+            self.run({name: spec.zeros(1) for name, spec in self._specs.items()})
+
+    def load(self) -> None:
+        """Load the file for `call` alone, which asks for no batch dimension."""
         self.close()
         if isinstance(self.source, Path):
             self.sha256 = _file_sha256(self.source)
@@ -75,9 +83,7 @@ class GraphFileBackend(ABC):
             self.sha256 = self.source.weights_sha256
             with self._made(self.source) as folder:
                 self._load(folder / self.graph)
-        self._specs, self._outputs, self._rows = self._signature()
-        if all(spec.fixed for spec in self._specs.values()):
-            self.run({name: spec.zeros(1) for name, spec in self._specs.items()})
+        self.inputs, self._outputs = self._ports()
 
     def run(self, inputs: Arrays | tuple[Any, ...]) -> dict[str, NDArray[Any]]:
         if self._specs is None:
@@ -88,6 +94,16 @@ class GraphFileBackend(ABC):
         if count > 1 or self._rows > 1:
             self._check_rows(parts, count)
         return joined(self._outputs, parts)
+
+    def call(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return the outputs of one call of the graph by name. The arrays are as the file declares them,
+        with whatever dimensions. Thread-safe, as `run`."""
+        arrays = self._compute([inputs[port.name] for port in self.inputs])
+        return dict(zip(self._outputs, arrays, strict=True))
+
+    def metadata(self) -> Mapping[str, str]:
+        """Return the texts that the loaded file carries beside its graph, by key."""
+        return {}
 
     def close(self) -> None:
         self._specs = None
@@ -171,7 +187,7 @@ class GraphFileBackend(ABC):
         Raises:
             ConfigError: The inputs have no names, or not the batch as first dimension.
         """
-        inputs, outputs = self._ports()
+        inputs, outputs = self.inputs, self._outputs
         sizes = {port.shape[0] if port.shape else 0 for port in inputs} - {None}
         if not inputs or not all((*outputs, *(port.name for port in inputs))):
             raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ class OnnxBackend(GraphFileBackend):
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of several classes without a common base
             raise ConfigError([f"{path}: ONNX Runtime cannot load it: {error}"]) from None
+
+    def metadata(self) -> Mapping[str, str]:
+        return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def _unload(self) -> None:
         self._session = None

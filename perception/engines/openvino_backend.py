@@ -9,7 +9,9 @@ no such marks: in bfloat16 it is computed under that hint.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ class OpenVinoBackend(GraphFileBackend):
 
     name, package, makers, graph = "openvino", "openvino", ("openvino",), "model.xml"
     _compiled: Any = None
+    _metadata: Mapping[str, str] = MappingProxyType({})
 
     def _fill(self, source: ModelSource, folder: Path) -> None:
         shipped = read_shipped_graph(source, self.precision) if isinstance(source, FusionSource) else None
@@ -60,11 +63,18 @@ class OpenVinoBackend(GraphFileBackend):
 
     def _compile(self, path: Path) -> Any:
         try:
-            return openvino_package().Core().compile_model(path, "CPU", self._settings())
+            core = openvino_package().Core()
+            model = core.read_model(path)
+            if isinstance(self.source, Path):
+                self._metadata = _texts(model.get_rt_info())
+            return core.compile_model(model, "CPU", self._settings())
         except RuntimeError as error:
             if not isinstance(self.source, Path):
                 raise
             raise ConfigError([f"{path}: OpenVINO cannot load it: {last_line(error)}"]) from None
+
+    def metadata(self) -> Mapping[str, str]:
+        return self._metadata
 
     def _settings(self) -> dict[str, Any]:
         """How it computes. What was compiled under some number of threads runs under any other."""
@@ -101,3 +111,16 @@ class OpenVinoBackend(GraphFileBackend):
         request = self._own.request
         request.infer([np.ascontiguousarray(array) for array in arrays], share_inputs=True)
         return [np.array(request.get_output_tensor(index).data) for index in range(len(self._outputs))]
+
+
+def _texts(info: Any) -> dict[str, str]:
+    """Return the texts of a graph's runtime information: of an ONNX file they are under `framework`, of a
+    graph of Ultralytics' under `model_info`; the rest as it is."""
+    found: dict[str, str] = {}
+    for key, value in info.items():
+        plain = getattr(value, "value", value)
+        if isinstance(plain, Mapping):
+            found |= {name: str(getattr(text, "value", text)) for name, text in plain.items()}
+        else:
+            found[key] = str(plain)
+    return found

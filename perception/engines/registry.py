@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from perception.engines.fusion_backend import FusionBackend
 from perception.engines.gpu import compute_capability
 from perception.engines.model_source import FusionSource, ModelSource
 from perception.engines.processor import processor
+from perception.engines.program_file import PROGRAM, ProgramSource
 from perception.errors import ConfigError
 from perception.types.backends import BACKENDS, PRECISIONS
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from perception.engines.backend import Backend
     from perception.models.fusion_model import FusionModel
 
-FILES = tuple(sorted({suffix for spec in BACKENDS.values() for suffix in spec.files}))
+FILES = tuple(sorted({PROGRAM, *(suffix for spec in BACKENDS.values() for suffix in spec.files)}))
 """Suffixes of model files that are run as they are. Any other file is a checkpoint."""
 
 
@@ -41,7 +42,7 @@ def open_backend(
     Args:
         name: `auto`, or one of `perception.types.backends.BACKENDS`.
         source: A checkpoint, an ONNX file (`.onnx`) or an OpenVINO graph (`.xml`) with named inputs, a
-            fusion model, or any other model as a `ModelSource`.
+            program of `torch.export` (`.pt2`), a fusion model, or any other model as a `ModelSource`.
         device: `cpu` or `cuda`.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         batch: The most rows of one call. On a GPU every call computes so many, padded with zeros.
@@ -62,8 +63,7 @@ def open_backend(
     _check(chosen, precision, device, model)
 
     def opened(backend_name: str) -> Backend:
-        module, kind = BACKENDS[backend_name].implementations[device].path.split(":")
-        make = getattr(import_module(f"perception.engines.{module}"), kind)
+        make = backend_class(backend_name, device)
         backend: Backend = make(model, device=device, precision=precision, batch=batch, threads=threads)
         backend.open()
         return backend
@@ -94,6 +94,25 @@ def open_fusion_backend(
     )
 
 
+def backend_class(name: str, device: str) -> Any:
+    """Import the class of a backend for a device."""
+    module, kind = BACKENDS[name].implementations[device].path.split(":")
+    return getattr(import_module(f"perception.engines.{module}"), kind)
+
+
+def resolve_file(name: str, precision: str, path: Path) -> tuple[str, str, Path | ModelSource]:
+    """Return the backend and the precision for a model file on the CPU, neither of them `auto`, and the file
+    as that backend takes it.
+
+    Raises:
+        ConfigError: The backend does not run it, or not in this precision.
+    """
+    source = _model_of(path)
+    chosen, precision = resolve(name, precision, "cpu", source)
+    _check(chosen, precision, "cpu", source)
+    return chosen, precision, source
+
+
 def resolve(name: str, precision: str, device: str, source: Path | ModelSource) -> tuple[str, str]:
     """Return a backend and a precision, neither of them `auto`."""
     if name == "auto":
@@ -113,6 +132,8 @@ def resolve(name: str, precision: str, device: str, source: Path | ModelSource) 
 def _model_of(source: Path | FusionModel | ModelSource) -> Path | ModelSource:
     """A file that is run as it is, or a model."""
     if isinstance(source, Path):
+        if source.suffix == PROGRAM:
+            return ProgramSource(source)
         return source if source.suffix in FILES else FusionSource(source)
     if hasattr(source, "weights_sha256"):  # not `isinstance`, which would compute the properties
         return cast("ModelSource", source)

@@ -26,7 +26,13 @@ from perception.plugin.contract import (
     StepsSubsets,
     TimesItsDevice,
 )
-from perception.plugin.discovery import Installed, list_plugins, load_plugin, own_weights
+from perception.plugin.discovery import (
+    Installed,
+    installed_manifest,
+    list_plugins,
+    load_plugin,
+    own_weights,
+)
 from perception.plugin.manifest import API_VERSION, Manifest, read_manifest
 from perception.plugin.positions import frame_from_picture, position_issue, positioned
 
@@ -44,6 +50,7 @@ __all__ = [
     "StepsSubsets",
     "TimesItsDevice",
     "frame_from_picture",
+    "installed_manifest",
     "list_plugins",
     "load_plugin",
     "own_weights",

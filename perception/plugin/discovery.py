@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -87,13 +88,21 @@ def plugin_folder(name: str) -> Path:
     return package_folder(_entry_point(name))
 
 
-def own_weights(name: str) -> Path | None:
-    """Return the weights that come with a plugin: `weights/default.safetensors` in its package or beside it.
-    None where there are none. The plugin is not imported.
+def installed_manifest(name: str) -> Manifest:
+    """Return the manifest of an installed plugin, without importing it.
 
     Raises:
-        PluginError: No such plugin is installed.
+        PluginError: No such plugin is installed, or its manifest is wrong.
     """
-    folder = plugin_folder(name)
-    places = (place / "weights" / "default.safetensors" for place in (folder, folder.parent))
-    return next((path for path in places if path.is_file()), None)
+    return read_manifest(_entry_point(name))
+
+
+def own_weights(name: str) -> Path | None:
+    """Return the weights that come with a plugin, where its manifest says; None where there are none. The
+    plugin is not imported.
+
+    Raises:
+        PluginError: No such plugin is installed, or its manifest is wrong.
+    """
+    path = Path(os.path.normpath(plugin_folder(name) / installed_manifest(name).weights))
+    return path if path.is_file() else None

@@ -13,6 +13,7 @@ from perception.errors import PluginError
 from perception.types import SENSORS, head_specs
 
 API_VERSION = 1
+OWN_WEIGHTS = "weights/default.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,9 @@ class Manifest:
             state, None: from the beginning.
         max_batch: The largest batch that `step` takes.
         description: One line.
+        weights: Where its own weights are, if it has any, from its package.
+        max_range_m: How far returns are used where neither a configuration nor weights say it; None: as far
+            as a configuration's default.
     """
 
     api: int
@@ -39,6 +43,8 @@ class Manifest:
     preroll_s: float | None = 0.0
     max_batch: int = 1
     description: str = ""
+    weights: str = OWN_WEIGHTS
+    max_range_m: float | None = None
 
 
 def read_manifest(point: EntryPoint) -> Manifest:
@@ -111,6 +117,11 @@ def _checked_manifest(name: str, data: object) -> Manifest:
     batch = data.get("max_batch", 1)
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         errors.append(f"max_batch: expected a whole number from 1, found {batch!r}")
+    farthest = data.get("max_range_m")
+    if farthest is not None and not (
+        isinstance(farthest, int | float) and not isinstance(farthest, bool) and 0 < farthest <= 1e6
+    ):
+        errors.append(f"max_range_m: expected metres or null, found {farthest!r}")
     if errors:
         raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(errors))
     return Manifest(
@@ -121,5 +132,7 @@ def _checked_manifest(name: str, data: object) -> Manifest:
         heads=tuple(data["heads"]),
         preroll_s=None if preroll is None else float(preroll),
         max_batch=batch,
+        weights=str(data.get("weights", OWN_WEIGHTS)),
+        max_range_m=None if farthest is None else float(farthest),
         description=str(data.get("description", "")),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.replay.options import Device, Force, engine_values
+from perception_tools.replay.options import Device, Force, PluginOptions, engine_values, plugin_options
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions
@@ -35,6 +35,7 @@ class ScoringArguments:
             help="The configuration. Default: found by schema.", rich_help_panel=MAKES, show_default=False
         ),
     ] = None
+    option: PluginOptions = None
     backend: Annotated[
         str | None, typer.Option(help="What computes.", show_default="auto", rich_help_panel=MAKES)
     ] = None
@@ -103,7 +104,10 @@ class ScoringArguments:
                 min_height_px=self.min_height, min_visible=self.min_visible, min_support=self.min_support
             ),
             resampling=Resampling(max(self.draws, 100), self.seed) if self.draws else None,
-            overrides=Overrides(engine=engine_values(backend=self.backend, precision=self.precision)),
+            overrides=Overrides(
+                engine=engine_values(backend=self.backend, precision=self.precision),
+                options=plugin_options(self.option or []),
+            ),
             replay=ReplayOptions(device=self.device.value),
             start=self.start,
             end=self.end,

@@ -21,6 +21,13 @@ _BACKEND_HELP = f"What computes: {BACKENDS}."
 _PRECISION_HELP = f"In which numbers: {PRECISIONS}."
 
 
+PluginOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE", help="An option of the plugin (model=yolo.onnx, input.fit=stretch); repeatable."
+    ),
+]
+
 Force = Annotated[
     bool, typer.Option("--force", help="Replace existing files that are no earlier outputs, too.")
 ]
@@ -50,6 +57,7 @@ class ReplayArguments:
     ]
     plugin: Annotated[str | None, typer.Option(help="The plugin to run.", show_default="fusion")] = None
     checkpoint: Annotated[Path | None, typer.Option(help="Weights; default: the plugin's own.")] = None
+    option: PluginOptions = None
     config: Annotated[
         Path | None, typer.Option(help="YAML; without one, sensors are found by schema (see `info`).")
     ] = None
@@ -158,7 +166,13 @@ class ReplayArguments:
             ledger=self.ledger,
             with_inputs=self.with_inputs,
             config=self.config,
-            overrides=Overrides(self.plugin, self.checkpoint, engine, faults=tuple(self.fault or ())),
+            overrides=Overrides(
+                self.plugin,
+                self.checkpoint,
+                engine,
+                faults=tuple(self.fault or ()),
+                options=plugin_options(self.option or []),
+            ),
             device=self.device.value,
             rate=rate,
             live_drop=self.live_drop,
@@ -196,6 +210,34 @@ def parse_rate(text: str, live_drop: bool, step: bool) -> float | None:
     if not 0 < rate < float("inf"):
         raise typer.BadParameter(f"--rate: expected 'asap' or a number above 0, found '{text}'")
     return rate
+
+
+def plugin_options(texts: list[str]) -> dict[str, Any]:
+    """Return the options of a plugin from `KEY=VALUE` texts; a dot in the key is a section, values are YAML.
+
+    Raises:
+        BadParameter: A text is not of that form, or its value is not YAML, or a key is given twice.
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        *sections, last = key.strip().split(".")
+        if not equals or not all((*sections, last)):
+            raise typer.BadParameter(f"--option: expected KEY=VALUE, found {text!r}")
+        from perception.config.safe_yaml import parse_yaml
+
+        place = options
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise typer.BadParameter(f"--option: {section} is both a value and a section")
+        if last in place:
+            raise typer.BadParameter(f"--option: {key} is given twice")
+        try:
+            place[last] = parse_yaml(value)
+        except ValueError as error:
+            raise typer.BadParameter(f"--option {key}: expected a value as in YAML, {error}") from None
+    return options
 
 
 def engine_values(**options: Any) -> dict[str, Any]:

@@ -27,6 +27,8 @@ def show(summary: Summary, written: list[Path]) -> None:
     """Print a summary to stdout."""
     console = make_console()
     console.print(_headline(summary))
+    for line in summary.run.get("note", "").splitlines():
+        console.print(Text(line), soft_wrap=True)
     console.print(_heads(summary))
     console.print(_latency(summary))
     if summary.deadline:

@@ -1,0 +1,66 @@
+"""A model file as it is: named inputs of any shape, one call at a time, without a contract of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from perception.engines.arrays import Arrays
+from perception.engines.graph_file_backend import GraphFileBackend, Port
+from perception.engines.registry import FILES, backend_class, open_backend, resolve_file
+from perception.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A loaded model file. `call` is thread-safe and returns arrays that the caller owns.
+
+    Attributes:
+        inputs: Names, types and shapes as the file declares them; None in a shape is any size.
+        metadata: Texts that the file carries, by key (Ultralytics writes `names`, `stride`, `task`).
+        call: Arrays by name -> outputs by name.
+        describe: What computes, as `Backend.describe`.
+        close: Releases it.
+    """
+
+    inputs: tuple[Port, ...]
+    metadata: Mapping[str, str]
+    call: Callable[[Arrays], dict[str, NDArray[Any]]]
+    describe: Callable[[], Mapping[str, str]]
+    close: Callable[[], None]
+
+
+def open_model_file(
+    name: str, path: Path, *, precision: str = "auto", threads: int | None = None
+) -> ModelFile:
+    """Load an ONNX file, an OpenVINO graph or a `torch.export` program, to compute on the CPU.
+
+    Args:
+        name: `auto`, or a backend that runs such files.
+        path: The file.
+        precision: `auto`, `fp32`, or what the backend has for files.
+        threads: For one call; None: the library's default.
+
+    Raises:
+        ConfigError: It is no such file, the backend does not run it, or cannot load it.
+        MissingExtraError: The backend needs a package that is not installed.
+    """
+    if path.suffix not in FILES:
+        raise ConfigError([f"{path}: expected a model file ({', '.join(FILES)}), found the suffix "
+                           f"{path.suffix or 'none'}; export the model to ONNX"])  # fmt: skip
+    if not path.is_file():
+        raise ConfigError([f"{path}: expected a model file, found none there; check the path"])
+    chosen, precision, source = resolve_file(name, precision, path)
+    kind = backend_class(chosen, "cpu")
+    if issubclass(kind, GraphFileBackend):
+        graph = kind(source, precision=precision, threads=threads)
+        graph.load()
+        return ModelFile(tuple(graph.inputs), graph.metadata(), graph.call, graph.describe, graph.close)
+    backend = open_backend(chosen, path, precision=precision, threads=threads)
+    assert not isinstance(source, Path)
+    ports = tuple(Port(port, spec.dtype, (1, *spec.shape)) for port, spec in source.inputs.items())
+    return ModelFile(ports, {}, backend.run, backend.describe, backend.close)

@@ -1,0 +1,1 @@
+"""The detector plugin: any detector in a model file. `plugin.yaml` describes it."""

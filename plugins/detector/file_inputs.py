@@ -1,0 +1,99 @@
+"""Which input of a file takes the picture, in which order of dimensions, and what the others are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.engines.graph_file_backend import Port
+from perception.errors import PluginError
+
+DTYPES = ("float32", "float16", "float64", "uint8")
+"""Types of numbers that a picture may be given in."""
+
+_SIZES = {  # inputs that detectors take beside the picture, with what the input's own size makes of them
+    "orig_target_sizes": ("width", "height"),
+    "im_shape": ("height", "width"),
+    "image_shape": ("height", "width"),
+    "scale_factor": ("one", "one"),
+}
+
+
+class PicturePort(NamedTuple):
+    """The input that takes the picture. `size` is width and height; None where the file leaves them open."""
+
+    name: str
+    dtype: np.dtype[Any]
+    form: str  # NCHW, NHWC, CHW or HWC
+    rows: int
+    size: tuple[int | None, int | None]
+
+
+def picture_port(ports: Sequence[Port], wanted: str | None) -> PicturePort:
+    """Return the input for the picture.
+
+    Args:
+        ports: The file's inputs.
+        wanted: The name that is configured, if any.
+
+    Raises:
+        PluginError: There is none that has the shape and type of a picture, or several.
+    """
+    listing = "; ".join(f"{port.name} {port.dtype} {shape_text(port.shape)}" for port in ports)
+    named = [port for port in ports if wanted in (None, port.name)]
+    forms = [(port, form) for port in named if (form := _form_of(port)) is not None]
+    if not forms:
+        raise PluginError(
+            "model: expected an input for a picture, as [1, 3, H, W] or [1, H, W, 3] of "
+            f"{', '.join(DTYPES)}, found {listing}; export the detector with its picture as input"
+        )
+    if len(forms) > 1:
+        names = " or ".join(port.name for port, _ in forms)
+        raise PluginError(
+            f"model: several inputs may be the picture, found {listing}; give input.name: {names}"
+        )
+    port, form = forms[0]
+    at = dict(zip(form, port.shape, strict=True))
+    return PicturePort(port.name, port.dtype, form, at.get("N") or 1, (at["W"], at["H"]))
+
+
+def other_inputs(ports: Sequence[Port], picture: str, size: tuple[int, int]) -> Mapping[str, NDArray[Any]]:
+    """Return what the inputs beside the picture are given: sizes of the picture as the model sees it, so that
+    boxes come back in its pixels.
+
+    Raises:
+        PluginError: An input is none that detectors are known to have.
+    """
+    values = {"width": size[0], "height": size[1], "one": 1}
+    found: dict[str, NDArray[Any]] = {}
+    for port in ports:
+        if port.name == picture:
+            continue
+        if port.name not in _SIZES:
+            raise PluginError(
+                f"model: expected no inputs but the picture and {', '.join(_SIZES)}, found {port.name} "
+                f"{port.dtype} {shape_text(port.shape)}; write a plugin for it (`perception plugin new`)"
+            )
+        numbers = np.array([values[word] for word in _SIZES[port.name]], port.dtype)
+        found[port.name] = numbers[None] if len(port.shape) == 2 else numbers
+    return found
+
+
+def shape_text(shape: Sequence[int | None]) -> str:
+    """Return a shape as text; a dimension of any size is `?`."""
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
+
+
+def _form_of(port: Port) -> str | None:
+    """Return the order of the dimensions of an input that may be a picture; None if it cannot be one."""
+    shape = port.shape
+    if str(port.dtype) not in DTYPES or len(shape) not in (3, 4):
+        return None
+    form = "NCHW" if len(shape) == 4 else "CHW"
+    channels = shape[-3]
+    if channels == 3 or (channels is None and shape[-1] != 3):
+        return form
+    return form.replace("C", "") + "C" if shape[-1] == 3 else None

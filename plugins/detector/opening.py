@@ -1,0 +1,291 @@
+"""Opens a model file as a detector: its input, one trial, the layout of its outputs, and its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.engines.model_file import ModelFile, open_model_file
+from perception.errors import PluginError
+from perception.plugin import Context
+from perception_plugins.detector.decode import WrongOutput, candidates_of
+from perception_plugins.detector.families import FAMILIES, NAMES, Family
+from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port, shape_text
+from perception_plugins.detector.labels import LabelError, known_labels, labels_in_metadata, read_labels
+from perception_plugins.detector.layouts import InputLayout, OutputLayout
+from perception_plugins.detector.options import DetectorOptions, parsed
+from perception_plugins.detector.output_parts import named_parts
+from perception_plugins.detector.picture import PictureInput
+from perception_plugins.detector.recognise import Match, Trial, matches
+
+Array = NDArray[Any]
+_DEFAULT_SIZE = (640, 640)
+_OF_KIND = {
+    "rows": "yolov8",
+    "list": "yolov10",
+    "separate": "torchvision",
+    "grid": "fastestdet",
+    "distribution": "nanodet",
+}
+"""The family whose picture a layout without one is taken to want."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A detector that is open.
+
+    Attributes:
+        file: The model.
+        picture: Makes its input.
+        port: The input that takes it.
+        others: What further inputs are given.
+        layout: The layout of its outputs.
+        words: The word that each class is reported as; empty: it is not reported.
+        overlap: For suppression; None: the file has done it.
+        notes: The decisions, with their reasons.
+        warnings: Code -> text, for every output.
+    """
+
+    file: ModelFile
+    picture: PictureInput
+    port: PicturePort
+    others: Mapping[str, Array]
+    layout: OutputLayout
+    words: tuple[str, ...]
+    overlap: float | None
+    notes: tuple[str, ...]
+    warnings: Mapping[str, str]
+
+    def run(self, array: Array) -> dict[str, Array]:
+        """Return the outputs for one picture, each as of a batch of one."""
+        return call(self.file, self.port, self.others, array)
+
+
+def open_detector(path: Path, options: DetectorOptions, context: Context) -> Detector:
+    """Open a model file. The options say what of its layout is not as its family, or the file, has it.
+
+    Raises:
+        ConfigError: It is no model file, or the backend cannot run it.
+        PluginError: Its inputs, outputs or labels do not fit; says what was expected and found.
+    """
+    file = open_model_file(context.backend, path, precision=context.precision, threads=context.threads)
+    try:
+        return _opened(file, path, options)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
+    named = FAMILIES[NAMES[options.family]] if options.family else None
+    given = parsed(InputLayout, options.input, "plugin.options.input")
+    port = picture_port(file.inputs, given.name)
+    size = _size(port, given, named)
+    others = other_inputs(file.inputs, port.name, size)
+    trial = _trial(file, port, others, size)
+    if (task := file.metadata.get("task", "detect")) not in ("detect", "segment", "pose"):
+        raise PluginError(f"model: expected a detector, found one for the task {task!r} in {path.name}")
+    labels = _given_labels(options, file)
+    match = _match(trial, options, labels)
+    family = FAMILIES[match.family]
+    layout = _layout(trial, match, family, options, labels)
+    names, warnings = _names(labels, match, family, layout)
+    picture = parsed(InputLayout, {**family.input, **options.input, "size": size}, "plugin.options.input")
+    overlap = options.least_overlap
+    if overlap == "family":
+        overlap = _usual_overlap(family, layout)
+    assert not isinstance(overlap, str)
+    maker = PictureInput(picture, port.dtype, port.form)
+    notes = (f"detector: read as {match.family}: {match.reason}", _input_note(picture, port))
+    words = _words(names, options)
+    return Detector(file, maker, port, others, layout, words, overlap, notes, warnings)
+
+
+def _usual_overlap(family: Family, layout: OutputLayout) -> float | None:
+    """Return the overlap for suppression: none for a file that chose its boxes or matched them to objects."""
+    if layout.kind == "separate":
+        every_candidate = "labels" not in layout.outputs and layout.activation == "none"
+        return 0.5 if every_candidate else None
+    return None if layout.kind == "list" else family.nms
+
+
+def call(file: ModelFile, port: PicturePort, others: Mapping[str, Array], array: Array) -> dict[str, Array]:
+    """Return the outputs for one picture. A file of a fixed batch computes copies; the first counts."""
+    if port.rows > 1:
+        array = np.repeat(array, port.rows, 0)
+        outputs = file.call({port.name: array, **others})
+        return {name: output[:1] for name, output in outputs.items()}
+    return file.call({port.name: array, **others})
+
+
+def _size(port: PicturePort, given: InputLayout, family: Family | None) -> tuple[int, int]:
+    """Return the width and height of the input."""
+    usual = family.size if family is not None else _DEFAULT_SIZE
+    wanted = given.size or usual
+    for axis, (fixed, asked) in enumerate(zip(port.size, given.size or port.size, strict=True)):
+        if fixed is not None and asked is not None and fixed != asked:
+            side = ("width", "height")[axis]
+            raise PluginError(
+                f"input.size: expected the {side} {fixed} that the file has, found {asked}; leave it out"
+            )
+    width, height = (fixed or other for fixed, other in zip(port.size, wanted, strict=True))
+    if width * height > 64_000_000:
+        raise PluginError(f"input.size: expected at most 64 million pixels, found {width} x {height}")
+    return width, height
+
+
+def _trial(file: ModelFile, port: PicturePort, others: Mapping[str, Array], size: tuple[int, int]) -> Trial:
+    """Run the file on noise.
+
+    Raises:
+        PluginError: It does not compute.
+    """
+    sides = {"N": 1, "C": 3, "H": size[1], "W": size[0]}
+    noise = np.random.default_rng(0).uniform(0, 1, [sides[letter] for letter in port.form])
+    array = (noise * 255 if port.dtype == np.uint8 else noise).astype(port.dtype)
+    try:
+        outputs = call(file, port, others, array)
+    except Exception as error:  # of several classes without a common base, and of the runtime's own
+        text = " ".join(str(error).split())[:300]
+        raise PluginError(
+            f"model: does not compute on a picture of {size[0]} x {size[1]}: {text}; give input.size"
+        ) from None
+    return Trial(tuple(p.name for p in file.inputs), outputs, *size, file.metadata)
+
+
+def _given_labels(options: DetectorOptions, file: ModelFile) -> tuple[str, ...]:
+    if options.labels is None:
+        return labels_in_metadata(file.metadata)
+    try:
+        return read_labels(options.labels)
+    except LabelError as error:
+        raise PluginError(f"labels: {error}") from None
+
+
+def _match(trial: Trial, options: DetectorOptions, labels: tuple[str, ...]) -> Match:
+    """Return the one reading of the file.
+
+    Raises:
+        PluginError: There is none, or several.
+    """
+    wanted = NAMES[options.family] if options.family else None
+    known = len(labels)
+    found = matches(trial, lambda count: count == known if known else count in (80, 90, 91))
+    found = _of_family(found, wanted)
+    kind = options.output.get("kind")
+    if kind is not None or (wanted is not None and not found):
+        if kind is None and (other := _of_family(matches(trial, lambda count: count > 0), wanted)):
+            raise PluginError(_other_count(other[0], known))
+        return Match(wanted or _OF_KIND.get(str(kind), "yolov8"), "as configured")
+    if len(found) == 1:
+        return found[0]
+    if not found and (other := matches(trial, lambda count: count > 0)):
+        raise PluginError(_other_count(other[0], known))
+    shapes = "; ".join(f"{name} {shape_text(array.shape)}" for name, array in trial.outputs.items())
+    if found:
+        choices = "; or ".join(f"{m.family} ({m.reason}): {_yaml(m)}" for m in found)
+        raise PluginError(f"model: its outputs have several readings, found {shapes}; give {choices}")
+    raise PluginError(
+        f"model: no known layout has the outputs {shapes}; give family, or output: "
+        "{kind: rows|list|separate|grid|distribution, boxes: xyxy|cxcywh|xywh|yxyx, unit: pixels|fraction, "
+        "transposed: false, objectness: false, columns: [...], outputs: {boxes: NAME, scores: NAME, ...}}"
+    )
+
+
+def _of_family(found: list[Match], wanted: str | None) -> list[Match]:
+    if wanted is None:
+        return found
+    same = {wanted, f"{wanted}_final"} | ({"yolox", "yolov6"} if wanted in ("yolox", "yolov6") else set())
+    return [match for match in found if match.family in same]
+
+
+def _other_count(match: Match, known: int) -> str:
+    if not known:
+        return (
+            f"labels: the file has no names, and {match.classes} classes if it is {match.family} "
+            f"({match.reason}); give labels, a list or a file of {match.classes} names"
+        )
+    return (
+        f"labels: expected {match.classes} names, since the file is {match.family} ({match.reason}), "
+        f"found {known}; give one name for each class, in order"
+    )
+
+
+def _yaml(match: Match) -> str:
+    parts = [f"family: {match.family}"]
+    if match.output:
+        values = ", ".join(f"{key}: {value}" for key, value in match.output.items())
+        parts.append(f"output: {{{values}}}".replace("'", ""))
+    return ", ".join(parts)
+
+
+def _layout(
+    trial: Trial, match: Match, family: Family, options: DetectorOptions, labels: tuple[str, ...]
+) -> OutputLayout:
+    """Return the layout, tried on the trial.
+
+    Raises:
+        PluginError: The outputs are not as it says.
+    """
+    configured = "kind" in options.output and options.family is None
+    base = {} if configured else {**family.output, **match.output}
+    classes = match.classes or len(labels)
+    layout = parsed(OutputLayout, {"classes": classes, **base, **options.output}, "plugin.options.output")
+    layout = named_parts(layout, trial.outputs)
+    try:
+        found = candidates_of(trial.outputs, layout, (trial.width, trial.height), -1e9)
+    except WrongOutput as error:
+        raise PluginError(f"output: {error}; give output as the file has it") from None
+    least = int(found.labels.max(initial=-1)) + 1
+    if match.classes is None and labels and least > len(labels):
+        raise PluginError(f"labels: expected at least {least} names, found {len(labels)}; give all, in order")
+    return layout
+
+
+def _names(
+    labels: tuple[str, ...], match: Match, family: Family, layout: OutputLayout
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the names of the classes, and a warning where they are assumed."""
+    if labels:
+        return labels, {}
+    names = known_labels(family.labels)
+    for standard in ("coco80", "coco91", "coco90"):
+        if match.classes == len(known_labels(standard)) and len(names) != match.classes:
+            names = known_labels(standard)
+    if match.classes is not None and len(names) != match.classes:
+        raise PluginError(_other_count(match, 0))
+    text = f"the model file names no classes: taken as COCO's {len([n for n in names if n])}; give labels"
+    return names, {"labels_assumed": text}
+
+
+def _words(names: tuple[str, ...], options: DetectorOptions) -> tuple[str, ...]:
+    """Return what each class is reported as.
+
+    Raises:
+        PluginError: `classes` names a class that the detector does not have.
+    """
+    if options.classes is None:
+        return names
+    unknown = sorted(set(options.classes) - set(names))
+    if unknown:
+        have = ", ".join(name for name in names[:100] if name)
+        raise PluginError(f"classes: expected names of the detector's classes, found {', '.join(unknown)}; "
+                          f"it has {have}")  # fmt: skip
+    return tuple(options.classes.get(name, "") for name in names)
+
+
+def _input_note(layout: InputLayout, port: PicturePort) -> str:
+    assert layout.size is not None
+    width, height = layout.size
+    values = f"scale {layout.scale:.6g}"
+    if layout.mean != (0, 0, 0) or layout.std != (1, 1, 1):
+        values += f", mean {list(layout.mean)}, std {list(layout.std)}"
+    return (
+        f"input: {port.name} {port.dtype} {port.form}, {width} x {height} {layout.fit}, "
+        f"{layout.channels}, {values}"
+    )

@@ -1,0 +1,207 @@
+"""The plugin: pictures go through any detector, and returns give its boxes a distance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.errors import CheckpointError, ConfigError, PluginError
+from perception.models.preprocess.pixels import UnusableImage
+from perception.plugin import Context, Manifest, Plugin, Prepared, positioned
+from perception.types import Absent, Detection, Detections, Output, RangeScan, Reset, Sample
+from perception_plugins.detector.decode import Candidates, WrongOutput, candidates_of
+from perception_plugins.detector.late_fusion import (
+    Distance,
+    PlacedReturns,
+    distance_from_returns,
+    distance_on_ground,
+    ground_from,
+    placed_returns,
+)
+from perception_plugins.detector.opening import Detector, open_detector
+from perception_plugins.detector.options import DetectorOptions
+from perception_plugins.detector.picture import Placement
+from perception_plugins.detector.suppression import suppress
+
+NO_RETURN = "no return of the scan is finite"
+
+
+class Pending(NamedTuple):
+    """The result of `prepare`: the input of the model, where the picture lies in it, and the returns."""
+
+    array: NDArray[Any]
+    placement: Placement
+    returns: PlacedReturns | None
+
+
+class Found(NamedTuple):
+    """The result of `infer`: candidates in recorded pixels, best first, or why there are none."""
+
+    candidates: Candidates | None
+    error: str
+    returns: PlacedReturns | None
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenRun:
+    """The state between `open` and `close`."""
+
+    detector: Detector
+    options: DetectorOptions
+    path: Path
+    max_range_m: float
+    batch: int
+    base_frame: str | None
+
+
+class DetectorPlugin(Plugin):
+    """Classes and boxes of any detector in a model file, with distances by late fusion.
+
+    The file is `plugin.checkpoint`, else the option `model`. No sample is remembered.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._run: _OpenRun | None = None
+
+    def open(self, context: Context) -> None:
+        """Load the file and try it once.
+
+        Raises:
+            CheckpointError: `plugin.checkpoint` is not a model file.
+            PluginError: An option is wrong, or the file is no detector that the options describe.
+        """
+        self.close()
+        options = DetectorOptions.of(context.options)
+        path = context.checkpoint or options.model
+        if path is None:
+            raise PluginError("model: expected a model file, found none; give --option model=FILE.onnx")
+        try:
+            detector = open_detector(path, options, context)
+        except ConfigError as error:
+            raise CheckpointError("; ".join(error.errors)) from None
+        except PluginError as error:
+            raise PluginError(f"{path.name}: {error}") from None
+        self._run = _OpenRun(detector, options, path, context.max_range_m, context.batch, context.base_frame)
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """Decode and place the picture, and project the returns; unusable inputs become absent."""
+        run = self._opened()
+        absent: dict[str, Absent | str] = {}
+        array = placement = None
+        if sample.camera.value is not None:
+            try:
+                array, placement = run.detector.picture.array(sample.camera.value)
+            except UnusableImage as error:
+                absent["camera"] = Absent.with_detail("undecodable", str(error))
+        if run.options.distance.returns:
+            scans = [source for source in sample.ranges.values() if source.value is not None]
+            absent |= {source.name: NO_RETURN for source in scans if not _has_return(source.value)}
+        sample = sample.with_absent(absent)
+        if array is None or placement is None:
+            return Prepared(sample)
+        returns = placed_returns(sample, run.max_range_m) if run.options.distance.returns else None
+        return Prepared(sample, Pending(array, placement, returns))
+
+    def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        """Return the candidates of at most one batch of samples. Several threads may call it at once."""
+        limit = self._opened().batch
+        if len(prepared) > limit:
+            raise PluginError(f"expected at most {limit} samples, as opened; found {len(prepared)}")
+        return [self._inferred(item) for item in prepared]
+
+    def _inferred(self, item: Prepared) -> Prepared:
+        run, pending = self._opened(), item.payload
+        if not isinstance(pending, Pending):
+            return item
+        detector, options = run.detector, run.options
+        outputs = detector.run(pending.array)
+        try:
+            found = candidates_of(outputs, detector.layout, detector.picture.size, options.min_score)
+        except WrongOutput as error:
+            return replace(item, payload=Found(None, str(error), pending.returns))
+        if found.labels.size and not 0 <= found.labels.min() <= found.labels.max() < len(detector.words):
+            error_text = (
+                f"the model gave the class {int(found.labels.max())}, expected less than "
+                f"{len(detector.words)}: give labels for all, or output.first_label"
+            )
+            return replace(item, payload=Found(None, error_text, pending.returns))
+        found = suppress(found, detector.overlap, options.max_detections)
+        found = found._replace(boxes=pending.placement.recorded(found.boxes))
+        return replace(item, payload=Found(found, "", pending.returns))
+
+    def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        """Return the outputs of at most one batch of samples, in order; run `infer` where it was not."""
+        answered = [self._inferred(item) if isinstance(item.payload, Pending) else item for item in prepared]
+        warnings = self._opened().detector.warnings
+        return [Output(item.sample.tick, self._detections(item), None, warnings) for item in answered]
+
+    def _detections(self, item: Prepared) -> Detections:
+        found, sample = item.payload, item.sample
+        present = tuple(i.name for i in sample.sensors if i.present and i.kind in self.manifest.inputs)
+        if not isinstance(found, Found):
+            error = f"no picture: {sample.camera.reason}" if present else "no sensor present"
+            return Detections(False, present, error=error)
+        based_on = (sample.camera.name, *(found.returns.sensors if found.returns is not None else ()))
+        if found.candidates is None:
+            return Detections(False, based_on, error=found.error)
+        head = Detections(True, based_on, items=self._items(found.candidates, found.returns, sample))
+        return positioned(head, sample.rig, self._opened().base_frame)
+
+    def _items(
+        self, found: Candidates, returns: PlacedReturns | None, sample: Sample
+    ) -> tuple[Detection, ...]:
+        run = self._opened()
+        words, items = run.detector.words, []
+        ground = ground_from(sample.rig, run.options.distance.camera_height_m)
+        rows = zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
+        for (x1, y1, x2, y2), score, label in rows:
+            if not (words[label] and x1 < x2 and y1 < y2):
+                continue
+            box, distance = (x1, y1, x2, y2), Distance(0.0, 0.0)
+            measured = None
+            if returns is not None:
+                measured = distance_from_returns(
+                    returns, box, words[label], run.options.distance.least_returns
+                )
+            if measured is None and ground is not None and sample.rig.calibration is not None:
+                measured = distance_on_ground(sample.rig.calibration, *ground, box, words[label])
+            distance = measured or distance
+            metres, std = (distance.metres, distance.std) if measured else (None, None)
+            items.append(Detection(words[label], score, box, None, metres, std))
+        return tuple(items)
+
+    def reset(self, reason: Reset) -> None:
+        """Do nothing: the plugin has no state."""
+
+    def close(self) -> None:
+        """Release the model. May be called twice, and without `open`."""
+        if self._run is not None:
+            self._run.detector.file.close()
+            self._run = None
+
+    def describe(self) -> Mapping[str, str]:
+        """Return a description of the model, its layout and why it was read so; empty before `open`."""
+        if self._run is None:
+            return {}
+        detector = self._run.detector
+        return {
+            **detector.file.describe(),
+            "weights": self._run.path.name,
+            "classes": "\n".join(dict.fromkeys(word for word in detector.words if word)),
+            "note": "\n".join(detector.notes),
+        }
+
+    def _opened(self) -> _OpenRun:
+        if self._run is None:
+            raise PluginError("the detector plugin is not open; call open(context) first")
+        return self._run
+
+
+def _has_return(scan: RangeScan | None) -> bool:
+    return scan is not None and bool(np.isfinite(scan.points_m).all(-1).any())

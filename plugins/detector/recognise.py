@@ -1,0 +1,230 @@
+"""Which family wrote a file: decided by names and shapes of its inputs and outputs, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outputs = Mapping[str, NDArray[Any]]
+FINAL_AT_MOST = 1000
+"""Rows of an output of final detections, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One reading of a file.
+
+    Attributes:
+        family: The key in `families.FAMILIES`.
+        reason: Why, for people.
+        output: Values of the section `output` beside the family's.
+        classes: How many classes the file then has; None: its labels are numbers, of any range.
+    """
+
+    family: str
+    reason: str
+    output: Mapping[str, Any] = field(default_factory=dict)
+    classes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a file gave on one picture of noise.
+
+    Attributes:
+        inputs: Names of its inputs.
+        outputs: Its outputs by name.
+        width, height: Of the picture.
+        metadata: Texts in the file.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: Outputs
+    width: int
+    height: int
+    metadata: Mapping[str, str]
+
+    def cells(self, strides: tuple[int, ...]) -> int:
+        """Return the number of cells of all levels."""
+        return sum((self.width // s) * (self.height // s) for s in strides)
+
+    def levels(self, count: int) -> tuple[int, ...]:
+        """Return the strides of which so many cells are; none where there are none such."""
+        ranges = ((8, 16, 32), (8, 16, 32, 64), (16, 32), (4, 8, 16, 32), (8, 16, 32, 64, 128))
+        return next((strides for strides in ranges if self.cells(strides) == count), ())
+
+
+def core(array: NDArray[Any], least: int = 2) -> NDArray[Any]:
+    """Return an array without its leading dimensions of 1, down to so many dimensions."""
+    while array.ndim > least and array.shape[0] == 1:
+        array = array[0]
+    return array
+
+
+def matches(trial: Trial, fits: Callable[[int], bool]) -> list[Match]:
+    """Return every reading of a file whose number of classes fits."""
+    found = [*_single(trial, fits)] if len(trial.outputs) == 1 else [*_several(trial, fits)]
+    return [match for match in found if match.classes is None or (match.classes > 0 and fits(match.classes))]
+
+
+def _single(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
+    ((name, array),) = trial.outputs.items()
+    array = core(array)
+    shape = f"{name} {list(array.shape)}"
+    if array.ndim == 3:
+        yield from _grid(trial, array, shape)
+    elif array.ndim == 2:
+        yield from _rows(trial, array, shape, fits)
+
+
+def _grid(trial: Trial, array: NDArray[Any], shape: str) -> Iterator[Match]:
+    depth, rows, columns = array.shape
+    if rows * 16 == trial.height and columns * 16 == trial.width:
+        reason = f"{shape} is one cell for each 16 pixels, with 5 values and {depth - 5} classes"
+        yield Match("fastestdet", reason, {}, depth - 5)
+
+
+def _rows(trial: Trial, array: NDArray[Any], shape: str, fits: Callable[[int], bool]) -> Iterator[Match]:
+    count, width = array.shape
+    ultralytics = "names" in trial.metadata and "stride" in trial.metadata
+    if trial.levels(width):  # candidates are the last dimension
+        reason = (
+            f"{shape} is a box and {count - 4} classes for each cell of the strides {_text(trial, width)}"
+        )
+        if ultralytics:  # more than classes may follow: masks, key points
+            known = next((c for c in range(1, count - 3) if fits(c)), count - 4)
+            yield Match("yolov8", f"{shape}, and its metadata are those of Ultralytics", {}, known)
+        else:
+            yield Match("yolov8", reason, {}, count - 4)
+    if count % 3 == 0 and trial.levels(count // 3):
+        reason = f"{shape} is three rows for each cell of the strides {_text(trial, count // 3)}"
+        yield Match("yolov5", f"{reason}, with objectness and {width - 5} classes", {}, width - 5)
+    if strides := trial.levels(count):
+        yield from _cell_rows(trial, array, shape, strides)
+    if count <= FINAL_AT_MOST and not trial.levels(count):
+        yield from _final_rows(trial, array, shape, ultralytics)
+
+
+def _cell_rows(trial: Trial, array: NDArray[Any], shape: str, strides: tuple[int, ...]) -> Iterator[Match]:
+    width = array.shape[1]
+    raw = float(np.ptp(array[:, 0])) < trial.width / 2
+    seen = "lie near 0: cells are not placed yet" if raw else "cover the picture"
+    reason = f"{shape} is a row for each cell of {list(strides)}, and centres of a trial {seen}"
+    more = {"strides": list(strides)}
+    yield Match("yolox" if raw else "yolov6", reason, more if raw else {}, width - 5)
+    for bins in (8, 17):
+        reason = f"{shape} is a row for each cell of {list(strides)}: classes, then {bins} bins for each side"
+        yield Match("nanodet", reason, more, width - 4 * bins)
+
+
+def _final_rows(trial: Trial, array: NDArray[Any], shape: str, ultralytics: bool) -> Iterator[Match]:
+    width = array.shape[1]
+    if width == 6 and {"scale_factor", "im_shape"} & set(trial.inputs):
+        reason = f"{shape} with an input scale_factor or im_shape is PaddleDetection's label, score, box"
+        columns = ["label", "score", "x1", "y1", "x2", "y2"]
+        yield Match("yolov10", reason, {"columns": columns})
+    elif width == 6:
+        why = "and its metadata are those of Ultralytics" if ultralytics else "box, score, label"
+        yield Match("yolov10", f"{shape}: {why}")
+        if not ultralytics:
+            columns = ["label", "score", "x1", "y1", "x2", "y2"]
+            yield Match("yolov10", f"{shape}: label, score, box", {"columns": columns})
+    elif width == 7:
+        for names, unit in (
+            ("skip x1 y1 x2 y2 label score", "pixels"),
+            ("skip y1 x1 y2 x2 score label", "pixels"),
+            ("skip label score x1 y1 x2 y2", "fraction"),
+        ):
+            more = {"columns": names.split(), "unit": unit}
+            yield Match("yolov10", f"{shape}: {names} in {unit}", more)
+    else:
+        more = {"kind": "rows", "boxes": "cxcywh", "unit": "fraction", "activation": "none"}
+        reason = f"{shape} is {len(array)} queries of a box and {width - 4} classes"
+        yield Match("rtdetr", reason, more, width - 4)
+
+
+def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
+    boxes = boxes_of(trial.outputs)
+    cores = {name: core(array, 2 if name in boxes else 1) for name, array in trial.outputs.items()}
+    tables = [array for array in cores.values() if array.ndim == 2]
+    pairs = _levels_of_pairs(trial, tables, fits)
+    if pairs is not None and len(tables) == len(cores):
+        strides, classes = pairs
+        reason = f"a pair of outputs for each of the strides {list(strides)}: classes, and bins for each side"
+        yield Match("nanodet", reason, {"strides": list(strides)}, classes)
+        return
+    if not boxes:
+        return
+    names = {name.lower() for name in cores}
+    whole = [name for name, array in cores.items() if array.ndim == 1 and array.dtype.kind in "iu"]
+    plain = [name for name, array in cores.items() if array.ndim == 1 and array.dtype.kind == "f"]
+    words = ", ".join(cores)
+    if "orig_target_sizes" in trial.inputs and whole and plain:
+        yield Match("rtdetr_final", f"outputs {words}, and an input orig_target_sizes", {})
+    elif any("detection_boxes" in name for name in names):
+        yield Match("efficientdet", f"outputs {words}: those of TensorFlow's object detection", {})
+    elif {"det_boxes", "det_scores", "det_classes"} <= names:
+        yield Match("torchvision", f"outputs {words}: those of EfficientNMS, boxes in pixels", {})
+    elif whole and plain:
+        yield Match("torchvision", f"outputs {words}: final boxes, scores and whole labels", {})
+    else:
+        yield from _box_and_class_tables(trial, cores, boxes[0])
+
+
+def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes: str) -> Iterator[Match]:
+    """Yield the readings of a table of boxes and one of classes, a row for each candidate."""
+    rows = len(cores[boxes])
+    for name, array in cores.items():
+        if name == boxes or array.ndim != 2 or len(array) != rows:
+            continue
+        columns, shape = array.shape[1], f"{boxes} {list(cores[boxes].shape)} and {name} {list(array.shape)}"
+        parts = {"outputs": {"boxes": boxes, "scores": name}}
+        if "logit" in name.lower():
+            yield Match("detr", f"{shape}: logits, the last one of no object", parts, columns - 1)
+            yield Match("rtdetr", f"{shape}: a logit for each class", parts, columns)
+        elif "score" in name.lower() or "conf" in name.lower():
+            unit = "fraction" if float(np.abs(cores[boxes]).max(initial=0)) <= 2 else "pixels"
+            more = {**parts, "unit": unit, "first_label": 0}
+            seen = f"{shape}: scores by class; boxes of a trial are in {unit}s".replace("pixelss", "pixels")
+            yield Match("torchvision", f"{seen}, the first class is background",
+                        {**more, "background": "first"}, columns - 1)  # fmt: skip
+            yield Match("torchvision", seen, more, columns)
+
+
+def boxes_of(outputs: Outputs) -> list[str]:
+    """Return the names of the outputs that hold four numbers in each row: of several those with the most
+    dimensions, since four scores may lie in a row as well."""
+    able = {
+        name: array.ndim
+        for name, array in outputs.items()
+        if array.ndim >= 2 and array.shape[-1] == 4 and array.dtype.kind == "f"
+    }
+    return [name for name, dimensions in able.items() if dimensions == max(able.values())]
+
+
+def _levels_of_pairs(
+    trial: Trial, tables: list[NDArray[Any]], fits: Callable[[int], bool]
+) -> tuple[tuple[int, ...], int] | None:
+    """Return the strides and the classes of a file with a pair of tables for each level."""
+    by_rows: dict[int, list[int]] = {}
+    for table in tables:
+        by_rows.setdefault(len(table), []).append(table.shape[1])
+    if len(tables) != 2 * len(by_rows) or len(by_rows) < 2:
+        return None
+    widths = {tuple(sorted(pair)) for pair in by_rows.values()}
+    strides = [s for s in (4, 8, 16, 32, 64, 128) if -(-trial.width // s) * -(-trial.height // s) in by_rows]
+    if len(widths) != 1 or len(strides) != len(by_rows):
+        return None
+    pair = widths.pop()
+    for classes, sides in (pair, pair[::-1]):
+        if fits(classes) and sides % 4 == 0 and sides >= 8:
+            return tuple(strides), classes
+    return None
+
+
+def _text(trial: Trial, count: int) -> str:
+    return ", ".join(map(str, trial.levels(count)))
