@@ -25,7 +25,12 @@ class DepthRanges:
         self._path = f"sensors.{name}."
         self._camera: CameraConfig | None = None
         if config is not None and config.calibration is not None:
-            self._camera = CameraConfig(topic=config.topic, calibration=config.calibration)
+            self._camera = CameraConfig(
+                topic=config.topic,
+                calibration=config.calibration,
+                calibration_frame=config.calibration_frame,
+                rectified=config.rectified,
+            )
         self._info: CameraInfo | None = None
         self._rays: tuple[tuple[CameraInfo, PictureShape], Float32] | None = None
 
@@ -52,6 +57,8 @@ class DepthRanges:
         depth = message.depth_m[::step, ::step].ravel()
         known = np.isfinite(depth)
         points = self._rays_of(self._info, view.calibration, shape, step)[known] * depth[known, None]
+        if view.picture_from_camera is not None:  # rays begin beside the origin of the frame
+            points = points - view.picture_from_camera[:3, 3].astype(np.float32)
         return RangeScan(
             message.topic,
             message.stamp_ns,

@@ -74,7 +74,7 @@ def class_words(log: Log, config: Config) -> Counter[str]:
     for message in islice(log.messages(Query(frozenset([topic]))), MOST_MESSAGES):
         truth = decode(message, "truth_boxes")
         if isinstance(truth, Cuboids | TruthBoxes):
-            words.update(item.label for item in truth.items)
+            words.update(item.label for item in truth.items if item.label)
     return words
 
 

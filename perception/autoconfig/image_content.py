@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from perception.autoconfig.first_messages import first_messages
@@ -12,6 +13,9 @@ from perception.logs.video.decoder import is_installed
 from perception.logs.video.facts import video_facts
 from perception.logs.video.losses import NOT_INSTALLED, loss_text
 from perception.types import CameraFrame, DepthImage, Undecodable, VideoPacket
+
+_DEPTH = re.compile(r"(?:^|[/_])depth(?:[/_\d]|$)", re.IGNORECASE)
+"""Names of topics whose pictures of 16 bits are depth, which RealSense bags call mono16."""
 
 
 class ImageContent(NamedTuple):
@@ -43,6 +47,8 @@ def image_content(log: Log, topic: str) -> ImageContent:
     if isinstance(frame, VideoPacket):
         return _video_content(log, topic, frame)
     if isinstance(frame, CameraFrame):
+        if frame.format == "mono16" and _DEPTH.search(topic):
+            return ImageContent(False, depth=True)
         grey = frame.format.startswith("mono")
         if frame.format in ("jpeg", "png", "webp") and not frame.mosaic:
             grey = read_samples(frame.data)[0] < 3

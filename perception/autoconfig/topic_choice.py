@@ -10,6 +10,7 @@ from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft, best
 from perception.autoconfig.field_doubts import field_doubts
 from perception.autoconfig.first_messages import first_decoded, number_fields, rate_hz
+from perception.autoconfig.image_content import image_content
 from perception.autoconfig.unused_topics import one_line
 from perception.config import RangeConfig
 from perception.types import DepthImage, RangeScan, StatusReading, Undecodable
@@ -92,7 +93,8 @@ def _depth_images(draft: ConfigDraft) -> dict[str, str]:
     depth = {}
     for topic in draft.of_kind("camera"):
         image = next(iter(first_decoded(draft.log, topic, "range", count=1)), None)
-        if isinstance(image, DepthImage) and not names.truth_doubt(topic):
+        is_depth = isinstance(image, DepthImage) and image_content(draft.log, topic).depth
+        if isinstance(image, DepthImage) and is_depth and not names.truth_doubt(topic):
             near = [(names.shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
             if near:
                 depth[topic] = max(near)[1]

@@ -75,6 +75,10 @@ class RangeConfig(Section):
     """An older scan is absent."""
     calibration: Topic | None = None
     """The camera info of a depth image, with which its pixels become returns."""
+    calibration_frame: str | None = None
+    """The frame of a camera info that holds although the depth images name another one."""
+    rectified: bool | None = None
+    """Whether depth images are rectified, as of a camera. null: by the name of the topic."""
     max_range_m: Distance = 30.0
     """Returns beyond this range are not used."""
     stamp: StampConfig | None = None

@@ -56,7 +56,8 @@ class FrameContents:
                 row["said"], row["std"], row["true"] = channel.value, channel.std, truth.control[channel.name]
 
     def _add_boxes(self, number: int, frame: ScoredFrame) -> None:
-        labels = np.array([self._labels.setdefault(n, len(self._labels)) for n in frame.names], dtype=np.intp)
+        names = (*frame.names, "")  # the last stands for every class: ANY_CLASS is -1
+        labels = np.array([self._labels.setdefault(n, len(self._labels)) for n in names], dtype=np.intp)
         kept = (frame.score >= CUT) & ~frame.dropped50 & np.isfinite(frame.box).all(axis=1)
         hit = frame.hit50
         taken = np.zeros(len(frame.truth_label), dtype=np.bool_)

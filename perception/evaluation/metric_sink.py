@@ -71,7 +71,7 @@ class MetricSink(OutputSink):
         """Score one output against its truth."""
         self.missing.add(truth)
         frame = self.suite.update(output, truth)
-        self.true_labels.update(box.label for box in truth.boxes or ())
+        self.true_labels.update(box.label for box in truth.boxes or () if box.label)
         if self._latency is not None and timing_ms:
             record_times(self._latency, timing_ms)
         if self.contents is not None:

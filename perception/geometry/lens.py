@@ -2,9 +2,10 @@
 
 Two families, by the names that drivers and calibration tools use (in any case, with `_`, `-` or spaces):
 
-- Brown (1966), as OpenCV orders it: k1, k2, p1, p2[, k3[, k4, k5, k6]]; named `plumb_bob` or
-  `rational_polynomial` (ROS, Foxglove), `radtan` (Kalibr), `brown_conrady` (RealSense, Azure Kinect),
-  `OPENCV` (COLMAP), or not at all.
+- Brown (1966), as OpenCV orders it: k1, k2, p1, p2[, k3[, k4, k5, k6[, s1, s2, s3, s4[, tau_x, tau_y]]]],
+  with thin prisms (s) and a sensor that is tilted against the lens (tau, rad; Louhichi et al. 2007); named
+  `plumb_bob` or `rational_polynomial` (ROS, Foxglove), `radtan` (Kalibr), `brown_conrady` (RealSense, Azure
+  Kinect), `OPENCV` (COLMAP), or not at all.
 - Kannala and Brandt (2006), for fisheyes: k1, k2, k3, k4 on powers of the angle; named `equidistant` (ROS,
   RealSense), `equi` (Kalibr), `kannala_brandt` (Foxglove), `KannalaBrandt8` (ORB-SLAM3), `fisheye` (OpenCV).
 
@@ -48,6 +49,8 @@ _NO_PINHOLE = frozenset(
 )
 """Models that bend the picture also where every coefficient is zero."""
 
+_BROWN_COUNT = 14
+_LARGEST_TILT = np.pi / 4
 _NEWTON_STEPS = 25
 _DERIVATIVE_STEP = 1e-6
 _FARTHEST_SQUARE = 1e6  # the square of a radius that no direction before a camera is beyond
@@ -72,10 +75,11 @@ def lens_problem(model: str, coefficients: NDArray[np.floating]) -> str:
     if name == "modifiedbrownconrady" and not np.any(k[2:4]):
         name = "plumbbob"  # they differ in the tangential part alone
     if name in _BROWN_NAMES | _FISHEYE_NAMES:
-        count = 4 if name in _FISHEYE_NAMES else 8
-        rest = k[count:]
-        effects = "" if count == 4 else " (thin prisms, a tilted sensor)"
-        return f"coefficients after the first {count}{effects} are not implemented" if np.any(rest) else ""
+        count = 4 if name in _FISHEYE_NAMES else _BROWN_COUNT
+        if np.any(k[count:]):
+            return f"coefficients after the first {count} are not implemented"
+        tilted = name in _BROWN_NAMES and bool(np.any(np.abs(k[12:14]) >= _LARGEST_TILT))
+        return "the sensor is tilted by more than 45 degrees" if tilted else ""
     if np.any(k):
         known = "plumb_bob, rational_polynomial, radtan, equidistant, kannala_brandt"
         return f"the lens model {model!r} is not known, and it has coefficients; known are {known}"
@@ -102,8 +106,8 @@ def distort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str =
         return x * scale, y * scale
     if not np.any(coefficients):
         return x, y
-    k = _padded(coefficients, 8)
-    inside = x * x + y * y < _brown_limit(k)
+    k = _padded(coefficients, _BROWN_COUNT)
+    inside = x * x + y * y < _brown_limit(k[:8])
     return _brown(np.where(inside, x, np.nan), np.where(inside, y, np.nan), k)
 
 
@@ -113,7 +117,7 @@ def undistort(x: Array, y: Array, coefficients: NDArray[np.floating], model: str
         return _undo_fisheye(x, y, _padded(coefficients, 4))
     if not np.any(coefficients):
         return x, y
-    return _undo_brown(x, y, _padded(coefficients, 8))
+    return _undo_brown(x, y, _padded(coefficients, _BROWN_COUNT))
 
 
 def _padded(coefficients: NDArray[np.floating], count: int) -> tuple[float, ...]:
@@ -125,18 +129,34 @@ def _padded(coefficients: NDArray[np.floating], count: int) -> tuple[float, ...]
 
 
 def _brown(x: Array, y: Array, k: tuple[float, ...]) -> tuple[Array, Array]:
-    k1, k2, p1, p2, k3, k4, k5, k6 = k
+    k1, k2, p1, p2, k3, k4, k5, k6 = k[:8]
     r2 = x * x + y * y
     radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-    return (
-        x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-        y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
+    u = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
+    v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
+    if any(k[8:12]):
+        s1, s2, s3, s4 = k[8:12]
+        u, v = u + r2 * (s1 + r2 * s2), v + r2 * (s3 + r2 * s4)
+    return _tilted(u, v, *k[12:]) if any(k[12:]) else (u, v)
+
+
+def _tilted(x: Array, y: Array, tau_x: float, tau_y: float) -> tuple[Array, Array]:
+    """Return where rays that land at (x, y) on a plane before the lens land on a sensor tilted against it."""
+    about_x = np.array([[1, 0, 0], [0, np.cos(tau_x), np.sin(tau_x)], [0, -np.sin(tau_x), np.cos(tau_x)]])
+    about_y = np.array([[np.cos(tau_y), 0, -np.sin(tau_y)], [0, 1, 0], [np.sin(tau_y), 0, np.cos(tau_y)]])
+    turned = about_y @ about_x
+    (a, b, c), (d, e, f), (g, h, i) = (
+        np.array([[turned[2, 2], 0, -turned[0, 2]], [0, turned[2, 2], -turned[1, 2]], [0, 0, 1]]) @ turned
     )
+    w = g * x + h * y + i
+    w = np.where(w > 1e-9, w, np.nan)  # behind the sensor
+    return (a * x + b * y + c) / w, (d * x + e * y + f) / w
 
 
 def _undo_brown(x0: Array, y0: Array, k: tuple[float, ...]) -> tuple[Array, Array]:
     """Newton from the distorted point, held inside the radius that the polynomial covers."""
-    farthest = 0.999 * min(_brown_limit(k), 1e6) ** 0.5
+    limit = _brown_limit(k[:8])
+    farthest = 0.999 * min(limit, 1e6) ** 0.5
     x, y, e = x0, y0, _DERIVATIVE_STEP
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):
@@ -151,7 +171,7 @@ def _undo_brown(x0: Array, y0: Array, k: tuple[float, ...]) -> tuple[Array, Arra
             x = x + (d * (x0 - u) - b * (y0 - v)) / determinant
             y = y + (a * (y0 - v) - c * (x0 - u)) / determinant
         back_x, back_y = _brown(x, y, k)
-        converged = (np.hypot(back_x - x0, back_y - y0) < 1e-6) & (x * x + y * y < _brown_limit(k))
+        converged = (np.hypot(back_x - x0, back_y - y0) < 1e-6) & (x * x + y * y < limit)
     return np.where(converged, x, np.nan), np.where(converged, y, np.nan)
 
 

@@ -166,22 +166,31 @@ def encode_truth(stamp_ns: int, frame_id: str, boxes: Sequence[TruthBox]) -> byt
     message.frame_id = frame_id
     message.valid = True
     for box in boxes:
-        _add_box(message, box, score=1.0)
+        _add_box(message, box, score=1.0, ignore=box.ignore)
     return _bytes(message)
 
 
 def decode_truth(data: bytes) -> tuple[int, str, tuple[TruthBox, ...]]:
-    """Return `(stamp_ns, frame_id, boxes)` of a `perception.Detections` that holds truth."""
-    stamp_ns, frame_id, detections = decode_detections(data)
-    return stamp_ns, frame_id, truth_of(detections)
+    """Return `(stamp_ns, frame_id, boxes)` of a `perception.Detections` that holds truth.
 
-
-def truth_of(detections: Detections) -> tuple[TruthBox, ...]:
-    """Return the boxes of detections that hold truth."""
-    return tuple(
-        TruthBox(d.label, d.xyxy, nan if d.distance_m is None else d.distance_m, d.visible, d.track_id)
-        for d in detections.items
+    Raises:
+        ValueError: It is none, or says that it is not valid.
+    """
+    message = _parse("Detections", data)
+    if not message.valid:
+        raise ValueError(f"detections that are not valid: {message.error or 'no reason given'}")
+    boxes = tuple(
+        TruthBox(
+            item.label,
+            (item.x1, item.y1, item.x2, item.y2),
+            item.distance_m if item.HasField("distance_m") or item.HasField("distance_std_m") else nan,
+            item.visible,
+            item.track_id,
+            ignore=item.ignore,
+        )
+        for item in message.detections
     )
+    return _stamp_ns(message), message.frame_id, boxes
 
 
 def _add_box(message: Any, box: Detection | TruthBox, **values: Any) -> None:

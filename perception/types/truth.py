@@ -78,6 +78,8 @@ class TruthBox:
         distance_m: From the camera centre to the centre of the object; NaN where truth does not say it.
         centre_m: The centre of the object as seen from the picture (x right, y down, z forward), in metres;
             None where truth does not say it.
+        ignore: Whether it is an ignore region (a crowd, an area that nobody labelled): what is found in it is
+            neither right nor wrong. Its label is empty where it stands for every class.
     """
 
     label: str
@@ -86,6 +88,7 @@ class TruthBox:
     visible: float
     track_id: str
     centre_m: tuple[float, float, float] | None = None
+    ignore: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -79,6 +79,24 @@ def test_a_depth_image_that_cannot_be_placed_says_why(camera: Any, config: Range
     assert "sensors.camera" not in found.reason
 
 
+def test_a_depth_image_that_is_registered_to_another_camera_takes_its_camera_info() -> None:
+    config = RangeConfig(topic="/depth", calibration="/info", calibration_frame="colour")
+    found = scan_of(depth(np.ones((48, 64))), info(frame="colour"), config)
+    assert isinstance(found, RangeScan)
+    assert found.frame_id == "optical", "the frame of the depth image"
+
+
+def test_a_rectified_depth_image_is_seen_by_p_from_its_own_origin() -> None:
+    p = np.array([[40.0, 0, 30, -40.0 * 0.1], [0, 40.0, 20, 0], [0, 0, 1, 0]])
+    camera = CameraInfo("/info", 0, 0, "optical", 64, 48, K, np.array([-0.2, 0.1, 0, 0, 0]), projection=p)
+    values = np.full((48, 64), np.nan)
+    values[20, 50] = 2.0
+    config = RangeConfig(topic="/depth", calibration="/info", rectified=True)
+    (point,) = scan_of(depth(values), camera, config).points_m
+    u, v, w = p @ [*point, 1.0]
+    np.testing.assert_allclose((u / w, v / w, point[2]), (50, 20, 2), atol=1e-4)
+
+
 def samples(messages: list[Any]) -> list[Sample]:
     config = parse_config(
         {

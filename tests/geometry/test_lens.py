@@ -27,6 +27,12 @@ LENSES = {
         [0.5, -2.6, 0.0004, 0.0, 1.5, 0.38, -2.45, 1.45],
         "rational_polynomial",
     ),
+    "tilted sensor with prisms": (
+        (900, 900, 640, 360),
+        (1280, 720),
+        [-0.1, 0.02, 0.0005, 0.0, 0.0, 0.05, 0.0, 0.0, 0.004, -0.001, -0.003, 0.001, 0.03, -0.05],
+        "rational_polynomial",
+    ),
     "fisheye, 130 degrees": ((480, 480, 512, 384), (1024, 768), [-0.01, 0.02, -0.02, 0.005], "equidistant"),
     "pinhole": ((400, 400, 320, 240), (640, 480), [], ""),
 }
@@ -42,6 +48,23 @@ def test_a_fisheye_is_that_of_opencv(seed: int) -> None:
     known = np.isfinite(found).all(axis=1)
     assert known.mean() > 0.5
     np.testing.assert_allclose(found[known], expected[known], atol=1e-6)
+
+
+@given(seed=SEEDS, count=st.sampled_from([4, 5, 8, 12, 14]))
+def test_a_lens_of_many_coefficients_is_that_of_opencv(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    scale = [0.2, 0.05, 0.01, 0.01, 0.02, 0.1, 0.05, 0.01, *[0.01] * 4, 0.1, 0.1]
+    coefficients = rng.uniform(-1, 1, count) * scale[:count]
+    points = rng.uniform([-1.5, -1.0, 2], [1.5, 1.0, 4], (50, 3))
+    expected = cv2.projectPoints(points, np.zeros(3), np.zeros(3), K, coefficients)[0][:, 0]
+    found = project(points, K, coefficients, "rational_polynomial")
+    known = np.isfinite(found).all(axis=1)
+    assert known.mean() > 0.8
+    np.testing.assert_allclose(found[known], expected[known], atol=1e-6)
+    back = rays(found[known], K, coefficients, "rational_polynomial")
+    seen = np.isfinite(back).all(axis=1)
+    assert seen.mean() > 0.95
+    np.testing.assert_allclose(back[seen] * points[known][seen, 2:], points[known][seen], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", LENSES)
@@ -102,7 +125,9 @@ def test_the_middle_stays_the_middle() -> None:
         ("plumb_bob", [0.1] * 5, True),
         ("Plumb_Bob", [0.1] * 5, True),
         ("rational_polynomial", [0.1] * 8, True),
-        ("rational_polynomial", [0.1] * 12, False),  # thin prisms
+        ("rational_polynomial", [0.1] * 12, True),  # thin prisms
+        ("rational_polynomial", [0.0] * 12 + [0.02, -0.01], True),  # a tilted sensor
+        ("rational_polynomial", [0.0] * 12 + [1.0, 0.0], False),  # tilted by 57 degrees
         ("rational_polynomial", [0.1] * 8 + [0.0] * 6, True),
         ("equidistant", [0.1] * 4, True),
         ("equidistant", [0.1] * 5, False),

@@ -410,6 +410,64 @@ def test_vision_msgs_detections() -> None:
     assert cuboid.frame_from_box[:3, 3].tolist() == [1, 2, 3]
 
 
+VISION_1 = {  # of vision_msgs 0.0.1 (ROS 1) and 1 to 3 (ROS 2): the id of a class is a number or a text
+    "Detection2DArray": "std_msgs/Header header\nvision_msgs/Detection2D[] detections",
+    "Detection2D": "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n"
+    "vision_msgs/BoundingBox2D bbox",
+    "Detection3DArray": "std_msgs/Header header\nvision_msgs/Detection3D[] detections",
+    "Detection3D": "std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n"
+    "vision_msgs/BoundingBox3D bbox",
+    "BoundingBox2D": "geometry_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y",
+    "BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size",
+}
+
+
+@pytest.mark.parametrize(("ros", "kind"), [(1, "int64"), (2, "int64"), (2, "string")])
+def test_vision_msgs_detections_of_earlier_versions(ros: int, kind: str) -> None:
+    store = get_typestore(Stores.ROS1_NOETIC if ros == 1 else Stores.ROS2_FOXY)
+    shapes = {
+        **VISION_1,
+        "ObjectHypothesisWithPose": f"{kind} id\nfloat64 score\ngeometry_msgs/PoseWithCovariance pose",
+    }
+    for name, text in shapes.items():
+        store.register(get_types_from_msg(text, f"vision_msgs/msg/{name}"))
+    t: Any = {name.rsplit("/", 1)[1]: made for name, made in store.types.items() if "action" not in name}
+    stamp = store.types["builtin_interfaces/msg/Time"](*divmod(STAMP, 1_000_000_000))
+    head = t["Header"](0, stamp, "camera") if ros == 1 else t["Header"](stamp, "camera")
+    pose = t["Pose"](t["Point"](1.0, 2.0, 3.0), t["Quaternion"](0.0, 0.0, 0.0, 1.0))
+    uncertain = t["PoseWithCovariance"](pose, np.zeros(36))
+    results = [
+        t["ObjectHypothesisWithPose"](3 if kind == "int64" else "car", 0.9, uncertain),
+        t["ObjectHypothesisWithPose"](5 if kind == "int64" else "van", 0.2, uncertain),
+    ]
+
+    def sent(name: str, message: Any) -> Decoded:
+        full = f"vision_msgs/msg/{name}"
+        text = store.generate_msgdef(full, ros_version=ros)[0].encode()
+        schema = Schema(full.replace("/msg", "") if ros == 1 else full, f"ros{ros}msg", text)
+        data = store.serialize_ros1(message, full) if ros == 1 else store.serialize_cdr(message, full)
+        encoding = "ros1" if ros == 1 else "cdr"
+        assert sensor_kind(schema, encoding) == "truth_boxes"
+        return decode(record(bytes(data), schema, encoding))
+
+    def flat(theta: float) -> Any:
+        box = t["BoundingBox2D"](t["Pose2D"](50.0, 40.0, theta), 20.0, 10.0)
+        return t["Detection2D"](head, results, box)
+
+    turned = [flat(theta) for theta in (0.0, np.pi / 2, np.pi / 4, np.inf)]
+    found = sent("Detection2DArray", t["Detection2DArray"](head, turned))
+    assert isinstance(found, TruthBoxes)
+    assert (found.stamp_ns, found.items[0].label) == (STAMP, "3" if kind == "int64" else "car")
+    half = 15 / np.sqrt(2)
+    expected = [(40, 35, 60, 45), (45, 30, 55, 50), (50 - half, 40 - half, 50 + half, 40 + half)]
+    np.testing.assert_allclose([box.xyxy for box in found.items], expected)
+    assert found.ignored == 1, "a box turned by an angle that is none"
+    solid = t["BoundingBox3D"](pose, t["Vector3"](4.0, 2.0, 1.5))
+    found3 = sent("Detection3DArray", t["Detection3DArray"](head, [t["Detection3D"](head, results, solid)]))
+    assert isinstance(found3, Cuboids)
+    assert (found3.items[0].size_m, found3.items[0].frame_id) == ((4, 2, 1.5), "camera")
+
+
 def test_foxglove_schemas_as_ros_messages() -> None:
     text = (
         "builtin_interfaces/Time timestamp\nstring frame_id\nuint32 width\nuint32 height\n"

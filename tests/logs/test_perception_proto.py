@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,19 @@ def test_a_foreign_reader_understands_the_file(tmp_path: Path) -> None:
     assert message.log_time == 7
     assert decoded.timestamp.seconds == 1_700_000_000
     assert [(c.name, c.value) for c in decoded.channels] == [("speed", 12.5)]
+
+
+def test_an_ignore_region_comes_back_as_one() -> None:
+    boxes = (
+        TruthBox("", (1.0, 2.0, 3.0, 4.0), math.nan, 1.0, "", ignore=True),
+        TruthBox("person", (1.0, 2.0, 3.0, 4.0), 5.0, 1.0, "7"),
+    )
+    found = proto.decode_truth(proto.encode_truth(1, "camera", boxes))[2]
+    assert [(box.label, box.ignore) for box in found] == [("", True), ("person", False)]
+    assert not proto.decode_truth(proto.encode_truth(1, "camera", boxes[1:]))[2][0].ignore
+
+
+def test_truth_that_is_not_valid_is_refused_with_its_reason() -> None:
+    sent = proto.encode_detections(TICK, Detections(False, error="camera dirty"), "camera")
+    with pytest.raises(ValueError, match="not valid: camera dirty"):
+        proto.decode_truth(sent)

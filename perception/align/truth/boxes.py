@@ -38,7 +38,7 @@ def boxes_of(message: TruthMessage, rig: Rig, classes: Mapping[str, str]) -> tup
         return None
     else:
         boxes = _project(message, rig) if message.items else []
-    kept = [_renamed(box, label) for box in boxes if (label := _class_of(box.label, classes)) is not None]
+    kept = [_renamed(box, label) for box in boxes if (label := _class_of(box, classes)) is not None]
     return tuple(sorted((box for box in kept if box.visible >= MIN_VISIBLE), key=lambda box: box.distance_m))
 
 
@@ -94,7 +94,10 @@ def _xyz(point: Matrix) -> tuple[float, float, float]:
     return float(point[0]), float(point[1]), float(point[2])
 
 
-def _class_of(label: str, classes: Mapping[str, str]) -> str | None:
+def _class_of(box: TruthBox, classes: Mapping[str, str]) -> str | None:
+    label = box.label
+    if box.ignore and not label:
+        return ""  # a region for every class
     if not classes or label in classes.values():
         return classes.get(label, label)
     return classes.get(label)

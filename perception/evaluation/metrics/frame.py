@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from perception.evaluation.metrics.base import Rules
 from perception.evaluation.metrics.matching import THRESHOLDS, match, outside_size
 from perception.geometry.boxes import areas, overlap
-from perception.types import Detection, Float64, Output, TruthFrame
+from perception.types import Detection, Float64, Output, TruthBox, TruthFrame
 
 State = Literal["scored", "invalid", "no_truth", "no_head"]
 
 _UNKNOWN = (None, None, None, None)
+ANY_CLASS = -1
 _NO_POINT = (None, None, None)
 
 
@@ -28,7 +29,8 @@ class ScoredFrame:
     [G], `truth_box` [G, 4], `truth_distance` [G], `truth_visible` [G], `truth_centre` [G, 3] as seen from the
     picture, `ignored` [G]: truth that is an ignore region. Labels are places in `names`; unknown values are
     NaN. A detection whose box is not a number, or is turned inside out, stays, and matches nothing; one whose
-    score is not a number counts as score 0. Truth that is not a number is left out.
+    score is not a number counts as score 0. Truth that is not a number is left out. The label of a region for
+    every class is `ANY_CLASS`.
     """
 
     def __init__(self, output: Output, truth: TruthFrame, rules: Rules) -> None:
@@ -50,7 +52,7 @@ class ScoredFrame:
         assert self.output.detections is not None
         assert self.truth.boxes is not None
         labels = dict.fromkeys(d.label for d in self.output.detections.items)
-        labels.update(dict.fromkeys(box.label for box in self.truth.boxes))
+        labels.update(dict.fromkeys(box.label for box in self.truth.boxes if not _is_for_all(box)))
         return tuple(labels)
 
     @cached_property
@@ -79,13 +81,13 @@ class ScoredFrame:
 
     @cached_property
     def _true(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Return labels [G], columns [G, 9] (box, distance, visible, centre), and how many are malformed."""
+        """Return labels [G], columns [G, 10] (box, distance, visible, centre, ignore), how many are bad."""
         assert self.truth.boxes is not None
         boxes = self.truth.boxes
         place = {name: index for index, name in enumerate(self.names)}
-        rows = [(*b.xyxy, b.distance_m, b.visible, *(b.centre_m or _NO_POINT)) for b in boxes]
-        table = np.array(rows, dtype=np.float64).reshape(-1, 9)
-        label = np.array([place[b.label] for b in boxes], dtype=np.intp)
+        rows = [(*b.xyxy, b.distance_m, b.visible, *(b.centre_m or _NO_POINT), b.ignore) for b in boxes]
+        table = np.array(rows, dtype=np.float64).reshape(-1, 10)
+        label = np.array([ANY_CLASS if _is_for_all(b) else place[b.label] for b in boxes], dtype=np.intp)
         good = (
             np.isfinite(table[:, :4]).all(axis=1)
             & (table[:, 0] <= table[:, 2])
@@ -143,7 +145,7 @@ class ScoredFrame:
 
     @property
     def truth_centre(self) -> Float64:
-        return self._true[1][:, 6:]
+        return self._true[1][:, 6:9]
 
     @property
     def malformed(self) -> tuple[int, int]:
@@ -154,7 +156,7 @@ class ScoredFrame:
     def ignored(self) -> NDArray[np.bool_]:
         box, visible = self.truth_box, self._true[1][:, 5]
         low = box[:, 3] - box[:, 1] < self.rules.min_height_px
-        ignored: NDArray[np.bool_] = low | (visible < self.rules.min_visible)
+        ignored: NDArray[np.bool_] = low | (visible < self.rules.min_visible) | (self._true[1][:, 9] > 0)
         return ignored
 
     @cached_property
@@ -176,7 +178,8 @@ class ScoredFrame:
     @cached_property
     def matches(self) -> NDArray[np.intp]:
         """Return the truth of its class for each detection, or -1, at every size and overlap, [A, T, D]."""
-        overlaps = np.where(self.label[:, None] == self.truth_label[None, :], self.overlaps, 0.0)
+        same = (self.label[:, None] == self.truth_label[None, :]) | (self.truth_label[None, :] == ANY_CLASS)
+        overlaps = np.where(same, self.overlaps, 0.0)
         return match(overlaps, THRESHOLDS, self.truth_outside, self.ignored)
 
     @cached_property
@@ -218,6 +221,11 @@ class ScoredFrame:
         taken = match(self.overlaps, THRESHOLDS[:1], self.ignored[None], self.ignored)
         matches: NDArray[np.intp] = taken[0, 0]
         return matches
+
+
+def _is_for_all(box: TruthBox) -> bool:
+    """Return whether a box is an ignore region for every class."""
+    return box.ignore and not box.label
 
 
 def _columns(item: Detection) -> tuple[float | None, ...]:

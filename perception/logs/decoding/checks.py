@@ -15,6 +15,8 @@ from perception.types.messages import StampRule
 
 MAX_PIXELS = 1 << 27
 """Of one image."""
+MAX_DEPTH_PIXELS = 1 << 24
+"""Of one encoded depth image, which is decoded at once."""
 MAX_RETURNS = 1 << 24
 """Of one scan or cloud."""
 MAX_ITEMS = 1 << 16
@@ -173,10 +175,10 @@ def _bounded(values: Matrix, limit: float) -> bool:
     return bool(((size <= limit) & ((size >= _MIN_SIZE) | (size == 0))).all())
 
 
-def checked_size(width: int, height: int) -> None:
-    """Raise DecodeError where an image has no pixels or more than `MAX_PIXELS`."""
-    if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise DecodeError(f"an image of {width}x{height} pixels; from 1 to {MAX_PIXELS} are taken")
+def checked_size(width: int, height: int, limit: int = MAX_PIXELS) -> None:
+    """Raise DecodeError where an image has no pixels or more than `limit`."""
+    if width < 1 or height < 1 or width * height > limit:
+        raise DecodeError(f"an image of {width}x{height} pixels; from 1 to {limit} are taken")
 
 
 def limited(count: int, limit: int, name: str) -> int:

@@ -212,11 +212,9 @@ def _own_control(envelope: Envelope) -> Decoded:
 
 
 def _own_detections(envelope: Envelope) -> Decoded:
-    stamp_ns, _, detections = proto.decode_detections(envelope.message.data)
-    if not detections.valid:
-        raise DecodeError(f"detections that are not valid: {detections.error or 'no reason given'}")
+    stamp_ns, _, boxes = proto.decode_truth(envelope.message.data)
     items, skipped = [], Skipped()
-    for box in proto.truth_of(detections):
+    for box in boxes:
         try:
             items.append(checked_rectangle(box))
         except DecodeError as error:

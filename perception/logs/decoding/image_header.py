@@ -1,11 +1,11 @@
 """Format, size and completeness of encoded images, read from their headers without decoding a pixel.
 
-Sources: ITU T.81 annex B (JPEG), the PNG specification section 11.2.2, RFC 9649 (WebP).
+Sources: ITU T.81 annex B (JPEG), the PNG specification section 11.2.2, RFC 9649 (WebP), TIFF 6.0.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from perception.logs.decoding.checks import DecodeError
 
@@ -20,6 +20,10 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
 _END, _START_OF_SCAN = 0xD9, frozenset({0xDA})
 _PNG = b"\x89PNG\r\n\x1a\n"
+TIFF = (b"II*\0", b"MM\0*")
+"""The first bytes of a TIFF."""
+_TIFF_SIZE, _TIFF_SHORT = (256, 257), 3  # the tags of width and height; the type of numbers of 16 bits
+_MAX_TIFF_ENTRIES = 256
 _VIDEO_STARTS = (b"\x00\x00\x00\x01", b"\x00\x00\x01")
 
 
@@ -62,6 +66,30 @@ def read_header(data: Bytes) -> ImageHeader:
     if head.startswith(_VIDEO_STARTS):
         raise DecodeError(f"{expected} a video stream whose format names no codec (h264, h265, av1)")
     raise DecodeError(f"{expected} {len(data)} bytes that start with {head[:8].hex()}")
+
+
+def read_tiff_header(data: Bytes) -> ImageHeader:
+    """Return the size of the first image of a TIFF (TIFF 6.0, section 2).
+
+    Raises DecodeError where its first directory is cut or names no size.
+    """
+    order: Literal["little", "big"] = "little" if bytes(data[:2]) == b"II" else "big"
+
+    def number(at: int, length: int) -> int:
+        part = bytes(data[at : at + length])
+        if len(part) < length:
+            raise DecodeError(f"a TIFF that is cut in its header, {len(data)} bytes")
+        return int.from_bytes(part, order)
+
+    first = number(4, 4)
+    size = {}
+    for entry in range(first + 2, first + 2 + 12 * min(number(first, 2), _MAX_TIFF_ENTRIES), 12):
+        tag, kind = number(entry, 2), number(entry + 2, 2)
+        if tag in _TIFF_SIZE:
+            size[tag] = number(entry + 8, 2 if kind == _TIFF_SHORT else 4)
+    if len(size) < len(_TIFF_SIZE):
+        raise DecodeError("a TIFF without a size")
+    return ImageHeader("tiff", size[_TIFF_SIZE[0]], size[_TIFF_SIZE[1]])
 
 
 def read_samples(data: Bytes) -> tuple[int, int]:

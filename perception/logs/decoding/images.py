@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.logs.decoding.checks import DecodeError, Head, Tail, checked_size
-from perception.logs.decoding.image_header import Bytes, read_header, read_samples
+from perception.logs.decoding.checks import MAX_DEPTH_PIXELS, DecodeError, Head, Tail, checked_size
+from perception.logs.decoding.image_header import TIFF, Bytes, read_header, read_samples, read_tiff_header
 from perception.logs.decoding.image_layouts import raw_step
+from perception.logs.decoding.rvl import decode_rvl
 from perception.logs.decoding.video_packets import video_packet
 from perception.logs.video.packet_header import codec_of
 from perception.types import CameraFrame, DepthImage, Float32, VideoPacket
@@ -62,31 +63,55 @@ def encoded_frame(head: Head, tail: Tail, data: Bytes, format_text: str) -> Came
 
 
 def encoded_depth(head: Head, tail: Tail, data: Bytes, format_text: str) -> DepthImage:
-    """Return a depth image that was encoded as a PNG of 16 bits, by image_transport or otherwise."""
-    packed = "compresseddepth" in format_text.lower()
+    """Return a depth image that was encoded by image_transport or otherwise.
+
+    A PNG of 16 bits (mm), a TIFF of 16 bits (mm) or of floats (m), or RVL (`compressedDepth rvl`). A floating
+    depth that `compressedDepth` has quantised (`32FC1`) comes back as A / (value - B), by its header.
+    """
+    words = format_text.lower()
     a = b = 0.0
-    if packed:
+    if "compresseddepth" in words:
         if len(data) < _DEPTH_HEADER:
             raise DecodeError(f"a compressed depth image of {len(data)} bytes")
         _, a, b = struct.unpack_from("<iff", data)
         data = data[_DEPTH_HEADER:]
-    if "rvl" in format_text.lower():
-        raise DecodeError("a depth image compressed as RVL is not decoded; expected PNG")
-    header = read_header(data)
-    checked_size(header.width, header.height)
-    if header.format != "png" or read_samples(data) != (1, 16):
-        raise DecodeError(f"expected depth as a PNG of one channel of 16 bits, found {format_text[:40]!r}")
-    try:
-        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        values = None
-    if values is None or values.dtype != np.uint16 or values.ndim != 2:
-        raise DecodeError("the PNG of a depth image does not decode")
-    if packed and _layout_of(format_text) == "32FC1":  # quantised inverse depth
+    values = _rvl_values(data) if "rvl" in words else _decoded_values(data, format_text)
+    if values.dtype == np.float32:
+        return _depth_image(head, tail, values)
+    if "compresseddepth" in words and _layout_of(format_text) == "32FC1":  # quantised inverse depth
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = np.float32(a) / (values.astype(np.float32) - np.float32(b))
         return _depth_image(head, tail, np.where(values == 0, np.float32(np.nan), depth))
     return _depth_image(head, tail, values.astype(np.float32) / np.float32(1000))
+
+
+def _rvl_values(data: Bytes) -> NDArray[np.uint16]:
+    """Return the values of RVL data, which begin with width and height."""
+    if len(data) < 8:
+        raise DecodeError(f"a depth image compressed as RVL of {len(data)} bytes")
+    width, height = struct.unpack_from("<II", data)
+    checked_size(width, height, MAX_DEPTH_PIXELS)
+    return decode_rvl(data[8:], width * height).reshape(height, width)
+
+
+def _decoded_values(data: Bytes, format_text: str) -> NDArray[np.uint16] | NDArray[np.float32]:
+    """Return the values [H, W] of a PNG or TIFF of one channel: uint16 or float32."""
+    tiff = bytes(data[:4]) in TIFF
+    header = read_tiff_header(data) if tiff else read_header(data)
+    checked_size(header.width, header.height, MAX_DEPTH_PIXELS)
+    if not tiff and (header.format != "png" or read_samples(data) != (1, 16)):
+        expected = "a PNG or TIFF of one channel of 16 bits, a TIFF of floats, or RVL"
+        raise DecodeError(f"expected depth as {expected}, found {format_text[:40]!r}")
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        values = None
+    kind = "TIFF" if tiff else "PNG"
+    if values is None or values.ndim != 2:
+        raise DecodeError(f"the {kind} of a depth image does not decode")
+    if values.dtype not in (np.uint16, np.float32):
+        raise DecodeError(f"expected depth as uint16 or float32, found a {kind} of {values.dtype}")
+    return values
 
 
 def raw_frame(head: Head, tail: Tail, raw: RawPixels) -> CameraFrame:
@@ -99,14 +124,14 @@ def raw_frame(head: Head, tail: Tail, raw: RawPixels) -> CameraFrame:
 
 
 def raw_depth(head: Head, tail: Tail, raw: RawPixels) -> DepthImage:
-    """Return a raw depth image: 16UC1 in millimetres or 32FC1 in metres."""
+    """Return a raw depth image: 16UC1 or mono16 (in RealSense bags) in millimetres, 32FC1 in metres."""
     layout, step = raw_step(raw.encoding, *raw.size, raw.step, len(raw.data))
-    if LAYOUTS[layout].kind != "depth":
-        raise DecodeError(f"expected a depth image (16UC1, 32FC1) to use as ranges, found {layout}")
+    if LAYOUTS[layout].kind != "depth" and layout != "mono16":
+        raise DecodeError(f"expected a depth image (16UC1, mono16, 32FC1) to use as ranges, found {layout}")
     width, height = raw.size
-    kind = (">" if raw.big_endian else "<") + ("u2" if layout == "16UC1" else "f4")
+    kind = (">" if raw.big_endian else "<") + ("f4" if layout == "32FC1" else "u2")
     values = np.ndarray((height, width), kind, raw.data, 0, (step, np.dtype(kind).itemsize))
-    scale = np.float32(1000 if layout == "16UC1" else 1)
+    scale = np.float32(1 if layout == "32FC1" else 1000)
     return _depth_image(head, tail, values.astype(np.float32) / scale)
 
 

@@ -6,6 +6,7 @@ frame id is dropped, as tf2 does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -190,13 +191,16 @@ def odometry(ros: Any, envelope: Envelope) -> Decoded:
 
 
 def detections_2d(ros: Any, envelope: Envelope) -> Decoded:
-    """Read a vision_msgs/Detection2DArray; it knows no distance (NaN) and no occlusion (visible 1)."""
+    """Read a vision_msgs/Detection2DArray; it knows no distance (NaN) and no occlusion (visible 1).
+
+    A box that is turned in the picture is the upright rectangle around it.
+    """
     limited(len(ros.detections), MAX_ITEMS, "boxes")
     items, skipped = [], Skipped()
     for detection in ros.detections:
         centre = detection.bbox.center
         x, y = (centre.position.x, centre.position.y) if hasattr(centre, "position") else (centre.x, centre.y)
-        w, h = detection.bbox.size_x / 2, detection.bbox.size_y / 2
+        w, h = _upright(detection.bbox.size_x / 2, detection.bbox.size_y / 2, centre.theta)
         label, track = _names(detection)
         box = TruthBox(label, (x - w, y - h, x + w, y + h), float("nan"), 1.0, track)
         try:
@@ -300,6 +304,16 @@ def _vectors(items: Sequence[Any]) -> Float32:
 def _pose(translation: Any, rotation: Any, name: str) -> Matrix:
     position = (translation.x, translation.y, translation.z)
     return checked_pose(position, (rotation.x, rotation.y, rotation.z, rotation.w), name)
+
+
+def _upright(w: float, h: float, theta: float) -> tuple[float, float]:
+    """Return the half sides of the upright rectangle around one that is turned by `theta` (rad)."""
+    if not theta:
+        return w, h
+    if not math.isfinite(theta):
+        return math.nan, math.nan
+    c, s = abs(math.cos(theta)), abs(math.sin(theta))
+    return w * c + h * s, w * s + h * c
 
 
 def _names(detection: Any) -> tuple[str, str]:

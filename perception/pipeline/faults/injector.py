@@ -25,6 +25,7 @@ from perception.types import (
     SENSORS,
     CameraFrame,
     Decoded,
+    DepthImage,
     Message,
     RangeScan,
     StatusReading,
@@ -139,7 +140,7 @@ class Injector:
     def _measured(self, message: Decoded, sensor: str) -> Decoded | None:
         if isinstance(message, CameraFrame) and sensor in self._pictures:
             return self._pictures[sensor].apply(message)
-        if isinstance(message, RangeScan):
+        if isinstance(message, RangeScan | DepthImage):
             return self._ranges[sensor].apply(message)
         if isinstance(message, StatusReading):
             return self._statuses[sensor].apply(message)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perception.config.fault_plan import Fault
 from perception.pipeline.faults.draws import episode, generator, uniform
-from perception.types import Float32, RangeScan, StatusReading
+from perception.types import DepthImage, Float32, RangeScan, StatusReading
 
 
 class RangeFaults:
@@ -19,8 +19,31 @@ class RangeFaults:
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._faults = {fault.kind: fault for fault in faults}
 
-    def apply(self, scan: RangeScan) -> RangeScan:
-        """Return the scan with the faults. A lost return becomes NaN and keeps its index."""
+    def apply(self, measured: RangeScan | DepthImage) -> RangeScan | DepthImage:
+        """Return the scan or depth image with the faults. A lost return becomes NaN and keeps its index."""
+        if isinstance(measured, DepthImage):
+            return self._depth(measured)
+        return self._scan(measured)
+
+    def _depth(self, image: DepthImage) -> DepthImage:
+        """Return a depth image with the faults: metres along the optical axis, and a band of lost columns."""
+        depth, key = image.depth_m, (image.topic, image.stamp_ns, image.log_time_ns)
+        with np.errstate(invalid="ignore"):
+            if fault := self._faults.get("bias"):
+                depth = np.maximum(depth + np.float32(2 * fault.severity), np.float32(1e-3))
+            if fault := self._faults.get("noise"):
+                off = generator(fault, *key).standard_normal(depth.shape, np.float32)
+                depth = np.maximum(depth + off * np.float32(fault.severity), np.float32(1e-3))
+        gone = np.zeros(depth.shape, bool)
+        if fault := self._faults.get("dropout"):
+            gone |= generator(fault, *key).random(depth.shape) < fault.severity
+        if fault := self._faults.get("sector_loss"):
+            gone |= _lost_columns(depth.shape[1], fault)
+        if gone.any():
+            depth = np.where(gone, np.float32(np.nan), depth)
+        return image if depth is image.depth_m else replace(image, depth_m=depth)
+
+    def _scan(self, scan: RangeScan) -> RangeScan:
         points = scan.points_m
         key = (scan.topic, scan.stamp_ns, scan.log_time_ns)
         with np.errstate(invalid="ignore"):
@@ -64,6 +87,15 @@ def _moved_outwards(points: Float32, by_m: Float32 | np.float32) -> Float32:
     scale = np.maximum(ranges + by_m, np.float32(1e-3)) / np.maximum(ranges, np.float32(1e-6))
     moved: Float32 = (points * scale).astype(np.float32)
     return moved
+
+
+def _lost_columns(width: int, fault: Fault) -> NDArray[np.bool_]:
+    """Return a mask [W] of a band of columns: the severity is its share of the width."""
+    middle = uniform(fault, "direction") * (width - 1)
+    lost = round(fault.severity * width)
+    first = min(max(round(middle - lost / 2), 0), width - lost)
+    columns = np.arange(width)
+    return (columns >= first) & (columns < first + lost)
 
 
 def _in_sector(points: Float32, fault: Fault) -> NDArray[np.bool_]:

@@ -191,8 +191,8 @@ class _Writer:
         """Return rows of `BOX` in input pixels, for the boxes whose class the model has."""
         if truth.boxes is None or size is None:
             return np.zeros(0, BOX)
-        self.class_names.update(box.label for box in truth.boxes)
-        boxes = [box for box in truth.boxes if box.label in self._classes]
+        self.class_names.update(box.label for box in truth.boxes if box.label)
+        boxes = [box for box in truth.boxes if box.label in self._classes and not box.ignore]
         rows = np.zeros(len(boxes), BOX)
         if boxes:
             spec: InputSpec = self.spec.spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log, sqrt
 
 import numpy as np
@@ -214,3 +215,20 @@ def test_control_channels_are_joined_by_name_and_keep_their_units() -> None:
     assert result.values["MAE/a"].value is None
     assert result.details["missing"] == {"a": 1}
     assert not any(name.endswith("/other") for name in result.values)
+
+
+@pytest.mark.parametrize(("label", "kept"), [("", 0), ("vehicle", 0), ("person", 1)])
+def test_what_is_found_in_an_ignore_region_is_neither_right_nor_wrong(label: str, kept: int) -> None:
+    """A region without a label is one for every class; one of another class excuses nothing."""
+    region = replace(truth_box((0, 0, 400, 400), label=label), ignore=True)
+    inside = [detection((10, 10, 60, 60)), detection((100, 100, 150, 150), 0.8)]
+    alarm = detection((600, 600, 650, 650), 0.7)
+    real = truth_box((700, 100, 760, 160))
+    metric, confusion = PrecisionRecall(ONE), Confusion(ONE)
+    for scored in (metric, confusion):
+        scored.update(*frame([*inside, alarm, detection(real.xyxy, 0.5)], [region, real]))
+    found = numbers(metric)
+    assert found["recall/vehicle"] == 1.0
+    assert found["precision/vehicle"] == pytest.approx(1 / (2 + 2 * kept))
+    assert confusion.compute().details["labels"][-1] == "background"
+    assert "" not in confusion.compute().details["labels"]

@@ -16,7 +16,7 @@ from perception.config.fault_plan import EPISODE_NS
 from perception.logs import decode, open_log
 from perception.models.preprocess import InputSpec, image_pixels
 from perception.pipeline.faults import Injector, fault_names, inject, parse_plan
-from perception.types import CameraFrame, Decoded, Message, RangeScan, StatusReading, Undecodable
+from perception.types import CameraFrame, Decoded, DepthImage, Message, RangeScan, StatusReading, Undecodable
 from tests.scripted_scene import write_scene
 
 
@@ -262,3 +262,25 @@ def test_a_backward_clock_jump_releases_held_messages(street: Street) -> None:
     assert len(first) + len(again) + len(injector.flush()) == len(street.messages) + 40
     late = [m for m in again if m.log_time_ns > street.messages[40].log_time_ns + 500_000_000]
     assert len(first) + len(late) == len(street.messages)
+
+
+def depth_image(value_m: float = 5.0) -> DepthImage:
+    return DepthImage("/depth", 7, 9, "camera", np.full((40, 60), value_m, np.float32))
+
+
+def test_range_faults_act_on_a_depth_image() -> None:
+    def faulty(kind: str, severity: float) -> np.ndarray:
+        plan = parse_plan([f"range.{kind}={severity}"])
+        (found,) = Injector(plan, {"/depth": "range"}).push(depth_image())
+        assert isinstance(found, DepthImage)
+        return found.depth_m
+
+    np.testing.assert_allclose(faulty("bias", 0.5), 6.0)
+    noisy = faulty("noise", 0.2)
+    assert (noisy.mean(), noisy.std()) == (pytest.approx(5.0, abs=0.02), pytest.approx(0.2, rel=0.1))
+    assert np.isnan(faulty("dropout", 0.3)).mean() == pytest.approx(0.3, abs=0.05)
+    lost = np.isnan(faulty("sector_loss", 0.25))
+    columns = np.flatnonzero(lost.all(axis=0))
+    assert lost.any(axis=0).sum() == len(columns) == 15
+    assert (np.diff(columns) == 1).all()
+    assert np.isnan(faulty("sector_loss", 1.0)).all()
