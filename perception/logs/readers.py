@@ -27,11 +27,14 @@ _BUILT_IN = {  # also where no metadata of this package are installed
     "comma2k19": "perception.logs.formats.comma2k19",
     "csv": "perception.logs.formats.csv_log",
     "donkey_tub": "perception.logs.formats.donkey_tub",
+    "kitti_object": "perception.logs.formats.kitti_object",
+    "kitti_raw": "perception.logs.formats.kitti_raw",
     "lerobot": "perception.logs.lerobot",
     "mcap": "perception.logs.mcap.reader",
     "ros1": "perception.logs.ros1_bag",
     "ros2": "perception.logs.ros2_bag",
     "ros2_sqlite": "perception.logs.sqlite_bag",
+    "still_pictures": "perception.logs.formats.picture_folder",  # late: other formats hold pictures
     "video": "perception.logs.video_log",
 }
 

@@ -60,7 +60,7 @@ def stamps_of(cells: Sequence[str], unit: str, name: str, findings: Findings) ->
     """Return the nanoseconds of times in text, exactly; None for what is no time."""
     if any(re.match(r"\d{4}-\d\d-\d\d", cell) for cell in cells[:5]):
         findings.notes.append(f"{name}: dates without a zone are taken as UTC")
-        return [_date_ns(cell) for cell in cells]
+        return [date_ns(cell) for cell in cells]
     factor, guess = _UNIT_NS.get(unit, 0), ""
     if not factor:
         factor, guess = time_unit([float(cell) for cell in cells if is_number(cell)])
@@ -82,7 +82,8 @@ def time_unit(values: Sequence[float]) -> tuple[int, str]:
     return 10**9, "s"
 
 
-def _date_ns(cell: str) -> int | None:
+def date_ns(cell: str) -> int | None:
+    """Return the nanoseconds of a date and time, exactly, UTC without a zone; None where it is none."""
     match = re.fullmatch(
         r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?", cell.strip()
     )

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from perception.errors import LogError
 from perception.logs.damage import Damage
+from perception.logs.decoding.checks import DecodeError
+from perception.logs.decoding.image_header import read_header
 from perception.logs.formats import encoding
 from perception.logs.message_table import MessageTable, TableLog, Unreadable
 from perception.logs.readers import Accounting
@@ -160,6 +162,15 @@ def image_format(data: bytes) -> str:
         if data.startswith(magic):
             return name
     raise ValueError(f"expected a JPEG, PNG or WebP picture, found bytes {data[:4].hex(' ') or 'none'}")
+
+
+def picture_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of an encoded picture. Raises ValueError where it is none that is read."""
+    try:
+        header = read_header(data)
+    except DecodeError as error:
+        raise ValueError(str(error)) from None
+    return header.width, header.height
 
 
 def points_stream(

@@ -37,8 +37,11 @@ def looks_like_table(start: bytes) -> bool:
     lines = [line for line in _decoded(start).splitlines()[:20] if line.strip()]
     if len(lines) < 2 or "\0" in lines[0]:
         return False
-    split = _splitter(lines[0], lines[1])
-    names, cells = split(lines[0]), split(lines[1])
+    head, lines = _head_and_rows(lines)
+    if not lines:
+        return False
+    split = _splitter(head, lines[0])
+    names, cells = split(head), split(lines[0])
     return (
         len(names) > 1
         and abs(len(names) - len(cells)) <= 1
@@ -56,11 +59,12 @@ def parse_table(lines: Sequence[bytes], topic: str, findings: Findings) -> TextT
     texts = [text for line in lines if (text := _decoded(line).replace("\0", "")).strip()]
     if not texts:
         raise ValueError("expected a line of names and lines of numbers, found no line")
-    split = _splitter(texts[0], texts[min(1, len(texts) - 1)])
-    names = [name.strip().lstrip("#").strip() for name in split(texts[0])]
+    head, texts = _head_and_rows(texts)
+    split = _splitter(head, texts[0] if texts else head)
+    names = [name.strip().lstrip("#").strip() for name in split(head)]
     if len(names) > MAX_COLUMNS:
         raise ValueError(f"{len(names)} columns: up to {MAX_COLUMNS} are taken")
-    rows = [split(text) for text in texts[1:] if not text.startswith("#")]
+    rows = [split(text) for text in texts if not text.startswith("#")]
     width = int(np.median([len(row) for row in rows])) if rows else len(names)
     if width == len(names) + 1:
         names = _repaired(names, findings)
@@ -69,6 +73,13 @@ def parse_table(lines: Sequence[bytes], topic: str, findings: Findings) -> TextT
     kept = [row for row in rows if len(row) == len(names)]
     findings.lose(topic, len(rows) - len(kept), f"lines that have no {len(names)} cells")
     return TextTable(_unique(names), kept)
+
+
+def _head_and_rows(texts: list[str]) -> tuple[str, list[str]]:
+    """Return the line of names, the last comment at the start or the first line, and those behind it."""
+    comments = next((i for i, text in enumerate(texts) if not text.startswith("#")), len(texts))
+    place = max(comments - 1, 0)
+    return texts[place], texts[place + 1 :]
 
 
 def _repaired(names: list[str], findings: Findings) -> list[str]:

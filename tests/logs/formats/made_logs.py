@@ -173,3 +173,79 @@ def write_donkey_v1(path: Path, records: Sequence[dict[str, Any]], milliseconds:
         (path / f"record_{record['_index']}.json").write_text(json.dumps(kept))
         (path / record["cam/image_array"]).write_bytes(jpeg(record["_index"]))
     return path
+
+
+# --- KITTI ---------------------------------------------------------------------------------------
+
+KITTI_K = np.array([[721.5, 0, 16], [0, 721.5, 12], [0, 0, 1]])
+SCANNER_FORWARD = np.array(
+    [[0.0, -1, 0, 0.01], [0, 0, -1, -0.07], [1, 0, 0, -0.27]]
+)  # camera 0 from the scanner
+BASE_TO_SCANNER = np.array([[1.0, 0, 0, -0.81], [0, 1, 0, 0.32], [0, 0, 1, -0.80]])
+
+
+def numbers(values: Any) -> str:
+    return " ".join(f"{float(value):.12e}" for value in np.ravel(values))
+
+
+def projection(camera: int) -> np.ndarray:
+    """Return P_rect of a camera: 2 sits 0.06 m right of 0, 3 sits 0.54 m left of that in pixels."""
+    offset = {0: 0.0, 1: -387.0, 2: 44.8, 3: -339.5}[camera]
+    return np.hstack([KITTI_K, [[offset], [0.2], [0.003 if camera else 0.0]]])
+
+
+def kitti_time(i: int) -> str:
+    return f"2011-09-26 13:02:{25 + i // 10:02d}.{i % 10}6438944{i % 10}"
+
+
+def kitti_returns(i: int) -> np.ndarray:
+    rng = np.random.default_rng(i)
+    return rng.uniform(-20, 40, (50, 4)).astype(np.float32)
+
+
+def write_kitti_raw(path: Path, frames: int = 6, cameras: Sequence[int] = (2, 3)) -> Path:
+    """Write `path/2011_09_26/drive_sync` with its calibration beside it."""
+    drive = path / "2011_09_26" / "2011_09_26_drive_0001_sync"
+    folders = {f"image_0{c}": ".png" for c in cameras} | {"velodyne_points": ".bin", "oxts": ".txt"}
+    for folder, suffix in folders.items():
+        (drive / folder / "data").mkdir(parents=True)
+        (drive / folder / "timestamps.txt").write_text("".join(kitti_time(i) + "\n" for i in range(frames)))
+        for i in range(frames):
+            data = {
+                ".png": lambda i=i: jpeg(i, suffix=".png"),
+                ".bin": lambda i=i: kitti_returns(i).tobytes(),
+                ".txt": lambda i=i: numbers(np.arange(30) + i / 8).encode(),
+            }[suffix]()
+            (drive / folder / "data" / f"{i:010d}{suffix}").write_bytes(data)
+    cam = "".join(
+        f"S_0{c}: 1.4e3 5e2\nK_0{c}: {numbers(np.eye(3))}\nS_rect_0{c}: 32 24\n"
+        f"R_rect_0{c}: {numbers(np.eye(3))}\n"
+        f"P_rect_0{c}: {numbers(projection(c))}\n"
+        for c in range(4)
+    )
+    (drive.parent / "calib_cam_to_cam.txt").write_text("calib_time: 09-Jan-2012 13:57:47\n" + cam)
+    for name, matrix in (("velo_to_cam", SCANNER_FORWARD), ("imu_to_velo", BASE_TO_SCANNER)):
+        text = f"calib_time: 25-May-2012\nR: {numbers(matrix[:, :3])}\nT: {numbers(matrix[:, 3])}\n"
+        (drive.parent / f"calib_{name}.txt").write_text(text)
+    return drive
+
+
+KITTI_LABELS = (
+    "Car 0.00 0 1.85 10.00 8.00 22.00 18.00 1.50 1.60 4.00 0.50 1.70 12.00 0.00\n"
+    "Pedestrian 0.50 1 -0.20 1.00 2.00 6.00 20.00 1.80 0.50 0.60 -3.00 1.60 9.00 1.57\n"
+    "DontCare -1 -1 -10 25.00 5.00 31.00 9.00 -1 -1 -1 -1000 -1000 -1000 -10\n"
+)
+
+
+def write_kitti_object(path: Path, frames: int = 4) -> Path:
+    for name in ("image_2", "velodyne", "calib", "label_2"):
+        (path / name).mkdir(parents=True)
+    calibration = "".join(f"P{c}: {numbers(projection(c))}\n" for c in range(4))
+    calibration += f"R0_rect: {numbers(np.eye(3))}\nTr_velo_to_cam: {numbers(SCANNER_FORWARD)}\n"
+    calibration += f"Tr_imu_to_velo: {numbers(BASE_TO_SCANNER)}\n"
+    for i in range(frames):
+        (path / "image_2" / f"{i:06d}.png").write_bytes(jpeg(i, suffix=".png"))
+        (path / "velodyne" / f"{i:06d}.bin").write_bytes(kitti_returns(i).tobytes())
+        (path / "calib" / f"{i:06d}.txt").write_text(calibration)
+        (path / "label_2" / f"{i:06d}.txt").write_text(KITTI_LABELS)
+    return path

@@ -1,0 +1,152 @@
+"""Folders of pictures: which stamps they have, and what tables beside them say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from perception.errors import LogError
+from perception.logs import open_log
+from perception.types import CameraFrame, StatusReading
+from tests.logs.formats.made_logs import jpeg, read
+
+
+def write_pictures(folder: Path, names: Sequence[str]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(names):
+        (folder / name).write_bytes(jpeg(i))
+    return folder
+
+
+def notes(path: Path) -> str:
+    with open_log(path) as log:
+        return "\n".join(log.survey.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "stamps", "said"),
+    [
+        (
+            [f"1403636579763555{i}4.jpg" for i in (58, 59)],
+            [1403636579763555584, 1403636579763555594],
+            "since 1970",
+        ),
+        (
+            ["1305031102.175304.jpg", "1305031102.211214.jpg"],
+            [1305031102175304000, 1305031102211214000],
+            "seconds",
+        ),
+        (
+            ["frame_1700000000123.jpg", "frame_1700000000223.jpg"],
+            [1700000000123 * 10**6, 1700000000223 * 10**6],
+            "1970",
+        ),
+        (
+            ["center_2016_12_01_13_30_48_287.jpg", "center_2016_12_01_13_30_48_404.jpg"],
+            [1480599048287 * 10**6, 1480599048404 * 10**6],
+            "dates in UTC",
+        ),
+        (["2.jpg", "10.jpg"], [10**8, 2 * 10**8], "made at 10 Hz"),
+        (["a.jpg", "1700000000123.jpg"], None, "made at 10 Hz"),
+    ],
+)
+def test_stamps_are_those_in_the_names_or_made(
+    tmp_path: Path, names: list[str], stamps: list[int] | None, said: str
+) -> None:
+    path = write_pictures(tmp_path / "drive", names)
+    frames = read(path)[0]["/camera/image"]
+    assert stamps is None or [m.stamp_ns for m in frames] == stamps
+    assert said in notes(path)
+    if stamps:
+        assert [bytes(m.data) for m in frames if isinstance(m, CameraFrame)] == [jpeg(0), jpeg(1)]
+
+
+def test_a_table_says_the_times_and_values_of_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "drive"
+    write_pictures(path / "images", ["b.jpg", "a.jpg", "c.jpg"])
+    (path / "log.csv").write_text(
+        "time_s,image,speed\n12.5,images/a.jpg,1\n12.25,b.jpg,2\n12.75,gone.jpg,3\n"
+    )
+    messages, account, damage = read(path)
+    frames, values = messages["/camera/image"], messages["/log/values"]
+    assert [m.stamp_ns for m in frames] == [12_250_000_000, 12_500_000_000]
+    assert [bytes(m.data) for m in frames if isinstance(m, CameraFrame)] == [jpeg(0), jpeg(1)]
+    assert [m.values["speed"] for m in values if isinstance(m, StatusReading)] == [2, 1, 3]
+    assert account.lost == {"/log/image": 1}
+    reasons = " ".join(item.reason for item in damage)
+    assert "1 pictures in images that no table names are not read" in reasons
+    with open_log(path) as log:
+        files = [m.data.decode() for m in log.messages() if m.topic == "/camera/image/file"]
+    assert ["b.jpg" in files[0], "a.jpg" in files[1]] == [True, True]
+
+
+def test_folders_as_euroc_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "mav0"
+    for camera in ("cam0", "cam1"):
+        write_pictures(path / camera / "data", [f"140363657976355558{i}.jpg" for i in range(4)])
+        rows = "".join(f"140363657976355558{i},140363657976355558{i}.jpg\n" for i in range(4))
+        (path / camera / "data.csv").write_text("#timestamp [ns],filename\n" + rows)
+    (path / "imu0").mkdir()
+    rows = "".join(f"140363657976355558{i},{i / 4},0.5\n" for i in range(6))
+    (path / "imu0" / "data.csv").write_text("#timestamp [ns],w_RS_S_x [rad s^-1],a_RS_S_x [m s^-2]\n" + rows)
+    messages, _, damage = read(path)
+    assert damage == []
+    stamps = [1403636579763555580 + i for i in range(6)]
+    assert (
+        [m.stamp_ns for m in messages["/cam0/image"]]
+        == stamps[:4]
+        == [m.stamp_ns for m in messages["/cam1/image"]]
+    )
+    imu = [m for m in messages["/imu0/values"] if isinstance(m, StatusReading)]
+    assert [m.stamp_ns for m in imu] == stamps
+    assert [m.values["w_RS_S_x_[rad_s^-1]"] for m in imu] == [i / 4 for i in range(6)]
+
+
+def test_folders_as_tum_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "fr1"
+    names = [f"1305031102.17530{i}.jpg" for i in range(3)]
+    write_pictures(path / "rgb", names)
+    rows = "".join(f"{name[:-4]} rgb/{name}\n" for name in names)
+    (path / "rgb.txt").write_text("# color images\n# file: 'fr1.bag'\n# timestamp filename\n" + rows)
+    (path / "notes.txt").write_text("recorded on a rainy day\n")
+    messages, _, damage = read(path)
+    assert damage == []
+    assert [m.stamp_ns for m in messages["/camera/image"]] == [
+        1305031102175300000 + 1000 * i for i in range(3)
+    ]
+    assert "notes.txt is no table of numbers" in notes(path)
+
+
+def test_a_table_without_times_takes_those_in_the_names_of_its_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "drive"
+    sides = ("center", "left")
+    names = [f"{side}_2016_12_01_13_30_48_{i}00.jpg" for i in range(1, 4) for side in sides]
+    write_pictures(path / "IMG", names)
+    rows = "".join(f"IMG/{names[2 * i]},IMG\\{names[2 * i + 1]},{i / 8}\n" for i in range(3))
+    (path / "driving_log.csv").write_text("center,left,steering\n" + rows)
+    messages, _, damage = read(path)
+    assert damage == []
+    stamps = [1480599048000000000 + i * 10**8 for i in range(1, 4)]
+    for topic in ("/center/image", "/left/image", "/driving_log/values"):
+        assert [m.stamp_ns for m in messages[topic]] == stamps
+    steering = [m.values["steering"] for m in messages["/driving_log/values"] if isinstance(m, StatusReading)]
+    assert steering == [0, 0.125, 0.25]
+
+
+def test_a_picture_that_is_none_is_counted(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "drive", ["1.jpg", "2.jpg", "3.jpg"])
+    (path / "2.jpg").write_bytes(b"GIF89a")
+    (path / "3.jpg").write_bytes(b"")
+    messages, account, damage = read(path)
+    assert len(messages["/camera/image"]) == 1
+    assert account.corrupt["/camera/image"] == 2
+    assert sum(item.messages or 0 for item in damage) == 2
+
+
+def test_a_folder_of_logs_with_previews_is_no_folder_of_pictures(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "drives", ["1.jpg", "2.jpg"])
+    (path / "a.mcap").write_bytes(b"")
+    with pytest.raises(LogError, match=r"found a directory; give one log in it, for instance a\.mcap"):
+        open_log(path)
