@@ -26,6 +26,7 @@ from perception.pipeline import replay as replay_log
 from perception.pipeline.files_read import files_read
 from perception.pipeline.replay_summary import add_choice
 from perception.plugin import load_plugin
+from perception.remote import RemotePath, log_path
 from perception.results import Answer, ReplayResult
 from perception.sinks import OutputSink, Sink, make_sink, own_files
 from perception.types import Output, Sample, TruthFrame
@@ -268,6 +269,9 @@ def _paths(logs: LogPath | Sequence[LogPath]) -> list[Path]:
     """Resolve paths and patterns to files, in order."""
     paths: list[Path] = []
     for item in _listed(logs):
+        if isinstance(log_path(item), RemotePath):
+            paths.append(log_path(item))
+            continue
         matches = sorted(glob(str(item), recursive=True))
         if not matches:
             raise LogError(f"expected a log or a pattern of logs, found no file: {item}")

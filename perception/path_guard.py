@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perception.errors import ConfigError, OutputError
+from perception.remote import is_remote
 
 _LOOKED_AT = 1 << 16
 """Bytes at each end of a file in which a mark is looked for."""
@@ -64,7 +65,7 @@ def check_paths(reads: Iterable[Read], writes: Sequence[Write], *, force: bool =
     """
     if twice := list(_twice(writes)):
         raise ConfigError(twice, head="two options name the same file")
-    known = [read for read in reads if read.path.exists()]
+    known = [read for read in reads if not is_remote(read.path) and read.path.exists()]
     errors = [error for write in writes if (error := _error(write, known, force))]
     if errors:
         raise OutputError("\n".join(errors))
@@ -101,6 +102,8 @@ def _error(write: Write, reads: Sequence[Read], force: bool) -> str:
     """Return why a file must not be written; empty: it may be."""
     path, option = write.path, write.option
     try:
+        if is_remote(path):
+            return f"{option}: files are written to this machine, found a URL; name a local file: {path}"
         if _is_stream(path):
             return ""
         if path.is_dir():

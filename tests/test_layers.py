@@ -18,7 +18,7 @@ TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "p
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
     {"caches", "codec_messages", "errors", "files", "geometry", "installation"}
-    | {"interrupts", "path_guard", "text", "types"},
+    | {"interrupts", "path_guard", "remote", "text", "types"},
     {"config", "plugin", "logs"},
     {"align"},
     {"autoconfig", "models", "engines", "sinks"},
@@ -36,6 +36,7 @@ WITHOUT_TORCH = (
         "installation",
         "interrupts",
         "path_guard",
+        "remote",
         "text",
         "types",
         "config",

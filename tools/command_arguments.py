@@ -6,9 +6,21 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from functools import wraps
-from typing import Any, TypeVar, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from perception.remote import log_path
 
 T = TypeVar("T")
+
+OneLog = Annotated[
+    Path,
+    typer.Argument(
+        metavar="LOG", parser=log_path, help="The log: a path or a URL, of any format.", show_default=False
+    ),
+]
 
 
 def takes(arguments: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:

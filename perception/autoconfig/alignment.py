@@ -16,6 +16,7 @@ from perception.align import Aligner, feed
 from perception.config import Config
 from perception.logs import Log, Query
 from perception.logs.decoding.dispatch import decoder
+from perception.logs.sparing import is_sparing, look
 from perception.types import (
     SENSORS,
     CameraFrame,
@@ -100,7 +101,7 @@ class AlignmentSimulation:
         last_ns = min((end_ns or 1 << 64) - 1, max((topic.last_ns for topic in times), default=0))
         self._parts = [
             self._read(log, begin_ns, last_ns, inside=begin_ns > first_ns)
-            for begin_ns in _begins(first_ns, last_ns, log.survey.indexed)
+            for begin_ns in _begins(first_ns, last_ns, log.survey.indexed and not is_sparing(log))
         ]
 
     def _read(self, log: Log, begin_ns: int, last_ns: int, inside: bool) -> _Part:
@@ -108,7 +109,8 @@ class AlignmentSimulation:
         messages: list[Decoded] = []
         ticks = size = 0
         now_ns, complete = begin_ns, True
-        for message in log.messages(Query(frozenset(self._roles), begin_ns, last_ns + 1)):
+        stream = look(log, Query(frozenset(self._roles), begin_ns, last_ns + 1))
+        for message in stream:
             size += len(message.data)
             ticks += message.topic == self._reference
             if message.log_time_ns - begin_ns > PART_NS or ticks > MOST_TICKS or size > MOST_BYTES:

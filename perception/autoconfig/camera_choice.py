@@ -30,8 +30,6 @@ def choose_camera(draft: ConfigDraft) -> None:
         others = ", ".join(t for t in contents if t not in topics)
         why = f"an image, where {others} is no picture of its own"
     draft.reasons.append(f"camera: {topic}, {why}")
-    if contents[topic].video:
-        draft.reasons.append(f"camera: {topic} is video: {contents[topic].video}")
     if contents[topic].problem:
         draft.warnings.append(f"camera: {topic} has no picture that can be read: {contents[topic].problem}")
     elif not contents[topic].colours:

@@ -15,6 +15,7 @@ import yaml
 from perception.config import Config
 from perception.errors import CheckpointError, PluginError
 from perception.logs import Log, Query, decode
+from perception.logs.sparing import look
 from perception.models.checkpoint import read_metadata
 from perception.plugin import own_weights
 from perception.types import Cuboids, TruthBoxes
@@ -71,7 +72,7 @@ def class_words(log: Log, config: Config) -> Counter[str]:
     topic = config.truth.boxes
     if topic is None or topic not in log.survey.topics:
         return words
-    for message in islice(log.messages(Query(frozenset([topic]))), MOST_MESSAGES):
+    for message in islice(look(log, Query(frozenset([topic]))), MOST_MESSAGES):
         truth = decode(message, "truth_boxes")
         if isinstance(truth, Cuboids | TruthBoxes):
             words.update(item.label for item in truth.items if item.label)

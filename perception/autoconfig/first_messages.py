@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from perception.config import Role
 from perception.config.values import LOWEST_HZ
 from perception.logs import Log, Query, decode
+from perception.logs.sparing import arrival_times, look
 from perception.types import Decoded, Message, StatusReading
 
 FIRST = 5  # messages that are decoded to see what a topic holds
@@ -36,7 +37,7 @@ def first_messages(log: Log, topic: str, count: int) -> Iterator[Message]:
         if messages is not None:
             return iter(messages[:count])
     query = Query(topics=frozenset({topic}), start_ns=survey.first_ns)
-    return islice(log.messages(query), count)
+    return islice(look(log, query), count)
 
 
 def _first_of_all(log: Log) -> dict[str, list[Message]]:
@@ -47,7 +48,7 @@ def _first_of_all(log: Log) -> dict[str, list[Message]]:
     kept: dict[str, list[Message]] = {topic: [] for topic in log.survey.topics}
     missing = {topic: min(FIRST, survey.count or FIRST) for topic, survey in log.survey.topics.items()}
     kept_bytes = 0
-    for message in log.messages():
+    for message in look(log):
         if message.topic not in missing:
             continue
         kept_bytes += len(message.data)
@@ -82,9 +83,12 @@ def rate_hz(log: Log, topic: str) -> float | None:
     taken. Messages that came twice count once: a recorder that doubles them must not double the rate.
     """
     arrivals: dict[tuple[int, int], int] = {}
+    count = 0
     for message in first_messages(log, topic, ARRIVALS):  # images are large: their hash is kept instead
         arrivals.setdefault((decode(message).stamp_ns, hash(message.data)), message.log_time_ns)
-    rate = _rate_hz(arrivals.values())
+        count += 1
+    times = arrival_times(log, frozenset({topic}), ARRIVALS) if count == len(arrivals) else None
+    rate = _rate_hz(arrivals.values() if times is None else times)
     return rate if rate is not None else _rate_hz(sorted(stamp_ns for stamp_ns, _ in arrivals))
 
 

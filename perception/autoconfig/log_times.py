@@ -6,6 +6,7 @@ from itertools import islice, pairwise
 
 from perception.config import Config
 from perception.logs import Log, Query
+from perception.logs.sparing import arrival_times
 
 STRAY_NS = 86_400_000_000_000
 """Messages that come a day or more before the next are from before the recorder's clock was set."""
@@ -24,8 +25,10 @@ def sensor_start_ns(log: Log, config: Config) -> int:
     if not topics:
         return log.survey.start_ns or 0
     first_ns = min(log.survey.topics[topic].first_ns for topic in topics)
-    stream = log.messages(Query(topics, first_ns))
-    arrivals = [message.log_time_ns for message in islice(stream, MOST_STRAYS)]
+    arrivals = arrival_times(log, topics, MOST_STRAYS)
+    if arrivals is None:
+        stream = log.messages(Query(topics, first_ns))
+        arrivals = [message.log_time_ns for message in islice(stream, MOST_STRAYS)]
     late = [later for earlier, later in pairwise(arrivals) if later - earlier > STRAY_NS]
     return late[-1] if late and arrivals[-1] != late[-1] else first_ns
 

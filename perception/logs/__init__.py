@@ -15,8 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from perception.logs.damage import Damage, ReadAccount
+from perception.logs.joined_path import as_one
+from perception.logs.opening import is_log, open_log
 from perception.logs.query import Query
-from perception.logs.readers import Accounting, Log, LogReader, MessageStream, is_log, log_readers, open_log
+from perception.logs.readers import Accounting, Log, LogReader, MessageStream, log_readers
 from perception.logs.survey import Survey, TopicSurvey
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ __all__ = [
     "ReadAccount",
     "Survey",
     "TopicSurvey",
+    "as_one",
     "bare_times",
     "decode",
     "decoder",

@@ -1,4 +1,4 @@
-"""Log formats: the protocol of an open log and of a reader, and the choice of a reader for a path.
+"""Log formats: the protocol of an open log and of a reader, and the installed readers.
 
 A reader is found by the entry-point group `perception.log_readers`; the entry point names an object with the
 methods of `LogReader`. Readers are asked in the order of their names.
@@ -17,7 +17,6 @@ from typing import NamedTuple, Protocol
 from perception.errors import LogError
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.query import ALL, Query
-from perception.logs.refusal import refusal
 from perception.logs.survey import Survey
 from perception.types import Channel, Message
 
@@ -30,6 +29,7 @@ _BUILT_IN = {  # also where no metadata of this package are installed
     "kitti_object": "perception.logs.formats.kitti_object",
     "kitti_raw": "perception.logs.formats.kitti_raw",
     "lerobot": "perception.logs.lerobot",
+    "compressed": "perception.logs.compressed_log",
     "mcap": "perception.logs.mcap.reader",
     "ros1": "perception.logs.ros1_bag",
     "ros2": "perception.logs.ros2_bag",
@@ -104,28 +104,6 @@ class LogReader(Protocol):
 
     def open(self, path: Path) -> Log:
         """Open the log, a damaged one too. Raises LogError where nothing of it can be read."""
-
-
-def open_log(path: str | Path) -> Log:
-    """Open a log for reading, in any format that is installed.
-
-    A damaged file opens: the parts that cannot be read are named by `MessageStream.damage`.
-
-    Raises:
-        LogError: The file does not exist, cannot be opened, or is not a log; one line that says what was
-            expected, what was found and what to do.
-    """
-    path = Path(path)
-    readers = log_readers()
-    for reader in readers.values():
-        if reader.reads(path):
-            return reader.open(path)
-    raise refusal(path, [reader.FORMAT for reader in readers.values()], is_log)
-
-
-def is_log(path: Path) -> bool:
-    """Return whether a reader takes the path, by a look at its first bytes or, of a folder, at its files."""
-    return any(reader.reads(path) for reader in log_readers().values())
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,9 @@ _MOST_ENTRIES = 1000
 _KNOWN = (
     (b"\x28\xb5\x2f\xfd", "a zstd-compressed file; decompress it first: zstd -d FILE"),
     (b"\x1f\x8b", "a gzip-compressed file; decompress it first: gunzip FILE"),
+    (b"BZh", "a bzip2-compressed file; decompress it first: bunzip2 FILE"),
+    (b"\xfd7zXZ", "an xz-compressed file; decompress it first: unxz FILE"),
+    (b"\x04\x22\x4d\x18", "an lz4-compressed file; decompress it first: unlz4 FILE"),
 )
 
 
@@ -34,6 +37,7 @@ def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) 
                 if item.suffix == ".mcap" or is_log(item)
             )
             inside = f"give one log in it, for instance {logs[0]}" if logs else "give the path of a file"
+            inside += ", or all as one drive with --as-one" if len(logs) > 1 else ""
             return LogError(f"{expected} a directory; {inside}: {path}")
         if not stat.S_ISREG(status.st_mode):
             return LogError(

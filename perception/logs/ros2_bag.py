@@ -6,27 +6,28 @@ messages of a topic whose quality of service in `metadata.yaml` differs from tha
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 
 from perception.errors import LogError
 from perception.logs import sqlite_bag
-from perception.logs.damage import Damage, ReadAccount
+from perception.logs.damage import Damage
+from perception.logs.joined_log import JoinedLog, JoinedStream, Part, counted
 from perception.logs.mcap import reader as mcap
+from perception.logs.mcap.limits import CHUNK_BYTES, LOG_RATIO
 from perception.logs.message_table import Unreadable
 from perception.logs.query import ALL, Query
 from perception.logs.readers import Accounting, Log
-from perception.logs.ros2_messages import is_zstd, unpack_file, zstd_message
+from perception.logs.ros2_messages import zstd_message
 from perception.logs.ros2_metadata import BagFolder, holds_bag, read_folder
-from perception.logs.survey import Survey, TopicSurvey
-from perception.types import Channel, Message
+from perception.logs.survey import Survey
+from perception.logs.unpacked_file import UnpackedTooLarge, compression_of, plain_name, unpack_file
+from perception.types import Message
 
 FORMAT = "ROS 2 bag"
 
@@ -52,10 +53,10 @@ def open(path: Path) -> BagLog:
         packed = False
         for file in bag.files:
             try:
-                if is_zstd(file):
+                if compression_of(file) == "zstd":
                     packed = True
                     folder = stack.enter_context(TemporaryDirectory(prefix="perception-bag-"))
-                    place, problem = unpack_file(file, Path(folder))
+                    place, problem = _unpacked(file, Path(folder))
                     if problem:
                         bag.damage.append(Damage(None, None, 0, None, f"{file.name}: {problem}"))
                 else:
@@ -71,6 +72,15 @@ def open(path: Path) -> BagLog:
         return BagLog(path, bag, parts, size, packed, stack.pop_all())
 
 
+def _unpacked(file: Path, folder: Path) -> tuple[Path, str]:
+    """Decompress a file of a bag; return its path, and why it is not whole. Raises OSError."""
+    target = folder / plain_name(file, "zstd")
+    try:
+        return target, unpack_file(file, target, CHUNK_BYTES + LOG_RATIO * file.stat().st_size, "zstd")
+    except UnpackedTooLarge:
+        return target, "it decompresses to more than the limit (docs/limits.md)"
+
+
 def _open_storage(file: Path) -> Log:
     for reader in (sqlite_bag, mcap):
         if reader.reads(file):
@@ -79,7 +89,7 @@ def _open_storage(file: Path) -> Log:
     raise LogError(f"it is no MCAP and no SQLite file; record or copy it again: {file}")
 
 
-class BagLog:
+class BagLog(JoinedLog):
     """An open ROS 2 bag; see `perception.logs.Log`."""
 
     def __init__(
@@ -91,51 +101,25 @@ class BagLog:
         packed: bool,
         stack: ExitStack,
     ) -> None:
-        self.path = path
-        self._bag, self._parts, self._size, self._packed, self._stack = bag, parts, size, packed, stack
-        self._streams: dict[tuple[str, str, object], Channel] = {}
-        self._known: dict[int, tuple[Channel, Channel]] = {}  # by identity: it, and the bag's own
+        super().__init__(path, parts, bag.damage, stack)
+        self._bag, self._size, self._packed = bag, size, packed
 
-    @cached_property
-    def survey(self) -> Survey:
-        """Channels, counts, times, metadata."""
-        surveys = [log.survey for _, log in self._parts]
-        topics: dict[str, TopicSurvey] = {}
-        for survey in surveys:
-            for topic, new in survey.topics.items():
-                old = topics.get(topic, TopicSurvey(0, new.first_ns, new.last_ns))
-                first, last = min(old.first_ns, new.first_ns), max(old.last_ns, new.last_ns)
-                topics[topic] = TopicSurvey(old.count + new.count, first, last)
-        channels: dict[str, Channel] = {}
-        for survey in surveys:
-            for topic, channel in survey.channels.items():
-                channels.setdefault(topic, self.own(channel))
-        damage = [*self._bag.damage]
-        for (name, _), survey in zip(self._parts, surveys, strict=True):
-            damage += self.named(name, survey.damage)
-        counted = Counter({topic: survey.count for topic, survey in topics.items()})
-        damage += self.missing(counted, Counter(), is_damaged=bool(damage))[1]
-        compression = {name for survey in surveys for name in survey.compression}
+    def completed(self, survey: Survey) -> Survey:
+        """Return the survey with what `metadata.yaml` says."""
+        missing = self.missing(counted(survey.topics), Counter(), is_damaged=bool(survey.damage))[1]
         notes = (("rosbag2", MappingProxyType(self._bag.notes)),) if self._bag.notes else ()
-        return Survey(
-            topics=MappingProxyType(topics),
-            channels=MappingProxyType(channels),
-            start_ns=min((topic.first_ns for topic in topics.values()), default=None),
-            end_ns=max((topic.last_ns for topic in topics.values()), default=None),
-            indexed=all(survey.indexed for survey in surveys),
-            compression=tuple(sorted((compression - {"none"}) | {"zstd"} if self._packed else compression)),
-            metadata=(*notes, *(entry for survey in surveys for entry in survey.metadata)),
-            attachments=tuple(name for survey in surveys for name in survey.attachments),
-            profile="ros2",
-            library=next((survey.library for survey in surveys if survey.library), ""),
-            size_bytes=self._size,
-            damage=tuple(damage),
+        packed = (
+            tuple(sorted({*survey.compression, "zstd"} - {"none"})) if self._packed else survey.compression
         )
-
-    @property
-    def channels(self) -> Mapping[str, Channel]:
-        """The channels by topic. Where a topic has several, messages carry their own."""
-        return self.survey.channels
+        return replace(
+            survey,
+            compression=packed,
+            metadata=(*notes, *survey.metadata),
+            profile="ros2",
+            library=next((log.survey.library for _, log in self._parts if log.survey.library), ""),
+            size_bytes=self._size,
+            damage=(*survey.damage, *missing),
+        )
 
     @property
     def accounting(self) -> Accounting:
@@ -148,19 +132,7 @@ class BagLog:
 
     def messages(self, query: Query = ALL) -> BagStream:
         """Return the messages of a query, in arrival order."""
-        return BagStream(self, self._parts, self._bag, query)
-
-    def own(self, channel: Channel) -> Channel:
-        """Return the one channel of the bag that stands for those of its files."""
-        known = self._known.get(id(channel))
-        if known is None:
-            key = (channel.topic, channel.encoding, channel.schema)
-            known = self._known[id(channel)] = (channel, self._streams.setdefault(key, channel))
-        return known[1]
-
-    def named(self, file: str, damage: tuple[Damage, ...] | list[Damage]) -> list[Damage]:
-        """Return the damage of a file with its name."""
-        return [replace(item, reason=f"{file}: {item.reason}") for item in damage]
+        return BagStream(self, self._parts, self._damage, query)
 
     def missing(
         self, counted: Counter[str], lost: Counter[str], *, is_damaged: bool
@@ -174,91 +146,35 @@ class BagLog:
         known = max(0, missing.total() - lost[sqlite_bag.UNKNOWN_TOPIC]) if is_damaged else None
         return (missing if is_damaged else Counter()), [Damage(None, None, 0, known, reason)]
 
-    def close(self) -> None:
-        self._stack.close()
 
-    def __enter__(self) -> BagLog:
-        return self
+class BagStream(JoinedStream):
+    """The messages of all files of a bag, without the compression of single messages."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __init__(self, log: BagLog, parts: Sequence[Part], damage: Sequence[Damage], query: Query) -> None:
+        super().__init__(log, parts, damage, query)
+        self._bag = log
+        self._failed: dict[str, list[int]] = {}
 
+    def taken(self, message: Message) -> Message | None:
+        """Return a message as it was before the recorder compressed it; None where that fails."""
+        try:
+            data = zstd_message(message.data, message.channel.encoding)
+        except Unreadable as error:
+            self.account.corrupt[message.topic] += 1
+            self._failed.setdefault(str(error), []).append(message.log_time_ns)
+            return None
+        taken = super().taken(message)
+        return taken if taken is None or data is message.data else replace(taken, data=data)
 
-class BagStream(Iterator[Message]):
-    """The messages of all files in arrival order: by log time, equal times in the order of the files.
-
-    Attributes:
-        account: The outcome of every message; complete when the stream is exhausted.
-        damage: The parts of the log that could not be read, as far as they are known.
-    """
-
-    def __init__(self, log: BagLog, parts: list[tuple[str, Log]], bag: BagFolder, query: Query) -> None:
-        self.account = ReadAccount()
-        self.damage = list(bag.damage)
-        self._log, self._query = log, query
-        self._parts = [(name, part.survey, part.messages(query)) for name, part in parts]
-        self._messages = self._run()
-
-    def __iter__(self) -> Iterator[Message]:
-        return self._messages
-
-    def __next__(self) -> Message:
-        return next(self._messages)
-
-    def _run(self) -> Iterator[Message]:
-        account, own = self.account, self._log.own
-        failed: dict[str, list[int]] = {}
-        for message in self._merge():
-            try:
-                data = zstd_message(message.data, message.channel.encoding)
-            except Unreadable as error:
-                account.corrupt[message.topic] += 1
-                failed.setdefault(str(error), []).append(message.log_time_ns)
-                continue
-            account.read[message.topic] += 1
-            channel = own(message.channel)
-            if data is message.data and channel is message.channel:
-                yield message
-            else:
-                yield replace(message, channel=channel, data=data)
-        for reason, times in failed.items():
+    def finish(self) -> None:
+        """Name what failed, and count what `metadata.yaml` has beyond it."""
+        account = self.account
+        for reason, times in self._failed.items():
             self.damage.append(Damage(min(times), max(times), 0, len(times), reason))
-        lost, damage = self._log.missing(account.totals(), account.lost, is_damaged=bool(self.damage))
+        lost, damage = self._bag.missing(account.totals(), account.lost, is_damaged=bool(self.damage))
         if lost:
-            account.lost[sqlite_bag.UNKNOWN_TOPIC] = max(
-                0, account.lost[sqlite_bag.UNKNOWN_TOPIC] - lost.total()
-            )
+            unknown = account.lost[sqlite_bag.UNKNOWN_TOPIC] - lost.total()
+            account.lost[sqlite_bag.UNKNOWN_TOPIC] = max(0, unknown)
         account.lost.update(lost)
         account.lost = +account.lost
         self.damage += damage
-
-    def _merge(self) -> Iterator[Message]:
-        """Yield the messages of all files by time; a file is begun when its first message may be due."""
-        waiting = sorted(range(len(self._parts)), key=self._begin_ns, reverse=True)
-        active: list[tuple[int, int, Message]] = []
-        while waiting or active:
-            while waiting and (not active or self._begin_ns(waiting[-1]) <= active[0][0]):
-                self._advance(waiting.pop(), active)
-            if active:
-                _, part, message = active[0]
-                yield message
-                heapq.heappop(active)
-                self._advance(part, active)
-
-    def _begin_ns(self, part: int) -> int:
-        survey = self._parts[part][1]
-        return 0 if survey.start_ns is None or survey.damage else survey.start_ns
-
-    def _advance(self, part: int, active: list[tuple[int, int, Message]]) -> None:
-        """Take the next message of a file; at its end, add its account."""
-        name, _, stream = self._parts[part]
-        message = next(iter(stream), None)
-        if message is not None:
-            heapq.heappush(active, (message.log_time_ns, part, message))
-            return
-        for row, counts in stream.account.rows():
-            if row != "read":
-                getattr(self.account, row).update(counts)
-        self.damage += self._log.named(name, stream.damage)

@@ -19,6 +19,7 @@ from perception.files import file_sha256, read_regular, write_whole
 from perception.path_guard import marked
 from perception.pipeline.replay_job import ReplayJob
 from perception.pipeline.run_record import recorded_versions
+from perception.remote import RemotePath, log_path
 
 MAX_BYTES = 64 << 20
 """The largest receipt that is read."""
@@ -109,7 +110,7 @@ def is_of_another_log(output: Path, log: Path) -> bool:
     """Return whether a receipt says that an output is that of another log, which is still there."""
     with suppress(OSError, ValueError, AttributeError, TypeError):
         owner = _read(receipt_path(output)).get("log")
-        return isinstance(owner, str) and owner != str(log.resolve()) and Path(owner).exists()
+        return isinstance(owner, str) and owner != str(log.resolve()) and log_path(owner).exists()
     return False
 
 
@@ -127,11 +128,15 @@ def _write(job: ReplayJob, receipt: Mapping[str, Any]) -> None:
 
 
 def _identity(path: Path) -> dict[str, Any]:
+    if isinstance(path, RemotePath):
+        return {"bytes": path.file.size, "tag": path.file.tag}
     stat = path.stat()
     return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file_sha256(path)}
 
 
 def _unchanged(path: Path, before: Mapping[str, Any]) -> bool:
+    if isinstance(path, RemotePath):
+        return bool(path.file.tag) and _identity(path) == {key: before[key] for key in ("bytes", "tag")}
     stat = path.stat()
     if stat.st_size != before["bytes"]:
         return False

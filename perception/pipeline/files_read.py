@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perception.config import Config
 from perception.errors import PerceptionError
+from perception.logs.joined_path import parts_of
 from perception.path_guard import Read
 from perception.plugin import own_weights
 from perception.plugin.discovery import plugin_folder
@@ -22,7 +23,7 @@ def files_read(logs: Iterable[Path], config: Config, source: str | Path | None =
         source: The file of the configuration.
     """
     plugin = config.plugin
-    reads = [Read("the log", log) for log in logs]
+    reads = [Read("the log", part) for log in logs for part in parts_of(log)]
     reads += [Read("the configuration", Path(source))] if source is not None else []
     reads += [Read("the checkpoint", plugin.checkpoint)] if plugin.checkpoint is not None else []
     texts = (value for value in plugin.options.values() if isinstance(value, str | Path) and str(value))

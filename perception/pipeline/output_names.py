@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perception.errors import ConfigError
+from perception.remote import is_remote
 
 SUFFIX = ".outputs.mcap"
 
@@ -33,7 +35,8 @@ def output_paths(
     resolved = [log.resolve() for log in logs]
     if twice := [str(log) for log, times in Counter(resolved).items() if times > 1]:
         raise ConfigError([f"a log is named twice: {', '.join(twice)}"])
-    shared = Path(os.path.commonpath([log.parent for log in resolved]))
+    local = [log.parent for log in resolved if not is_remote(log)]
+    shared = Path(os.path.commonpath(local)) if local else Path()
     ladders = [_names(log, shared) for log in resolved]
     steps = [0] * len(logs)
     while True:
@@ -53,6 +56,7 @@ def output_paths(
 
 def _names(log: Path, shared: Path) -> tuple[str, ...]:
     """Return the names that an output may have, shortest first; the last one belongs to this path alone."""
-    below = "_".join(log.relative_to(shared).parts)
+    parts = re.split(r"[/:?&=]+", str(log)) if is_remote(log) else log.relative_to(shared).parts
+    below = "_".join(parts)
     digest = hashlib.sha256(os.fsencode(log)).hexdigest()[:12]
     return log.stem, below.removesuffix(log.suffix), below, f"{below}-{digest}"

@@ -18,7 +18,7 @@ from perception.pipeline.opened_plugin import close_plugin, context_of, describe
 from perception.pipeline.pace import Pace
 from perception.pipeline.replay_options import ReplayOptions
 from perception.pipeline.replay_summary import LOSS_ROWS, RunStatus, Summary
-from perception.pipeline.run_record import receipt_of, run_info, run_record
+from perception.pipeline.run_record import receipt_of, remote_record, run_info, run_record
 from perception.pipeline.runner import PluginStoppedError, Runner
 from perception.pipeline.stage_times import StageTimes, quantiles
 from perception.pipeline.tally import Tally
@@ -228,6 +228,7 @@ class _Replay:
             damage=damage,
             warnings=tuple(tally.warnings.values()),
             run={
+                **remote_record(self._log.path),
                 **run_record(self._config, self._plugin, self._description, self._options),
                 "outputs_sha256": self._digests[0] if self._digests else "",
                 "messages": str(self._content.messages) if self._content is not None else "",

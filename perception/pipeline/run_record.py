@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -19,9 +18,11 @@ from perception.config.fault_plan import parse_plan
 from perception.config.safe_yaml import parse_yaml
 from perception.files import file_sha256
 from perception.logs import Log
+from perception.logs.joined_path import recorded_place
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.replay_options import ReplayOptions
 from perception.plugin import Plugin
+from perception.remote import RemotePath, is_remote
 from perception.sinks import RunInfo
 from perception.text import file_name_text
 
@@ -47,7 +48,7 @@ def run_info(
     """
     return RunInfo(
         input=log.path,
-        input_path=file_name_text(os.path.abspath(log.path)),
+        input_path=file_name_text(recorded_place(log.path)),
         input_bytes=log.path.stat().st_size,
         start_ns=options.span.start_ns,
         end_ns=options.span.end_ns,
@@ -83,6 +84,14 @@ def run_record(
     }
 
 
+def remote_record(path: Path) -> dict[str, str]:
+    """Return what was fetched of a remote input, for the record in the summary of a run; empty for a local
+    one."""
+    if not isinstance(path, RemotePath):
+        return {}
+    return {f"input.{key}": text for key, text in path.file.account().items()}
+
+
 def recorded_versions() -> Mapping[str, str]:
     """Return the versions of packages that can change an output, by name. Imports none of them."""
     versions = {}
@@ -114,7 +123,8 @@ def receipt_of(
 
     Keys: `ended` (`whole`, `interrupted`, `failed`), `frames`, `errors`, `outputs_sha256`, `messages` and
     `messages_sha256` (what was read of the configured topics), `ledger_sha256` (of their rows),
-    `input_sha256` (of the file, up to `HASHED_BYTES`), `config_sha256`, `weights_sha256`, `seed`,
+    `input_sha256` (of the local file, up to `HASHED_BYTES`), `input_tag` (of a remote one: its ETag or time),
+    `config_sha256`, `weights_sha256`, `seed`,
     `faults`, `on_error`, `rate`, `live_drop`, `every_message` (was read, for a ledger file),
     `python`, `machine`. A sink may add its own.
     """
@@ -128,6 +138,7 @@ def receipt_of(
         "messages": "" if content is None else str(content.messages),
         "messages_sha256": "" if content is None else content.hexdigest(),
         "input_sha256": recorded_sha256(run.input),
+        "input_tag": run.input.file.tag if isinstance(run.input, RemotePath) else "",
         "config_sha256": hashlib.sha256(run.config.encode()).hexdigest(),
         "weights_sha256": run.weights_sha256,
         "seed": str(seed),
@@ -157,7 +168,7 @@ def this_machine() -> str:
 def recorded_sha256(path: Path | None, most: int = HASHED_BYTES) -> str:
     """Return the hash of a file or folder; empty where it has more than `most` bytes, or cannot be read."""
     try:
-        if path is None:
+        if path is None or is_remote(path):
             return ""
         files = path.iterdir() if path.is_dir() else [path]
         return "" if sum(file.stat().st_size for file in files) > most else file_sha256(path)

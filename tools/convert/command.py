@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from perception_tools.command_arguments import OneLog
 from perception_tools.exit_codes import with_exit_code
-from perception_tools.replay.options import Force
+from perception_tools.replay.options import AsOne, Force
 from perception_tools.standard_output import answering, print_json
 
 
 def convert(
-    log: Annotated[Path, typer.Argument(metavar="LOG", help="The log, of any format.", show_default=False)],
+    log: OneLog,
     output: Annotated[
         Path, typer.Argument(metavar="OUT", help="The MCAP file to write.", show_default=False)
     ],
@@ -30,10 +31,9 @@ def convert(
     ] = None,
     as_recorded: Annotated[
         bool,
-        typer.Option(
-            "--as-recorded", help="Keep every message's own schema, also where Foxglove's says the same."
-        ),
+        typer.Option("--as-recorded", help="Keep every schema, also where Foxglove's says the same."),
     ] = False,
+    as_one: AsOne = False,
     force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -44,9 +44,13 @@ def convert(
     from perception.logs import open_log
     from perception.logs.conversion import ConvertOptions, convert_log
     from perception.logs.conversion.convert_log import is_converted_log
+    from perception.logs.joined_path import as_one as as_one_drive
+    from perception.logs.joined_path import parts_of
     from perception.path_guard import Read, Write, check_paths
 
-    check_paths([Read("the log", log)], [Write("OUT", output, is_converted_log)], force=force)
+    log = as_one_drive([log]) if as_one else log
+    reads = [Read("the log", part) for part in parts_of(log)]
+    check_paths(reads, [Write("OUT", output, is_converted_log)], force=force)
     start_s, end_s = cut if cut is not None else (None, None)
     with open_log(log) as opened:
         conversion = convert_log(

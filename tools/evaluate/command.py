@@ -23,6 +23,10 @@ def evaluate(given: EvaluateArguments) -> None:
 
         print_json(schema_with_exit_code(json_schema()))
         return
+    if given.as_one:
+        from perception.logs import as_one
+
+        given.logs = [as_one(given.logs or [])]
     options = given.options()
 
     from perception.evaluation import evaluate_logs, junit_xml

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.replay.options import Device, Force, PluginOptions, engine_values, plugin_options
+from perception.remote import log_path
+from perception_tools.replay.options import (
+    AsOne,
+    Device,
+    Force,
+    PluginOptions,
+    engine_values,
+    plugin_options,
+)
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions
@@ -21,7 +29,10 @@ STRESS = "Under stress"
 SHOWN = "What is shown"
 
 Logs = Annotated[
-    list[Path] | None, typer.Argument(help="The logs, MCAP files with truth.", show_default=False)
+    list[Path] | None,
+    typer.Argument(
+        metavar="[LOGS]...", parser=log_path, help="The logs, with truth: paths or URLs.", show_default=False
+    ),
 ]
 
 
@@ -119,6 +130,7 @@ class EvaluateArguments(ScoringArguments):
     """The arguments and options of `perception evaluate`."""
 
     logs: Logs = None
+    as_one: AsOne = False
     plugin: Annotated[
         str | None, typer.Option(help="The plugin's name. Default: as configured.", rich_help_panel=MAKES)
     ] = None

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.errors import ConfigError, LogError
+from perception.remote import is_remote
+from perception_tools.command_arguments import OneLog
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.info.log_info import LogInfo
 from perception_tools.printing import say
+from perception_tools.replay.options import AsOne
 from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ READ_BYTES = 256 << 20
 
 
 def info(
-    log: Annotated[Path, typer.Argument(help="The log: MCAP or a ROS bag.", show_default=False)],
+    log: OneLog,
+    as_one: AsOne = False,
     config: Annotated[
         Path | None, typer.Option("--config", help="Check this configuration against the log.")
     ] = None,
@@ -48,7 +52,7 @@ def info(
     )  # here and below: `perception --help` loads no numpy
     from perception.logs import open_log
 
-    with open_log(log) as opened:
+    with open_log([log] if as_one else log) as opened:
         base = load_config(config) if config is not None else None
         choice, problem = _choose(opened, base, config)
         if yaml:
@@ -108,6 +112,6 @@ def _times(log: Log, report: Audit | None, with_audit: bool) -> tuple[dict[str, 
 
     if report is not None:
         return report.times, list(report.damage)
-    if log.survey.size_bytes <= READ_BYTES or with_audit:
+    if with_audit or (log.survey.size_bytes <= READ_BYTES and not is_remote(log.path)):
         return survey_times(log)
     return {}, list(log.survey.damage)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from perception.remote import RemotePath
+
 if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
     from perception.autoconfig.alignment import AlignmentReport
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from perception.diagnosis.audit import Audit, Finding, TopicTimes
     from perception.errors import ConfigError, LogError
     from perception.logs import Damage, Log
-    from perception.types import Status
+from perception.types import Status
 
 NOT_READ = "the log is large: gaps and damage are looked for with --audit only"
 
@@ -147,6 +149,7 @@ class LogInfo:
             "profile": survey.profile,
             "library": survey.library,
             "attachments": list(survey.attachments),
+            **({"remote": path.file.account()} if isinstance(path := self.log.path, RemotePath) else {}),
             "proof": self.log.accounting._asdict(),  # empty texts: none
             "notes": list(survey.notes),
             **({"metadata": self._metadata()} if self.with_metadata else {}),

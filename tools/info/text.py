@@ -16,6 +16,8 @@ from rich.text import Text
 from perception.autoconfig.class_words import class_mapping
 from perception.config import to_yaml
 from perception.errors import ConfigError
+from perception.remote import RemotePath
+from perception.remote.remote_file import RemoteFile
 from perception_tools.info.log_info import NOT_READ, LogInfo, finding_codes
 from perception_tools.printing import make_console
 
@@ -76,12 +78,20 @@ def _show_head(console: Console, info: LogInfo) -> None:
         console.print(_item(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}"))
     if survey.attachments:
         console.print(_item(f"attachments: {', '.join(survey.attachments)}"))
+    if isinstance(log.path, RemotePath):
+        console.print(_item(_fetched(log.path.file)))
     counts, content = log.accounting
     console.print(_item(f"that no message is missing is proven by: {counts or 'nothing'}"))
     console.print(_item(f"that their bytes are right is proven by: {content or 'nothing'}"))
     for note in survey.notes:
         console.print(_item(note))
     console.print()
+
+
+def _fetched(file: RemoteFile) -> str:
+    """Return what was fetched of a remote log, in words."""
+    whole = f"; the whole file, since {file.fetched_because}" if file.fetched_because else ""
+    return f"{size(file.bytes_read)} fetched by {file.requests} requests{whole}"
 
 
 def size(count: int) -> str:

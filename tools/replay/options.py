@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perception.remote import log_path
+
 if TYPE_CHECKING:
     from perception.pipeline.replay_job import ReplayJob
 
@@ -33,6 +35,14 @@ Force = Annotated[
 ]
 
 
+AsOne = Annotated[
+    bool,
+    typer.Option(
+        "--as-one", help="The files are one drive: several, a folder or a pattern of them, joined by time."
+    ),
+]
+
+
 class Device(StrEnum):
     """The device to compute on."""
 
@@ -53,8 +63,15 @@ class ReplayArguments:
     """The arguments and options of `perception replay`."""
 
     logs: Annotated[
-        list[Path], typer.Argument(metavar="LOG...", help="The log, an MCAP file.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="LOG...",
+            parser=log_path,
+            help="The log: a path or a URL, of any format.",
+            show_default=False,
+        ),
     ]
+    as_one: AsOne = False
     plugin: Annotated[str | None, typer.Option(help="The plugin to run.", show_default="fusion")] = None
     checkpoint: Annotated[Path | None, typer.Option(help="Weights; default: the plugin's own.")] = None
     option: PluginOptions = None
@@ -139,7 +156,7 @@ class ReplayArguments:
     @property
     def several(self) -> bool:
         """Return whether the logs are replayed as a batch."""
-        return len(self.logs) > 1 or self.output_dir is not None
+        return (len(self.logs) > 1 and not self.as_one) or self.output_dir is not None
 
     def job(self) -> ReplayJob:
         """Return the replay job of the first log.
@@ -157,6 +174,10 @@ class ReplayArguments:
         from perception.diagnosis.monitor import MonitorSink
         from perception.pipeline.replay_job import ReplayJob
 
+        if self.as_one:
+            from perception.logs.joined_path import as_one
+
+            self.logs = [as_one(self.logs)]
         engine |= {"workers": 1} if self.step else {}
         return ReplayJob(
             log=self.logs[0],

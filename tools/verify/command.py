@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from perception.remote import log_path
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.replay.options import Device
 from perception_tools.standard_output import answering, print_json
@@ -16,7 +17,12 @@ def verify(
     outputs: Annotated[Path, typer.Argument(help="The output log of a replay.", show_default=False)],
     input: Annotated[
         Path | None,
-        typer.Option(help="The log it was made from.", show_default="beside OUTPUTS, where it was, or here"),
+        typer.Option(
+            metavar="PATH",
+            parser=log_path,
+            help="The log it was made from.",
+            show_default="beside OUTPUTS, where it was, or here",
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="The weights.", show_default="where they were")

@@ -28,6 +28,7 @@ from perception.evaluation.agreement.stored_messages import (
     TopicComparison,
 )
 from perception.logs import Log
+from perception.logs.joined_path import recorded_path
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
 from perception.pipeline.run_record import recorded_sha256, recorded_versions, this_machine
 from perception.plugin import Plugin
@@ -141,7 +142,7 @@ def find_input(stored: Log, given: Path | None = None) -> Path:
     folders = [stored.path.parent, Path.cwd()]
     places = [folder / run.input.name for folder in folders]
     if run.input_path:
-        places[1:1] = [Path(run.input_path)]
+        places[1:1] = [recorded_path(run.input_path)]
     files = [place for place in places if place.is_file()]
     if files:
         return next((file for file in files if file.stat().st_size == run.input_bytes), files[0])

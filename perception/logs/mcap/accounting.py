@@ -38,6 +38,7 @@ class Accountant:
         self.unproven = False  # content was read that no chunk's CRC covers
         self._source = source
         self._contents = contents
+        self._unread: list[DataBlock] = []  # blocks without a tally of their own that were not asked for
         self._query = query
 
     def topic(self, key: int) -> str:
@@ -86,7 +87,12 @@ class Accountant:
 
     def skipped(self, block: DataBlock) -> None:
         """Count a block that need not be read: nothing in it was asked for."""
-        for key, span in (block.tally or {}).items():
+        if block.tally is None and self._contents.tally is not None:
+            self._unread.append(block)
+        self._leave_out(block.tally or {})
+
+    def _leave_out(self, tally: Tally) -> None:
+        for key, span in tally.items():
             topic = self.topic(key)
             if key not in self._contents.registry.channels:  # counted alike whatever is asked for
                 self.undeclared.add(key)
@@ -114,6 +120,8 @@ class Accountant:
 
     def close(self, data_crc_holds: bool) -> None:
         """Name what concerns the whole file, and let the statistics prove what else is missing."""
+        if self._unread:
+            self._count_unread()
         if not data_crc_holds:
             reason = "the CRC of the data section does not hold: some messages outside chunks may be wrong"
             self.damage.append(Damage(None, None, 0, None, reason))
@@ -128,6 +136,23 @@ class Accountant:
         for _, row in self.account.rows():
             for topic in [topic for topic, count in row.items() if not count]:
                 del row[topic]
+
+    def _count_unread(self) -> None:
+        """Count what was not asked for of a remote log: what the summary has beyond what was read; beside
+        damage by the message index of each chunk."""
+        if self.damage:
+            self._source.fetch_all(
+                (block.offset + block.length, block.index_length) for block in self._unread
+            )
+            for block in self._unread:
+                self._leave_out(read_index(self._source, block) or {})
+            return
+        claimed: Counter[str] = Counter()
+        for key, span in (self._contents.tally or {}).items():
+            claimed[self.topic(key)] += span.messages
+        for topic, count in (claimed - self.account.totals()).items():
+            row = self.account.outside_range if self._query.wants(topic) else self.account.not_configured
+            row[topic] += count
 
     def _compare(self, counts: dict[int, int]) -> None:
         """Count as lost what only the statistics have, where damage or unproven data explains it."""

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from perception.logs.damage import Damage
-from perception.logs.mcap.blocks import DataBlock, load, salvage
+from perception.logs.mcap.blocks import DataBlock, Tally, load, salvage
 from perception.logs.mcap.limits import Budget
 from perception.logs.mcap.records import Registry
 from perception.logs.mcap.source import Source
@@ -42,6 +42,7 @@ class Contents:
     data_end: tuple[int, int] | None = None  # offset of the data end record, and its CRC
     closed: bool = True  # a data end record was found: the recording was finished
     doubtful: bool = True  # more than a proven chunk index was needed to find the blocks
+    tally: Tally | None = None  # by the summary alone: the blocks of a remote file have none of their own
     settled: bool = False  # the tally of every block that is not bad is known, and proven
     searched: bool = False  # every block was read for its declarations
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -21,7 +21,7 @@ from perception.logs.mcap.walk import Walk
 def settle(source: Source, contents: Contents, walk: Walk) -> None:
     """Make the tally of every block known. Does nothing the second time."""
     with contents.lock:
-        if not contents.settled:
+        if not contents.settled and contents.tally is None:
             if contents.doubtful or not _prove(source, contents):
                 _examine(source, contents, walk)
             contents.settled = True

@@ -14,6 +14,9 @@ MISSTATED_BYTES = 16 << 20  # and as large where it is more than the chunk's own
 LOG_BYTES = 1 << 30  # the data of all chunks in one reading may be as large,
 LOG_RATIO = 400  # plus as many times as large as the file
 
+LONE_BYTES = 1 << 26  # a log that is compressed as a whole may be as large,
+LONE_RATIO = 50  # plus as many times as large as it is in the file
+
 RECORDS = 200_000  # records in chunks in one reading,
 BYTES_PER_RECORD = 4  # plus one for as many bytes of the file
 

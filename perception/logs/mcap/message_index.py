@@ -35,6 +35,17 @@ def read_index(
         return None
 
 
+def read_times(source: Source, block: DataBlock, keys: frozenset[int]) -> list[int]:
+    """Return the log times of some channels in a chunk by its message indexes, sorted. Raises Malformed."""
+    times: list[int] = []
+    for opcode, body in iter_records(source.read(block.offset + block.length, block.index_length)):
+        if opcode == Op.MESSAGE_INDEX:
+            channel_id, entries = parse_message_index(body)
+            if channel_id in keys:
+                times += entries[:, 0].tolist()
+    return sorted(times)
+
+
 def _parse_index(data: bytes, block: DataBlock, start_ns: int, end_ns: int) -> Tally:
     tally: Tally = {}
     seen: set[int] = set()

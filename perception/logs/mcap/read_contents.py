@@ -17,6 +17,9 @@ from perception.logs.mcap.shape import SUMMARY_KINDS
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.summary import McapSummary, points_at_chunk, read_summary
 from perception.logs.mcap.walk import Walk, entry_block
+from perception.remote.fetched import NotInRangesError
+
+_MOST_BETWEEN = 1 << 20  # bytes of a remote file that no index covers
 
 
 def read_contents(source: Source, first: int) -> tuple[Contents, Walk]:
@@ -27,6 +30,8 @@ def read_contents(source: Source, first: int) -> tuple[Contents, Walk]:
     registry = Registry(declared_limit(source.size))
     summary = read_summary(source, registry)
     contents = Contents(registry, summary)
+    if source.is_remote and not (summary.proven and summary.indexed and summary.statistics):
+        raise NotInRangesError("it has no index and statistics whose CRC holds")
     walk = Walk(source, contents, {entry.offset: entry for entry in summary.chunks})
     if summary.proven:
         _follow_index(source, contents, walk, first)
@@ -47,7 +52,13 @@ def _follow_index(source: Source, contents: Contents, walk: Walk, first: int) ->
     """Take the blocks from the index, and walk the bytes between them."""
     summary, at = contents.summary, first
     indexed, starts = 0, {entry.offset for entry in summary.chunks}
-    for start, end, block in _regions(source, summary, first):
+    regions = _regions(source, summary, first)
+    if (
+        source.is_remote
+        and summary.start - first - sum(end - start for start, end, _ in regions) > _MOST_BETWEEN
+    ):
+        raise NotInRangesError("its index does not cover its content")
+    for start, end, block in regions:
         if start > at:
             walk.run(_gap_start(contents, at, starts), start)
         if block is not None:
@@ -107,7 +118,7 @@ def _regions(source: Source, summary: McapSummary, first: int) -> list[tuple[int
     """Return the intervals that the index covers, in file order, without overlaps or impossible entries."""
     regions: list[tuple[int, int, DataBlock | None]] = [(start, end, None) for start, end in summary.regions]
     for entry in summary.chunks:
-        if points_at_chunk(source, entry):
+        if source.is_remote or points_at_chunk(source, entry):
             block = entry_block(entry)
             regions.append((entry.offset, entry.offset + entry.length + entry.index_length, block))
     kept: list[tuple[int, int, DataBlock | None]] = []

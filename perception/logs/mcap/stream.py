@@ -34,12 +34,20 @@ class McapStream(Iterator[Message]):
     """
 
     def __init__(
-        self, source: Source, contents: Contents, walk: Walk, query: Query, data_crc_holds: Callable[[], bool]
+        self,
+        source: Source,
+        contents: Contents,
+        walk: Walk,
+        query: Query,
+        data_crc_holds: Callable[[], bool],
+        most_fetched: int | None = None,
     ) -> None:
         self._books = Accountant(source, contents, query)
         self.account: ReadAccount = self._books.account
         self.damage: list[Damage] = self._books.damage
         self._source = source
+        self._reader = source  # fetches ahead what this reading needs
+        self._most_fetched = most_fetched  # of a remote file: then the stream ends early
         self._contents = contents
         self._walk = walk
         self._query = query
@@ -62,6 +70,8 @@ class McapStream(Iterator[Message]):
 
     def _run(self) -> Iterator[Message]:
         needed, skipped = self._plan()
+        if self._most_fetched is None:
+            self._reader = self._source.ahead([(block.offset, block.length) for _, _, block in needed])
         pending: list[Place] = []
         earliest = U64_MAX
         for start_ns, _, block in needed:
@@ -71,6 +81,8 @@ class McapStream(Iterator[Message]):
                 yield from self._emit(pending[:ready])
                 del pending[:ready]
                 earliest = pending[0].log_time_ns if pending else U64_MAX
+            if self._most_fetched is not None and block is not needed[0][2] and self._costs(block):
+                return
             if places := self._load(block):
                 pending += places
                 earliest = min(earliest, min(places).log_time_ns)
@@ -80,6 +92,11 @@ class McapStream(Iterator[Message]):
         for block in skipped:
             self._books.skipped(block)
         self._books.close(data_crc_holds=not self._books.unproven or self._data_crc_holds())
+
+    def _costs(self, block: DataBlock) -> bool:
+        """Return whether a block would have to be fetched, beyond what a look may fetch."""
+        span = (block.offset, block.length)
+        return self._source.fetched_after(*span) > max(self._source.bytes_read, self._most_fetched or 0)
 
     def _plan(self) -> tuple[list[tuple[int, int, DataBlock]], list[DataBlock]]:
         """Return the blocks to load as (start, offset, block) in the order of loading, and those to skip."""
@@ -111,7 +128,7 @@ class McapStream(Iterator[Message]):
     def _load(self, block: DataBlock) -> list[Place]:
         """Return the places of the selected messages of a block; count the others."""
         try:
-            loaded = load(self._source, block, self._contents.registry, self._budget)
+            loaded = load(self._reader, block, self._contents.registry, self._budget)
             loaded = self._declare(block, loaded)
         except Broken as broken:
             self._books.broken(block, broken, self._budget)

@@ -25,10 +25,10 @@ from perception.logs.survey import Survey, TopicSurvey
 def survey_log(source: Source, contents: Contents, profile: str, library: str) -> Survey:
     """Return the survey of a log whose contents are settled."""
     damage, budget = contents.damage(), Budget(source.size)
-    sums: Tally = {}
+    sums: Tally = dict(contents.tally or {})
     for block in contents.blocks:
         tally = _damaged(source, block, contents, damage, budget) if block.bad else block.tally
-        for key, span in (tally or {}).items():
+        for key, span in {} if contents.tally else (tally or {}).items():
             old = sums.get(key)
             sums[key] = old.plus(*span) if old else span
     discover(source, contents, set(sums), budget)

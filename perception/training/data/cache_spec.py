@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from perception.files import file_sha256, sources_sha256
 from perception.logs import Log
 from perception.models.config import ModelConfig
 from perception.models.preprocess import InputSpec
+from perception.remote import RemotePath
 from perception.types import Quantity, head_spec
 
 LAYOUT = 2
@@ -84,7 +86,7 @@ class CacheSpec:
             LogError: The log cannot be read.
         """
         try:
-            log_sha256 = file_sha256(log)
+            log_sha256 = _content_key(log)
         except OSError as error:
             raise LogError(f"{log}: cannot be read: {error.strerror or error}") from None
         # Only the sections that samples and truth depend on; weights and engines change nothing here.
@@ -115,3 +117,16 @@ def _unknown(key: str, path: str, fields: Iterable[str], channels: Sequence[Quan
         f"{path}: the model has no {key} channel {', '.join(unknown)}; leave it out, or train one: "
         f"model.{key}: [{wanted}]"
     ]
+
+
+def _content_key(log: Path) -> str:
+    """Return what changes with the content of a log: its hash, or the place, size and tag of a remote one.
+
+    Raises:
+        OSError: It cannot be read, or the server says nothing that changes with the content.
+    """
+    if not isinstance(log, RemotePath):
+        return file_sha256(log)
+    if not log.file.tag:
+        raise OSError(errno.ENOTSUP, "the server gives neither ETag nor time; download it first", str(log))
+    return f"{log.url} {log.file.size} {log.file.tag}"

@@ -21,6 +21,7 @@ from perception.errors import ConfigError, OutputError
 from perception.logs import Log, is_log, open_log
 from perception.models.preprocess import InputSpec, image_pixels
 from perception.models.tensors import RETURN_CHANNELS, Inputs
+from perception.remote import RemotePath, log_path
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.cache_writer import (
     BOX,
@@ -149,8 +150,10 @@ def find_logs(paths: Sequence[str], section: str) -> list[Path]:
     logs: dict[Path, None] = {}
     errors = []
     for text in paths:
-        path = Path(text)
-        if path.is_dir() and not is_log(path):
+        path = log_path(text)
+        if isinstance(path, RemotePath):
+            matches = [path]
+        elif path.is_dir() and not is_log(path):
             matches = sorted(path.glob("*.mcap"))
         elif path.exists():
             matches = [path]

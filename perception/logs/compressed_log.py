@@ -1,0 +1,151 @@
+"""Logs that are compressed as a whole (`.mcap.zst`, `.bag.gz`, `.db3.zstd`): the reader of `open_log`.
+
+The file is decompressed into the temporary folder, and the log in it is read by the reader of its format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+
+from perception.errors import LogError
+from perception.logs.damage import Damage
+from perception.logs.mcap.limits import LONE_BYTES, LONE_RATIO
+from perception.logs.query import ALL, Query
+from perception.logs.readers import Accounting, Log, LogReader, MessageStream, log_readers
+from perception.logs.survey import Survey
+from perception.logs.unpacked_file import UnpackedTooLarge, compression_of, plain_name, unpack_file
+from perception.types import Channel, Message
+
+FORMAT = "compressed log"
+_LOOK_BYTES = 1 << 16
+
+
+def reads(path: Path) -> bool:
+    """Return whether a file is compressed, and a log of another format is in it."""
+    try:
+        if not path.is_file():
+            return False
+        kind = compression_of(path)
+        return bool(kind) and _reader_of(path, kind) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def open(path: Path) -> UnpackedLog:
+    """Open a compressed log. One that is cut off is read as far as it decompresses.
+
+    Raises:
+        LogError: It cannot be read, decompresses to more than the limit, or holds no log.
+    """
+    folder = TemporaryDirectory(prefix="perception-unpacked-")
+    try:
+        kind = compression_of(path)
+        inner = Path(folder.name) / plain_name(path, kind)
+        problem = unpack_file(path, inner, LONE_BYTES + LONE_RATIO * path.stat().st_size, kind)
+        reader = next((reader for reader in _others() if reader.reads(inner)), None)
+        if reader is None:
+            raise LogError(
+                f"expected a compressed log, found none in it ({problem or 'another file'}): {path}"
+            )
+        return UnpackedLog(path, kind, problem, reader.open(inner), folder)
+    except UnpackedTooLarge:
+        folder.cleanup()
+        most = (LONE_BYTES + LONE_RATIO * path.stat().st_size) >> 20
+        raise LogError(
+            f"the {kind} file decompresses to more than {most} MiB, the limit for its size (docs/limits.md); "
+            f"decompress it yourself if it is sound: {path}"
+        ) from None
+    except OSError as error:
+        folder.cleanup()
+        raise LogError(f"cannot be decompressed ({error.strerror or error}): {path}") from None
+    except LogError as error:
+        folder.cleanup()
+        raise LogError(str(error).replace(folder.name + "/", "")) from None
+    except BaseException:
+        folder.cleanup()
+        raise
+
+
+def _others() -> Iterator[LogReader]:
+    return (reader for reader in log_readers().values() if reader.FORMAT != FORMAT)
+
+
+def _reader_of(path: Path, kind: str) -> LogReader | None:
+    """Return the reader of what a compressed file begins with."""
+    with TemporaryDirectory(prefix="perception-unpacked-") as folder:
+        beginning = Path(folder) / plain_name(path, kind)
+        with suppress(UnpackedTooLarge):
+            unpack_file(path, beginning, _LOOK_BYTES, kind)
+        return next((reader for reader in _others() if reader.reads(beginning)), None)
+
+
+class UnpackedLog:
+    """An open log that was decompressed; see `perception.logs.Log`."""
+
+    def __init__(
+        self, path: Path, kind: str, problem: str, log: Log, folder: TemporaryDirectory[str]
+    ) -> None:
+        self.path = path
+        self._kind, self._log, self._folder = kind, log, folder
+        self._damage = [Damage(None, None, 0, None, problem)] if problem else []
+
+    @cached_property
+    def survey(self) -> Survey:
+        survey = self._log.survey
+        packed = tuple(sorted({*survey.compression, self._kind} - {"none"}))
+        size = self.path.stat().st_size
+        damage = (*self._damage, *survey.damage)
+        return replace(survey, compression=packed, size_bytes=size, damage=damage)
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        return self._log.channels
+
+    @property
+    def accounting(self) -> Accounting:
+        return self._log.accounting
+
+    def messages(self, query: Query = ALL) -> MessageStream:
+        return (
+            UnpackedStream(self._log.messages(query), self._damage)
+            if self._damage
+            else self._log.messages(query)
+        )
+
+    def close(self) -> None:
+        self._log.close()
+        with suppress(OSError):
+            self._folder.cleanup()
+
+    def __enter__(self) -> UnpackedLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class UnpackedStream(Iterator[Message]):
+    """The messages of a log, with damage that concerns the file around it."""
+
+    def __init__(self, stream: MessageStream, damage: list[Damage]) -> None:
+        self.account = stream.account
+        self.damage = [*damage, *stream.damage]
+        self._messages = self._run(stream, damage)
+
+    def __iter__(self) -> Iterator[Message]:
+        return self._messages
+
+    def __next__(self) -> Message:
+        return next(self._messages)
+
+    def _run(self, stream: MessageStream, damage: list[Damage]) -> Iterator[Message]:
+        yield from stream
+        self.damage[:] = [*damage, *stream.damage]

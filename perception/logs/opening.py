@@ -1,0 +1,122 @@
+"""Opening of logs: of a file or a folder, of a URL, of several files as one drive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from perception.errors import LogError
+from perception.logs.compressed_log import FORMAT as COMPRESSED
+from perception.logs.drive import open_drive
+from perception.logs.joined_path import JoinedPath, as_one
+from perception.logs.query import ALL, Query
+from perception.logs.readers import Accounting, Log, MessageStream, log_readers
+from perception.logs.refusal import refusal
+from perception.logs.survey import Survey
+from perception.remote import RemotePath, log_path
+from perception.remote.fetched import NotInRangesError, copies
+from perception.types import Channel
+
+
+def open_log(path: str | Path | Sequence[str | Path]) -> Log:
+    """Open a log for reading, in any format that is installed; also one behind a URL of `fsspec`.
+
+    Several files, or a pattern in a list, are one drive: their messages come in the order of time.
+    A damaged file opens: the parts that cannot be read are named by `MessageStream.damage`.
+
+    Raises:
+        LogError: The file does not exist, cannot be opened, or is not a log; one line that says what was
+            expected, what was found and what to do.
+    """
+    if not isinstance(path, str | Path):
+        path = as_one(path)
+    path = log_path(path)
+    if isinstance(path, JoinedPath):
+        return open_drive(path, open_log)
+    return _open_remote(path.fresh()) if isinstance(path, RemotePath) else _open_local(path)
+
+
+def _open_local(path: Path) -> Log:
+    readers = log_readers()
+    for reader in readers.values():
+        if reader.reads(path):
+            return reader.open(path)
+    raise refusal(path, [reader.FORMAT for reader in readers.values() if reader.FORMAT != COMPRESSED], is_log)
+
+
+def _open_remote(path: RemotePath) -> Log:
+    """Open a log behind a URL: in ranges where its format and the server allow it, else as a local copy."""
+    try:
+        path.file.probe()
+        if path.file.is_folder or not path.file.ranged:
+            why = "it is a folder" if path.file.is_folder else "the server does not give parts of a file"
+            return _open_copy(path, why)
+        readers = log_readers()
+        for reader in readers.values():
+            if reader.reads(path):
+                if not getattr(reader, "READS_RANGES", False):
+                    return _open_copy(path, f"a {reader.FORMAT} is not read in ranges")
+                try:
+                    return reader.open(path)
+                except NotInRangesError as error:
+                    return _open_copy(path, str(error))
+    except OSError as error:
+        raise LogError(f"{error.strerror or error}: {path}") from None
+    raise refusal(path, [reader.FORMAT for reader in readers.values() if reader.FORMAT != COMPRESSED], is_log)
+
+
+def _open_copy(path: RemotePath, why: str) -> Log:
+    """Open a remote log as a local copy. Raises OSError where it cannot be fetched, LogError."""
+    copy, _ = copies.take(path.file)
+    path.file.fetched_because = why
+    try:
+        return FetchedLog(path, _open_local(copy), lambda: copies.give_back(copy))
+    except BaseException as error:
+        copies.give_back(copy)
+        if isinstance(error, LogError):
+            raise LogError(str(error).replace(str(copy), str(path))) from None
+        raise
+
+
+class FetchedLog:
+    """A remote log that is read from a local copy; see `Log`."""
+
+    def __init__(self, path: RemotePath, log: Log, give_back: Callable[[], None]) -> None:
+        self.path: Path = path
+        self._log, self._give_back = log, give_back
+        self._is_closed = False
+
+    @property
+    def survey(self) -> Survey:
+        return self._log.survey
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        return self._log.channels
+
+    @property
+    def accounting(self) -> Accounting:
+        return self._log.accounting
+
+    def messages(self, query: Query = ALL) -> MessageStream:
+        return self._log.messages(query)
+
+    def close(self) -> None:
+        self._log.close()
+        if not self._is_closed:
+            self._is_closed = True
+            self._give_back()
+
+    def __enter__(self) -> FetchedLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a reader takes the path, by a look at its first bytes or, of a folder, at its files."""
+    return any(reader.reads(path) for reader in log_readers().values())
