@@ -1,50 +1,89 @@
-"""The choice of the camera, its camera info and its transforms: by content, then by name."""
+"""The choice of the cameras, with their camera infos and transforms: by content, then by name."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from perception.autoconfig import naming_rules as names
+from perception.autoconfig.camera_infos import info_of_one, infos_of_several
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.first_messages import first_decoded
+from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.image_content import ImageContent, image_content
-from perception.types import CameraInfo
-
-ASPECT = 0.03
-"""Camera info and picture are of one camera where their aspects differ by less, whatever their scale."""
+from perception.autoconfig.sensor_names import front_first, same_sensor, sensor_names
 
 
-def choose_camera(draft: ConfigDraft) -> None:
-    """Set the camera, its calibration and its transforms; ambiguities are noted in the draft."""
+def choose_cameras(draft: ConfigDraft) -> None:
+    """Set the cameras, their calibrations and the transforms; ambiguities are noted in the draft."""
     contents = {topic: image_content(draft.log, topic) for topic in _images(draft)}
-    topics = _cameras(draft, contents)
-    topic = draft.pick("sensors.camera.topic", "camera", topics)
-    if topic is None:
+    topics = front_first(_cameras(draft, contents))
+    if not topics:
         rig = draft.of_kind("calibration") + draft.of_kind("transforms")
         draft.leave_out(rig, "no_camera", "there is no camera to place anything in")
         return
-    draft.leave_out(topics, "ambiguous", "more than one camera")
-    draft.leave_out(contents, "second_choice", f"the camera is {topic}")
+    name_of = sensor_names(topics, "camera")
+    chosen = ", ".join(topics)
+    draft.leave_out(
+        (t for t in contents if t not in topics),
+        "second_choice",
+        f"the camera is {chosen}" if len(topics) == 1 else f"the cameras are {chosen}",
+    )
+    if len(topics) == 1:
+        infos = {topics[0]: info} if (info := _say_single(draft, topics[0], contents)) else {}
+    else:
+        _say_several(draft, name_of)
+        infos = infos_of_several(draft, name_of, contents)
+    transforms = draft.of_kind("transforms")
+    for topic, name in name_of.items():
+        _say_content(draft, topic, contents[topic])
+        camera: dict[str, Any] = {"topic": topic}
+        if topic in infos:
+            camera["calibration"] = infos[topic]
+        if transforms and topic == topics[0]:
+            camera["transforms"] = transforms
+        if topic != topics[0]:
+            camera |= _beside_reference(draft, topic)
+        draft.add("camera", name, camera)
+    if transforms:
+        draft.reasons.append(f"transforms: {', '.join(transforms)}, all there are")
+
+
+def _say_single(draft: ConfigDraft, topic: str, contents: dict[str, ImageContent]) -> str | None:
+    """Say why it is the camera; return its camera info."""
     why = f"the only {draft.schema(topic)}"
-    if len(contents) > len(topics):
-        others = ", ".join(t for t in contents if t not in topics)
+    if len(contents) > 1:
+        others = ", ".join(t for t in contents if t != topic)
         why = f"an image, where {others} is no picture of its own"
     draft.reasons.append(f"camera: {topic}, {why}")
-    if contents[topic].problem:
-        draft.warnings.append(f"camera: {topic} has no picture that can be read: {contents[topic].problem}")
-    elif not contents[topic].colours:
+    return info_of_one(draft, topic, contents[topic])
+
+
+def _say_several(draft: ConfigDraft, name_of: dict[str, str]) -> None:
+    for topic, name in name_of.items():
+        draft.reasons.append(f"camera {name}: {topic}, one of {len(name_of)} cameras ({draft.schema(topic)})")
+    reference = next(iter(name_of.values()))
+    draft.reasons.append(
+        f"reference: {reference}, by its name or as the first of the cameras; control comes from it "
+        "(another one: reference, control_camera)"
+    )
+
+
+def _say_content(draft: ConfigDraft, topic: str, content: ImageContent) -> None:
+    if content.problem:
+        draft.warnings.append(f"camera: {topic} has no picture that can be read: {content.problem}")
+    elif not content.colours:
         draft.warnings.append(
             f"camera: {topic} is grey; weights that were trained on colours know less of it"
         )
-    camera: dict[str, Any] = {"topic": topic}
-    draft.data["sensors"]["camera"] = camera
-    calibration = _calibration_of(draft, topic, contents[topic])
-    if calibration is not None:
-        camera["calibration"] = calibration
-    transforms = draft.of_kind("transforms")
-    if transforms:
-        camera["transforms"] = transforms
-        draft.reasons.append(f"transforms: {', '.join(transforms)}, all there are")
+
+
+def _beside_reference(draft: ConfigDraft, topic: str) -> dict[str, Any]:
+    """Return how the images of a further camera are selected: those of the same moment, by its rate."""
+    settings: dict[str, Any] = {"policy": "nearest"}
+    rate = rate_hz(draft.log, topic)
+    if rate is not None and round(600 / rate) > 60:
+        settings["tolerance_ms"] = float(round(min(600 / rate, 500)))
+        settings["max_age_ms"] = max(200.0, settings["tolerance_ms"])
+    return settings
 
 
 def _images(draft: ConfigDraft) -> list[str]:
@@ -83,63 +122,17 @@ def _cameras(draft: ConfigDraft, contents: dict[str, ImageContent]) -> list[str]
     packed = [topic for topic in chosen if topic.rsplit("/", 1)[0] in chosen]  # /image_raw/compressed
     unpacked = {topic.rsplit("/", 1)[0] for topic in packed}
     draft.leave_out(unpacked, "second_choice", "the same pictures as its compressed topic")
-    return [topic for topic in chosen if topic not in unpacked]
+    return _distinct(draft, [topic for topic in chosen if topic not in unpacked], contents)
 
 
-def _calibration_of(draft: ConfigDraft, camera: str, picture: ImageContent) -> str | None:
-    """Return the camera info of a camera: of its frame, of its aspect, beside it; never of another camera."""
-    infos = {topic: _info_of(draft, topic) for topic in draft.of_kind("calibration")}
-    topics = [t for t, info in infos.items() if _same_frame(info, picture)]
-    for topic in (t for t in infos if t not in topics):
-        reason = f"of the frame {_frame(infos[topic])}, where the camera's is {picture.frame_id}"
-        draft.leave_out([topic], "other_frame", reason)
-        if not topics:
-            draft.warnings.append(
-                f"calibration: {topic} is not used: it is {reason}. "
-                "If it is of this camera all the same, name it in sensors.camera.calibration, "
-                f"and set sensors.camera.calibration_frame: {_frame(infos[topic])}"
-            )
-    if not topics:
-        draft.warnings.append("no camera calibration in the log: ranges cannot be placed in the image")
-        return None
-    fitting = best(topics, lambda topic: _fit(infos[topic], picture))
-    near = best(fitting, lambda topic: names.shared_prefix(topic, camera))
-    if len(infos) == 1:
-        draft.reasons.append(f"calibration: {near[0]}, the only {draft.schema(near[0])}")
-    elif len(topics) == 1 and picture.frame_id and _frame(infos[topics[0]]):
-        draft.reasons.append(f"calibration: {near[0]}, which names the camera's frame {picture.frame_id}")
-    elif len(near) == 1:
-        draft.reasons.append(f"calibration: {near[0]}, beside {camera}")
-    draft.pick("sensors.camera.calibration", "camera's calibration", near)
-    draft.leave_out(topics, "second_choice", f"the camera info is that of {near[0]}")
-    info = infos[near[0]]
-    if info is not None and not _fit(info, picture)[0]:
-        draft.warnings.append(
-            f"calibration: {near[0]} is for pictures of {info.width}x{info.height}, "
-            f"those on {camera} are {picture.size[0]}x{picture.size[1]}: of another camera, or cropped"
-        )
-    return near[0]
-
-
-def _info_of(draft: ConfigDraft, topic: str) -> CameraInfo | None:
-    messages = first_decoded(draft.log, topic, count=1)
-    return messages[0] if messages and isinstance(messages[0], CameraInfo) else None
-
-
-def _frame(info: CameraInfo | None) -> str:
-    return info.frame_id if info is not None else ""
-
-
-def _same_frame(info: CameraInfo | None, picture: ImageContent) -> bool:
-    """Return whether a camera info may be of the camera: frames are compared where both are known."""
-    return not _frame(info) or not picture.frame_id or _frame(info) == picture.frame_id
-
-
-def _fit(info: CameraInfo | None, picture: ImageContent) -> tuple[bool, bool]:
-    """Return whether aspects agree, and whether sizes do. A part of the sensor may have any aspect."""
-    if info is None or not all(picture.size) or not (info.width and info.height):
-        return True, False
-    width, height = picture.size
-    part = info.roi is not None or info.binning != (1, 1)
-    aspect = width * info.height / (height * info.width)
-    return part or abs(aspect - 1) < ASPECT, (info.width, info.height) == picture.size
+def _distinct(draft: ConfigDraft, topics: list[str], contents: dict[str, ImageContent]) -> list[str]:
+    """Return one topic of each camera: a picture and its rectified twin are of one."""
+    kept: list[str] = []
+    for topic in topics:
+        frame = contents[topic].frame_id
+        twin = next((t for t in kept if same_sensor(t, topic) and contents[t].frame_id == frame), None)
+        if twin is None:
+            kept.append(topic)
+        else:
+            draft.leave_out([topic], "second_choice", f"by its name and frame of the same camera as {twin}")
+    return kept

@@ -9,18 +9,16 @@ from perception.align.picture_camera import is_rectified
 from perception.autoconfig.alignment import AlignmentSimulation
 from perception.autoconfig.alignment_advice import choose_wait
 from perception.autoconfig.base_frame import with_base_frame
-from perception.autoconfig.camera_choice import choose_camera
+from perception.autoconfig.camera_choice import choose_cameras
 from perception.autoconfig.config_check import check_config
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.log_times import strays
+from perception.autoconfig.range_choice import choose_ranges
+from perception.autoconfig.readable_topics import warn_of_unreadable
 from perception.autoconfig.stamp_units import with_stamp_units
-from perception.autoconfig.topic_choice import (
-    choose_range,
-    choose_status,
-    choose_truth,
-    warn_of_unreadable,
-)
+from perception.autoconfig.status_choice import choose_statuses
+from perception.autoconfig.truth_choice import choose_truth
 from perception.autoconfig.unused_topics import UnusedTopic, unused_topics
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
@@ -107,18 +105,22 @@ def unused_without_choice(log: Log) -> tuple[UnusedTopic, ...]:
     sensors = draft.data["sensors"]
     if not sensors:
         return unused_topics(log, None, draft.unused)
-    reference = next(name for name in SENSORS if name in sensors)
-    return unused_topics(log, parse_config({**draft.data, "reference": reference}), draft.unused)
+    return unused_topics(log, parse_config({**draft.data, "reference": _reference(draft)}), draft.unused)
 
 
 def _drafted(log: Log) -> ConfigDraft:
     draft = ConfigDraft(log)
-    choose_camera(draft)
-    choose_range(draft)
-    choose_status(draft)
+    choose_cameras(draft)
+    choose_ranges(draft)
+    choose_statuses(draft)
     choose_truth(draft)
     warn_of_unreadable(draft)
     return draft
+
+
+def _reference(draft: ConfigDraft) -> str:
+    """Return the sensor that makes the ticks: the first camera, else range sensor, else status."""
+    return next(name for kind in SENSORS for name in draft.of_sensors(kind))
 
 
 def _completed(base: Config, found: Config) -> Config:
@@ -131,6 +133,8 @@ def _completed(base: Config, found: Config) -> Config:
     changes: dict[str, object] = {"sensors": found.sensors, "truth": base.truth.model_copy(update=truth)}
     if "reference" not in base.model_fields_set:
         changes["reference"] = found.reference
+    elif base.reference not in found.sensors.named and (of_kind := found.sensors.of_kind(base.reference)):
+        changes["reference"] = next(iter(of_kind))  # several, by their names
     completed = base.model_copy(update=changes)
     if errors := completed.conflicts():
         raise ConfigError(errors)
@@ -146,8 +150,7 @@ def _finish(draft: ConfigDraft) -> Config:
             *(f"sensors: {text}" for text in draft.warnings),
         ]
         raise ConfigError(errors, head=f"no sensor that can be used in {draft.log.path.name}")
-    reference = next(name for name in SENSORS if name in sensors)
-    config = parse_config({**draft.data, "reference": reference})
+    config = parse_config({**draft.data, "reference": _reference(draft)})
     config, reasons = _with_rate(draft.log, config, draft.warnings)
     draft.reasons += reasons
     return config

@@ -38,6 +38,15 @@ class ConfigDraft:
         channel = self.log.channels.get(topic)
         return sensor_kind(channel.schema, channel.encoding) if channel else None
 
+    def add(self, kind: str, name: str, section: dict[str, Any]) -> None:
+        """Add a sensor under its name."""
+        self.data["sensors"][name] = section if name == kind else {"kind": kind, **section}
+
+    def of_sensors(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Return the sensors of a kind so far, by name."""
+        sensors = self.data["sensors"]
+        return {name: section for name, section in sensors.items() if section.get("kind", name) == kind}
+
     def described(self, topic: str) -> str:
         """Return topic, schema and number of messages, for an error."""
         channel = self.log.channels.get(topic)  # a damaged log may have messages that nothing declares

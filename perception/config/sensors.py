@@ -14,7 +14,7 @@ from perception.types.messages import StampRule
 
 MAX_SENSORS = 64
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_RESERVED = frozenset({"all", "control", "inputs", "timing", "metrics"})
+RESERVED_NAMES = frozenset({"all", "control", "inputs", "timing", "metrics"})
 """Words that a fault (`all.loss`) or a topic of the outputs has."""
 
 
@@ -132,10 +132,10 @@ class SensorsConfig(Section):
         if len(named) > MAX_SENSORS:
             raise ValueError(f"expected at most {MAX_SENSORS} sensors, found {len(named)}")
         for name in named:
-            if not _NAME.fullmatch(name) or name in _RESERVED:
+            if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
                 raise ValueError(
                     f"{name!r} is no name of a sensor: expected a letter, then letters, digits, _ or -, at "
-                    f"most 64, and none of {', '.join(sorted(_RESERVED))}"
+                    f"most 64, and none of {', '.join(sorted(RESERVED_NAMES))}"
                 )
         return self
 

@@ -27,7 +27,8 @@ class EvaluateOptions:
         resampling: How intervals are drawn; None: values without intervals.
         slices: The slices to compare with the rest of the data, as `parse_slices` gives them.
         moments: The number of worst moments in the report.
-        ablate: `sensors`: also score every subset of the sensors. `faults`: also replay under each fault.
+        ablate: `sensors`: also score every subset of the kinds of sensors. `each`: also score without each
+            named sensor. `faults`: also replay under each fault.
         faults: The faults of that ablation as `sensor.kind`; empty: all.
         severities: The severities of those faults, above 0 and up to 1.
         latencies_ms: Latencies of the streaming scores; `measured`: the median of the run.
@@ -48,7 +49,7 @@ class EvaluateOptions:
     resampling: Resampling | None = None
     slices: tuple[str, ...] = ()
     moments: int = 10
-    ablate: Literal["sensors", "faults"] | None = None
+    ablate: Literal["sensors", "each", "faults"] | None = None
     faults: tuple[str, ...] = ()
     severities: tuple[float, ...] = SEVERITIES
     latencies_ms: tuple[float | Literal["measured"], ...] = ()
@@ -76,8 +77,8 @@ class EvaluateOptions:
                 f"--outputs: expected one for each log, {logs}, found {len(self.outputs)}",
             ),
             (
-                self.ablate not in (None, "sensors", "faults"),
-                f"--ablate: expected sensors or faults, found {self.ablate!r}",
+                self.ablate not in (None, "sensors", "each", "faults"),
+                f"--ablate: expected sensors, each or faults, found {self.ablate!r}",
             ),
             (stored and self.ablate is not None, "--ablate: needs a replay; leave out --outputs"),
             (stored and self.output is not None, "--output: needs a replay; leave out --outputs"),

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
-from perception.evaluation.ablation.sensor_subsets import SubsetSink, SubsetsPlugin, subset_name
+from perception.evaluation.ablation.sensor_subsets import (
+    SUBSETS,
+    SubsetSink,
+    SubsetsPlugin,
+    leave_one_out,
+    subset_name,
+)
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.frame_contents import FrameContents
 from perception.evaluation.intervals import with_intervals
@@ -67,7 +73,7 @@ class Evaluation:
         self, options: EvaluateOptions | None = None, command: Callable[[Moment], str] = lambda moment: ""
     ) -> None:
         self.options = options or EvaluateOptions()
-        self._subsets = self.options.ablate == "sensors"
+        self._subsets = self.options.ablate in ("sensors", "each")
         self._command = command
         self._began = time.monotonic()
         self._suites = Suites(self.options.rules, self.options.guests)
@@ -110,12 +116,7 @@ class Evaluation:
         latency = None if self._subsets else self._latency
         scorer = self.sink(log, config, latency, None if writer is None else writer.add_values)
         sinks.append(scorer)
-        plugin: Plugin
-        if self._subsets:
-            plugin = subsets = SubsetsPlugin(load)
-            sinks.append(SubsetSink(subsets, self._suites.of_subset))
-        else:
-            plugin = load()
+        plugin = self._plugin(load, config, sinks)
         options = replace(self.options.replay, observer=observer, span=span or self.options.replay.span)
         summary = replay(log, config, plugin, sinks, options)
         self._status = max(self._status, summary.status, key=STATUS_ORDER.index)
@@ -156,6 +157,15 @@ class Evaluation:
             record_times(self._latency, stages_ms)
         metadata = (run.to_metadata() if run is not None else {}) | _part(span)
         self.add(log, config, scorer, frames, run=metadata, outputs=str(stored.path))
+
+    def _plugin(self, load: Callable[[], Plugin], config: Config, sinks: list[Sink]) -> Plugin:
+        """Return the plugin to replay; with an ablation, one that a further sink asks for every subset."""
+        if not self._subsets:
+            return load()
+        each = self.options.ablate == "each"
+        subsets = SubsetsPlugin(load, leave_one_out(config.sensors.named) if each else SUBSETS)
+        sinks.append(SubsetSink(subsets, self._suites.of_subset))
+        return subsets
 
     def sink(
         self,

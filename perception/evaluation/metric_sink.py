@@ -13,7 +13,8 @@ from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.score_warnings import MissingTruth
 from perception.evaluation.worst_frames import Row, box_rows, control_rows
 from perception.sinks import OutputSink, RunInfo
-from perception.types import Output, Sample, TruthFrame
+from perception.sinks.mcap_sink import camera_topic
+from perception.types import Output, Sample, TruthFrame, camera_views
 
 METRICS = "/perception/metrics/"
 """Prefix of the topics that hold the errors of each frame in an output log: `boxes`, `control`."""
@@ -65,10 +66,19 @@ class MetricSink(OutputSink):
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        self.score(output, truth if truth is not None else TruthFrame(output.tick.stamp_ns), timing_ms)
+        for row in camera_views(sample, output, truth):
+            known = row.truth if row.truth is not None else TruthFrame(output.tick.stamp_ns)
+            self.score(row.output, known, timing_ms, row.camera if output.cameras else "")
+            timing_ms = None  # the times are those of the tick
 
-    def score(self, output: Output, truth: TruthFrame, timing_ms: Mapping[str, float] | None = None) -> None:
-        """Score one output against its truth."""
+    def score(
+        self,
+        output: Output,
+        truth: TruthFrame,
+        timing_ms: Mapping[str, float] | None = None,
+        camera: str = "",
+    ) -> None:
+        """Score one output against its truth; with several cameras, that of one of them."""
         self.missing.add(truth)
         frame = self.suite.update(output, truth)
         self.true_labels.update(box.label for box in truth.boxes or () if box.label)
@@ -84,7 +94,7 @@ class MetricSink(OutputSink):
         if self._publish is not None:
             for name, rows in (("boxes", boxes), ("control", control)):
                 if rows:
-                    self._publish(METRICS + name, output, rows)
+                    self._publish(camera_topic(METRICS, camera) + name, output, rows)
 
 
 def record_times(latency: Latency, stages_ms: Mapping[str, float]) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from perception.align.truth import TruthJoiner
+from perception.align.truth import Joined, TruthJoiner
 from perception.config import Config
 from perception.logs import Log, Query, decoder
 from perception.logs.perception_proto import decode_status
 from perception.pipeline.log_source import WHOLE, Span
 from perception.sinks import read_outputs
 from perception.sinks.mcap_sink import TIMING
-from perception.types import Output, TruthFrame, absent_sample
+from perception.types import Output, TruthFrame, absent_sample, camera_views
 
 
 class OutputWithTruth(NamedTuple):
@@ -23,7 +23,9 @@ class OutputWithTruth(NamedTuple):
 
 
 def stored_pairs(stored: Log, log: Log, config: Config, span: Span = WHOLE) -> Iterator[OutputWithTruth]:
-    """Yield each stored output with its truth, in order. Ranges are not read, of images the header alone.
+    """Yield each stored output with its truth, in order; of several cameras one by one.
+
+    Ranges are not read, of images the header alone.
 
     Args:
         stored: A log that `replay --output` made.
@@ -46,15 +48,21 @@ def stored_pairs(stored: Log, log: Log, config: Config, span: Span = WHOLE) -> I
             waiting = next(messages, None)
         if not span.holds(tick.log_time_ns):
             continue
-        for joined in joiner.add(absent_sample(tick, "a stored output"), item.output):
-            yield OutputWithTruth(joined.payload, joined.truth)
+        names = [config.reference_camera or "", *item.output.cameras] if item.output.cameras else []
+        sample = absent_sample(tick, "a stored output", cameras=tuple(dict.fromkeys(names)))
+        yield from _rows(joiner.add(sample, item.output))
     while waiting is not None:
         joiner.push(decode(waiting))
-        for joined in joiner.ready():
-            yield OutputWithTruth(joined.payload, joined.truth)
+        yield from _rows(joiner.ready())
         waiting = next(messages, None)
-    for joined in joiner.flush():
-        yield OutputWithTruth(joined.payload, joined.truth)
+    yield from _rows(joiner.flush())
+
+
+def _rows(joined: Iterable[Joined]) -> Iterator[OutputWithTruth]:
+    """Yield the output of each camera with its truth."""
+    for sample, truth, output in joined:
+        for row in camera_views(sample, output, truth):
+            yield OutputWithTruth(row.output, row.truth if row.truth is not None else truth)
 
 
 def stored_times(stored: Log, span: Span = WHOLE) -> Iterator[Mapping[str, float]]:

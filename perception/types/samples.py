@@ -117,11 +117,27 @@ def _without(source: Input[Any], absences: Mapping[str, Absent | str], several: 
     return source if absence is None else source.absent(absence)
 
 
-def absent_sample(tick: Tick, absence: Absent | str, topics: Sequence[str] = ("", "", "")) -> Sample:
-    """Return a sample without any input, as short batches are padded with."""
+def absent_sample(
+    tick: Tick,
+    absence: Absent | str,
+    topics: Sequence[str] = ("", "", ""),
+    cameras: Sequence[str] = (),
+) -> Sample:
+    """Return a sample without any input, as short batches are padded with.
+
+    Args:
+        tick: Its tick.
+        absence: The reason of all of them.
+        topics: Of camera, range and status.
+        cameras: The names of several cameras, that of the reference camera first.
+    """
     inputs: list[Input[Any]] = [
         Input(name, topic, None, absence=as_absent(absence))
         for name, topic in zip(SENSORS, topics, strict=True)
     ]
     camera, scan, status = inputs
-    return Sample(tick, camera, scan, status, Rig())
+    if not cameras:
+        return Sample(tick, camera, scan, status, Rig())
+    named = {name: replace(camera, name=name) for name in cameras}
+    placings = {name: Placing(Rig()) for name in cameras}
+    return Sample(tick, named[cameras[0]], scan, status, Rig(), cameras=named, placings=placings)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perception.autoconfig import ConfigChoice, complete_config
@@ -119,13 +119,13 @@ def test_a_status_with_a_speed_is_preferred(tmp_path: Path) -> None:
         .json("/odom", lambda i: {"twist": {"twist": {"linear": {"x": 1.0}, "angular": {"z": 0.2}}}})
     )
     choice = choice_of(log, tmp_path)
-    assert choice.config.sensors.status is not None
-    assert choice.config.sensors.status.topic == "/odom"
-    assert choice.config.sensors.status.fields == {
-        "speed": "twist.twist.linear.x",
-        "yaw_rate": "twist.twist.angular.z",
+    statuses = choice.config.sensors.statuses
+    assert {name: (section.topic, section.fields) for name, section in statuses.items()} == {
+        "odom": ("/odom", {"speed": "twist.twist.linear.x", "yaw_rate": "twist.twist.angular.z"}),
+        "imu": ("/imu", {"acceleration": "linear_acceleration.x"}),
     }
     assert any("most telling of 3 status topics" in reason for reason in choice.reasons)
+    assert any("/imu, for what the others do not tell: acceleration" in reason for reason in choice.reasons)
 
 
 def test_a_status_whose_fields_are_unknown_is_not_used_and_says_so(tmp_path: Path) -> None:
@@ -187,20 +187,77 @@ def test_of_two_truths_neither_is_taken(tmp_path: Path) -> None:
 # --- what is not guessed ------------------------------------------------------------------------------
 
 
-def test_two_cameras_and_two_scans_are_named_with_yaml_to_paste(tmp_path: Path) -> None:
+def test_every_camera_and_every_scan_is_used_under_a_name_of_its_own(tmp_path: Path) -> None:
     log = SmallLog().image("/left").image("/right").scan("/low").scan("/high", seconds=1).status(hz=50)
-    error = refusal_of(log, tmp_path)
-    assert len(error.errors) == 2
-    assert (
-        "sensors.camera.topic: 2 topics could be the camera: /left (foxglove.CompressedImage, 20 messages)"
-        in str(error)
-    )
-    assert "/high (foxglove.LaserScan, 10 messages), /low" in str(error)
-    pasted = parse_config(yaml.safe_load(error.paste))
-    assert pasted.sensors.camera is not None
-    assert pasted.sensors.camera.topic == "/left"
+    choice = choice_of(log, tmp_path)
+    named = {name: (s.kind, s.topic) for name, s in choice.config.sensors.named.items()}
+    assert named == {
+        "status": ("status", "/vehicle/state"),
+        "left": ("camera", "/left"),
+        "right": ("camera", "/right"),
+        "high": ("range", "/high"),
+        "low": ("range", "/low"),
+    }
+    assert choice.config.reference == "left"
+    assert choice.unused == ()
     with open_log(tmp_path / "small.mcap") as opened:
-        assert complete_config(opened, pasted).config == pasted  # what is pasted fits the log
+        again = parse_config(yaml.safe_load(to_yaml(choice.config)))
+        assert complete_config(opened, again).config == again  # what is printed fits the log
+
+
+def test_each_camera_has_the_camera_info_of_its_frame_and_the_front_one_makes_the_ticks(
+    tmp_path: Path,
+) -> None:
+    log = SmallLog()
+    for name in ("back", "front", "left"):
+        log.image(f"/{name}/image_raw", frame=f"{name}_optical").image(
+            f"/{name}/image_rect", frame=f"{name}_optical"
+        )
+        log.calibration(f"/infos/{name}", frame=f"{name}_optical")
+    choice = choice_of(log, tmp_path)
+    cameras = choice.config.sensors.cameras
+    assert {name: (c.topic, c.calibration) for name, c in cameras.items()} == {
+        name: (f"/{name}/image_raw", f"/infos/{name}") for name in ("front", "back", "left")
+    }
+    assert choice.config.reference == "front"
+    assert {item.topic: item.code for item in choice.unused} == {
+        f"/{name}/image_rect": "second_choice" for name in ("back", "front", "left")
+    }
+
+
+def test_a_camera_info_that_could_be_of_two_cameras_is_that_of_neither(tmp_path: Path) -> None:
+    log = SmallLog().image("/left", frame="").image("/right", frame="").calibration("/info", frame="")
+    choice = choice_of(log, tmp_path)
+    assert all(camera.calibration is None for camera in choice.config.sensors.cameras.values())
+    assert sum("no camera info is surely its own" in text for text in choice.warnings) == 2
+    assert {item.topic: item.code for item in choice.unused} == {"/info": "other_frame"}
+
+
+@given(
+    names=st.lists(st.sampled_from(["a", "b", "front", "left"]), min_size=2, max_size=3, unique=True),
+    frames=st.booleans(),
+    folders=st.booleans(),
+    infos=st.integers(0, 3),
+)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_two_cameras_never_share_a_camera_info(
+    tmp_path: Path, names: list[str], frames: bool, folders: bool, infos: int
+) -> None:
+    log = SmallLog()
+    for name in names:
+        log.image(f"/{name}/image" if folders else f"/cam/{name}", frame=name if frames else "", seconds=0.3)
+    for name in names[:infos]:
+        topic = f"/{name}/info" if folders else f"/cam/{name}_info"
+        log.calibration(topic, frame=name if frames else "", seconds=0.3)
+    cameras = choice_of(log, tmp_path).config.sensors.cameras
+    assert len(cameras) == len(names)
+    chosen = [camera.calibration for camera in cameras.values() if camera.calibration is not None]
+    assert len(set(chosen)) == len(chosen)
+    for camera in cameras.values():
+        if camera.calibration is not None:  # by a frame or by a folder of its own, never by being left over
+            name = next(n for n in names if n in camera.topic.split("/"))
+            assert frames or folders
+            assert name in camera.calibration
 
 
 def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
@@ -212,9 +269,18 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert any("/binary is not used: expected" in text and "found 'capnproto'" in text for text in warnings)
 
 
-def test_two_status_of_the_same_worth_are_ambiguous(tmp_path: Path) -> None:
-    error = refusal_of(SmallLog().image().status("/a").status("/b"), tmp_path)
-    assert "sensors.status.topic: 2 topics could be the status" in str(error)
+def test_of_two_status_of_the_same_worth_one_is_used_and_it_is_said(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().image().status("/a").status("/b"), tmp_path)
+    assert [section.topic for section in choice.config.sensors.statuses.values()] == ["/a"]
+    assert any("/a, /b tell as much" in text and "/a is used" in text for text in choice.warnings)
+
+
+def test_a_depth_image_is_a_range_sensor_beside_a_lidar_but_not_beside_its_own_points(tmp_path: Path) -> None:
+    log = SmallLog().image("/color", frame="color").scan("/lidar")
+    log.raw_image("/depth/image", "16UC1", frame="depth").calibration("/depth/info", frame="depth")
+    choice = choice_of(log, tmp_path)
+    ranges = {name: (r.topic, r.calibration) for name, r in choice.config.sensors.ranges.items()}
+    assert ranges == {"lidar": ("/lidar", None), "depth": ("/depth/image", "/depth/info")}
 
 
 def test_a_log_without_a_sensor_says_what_is_needed(tmp_path: Path) -> None:

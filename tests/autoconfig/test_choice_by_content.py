@@ -136,8 +136,9 @@ def test_own_outputs_and_the_middleware_are_known_by_their_types() -> None:
 
 def test_a_depth_image_is_no_camera_whatever_its_name(tmp_path: Path) -> None:
     choice = choice_of(SmallLog().raw_image("/camera/image_raw", "16UC1").calibration().scan(), tmp_path)
-    assert choice.config.sensors.camera is None
-    assert codes(choice) == {"/camera/image_raw": "depth_image", "/camera/calibration": "no_camera"}
+    assert not choice.config.sensors.cameras
+    ranges = {section.topic: section.calibration for section in choice.config.sensors.ranges.values()}
+    assert ranges == {"/scan": None, "/camera/image_raw": "/camera/calibration"}
     assert any("depth image, without colours" in text for text in choice.warnings)
 
 

@@ -170,7 +170,7 @@ def test_the_command_of_a_moment_replays_just_it(scene: Path, weights: Path, cap
     ("arguments", "fault"),
     [
         ([], "LOG: missing"),
-        (["{scene}", "--ablate", "heads"], "--ablate: expected sensors or faults, found 'heads'"),
+        (["{scene}", "--ablate", "heads"], "--ablate: expected sensors, each or faults, found 'heads'"),
         (["{scene}", "--outputs", "a.mcap", "--outputs", "b.mcap"], "expected one for each log, 1, found 2"),
         (["{scene}", "--outputs", "a.mcap", "--ablate", "sensors"], "--ablate: needs a replay"),
         (["{scene}", "{scene}", "-o", "kept.mcap"], "--output: holds the outputs of one log, found 2 logs"),

@@ -120,13 +120,14 @@ def test_undecodable_messages_end_an_audit_with_3(tmp_path: Path, capsys: pytest
 def test_an_ambiguous_log_is_shown_with_yaml_to_paste(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = str(SmallLog().image("/left").image("/right").write(tmp_path / "two.mcap"))
+    log = SmallLog().image("/camera").calibration("/a").calibration("/b")
+    path = str(log.write(tmp_path / "two.mcap"))
     assert run(["info", path]) == 0
     text = capsys.readouterr().out
-    assert "2 topics could be the camera" in text
-    assert "camera: {topic: /left}" in text
+    assert "2 topics could be the camera's calibration" in text
+    assert "camera: {topic: /camera, calibration: /a}" in text
     assert run(["info", path, "--yaml"]) == 2
-    assert "2 topics could be the camera" in capsys.readouterr().err
+    assert "2 topics could be the camera's calibration" in capsys.readouterr().err
     found = report(capsys, path)
     assert found["configuration"] is None
     assert found["warnings"][0]["code"] == "no_configuration"
@@ -294,8 +295,9 @@ def test_without_a_choice_every_topic_is_named_all_the_same(
 ) -> None:
     log = (
         SmallLog()
-        .image("/left")
-        .image("/right")
+        .image("/camera")
+        .calibration("/a")
+        .calibration("/b")
         .json("/battery", lambda i: {"percentage": 0.5})
         .json("/rosout", lambda i: {"line": i})
     )
@@ -303,7 +305,7 @@ def test_without_a_choice_every_topic_is_named_all_the_same(
     found = report(capsys, path)
     assert {item["topic"]: item["code"] for item in found["unused"]} == {
         "/battery": "no_known_field",
-        "/right": "ambiguous",
+        "/b": "second_choice",
         "/rosout": "housekeeping",
     }
     assert run(["info", path]) == 0

@@ -103,7 +103,7 @@ def test_evaluate_draws_curves_over_faults_and_latency_within_80_columns(
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["--ablate", "fautls"], "expected sensors or faults"),
+        (["--ablate", "fautls"], "expected sensors, each or faults"),
         (["--faults", "camera"], "add that"),
         (["--ablate", "faults", "--severities", "0,2"], "--severities: expected"),
         (["--latency-ms", "soon"], "'measured' or 'curve', found 'soon'"),

@@ -194,7 +194,8 @@ class EvaluateArguments(ScoringArguments):
     ablate: Annotated[
         str | None,
         typer.Option(
-            help="`sensors`: score every subset of the sensors too. `faults`: replay under each fault.",
+            help="`sensors`: score every subset of the kinds of sensors too. `each`: without each named "
+            "sensor. `faults`: replay under each fault.",
             show_default=False,
             rich_help_panel=STRESS,
         ),

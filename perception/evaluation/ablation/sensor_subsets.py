@@ -8,7 +8,7 @@ and prepared once. A plugin that can compute the subsets together offers `step_s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 
 from perception.evaluation.metrics import Suite
@@ -33,11 +33,17 @@ SUBSETS: tuple[Subset, ...] = tuple(
 """All seven subsets, from all sensors down to single ones."""
 
 LEFT_OUT = "left out of this subset"
+WITHOUT = "without"
+
+
+def leave_one_out(sensors: Iterable[str]) -> tuple[Subset, ...]:
+    """Return all sensors, then for each the subset without it: `("without", name)`."""
+    return (SENSORS, *((WITHOUT, name) for name in sensors))
 
 
 def subset_name(subset: Subset) -> str:
-    """Return the name of a subset in tables and JSON: `camera+range`."""
-    return "+".join(subset)
+    """Return the name of a subset in tables and JSON: `camera+range`, `without left`."""
+    return " ".join(subset) if subset[:1] == (WITHOUT,) else "+".join(subset)
 
 
 class SubsetsPlugin(Plugin):
@@ -53,7 +59,9 @@ class SubsetsPlugin(Plugin):
         self.subsets = tuple(subsets)
         self._plugin = load()
         self.manifest = self._plugin.manifest
-        together = isinstance(self._plugin, StepsSubsets)
+        by_kind = all(set(subset) <= set(SENSORS) for subset in self.subsets)
+        together = isinstance(self._plugin, StepsSubsets) and by_kind
+        self._together = together
         alone = together or self.manifest.preroll_s == 0
         self._others = [self._plugin if alone else load() for _ in self.subsets[1:]]
         self._waiting: dict[tuple[Tick, str], list[Output]] = {}
@@ -68,7 +76,7 @@ class SubsetsPlugin(Plugin):
 
     def step(self, prepared: Sequence[Prepared]) -> list[Output]:
         """Return the outputs of the first subset, and keep those of all subsets for `take`."""
-        if isinstance(self._plugin, StepsSubsets):
+        if self._together and isinstance(self._plugin, StepsSubsets):
             results = self._plugin.step_subsets(prepared, self.subsets)
         else:
             results = self._one_by_one(prepared)
@@ -110,10 +118,11 @@ class SubsetsPlugin(Plugin):
     def _one_by_one(self, prepared: Sequence[Prepared]) -> list[list[Output]]:
         columns = []
         for plugin, subset in zip((self._plugin, *self._others), self.subsets, strict=True):
-            if set(subset) == set(SENSORS):
-                items = list(prepared)
-            else:
-                items = [plugin.prepare(without(item.sample, subset)) for item in prepared]
+            rests = [without(item.sample, subset) for item in prepared]
+            items = [
+                item if rest is item.sample else plugin.prepare(rest)
+                for item, rest in zip(prepared, rests, strict=True)
+            ]
             outputs = plugin.step(items)
             if len(outputs) != len(items):
                 raise ValueError(f"step returned {len(outputs)} outputs for {len(items)} samples")
@@ -122,7 +131,10 @@ class SubsetsPlugin(Plugin):
 
 
 def without(sample: Sample, subset: Subset) -> Sample:
-    """Return a copy of the sample in which every sensor outside the subset is absent."""
+    """Return the sample with every sensor outside the subset absent; itself where nothing changes."""
+    if subset[:1] == (WITHOUT,):
+        gone = [s.name for s in sample.sensors if s.present and s.name in subset[1:]]
+        return sample.with_absent(dict.fromkeys(gone, LEFT_OUT))
     gone = [s.name for s in sample.sensors if s.present and not {s.name, s.kind} & set(subset)]
     return sample.with_absent(dict.fromkeys(gone, LEFT_OUT))
 

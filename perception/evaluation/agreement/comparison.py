@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from perception.evaluation.agreement.profiles import Profile, Rounding
@@ -70,14 +70,18 @@ class Comparison:
         if before.tick != now.tick and not same_tick:
             self.tick_differs(before if before.tick.log_time_ns <= now.tick.log_time_ns else now)
             return
+        for camera, old, new in _parts(before, now):
+            self._add(camera, old, new)
+
+    def _add(self, prefix: str, before: Output, now: Output) -> None:
         old, new = before.heads(), now.heads()
         notes: list[tuple[str, str, float]] = []
         differences = self._profile.differences(before, now, lambda *note: notes.append(note))
         for name, texts in differences.items():
             equal = _of_head(name, old.get(name)) == _of_head(name, new.get(name))
-            self._take(name, now, texts, equal)
+            self._take(prefix + name, now, texts, equal)
         for name, quantity, by in notes:
-            largest = self.heads[name].largest
+            largest = self.heads[prefix + name].largest
             largest[quantity] = max(largest.get(quantity, 0.0), by)
 
     def one_sided(self, output: Output, what: str) -> None:
@@ -111,6 +115,19 @@ class Comparison:
             head.first = head.first or difference
         else:
             head.within += 1
+
+
+def _parts(before: Output, now: Output) -> Iterator[tuple[str, Output, Output]]:
+    """Yield what is compared under which prefix: with several cameras, each of them and what they share."""
+    cameras = dict.fromkeys([*before.cameras, *now.cameras])
+    if not cameras:
+        yield "", before, now
+        return
+    for camera in cameras:
+        old, new = (Output(one.tick, one.cameras.get(camera), None) for one in (before, now))
+        yield f"{camera}/", old, new
+    old, new = (replace(one, detections=None, cameras={}) for one in (before, now))
+    yield "", old, new
 
 
 def _of_head(name: str, head: Head | None) -> object:

@@ -12,6 +12,7 @@ from perception.plugin.failures import failure_text
 from perception.plugin.output_rules import output_violations
 from perception.sinks import RunInfo, Sink
 from perception.types import Output, Reset, Sample, Tick, TruthFrame, invalid_output
+from perception.types.views import joined_output
 
 
 class Both(NamedTuple):
@@ -44,7 +45,7 @@ class PairPlugin(Plugin):
             preroll_s=None if None in prerolls else max(p for p in prerolls if p is not None),
             max_batch=min(first_manifest.max_batch, second_manifest.max_batch),
         )
-        self._waiting: dict[Tick, Output] = {}
+        self._waiting: dict[tuple[Tick, str], Output] = {}
         self.errors: list[tuple[str, int]] = []
         self.shared = self.prepared = 0
 
@@ -69,22 +70,21 @@ class PairPlugin(Plugin):
         both: list[Both] = [item.payload for item in prepared]
         ticks = [item.sample.tick for item in prepared]
         outputs = self._step(0, self.first, [item.first for item in both], ticks)
-        for tick, output in zip(
-            ticks, self._step(1, self.second, [i.second for i in both], ticks), strict=True
-        ):
-            self._waiting[tick] = output
+        others = self._step(1, self.second, [item.second for item in both], ticks)
+        for item, output in zip(prepared, others, strict=True):
+            self._waiting[item.sample.tick, item.sample.camera.name] = output
         return outputs
 
-    def take(self, tick: Tick) -> Output:
-        """Remove and return the second plugin's output of a tick; drop those of earlier ticks."""
-        output = self._waiting.get(tick)
-        if output is None:
-            return invalid_output(tick, self.second.manifest.heads, "it was not asked")
-        for earlier in list(self._waiting):
-            del self._waiting[earlier]
-            if earlier == tick:
-                break
-        return output
+    def take(self, sample: Sample) -> Output:
+        """Remove and return the second plugin's output of a sample; drop those of earlier ones."""
+        tick = sample.tick
+        not_asked = invalid_output(tick, self.second.manifest.heads, "it was not asked")
+        outputs = {name: self._waiting.get((tick, name), not_asked) for name in sample.cameras}
+        keys = list(self._waiting)
+        last = max((place for place, key in enumerate(keys) if key[0] == tick), default=-1)
+        for key in keys[: last + 1]:
+            del self._waiting[key]
+        return joined_output(sample, outputs)
 
     def reset(self, reason: Reset) -> None:
         self.first.reset(reason)
@@ -162,7 +162,7 @@ class PairSink:
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        self._sink.write(sample, self._plugin.take(output.tick), truth)
+        self._sink.write(sample, self._plugin.take(sample), truth)
 
     def close(self) -> None:
         self._sink.close()

@@ -1,0 +1,142 @@
+"""The choice of the range sensors: lidars, radars and depth images, all that are no copy of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from perception.autoconfig import naming_rules as names
+from perception.autoconfig.config_draft import ConfigDraft, best
+from perception.autoconfig.first_messages import first_decoded, rate_hz
+from perception.autoconfig.image_content import image_content
+from perception.autoconfig.readable_topics import reading_problem
+from perception.autoconfig.sensor_names import sensor_names, topic_words
+from perception.config import RangeConfig
+from perception.types import DepthImage, RangeScan
+
+SCANS = 10  # of which the ranges are looked at
+FAR_SHARE = 0.01  # of returns beyond `max_range_m` that is worth saying
+
+_COPIES = (
+    "filtered cropped ground nonground obstacles cluster clusters clustered downsampled voxel map submap "
+    "registered deskewed aligned aggregated accumulated assembled"
+)
+_PROCESSED = frozenset(_COPIES.split())
+"""Words of topics that hold again what another sensor's topic holds."""
+
+
+def choose_ranges(draft: ConfigDraft) -> None:
+    """Set the range sensors, each with a tolerance that suits its rate."""
+    clouds = _clouds(draft)
+    frames = {_frame(draft, topic) for topic in clouds} - {""}
+    depth = _depth_images(draft, frames)
+    topics = [*clouds, *depth]
+    name_of = sensor_names(topics, "range", draft.data["sensors"]) if topics else {}
+    for topic, name in name_of.items():
+        what = "a depth image with its camera info" if topic in depth else f"the only {draft.schema(topic)}"
+        if len(topics) > 1 and topic not in depth:
+            what = f"one of {len(topics)} range sensors ({draft.schema(topic)})"
+        draft.reasons.append(f"{_label(name)}: {topic}, {what}")
+        settings: dict[str, Any] = {"topic": topic}
+        if topic in depth:
+            settings["calibration"] = depth[topic]
+        draft.add("range", name, settings)
+        rate = rate_hz(draft.log, topic)
+        if rate is not None and round(600 / rate) > 60:  # each tick shall find the scan before or after it
+            settings["tolerance_ms"] = float(round(min(600 / rate, 500)))
+            settings["max_age_ms"] = max(200.0, settings["tolerance_ms"])
+            draft.add("range", name, settings)
+            draft.reasons.append(
+                f"{_label(name)}: tolerance_ms {settings['tolerance_ms']:g}, since it comes at {rate:g} Hz"
+            )
+        _say_how_far(draft, topic)
+
+
+def _label(name: str) -> str:
+    return name if name == "range" else f"range {name}"
+
+
+def _clouds(draft: ConfigDraft) -> list[str]:
+    """Return the scans and point clouds to use; others are left out with a reason."""
+    topics = draft.of_kind("range")
+    truth = [topic for topic in topics if names.truth_doubt(topic) == "strong"]
+    draft.leave_out(
+        truth, "truth", "its name says that it is truth; an input is named in sensors.range.topic"
+    )
+    topics = [topic for topic in topics if topic not in truth]
+    problems = {topic: reading_problem(draft, topic) for topic in topics}
+    chosen = best(topics, lambda topic: (not problems[topic], not names.truth_doubt(topic)))
+    for unread in (t for t in topics if problems[t] and t not in chosen):
+        draft.leave_out([unread], "undecodable", problems[unread])
+    draft.leave_out(
+        (t for t in topics if not problems[t] and t not in chosen),
+        "second_choice",
+        "perhaps truth, by its name",
+    )
+    plain = [topic for topic in chosen if not _PROCESSED.intersection(topic_words(topic))]
+    draft.leave_out(
+        (t for t in chosen if plain and t not in plain),
+        "second_choice",
+        f"by its name made of the returns of another topic ({', '.join(plain)})",
+    )
+    return plain or chosen
+
+
+def _frame(draft: ConfigDraft, topic: str) -> str:
+    return next((getattr(m, "frame_id", "") for m in first_decoded(draft.log, topic, count=1)), "")
+
+
+def _say_how_far(draft: ConfigDraft, topic: str) -> None:
+    """Say which share of the returns lies beyond `max_range_m`.
+
+    It is not raised to fit: weights know ranges up to the one they were trained with, and no further.
+    """
+    limit_m = RangeConfig(topic=topic).max_range_m
+    scans = [s for s in first_decoded(draft.log, topic, "range", SCANS) if isinstance(s, RangeScan)]
+    ranges = np.concatenate([np.linalg.norm(scan.points_m, axis=1) for scan in scans] or [np.zeros(0)])
+    ranges = ranges[np.isfinite(ranges) & (ranges > 0)]
+    share = float((ranges > limit_m).mean()) if ranges.size else 0.0
+    if share > FAR_SHARE:
+        draft.reasons.append(
+            f"range: max_range_m {limit_m:g}, up to which the default weights were trained: {share:.0%} of "
+            f"the returns lie beyond it, up to {np.quantile(ranges, 0.99):.0f} m, and are not used; "
+            "raise it with weights that were trained so"
+        )
+
+
+def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
+    """Return the depth images whose frame a camera info is of, with the topic of the nearest by name.
+
+    Args:
+        draft: The log, and where reasons go.
+        taken: Frames of point clouds, which hold the same returns.
+    """
+    infos: dict[str, list[str]] = {}
+    for topic in draft.of_kind("calibration"):
+        for info in first_decoded(draft.log, topic, count=1):
+            infos.setdefault(getattr(info, "frame_id", ""), []).append(topic)
+    depth: dict[str, str] = {}
+    for topic in draft.of_kind("camera"):
+        image = next(iter(first_decoded(draft.log, topic, "range", count=1)), None)
+        if not isinstance(image, DepthImage) or names.truth_doubt(topic):
+            continue
+        if not image_content(draft.log, topic).depth:
+            continue
+        near = [(names.shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
+        if not near:
+            text = f"a depth image of the frame {image.frame_id!r}, of which there is no camera info"
+        elif image.frame_id in taken:
+            text = f"a depth image, whose returns a point cloud of the frame {image.frame_id!r} holds"
+        else:
+            depth[topic] = max(near)[1]
+            continue
+        draft.unused.pop(topic, None)
+        draft.leave_out([topic], "depth_image", text)
+    plain = [topic for topic in depth if not _PROCESSED.intersection(topic_words(topic))]
+    for topic in (t for t in depth if plain and t not in plain):
+        draft.unused.pop(topic, None)
+        draft.leave_out(
+            [topic], "depth_image", f"by its name made of another depth image ({', '.join(plain)})"
+        )
+    return {topic: depth[topic] for topic in plain or depth}

@@ -1,0 +1,26 @@
+"""Topics that cannot be read, with the reason."""
+
+from __future__ import annotations
+
+from perception.autoconfig import naming_rules as names
+from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
+from perception.autoconfig.first_messages import first_decoded
+from perception.autoconfig.unused_topics import one_line
+from perception.types import Undecodable
+
+
+def reading_problem(draft: ConfigDraft, topic: str) -> str:
+    """Return why the first message of a topic cannot be read; empty where it can."""
+    messages = first_decoded(draft.log, topic, count=1)
+    return one_line(messages[0].reason) if messages and isinstance(messages[0], Undecodable) else ""
+
+
+def warn_of_unreadable(draft: ConfigDraft) -> None:
+    """Note topics that cannot be decoded, with the reason, and warn of the first."""
+    unreadable = [t for t in draft.of_kind(None) if not names.is_housekeeping(t, draft.schema_name(t))]
+    for topic in unreadable:
+        problem = reading_problem(draft, topic)
+        if problem:
+            draft.leave_out([topic], "undecodable", problem)
+            if len([t for t in unreadable if t in draft.unused]) <= MOST_NAMED:
+                draft.warnings.append(f"{topic} is not used: {problem}")

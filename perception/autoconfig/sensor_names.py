@@ -1,0 +1,71 @@
+"""Names of sensors from their topics: the words that tell topics of a kind apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from perception.config.sensors import RESERVED_NAMES
+from perception.types import SENSORS
+
+_RENDERINGS = (
+    "raw rect rectified undistorted undist color colour rgb bgr mono gray grey image images img compressed "
+    "resized debayered bayer republished repub theora ffmpeg h264 h265 hevc av1 video packets points scan"
+)
+RENDERINGS = frozenset(_RENDERINGS.split())
+"""Words that say how a picture or a scan is written, not which sensor it is of."""
+
+_FRONT = ("front", "forward", "fwd", "center", "centre", "main")
+
+
+def sensor_names(topics: Sequence[str], kind: str, taken: Collection[str] = ()) -> dict[str, str]:
+    """Return a name for each topic of a kind: the kind itself for a single one.
+
+    Of several topics a name has the words that not all of them have, without those of renderings:
+    `/cam/left/image_raw` beside `/cam/right/image_raw` is `left`. A number tells equal names apart.
+
+    Args:
+        topics: Of one kind.
+        kind: camera, range or status.
+        taken: Names that others have.
+    """
+    if len(topics) == 1:
+        return {topics[0]: kind}
+    words = {topic: topic_words(topic) for topic in topics}
+    shared = frozenset.intersection(*(frozenset(parts) for parts in words.values()))
+    names: dict[str, str] = {}
+    used = {*taken, *SENSORS, *RESERVED_NAMES}
+    for topic in topics:
+        telling = [word for word in words[topic] if word not in shared and word not in RENDERINGS]
+        telling = telling or [word for word in words[topic] if word not in shared] or words[topic]
+        base = "_".join(telling)[:56]
+        base = base if base[:1].isalpha() else f"{kind}_{base}".rstrip("_")
+        name, number = base, 2
+        while name in used:
+            name, number = f"{base}_{number}", number + 1
+        used.add(name)
+        names[topic] = name
+    return names
+
+
+def topic_words(topic: str) -> list[str]:
+    """Return the words of a topic in order, in small letters."""
+    return [word for word in re.split(r"[^A-Za-z0-9]+", topic.lower()) if word]
+
+
+def same_sensor(one: str, other: str) -> bool:
+    """Return whether two topics differ only in words that say how the same thing is written."""
+    a, b = (frozenset(topic_words(topic)) - RENDERINGS for topic in (one, other))
+    return a == b
+
+
+def front_first(topics: Sequence[str]) -> list[str]:
+    """Return camera topics with the one that looks ahead by its name first; the others keep their order."""
+    return sorted(topics, key=_place)
+
+
+def _place(topic: str) -> int:
+    words = topic_words(topic)
+    plain = [place for place, word in enumerate(_FRONT) if word in words]
+    sideways = any(word in ("left", "right", "side", "rear", "back") for word in words)
+    return min(plain) + (len(_FRONT) if sideways else 0) if plain else 2 * len(_FRONT)

@@ -1,0 +1,148 @@
+"""The choice of the statuses: the topics that carry speed, yaw rate and acceleration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from perception.autoconfig import naming_rules as names
+from perception.autoconfig.config_draft import ConfigDraft, best
+from perception.autoconfig.field_doubts import field_doubts
+from perception.autoconfig.first_messages import first_decoded, rate_hz
+from perception.autoconfig.readable_topics import reading_problem
+from perception.autoconfig.sensor_names import sensor_names
+from perception.types import StatusReading
+
+
+class _StatusCandidate(NamedTuple):
+    """A topic that could be the status: its numbers, the channels among them, and what speaks against it."""
+
+    paths: set[str]
+    fields: dict[str, str]
+    wrong: dict[str, str]
+    doubts: list[str]
+
+
+def choose_statuses(draft: ConfigDraft) -> None:
+    """Set the status whose fields tell most of the motion, and others for the channels that it lacks."""
+    topics = _status_topics(draft)
+    known = {topic: _candidate(draft, topic) for topic in topics}
+    telling = [topic for topic in topics if names.worth(known[topic].fields)]
+    plain = [t for t in telling if not _name_doubt(draft, t) and not t.startswith("/perception/")]
+    chosen = _chosen_fields(draft, plain or telling, known)
+    for other in (t for t in topics if t not in telling):
+        _leave_out_status(draft, other, known[other], warn=not chosen)
+    if not chosen:
+        return
+    verbs = "tells more of the motion, or is" if len(chosen) == 1 else "tell more of the motion, or are"
+    reason = f"{', '.join(chosen)} {verbs} named more clearly"
+    draft.leave_out((t for t in topics if t not in chosen), "second_choice", reason)
+    name_of = sensor_names(list(chosen), "status", draft.data["sensors"])
+    for topic, fields in chosen.items():
+        _add(draft, name_of[topic], topic, fields, len(topics), known[topic])
+
+
+def _chosen_fields(
+    draft: ConfigDraft, topics: list[str], known: Mapping[str, _StatusCandidate]
+) -> dict[str, dict[str, str]]:
+    """Return the fields to take of each topic: of the most telling all, of others what is still missing."""
+    chosen: dict[str, dict[str, str]] = {}
+    have: set[str] = set()
+    while True:
+        missing = {
+            topic: {name: path for name, path in known[topic].fields.items() if name not in have}
+            for topic in topics
+            if topic not in chosen
+        }
+        worths = {topic: names.worth(fields) for topic, fields in missing.items()}
+        alike = best([topic for topic, worth in worths.items() if worth], worths.__getitem__)
+        if not alike:
+            return chosen
+        topic = alike[0]
+        chosen[topic] = missing[topic]
+        have |= set(missing[topic])
+        if len(alike) > 1:
+            draft.warnings.append(
+                f"status: {', '.join(alike)} tell as much ({', '.join(missing[topic])}): {topic} is used, "
+                "the first by name; name another in sensors.status.topic where it is"
+            )
+
+
+def _add(
+    draft: ConfigDraft,
+    name: str,
+    topic: str,
+    fields: dict[str, str],
+    count: int,
+    candidate: _StatusCandidate,
+) -> None:
+    """Add one status with its reasons and warnings."""
+    label = name if name == "status" else f"status {name}"
+    held = ", ".join(f"{name} ({path})" if name != path else name for name, path in fields.items())
+    why = "the only status" if count == 1 else f"the most telling of {count} status topics"
+    if len(fields) < len(candidate.fields):
+        why = "for what the others do not tell"
+    draft.reasons.append(f"{label}: {topic}, {why}: {held}")
+    if _name_doubt(draft, topic):
+        draft.warnings.append(
+            f"{label}: the name of {topic} may say that it is truth or a command; it is the only one with a "
+            f"known field. Name another in sensors.{name}.topic where it is"
+        )
+    draft.warnings += [f"{label}: {text} is not used" for text in candidate.wrong.values()]
+    draft.warnings += [
+        f"{label}: {text}; else name another in sensors.{name}.fields" for text in candidate.doubts
+    ]
+    settings: dict[str, Any] = {"topic": topic, "fields": fields}
+    rate = rate_hz(draft.log, topic)
+    if rate is not None and 1500 / rate > 100:  # a step shall not be unknown because one message is late
+        settings["max_age_ms"] = float(round(min(1500 / rate, 1000)))
+        draft.reasons.append(f"{label}: max_age_ms {settings['max_age_ms']:g}, since it comes at {rate:g} Hz")
+    draft.add("status", name, settings)
+
+
+def _status_topics(draft: ConfigDraft) -> list[str]:
+    """Return the topics of numbers that are measured; commands and truth are left out with their reason."""
+    topics = draft.of_kind("status")
+    topics = [topic for topic in topics if not names.is_housekeeping(topic, draft.schema_name(topic))]
+    for topic in topics:
+        if names.truth_doubt(topic) == "strong":
+            reason = "its name says that it is truth; an input is named in sensors.status.topic"
+            draft.leave_out([topic], "truth", reason)
+        elif names.says_control(topic, draft.schema_name(topic)):
+            reason = "its name says that it holds commands; an input is named in sensors.status.topic"
+            draft.leave_out([topic], "command", reason)
+    return [topic for topic in topics if topic not in draft.unused]
+
+
+def _name_doubt(draft: ConfigDraft, topic: str) -> bool:
+    """Return whether a word in a name may speak against a status."""
+    return bool(names.truth_doubt(topic) or names.command_doubt(topic, draft.schema_name(topic)))
+
+
+def _candidate(draft: ConfigDraft, topic: str) -> _StatusCandidate:
+    messages = first_decoded(draft.log, topic, "status")
+    readings = [message for message in messages if isinstance(message, StatusReading)]
+    paths = {path for reading in readings for path in reading.values}
+    fields = names.known_fields(paths)
+    wrong, doubts = field_doubts(draft.schema_name(topic), fields, readings)
+    if wrong:
+        fields = names.known_fields(paths - {fields[channel] for channel in wrong})
+        _, doubts = field_doubts(draft.schema_name(topic), fields, readings)
+    return _StatusCandidate(paths, fields, wrong, doubts)
+
+
+def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidate, warn: bool) -> None:
+    """Note a topic of numbers without a known field; warn of it where there is no status at all."""
+    if problem := reading_problem(draft, topic):
+        draft.leave_out([topic], "undecodable", problem)
+        if warn:
+            draft.warnings.append(f"{topic} is not used: {problem}")
+        return
+    own = sorted(path for path in candidate.paths if not path.startswith("header."))
+    some = ", ".join(own[:8]) or "no numbers outside long arrays, whose elements are named by index"
+    why = "; ".join(candidate.wrong.values()) or f"none of its fields is known ({some})"
+    draft.leave_out([topic], "no_known_field", why)
+    named = sum(text.startswith("/") and "none of its fields" in text for text in draft.warnings)
+    if warn and candidate.paths and named < 3:
+        hint = "name those you mean under sensors.status.fields"
+        draft.warnings.append(f"{topic} is not used: {why}; {hint}")

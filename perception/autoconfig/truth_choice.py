@@ -1,0 +1,47 @@
+"""The choice of the topics of truth: by content, and by name where content does not decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perception.autoconfig import naming_rules as names
+from perception.autoconfig.config_draft import ConfigDraft, best
+from perception.autoconfig.first_messages import number_fields
+
+
+def choose_truth(draft: ConfigDraft) -> None:
+    """Set the topics of truth: for training and metrics, never an input."""
+    truth: dict[str, Any] = {}
+    topics = draft.of_kind("truth_boxes")
+    boxes = best(
+        topics, lambda topic: (names.says_truth(topic), draft.schema(topic) == "perception.Detections")
+    )
+    if len(boxes) == 1:
+        truth["boxes"] = boxes[0]
+        draft.reasons.append(f"truth: {boxes[0]} ({draft.schema(boxes[0])}), for metrics only")
+        draft.leave_out((t for t in topics if t != boxes[0]), "second_choice", f"the truth is {boxes[0]}")
+    elif boxes:
+        draft.warnings.append(f"truth.boxes: not chosen among {', '.join(boxes)}")
+        draft.leave_out(topics, "ambiguous", "one of several that may hold the truth of boxes")
+    _choose_control_truth(draft, truth)
+    if truth:
+        draft.data["truth"] = truth
+
+
+def _choose_control_truth(draft: ConfigDraft, truth: dict[str, Any]) -> None:
+    control = list(draft.of_kind("truth_control"))
+    control += [t for t in draft.of_kind("status") if names.says_control(t, draft.schema_name(t))]
+    fields = {topic: number_fields(draft.log, topic, "truth_control") for topic in control}
+    wanted = ("curvature", "acceleration")
+    held = {t: [name for name in wanted if name in fields[t]] for t in control}
+    fullest = best([t for t in control if held[t]], lambda t: (len(held[t]), names.says_truth(t)))
+    if len(fullest) == 1:
+        topic = truth["control"] = fullest[0]
+        if len(held[topic]) < len(wanted):
+            truth["control_fields"] = {name: name for name in held[topic]}
+        draft.reasons.append(f"truth: {topic} ({', '.join(held[topic])}), for metrics only")
+    elif fullest:
+        draft.warnings.append(f"truth.control: not chosen among {', '.join(fullest)}")
+        for topic in fullest:
+            draft.unused.pop(topic, None)
+        draft.leave_out(fullest, "ambiguous", "one of several that may hold the truth of control")
