@@ -56,7 +56,8 @@ class LogSource:
         warm_s: Seconds of samples that the plugin needs before the start; None: all.
         every_message: Also read topics that are not configured, so that the ledger lists each message.
         on_message: Called with every raw message of a configured topic in the span, in order of arrival (to
-            copy it), without injected faults; before them with the newest of each rig topic.
+            copy it), without injected faults; before them with the newest of each rig topic, and with the
+            packets of a video from the key frame before.
         on_decoded: Called with every decoded message (for truth).
         on_recalled: Called with the rig messages, and one image, from before the reading begins.
         times: Collects the durations of reading and aligning.
@@ -97,7 +98,7 @@ class LogSource:
         self._roles = config.roles()
         self._decode = decoder(config)
         self._wait_ns = round(config.wait_ms * 1e6)
-        self._newest_rig: dict[str, Message] = {}
+        self._before_span: dict[str, list[Message]] = {}
         self.video = VideoStage(self._roles, config.stamps(), self._count_as_rig)
         self.content = ContentDigest()
         self._until_ns = self._query_end()
@@ -151,7 +152,7 @@ class LogSource:
             for message in self._log.messages(Query(topics, None, self.read_from_ns)):
                 self.content.add(message)
                 self._recall(self._decode(message))
-                self._newest_rig[message.topic] = message
+                self._before_span[message.topic] = [message]
                 counts[message.topic] = counts.get(message.topic, 0) + 1
         for camera in self._config.sensors.cameras.values():
             image = self._last_before(camera.topic, self.read_from_ns)
@@ -167,7 +168,7 @@ class LogSource:
     def _recall_video(self, topic: str, before_ns: int) -> int:
         """Decode a video from the key frame before a time on; return the number of packets."""
         last: Decoded | None = None
-        packets = packets_before(self._log, topic, before_ns, self._decode)
+        packets = self._before_span[topic] = packets_before(self._log, topic, before_ns, self._decode)
         for items in (*map(self.video.push, packets), self.video.settle()):
             last = next((item for item in reversed(items) if isinstance(item, CameraFrame)), last)
         if last is not None:
@@ -225,12 +226,17 @@ class LogSource:
 
     def _copy(self, message: Message, copy: Callable[[Message], None]) -> None:
         if self._span.holds(message.log_time_ns):
-            for earlier in self._newest_rig.values():
+            for earlier in chain.from_iterable(self._before_span.values()):
                 copy(earlier)
-            self._newest_rig.clear()
+            self._before_span.clear()
             copy(message)
         elif self._roles[message.topic] in RIG_ROLES:
-            self._newest_rig[message.topic] = message
+            self._before_span[message.topic] = [message]
+        elif self._roles[message.topic] == "camera":
+            packet = self._decode(message)
+            if isinstance(packet, VideoPacket):
+                earlier_packets = [] if packet.key else self._before_span.get(packet.topic, [])
+                self._before_span[packet.topic] = [*earlier_packets, message]
 
     def _last_ones(self) -> Iterator[Sample]:
         """Yield the samples open at the end of the reading; where the span ends it, as if the log went on."""

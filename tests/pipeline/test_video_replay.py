@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 
 from perception.align.ledger import Ledger
 from perception.autoconfig import complete_config
-from perception.logs import open_log
+from perception.logs import Query, open_log
 from perception.logs.video.h26x import units
+from perception.logs.video.stage import VideoStage
 from perception.pipeline import LogSource, Summary, replay
 from perception.pipeline.log_source import WHOLE, Span
-from perception.types import Sample
+from perception.pipeline.replay_options import ReplayOptions
+from perception.sinks import McapSink
+from perception.types import CameraFrame, Sample
 from tests.pipeline.memory_plugin import MemoryPlugin
-from tests.small_logs import START_NS, SmallLog
-from tests.video_files import decoded, packets, video_log
+from tests.small_logs import START_NS, SmallLog, foxglove_schema
+from tests.video_files import HZ, decoded, packets, video_log, video_payload
 
 STEP_NS = 100_000_000
 
@@ -90,6 +93,33 @@ def test_a_whole_video_is_clean(drive: Path) -> None:
     assert summary.ledger["/video"] == {"used": 24}
 
 
-def test_a_copied_part_of_a_video_decodes(drive: Path, tmp_path: Path) -> None:
-    shutil.copy(drive, tmp_path / "copy.mcap")
-    assert replayed(tmp_path / "copy.mcap").frames == 24
+@pytest.mark.parametrize("first", [13, 20])
+def test_a_copied_part_of_a_video_begins_with_its_key_frame(drive: Path, tmp_path: Path, first: int) -> None:
+    start_ns, part = START_NS + first * STEP_NS, tmp_path / "part.mcap"
+    with open_log(drive) as log:
+        sink = McapSink(part)
+        config = complete_config(log).config
+        options = ReplayOptions(span=Span(start_ns), on_message=sink.copy)
+        replay(log, config, MemoryPlugin(), [sink], options)
+    with open_log(part) as log:
+        items = list(VideoStage({"/video": "camera"}).pictures(log.messages(Query(frozenset({"/video"})))))
+    copied = [bytes(item.data) for item in items if isinstance(item, CameraFrame)]
+    assert copied == list(decoded(packets())[first // 8 * 8 :])
+
+
+def test_two_cameras_have_a_decoder_each(tmp_path: Path) -> None:
+    log = SmallLog().stream(
+        "/left",
+        foxglove_schema(CompressedVideo),
+        "protobuf",
+        lambda i, stamp: video_payload(packets("h265")[i], stamp, "h265"),
+        hz=HZ,
+        seconds=2.4,
+    )
+    stage = VideoStage({"/video": "camera", "/left": "camera"})
+    with open_log(video_log(tmp_path / "two.mcap", log=log)) as opened:
+        frames = [item for item in stage.pictures(opened.messages()) if isinstance(item, CameraFrame)]
+    for topic, codec in (("/video", "h264"), ("/left", "h265")):
+        mine = [bytes(frame.data) for frame in frames if frame.topic == topic]
+        assert mine == list(decoded(packets(codec), codec))
+    assert [frame.topic for frame in frames] == ["/left", "/video"] * 24

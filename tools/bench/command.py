@@ -39,6 +39,10 @@ MakeLog = Annotated[
     typer.Option(help="Write LOG with images of 720p here, and measure on that.", rich_help_panel=MAKE),
 ]
 Seconds = Annotated[float, typer.Option(min=1, help="Its length; LOG is repeated.", rich_help_panel=MAKE)]
+Video = Annotated[
+    bool,
+    typer.Option("--video", help="Its images as H.264, a key frame a second.", rich_help_panel=MAKE),
+]
 Backbone = Annotated[
     str | None,
     typer.Option(
@@ -67,14 +71,15 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     make_log: MakeLog = None,
     seconds: Seconds = 20.0,
+    video: Video = False,
     backbone: Backbone = None,
     force: Force = False,
 ) -> None:
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
     from perception.autoconfig import Overrides
     from perception.diagnosis.bench import BenchOptions
-    from perception_tools.bench.text import show_bench
 
+    copy = None if make_log is None else (make_log, seconds, force, video)
     if backbone is not None and checkpoint is not None:
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")
     options = BenchOptions(
@@ -92,8 +97,13 @@ def bench(
     with status_line(as_json) as notify, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         options = replace(options, weights=weights, told=notify)
-        copy = None if make_log is None else (make_log, seconds, force)
         report = _measured(log, config, Overrides(plugin, weights, engine), device.value, options, copy)
+    _show(report, as_json)
+
+
+def _show(report: BenchReport, as_json: bool) -> None:
+    from perception_tools.bench.text import show_bench
+
     if as_json:
         print_json(with_exit_code(report.to_json(), "clean"))
     else:
@@ -106,15 +116,16 @@ def _measured(
     overrides: Overrides,
     device: str,
     options: BenchOptions,
-    copy: tuple[Path, float, bool] | None,
+    copy: tuple[Path, float, bool, bool] | None,
 ) -> BenchReport:
-    """Return the measurement of the log, or of a copy with large images: its path, its length in seconds, and
-    whether it may replace a file that is no earlier copy."""
+    """Return the measurement of the log, or of a copy with large images: its path, its length in seconds,
+    whether it may replace a file that is no earlier copy, and whether its images are video."""
     from perception.autoconfig import complete_config
     from perception.diagnosis.bench import bench as measure
     from perception.diagnosis.bench import make_log
     from perception.diagnosis.bench.make_log import is_made_log
     from perception.logs import open_log
+    from perception.logs.video.facts import video_facts
     from perception.path_guard import Write, check_paths
     from perception.pipeline.files_read import files_read
     from perception.plugin import own_weights
@@ -125,9 +136,14 @@ def _measured(
             target = Write("--make-log", copy[0], is_made_log)
             check_paths(files_read([log], setup, config), [target], force=copy[2])
             options.told(f"writing {copy[0]}")
-            make_log(opened, setup, copy[0], seconds=copy[1])
+            make_log(opened, setup, copy[0], seconds=copy[1], video=copy[3])
+    with open_log(copy[0] if copy else log) as measured:
+        cameras = [section.topic for section in setup.sensors.cameras.values()]
+        is_video = any(video_facts(measured, topic) is not None for topic in cameras)
+    if is_video and options.naive:
+        options.told("the naive loop decodes no video and is left out")
     weights = setup.plugin.checkpoint or own_weights(setup.plugin.name)
-    naive = options.naive if setup.plugin.name == "fusion" else ()
+    naive = options.naive if setup.plugin.name == "fusion" and not is_video else ()
     return measure(copy[0] if copy else log, setup, device, replace(options, weights=weights, naive=naive))
 
 

@@ -25,6 +25,12 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}(/[A-Za-z][A-Za-z0-9_]{0,127}){0
 _BASE, _NAMED, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags.interfaces.Nodetype
 _HUGE_SHIFT = re.compile(r"<<(?!\s*(?:[0-5]?\d|6[0-3])\b)")  # an array of 1 << 99999999999 elements
 _TIME_TEXT = "int32 sec\nuint32 nanosec\n"
+_VIDEO_TEXTS = {  # of packages that ROS does not come with; bags in SQLite lack definitions
+    "ffmpeg_image_transport_msgs/msg/FFMPEGPacket": "std_msgs/Header header\nint32 width\nint32 height\n"
+    "string encoding\nuint64 pts\nuint8 flags\nbool is_bigendian\nuint8[] data\n",
+    "foxglove_msgs/msg/CompressedVideo": "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\n"
+    "string format\n",
+}
 
 
 def ros_name(name: str) -> str:
@@ -138,7 +144,10 @@ def _standard_types(encoding: str) -> dict[str, Any]:
         Stores.ROS2_FOXY,
         Stores.ROS2_HUMBLE,
     ]  # the last has precedence
-    return {name: fields for store in stores for name, fields in get_typestore(store).fielddefs.items()}
+    types = {name: fields for store in stores for name, fields in get_typestore(store).fielddefs.items()}
+    for name, text in _VIDEO_TEXTS.items():
+        types |= get_types_from_msg(text, name)
+    return types
 
 
 def _full_name(name: str) -> str:

@@ -224,8 +224,10 @@ class DatasetReading:
         number, _, source, item = contents.rows[row].tolist()
         stamp_ns, feature = int(contents.row_stamps[row]), contents.features[number]
         if feature.kind == "video":
-            return contents.videos[source].message(item, stamp_ns, feature.name)
-        value = self._columns(source)[feature.name][item]
+            video: VideoFile = contents.videos[source]
+            return video.message(item, stamp_ns, feature.name)
+        columns: Mapping[str, list[Any]] = self._columns(source)
+        value = columns[feature.name][item]
         if feature.kind == "image":
             return _image(value, stamp_ns, feature.name)
         return json.dumps({"timestamp_ns": stamp_ns, **_tree(feature, value)}).encode()

@@ -97,7 +97,7 @@ class VideoFile:
 
     @cached_property
     def _file(self) -> BinaryIO:
-        return self.path.open("rb", buffering=0)  # type: ignore[return-value]
+        return self.path.open("rb", buffering=0)
 
     def close(self) -> None:
         """Close the file."""

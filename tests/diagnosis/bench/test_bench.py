@@ -19,6 +19,7 @@ from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
 from perception.diagnosis.bench.naive_loop import NaiveLoop
 from perception.errors import PluginError
 from perception.logs import Query, decode, open_log
+from perception.logs.video.facts import video_facts
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.pipeline import ReplayOptions, Span, replay
@@ -104,6 +105,26 @@ def test_medians_are_of_runs_and_the_first_frame_is_no_latency() -> None:
     assert (rate.frames_per_s, rate.least, rate.most, rate.cpu_ms) == (5.0, 2.0, 10.0, 50.0)
     assert rate.device_ms == pytest.approx(2.0)
     assert rate.device_busy == pytest.approx(0.01)
+
+
+def test_a_log_is_made_of_video_with_a_key_frame_a_second(scene: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    path = tmp_path / "video.mcap"
+    with open_log(scene) as log:
+        config = complete_config(log).config
+        make_log(log, config, path, seconds=2.5, size=(128, 64), video=True)
+        jpegs = log.survey.topics[config.sensors.cameras["camera"].topic].count
+    with open_log(path) as log:
+        config = complete_config(log).config
+        summary = replay(log, config, MemoryPlugin())
+        facts = video_facts(log, config.sensors.cameras["camera"].topic)
+    assert summary.status == "clean"
+    assert summary.inputs["camera"]["absent"] == 0
+    assert facts is not None
+    assert facts.codec == "h264"
+    assert facts.size == (128, 64)
+    assert facts.keys >= 2
+    assert jpegs is not None
 
 
 def test_a_log_is_made_at_720p_and_repeated_with_all_its_stamps(scene: Path, tmp_path: Path) -> None:
