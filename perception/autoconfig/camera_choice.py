@@ -68,6 +68,8 @@ def _say_several(draft: ConfigDraft, name_of: dict[str, str]) -> None:
 
 
 def _say_content(draft: ConfigDraft, topic: str, content: ImageContent) -> None:
+    if content.video:
+        draft.reasons.append(f"camera: {topic} is video: {content.video}")
     if content.problem:
         draft.warnings.append(f"camera: {topic} has no picture that can be read: {content.problem}")
     elif not content.colours:

@@ -10,6 +10,7 @@ from perception.autoconfig.unused_topics import one_line
 from perception.logs import Log, decode
 from perception.logs.decoding.image_header import read_samples
 from perception.logs.video.decoder import is_installed
+from perception.logs.video.facts import video_facts
 from perception.logs.video.losses import NOT_INSTALLED, loss_text
 from perception.types import CameraFrame, DepthImage, Undecodable, VideoPacket
 
@@ -26,6 +27,7 @@ class ImageContent(NamedTuple):
         problem: Why it cannot be decoded as a picture; empty: it can.
         frame_id: Its frame; empty: not said.
         size: Width and height; (0, 0) where they are not known.
+        video: What its video is like; empty: it has none.
     """
 
     colours: bool
@@ -33,6 +35,7 @@ class ImageContent(NamedTuple):
     problem: str = ""
     frame_id: str = ""
     size: tuple[int, int] = (0, 0)
+    video: str = ""
 
 
 def image_content(log: Log, topic: str) -> ImageContent:
@@ -42,7 +45,7 @@ def image_content(log: Log, topic: str) -> ImageContent:
         return ImageContent(colours=True)
     frame = decode(message, "camera")
     if isinstance(frame, VideoPacket):
-        return _video_content(frame)
+        return _video_content(log, topic, frame)
     if isinstance(frame, CameraFrame):
         if frame.format == "mono16" and _DEPTH.search(topic):
             return ImageContent(False, depth=True)
@@ -54,7 +57,9 @@ def image_content(log: Log, topic: str) -> ImageContent:
     return ImageContent(False, isinstance(decode(message, "range"), DepthImage), problem)
 
 
-def _video_content(packet: VideoPacket) -> ImageContent:
-    """Return the contents of a video, by its first packet; without a decoder they cannot be seen."""
+def _video_content(log: Log, topic: str, packet: VideoPacket) -> ImageContent:
+    """Return the contents of a video, by its first packets; without a decoder they cannot be seen."""
     problem = "" if is_installed() else loss_text(NOT_INSTALLED)
-    return ImageContent(True, problem=problem, frame_id=packet.frame_id, size=packet.size)
+    facts = video_facts(log, topic)
+    size, text = (facts.size, facts.text) if facts is not None else (packet.size, "")
+    return ImageContent(True, problem=problem, frame_id=packet.frame_id, size=size, video=text)

@@ -16,6 +16,7 @@ class VideoPacket:
         codec: `h264`, `h265`, `av1` or `vp9`.
         reorder: How many pictures a decoder holds back to give them in order of their stamps; 0: none, as
             `foxglove.CompressedVideo` demands.
+        key: Whether decoding can begin with it.
         size: Width and height, where the packet says them, as those of key frames do; else (0, 0).
     """
 
@@ -27,6 +28,7 @@ class VideoPacket:
     codec: str
     reorder: int = 0
     size: tuple[int, int] = (0, 0)
+    key: bool = False
     source: bytes = b""
     stamped: bool = True
     stamp_problem: str = ""

@@ -17,9 +17,11 @@ from perception.diagnosis.audit.log_contents import LogContents, TopicContents
 from perception.diagnosis.audit.tick_contents import AlignedLog, TickContents, tick_rules
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes, survey_times
 from perception.diagnosis.audit.training_rules import UNLIKE, sample_rules, training_rules
+from perception.diagnosis.audit.video_rules import video_rules
 from perception.diagnosis.trained_inputs import InputSamples, TrainedInputs, TrainingDistance
 from perception.logs import Damage, Log, decoder
-from perception.types import SENSORS
+from perception.logs.video.stage import VideoStage
+from perception.types import SENSORS, Message
 
 __all__ = [
     "Audit",
@@ -90,12 +92,12 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
     samples = InputSamples(trained or TrainedInputs(), expected)
     aligned = AlignedLog(config, samples)
     others: dict[str, TopicTimes] = {}
-    stream = log.messages()
-    for message in stream:
-        if message.topic not in roles:
-            others.setdefault(message.topic, TopicTimes()).add(message.log_time_ns)
+    stream, video = log.messages(), VideoStage(roles, config.stamps())
+    for item in video.pictures(stream):
+        if item.topic not in roles:
+            others.setdefault(item.topic, TopicTimes()).add(item.log_time_ns)
             continue
-        decoded = decode(message)
+        decoded = decode(item) if isinstance(item, Message) else item
         contents.add(decoded)
         aligned.add(decoded)
     aligned.finish()
@@ -106,6 +108,7 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
     findings = (
         *(Finding("made_by_reader", "note", "", note) for note in log.survey.notes),
         *sensor_rules.damage_rules(damage, log.survey.start_ns),
+        *video_rules(video),
         *_findings(contents, aligned.contents, config, reference),
         *timing_rules.arrival_rules(sorted(times.items()), reference),
         *sample_rules(samples, config),

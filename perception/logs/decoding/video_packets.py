@@ -36,7 +36,8 @@ def video_packet(
         raise DecodeError(f"a video packet of {len(data)} bytes; from 1 to {MAX_PACKET_BYTES} are taken")
     held_back = channel_metadata.get(REORDER_KEY, "0")
     reorder = min(int(held_back), _MOST_HELD_BACK) if held_back.isascii() and held_back.isdigit() else 0
-    size = read_packet(codec, bytes(data)).size
+    header = read_packet(codec, bytes(data))
+    size = header.size
     if size[0] * size[1] > MAX_PIXELS:
         raise DecodeError(f"a video of {size[0]}x{size[1]} pixels; up to {MAX_PIXELS} are decoded")
-    return VideoPacket(*head, data, codec, reorder, size, **tail)
+    return VideoPacket(*head, data, codec, reorder, size, header.key, **tail)

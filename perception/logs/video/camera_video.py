@@ -71,6 +71,7 @@ class CameraVideo:
         if not header.pictures and header.parameters:
             self._parameters += header.parameters
             self._header = header
+            self._loss = (losses.NO_KEY_FRAME, "parameter sets came without one")
             return None
         slot = Slot(packet, self._count, header.key)
         self._count += 1

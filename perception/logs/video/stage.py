@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from perception.logs.decoding import decode
 from perception.logs.video import losses
 from perception.logs.video.camera_video import CameraVideo, Slot
+from perception.logs.video.facts import VideoFacts
 from perception.types import CameraFrame, Channel, Decoded, Message, Undecodable, VideoPacket
 from perception.types.messages import StampRule
 
@@ -35,6 +36,7 @@ class VideoStage:
 
     Attributes:
         losses: (topic, code) -> number of lost pictures, and the text of the first.
+        facts: Topic -> what its video is like.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class VideoStage:
         self._waiting: deque[Item | Slot] = deque()
         self._last: dict[str, VideoPacket] = {}
         self.losses: dict[tuple[str, str], tuple[int, str]] = {}
+        self.facts: dict[str, VideoFacts] = {}
 
     def pictures(self, messages: Iterable[Item]) -> Iterator[Item]:
         """Yield the messages with pictures in place of packets. Ends the decoders at the end."""
@@ -74,6 +77,7 @@ class VideoStage:
         elif self._is_repeated(decoded):
             self._waiting.append(_lost(decoded, decoded.log_time_ns, losses.NO_PICTURE, "it came twice"))
         else:
+            self.facts.setdefault(decoded.topic, VideoFacts(decoded.codec)).add(decoded)
             slot = self._cameras.setdefault(decoded.topic, CameraVideo()).submit(decoded)
             if slot is not None:
                 self._waiting.append(slot)
