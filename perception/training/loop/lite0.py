@@ -39,7 +39,7 @@ class Lite0(nn.Module):
 
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:
         x = F.relu6(self._bn0(self._conv_stem((pixels.float() - 127.0) / 128.0)))
-        maps = {}
+        maps: dict[int, Tensor] = {}
         for index, block in enumerate(self._blocks):
             x = block(x)
             maps |= {stride: x for stride, (last, _) in MAPS.items() if index == last}
