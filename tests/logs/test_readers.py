@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,3 +80,21 @@ def test_a_log_says_what_proves_its_counts(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with open_log(path) as log:
         assert log.accounting.counts == ""
+
+
+def test_the_reader_of_the_documentation_is_found_by_its_entry_point(packages: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "logs.md").read_text(encoding="utf-8")
+    (code,) = (
+        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def reads(" in block
+    )
+    assert len(code.splitlines()) <= 60
+    (packages / "plain_robot_reader_code.py").write_text(code)
+    install(packages, "plain_robot", "plain_robot_reader_code")
+    path = tmp_path / "drive.plain"
+    path.write_text("# plain robot log\n100 1.5 0.25 4.0 5.0 nan\n250.5 ? 0.25 4.0 x 5.0\n300 1.5\n")
+    with open_log(path) as log:
+        stream = log.messages()
+        odometry = [m for m in stream if m.topic == "/odom"]
+        assert stream.account.lost["/odom"] == stream.account.corrupt["/scan"] == 1
+    assert [m.log_time_ns for m in odometry] == [100_000_000, 250_500_000]
+    sys.modules.pop("plain_robot_reader_code")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from perception.logs.formats.streams import Findings
 
 _MAGIC = b"\x93NUMPY"
 _MOST_DIMENSIONS = 4
+_HEADER_BYTES = 10_000
 
 
 def load_array(path: Path, findings: Findings, kinds: str = "fiub") -> NDArray[Any] | None:
@@ -54,10 +56,16 @@ def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """
     if not data.startswith(_MAGIC):
         raise ValueError(f"expected an array of numpy, found bytes {data[:6].hex(' ') or 'none'}")
-    file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_columns, dtype = read(file, max_header_size=10_000)
+    file = io.BytesIO(data[: _HEADER_BYTES + 12])
+    try:
+        version = np.lib.format.read_magic(file)
+        is_first = version == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers of Python 2 are sound
+            shape, by_columns, dtype = read(file, max_header_size=_HEADER_BYTES)
+    except Exception as error:  # a damaged header brings errors of Python's own parser out of numpy
+        raise ValueError(f"its header is damaged ({type(error).__name__})") from None
     if dtype.hasobject or dtype.itemsize < 1 or any(size < 0 for size in shape):
         raise ValueError(f"an array of {dtype}: objects are never unpickled")
     return shape, by_columns, dtype, file.tell()

@@ -76,10 +76,12 @@ def open(path: Path) -> TableLog:
             "those of a conversion"
         )
     ordered = [records[i] for i in order]
-    return streams_log(path, _streams(path, ordered, stamps[order], is_second), findings)
+    return streams_log(path, _streams(path, ordered, stamps[order], is_second, findings), findings)
 
 
-def _streams(path: Path, records: Sequence[Record], stamps: Times, is_second: bool) -> Iterator[Stream]:
+def _streams(
+    path: Path, records: Sequence[Record], stamps: Times, is_second: bool, findings: Findings
+) -> Iterator[Stream]:
     keys = list(dict.fromkeys(key for record in records for key in record))[:_MAX_KEYS]
     numbers = [key for key in keys if any(_is_number(record.get(key)) for record in records)]
     columns = {
@@ -91,6 +93,8 @@ def _streams(path: Path, records: Sequence[Record], stamps: Times, is_second: bo
     with_picture = [i for i, record in enumerate(records) if isinstance(record.get(_PICTURE), str)]
     folder = path / "images" if is_second and is_folder(path / "images") else path
     names = [records[i][_PICTURE] for i in with_picture]
+    if spare := len({file.name for file in files_in(folder, ".jpg", ".jpeg", ".png")} - {*names}):
+        findings.notes.append(f"{spare} pictures are named by no record, and not read")
     yield image_stream(_CAMERA, stamps[with_picture], "camera", lambda i: picture(folder, names[i]))
 
 
@@ -162,7 +166,8 @@ def _manifest(path: Path, findings: Findings) -> tuple[list[Path], set[int], int
 
 def _json_records(path: Path, findings: Findings) -> Iterator[Record]:
     broken = 0
-    for file in _record_files(path):
+    files = _record_files(path)
+    for file in files:
         try:
             record = _parse(read_file(file, _RECORD_BYTES))
         except (OSError, ValueError):
@@ -172,6 +177,10 @@ def _json_records(path: Path, findings: Findings) -> Iterator[Record]:
         else:
             yield record
     findings.lose(_STATE, broken, "files that are no record")
+    numbers = {int(digits) for file in files if (digits := file.stem.removeprefix("record_")).isdecimal()}
+    if numbers and (gaps := max(numbers) - min(numbers) + 1 - len(numbers)):
+        span = f"from {min(numbers)} to {max(numbers)}"
+        findings.notes.append(f"{gaps} numbers {span} have no record: they were deleted, or are lost")
 
 
 def _record_files(path: Path) -> list[Path]:

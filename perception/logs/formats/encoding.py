@@ -85,7 +85,7 @@ def points(stamp_ns: int, frame_id: str, rows: Float32, fields: Sequence[str]) -
     message = PointCloud(frame_id=frame_id, point_stride=4 * len(fields))
     message.pose.orientation.w = 1.0
     for column, name in enumerate(fields):
-        message.fields.add(name=name, offset=4 * column, type=FLOAT32)  # type: ignore[arg-type]
+        message.fields.add(name=name, offset=4 * column, type=FLOAT32)
     message.data = np.ascontiguousarray(rows, "<f4").tobytes()
     return _stamped(message, stamp_ns)
 
@@ -124,7 +124,7 @@ def transforms(stamp_ns: int, edges: Iterable[tuple[str, str, Matrix]]) -> bytes
 def scene(stamp_ns: int, cuboids: Iterable[Cuboid]) -> bytes:
     """Return a SceneUpdate that replaces all boxes by these."""
     message = SceneUpdate()
-    deletion = message.deletions.add(type=1)  # type: ignore[arg-type]
+    deletion = message.deletions.add(type=1)
     _set_time(deletion.timestamp, stamp_ns)
     for cuboid in cuboids:
         entity = message.entities.add(id=cuboid.track_id, frame_id=cuboid.frame_id)

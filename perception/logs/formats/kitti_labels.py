@@ -50,7 +50,7 @@ def parse_label(line: str, number: int, frame_id: str) -> LabelledObject:
         raise ValueError("a label whose box has no size")
     xyxy = (left, top, right, bottom)
     if name == DONT_CARE:
-        return LabelledObject(TruthBox(DONT_CARE, xyxy, math.nan, 0.0, ""), None)
+        return LabelledObject(TruthBox("", xyxy, math.nan, 1.0, "", ignore=True), None)
     visible = _VISIBLE.get(int(occluded), 1.0) * (1 - min(max(truncated, 0.0), 1.0))
     centre = np.array([x, y - height / 2, z])
     pose = np.eye(4)

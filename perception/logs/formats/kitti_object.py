@@ -28,10 +28,11 @@ from perception.logs.formats.kitti_labels import LabelledObject, parse_labels
 from perception.logs.formats.kitti_raw import POINT_FIELDS, load_points
 from perception.logs.formats.numbered_files import MADE_HZ
 from perception.logs.formats.streams import (
+    PICTURE_BYTES,
     Findings,
     Stream,
     Times,
-    image_stream,
+    image_files,
     made_stamps,
     picture_size,
     points_stream,
@@ -95,7 +96,7 @@ def _streams(name: str, path: Path, files: list[Path], stamps: Times, findings: 
     elif name == "calib":
         yield from _calibration_streams(path, files, stamps)
     else:
-        yield image_stream(f"/{name}", stamps, name, lambda i: read_file(files[i], _FILE_BYTES))
+        yield image_files(f"/{name}", stamps, name, files)
 
 
 def _label_streams(files: list[Path], stamps: Times) -> Iterator[Stream]:
@@ -147,7 +148,7 @@ def _info(
         picture = pictures.get(files[index].stem)
         if picture is None:
             raise ValueError("calibrations of frames without a picture")
-        size = picture_size(read_file(picture, _FILE_BYTES))
+        size = picture_size(read_file(picture, PICTURE_BYTES))
         return rectified_info(int(stamps[index]), name, size, projection)
 
     return content

@@ -28,10 +28,11 @@ from perception.logs.formats.kitti_calibration import (
 )
 from perception.logs.formats.numbered_files import NumberedFiles, timed_files
 from perception.logs.formats.streams import (
+    PICTURE_BYTES,
     Findings,
     Stream,
     fixed_stream,
-    image_stream,
+    image_files,
     picture_size,
     points_stream,
     streams_log,
@@ -52,7 +53,6 @@ _OXTS = (
     *("position_accuracy", "velocity_accuracy", "navstat", "satellites", "posmode", "velmode", "orimode"),
 )
 """The 30 numbers of `dataformat.txt`: speed is vf, acceleration af, yaw_rate wu (m, s, rad)."""
-_FILE_BYTES = 64 << 20
 
 
 def reads(path: Path) -> bool:
@@ -70,10 +70,7 @@ def open(path: Path) -> TableLog:
     streams = [*_motion(path, findings), *_scanner(path, findings)]
     cameras = {name: files for name in _CAMERAS if (files := _files(path, name, findings)).files}
     streams += [
-        image_stream(
-            f"/{name}/image", files.stamps_ns, name, lambda i, f=files: read_file(f.files[i], _FILE_BYTES)
-        )
-        for name, files in cameras.items()
+        image_files(f"/{name}/image", files.stamps_ns, name, files.files) for name, files in cameras.items()
     ]
     if not streams:
         raise LogError(
@@ -168,7 +165,7 @@ def _camera_info(
     """Return the camera info, P_rect, and whether pictures are rectified; None where it is not known."""
     projection = matrix_of(calibration, f"P_rect_{number}", 3, 4)
     try:
-        size = picture_size(read_file(file, _FILE_BYTES))
+        size = picture_size(read_file(file, PICTURE_BYTES))
     except (OSError, ValueError):
         size = None
     if projection is None or size is None:

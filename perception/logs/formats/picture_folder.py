@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perception.logs.formats import encoding
 from perception.logs.formats.column_rules import PICTURES
-from perception.logs.formats.folder_files import files_in, is_folder, read_file, total_size
+from perception.logs.formats.folder_files import files_in, is_folder, total_size
 from perception.logs.formats.picture_stamps import picture_stamps
-from perception.logs.formats.streams import Findings, Stream, Times, image_stream, streams_log
+from perception.logs.formats.streams import Findings, Stream, Times, image_files, number_stream, streams_log
 from perception.logs.formats.table_streams import is_pictures, ordered_by_time, table_streams
 from perception.logs.formats.text_lines import text_lines, text_start
 from perception.logs.formats.text_tables import TextTable, looks_like_table, parse_table
@@ -28,7 +27,6 @@ _LOGS = (".mcap", ".bag", ".db3", ".clf")
 _TABLES = (".csv", ".tsv", ".txt")
 _FEWEST = 2  # a picture alone is a preview of something
 _MOST_FOLDERS = 64
-_PICTURE_BYTES = 64 << 20
 
 
 class _Camera(NamedTuple):
@@ -87,13 +85,8 @@ def _camera_streams(path: Path, cameras: Sequence[_Camera], findings: Findings) 
         order = np.argsort(stamps, kind="stable")
         stamps, files = stamps[order], [files[i] for i in order]
         names = [str(file.relative_to(path)) for file in files]
-        yield image_stream(topic, stamps, camera.name, lambda i, f=files: read_file(f[i], _PICTURE_BYTES))
-        yield Stream(
-            f"{topic}/file",
-            encoding.json_schema("pictures.File"),
-            stamps,
-            lambda i, s=stamps, n=names: encoding.numbers(int(s[i]), {"file": n[i]}),
-        )
+        yield image_files(topic, stamps, camera.name, files)
+        yield number_stream(f"{topic}/file", "pictures.File", stamps, {"file": names})
 
 
 def _table(

@@ -21,12 +21,16 @@ from perception.logs.damage import Damage
 from perception.logs.decoding.checks import DecodeError
 from perception.logs.decoding.image_header import read_header
 from perception.logs.formats import encoding
+from perception.logs.formats.folder_files import read_file
 from perception.logs.message_table import MessageTable, TableLog, Unreadable
 from perception.logs.readers import Accounting
 from perception.types import Channel, Float32, Schema
 
 Times = NDArray[np.int64]
 """[N] nanoseconds, none below zero."""
+
+PICTURE_BYTES = 64 << 20
+"""The largest picture that is read."""
 
 LATEST_NS = (1 << 62) - 1
 
@@ -75,8 +79,9 @@ class Findings:
             times_ns: When they were measured, as far as it is known.
         """
         if count > 0:
-            known = times_ns is not None and len(times_ns) > 0
-            first, last = (int(times_ns.min()), int(times_ns.max())) if known else (None, None)
+            first = last = None
+            if times_ns is not None and len(times_ns):
+                first, last = int(times_ns.min()), int(times_ns.max())
             self.lost[topic] += count
             self.damage.append(Damage(first, last, 0, count, f"{topic}: {reason}"))
 
@@ -154,6 +159,11 @@ def image_stream(
         return encoding.image(int(stamps_ns[index]), frame_id, data, image_format(data))
 
     return Stream(topic, encoding.IMAGE, stamps_ns, content, **times)
+
+
+def image_files(topic: str, stamps_ns: Times, frame_id: str, files: Sequence[Path]) -> Stream:
+    """Return a stream of pictures, a file each."""
+    return image_stream(topic, stamps_ns, frame_id, lambda i: read_file(files[i], PICTURE_BYTES))
 
 
 def image_format(data: bytes) -> str:
@@ -239,4 +249,5 @@ def time_of_text(text: str, unit_ns: int = 1_000_000_000) -> int | None:
 
 def made_stamps(count: int, rate_hz: float) -> Times:
     """Return stamps at a rate, from one period on: a stamp of 0 means that there is none."""
-    return np.rint((np.arange(count) + 1) * (1e9 / rate_hz)).astype(np.int64)
+    stamps: Times = np.rint((np.arange(count) + 1) * (1e9 / rate_hz)).astype(np.int64)
+    return stamps

@@ -98,10 +98,9 @@ def _range_stream(
         f"{prefix}/ranges: directions (degrees, left positive, from base_link) are guessed by name: {placed}"
     )
 
-    def load(index: int) -> np.ndarray:
-        return (ranges_m[index][:, None] * rays).astype(np.float32)
+    points_m = (ranges_m[:, :, None] * rays).astype(np.float32)
 
-    return points_stream(f"{prefix}/ranges", stamps, "base_link", ("x", "y", "z"), load)
+    return points_stream(f"{prefix}/ranges", stamps, "base_link", ("x", "y", "z"), lambda i: points_m[i])
 
 
 def _metres(columns: dict[str, Float64], prefix: str, findings: Findings) -> Float64:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,15 @@ def text_lines(path: Path, findings: Findings) -> list[bytes]:
     text, problem = _unpack(data, _LEAST_BYTES + _RATIO * len(data))
     if problem:
         findings.miss(f"{path.name}: {problem}")
-    lines = plain(text).splitlines()
+    text = plain(text)
+    if zeros := text.count(b"\0"):
+        findings.miss(
+            f"{path.name}: {zeros} bytes of zero, as a disk leaves them that was not written", zeros
+        )
+        text = re.sub(b"\0+", b"\n", text)  # what stands before and behind them is not one line
+    if text and not text.endswith((b"\n", b"\r")):
+        findings.notes.append(f"{path.name}: the last line has no end; it may be cut off")
+    lines = text.splitlines()
     most = RECORDS + len(data) // BYTES_PER_RECORD
     if len(lines) > most:
         findings.miss(f"{path.name} holds more lines than the limit (docs/limits.md) of {most}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from fractions import Fraction
 from pathlib import Path
@@ -126,12 +127,13 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
 def test_commands_take_a_segment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_comma(tmp_path / "segment", video=False)
-    assert run(["info", str(path)]) == 3
-    text = " ".join(capsys.readouterr().out.split())
-    assert "range: /radar/tracks" in text
-    assert "status: /can/speed" in text
-    assert "video.hevc is missing" in text
-    assert "where the radar sits is not in the segment" in text
+    assert run(["info", str(path), "--json"]) == 3
+    report = json.loads(capsys.readouterr().out)
+    sensors = report["configuration"]["sensors"]
+    topics = {sensor["topic"] for sensor in sensors.values() if "topic" in sensor}
+    assert topics == {"/radar/tracks", "/can/speed", "/imu/gyro", "/imu/accelerometer"}
+    assert "video.hevc is missing" in report["damage"][0]["reason"]
+    assert any("where the radar sits is not in the segment" in note for note in report["log"]["notes"])
 
 
 @pytest.mark.shared

@@ -129,7 +129,7 @@ def test_an_object_folder_gives_labels_as_truth(tmp_path: Path) -> None:
     assert (car.label, car.xyxy, car.visible) == ("Car", (10, 8, 22, 18), 1.0)
     assert car.distance_m == pytest.approx(math.hypot(0.5, 1.7 - 0.75, 12), rel=1e-6)
     assert pedestrian.visible == pytest.approx(0.35)
-    assert region.xyxy == (25, 5, 31, 9)
+    assert (region.xyxy, region.ignore, region.label) == ((25, 5, 31, 9), True, "")
     assert math.isnan(region.distance_m)
     assert [c.label for c in cuboids.items] == ["Car", "Pedestrian"]
     assert cuboids.items[0].size_m == (4.0, 1.6, 1.5)
