@@ -152,7 +152,12 @@ class JoinedStream(Iterator[Message]):
         while waiting or active:
             while waiting and (not active or self._begin_ns(waiting[-1]) <= active[0][0]):
                 self._advance(waiting.pop(), active)
-            if active:
+            if len(active) == 1 and not waiting:  # the last part: nothing is left to merge
+                _, part, message = active.pop()
+                yield message
+                yield from self._parts[part][2]
+                self._advance(part, active)
+            elif active:
                 _, part, message = active[0]
                 yield message
                 heapq.heappop(active)

@@ -34,7 +34,7 @@ class JoinedPath(_Base):
     def __init__(self, parts: Sequence[Path]) -> None:
         self._text = _BETWEEN.join(map(str, parts))
         if _Base.__init__ is not object.__init__:  # from Python 3.12 on
-            super().__init__(self._text)
+            super().__init__(self._text)  # type: ignore[call-arg]
         self.joined = tuple(parts)
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class JoinedPath(_Base):
         return self.joined[0].suffix
 
     @property
-    def parent(self) -> Path:
+    def parent(self) -> Path:  # type: ignore[override]
         return self.joined[0].parent
 
     def resolve(self, strict: bool = False) -> JoinedPath:

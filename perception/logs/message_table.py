@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,14 @@ class Reading(Protocol):
 
     def fetch(self, row: int) -> bytes:
         """Return the content of a row. Raises Unreadable."""
+
+
+@runtime_checkable
+class PlannedReading(Protocol):
+    """A reading that fetches several rows together."""
+
+    def plan(self, rows: Sequence[int]) -> None:
+        """Take the rows that will be fetched, in this order."""
 
 
 @dataclass(slots=True, eq=False)
@@ -162,22 +170,28 @@ class TableStream(Iterator[Message]):
         table, account = self._table, self.account
         channels, fetch = table.channels, self._reading.fetch
         failed: dict[str, list[int]] = {}
-        for row in self._select():
-            channel, time_ns = channels[table.channel_of[row]], int(table.time_ns[row])
+        rows = self._select()
+        order = rows.tolist()
+        if isinstance(self._reading, PlannedReading):
+            self._reading.plan(order)
+        fields = zip(order, table.channel_of[rows].tolist(), table.time_ns[rows].tolist(), strict=True)
+        read, codes = account.read, [channel.topic for channel in channels]
+        for row, code, time_ns in fields:
+            channel = channels[code]
             try:
                 data = fetch(row)
             except Unreadable as error:
                 (account.lost if error.is_proven else account.corrupt)[channel.topic] += 1
                 failed.setdefault(str(error), []).append(time_ns)
                 continue
-            account.read[channel.topic] += 1
+            read[codes[code]] += 1
             yield Message(channel, time_ns, time_ns, 0, data)
         for reason, times in failed.items():
             self.damage.append(Damage(min(times), max(times), 0, len(times), reason))
         self.damage += self._reading.damage
         account.lost.update(table.lost)
 
-    def _select(self) -> list[int]:
+    def _select(self) -> NDArray[np.int64]:
         """Return the rows that are asked for, in arrival order, and count the others."""
         table, query = self._table, self._query
         names, codes = _topics(table)
@@ -188,7 +202,7 @@ class TableStream(Iterator[Message]):
             counts = np.bincount(codes[mask], minlength=len(names))
             getattr(self.account, row).update({names[i]: int(counts[i]) for i in np.flatnonzero(counts)})
         rows = np.flatnonzero(wanted & inside)
-        ordered: list[int] = rows[np.argsort(table.time_ns[rows], kind="stable")].tolist()
+        ordered: NDArray[np.int64] = rows[np.argsort(table.time_ns[rows], kind="stable")]
         return ordered
 
 

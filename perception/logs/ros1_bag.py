@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, OrderedDict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from perception.logs.message_table import MessageTable, TableLog, Unreadable
 from perception.logs.readers import Accounting
 from perception.logs.ros1_contents import TORN, BagContents, ChunkPlace, Row, count_lost
 from perception.logs.ros1_records import CONNECTION, MAGIC, MESSAGE, ChunkData, number, read_record, time_ns
+from perception.logs.ros1_spans import MessageSpans, holds_these_alone, message_spans
 from perception.types import Channel
 
 FORMAT = "ROS 1 bag"
@@ -73,20 +76,20 @@ def _open(source: Source) -> TableLog:
             f"expected a ROS 1 bag, found one {found} ({source.size} bytes); record or copy it again: "
             f"{source.path}"
         )
-    table, places = _table(contents)
+    table, places, connections = _table(contents)
     proof = "the index and the entry of each chunk, which agree" if table.indexed else ""
     content = "the checksums of bz2 chunks; bags have no others"
     return TableLog(
         source.path,
         table,
         Accounting(proof, content if "bz2" in table.compression else ""),
-        lambda: BagReading(contents, table, places),
+        lambda: BagReading(contents, table, places, connections),
         source.close,
     )
 
 
-def _table(contents: BagContents) -> tuple[MessageTable, NDArray[np.int64]]:
-    """Return the table of a bag, and of each row the chunk and the offset in its data."""
+def _table(contents: BagContents) -> tuple[MessageTable, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the table of a bag, of each row the chunk and the offset in its data, and its connection."""
     budget = Budget(contents.source.size)
     columns: list[NDArray[np.int64]] = []  # connection, time, chunk, offset
     damage, lost = contents.damage, Counter[str]()
@@ -134,7 +137,7 @@ def _table(contents: BagContents) -> tuple[MessageTable, NDArray[np.int64]]:
         profile="ros1",
         size_bytes=contents.source.size,
     )
-    return table, rows4[:, 2:].copy()
+    return table, rows4[:, 2:].copy(), rows4[:, 0].copy()
 
 
 def _indexed_rows(i: int, chunk: ChunkPlace) -> NDArray[np.int64]:
@@ -166,27 +169,54 @@ def _find_connections(contents: BagContents, rows: NDArray[np.int64], budget: Bu
         contents.damage.append(Damage(None, None, 0, None, reason))
 
 
+class _OpenChunk(NamedTuple):
+    """A chunk in memory, with the places of the messages in the rows from `first` to before `last`."""
+
+    unpacked: ChunkData
+    spans: MessageSpans
+    first: int
+    last: int
+
+
 class BagReading:
     """One pass over the messages of a bag; chunks stay in memory while there is room."""
 
-    def __init__(self, contents: BagContents, table: MessageTable, places: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        contents: BagContents,
+        table: MessageTable,
+        places: NDArray[np.int64],
+        connections: NDArray[np.int64],
+    ) -> None:
         self.damage: list[Damage] = []
         self._contents, self._table, self._places = contents, table, places
+        self._connections = connections
         self._in_chunk = np.bincount(places[:, 0], minlength=len(contents.chunks))
         self._budget = Budget(contents.source.size)
         self._limit = resident_limit(contents.source.size)
-        self._resident: OrderedDict[int, ChunkData] = OrderedDict()
+        self._resident: OrderedDict[int, _OpenChunk] = OrderedDict()
+        self._ends = np.cumsum(self._in_chunk).tolist()  # rows stand in the order of their chunks
+        self._open: _OpenChunk | None = None
         self._checked: set[int] = set()
 
     def fetch(self, row: int) -> bytes:
         """Return the content of a message. Raises Unreadable."""
+        opened = self._open
+        if opened is None or not opened.first <= row < opened.last:
+            opened = self._open = self._load(bisect_right(self._ends, row))
+        place = row - opened.first
+        if end := opened.spans.ends[place]:
+            return opened.unpacked.data[opened.spans.starts[place] : end]
+        return self._fetch_one(row, opened.unpacked)
+
+    def _fetch_one(self, row: int, unpacked: ChunkData) -> bytes:
+        """Return the content of a message that is not as all others."""
         i, offset = self._places[row].tolist()
         if self._table.channel_of[row] in self._table.undeclared:
             raise Unreadable("no connection record declares them")
         where = f"(chunk at byte {self._contents.chunks[i].at})"
         if offset == TORN:
             raise Unreadable(f"the content is cut off {where}")
-        unpacked = self._load(i)
         view = memoryview(unpacked.data)[: unpacked.sound]
         try:
             while True:
@@ -207,21 +237,39 @@ class BagReading:
             raise Unreadable(f"the index names another message than there is {where}", is_proven=True)
         return bytes(view[record.data_at : record.end])
 
-    def _load(self, i: int) -> ChunkData:
+    def _load(self, i: int) -> _OpenChunk:
         if i in self._resident:
             self._resident.move_to_end(i)
             return self._resident[i]
         chunk = self._contents.chunks[i]
-        unpacked = self._resident[i] = chunk.load(self._contents.source, self._budget)
-        while len(self._resident) > 1 and sum(len(u.data) for u in self._resident.values()) > self._limit:
+        unpacked = chunk.load(self._contents.source, self._budget)
+        opened = self._resident[i] = self._opened(i, unpacked)
+        while len(self._resident) > 1 and (
+            sum(len(other.unpacked.data) for other in self._resident.values()) > self._limit
+        ):
             self._resident.popitem(last=False)
         if i not in self._checked and not unpacked.problem and self._contents.proven(chunk):
-            self._check(i, chunk, unpacked)
+            self._check(i, chunk, opened)
         self._checked.add(i)
-        return unpacked
+        return opened
 
-    def _check(self, i: int, chunk: ChunkPlace, unpacked: ChunkData) -> None:
+    def _opened(self, i: int, unpacked: ChunkData) -> _OpenChunk:
+        """Return a chunk with the places of its messages, of those on known connections."""
+        last = self._ends[i]
+        first = last - int(self._in_chunk[i])
+        rows = slice(first, last)
+        offsets, channels = self._places[rows, 1].copy(), self._table.channel_of[rows]
+        offsets[np.isin(channels, list(self._table.undeclared))] = TORN
+        spans = message_spans(
+            unpacked.data, unpacked.sound, offsets, self._connections[rows], self._table.time_ns[rows]
+        )
+        return _OpenChunk(unpacked, spans, first, last)
+
+    def _check(self, i: int, chunk: ChunkPlace, opened: _OpenChunk) -> None:
         """Name messages that stand in a chunk and not in its index."""
+        unpacked, offsets = opened.unpacked, self._places[opened.first : opened.last, 1]
+        if holds_these_alone(unpacked.data, unpacked.sound, offsets, opened.spans):
+            return
         rows: list[Row] = self._contents.split(unpacked, self._budget)[0]
         if (more := len(rows) - int(self._in_chunk[i])) > 0:
             times = [row.time_ns for row in rows]

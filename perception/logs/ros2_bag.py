@@ -23,7 +23,7 @@ from perception.logs.mcap.limits import CHUNK_BYTES, LOG_RATIO
 from perception.logs.message_table import Unreadable
 from perception.logs.query import ALL, Query
 from perception.logs.readers import Accounting, Log
-from perception.logs.ros2_messages import zstd_message
+from perception.logs.ros2_messages import ZSTD, zstd_message
 from perception.logs.ros2_metadata import BagFolder, holds_bag, read_folder
 from perception.logs.survey import Survey
 from perception.logs.unpacked_file import UnpackedTooLarge, compression_of, plain_name, unpack_file
@@ -157,6 +157,8 @@ class BagStream(JoinedStream):
 
     def taken(self, message: Message) -> Message | None:
         """Return a message as it was before the recorder compressed it; None where that fails."""
+        if not message.data.startswith(ZSTD):
+            return super().taken(message)
         try:
             data = zstd_message(message.data, message.channel.encoding)
         except Unreadable as error:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from perception.logs.damage import Damage
 from perception.logs.mcap.limits import Budget
 from perception.logs.message_table import MessageTable, TableLog, Unreadable
 from perception.logs.readers import Accounting
-from perception.logs.ros2_messages import zstd_message
+from perception.logs.ros2_messages import ZSTD, zstd_message
 from perception.logs.sqlite_database import Database
 from perception.logs.sqlite_pages import SalvagedRow
 from perception.types import Channel, Schema
@@ -25,6 +27,8 @@ from perception.types import Channel, Schema
 FORMAT = "ROS 2 bag (.db3)"
 UNKNOWN_TOPIC = "(unknown topic)"
 _MAGIC = b"SQLite format 3\0"
+
+_MOST_AT_ONCE, _BYTES_AT_ONCE = 256, 4 << 20  # that are read by one query
 
 FoundRow = tuple[int, object, object]  # number, topic, time
 
@@ -190,9 +194,23 @@ class DatabaseReading:
         self.damage: list[Damage] = []
         self._database, self._table, self._rows = database, table, rows
         self._budget = Budget(database.size)
+        self._order: Sequence[int] = ()
+        self._at = 0
+        self._at_once = 16
+        self._ahead: dict[int, bytes] = {}
+
+    def plan(self, rows: Sequence[int]) -> None:
+        """Take the rows that will be fetched, in this order: several are read by one query."""
+        self._order, self._at = rows, 0
 
     def fetch(self, row: int) -> bytes:
         """Return the content of a message. Raises Unreadable."""
+        data = self._ahead.pop(row, None)
+        if data is None and self._read_ahead(row):
+            data = self._ahead.pop(row, None)
+        return self._fetch_one(row) if data is None else data
+
+    def _fetch_one(self, row: int) -> bytes:
         channel = self._table.channel_of[row]
         if channel in self._table.undeclared:
             raise Unreadable("no topic declares them")
@@ -200,6 +218,36 @@ class DatabaseReading:
         if not self._budget.take(len(data)):
             raise Unreadable("the log holds more than the limit (docs/limits.md)")
         return zstd_message(data, self._table.channels[channel].encoding)
+
+    def _read_ahead(self, row: int) -> bool:
+        """Read the contents of the next rows by one query, where they stand close together in the file.
+
+        Compressed messages, and what a query does not give, are left to be read one by one.
+        """
+        if self._at < len(self._order) and self._order[self._at] != row:
+            return False  # a row of a group that is read one by one
+        group = self._order[self._at : self._at + self._at_once]
+        self._at += len(group)
+        numbers = {self._rows[other]: other for other in group}
+        whole = [number for number in numbers if isinstance(number, int)]
+        if self._database.damage or len(whole) < 2 or max(whole) - min(whole) > 2 * len(whole):
+            return False
+        text = "SELECT rowid, data FROM messages WHERE rowid BETWEEN ? AND ?"
+        try:
+            found: Any = self._database.query(text, min(whole), max(whole))
+        except sqlite3.DatabaseError:
+            return False  # each row by itself names what cannot be read
+        ahead = {
+            numbers[number]: data
+            for number, data in found
+            if number in numbers and type(data) is bytes and not data.startswith(ZSTD)
+        }
+        size = sum(map(len, ahead.values()))
+        if self._table.undeclared or not self._budget.take(size):
+            return False
+        self._at_once = max(2, min(_MOST_AT_ONCE, _BYTES_AT_ONCE * len(group) // (size + 1)))
+        self._ahead = ahead
+        return True
 
     def _content(self, row: int | SalvagedRow) -> bytes:
         if isinstance(row, SalvagedRow):

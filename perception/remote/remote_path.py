@@ -53,7 +53,7 @@ class RemotePath(_Base):
 
     def __init__(self, url: str) -> None:
         if _Base.__init__ is not object.__init__:  # from Python 3.12 on
-            super().__init__(url)
+            super().__init__(url)  # type: ignore[call-arg]
         self.url = url
         self._file: RemoteFile | None = None
 
@@ -100,11 +100,11 @@ class RemotePath(_Base):
         return Path(self.name).suffix
 
     @property
-    def parent(self) -> Path:
+    def parent(self) -> Path:  # type: ignore[override]
         """A path that does not exist: nothing lies beside a URL."""
         return Path(self.url.rpartition("/")[0])
 
-    def with_name(self, name: str) -> Path:
+    def with_name(self, name: str) -> Path:  # type: ignore[override]
         return self.parent / name
 
     def resolve(self, strict: bool = False) -> RemotePath:

@@ -152,7 +152,7 @@ def find_logs(paths: Sequence[str], section: str) -> list[Path]:
     for text in paths:
         path = log_path(text)
         if isinstance(path, RemotePath):
-            matches = [path]
+            matches: list[Path] = [path]
         elif path.is_dir() and not is_log(path):
             matches = sorted(path.glob("*.mcap"))
         elif path.exists():
