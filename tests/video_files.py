@@ -130,4 +130,5 @@ def file_pictures(path: Path) -> list[bytes]:
     """Return the pictures of a file as planes of Y, U and V, by PyAV alone in this process."""
     with av.open(str(path)) as container:
         container.streams.video[0].thread_count = 1
-        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+        frames = (frame.reformat(format="yuv420p") for frame in container.decode(video=0))
+        return [frame.to_ndarray().tobytes() for frame in frames]

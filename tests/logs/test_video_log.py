@@ -10,6 +10,7 @@ import pytest
 from perception.errors import LogError
 from perception.logs import open_log
 from perception.logs.video import indexer
+from perception.logs.video.preroll import decoded_camera
 from perception.logs.video.stage import VideoStage
 from perception.types import CameraFrame
 from tests.video_files import file_pictures, video_file
@@ -75,6 +76,45 @@ def test_a_file_without_a_video_and_one_of_another_codec_are_refused_with_what_t
         container.mux(stream.encode(None))
     with pytest.raises(LogError, match=r"expected a video of h264.*found 'mpeg4'; encode it anew"):
         open_log(path)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "count", "size"),
+    [
+        ("video_h264/vehicle_test.mp4", 38, (1280, 720)),
+        (
+            "lerobot_real/umi_cup_in_the_wild/videos/observation.image_episode_000000.mp4",
+            400,
+            (224, 224),
+        ),
+    ],
+)
+def test_real_files_have_the_pictures_that_the_library_decodes(
+    name: str, count: int, size: tuple[int, int], shared: Path
+) -> None:
+    frames = frames_of(shared / name)
+    assert [bytes(frame.data) for frame in frames] == file_pictures(shared / name)
+    assert len(frames) == count
+    assert {(frame.width, frame.height) for frame in frames} == {size}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["video", "image"])
+def test_real_logs_of_video_are_whole_and_a_seek_begins_at_a_key_frame(name: str, shared: Path) -> None:
+    topic = f"/camera/{name}"
+    with open_log(shared / f"video_h264/udacity_h264_{name}.mcap") as log:
+        stage = VideoStage({topic: "camera"})
+        frames = [item for item in stage.pictures(log.messages()) if isinstance(item, CameraFrame)]
+        start_ns = frames[130].log_time_ns
+        part = [
+            item
+            for item in decoded_camera(log, topic, start_ns, frames[140].log_time_ns)
+            if isinstance(item, CameraFrame)
+        ]
+    assert len(frames) == 221
+    assert not stage.losses
+    assert [bytes(item.data) for item in part] == [bytes(item.data) for item in frames[130:140]]
 
 
 def test_without_the_extra_the_error_names_the_command(

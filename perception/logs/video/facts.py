@@ -56,6 +56,8 @@ class VideoFacts:
             return f"{self.codec}{size}, no key frame in {self.packets} packets"
         if self.keys == 1 and self.packets > 1:
             return f"{self.codec}{size}, one key frame in {self.packets} packets"
+        if self.longest == 1:
+            return f"{self.codec}{size}, every picture a key frame"
         return f"{self.codec}{size}, a key frame every {self.longest} pictures or sooner"
 
 
