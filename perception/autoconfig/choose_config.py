@@ -13,6 +13,7 @@ from perception.autoconfig.camera_choice import choose_cameras
 from perception.autoconfig.config_check import check_config
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import rate_hz
+from perception.autoconfig.label_truth import with_labels
 from perception.autoconfig.log_times import strays
 from perception.autoconfig.range_choice import choose_ranges
 from perception.autoconfig.readable_topics import warn_of_unreadable
@@ -66,9 +67,11 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         config, reasons = _with_rate(log, base, [])
         config, notes = with_stamp_units(log, config)
         config, base_frame = with_base_frame(log, config)
+        config, label_reasons, label_warnings = with_labels(log, config, where)
         unused = unused_topics(log, config)
-        reasons = ["as configured", *_projection(config), *base_frame, *reasons, *notes.reasons]
-        return ConfigChoice(config, tuple(reasons), (*warnings, *notes.warnings), unused)
+        reasons = ["as configured", *_projection(config), *base_frame, *label_reasons, *reasons]
+        warnings += [*notes.warnings, *label_warnings]
+        return ConfigChoice(config, (*reasons, *notes.reasons), tuple(warnings), unused)
     return _found(log, base, where)
 
 
@@ -94,9 +97,11 @@ def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
             "--start and --end count from the first sensor message"
         )
     config, base_frame = with_base_frame(log, config)
+    config, label_reasons, label_warnings = with_labels(log, config, where)
     unused = unused_topics(log, config, draft.unused)
-    reasons = [*draft.reasons, *_projection(config), *base_frame, *notes.reasons]
-    return ConfigChoice(config, tuple(reasons), (*draft.warnings, *notes.warnings), unused)
+    reasons = [*draft.reasons, *_projection(config), *base_frame, *label_reasons, *notes.reasons]
+    warnings = (*draft.warnings, *notes.warnings, *label_warnings)
+    return ConfigChoice(config, tuple(reasons), warnings, unused)
 
 
 def unused_without_choice(log: Log) -> tuple[UnusedTopic, ...]:
@@ -129,7 +134,8 @@ def _completed(base: Config, found: Config) -> Config:
     Raises:
         ConfigError: It wants a reference that was not found.
     """
-    truth = {key: value for key, value in found.truth if key not in base.truth.model_fields_set}
+    own = base.truth.model_fields_set | ({"boxes"} if base.truth.labels is not None else set())
+    truth = {key: value for key, value in found.truth if key not in own}
     changes: dict[str, object] = {"sensors": found.sensors, "truth": base.truth.model_copy(update=truth)}
     if "reference" not in base.model_fields_set:
         changes["reference"] = found.reference

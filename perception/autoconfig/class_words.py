@@ -15,6 +15,7 @@ import yaml
 from perception.config import Config
 from perception.errors import CheckpointError, PluginError
 from perception.logs import Log, Query, decode
+from perception.logs.label_files import read_labels
 from perception.logs.sparing import look
 from perception.models.checkpoint import read_metadata
 from perception.plugin import own_weights
@@ -70,6 +71,9 @@ def class_words(log: Log, config: Config) -> Counter[str]:
     """Return the class words in the first messages of the truth of boxes, with how often each is there."""
     words: Counter[str] = Counter()
     topic = config.truth.boxes
+    if config.truth.labels is not None:
+        labels = read_labels(config.truth.labels)
+        return Counter(box.label for picture in labels.pictures for box in picture.boxes if box.label)
     if topic is None or topic not in log.survey.topics:
         return words
     for message in islice(look(log, Query(frozenset([topic]))), MOST_MESSAGES):

@@ -10,6 +10,7 @@ from perception.config import Config, Role
 from perception.config.fault_plan import plan_errors
 from perception.errors import ConfigError
 from perception.logs import Log, sensor_kind
+from perception.logs.decoding.foxglove import PICTURE_FILE
 from perception.types import DepthImage, StatusReading
 
 _KINDS: Mapping[Role, str] = {
@@ -74,6 +75,8 @@ def _topic_error(log: Log, topic: str, role: Role) -> str:
     if _suits(kinds[topic], role) or (role == "range" and _is_depth(log, topic)):
         return ""
     channel = log.channels[topic]
+    if role == "truth_boxes" and channel.schema is not None and channel.schema.name == PICTURE_FILE:
+        return ""  # names of pictures, whose boxes are in truth.labels
     schema = (
         channel.schema.name if channel.schema and channel.schema.name else f"no schema ({channel.encoding})"
     )

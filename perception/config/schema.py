@@ -48,7 +48,10 @@ class TruthConfig(Section):
     """The truth, for metrics and training. It never enters a sample."""
 
     boxes: Topic | None = None
-    """The topic of the boxes or cuboids."""
+    """The topic of the boxes or cuboids; with `labels`, of the names of the pictures' files."""
+    labels: Path | None = None
+    """A COCO file, or a folder of KITTI label files, with the boxes of pictures. They are joined by the name
+    of the picture's file, where the log has it, or by the stamp that the label file or the name gives."""
     control: Topic | None = None
     """The topic of the control that the driver commands."""
     control_fields: dict[str, str] = Field(
@@ -100,6 +103,11 @@ class TruthConfig(Section):
         """All topics of truth."""
         heads = (section.topic for section in self.heads.values())
         return tuple(topic for topic in (self.boxes, self.control, *heads) if topic is not None)
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is any truth: a topic, or labels."""
+        return bool(self.topics) or self.labels is not None
 
 
 class PluginConfig(Section):

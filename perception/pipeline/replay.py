@@ -130,7 +130,7 @@ class _Replay:
             with plugin_code(f"plugin '{self._plugin.manifest.name}' did not reset"):
                 self._plugin.reset(Reset("loop"))
         options, truth, digest = self._options, self._config.truth, OutputDigest()
-        joiner = TruthJoiner(truth, self._config.sensors) if first and truth.topics else None
+        joiner = TruthJoiner(truth, self._config.sensors) if first and truth.configured else None
         ledger = self._ledger if first else Ledger(options.span.start_ns, options.span.end_ns)
         times = self._times if first else StageTimes()
         source = LogSource(

@@ -94,19 +94,23 @@ def _positioned(
     position = (distance[:, None] * ray) @ rotation.T + base_from_picture[:3, 3]
     covariance = rotation @ (across + (distance_std**2)[:, None, None] * _outer(ray)) @ rotation.T
     covariance = (covariance + covariance.transpose(0, 2, 1)) / 2
-    rows = zip(items, ray.tolist(), position.tolist(), covariance, strict=True)
-    return tuple(_placed(item, np.isfinite(r).all(), p, c) for item, r, p, c in rows)
+    seen, known = np.isfinite(position).all(axis=1), np.isfinite(covariance).all(axis=(1, 2))
+    rows = zip(items, seen.tolist(), known.tolist(), position.tolist(), covariance.tolist(), strict=True)
+    return tuple(_placed(item, s, p, c if k else None) for item, s, k, p, c in rows)
 
 
-def _placed(item: Detection, seen: np.bool_, position: list[float], covariance: Matrix) -> Detection:
+def _placed(
+    item: Detection, seen: bool, position: list[float], covariance: list[list[float]] | None
+) -> Detection:
     if item.distance_m is None:
         return replace(item, position_unknown="no_distance")
-    if not (seen and np.isfinite(position).all()):
+    if not seen:
         return replace(item, position_unknown="outside_lens")
     x, y, z = position
-    known = bool(np.isfinite(covariance).all())
-    rows = tuple(_vector(row) for row in covariance.tolist()) if known else None
-    cov = None if rows is None else (rows[0], rows[1], rows[2])
+    cov = None
+    if covariance is not None:
+        first, second, third = covariance
+        cov = (_vector(first), _vector(second), _vector(third))
     return replace(item, position_m=(x, y, z), position_cov_m2=cov, position_unknown="")
 
 
@@ -134,7 +138,8 @@ def _off_centre(boxes: Matrix, stds: Matrix, camera: CameraInfo) -> Matrix:
 
 def _outer(vectors: Matrix) -> Matrix:
     """Return the outer product of each vector [K, 3] with itself, [K, 3, 3]."""
-    return np.einsum("ki,kj->kij", vectors, vectors)
+    products: Matrix = np.einsum("ki,kj->kij", vectors, vectors)
+    return products
 
 
 def _vector(row: list[float]) -> Vector:

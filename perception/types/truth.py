@@ -93,7 +93,12 @@ class TruthBox:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthBoxes:
-    """Truth as 2D boxes of one camera frame."""
+    """Truth as 2D boxes of one camera frame.
+
+    Attributes:
+        picture: The file that a message names instead of boxes: those are in a label file (`truth.labels`).
+        size: Width and height of the picture that the boxes refer to; None: of the one that was recorded.
+    """
 
     topic: str
     stamp_ns: int
@@ -104,3 +109,5 @@ class TruthBoxes:
     stamp_problem: str = ""
     ignored: int = 0
     ignored_reason: str = ""
+    picture: str = ""
+    size: tuple[int, int] | None = None

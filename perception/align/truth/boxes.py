@@ -15,7 +15,9 @@ MIN_VISIBLE = 0.1
 """Objects less visible than this are left out of the truth."""
 
 
-def boxes_of(message: TruthMessage, rig: Rig, classes: Mapping[str, str]) -> tuple[TruthBox, ...] | None:
+def boxes_of(
+    message: TruthMessage, rig: Rig, classes: Mapping[str, str], picture_size: tuple[int, int] | None = None
+) -> tuple[TruthBox, ...] | None:
     """Return the boxes of a truth message, nearest first, in the classes of the configuration.
 
     2D boxes are taken as they are. Cuboids are projected with the rig: the box is the rectangle around what
@@ -27,13 +29,14 @@ def boxes_of(message: TruthMessage, rig: Rig, classes: Mapping[str, str]) -> tup
         rig: Calibration and transforms of that moment.
         classes: Label of the log -> class of the configuration; classes stay, other labels are dropped.
             Empty: all stay.
+        picture_size: Width and height of the recorded picture, which boxes of another size are scaled to.
 
     Returns:
         None where the rig cannot place the cuboids in the image (`placing_issue` says why): that is unknown
         truth, not an empty one.
     """
     if isinstance(message, TruthBoxes):
-        boxes = list(message.items)
+        boxes = [_scaled(box, message.size, picture_size) for box in message.items]
     elif placing_issue(message, rig) is not None:
         return None
     else:
@@ -88,6 +91,15 @@ def _project(message: Cuboids, rig: Rig) -> list[TruthBox]:
 
 def _xyxy(box: Matrix) -> tuple[float, float, float, float]:
     return float(box[0]), float(box[1]), float(box[2]), float(box[3])
+
+
+def _scaled(box: TruthBox, size: tuple[int, int] | None, picture: tuple[int, int] | None) -> TruthBox:
+    """Return a box of a picture of one size in pixels of the same picture in another size."""
+    if size is None or picture is None or size == picture:
+        return box
+    u, v = picture[0] / size[0], picture[1] / size[1]
+    x1, y1, x2, y2 = box.xyxy
+    return replace(box, xyxy=(x1 * u, y1 * v, x2 * u, y2 * v))
 
 
 def _xyz(point: Matrix) -> tuple[float, float, float]:

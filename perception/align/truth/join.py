@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from perception.align.rig_tracks import RigTracks
 from perception.align.truth.boxes import boxes_of, placing_issue
 from perception.align.truth.tracks import BoxTrack, TruthTrack
 from perception.config import SensorsConfig, TruthConfig
+from perception.logs.label_files import PictureLabels, read_labels
 from perception.types import (
     Cuboids,
     Decoded,
@@ -57,6 +59,9 @@ class TruthStore:
         self.config = config
         self.tolerance_ns = config.tolerance_ms * 1e6
         self.boxes = BoxTrack()
+        self._labels = None if config.labels is None else read_labels(config.labels)
+        for picture in self._labels.stamped if self._labels is not None and config.boxes is None else ():
+            self.boxes.add(_labelled(picture, str(config.labels), picture.stamp_ns or 0))
         self.control: TruthTrack[StatusReading] = TruthTrack()
         self.heads: dict[str, TruthTrack[StatusReading]] = {name: TruthTrack() for name in config.heads}
         self.rig = RigTracks(sensors) if sensors is not None and sensors.cameras else None
@@ -74,7 +79,18 @@ class TruthStore:
         for topic, track in self.tracks():
             kind = Cuboids | TruthBoxes if track is self.boxes else StatusReading
             if message.topic == topic and isinstance(message, kind):
-                track.add(message)
+                known = self._with_labels(message)
+                if known is not None:
+                    track.add(known)
+
+    def _with_labels(self, message: Any) -> Any:
+        """Return a message with the boxes of the picture that it names; None where nothing is known of it."""
+        if not (isinstance(message, TruthBoxes) and message.picture):
+            return message
+        picture = None if self._labels is None else self._labels.of(message.picture)
+        if picture is None:
+            return None
+        return replace(message, items=picture.boxes, size=picture.size)
 
     def at(self, sample: Sample) -> TruthFrame:
         """Return the truth at the sample's stamp: the nearest message within the tolerance, before or after.
@@ -111,17 +127,25 @@ class TruthStore:
             rigs = {name: placing.rig for name, placing in self.rig.at(stamp_ns).items()}
         frames = {}
         for name, rig in rigs.items():
-            boxes, issue = self._boxes(stamp_ns, rig)
+            boxes, issue = self._boxes(stamp_ns, rig, _picture_size(sample, name, rig))
             missing = {} if issue is None else {"boxes": issue}
             frames[name] = TruthFrame(stamp_ns, boxes, missing=missing, rig=rig)
         return frames
 
-    def _boxes(self, stamp_ns: int, rig: Rig) -> tuple[tuple[TruthBox, ...] | None, RigIssue | None]:
+    def _boxes(
+        self, stamp_ns: int, rig: Rig, size: tuple[int, int] | None
+    ) -> tuple[tuple[TruthBox, ...] | None, RigIssue | None]:
         """Return the boxes in the image of a camera, or why there are none."""
         message = self.boxes.nearest(stamp_ns, self.tolerance_ns)
         if message is None:
-            return None, self._away(self.config.boxes, self.boxes, stamp_ns)
-        return boxes_of(message, rig, self.config.classes), placing_issue(message, rig)
+            return None, self._away(self._boxes_from, self.boxes, stamp_ns)
+        return boxes_of(message, rig, self.config.classes, size), placing_issue(message, rig)
+
+    @property
+    def _boxes_from(self) -> str | None:
+        """Return the topic or the file that boxes come from."""
+        labels = self.config.labels
+        return self.config.boxes if labels is None else f"{self.config.boxes or labels} ({labels.name})"
 
     def _away(self, topic: str | None, track: TruthTrack[Any], stamp_ns: int) -> RigIssue | None:
         """Return why no message of a configured topic is joined."""
@@ -164,6 +188,19 @@ def _numbers(reading: StatusReading, fields: Mapping[str, str]) -> Mapping[str, 
         if path in reading.values and isfinite(reading.values[path])
     }
     return values or None
+
+
+def _labelled(picture: PictureLabels, source: str, stamp_ns: int) -> TruthBoxes:
+    return TruthBoxes(source, stamp_ns, stamp_ns, picture.boxes, size=picture.size)
+
+
+def _picture_size(sample: Sample, camera: str, rig: Rig) -> tuple[int, int] | None:
+    """Return width and height of the picture of a camera; None where they are not known."""
+    source = sample.cameras.get(camera, sample.camera)
+    if source.value is not None:
+        return source.value.width, source.value.height
+    info = rig.calibration
+    return (info.width, info.height) if info is not None and info.width > 0 and info.height > 0 else None
 
 
 class TruthJoiner:

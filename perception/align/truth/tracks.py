@@ -92,12 +92,18 @@ class _Scene:
         there = [e for e in self.entities.values() if e.until_ns is None or e.until_ns > stamp_ns]
         return tuple(item for entity in there for item in entity.items)
 
+    def lasting(self, stamp_ns: int) -> tuple[Cuboid, ...]:
+        """Return the cuboids whose lifetime says that they are there at a moment, however old they are."""
+        there = [e for e in self.entities.values() if e.until_ns is not None and e.until_ns > stamp_ns]
+        return tuple(item for entity in there for item in entity.items)
+
 
 class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
     """Messages of boxes. One that changes a scene is answered by the whole scene after its stamp.
 
     An entity stays until it is replaced or deleted, or its lifetime ends (foxglove.SceneEntity). Entities of
-    messages that were forgotten stay, too.
+    messages that were forgotten stay, too. Where no message is near, those count whose lifetime covers the
+    moment; one without a lifetime does not say that it was still looked at.
     """
 
     def __init__(self) -> None:
@@ -105,6 +111,7 @@ class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
         self._before = _Scene()  # as the forgotten messages left it
         self._scene = _Scene()  # as the first `_applied` messages left it
         self._applied = 0
+        self._forgotten: Cuboids | TruthBoxes | None = None  # the last one
 
     def add(self, message: Cuboids | TruthBoxes) -> None:
         if bisect_right(self.stamps, message.stamp_ns) < self._applied:
@@ -114,14 +121,12 @@ class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
     def nearest(self, stamp_ns: int, tolerance_ns: float) -> Cuboids | TruthBoxes | None:
         """Return the message with the smallest difference, within the tolerance, with its whole scene."""
         message = super().nearest(stamp_ns, tolerance_ns)
+        if message is None:
+            return self._lasting(stamp_ns)
         if not isinstance(message, Cuboids) or message.change is None:
             return message
         first, end = (find(self.stamps, message.stamp_ns) for find in (bisect_left, bisect_right))
-        if end < self._applied:
-            self._restart()
-        for update in self.messages[self._applied : end]:
-            self._scene.apply(update)
-        self._applied = end
+        self._apply_until(end)
         bad = [m for m in self.messages[first:end] if m.ignored]
         return replace(
             message,
@@ -131,10 +136,29 @@ class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
             ignored_reason=bad[0].ignored_reason if bad else "",
         )
 
+    def _lasting(self, stamp_ns: int) -> Cuboids | None:
+        """Return the last change before a moment, with what lasts until then; None where nothing does."""
+        end = bisect_right(self.stamps, stamp_ns)
+        message = self.messages[end - 1] if end else self._forgotten
+        if not isinstance(message, Cuboids) or message.change is None or message.stamp_ns > stamp_ns:
+            return None
+        self._apply_until(end)
+        items = self._scene.lasting(stamp_ns)
+        return replace(message, items=items, change=None, ignored=0, ignored_reason="") if items else None
+
+    def _apply_until(self, end: int) -> None:
+        """Make the changes of the first `end` messages."""
+        if end < self._applied:
+            self._restart()
+        for update in self.messages[self._applied : end]:
+            self._scene.apply(update)
+        self._applied = end
+
     def forget_before(self, stamp_ns: int) -> None:
         count = bisect_left(self.stamps, stamp_ns)
         for message in self.messages[:count]:
             self._before.apply(message)
+            self._forgotten = message
         super().forget_before(stamp_ns)
         if count > self._applied:
             self._restart()

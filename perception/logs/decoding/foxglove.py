@@ -40,6 +40,7 @@ from perception.types import (
     SceneChange,
     SceneDeletion,
     SceneEntity,
+    TruthBoxes,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 Builder = Callable[[FieldView, Envelope], Decoded]
 
+PICTURE_FILE = "pictures.File"
+"""The schema, in JSON, of the names of the files that pictures were read from."""
 _KINDS = ("", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")  # NumericType
 _LABEL_KEYS = ("class", "label", "category", "type")
 _IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
@@ -153,6 +156,12 @@ def scene_update(view: FieldView, envelope: Envelope) -> Decoded:
     )
 
 
+def picture_file(view: FieldView, envelope: Envelope) -> Decoded:
+    """Read the name of a picture's file, whose boxes are in a label file beside the log."""
+    times, tail = envelope.times(envelope.stamp(view.tree))
+    return TruthBoxes(*times, (), **tail, picture=view.text("file"))
+
+
 def limited_views(views: Sequence[FieldView], name: str) -> Sequence[FieldView]:
     limited(len(views), MAX_ITEMS, name)
     return views
@@ -204,6 +213,7 @@ UNREADABLE = {
 ON_REQUEST: dict[tuple[str, Role], Builder] = {
     ("foxglove.CompressedImage", "range"): compressed_depth,
     ("foxglove.RawImage", "range"): raw_depth,
+    (PICTURE_FILE, "truth_boxes"): picture_file,
 }
 """The roles that a message can take besides, where the configuration asks for it."""
 

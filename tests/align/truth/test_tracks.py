@@ -62,6 +62,16 @@ def test_a_deletion_spares_what_is_newer() -> None:
     assert scene(track, 200) == {"b"}
 
 
+def test_an_entity_lasts_as_long_as_its_lifetime_says_also_far_from_any_message() -> None:
+    track = filled(update(0, "a", lifetime_ms=5000), update(0, "b"), update(100, "c", lifetime_ms=300))
+    assert scene(track, 120) == {"a", "b", "c"}
+    assert [scene(track, at) for at in (300, 2000, 6000)] == [{"a", "c"}, {"a"}, None]
+    track.forget_before(1000 * MS)
+    assert [scene(track, at) for at in (2000, 6000)] == [{"a"}, None]
+    track.add(update(2500, deleted=("a",)))
+    assert [scene(track, at) for at in (2000, 2700)] == [{"a"}, None]
+
+
 def test_a_lifetime_ends() -> None:
     track = filled(update(0, "a", lifetime_ms=150), update(0, "b"), update(100), update(200))
     assert [scene(track, at) for at in (0, 100, 200)] == [{"a", "b"}, {"a", "b"}, {"b"}]

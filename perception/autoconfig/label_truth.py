@@ -1,0 +1,63 @@
+"""Labels beside a log: how they are joined, and what of them cannot be."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from perception.config import Config
+from perception.errors import ConfigError, LogError
+from perception.logs import Log
+from perception.logs.decoding.foxglove import PICTURE_FILE
+from perception.logs.label_files import Labels, read_labels
+
+
+class LabelTruth(NamedTuple):
+    """A configuration that joins labels, the reasons, and warnings of what is not used."""
+
+    config: Config
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def with_labels(log: Log, config: Config, source: str = "") -> LabelTruth:
+    """Return the configuration with the topic by which its labels are joined: the names of pictures' files.
+
+    Raises:
+        ConfigError: The labels cannot be read, or `truth.boxes` is another topic.
+    """
+    path = config.truth.labels
+    if path is None:
+        return LabelTruth(config)
+    try:
+        labels = read_labels(path)
+    except LogError as error:
+        raise ConfigError([f"truth.labels: {error}"], source) from None
+    names = [t for t, c in log.channels.items() if c.schema is not None and c.schema.name == PICTURE_FILE]
+    if config.truth.boxes not in (None, *names):
+        text = f"truth.boxes: is {config.truth.boxes}, and truth.labels has boxes, too; leave one out"
+        raise ConfigError([text], source)
+    topic = config.truth.boxes or (names[0] if len(names) == 1 else None)
+    truth = config.truth.model_copy(update={"boxes": topic})
+    return LabelTruth(
+        config.model_copy(update={"truth": truth}), _reasons(labels, path.name, topic), _unused(labels, topic)
+    )
+
+
+def _reasons(labels: Labels, name: str, topic: str | None) -> tuple[str, ...]:
+    count = len(labels.pictures)
+    how = f"by the names of their files on {topic}" if topic else f"{len(labels.stamped)} by their stamps"
+    return (f"truth: {name} ({labels.format}), labels of {count} pictures, joined {how}; for metrics only",)
+
+
+def _unused(labels: Labels, topic: str | None) -> tuple[str, ...]:
+    """Return warnings of labels that are not joined, and of boxes that are none."""
+    warnings = []
+    alone = len(labels.pictures) - len(labels.stamped)
+    if topic is None and alone:
+        warnings.append(
+            f"truth.labels: {alone} of {len(labels.pictures)} pictures are not joined: the log has no names "
+            "of files, and neither a field (stamp_ns, timestamp) nor the name says when they were taken"
+        )
+    if labels.ignored:
+        warnings.append(f"truth.labels: {labels.ignored} boxes are not used: {labels.ignored_reason}")
+    return tuple(warnings)
