@@ -23,6 +23,8 @@ EXAMPLES = {
     "train": "perception train finetune --train logs --validate other.mcap --out runs/mine",
     "study": "perception study newcomer --train logs --validate other.mcap",
     "plugin list": "perception plugin list",
+    "plugin new": "perception plugin new my_detector",
+    "plugin try": "perception plugin try my_detector.py:MyDetector drive.mcap",
     "plugin check": "perception plugin check fusion --log drive.mcap",
 }
 """One for each command, shown by its help."""

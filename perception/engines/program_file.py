@@ -62,7 +62,7 @@ class ProgramSource:
         nodes = {node.name: node for node in self._program.graph.nodes if node.op == "placeholder"}
         for name in wanted:
             value = nodes[str(name)].meta.get("val") if str(name) in nodes else None
-            if not hasattr(value, "shape") or not value.shape:
+            if value is None or not hasattr(value, "shape") or not value.shape:
                 raise ConfigError(
                     [f"{self.path}: expected tensors with a batch dimension as inputs, found {name}"]
                 )
@@ -130,7 +130,7 @@ def _by_position(
             super().__init__()
             self.program = program.module()
 
-        def train(self, mode: bool = True) -> nn.Module:
+        def train(self, mode: bool = True) -> Program:
             return self  # an exported module has one mode, and refuses to be asked for another
 
         def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:

@@ -32,6 +32,7 @@ from perception.plugin.discovery import (
     list_plugins,
     load_plugin,
     own_weights,
+    register_plugin,
 )
 from perception.plugin.manifest import API_VERSION, Manifest, read_manifest
 from perception.plugin.positions import frame_from_picture, position_issue, positioned
@@ -57,4 +58,5 @@ __all__ = [
     "position_issue",
     "positioned",
     "read_manifest",
+    "register_plugin",
 ]

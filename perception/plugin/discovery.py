@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -15,7 +16,10 @@ from perception.plugin.failures import plugin_code
 from perception.plugin.manifest import Manifest, package_folder, read_manifest
 
 GROUP = "perception.plugins"
-_METHODS = ("open", "prepare", "step", "reset", "close", "describe")
+METHODS = ("open", "prepare", "step", "reset", "close", "describe")
+"""What a plugin has."""
+
+_registered: dict[str, tuple[Manifest, Callable[[Manifest], Plugin]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,16 @@ def list_plugins() -> list[Installed]:
     return found
 
 
+def register_plugin(manifest: Manifest, factory: Callable[[Manifest], Plugin]) -> None:
+    """Make a plugin known by its name in this program, as an installed one is, or in place of one.
+
+    Args:
+        manifest: Its properties.
+        factory: Called with the manifest, returns the plugin.
+    """
+    _registered[manifest.name] = manifest, factory
+
+
 def load_plugin(name: str) -> Plugin:
     """Load a plugin by name. It is not open yet.
 
@@ -49,13 +63,14 @@ def load_plugin(name: str) -> Plugin:
         NoPluginError: No plugin of that name is installed.
         PluginError: Its manifest is wrong, or it does not load.
     """
-    manifest = read_manifest(_entry_point(name))
+    manifest = installed_manifest(name)
     module_name, _, attribute = manifest.factory.partition(":")
     with plugin_code(f"plugin '{name}' does not load: {manifest.factory}"):
-        factory = getattr(importlib.import_module(module_name), attribute)
+        factory = _registered[name][1] if name in _registered else None
+        factory = factory or getattr(importlib.import_module(module_name), attribute)
     with plugin_code(f"plugin '{name}' cannot be made"):
         plugin: Plugin = factory(manifest)
-        missing = [method for method in _METHODS if not callable(getattr(plugin, method, None))]
+        missing = [method for method in METHODS if not callable(getattr(plugin, method, None))]
     if missing:
         raise PluginError(
             f"plugin '{name}': {type(plugin).__name__} has no {', '.join(missing)}; "
@@ -89,12 +104,12 @@ def plugin_folder(name: str) -> Path:
 
 
 def installed_manifest(name: str) -> Manifest:
-    """Return the manifest of an installed plugin, without importing it.
+    """Return the manifest of a plugin that is installed or registered, without importing it.
 
     Raises:
         PluginError: No such plugin is installed, or its manifest is wrong.
     """
-    return read_manifest(_entry_point(name))
+    return _registered[name][0] if name in _registered else read_manifest(_entry_point(name))
 
 
 def own_weights(name: str) -> Path | None:
@@ -104,5 +119,7 @@ def own_weights(name: str) -> Path | None:
     Raises:
         PluginError: No such plugin is installed, or its manifest is wrong.
     """
+    if name in _registered:
+        return None
     path = Path(os.path.normpath(plugin_folder(name) / installed_manifest(name).weights))
     return path if path.is_file() else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import PluginError
@@ -65,7 +67,7 @@ def read_manifest(point: EntryPoint) -> Manifest:
         raise PluginError(f"the manifest of plugin '{point.name}' cannot be read: {cause}") from None
     except ValueError as error:
         raise PluginError(f"the manifest of plugin '{point.name}' {error}") from None
-    return _checked_manifest(point.name, data)
+    return checked_manifest(point.name, data)
 
 
 def package_folder(point: EntryPoint) -> Path:
@@ -86,7 +88,34 @@ def package_folder(point: EntryPoint) -> Path:
     return Path(next(iter(spec.submodule_search_locations)), *below)
 
 
-def _checked_manifest(name: str, data: object) -> Manifest:
+def read_manifest_file(path: Path) -> dict[str, object]:
+    """Return the values of a manifest's file, unchecked.
+
+    Raises:
+        PluginError: It cannot be read, or is no mapping.
+    """
+    try:
+        data = read_yaml(path)
+    except OSError as error:
+        raise PluginError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise PluginError(f"{path} {error}") from None
+    if not isinstance(data, dict):
+        raise PluginError(f"{path}: expected a mapping, found {type(data).__name__}")
+    return data
+
+
+def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> Manifest:
+    """Return the manifest of these values.
+
+    Args:
+        name: Of the plugin.
+        data: As `plugin.yaml` has them.
+        heads_needed: Whether it must name a head.
+
+    Raises:
+        PluginError: It is wrong; all errors are named.
+    """
     if not isinstance(data, dict):
         raise PluginError(f"the manifest of plugin '{name}' is not a mapping")
     errors = []
@@ -107,8 +136,28 @@ def _checked_manifest(name: str, data: object) -> Manifest:
             errors.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
         elif len(set(values)) != len(values):
             errors.append(f"{key}: names something twice: {values!r}")
-        elif key == "heads" and key in data and not values:
+        elif key == "heads" and key in data and not values and heads_needed:
             errors.append(f"heads: expected at least one of {', '.join(head_specs())}")
+    errors += _number_errors(data)
+    if errors:
+        raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(errors))
+    return Manifest(
+        api=data["api"],
+        name=name,
+        factory=data["factory"],
+        inputs=tuple(data["inputs"]),
+        heads=tuple(data["heads"]),
+        preroll_s=_number(data.get("preroll_s", 0.0)),
+        max_batch=data.get("max_batch", 1),
+        weights=str(data.get("weights", OWN_WEIGHTS)),
+        max_range_m=_number(data.get("max_range_m")),
+        description=str(data.get("description", "")),
+    )
+
+
+def _number_errors(data: Mapping[str, Any]) -> list[str]:
+    """Return the errors of a manifest's numbers."""
+    errors = []
     preroll = data.get("preroll_s", 0.0)
     if preroll is not None and not (
         isinstance(preroll, int | float) and not isinstance(preroll, bool) and 0 <= preroll < float("inf")
@@ -122,17 +171,8 @@ def _checked_manifest(name: str, data: object) -> Manifest:
         isinstance(farthest, int | float) and not isinstance(farthest, bool) and 0 < farthest <= 1e6
     ):
         errors.append(f"max_range_m: expected metres or null, found {farthest!r}")
-    if errors:
-        raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(errors))
-    return Manifest(
-        api=data["api"],
-        name=name,
-        factory=data["factory"],
-        inputs=tuple(data["inputs"]),
-        heads=tuple(data["heads"]),
-        preroll_s=None if preroll is None else float(preroll),
-        max_batch=batch,
-        weights=str(data.get("weights", OWN_WEIGHTS)),
-        max_range_m=None if farthest is None else float(farthest),
-        description=str(data.get("description", "")),
-    )
+    return errors
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)

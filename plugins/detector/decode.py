@@ -25,6 +25,10 @@ class Candidates(NamedTuple):
     scores: NDArray[np.float64]
     labels: NDArray[np.int64]
 
+    def take(self, places: NDArray[np.intp] | slice) -> Candidates:
+        """Return the candidates at these places, in their order."""
+        return Candidates(self.boxes[places], self.scores[places], self.labels[places])
+
 
 class WrongOutput(Exception):
     """Outputs that are not as the layout says. The text becomes the error of the detections."""
@@ -113,13 +117,12 @@ def _list(
     outputs: Mapping[str, Array], layout: OutputLayout, size: tuple[int, int], min_score: float
 ) -> tuple[Array, Array, Array]:
     table = core(outputs[layout.outputs["rows"]])
-    at = {name: place for place, name in enumerate(layout.columns)}
+    at: dict[str, int] = {name: place for place, name in enumerate(layout.columns)}
     kept = _above(table[:, at["score"]], min_score)
     table = table[kept]
-    names, form = ("x1", "y1", "x2", "y2"), "xyxy"
-    if "cx" in at:
-        names, form = ("cx", "cy", "w", "h"), "cxcywh"
-    boxes = corners(table[:, [at[name] for name in names]], form)  # type: ignore[arg-type]
+    form: BoxFormat = "cxcywh" if "cx" in at else "xyxy"
+    names = ("cx", "cy", "w", "h") if "cx" in at else ("x1", "y1", "x2", "y2")
+    boxes = corners(table[:, [at[name] for name in names]], form)
     labels = table[:, at["label"]] if "label" in at else np.zeros(len(table)) + layout.first_label
     return _pixels(boxes, layout, size), table[:, at["score"]], _whole(labels) - layout.first_label
 

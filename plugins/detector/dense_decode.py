@@ -97,7 +97,7 @@ def _levels(
         if len(pair) != 2:
             raise ValueError(f"expected two tables of {count} rows for the stride {stride}")
         pair = pair if pair[0].shape[1] == classes else pair[::-1]
-        levels.append((stride, *pair))
+        levels.append((stride, pair[0], pair[1]))
     return levels
 
 

@@ -30,7 +30,7 @@ class Placement(NamedTuple):
         """Return boxes `xyxy` [K, 4] of the input in recorded pixels, clipped to the picture."""
         scale = np.array([self.recorded_width / self.width, self.recorded_height / self.height] * 2)
         moved = (boxes - [self.left, self.top, self.left, self.top]) * scale
-        return np.clip(moved, 0.0, [self.recorded_width, self.recorded_height] * 2)
+        return np.asarray(np.clip(moved, 0.0, [self.recorded_width, self.recorded_height] * 2))
 
 
 def place(width: int, height: int, size: tuple[int, int], fit: str) -> Placement:

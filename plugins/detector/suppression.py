@@ -20,11 +20,11 @@ def suppress(found: Candidates, overlap: float | None, most: int) -> Candidates:
         most: How many are kept at most.
     """
     order = np.argsort(-found.scores, kind="stable")[: MOST_CANDIDATES if overlap is not None else most]
-    found = Candidates(*(column[order] for column in found))
+    found = found.take(order)
     if overlap is None or len(order) < 2:
-        return Candidates(*(column[:most] for column in found))
+        return found.take(slice(most))
     boxes = found.boxes.copy()
     boxes[:, 2:] -= boxes[:, :2]  # x, y, width, height
     kept = cv2.dnn.NMSBoxesBatched(boxes.tolist(), found.scores.tolist(), found.labels.tolist(), 0.0, overlap)
     places = np.sort(np.asarray(kept, dtype=np.intp).reshape(-1))[:most]
-    return Candidates(*(column[places] for column in found))
+    return found.take(places)

@@ -1,4 +1,4 @@
-"""`perception plugin list` and `perception plugin check`."""
+"""`perception plugin`: list, check, new, try."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 
 from perception.errors import LogError
 from perception_tools.exit_codes import with_exit_code
-from perception_tools.plugin.text import print_checks, print_listing
+from perception_tools.plugin.text import print_checks, print_listing, print_new, print_note
+from perception_tools.replay.options import PluginOptions, plugin_options
 from perception_tools.standard_output import answering, print_json
 from perception_tools.usage import epilog
 
@@ -79,6 +80,50 @@ def check_command(
             print_json(with_exit_code(_report(name, checks, status), status))
         else:
             print_checks(name, checks)
+
+
+@app.command("new", epilog=epilog("plugin new"))
+def new_command(
+    name: Annotated[str, typer.Argument(help="The name of the plugin and of its package.")],
+    folder: Annotated[Path, typer.Option(help="Where the folder NAME goes.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write the package of a plugin that works, to start from: manifest, class, test, README."""
+    from perception_tools.plugin.new_plugin import write_plugin
+
+    written = write_plugin(name, folder)
+    if as_json:
+        document = {"schema": "perception.plugin_new/1", "status": "clean", "plugin": name}
+        print_json(with_exit_code({**document, "written": [str(path) for path in written]}, "clean"))
+    else:
+        print_new(folder / name, name, written)
+
+
+@app.command("try", epilog=epilog("plugin try"))
+def try_command(
+    plugin: Annotated[str, typer.Argument(metavar="FILE.py:CLASS", help="The class of a plugin, in a file.")],
+    log: Annotated[Path, typer.Argument(help="The log.")],
+    config: Annotated[Path | None, typer.Option(help="The configuration. Default: found by schema.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights for it.")] = None,
+    option: PluginOptions = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the outputs: .mcap, .jsonl, .mp4 or .webm.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Seconds of the log.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Replay a log through a class, without a package. Outputs are checked as those of any plugin."""
+    from perception_tools.plugin.try_plugin import try_plugin
+
+    summary, note = try_plugin(plugin, log, config, checkpoint, plugin_options(option or []), output, end)
+    with answering(summary.status):
+        if as_json:
+            print_json(with_exit_code({**summary.to_json(), "note": note}, summary.status))
+        else:
+            from perception_tools.replay.text import show
+
+            show(summary, [output] if output is not None else [])
+            print_note(note)
 
 
 def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Context]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception_tools.printing import make_console
@@ -57,3 +58,20 @@ def print_checks(name: str, checks: list[Check]) -> None:
     kept = sum(check.passed for check in checks)
     tail = "; it keeps the contract" if kept == len(checks) else ""
     console.print(f"{name}: {kept} of {len(checks)} points hold{tail}")
+
+
+def print_new(root: Path, name: str, written: list[Path]) -> None:
+    """Print the files of a new plugin and what to do with them."""
+    console = make_console()
+    for path in written:
+        console.print(f"written: {path}", soft_wrap=True, markup=False)
+    console.print(f"try it: perception plugin try {root / name / 'core.py'} drive.mcap", markup=False)
+    console.print(
+        f"install it: pip install -e {root}; perception plugin check {name}", soft_wrap=True, markup=False
+    )
+
+
+def print_note(note: str) -> None:
+    """Print a line about what was assumed of a plugin, if anything was."""
+    if note:
+        make_console().print(note, soft_wrap=True, markup=False)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from perception.autoconfig import complete_config
 from perception.config import Config
@@ -107,7 +108,8 @@ def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
         raise ConfigError([f"{name}: expected a checkpoint, found no file {weights}"])
     load = partial(load_plugin, plugin)
     load()  # an unknown name is an error before anything runs
-    return Side(name, "checkpoint" if weights else "plugin", load, Path(weights) if weights else None)
+    kind: Literal["checkpoint", "plugin"] = "checkpoint" if weights else "plugin"
+    return Side(name, kind, load, Path(weights) if weights else None, plugin == config.plugin.name)
 
 
 def _command(source: Path | None, sides: tuple[Side, Side], moment: Moment, number: int) -> str:

@@ -35,12 +35,14 @@ class Side:
         kind: A `checkpoint` for the configured plugin, a `plugin` with its own weights, or `stored` outputs.
         load: Returns the plugin, not opened; None for stored outputs.
         checkpoint: Its weights; None: as configured.
+        configured: Whether it is the plugin that the configuration names, with its options.
     """
 
     name: str
     kind: Literal["checkpoint", "plugin", "stored"]
     load: Callable[[], Plugin] | None = None
     checkpoint: Path | None = None
+    configured: bool = True
 
 
 class PairedEvaluation:
@@ -106,7 +108,7 @@ class PairedEvaluation:
         a, b = self.sides
         assert a.load is not None
         assert b.load is not None
-        pair = PairPlugin(a.load(), b.load(), (a.checkpoint, b.checkpoint))
+        pair = PairPlugin(a.load(), b.load(), (a.checkpoint, b.checkpoint), (a.configured, b.configured))
         scorers = [evaluation.sink(log, config) for evaluation in self.evaluations]
         sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1])]
         summary = replay(log, config, pair, sinks, replace(self.options.replay, observer=observer, span=span))
@@ -127,6 +129,9 @@ class PairedEvaluation:
     ) -> RunStatus:
         side = self.sides[number]
         assert side.load is not None
+        if not side.configured:
+            plugin = config.plugin.model_copy(update={"checkpoint": None, "options": {}})
+            config = config.model_copy(update={"plugin": plugin})
         if side.checkpoint is not None:
             plugin = config.plugin.model_copy(update={"checkpoint": side.checkpoint})
             config = config.model_copy(update={"plugin": plugin})

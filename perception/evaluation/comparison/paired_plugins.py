@@ -29,14 +29,20 @@ class PairPlugin(Plugin):
 
     Args:
         first, second: The plugins, not opened.
-        checkpoints: The weights of each; None: the plugin's default.
+        checkpoints: The weights of each; None: as configured.
+        configured: Whether each is the plugin that the configuration names: another one gets neither its
+            options nor its checkpoint.
     """
 
     def __init__(
-        self, first: Plugin, second: Plugin, checkpoints: tuple[Path | None, Path | None] = (None, None)
+        self,
+        first: Plugin,
+        second: Plugin,
+        checkpoints: tuple[Path | None, Path | None] = (None, None),
+        configured: tuple[bool, bool] = (True, True),
     ) -> None:
         self.first, self.second = first, second
-        self._checkpoints = checkpoints
+        self._checkpoints, self._configured = checkpoints, configured
         first_manifest, second_manifest = first.manifest, second.manifest
         prerolls = (first_manifest.preroll_s, second_manifest.preroll_s)
         self.manifest = replace(
@@ -50,8 +56,10 @@ class PairPlugin(Plugin):
         self.shared = self.prepared = 0
 
     def open(self, context: Context) -> None:
-        for plugin, checkpoint in zip((self.first, self.second), self._checkpoints, strict=True):
-            plugin.open(context if checkpoint is None else replace(context, checkpoint=checkpoint))
+        plugins = (self.first, self.second)
+        for plugin, checkpoint, configured in zip(plugins, self._checkpoints, self._configured, strict=True):
+            own = context if configured else replace(context, checkpoint=None, options={})
+            plugin.open(own if checkpoint is None else replace(own, checkpoint=checkpoint))
 
     def prepare(self, sample: Sample) -> Prepared:
         """Prepare the sample for both plugins; the second reuses the arrays of the first where it can."""
