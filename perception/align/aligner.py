@@ -158,7 +158,7 @@ class Aligner:
             return
         horizon_ns = self._ticks.horizon_ns()
         if isinstance(message, VideoPacket):
-            reason = "a video packet: `perception.logs.video.VideoStage` makes pictures of them"
+            reason = "a video packet: `perception.logs.video.stage.VideoStage` makes pictures of them"
             message = Undecodable(message.topic, message.stamp_ns, message.log_time_ns, reason)
         if isinstance(message, Undecodable):
             self._count_as(message, "undecodable", message.reason)

@@ -9,7 +9,9 @@ from perception.types.message_checks import check_times
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoPacket:
-    """One packet of a camera's video. `perception.logs.video.VideoStage` turns packets into camera frames.
+    """One packet of a camera's video.
+
+    `perception.logs.video.stage.VideoStage` turns packets into camera frames.
 
     Attributes:
         data: The packet: Annex B with start codes (`h264`, `h265`), a temporal unit (`av1`), a frame (`vp9`).

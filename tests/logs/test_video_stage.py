@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from perception.logs import open_log
-from perception.logs.video import camera_video
+from perception.logs.video import camera_video, decoder_process
 from perception.logs.video.packet_header import codec_of, read_packet
 from perception.logs.video.stage import VideoStage
 from perception.types import CameraFrame, Decoded, Message, Undecodable, VideoPacket
@@ -193,3 +195,11 @@ def test_without_the_extra_the_reason_names_the_command(monkeypatch: pytest.Monk
         "install" in stage.losses["/video", "not_installed"][1]
         or "sync" in stage.losses["/video", "not_installed"][1]
     )
+
+
+def test_a_decoder_that_works_for_too_long_ends() -> None:
+    program = "import decoder_process as p\np._allow(1)\nwhile True: pass"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(decoder_process.__file__).parent, check=False, timeout=60
+    )
+    assert ended.returncode == -signal.SIGXCPU
