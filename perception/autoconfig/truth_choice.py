@@ -7,6 +7,7 @@ from typing import Any
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.first_messages import number_fields
+from perception.autoconfig.sensor_names import topic_words
 
 
 def choose_truth(draft: ConfigDraft) -> None:
@@ -20,12 +21,29 @@ def choose_truth(draft: ConfigDraft) -> None:
         truth["boxes"] = boxes[0]
         draft.reasons.append(f"truth: {boxes[0]} ({draft.schema(boxes[0])}), for metrics only")
         draft.leave_out((t for t in topics if t != boxes[0]), "second_choice", f"the truth is {boxes[0]}")
+    elif boxes and (of_cameras := _of_cameras(draft, boxes)):
+        truth["camera_boxes"] = of_cameras
+        listed = ", ".join(f"{topic} of {name}" for name, topic in of_cameras.items())
+        draft.reasons.append(f"truth: {listed}, by their names, for metrics only")
+        rest = (topic for topic in topics if topic not in of_cameras.values())
+        draft.leave_out(rest, "second_choice", f"the truth is {listed}")
     elif boxes:
         draft.warnings.append(f"truth.boxes: not chosen among {', '.join(boxes)}")
         draft.leave_out(topics, "ambiguous", "one of several that may hold the truth of boxes")
     _choose_control_truth(draft, truth)
     if truth:
         draft.data["truth"] = truth
+
+
+def _of_cameras(draft: ConfigDraft, topics: list[str]) -> dict[str, str]:
+    """Return for each of several cameras the only topic that has its name; empty where none has."""
+    of_cameras: dict[str, str] = {}
+    cameras = draft.of_sensors("camera")
+    for name in cameras if len(cameras) > 1 else ():
+        named = [topic for topic in topics if set(name.split("_")) <= set(topic_words(topic))]
+        if len(named) == 1 and named[0] not in of_cameras.values():
+            of_cameras[name] = named[0]
+    return of_cameras
 
 
 def _choose_control_truth(draft: ConfigDraft, truth: dict[str, Any]) -> None:

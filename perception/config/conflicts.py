@@ -11,7 +11,8 @@ from perception.types import SENSORS
 def conflicts(data: Mapping[Any, Any]) -> list[str]:
     """Return the contradictions in a configuration, one line each."""
     sensors = _sensors(data)
-    return [*_name_errors(data, sensors), *_topic_errors(data), *_window_errors(sensors)]
+    names = [*_name_errors(data, sensors), *_truth_errors(data, sensors)]
+    return [*names, *_topic_errors(data), *_window_errors(sensors)]
 
 
 def used_topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
@@ -27,6 +28,8 @@ def used_topics(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
             for topic in (transforms if isinstance(transforms, list | tuple) else ())
         ]
     uses += [("truth.boxes", truth.get("boxes")), ("truth.control", truth.get("control"))]
+    of_cameras = _section(truth, "camera_boxes")
+    uses += [(f"truth.camera_boxes.{name}", topic) for name, topic in of_cameras.items()]
     uses += [(f"truth.heads.{name}", _section(heads, name).get("topic")) for name in heads]
     return ((path, topic) for path, topic in uses if isinstance(topic, str))
 
@@ -56,6 +59,14 @@ def _name_errors(data: Mapping[Any, Any], sensors: Mapping[str, Mapping[Any, Any
             f"control_camera: is {control}, which is no configured camera; expected one of "
             f"{', '.join(cameras) or 'them, but there is none'}"
         )
+
+
+def _truth_errors(data: Mapping[Any, Any], sensors: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+    cameras = [name for name, section in sensors.items() if _kind(name, section) == "camera"]
+    for name in _section(_section(data, "truth"), "camera_boxes") if sensors else ():
+        if name not in cameras:
+            listed = ", ".join(cameras) or "them, but there is none"
+            yield f"truth.camera_boxes.{name}: no camera is called so; expected one of {listed}"
 
 
 def _topic_errors(data: Mapping[Any, Any]) -> Iterator[str]:

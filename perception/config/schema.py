@@ -52,6 +52,9 @@ class TruthConfig(Section):
     labels: Path | None = None
     """A COCO file, or a folder of KITTI label files, with the boxes of pictures. They are joined by the name
     of the picture's file, where the log has it, or by the stamp that the label file or the name gives."""
+    camera_boxes: dict[str, Topic] = Field(default_factory=dict)
+    """With several cameras: the topic of the boxes in the image of each, by its name. 2D boxes on `boxes` are
+    those of the reference camera; cuboids are projected into every camera."""
     control: Topic | None = None
     """The topic of the control that the driver commands."""
     control_fields: dict[str, str] = Field(
@@ -102,7 +105,8 @@ class TruthConfig(Section):
     def topics(self) -> tuple[str, ...]:
         """All topics of truth."""
         heads = (section.topic for section in self.heads.values())
-        return tuple(topic for topic in (self.boxes, self.control, *heads) if topic is not None)
+        topics = (self.boxes, *self.camera_boxes.values(), self.control, *heads)
+        return tuple(topic for topic in topics if topic is not None)
 
     @property
     def configured(self) -> bool:
@@ -200,7 +204,7 @@ class Config(Section):
             sensor = self.sensors.named[name]
             roles: dict[str, Role] = {"calibration": "calibration", "transforms": "transforms"}
             return roles.get(keys[0], sensor.kind)
-        return "truth_boxes" if name == "boxes" else "truth_control"
+        return "truth_boxes" if name in ("boxes", "camera_boxes") else "truth_control"
 
     def stamps(self) -> dict[str, StampRule]:
         """Return how stamps are to be read, of the topics that say it."""

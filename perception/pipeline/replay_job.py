@@ -26,7 +26,7 @@ from perception.pipeline.runner import Observer
 from perception.pipeline.span import parse_span
 from perception.plugin import Plugin, load_plugin
 from perception.plugin.failures import plugin_code
-from perception.sinks import McapSink, Sink, TakesInputs, make_sink, own_files
+from perception.sinks import McapSink, ShowsOneCamera, Sink, TakesInputs, make_sink, own_files
 
 Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]
 """Returns the observer of a run, called once its log is open and its span known."""
@@ -57,6 +57,7 @@ class ReplayJob:
         log: The log.
         output, render, jsonl, ledger: The files to write: output log, video, JSON lines, and a line for
             each message; None: do not write it.
+        render_camera: The camera whose pictures the video shows; None: the reference camera.
         with_inputs: Copy the input messages into the output log.
         config: The file of the configuration; None: it is derived from the log.
         overrides: Values that replace those of the configuration.
@@ -71,6 +72,7 @@ class ReplayJob:
     log: Path
     output: Path | None = None
     render: Path | None = None
+    render_camera: str | None = None
     jsonl: Path | None = None
     ledger: Path | None = None
     with_inputs: bool = False
@@ -105,7 +107,7 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
         choice = complete_config(log, job.config, job.overrides)
         span = parse_span(log, choice.config, job.start, job.end)
         check_files(job, choice.config)
-        sinks, copy, publish = _sinks(job)
+        sinks, copy, publish = _sinks(job, choice.config)
         listener = stack.enter_context(LedgerFile(job.ledger)) if job.ledger is not None else None
         plugin = load_plugin(choice.config.plugin.name)
         monitor = job.monitor(plugin, publish) if job.monitor is not None else None
@@ -179,7 +181,7 @@ def check_files(job: ReplayJob, config: Config) -> None:
     check_paths(files_read([job.log], config, job.config), writes, force=job.force)
 
 
-def _sinks(job: ReplayJob) -> tuple[list[Sink], Any, Any]:
+def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any, Any]:
     """Return the sinks, what copies input messages, and what writes values beside an output."""
     sinks = [make_sink(job.output)] if job.output is not None else []
     copy = None
@@ -190,6 +192,13 @@ def _sinks(job: ReplayJob) -> tuple[list[Sink], Any, Any]:
             raise ConfigError([f"--with-inputs needs an output log (.mcap), found {job.output}"])
         copy = sinks[0].copy
     publish = next((sink.add_values for sink in sinks if isinstance(sink, McapSink)), None)
-    sinks += [make_sink(job.render, "mp4")] if job.render is not None else []
+    if job.render_camera is not None and job.render_camera not in config.sensors.cameras:
+        cameras = ", ".join(config.sensors.cameras) or "none is configured"
+        raise ConfigError([f"--render-camera: {job.render_camera} is no camera; expected one of: {cameras}"])
+    if job.render is not None:
+        video = make_sink(job.render, "mp4")
+        if job.render_camera is not None and isinstance(video, ShowsOneCamera):
+            video.show_camera(job.render_camera)
+        sinks.append(video)
     sinks += [make_sink(job.jsonl, "jsonl")] if job.jsonl is not None else []
     return sinks, copy, publish

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from perception.sinks.jsonl_sink import JsonlSink
 from perception.sinks.mcap_sink import McapSink
 from perception.sinks.output_log import StoredOutput, read_outputs, read_receipt, read_run
-from perception.sinks.protocol import OutputSink, Sink, TakesInputs, TakesReceipt, make_sink, own_files
+from perception.sinks.protocol import (
+    OutputSink,
+    ShowsOneCamera,
+    Sink,
+    TakesInputs,
+    TakesReceipt,
+    make_sink,
+    own_files,
+)
 from perception.sinks.run_info import RunInfo
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ __all__ = [
     "McapSink",
     "OutputSink",
     "RunInfo",
+    "ShowsOneCamera",
     "Sink",
     "StoredOutput",
     "TakesInputs",

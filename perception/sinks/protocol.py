@@ -74,6 +74,14 @@ class TakesInputs(Protocol):
         """Copy an input message as it is. Messages come in order of arrival."""
 
 
+@runtime_checkable
+class ShowsOneCamera(Protocol):
+    """A sink that shows the picture of one camera: of several that of the reference camera by default."""
+
+    def show_camera(self, name: str) -> None:
+        """Show the picture of another camera from now on."""
+
+
 def refuse_input(path: Path, run: RunInfo) -> None:
     """Check that `path` may be written to.
 

@@ -6,6 +6,7 @@ Frames are encoded in a thread beside the host. `perception.sinks.video_writers`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from queue import Queue
@@ -20,7 +21,7 @@ from perception.sinks.render import FrameLayout, layout_for, picture_of, render
 from perception.sinks.run_info import RunInfo
 from perception.sinks.strokes import Canvas
 from perception.sinks.video_writers import MARK, SUFFIXES, open_writer
-from perception.types import SENSORS, Output, Sample, TruthFrame
+from perception.types import SENSORS, Output, Sample, TruthFrame, camera_views
 
 _DEFAULT_RATE_HZ = 10.0
 _ENOUGH = 8  # frames that tell the rate, where the run does not
@@ -47,6 +48,7 @@ class VideoSink:
 
     def __init__(self, path: str | Path, *, max_width: int = 1280, min_score: float = 0.3) -> None:
         self.path = Path(path)
+        self._camera = ""
         self._max_width = max_width
         self._min_score = min_score
         self._run = RunInfo()
@@ -55,6 +57,10 @@ class VideoSink:
         self._encoder: _Encoder | None = None
         self._open = False
         self._repeats = {name: Repeats() for name in SENSORS}
+
+    def show_camera(self, name: str) -> None:
+        """Show the picture of another camera than the reference camera."""
+        self._camera = name
 
     def open(self, run: RunInfo) -> None:
         if self.path.suffix.lower() not in SUFFIXES:
@@ -78,6 +84,10 @@ class VideoSink:
     ) -> None:
         if not self._open:
             raise OutputError(f"this sink is not open: {self.path}")
+        rows = {row.camera: row for row in camera_views(sample, output, truth)}
+        row = rows.get(self._camera or sample.camera.name, rows[sample.camera.name])
+        sample, truth = row.sample, row.truth
+        output = replace(row.output, control=output.control, extra=output.extra)  # of the whole tick
         if self._layout is None:
             self._layout = layout_for(image_size(sample), self._max_width)
         for given in sample.inputs:

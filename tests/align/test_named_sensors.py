@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from perception.align import Aligner
-from perception.types import Sample, views_of
+from perception.align.truth import TruthJoiner
+from perception.config import TruthConfig, parse_config
+from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.types import (
+    CameraInfo,
+    Cuboid,
+    Cuboids,
+    RegionOfInterest,
+    Sample,
+    TruthBox,
+    TruthBoxes,
+    views_of,
+)
 from tests.align.rig_build import camera_info, image, looking, reading, rig_config, scan, transform
 
 
@@ -107,3 +121,141 @@ def test_the_ledger_counts_each_sensor() -> None:
     rows = aligner.ledger.rows()
     assert rows["/front"] == {"used": 1}
     assert rows["/left"] == {"used": 1, "superseded": 1}
+
+
+def truth_boxes(topic: str, label: str) -> TruthBoxes:
+    return TruthBoxes(topic, 0, 0, (TruthBox(label, (1, 2, 3, 4), 5.0, 1.0, ""),))
+
+
+def test_boxes_of_an_image_are_those_of_one_camera_and_cuboids_are_seen_by_each() -> None:
+    (sample,) = samples_of(*rig_messages(), image("left", -1), image("front", 0))
+    sensors = rig_config().sensors
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"), sensors)
+    joiner.push(truth_boxes("/boxes", "seen"))
+    joiner.add(sample)
+    (joined,) = joiner.flush()
+    assert [box.label for box in joined.truth.boxes or ()] == ["seen"]
+    assert joined.truth.cameras["left"].boxes is None
+    assert "truth.camera_boxes.left" in joined.truth.cameras["left"].missing["boxes"].text
+
+    both = TruthConfig(boxes="/boxes", camera_boxes={"left": "/left/boxes"})
+    joiner = TruthJoiner(both, sensors)
+    for message in (truth_boxes("/boxes", "ahead"), truth_boxes("/left/boxes", "aside")):
+        joiner.push(message)
+    joiner.add(sample)
+    (joined,) = joiner.flush()
+    assert {n: [b.label for b in t.boxes or ()] for n, t in joined.truth.cameras.items()} == {
+        "front": ["ahead"],
+        "left": ["aside"],
+    }
+
+    pose = np.eye(4)
+    pose[:3, 3] = (0.0, 8.0, 0.0)  # where the left camera looks
+    cuboids = Cuboids("/boxes", 0, 0, (Cuboid("car", "", "base", pose, (1.0, 1.0, 1.0)),))
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"), sensors)
+    for message in (*rig_messages(), cuboids):
+        joiner.push(message)  # type: ignore[arg-type]
+    joiner.add(sample)
+    (joined,) = joiner.flush()
+    assert {n: [b.label for b in t.boxes or ()] for n, t in joined.truth.cameras.items()} == {
+        "front": [],
+        "left": ["car"],
+    }
+
+
+@st.composite
+def camera_infos(draw: st.DrawFn, name: str) -> tuple[CameraInfo, tuple[int, int], bool]:
+    """A camera info (region, binning, bent lens, P), the size of its picture, and if that is rectified."""
+    width, height = draw(st.sampled_from([(64, 48), (128, 64), (96, 96)]))
+    focal = draw(st.floats(20, 90))
+    binning = draw(st.sampled_from([(1, 1), (2, 2)]))
+    region = draw(st.sampled_from([None, RegionOfInterest(8, 4, width // 2, height // 2)]))
+    bent = draw(st.booleans())
+    matrix = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
+    projection = np.hstack(
+        [matrix * [[0.9], [0.9], [1]], [[draw(st.sampled_from([0.0, -3.0]))], [0.0], [0.0]]]
+    )
+    info = CameraInfo(
+        f"/{name}/info",
+        0,
+        0,
+        name,
+        width,
+        height,
+        matrix,
+        np.array([0.1, -0.02, 0, 0, 0]) if bent else np.zeros(0),
+        draw(st.sampled_from(["plumb_bob", "unheard_of"])) if bent else "",
+        projection=projection,
+        binning=binning,
+        roi=region,
+    )
+    part = (region.width, region.height) if region is not None else (width, height)
+    shrink = draw(st.sampled_from([1, 2]))
+    size = (part[0] // binning[0] // shrink, part[1] // binning[1] // shrink)
+    return info, size, draw(st.booleans())
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_each_camera_of_a_rig_is_seen_as_in_a_log_with_that_camera_alone(data: st.DataObject) -> None:
+    names = ("front", "left")
+    cameras = {name: data.draw(camera_infos(name), name) for name in names}
+    moves = data.draw(st.booleans())
+    points = data.draw(st.lists(st.tuples(*[st.floats(-20, 20)] * 3), min_size=1, max_size=20))
+    poses = [(name, looking(1, 0.3 * k)) for k, name in enumerate((*names, "lidar"))]
+    messages: list[object] = [cameras[name][0] for name in names]
+    messages += [transform(name, pose) for name, pose in poses]
+    if moves:  # the rig drives: each picture and scan has the pose of its own moment
+        for at_ms in (-100.0, 100.0):
+            driven = np.eye(4)
+            driven[0, 3] = at_ms / 50
+            messages.append(transform("base", driven, at_ms, parent="map"))
+            messages.append(transform("lidar", driven, at_ms, parent="map"))
+    messages += [scan("lidar", -9, points), image("left", -5, cameras["left"][1])]
+    messages.append(image("front", 0, cameras["front"][1]))
+    sections = {
+        name: {
+            "kind": "camera",
+            "topic": f"/{name}",
+            "calibration": f"/{name}/info",
+            "transforms": ["/tf"],
+            "rectified": cameras[name][2],
+            "policy": "latest",
+        }
+        for name in names
+    }
+    (sample,) = samples_of(*messages, sensors=sections)
+    spec = InputSpec(width=32, height=16, returns=16)
+    for view in views_of(sample):
+        name = view.camera.name
+        alone = {
+            "camera": {k: v for k, v in sections[name].items() if k != "kind"},
+            "range": {"topic": "/lidar"},
+        }
+        (single,) = alone_samples(messages, alone, name)
+        for one, other in ((view.rig.calibration, single.rig.calibration),):
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert np.array_equal(one.intrinsics, other.intrinsics)
+                assert (one.width, one.height) == (other.width, other.height)
+        poses_now = view.rig.camera_from("lidar"), single.rig.camera_from("lidar")
+        assert (poses_now[0] is None) == (poses_now[1] is None)
+        if poses_now[0] is not None and poses_now[1] is not None:
+            assert np.array_equal(*poses_now)
+            for a, b in zip(prepare_inputs(view, spec)[1], prepare_inputs(single, spec)[1], strict=True):
+                assert np.array_equal(a, b)
+        assert [issue.code for issue in view.issues] == [issue.code for issue in single.issues]
+
+
+def alone_samples(messages: list[object], sensors: dict[str, object], name: str) -> list[Sample]:
+    """Return the samples of the ticks of the front camera as one other camera sees them alone."""
+    reference = "camera" if name == "front" else "ticks"
+    more = {} if name == "front" else {"ticks": {"kind": "status", "topic": "/ticks", "fields": {"v": "v"}}}
+    config = parse_config({"reference": reference, "reference_rate_hz": 10, "sensors": {**sensors, **more}})
+    aligner = Aligner(config)
+    out: list[Sample] = []
+    for message in messages:
+        if getattr(message, "topic", "") == "/front" and name != "front":
+            message = reading("ticks", 0, v=1.0)
+        out += aligner.push(message)  # type: ignore[arg-type]
+    return [*out, *aligner.flush()]

@@ -43,6 +43,15 @@ Video = Annotated[
     bool,
     typer.Option("--video", help="Its images as H.264, a key frame a second.", rich_help_panel=MAKE),
 ]
+Cameras = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=32,
+        help="Measure a rig of so many cameras, made of LOG, beside one of them: all their frames a second.",
+        rich_help_panel=MAKE,
+    ),
+]
 Backbone = Annotated[
     str | None,
     typer.Option(
@@ -73,6 +82,7 @@ def bench(
     seconds: Seconds = 20.0,
     video: Video = False,
     backbone: Backbone = None,
+    cameras: Cameras = 1,
     force: Force = False,
 ) -> None:
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
@@ -94,20 +104,48 @@ def bench(
     )
     for name in options.backends:
         engine = engine_values(backend=name, precision=precision, workers=workers) | {"backend": "auto"}
+    if cameras > 1:
+        given = Overrides(plugin, checkpoint, engine | {"backend": backend})
+        return _measure_rig(log, config, given, device.value, cameras, repeat, as_json)
     with status_line(as_json) as notify, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
-        options = replace(options, weights=weights, told=notify)
-        report = _measured(log, config, Overrides(plugin, weights, engine), device.value, options, copy)
-    _show(report, as_json)
+        options, given = replace(options, weights=weights, told=notify), Overrides(plugin, weights, engine)
+        return _show(_measured(log, config, given, device.value, options, copy), as_json)
 
 
 def _show(report: BenchReport, as_json: bool) -> None:
+    """Print the report of a benchmark."""
     from perception_tools.bench.text import show_bench
 
     if as_json:
         print_json(with_exit_code(report.to_json(), "clean"))
     else:
         show_bench(report)
+
+
+def _measure_rig(
+    log: Path,
+    config: Path | None,
+    overrides: Overrides,
+    device: str,
+    cameras: int,
+    repeat: int,
+    as_json: bool,
+) -> None:
+    """Measure a rig of cameras beside one of them, and print it."""
+    from perception.autoconfig import complete_config
+    from perception.diagnosis.bench import rig_speed
+    from perception.logs import open_log
+    from perception_tools.bench.text import show_rig_speed
+
+    with open_log(log) as opened:
+        setup = complete_config(opened, config, overrides).config
+    with status_line(as_json) as notify:
+        speed = rig_speed(log, setup, cameras, device, repeat, notify)
+    if as_json:
+        print_json(with_exit_code(speed.to_json(), "clean"))
+    else:
+        show_rig_speed(speed)
 
 
 def _measured(

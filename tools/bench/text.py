@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perception.diagnosis.bench import BenchReport, Rate, Variant
+from perception.diagnosis.bench import BenchReport, Rate, RigSpeed, Variant
 from perception_tools.printing import make_console
 
 QUIET = 0.15
@@ -32,6 +32,17 @@ def show_bench(report: BenchReport) -> None:
         if variant.start is not None:
             console.print(_start(variant))
     _noise(console, report)
+
+
+def show_rig_speed(speed: RigSpeed) -> None:
+    """Print the speed of a rig of cameras beside that of one of them."""
+    console = make_console()
+    table = _table("", "camera frames/s", "ticks")
+    table.add_row("one camera", f"{speed.one_hz:.1f}", str(speed.frames))
+    others = f"{speed.ranges} range sensors, {speed.statuses} statuses"
+    table.add_row(f"{speed.cameras} cameras, {others}", f"{speed.rig_hz:.1f}", str(speed.frames))
+    console.print(table)
+    console.print(f"the rig gives {speed.ratio:.2f} of the camera frames of one camera")
 
 
 def _rates(report: BenchReport) -> Table:

@@ -103,6 +103,12 @@ class ReplayArguments:
         bool, typer.Option("--with-inputs", help="Copy the input messages into the output log.")
     ] = False
     render: Annotated[Path | None, typer.Option(help="Draw the outputs on the frames: an .mp4 file.")] = None
+    render_camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The camera that --render shows.", show_default="the reference camera"
+        ),
+    ] = None
     jsonl: Annotated[Path | None, typer.Option(help="The outputs as JSON lines.")] = None
     ledger: Annotated[Path | None, typer.Option(help="What became of each message: a CSV file.")] = None
     fault: Annotated[
@@ -183,6 +189,7 @@ class ReplayArguments:
             log=self.logs[0],
             output=None if self.no_output else self.output or Path(f"{self.logs[0].stem}.outputs.mcap"),
             render=self.render,
+            render_camera=self.render_camera,
             jsonl=self.jsonl,
             ledger=self.ledger,
             with_inputs=self.with_inputs,

@@ -62,6 +62,7 @@ class TruthStore:
         self._labels = None if config.labels is None else read_labels(config.labels)
         for picture in self._labels.stamped if self._labels is not None and config.boxes is None else ():
             self.boxes.add(_labelled(picture, str(config.labels), picture.stamp_ns or 0))
+        self.of_cameras = {name: BoxTrack() for name in config.camera_boxes}
         self.control: TruthTrack[StatusReading] = TruthTrack()
         self.heads: dict[str, TruthTrack[StatusReading]] = {name: TruthTrack() for name in config.heads}
         self.rig = RigTracks(sensors) if sensors is not None and sensors.cameras else None
@@ -69,6 +70,7 @@ class TruthStore:
     def tracks(self) -> Iterator[tuple[str | None, TruthTrack[Any]]]:
         """Yield each topic of truth with its messages."""
         yield self.config.boxes, self.boxes
+        yield from ((self.config.camera_boxes[name], track) for name, track in self.of_cameras.items())
         yield self.config.control, self.control
         yield from ((self.config.heads[name].topic, track) for name, track in self.heads.items())
 
@@ -77,7 +79,7 @@ class TruthStore:
         if self.rig is not None:
             self.rig.learn(message)
         for topic, track in self.tracks():
-            kind = Cuboids | TruthBoxes if track is self.boxes else StatusReading
+            kind = Cuboids | TruthBoxes if isinstance(track, BoxTrack) else StatusReading
             if message.topic == topic and isinstance(message, kind):
                 known = self._with_labels(message)
                 if known is not None:
@@ -127,18 +129,33 @@ class TruthStore:
             rigs = {name: placing.rig for name, placing in self.rig.at(stamp_ns).items()}
         frames = {}
         for name, rig in rigs.items():
-            boxes, issue = self._boxes(stamp_ns, rig, _picture_size(sample, name, rig))
+            of_another = len(rigs) > 1 and name != sample.camera.name
+            size = _picture_size(sample, name, rig)
+            boxes, issue = self._boxes(name, stamp_ns, rig, size, of_another)
             missing = {} if issue is None else {"boxes": issue}
             frames[name] = TruthFrame(stamp_ns, boxes, missing=missing, rig=rig)
         return frames
 
     def _boxes(
-        self, stamp_ns: int, rig: Rig, size: tuple[int, int] | None
+        self, camera: str, stamp_ns: int, rig: Rig, size: tuple[int, int] | None, of_another: bool
     ) -> tuple[tuple[TruthBox, ...] | None, RigIssue | None]:
-        """Return the boxes in the image of a camera, or why there are none."""
-        message = self.boxes.nearest(stamp_ns, self.tolerance_ns)
+        """Return the boxes in the image of a camera, or why there are none.
+
+        Args:
+            camera: Its name.
+            stamp_ns: The stamp of the tick.
+            rig: As the camera sees it.
+            size: Width and height of the picture.
+            of_another: Whether 2D boxes on `truth.boxes` are in the image of another camera.
+        """
+        track = self.of_cameras.get(camera, self.boxes)
+        topic = self.config.camera_boxes.get(camera, self._boxes_from)
+        message = track.nearest(stamp_ns, self.tolerance_ns)
         if message is None:
-            return None, self._away(self._boxes_from, self.boxes, stamp_ns)
+            return None, self._away(topic, track, stamp_ns)
+        if of_another and track is self.boxes and isinstance(message, TruthBoxes):
+            text = f"the boxes on {topic} are in the image of the reference camera; name the topic of"
+            return None, RigIssue("other_camera", f"{text} those of {camera} in truth.camera_boxes.{camera}")
         return boxes_of(message, rig, self.config.classes, size), placing_issue(message, rig)
 
     @property

@@ -3,6 +3,17 @@
 from perception.diagnosis.bench.bench_report import BenchReport, Rate, Variant
 from perception.diagnosis.bench.make_log import make_log
 from perception.diagnosis.bench.measure import BenchOptions, bench
+from perception.diagnosis.bench.rig_speed import RigSpeed, rig_speed
 from perception.diagnosis.bench.startup import StartUp
 
-__all__ = ["BenchOptions", "BenchReport", "Rate", "StartUp", "Variant", "bench", "make_log"]
+__all__ = [
+    "BenchOptions",
+    "BenchReport",
+    "Rate",
+    "RigSpeed",
+    "StartUp",
+    "Variant",
+    "bench",
+    "make_log",
+    "rig_speed",
+]

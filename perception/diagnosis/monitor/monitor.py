@@ -17,7 +17,7 @@ from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader
 from perception.diagnosis.monitor.training_watch import TrainingWatch
 from perception.diagnosis.trained_inputs import TrainedInputs
-from perception.types import SENSORS, Output, Sample
+from perception.types import SENSORS, Detections, Output, Sample
 
 MOST_EPISODES = 100
 _GAP_NS = 10 * SECOND_NS
@@ -115,7 +115,30 @@ class Monitor:
             if part is output.detections:
                 problems |= unsure
             self._judge(head, problems, now_ns, elapsed_s)
+        self._other_cameras(sample, output, wrong, now_ns, elapsed_s)
         return dict(self._health)
+
+    def _other_cameras(
+        self,
+        sample: Sample,
+        output: Output,
+        wrong: Mapping[str, Mapping[str, str]],
+        now_ns: int,
+        elapsed_s: float,
+    ) -> None:
+        """Judge the heads of the cameras beside the reference camera, by validity and by their inputs.
+
+        What is usual for an output is known of the reference camera only.
+        """
+        for camera, part in output.cameras.items():
+            if camera == sample.camera.name:
+                continue
+            for name in (head for head, carrier in output.heads().items() if isinstance(carrier, Detections)):
+                head = f"{camera}/{name}"
+                watch = self.heads.setdefault(head, HeadMonitor(head, self.limits))
+                problems = watch.update(part.valid, part.error, {}, "", None, False, "", elapsed_s)
+                problems |= self._blinded(part.based_on, name, sample, wrong)
+                self._judge(head, problems, now_ns, elapsed_s)
 
     def _inputs(self, sample: Sample, now_ns: int, elapsed_s: float) -> dict[str, dict[str, str]]:
         """Return the problems of each input: code -> words."""
