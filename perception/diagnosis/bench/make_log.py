@@ -113,7 +113,8 @@ def _as_video(
     """Yield the messages with packets of H.264 in place of the JPEGs of each camera."""
     from foxglove_schemas_protobuf.CompressedVideo_pb2 import CompressedVideo
 
-    encoders, channels = {topic: _encoder(changed, topic, size) for topic in topics}, {}
+    channels: dict[str, Channel] = {}
+    encoders = {topic: _encoder(changed, topic, size) for topic in topics}
     for message, content in changed:
         if message.topic in encoders:
             channel = channels.setdefault(
