@@ -34,7 +34,7 @@ _CAMERA, _STATE = "/camera/image", "/tub"
 _PICTURE = "cam/image_array"
 _DRIVE_LOOP_HZ = 20.0  # DonkeyCar's default
 _RECORD_BYTES = 1 << 20
-_MAX_KEYS = 200
+_MAX_KEYS, _MAX_VALUES = 200, 4_000_000
 _SUSPICIOUS_NS = 8_000_000
 
 Record = Mapping[str, Any]
@@ -82,7 +82,11 @@ def open(path: Path) -> TableLog:
 def _streams(
     path: Path, records: Sequence[Record], stamps: Times, is_second: bool, findings: Findings
 ) -> Iterator[Stream]:
-    keys = list(dict.fromkeys(key for record in records for key in record))[:_MAX_KEYS]
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    most = min(_MAX_KEYS, max(_MAX_VALUES // max(len(records), 1), 20))
+    if len(keys) > most:
+        findings.miss(f"records of {len(keys)} inputs: {most} are read (docs/limits.md)")
+        keys = keys[:most]
     numbers = [key for key in keys if any(_is_number(record.get(key)) for record in records)]
     columns = {
         key.replace("/", "."): [_number(record.get(key)) for record in records]

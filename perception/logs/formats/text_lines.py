@@ -11,10 +11,11 @@ from pathlib import Path
 
 from perception.logs.formats.folder_files import read_file, read_start
 from perception.logs.formats.streams import Findings
-from perception.logs.mcap.limits import BYTES_PER_RECORD, RECORDS
 
 _LEAST_BYTES, _RATIO = 32 << 20, 32
 """A compressed text unpacks to as much, plus as many times its size; text of numbers to ten times."""
+_LINES, _BYTES_PER_LINE = 50_000, 8
+"""A text has as many lines, plus one for as many bytes of its file."""
 _PIECE = 1 << 16
 _BZIP2_BLOCK = 1_000_000
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -49,7 +50,7 @@ def text_lines(path: Path, findings: Findings) -> list[bytes]:
     if text and not text.endswith((b"\n", b"\r")):
         findings.notes.append(f"{path.name}: the last line has no end; it may be cut off")
     lines = text.splitlines()
-    most = RECORDS + len(data) // BYTES_PER_RECORD
+    most = _LINES + len(data) // _BYTES_PER_LINE
     if len(lines) > most:
         findings.miss(f"{path.name} holds more lines than the limit (docs/limits.md) of {most}")
     return lines[:most]

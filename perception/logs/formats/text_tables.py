@@ -14,6 +14,8 @@ from perception.logs.formats.streams import Findings
 from perception.types import Float64
 
 MAX_COLUMNS = 1000
+MAX_CELLS, BYTES_PER_CELL = 2_000_000, 2
+"""A table has as many cells, plus one for as many bytes of its files."""
 _KNOWN_COMMANDS = ("str", "thr", "steer", "steering", "throttle")
 
 
@@ -64,7 +66,10 @@ def parse_table(lines: Sequence[bytes], topic: str, findings: Findings) -> TextT
     names = [name.strip().lstrip("#").strip() for name in split(head)]
     if len(names) > MAX_COLUMNS:
         raise ValueError(f"{len(names)} columns: up to {MAX_COLUMNS} are taken")
-    rows = [split(text) for text in texts if not text.startswith("#")]
+    most = (MAX_CELLS + findings.size_bytes // BYTES_PER_CELL) // max(len(names), 1)
+    if len(texts) > most:
+        findings.miss(f"a table of more cells than the limit (docs/limits.md): {most} lines of it are read")
+    rows = [split(text) for text in texts[:most] if not text.startswith("#")]
     width = int(np.median([len(row) for row in rows])) if rows else len(names)
     if width == len(names) + 1:
         names = _repaired(names, findings)
