@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perception.installation import install_command
+from perception.text import visible_line
 
 
 class PerceptionError(Exception):
@@ -44,14 +45,15 @@ class ConfigError(PerceptionError):
     """A configuration is wrong.
 
     Args:
-        errors: One line for each error, each starting with its path (`sensors.range.topic: ...`).
+        errors: One line for each error, each starting with its path (`sensors.range.topic: ...`). Line ends
+            in them, as names from files may have them, are escaped.
         source: The file the configuration came from, if any.
         paste: A configuration as YAML for the user to start from, if there is one.
         head: The first line; by default the number of errors in the configuration.
     """
 
     def __init__(self, errors: Sequence[str], source: str = "", paste: str = "", head: str = "") -> None:
-        self.errors = tuple(errors)
+        self.errors = tuple(map(visible_line, errors))
         self.source = source
         self.paste = paste
         head = head or f"{len(self.errors)} error{'s' if len(self.errors) != 1 else ''} in the configuration"

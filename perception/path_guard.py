@@ -16,6 +16,7 @@ from pathlib import Path
 
 from perception.errors import ConfigError, OutputError
 from perception.remote import is_remote
+from perception.text import visible_line
 
 _LOOKED_AT = 1 << 16
 """Bytes at each end of a file in which a mark is looked for."""
@@ -68,7 +69,7 @@ def check_paths(reads: Iterable[Read], writes: Sequence[Write], *, force: bool =
     known = [read for read in reads if not is_remote(read.path) and read.path.exists()]
     errors = [error for write in writes if (error := _error(write, known, force))]
     if errors:
-        raise OutputError("\n".join(errors))
+        raise OutputError("\n".join(map(visible_line, errors)))
 
 
 def marked(start: bytes = b"", within: bytes = b"", end: bytes = b"") -> Callable[[Path], bool]:

@@ -9,6 +9,7 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
     "|[\ud800-\udfff]"
 )
+_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\t\n\r"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\n", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
@@ -20,6 +21,14 @@ def visible(text: str) -> str:
     they cannot be written to a file.
     """
     return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def visible_line(text: str) -> str:
+    """Return the text as one line: as `visible`, with line ends and tabs escaped too.
+
+    For names from files and what contains them: a line end in a name must not begin a line of its own.
+    """
+    return visible(text).translate(_ENDS)
 
 
 def file_name_text(name: str) -> str:
@@ -35,4 +44,4 @@ def csv_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     neutral = value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
-    return visible(f"'{value}" if neutral else value)
+    return visible_line(f"'{value}" if neutral else value)

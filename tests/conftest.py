@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +20,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Started in the background, where a shell has interrupts ignored: what tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if getattr(signal, "SIGHUP", None) and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as by `nohup`
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A busy machine is slow, not wrong. In CI the drawn examples are the same each time: a change is judged by
 # what it changed; new examples are drawn wherever people work.
@@ -48,3 +52,27 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target.mkdir()
     install_package("blob_detector", target)
     return target
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_graphs() -> Iterator[None]:
+    """Compiled graphs stay in memory: importing one again takes a second, and its answers are the same."""
+    from perception.engines.openvino_backend import COMPILED, OpenVinoBackend
+
+    load, kept = OpenVinoBackend._load, {}
+
+    def load_once(self: OpenVinoBackend, path: Path) -> None:
+        blob = path.with_name(COMPILED)
+        if isinstance(self.source, Path) or self._compiled is not None or not blob.is_file():
+            load(self, path)
+            return
+        key = hashlib.sha256(blob.read_bytes()).digest(), repr(self._settings())
+        self._compiled = kept.pop(key, None)
+        load(self, path)
+        kept[key] = self._compiled
+        if len(kept) > 3:
+            del kept[next(iter(kept))]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OpenVinoBackend, "_load", load_once)
+        yield

@@ -16,8 +16,9 @@ from typer.main import get_command
 
 import perception
 from perception.codec_messages import silence_codecs
-from perception.errors import ConfigError, NoPluginError, PerceptionError, PluginError
+from perception.errors import ConfigError, NoPluginError, OutputError, PerceptionError, PluginError
 from perception.interrupts import ENDING_SIGNALS, Interrupted
+from perception.text import visible_line
 from perception_tools.bench import command as bench
 from perception_tools.bug_report import bug_text, show_traceback
 from perception_tools.compare import command as compare
@@ -179,9 +180,11 @@ def _report(error: BaseException, arguments: list[str]) -> int:
     except ConfigError as wrong:
         return _fail(arguments, config_text(wrong, get_command(app), arguments), "usage")
     except NoPluginError:
-        return _fail(arguments, str(error), "usage")
-    except PerceptionError:
+        return _fail(arguments, visible_line(str(error)), "usage")
+    except OutputError:  # a line for each file
         return _fail(arguments, str(error), "failed")
+    except PerceptionError:
+        return _fail(arguments, visible_line(str(error)), "failed")
     except (KeyboardInterrupt, typer.Abort):
         return _fail(arguments, "interrupted", "interrupted")
     except SystemExit as left:
@@ -194,7 +197,7 @@ def _report(error: BaseException, arguments: list[str]) -> int:
         if reader_has_gone(failure):
             discard_stdout()
             return exit_code("clean")
-        where = f": {failure.filename}" if failure.filename else ""
+        where = visible_line(f": {failure.filename}") if failure.filename else ""
         return _fail(arguments, f"{failure.strerror or type(failure).__name__}{where}", "failed")
     except MemoryError:
         return _fail(arguments, "out of memory", "failed")
@@ -203,7 +206,7 @@ def _report(error: BaseException, arguments: list[str]) -> int:
         if not hasattr(error, "format_message"):
             return _fail(arguments, bug_text(error, arguments), "failed")
         if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
-            say(str(error.format_message()))
+            say(*str(error.format_message()).splitlines())
             return exit_code("usage")
         return _fail(arguments, usage_text(error, get_command(app), arguments), "usage")
 
@@ -219,7 +222,7 @@ def _fail(arguments: list[str], text: str, status: Status) -> int:
         except OSError:  # stdout itself cannot be written, as on a full disk: then stderr says it
             discard_stdout()
     with suppress(OSError):  # the terminal may be closed
-        say(text if status == "interrupted" else f"error: {text}", stderr=True)
+        say(*(text if status == "interrupted" else f"error: {text}").splitlines(), stderr=True)
     return code
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from perception.text import visible
+from perception.text import visible_line
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 
 def degrade_text() -> None:
@@ -21,10 +22,10 @@ def degrade_text() -> None:
 
 
 def say(*lines: str, stderr: bool = False) -> None:
-    """Print lines, with control characters escaped."""
+    """Print lines, with control characters and line ends in them escaped."""
     stream = sys.stderr if stderr else sys.stdout
     for line in lines if stream is not None else ():  # None: the caller closed it, as with `>&-`
-        print(visible(line), file=stream, flush=stderr)
+        print(visible_line(line), file=stream, flush=stderr)
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -34,6 +35,12 @@ def make_console(*, stderr: bool = False) -> Console:
     return VisibleConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
+def print_lines(console: Console, text: Text) -> None:
+    """Print a text of several lines on a console, which escapes line ends inside a line."""
+    for line in text.split("\n", allow_blank=True):
+        console.print(line)
+
+
 @contextmanager
 def status_line(quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Yield a function that shows the current step of the work on stderr, if that is a terminal."""
@@ -41,4 +48,4 @@ def status_line(quiet: bool = False) -> Iterator[Callable[[str], None]]:
         yield lambda text: None
         return
     with make_console(stderr=True).status("") as status:
-        yield lambda text: status.update(visible(text))
+        yield lambda text: status.update(visible_line(text))

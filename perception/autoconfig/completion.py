@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
+from perception.autoconfig.range_choice import far_returns
 from perception.config import Config, RangeConfig, load_config
 from perception.config.fault_plan import parse_plan, plan_errors
 from perception.config.schema import PluginConfig
@@ -87,7 +88,7 @@ def complete_config(
     choice = choose_config(log, config, source)
     found = config is None or not config.sensors.model_fields_set
     choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
-    return _with_range_of_weights(choice) if found else choice
+    return _with_range_of_weights(log, choice) if found else _with_far_returns(log, choice)
 
 
 def _merged(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +101,17 @@ def _merged(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def _with_range_of_weights(choice: ConfigChoice) -> ConfigChoice:
+def _with_far_returns(log: Log, choice: ConfigChoice) -> ConfigChoice:
+    """Return a choice that says which share of the returns lies beyond each configured `max_range_m`."""
+    reasons = [
+        f"{name}: max_range_m {section.max_range_m:g}, as configured: {far}"
+        for name, section in choice.config.sensors.ranges.items()
+        if (far := far_returns(log, section.topic, section.max_range_m))
+    ]
+    return replace(choice, reasons=(*choice.reasons, *reasons)) if reasons else choice
+
+
+def _with_range_of_weights(log: Log, choice: ConfigChoice) -> ConfigChoice:
     """Return a choice whose `max_range_m` is that of the plugin, else that of the training of its weights."""
     sections = choice.config.sensors.ranges
     if not sections:
@@ -118,6 +129,9 @@ def _with_range_of_weights(choice: ConfigChoice) -> ConfigChoice:
         return choice
     sensors = choice.config.sensors.replaced(changed)
     reason = f"range: max_range_m {limit_m:g}, {origin}"
+    for section in changed.values():
+        if far := far_returns(log, section.topic, limit_m):
+            reason = f"{reason}; of {section.topic} {far}"
     reasons = tuple(text for text in choice.reasons if not text.startswith("range: max_range_m"))
     config = choice.config.model_copy(update={"sensors": sensors})
     return replace(choice, config=config, reasons=(*reasons, reason))

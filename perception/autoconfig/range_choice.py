@@ -13,6 +13,7 @@ from perception.autoconfig.image_content import image_content
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names, topic_words
 from perception.config import RangeConfig
+from perception.logs import Log
 from perception.types import DepthImage, RangeScan
 
 SCANS = 10  # of which the ranges are looked at
@@ -93,16 +94,23 @@ def _say_how_far(draft: ConfigDraft, topic: str) -> None:
     It is not raised to fit: weights know ranges up to the one they were trained with, and no further.
     """
     limit_m = RangeConfig(topic=topic).max_range_m
-    scans = [s for s in first_decoded(draft.log, topic, "range", SCANS) if isinstance(s, RangeScan)]
+    if far := far_returns(draft.log, topic, limit_m):
+        draft.reasons.append(
+            f"range: max_range_m {limit_m:g}, up to which the default weights were trained: {far}; "
+            "raise it with weights that were trained so"
+        )
+
+
+def far_returns(log: Log, topic: str, limit_m: float) -> str:
+    """Return which share of the returns of the first scans lies beyond a range; empty where hardly any."""
+    scans = [scan for scan in first_decoded(log, topic, "range", SCANS) if isinstance(scan, RangeScan)]
     ranges = np.concatenate([np.linalg.norm(scan.points_m, axis=1) for scan in scans] or [np.zeros(0)])
     ranges = ranges[np.isfinite(ranges) & (ranges > 0)]
     share = float((ranges > limit_m).mean()) if ranges.size else 0.0
-    if share > FAR_SHARE:
-        draft.reasons.append(
-            f"range: max_range_m {limit_m:g}, up to which the default weights were trained: {share:.0%} of "
-            f"the returns lie beyond it, up to {np.quantile(ranges, 0.99):.0f} m, and are not used; "
-            "raise it with weights that were trained so"
-        )
+    if share <= FAR_SHARE:
+        return ""
+    farthest_m = np.quantile(ranges, 0.99)
+    return f"{share:.0%} of the returns lie beyond it, up to {farthest_m:.0f} m, and are not used"
 
 
 def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
 from perception.evaluation.agreement.reference import Reference
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import Evaluation
+from perception.evaluation.gate_names import GateClasses, check_classes
 from perception.evaluation.gates import judge
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.slices.frame_conditions import status_fields
@@ -98,6 +99,7 @@ class _EvaluationRun:
         self._evaluation = Evaluation(options, self._command)
         self._streaming = Streaming() if options.latencies_ms else None
         self._batch = 1
+        self._gate_names = [gate.name for gate in options.gates]
         self._references: list[Reference] = []
         self._on_fault = on_fault
         self._ablation: FaultAblation | None = None
@@ -133,8 +135,10 @@ class _EvaluationRun:
     def _score(
         self, stored: Log, log: Log, config: Config, references: Sequence[Reference], span: Span
     ) -> None:
-        self._evaluation.score(stored, log, config, span)
         run = read_run(stored)
+        if run is not None:
+            check_classes(self._gate_names, run.classes, config.truth.classes.values())
+        self._evaluation.score(stored, log, config, span)
         self._batch = run.batch if run is not None else 1
         if self._streaming is not None:
             self._streaming.add(log, config, _outputs_in(stored, span), span)
@@ -153,7 +157,7 @@ class _EvaluationRun:
         span: Span,
     ) -> bool:
         load = partial(load_plugin, config.plugin.name)
-        sinks: list[Sink] = [*references]
+        sinks: list[Sink] = [GateClasses(self._gate_names, config.truth.classes.values()), *references]
         self._batch = config.engine.batch
         if self._streaming is not None:
             sinks.append(self._streaming.collector(log, config, span))

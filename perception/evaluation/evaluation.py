@@ -35,7 +35,7 @@ from perception.evaluation.report.schema import (
     rules_report,
 )
 from perception.evaluation.resampling import Resampler, Resampling, Scored
-from perception.evaluation.score_warnings import MissingTruth, foreign_words, other_log, without_truth
+from perception.evaluation.score_warnings import MissingTruth, foreign_words, other_log, with_missing_truth
 from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
 from perception.evaluation.slices.slice_comparison import slices
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
@@ -46,7 +46,7 @@ from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
-from perception.sinks import McapSink, RunInfo, Sink, read_run
+from perception.sinks import RunInfo, ScoredMcapSink, Sink, read_run
 
 STATUS_ORDER: tuple[RunStatus, ...] = ("clean", "loss", "failed", "interrupted")
 """From the best to the worst; the status of an evaluation is the worst of its replays."""
@@ -110,7 +110,7 @@ class Evaluation:
             PerceptionError: The plugin cannot be opened, or the output cannot be written.
         """
         sinks: list[Sink] = [*beside]
-        writer = None if output is None else McapSink(output)
+        writer = None if output is None else ScoredMcapSink(output)
         if writer is not None:
             sinks.append(writer)
         latency = None if self._subsets else self._latency
@@ -263,7 +263,7 @@ class Evaluation:
             figures=figures(self.suite, self.records, cut) if self._logs else None,
             moments=self._moments(),
             run=self._run,
-            warnings=[*self._warnings, *without_truth([*results, joint], self._missing)],
+            warnings=with_missing_truth(self._warnings, [*results, joint], self._missing),
             faults=self.suite.errors,
             seconds=round(time.monotonic() - self._began, 3),
         )

@@ -7,29 +7,18 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 
 from perception.errors import ConfigError
-from perception.evaluation.metrics import Latency, Metric, Rules, Suite
+from perception.evaluation.gate_names import gate_key, name_errors
+from perception.evaluation.metrics import Metric
 from perception.evaluation.report.schema import (
     EvaluationReport,
     GateReport,
     MetricReport,
     ValueReport,
-    by_head,
 )
 from perception.path_guard import marked
 from perception.text import visible
-from perception.types import (
-    Control,
-    ControlChannel,
-    Detection,
-    Detections,
-    Output,
-    Tick,
-    TruthBox,
-    TruthFrame,
-)
 
 _FORM = re.compile(r"^\s*(?P<name>[^\s<>=]+)\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>\S+)\s*$")
 _WORDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
@@ -77,7 +66,7 @@ def parse_gates(texts: Sequence[str], guests: Iterable[Metric] = ()) -> list[Gat
             faults.append(f"--require: expected as 'box.mAP50 >= 0.8' (>=, <=, > or <), found '{text}'")
             continue
         gates.append(Gate(text.strip(), match["name"], match["sign"], limit))
-        faults += _impossible(match["name"], guest_heads)
+        faults += name_errors(match["name"], guest_heads)
     if faults:
         raise ConfigError(faults, head="a gate is wrong" if len(faults) == 1 else "gates are wrong")
     return gates
@@ -94,8 +83,8 @@ def judge(report: EvaluationReport, gates: Sequence[Gate], strict: bool = False)
     """
     known = names(report.heads)
     judged = [
-        _judge(gate, *known[_key(gate.name)], report, strict)
-        if _key(gate.name) in known
+        _judge(gate, *known[gate_key(gate.name)], report, strict)
+        if gate_key(gate.name) in known
         else _unknown(gate, known)
         for gate in gates
     ]
@@ -109,7 +98,7 @@ def names(heads: Heads) -> dict[str, tuple[str, ValueReport]]:
     for head, metrics in heads.items():
         for metric in metrics.values():
             for key, value in metric.values.items():
-                by_key.setdefault(_key(f"{head}.{key}"), (f"{head}.{key}", value))
+                by_key.setdefault(gate_key(f"{head}.{key}"), (f"{head}.{key}", value))
     return by_key
 
 
@@ -148,66 +137,13 @@ def _no_interval(name: str, report: EvaluationReport) -> str:
     return resampled.no_interval or "too few draws gave a number"
 
 
-def _key(name: str) -> str:
-    """Return the key of a name: in lower case, with `joint` as `joint.joint`."""
-    lower = name.lower()
-    return f"{lower}.{lower}" if "." not in lower else lower
-
-
 def _unknown(gate: Gate, known: Mapping[str, tuple[str, ValueReport]]) -> GateReport:
-    near = get_close_matches(_key(gate.name), known, n=3, cutoff=0.5)
+    near = get_close_matches(gate_key(gate.name), known, n=3, cutoff=0.5)
     most = ", ".join(known[key][0] for key in near)
     others = ", ".join(sorted({full for full, _ in known.values() if "/" not in full}))
     nearest = f"did you mean {most}? " if most else ""
     why = f"no value is called '{gate.name}'; {nearest}There are {others}, and more by class or channel"
     return GateReport(require=gate.text, name=gate.name, value=None, judged=None, passed=False, why=why)
-
-
-def _impossible(name: str, guest_heads: frozenset[str]) -> list[str]:
-    """Return an error for a name that no run can have."""
-    head, _, rest = _key(name).partition(".")
-    known = _possible()
-    if head in guest_heads:
-        return []
-    if head not in known:
-        full_names = [f"{head}.{base}" for head, bases in known.items() for base in bases]
-        by_key = {key: full for full in full_names for key in (full.lower(), full.lower().partition(".")[2])}
-        near = [by_key[key] for key in get_close_matches(name.lower(), by_key, n=3, cutoff=0.5)]
-        meant = f"did you mean {', '.join(dict.fromkeys(near))}? " if near else ""
-        heads = ", ".join([*known, *sorted(guest_heads)])
-        return [f"--require: no value is called '{name}'; {meant}The heads are {heads}"]
-    written = {base.lower(): base for base in known[head]}
-    base, _, part = rest.partition("/")
-    if base in written and (part or known[head][written[base]]):
-        return []
-    if base in written:
-        full = f"{head}.{written[base]}"
-        each = {"control": "/curvature", "timing": "/total"}.get(head, "/vehicle")
-        return [f"--require: '{name}' is said for each part alone; name one, as {full}{each}"]
-    near = [f"{head}.{written[key]}" for key in get_close_matches(rest, written, n=3, cutoff=0.3)]
-    meant = f"; did you mean {', '.join(near)}?" if near else "."
-    listed = ", ".join(f"{head}.{base}" for base in known[head])
-    return [f"--require: no value is called '{name}'{meant} There are {listed}"]
-
-
-@cache
-def _possible() -> dict[str, dict[str, bool]]:
-    """Return, for each head, its value names without class or channel, and whether the bare name exists."""
-    stamp, box = 0, (0.0, 0.0, 50.0, 50.0)
-    detections = Detections(True, items=(Detection("x", 0.9, box, (1.0, 1.0, 1.0, 1.0), 10.0, 1.0),))
-    control = Control(True, channels=(ControlChannel("x", "", 0.0, 1.0),))
-    truth = TruthFrame(stamp, (TruthBox("x", box, 10.0, 1.0, ""),), {"x": 0.0}, {"x": 0.0})
-    suite = Suite(Rules(min_support=1))
-    suite.update(Output(Tick(0, "reference", stamp, stamp), detections, control), truth)
-    latency = Latency()
-    latency.record({"total": 1.0})
-    heads = by_head([*suite.compute(), latency.compute()])
-    return {head: _bases(metrics.values()) for head, metrics in heads.items()}
-
-
-def _bases(metrics: Iterable[MetricReport]) -> dict[str, bool]:
-    keys = [key for metric in metrics for key in metric.values]
-    return {base: base in keys for base in (key.partition("/")[0] for key in keys)}
 
 
 _JUNIT_NAME = "perception.evaluate"

@@ -70,10 +70,13 @@ class MissingTruth:
         for (head, code), count in self._counts.items():
             yield *missing_warning(head, RigIssue(code, self._texts[head, code])), count
 
-    def main_reason(self, head: str) -> str:
-        """Return the most frequent reason of a head; empty where its truth is not configured."""
+    def main_issue(self, head: str) -> RigIssue | None:
+        """Return the most frequent reason of a head; None where its truth is not configured."""
         keys = [key for key in self._counts if key[0] == head]
-        return self._texts[max(keys, key=self._counts.__getitem__)] if keys else ""
+        if not keys:
+            return None
+        key = max(keys, key=self._counts.__getitem__)
+        return RigIssue(key[1], self._texts[key])
 
     def empty(self) -> Iterator[dict[str, Any]]:
         """Yield a warning where boxes are known in frames, and there are none."""
@@ -86,17 +89,24 @@ class MissingTruth:
             yield {"code": "empty_truth", "text": text, "count": self._box_frames, "log": ""}
 
 
-def without_truth(results: Sequence[Result], missing: MissingTruth) -> list[dict[str, Any]]:
-    """Return a warning for each kind of truth that no frame has, with the reason."""
-    warnings = list(missing.empty())
+def with_missing_truth(
+    warnings: Sequence[dict[str, Any]], results: Sequence[Result], missing: MissingTruth
+) -> list[dict[str, Any]]:
+    """Return the warnings, and one for each kind of truth that no frame has, with the reason.
+
+    What a replay warned of for that reason is then left out: it would say the same twice.
+    """
+    added, repeated = list(missing.empty()), set()
     for metric, truth, option in (
         ("mean_average_precision", "boxes", "truth.boxes"),
         ("control_errors", "control", "truth.control"),
     ):
         frames = next((dict(result.frames) for result in results if result.metric == metric), {})
         if frames.get("no_truth") and not frames.get("scored") and not frames.get("invalid"):
-            reason = missing.main_reason(truth)
-            cure = f": {reason}" if reason else f"; configure it in {option}"
+            issue, cure = missing.main_issue(truth), f"; configure it in {option}"
+            if issue is not None:
+                cure = f": {issue.text}"
+                repeated.add(missing_warning(truth, issue))
             text = f"no frame has truth of {truth}, so it is not scored{cure}"
-            warnings.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
-    return warnings
+            added.append({"code": "no_truth", "text": text, "count": frames["no_truth"], "log": ""})
+    return [w for w in warnings if (w["code"], w["text"]) not in repeated] + added

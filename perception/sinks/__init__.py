@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from perception.sinks.jsonl_sink import JsonlSink
-from perception.sinks.mcap_sink import McapSink
+from perception.sinks.mcap_sink import McapSink, ScoredMcapSink
 from perception.sinks.output_log import StoredOutput, read_outputs, read_receipt, read_run
 from perception.sinks.protocol import (
     OutputSink,
@@ -30,6 +30,7 @@ __all__ = [
     "McapSink",
     "OutputSink",
     "RunInfo",
+    "ScoredMcapSink",
     "ShowsOneCamera",
     "Sink",
     "StoredOutput",

@@ -39,6 +39,8 @@ HEALTH = "/perception/metrics/health"
 TOPICS = frozenset({DETECTIONS, CONTROL, INPUTS, ANNOTATIONS_TOPIC, SCENE, TIMING})
 RUN_RECORD = "perception.run"
 """The metadata record that holds the `RunInfo`."""
+SCORED_RECORD = "perception.scored"
+"""The metadata record that tells the output logs of `perception evaluate` from those of a replay."""
 RECEIPT_RECORD = "perception.receipt"
 """The metadata record of values known only at the end: hashes, and how the run ended."""
 WRITTEN = "written."
@@ -100,7 +102,7 @@ class McapSink:
         OutputError: From every method, where the file cannot be written; names the path.
     """
 
-    is_ours = staticmethod(marked_log(RUN_RECORD))
+    is_ours = staticmethod(marked_log(RUN_RECORD, without=SCORED_RECORD))
 
     def __init__(
         self,
@@ -141,8 +143,11 @@ class McapSink:
             flush_s=FLUSH_S,
             flush_by="wall" if self._timing else "log",
             compression=self._compression,
-            metadata={RUN_RECORD: run.to_metadata()},
+            metadata=self._metadata(run),
         )
+
+    def _metadata(self, run: RunInfo) -> dict[str, Mapping[str, str]]:
+        return {RUN_RECORD: run.to_metadata()}
 
     def _flush(self) -> None:
         with self._lock:
@@ -265,6 +270,15 @@ class McapSink:
         if self._log is None:
             raise OutputError(f"this sink is not open: {self.path}")
         return self._log
+
+
+class ScoredMcapSink(McapSink):
+    """The output log of an evaluation, with the errors of each frame beside the outputs."""
+
+    is_ours = staticmethod(marked_log(SCORED_RECORD))
+
+    def _metadata(self, run: RunInfo) -> dict[str, Mapping[str, str]]:
+        return {**super()._metadata(run), SCORED_RECORD: {"by": "perception evaluate"}}
 
 
 def _camera_frame(sample: Sample) -> str:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError, TrainingError
 from perception.path_guard import marked
 from perception.training.config_file import parse_train_config, to_yaml
@@ -61,13 +62,9 @@ def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> d
 
 def _config_of_run(folder: Path) -> TrainConfig:
     """Return the configuration that the run in a folder began with."""
-    import yaml
-
     try:
-        return parse_train_config(
-            yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), str(folder / CONFIG)
-        )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parse_train_config(read_yaml(folder / CONFIG), str(folder / CONFIG))
+    except (OSError, ValueError) as error:
         raise TrainingError(f"{folder / CONFIG} cannot be read, so the run cannot go on: {error}") from None
 
 

@@ -107,6 +107,18 @@ def test_a_failed_gate_is_the_status_and_what_cannot_be_met_is_refused_before_th
         assert meant in capsys.readouterr().err
 
 
+def test_a_gate_on_an_unknown_class_is_refused_before_the_first_frame(
+    scene: Path, weights: Path, capsys: Capture
+) -> None:
+    words = ["evaluate", str(scene), "--checkpoint", str(weights), "-o", "outputs.mcap", "--require"]
+    assert run([*words, "class.recall/persn >= 0.5"]) == 2
+    error = capsys.readouterr().err
+    assert "no class is called 'persn'; did you mean person? The plugin knows car, person" in error
+    assert not Path("outputs.mcap").exists()
+    for part in ("box.mAP/small", "box.AP/PERSON"):
+        assert run([*words, f"{part} >= 0", "--end", "0.2", "--draws", "0"]) in (0, 4)
+
+
 def test_stored_outputs_score_as_the_replay_did(scene: Path, weights: Path, capsys: Capture) -> None:
     first = report(capsys, scene, "--checkpoint", weights, "-o", "kept.mcap", "--min-support", "3")
     again = report(capsys, scene, "--outputs", "kept.mcap", "--min-support", "3")

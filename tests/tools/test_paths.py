@@ -16,7 +16,7 @@ from tests.scripted_scene import write_scene
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scene(tmp_path_factory.mktemp("scene") / "drive.mcap", duration_s=1.0, image_size=(128, 64))
+    return write_scene(tmp_path_factory.mktemp("scene") / "drive.mcap", duration_s=0.4, image_size=(128, 64))
 
 
 @pytest.fixture
@@ -155,6 +155,20 @@ def test_the_same_command_may_run_again(capsys: pytest.CaptureFixture[str], word
     for _ in range(2):
         assert run([*words, "--json"]) in (0, 4), capsys.readouterr().err
         assert not json.loads(capsys.readouterr().out).get("error")
+
+
+def test_only_the_same_command_replaces_an_output_log(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replay = [*REPLAY[:2], "--end", "0.2", "--output"]
+    evaluate = ["evaluate", "drive.mcap", "--end", "0.2", "--draws", "0", "--output"]
+    for first, second in ((replay, evaluate), (evaluate, replay)):
+        path = f"{first[0]}d.mcap"
+        assert run([*first, path]) == 0
+        before = Path(path).read_bytes()
+        capsys.readouterr()
+        assert run([*second, path]) == 1
+        assert "is no earlier output of this command" in capsys.readouterr().err
+        assert Path(path).read_bytes() == before
+        assert run([*second, path, "--force"]) == 0
 
 
 def test_an_output_cut_off_is_an_earlier_output(here: Path) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perception.diagnosis.bench import BenchReport, Rate, RigSpeed, Variant
-from perception_tools.printing import make_console
+from perception_tools.printing import make_console, print_lines
 
 QUIET = 0.15
 """The number of cores used by other programs above which wall-clock times are unreliable."""
@@ -28,9 +28,9 @@ def show_bench(report: BenchReport) -> None:
     for variant in report.variants:
         console.print(_title(variant))
         console.print(_stages(variant))
-        console.print(_verdict(variant))
+        print_lines(console, _verdict(variant))
         if variant.start is not None:
-            console.print(_start(variant))
+            print_lines(console, _start(variant))
     _noise(console, report)
 
 
@@ -67,7 +67,8 @@ def _fullness(console: Console, report: BenchReport) -> None:
     cores, single = report.variants[0].cores, report.jobs.get(1)
     if len(report.jobs) > 1 and single is not None and single.busy_cores > FULL * cores:
         text = f"one log keeps {single.busy_cores:.1f} of {cores} cores busy: several at once gain little"
-        console.print(text + "\n")
+        console.print(text)
+        console.print()
 
 
 def _rate(rate: Rate) -> tuple[str, str, str]:

@@ -66,7 +66,7 @@ def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None
     from perception.evaluation.report.report_files import is_report
     from perception.path_guard import Read, Write, check_paths
     from perception.pipeline.files_read import files_read
-    from perception.sinks import McapSink
+    from perception.sinks import ScoredMcapSink
 
     base = Config() if arguments.config is None else load_config(arguments.config)
     names = {"name": options.overrides.plugin, "checkpoint": options.overrides.checkpoint}
@@ -77,7 +77,9 @@ def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None
     reads += [Read("a file of --reference", path) for path in options.references]
     writes = [Write("--report", path, is_report) for path in arguments.report or []]
     writes += [Write("--junit", arguments.junit, is_junit)] if arguments.junit is not None else []
-    writes += [Write("--output", options.output, McapSink.is_ours)] if options.output is not None else []
+    writes += (
+        [Write("--output", options.output, ScoredMcapSink.is_ours)] if options.output is not None else []
+    )
     check_paths(reads, writes, force=arguments.force)
 
 

@@ -58,7 +58,7 @@ def info(
         if yaml:
             if choice is None:
                 raise problem or LogError(f"nothing to configure: {log}")
-            say(to_yaml(choice.config).rstrip("\n"))
+            say(*to_yaml(choice.config).splitlines())
             return
         if problem is not None and base is not None:
             raise problem

@@ -115,10 +115,16 @@ def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
 
 
+def _print_yaml(console: Console, yaml: str) -> None:
+    for line in yaml.split("\n"):
+        console.print(Text(line), soft_wrap=True)
+
+
 def _show_topics(console: Console, info: LogInfo) -> None:
     """Print the topics: as a table where it fits, else with the names above the rows."""
     if not info.log.channels:
-        console.print("There are no topics in this log.\n")
+        console.print("There are no topics in this log.")
+        console.print()
         return
     rows: list[tuple[str, ...]] = [
         (
@@ -187,7 +193,7 @@ def _show_choice(console: Console, info: LogInfo, choice: ConfigChoice) -> None:
         _show_classes(console, info.words)
     _show_unused(console, info)
     console.print(Text("As a file for --config", style="bold"))
-    console.print(Text(to_yaml(choice.config)), soft_wrap=True)
+    _print_yaml(console, to_yaml(choice.config))
 
 
 def _show_classes(console: Console, words: ClassWords) -> None:
@@ -200,7 +206,7 @@ def _show_classes(console: Console, words: ClassWords) -> None:
     if mapping:
         console.print(_item("to paste under truth (words that are not listed are dropped):"))
         pasted = yaml.safe_dump({"classes": {**words.mapped, **mapping}}, sort_keys=False, allow_unicode=True)
-        console.print(Text(pasted.rstrip()), soft_wrap=True)
+        _print_yaml(console, pasted.rstrip())
     if left and words.classes:
         console.print(_item(f"of no clear class: {', '.join(left)}", "yellow"))
     console.print()
@@ -224,7 +230,7 @@ def _show_problem(console: Console, problem: Exception) -> None:
     if isinstance(problem, ConfigError) and problem.paste:
         console.print(Text("One to start from, for --config", style="bold"))
         yaml = "\n".join(line for line in problem.paste.splitlines() if not line.startswith("#"))
-        console.print(Text(yaml + "\n"), soft_wrap=True)
+        _print_yaml(console, yaml + "\n")
 
 
 def _show_audit(console: Console, audit: Audit) -> None:

@@ -16,7 +16,7 @@ from perception.pipeline import Summary
 from perception.pipeline.batch import BatchResult
 from perception.pipeline.stage_times import STAGES
 from perception_tools.exit_codes import json_status, with_exit_code
-from perception_tools.printing import make_console
+from perception_tools.printing import make_console, print_lines
 from perception_tools.replay.monitor_text import doubt_in, show_batch_monitor, show_monitor
 
 LOUD = {"untrained"}
@@ -26,7 +26,7 @@ COLOURS = {"clean": "green", "loss": "yellow", "failed": "red", "interrupted": "
 def show(summary: Summary, written: list[Path]) -> None:
     """Print a summary to stdout."""
     console = make_console()
-    console.print(_headline(summary))
+    print_lines(console, _headline(summary))
     for line in summary.run.get("note", "").splitlines():
         console.print(Text(line), soft_wrap=True)
     console.print(_heads(summary))

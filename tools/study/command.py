@@ -71,7 +71,7 @@ def study(
         if as_json:
             print_json({**with_exit_code(done.report, status), "folder": str(done.folder)})
         else:
-            say(summary(done.report))
-            say(f"\nreport: {done.folder / 'study.md'}, {done.folder / 'study.json'} and plots beside them")
+            say(*summary(done.report).splitlines())
+            say("", f"report: {done.folder / 'study.md'}, {done.folder / 'study.json'} and plots beside them")
             if status == "interrupted":
                 say("interrupted; the same command resumes it")

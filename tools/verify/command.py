@@ -40,9 +40,11 @@ def verify(
     equal, and a part of the file is missing; 1: they cannot be made again.
     """
     from contextlib import ExitStack
+    from functools import partial
 
     from perception.diagnosis.monitor import MonitorSink
-    from perception.evaluation.agreement.verification import find_input, verify
+    from perception.evaluation.agreement.recorded_run import find_input
+    from perception.evaluation.agreement.verification import verify
     from perception.logs import open_log
     from perception.pipeline import Span, resolve_device
     from perception.plugin import load_plugin
@@ -54,9 +56,8 @@ def verify(
         log = stack.enter_context(open_log(find_input(stored, input)))
         observer = stack.enter_context(shown_progress(log, Span(), step=False))
         where = None if device is None else resolve_device(device.value)
-        verification = verify(
-            stored, log, load_plugin, checkpoint, observer=observer, device=where, monitor=MonitorSink
-        )
+        run = partial(verify, observer=observer, device=where, monitor=MonitorSink)
+        verification = run(stored, log, load_plugin, checkpoint)
     status = verification.outcome(exact)
     with answering(status):
         if as_json:

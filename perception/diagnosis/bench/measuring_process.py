@@ -11,6 +11,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from perception.autoconfig.log_times import sensor_start_ns
 from perception.diagnosis.bench.kept_plugins import kept
 from perception.diagnosis.bench.machine_load import OtherPrograms, memory_mib
 from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
@@ -25,7 +26,7 @@ from perception.sinks import McapSink
 from perception.types import Sample
 
 WARM_S = 0.5
-"""Seconds of the log that are replayed to warm up."""
+"""Seconds from the first sensor message that are replayed to warm up."""
 
 
 class MeasuringProcess:
@@ -124,7 +125,7 @@ class Replays:
         times = StageTimes(time.process_time if alone else time.thread_time)
         clock = _Clock()
         with open_log(setup.log) as log, tempfile.TemporaryDirectory() as folder:
-            start_ns = log.survey.start_ns or 0
+            start_ns = sensor_start_ns(log, config)
             span = Span(None, start_ns + round(WARM_S * 1e9)) if warm else Span()
             options = ReplayOptions(device=setup.device, span=span, observer=clock, times=times)
             before_s = self._plugin.device_s()

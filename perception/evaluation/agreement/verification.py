@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from perception.config import Config, parse_config
-from perception.errors import CheckpointError, ConfigError, LogError, PluginError
+from perception.autoconfig.log_times import sensor_start_ns
+from perception.config import Config
+from perception.errors import LogError
 from perception.evaluation.agreement.comparing_sink import ComparingSink
 from perception.evaluation.agreement.comparison import Agreement, Comparison, Difference, HeadComparison
 from perception.evaluation.agreement.profiles import Rounding, Tolerances
@@ -22,17 +19,23 @@ from perception.evaluation.agreement.receipt_check import (
     check_receipt,
     check_written,
 )
+from perception.evaluation.agreement.recorded_run import (
+    changes_since,
+    check_size,
+    check_weights,
+    config_of,
+    other_input,
+    recorded_run,
+)
 from perception.evaluation.agreement.stored_messages import (
     ComparingMcapSink,
     StoredMessages,
     TopicComparison,
 )
 from perception.logs import Log
-from perception.logs.joined_path import recorded_path
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
-from perception.pipeline.run_record import recorded_sha256, recorded_versions, this_machine
 from perception.plugin import Plugin
-from perception.sinks import RunInfo, Sink, read_outputs, read_receipt, read_run
+from perception.sinks import RunInfo, Sink, read_outputs
 from perception.sinks.mcap_sink import HEALTH, TIMING
 from perception.types import Status
 
@@ -124,35 +127,6 @@ class Verification:
         }
 
 
-def find_input(stored: Log, given: Path | None = None) -> Path:
-    """Return the path of the log that outputs were made from: the given one; else the one of the recorded
-    name beside the outputs, where it was at the time, or in the working directory. Of several files the first
-    of the recorded size.
-
-    Raises:
-        LogError: The outputs do not name their input, or it does not exist.
-    """
-    if given is not None:
-        return given
-    run = read_run(stored)
-    if run is None or run.input is None:
-        raise LogError(
-            f"the outputs do not say which log they were made from; name it with --input: {stored.path}"
-        )
-    folders = [stored.path.parent, Path.cwd()]
-    places = [folder / run.input.name for folder in folders]
-    if run.input_path:
-        places[1:1] = [recorded_path(run.input_path)]
-    files = [place for place in places if place.is_file()]
-    if files:
-        return next((file for file in files if file.stat().st_size == run.input_bytes), files[0])
-    searched = ", ".join(dict.fromkeys(str(place.parent.absolute()) for place in places))
-    raise LogError(
-        f"the outputs were made from {run.input.name}, which is in none of {searched}; "
-        f"name it with --input: {stored.path}"
-    )
-
-
 def verify(
     stored: Log,
     log: Log,
@@ -167,7 +141,7 @@ def verify(
 
     Args:
         stored: The output log, open.
-        log: The log that it was made from, open (see `find_input`).
+        log: The log that it was made from, open (see `recorded_run.find_input`).
         load: Returns the plugin of a name, not opened.
         checkpoint: The file of the weights now; None: as in the configuration of the run.
         tolerances: How far outputs may differ that are not bit-equal; None: as rounding may.
@@ -181,10 +155,10 @@ def verify(
         CheckpointError: The weights are missing or differ.
         PluginError: The plugin is not installed, or the outputs cannot be made again (`--live-drop`).
     """
-    run, receipt = _record(stored)
-    _check_size(run, receipt, log)
+    run, receipt = recorded_run(stored)
+    check_size(run, receipt, log)
     config = config_of(run, checkpoint)
-    _check_weights(config, run)
+    check_weights(config, run)
     again = _RepeatedRun(stored, run, receipt, Comparison(Rounding(tolerances)))
     options = ReplayOptions(
         device=device or run.device or "cpu",
@@ -239,7 +213,7 @@ class _RepeatedRun:
         self._sink.finish()
         messages = self._receipt.get("messages_sha256") if self._ended else None
         if messages is not None and messages != summary.run.get("messages_sha256"):
-            raise LogError(_other_input(self._run, log))
+            raise LogError(other_input(self._run, log))
         return summary
 
     def verification(self, log: Log, summary: Summary) -> Verification:
@@ -256,7 +230,7 @@ class _RepeatedRun:
         check_outputs(check, receipt.get("outputs_sha256", ""), sink.digest.hexdigest(), made, equal)
         contradicted = check.contradictions or any(row.first is not None for row in topics.values())
         notes = (
-            *_notes(run, receipt),
+            *changes_since(run, receipt),
             *check.notes,
             *(f"a part of the outputs is lost: {text}" for text in lost),
         )
@@ -267,89 +241,9 @@ class _RepeatedRun:
             stored=sink.stored,
             made=summary.frames,
             summary=summary,
-            start_ns=log.survey.start_ns or 0,
+            start_ns=sensor_start_ns(log, self._config),
             run=run,
             topics=topics,
             receipt=check,
             complete=bool(receipt) and not lost,
         )
-
-
-def _record(stored: Log) -> tuple[RunInfo, Mapping[str, str]]:
-    """Return the record and the receipt of the run that made outputs."""
-    run, receipt = read_run(stored), read_receipt(stored)
-    if run is None:
-        raise LogError(
-            f"expected a record of the run that made it, found none; is it an output log?: {stored.path}"
-        )
-    if receipt.get("live_drop"):
-        raise PluginError(
-            "these outputs were made with --live-drop: which samples were skipped was up to the machine, so "
-            "they cannot be made again"
-        )
-    return run, receipt
-
-
-def config_of(run: RunInfo, checkpoint: Path | None = None) -> Config:
-    """Return the recorded configuration of a run, with the backend and precision that the run resolved.
-
-    Raises:
-        ConfigError: The configuration is not valid in this version.
-    """
-    data = yaml.safe_load(run.config)
-    config = parse_config(data, "in the record of the run")
-    if checkpoint is not None:
-        config = config.model_copy(
-            update={"plugin": config.plugin.model_copy(update={"checkpoint": checkpoint})}
-        )
-    for key, value in (("backend", run.backend), ("precision", run.precision)):
-        plain = config.model_dump(mode="json")
-        plain["engine"][key] = value
-        with suppress(ConfigError):  # a name that only the plugin knows stays as it was configured
-            config = parse_config(plain) if value else config
-    return config
-
-
-def _check_size(run: RunInfo, receipt: Mapping[str, str], log: Log) -> None:
-    """Raise if the input has another size than recorded and no message hash can detect that after the run."""
-    if receipt.get("messages_sha256") and receipt.get("ended") == "whole":
-        return
-    size, known = log.path.stat().st_size, receipt.get("input_sha256", "")
-    sha256 = recorded_sha256(log.path) if known else ""
-    if (run.input_bytes is not None and size != run.input_bytes) or known != sha256:
-        raise LogError(_other_input(run, log))
-
-
-def _other_input(run: RunInfo, log: Log) -> str:
-    name = run.input.name if run.input is not None else "another log"
-    size = "" if run.input_bytes is None else f" of {run.input_bytes} bytes"
-    return (
-        f"the outputs were made from {name}{size}, and this log does not hold the same messages; "
-        f"name the right one with --input: {log.path}"
-    )
-
-
-def _check_weights(config: Config, run: RunInfo) -> None:
-    path = config.plugin.checkpoint
-    if path is not None and not path.is_file():
-        raise CheckpointError(
-            f"the weights {run.weights_sha256[:16]} were at {path}, where there is no file now; "
-            "name them with --checkpoint"
-        )
-
-
-def _notes(run: RunInfo, receipt: Mapping[str, str]) -> list[str]:
-    notes = []
-    was, now = dict(run.versions), dict(recorded_versions())
-    if receipt:
-        was |= {"python": receipt.get("python", "none"), "the machine": receipt.get("machine", "none")}
-        now |= {"python": platform.python_version(), "the machine": this_machine()}
-    for name in sorted({*was, *now}):
-        before, after = was.get(name, "none"), now.get(name, "none")
-        if before != after:
-            notes.append(f"{name} was {before}, is {after}")
-    if not receipt:
-        notes.append("there is no receipt: the writer was stopped; the outputs that are there are compared")
-    elif receipt.get("ended") != "whole":
-        notes.append(f"the run was {receipt.get('ended')}; the outputs that are there are compared")
-    return notes

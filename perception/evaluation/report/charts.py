@@ -28,7 +28,7 @@ from perception.evaluation.report.schema import (
     SliceReport,
     StreamingReport,
 )
-from perception.text import visible
+from perception.text import visible_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def recall(report: EvaluationReport) -> Iterable[Card]:
             for place, label in enumerate(labels[start : start + SERIES]):
                 middles = [(part.from_m + part.to_m) / 2 for part in bins[label]]
                 shares = [part.found / part.objects for part in bins[label]]
-                axes.plot(middles, shares, label=visible(label), **series(place))
+                axes.plot(middles, shares, label=visible_line(label), **series(place))
             _shares(axes.yaxis)
             _percent(axes.yaxis)
             axes.set(xlabel="distance (m)", ylabel="recall", ylim=(-0.02, 1.02))
@@ -183,7 +183,7 @@ def _trace(trace: ControlTraceReport, limits: tuple[float, float], name: str) ->
         margin = 0.05 * (limits[1] - limits[0]) or 0.5
         axes.set(
             xlabel="s",
-            ylabel=visible(trace.unit or trace.channel)[:40],
+            ylabel=visible_line(trace.unit or trace.channel)[:40],
             ylim=(limits[0] - margin, limits[1] + margin),
         )
         _legend(axes)
@@ -309,16 +309,16 @@ def _rows(axes: Axes, texts: Sequence[str]) -> Axes:
     axes.set_ylim(len(texts) - 0.5, -0.85)
     axes.set_yticks([])
     for row, text in enumerate(texts):
-        axes.text(
-            0.0, row - 0.25, visible(text), transform=axes.get_yaxis_transform(), va="bottom", clip_on=False
-        )
+        place = axes.get_yaxis_transform()
+        axes.text(0.0, row - 0.25, visible_line(text), transform=place, va="bottom", clip_on=False)
     return axes
 
 
 def _legend(axes: Axes) -> None:
     """Put the names of the series above the axes, in one column where they are long."""
     lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_child")]
-    names = [visible(f" {line.get_label()}")[:60] for line in lines]  # a name that begins with _ is shown too
+    # A name that begins with _ is shown too.
+    names = [visible_line(f" {line.get_label()}")[:60] for line in lines]
     if names:
         columns = 1 if max(map(len, names)) > 24 else 2 if max(map(len, names)) > 10 else 3
         axes.figure.legend(lines, names, loc="outside upper left", ncols=columns, fontsize=11)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from perception.evaluation.plotting import COLOURS, MARKERS
-from perception.text import visible
+from perception.text import visible_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def _inline(svg: str, label: str, name: str, size: tuple[float, float]) -> Marku
         return re.sub(r"(font-size: [^;]*); font-family: [^;]*", r"\1", text)
 
     opening = Markup('<svg class="plot" role="img" aria-label="{}" viewBox="0 0 {:g} {:g}">').format(
-        visible(label), *size
+        visible_line(label), *size
     )
     return opening + Markup(re.sub(r"\s*\n\s*", "\n", re.sub(r"<[^<>]+>", tag, body)).strip())
 

@@ -10,7 +10,7 @@ from perception.evaluation.report.display_text import file_name
 from perception.evaluation.report.page import subtitle, title
 from perception.evaluation.report.schema import EvaluationReport, MomentReport, SliceReport
 from perception.evaluation.report.tables import Cell, TableData
-from perception.text import visible
+from perception.text import visible, visible_line
 
 MOST_MOMENTS = 5
 MOST_SLICES = 10
@@ -34,10 +34,10 @@ def escaped(text: str) -> str:
 
 
 def fenced(text: str) -> str:
-    """Return a code block whose fence is longer than any fence inside."""
+    """Return one line as a code block whose fence is longer than any fence inside."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{visible(text)}\n{fence}"
+    return f"{fence}\n{visible_line(text)}\n{fence}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -191,10 +191,17 @@ class LogWriter:
             raise OutputError(f"this log is closed: {self.path}")
 
 
-def marked_log(metadata: str) -> Callable[[Path], bool]:
-    """Return a function that recognises logs with a metadata record of that name, finished or not."""
-    name = metadata.encode()
-    return marked(MAGIC, struct.pack("<I", len(name)) + name)
+def marked_log(metadata: str, without: str = "") -> Callable[[Path], bool]:
+    """Return a function that recognises logs with a metadata record of a name, finished or not.
+
+    `without`: the name of a record that they do not have; empty: any others.
+    """
+
+    def holds(name: str) -> Callable[[Path], bool]:
+        return marked(MAGIC, struct.pack("<I", len(name.encode())) + name.encode())
+
+    wanted, other = holds(metadata), holds(without)
+    return lambda path: wanted(path) and not (without and other(path))
 
 
 def _library() -> str:

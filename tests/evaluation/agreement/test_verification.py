@@ -13,7 +13,8 @@ import pytest
 from perception.autoconfig import complete_config
 from perception.diagnosis.monitor import MonitorSink
 from perception.errors import CheckpointError, LogError, PluginError
-from perception.evaluation.agreement.verification import Verification, find_input, verify
+from perception.evaluation.agreement.recorded_run import find_input
+from perception.evaluation.agreement.verification import Verification, verify
 from perception.files import file_sha256
 from perception.logs import LogWriter, Query, open_log
 from perception.logs.topic_digests import TopicDigests
