@@ -10,7 +10,7 @@ import pytest
 
 from perception.types import Status
 from perception_tools.exit_codes import EXIT_CODES, with_exit_code
-from tests.test_layers import sources
+from tests.test_layers import sources, tree
 
 CODED = {"exit_code", "interrupted"}
 LEAVING = {"Exit", "SystemExit", "exit", "_exit"}
@@ -29,7 +29,7 @@ def test_the_number_comes_after_the_status_of_a_document() -> None:
 def test_no_other_module_contains_an_exit_code() -> None:
     modules = [name for name in sources() if name.split(".")[0] in ("perception", "perception_tools")]
     modules.remove("perception_tools.exit_codes")
-    found = {name: list(_numbers(ast.parse(sources()[name].read_text(encoding="utf-8")))) for name in modules}
+    found = {name: list(_numbers(tree(name))) for name in modules}
     assert {name: places for name, places in found.items() if places} == {}
 
 

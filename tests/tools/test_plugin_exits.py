@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from perception.logs import Query, open_log
 from perception.sinks import read_receipt
+from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 from tests.third_party.install import install_manifests
 
@@ -79,8 +81,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site.mkdir()
     install_manifests({"leaving": MANIFEST}, site)
     (site / "leaving_plugin.py").write_text(CODE)
-    write_scene(folder / "scene.mcap", duration_s=1.0, image_size=(32, 16))
-    write_scene(folder / "other.mcap", duration_s=1.0, image_size=(32, 16))
+    write_scene(folder / "scene.mcap", duration_s=0.5, image_size=(32, 16))
+    write_scene(folder / "other.mcap", duration_s=0.5, image_size=(32, 16))
     return folder
 
 
@@ -90,7 +92,32 @@ def command(place: Path, *arguments: str, at: str, how: str) -> tuple[list[str],
     return [sys.executable, "-m", "perception_tools.cli", *arguments], environment
 
 
-def perception(place: Path, *arguments: str, at: str, how: str) -> subprocess.CompletedProcess[str]:
+Perception = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def perception(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Perception]:
+    """The command line in this process, which a plugin must not end, with the plugin imported anew."""
+    monkeypatch.syspath_prepend(str(place / "site"))
+    monkeypatch.chdir(place)
+
+    def command(*arguments: str, at: str, how: str) -> subprocess.CompletedProcess[str]:
+        if how in ("_exit", "interrupt"):  # which stop the process of the tests, too
+            return in_a_process(place, *arguments, at=at, how=how)
+        monkeypatch.setenv("LEAVE_AT", at)
+        monkeypatch.setenv("LEAVE_HOW", how)
+        capfd.readouterr()
+        code = run(list(arguments))
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
+
+    yield command
+    for name in [name for name in sys.modules if name.startswith(("leaving_plugin", "broken_plugins"))]:
+        del sys.modules[name]
+
+
+def in_a_process(place: Path, *arguments: str, at: str, how: str) -> subprocess.CompletedProcess[str]:
     line, environment = command(place, *arguments, at=at, how=how)
     return subprocess.run(line, capture_output=True, text=True, check=False, cwd=place, env=environment)
 
@@ -102,34 +129,36 @@ REPLAY = ("replay", "scene.mcap", "--plugin", "leaving", "--output", "out.mcap",
     ("at", "how"),
     [*((at, "exit") for at in AT), *OTHER],
 )
-def test_a_plugin_that_leaves_never_makes_a_replay_succeed(place: Path, at: str, how: str) -> None:
-    done = perception(place, *REPLAY, at=at, how=how)
+def test_a_plugin_that_leaves_never_makes_a_replay_succeed(
+    place: Path, perception: Perception, at: str, how: str
+) -> None:
+    done = perception(*REPLAY, at=at, how=how)
     document = json.loads(done.stdout)
     assert document["exit_code"] == done.returncode
     assert "Traceback" not in done.stderr
     if at in ("prepare", "step"):  # the outputs are invalid with the error, and counted
         assert (done.returncode, document["status"]) == (3, "loss")
-        assert document["errors"] == document["frames"] == 10
-        assert document["outputs"]["control"] == {"valid": 0, "invalid": 10}
+        assert document["errors"] == document["frames"] == 5
+        assert document["outputs"]["control"] == {"valid": 0, "invalid": 5}
         assert document["first_error"].startswith(NAMES[how])
         with open_log(place / "out.mcap") as log:
-            assert sum(1 for _ in log.messages(Query(frozenset({"/perception/control"})))) == 10
+            assert sum(1 for _ in log.messages(Query(frozenset({"/perception/control"})))) == 5
     else:
         assert (done.returncode, document["status"]) == (1, "failed")
         assert "leaving" in document["error"]
         assert NAMES[how] in document["error"]
 
 
-def test_a_plugin_that_leaves_fails_the_gates_of_an_evaluation(place: Path) -> None:
+def test_a_plugin_that_leaves_fails_the_gates_of_an_evaluation(perception: Perception) -> None:
     arguments = ("evaluate", "scene.mcap", "--plugin", "leaving", "--draws", "0", "--require")
-    done = perception(place, *arguments, "box.mAP50>=0", at="import", how="exit")
+    done = perception(*arguments, "box.mAP50>=0", at="import", how="exit")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr.startswith("error: plugin 'leaving' does not load")
 
 
 @pytest.mark.parametrize(("at", "how"), [("import", "exit"), ("close", "interrupt")])
-def test_a_plugin_that_leaves_fails_its_check(place: Path, at: str, how: str) -> None:
-    done = perception(place, "plugin", "check", "leaving", "--json", at=at, how=how)
+def test_a_plugin_that_leaves_fails_its_check(perception: Perception, at: str, how: str) -> None:
+    done = perception("plugin", "check", "leaving", "--json", at=at, how=how)
     document = json.loads(done.stdout)
     assert (done.returncode, document["exit_code"], document["status"]) == (1, 1, "failed")
     violations = " ".join(check["fault"] for check in document["checks"])
@@ -137,16 +166,16 @@ def test_a_plugin_that_leaves_fails_its_check(place: Path, at: str, how: str) ->
 
 
 @pytest.mark.parametrize(("at", "how"), [("step", "exit"), ("open", "_exit")])
-def test_a_plugin_that_leaves_fails_its_logs_in_a_batch(place: Path, at: str, how: str) -> None:
+def test_a_plugin_that_leaves_fails_its_logs_in_a_batch(perception: Perception, at: str, how: str) -> None:
     logs = ("replay", "scene.mcap", "other.mcap", "--plugin", "leaving", "--output-dir", f"out-{at}-{how}")
-    done = perception(place, *logs, "--json", at=at, how=how)
+    done = perception(*logs, "--json", at=at, how=how)
     document = json.loads(done.stdout)
     assert done.returncode == document["exit_code"] == (3 if at == "step" else 1)
     assert [row["status"] for row in document["logs"]] == ["loss" if at == "step" else "failed"] * 2
 
 
-def test_an_interrupt_that_the_plugin_raises_is_no_interrupt_by_the_user(place: Path) -> None:
-    done = perception(place, *REPLAY, at="open", how="interrupt")
+def test_an_interrupt_that_the_plugin_raises_is_no_interrupt_by_the_user(perception: Perception) -> None:
+    done = perception(*REPLAY, at="open", how="interrupt")
     assert done.returncode == 1
     assert "did not open: KeyboardInterrupt" in json.loads(done.stdout)["error"]
 
@@ -157,7 +186,7 @@ def test_what_a_plugin_prints_goes_to_stderr(place: Path, at: str, many: bool) -
     if many:
         arguments = ("replay", "scene.mcap", "other.mcap", "--plugin", "leaving", "--json")
         arguments += ("--output-dir", f"printed-{at}")
-    done = perception(place, *arguments, at=at, how="print")
+    done = in_a_process(place, *arguments, at=at, how="print")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "clean"
     assert done.stdout.startswith("{")
@@ -166,7 +195,7 @@ def test_what_a_plugin_prints_goes_to_stderr(place: Path, at: str, many: bool) -
 
 
 def test_a_check_sees_what_is_printed_past_python(place: Path) -> None:
-    done = perception(place, "plugin", "check", "leaving", "--json", at="import", how="print")
+    done = in_a_process(place, "plugin", "check", "leaving", "--json", at="import", how="print")
     (check,) = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "prints nothing"]
     assert not check["passed"]
     assert done.returncode == 1

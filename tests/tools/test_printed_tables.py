@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -24,6 +24,7 @@ def printed(head: list[str], rows: list[list[str]], width: int = 80) -> list[str
     return out.getvalue().splitlines()
 
 
+@settings(max_examples=40)
 @given(st.data(), st.integers(1, 30), st.integers(1, 6))
 def test_a_table_fits_and_shows_each_number(data: st.DataObject, columns: int, count: int) -> None:
     head = ["", *(data.draw(names.filter(lambda name: len(name) < 30)) for _ in range(columns))]
