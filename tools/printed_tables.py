@@ -6,20 +6,46 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 
 from rich import box
-from rich.cells import cell_len
-from rich.console import Console
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from perception.text import visible_line
 from perception_tools.printing import make_console
 
 Cells = Sequence[str | Text]
+
+
+class NameCell:
+    """A name in a table: whole where there is room, else shortened in the middle, never on two lines."""
+
+    def __init__(self, name: str) -> None:
+        self._name = visible_line(name)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        width = cell_len(self._name)
+        return Measurement(min(width, _NARROW_WORDS, options.max_width), min(width, options.max_width))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(shortened(self._name, options.max_width), no_wrap=True)
+
+
+def shortened(name: str, width: int) -> str:
+    """Return a name that takes at most `width` cells: its start and its end, with `...` between."""
+    if cell_len(name) <= width:
+        return name
+    kept = max(width - 3, 0)
+    end = "".join(reversed(set_cell_size("".join(reversed(name)), kept - kept // 2)))
+    return f"{set_cell_size(name, kept // 2)}...{end}"[: max(width, 1)]
+
 
 PIPED_WIDTH = 80
 """The width where the output is no terminal and `COLUMNS` does not say one."""
 
 _NARROW_WORDS = 28
-"""The width that a column of words keeps where a table does not fit; longer words are folded."""
+"""The width that a column of words keeps at least where a table does not fit; longer words are folded."""
 
 
 def table_console() -> Console:
@@ -65,7 +91,7 @@ def show_table(
             if row is None:
                 table.add_section()
             else:
-                table.add_row(*(row[index] for index in shown))
+                table.add_row(*(_shown(row[index]) for index in shown))
         console.print(table)
         title = ""
 
@@ -76,7 +102,10 @@ def _parts(
     """Yield the columns of each table, by index, and the widths of all columns."""
     limits = list(widths)
     if sum(widths) + gap * len(widths) > room:
-        limits = [min(w, _NARROW_WORDS) if index in words else w for index, w in enumerate(widths)]
+        others = sum(width for index, width in enumerate(widths) if index not in words)
+        share = (room - others - gap * len(widths)) // max(len(words), 1)
+        most = max(_NARROW_WORDS, share)
+        limits = [min(w, most) if index in words else w for index, w in enumerate(widths)]
     left = room - sum(limits[index] + gap for index in words)
     numbers = [index for index in range(len(widths)) if index not in words]
     part: list[int] = []
@@ -86,6 +115,10 @@ def _parts(
             part = []
         part.append(index)
     yield sorted([*words, *part]), limits
+
+
+def _shown(cell: str | Text) -> str | Text | NameCell:
+    return NameCell(cell) if isinstance(cell, str) and cell.startswith("/") else cell
 
 
 def _width(cell: str | Text) -> int:

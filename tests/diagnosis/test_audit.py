@@ -285,8 +285,8 @@ def test_a_lens_that_is_not_known_is_found(tmp_path: Path) -> None:
 @settings(max_examples=20, deadline=None)
 def test_sensors_on_one_clock_are_sound_whatever_the_recorder_shows(clock_s: float, speed: float) -> None:
     with TemporaryDirectory() as folder:
-        log = SmallLog().image(delay_s=0.03).scan(delay_s=0.02).status(hz=50, delay_s=0.001)
-        log.calibration().transforms()
+        log = SmallLog().image(delay_s=0.03, seconds=1.0).scan(delay_s=0.02, seconds=1.0)
+        log.status(hz=50, delay_s=0.001, seconds=1.0).calibration().transforms()
         recorder_ns = START_NS + round(clock_s * 1e9)
         log.rows = [(recorder_ns + round((arrival - START_NS) / speed), *rest) for arrival, *rest in log.rows]
         found = audit_of(log, Path(folder))

@@ -12,6 +12,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+import perception
 from perception.logs import LogWriter, Query, ReadAccount, open_log
 from perception.logs.damage import Damage
 from perception.types import Schema
@@ -114,3 +115,27 @@ def write_ros2(folder: Path, storage: str, mode: str = "NONE", seconds: float = 
                 connections[topic] = writer.add_connection(topic, name, typestore=store)
             writer.write(connections[topic], time_ns, store.serialize_cdr(message, name))
     return folder
+
+
+def assert_same_messages(bag: Path, mcap: Path) -> None:
+    """A bag and an MCAP log of the same content hold the same, in whole and in parts."""
+    for query in (
+        Query(),
+        Query(topics=frozenset({"/image"})),
+        Query(start_ns=START_NS + 500_000_000, end_ns=START_NS + 1_100_000_000),
+    ):
+        messages, account, damage = read(bag, query)
+        expected, expected_account, _ = read(mcap, query)
+        assert messages == expected != []
+        assert account == expected_account
+        assert damage == []
+
+
+def assert_same_outputs(bag: Path, mcap: Path) -> None:
+    """A bag and an MCAP log of the same content replay to the same outputs."""
+    outputs = []
+    for path in (bag, mcap):
+        pairs = list(perception.stream(path, end=0.6))
+        outputs.append([(repr(output.detections), repr(output.control)) for _, output in pairs])
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0]) > 3

@@ -88,7 +88,7 @@ def test_random_bytes(data: bytes, which: int) -> None:
     check(Message(valid.channel, LOG_TIME, 5, 0, data))
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(which=st.integers(0, 10**6), seed=st.integers(0, 10**9), edits=st.integers(1, 6))
 @example(which=0, seed=0, edits=1)
 def test_damaged_messages(which: int, seed: int, edits: int) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def run(
     return sink, summary, config
 
 
+@cache
+def whole_run(path: Path, wait_ms: float) -> tuple[Collected, Summary, Config]:
+    """The run of a whole log, which several tests compare parts with."""
+    return run(path, wait_ms=wait_ms)
+
+
 def count_independently(path: Path) -> Counter[str]:
     """Messages by topic, as the library of the format reads them."""
     with path.open("rb") as file:
@@ -118,7 +125,7 @@ def test_the_rate_changes_nothing(scene: Path, rate: float) -> None:
 @given(start_s=st.floats(0.0, 13.9), wait_ms=st.sampled_from([0.0, 45.0]))
 def test_any_start_gives_that_part_of_the_whole(scene: Path, start_s: float, wait_ms: float) -> None:
     start_ns = START_NS + round(start_s * 1e9)
-    whole, _, _ = run(scene, wait_ms=wait_ms)
+    whole, _, _ = whole_run(scene, wait_ms)
     part, summary, _ = run(scene, ReplayOptions(span=Span(start_ns, None)), wait_ms=wait_ms)
     assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns >= start_ns]
     assert {topic: sum(rows.values()) for topic, rows in summary.ledger.items()} == count_independently(scene)
@@ -130,7 +137,7 @@ def test_a_span_gives_its_part_and_the_ledger_still_adds_up(
 ) -> None:
     start_ns, end_ns = START_NS + round(start_s * 1e9), START_NS + round(end_s * 1e9)
     for wait_ms in (0.0, 45.0):
-        whole, _, _ = run(scene, wait_ms=wait_ms)
+        whole, _, _ = whole_run(scene, wait_ms)
         part, summary, _ = run(scene, ReplayOptions(span=Span(start_ns, end_ns)), wait_ms=wait_ms)
         assert part.outputs == [o for o in whole.outputs if start_ns <= o.tick.log_time_ns < end_ns]
         assert {t: sum(rows.values()) for t, rows in summary.ledger.items()} == count_independently(scene)

@@ -116,7 +116,7 @@ def once(
 
 
 @pytest.mark.parametrize("which", ["memory", "fusion"])
-def test_twenty_runs_with_random_delays_beside_other_logs_give_the_same(
+def test_runs_with_random_delays_beside_other_logs_give_the_same(
     scene: Path, weights: Path, which: str
 ) -> None:
     fusion = which == "fusion"
@@ -138,7 +138,7 @@ def test_twenty_runs_with_random_delays_beside_other_logs_give_the_same(
     calm = once(scene, plugin(), None, ReplayOptions(span=span), settings, workers=1, backend="torch")
     assert calm[1].frames > 5
     with ThreadPoolExecutor(2) as beside:
-        for sink, summary in beside.map(delayed, range(20)):
+        for sink, summary in beside.map(delayed, range(8 if fusion else 20)):
             assert sink.outputs == calm[0].outputs
             assert summary.ledger == calm[1].ledger
             assert summary.run["outputs_sha256"] == calm[1].run["outputs_sha256"]

@@ -7,11 +7,12 @@ import io
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from perception.evaluation.report.schema import DifferenceReport, EvaluationReport, SliceReport
 from perception_tools.evaluate.text import show
-from perception_tools.printed_tables import show_table
+from perception_tools.printed_tables import shortened, show_table
 from tests.evaluation.report.build import heads
 
 names = st.text("abcdefgh_", min_size=1, max_size=40)
@@ -71,3 +72,22 @@ def test_a_report_with_many_long_names_fits_80_columns(
     assert "…" not in text
     for word in ("undefined", "0.125", "0.625", "Holm's correction for 1 comparisons", labels[-1]):
         assert word in text, word
+
+
+@given(st.text(st.characters(categories=["L", "N", "P"]), max_size=120), st.integers(5, 80))
+def test_a_name_is_whole_or_shortened_in_the_middle(name: str, width: int) -> None:
+    shown = shortened(name, width)
+    assert cell_len(shown) <= width
+    if cell_len(name) <= width:
+        assert shown == name
+    else:
+        assert "..." in shown
+
+
+def test_a_topic_stays_on_one_line() -> None:
+    topic = "/robot/sensors/front_left_stereo_camera_module/driver_node_a/image_rect/compressed"
+    lines = printed(["topic", "messages", "outcome"], [[topic, "5", "5 used"]])
+    (line,) = [line for line in lines if "/robot" in line]
+    assert "/robot/sensors/front" in line
+    assert "/compressed" in line
+    assert "5 used" in line

@@ -127,7 +127,7 @@ def replayed(run: Path, log: Path, config: Path) -> tuple[Path, Path]:
     """The output log and the JSON lines of a replay."""
     stored, lines = log.parent / "outputs.mcap", log.parent / "outputs.jsonl"
     command = ["replay", str(log), "--config", str(config), "--checkpoint", str(run / "best.safetensors")]
-    command += ["--output", str(stored), "--jsonl", str(lines), "--json"]
+    command += ["--backend", "torch", "--output", str(stored), "--jsonl", str(lines), "--json"]
     stdout = printed(command)
     assert json.loads(stdout)["status"] == "clean"
     return stored, lines
@@ -152,7 +152,7 @@ def test_a_replay_stores_it_and_reads_it_back(replayed: tuple[Path, Path]) -> No
 
 def test_an_evaluation_scores_it_on_every_subset_of_the_sensors(run: Path, log: Path, config: Path) -> None:
     command = ["evaluate", str(log), "--config", str(config), "--checkpoint", str(run / "best.safetensors")]
-    command += ["--ablate", "sensors", "--draws", "0", "--json"]
+    command += ["--backend", "torch", "--ablate", "sensors", "--draws", "0", "--json"]
     stdout = printed(command)
     report: dict[str, Any] = json.loads(stdout)
     metric = report["heads"]["speed_limit"]["speed_limit_accuracy"]

@@ -19,6 +19,7 @@ from perception.errors import ConfigError
 from perception.remote import RemotePath
 from perception.remote.remote_file import RemoteFile
 from perception_tools.info.log_info import NOT_READ, LogInfo, finding_codes
+from perception_tools.printed_tables import NameCell
 from perception_tools.printing import make_console
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def _show_audit(console: Console, audit: Audit) -> None:
             values = (delay.median_ms, delay.p95_ms, delay.jitter_ms)
             foreign = abs(delay.median_ms) > AGE_MS
             cells = ("other", "clock", "") if foreign else (f"{value:.1f}" for value in values)
-            table.add_row(Text(topic), *cells)
+            table.add_row(NameCell(topic), *cells)
         console.print(table)
         console.print()
     console.print(Text("Findings", style="bold"))

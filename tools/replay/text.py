@@ -16,6 +16,7 @@ from perception.pipeline import Summary
 from perception.pipeline.batch import BatchResult
 from perception.pipeline.stage_times import STAGES
 from perception_tools.exit_codes import json_status, with_exit_code
+from perception_tools.printed_tables import NameCell
 from perception_tools.printing import make_console, print_lines
 from perception_tools.replay.monitor_text import doubt_in, show_batch_monitor, show_monitor
 
@@ -94,7 +95,7 @@ def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
     table.columns[2].justify = "left"
     for topic, counts in ledger.items():
         listing = ", ".join(f"{counts[row]} {row.replace('_', ' ')}" for row in rows if counts.get(row))
-        table.add_row(topic, str(sum(counts.values())), listing)
+        table.add_row(NameCell(topic), str(sum(counts.values())), listing)
     return table
 
 

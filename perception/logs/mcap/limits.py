@@ -11,7 +11,7 @@ CHUNK_BYTES = 64 << 20  # a chunk's data may be as large,
 CHUNK_RATIO = 64  # or as many times as large as it is in the file
 MISSTATED_BYTES = 16 << 20  # and as large where it is more than the chunk's own field says
 
-LOG_BYTES = 1 << 30  # the data of all chunks in one reading may be as large,
+LOG_BYTES = 1 << 29  # the data of all chunks in one reading may be as large,
 LOG_RATIO = 400  # plus as many times as large as the file
 
 LONE_BYTES = 1 << 26  # a log that is compressed as a whole may be as large,

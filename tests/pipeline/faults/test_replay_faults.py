@@ -21,8 +21,14 @@ from tests.scripted_scene import START_NS, write_scene
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log of 24 s, longer than a seek looks back."""
     path = tmp_path_factory.mktemp("scene") / "scene.mcap"
+    return write_scene(path, duration_s=8.0, image_size=(32, 16))
+
+
+@pytest.fixture(scope="module")
+def long_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of 24 s, longer than a seek looks back."""
+    path = tmp_path_factory.mktemp("scene") / "long.mcap"
     return write_scene(path, duration_s=24.0, image_size=(32, 16))
 
 
@@ -35,16 +41,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 @example(names=["camera.jitter"], severity=0.6, start_s=20.4375)  # memory counts by stamps, not by arrival
 def test_a_seek_equals_that_part_of_the_full_replay(
-    scene: Path, names: list[str], severity: float, start_s: float
+    long_scene: Path, names: list[str], severity: float, start_s: float
 ) -> None:
     faults = tuple(f"{name}={severity},seed=3" for name in names)
     start_ns = START_NS + round(start_s * 1e9)
-    whole, summary, _ = run(scene, faults=faults)
-    part, of_part, _ = run(scene, ReplayOptions(span=Span(start_ns, None)), faults=faults)
+    whole, summary, _ = run(long_scene, faults=faults)
+    part, of_part, _ = run(long_scene, ReplayOptions(span=Span(start_ns, None)), faults=faults)
     assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns >= start_ns]
     for found in (summary, of_part):
         counts = {topic: sum(rows.values()) for topic, rows in found.ledger.items()}
-        assert counts == count_independently(scene)
+        assert counts == count_independently(long_scene)
 
 
 def test_removed_messages_have_a_ledger_row(scene: Path) -> None:
