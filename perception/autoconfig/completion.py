@@ -88,7 +88,10 @@ def complete_config(
     choice = choose_config(log, config, source)
     found = config is None or not config.sensors.model_fields_set
     choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
-    return _with_range_of_weights(log, choice) if found else _with_far_returns(log, choice)
+    if found:
+        return _with_range_of_weights(log, choice)
+    far = _far_reasons(log, choice.config, ", as configured")
+    return replace(choice, reasons=(*choice.reasons, *far))
 
 
 def _merged(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,14 +104,13 @@ def _merged(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def _with_far_returns(log: Log, choice: ConfigChoice) -> ConfigChoice:
-    """Return a choice that says which share of the returns lies beyond each configured `max_range_m`."""
-    reasons = [
-        f"{name}: max_range_m {section.max_range_m:g}, as configured: {far}"
-        for name, section in choice.config.sensors.ranges.items()
+def _far_reasons(log: Log, config: Config, origin: str) -> list[str]:
+    """Return which share of the returns of each range sensor lies beyond its `max_range_m`."""
+    return [
+        f"{name}: max_range_m {section.max_range_m:g}{origin}: {far}"
+        for name, section in config.sensors.ranges.items()
         if (far := far_returns(log, section.topic, section.max_range_m))
     ]
-    return replace(choice, reasons=(*choice.reasons, *reasons)) if reasons else choice
 
 
 def _with_range_of_weights(log: Log, choice: ConfigChoice) -> ConfigChoice:
@@ -129,12 +131,10 @@ def _with_range_of_weights(log: Log, choice: ConfigChoice) -> ConfigChoice:
         return choice
     sensors = choice.config.sensors.replaced(changed)
     reason = f"range: max_range_m {limit_m:g}, {origin}"
-    for section in changed.values():
-        if far := far_returns(log, section.topic, limit_m):
-            reason = f"{reason}; of {section.topic} {far}"
     reasons = tuple(text for text in choice.reasons if not text.startswith("range: max_range_m"))
     config = choice.config.model_copy(update={"sensors": sensors})
-    return replace(choice, config=config, reasons=(*reasons, reason))
+    far = _far_reasons(log, config, "")
+    return replace(choice, config=config, reasons=(*reasons, reason, *far))
 
 
 def _usual_range(plugin: PluginConfig, default_m: float) -> tuple[float, str]:

@@ -35,6 +35,23 @@ def test_overrides_replace_what_a_file_says_and_keep_the_rest(scene: Path, tmp_p
     assert (config.engine.batch, config.engine.backend, config.engine.precision) == (3, "onnx", "fp32")
 
 
+def test_returns_beyond_a_configured_range_are_said(tmp_path: Path) -> None:
+    small = SmallLog().image(seconds=0.5).scan(ranges=lambda i: [5.0, 5.0, 40.0, 60.0], seconds=0.5)
+    sensors = {"camera": {"topic": "/camera/image"}, "range": {"topic": "/scan", "max_range_m": 20}}
+    with open_log(small.write(tmp_path / "far.mcap")) as log:
+        (reason,) = [
+            reason
+            for reason in complete_config(log, parse_config({"sensors": sensors})).reasons
+            if "max_range_m" in reason
+        ]
+        sensors["range"]["max_range_m"] = 80  # type: ignore[index]
+        near = complete_config(log, parse_config({"sensors": sensors})).reasons
+    assert reason.startswith(
+        "range: max_range_m 20, as configured: 50% of the returns lie beyond it, up to 60 m"
+    )
+    assert not [reason for reason in near if "max_range_m" in reason]
+
+
 def test_faults_are_added_to_the_configured_ones(scene: Path, tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("version: 1\nfaults: ['camera.blur=0.5']\n")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from perception.errors import ConfigError
-from perception.training import load_train_config, parse_train_config, to_yaml
+from perception.errors import ConfigError, TrainingError
+from perception.training import load_train_config, parse_train_config, run_folder, to_yaml
 from perception.training.config_file import recipe_names
 
 
@@ -75,3 +75,10 @@ def test_the_recipes_of_the_package_are_valid(recipe: str) -> None:
 def test_a_file_that_is_not_there_is_answered_with_the_recipes() -> None:
     with pytest.raises(ConfigError, match=r"one of the recipes .*newcomer"):
         load_train_config("nowhere.yaml")
+
+
+def test_the_configuration_of_a_run_is_read_as_all_yaml_is(tmp_path: Path) -> None:
+    for text, error in (("#" * (1 << 20) + "\n", "larger than 1 MiB"), ("a: &x 1\nb: *x\n", "aliases")):
+        (tmp_path / "train.yaml").write_text(text)
+        with pytest.raises(TrainingError, match=error):
+            run_folder._config_of_run(tmp_path)

@@ -40,7 +40,6 @@ def verify(
     equal, and a part of the file is missing; 1: they cannot be made again.
     """
     from contextlib import ExitStack
-    from functools import partial
 
     from perception.diagnosis.monitor import MonitorSink
     from perception.evaluation.agreement.recorded_run import find_input
@@ -56,8 +55,7 @@ def verify(
         log = stack.enter_context(open_log(find_input(stored, input)))
         observer = stack.enter_context(shown_progress(log, Span(), step=False))
         where = None if device is None else resolve_device(device.value)
-        run = partial(verify, observer=observer, device=where, monitor=MonitorSink)
-        verification = run(stored, log, load_plugin, checkpoint)
+        verification = verify(stored, log, load_plugin, checkpoint, None, observer, where, MonitorSink)
     status = verification.outcome(exact)
     with answering(status):
         if as_json:

@@ -12,18 +12,21 @@ import numpy as np
 import pytest
 
 from perception.autoconfig import complete_config
+from perception.config import Config
 from perception.diagnosis.bench import BenchReport, Rate, Variant, make_log
 from perception.diagnosis.bench.bench_report import latencies, stages
 from perception.diagnosis.bench.kept_plugins import Constant, KeptOpen, KeptOpenInfers, kept
 from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
+from perception.diagnosis.bench.measuring_process import Replays
 from perception.diagnosis.bench.naive_loop import NaiveLoop
 from perception.errors import PluginError
-from perception.logs import Query, decode, open_log
+from perception.logs import Log, Query, decode, open_log
 from perception.logs.video.facts import video_facts
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.pipeline import ReplayOptions, Span, replay
-from perception.plugin import Context
+from perception.plugin import Context, Plugin
+from perception.sinks import Sink
 from perception.types import CameraFrame
 from perception_tools.cli import run
 from tests.fusion_scenes import SMALL
@@ -31,6 +34,7 @@ from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.pipeline.test_replay import Collected
 from tests.pipeline.test_workers import Inferring
 from tests.scripted_scene import START_NS, write_scene
+from tests.small_logs import SmallLog
 
 STAGES = {"read": 1.0, "align": 0.5, "prepare": 4.0, "infer": 10.0, "step": 0.5, "sink": 0.0}
 
@@ -162,6 +166,24 @@ def test_a_constant_stands_for_the_model_and_everything_else_happens(scene: Path
     assert [event for event in inner.events if event.startswith(("open", "close"))] == ["open cpu"]
     plugin.release()
     assert inner.events[-1] == "close"
+
+
+def test_the_warm_up_counts_from_the_first_sensor_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = SmallLog().transforms(start_s=-3600.0).image(seconds=1.0).status(seconds=1.0)
+    with open_log(small.write(tmp_path / "late.mcap")) as log:
+        config = complete_config(log).config
+    spans: list[Span] = []
+
+    def replayed(log: Log, config: Config, plugin: Plugin, sinks: list[Sink], options: ReplayOptions) -> None:
+        spans.append(options.span)
+        raise PluginError("seen")
+
+    monkeypatch.setattr("perception.diagnosis.bench.measuring_process.replay", replayed)
+    with pytest.raises(PluginError, match="seen"):
+        Replays(MeasuredSetup("full", tmp_path / "late.mcap", config)).run(warm=True)
+    assert spans == [Span(None, START_NS + 500_000_000)]
 
 
 def test_a_plugin_that_computes_in_step_has_no_constant() -> None:
