@@ -4,8 +4,7 @@ A picture is known by the name of its file, and by its stamp where the file says
 ...) or the name is one (`1557539924482000000.png`, `1557539924.482.jpg`).
 
 References: the COCO data format (cocodataset.org, "Data format"); the devkit of the KITTI object benchmark
-(Geiger, Lenz, Urtasun 2012), readme.txt: how far an object is hidden is a level there and no share, so each
-counts as visible.
+(Geiger, Lenz, Urtasun 2012), readme.txt.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from typing import Any
 
 from perception.errors import LogError
 from perception.logs.decoding.stamps import UNIT_NS, bare_number
+from perception.logs.formats.kitti_labels import parse_label
 from perception.types import TruthBox
 from perception.types.messages import TimeUnit
 
@@ -38,8 +38,6 @@ _UNITS: Mapping[str, TimeUnit] = {
 }
 _UNKNOWN_UNITS = ("stamp", "timestamp", "time", "ts")
 _IN_NAME = re.compile(r"(?<!\d)(\d{10})(?:[._-](\d{1,9}))?$|(?<!\d)(\d{13}|\d{16}|\d{19})$")
-_DONT_CARE = "DontCare"
-_KITTI_FIELDS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,20 +224,8 @@ def _kitti(folder: Path) -> Labels:
 def _kitti_boxes(path: Path, problems: list[str]) -> Iterator[TruthBox]:
     """Yield the boxes of a file; what nobody labelled (DontCare) is an ignore region for every class."""
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        words = line.split()
-        if not words:
-            continue
         try:
-            if len(words) < _KITTI_FIELDS:
-                raise ValueError(f"{len(words)} fields, expected {_KITTI_FIELDS}")
-            x1, y1, x2, y2, height, x, y, z = (float(words[i]) for i in (4, 5, 6, 7, 8, 11, 12, 13))
-            if not (all(map(math.isfinite, (x1, y1, x2, y2))) and x1 <= x2 and y1 <= y2):
-                raise ValueError("its box is none")
+            if line.strip():
+                yield parse_label(line, number, "").box
         except ValueError as error:
             problems.append(f"{path.name}, line {number}: {error}"[:200])
-            continue
-        if words[0] == _DONT_CARE:
-            yield TruthBox("", (x1, y1, x2, y2), math.nan, 1.0, "", ignore=True)
-            continue
-        distance = math.hypot(x, y - height / 2, z) if z > -1000 else math.nan  # y is that of the lower face
-        yield TruthBox(words[0], (x1, y1, x2, y2), distance, 1.0, "")

@@ -77,7 +77,7 @@ def test_kitti_files_and_what_nobody_labelled(tmp_path: Path) -> None:
     assert (car.label, car.xyxy) == ("Car", (587.01, 173.33, 614.12, 200.12))
     assert car.distance_m == pytest.approx(math.sqrt(0.65**2 + (1.71 - 1.65 / 2) ** 2 + 46.70**2))
     assert (region.label, region.ignore) == ("", True)
-    assert "000007.txt, line 3: 4 fields" in labels.ignored_reason
+    assert "000007.txt, line 3: expected 15 words in a label, found 4" in labels.ignored_reason
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,9 @@ def truths(log: SmallLog, labels: Path, tmp_path: Path) -> tuple[list[TruthFrame
 
 def test_labels_are_joined_by_the_names_of_files(tmp_path: Path) -> None:
     files = (
-        SmallLog().image().json("/files", lambda i: {"file": f"left/{i:03}.jpg"}, "pictures.File", hz=10.0)
+        SmallLog()
+        .image(hz=30.0)
+        .json("/files", lambda i: {"file": f"left/{i:03}.jpg"}, "pictures.File", hz=30.0)
     )
     path = coco(
         tmp_path,

@@ -81,18 +81,16 @@ class TruthStore:
         for topic, track in self.tracks():
             kind = Cuboids | TruthBoxes if isinstance(track, BoxTrack) else StatusReading
             if message.topic == topic and isinstance(message, kind):
-                known = self._with_labels(message)
-                if known is not None:
-                    track.add(known)
+                track.add(self._with_labels(message))
 
     def _with_labels(self, message: Any) -> Any:
-        """Return a message with the boxes of the picture that it names; None where nothing is known of it."""
+        """Return a message with the boxes of the picture that it names, or as it is without labels."""
         if not (isinstance(message, TruthBoxes) and message.picture):
             return message
         picture = None if self._labels is None else self._labels.of(message.picture)
         if picture is None:
-            return None
-        return replace(message, items=picture.boxes, size=picture.size)
+            return message
+        return replace(message, items=picture.boxes, size=picture.size, picture="")
 
     def at(self, sample: Sample) -> TruthFrame:
         """Return the truth at the sample's stamp: the nearest message within the tolerance, before or after.
@@ -156,6 +154,8 @@ class TruthStore:
         if of_another and track is self.boxes and isinstance(message, TruthBoxes):
             text = f"the boxes on {topic} are in the image of the reference camera; name the topic of"
             return None, RigIssue("other_camera", f"{text} those of {camera} in truth.camera_boxes.{camera}")
+        if isinstance(message, TruthBoxes) and message.picture:  # boxes of the picture before are not its own
+            return None, RigIssue("silent", f"{topic} has no labels of {message.picture}")
         return boxes_of(message, rig, self.config.classes, size), placing_issue(message, rig)
 
     @property
