@@ -5,6 +5,7 @@ Dimension letters: N returns in the picture, K boxes.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -119,19 +120,21 @@ def distance_from_returns(
         return None
     ranges = np.sort(ranges)
     gaps = np.diff(ranges) > np.maximum(GAP_M, GAP_SHARE * ranges[:-1])
-    groups = np.split(ranges, np.flatnonzero(gaps) + 1)
-    most = max(map(len, groups))
+    ends = [0, *(np.flatnonzero(gaps) + 1).tolist(), len(ranges)]
+    groups = [slice(start, end) for start, end in pairwise(ends)]
+    counts = [group.stop - group.start for group in groups]
+    most = max(counts)
     if most < least:
         return None
-    group = next(group for group in groups if len(group) >= max(least, DENSE * most))
-    depth, spread = _half_depth(label), float(np.std(group))
+    chosen = next(i for i, count in enumerate(counts) if count >= max(least, DENSE * most))
+    depth, spread = _half_depth(label), float(ranges[groups[chosen]].std())
+    middles = [float(ranges[(group.start + group.stop - 1) // 2]) for group in groups]  # ranges are sorted
     # A group that is deep is seen along its side: its middle is then nearer to the centre than its front.
-    metres = float(np.median(group)) + max(depth - spread, 0.0)
-    rivals = [other for other in groups if len(other) >= RIVAL * most]
-    weights = np.array([len(other) for other in rivals], np.float64)
-    apart = np.array([np.median(other) for other in rivals]) - np.median(group)
-    doubt = float(np.sqrt((weights / weights.sum()) @ (apart * apart)))
-    return Distance(metres, float(np.sqrt(0.1**2 + (0.35 * depth) ** 2 + spread**2 + doubt**2)))
+    metres = middles[chosen] + max(depth - spread, 0.0)
+    rivals = [i for i, count in enumerate(counts) if count >= RIVAL * most]
+    square = sum(counts[i] * (middles[i] - middles[chosen]) ** 2 for i in rivals)
+    doubt = square / sum(counts[i] for i in rivals)
+    return Distance(metres, (0.1**2 + (0.35 * depth) ** 2 + spread**2 + doubt) ** 0.5)
 
 
 def _half_depth(label: str) -> float:

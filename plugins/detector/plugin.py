@@ -40,11 +40,9 @@ class Pending(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The result of `infer`: candidates in recorded pixels, best first, or why there are none."""
+    """The result of `infer`."""
 
-    candidates: Candidates | None
-    error: str
-    returns: PlacedReturns | None
+    head: Detections
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,42 +114,50 @@ class DetectorPlugin(Plugin):
         return [self._inferred(item) for item in prepared]
 
     def _inferred(self, item: Prepared) -> Prepared:
-        run, pending = self._opened(), item.payload
+        pending = item.payload
         if not isinstance(pending, Pending):
             return item
-        detector, options = run.detector, run.options
-        outputs = detector.run(pending.array)
+        returns = pending.returns
+        based_on = (item.sample.camera.name, *(returns.sensors if returns is not None else ()))
         try:
-            found = candidates_of(outputs, detector.layout, detector.picture.size, options.min_score)
+            found = self._candidates(pending)
         except WrongOutput as error:
-            return replace(item, payload=Found(None, str(error), pending.returns))
+            return replace(item, payload=Found(Detections(False, based_on, error=str(error))))
+        head = Detections(True, based_on, items=self._items(found, returns, item.sample))
+        return replace(item, payload=Found(positioned(head, item.sample.rig, self._opened().base_frame)))
+
+    def _candidates(self, pending: Pending) -> Candidates:
+        """Return the candidates of a picture in recorded pixels, best first.
+
+        Raises:
+            WrongOutput: The outputs are not as the layout says, or a class has no name.
+        """
+        detector, options = self._opened().detector, self._opened().options
+        outputs = detector.run(pending.array)
+        found = candidates_of(outputs, detector.layout, detector.picture.size, options.min_score)
         if found.labels.size and not 0 <= found.labels.min() <= found.labels.max() < len(detector.words):
-            error_text = (
-                f"the model gave the class {int(found.labels.max())}, expected less than "
-                f"{len(detector.words)}: give labels for all, or output.first_label"
+            raise WrongOutput(
+                f"the model gave classes {int(found.labels.min())} to {int(found.labels.max())}, expected 0 "
+                f"to {len(detector.words) - 1}: give labels for all, or output.first_label"
             )
-            return replace(item, payload=Found(None, error_text, pending.returns))
         found = suppress(found, detector.overlap, options.max_detections)
-        found = found._replace(boxes=pending.placement.recorded(found.boxes))
-        return replace(item, payload=Found(found, "", pending.returns))
+        return found._replace(boxes=pending.placement.recorded(found.boxes))
 
     def step(self, prepared: Sequence[Prepared]) -> list[Output]:
         """Return the outputs of at most one batch of samples, in order; run `infer` where it was not."""
-        answered = [self._inferred(item) if isinstance(item.payload, Pending) else item for item in prepared]
         warnings = self._opened().detector.warnings
-        return [Output(item.sample.tick, self._detections(item), None, warnings) for item in answered]
+        heads = [self._head(self._inferred(item)) for item in prepared]
+        return [
+            Output(item.sample.tick, head, None, warnings) for item, head in zip(prepared, heads, strict=True)
+        ]
 
-    def _detections(self, item: Prepared) -> Detections:
-        found, sample = item.payload, item.sample
-        present = tuple(i.name for i in sample.sensors if i.present and i.kind in self.manifest.inputs)
-        if not isinstance(found, Found):
-            error = f"no picture: {sample.camera.reason}" if present else "no sensor present"
-            return Detections(False, present, error=error)
-        based_on = (sample.camera.name, *(found.returns.sensors if found.returns is not None else ()))
-        if found.candidates is None:
-            return Detections(False, based_on, error=found.error)
-        head = Detections(True, based_on, items=self._items(found.candidates, found.returns, sample))
-        return positioned(head, sample.rig, self._opened().base_frame)
+    def _head(self, item: Prepared) -> Detections:
+        if isinstance(item.payload, Found):
+            return item.payload.head
+        sources = (i for i in item.sample.sensors if i.present and i.kind in self.manifest.inputs)
+        present = tuple(source.name for source in sources)
+        error = f"no picture: {item.sample.camera.reason}" if present else "no sensor present"
+        return Detections(False, present, error=error)
 
     def _items(
         self, found: Candidates, returns: PlacedReturns | None, sample: Sample
