@@ -226,7 +226,7 @@ def test_outputs_of_a_writer_that_was_killed_are_compared_as_far_as_they_go(
 def test_other_versions_are_told(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = make(scene, tmp_path / "out.mcap")
     monkeypatch.setattr(
-        "perception.evaluation.agreement.verification.recorded_versions", lambda: {"numpy": "0.1"}
+        "perception.evaluation.agreement.recorded_run.recorded_versions", lambda: {"numpy": "0.1"}
     )
     found = again(target, scene)
     assert found.verdict == "equal"
