@@ -28,6 +28,8 @@ LATER = (
 )
 """Fields that the first checkpoints did not have."""
 MAX_HIDDEN = 8
+HEIGHT_STEP, WIDTH_STEP = 32, 64
+"""Sizes of the input are multiples of these, in pixels."""
 SMALL = "small"
 """The default backbone, in plain torch. Any other name is looked up in torchvision."""
 
@@ -82,8 +84,8 @@ class ModelConfig:
         Quantity("yaw_rate", "rad/s"),
         Quantity("acceleration", "m/s2"),
     )
-    input_height: int = _whole(256, 32, 4096, 32)
-    input_width: int = _whole(512, 64, 4096, 64)
+    input_height: int = _whole(256, HEIGHT_STEP, 4096, HEIGHT_STEP)
+    input_width: int = _whole(512, WIDTH_STEP, 4096, WIDTH_STEP)
     returns: int = _whole(512, 1, 8192, 1)
     steps: int = _whole(16, 1, 1024, 1)
     detections: int = _whole(100, 1, 1000, 1)

@@ -44,6 +44,10 @@ Count = Annotated[int, Number, Field(ge=0)]
 AtLeastOne = Annotated[int, Number, Field(ge=1)]
 
 
+FEWEST_STEPS = 150
+"""The number of steps that `schedule.passes` leaves at least."""
+
+
 class TrainSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,6 +71,7 @@ class DataConfig(TrainSection):
     validate_samples: AtLeastOne = 400  # at most, evenly spaced
     cache: Path | None = None  # the folder of decoded logs; None: in the user's cache
     stats_samples: AtLeastOne = 500  # used to measure the statistics of inputs, evenly spaced
+    fit_input: bool = False  # lower model.input_height and input_width to the size of the pictures
 
 
 class OptimiserConfig(TrainSection):
@@ -108,6 +113,8 @@ class ScheduleConfig(TrainSection):
     """Length and order of training."""
 
     steps: AtLeastOne = 5000
+    # Fewer steps, but at least 150, where so many passes over the samples take fewer; null: `steps`.
+    passes: Positive | None = None
     batch: AtLeastOne = 8  # samples of a step, over all devices and accumulated parts
     accumulate: AtLeastOne = 1  # parts of a batch; methods over gradients combine within each
     warmup_steps: Count = 100

@@ -18,7 +18,9 @@ from perception.models.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_ch
 from perception.models.safetensors_file import write_whole
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
+from perception.training.data.fit_to_logs import fit_to_logs
 from perception.training.data.loader import BatchSource, Loader
+from perception.training.data.sample_cache import find_logs
 from perception.training.data.splits import (
     cache_folder,
     cache_spec,
@@ -95,6 +97,8 @@ def train(
         _set_threads(config, processes, seen)
         shard = processes.shard(config.schedule.batch)
         _check(config)
+        logs = find_logs(config.data.train, "train") if config.data.train else []
+        config = fit_to_logs(config, logs, cache_spec(config), seen.said)
         state = open_folder(config, resume, processes)
         training, validation = open_splits(config, seen, processes)
         report_missing_truth(training, config.model_shape().classes, seen)
