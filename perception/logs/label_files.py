@@ -169,8 +169,9 @@ def _coco_box(row: Mapping[str, Any], words: Mapping[Any, str]) -> TruthBox:
 def _coco_picture(row: Mapping[str, Any], boxes: tuple[TruthBox, ...]) -> PictureLabels:
     name = picture_name(str(row.get("file_name", "")))
     width, height = row.get("width"), row.get("height")
-    known = isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0
-    size = (width, height) if known else None
+    size = None
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        size = width, height
     return PictureLabels(name, _stamp_of(row) or _stamp_in(name), boxes, size)
 
 

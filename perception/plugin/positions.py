@@ -94,8 +94,9 @@ def _positioned(
     position = (distance[:, None] * ray) @ rotation.T + base_from_picture[:3, 3]
     covariance = rotation @ (across + (distance_std**2)[:, None, None] * _outer(ray)) @ rotation.T
     covariance = (covariance + covariance.transpose(0, 2, 1)) / 2
-    seen, known = np.isfinite(position).all(axis=1), np.isfinite(covariance).all(axis=(1, 2))
-    rows = zip(items, seen.tolist(), known.tolist(), position.tolist(), covariance.tolist(), strict=True)
+    seen: list[bool] = np.asarray(np.isfinite(position).all(axis=1)).tolist()
+    known: list[bool] = np.asarray(np.isfinite(covariance).all(axis=(1, 2))).tolist()
+    rows = zip(items, seen, known, position.tolist(), covariance.tolist(), strict=True)
     return tuple(_placed(item, s, p, c if k else None) for item, s, k, p, c in rows)
 
 

@@ -72,8 +72,7 @@ class PositionErrors(DetectionMetric):
 
 def _has_centre(frame: ScoredFrame) -> NDArray[np.bool_]:
     """Return which truth boxes have a centre, [G]."""
-    known: NDArray[np.bool_] = np.isfinite(frame.truth_centre).all(axis=1)
-    return known
+    return np.asarray(np.isfinite(frame.truth_centre).all(axis=1), np.bool_)
 
 
 def _errors(frame: ScoredFrame, rows: NDArray[np.intp], centre: Matrix) -> tuple[Matrix, Matrix, Matrix]:
@@ -102,7 +101,7 @@ def _normalised(error: Matrix, covariance: Matrix) -> Matrix:
     """Return e' C^-1 e of errors [M, 3]; NaN where a covariance is not known or cannot be inverted."""
     squared = np.full(len(error), np.nan)
     with np.errstate(all="ignore"):
-        known = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(error).all(axis=1)
+        known = np.asarray(np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(error).all(axis=1))
         known[known] = np.linalg.det(covariance[known]) > 0
     solved = np.linalg.solve(covariance[known], error[known][:, :, None])[:, :, 0]
     squared[known] = (error[known] * solved).sum(axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -77,7 +77,7 @@ def encoded_depth(head: Head, tail: Tail, data: Bytes, format_text: str) -> Dept
         data = data[_DEPTH_HEADER:]
     values = _rvl_values(data) if "rvl" in words else _decoded_values(data, format_text)
     if values.dtype == np.float32:
-        return _depth_image(head, tail, values)
+        return _depth_image(head, tail, values.astype(np.float32, copy=False))
     if "compresseddepth" in words and _layout_of(format_text) == "32FC1":  # quantised inverse depth
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = np.float32(a) / (values.astype(np.float32) - np.float32(b))
@@ -109,9 +109,11 @@ def _decoded_values(data: Bytes, format_text: str) -> NDArray[np.uint16] | NDArr
     kind = "TIFF" if tiff else "PNG"
     if values is None or values.ndim != 2:
         raise DecodeError(f"the {kind} of a depth image does not decode")
-    if values.dtype not in (np.uint16, np.float32):
-        raise DecodeError(f"expected depth as uint16 or float32, found a {kind} of {values.dtype}")
-    return values
+    if values.dtype == np.uint16:
+        return np.asarray(values, np.uint16)
+    if values.dtype == np.float32:
+        return np.asarray(values, np.float32)
+    raise DecodeError(f"expected depth as uint16 or float32, found a {kind} of {values.dtype}")
 
 
 def raw_frame(head: Head, tail: Tail, raw: RawPixels) -> CameraFrame:
@@ -135,7 +137,7 @@ def raw_depth(head: Head, tail: Tail, raw: RawPixels) -> DepthImage:
     return _depth_image(head, tail, values.astype(np.float32) / scale)
 
 
-def _depth_image(head: Head, tail: Tail, depth_m: NDArray[np.floating]) -> DepthImage:
+def _depth_image(head: Head, tail: Tail, depth_m: NDArray[np.floating[Any]]) -> DepthImage:
     """Return the depth with NaN for what is no distance: zero, negative, infinite."""
     with np.errstate(invalid="ignore"):
         known = (depth_m > 0) & (depth_m < np.inf)

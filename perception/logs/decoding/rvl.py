@@ -29,14 +29,14 @@ def decode_rvl(data: bytes | memoryview, count: int) -> NDArray[np.uint16]:
     while at < count:
         if row + 2 > len(numbers):
             raise DecodeError(f"RVL data that end after {at} of {count} pixels")
-        zeros, values = int(numbers[row]), int(numbers[row + 1])
+        zeros, run = int(numbers[row]), int(numbers[row + 1])
         row, at = row + 2, at + zeros
-        if at + values > count or row + values > len(numbers):
-            raise DecodeError(f"RVL data that do not fit {count} pixels: a run of {values} at pixel {at}")
-        coded = numbers[row : row + values]
-        differences[at : at + values] = (coded >> 1) ^ -(coded & 1)
-        measured[at : at + values] = True
-        row, at = row + values, at + values
+        if at + run > count or row + run > len(numbers):
+            raise DecodeError(f"RVL data that do not fit {count} pixels: a run of {run} at pixel {at}")
+        coded = numbers[row : row + run]
+        differences[at : at + run] = (coded >> 1) ^ -(coded & 1)
+        measured[at : at + run] = True
+        row, at = row + run, at + run
     values: NDArray[np.uint16] = np.where(measured, np.cumsum(differences, dtype=np.int32), 0).astype(
         np.uint16
     )

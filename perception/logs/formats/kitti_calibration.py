@@ -82,6 +82,11 @@ def edges(scanner_from_base: Matrix | None, cameras: Mapping[str, Matrix]) -> li
         scanner_from_base: From the IMU, which is the base; None: not known, the scanner is the base.
         cameras: Frame -> `camera_from_scanner`.
     """
-    base_from_scanner: Matrix = np.eye(4) if scanner_from_base is None else np.linalg.inv(scanner_from_base)
+    base_from_scanner = np.eye(4) if scanner_from_base is None else _inverse(scanner_from_base)
     rig: list[tuple[str, str, Matrix]] = [(BASE, SCANNER, base_from_scanner)]
-    return rig + [(SCANNER, frame, np.linalg.inv(pose)) for frame, pose in cameras.items()]
+    return rig + [(SCANNER, frame, _inverse(pose)) for frame, pose in cameras.items()]
+
+
+def _inverse(pose: Matrix) -> Matrix:
+    inverse: Matrix = np.linalg.inv(pose).astype(np.float64)
+    return inverse
