@@ -54,7 +54,7 @@ def parse_gates(texts: Sequence[str], guests: Iterable[Metric] = ()) -> list[Gat
     Raises:
         ConfigError: Texts that are not gates, and names that no evaluation has, each with the nearest.
     """
-    gates, faults = [], []
+    gates, errors = [], []
     guest_heads = frozenset(metric.head.lower() for metric in guests)
     for text in texts:
         match = _FORM.match(text)
@@ -63,12 +63,12 @@ def parse_gates(texts: Sequence[str], guests: Iterable[Metric] = ()) -> list[Gat
         except ValueError:
             limit = float("nan")
         if match is None or limit != limit:
-            faults.append(f"--require: expected as 'box.mAP50 >= 0.8' (>=, <=, > or <), found '{text}'")
+            errors.append(f"--require: expected as 'box.mAP50 >= 0.8' (>=, <=, > or <), found '{text}'")
             continue
         gates.append(Gate(text.strip(), match["name"], match["sign"], limit))
-        faults += name_errors(match["name"], guest_heads)
-    if faults:
-        raise ConfigError(faults, head="a gate is wrong" if len(faults) == 1 else "gates are wrong")
+        errors += name_errors(match["name"], guest_heads)
+    if errors:
+        raise ConfigError(errors, head="a gate is wrong" if len(errors) == 1 else "gates are wrong")
     return gates
 
 

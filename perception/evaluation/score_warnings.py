@@ -24,19 +24,19 @@ def other_log(run: RunInfo | None, log: Log) -> str:
     )
 
 
-def foreign_words(said: Sequence[str], true: Collection[str]) -> str:
+def foreign_words(predicted: Sequence[str], true: Collection[str]) -> str:
     """Return a warning if truth has classes that the plugin does not know; else an empty text.
 
     Args:
-        said: The classes of the plugin; empty: unknown.
+        predicted: The classes of the plugin; empty: unknown.
         true: The classes of truth.
     """
-    foreign = sorted(set(true) - set(said))
-    if not said or not foreign:
+    foreign = sorted(set(true) - set(predicted))
+    if not predicted or not foreign:
         return ""
-    example = mapping_text(foreign, said) or f"classes: {{{foreign[0]}: CLASS}}"
+    example = mapping_text(foreign, predicted) or f"classes: {{{foreign[0]}: CLASS}}"
     return (
-        f"truth says {', '.join(foreign)}; the plugin knows only {', '.join(said)}: those boxes are "
+        f"truth says {', '.join(foreign)}; the plugin knows only {', '.join(predicted)}: those boxes are "
         "all missed. Say in the configuration what is what (words that are not listed are dropped), "
         f"under truth: {example}"
     )

@@ -32,7 +32,7 @@ def box_rows(frame: ScoredFrame) -> list[Row]:
     """Return the box errors of a frame; empty without truth or without the head.
 
     `missed` and `false_alarms` are counts at score 0.3 or more and overlap 0.5; `IoU` and `distance_abs` are
-    means over the hits; `error` is 1 - 2 hits / (said + true). An invalid head is error 1.
+    means over the hits; `error` is 1 - 2 hits / (predicted + true). An invalid head is error 1.
     """
     if frame.state == "invalid":
         return [(INVALID, "", 1.0), ("error", "", 1.0)]

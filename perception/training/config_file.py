@@ -61,15 +61,15 @@ def parse_train_config(data: object, source: str = "") -> TrainConfig:
     if not isinstance(data, Mapping):
         found = "an empty file" if data is None else type(data).__name__
         raise ConfigError([f"expected a mapping with model, data, ...; found {found}"], source)
-    faults: list[str] = []
+    errors: list[str] = []
     config = None
     try:
         config = TrainConfig.model_validate(data)
     except ValidationError as error:
-        faults += sorted({_line(fault) for fault in error.errors()})
-    faults += _faults_of_rooms(data)
-    if faults or config is None:
-        raise ConfigError(faults, source)
+        errors += sorted({_line(detail) for detail in error.errors()})
+    errors += _section_errors(data)
+    if errors or config is None:
+        raise ConfigError(errors, source)
     return _filled_in(config)
 
 
@@ -104,20 +104,20 @@ def _filled_in(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"losses": plain, "balancing": balancing})
 
 
-def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
+def _section_errors(data: Mapping[Any, Any]) -> list[str]:
     """Return the errors in the sections that the packages they configure check."""
-    faults: list[str] = []
+    errors: list[str] = []
     model, losses, balancing = (data.get(key, {}) for key in ("model", "losses", "balancing"))
     shape = ModelConfig()
     if isinstance(model, Mapping):
         try:
             shape = ModelConfig.from_dict(model)
         except ConfigError as error:
-            faults += [f"model.{fault}" for fault in error.errors]
+            errors += [f"model.{line}" for line in error.errors]
     transfer = data.get("transfer", {})
     backbone = model.get("backbone", SMALL) if isinstance(model, Mapping) else ""
     if isinstance(transfer, Mapping) and transfer.get("pretrained") is True and backbone == SMALL:
-        faults.append(
+        errors.append(
             "transfer.pretrained: weights are published for backbones from torchvision, and model.backbone "
             f"is {SMALL}; set model.backbone: resnet18, or leave pretrained out"
         )
@@ -129,9 +129,9 @@ def _faults_of_rooms(data: Mapping[Any, Any]) -> list[str]:
             if isinstance(section, Mapping):
                 check()
         except ConfigError as error:
-            faults += error.errors
-    return faults
+            errors += error.errors
+    return errors
 
 
-def _line(fault: Any) -> str:
-    return error_line(fault, TrainConfig).removeprefix(": ")
+def _line(error: Any) -> str:
+    return error_line(error, TrainConfig).removeprefix(": ")

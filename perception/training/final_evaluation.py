@@ -37,11 +37,11 @@ def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
     logs = find_logs(config.data.calibrate, "calibrate")
     _warn_of_shared(config, logs, watcher)
     every = config.data.model_copy(update={"start_s": None, "end_s": None})
-    watcher.said(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
+    watcher.message(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
     dataset = open_dataset(logs, every, cache_spec(config), cache_folder(config))
     counts = calibrate_checkpoint(checkpoint, dataset)
     store_output_stats(checkpoint, dataset)
-    watcher.said(f"calibrated on {counts[subset_name(SENSORS)]} detections")
+    watcher.message(f"calibrated on {counts[subset_name(SENSORS)]} detections")
 
 
 def _warn_of_shared(config: TrainConfig, logs: Sequence[Path], watcher: Watcher) -> None:
@@ -49,7 +49,7 @@ def _warn_of_shared(config: TrainConfig, logs: Sequence[Path], watcher: Watcher)
     used = {path.resolve() for name, paths in sections.items() for path in find_logs(paths, name)}
     shared = used & {path.resolve() for path in logs}
     if shared:
-        watcher.said(
+        watcher.message(
             f"{len(shared)} of the logs to calibrate on were also trained or validated on: scores will claim "
             "too much; name logs in data.calibrate that serve nothing else"
         )
@@ -70,7 +70,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             chosen = spec.config_for(log)
             plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
             engine = chosen.engine.model_copy(update={**REFERENCE_ENGINE, "threads": config.run.threads})
-            watcher.said(f"evaluating on {path.name}")
+            watcher.message(f"evaluating on {path.name}")
             evaluation.replay(
                 log,
                 chosen.model_copy(update={"plugin": plugin, "engine": engine}),

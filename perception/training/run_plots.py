@@ -31,9 +31,9 @@ def draw_run(folder: Path, watcher: Watcher) -> None:
         if any(line["kind"] == "train" for line in lines):
             plot_run(lines, folder / FILE)
     except MissingExtraError as error:
-        watcher.said(f"no plots: {error}")
+        watcher.message(f"no plots: {error}")
     except (OutputError, OSError, ValueError, KeyError) as error:
-        watcher.said(f"no plots: {' '.join(str(error).split())}")
+        watcher.message(f"no plots: {' '.join(str(error).split())}")
 
 
 def plot_run(lines: Sequence[Line], path: Path) -> None:

@@ -98,7 +98,7 @@ def train(
         shard = processes.shard(config.schedule.batch)
         _check(config)
         logs = find_logs(config.data.train, "train") if config.data.train else []
-        config = fit_to_logs(config, logs, cache_spec(config), seen.said)
+        config = fit_to_logs(config, logs, cache_spec(config), seen.message)
         state = open_folder(config, resume, processes)
         training, validation = open_splits(config, seen, processes)
         report_missing_truth(training, config.model_shape().classes, seen)
@@ -200,7 +200,7 @@ def _set_threads(config: TrainConfig, processes: ProcessGroup, watcher: Watcher)
     if threads is None and processes.size == 1 and "OMP_NUM_THREADS" not in os.environ:
         cores, busy = usable_cores(), os.getloadavg()[0]
         threads = min(torch.get_num_threads(), max(1, round(cores - busy)))
-        watcher.said(
+        watcher.message(
             f"threads: {threads}, as {busy:.1f} of {cores} cores are busy; set run.threads for another number"
         )
     if threads is not None:

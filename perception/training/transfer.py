@@ -86,16 +86,16 @@ def starting_model(config: TrainConfig, training: Dataset, watcher: Watcher) -> 
         stats = _kept_stats(start, shape, stats)
     model = FusionModel(shape, seed=config.run.seed, stats=stats, pretrained=transfer.pretrained)
     if start is None:
-        watcher.said(
+        watcher.message(
             "training starts from random weights; transfer.checkpoint: fusion starts from the default ones"
         )
     else:
-        watcher.said(f"training starts from the weights in {start}")
+        watcher.message(f"training starts from the weights in {start}")
         for line in take_over(model, start).lines():
-            watcher.said(f"  {line}")
+            watcher.message(f"  {line}")
     if transfer.freeze:
         count = freeze(model, transfer.freeze)
-        watcher.said(
+        watcher.message(
             f"frozen: {', '.join(transfer.freeze)}; {count} of {sum(p.numel() for p in model.parameters())}"
         )
     return model

@@ -131,12 +131,12 @@ def register_head(spec: HeadSpec) -> HeadSpec:
     Raises:
         ValueError: The name is taken or is not usable, or the specification is not that of a head of `extra`.
     """
-    faults = _faults(spec)
+    errors = _spec_errors(spec)
     known = {own.name: own for own in _OWN} | _registered
     if known.get(spec.name, spec) != spec:
-        faults.append(f"another head is called {spec.name!r}; give it a name of its own")
-    if faults:
-        raise ValueError(f"head {spec.name!r}: {'; '.join(faults)}")
+        errors.append(f"another head is called {spec.name!r}; give it a name of its own")
+    if errors:
+        raise ValueError(f"head {spec.name!r}: {'; '.join(errors)}")
     return _registered.setdefault(spec.name, spec)
 
 
@@ -215,17 +215,17 @@ def _load_installed() -> None:
             raise PluginError(f"{origin}: {error}") from None
 
 
-def _faults(spec: HeadSpec) -> list[str]:
-    faults = []
+def _spec_errors(spec: HeadSpec) -> list[str]:
+    errors = []
     if not spec.name.isidentifier() or spec.name != spec.name.lower() or spec.name in _TAKEN:
-        faults.append("expected a name of lower-case letters, digits and _ that outputs do not use otherwise")
+        errors.append("expected a name of lower-case letters, digits and _ that outputs do not use otherwise")
     if spec.carrier != "extra":
-        faults.append(f"expected the carrier extra, found {spec.carrier}")
+        errors.append(f"expected the carrier extra, found {spec.carrier}")
     if not spec.rests_on or set(spec.rests_on) - set(SENSORS):
-        faults.append(f"rests_on: expected some of {', '.join(SENSORS)}, found {spec.rests_on}")
+        errors.append(f"rests_on: expected some of {', '.join(SENSORS)}, found {spec.rests_on}")
     if not spec.channels or len({q.name for q in spec.channels}) != len(spec.channels):
-        faults.append("channels: expected at least one, with different names")
+        errors.append("channels: expected at least one, with different names")
     parts = [part.name for part in spec.losses]
     if (spec.losses and parts[0] != spec.name) or any(not p.startswith(spec.name) for p in parts):
-        faults.append(f"losses: expected names that begin with the head's, found {', '.join(parts)}")
-    return faults
+        errors.append(f"losses: expected names that begin with the head's, found {', '.join(parts)}")
+    return errors

@@ -35,8 +35,8 @@ def drive(
     rng = np.random.default_rng(seed)
     frames = []
     for output, truth in random_frames(rng, count):
-        said, true = off * rng.normal(), 0.0
-        control = Control(True, channels=(ControlChannel("curvature", "1/m", said, 1.0),))
+        predicted, true = off * rng.normal(), 0.0
+        control = Control(True, channels=(ControlChannel("curvature", "1/m", predicted, 1.0),))
         known = TruthFrame(truth.stamp_ns, truth.boxes, {"curvature": true + rng.normal()}, None)
         frames.append(change((Output(output.tick, output.detections, control), known)))
     return frames

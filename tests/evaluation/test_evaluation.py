@@ -82,9 +82,9 @@ def test_stored_outputs_score_as_the_replay_did(street: Path, truth: Truth, tmp_
 def test_two_logs_are_scored_as_one(street: Path, truth: Truth, tmp_path: Path) -> None:
     other = write_scene(tmp_path / "other.mcap", seed=4, duration_s=3.0)
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
-    for path, said in ((street, truth), (other, Truth(other))):
+    for path, predicted in ((street, truth), (other, Truth(other))):
         with open_log(path) as log:
-            evaluation.replay(log, complete_config(log).config, lambda said=said: Oracle(said))
+            evaluation.replay(log, complete_config(log).config, lambda predicted=predicted: Oracle(predicted))
     report = evaluation.report()
     assert [log.frames for log in report.logs] == [60, 30]
     assert report.heads["box"]["mean_average_precision"].frames["scored"] == 90

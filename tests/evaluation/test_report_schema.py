@@ -67,5 +67,5 @@ def test_undefined_is_null_with_its_reason_and_never_nan() -> None:
 
 
 def test_an_error_of_the_command_line_keeps_to_the_schema() -> None:
-    said = {"schema": SCHEMA, "status": "failed", "exit_code": 1, "error": "not a log"}
-    assert EvaluationReport.model_validate(said).error == "not a log"
+    predicted = {"schema": SCHEMA, "status": "failed", "exit_code": 1, "error": "not a log"}
+    assert EvaluationReport.model_validate(predicted).error == "not a log"

@@ -141,8 +141,10 @@ def test_at_latency_0_each_truth_meets_the_output_that_had_arrived_by_then(
         if not arrived:
             unanswered += 1
             continue
-        said = min(stamps, key=lambda s: abs(s - arrived[-1].stamp_ns))  # the oracle says the truth of then
-        errors.append(abs(truth.control[said]["acceleration"] - truth.control[stamp]["acceleration"]))
+        predicted = min(
+            stamps, key=lambda s: abs(s - arrived[-1].stamp_ns)
+        )  # the oracle says the truth of then
+        errors.append(abs(truth.control[predicted]["acceleration"] - truth.control[stamp]["acceleration"]))
         ages.append((stamp - arrived[-1].stamp_ns) / 1e6)
     assert (found.truths, found.unanswered, found.skipped) == (len(stamps), unanswered, 0)
     assert found.age_ms["p50"] == pytest.approx(np.median(ages))

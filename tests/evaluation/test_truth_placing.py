@@ -128,7 +128,7 @@ def test_truth_that_cannot_be_placed_names_the_missing_transform(tmp_path: Path)
         warnings = {w["code"]: w for w in report.warnings}
         assert warnings["no_truth"]["count"] == 20
         assert "no transforms connect 'map' with the camera's frame 'camera'" in warnings["no_truth"]["text"]
-        assert "truth_no_transform" not in warnings  # the same reason is not said twice
+        assert "truth_no_transform" not in warnings  # the same reason is not predicted twice
         assert "configure it" not in warnings["no_truth"]["text"]
 
 

@@ -23,12 +23,12 @@ def rows_of(*pair) -> dict[str, float]:
 
 
 def test_rows_of_a_frame_by_hand() -> None:
-    said = [
+    predicted = [
         detection((0, 0, 90, 100), 0.9, distance_m=12.0),
         detection((0, 300, 50, 350), 0.8),
         detection(FAR, 0.2),
     ]
-    rows = rows_of(*frame(said, [truth_box(BOX), truth_box(FAR)]))
+    rows = rows_of(*frame(predicted, [truth_box(BOX), truth_box(FAR)]))
     assert rows == pytest.approx(
         {"missed": 1, "false_alarms": 1, "IoU": 0.9, "distance_abs": 2.0, "error": 1 - 2 / 4}
     )

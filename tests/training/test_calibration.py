@@ -38,8 +38,8 @@ def test_control_intervals_cover_what_they_promise(cached: CachedLog, tmp_path: 
     before, after = (predict(m.eval(), examples, torch.device("cpu")) for m in (model, found))
     np.testing.assert_array_equal(before.control, after.control)
     true = np.array([e.truth.control for e in examples])
-    for said, low, high in ((before, 0.0, 0.72), (after, 0.72, 0.88)):
-        inside = np.abs(said.control - true) <= 1.6094 / np.sqrt(2) * said.control_std
+    for predicted, low, high in ((before, 0.0, 0.72), (after, 0.72, 0.88)):
+        inside = np.abs(predicted.control - true) <= 1.6094 / np.sqrt(2) * predicted.control_std
         assert all(low <= share <= high for share in inside.mean(0)), inside.mean(0)
 
 

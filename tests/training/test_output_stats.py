@@ -40,9 +40,9 @@ def test_the_statistics_are_those_of_the_calibrated_outputs(cached: CachedLog, t
     examples = [dataset[i] for i in range(len(dataset))]
     whole = [i for i, e in enumerate(examples) if e.inputs.present.all()]
     assert found["camera+range+status"].frames == len(whole)
-    said = predict(calibrated, examples, torch.device("cpu"))
+    predicted = predict(calibrated, examples, torch.device("cpu"))
     stds = [
-        statistics_of(output_of(examples[i], type(said)(*(a[i] for a in said)), SHAPE))["control"][
+        statistics_of(output_of(examples[i], type(predicted)(*(a[i] for a in predicted)), SHAPE))["control"][
             "std/curvature"
         ]
         for i in whole

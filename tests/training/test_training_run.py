@@ -33,7 +33,7 @@ class Seen(Silent):
         self.steps: list[StepReport] = []
         self.scores: list[dict[str, float]] = []
 
-    def said(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.texts.append(text)
 
     def stepped(self, report: StepReport) -> None:
@@ -297,9 +297,9 @@ def test_a_loss_that_is_no_number_is_named_and_its_batch_left_out(
     seen = Seen()
     config = small_config(street, cache_root, tmp_path / "run")
     train(config, watcher=seen)
-    (said,) = [text for text in seen.texts if "not a finite number" in text]
-    assert "the loss of distance" in said
-    assert "step 2: street.mcap sample" in said
+    (predicted,) = [text for text in seen.texts if "not a finite number" in text]
+    assert "the loss of distance" in predicted
+    assert "step 2: street.mcap sample" in predicted
     (line,) = [line for line in read_journal(config.run.out) if line["kind"] == "skipped"]
     assert line["heads"] == ["distance"]
     assert len(line["samples"]) == 4

@@ -76,7 +76,7 @@ def _rate(rate: Rate) -> tuple[str, str, str]:
 
 
 def _title(variant: Variant) -> Text:
-    description = variant.said
+    description = variant.description
     parts = [description.get(key, "") for key in ("backend", "precision", "device", "device_name")]
     text = Text(variant.name, style="bold")
     text.append(f": {', '.join(part for part in parts if part)}; ", style="none")

@@ -116,7 +116,7 @@ def _show_confusion(console: Console, metric: MetricReport) -> None:
         [label, *(str(count) if count else "." for count in row)]
         for label, row in zip(labels, matrix, strict=True)
     ]
-    title = f"confusion at score {metric.details['score']:.2f} (truth down, said across)"
+    title = f"confusion at score {metric.details['score']:.2f} (truth down, predicted across)"
     show_table(console, ["", *columns], rows, title=title)
 
 

@@ -49,26 +49,26 @@ class Lines:
         now = time.monotonic()
         if what != self._what:
             self._what = what
-            self.said(what)
+            self.message(what)
         elif now >= self._next:
-            self.said(f"{what}: {done} of {total or '?'}")
+            self.message(f"{what}: {done} of {total or '?'}")
         else:
             return
         self._next = now + EVERY_S
 
-    def said(self, text: str) -> None:
+    def message(self, text: str) -> None:
         say(text, stderr=True)
 
     def stepped(self, report: StepReport) -> None:
         now = time.monotonic()
         if now >= self._next or report.step == report.steps:
             self._next = now + EVERY_S
-            self.said(f"step {report.step}/{report.steps}  {losses(report)}  lr {report.lr:.2g}  "
+            self.message(f"step {report.step}/{report.steps}  {losses(report)}  lr {report.lr:.2g}  "
                       f"{report.samples_per_s:.1f} samples/s")  # fmt: skip
 
     def validated(self, step: int, scores: Mapping[str, float], best: bool) -> None:
         if scores:
-            self.said(f"step {step} validated: {scores_text(scores)}{'  (best)' if best else ''}")
+            self.message(f"step {step} validated: {scores_text(scores)}{'  (best)' if best else ''}")
 
 
 class Bars(Lines):
@@ -85,7 +85,7 @@ class Bars(Lines):
             self._decoding = self._bar.add_task("decoding", losses="")
         self._bar.update(self._decoding, description=what, completed=done, total=total or None)
 
-    def said(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self._bar.console.print(text, highlight=False, markup=False)
 
     def stepped(self, report: StepReport) -> None:

@@ -52,7 +52,7 @@ class Variant:
 
     Attributes:
         name: Backend, batch and jobs as they were asked for.
-        said: The plugin's description of itself.
+        description: The plugin's description of itself.
         full: As `replay` runs it.
         stage_ms: Stage -> processor time of a frame, in ms, medians.
         latency_ms: p50, p95, p99 and max from sample to output at batch 1, medians over the runs.
@@ -63,7 +63,7 @@ class Variant:
     """
 
     name: str
-    said: Mapping[str, str]
+    description: Mapping[str, str]
     full: Rate
     stage_ms: Mapping[str, float]
     latency_ms: Mapping[str, float]
@@ -113,7 +113,7 @@ class Variant:
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "run": dict(self.said),
+            "run": dict(self.description),
             "frames_per_s": _rate(self.full),
             "stages": {
                 stage: {"cpu_ms": round(ms, 4), "busy_share": round(self.share(stage), 4)}

@@ -154,13 +154,13 @@ class _Bench:
             variants.append(
                 Variant(
                     name=name,
-                    said=runs[0].said,
+                    description=runs[0].description,
                     full=Rate.of(runs),
                     stage_ms=stages(alone),
                     latency_ms=latencies(run.latency_ms for run in single),
                     answer_ms=latencies(run.answer_ms for run in single),
                     cores=usable_cores(),
-                    workers=self._workers(config, runs[0].said.get("backend", "")),
+                    workers=self._workers(config, runs[0].description.get("backend", "")),
                     start=starts[name],
                     base_mib=runs[0].base_mib,
                     peak_mib=max(run.peak_mib for run in runs),

@@ -51,7 +51,7 @@ class MeasuredRun:
         latency_ms: From a sample to its output (prepare, infer, step), of each frame. Only of `stages`.
         answer_ms: Likewise without `prepare`: from the arrays to the output.
         base_mib, peak_mib: Memory after the first inference, and its peak.
-        said: The plugin's description of itself.
+        description: The plugin's description of itself.
     """
 
     frames: int
@@ -64,7 +64,7 @@ class MeasuredRun:
     answer_ms: tuple[float, ...] = ()
     base_mib: float = float("nan")
     peak_mib: float = float("nan")
-    said: Mapping[str, str] = field(default_factory=dict)
+    description: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:

@@ -141,7 +141,9 @@ class Replays:
         self, clock: _Clock, times: StageTimes, alone: bool, description: dict[str, str], device_s: float
     ) -> MeasuredRun:
         measured = MeasuredRun(clock.frames, clock.seconds, clock.cpu_s, clock.others, device_s)
-        measured = replace(measured, base_mib=self._base_mib, peak_mib=memory_mib()[1], said=description)
+        measured = replace(
+            measured, base_mib=self._base_mib, peak_mib=memory_mib()[1], description=description
+        )
         if not alone:
             return measured
         count = max(clock.frames, 1)

@@ -103,7 +103,7 @@ class FaultAblation:
         """Replay a log once for each fault and severity. False: interrupted; scores so far are kept.
 
         Args:
-            plugin: The one that the clean replay of this log ran through: what it said there of samples
+            plugin: The one that the clean replay of this log ran through: what it predicted there of samples
                 that a fault leaves alone is not computed again.
             told: Called with each fault before its replay.
             span: The part of this log; None: that of the options.

@@ -137,6 +137,6 @@ def _of_head(name: str, head: Head | None) -> object:
     about = (head.valid, head.based_on, head.error)
     if name == "class":
         return about, [(d.label, d.score) for d in head.items]
-    said = [(d.xyxy, d.box_std, d.distance_m, d.distance_std_m, d.track_id) for d in head.items]
+    predicted = [(d.xyxy, d.box_std, d.distance_m, d.distance_std_m, d.track_id) for d in head.items]
     positions = [(d.position_m, d.position_cov_m2, d.position_unknown) for d in head.items]
-    return about, head.position_frame, said, positions
+    return about, head.position_frame, predicted, positions

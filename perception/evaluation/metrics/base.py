@@ -111,7 +111,7 @@ class Result:
         head: `class`, `box`, `control`, or another word that the metric chooses.
         values: Name -> value. `AP50/vehicle` is the AP50 of one class; `AP50` alone is over all of them.
         details: Everything that is not one number (curves, matrices, bins), ready for JSON.
-        frames: How many frames were `scored`, how many were not and why: `invalid` (the head said so),
+        frames: How many frames were `scored`, how many were not and why: `invalid` (by the plugin),
             `no_truth`, `no_head`. Also `malformed_detections` and `malformed_truth`: boxes that are not
             numbers.
     """

@@ -50,15 +50,15 @@ class BoxErrors(DetectionMetric):
 class DistanceErrors(DetectionMetric):
     """Distance errors of the detections matched at overlap 0.5 with truth of their class.
 
-    Values: `distance_abs` (mean |said - true|, m), `distance_rel` (mean |said - true| / true),
+    Values: `distance_abs` (mean |predicted - true|, m), `distance_rel` (mean |predicted - true| / true),
     `distance_rel_median` (its median, which one box at the wrong depth does not move), all three also
-    `/<class>`; `distance_bias` (mean said - true, m); `distance_coverage80`, `distance_NLL` (nats).
+    `/<class>`; `distance_bias` (mean predicted - true, m); `distance_coverage80`, `distance_NLL` (nats).
     Details: `truth`, boxes with a distance; `missing`, matches that state no distance: left out.
     """
 
     name = "distance_errors"
     head = "box"
-    row: ClassVar[RowType] = [("label", "i2"), ("said", "f4"), ("true", "f4"), ("std", "f4")]
+    row: ClassVar[RowType] = [("label", "i2"), ("predicted", "f4"), ("true", "f4"), ("std", "f4")]
 
     def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
         return {"label": numbers[frame.truth_label[~frame.ignored & _has_distance(frame)]]}
@@ -68,13 +68,13 @@ class DistanceErrors(DetectionMetric):
         hit = hit[_has_distance(frame)[frame.matches50[hit]]]
         return {
             "label": numbers[frame.label[hit]],
-            "said": frame.distance[hit],
+            "predicted": frame.distance[hit],
             "true": frame.truth_distance[frame.matches50[hit]],
             "std": frame.distance_std[hit],
         }
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
-        predicted, true = self.rows["said"].astype(np.float64), self.rows["true"].astype(np.float64)
+        predicted, true = self.rows["predicted"].astype(np.float64), self.rows["true"].astype(np.float64)
         good, needed = np.isfinite(predicted), self.rules.min_support
         error, true, frame = (predicted - true)[good], true[good], self.rows["frame"][good]
         bias, of = weights.mean(frame, error), "matches that state a distance"
@@ -92,7 +92,7 @@ class DistanceErrors(DetectionMetric):
         return estimates | likelihood_estimates("distance_", weights, frame, error, std, self.rules)
 
     def _details(self) -> dict[str, Any]:
-        missing = int(np.count_nonzero(~np.isfinite(self.rows["said"])))
+        missing = int(np.count_nonzero(~np.isfinite(self.rows["predicted"])))
         return {"truth": len(self.truth), "missing": missing}
 
 

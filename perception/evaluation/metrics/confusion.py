@@ -24,7 +24,7 @@ class Confusion(DetectionMetric):
             their weights.
 
     Values: `confused`: the share of matched detections that have the wrong class.
-    Details: `labels` (background last), `matrix[truth][said]` in counts, `score`.
+    Details: `labels` (background last), `matrix[truth][predicted]` in counts, `score`.
     """
 
     name = "confusion"

@@ -15,13 +15,13 @@ from perception.evaluation.metrics.weights import Weights, divide
 from perception.types import Control, Float64, Output, TruthFrame
 
 _ROW: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
-_ROW += [(name, "f8") for name in ("said", "std", "true", "measured")]
+_ROW += [(name, "f8") for name in ("predicted", "std", "true", "measured")]
 
 
 class ControlErrors(BaseMetric):
     """The errors of each channel of the truth, over the frames where output and truth are both numbers.
 
-    Values, each `/<channel>`, in the channel's unit where they have one: `MAE`, `RMSE`, `bias` (said - true),
+    Values, each `/<channel>`, in the channel's unit where they have one: `MAE`, `RMSE`, `bias` (mean error),
     `R2` (1 - squared error / squared deviation of truth from its mean; undefined where truth never
     changes), `NLL` (nats), `coverage80`; `MAE_mean`: of always saying the mean of truth on these same
     frames; `MAE_persistence`: of saying the last measured value, over the frames that have one.
@@ -80,7 +80,7 @@ class ControlErrors(BaseMetric):
 
     def _channel(self, name: str, rows: Rows, weights: Weights) -> dict[str, Estimate]:
         frame, true, measured = rows["frame"], rows["true"], rows["measured"]
-        error, count, unit = rows["said"] - true, len(rows), self.units.get(name, "")
+        error, count, unit = rows["predicted"] - true, len(rows), self.units.get(name, "")
 
         def estimate(
             values: Float64, better: Better = "lower", unit: str = unit, support: int = count, why: str = ""

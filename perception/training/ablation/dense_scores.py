@@ -86,13 +86,13 @@ def mean_precision(heat: Float32, target: Float32) -> float | None:
     return float(np.mean(precisions)) if precisions else None
 
 
-def average_precision(said: Float32, positive: NDArray[np.bool_]) -> float | None:
+def average_precision(predicted: Float32, positive: NDArray[np.bool_]) -> float | None:
     """Return the mean, over positives, of the precision at their score; None without positives."""
     if not positive.any():
         return None
-    order = np.argsort(-said, kind="stable")
-    said, positive = said[order], positive[order]
-    last = np.flatnonzero(np.append(said[1:] != said[:-1], True))  # ties count together
+    order = np.argsort(-predicted, kind="stable")
+    predicted, positive = predicted[order], positive[order]
+    last = np.flatnonzero(np.append(predicted[1:] != predicted[:-1], True))  # ties count together
     hits = np.cumsum(positive)[last]
     new = np.diff(hits, prepend=0)
     return float((new * hits / (last + 1)).sum() / hits[-1])

@@ -97,7 +97,7 @@ def study(
     for number, run in enumerate(runs, 1):
         kept = _kept(run)
         if kept is None and reason == "done":
-            seen.said(f"run {number} of {len(runs)}: {run.name}, seed {run.seed}")
+            seen.message(f"run {number} of {len(runs)}: {run.name}, seed {run.seed}")
             kept = _make(run, options, once, stop)
             reason = "done" if kept is not None else "interrupted"
         if kept is not None:
@@ -142,7 +142,7 @@ def _make(
         plain["scoring_cpu_s"] = time.process_time() - before
     except TrainingError as error:
         plain |= {"scores": {}, "error": " ".join(str(error).split())}
-        watcher.said(f"{run.name}, seed {run.seed}: {plain['error']}")
+        watcher.message(f"{run.name}, seed {run.seed}: {plain['error']}")
     _write_text(folder / RESULT, json.dumps(plain, indent=2))
     return RunResult(run.name, run.seed, run.heads, gradients=tuple(read_course(folder)), **plain)
 
@@ -188,10 +188,10 @@ class _Once(Silent):
     def cached(self, what: str, done: int, total: int) -> None:
         self._watcher.cached(what, done, total)
 
-    def said(self, text: str) -> None:
+    def message(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            self._watcher.said(text)
+            self._watcher.message(text)
 
     def stepped(self, report: StepReport) -> None:
         self._watcher.stepped(report)

@@ -37,25 +37,25 @@ def resolve_balancing(config: Mapping[str, Any] | None = None) -> tuple[Choice, 
         ConfigError: Names, options or values are wrong: all of them, with the nearest valid names.
     """
     options = dict(config or {})
-    weights, faults = options.pop("weights", None), []
+    weights, errors = options.pop("weights", None), []
     method = options.pop("method", "static")
     if not isinstance(method, str) or "name" in options:
-        faults.append(f"balancing.method: expected one of {', '.join(METHODS)}, found {method!r:.60}")
+        errors.append(f"balancing.method: expected one of {', '.join(METHODS)}, found {method!r:.60}")
         method = "static"
         options = {}
     wrong: list[str] = []
     beside = ("method", "weights")
     chosen = choose("balancing", {"name": method, **options}, METHODS, "static", wrong, beside)
-    faults += [fault.replace("balancing:", "balancing.method:", 1) for fault in wrong]
+    errors += [error.replace("balancing:", "balancing.method:", 1) for error in wrong]
     if weights is not None and not isinstance(weights, Mapping):
-        faults.append(f"balancing.weights: expected head -> a number from 0, found {weights!r:.60}")
+        errors.append(f"balancing.weights: expected head -> a number from 0, found {weights!r:.60}")
         weights = None
     parts = loss_parts()
     for head, weight in (weights or {}).items():
         if head not in parts:
-            faults.append(f"balancing.weights.{head}: no head is called so; {expected(head, parts)}")
+            errors.append(f"balancing.weights.{head}: no head is called so; {expected(head, parts)}")
         elif text := Option(1.0).error(weight):
-            faults.append(f"balancing.weights.{head}: {text}")
-    if faults:
-        raise ConfigError(faults)
+            errors.append(f"balancing.weights.{head}: {text}")
+    if errors:
+        raise ConfigError(errors)
     return chosen, dict(weights or {})

@@ -68,7 +68,7 @@ def open_splits(
     validate = [] if config.data.validate_last else validation_logs(config.data)
     shared = {path.resolve() for path in train} & {path.resolve() for path in validate}
     if shared and config.data.end_s is None and config.data.start_s is None:
-        watcher.said(
+        watcher.message(
             f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs"
         )
     _check_complete_classes(config, [*train, *validate])
@@ -83,7 +83,7 @@ def open_splits(
     if processes.first:
         processes.wait()
     sizes = {log.folder: log.bytes_on_disk for data in (training, validation) if data for log in data.logs}
-    watcher.said(
+    watcher.message(
         f"the decoded logs take {sum(sizes.values()) / 1e6:.1f} MB in {cache_folder(config)}; set data.cache "
         "for another place"
     )
@@ -152,19 +152,19 @@ def report_missing_truth(training: Dataset, classes: Sequence[str], watcher: Wat
             ]
         )
     if not counts["boxes"]:
-        watcher.said("no sample has truth of boxes: class, box and distance are masked and stay untrained")
+        watcher.message("no sample has truth of boxes: class, box and distance are masked and stay untrained")
     if not counts["control"]:
-        watcher.said("no sample has truth of control: its loss is masked and the head stays untrained")
+        watcher.message("no sample has truth of control: its loss is masked and the head stays untrained")
     unknown: Counter[str] = Counter()
     for log in training.logs:
         for head, reasons in log.about["missing_truth"].items():
             for count, reason in reasons.values():
-                watcher.said(
+                watcher.message(
                     f"{log.log.name}: {count} of {len(log)} samples have no truth of {head}: {reason}"
                 )
         unknown.update(log.about["unknown_words"])
         if log.about["damage"]:
-            watcher.said(
+            watcher.message(
                 f"{log.log.name} is damaged, so only what can be read of it is learned from: "
                 + "; ".join(log.about["damage"][:3])
             )
@@ -172,7 +172,7 @@ def report_missing_truth(training: Dataset, classes: Sequence[str], watcher: Wat
         names = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
         mapping = class_mapping(unknown, classes) or {min(unknown): classes[0]}
         example = f"--set 'data.classes={json.dumps(mapping, ensure_ascii=False)}'"
-        watcher.said(
+        watcher.message(
             f"truth has classes that the model does not have, which are left out: {names}; name one of the "
             f"model's ({', '.join(classes)}) for each, as in {example}"
         )

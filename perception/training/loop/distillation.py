@@ -63,8 +63,8 @@ class Teacher:
         # Scales of another family are turned into those of the same standard deviation.
         self._rescale = math.log(model.decoder.std_per_scale / student.decoder.std_per_scale)
 
-    def losses(self, student: FusionModel, said: DenseOutputs, inputs: Inputs) -> dict[str, Tensor]:
-        """Return head -> the weighted loss of the student's maps `said` towards the teacher's."""
+    def losses(self, student: FusionModel, predicted: DenseOutputs, inputs: Inputs) -> dict[str, Tensor]:
+        """Return head -> the weighted loss of the student's maps `predicted` towards the teacher's."""
         with torch.no_grad():
             true = self.model.dense(inputs)
             score = true.heatmap.sigmoid()
@@ -73,15 +73,15 @@ class Teacher:
             detections = seen.sum().clamp(min=1.0)
             box, distance, control = self._values(student, true)
         entropy = F.binary_cross_entropy_with_logits(true.heatmap, score, reduction="none")
-        cross = F.binary_cross_entropy_with_logits(said.heatmap, score, reduction="none")
+        cross = F.binary_cross_entropy_with_logits(predicted.heatmap, score, reduction="none")
         if self.regression == "kl":
-            sides = self._kl(said.ltrb, said.ltrb_log_scale, *box)
-            metres = self._kl(said.distance_log, said.distance_log_scale, *distance)
-            commands = self._kl(said.control, said.control_log_scale, *control)
+            sides = self._kl(predicted.ltrb, predicted.ltrb_log_scale, *box)
+            metres = self._kl(predicted.distance_log, predicted.distance_log_scale, *distance)
+            commands = self._kl(predicted.control, predicted.control_log_scale, *control)
         else:
-            sides = (said.ltrb.clamp(min=1e-3).log() - box.value.clamp(min=1e-3).log()).abs()
-            metres = (said.distance_log - distance.value).abs()
-            commands = (said.control - control.value).abs()
+            sides = (predicted.ltrb.clamp(min=1e-3).log() - box.value.clamp(min=1e-3).log()).abs()
+            metres = (predicted.distance_log - distance.value).abs()
+            commands = (predicted.control - control.value).abs()
         divergences = {
             "class": (cross - entropy).sum() / detections,
             "box": (sides.mean(1, keepdim=True) * seen).sum() / detections,

@@ -40,7 +40,7 @@ class Watcher(Protocol):
     def cached(self, what: str, done: int, total: int) -> None:
         """Report progress of something that is cached: `decoding yard.mcap`, samples done and in total."""
 
-    def said(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Report something that a user should read, such as a warning."""
 
     def stepped(self, report: StepReport) -> None:
@@ -56,7 +56,7 @@ class Silent:
     def cached(self, what: str, done: int, total: int) -> None:
         pass
 
-    def said(self, text: str) -> None:
+    def message(self, text: str) -> None:
         pass
 
     def stepped(self, report: StepReport) -> None:

@@ -226,7 +226,7 @@ class Trainer:
                 f"{text}; {self.skipped} in a row. Look at these samples, or lower optimiser.lr; the last "
                 "saved state is kept"
             )
-        observer.watcher.said(f"{text}; the batch is left out")
+        observer.watcher.message(f"{text}; the batch is left out")
 
     def _validate(self, observer: RunObserver) -> str:
         """Score the average and save; return `early_stop` where the run ends now, else an empty text.

@@ -63,30 +63,34 @@ class HeadLosses(nn.Module):
         }
 
     def forward(
-        self, said: DenseOutputs, true: Targets, total: Callable[[Tensor], Tensor] = lambda count: count
+        self, predicted: DenseOutputs, true: Targets, total: Callable[[Tensor], Tensor] = lambda count: count
     ) -> dict[str, Tensor]:
         """Return the loss of each head; 0 for a head without truth in the batch.
 
         Args:
-            said: The outputs of the heads.
+            predicted: The outputs of the heads.
             true: Their targets.
             total: Sums a count over all processes that share a batch, so that their losses add up to those of
                 the whole.
         """
         objects = total(true.objects).clamp(min=1)
         measured = total(true.distance_weight.sum()).clamp(min=1)
-        scored = self._functions["class"](said.heatmap, true.heatmap)
-        box = self._box(said, true)
-        distance = self._value("distance", said.distance_log, said.distance_log_scale, true.distance_log)
+        scored = self._functions["class"](predicted.heatmap, true.heatmap)
+        box = self._box(predicted, true)
+        distance = self._value(
+            "distance", predicted.distance_log, predicted.distance_log_scale, true.distance_log
+        )
         losses = {
             "class": (scored * true.counted).sum() / objects,
             "box": (box * true.box_weight).sum() / objects,
             "distance": (distance * true.distance_weight).sum() / measured,
             "control": self.control(
-                said.control, said.control_log_scale, true.control, true.control_known, total
+                predicted.control, predicted.control_log_scale, true.control, true.control_known, total
             ),
         }
-        for raw, (head, columns) in zip(said.extra, truth_columns(self.extra_heads).items(), strict=True):
+        for raw, (head, columns) in zip(
+            predicted.extra, truth_columns(self.extra_heads).items(), strict=True
+        ):
             losses |= self._extra(head, raw, true.extra[:, columns], total)
         return losses
 
@@ -115,11 +119,13 @@ class HeadLosses(nn.Module):
             for part in head_spec(head).losses
         }
 
-    def _box(self, said: DenseOutputs, true: Targets) -> Tensor:
+    def _box(self, predicted: DenseOutputs, true: Targets) -> Tensor:
         """Return [B, 1, h, w]: the loss of the sides, plus the likelihoods that train their scales."""
         options = self.chosen["box"].options
-        where = self._functions["box"](said.ltrb, true.ltrb)
-        sides = self._likelihood(said.ltrb.detach(), said.ltrb_log_scale, true.ltrb).mean(1, keepdim=True)
+        where = self._functions["box"](predicted.ltrb, true.ltrb)
+        sides = self._likelihood(predicted.ltrb.detach(), predicted.ltrb_log_scale, true.ltrb).mean(
+            1, keepdim=True
+        )
         return options["weight"] * where + options["scale_weight"] * sides
 
     def _value(self, part: str, value: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def variant(stage_ms: dict[str, float], rate: float, **changes: Any) -> Variant:
     found = Variant(
         name="torch, batch 1",
-        said={},
+        description={},
         full=Rate(rate, rate, rate, sum(stage_ms.values()), 0.0, 3),
         stage_ms=stage_ms,
         latency_ms={"p50": 10.0, "p95": 12.0, "p99": 15.0, "max": 20.0},
@@ -99,7 +99,9 @@ def test_the_naive_loop_counts_at_its_best() -> None:
 
 def test_medians_are_of_runs_and_the_first_frame_is_no_latency() -> None:
     runs = [
-        MeasuredRun(10, 1.0, 0.5, 0.1, ms / 100, {"infer": ms}, (99.0, ms, ms, ms), said={"backend": "x"})
+        MeasuredRun(
+            10, 1.0, 0.5, 0.1, ms / 100, {"infer": ms}, (99.0, ms, ms, ms), description={"backend": "x"}
+        )
         for ms in (1.0, 2.0, 9.0)
     ]
     found = latencies(run.latency_ms for run in runs)
@@ -251,7 +253,7 @@ def test_the_table_fits_in_80_columns(
     start = StartUp(0.05, 0.4, 0.02, 0.1, 0.05, False)
     naive = {1: Rate(10.0, 9.0, 11.0, 100.0, 0.0, 3), 2: Rate(16.0, 15.0, 17.0, 110.0, 0.5, 3)}
     shown = variant(
-        STAGES, 80.0, start=start, said={"backend": "openvino", "precision": "bf16", "device": "cpu"}
+        STAGES, 80.0, start=start, description={"backend": "openvino", "precision": "bf16", "device": "cpu"}
     )
     on_a_gpu = replace(shown, full=replace(shown.full, device_ms=9.0), cores=16, workers=8)
     show_bench(BenchReport("log.mcap", 100, [shown, on_a_gpu], naive, {1: shown.full, 2: shown.full}))

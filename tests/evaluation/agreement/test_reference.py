@@ -24,7 +24,7 @@ def box(score: float = 0.9, x: float = 0.0, label: str = "vehicle", distance_m: 
     return Detection(label, score, (x, 0.0, x + 100.0, 50.0), (1.0, 1.0, 1.0, 1.0), distance_m, 1.0)
 
 
-def said(*boxes: Detection, steer: float = 0.1, valid: bool = True) -> Output:
+def predicted(*boxes: Detection, steer: float = 0.1, valid: bool = True) -> Output:
     control = Control(valid, channels=(ControlChannel("curvature", "1/m", steer, 0.02),))
     return Output(tick(), Detections(valid, items=boxes), control)
 
@@ -32,28 +32,28 @@ def said(*boxes: Detection, steer: float = 0.1, valid: bool = True) -> Output:
 @pytest.mark.parametrize(
     ("output", "head", "words"),
     [
-        (said(box(0.9001, 0.01), box(0.33, 300), steer=0.1001), None, ""),
-        (said(box(), box(0.34, 300)), None, ""),
-        (said(box()), None, ""),  # the other box is near the cut-off
+        (predicted(box(0.9001, 0.01), box(0.33, 300), steer=0.1001), None, ""),
+        (predicted(box(), box(0.34, 300)), None, ""),
+        (predicted(box()), None, ""),  # the other box is near the cut-off
         (
-            said(box(), box(0.6, 300), box(0.7, 600)),
+            predicted(box(), box(0.6, 300), box(0.7, 600)),
             "box",
             "score 0.70 at (650, 25)",
         ),
-        (said(box(0.29, 300)), "box", "only the reference has a vehicle of score 0.90"),
-        (said(box(x=8.0), box(0.31, 300)), "box", "overlaps that of the reference by 0.85"),
-        (said(box(distance_m=11.0)), "box", "is 11.00 m away, the reference says 10.00 m"),
-        (said(box(label="person")), "class", "person, the reference vehicle"),
-        (said(box(), steer=0.105), "control", "0.25 of its standard deviation"),
-        (said(box(), steer=float("nan")), "control", "curvature nan"),
-        (replace(said(box()), control=None), "control", "no such head, the reference valid"),
-        (said(box(), valid=False), "control", "invalid, the reference valid"),
+        (predicted(box(0.29, 300)), "box", "only the reference has a vehicle of score 0.90"),
+        (predicted(box(x=8.0), box(0.31, 300)), "box", "overlaps that of the reference by 0.85"),
+        (predicted(box(distance_m=11.0)), "box", "is 11.00 m away, the reference says 10.00 m"),
+        (predicted(box(label="person")), "class", "person, the reference vehicle"),
+        (predicted(box(), steer=0.105), "control", "0.25 of its standard deviation"),
+        (predicted(box(), steer=float("nan")), "control", "curvature nan"),
+        (replace(predicted(box()), control=None), "control", "no such head, the reference valid"),
+        (predicted(box(), valid=False), "control", "invalid, the reference valid"),
     ],
 )
 def test_what_a_robot_would_do_otherwise_is_a_difference(
     output: Output, head: str | None, words: str
 ) -> None:
-    found = Decisions().differences(said(box(), box(0.31, 300)), output)
+    found = Decisions().differences(predicted(box(), box(0.31, 300)), output)
     assert [name for name, what in found.items() if what] == ([] if head is None else [head]) or (
         words.startswith("invalid")
     )
@@ -64,8 +64,8 @@ def test_what_a_robot_would_do_otherwise_is_a_difference(
 def test_tolerances_can_be_given() -> None:
     wide = parse_tolerances("iou=0.5, control=1,distance=0.2")
     assert wide == replace(DECISIONS, iou=0.5, control=1.0, distance=0.2)
-    other = said(box(x=8.0, distance_m=11.0), steer=0.11)
-    assert not any(Decisions(wide).differences(said(box()), other).values())
+    other = predicted(box(x=8.0, distance_m=11.0), steer=0.11)
+    assert not any(Decisions(wide).differences(predicted(box()), other).values())
     assert parse_tolerances(None) == DECISIONS
     with pytest.raises(ConfigError, match="found 'io=1'"):
         parse_tolerances("io=1")

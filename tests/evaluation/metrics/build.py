@@ -44,16 +44,16 @@ def truth_box(
     return TruthBox(label, (x1, y1, x2, y2), distance_m, visible, "")
 
 
-def frame(said: Iterable[Detection], true: Iterable[TruthBox] | None, stamp_ns: int = 0) -> Pair:
+def frame(predicted: Iterable[Detection], true: Iterable[TruthBox] | None, stamp_ns: int = 0) -> Pair:
     """Detections beside truth boxes (None: nothing is known)."""
     boxes = None if true is None else tuple(true)
-    return Output(tick(stamp_ns), Detections(True, items=tuple(said)), None), TruthFrame(stamp_ns, boxes)
+    return Output(tick(stamp_ns), Detections(True, items=tuple(predicted)), None), TruthFrame(stamp_ns, boxes)
 
 
 def control_frame(
-    said: float, true: float, std: float = 1.0, measured: float | None = None, stamp_ns: int = 0
+    predicted: float, true: float, std: float = 1.0, measured: float | None = None, stamp_ns: int = 0
 ) -> Pair:
-    head = Control(True, channels=(ControlChannel("curvature", "1/m", said, std),))
+    head = Control(True, channels=(ControlChannel("curvature", "1/m", predicted, std),))
     known = None if measured is None else {"curvature": measured}
     return Output(tick(stamp_ns), None, head), TruthFrame(stamp_ns, None, {"curvature": true}, known)
 
@@ -71,7 +71,7 @@ def random_frames(
             truth_box((*c, *(c + s)), str(rng.choice(CLASSES)), rng.uniform(2, 50), rng.uniform(0, 1))
             for c, s in zip(corner, size, strict=True)
         ]
-        said = []
+        predicted = []
         for _ in range(rng.integers(detections + 1)):
             if true and rng.uniform() < 0.8:
                 like = true[rng.integers(len(true))]
@@ -86,8 +86,8 @@ def random_frames(
                 label, distance = str(rng.choice(CLASSES)), rng.uniform(2, 50)
             box = np.concatenate([np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])])
             score = float(rng.integers(1, 4) / 4) if ties else float(rng.uniform(0.01, 1))
-            said.append(
+            predicted.append(
                 detection(box, score, label, distance, rng.uniform(0.1, 3), std=float(rng.uniform(0.5, 8)))
             )
-        frames.append(frame(said, true, stamp_ns=index * 100_000_000))
+        frames.append(frame(predicted, true, stamp_ns=index * 100_000_000))
     return frames

@@ -122,8 +122,8 @@ def test_truth_that_is_not_a_number_is_left_out_and_counted() -> None:
 
 def test_values_without_a_standard_deviation_have_no_likelihood() -> None:
     for std in (0.0, -1.0, NAN):
-        said = [detection(BOX, std=std, distance_std_m=std)]
-        found = suite_of([frame(said, [truth_box(BOX)])] * 10)
+        predicted = [detection(BOX, std=std, distance_std_m=std)]
+        found = suite_of([frame(predicted, [truth_box(BOX)])] * 10)
         assert found["box_errors"].values["box_NLL"].value is None
         assert found["box_errors"].values["IoU"].value == 1.0
         assert found["distance_errors"].values["distance_coverage80"].value is None
@@ -157,7 +157,7 @@ def test_truth_of_control_that_is_not_a_number_is_no_truth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "said", "outcome"),
+    ("truth", "predicted", "outcome"),
     [
         (truth_box((0, 0, 40, 11.9)), detection((0, 0, 40, 11.9)), "dropped"),
         (truth_box((0, 0, 40, 12)), detection((0, 0, 40, 12)), "hit"),
@@ -181,9 +181,9 @@ def test_truth_of_control_that_is_not_a_number_is_no_truth() -> None:
         "low but right",
     ],
 )
-def test_what_falls_below_the_rules_is_neither_hit_nor_miss(truth, said, outcome) -> None:
+def test_what_falls_below_the_rules_is_neither_hit_nor_miss(truth, predicted, outcome) -> None:
     suite = Suite(Rules())
-    scored = suite.update(*frame([said], [truth]))
+    scored = suite.update(*frame([predicted], [truth]))
     found = "hit" if scored.hit50[0] else "dropped" if scored.dropped50[0] else "false alarm"
     assert found == outcome
 

@@ -28,7 +28,7 @@ def coco_precision(frames: list[Pair], rules: Rules) -> np.ndarray:
         box = [x1, y1, x2 - x1, y2 - y1]
         return {"image_id": image, "category_id": CLASSES.index(label) + 1, "bbox": box, "area": area}
 
-    true, said = [], []
+    true, predicted = [], []
     for image, (output, truth) in enumerate(frames, 1):
         assert output.detections is not None
         assert truth.boxes is not None
@@ -37,12 +37,14 @@ def coco_precision(frames: list[Pair], rules: Rules) -> np.ndarray:
             true.append(
                 annotation(box.xyxy, box.label, image) | {"iscrowd": int(hidden), "id": len(true) + 1}
             )
-        said += [annotation(d.xyxy, d.label, image) | {"score": d.score} for d in output.detections.items]
+        predicted += [
+            annotation(d.xyxy, d.label, image) | {"score": d.score} for d in output.detections.items
+        ]
     truth_set, said_set = COCO(), COCO()
     images = [{"id": image} for image in range(1, len(frames) + 1)]
     categories = [{"id": index, "name": name} for index, name in enumerate(CLASSES, 1)]
     truth_set.dataset = {"info": {}, "images": images, "categories": categories, "annotations": true}
-    numbered = [one | {"id": index, "iscrowd": 0} for index, one in enumerate(said, 1)]
+    numbered = [one | {"id": index, "iscrowd": 0} for index, one in enumerate(predicted, 1)]
     said_set.dataset = {"info": {}, "images": images, "categories": categories, "annotations": numbered}
     truth_set.createIndex()
     said_set.createIndex()
@@ -101,10 +103,10 @@ def test_crowded_frames_score_as_coco_scores_them(seed: int) -> None:
 
 @pytest.mark.parametrize("place", [99, 100])
 def test_of_each_class_in_a_frame_a_hundred_detections_count(place: int) -> None:
-    said = [detection((300, 300, 340, 340), 1 - index / 1000) for index in range(120)]
-    said[place] = detection((0, 0, 40, 40), said[place].score)
+    predicted = [detection((300, 300, 340, 340), 1 - index / 1000) for index in range(120)]
+    predicted[place] = detection((0, 0, 40, 40), predicted[place].score)
     check_against_coco(
-        [frame([*said, detection((9, 9, 50, 50), 0.1, "person")], [truth_box((0, 0, 40, 40))])]
+        [frame([*predicted, detection((9, 9, 50, 50), 0.1, "person")], [truth_box((0, 0, 40, 40))])]
     )
 
 

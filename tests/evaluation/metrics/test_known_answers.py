@@ -59,9 +59,9 @@ def test_f1_is_best_where_twice_the_hits_over_kept_and_truth_is_greatest() -> No
 
 
 def test_f1_per_class_and_over_all() -> None:
-    said = [detection(BOX, 0.9), detection(FAR, 0.6, "person")]
+    predicted = [detection(BOX, 0.9), detection(FAR, 0.6, "person")]
     found = numbers(
-        PrecisionRecall(ONE), frame(said, [truth_box(BOX), truth_box((0, 200, 50, 250), "person")])
+        PrecisionRecall(ONE), frame(predicted, [truth_box(BOX), truth_box((0, 200, 50, 250), "person")])
     )
     assert found["F1/vehicle"] == 1.0
     assert found["F1_score/vehicle"] == 0.9
@@ -91,7 +91,7 @@ def test_detection_calibration_leaves_out_low_scores_and_ignore_regions() -> Non
 
 
 def test_confusion_counts_what_is_taken_for_what() -> None:
-    said = [
+    predicted = [
         detection(BOX, 0.9, "vehicle"),
         detection((200, 0, 250, 50), 0.8, "person"),
         detection(FAR, 0.7, "person"),
@@ -104,7 +104,7 @@ def test_confusion_counts_what_is_taken_for_what() -> None:
         truth_box((0, 300, 50, 350), "person"),
     ]
     metric = Confusion(Rules(min_support=1, classes=("vehicle", "person")), score=0.5)
-    found = numbers(metric, frame(said, true))
+    found = numbers(metric, frame(predicted, true))
     details = metric.compute().details
     assert details["labels"] == ["vehicle", "person", "background"]
     assert details["matrix"] == [[1, 1, 1], [0, 0, 1], [0, 1, 0]]
@@ -112,14 +112,14 @@ def test_confusion_counts_what_is_taken_for_what() -> None:
 
 
 def test_confusion_knows_nothing_of_ignore_regions() -> None:
-    said = [
+    predicted = [
         detection((0, 0, 40, 9)),
         detection((200, 0, 240, 40), 0.9, "person"),
         detection((300, 0, 340, 9)),
     ]
     true = [truth_box((0, 0, 40, 9)), truth_box((200, 0, 240, 40), visible=0.1), truth_box(FAR, "person")]
     metric = Confusion(Rules(min_support=1, classes=("vehicle", "person")), score=0.0)
-    numbers(metric, frame(said, true))
+    numbers(metric, frame(predicted, true))
     assert metric.compute().details["matrix"] == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
 
 
@@ -149,19 +149,22 @@ def test_likelihood_and_coverage_of_each_family(family, nll, width) -> None:
     assert found["distance_NLL"] == pytest.approx(nll)
     inside, outside = 10.0 + width * 0.999, 10.0 + width * 1.001
     for distance, covered in ((inside, 1.0), (outside, 0.0)):
-        said = [detection(BOX, 0.9, "vehicle", distance, 3.0)]
-        assert numbers(DistanceErrors(rules), frame(said, [truth_box(BOX)]))["distance_coverage80"] == covered
+        predicted = [detection(BOX, 0.9, "vehicle", distance, 3.0)]
+        assert (
+            numbers(DistanceErrors(rules), frame(predicted, [truth_box(BOX)]))["distance_coverage80"]
+            == covered
+        )
 
 
 def test_distance_errors() -> None:
-    said = [
+    predicted = [
         detection(BOX, 0.9, "vehicle", 12.0),
         detection(FAR, 0.8, "vehicle", 18.0),
         detection((0, 200, 50, 250)),
     ]
     found = numbers(
         DistanceErrors(ONE),
-        frame(said, [truth_box(BOX, distance_m=10.0), truth_box(FAR, distance_m=24.0)]),
+        frame(predicted, [truth_box(BOX, distance_m=10.0), truth_box(FAR, distance_m=24.0)]),
     )
     assert found["distance_abs"] == pytest.approx((2 + 6) / 2)
     assert found["distance_bias"] == pytest.approx((2 - 6) / 2)
@@ -187,7 +190,7 @@ def test_box_errors_pool_four_coordinates() -> None:
 
 
 def test_control_errors_beside_their_baselines() -> None:
-    # Truth 1, 2, 6 (mean 3); said 2, 2, 4: errors 1, 0, -2.
+    # Truth 1, 2, 6 (mean 3); predicted 2, 2, 4: errors 1, 0, -2.
     frames = [
         control_frame(2.0, 1.0, measured=1.5),
         control_frame(2.0, 2.0, measured=1.0),

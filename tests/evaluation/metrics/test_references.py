@@ -69,13 +69,13 @@ def test_likelihood_and_coverage_are_those_of_scipy(seed: int) -> None:
 def test_regression_errors_are_those_of_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     true, metric = rng.normal(2, 3, 60), ControlErrors(Rules())
-    said, measured = true + rng.normal(0.3, 1, 60), true + rng.normal(0, 0.5, 60)
-    for s, t, m in zip(said, true, measured, strict=True):
+    predicted, measured = true + rng.normal(0.3, 1, 60), true + rng.normal(0, 0.5, 60)
+    for s, t, m in zip(predicted, true, measured, strict=True):
         metric.update(*control_frame(s, t, measured=m))
     found = {name.partition("/")[0]: value.value for name, value in metric.compute().values.items()}
     mean_absolute = sklearn_metrics.mean_absolute_error
-    assert found["MAE"] == pytest.approx(mean_absolute(true, said))
-    assert found["RMSE"] == pytest.approx(sklearn_metrics.root_mean_squared_error(true, said))
-    assert found["R2"] == pytest.approx(sklearn_metrics.r2_score(true, said))
+    assert found["MAE"] == pytest.approx(mean_absolute(true, predicted))
+    assert found["RMSE"] == pytest.approx(sklearn_metrics.root_mean_squared_error(true, predicted))
+    assert found["R2"] == pytest.approx(sklearn_metrics.r2_score(true, predicted))
     assert found["MAE_persistence"] == pytest.approx(mean_absolute(true, measured))
     assert found["MAE_mean"] == pytest.approx(mean_absolute(true, np.full(60, true.mean())))

@@ -174,8 +174,8 @@ def test_better_detections_score_higher() -> None:
         for index in range(30):
             x, y = rng.uniform(0, 200, 2)
             true = truth_box((x, y, x + 60, y + 60), distance_m=10)
-            said = detection((np.array(true.xyxy) + rng.normal(0, noise, 4)).tolist(), 0.9)
-            frames.append(frame([said], [true], index))
+            predicted = detection((np.array(true.xyxy) + rng.normal(0, noise, 4)).tolist(), 0.9)
+            frames.append(frame([predicted], [true], index))
         scores.append(joint(results(Rules(), frames)).values["joint"].value)
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > scores[1] > scores[2]

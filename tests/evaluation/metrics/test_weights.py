@@ -27,8 +27,10 @@ def whole(rng: np.random.Generator, ties: bool) -> list[tuple[Output, TruthFrame
     """Frames with every head."""
     frames = []
     for output, truth in random_frames(rng, BLOCKS * 5, ties=ties):
-        said, true, measured = rng.normal(3, 1, 3)
-        control = Control(True, channels=(ControlChannel("curvature", "1/m", said, rng.uniform(0.5, 2)),))
+        predicted, true, measured = rng.normal(3, 1, 3)
+        control = Control(
+            True, channels=(ControlChannel("curvature", "1/m", predicted, rng.uniform(0.5, 2)),)
+        )
         frames.append(
             (
                 Output(output.tick, output.detections, control),

@@ -25,20 +25,20 @@ from tests.training.conftest import SHAPE, small_config
 
 def test_average_precision_of_a_known_ranking() -> None:
     """Positives in the places 1, 3 and 6: (1/1 + 2/3 + 3/6) / 3."""
-    said = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], np.float32)
+    predicted = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], np.float32)
     positive = np.array([True, False, True, False, False, True])
-    assert average_precision(said, positive) == pytest.approx((1 + 2 / 3 + 1 / 2) / 3)
-    assert average_precision(said, ~positive & False) is None
+    assert average_precision(predicted, positive) == pytest.approx((1 + 2 / 3 + 1 / 2) / 3)
+    assert average_precision(predicted, ~positive & False) is None
 
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=20))
 def test_average_precision_is_the_mean_precision_at_each_positive(cells: list[tuple[int, bool]]) -> None:
     """Against the definition, ties counting together."""
-    said = np.array([s for s, _ in cells], np.float32)
+    predicted = np.array([s for s, _ in cells], np.float32)
     positive = np.array([p for _, p in cells])
-    at = [positive[said >= s].mean() for s, p in cells if p]
-    found = average_precision(said, positive)
+    at = [positive[predicted >= s].mean() for s, p in cells if p]
+    found = average_precision(predicted, positive)
     assert found == (pytest.approx(float(np.mean(at))) if at else None)
 
 

@@ -1,4 +1,4 @@
-"""What is said of a few seeds, and of a few points, is right."""
+"""What is predicted of a few seeds, and of a few points, is right."""
 
 from __future__ import annotations
 

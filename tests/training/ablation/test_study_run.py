@@ -16,12 +16,12 @@ from tests.training.conftest import small_config
 
 
 class Heard(Silent):
-    """Keeps what was said."""
+    """Keeps what was predicted."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def said(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.texts.append(text)
 
 

@@ -149,7 +149,7 @@ def test_the_hint_for_class_words_can_be_pasted(street: Path, recipe: CacheSpec,
     heard: list[str] = []
 
     class Hears(Watcher):
-        def said(self, text: str) -> None:
+        def message(self, text: str) -> None:
             heard.append(text)
 
     shape = replace(recipe.model, classes=("pedestrian", "automobile"))
@@ -217,7 +217,7 @@ def test_a_damaged_log_gives_what_can_be_read_and_says_what_is_missing(
     assert cached.about["damage"] == []
 
     class Hears(Watcher):
-        def said(self, text: str) -> None:
+        def message(self, text: str) -> None:
             heard.append(text)
 
     heard: list[str] = []

@@ -40,8 +40,8 @@ def uncorrected(model: FusionModel) -> FusionModel:
 def test_two_that_say_the_same_have_nothing_to_learn(family: str, regression: str, tmp_path: Path) -> None:
     model = uncorrected(lively_model(seed=2, loss_family=family))
     inputs = scene(SMALL, 2)
-    said = model.dense(inputs)
-    losses = taught(model, tmp_path, model, regression).losses(model, said, inputs)
+    predicted = model.dense(inputs)
+    losses = taught(model, tmp_path, model, regression).losses(model, predicted, inputs)
     assert losses.keys() == HEADS
     for loss in losses.values():
         assert abs(float(loss.detach())) < 1e-4
@@ -84,25 +84,25 @@ def test_a_student_that_follows_its_teacher_comes_to_say_what_it_says(tmp_path: 
     teacher, inputs = taught(model, tmp_path, model), scene(SMALL, 1)
     with torch.no_grad():
         true = model.dense(inputs)
-    said = {
+    predicted = {
         name: torch.zeros_like(getattr(true, name)).requires_grad_()
         for name in ("control", "control_log_scale")
     }
-    optimiser = torch.optim.Adam(said.values(), lr=0.2)
+    optimiser = torch.optim.Adam(predicted.values(), lr=0.2)
     for _ in range(80):
         optimiser.zero_grad()
-        teacher.losses(model, true._replace(**said), inputs)["control"].backward()
+        teacher.losses(model, true._replace(**predicted), inputs)["control"].backward()
         optimiser.step()
-    for name, value in said.items():
+    for name, value in predicted.items():
         wanted: Tensor = getattr(true, name)
         torch.testing.assert_close(value.detach(), wanted, rtol=0.05, atol=0.1)
 
 
 def test_weight_multiplies(tmp_path: Path) -> None:
     model, student, inputs = lively_model(seed=2), lively_model(seed=3), scene(SMALL, 1)
-    said = student.dense(inputs)
+    predicted = student.dense(inputs)
     one, three = (
-        taught(model, tmp_path, student, weight=w).losses(student, said, inputs) for w in (1.0, 3.0)
+        taught(model, tmp_path, student, weight=w).losses(student, predicted, inputs) for w in (1.0, 3.0)
     )
     for head in HEADS:
         assert float(one[head].detach()) > 0

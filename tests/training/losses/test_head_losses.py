@@ -88,11 +88,11 @@ def test_a_choice_reads_back_from_what_it_is_written_as() -> None:
 
 @cache
 def batch() -> tuple[DenseOutputs, Targets]:
-    """A lively model's words on a scene, and what it should have said."""
+    """A lively model's words on a scene, and what it should have predicted."""
     boxes = [[10.0, 8, 60, 50], [70.0, 20, 90, 44]]
     with torch.no_grad():
-        said = lively_model(seed=3).dense(scene(SMALL, 1))
-    return said, make_targets(truth(boxes, [0, 2]), len(SMALL.classes), Grid(H, W))
+        predicted = lively_model(seed=3).dense(scene(SMALL, 1))
+    return predicted, make_targets(truth(boxes, [0, 2]), len(SMALL.classes), Grid(H, W))
 
 
 def test_the_default_losses_are_what_they_were() -> None:
@@ -106,10 +106,10 @@ def test_the_default_losses_are_what_they_were() -> None:
 def test_every_loss_has_gradients_where_there_is_truth_and_none_where_there_is_not(
     family: str, config: dict[str, str]
 ) -> None:
-    said, true = batch()
+    predicted, true = batch()
     leaves = {
         name: value.detach().requires_grad_()
-        for name, value in said._asdict().items()
+        for name, value in predicted._asdict().items()
         if isinstance(value, Tensor) and value.is_floating_point()
     }
     for known in (True, False):
@@ -118,7 +118,7 @@ def test_every_loss_has_gradients_where_there_is_truth_and_none_where_there_is_n
                 [[10.0, 8, 60, 50]], boxes_known=torch.zeros(1), control=torch.full((1, 2), torch.nan)
             )
             true = make_targets(none, len(SMALL.classes), Grid(H, W))
-        losses = HeadLosses(config, family)(said._replace(**leaves), true)
+        losses = HeadLosses(config, family)(predicted._replace(**leaves), true)
         gradients = dict(
             zip(
                 leaves,
@@ -158,7 +158,7 @@ def test_standard_deviations_mean_something_whatever_the_loss(family: str, confi
         """For sides, distance and control, whether the loss falls as the scale grows."""
         log = math.log(factor * 0.2 / per_scale)
         scales = [torch.tensor(value, requires_grad=True) for value in (log + math.log(4), log, log)]
-        said = perfect(SMALL, true)._replace(
+        predicted = perfect(SMALL, true)._replace(
             ltrb=torch.tensor([16.0, 8, 16, 8]).view(1, 4, 1, 1).expand_as(sides),
             ltrb_log_scale=scales[0].expand_as(sides),
             distance_log=torch.zeros_like(one),
@@ -166,7 +166,7 @@ def test_standard_deviations_mean_something_whatever_the_loss(family: str, confi
             control=torch.zeros(1, 400),
             control_log_scale=scales[2].expand(1, 400),
         )
-        found = losses(said, true)
+        found = losses(predicted, true)
         (found["box"] + found["distance"] + found["control"]).backward()
         return [float(s.grad) < 0 for s in scales if s.grad is not None]
 
@@ -188,16 +188,16 @@ def test_losses_of_parts_of_a_batch_add_up_to_those_of_the_whole() -> None:
         ignored=torch.zeros(2, 2, dtype=torch.bool), boxes_known=torch.ones(2),
         control=torch.tensor([[0.5, torch.nan], [0.1, 0.2]]),
     )  # fmt: skip
-    said = lively_model(seed=3).dense(scene(SMALL, 2))
+    predicted = lively_model(seed=3).dense(scene(SMALL, 2))
     true = make_targets(both, 3, Grid(H, W))
     losses = HeadLosses({"distance": "l1", "control": "kl", "box": "smooth_l1"})
-    whole = losses(said, true)
+    whole = losses(predicted, true)
     counts = (true.objects, true.distance_weight.sum(), true.control_known.sum())
     parts = []
     for row in range(2):
         totals = iter(counts)
         own = make_targets(type(both)(*(t[row : row + 1] for t in both)), 3, Grid(H, W))
-        mine = DenseOutputs(*(v if isinstance(v, Pyramid) else v[row : row + 1] for v in said))
+        mine = DenseOutputs(*(v if isinstance(v, Pyramid) else v[row : row + 1] for v in predicted))
         parts.append(losses(mine, own, lambda count, totals=totals: next(totals)))  # type: ignore[misc]
     for head in HEADS:
         torch.testing.assert_close(parts[0][head] + parts[1][head], whole[head])

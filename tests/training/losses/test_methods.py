@@ -75,35 +75,38 @@ def test_class_losses_of_extreme_logits_are_finite_and_so_are_their_gradients(lo
 
 
 @given(st.tuples(side, side, side, side), st.tuples(side, side, side, side))
-def test_giou_is_torchvisions(said: tuple[float, ...], true: tuple[float, ...]) -> None:
+def test_giou_is_torchvisions(predicted: tuple[float, ...], true: tuple[float, ...]) -> None:
     from torchvision.ops import generalized_box_iou_loss
 
     def corners(sides: tuple[float, ...]) -> Tensor:
         left, top, right, bottom = sides
         return torch.tensor([[-left, -top, right, bottom]], dtype=torch.float64)
 
-    expected = generalized_box_iou_loss(corners(said), corners(true))
-    assert float(giou_loss(column(said), column(true))) == pytest.approx(float(expected), abs=1e-6)
+    expected = generalized_box_iou_loss(corners(predicted), corners(true))
+    assert float(giou_loss(column(predicted), column(true))) == pytest.approx(float(expected), abs=1e-6)
 
 
 @given(st.tuples(side, side, side, side), st.tuples(side, side, side, side))
 def test_sides_are_compared_in_parts_of_the_true_box(
-    said: tuple[float, ...], true: tuple[float, ...]
+    predicted: tuple[float, ...], true: tuple[float, ...]
 ) -> None:
     width, height = max(true[0] + true[2], 1.0), max(true[1] + true[3], 1.0)
-    errors = [(a - b) / size for a, b, size in zip(said, true, (width, height) * 2, strict=True)]
+    errors = [(a - b) / size for a, b, size in zip(predicted, true, (width, height) * 2, strict=True)]
     smooth = sum(0.5 * e * e / 0.2 if abs(e) < 0.2 else abs(e) - 0.1 for e in errors)
-    assert float(smooth_l1_sides(column(said), column(true), 0.2)) == pytest.approx(smooth, rel=1e-6)
+    assert float(smooth_l1_sides(column(predicted), column(true), 0.2)) == pytest.approx(smooth, rel=1e-6)
     squares = sum(e * e for e in errors)
-    assert float(squared_sides(column(said), column(true))) == pytest.approx(squares, rel=1e-6)
+    assert float(squared_sides(column(predicted), column(true))) == pytest.approx(squares, rel=1e-6)
 
 
 @given(st.tuples(side, side, side, side), st.tuples(side, side, side, side), st.floats(1.0, 8.0))
 def test_no_box_loss_depends_on_the_size_of_the_image(
-    said: tuple[float, ...], true: tuple[float, ...], zoom: float
+    predicted: tuple[float, ...], true: tuple[float, ...], zoom: float
 ) -> None:
     for loss in (giou_loss, smooth_l1_sides, squared_sides):
-        small, large = loss(column(said), column(true)), loss(zoom * column(said), zoom * column(true))
+        small, large = (
+            loss(column(predicted), column(true)),
+            loss(zoom * column(predicted), zoom * column(true)),
+        )
         assert float(small) == pytest.approx(float(large), rel=1e-6)
 
 

@@ -67,7 +67,7 @@ def test_heads_that_say_the_targets_decode_to_the_truth(
     config, grid = replace(SMALL, detections=30, stride=stride), Grid(64 // stride, 128 // stride, stride)
     true = make_targets(truth([[float(v) for v in b] for b in boxes], labels), len(SMALL.classes), grid)
     found = FusionModel(config).decode(perfect(config, true))
-    said = {
+    predicted = {
         (int(label), *(round(float(v), 2) for v in box), round(float(metres), 3))
         for score, label, box, metres in zip(
             found.scores[0], found.labels[0], found.boxes[0], found.distance_m[0], strict=True
@@ -79,7 +79,7 @@ def test_heads_that_say_the_targets_decode_to_the_truth(
         x, y = centres[index]
         others = [c for j, c in enumerate(centres) if j != index]
         if all(max(abs(x - u), abs(y - v)) > 12 for u, v in others):  # nobody competes for its cells
-            assert (label, *(float(v) for v in box), float(index + 1)) in said
+            assert (label, *(float(v) for v in box), float(index + 1)) in predicted
 
 
 def test_each_object_has_the_same_weight_whatever_its_size() -> None:
@@ -112,8 +112,8 @@ def test_of_a_class_that_is_not_complete_only_the_labelled_places_are_known() ->
     assert true.counted[0, :, 8, 15].tolist() == [1, 1, 1]  # this cell is the labelled object's
     assert float(true.box_weight.sum()) == 1.0
     everywhere = torch.full((1, 3, H, W), 4.0)
-    said = perfect(SMALL, true)._replace(heatmap=everywhere.requires_grad_())
-    HeadLosses()(said, true)["class"].backward()
+    predicted = perfect(SMALL, true)._replace(heatmap=everywhere.requires_grad_())
+    HeadLosses()(predicted, true)["class"].backward()
     assert everywhere.grad is not None
     learned = everywhere.grad[0].abs() > 0
     assert not learned[1, :, 25:].any()
