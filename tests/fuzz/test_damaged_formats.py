@@ -26,7 +26,8 @@ FILES = int(os.environ.get("PERCEPTION_FUZZ_FILES", "2000"))
 SEED = int(os.environ.get("PERCEPTION_FUZZ_SEED", "1"))
 MAX_CPU_S = 5.0
 PIECE = 100  # files of one test
-REGROUPED = {"/radar/tracks"}  # damaged times make other sweeps of the same tracks
+REGROUPED = {"/radar/tracks", "/table/ranges"}
+"""Damaged times make other sweeps of the same tracks; a damaged name makes a range a value."""
 
 
 def pictures(folder: Path) -> Path:

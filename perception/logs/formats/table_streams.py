@@ -98,7 +98,8 @@ def _range_stream(
         f"{prefix}/ranges: directions (degrees, left positive, from base_link) are guessed by name: {placed}"
     )
 
-    points_m = (ranges_m[:, :, None] * rays).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # a range of inf is no return
+        points_m = (ranges_m[:, :, None] * rays).astype(np.float32)
 
     return points_stream(f"{prefix}/ranges", stamps, "base_link", ("x", "y", "z"), lambda i: points_m[i])
 
