@@ -27,12 +27,15 @@ _LOOK_BYTES = 1 << 16
 
 
 def reads(path: Path) -> bool:
-    """Return whether a file is compressed, and a log of another format is in it."""
+    """Return whether a file is compressed, and a log of another format is in it.
+
+    Readers that unpack their own files (tables of text) are left to it: their limits are by the packed size.
+    """
     try:
-        if not path.is_file():
+        kind = compression_of(path) if path.is_file() else ""
+        if not kind or any(reader.reads(path) for reader in _others()):
             return False
-        kind = compression_of(path)
-        return bool(kind) and _reader_of(path, kind) is not None
+        return _reader_of(path, kind) is not None
     except (OSError, ValueError):
         return False
 
