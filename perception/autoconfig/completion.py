@@ -25,7 +25,8 @@ class Overrides:
     """Values that replace those of a configuration, as a command line gives them.
 
     Attributes:
-        plugin: The plugin's name; None: as configured.
+        plugin: The plugin's name; None: as configured. Another one than the configured has no weights and
+            options of that.
         checkpoint: The plugin's weights; None: as configured.
         options: Options of the plugin beside the configured ones, by key; those of a section that the
             configuration has are added to it.
@@ -47,10 +48,12 @@ class Overrides:
         Raises:
             ConfigError: A fault is not one, or is of a sensor that is not configured.
         """
-        plugin: dict[str, Any] = {"name": self.plugin, "checkpoint": self.checkpoint}
-        plugin = {key: value for key, value in plugin.items() if value is not None}
+        configured = config.plugin
+        if self.plugin not in (None, configured.name):
+            configured = PluginConfig(name=self.plugin)
+        plugin: dict[str, Any] = {} if self.checkpoint is None else {"checkpoint": self.checkpoint}
         if self.options:
-            plugin["options"] = _merged(config.plugin.options, self.options)
+            plugin["options"] = _merged(configured.options, self.options)
         engine = config.engine.model_copy(update=dict(self.engine))
         engine = engine.model_copy(
             update={key: value for key, value in self.auto.items() if getattr(engine, key) == "auto"}
@@ -60,7 +63,7 @@ class Overrides:
             if errors := plan_errors(self.faults, config.sensor_kinds(), "--fault"):
                 raise ConfigError(errors)
             parse_plan(faults, sensors=config.sensor_kinds())
-        plugin_section = config.plugin.model_copy(update=plugin)
+        plugin_section = configured.model_copy(update=plugin)
         return config.model_copy(update={"plugin": plugin_section, "engine": engine, "faults": faults})
 
 

@@ -18,7 +18,7 @@ from perception.models import FusionModel, ModelConfig
 from perception.models.prediction_outputs import NO_SENSOR, extra_heads_of, row_of, scaled_items, values_of
 from perception.models.tensors import Inputs, Predictions
 from perception.training.data.dataset import Dataset
-from perception.training.data.training_sample import SampleTruth, TrainingSample, collate
+from perception.training.data.training_sample import IGNORED, SampleTruth, TrainingSample, collate
 from perception.types import (
     HEADS,
     SENSORS,
@@ -110,7 +110,9 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
     boxes = None
     if truth.boxes_known > 0:
         boxes = tuple(
-            TruthBox(model.classes[label], tuple((box * scale).tolist()), float(metres), float(seen), "")
+            TruthBox("", tuple((box * scale).tolist()), float("nan"), 1.0, "", ignore=True)
+            if seen == IGNORED
+            else TruthBox(model.classes[label], tuple((box * scale).tolist()), float(metres), float(seen), "")
             for label, box, metres, seen in zip(
                 truth.labels, truth.boxes.astype(np.float64), truth.distance_m, truth.visible, strict=True
             )

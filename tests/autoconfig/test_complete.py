@@ -24,7 +24,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_overrides_replace_what_a_file_says_and_keep_the_rest(scene: Path, tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text("version: 1\nplugin: {name: other, options: {a: 1}}\nengine: {batch: 2, backend: onnx}\n")
+    file.write_text("version: 1\nplugin: {name: fusion, options: {a: 1}}\nengine: {batch: 2, backend: onnx}\n")
     overrides = Overrides("fusion", tmp_path / "w", {"batch": 3}, {"backend": "torch", "precision": "fp32"})
     with open_log(scene) as log:
         config = complete_config(log, file, overrides).config
@@ -33,6 +33,16 @@ def test_overrides_replace_what_a_file_says_and_keep_the_rest(scene: Path, tmp_p
     assert (config.plugin.name, config.plugin.checkpoint) == ("fusion", tmp_path / "w")
     assert config.plugin.options == {"a": 1}
     assert (config.engine.batch, config.engine.backend, config.engine.precision) == (3, "onnx", "fp32")
+
+
+def test_another_plugin_gets_no_weights_and_options_of_the_configured_one() -> None:
+    plugin = {"name": "detector", "checkpoint": "w.onnx", "options": {"model": "yolo.onnx"}}
+    config = parse_config({"version": 1, "sensors": {"camera": {"topic": "/a"}}, "plugin": plugin})
+    other = Overrides("fusion", options={"tiles": 2}).apply(config).plugin
+    assert (other.name, other.checkpoint, other.options) == ("fusion", None, {"tiles": 2})
+    same = Overrides("detector", options={"tiles": 2}).apply(config).plugin
+    assert same.options == {"model": "yolo.onnx", "tiles": 2}
+    assert same.checkpoint == config.plugin.checkpoint is not None
 
 
 def test_returns_beyond_a_configured_range_are_said(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from perception.logs import Damage, Log, Query
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
 from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.training_sample import IGNORED
 from perception.types import CameraFrame, Sample, TruthFrame, head_spec, views_of
 from perception.types.views import truth_view
 
@@ -188,19 +189,19 @@ class _Writer:
         (self.folder / "about.json").write_text(json.dumps(about, indent=1))
 
     def _box_rows(self, truth: TruthFrame, size: tuple[int, int] | None) -> Any:
-        """Return rows of `BOX` in input pixels, for the boxes whose class the model has."""
+        """Return rows of `BOX` in input pixels: boxes of the classes of the model, and regions to ignore."""
         if truth.boxes is None or size is None:
             return np.zeros(0, BOX)
         self.class_names.update(box.label for box in truth.boxes if box.label)
-        boxes = [box for box in truth.boxes if box.label in self._classes and not box.ignore]
+        boxes = [box for box in truth.boxes if box.ignore or box.label in self._classes]
         rows = np.zeros(len(boxes), BOX)
         if boxes:
             spec: InputSpec = self.spec.spec
             scale = np.array([spec.width / size[0], spec.height / size[1]] * 2)
-            rows["label"] = [self._classes[box.label] for box in boxes]
+            rows["label"] = [self._classes.get(box.label, 0) for box in boxes]
             rows["xyxy"] = np.array([box.xyxy for box in boxes]) * scale
             rows["distance_m"] = [box.distance_m for box in boxes]
-            rows["visible"] = [box.visible for box in boxes]
+            rows["visible"] = [IGNORED if box.ignore else box.visible for box in boxes]
         return rows
 
     def _picture(self, frame: CameraFrame | None, pixels: NDArray[np.uint8]) -> None:

@@ -61,6 +61,9 @@ class FeatureBatch(NamedTuple):
     ids: tuple[SampleId, ...]
 
 
+IGNORED = -1.0
+"""The visible fraction of a region to ignore, below every `min_visible`: neither learned nor punished."""
+
 PADDING = {"labels": -1, "boxes": 0, "distance_m": 1, "visible": 0}
 
 

@@ -13,16 +13,19 @@ from perception.config import parse_config
 from perception.config.safe_yaml import parse_yaml
 from perception.errors import ConfigError, LogError, OutputError
 from perception.logs import open_log
+from perception.logs.perception_proto import decode_truth, encode_truth
 from perception.models.preprocess import prepare_inputs
 from perception.training.data import cache_spec, cache_writer
+from perception.training.data.augmentation import too_hard
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.cache_writer import samples_with_truth
 from perception.training.data.dataset import Dataset
 from perception.training.data.sample_cache import CachedLog, cached_log, find_logs
 from perception.training.data.splits import report_missing_truth
 from perception.training.loop.observer import Watcher
+from perception.training.validation import truth_of
 from tests.logs.ros_bags import write_ros2
-from tests.scripted_scene import write_scene
+from tests.scripted_scene import Row, write_scene
 
 
 def folders(root: Path) -> set[str]:
@@ -166,6 +169,22 @@ def test_truth_that_is_missing_is_unknown_not_nothing(recipe: CacheSpec, tmp_pat
     blind = cached_log(write_scene(tmp_path / "a.mcap", duration_s=1.0, truth=False), recipe, tmp_path)
     assert not blind.column("boxes_known").any()
     assert np.isnan(blind.column("control")).all()
+
+
+def test_regions_to_ignore_are_neither_learned_nor_scored(recipe: CacheSpec, tmp_path: Path) -> None:
+    def ignored(row: Row) -> list[Row]:
+        if row.topic != "/truth/detections":
+            return [row]
+        stamp_ns, frame_id, boxes = decode_truth(row.payload)
+        crowd = [replace(box, label="", ignore=True) for box in boxes]
+        return [replace(row, payload=encode_truth(stamp_ns, frame_id, crowd))]
+
+    cached = cached_log(write_scene(tmp_path / "a.mcap", duration_s=1.0, mutate=ignored), recipe, tmp_path)
+    samples = [cached.sample(row) for row in range(len(cached))]
+    assert sum(len(sample.truth.labels) for sample in samples) == cached.about["boxes"] > 0
+    for sample in samples:
+        assert too_hard(sample.truth, 0.0, 0.0).all()
+        assert all(box.ignore and not box.label for box in truth_of(sample.truth, recipe.model).boxes or ())
 
 
 def test_samples_without_truth_are_counted_with_the_reason(recipe: CacheSpec, tmp_path: Path) -> None:
