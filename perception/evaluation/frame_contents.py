@@ -37,7 +37,7 @@ class FrameContents:
             ]
         )
         self._control = Rows(
-            [("frame", "i4"), ("channel", "i2"), ("predicted", "f8"), ("std", "f8"), ("true", "f8")]
+            [("frame", "i4"), ("channel", "i2"), ("said", "f8"), ("std", "f8"), ("true", "f8")]
         )
 
     def add(self, output: Output, truth: TruthFrame, frame: ScoredFrame) -> None:
@@ -53,11 +53,7 @@ class FrameContents:
                 place, _ = self._channels.setdefault(channel.name, (len(self._channels), channel.unit))
                 row = self._control.grow(1)
                 row["frame"], row["channel"] = number, place
-                row["predicted"], row["std"], row["true"] = (
-                    channel.value,
-                    channel.std,
-                    truth.control[channel.name],
-                )
+                row["said"], row["std"], row["true"] = channel.value, channel.std, truth.control[channel.name]
 
     def _add_boxes(self, number: int, frame: ScoredFrame) -> None:
         names = (*frame.names, "")  # the last stands for every class: ANY_CLASS is -1
@@ -95,7 +91,7 @@ class FrameContents:
             SceneControlReport(
                 name=channels[int(self._control["channel"][row])][0],
                 unit=channels[int(self._control["channel"][row])][1][1],
-                predicted=_number(self._control["predicted"][row], 6),
+                said=_number(self._control["said"][row], 6),
                 std=_number(self._control["std"][row], 6),
                 true=_number(self._control["true"][row], 6),
             )

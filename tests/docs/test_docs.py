@@ -14,6 +14,7 @@ import pytest
 
 import perception
 from perception.logs import Query, decode
+from perception.types import heads
 from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 from tests.short_logs import write_beginning
@@ -76,6 +77,7 @@ def test_the_code_of_a_page_runs(
 ) -> None:
     """Python blocks of a page share one namespace; lines `$ perception ...` must end with the code shown."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(heads, "_registered", dict(heads._registered))  # a page may register a head
     write_beginning(tmp_path / "drive.mcap", 5.0)
     namespace: dict[str, object] = {"__name__": "docs"}
     for language, block in blocks(page):

@@ -78,7 +78,7 @@ def reliability(report: EvaluationReport) -> Card | None:
         return None
     label = f"Share of detections that are right over their score. {highlight.text}"
     with chart(label, "reliability") as drawn:
-        axes = _share_axes(drawn.figure.subplots(), "predicted score", "share that is right")
+        axes = _share_axes(drawn.figure.subplots(), "score that was said", "share that is right")
         axes.plot([0, 1], [0, 1], **RULER)
         axes.fill_between(
             bins["confidence"], bins["accuracy"], bins["confidence"], color=COLOURS[0], alpha=0.16, lw=0
@@ -140,7 +140,7 @@ def distance(report: EvaluationReport) -> Card | None:
     columns = {
         "mean error": [part.mean_abs_m for part in bins],
         "nine of ten are below": [part.p90_abs_m for part in bins],
-        "bias (predicted less true)": [part.bias_m for part in bins],
+        "bias (said less true)": [part.bias_m for part in bins],
     }
     with chart(f"Error of distances. {highlight.text}", "distance") as drawn:
         axes = drawn.figure.subplots()
@@ -159,7 +159,7 @@ def traces(report: EvaluationReport, channel: str) -> list[Card]:
     of_channel = [trace for trace in (figures.control if figures else []) if trace.channel == channel]
     worst = sorted(of_channel, key=_mean_error, reverse=True)[:MOST_TRACES]
     shown = [trace for trace in of_channel if trace in worst]
-    limits = [value for trace in shown for value in (*trace.predicted, *trace.true)]
+    limits = [value for trace in shown for value in (*trace.said, *trace.true)]
     place = highlights.channels(report).index(channel)
     return [
         _trace(trace, (min(limits), max(limits)), f"trace{place}-{number}")
@@ -168,18 +168,18 @@ def traces(report: EvaluationReport, channel: str) -> list[Card]:
 
 
 def _mean_error(trace: ControlTraceReport) -> float:
-    pairs = zip(trace.predicted, trace.true, strict=True)
-    return sum(abs(predicted - true) for predicted, true in pairs) / max(len(trace.predicted), 1)
+    pairs = zip(trace.said, trace.true, strict=True)
+    return sum(abs(predicted - true) for predicted, true in pairs) / max(len(trace.said), 1)
 
 
 def _trace(trace: ControlTraceReport, limits: tuple[float, float], name: str) -> Card:
     error = f"mean error {measured(_mean_error(trace))} {trace.unit}".rstrip()
-    label = f"{trace.channel} over time in {file_name(trace.log)}: predicted and true, {error}"
+    label = f"{trace.channel} over time in {file_name(trace.log)}: said and true, {error}"
     with chart(label, name, 360, 150) as drawn:
         axes = drawn.figure.subplots()
-        axes.fill_between(trace.at_s, trace.predicted, trace.true, color=COLOURS[1], alpha=0.16, lw=0)
+        axes.fill_between(trace.at_s, trace.said, trace.true, color=COLOURS[1], alpha=0.16, lw=0)
         axes.plot(trace.at_s, trace.true, color=COLOURS[5], lw=1.2, ls=(0, (4, 2.5)), label="true")
-        axes.plot(trace.at_s, trace.predicted, color=COLOURS[1], label="predicted")
+        axes.plot(trace.at_s, trace.said, color=COLOURS[1], label="said")
         margin = 0.05 * (limits[1] - limits[0]) or 0.5
         axes.set(
             xlabel="s",

@@ -126,11 +126,8 @@ def frame_words(scene: SceneReport | None) -> list[tuple[str, str, str]]:
 
 
 def control_words(channel: SceneControlReport) -> str:
-    """Return `predicted 0.12 ±0.02, true 0.16 1/m (off by -0.04)`."""
+    """Return `said 0.12 ±0.02, true 0.16 1/m (off by -0.04)`."""
     std = "" if channel.std is None else f" \u00b1{measured(channel.std, 2)}"
-    known = channel.predicted is not None and channel.true is not None
-    off = f" (off by {signed((channel.predicted or 0.0) - (channel.true or 0.0))})" if known else ""
-    return (
-        f"predicted {measured(channel.predicted)}{std}, true {measured(channel.true)} {channel.unit}".rstrip()
-        + off
-    )
+    known = channel.said is not None and channel.true is not None
+    off = f" (off by {signed((channel.said or 0.0) - (channel.true or 0.0))})" if known else ""
+    return f"said {measured(channel.said)}{std}, true {measured(channel.true)} {channel.unit}".rstrip() + off

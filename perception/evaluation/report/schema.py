@@ -65,7 +65,7 @@ class MetricReport(SchemaModel):
         description="By name; `AP50/vehicle` is of one class or channel, `mAP` is over all."
     )
     frames: dict[str, int] = Field(
-        description="Frames `scored`; not scored because `invalid` (by the plugin), `no_truth`, `no_head`."
+        description="Frames `scored`; not scored because `invalid` (the head said so), `no_truth`, `no_head`."
     )
     details: dict[str, Any] = Field(description="Curves, matrices, bins: what is not one number.")
 
@@ -159,7 +159,7 @@ class DivergenceReport(SchemaModel):
 
 
 class SceneBoxReport(SchemaModel):
-    """A box of truth (`found`, `missed`; `ignored`: it does not count) or one predicted (`hit`, `false`)."""
+    """A box of truth (`found`, `missed`; `ignored`: it does not count) or one said (`hit`, `false`)."""
 
     kind: Literal["found", "missed", "ignored", "hit", "false"]
     label: str
@@ -169,11 +169,11 @@ class SceneBoxReport(SchemaModel):
 
 
 class SceneControlReport(SchemaModel):
-    """One channel of the command: predicted and true."""
+    """One channel of the command: said and true."""
 
     name: str
     unit: str = ""
-    predicted: float | None
+    said: float | None
     std: float | None = None
     true: float | None
 
@@ -217,7 +217,7 @@ class DistanceErrorReport(SchemaModel):
     matches: int
     mean_abs_m: float
     p90_abs_m: float
-    bias_m: float = Field(description="Mean of predicted less true.")
+    bias_m: float = Field(description="Mean of said less true.")
 
 
 class ControlTraceReport(SchemaModel):
@@ -227,7 +227,7 @@ class ControlTraceReport(SchemaModel):
     channel: str
     unit: str = ""
     at_s: list[float] = Field(description="Seconds from the log's first message, of at most 400 frames.")
-    predicted: list[float]
+    said: list[float]
     true: list[float]
 
 

@@ -159,8 +159,8 @@ def confusion(report: EvaluationReport) -> TableData | None:
     for label, row in zip([*labels[:-1], "not there"], counts, strict=True):
         total = sum(row) or 1
         rows.append([label, *(_shaded(str(n or "\u00b7"), n / total, kind="heat") for n in row)])
-    caption = "Which class is taken for which: truth down, predicted across"
-    return _table(caption, ["truth \\ predicted", *labels[:-1], "nothing"], rows, "matrix")
+    caption = "Which class is taken for which: truth down, said across"
+    return _table(caption, ["truth \\ said", *labels[:-1], "nothing"], rows, "matrix")
 
 
 def control(report: EvaluationReport) -> TableData | None:

@@ -62,8 +62,7 @@ def heads(classes: list[str], channel: str, scale: float = 1.0) -> dict[str, dic
     recall = [place / 100 for place in range(101)]
     curves = {name: {"recall": recall, "precision": [1 - r * r for r in recall]} for name in classes}
     counts = [
-        [50 if true == predicted else 3 for predicted in range(len(classes) + 1)]
-        for true in range(len(classes) + 1)
+        [50 if true == said else 3 for said in range(len(classes) + 1)] for true in range(len(classes) + 1)
     ]
     by_class = {
         f"{key}/{name}": value(scale * (0.9 - 0.2 * place))
@@ -106,7 +105,7 @@ def moment(word: str, log: str, at_s: float = 3.25, camera: str = "/camera/image
         )
         for place, kind in enumerate(kinds)
     ]
-    steer = SceneControlReport(name=word, unit="1/m", predicted=0.1, std=0.02, true=0.14)
+    steer = SceneControlReport(name=word, unit="1/m", said=0.1, std=0.02, true=0.14)
     return MomentReport(
         log=log,
         at_s=at_s,
@@ -259,7 +258,7 @@ def full(word: str = "person", log: str = "drive.mcap", logs: int = 1) -> Evalua
                     channel=channel,
                     unit="1/m",
                     at_s=at_s,
-                    predicted=[t / 100 for t in at_s],
+                    said=[t / 100 for t in at_s],
                     true=[0.1] * 200,
                 )
                 for path in paths

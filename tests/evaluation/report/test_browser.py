@@ -66,8 +66,8 @@ def test_the_console_stays_empty_and_no_request_leaves_the_file(browser: Browser
     requests = [one["request"]["url"] for one in browser.of("Network.requestWillBeSent")]
     assert page.as_uri() in requests
     assert all(one == page.as_uri() or one.startswith("data:") for one in requests), requests
-    predicted = browser.of("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-    assert predicted == []
+    said = browser.of("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+    assert said == []
     assert HOSTILE in browser.value("document.body.innerText")
     assert browser.value("document.querySelectorAll('script, img, iframe, object').length") == 0
 
@@ -80,8 +80,8 @@ def test_what_would_leave_the_file_is_refused_and_seen_here(browser: Browser) ->
         browser.value(f"{tried} i.onload = () => done('loaded'); i.src = 'http://127.0.0.1:9/x.png'}})")
         == "refused"
     )
-    predicted = [one for one in browser.events[before:] if one["method"] == "Log.entryAdded"]
-    assert any("Content Security Policy" in one["params"]["entry"]["text"] for one in predicted)
+    said = [one for one in browser.events[before:] if one["method"] == "Log.entryAdded"]
+    assert any("Content Security Policy" in one["params"]["entry"]["text"] for one in said)
 
 
 def test_the_pictures_are_decoded_and_boxes_lie_on_them(browser: Browser) -> None:

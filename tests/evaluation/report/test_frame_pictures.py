@@ -105,6 +105,6 @@ def test_what_is_drawn_is_also_said() -> None:
         ("missed", "missed (1)", "person, 12 m"),
         ("false", "false (1)", "person 0.50, 12 m"),
         ("hit", "right (1)", "person 0.50, 12 m"),
-        ("", "person", "predicted 0.100 \u00b10.020, true 0.140 1/m (off by \u22120.0400)"),
+        ("", "person", "said 0.100 \u00b10.020, true 0.140 1/m (off by \u22120.0400)"),
     ]
     assert frame_words(None) == []

@@ -142,7 +142,7 @@ def test_a_calibration_of_another_size_places_returns_in_the_same_part_of_the_in
 
 
 @pytest.mark.parametrize(
-    "where", [rig(distortion=[0.1] * 4, model="mystery"), rig(width=0), rig(distortion=[0] * 8 + [0.1])]
+    "where", [rig(distortion=[0.1] * 4, model="mystery"), rig(width=0), rig(distortion=[0] * 14 + [0.1])]
 )
 def test_a_camera_that_cannot_be_projected_still_gives_bearings(where: Rig) -> None:
     rows, _ = returns_array(scan_of([[10.0, 1.0, 0.5]]), where, SPEC)
