@@ -108,7 +108,7 @@ def _traces(control: ControlErrors, records: Sequence[LogRecord]) -> Iterator[Co
                     round(float(at), 3)
                     for at in (rows["stamp_ns"][shown] - bounded_ns(record.start_ns)) / 1e9
                 ],
-                said=[float(f"{value:.5g}") for value in rows["said"][shown]],
+                said=[float(f"{value:.5g}") for value in rows["predicted"][shown]],
                 true=[float(f"{value:.5g}") for value in rows["true"][shown]],
             )
 

@@ -24,9 +24,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_overrides_replace_what_a_file_says_and_keep_the_rest(scene: Path, tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text(
-        "version: 1\nplugin: {name: fusion, options: {a: 1}}\nengine: {batch: 2, backend: onnx}\n"
-    )
+    text = "version: 1\nplugin: {name: fusion, options: {a: 1}}\nengine: {batch: 2, backend: onnx}\n"
+    file.write_text(text)
     overrides = Overrides("fusion", tmp_path / "w", {"batch": 3}, {"backend": "torch", "precision": "fp32"})
     with open_log(scene) as log:
         config = complete_config(log, file, overrides).config

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perception.evaluation.report import charts
 from perception.evaluation.report.inline_svg import SERIES, chart, series
-from perception.text import visible
+from perception.text import visible_line
 from tests.evaluation.report.build import HOSTILE, full
 from tests.evaluation.report.reader import Page
 
@@ -31,8 +31,8 @@ def test_names_stay_text_in_a_chart(name: str, label: str) -> None:
     page = Page(str(drawn.svg))
     assert not page.wrong
     assert page.names <= {"svg", "g", "path", "text", "defs", "use", "clippath", "rect"}
-    assert page.attributes("aria-label") == [visible(label)]
-    assert " ".join(visible(name)[:59].split()) in " ".join(page.text.split())
+    assert page.attributes("aria-label") == [visible_line(label)]
+    assert " ".join(visible_line(name)[:59].split()) in " ".join(page.text.split())
 
 
 @settings(max_examples=15, deadline=None)
