@@ -11,6 +11,7 @@ from perception.errors import LogError
 
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _MOST_ENTRIES = 1000
+_LEROBOT_1 = Path("meta_data", "info.json")
 _KNOWN = (
     (b"\x28\xb5\x2f\xfd", "a zstd-compressed file; decompress it first: zstd -d FILE"),
     (b"\x1f\x8b", "a gzip-compressed file; decompress it first: gunzip FILE"),
@@ -31,6 +32,11 @@ def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) 
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
+            if (path / _LEROBOT_1).is_file():
+                return LogError(
+                    "expected a LeRobot dataset of version 2 or 3, found one of version 1; convert it with "
+                    f"lerobot's scripts, or give one of its videos: {path}"
+                )
             logs = sorted(
                 item.name
                 for item in islice(path.iterdir(), _MOST_ENTRIES)

@@ -119,3 +119,12 @@ def test_names_with_dots_are_paths(tmp_path: Path) -> None:
         first = decode(next(iter(log.messages(Query(frozenset({"/action"}))))))
     assert isinstance(first, StatusReading)
     assert {name: first.values[name] for name in STATE} == {"shoulder.pos": 0.5, "gripper.pos": -1.0}
+
+
+def test_a_dataset_of_the_first_version_is_named(tmp_path: Path) -> None:
+    (tmp_path / "meta_data").mkdir()
+    (tmp_path / "meta_data" / "info.json").write_text('{"fps": 10}')
+    with pytest.raises(
+        LogError, match="version 2 or 3, found one of version 1"
+    ):
+        open_log(tmp_path)
