@@ -5,22 +5,22 @@ The file is decompressed into the temporary folder, and the log in it is read by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 
 from perception.errors import LogError
 from perception.logs.damage import Damage
 from perception.logs.mcap.limits import LONE_BYTES, LONE_RATIO
 from perception.logs.query import ALL, Query
-from perception.logs.readers import Accounting, Log, LogReader, MessageStream, log_readers
+from perception.logs.readers import Log, LogReader, MessageStream, log_readers
 from perception.logs.survey import Survey
 from perception.logs.unpacked_file import UnpackedTooLarge, compression_of, plain_name, unpack_file
-from perception.types import Channel, Message
+from perception.logs.wrapped_log import WrappedLog
+from perception.types import Message
 
 FORMAT = "compressed log"
 _LOOK_BYTES = 1 << 16
@@ -88,14 +88,14 @@ def _reader_of(path: Path, kind: str) -> LogReader | None:
         return next((reader for reader in _others() if reader.reads(beginning)), None)
 
 
-class UnpackedLog:
-    """An open log that was decompressed; see `perception.logs.Log`."""
+class UnpackedLog(WrappedLog):
+    """A log that was decompressed into a temporary folder."""
 
     def __init__(
         self, path: Path, kind: str, problem: str, log: Log, folder: TemporaryDirectory[str]
     ) -> None:
-        self.path = path
-        self._kind, self._log, self._folder = kind, log, folder
+        super().__init__(path, log)
+        self._kind, self._folder = kind, folder
         self._damage = [Damage(None, None, 0, None, problem)] if problem else []
 
     @cached_property
@@ -106,33 +106,14 @@ class UnpackedLog:
         damage = (*self._damage, *survey.damage)
         return replace(survey, compression=packed, size_bytes=size, damage=damage)
 
-    @property
-    def channels(self) -> Mapping[str, Channel]:
-        return self._log.channels
-
-    @property
-    def accounting(self) -> Accounting:
-        return self._log.accounting
-
     def messages(self, query: Query = ALL) -> MessageStream:
-        return (
-            UnpackedStream(self._log.messages(query), self._damage)
-            if self._damage
-            else self._log.messages(query)
-        )
+        stream = super().messages(query)
+        return UnpackedStream(stream, self._damage) if self._damage else stream
 
     def close(self) -> None:
-        self._log.close()
+        super().close()
         with suppress(OSError):
             self._folder.cleanup()
-
-    def __enter__(self) -> UnpackedLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class UnpackedStream(Iterator[Message]):

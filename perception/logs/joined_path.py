@@ -62,7 +62,7 @@ class JoinedPath(_Base):
 
     @property
     def stem(self) -> str:
-        """What the names of the files begin with."""
+        """Return the common beginning of the names of the files."""
         stems = [plain_stem(path) for path in self.joined]
         same = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
         return "".join(letters[0] for letters in same).rstrip("_-. ") or stems[0]

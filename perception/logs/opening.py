@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from perception.errors import LogError
 from perception.logs.compressed_log import FORMAT as COMPRESSED
 from perception.logs.drive import open_drive
 from perception.logs.joined_path import JoinedPath, as_one
-from perception.logs.query import ALL, Query
-from perception.logs.readers import Accounting, Log, MessageStream, log_readers
+from perception.logs.readers import Log, log_readers
 from perception.logs.refusal import refusal
-from perception.logs.survey import Survey
+from perception.logs.wrapped_log import WrappedLog
 from perception.remote import RemotePath, log_path
 from perception.remote.fetched import NotInRangesError, copies
-from perception.types import Channel
 
 
 def open_log(path: str | Path | Sequence[str | Path]) -> Log:
@@ -79,42 +76,19 @@ def _open_copy(path: RemotePath, why: str) -> Log:
         raise
 
 
-class FetchedLog:
-    """A remote log that is read from a local copy; see `Log`."""
+class FetchedLog(WrappedLog):
+    """A remote log that is read from a local copy."""
 
     def __init__(self, path: RemotePath, log: Log, give_back: Callable[[], None]) -> None:
-        self.path: Path = path
-        self._log, self._give_back = log, give_back
+        super().__init__(path, log)
+        self._give_back = give_back
         self._is_closed = False
 
-    @property
-    def survey(self) -> Survey:
-        return self._log.survey
-
-    @property
-    def channels(self) -> Mapping[str, Channel]:
-        return self._log.channels
-
-    @property
-    def accounting(self) -> Accounting:
-        return self._log.accounting
-
-    def messages(self, query: Query = ALL) -> MessageStream:
-        return self._log.messages(query)
-
     def close(self) -> None:
-        self._log.close()
+        super().close()
         if not self._is_closed:
             self._is_closed = True
             self._give_back()
-
-    def __enter__(self) -> FetchedLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def is_log(path: Path) -> bool:

@@ -17,7 +17,7 @@ from perception.plugin.manifest import Manifest, package_folder, read_manifest
 
 GROUP = "perception.plugins"
 METHODS = ("open", "prepare", "step", "reset", "close", "describe")
-"""What a plugin has."""
+"""The methods of the plugin contract."""
 
 _registered: dict[str, tuple[Manifest, Callable[[Manifest], Plugin]]] = {}
 

@@ -124,7 +124,5 @@ def test_names_with_dots_are_paths(tmp_path: Path) -> None:
 def test_a_dataset_of_the_first_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "meta_data").mkdir()
     (tmp_path / "meta_data" / "info.json").write_text('{"fps": 10}')
-    with pytest.raises(
-        LogError, match="version 2 or 3, found one of version 1"
-    ):
+    with pytest.raises(LogError, match="version 2 or 3, found one of version 1"):
         open_log(tmp_path)

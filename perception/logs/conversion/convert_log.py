@@ -33,7 +33,7 @@ _CHUNK_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
-    """What to convert, and how.
+    """The options of a conversion.
 
     Attributes:
         start_s, end_s: The part of the log, in seconds from its first message that is neither transforms nor

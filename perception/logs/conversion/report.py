@@ -52,7 +52,7 @@ class NotCarried:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a conversion did.
+    """The result of a conversion.
 
     Attributes:
         source, output: The two logs.

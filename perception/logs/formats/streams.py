@@ -56,7 +56,7 @@ class Stream:
 
 @dataclass(slots=True)
 class Findings:
-    """What a reader says of a log beside its messages.
+    """The damage, losses and notes of a log that a reader collects.
 
     Attributes:
         notes: What is made, guessed or left out, as lines for the user.

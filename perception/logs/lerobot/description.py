@@ -1,4 +1,4 @@
-"""What a LeRobot dataset says of itself: features, episodes, and the files of each."""
+"""The description of a LeRobot dataset: features, episodes, and the files of each."""
 
 from __future__ import annotations
 

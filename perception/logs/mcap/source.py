@@ -18,7 +18,7 @@ class Source:
 
     is_remote = False
     bytes_read = 0
-    """What was fetched of a remote file so far."""
+    """Bytes of a remote file that were fetched so far."""
 
     def __init__(self, path: Path, file: BinaryIO | None, size: int) -> None:
         self.path = path
