@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from perception.autoconfig import ConfigChoice, Overrides, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
@@ -128,17 +129,24 @@ class _EvaluationRun:
             self._references += references
         if options.outputs:
             stored = stack.enter_context(open_log(options.outputs[index]))
-            self._score(stored, log, config, references, span)
+            account = options.accounts[index] if options.accounts else None
+            self._score(stored, log, config, references, span, account)
             return True
         return self._replay(log, config, references, stack.enter_context(watch(log, span)), span)
 
     def _score(
-        self, stored: Log, log: Log, config: Config, references: Sequence[Reference], span: Span
+        self,
+        stored: Log,
+        log: Log,
+        config: Config,
+        references: Sequence[Reference],
+        span: Span,
+        account: Mapping[str, Any] | None,
     ) -> None:
         run = read_run(stored)
         if run is not None:
             check_classes(self._gate_names, run.classes, config.truth.classes.values())
-        self._evaluation.score(stored, log, config, span)
+        self._evaluation.score(stored, log, config, span, account)
         self._batch = run.batch if run is not None else 1
         if self._streaming is not None:
             self._streaming.add(log, config, _outputs_in(stored, span), span)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from perception.autoconfig import Overrides
 from perception.evaluation.ablation.fault_ablation import SEVERITIES
@@ -36,6 +36,8 @@ class EvaluateOptions:
         replay: How to replay. Its device may be `auto`.
         start, end: The part of each log, as `perception.pipeline.span.parse_span` reads them; None: all.
         outputs: Stored outputs to score instead of a replay, one file for each log; empty: replay.
+        accounts: The documents of the replays that made the stored outputs, one for each, where they are
+            known: their status and warnings are then those of the report.
         output: Write the outputs, with the errors of each frame, to this file; with one log only.
         gates: The requirements, as `parse_gates` gives them.
         strict: Judge gates by the pessimistic end of each interval.
@@ -58,6 +60,7 @@ class EvaluateOptions:
     start: str | None = None
     end: str | None = None
     outputs: tuple[Path, ...] = ()
+    accounts: tuple[Mapping[str, Any], ...] = ()
     output: Path | None = None
     gates: tuple[Gate, ...] = ()
     strict: bool = False
@@ -87,7 +90,10 @@ class EvaluateOptions:
                 f"--output: holds the outputs of one log, found {logs} logs",
             ),
             (not self.rate_hz > 0, f"--deadline-hz: expected more than 0, found {self.rate_hz}"),
-            (stored and bool(self.overrides.faults), "--fault: needs a replay; leave out --outputs"),
+            (
+                stored and bool(self.overrides.faults) and not self.accounts,
+                "--fault: needs a replay; leave out --outputs",
+            ),
             (self.strict and not self.gates, "--strict: says how to judge `--require`; add one"),
             (
                 self.strict and self.resampling is None,

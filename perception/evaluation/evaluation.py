@@ -131,7 +131,14 @@ class Evaluation:
         )
         return summary
 
-    def score(self, stored: Log, log: Log, config: Config, span: Span = WHOLE) -> None:
+    def score(
+        self,
+        stored: Log,
+        log: Log,
+        config: Config,
+        span: Span = WHOLE,
+        account: Mapping[str, Any] | None = None,
+    ) -> None:
         """Score stored outputs, without a replay.
 
         Args:
@@ -139,6 +146,7 @@ class Evaluation:
             log: The log it was made from, open; holds the truth.
             config: Names the truth and rig topics of `log`.
             span: The part of the log whose outputs are scored.
+            account: The document of the replay that made them; None: it is not known.
 
         Raises:
             LogError: The stored log holds no outputs, or its metadata are damaged.
@@ -151,12 +159,25 @@ class Evaluation:
         for output, truth in stored_pairs(stored, log, config, span):
             scorer.score(output, truth)
             frames += 1
-        for code, warning, count in scorer.missing.warnings():  # a replay has them in its summary
+        warnings = list(scorer.missing.warnings())
+        metadata = (run.to_metadata() if run is not None else {}) | _part(span)
+        if account is not None:  # it has the same warnings
+            warnings = [(row["code"], row["text"], row["count"]) for row in account["warnings"]]
+            metadata = {**account["run"], **_part(span)}
+            self._status = max(self._status, account["status"], key=STATUS_ORDER.index)
+        for code, warning, count in warnings:
             self.warn(code, warning, log, count)
         for stages_ms in stored_times(stored, span):
             record_times(self._latency, stages_ms)
-        metadata = (run.to_metadata() if run is not None else {}) | _part(span)
-        self.add(log, config, scorer, frames, run=metadata, outputs=str(stored.path))
+        self.add(
+            log,
+            config,
+            scorer,
+            frames,
+            run=metadata,
+            outputs=str(stored.path),
+            account=None if account is None else dict(account),
+        )
 
     def _plugin(self, load: Callable[[], Plugin], config: Config, sinks: list[Sink]) -> Plugin:
         """Return the plugin to replay; with an ablation, one that a further sink asks for every subset."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from perception.remote.remote_errors import access_error, is_lasting, protocol_error
+from perception.remote.attempts import attempt
+from perception.remote.remote_errors import access_error, protocol_error
 from perception.remote.span_cache import SpanCache
 
 TAIL_BYTES = 1 << 18
@@ -19,9 +19,8 @@ TAIL_BYTES = 1 << 18
 SMALLEST = 1 << 16
 """The fewest bytes of a request: a request costs the time of as many."""
 
-_WAITS_S = (0.2, 0.8, 2.0)  # before each further attempt
 _REQUESTS_AT_ONCE = 16
-_TAGS = ("ETag", "etag", "md5Hash", "Content-MD5", "Last-Modified", "LastModified", "mtime", "created")
+TAGS = ("ETag", "etag", "md5Hash", "Content-MD5", "Last-Modified", "LastModified", "mtime", "created")
 _COPY_BYTES = 4 << 20
 
 T = TypeVar("T")
@@ -51,11 +50,11 @@ class RemoteFile:
         self._lock = threading.Lock()
         self._cache = SpanCache()
         self._pool: ThreadPoolExecutor | None = None
-        self._fs, self._place = _filesystem(url)
+        self._fs, self._place = filesystem(url)
         info = self._attempt(lambda: self._fs.info(self._place))
         self.is_folder = info.get("type") == "directory"
         self.size: int | None = info.get("size")
-        self.tag = next((str(info[key]) for key in _TAGS if info.get(key)), "")
+        self.tag = next((str(info[key]) for key in TAGS if info.get(key)), "")
         self.ranged = self.size is not None and bool(info.get("partial", True)) and not self.is_folder
         self._is_http = url.startswith(("http://", "https://"))
         self._probed = not self._is_http
@@ -172,21 +171,15 @@ class RemoteFile:
 
     def _attempt(self, request: Callable[[], T]) -> T:
         """Return what a request returns; one that may succeed later is made again."""
-        for wait_s in (*_WAITS_S, None):
+
+        def count() -> None:
             with self._lock:
                 self.requests += 1
-            try:
-                return request()
-            except (OverflowError, ValueError):
-                raise
-            except Exception as error:
-                if wait_s is None or is_lasting(error):
-                    raise access_error(self.url, error) from error
-                time.sleep(wait_s)
-        raise AssertionError
+
+        return attempt(self.url, request, count)
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
+def filesystem(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the place in it."""
     from fsspec.core import url_to_fs
 

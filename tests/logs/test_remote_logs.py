@@ -19,7 +19,7 @@ from perception.errors import LogError
 from perception.logs import LogWriter, Query, open_log
 from perception.logs.conversion.same_values import same_values
 from perception.pipeline.log_source import LogSource, Span
-from perception.remote import RemotePath, remote_file
+from perception.remote import RemotePath, attempts
 from perception.types import Sample, Schema
 from perception_tools.cli import run
 from tests.logs import ros_bags
@@ -63,7 +63,7 @@ def large(folder: Path) -> Path:
 
 @pytest.fixture
 def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RangeServer]:
-    monkeypatch.setattr(remote_file, "_WAITS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(attempts, "_WAITS_S", (0.0, 0.0, 0.0))
     with serving(folder) as state:
         yield state
 

@@ -352,12 +352,15 @@ def test_signals_that_end_a_program_close_the_output_readable(
     where = ["--output", "cut.mcap"]
     if many:
         target, where = Path("out") / f"{scene.stem}.outputs.mcap", ["--output-dir", "out"]
+    begun = Path("out", ".partial").glob if many else Path().glob  # a batch moves it to its place at the end
     command = [*quick_command, str(scene), "--rate", "1", *where, "--json"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (target.exists() and target.stat().st_size > 2500):
+    while time.monotonic() < deadline and not any(
+        path.stat().st_size > 2500 for path in begun(f"**/{target.name}")
+    ):
         time.sleep(0.05)
     if many:
         os.killpg(process.pid, number)  # as a service manager does: the workers get it, too

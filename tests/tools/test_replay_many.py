@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from perception.errors import ConfigError
 from perception.logs import Query, open_log
 from perception.pipeline.batch import BatchResult, LogResult
-from perception.pipeline.output_names import output_paths
+from perception.pipeline.batch.recording_names import recording_names
 from perception.types import Status
 from perception_tools.cli import run
 from perception_tools.replay.text import batch_document
@@ -104,13 +104,11 @@ def test_what_belongs_to_one_log_is_refused_for_several(
         assert f"{option[0]}: for one log alone" in capsys.readouterr().err
 
 
-def test_outputs_are_named_by_their_log_and_told_apart_by_its_folder(tmp_path: Path) -> None:
-    found = output_paths([Path("a/day.mcap"), Path("b/night.mcap")], tmp_path)
-    assert [path.name for path in found] == ["day.outputs.mcap", "night.outputs.mcap"]
-    found = output_paths([Path("a/x/day.mcap"), Path("a/y/day.mcap")], tmp_path)
-    assert [path.name for path in found] == ["x_day.outputs.mcap", "y_day.outputs.mcap"]
+def test_outputs_are_named_by_their_log_and_told_apart_by_its_folder() -> None:
+    assert recording_names([Path("a/day.mcap"), Path("b/night.mcap")]) == ["day", "night"]
+    assert recording_names([Path("a/x/day.mcap"), Path("a/y/day.mcap")]) == ["x_day", "y_day"]
     with pytest.raises(ConfigError, match="named twice"):
-        output_paths([Path("a/day.mcap"), Path("a/../a/day.mcap")], tmp_path)
+        recording_names([Path("a/day.mcap"), Path("a/../a/day.mcap")])
 
 
 @given(
@@ -126,12 +124,11 @@ def test_no_two_logs_share_an_output_whatever_they_are_called(
     names: list[str], suffixes: list[str], data: st.DataObject
 ) -> None:
     logs = list(dict.fromkeys(Path("in") / (name + suffixes[k]) for k, name in enumerate(names)))
-    found = output_paths(logs, Path("out"))
-    assert len({str(path).casefold() for path in found}) == len(logs)
-    assert {path.parent for path in found} == {Path("out")}
-    assert all(path.name.endswith(".outputs.mcap") for path in found)
+    found = recording_names(logs)
+    assert len({name.casefold() for name in found}) == len(logs)
+    assert not any("/" in name for name in found)
     order = data.draw(st.permutations(range(len(logs))))
-    assert output_paths([logs[k] for k in order], Path("out")) == [found[k] for k in order]
+    assert recording_names([logs[k] for k in order]) == [found[k] for k in order]
 
 
 def test_logs_whose_names_collide_keep_outputs_of_their_own_and_it_is_said(

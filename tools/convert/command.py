@@ -1,23 +1,38 @@
-"""`perception convert LOG OUT.mcap`: writes any readable log as an MCAP file."""
+"""`perception convert LOG OUT.mcap`: writes any readable log as an MCAP file, or many into a folder."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perception_tools.command_arguments import OneLog
+from perception.remote import log_path
+from perception_tools.batch_options import Jobs, OutputDir, ShardText, find_recordings, run_many
+from perception_tools.command_arguments import takes
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.replay.options import AsOne, Force
 from perception_tools.standard_output import answering, print_json
 
+if TYPE_CHECKING:
+    from perception.logs.conversion import ConvertOptions
 
-def convert(
-    log: OneLog,
-    output: Annotated[
-        Path, typer.Argument(metavar="OUT", help="The MCAP file to write.", show_default=False)
-    ],
+
+@dataclass
+class ConvertArguments:
+    """The arguments and options of `perception convert`."""
+
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LOG... [OUT]",
+            parser=log_path,
+            help="The log, a path or a URL of any format, and the MCAP file to write. With --output-dir: "
+            "logs and patterns of them.",
+            show_default=False,
+        ),
+    ]
     cut: Annotated[
         tuple[float, float] | None,
         typer.Option(
@@ -25,41 +40,78 @@ def convert(
             help="Only this part, in seconds from the first sensor message; what holds on from before, "
             "transforms and camera infos, stays.",
         ),
-    ] = None,
+    ] = None
     topics: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Only these topics: '/camera/*'; repeatable.")
-    ] = None,
+    ] = None
     as_recorded: Annotated[
         bool,
         typer.Option("--as-recorded", help="Keep every schema, also where Foxglove's says the same."),
-    ] = False,
-    as_one: AsOne = False,
-    force: Force = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+    ] = False
+    as_one: AsOne = False
+    force: Force = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+    output_dir: OutputDir = None
+    jobs: Jobs = 1
+    shard: ShardText = None
+
+    def options(self) -> ConvertOptions:
+        """Return the options as the library takes them."""
+        from perception.logs.conversion import ConvertOptions
+
+        start_s, end_s = self.cut if self.cut is not None else (None, None)
+        return ConvertOptions(start_s, end_s, tuple(self.topics or ()), self.as_recorded)
+
+
+@takes(ConvertArguments)
+def convert(given: ConvertArguments) -> None:
     """Write any log as MCAP with Foxglove's schemas, and say what was not carried over.
 
     Replay of the new log gives the outputs of the source. Exit code 3: parts of the source could not be read.
     """
+    if given.output_dir is not None:
+        _convert_many(given)
+    else:
+        _convert_one(given)
+
+
+def _convert_one(given: ConvertArguments) -> None:
     from perception.logs import open_log
-    from perception.logs.conversion import ConvertOptions, convert_log
+    from perception.logs.conversion import convert_log
     from perception.logs.conversion.convert_log import is_converted_log
-    from perception.logs.joined_path import as_one as as_one_drive
-    from perception.logs.joined_path import parts_of
+    from perception.logs.joined_path import as_one, parts_of
     from perception.path_guard import Read, Write, check_paths
 
-    log = as_one_drive([log]) if as_one else log
-    reads = [Read("the log", part) for part in parts_of(log)]
-    check_paths(reads, [Write("OUT", output, is_converted_log)], force=force)
-    start_s, end_s = cut if cut is not None else (None, None)
-    with open_log(log) as opened:
-        conversion = convert_log(
-            opened, output, ConvertOptions(start_s, end_s, tuple(topics or ()), as_recorded)
+    *logs, output = given.paths
+    if len(logs) != 1 and not (given.as_one and logs):
+        raise typer.BadParameter(
+            f"expected a log and the file to write, found {len(given.paths)} paths; several logs go to "
+            "--output-dir, or are one drive with --as-one"
         )
+    log = as_one(logs) if given.as_one else logs[0]
+    reads = [Read("the log", part) for part in parts_of(log)]
+    check_paths(reads, [Write("OUT", output, is_converted_log)], force=given.force)
+    with open_log(log) as opened:
+        conversion = convert_log(opened, output, given.options())
     with answering(conversion.status):
-        if as_json:
+        if given.as_json:
             print_json(with_exit_code(conversion.to_json(), conversion.status))
         else:
             from perception_tools.convert.text import show
 
             show(conversion)
+
+
+def _convert_many(given: ConvertArguments) -> None:
+    from perception.pipeline.batch import ConvertRecording
+    from perception_tools.convert.text import batch_document, show_batch
+
+    logs = find_recordings(given.paths, given.output_dir, given.as_one)
+    options = given.options()
+    result = run_many([ConvertRecording(log, options) for log in logs], given)
+    document = batch_document(result)
+    with answering(result.status):
+        if given.as_json:
+            print_json(document)
+        else:
+            show_batch(document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from perception_tools.batch_options import find_recordings
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import EvaluateArguments
 from perception_tools.exit_codes import schema_with_exit_code, with_exit_code
@@ -23,33 +24,35 @@ def evaluate(given: EvaluateArguments) -> None:
 
         print_json(schema_with_exit_code(json_schema()))
         return
-    if given.as_one:
-        from perception.logs import as_one
-
-        given.logs = [as_one(given.logs or [])]
+    given.logs = find_recordings(given.logs or [], given.output_dir, given.as_one)
     options = given.options()
 
     from perception.evaluation import evaluate_logs, junit_xml
     from perception.evaluation.report.report_files import check_report_files, write_report_file
+    from perception_tools.evaluate.many_recordings import replay_recordings_first
     from perception_tools.replay.progress import observer
 
     check_report_files(given.report or [])
     _check_paths(given, options)
     on_fault = _print_fault if sys.stderr.isatty() else lambda fault: None
+    batch = replay_recordings_first(given, options) if given.output_dir is not None else None
     report = evaluate_logs(
-        given.logs or [],
+        given.logs if batch is None else batch.logs,
         given.config,
-        options,
+        options if batch is None else batch.options,
         watch=lambda log, span: observer(log, span, step=False),
         on_fault=on_fault,
     )
+    outcome = report.outcome
+    if batch is not None:
+        report, outcome = batch.add_to(report), batch.outcome(report)
     if given.junit is not None:
         given.junit.write_bytes(junit_xml(report))
     for path in given.report or []:
         write_report_file(path, report)
-    with answering(report.outcome):
+    with answering(outcome):
         if given.as_json:
-            document = with_exit_code(report.to_json(), report.outcome)
+            document = with_exit_code(report.to_json(), outcome)
             for log in document["logs"]:
                 if log["replay"] is not None:  # a document of its own
                     log["replay"] = with_exit_code(log["replay"], log["replay"]["status"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.remote import log_path
+from perception_tools.batch_options import Jobs, OutputDir, ShardText
 from perception_tools.replay.options import (
     AsOne,
     Device,
@@ -31,7 +32,10 @@ SHOWN = "What is shown"
 Logs = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[LOGS]...", parser=log_path, help="The logs, with truth: paths or URLs.", show_default=False
+        metavar="[LOGS]...",
+        parser=log_path,
+        help="The logs, with truth: paths, URLs, and patterns of them ('drives/**/*.mcap').",
+        show_default=False,
     ),
 ]
 
@@ -250,6 +254,9 @@ class EvaluateArguments(ScoringArguments):
     ] = None
 
     force: Force = False
+    output_dir: OutputDir = None
+    jobs: Jobs = 1
+    shard: ShardText = None
 
     def options(self) -> EvaluateOptions:
         """Return the options as the library takes them.
@@ -298,4 +305,18 @@ class EvaluateArguments(ScoringArguments):
             errors.append("--junit: holds gates; add --require or --reference")
         if self.tolerance is not None and not self.reference:
             errors.append("--tolerance: says how far from `--reference`; add that")
+        if self.output_dir is None:
+            alone = [("--jobs", self.jobs > 1), ("--shard", self.shard is not None)]
+            errors += [
+                f"{name}: needs a folder for the outputs; add --output-dir"
+                for name, is_set in alone
+                if is_set
+            ]
+        else:
+            beside = [("--outputs", self.outputs), ("--output", self.output), ("--ablate", self.ablate)]
+            errors += [
+                f"{name}: not with --output-dir, which replays each log once and keeps its outputs there"
+                for name, is_set in beside
+                if is_set
+            ]
         return errors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception_tools.command_arguments import takes
@@ -53,13 +52,11 @@ def _refuse(verdict: object, as_json: bool) -> None:
 
 
 def _replay_many(like: ReplayJob, arguments: ReplayArguments) -> None:
-    from perception.pipeline.batch import replay_many
-    from perception_tools.replay.progress import BatchProgress
+    from perception.pipeline.batch import replay_recordings
+    from perception_tools.batch_options import run_many
     from perception_tools.replay.text import batch_document, show_batch
 
-    with BatchProgress() as progress:
-        folder = arguments.output_dir or Path()
-        result = replay_many(like, arguments.logs, folder, arguments.jobs, progress.update, progress.start)
+    result = run_many(replay_recordings(like, arguments.logs, arguments.jobs), arguments)
     document = batch_document(result)
     with answering(result.status):
         if arguments.as_json:

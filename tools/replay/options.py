@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perception.remote import log_path
+from perception_tools.batch_options import Jobs, OutputDir, ShardText, find_recordings, is_batch
 
 if TYPE_CHECKING:
     from perception.pipeline.replay_job import ReplayJob
 
 ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
-MANY = "Several logs"
 BACKENDS = "auto, openvino, torch, graph or onnx"
 PRECISIONS = "auto, fp32, bf16 or fp16"
 """The values of two options, for their help: `perception.types.backends` cannot be imported as fast."""
@@ -67,7 +67,7 @@ class ReplayArguments:
         typer.Argument(
             metavar="LOG...",
             parser=log_path,
-            help="The log: a path or a URL, of any format.",
+            help="The logs: paths, URLs, and patterns of them ('drives/**/*.mcap'), of any format.",
             show_default=False,
         ),
     ]
@@ -153,16 +153,14 @@ class ReplayArguments:
             rich_help_panel=ENGINE,
         ),
     ] = None
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where their outputs go; what is done there is skipped.", rich_help_panel=MANY),
-    ] = None
-    jobs: Annotated[int, typer.Option(min=1, help="How many at a time.", rich_help_panel=MANY)] = 1
+    output_dir: OutputDir = None
+    jobs: Jobs = 1
+    shard: ShardText = None
 
     @property
     def several(self) -> bool:
         """Return whether the logs are replayed as a batch."""
-        return (len(self.logs) > 1 and not self.as_one) or self.output_dir is not None
+        return is_batch(self.logs, self, self.as_one)
 
     def job(self) -> ReplayJob:
         """Return the replay job of the first log.
@@ -174,16 +172,13 @@ class ReplayArguments:
         engine = engine_values(
             backend=self.backend, precision=self.precision, batch=self.batch, workers=self.workers
         )
+        self.logs = find_recordings(self.logs, self.output_dir, self.as_one)
         if self.several:
             self._refuse_options_of_one_log()
         from perception.autoconfig import Overrides
         from perception.diagnosis.monitor import MonitorSink
         from perception.pipeline.replay_job import ReplayJob
 
-        if self.as_one:
-            from perception.logs.joined_path import as_one
-
-            self.logs = [as_one(self.logs)]
         engine |= {"workers": 1} if self.step else {}
         return ReplayJob(
             log=self.logs[0],

@@ -1,4 +1,4 @@
-"""The progress display of a replay: a bar, one tick per key press, or one line per log."""
+"""The progress display of a replay: a bar, or one tick per key press."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,7 +18,6 @@ from perception_tools.replay.answer_text import answer_lines
 if TYPE_CHECKING:
     from perception.logs import Log
     from perception.pipeline import Observer, Progress, Span
-    from perception.pipeline.process_pool import JobEvent
 
 
 @contextmanager
@@ -116,60 +113,3 @@ class Bar:
             self._speed = f"{rate:.1f} frames/s, {progress.latency_ms:.0f} ms"
         assert callable(self._show)
         self._show(progress.log_time_ns - self._first_ns, progress.frames, self._speed)
-
-
-class BatchProgress:
-    """A display of one line for all logs and one for each running replay, in a terminal; else nothing."""
-
-    def __init__(self) -> None:
-        self._display: Any = None
-        self._fractions: dict[Path, float] = {}
-        self._lines: dict[Path, Any] = {}
-        self._count = self._skipped = 0
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=20),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.fields[note]}", markup=False),
-                TimeRemainingColumn(),
-            )
-            console = make_console(stderr=True)
-            self._display = Progress(*columns, console=console, transient=True, refresh_per_second=5)
-            self._display.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._display is not None:
-            self._display.stop()
-
-    def start(self, count: int, skipped: int) -> None:
-        """Show the number of logs, and how many of them are skipped."""
-        self._count, self._skipped = count, skipped
-        if self._display is not None:
-            note = f"{skipped} of {count}"
-            self._all = self._display.add_task("all logs", total=count, completed=skipped, note=note)
-
-    def update(self, event: JobEvent) -> None:
-        """Show the progress that a job reports."""
-        if self._display is None:
-            return
-        log = event.job.log
-        if log not in self._lines:
-            self._lines[log] = self._display.add_task(log.stem[:24], total=1.0, note="")
-        if event.status is None:
-            self._fractions[log] = event.fraction
-            note = f"{event.frames} frames"
-            self._display.update(self._lines[log], completed=event.fraction, note=note)
-        else:
-            self._fractions[log] = 1.0
-            self._display.remove_task(self._lines[log])
-        done = self._skipped + sum(fraction == 1.0 for fraction in self._fractions.values())
-        completed = self._skipped + sum(self._fractions.values())
-        self._display.update(self._all, completed=completed, note=f"{done} of {self._count}")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from perception.align.ledger import ROWS
 from perception.pipeline import Summary
-from perception.pipeline.batch import BatchResult
+from perception.pipeline.batch import BatchResult, replay_totals
 from perception.pipeline.stage_times import STAGES
 from perception_tools.exit_codes import json_status, with_exit_code
 from perception_tools.printed_tables import NameCell
@@ -169,7 +169,7 @@ def batch_document(result: BatchResult) -> dict[str, Any]:
     document = {
         "schema": "perception.replay_many/1",
         "status": json_status(result.status),
-        "totals": result.totals(),
+        "totals": {**result.counts(), **replay_totals(result.summaries)},
         "seconds": result.seconds,
         "logs": rows,
     }

@@ -242,7 +242,7 @@ class FiguresReport(SchemaModel):
 
 class LogReport(SchemaModel):
     """One log that went in. `replay` is its account as `perception.replay/1` gives it, or null where stored
-    outputs were scored."""
+    outputs were scored whose account is not known."""
 
     log: str
     outputs: str | None = Field(description="The stored outputs that were scored.")

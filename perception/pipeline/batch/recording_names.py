@@ -1,4 +1,4 @@
-"""Names of the outputs of several logs: each its own, the same for the same logs, whatever their order."""
+"""Names of the recordings of a batch: each its own, the same for the same logs, whatever their order."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from pathlib import Path
 from perception.errors import ConfigError
 from perception.remote import is_remote
 
-SUFFIX = ".outputs.mcap"
 
-
-def output_paths(
-    logs: Sequence[Path], folder: Path, is_taken: Callable[[Path, Path], bool] = lambda output, log: False
-) -> list[Path]:
-    """Return the output of each log in a folder.
+def recording_names(
+    logs: Sequence[Path], is_taken: Callable[[str, Path], bool] = lambda name, log: False
+) -> list[str]:
+    """Return the name of each recording.
 
     It is called after the log (`run` for `run.mcap`). Logs that would share a name get a longer one: their
     path below the folder that all logs share (`x_run`), that with its suffix (`x_run.mcap`), or with a hash
@@ -26,8 +24,7 @@ def output_paths(
 
     Args:
         logs: The logs.
-        folder: Where the outputs go.
-        is_taken: Called with an output and a log; returns whether the output is that of another log.
+        is_taken: Called with a name and a log; returns whether the name is that of another log.
 
     Raises:
         ConfigError: A log is named twice.
@@ -42,20 +39,19 @@ def output_paths(
     while True:
         names = [ladder[step] for ladder, step in zip(ladders, steps, strict=True)]
         times = Counter(name.casefold() for name in names)
-        paths = [folder / f"{name}{SUFFIX}" for name in names]
         longer = [
             k
             for k, name in enumerate(names)
-            if steps[k] + 1 < len(ladders[k]) and (times[name.casefold()] > 1 or is_taken(paths[k], logs[k]))
+            if steps[k] + 1 < len(ladders[k]) and (times[name.casefold()] > 1 or is_taken(name, logs[k]))
         ]
         if not longer:
-            return paths
+            return names
         for k in longer:
             steps[k] += 1
 
 
 def _names(log: Path, shared: Path) -> tuple[str, ...]:
-    """Return the names that an output may have, shortest first; the last one belongs to this path alone."""
+    """Return the names that a recording may have, shortest first; the last one belongs to this path alone."""
     parts = re.split(r"[/:?&=]+", str(log)) if is_remote(log) else log.relative_to(shared).parts
     below = "_".join(parts)
     digest = hashlib.sha256(os.fsencode(log)).hexdigest()[:12]

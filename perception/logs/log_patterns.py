@@ -1,0 +1,60 @@
+"""Patterns of logs: `drives/**/*.mcap` on this machine, `s3://bucket/drives/**/*.mcap` in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from glob import glob, has_magic
+from pathlib import Path
+
+from perception.errors import LogError
+from perception.remote import RemotePath, is_remote, log_path
+from perception.remote.remote_folder import remote_glob
+
+
+def find_logs(paths: Iterable[Path], without: Path | None = None) -> list[Path]:
+    """Return the logs that paths and patterns name, in order; those of a pattern in the order of their names.
+
+    Args:
+        paths: Logs, and patterns with `*`, `?`, `[...]` and `**`. What exists under a name is no pattern.
+        without: A folder of results: what a pattern finds in it is left out.
+
+    Raises:
+        LogError: A pattern matches no file, or a store cannot be asked.
+    """
+    logs: dict[Path, None] = {}
+    for path in paths:
+        if not is_pattern(path):
+            logs.setdefault(path)
+            continue
+        found = [item for item in _matches(path) if without is None or not _lies_in(item, without)]
+        if not found:
+            raise LogError(f"expected a pattern of logs, found no file that it matches: {path}")
+        logs.update(dict.fromkeys(found))
+    return list(logs)
+
+
+def is_pattern(path: Path) -> bool:
+    """Return whether a path is a pattern of several."""
+    text = str(path)
+    if isinstance(path, RemotePath):
+        # In an address of the web, `?` begins the query, and `[` stands in addresses of hosts.
+        return "*" in text if text.startswith(("http://", "https://")) else has_magic(text)
+    return has_magic(text) and not path.exists()
+
+
+def _matches(path: Path) -> list[Path]:
+    if isinstance(path, RemotePath):
+        try:
+            return list(remote_glob(path.url))
+        except OSError as error:
+            raise LogError(f"{error.strerror or error}: {path}") from None
+    names = (log_path(name) for name in sorted(glob(str(path), recursive=True)))
+    return [name for name in names if not name.is_dir() or (name / "metadata.yaml").exists()]
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    if is_remote(path) != is_remote(folder):
+        return False
+    if isinstance(path, RemotePath) and isinstance(folder, RemotePath):
+        return path.url.startswith(folder.url.rstrip("/") + "/")
+    return path.resolve().is_relative_to(folder.resolve())

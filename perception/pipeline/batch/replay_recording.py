@@ -1,0 +1,147 @@
+"""The replay of one recording of a batch, and the sums over all."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import Any, ClassVar
+
+from perception.autoconfig import Overrides
+from perception.config import Config, PluginConfig, load_config
+from perception.files import file_sha256, read_regular
+from perception.path_guard import Read
+from perception.pipeline.batch.recording_job import JobEnd, ResultPlace
+from perception.pipeline.batch.result_store import MAX_BYTES
+from perception.pipeline.files_read import files_read
+from perception.pipeline.opened_plugin import resolve_device
+from perception.pipeline.replay_job import Observe, ReplayJob, run_job
+from perception.pipeline.run_record import recorded_versions
+from perception.pipeline.workers import default_workers
+from perception.sinks import McapSink
+
+_ENGINES = ("openvino", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRecording:
+    """The replay of one log into an output log.
+
+    Attributes:
+        job: The replay; its output is replaced.
+    """
+
+    job: ReplayJob
+    suffix: ClassVar[str] = ".outputs.mcap"
+
+    @property
+    def log(self) -> Path:
+        return self.job.log
+
+    def settings(self) -> Mapping[str, Any]:
+        job = self.job
+        engine = {key: value for key, value in job.overrides.engine.items() if key != "workers"}
+        overrides = replace(job.overrides, checkpoint=None, engine=engine)
+        plugin = self._plugin()
+        plain = replace(job, log=Path(), output=None, config=None, overrides=Overrides(), force=False)
+        return asdict(plain) | {
+            "overrides": asdict(overrides),
+            "config_text": read_regular(job.config, MAX_BYTES).decode() if job.config is not None else "",
+            # The plugin's own weights are in its package.
+            "weights": file_sha256(plugin.checkpoint) if plugin.checkpoint is not None else "",
+            "option_files": _option_files(plugin),
+            "code": _package_sha256(plugin.name),
+            "versions": {**recorded_versions(), **_engine_versions()},
+        }
+
+    def reads(self, logs: Sequence[Path]) -> list[Read]:
+        config = load_config(self.job.config) if self.job.config is not None else Config()
+        return files_read(logs, config.model_copy(update={"plugin": self._plugin()}), self.job.config)
+
+    def is_ours(self, path: Path) -> bool:
+        return McapSink.is_ours(path)
+
+    def run(self, place: ResultPlace, observe: Observe) -> JobEnd:
+        job = replace(self.job, output=place.folder / f"{place.recording}{self.suffix}")
+        summary = run_job(job, observe)
+        return JobEnd(summary.status, summary.to_json(), summary.frames)
+
+    def _plugin(self) -> PluginConfig:
+        """Return the plugin that is configured or named instead, with its checkpoint and options."""
+        configured = load_config(self.job.config).plugin if self.job.config is not None else PluginConfig()
+        chosen = self.job.overrides
+        changes = {
+            "name": chosen.plugin or configured.name,
+            "checkpoint": chosen.checkpoint or configured.checkpoint,
+            "options": {**configured.options, **chosen.options},
+        }
+        return configured.model_copy(update=changes)
+
+
+def replay_recordings(like: ReplayJob, logs: Sequence[Path], count: int) -> list[ReplayRecording]:
+    """Return the replay of each log, as one job describes it.
+
+    Args:
+        like: The job to copy; its log is replaced.
+        logs: The logs.
+        count: How many run at a time on one machine. They share its cores, unless `like` sets the workers.
+    """
+    overrides = like.overrides
+    if count > 1 and "workers" not in overrides.engine:
+        device = resolve_device(like.device, overrides.engine.get("backend", "auto"))
+        workers = max(1, default_workers(device, overrides.engine.get("threads", 1)) // count)
+        overrides = replace(overrides, engine={**overrides.engine, "workers": workers})
+    return [ReplayRecording(replace(like, log=log, overrides=overrides)) for log in logs]
+
+
+def replay_totals(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the sums over replays: `frames`, `errors`, `outputs` by head, `in_doubt_s` by head,
+    `log_seconds`."""
+    summaries = list(summaries)
+    heads: dict[str, Counter[str]] = {}
+    in_doubt_s: dict[str, float] = {}
+    for summary in summaries:
+        for head, counts in summary["outputs"].items():
+            heads.setdefault(head, Counter()).update(counts)
+        for head, report in summary.get("monitor", {}).get("heads", {}).items():
+            in_doubt_s[head] = in_doubt_s.get(head, 0.0) + report["in_doubt_s"]
+    return {
+        "frames": sum(summary["frames"] for summary in summaries),
+        "errors": sum(summary["errors"] for summary in summaries),
+        "outputs": {head: dict(counts) for head, counts in heads.items()},
+        "in_doubt_s": {head: round(seconds, 3) for head, seconds in in_doubt_s.items()},
+        "log_seconds": sum(summary["log_seconds"] for summary in summaries),
+    }
+
+
+def _option_files(plugin: PluginConfig) -> dict[str, str]:
+    """Return the hashes of the files that options of a plugin name, as of a model."""
+    texts = [str(value) for value in plugin.options.values() if isinstance(value, str | Path) and str(value)]
+    return {text: file_sha256(Path(text)) for text in texts if Path(text).is_file()}
+
+
+def _engine_versions() -> dict[str, str]:
+    """Return the versions of the packages that compute, by name. Imports none of them."""
+    versions = {}
+    for name in _ENGINES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _package_sha256(plugin: str) -> str:
+    """Return a hash over a plugin's package, its code and its own weights, without importing it."""
+    digest = hashlib.sha256()
+    for point in entry_points(group="perception.plugins", name=plugin):
+        spec = importlib.util.find_spec(point.value.partition(":")[0].split(".")[0])
+        for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    digest.update(f"{path.relative_to(folder)} {file_sha256(path)}\n".encode())
+    return digest.hexdigest()

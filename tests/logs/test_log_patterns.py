@@ -1,0 +1,43 @@
+"""Patterns of logs: what they match, what they leave out, and what is no pattern."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from perception.errors import LogError
+from perception.logs.log_patterns import find_logs, is_pattern
+from perception.remote import log_path
+
+
+def test_a_pattern_finds_files_in_folders_below_but_no_results(tmp_path: Path) -> None:
+    for name in ("b.mcap", "x/a.mcap", "x/y/c.mcap", "out/b.outputs.mcap", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / "folder.mcap").mkdir()
+    found = find_logs([tmp_path / "**" / "*.mcap", tmp_path / "b.mcap"], tmp_path / "out")
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["b.mcap", "x/a.mcap", "x/y/c.mcap"]
+
+
+def test_a_pattern_in_a_store_finds_its_files_in_order() -> None:
+    store = fsspec.filesystem("memory")
+    for name in ("/drives/2/b.mcap", "/drives/1/a.mcap", "/drives/out/a.outputs.mcap", "/drives/1/a.txt"):
+        store.pipe_file(name, b"")
+    found = find_logs([log_path("memory://drives/**/*.mcap")], log_path("memory://drives/out"))
+    assert list(map(str, found)) == ["memory://drives/1/a.mcap", "memory://drives/2/b.mcap"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
+    odd = tmp_path / "run[1].mcap"
+    odd.write_bytes(b"")
+    assert find_logs([odd]) == [odd]
+    assert not is_pattern(log_path("https://host/run.mcap?token=1"))
+    assert is_pattern(log_path("s3://bucket/run-?.mcap"))
+
+
+def test_a_pattern_that_matches_nothing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="found no file that it matches"):
+        find_logs([tmp_path / "*.mcap"])
