@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +16,11 @@ from perception.models.preprocess.pixels import UnusableImage
 from perception.plugin import Context, Manifest, Plugin, Prepared, positioned
 from perception.types import Absent, Detection, Detections, Output, RangeScan, Reset, Sample
 from perception_plugins.detector.decode import Candidates, WrongOutput, candidates_of
-from perception_plugins.detector.late_fusion import (
-    Distance,
-    PlacedReturns,
-    distance_from_returns,
-    distance_on_ground,
-    ground_from,
-    placed_returns,
-)
+from perception_plugins.detector.late_fusion import distances
 from perception_plugins.detector.opening import Detector, open_detector
 from perception_plugins.detector.options import DetectorOptions
 from perception_plugins.detector.picture import Placement
+from perception_plugins.detector.placed_returns import PlacedReturns, placed_returns
 from perception_plugins.detector.suppression import suppress
 
 NO_RETURN = "no return of the scan is finite"
@@ -163,24 +158,18 @@ class DetectorPlugin(Plugin):
         self, found: Candidates, returns: PlacedReturns | None, sample: Sample
     ) -> tuple[Detection, ...]:
         run = self._opened()
-        words, items = run.detector.words, []
-        ground = ground_from(sample.rig, run.options.distance.camera_height_m)
-        rows = zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
-        for (x1, y1, x2, y2), score, label in rows:
-            if not (words[label] and x1 < x2 and y1 < y2):
-                continue
-            box, distance = (x1, y1, x2, y2), Distance(0.0, 0.0)
-            measured = None
-            if returns is not None:
-                measured = distance_from_returns(
-                    returns, box, words[label], run.options.distance.least_returns
-                )
-            if measured is None and ground is not None and sample.rig.calibration is not None:
-                measured = distance_on_ground(sample.rig.calibration, *ground, box, words[label])
-            distance = measured or distance
-            metres, std = (distance.metres, distance.std) if measured else (None, None)
-            items.append(Detection(words[label], score, box, None, metres, std))
-        return tuple(items)
+        words = [run.detector.words[label] for label in found.labels.tolist()]
+        has_area = (found.boxes[:, 2:] > found.boxes[:, :2]).all(1).tolist()
+        kept = [place for place, word in enumerate(words) if word and has_area[place]]
+        words, found = [words[place] for place in kept], found.take(np.array(kept, np.intp))
+        far = distances(returns, sample.rig, found.boxes, words, run.options.distance)
+        rows = zip(words, *(column.tolist() for column in (found.scores, found.boxes, *far)), strict=True)
+        return tuple(
+            Detection(word, score, (x1, y1, x2, y2))
+            if isnan(metres)
+            else Detection(word, score, (x1, y1, x2, y2), None, metres, std)
+            for word, score, (x1, y1, x2, y2), metres, std in rows
+        )
 
     def reset(self, reason: Reset) -> None:
         """Do nothing: the plugin has no state."""
@@ -210,4 +199,4 @@ class DetectorPlugin(Plugin):
 
 
 def _has_return(scan: RangeScan | None) -> bool:
-    return scan is not None and bool(np.isfinite(scan.points_m).all(-1).any())
+    return scan is not None and bool(np.isfinite(scan.points_m.T).all(0).any())

@@ -131,14 +131,16 @@ def _decoded_image(data: bytes, spec: InputSpec, mosaic: str) -> Pixels:
 
 def _resized(image: Pixels, spec: InputSpec) -> Pixels:
     """Return the image at the input size."""
-    if spec.interpolation == "auto":
+    if spec.interpolation in ("auto", "box"):
         image = _halved(image, spec)
+    if spec.interpolation == "box":
+        image = _smoothed(image, spec)
     height, width = image.shape[:2]
     if (height, width) == (spec.height, spec.width):
         return image
     shrinks = height / spec.height, width / spec.width
     close = min(shrinks) >= 1 and max(shrinks) < NEARLY_THERE
-    linear = spec.interpolation == "linear" or (spec.interpolation == "auto" and close)
+    linear = spec.interpolation in ("linear", "box") or (spec.interpolation == "auto" and close)
     size, how = (spec.width, spec.height), cv2.INTER_LINEAR if linear else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
 
@@ -150,6 +152,13 @@ def _halved(image: Pixels, spec: InputSpec) -> Pixels:
         height, width = height // 2, width // 2
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return image
+
+
+def _smoothed(image: Pixels, spec: InputSpec) -> Pixels:
+    """Return the means over as many pixels as linear interpolation would pass over along each axis."""
+    height, width = image.shape[:2]
+    kernel = 1 + 2 * (width // (2 * spec.width)), 1 + 2 * (height // (2 * spec.height))
+    return image if kernel == (1, 1) else np.asarray(cv2.blur(image, kernel), dtype=np.uint8)
 
 
 def _reduction(header: ImageHeader, spec: InputSpec) -> int:

@@ -162,7 +162,9 @@ def test_interleaved_yuv_becomes_rgb(layout: str) -> None:
     assert pixels[1, 0, 0] > pixels[2, 0, 0], "and blue the weakest"
 
 
-@pytest.mark.parametrize(("interpolation", "down"), [("area", 3), ("area", 4), ("auto", 2), ("auto", 4)])
+@pytest.mark.parametrize(
+    ("interpolation", "down"), [("area", 3), ("area", 4), ("auto", 2), ("auto", 4), ("box", 4)]
+)
 def test_shrinking_averages_the_pixels_of_each_cell(interpolation: Interpolation, down: int) -> None:
     image = np.random.default_rng(1).integers(0, 256, (32 * down, 256, 3), dtype=np.uint8)
     pixels = image_pixels(frame_of(encoded(image, ".png")), replace(SPEC, interpolation=interpolation))
@@ -208,7 +210,19 @@ def test_auto_sees_a_larger_image_as_its_means(width: int, height: int, times: i
     np.testing.assert_array_equal(of_large, of_small)
 
 
-@pytest.mark.parametrize("interpolation", ["area", "linear"])
+@pytest.mark.parametrize("size", [(175, 49), (200, 100), (330, 35), (97, 300)])
+def test_box_is_nearly_area_where_linear_aliases(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    frame = frame_of(encoded(cv2.GaussianBlur(noise, (3, 3), 0), ".png"))
+    area, box, linear = (
+        image_pixels(frame, replace(SPEC, interpolation=name)).astype(int)
+        for name in ("area", "box", "linear")
+    )
+    errors = [np.abs(pixels - area).mean() for pixels in (box, linear)]
+    assert errors[0] < 0.65 * errors[1]
+
+
+@pytest.mark.parametrize("interpolation", ["area", "linear", "box"])
 def test_decoding_at_a_scale_changes_little(interpolation: str) -> None:
     frame = frame_of(
         encoded(cv2.GaussianBlur(picture(640, 480), (7, 7), 2), ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95])

@@ -1,0 +1,119 @@
+"""How far boxes are by the returns inside them. Dimension letters: N returns, K boxes, M returns in boxes
+(one that lies in three boxes counts three times), G groups of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception_plugins.detector.placed_returns import PlacedReturns
+
+Float64 = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+SIDE, TOP, BOTTOM = 0.2, 0.1, 0.3
+"""Left out at the edges of a box, as fractions of it: there the background and the ground show."""
+
+DENSE = 0.7
+"""The nearest group of returns with this share of the largest group's is the object. Rays are spread evenly
+over the picture, so a group's count is the area that it covers: a smaller one in front is a branch, rain, or
+the rim of another object. 0.1 gave 12 % median error on a street, 0.7 gave 3.3 %."""
+
+RIVAL = 0.3
+"""A group with this share of the largest may be the object too; the deviation says so."""
+
+GAP_M, GAP_SHARE = 0.8, 0.04
+"""Returns whose ranges differ by more (metres, or this share of the range) are of different things."""
+
+MOST_AT_ONCE = 1 << 15
+"""Returns in the columns of the boxes that are looked at together: their arrays fit into a cache."""
+
+
+class Distances(NamedTuple):
+    """Metres from the camera to the centres of K objects, and standard deviations; NaN: not known."""
+
+    metres: Float64
+    std: Float64
+
+
+class _Groups(NamedTuple):
+    """Groups of returns, box by box, nearest first: the box of each [G], the number of its returns, the range
+    in their middle and the deviation of their ranges."""
+
+    box: Places
+    size: Places
+    middle: Float64
+    spread: Float64
+
+
+def distances_from_returns(returns: PlacedReturns, boxes: Float64, depth_m: Float64, least: int) -> Distances:
+    """Return the distances of the nearest dense group of returns inside each box.
+
+    Args:
+        returns: Those in the picture.
+        boxes: [K, 4] `xyxy`, recorded pixels.
+        depth_m: [K], half the depth of each object: returns are on its near side.
+        least: The fewest returns that are a group.
+    """
+    metres, std = np.full((2, len(boxes)), np.nan)
+    for box, ranks in _inside(returns, boxes):
+        groups = _grouped(box, returns.range_m[ranks])
+        first = _starts(groups.box)
+        most = np.repeat(np.maximum.reduceat(groups.size, first), np.diff([*first, groups.box.size]))
+        dense = np.flatnonzero(groups.size >= np.maximum(least, DENSE * most))
+        chosen = dense[_starts(groups.box[dense])]
+        which, spread, depth = groups.box[chosen], groups.spread[chosen], depth_m[groups.box[chosen]]
+        # A group that is deep is seen along its side: its middle is nearer to the centre than its front.
+        metres[which] = groups.middle[chosen] + np.maximum(depth - spread, 0.0)
+        middle = np.zeros(len(boxes))
+        middle[which] = groups.middle[chosen]
+        weights = np.where(groups.size >= RIVAL * most, groups.size, 0)
+        apart = weights * (groups.middle - middle[groups.box]) ** 2
+        doubt = np.zeros(len(boxes))
+        doubt[groups.box[first]] = np.add.reduceat(apart, first) / np.add.reduceat(weights, first)
+        std[which] = np.sqrt(0.1**2 + (0.35 * depth) ** 2 + spread**2 + doubt[which])
+    return Distances(metres, std)
+
+
+def _inside(returns: PlacedReturns, boxes: Float64) -> Iterator[tuple[Places, Places]]:
+    """Yield the box [M] and the rank [M] of each return in the inner part of a box, by box and rank; of as
+    many boxes at once as hold `MOST_AT_ONCE` returns in their columns."""
+    x1, y1, x2, y2 = boxes.T
+    width, height = x2 - x1, y2 - y1
+    start, end = np.searchsorted(returns.u, [x1 + width * SIDE, x2 - width * SIDE])
+    counts = np.maximum(end - start, 0)
+    top, bottom = y1 + height * TOP, y2 - height * BOTTOM
+    chunk = np.cumsum(counts) // MOST_AT_ONCE
+    for part in np.split(np.arange(len(boxes)), _starts(chunk)[1:]):
+        box = np.repeat(part, counts[part])
+        before = np.cumsum(counts[part]) - counts[part]
+        at = np.arange(box.size) - np.repeat(before - start[part], counts[part])
+        v = returns.v[at]
+        (kept,) = ((v >= top[box]) & (v <= bottom[box])).nonzero()
+        if kept.size:
+            keys = box[kept] * returns.u.size + returns.rank[at[kept]]
+            keys.sort()
+            yield np.divmod(keys, returns.u.size)
+
+
+def _grouped(box: Places, range_m: Float64) -> _Groups:
+    """Return the groups of returns that lie by box and rising range."""
+    new = np.ones(box.size, bool)
+    apart = np.diff(range_m) > np.maximum(GAP_M, GAP_SHARE * range_m[:-1])
+    new[1:] = apart | (box[1:] != box[:-1])
+    (start,) = new.nonzero()
+    size = np.diff([*start, box.size])
+    mean = np.add.reduceat(range_m, start) / size
+    squares = np.add.reduceat((range_m - np.repeat(mean, size)) ** 2, start)
+    return _Groups(box[start], size, range_m[start + (size - 1) // 2], np.sqrt(squares / size))
+
+
+def _starts(values: Places) -> Places:
+    """Return the places where values that lie in order change, and the first."""
+    new = np.ones(values.size, bool)
+    new[1:] = values[1:] != values[:-1]
+    return new.nonzero()[0]
