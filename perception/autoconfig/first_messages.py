@@ -70,6 +70,12 @@ def first_decoded(log: Log, topic: str, role: Role | None = None, count: int = F
     return [decode(message, role) for message in first_messages(log, topic, count)]
 
 
+def first_frame(log: Log, topic: str, role: Role | None = None) -> str:
+    """Return the frame that the first messages of a topic name; empty where they name none."""
+    frames = (getattr(message, "frame_id", "") for message in first_decoded(log, topic, role))
+    return next(filter(None, frames), "")
+
+
 def number_fields(log: Log, topic: str, role: Role = "status") -> set[str]:
     """Return the dotted paths of the numbers in the first messages of a topic."""
     readings = (message for message in first_decoded(log, topic, role) if isinstance(message, StatusReading))

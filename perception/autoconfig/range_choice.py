@@ -8,7 +8,7 @@ import numpy as np
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.first_messages import first_decoded, rate_hz
+from perception.autoconfig.first_messages import first_decoded, first_frame, rate_hz
 from perception.autoconfig.image_content import image_content
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names, topic_words
@@ -30,7 +30,7 @@ _PROCESSED = frozenset(_COPIES.split())
 def choose_ranges(draft: ConfigDraft) -> None:
     """Set the range sensors, each with a tolerance that suits its rate."""
     clouds = _clouds(draft)
-    frames = {_frame(draft, topic) for topic in clouds} - {""}
+    frames = {first_frame(draft.log, topic) for topic in clouds} - {""}
     depth = _depth_images(draft, frames)
     topics = [*clouds, *depth]
     name_of = sensor_names(topics, "range", draft.data["sensors"]) if topics else {}
@@ -82,10 +82,6 @@ def _clouds(draft: ConfigDraft) -> list[str]:
         f"by its name made of the returns of another topic ({', '.join(plain)})",
     )
     return plain or chosen
-
-
-def _frame(draft: ConfigDraft, topic: str) -> str:
-    return next((getattr(m, "frame_id", "") for m in first_decoded(draft.log, topic, count=1)), "")
 
 
 def _say_how_far(draft: ConfigDraft, topic: str) -> None:

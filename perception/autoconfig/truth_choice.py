@@ -6,7 +6,7 @@ from typing import Any
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.first_messages import number_fields
+from perception.autoconfig.first_messages import first_frame, number_fields
 from perception.autoconfig.sensor_names import topic_words
 
 
@@ -24,7 +24,7 @@ def choose_truth(draft: ConfigDraft) -> None:
     elif boxes and (of_cameras := _of_cameras(draft, boxes)):
         truth["camera_boxes"] = of_cameras
         listed = ", ".join(f"{topic} of {name}" for name, topic in of_cameras.items())
-        draft.reasons.append(f"truth: {listed}, by their names, for metrics only")
+        draft.reasons.append(f"truth: {listed}, by their names or frames, for metrics only")
         rest = (topic for topic in topics if topic not in of_cameras.values())
         draft.leave_out(rest, "second_choice", f"the truth is {listed}")
     elif boxes:
@@ -36,11 +36,17 @@ def choose_truth(draft: ConfigDraft) -> None:
 
 
 def _of_cameras(draft: ConfigDraft, topics: list[str]) -> dict[str, str]:
-    """Return for each of several cameras the only topic that has its name; empty where none has."""
+    """Return for each of several cameras the only topic that has its name, or whose boxes name its frame."""
     of_cameras: dict[str, str] = {}
     cameras = draft.of_sensors("camera")
-    for name in cameras if len(cameras) > 1 else ():
+    if len(cameras) < 2:
+        return of_cameras
+    frames = {name: first_frame(draft.log, section["topic"], "camera") for name, section in cameras.items()}
+    of_boxes = {topic: first_frame(draft.log, topic, "truth_boxes") for topic in topics}
+    for name in cameras:
         named = [topic for topic in topics if set(name.split("_")) <= set(topic_words(topic))]
+        if len(named) != 1 and list(frames.values()).count(frames[name]) == 1:
+            named = [topic for topic, frame in of_boxes.items() if frame and frame == frames[name]]
         if len(named) == 1 and named[0] not in of_cameras.values():
             of_cameras[name] = named[0]
     return of_cameras

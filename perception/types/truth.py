@@ -98,6 +98,7 @@ class TruthBoxes:
     Attributes:
         picture: The file that a message names instead of boxes: those are in a label file (`truth.labels`).
         size: Width and height of the picture that the boxes refer to; None: of the one that was recorded.
+        frame_id: The frame of the camera whose picture it is; empty: not said.
     """
 
     topic: str
@@ -111,3 +112,4 @@ class TruthBoxes:
     ignored_reason: str = ""
     picture: str = ""
     size: tuple[int, int] | None = None
+    frame_id: str = ""

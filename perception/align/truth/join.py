@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from perception.align.rig_tracks import RigTracks
 from perception.align.truth.boxes import boxes_of, placing_issue
+from perception.align.truth.picture_frames import PictureFrames
 from perception.align.truth.tracks import BoxTrack, TruthTrack
 from perception.config import SensorsConfig, TruthConfig
 from perception.logs.label_files import PictureLabels, read_labels
@@ -126,16 +127,16 @@ class TruthStore:
         if self.rig is not None:
             rigs = {name: placing.rig for name, placing in self.rig.at(stamp_ns).items()}
         frames = {}
+        pictures = PictureFrames.of(sample, rigs)
         for name, rig in rigs.items():
-            of_another = len(rigs) > 1 and name != sample.camera.name
             size = _picture_size(sample, name, rig)
-            boxes, issue = self._boxes(name, stamp_ns, rig, size, of_another)
+            boxes, issue = self._boxes(name, stamp_ns, rig, size, pictures)
             missing = {} if issue is None else {"boxes": issue}
             frames[name] = TruthFrame(stamp_ns, boxes, missing=missing, rig=rig)
         return frames
 
     def _boxes(
-        self, camera: str, stamp_ns: int, rig: Rig, size: tuple[int, int] | None, of_another: bool
+        self, camera: str, stamp_ns: int, rig: Rig, size: tuple[int, int] | None, pictures: PictureFrames
     ) -> tuple[tuple[TruthBox, ...] | None, RigIssue | None]:
         """Return the boxes in the image of a camera, or why there are none.
 
@@ -144,16 +145,16 @@ class TruthStore:
             stamp_ns: The stamp of the tick.
             rig: As the camera sees it.
             size: Width and height of the picture.
-            of_another: Whether 2D boxes on `truth.boxes` are in the image of another camera.
+            pictures: The frames of the pictures of all cameras: 2D boxes on `truth.boxes` are those of one.
         """
         track = self.of_cameras.get(camera, self.boxes)
         topic = self.config.camera_boxes.get(camera, self._boxes_from)
-        message = track.nearest(stamp_ns, self.tolerance_ns)
+        counted = pictures.counted(camera, track.frames) if track is self.boxes else None
+        message = track.nearest(stamp_ns, self.tolerance_ns, counted)
         if message is None:
+            if counted is not None and (other := track.nearest(stamp_ns, self.tolerance_ns)) is not None:
+                return None, pictures.issue(camera, topic, track.frames, counted, other.stamp_ns - stamp_ns)
             return None, self._away(topic, track, stamp_ns)
-        if of_another and track is self.boxes and isinstance(message, TruthBoxes):
-            text = f"the boxes on {topic} are in the image of the reference camera; name the topic of"
-            return None, RigIssue("other_camera", f"{text} those of {camera} in truth.camera_boxes.{camera}")
         if isinstance(message, TruthBoxes) and message.picture:  # boxes of the picture before are not its own
             return None, RigIssue("silent", f"{topic} has no labels of {message.picture}")
         return boxes_of(message, rig, self.config.classes, size), placing_issue(message, rig)

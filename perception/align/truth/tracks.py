@@ -13,6 +13,9 @@ M = TypeVar("M", Cuboids | TruthBoxes, StatusReading)
 MAX_ENTITIES = 65_536
 """Of one scene; the oldest leave."""
 
+MAX_FRAMES = 256
+"""Names of frames of pictures that one topic is known to have boxes of."""
+
 
 class TruthTrack(Generic[M]):
     """Messages by stamp."""
@@ -108,6 +111,8 @@ class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.frames: set[str] = set()
+        """The frames of the pictures that messages have boxes of."""
         self._before = _Scene()  # as the forgotten messages left it
         self._scene = _Scene()  # as the first `_applied` messages left it
         self._applied = 0
@@ -116,11 +121,25 @@ class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
     def add(self, message: Cuboids | TruthBoxes) -> None:
         if bisect_right(self.stamps, message.stamp_ns) < self._applied:
             self._restart()
+        if isinstance(message, TruthBoxes) and len(self.frames) < MAX_FRAMES:
+            self.frames.add(message.frame_id)
         super().add(message)
 
-    def nearest(self, stamp_ns: int, tolerance_ns: float) -> Cuboids | TruthBoxes | None:
-        """Return the message with the smallest difference, within the tolerance, with its whole scene."""
-        message = super().nearest(stamp_ns, tolerance_ns)
+    def nearest(
+        self, stamp_ns: int, tolerance_ns: float, frames: frozenset[str] | None = None
+    ) -> Cuboids | TruthBoxes | None:
+        """Return the message with the smallest difference, within the tolerance, with its whole scene.
+
+        Args:
+            stamp_ns: The moment.
+            tolerance_ns: The largest difference.
+            frames: The frames of pictures whose boxes count; None: of all. Cuboids always count.
+        """
+        message = (
+            super().nearest(stamp_ns, tolerance_ns)
+            if frames is None
+            else self._nearest_in(frames, stamp_ns, tolerance_ns)
+        )
         if message is None:
             return self._lasting(stamp_ns)
         if not isinstance(message, Cuboids) or message.change is None:
@@ -135,6 +154,15 @@ class BoxTrack(TruthTrack[Cuboids | TruthBoxes]):
             ignored=sum(m.ignored for m in bad),
             ignored_reason=bad[0].ignored_reason if bad else "",
         )
+
+    def _nearest_in(
+        self, frames: frozenset[str], stamp_ns: int, tolerance_ns: float
+    ) -> Cuboids | TruthBoxes | None:
+        """Return the nearest message within the tolerance that has cuboids, or boxes of one of the frames."""
+        first = bisect_left(self.stamps, stamp_ns - tolerance_ns)
+        end = bisect_right(self.stamps, stamp_ns + tolerance_ns)
+        counted = [m for m in self.messages[first:end] if isinstance(m, Cuboids) or m.frame_id in frames]
+        return min(counted, key=lambda message: abs(message.stamp_ns - stamp_ns), default=None)
 
     def _lasting(self, stamp_ns: int) -> Cuboids | None:
         """Return the last change before a moment, with what lasts until then; None where nothing does."""

@@ -209,7 +209,22 @@ def detections_2d(ros: Any, envelope: Envelope) -> Decoded:
             skipped.add(error)
     skipped.check(len(items), "boxes")
     times, tail = envelope.times(envelope.stamp(ros))
-    return TruthBoxes(*times, tuple(items), **tail, ignored=skipped.count, ignored_reason=skipped.reason)
+    return TruthBoxes(
+        *times,
+        tuple(items),
+        **tail,
+        ignored=skipped.count,
+        ignored_reason=skipped.reason,
+        frame_id=_frame_of_all(ros),
+    )
+
+
+def _frame_of_all(ros: Any) -> str:
+    """Return the frame of an array of detections, or the one that all of them name; empty where none is."""
+    if own := _frame(ros.header.frame_id):
+        return own
+    frames = {_frame(item.header.frame_id) for item in ros.detections if hasattr(item, "header")}
+    return frames.pop() if len(frames) == 1 else ""
 
 
 def detections_3d(ros: Any, envelope: Envelope) -> Decoded:
