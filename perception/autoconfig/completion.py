@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
+from perception.autoconfig.plugin_inputs import with_sensors_of_plugin
 from perception.autoconfig.range_choice import far_returns
 from perception.config import Config, RangeConfig, load_config
 from perception.config.fault_plan import parse_plan, plan_errors
@@ -91,6 +92,7 @@ def complete_config(
     choice = choose_config(log, config, source)
     found = config is None or not config.sensors.model_fields_set
     choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
+    choice = with_sensors_of_plugin(choice)
     if found:
         return _with_range_of_weights(log, choice)
     far = _far_reasons(log, choice.config, ", as configured")

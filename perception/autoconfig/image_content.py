@@ -47,7 +47,7 @@ def image_content(log: Log, topic: str) -> ImageContent:
     if isinstance(frame, VideoPacket):
         return _video_content(log, topic, frame)
     if isinstance(frame, CameraFrame):
-        if frame.format == "mono16" and _DEPTH.search(topic):
+        if frame.format == "mono16" and (_DEPTH.search(topic) or _DEPTH.search(frame.frame_id)):
             return ImageContent(False, depth=True)
         grey = frame.format.startswith("mono")
         if frame.format in ("jpeg", "png", "webp") and not frame.mosaic:

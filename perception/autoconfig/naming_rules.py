@@ -17,7 +17,9 @@ def _word_set(text: str) -> frozenset[str]:
 _OWN_TOPICS = "/perception/"
 _TRUTH = frozenset(("truth", "groundtruth"))
 _PERHAPS_TRUTH = frozenset(("gt", "label", "labels", "labelled", "annotation", "annotations", "annotated"))
-_COMMAND = _word_set("control controls ctrl command commands cmd cmds target setpoint setpoints desired")
+_COMMAND = _word_set(
+    "control controls ctrl command commands cmd cmds target setpoint setpoints desired action actions"
+)
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
 _NOT_COLOUR = ("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra")
 _HOUSEKEEPING = frozenset(("rosout", "rosout_agg", "parameter_events", "diagnostics", "diagnostics_agg"))
@@ -37,16 +39,28 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     channel: tuple(names.split())
     for channel, names in {
         "speed": "speed velocity vel forward_speed vehicle_speed ego_speed speed_mps speed_m_s "
-        "longitudinal_velocity longitudinal_speed linear_speed linear_velocity vel.x velocity.x "
+        "longitudinal_velocity longitudinal_speed linear_speed linear_velocity vel.x x.vel velocity.x "
         "twist.twist.linear.x twist.linear.x linear_velocity.x linear.x vx",
         "yaw_rate": "yaw_rate yawrate yaw_velocity yaw_speed yaw_rate_rad_s heading_rate turn_rate "
-        "angular_speed angular_velocity.z angular_rate.z twist.twist.angular.z twist.angular.z angular.z "
-        "gyro.z gyroscope.z wz",
+        "angular_speed angular_velocity angular_velocity.z angular_rate.z twist.twist.angular.z "
+        "twist.angular.z angular.z gyro.z gyroscope.z wz",
         "acceleration": "acceleration accel longitudinal_acceleration forward_acceleration acceleration_m_s2 "
         "linear_acceleration.x accel.accel.linear.x accel.linear.x acceleration.x accel.x ax",
         "steering": "steering_angle steering steering_tire_angle front_wheel_angle",
     }.items()
 }
+_COMMANDED: Mapping[str, tuple[str, ...]] = {
+    "curvature": ("curvature",),
+    "steering": ("steering", "steering_angle", "steer", "steering.angle", "user.angle"),
+    "throttle": ("throttle", "gas", "accelerator", "user.throttle"),
+    "brake": ("brake", "braking"),
+    **{channel: _ALIASES[channel] for channel in ("acceleration", "speed", "yaw_rate")},
+}
+"""The channels of recorded commands, and what they are called."""
+
+_VALUES = ("data", "value")
+"""Fields of messages of one number (std_msgs/Float32), which their topic names."""
+
 _WORTH = {"speed": 4, "yaw_rate": 2, "acceleration": 1, "steering": 0}
 
 
@@ -116,16 +130,39 @@ def known_fields(paths: Collection[str]) -> dict[str, str]:
     A name is found in any spelling (`yawRate`, `Yaw_Rate`) and at any depth (`state.speed`), but not in a
     list, which is of many things; of several, the most telling name wins, then the shallowest path.
     """
+    return _fields_by_name(paths, _ALIASES)
+
+
+def commanded_fields(paths: Collection[str]) -> dict[str, str]:
+    """Return the fields of a recorded command that are known channels: channel name -> dotted path."""
+    return _fields_by_name(paths, _COMMANDED)
+
+
+def fields_of_topic(topic: str, paths: Collection[str]) -> dict[str, str]:
+    """Return the field of a message of one number (`data`) as the channel that its topic is called after."""
+    own = [path for path in paths if not path.startswith("header.")]
+    if len(own) != 1 or own[0] not in _VALUES:
+        return {}
+    parts = [part for part in topic.split("/") if part and part not in _VALUES]
+    return dict.fromkeys(known_fields(parts[-1:]), own[0])
+
+
+def _fields_by_name(paths: Collection[str], names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     single = [path for path in paths if not any(part.isdigit() for part in path.split("."))]
     plain = {path: _snake(path) for path in sorted(single, key=lambda path: (path.count("."), path))}
     fields = {}
-    for channel, aliases in _ALIASES.items():
+    for channel, aliases in names.items():
         exact = (path for alias in aliases for path, name in plain.items() if name == alias)
         below = (path for alias in aliases for path, name in plain.items() if name.endswith("." + alias))
         path = next(exact, None) or next(below, None)
         if path is not None:
             fields[channel] = path
     return fields
+
+
+def records_actions(topic: str, schema: str) -> bool:
+    """Return whether a topic holds the commands of a driver at the moment of its stamp."""
+    return schema == "donkeycar.Record" or topic.strip("/").split("/")[0].lower() in ("action", "actions")
 
 
 def worth(fields: Mapping[str, str]) -> int:

@@ -109,6 +109,17 @@ def far_returns(log: Log, topic: str, limit_m: float) -> str:
     return f"{share:.0%} of the returns lie beyond it, up to {farthest_m:.0f} m, and are not used"
 
 
+def _beside(topic: str, infos: list[str], images: list[str]) -> list[tuple[int, str]]:
+    """Return the camera infos without a frame that lie nearer to an image than to any other, by name."""
+    others = [image for image in images if image != topic]
+    near = [(names.shared_prefix(info, topic), info) for info in infos]
+    return [
+        (parts, info)
+        for parts, info in near
+        if parts > max((names.shared_prefix(info, other) for other in others), default=0)
+    ]
+
+
 def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
     """Return the depth images whose frame a camera info is of, with the topic of the nearest by name.
 
@@ -128,6 +139,7 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
         if not image_content(draft.log, topic).depth:
             continue
         near = [(names.shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
+        near = near or _beside(topic, infos.get("", []), draft.of_kind("camera"))
         if not near:
             text = f"a depth image of the frame {image.frame_id!r}, of which there is no camera info"
         elif image.frame_id in taken:

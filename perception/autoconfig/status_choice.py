@@ -123,7 +123,7 @@ def _candidate(draft: ConfigDraft, topic: str) -> _StatusCandidate:
     messages = first_decoded(draft.log, topic, "status")
     readings = [message for message in messages if isinstance(message, StatusReading)]
     paths = {path for reading in readings for path in reading.values}
-    fields = names.known_fields(paths)
+    fields = names.known_fields(paths) or names.fields_of_topic(topic, paths)
     wrong, doubts = field_doubts(draft.schema_name(topic), fields, readings)
     if wrong:
         fields = names.known_fields(paths - {fields[channel] for channel in wrong})
@@ -138,11 +138,21 @@ def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidat
         if warn:
             draft.warnings.append(f"{topic} is not used: {problem}")
         return
-    own = sorted(path for path in candidate.paths if not path.startswith("header."))
-    some = ", ".join(own[:8]) or "no numbers outside long arrays, whose elements are named by index"
-    why = "; ".join(candidate.wrong.values()) or f"none of its fields is known ({some})"
+    why = "; ".join(candidate.wrong.values()) or _unknown_fields(candidate)
     draft.leave_out([topic], "no_known_field", why)
     named = sum(text.startswith("/") and "none of its fields" in text for text in draft.warnings)
     if warn and candidate.paths and named < 3:
         hint = "name those you mean under sensors.status.fields"
         draft.warnings.append(f"{topic} is not used: {why}; {hint}")
+
+
+def _unknown_fields(candidate: _StatusCandidate) -> str:
+    """Return why a topic tells nothing of the motion, with the first of its numbers."""
+    own = sorted(path for path in candidate.paths if not path.startswith("header."))
+    if not own:
+        return "it holds no numbers, or long arrays alone, whose elements are named by index"
+    if candidate.fields:
+        return f"{', '.join(candidate.fields)} alone tells nothing of the motion"
+    telling = [path for path in own if "covariance" not in path] or own
+    some = ", ".join(telling[:8]) + (", ..." if len(telling) > 8 else "")
+    return f"none of its fields is known as a speed, yaw rate or acceleration ({some})"

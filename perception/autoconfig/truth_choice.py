@@ -54,7 +54,8 @@ def _of_cameras(draft: ConfigDraft, topics: list[str]) -> dict[str, str]:
 
 def _choose_control_truth(draft: ConfigDraft, truth: dict[str, Any]) -> None:
     control = list(draft.of_kind("truth_control"))
-    control += [t for t in draft.of_kind("status") if names.says_control(t, draft.schema_name(t))]
+    commands = [t for t in draft.of_kind("status") if names.says_control(t, draft.schema_name(t))]
+    control += [t for t in commands if not names.records_actions(t, draft.schema_name(t))]
     fields = {topic: number_fields(draft.log, topic, "truth_control") for topic in control}
     wanted = ("curvature", "acceleration")
     held = {t: [name for name in wanted if name in fields[t]] for t in control}
@@ -64,8 +65,26 @@ def _choose_control_truth(draft: ConfigDraft, truth: dict[str, Any]) -> None:
         if len(held[topic]) < len(wanted):
             truth["control_fields"] = {name: name for name in held[topic]}
         draft.reasons.append(f"truth: {topic} ({', '.join(held[topic])}), for metrics only")
-    elif fullest:
+    elif not fullest:
+        _choose_actions(draft, truth)
+    else:
         draft.warnings.append(f"truth.control: not chosen among {', '.join(fullest)}")
         for topic in fullest:
             draft.unused.pop(topic, None)
         draft.leave_out(fullest, "ambiguous", "one of several that may hold the truth of control")
+
+
+def _choose_actions(draft: ConfigDraft, truth: dict[str, Any]) -> None:
+    """Take the recorded actions of a driver (LeRobot, DonkeyCar), which are those of their moment."""
+    fields = {
+        topic: names.commanded_fields(number_fields(draft.log, topic, "truth_control"))
+        for topic in draft.of_kind("status")
+        if names.records_actions(topic, draft.schema_name(topic))
+    }
+    fullest = best([topic for topic in fields if fields[topic]], lambda topic: len(fields[topic]))
+    if len(fullest) == 1:
+        (topic,) = fullest
+        draft.warnings[:] = [text for text in draft.warnings if not text.startswith(f"{topic} is not used")]
+        truth |= {"control": topic, "control_fields": fields[topic], "control_stamped_ahead_ms": 0.0}
+        held = ", ".join(f"{name} ({path})" for name, path in fields[topic].items())
+        draft.reasons.append(f"truth: {topic}, what was commanded at each moment: {held}, for metrics only")

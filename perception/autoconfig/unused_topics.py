@@ -28,6 +28,7 @@ UnusedCode = Literal[
     "ambiguous",
     "no_known_field",
     "not_configured",
+    "plugin_takes_fewer",
 ]
 """==================  ==================================================================================
 no_messages         nothing was recorded on it
@@ -42,6 +43,7 @@ second_choice       another topic of its kind was chosen
 ambiguous           one of several that fit alike
 no_known_field      none of its numbers is known as a speed, a yaw rate, an acceleration or a steering angle
 not_configured      the configuration does not name it
+plugin_takes_fewer  the plugin takes fewer sensors of its kind, by its manifest
 ==================  =================================================================================="""
 
 

@@ -54,7 +54,8 @@ class TruthConfig(Section):
     of the picture's file, where the log has it, or by the stamp that the label file or the name gives."""
     camera_boxes: dict[str, Topic] = Field(default_factory=dict)
     """With several cameras: the topic of the boxes in the image of each, by its name. 2D boxes on `boxes` are
-    those of the reference camera; cuboids are projected into every camera."""
+    those of the camera whose frame they name, else of the reference camera; cuboids are projected into every
+    camera."""
     control: Topic | None = None
     """The topic of the control that the driver commands."""
     control_fields: dict[str, str] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -27,6 +27,8 @@ class Manifest:
         name: The entry point's name.
         factory: `module:callable`; called with this manifest, it returns the plugin.
         inputs: The kinds of sensors that it uses: camera, range, status.
+        most: Kind -> how many sensors of it the plugin takes at most; of a kind that is not in it, any
+            number. Further ones are left out of a run, and named.
         heads: Which of class, box, control it gives.
         preroll_s: Seconds of log before a start that determine the plugin's state; 0 for a plugin without
             state, None: from the beginning.
@@ -47,6 +49,7 @@ class Manifest:
     description: str = ""
     weights: str = OWN_WEIGHTS
     max_range_m: float | None = None
+    most: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_manifest(point: EntryPoint) -> Manifest:
@@ -132,13 +135,15 @@ def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> M
         errors.append(f"factory: expected 'module:callable', found {data['factory']!r}")
     for key, allowed in (("inputs", SENSORS), ("heads", tuple(head_specs()))):
         values = data.get(key, [])
+        if key == "inputs" and isinstance(values, dict):  # with how many of each
+            values = list(values)
         if not isinstance(values, list) or any(value not in allowed for value in values):
             errors.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
         elif len(set(values)) != len(values):
             errors.append(f"{key}: names something twice: {values!r}")
         elif key == "heads" and key in data and not values and heads_needed:
             errors.append(f"heads: expected at least one of {', '.join(head_specs())}")
-    errors += _number_errors(data)
+    errors += _number_errors(data) + _count_errors(data.get("inputs"))
     if errors:
         raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(errors))
     return Manifest(
@@ -151,6 +156,7 @@ def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> M
         max_batch=data.get("max_batch", 1),
         weights=str(data.get("weights", OWN_WEIGHTS)),
         max_range_m=_number(data.get("max_range_m")),
+        most=_counts(data["inputs"]),
         description=str(data.get("description", "")),
     )
 
@@ -172,6 +178,22 @@ def _number_errors(data: Mapping[str, Any]) -> list[str]:
     ):
         errors.append(f"max_range_m: expected metres or null, found {farthest!r}")
     return errors
+
+
+def _counts(inputs: Any) -> dict[str, int]:
+    """Return how many sensors of each kind a plugin takes, of the kinds that say it."""
+    return (
+        {kind: most for kind, most in inputs.items() if most is not None} if isinstance(inputs, dict) else {}
+    )
+
+
+def _count_errors(inputs: Any) -> list[str]:
+    """Return the errors of the numbers of sensors that a manifest states."""
+    return [
+        f"inputs: expected how many sensors of the kind {kind} it takes, or null for any, found {most!r}"
+        for kind, most in (inputs.items() if isinstance(inputs, dict) else ())
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1)
+    ]
 
 
 def _number(value: float | None) -> float | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,6 +164,49 @@ def test_boxes_of_an_image_are_those_of_one_camera_and_cuboids_are_seen_by_each(
         "front": [],
         "left": ["car"],
     }
+
+
+def labels_of(frames: dict[str, int], *images: str) -> dict[str, list[str] | str]:
+    """Return the labels of the boxes of each camera, or the code of why it has none.
+
+    Args:
+        frames: The frame of each message of boxes, whose label it is, and its stamp in ns.
+        images: The frame of the left and the front picture.
+    """
+    left, front = images
+    pictures = [replace(image("left", -1), frame_id=left), replace(image("front", 0), frame_id=front)]
+    (sample,) = samples_of(*rig_messages(), *pictures)
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"), rig_config().sensors)
+    for frame, stamp_ns in frames.items():
+        boxes = truth_boxes("/boxes", frame or "unnamed")
+        joiner.push(replace(boxes, frame_id=frame, stamp_ns=stamp_ns))
+    (joined,) = [*joiner.add(sample), *joiner.flush()]
+    return {
+        name: [box.label for box in truth.boxes] if truth.boxes is not None else truth.missing["boxes"].code
+        for name, truth in joined.truth.cameras.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ({"front": 5, "left": 1}, {"front": ["front"], "left": ["left"]}),
+        ({"left": 0}, {"front": "other_camera", "left": ["left"]}),
+        ({"": 0}, {"front": ["unnamed"], "left": "other_camera"}),
+        ({"": 4, "left": 0}, {"front": ["unnamed"], "left": ["left"]}),
+        ({"map": 0}, {"front": ["map"], "left": "other_camera"}),  # one frame alone: as without a name
+        ({"rear": 0, "right": 2}, {"front": "other_camera", "left": "other_camera"}),
+        ({"front": 90_000_000, "left": 0}, {"front": "too_far", "left": ["left"]}),
+    ],
+)
+def test_boxes_on_one_topic_are_those_of_the_camera_whose_frame_they_name(
+    frames: dict[str, int], expected: dict[str, list[str] | str]
+) -> None:
+    assert labels_of(frames, "left", "front") == expected
+
+
+def test_cameras_that_share_a_frame_do_not_share_boxes() -> None:
+    assert labels_of({"cam": 0}, "cam", "cam") == {"front": ["cam"], "left": "other_camera"}
 
 
 @st.composite

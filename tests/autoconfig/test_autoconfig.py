@@ -14,7 +14,10 @@ from perception.autoconfig.naming_rules import known_fields, says_control, says_
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import open_log
-from perception.types import Schema
+from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.plugin import Manifest, Plugin, register_plugin
+from perception.plugin.discovery import _registered
+from perception.types import Schema, TruthBox
 from tests.scripted_scene import write_scene
 from tests.small_logs import SmallLog
 
@@ -126,6 +129,66 @@ def test_a_status_with_a_speed_is_preferred(tmp_path: Path) -> None:
     }
     assert any("most telling of 3 status topics" in reason for reason in choice.reasons)
     assert any("/imu, for what the others do not tell: acceleration" in reason for reason in choice.reasons)
+
+
+def test_a_message_of_one_number_is_named_by_its_topic(tmp_path: Path) -> None:
+    log = SmallLog().image()
+    for topic in ("/car/speed", "/car/steering", "/car/battery"):
+        log.json(topic, lambda i: {"data": 1.0}, name="std_msgs/msg/Float32")
+    log.rows = [(at, topic, b'{"data": 1.0}' if topic != "/camera/image" else data, schema, encoding)
+                for at, topic, data, schema, encoding in log.rows]  # fmt: skip
+    choice = choice_of(log, tmp_path)
+    assert {s.topic: s.fields for s in choice.config.sensors.statuses.values()} == {
+        "/car/speed": {"speed": "data"}
+    }
+    reasons = {item.topic: item.reason for item in choice.unused}
+    assert "steering alone tells nothing" in reasons["/car/steering"]
+    assert "(data)" in reasons["/car/battery"]
+
+
+def test_recorded_actions_are_truth_of_their_moment_and_no_status(tmp_path: Path) -> None:
+    log = (
+        SmallLog()
+        .image()
+        .json("/action", lambda i: {"steering": 0.1, "throttle": 0.5, "speed": 2.0}, name="lerobot.action")
+        .json("/observation/state", lambda i: {"speed": 1.0}, name="lerobot.observation.state")
+    )
+    choice = choice_of(log, tmp_path)
+    assert {s.topic for s in choice.config.sensors.statuses.values()} == {"/observation/state"}
+    truth = choice.config.truth
+    assert (truth.control, truth.stamped_ahead_ns) == ("/action", 0)
+    assert truth.control_fields == {"steering": "steering", "throttle": "throttle", "speed": "speed"}
+
+
+def test_boxes_of_several_cameras_are_told_apart_by_their_frames(tmp_path: Path) -> None:
+    log = SmallLog().image("/a/image", frame="one").image("/b/image", frame="two")
+    boxes = [TruthBox("car", (1.0, 2.0, 3.0, 4.0), 5.0, 1.0, "1")]
+    for topic, frame in (("/yolo/1", "two"), ("/yolo/2", "one")):
+        log.stream(
+            topic,
+            SCHEMAS["perception.Detections"],
+            "protobuf",
+            lambda i, stamp, frame=frame: encode_truth(stamp, frame, boxes),  # type: ignore[misc]
+        )
+    choice = choice_of(log, tmp_path)
+    assert choice.config.truth.camera_boxes == {"a": "/yolo/2", "b": "/yolo/1"}
+
+
+def test_a_plugin_says_how_many_sensors_of_a_kind_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perception.plugin.discovery._registered", dict(_registered))
+    log = SmallLog().image("/left").image("/front").scan("/low").scan("/high").status()
+    path = log.write(tmp_path / "log.mcap")
+    register_plugin(
+        Manifest(1, "narrow", "", ("camera",), ("class",), most={"camera": 1}), lambda m: Plugin()
+    )
+    config = {"plugin": {"name": "narrow"}}
+    with open_log(path) as opened:
+        choice = complete_config(opened, parse_config(config))
+    assert set(choice.config.sensors.named) == {"status", "front", "high", "low"}
+    assert [text for text in choice.warnings if text.startswith("left: not used")]
+    assert {item.topic: item.code for item in choice.unused} == {"/left": "plugin_takes_fewer"}
 
 
 def test_a_status_whose_fields_are_unknown_is_not_used_and_says_so(tmp_path: Path) -> None:

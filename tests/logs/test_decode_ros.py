@@ -397,6 +397,13 @@ def test_vision_msgs_detections() -> None:
     assert isinstance(found, TruthBoxes)
     [box] = found.items
     assert (found.stamp_ns, box.label, box.xyxy, box.track_id) == (STAMP, "car", (40, 35, 60, 45), "7")
+    assert found.frame_id == "map"
+    headless = t["Header"](head.stamp, "")
+    found = sent(
+        "Detection2DArray", t["Detection2DArray"](headless, [t["Detection2D"](head, results, flat, "7")])
+    )
+    assert isinstance(found, TruthBoxes)
+    assert found.frame_id == "map"  # of all its boxes
     assert np.isnan(box.distance_m)
     solid = t["BoundingBox3D"](
         t["Pose"](t["Point"](1.0, 2.0, 3.0), t["Quaternion"](0.0, 0.0, 0.0, 1.0)), t["Vector3"](4.0, 2.0, 1.5)

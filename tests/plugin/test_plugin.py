@@ -59,6 +59,13 @@ def test_listing_imports_no_plugin(third_party: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_manifest_says_how_many_sensors_of_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SOUND.replace("[status]", "{camera: 2, status: null}")
+    manifest = installed(tmp_path, monkeypatch, counted=text)["counted"].manifest
+    assert manifest is not None
+    assert (manifest.inputs, manifest.most) == (("camera", "status"), {"camera": 2})
+
+
 def test_a_short_manifest_has_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = installed(tmp_path, monkeypatch, short=SOUND)["short"].manifest
     assert manifest == Manifest(
@@ -94,6 +101,7 @@ def test_a_short_manifest_has_defaults(tmp_path: Path, monkeypatch: pytest.Monke
         (SOUND + "preroll_s: .inf", "preroll_s: expected seconds or null, found inf"),
         (SOUND + "preroll_s: soon", "preroll_s: expected seconds or null, found 'soon'"),
         (SOUND + "max_batch: 0", "max_batch: expected a whole number from 1, found 0"),
+        (SOUND.replace("[status]", "{status: 0}"), "inputs: expected how many sensors of the kind status"),
         (SOUND + "max_batch: 1.5", "max_batch: expected a whole number from 1, found 1.5"),
     ],
 )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from perception.diagnosis.audit import Audit, Finding
 
 _STYLES = {"error": "bold red", "warning": "yellow", "unjudged": "yellow", "note": ""}
+MOST_ALIKE = 6
+"""Topics that are named of those that one reason holds for; `--json` lists all."""
 NUMBERS = ("count", "Hz", "gap s")
 """Columns of topics that hold numbers."""
 
@@ -216,8 +218,12 @@ def _show_classes(console: Console, words: ClassWords) -> None:
 def _show_unused(console: Console, info: LogInfo) -> None:
     if info.unused:
         console.print(Text("Not used", style="bold"))
+    topics: dict[str, list[str]] = {}
     for item in info.unused:
-        console.print(_item(f"{item.topic}: {item.reason}"))
+        topics.setdefault(item.reason, []).append(item.topic)
+    for reason, alike in topics.items():
+        rest = f" and {len(alike) - MOST_ALIKE} more" if len(alike) > MOST_ALIKE else ""
+        console.print(_item(f"{', '.join(alike[:MOST_ALIKE])}{rest}: {reason}"))
     if info.unused:
         console.print()
 

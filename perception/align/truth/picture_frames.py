@@ -53,7 +53,7 @@ class PictureFrames(NamedTuple):
         """Return why the nearest boxes on a topic are not those of a camera."""
         own = self.frames.get(camera, "")
         if own and own in counted:
-            text = f"the nearest boxes on {topic} ({away_ns / 1e6:+.0f} ms) are in the image of another camera"
+            text = f"the nearest boxes on {topic} ({away_ns / 1e6:+.0f} ms) are those of another camera"
             return RigIssue("too_far", f"{text}; none within the tolerance names the frame {own!r}")
         named = ", ".join(repr(frame) for frame in sorted(seen - {""})[:8])
         of = f"of {named}" if named else "in the image of the reference camera"

@@ -48,6 +48,11 @@ class PairPlugin(Plugin):
         self.manifest = replace(
             first_manifest,
             inputs=tuple(dict.fromkeys((*first_manifest.inputs, *second_manifest.inputs))),
+            most={
+                kind: max(most, second_manifest.most[kind])
+                for kind, most in first_manifest.most.items()
+                if kind in second_manifest.most
+            },
             preroll_s=None if None in prerolls else max(p for p in prerolls if p is not None),
             max_batch=min(first_manifest.max_batch, second_manifest.max_batch),
         )

@@ -212,7 +212,7 @@ def _own_control(envelope: Envelope) -> Decoded:
 
 
 def _own_detections(envelope: Envelope) -> Decoded:
-    stamp_ns, _, boxes = proto.decode_truth(envelope.message.data)
+    stamp_ns, frame_id, boxes = proto.decode_truth(envelope.message.data)
     items, skipped = [], Skipped()
     for box in boxes:
         try:
@@ -220,7 +220,14 @@ def _own_detections(envelope: Envelope) -> Decoded:
         except DecodeError as error:
             skipped.add(error)
     times, tail = envelope.times(_own_stamp(stamp_ns, envelope))
-    return TruthBoxes(*times, tuple(items), **tail, ignored=skipped.count, ignored_reason=skipped.reason)
+    return TruthBoxes(
+        *times,
+        tuple(items),
+        **tail,
+        ignored=skipped.count,
+        ignored_reason=skipped.reason,
+        frame_id=frame_id,
+    )
 
 
 def _from_fields(build: foxglove.Builder) -> ros.Builder:

@@ -26,11 +26,15 @@ MISSING: Any = object()
 class NumberFields(Mapping[str, float]):
     """The numbers of one decoded message; nothing is copied before it is read."""
 
-    __slots__ = ("_listed", "_tree")
+    __slots__ = ("_listed", "_read", "_tree")
+
+    numbers_only = True
+    """Every value is a float or is left out: nobody needs to check each one."""
 
     def __init__(self, tree: Any) -> None:
         self._tree = tree
         self._listed: dict[str, float] | None = None
+        self._read: dict[str, float | None] = {}
 
     @property
     def tree(self) -> Any:
@@ -38,17 +42,23 @@ class NumberFields(Mapping[str, float]):
         return self._tree
 
     def __getitem__(self, path: str) -> float:
-        value = _number(find(self._tree, path))
+        value = self._value(path)
         if value is None:
             raise KeyError(path)
         return value
 
     def get(self, path: str, default: Any = None) -> Any:
-        value = _number(find(self._tree, path))
+        value = self._value(path)
         return default if value is None else value
 
+    def _value(self, path: str) -> float | None:
+        """Return a number, which is looked up once: a window reads the same one at many ticks."""
+        if path not in self._read:
+            self._read[path] = _number(find(self._tree, path))
+        return self._read[path]
+
     def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and _number(find(self._tree, path)) is not None
+        return isinstance(path, str) and self._value(path) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._listing())

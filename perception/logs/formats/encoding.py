@@ -25,6 +25,8 @@ from numpy.typing import ArrayLike
 from perception.geometry import Matrix
 from perception.types import Cuboid, Float32, Schema
 
+_encode_json = json.JSONEncoder(separators=(",", ":")).encode
+
 FLOAT32 = 7  # foxglove.PackedElementField.NumericType
 
 
@@ -149,7 +151,7 @@ def numbers(stamp_ns: int, values: Mapping[str, Any]) -> bytes:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[name] = None if isinstance(value, float) and not math.isfinite(value) else value
-    return json.dumps(tree, separators=(",", ":")).encode()
+    return _encode_json(tree).encode()
 
 
 def quaternion_xyzw(rotation: Matrix) -> tuple[float, float, float, float]:

@@ -6,6 +6,7 @@ made or guessed (`notes`) and what it could not read (`damage`, `lost`).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,13 +135,13 @@ class _StreamReading:
     def __init__(self, streams: Sequence[Stream], counts: Sequence[int]) -> None:
         self.damage: list[Damage] = []
         self._streams = streams
-        self._ends = np.cumsum(counts)
+        self._ends = np.cumsum(counts).tolist()
 
     def fetch(self, row: int) -> bytes:
-        index = int(np.searchsorted(self._ends, row, side="right"))
+        index = bisect_right(self._ends, row)
         stream = self._streams[index]
         try:
-            return stream.content(row - int(self._ends[index]) + len(stream.stamps_ns))
+            return stream.content(row - self._ends[index] + len(stream.stamps_ns))
         except (OSError, ValueError, EOFError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise Unreadable(f"{stream.topic}: {reason}") from None
