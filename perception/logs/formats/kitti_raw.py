@@ -26,6 +26,7 @@ from perception.logs.formats.kitti_calibration import (
     rigid_of,
     stacked,
 )
+from perception.logs.formats.kitti_tracklets import tracklet_stream
 from perception.logs.formats.numbered_files import NumberedFiles, timed_files
 from perception.logs.formats.streams import (
     PICTURE_BYTES,
@@ -80,8 +81,7 @@ def open(path: Path) -> TableLog:
     findings.notes.append(
         "times say no zone and are taken as UTC; arrivals are not recorded: delays are not known"
     )
-    if (path / "tracklet_labels.xml").exists():
-        findings.notes.append("tracklet_labels.xml is not read")
+    streams += _tracklets(path, cameras, findings)
     rig = list(_rig(path, cameras, min(int(stream.stamps_ns.min()) for stream in streams), findings))
     return streams_log(path, [*rig, *streams], findings)
 
@@ -129,6 +129,16 @@ def load_points(path: Path) -> Float32:
     else:
         values = np.frombuffer(data, "<f4")
     return values.reshape(-1, 4)
+
+
+def _tracklets(path: Path, cameras: Mapping[str, NumberedFiles], findings: Findings) -> Iterator[Stream]:
+    """Yield the cuboids of the frames, at the times of the scanner, else of a camera."""
+    scans = _files(path, "velodyne_points", Findings())  # what is lost of them is counted already
+    files = scans if scans.files else next(iter(cameras.values()), scans)
+    numbers = [int(file.stem) if file.stem.isdecimal() else i for i, file in enumerate(files.files)]
+    stream = tracklet_stream(path, numbers, files.stamps_ns, findings)
+    if stream is not None:
+        yield stream
 
 
 def _rig(path: Path, cameras: Mapping[str, NumberedFiles], at: int, findings: Findings) -> Iterator[Stream]:

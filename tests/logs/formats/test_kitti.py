@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perception.autoconfig import complete_config
 from perception.logs import open_log
 from perception.types import (
     CameraFrame,
@@ -170,3 +171,58 @@ def test_sensors_are_chosen_without_a_configuration(
     assert report["log"]["notes"]
     if kind == "object":
         assert report["configuration"]["truth"]["boxes"] == "/label_2/boxes"
+
+
+def tracklets_xml(*tracklets: tuple[str, int, int]) -> str:
+    """Return tracklets as KITTI's boost archives have them: class, first frame, number of poses."""
+    items = []
+    for name, first, count in tracklets:
+        poses = "".join(
+            f'<item class_id="3"><tx>{10 + i}</tx><ty>-2</ty><tz>-1.5</tz><rx>0</rx><ry>0</ry><rz>0.5</rz>'
+            "<state>2</state><occlusion>0</occlusion><truncation>0</truncation></item>"
+            for i in range(count)
+        )
+        items.append(
+            f'<item class_id="1"><objectType>{name}</objectType><h>1.5</h><w>1.6</w><l>4</l>'
+            f'<first_frame>{first}</first_frame><poses class_id="2"><count>{count}</count>'
+            f"<item_version>2</item_version>{poses}</poses><finished>1</finished></item>"
+        )
+    head = '<?xml version="1.0" encoding="UTF-8" standalone="yes" ?>\n<!DOCTYPE boost_serialization>\n'
+    return (
+        f'{head}<boost_serialization signature="serialization::archive" version="9"><tracklets class_id="0">'
+        f"<count>{len(items)}</count><item_version>1</item_version>{''.join(items)}"
+        "</tracklets></boost_serialization>\n"
+    )
+
+
+def test_tracklets_are_cuboids_of_their_frames(tmp_path: Path) -> None:
+    drive = write_kitti_raw(tmp_path)
+    (drive / "tracklet_labels.xml").write_text(tracklets_xml(("Car", 1, 3), ("Pedestrian", 3, 2)))
+    messages, _, damage = read(drive)
+    assert damage == []
+    scenes = messages["/tracklets"]
+    assert [m.stamp_ns for m in scenes] == [stamp_ns(i) for i in range(6)]
+    held = [[(c.label, c.track_id) for c in m.items] for m in scenes if isinstance(m, Cuboids)]
+    car, walker = ("Car", "0"), ("Pedestrian", "1")
+    assert held == [[], [car], [car], [car, walker], [walker], []]
+    scene = scenes[2]
+    assert isinstance(scene, Cuboids)
+    (cuboid,) = scene.items
+    assert (cuboid.frame_id, cuboid.size_m) == ("velodyne", (4.0, 1.6, 1.5))
+    front = cuboid.frame_from_box @ [2.0, 0, -0.75, 1]  # the middle of the front, at the bottom
+    np.testing.assert_allclose(front[:3], [11 + 2 * math.cos(0.5), -2 + 2 * math.sin(0.5), -1.5], atol=1e-9)
+    with open_log(drive) as log:
+        assert complete_config(log).config.truth.boxes == "/tracklets"
+
+
+def test_damaged_tracklets_are_named_and_the_others_used(tmp_path: Path) -> None:
+    drive = write_kitti_raw(tmp_path)
+    whole = tracklets_xml(("Car", 0, 2), ("Van", 5, 2), ("Cyclist", 0, 2))
+    (drive / "tracklet_labels.xml").write_text(whole.replace("<tx>10<", "<tx>nan<", 1)[:-200])
+    messages, _, damage = read(drive)
+    assert [len(m.items) for m in messages["/tracklets"] if isinstance(m, Cuboids)] == [0, 0, 0, 0, 0, 1]
+    reasons = " ".join(item.reason for item in damage)
+    for text in ("1 poses of tracklet_labels.xml are of frames", "from tracklet 2 on", "a pose that is none"):
+        assert text in reasons
+    (drive / "tracklet_labels.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]>' + whole)
+    assert "without entities" in " ".join(item.reason for item in read(drive)[2])
