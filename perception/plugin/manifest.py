@@ -135,8 +135,7 @@ def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> M
         errors.append(f"factory: expected 'module:callable', found {data['factory']!r}")
     for key, allowed in (("inputs", SENSORS), ("heads", tuple(head_specs()))):
         values = data.get(key, [])
-        if key == "inputs" and isinstance(values, dict):  # with how many of each
-            values = list(values)
+        values = list(values) if key == "inputs" and isinstance(values, dict) else values
         if not isinstance(values, list) or any(value not in allowed for value in values):
             errors.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
         elif len(set(values)) != len(values):
