@@ -194,17 +194,20 @@ def bomb(data: bytes, copies: int) -> bytes:
     return b"#ROSBAG V2.0\n" + record(fields, bz2.compress(data)) * copies
 
 
+EMPTY_MESSAGE = {b"op": b"\2", b"conn": bytes(4), b"time": bytes(8)}
 HOSTILE = {
-    "looks like records": b"#ROSBAG V2.0\n" + (b"\x3f\0\0\0" * 10 + b"\4\0\0\0op=\x05") * 19000,
-    "unpacks to zeros": bomb(bytes(60 << 20), 100),
-    "empty messages": bomb(record({b"op": b"\2", b"conn": bytes(4), b"time": bytes(8)}, b"") * 500_000, 10),
+    "looks like records": lambda: b"#ROSBAG V2.0\n" + (b"\x3f\0\0\0" * 10 + b"\4\0\0\0op=\x05") * 19000,
+    "unpacks to zeros": lambda: bomb(bytes(60 << 20), 100),
+    "empty messages": lambda: bomb(record(EMPTY_MESSAGE, b"") * 500_000, 10),
 }
+"""Makers: packing takes seconds."""
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_bag_made_to_do_harm_costs_seconds(name: str) -> None:
-    begin = time.monotonic()
-    with as_file(HOSTILE[name]) as path:
+    content = HOSTILE[name]()
+    begin = time.process_time()
+    with as_file(content) as path:
         if name == "looks like records":
             with pytest.raises(LogError, match="without any sound record"):
                 open_log(path)
@@ -213,7 +216,7 @@ def test_a_bag_made_to_do_harm_costs_seconds(name: str) -> None:
             assert messages == []
             assert damage
             assert account.read.total() == 0
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 @pytest.mark.shared
