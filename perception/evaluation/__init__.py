@@ -10,6 +10,7 @@ from perception.evaluation.agreement.profiles import Tolerances, parse_tolerance
 from perception.evaluation.agreement.reference import Reference
 from perception.evaluation.evaluate_logs import evaluate_logs
 from perception.evaluation.evaluate_options import EvaluateOptions
+from perception.evaluation.evaluate_tables import evaluate_tables
 from perception.evaluation.evaluation import Evaluation
 from perception.evaluation.gates import judge, junit_xml, parse_gates
 from perception.evaluation.head_scores import SCORES, frames_of, scores_of
@@ -47,6 +48,7 @@ __all__ = [
     "Tolerances",
     "by_head",
     "evaluate_logs",
+    "evaluate_tables",
     "frames_of",
     "json_schema",
     "judge",

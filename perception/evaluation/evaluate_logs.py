@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from perception.autoconfig import ConfigChoice, Overrides, complete_config
+from perception.autoconfig import ConfigChoice, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config, load_config
 from perception.errors import ConfigError
@@ -20,6 +20,7 @@ from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import Evaluation
 from perception.evaluation.gate_names import GateClasses, check_classes
 from perception.evaluation.gates import judge
+from perception.evaluation.match_rows import MatchRows
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.slices.frame_conditions import status_fields
 from perception.evaluation.slices.slice_definitions import STATUS, check_status_fields
@@ -27,9 +28,12 @@ from perception.evaluation.streaming_scores import Streaming, add_streaming_scor
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
 from perception.pipeline import Observer, Span, resolve_device
+from perception.pipeline.replay_words import replay_words
 from perception.pipeline.span import parse_span
+from perception.pipeline.tables import TablesPlace, tables_sink
 from perception.plugin import load_plugin
 from perception.sinks import RunInfo, Sink, read_outputs, read_run
+from perception.sinks.tables import TablesSink
 from perception.types import Output
 
 Watch = Callable[[Log, Span], AbstractContextManager[Observer | None]]
@@ -61,7 +65,7 @@ def evaluate_logs(
         raise ConfigError(errors)
     base, source, options = given_config(config, options)
     _check_slices(logs, base, source, options)
-    run = _EvaluationRun(options, _replay_words(source, options.overrides), on_fault)
+    run = _EvaluationRun(options, replay_words(source, options.overrides), on_fault)
     for index, path in enumerate(logs):
         with ExitStack() as stack:
             log = stack.enter_context(open_log(path))
@@ -95,7 +99,7 @@ class _EvaluationRun:
     def __init__(
         self, options: EvaluateOptions, replay_words: Sequence[str], on_fault: Callable[[str], None]
     ) -> None:
-        self._options = options
+        self._options, self._words = options, replay_words
         self._command: Callable[[Moment], str] = lambda moment: replay_command(moment, replay_words)
         self._evaluation = Evaluation(options, self._command)
         self._streaming = Streaming() if options.latencies_ms else None
@@ -120,7 +124,7 @@ class _EvaluationRun:
         config, options = choice.config, self._options
         span = parse_span(log, config, options.start, options.end)
         for text in choice.warnings:
-            self._evaluation.warn("config", text, log)
+            self._evaluation.warn("config", text, str(log.path))
         references = []
         if options.references:
             stored = stack.enter_context(open_log(options.references[index]))
@@ -132,7 +136,7 @@ class _EvaluationRun:
             account = options.accounts[index] if options.accounts else None
             self._score(stored, log, config, references, span, account)
             return True
-        return self._replay(log, config, references, stack.enter_context(watch(log, span)), span)
+        return self._replay(stack, log, choice, references, stack.enter_context(watch(log, span)), span)
 
     def _score(
         self,
@@ -158,19 +162,22 @@ class _EvaluationRun:
 
     def _replay(
         self,
+        stack: ExitStack,
         log: Log,
-        config: Config,
+        choice: ConfigChoice,
         references: Sequence[Reference],
         observer: Observer | None,
         span: Span,
     ) -> bool:
+        config = choice.config
         load = partial(load_plugin, config.plugin.name)
         sinks: list[Sink] = [GateClasses(self._gate_names, config.truth.classes.values()), *references]
         self._batch = config.engine.batch
         if self._streaming is not None:
             sinks.append(self._streaming.collector(log, config, span))
         replay, output = self._evaluation.replay, self._options.output
-        run = partial(replay, output=output, observer=observer, beside=sinks, span=span)
+        tables = self._tables(stack, log, config, span)
+        run = partial(replay, output=output, observer=observer, beside=sinks, span=span, tables=tables)
         if self._ablation is None:
             return run(log, config, load).status != "interrupted"
         plugin = MemoisedPlugin(load)
@@ -180,6 +187,13 @@ class _EvaluationRun:
             return self._ablation.run(log, config, plugin, observer, self._on_fault, span)
         finally:
             plugin.release()
+
+    def _tables(self, stack: ExitStack, log: Log, config: Config, span: Span) -> TablesSink | None:
+        place = self._options.tables
+        if place is None:
+            return None
+        options, where = replace(self._options.replay, span=span), TablesPlace(place, matches=MatchRows)
+        return stack.enter_context(tables_sink(where, log, config, options, self._words))
 
     def report(self) -> EvaluationReport:
         """Return the report over all logs so far. Streaming scores cannot be computed after it."""
@@ -210,11 +224,3 @@ def given_config(
     configured = "auto" if base is None else base.engine.backend
     device = resolve_device(options.replay.device, options.overrides.engine.get("backend", configured))
     return base, source, replace(options, replay=replace(options.replay, device=device))
-
-
-def _replay_words(source: Path | None, overrides: Overrides) -> list[str]:
-    """Return the command-line options of a replay that matches this evaluation."""
-    named = [("--config", source), ("--plugin", overrides.plugin), ("--checkpoint", overrides.checkpoint)]
-    named += [(f"--{key}", value) for key, value in overrides.engine.items()]
-    words = [word for option, value in named if value is not None for word in (option, str(value))]
-    return words + [word for fault in overrides.faults for word in ("--fault", fault)]

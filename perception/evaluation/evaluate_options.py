@@ -38,6 +38,7 @@ class EvaluateOptions:
         outputs: Stored outputs to score instead of a replay, one file for each log; empty: replay.
         accounts: The documents of the replays that made the stored outputs, one for each, where they are
             known: their status and warnings are then those of the report.
+        tables: Where the outputs also go as tables; None: nowhere.
         output: Write the outputs, with the errors of each frame, to this file; with one log only.
         gates: The requirements, as `parse_gates` gives them.
         strict: Judge gates by the pessimistic end of each interval.
@@ -61,6 +62,7 @@ class EvaluateOptions:
     end: str | None = None
     outputs: tuple[Path, ...] = ()
     accounts: tuple[Mapping[str, Any], ...] = ()
+    tables: Path | None = None
     output: Path | None = None
     gates: tuple[Gate, ...] = ()
     strict: bool = False
@@ -85,6 +87,7 @@ class EvaluateOptions:
             ),
             (stored and self.ablate is not None, "--ablate: needs a replay; leave out --outputs"),
             (stored and self.output is not None, "--output: needs a replay; leave out --outputs"),
+            (stored and self.tables is not None, "--tables: needs a replay; leave out --outputs"),
             (
                 self.output is not None and logs > 1,
                 f"--output: holds the outputs of one log, found {logs} logs",
@@ -109,3 +112,18 @@ class EvaluateOptions:
             ),
         )
         return [text for wrong, text in checks if wrong]
+
+    def errors_of_tables(self) -> list[str]:
+        """Return one line for each option that needs logs, where tables alone are scored."""
+        needs_logs = {
+            "--outputs": self.outputs,
+            "--output": self.output,
+            "--reference": self.references,
+            "--ablate": self.ablate,
+            "--latency-ms": self.latencies_ms,
+            "--fault": self.overrides.faults,
+            "--plugin": self.overrides.plugin,
+            "--checkpoint": self.overrides.checkpoint,
+        }
+        errors = [f"{option}: needs the logs; name them" for option, value in needs_logs.items() if value]
+        return errors + [text for text in self.errors(1) if text.startswith(("--deadline-hz", "--strict"))]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.evaluation.ablation.sensor_subsets import (
     SUBSETS,
@@ -36,7 +35,8 @@ from perception.evaluation.report.schema import (
 )
 from perception.evaluation.resampling import Resampler, Resampling, Scored
 from perception.evaluation.score_warnings import MissingTruth, foreign_words, other_log, with_missing_truth
-from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
+from perception.evaluation.scored_source import ScoredSource, source_of, source_of_tables
+from perception.evaluation.slices.frame_conditions import FrameConditions
 from perception.evaluation.slices.slice_comparison import slices
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.evaluation.worst_frames import CUT, Moment
@@ -44,9 +44,12 @@ from perception.logs import Log
 from perception.pipeline import Observer, Span, Summary, replay
 from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
+from perception.pipeline.tables import committed, with_tables
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.sinks import RunInfo, ScoredMcapSink, Sink, read_run
+from perception.sinks.tables import TablesSink
+from perception.sinks.tables.stored import StoredRecording
 
 STATUS_ORDER: tuple[RunStatus, ...] = ("clean", "loss", "failed", "interrupted")
 """From the best to the worst; the status of an evaluation is the worst of its replays."""
@@ -94,6 +97,7 @@ class Evaluation:
         observer: Observer | None = None,
         beside: Sequence[Sink] = (),
         span: Span | None = None,
+        tables: TablesSink | None = None,
     ) -> Summary:
         """Replay a log once through a plugin and score its outputs.
 
@@ -105,6 +109,7 @@ class Evaluation:
             observer: Watches the run.
             beside: Further sinks for the outputs.
             span: The part of this log; None: that of the options.
+            tables: Also write the outputs as tables.
 
         Raises:
             PerceptionError: The plugin cannot be opened, or the output cannot be written.
@@ -114,21 +119,24 @@ class Evaluation:
         if writer is not None:
             sinks.append(writer)
         latency = None if self._subsets else self._latency
-        scorer = self.sink(log, config, latency, None if writer is None else writer.add_values)
+        source = source_of(log, config)
+        scorer = self.sink(source, latency, None if writer is None else writer.add_values)
         sinks.append(scorer)
         plugin = self._plugin(load, config, sinks)
         options = replace(self.options.replay, observer=observer, span=span or self.options.replay.span)
+        if tables is not None:
+            sinks, options = [*sinks, tables], with_tables(options, tables)
         summary = replay(log, config, plugin, sinks, options)
+        if tables is not None:
+            summary = committed(tables, summary, config, options.rate)
         self._status = max(self._status, summary.status, key=STATUS_ORDER.index)
         if options.rate is None:
             engine, backend = config.engine, summary.run.get("backend", "")
             self._workers = engine.workers or default_workers(options.device, engine.threads, backend)
         for warned in summary.warnings:
-            self.warn(warned.code, warned.text, log, warned.count)
-        account = summary.to_json("replay")
-        self.add(
-            log, config, scorer, summary.frames, run={**summary.run, **_part(options.span)}, account=account
-        )
+            self.warn(warned.code, warned.text, source.name, warned.count)
+        account, run = summary.to_json("replay"), {**summary.run, **_part(options.span)}
+        self.add(source, scorer, summary.frames, run=run, account=account)
         return summary
 
     def score(
@@ -153,8 +161,9 @@ class Evaluation:
         """
         run, frames = read_run(stored), 0
         if text := other_log(run, log):
-            self.warn("other_log", text, log)
-        scorer = self.sink(log, config)
+            self.warn("other_log", text, str(log.path))
+        source = source_of(log, config)
+        scorer = self.sink(source)
         scorer.open(run or RunInfo())
         for output, truth in stored_pairs(stored, log, config, span):
             scorer.score(output, truth)
@@ -166,18 +175,34 @@ class Evaluation:
             metadata = {**account["run"], **_part(span)}
             self._status = max(self._status, account["status"], key=STATUS_ORDER.index)
         for code, warning, count in warnings:
-            self.warn(code, warning, log, count)
+            self.warn(code, warning, source.name, count)
         for stages_ms in stored_times(stored, span):
             record_times(self._latency, stages_ms)
-        self.add(
-            log,
-            config,
-            scorer,
-            frames,
-            run=metadata,
-            outputs=str(stored.path),
-            account=None if account is None else dict(account),
-        )
+        whole = None if account is None else dict(account)
+        self.add(source, scorer, frames, run=metadata, outputs=str(stored.path), account=whole)
+
+    def score_tables(self, recording: StoredRecording, span: Span = WHOLE) -> None:
+        """Score a recording from its tables, as the replay that made them would have been scored.
+
+        Raises:
+            LogError: A table cannot be read.
+        """
+        run, summary, config = recording.run, recording.summary, recording.config
+        source, frames = source_of_tables(recording, config), 0
+        scorer = self.sink(source)
+        scorer.open(run)
+        for stored in recording.frames():
+            if span.holds(stored.output.tick.log_time_ns):
+                scorer.score(stored.output, stored.truth)
+                frames += stored.of_reference
+                if stored.timing_ms:
+                    record_times(self._latency, stored.timing_ms)
+        self._status = max(self._status, summary["status"], key=STATUS_ORDER.index)
+        self._workers = recording.row["workers"]
+        for warned in summary["warnings"]:
+            self.warn(warned["code"], warned["text"], source.name, warned["count"])
+        told = {**summary["run"], **_part(Span(run.start_ns, run.end_ns)), **_part(span)}
+        self.add(source, scorer, frames, run=told, outputs=str(recording.folder), account=summary)
 
     def _plugin(self, load: Callable[[], Plugin], config: Config, sinks: list[Sink]) -> Plugin:
         """Return the plugin to replay; with an ablation, one that a further sink asks for every subset."""
@@ -190,25 +215,17 @@ class Evaluation:
 
     def sink(
         self,
-        log: Log,
-        config: Config,
+        source: ScoredSource,
         latency: Latency | None = None,
         publish: Callable[..., None] | None = None,
     ) -> MetricSink:
-        """Return a sink that scores the outputs of a log; pass it to `add` afterwards."""
-        name, start_ns, camera = str(log.path), sensor_start_ns(log, config), config.reference_camera
-        return MetricSink(
-            self._suites.of,
-            latency,
-            publish,
-            LogRecord(name, start_ns),
-            FrameContents(config.sensors.cameras[camera].topic if camera is not None else ""),
-        )
+        """Return a sink that scores the outputs of a recording; pass it to `add` afterwards."""
+        record, contents = LogRecord(source.name, source.start_ns), FrameContents(source.camera)
+        return MetricSink(self._suites.of, latency, publish, record, contents)
 
     def add(
         self,
-        log: Log,
-        config: Config,
+        source: ScoredSource,
         scorer: MetricSink,
         frames: int,
         run: Mapping[str, str] | None = None,
@@ -229,18 +246,18 @@ class Evaluation:
         conditions = None
         if self.options.slices:
             images = "light" in self.options.slices
-            conditions = frame_conditions(log, config, scorer.record.stamps_ns, images)
-        report = LogReport(log=str(log.path), outputs=outputs, frames=frames, replay=account)
+            conditions = source.conditions(scorer.record.stamps_ns, images)
+        report = LogReport(log=source.name, outputs=outputs, frames=frames, replay=account)
         self._logs.append(_ScoredLog(report, scorer.record, scorer.contents, conditions))
         self._run = self._run or dict(scorer.run.to_metadata() if run is None else run)
         self._run.pop("config", None)
         self._missing.merge(scorer.missing)
         if text := foreign_words(scorer.run.classes, scorer.true_labels):
-            self.warn("class_words", text, log)
+            self.warn("class_words", text, source.name)
 
-    def warn(self, code: str, text: str, log: Log, count: int = 1) -> None:
-        """Add a warning to the report."""
-        self._warnings.append({"code": code, "text": text, "count": count, "log": str(log.path)})
+    def warn(self, code: str, text: str, log: str, count: int = 1) -> None:
+        """Add a warning about a log to the report."""
+        self._warnings.append({"code": code, "text": text, "count": count, "log": log})
 
     def rules_of(self, run: RunInfo) -> Rules:
         """Return the rules, with the classes and family of the first run, or of this one."""

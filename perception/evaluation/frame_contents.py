@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from perception.evaluation.metrics import ScoredFrame
-from perception.evaluation.metrics.rows import Rows, bounded_ns
+from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
 from perception.evaluation.worst_frames import CUT
 from perception.types import Output, TruthFrame
+from perception.types.times import bounded_ns
 
 KINDS = ("found", "missed", "ignored", "hit", "false")
 """Kinds of box: matched, missed and ignored truth; correct and false detections."""

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics import ScoredFrame
-from perception.evaluation.metrics.rows import Rows, bounded_ns
+from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.worst_frames import INVALID, Moment, Row, mean_around, separate_peaks
 from perception.geometry.boxes import areas
 from perception.types import Float64, Output, TruthFrame
+from perception.types.times import bounded_ns
 
 NONE, SCORED, WRONG = 0, 1, 2
 """The state of a head in a frame: without truth, scored, invalid where there was truth."""

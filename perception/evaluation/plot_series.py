@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import ControlErrors, Suite
-from perception.evaluation.metrics.rows import bounded_ns
 from perception.evaluation.report.schema import (
     ControlTraceReport,
     DistanceBinReport,
@@ -18,6 +17,7 @@ from perception.evaluation.report.schema import (
     FiguresReport,
 )
 from perception.types import Float64
+from perception.types.times import bounded_ns
 
 EDGES_M = (0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100, 120, 150, 200)
 LEAST = 5

@@ -22,7 +22,6 @@ from perception.config import Config
 from perception.errors import ConfigError
 from perception.evaluation.head_scores import scores_of
 from perception.evaluation.metrics import Rules, Suite
-from perception.evaluation.metrics.rows import bounded_ns
 from perception.evaluation.report.schema import EvaluationReport, StreamingReport, by_head
 from perception.evaluation.stored_outputs import played_topics
 from perception.logs import Log, Query, decoder, open_log
@@ -43,6 +42,7 @@ from perception.types import (
     TruthFrame,
     absent_sample,
 )
+from perception.types.times import bounded_ns
 
 CURVE_MS = (0.0, 25.0, 50.0, 100.0, 150.0, 200.0, 300.0, 500.0)
 NO_OUTPUT = "no output yet"

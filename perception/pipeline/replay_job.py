@@ -22,8 +22,10 @@ from perception.pipeline.opened_plugin import open_plugin, resolve_device
 from perception.pipeline.replay import replay
 from perception.pipeline.replay_options import ReplayOptions
 from perception.pipeline.replay_summary import Summary, Warned, add_choice, add_warnings
+from perception.pipeline.replay_words import replay_words
 from perception.pipeline.runner import Observer
 from perception.pipeline.span import parse_span
+from perception.pipeline.tables import TablesPlace, check_tables, committed, tables_sink, with_tables
 from perception.plugin import Plugin, load_plugin
 from perception.plugin.failures import plugin_code
 from perception.sinks import McapSink, ShowsOneCamera, Sink, TakesInputs, make_sink, own_files
@@ -65,6 +67,7 @@ class ReplayJob:
         rate: As a multiple of the recording's; None: as soon as possible.
         start, end: The part of the log, as `parse_span` reads them; None: all.
         force: Replace existing files that are no earlier outputs; never one that the job reads.
+        tables: Where the outputs also go as tables; None: nowhere.
         monitor: Makes a monitor from the plugin and the function that writes values beside an output (None
             without an output log). It must pickle if the job is to run in another process.
     """
@@ -86,6 +89,7 @@ class ReplayJob:
     loops: int = 1
     on_error: Literal["stop", "skip"] = "skip"
     force: bool = False
+    tables: TablesPlace | None = None
     monitor: Callable[[Plugin, Any], RunMonitor] | None = None
 
     @property
@@ -122,6 +126,11 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
             on_message=copy,
             observer=stack.enter_context(observe(log, span)),
         )
+        tables = None
+        if job.tables is not None:
+            words = replay_words(job.config, job.overrides)
+            tables = stack.enter_context(tables_sink(job.tables, log, choice.config, options, words))
+            sinks, options = [*sinks, tables], with_tables(options, tables)
         summary = replay(log, choice.config, plugin, [*sinks, *([monitor] if monitor else [])], options)
         problems = [Warned("log", text) for text in log.survey.notes]
         if monitor is not None:
@@ -131,7 +140,8 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
                 problems.append(Warned("config", text))
         if listener is not None:
             listener.add_unread(summary.ledger)
-    return add_choice(add_warnings(summary, problems), choice)
+        summary = add_choice(add_warnings(summary, problems), choice)
+        return summary if tables is None else committed(tables, summary, choice.config, job.rate)
 
 
 def check_backend(job: ReplayJob, count: int) -> tuple[Any, Mapping[str, str]]:
@@ -178,7 +188,9 @@ def check_files(job: ReplayJob, config: Config) -> None:
     ]
     if job.ledger is not None:
         writes.append(Write("--ledger", job.ledger, LedgerFile.is_ours))
-    check_paths(files_read([job.log], config, job.config), writes, force=job.force)
+    reads = files_read([job.log], config, job.config)
+    check_paths(reads, writes, force=job.force)
+    check_tables(job.tables.place if job.tables is not None else None, reads)
 
 
 def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any, Any]:

@@ -21,7 +21,7 @@ GROUP = "perception.heads"
 
 _TAKEN = frozenset(
     ("tick", "detections", "inputs", "warnings", "annotations", "metrics", "timing", "timing_ms", "truth")
-)
+) | frozenset(("runs", "ticks", "heads", "status", "matches", "ledger"))
 """Names that outputs use for something else."""
 
 

@@ -131,9 +131,17 @@ def camera_views(sample: Sample, output: Output, truth: TruthFrame | None = None
 
     Control, further heads and their truth are in the view of the reference camera only.
     """
+    for name, own, known in output_views(sample, output, truth):
+        yield CameraRow(name, view_of(sample, name), own, known)
+
+
+def output_views(
+    sample: Sample, output: Output, truth: TruthFrame | None = None
+) -> Iterator[tuple[str, Output, TruthFrame | None]]:
+    """Yield camera, output and truth of each camera, as `camera_views` does, without the sample."""
     reference = sample.camera.name
     if len(sample.cameras) < 2:
-        yield CameraRow(reference, sample, output, truth)
+        yield reference, output, truth
         return
     for name in sample.cameras:
         detections = output.cameras.get(name)
@@ -141,7 +149,7 @@ def camera_views(sample: Sample, output: Output, truth: TruthFrame | None = None
             own = replace(output, detections=detections, cameras={})
         else:
             own = Output(output.tick, detections, None)
-        yield CameraRow(name, view_of(sample, name), own, truth_view(truth, name, whole=name == reference))
+        yield name, own, truth_view(truth, name, whole=name == reference)
 
 
 def truth_view(truth: TruthFrame | None, camera: str, whole: bool) -> TruthFrame | None:

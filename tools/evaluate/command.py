@@ -27,7 +27,7 @@ def evaluate(given: EvaluateArguments) -> None:
     given.logs = find_recordings(given.logs or [], given.output_dir, given.as_one)
     options = given.options()
 
-    from perception.evaluation import evaluate_logs, junit_xml
+    from perception.evaluation import evaluate_logs, evaluate_tables, junit_xml
     from perception.evaluation.report.report_files import check_report_files, write_report_file
     from perception_tools.evaluate.many_recordings import replay_recordings_first
     from perception_tools.replay.progress import observer
@@ -36,13 +36,16 @@ def evaluate(given: EvaluateArguments) -> None:
     _check_paths(given, options)
     on_fault = _print_fault if sys.stderr.isatty() else lambda fault: None
     batch = replay_recordings_first(given, options) if given.output_dir is not None else None
-    report = evaluate_logs(
-        given.logs if batch is None else batch.logs,
-        given.config,
-        options if batch is None else batch.options,
-        watch=lambda log, span: observer(log, span, step=False),
-        on_fault=on_fault,
-    )
+    if given.tables is not None and not given.logs:
+        report = evaluate_tables(given.tables, options)
+    else:
+        report = evaluate_logs(
+            given.logs if batch is None else batch.logs,
+            given.config,
+            options if batch is None else batch.options,
+            watch=lambda log, span: observer(log, span, step=False),
+            on_fault=on_fault,
+        )
     outcome = report.outcome
     if batch is not None:
         report, outcome = batch.add_to(report), batch.outcome(report)
@@ -69,6 +72,7 @@ def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None
     from perception.evaluation.report.report_files import is_report
     from perception.path_guard import Read, Write, check_paths
     from perception.pipeline.files_read import files_read
+    from perception.pipeline.tables import check_tables
     from perception.sinks import ScoredMcapSink
 
     base = Config() if arguments.config is None else load_config(arguments.config)
@@ -84,6 +88,8 @@ def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None
         [Write("--output", options.output, ScoredMcapSink.is_ours)] if options.output is not None else []
     )
     check_paths(reads, writes, force=arguments.force)
+    if arguments.logs:
+        check_tables(options.tables, reads)
 
 
 def _print_fault(fault: str) -> None:

@@ -56,8 +56,10 @@ def replay_recordings_first(given: EvaluateArguments, options: EvaluateOptions) 
         PerceptionError: As `run_batch` does.
     """
     from perception.diagnosis.monitor import MonitorSink
+    from perception.evaluation.match_rows import MatchRows
     from perception.pipeline.batch import replay_recordings
     from perception.pipeline.replay_job import ReplayJob
+    from perception.pipeline.tables import TablesPlace
 
     like = ReplayJob(
         log=Path(),
@@ -66,6 +68,7 @@ def replay_recordings_first(given: EvaluateArguments, options: EvaluateOptions) 
         device=given.device.value,
         start=given.start,
         end=given.end,
+        tables=None if options.tables is None else TablesPlace(options.tables, matches=MatchRows),
         monitor=MonitorSink,  # as `replay` does: one takes up what the other has done
     )
     result = run_many(replay_recordings(like, given.logs or [], given.jobs), given)
@@ -75,6 +78,7 @@ def replay_recordings_first(given: EvaluateArguments, options: EvaluateOptions) 
         raise LogError(f"expected recordings to score, none could be replayed: {errors or 'none is given'}")
     scoring = replace(
         options,
+        tables=None,
         outputs=tuple(log.written[0] for log in done),
         accounts=tuple(log.summary for log in done if log.summary is not None),
     )

@@ -148,6 +148,16 @@ class EvaluateArguments(ScoringArguments):
             rich_help_panel=MAKES,
         ),
     ] = None
+    tables: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            parser=log_path,
+            help="With logs: write the outputs there as Parquet tables, too. Alone: score those tables.",
+            show_default=False,
+            rich_help_panel=MAKES,
+        ),
+    ] = None
     deadline_hz: Annotated[
         float,
         typer.Option(help="A frame that takes longer than one period of it is late.", rich_help_panel=RULES),
@@ -288,13 +298,16 @@ class EvaluateArguments(ScoringArguments):
                 faults=tuple(self.fault or ()),
             ),
             outputs=tuple(self.outputs or ()),
+            tables=self.tables,
             output=self.output,
             gates=tuple(parse_gates(self.require or [], installed_metrics(Rules()) if self.require else ())),
             strict=self.strict,
             references=tuple(self.reference or ()),
             tolerances=parse_tolerances(self.tolerance),
         )
-        if errors := [*options.errors(len(self.logs or [])), *self.errors()]:
+        of_tables = self.tables is not None and not self.logs
+        wrong = options.errors_of_tables() if of_tables else options.errors(len(self.logs or []))
+        if errors := [*wrong, *self.errors()]:
             raise ConfigError(errors)
         return options
 

@@ -14,6 +14,7 @@ from perception_tools.batch_options import Jobs, OutputDir, ShardText, find_reco
 
 if TYPE_CHECKING:
     from perception.pipeline.replay_job import ReplayJob
+    from perception.pipeline.tables import TablesPlace
 
 ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
 BACKENDS = "auto, openvino, torch, graph or onnx"
@@ -111,6 +112,18 @@ class ReplayArguments:
     ] = None
     jsonl: Annotated[Path | None, typer.Option(help="The outputs as JSON lines.")] = None
     ledger: Annotated[Path | None, typer.Option(help="What became of each message: a CSV file.")] = None
+    tables: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            parser=log_path,
+            help="The outputs as Parquet tables, a partition for each log: a folder or a URL.",
+        ),
+    ] = None
+    recording: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The log's name in the tables.", show_default="LOG's name"),
+    ] = None
     fault: Annotated[
         list[str] | None,
         typer.Option(metavar="SENSOR.KIND=SEVERITY[,seed=N]", help="Put a fault into the log; repeatable."),
@@ -204,11 +217,22 @@ class ReplayArguments:
             loops=self.loop,
             on_error=self.on_error.value,
             force=self.force,
+            tables=self._tables(),
             monitor=MonitorSink,
         )
 
+    def _tables(self) -> TablesPlace | None:
+        if self.tables is None:
+            if self.recording is not None:
+                raise typer.BadParameter("--recording names the log in --tables; add that")
+            return None
+        from perception.evaluation.match_rows import MatchRows
+        from perception.pipeline.tables import TablesPlace
+
+        return TablesPlace(self.tables, self.recording or "", MatchRows)
+
     def _refuse_options_of_one_log(self) -> None:
-        names = ("output", "render", "jsonl", "ledger", "step", "no_output", "check")
+        names = ("output", "render", "jsonl", "ledger", "step", "no_output", "check", "recording")
         options = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
         if options:
             raise typer.BadParameter(f"{', '.join(options)}: for one log alone; several go to --output-dir")

@@ -17,6 +17,7 @@ from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import STATUS_ORDER, Evaluation
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.resampling import Resampler
+from perception.evaluation.scored_source import source_of
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
 from perception.pipeline import Observer, Span, replay
@@ -109,11 +110,11 @@ class PairedEvaluation:
         assert a.load is not None
         assert b.load is not None
         pair = PairPlugin(a.load(), b.load(), (a.checkpoint, b.checkpoint), (a.configured, b.configured))
-        scorers = [evaluation.sink(log, config) for evaluation in self.evaluations]
+        scorers = [evaluation.sink(source_of(log, config)) for evaluation in self.evaluations]
         sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1])]
         summary = replay(log, config, pair, sinks, replace(self.options.replay, observer=observer, span=span))
         for evaluation, scorer in zip(self.evaluations, scorers, strict=True):
-            evaluation.add(log, config, scorer, summary.frames)
+            evaluation.add(source_of(log, config), scorer, summary.frames)
         for number, side in enumerate(self.sides):
             errors = [text for text, failing in pair.errors if failing == number]
             self._errors[number] += len(errors)

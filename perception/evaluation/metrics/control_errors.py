@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from perception.evaluation.metrics.base import BaseMetric, Better, Estimate, Rules
-from perception.evaluation.metrics.rows import Rows, RowType, bounded_ns
+from perception.evaluation.metrics.rows import Rows, RowType
 from perception.evaluation.metrics.uncertainty import likelihood_estimates
 from perception.evaluation.metrics.weights import Weights, divide
 from perception.types import Control, Float64, Output, TruthFrame
+from perception.types.times import bounded_ns
 
 _ROW: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
 _ROW += [(name, "f8") for name in ("predicted", "std", "true", "measured")]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import BaseMetric, Rules
 from perception.evaluation.metrics.frame import ScoredFrame
-from perception.evaluation.metrics.rows import Rows, RowType, bounded_ns
+from perception.evaluation.metrics.rows import Rows, RowType
 from perception.types import Output, TruthFrame
+from perception.types.times import bounded_ns
 
 NO_LABEL = -1
 Columns = Mapping[str, NDArray[Any]]

@@ -27,10 +27,11 @@ class ScoredFrame:
     G truth boxes): `score` [D], `label` [D], `box` [D, 4], `box_std` [D, 4], `distance` [D], `distance_std`
     [D], `position` [D, 3] and `position_cov` [D, 3, 3] in the frame of the output's positions, `truth_label`
     [G], `truth_box` [G, 4], `truth_distance` [G], `truth_visible` [G], `truth_centre` [G, 3] as seen from the
-    picture, `ignored` [G]: truth that is an ignore region. Labels are places in `names`; unknown values are
-    NaN. A detection whose box is not a number, or is turned inside out, stays, and matches nothing; one whose
-    score is not a number counts as score 0. Truth that is not a number is left out. The label of a region for
-    every class is `ANY_CLASS`.
+    picture, `ignored` [G]: truth that is an ignore region; `item` [D] and `truth_item` [G]: the places in the
+    output and in truth. Labels are places in `names`; unknown values are NaN. A
+    detection whose box is not a number, or is turned inside out, stays, and matches nothing; one whose score
+    is not a number counts as score 0. Truth that is not a number is left out. The label of a region for every
+    class is `ANY_CLASS`.
     """
 
     def __init__(self, output: Output, truth: TruthFrame, rules: Rules) -> None:
@@ -56,8 +57,8 @@ class ScoredFrame:
         return tuple(labels)
 
     @cached_property
-    def _said(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Return labels [D], columns [D, 23], and the number of malformed detections."""
+    def _said(self) -> tuple[NDArray[np.intp], Float64, int, NDArray[np.intp]]:
+        """Return labels [D], columns [D, 23], the number of malformed detections, and their places [D]."""
         assert self.output.detections is not None
         items = self.output.detections.items
         place = {name: index for index, name in enumerate(self.names)}
@@ -76,12 +77,13 @@ class ScoredFrame:
         if len(label) > self.rules.max_detections:
             same = label[:, None] == label[None, :]
             keep = np.tril(same, -1).sum(axis=1) < self.rules.max_detections
-            table, label = table[keep], label[keep]
-        return label, table, malformed
+            table, label, order = table[keep], label[keep], order[keep]
+        return label, table, malformed, order
 
     @cached_property
-    def _true(self) -> tuple[NDArray[np.intp], Float64, int]:
-        """Return labels [G], columns [G, 10] (box, distance, visible, centre, ignore), how many are bad."""
+    def _true(self) -> tuple[NDArray[np.intp], Float64, int, NDArray[np.intp]]:
+        """Return labels [G], columns [G, 10] (box, distance, visible, centre, ignore), how many are bad, and
+        places [G]."""
         assert self.truth.boxes is not None
         boxes = self.truth.boxes
         place = {name: index for index, name in enumerate(self.names)}
@@ -93,7 +95,15 @@ class ScoredFrame:
             & (table[:, 0] <= table[:, 2])
             & (table[:, 1] <= table[:, 3])
         )
-        return label[good], table[good], len(boxes) - int(np.count_nonzero(good))
+        return label[good], table[good], len(boxes) - int(np.count_nonzero(good)), np.flatnonzero(good)
+
+    @property
+    def item(self) -> NDArray[np.intp]:
+        return self._said[3]
+
+    @property
+    def truth_item(self) -> NDArray[np.intp]:
+        return self._true[3]
 
     @property
     def label(self) -> NDArray[np.intp]:
@@ -178,9 +188,20 @@ class ScoredFrame:
     @cached_property
     def matches(self) -> NDArray[np.intp]:
         """Return the truth of its class for each detection, or -1, at every size and overlap, [A, T, D]."""
+        return match(self._of_class, THRESHOLDS, self.truth_outside, self.ignored)
+
+    @cached_property
+    def _of_class(self) -> Float64:
+        """Return the overlaps of detections with truth of their class, 0 with others, [D, G]."""
         same = (self.label[:, None] == self.truth_label[None, :]) | (self.truth_label[None, :] == ANY_CLASS)
-        overlaps = np.where(same, self.overlaps, 0.0)
-        return match(overlaps, THRESHOLDS, self.truth_outside, self.ignored)
+        overlaps: Float64 = np.where(same, self.overlaps, 0.0)
+        return overlaps
+
+    def matches_once(self) -> NDArray[np.intp]:
+        """Return `matches50` alone, which takes a tenth of the time of all of `matches`, [D]."""
+        taken = match(self._of_class, THRESHOLDS[:1], self.ignored[None], self.ignored)
+        matches: NDArray[np.intp] = taken[0, 0]
+        return matches
 
     @cached_property
     def outcomes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

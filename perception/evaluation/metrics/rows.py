@@ -11,14 +11,6 @@ RowType = list[tuple[Any, ...]]
 """The columns of a row, as numpy's structured types are written: (name, type[, count])."""
 
 
-_MOST_NS = (1 << 63) - 1
-
-
-def bounded_ns(time_ns: int) -> int:
-    """Return a time as a signed column of 64 bits holds it: a log may say up to 2**64 - 1."""
-    return min(max(time_ns, -_MOST_NS), _MOST_NS)
-
-
 class Rows:
     """A structured array that grows by doubling. `rows["score"]` is a column."""
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.align.status_readings import StatusReadings, channel_paths, speed_channel
 from perception.config import Config
-from perception.evaluation.metrics.rows import bounded_ns
 from perception.logs import Log, Query, decoder
+from perception.logs.stated_light import stated_light
 from perception.logs.video.stage import VideoStage
 from perception.types import CameraFrame, Float64, Message, StatusReading
+from perception.types.times import bounded_ns
 
 _NEAR_NS = 60_000_000
-_OLDEST_NS = 1_000_000_000
-_LIGHT_KEYS = ("light", "lighting", "time_of_day", "time")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +47,12 @@ def frame_conditions(
         stamps_ns: The stamps of the frames, [F].
         images: Whether to read brightness where the metadata do not name the light.
     """
-    light = _stated_light(log)
-    camera, paths = config.reference_camera, _channel_paths(config)
+    light = stated_light(log)
+    camera, readings = config.reference_camera, StatusReadings(config)
     topics = {config.sensors.cameras[camera].topic} if camera is not None and images and not light else set()
-    topics |= set(paths)
+    topics |= readings.topics
     decode = decoder(config)
     seen: list[tuple[int, float]] = []
-    readings: dict[str, list[tuple[int, float]]] = {}
     video = VideoStage(config.roles(), config.stamps())
     for item in video.pictures(log.messages(Query(frozenset(topics))) if topics else ()):
         decoded = decode(item) if isinstance(item, Message) else item
@@ -63,51 +61,21 @@ def frame_conditions(
             if brightness is not None:
                 seen.append((decoded.stamp_ns, brightness))
         elif isinstance(decoded, StatusReading):
-            names = paths[decoded.topic]
-            for path, value in decoded.values.items():
-                readings.setdefault(names.get(path, path), []).append((decoded.stamp_ns, value))
-    fields = {name: _latest(pairs, stamps_ns) for name, pairs in readings.items()}
-    speeds = [
-        name for name in fields if name.lower().rpartition(".")[2] in ("speed", "velocity", "speed_m_s")
-    ]
-    return FrameConditions(light, _nearest(seen, stamps_ns), fields, speeds[0] if speeds else "")
+            readings.add_reading(decoded)
+    fields = readings.at(stamps_ns)
+    return FrameConditions(light, _nearest(seen, stamps_ns), fields, speed_channel(fields))
 
 
 def status_fields(log: Log, config: Config) -> set[str]:
     """Return the names of the fields of a log's statuses, read from their first messages."""
     decode, fields = decoder(config), set()
-    for topic, names in _channel_paths(config).items():
+    for topic, names in channel_paths(config).items():
         for message in log.messages(Query(frozenset({topic}))):
             decoded = decode(message)
             if isinstance(decoded, StatusReading):
                 fields |= {names.get(path, path) for path in decoded.values}
                 break
     return fields
-
-
-def _channel_paths(config: Config) -> dict[str, dict[str, str]]:
-    """Return for the topic of each status the channel names by the paths of their fields."""
-    return {
-        section.topic: {path: name for name, path in section.fields.items()}
-        for section in config.sensors.statuses.values()
-    }
-
-
-def _stated_light(log: Log) -> str:
-    """Return the light condition in the log's metadata; `time` inside a scenario counts too."""
-    for _, record in log.survey.metadata:
-        metadata = dict(record)
-        try:
-            scenario = json.loads(metadata.get("scenario", "{}"))
-        except ValueError:
-            scenario = {}
-        if isinstance(scenario, dict):
-            metadata |= {key: value for key, value in scenario.items() if isinstance(value, str)}
-        for key in _LIGHT_KEYS:
-            word = metadata.get(key, "")
-            if word and not word.replace(".", "").replace(":", "").isdigit():
-                return str(word)[:40]
-    return ""
 
 
 def _brightness(frame: CameraFrame) -> float | None:
@@ -140,10 +108,3 @@ def _nearest(pairs: list[tuple[int, float]], at_ns: NDArray[np.int64]) -> Float6
     before = np.maximum(after - 1, 0)
     place = np.where(np.abs(stamps[before] - at_ns) <= np.abs(stamps[after] - at_ns), before, after)
     return np.where(np.abs(stamps[place] - at_ns) <= _NEAR_NS, values[place], np.nan)
-
-
-def _latest(pairs: list[tuple[int, float]], at_ns: NDArray[np.int64]) -> Float64:
-    stamps, values = _sorted(pairs)
-    place = np.searchsorted(stamps, at_ns, side="right") - 1
-    known = (place >= 0) & (at_ns - stamps[np.maximum(place, 0)] <= _OLDEST_NS)
-    return np.where(known, values[np.maximum(place, 0)], np.nan)

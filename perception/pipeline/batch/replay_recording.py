@@ -66,7 +66,10 @@ class ReplayRecording:
         return McapSink.is_ours(path)
 
     def run(self, place: ResultPlace, observe: Observe) -> JobEnd:
-        job = replace(self.job, output=place.folder / f"{place.recording}{self.suffix}")
+        tables = self.job.tables
+        if tables is not None:
+            tables = replace(tables, recording=place.recording, receipt=place.receipt)
+        job = replace(self.job, output=place.folder / f"{place.recording}{self.suffix}", tables=tables)
         summary = run_job(job, observe)
         return JobEnd(summary.status, summary.to_json(), summary.frames)
 
