@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from perception.align.ledger import Ledger
@@ -16,6 +17,7 @@ from perception.pipeline.digest import ContentDigest, OutputDigest
 from perception.pipeline.log_source import LogSource
 from perception.pipeline.opened_plugin import close_plugin, context_of, describe_plugin, start_plugin
 from perception.pipeline.pace import Pace
+from perception.pipeline.remarks import RunRemarks
 from perception.pipeline.replay_options import ReplayOptions
 from perception.pipeline.replay_summary import LOSS_ROWS, RunStatus, Summary
 from perception.pipeline.run_record import receipt_of, remote_record, run_info, run_record
@@ -63,7 +65,9 @@ class _Replay:
         self._sinks = sinks
         self._options = options
         span = options.span
-        self._ledger = Ledger(span.start_ns, span.end_ns, options.ledger_listener)
+        self._remarks = RunRemarks(sinks)
+        listener = self._remarks.listening(options.ledger_listener)
+        self._ledger = Ledger(span.start_ns, span.end_ns, listener)
         self._times = options.times or StageTimes()
         rate_hz = config.reference_rate_hz
         period_s = 1 / rate_hz if rate_hz is not None else None
@@ -77,12 +81,13 @@ class _Replay:
     def run(self) -> Summary:
         began = time.monotonic()
         opened: list[Sink] = []
-        status: RunStatus = "clean"
         try:
             status = self._run_into(opened)
+            summary = self._summary(status)
+            self._remarks.end(summary, self._tally.last_ns or 0)
         finally:
             _close_all([*(sink.close for sink in opened), partial(close_plugin, self._plugin)])
-        return self._summary(status, time.monotonic() - began)
+        return replace(summary, seconds=time.monotonic() - began)
 
     def _run_into(self, opened: list[Sink]) -> RunStatus:
         """Open the sinks, run, and sign the outputs."""
@@ -189,7 +194,7 @@ class _Replay:
         backend = self._description.get("backend", "")
         return engine.workers or default_workers(self._options.device, engine.threads, backend)
 
-    def _summary(self, status: RunStatus, seconds: float) -> Summary:
+    def _summary(self, status: RunStatus) -> Summary:
         damage, tally, ledger = tuple(self._damage), self._tally, self._ledger.rows()
         # Damage that cost no message (disorder, unreadable bytes between records) is no loss.
         lost = any(d.messages != 0 for d in damage)
@@ -234,7 +239,6 @@ class _Replay:
                 "messages": str(self._content.messages) if self._content is not None else "",
                 "messages_sha256": self._content.hexdigest() if self._content is not None else "",
             },
-            seconds=seconds,
             log_seconds=covered_ns / 1e9,
         )
 

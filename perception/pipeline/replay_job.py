@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -26,9 +26,17 @@ from perception.pipeline.replay_words import replay_words
 from perception.pipeline.runner import Observer
 from perception.pipeline.span import parse_span
 from perception.pipeline.tables import TablesPlace, check_tables, committed, tables_sink, with_tables
-from perception.plugin import Plugin, load_plugin
+from perception.plugin import load_plugin
 from perception.plugin.failures import plugin_code
-from perception.sinks import McapSink, ShowsOneCamera, Sink, TakesInputs, make_sink, own_files
+from perception.sinks import (
+    ShowsOneCamera,
+    Sink,
+    TakesInputs,
+    TakesRemarks,
+    TakesValues,
+    make_sink,
+    own_files,
+)
 
 Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]
 """Returns the observer of a run, called once its log is open and its span known."""
@@ -57,8 +65,8 @@ class ReplayJob:
 
     Attributes:
         log: The log.
-        output, render, jsonl, ledger: The files to write: output log, video, JSON lines, and a line for
-            each message; None: do not write it.
+        output, render, jsonl, ledger, rerun: The files to write: output log, video, JSON lines, a line for
+            each message, and a Rerun recording; None: do not write it.
         render_camera: The camera whose pictures the video shows; None: the reference camera.
         with_inputs: Copy the input messages into the output log.
         config: The file of the configuration; None: it is derived from the log.
@@ -68,8 +76,10 @@ class ReplayJob:
         start, end: The part of the log, as `parse_span` reads them; None: all.
         force: Replace existing files that are no earlier outputs; never one that the job reads.
         tables: Where the outputs also go as tables; None: nowhere.
-        monitor: Makes a monitor from the plugin and the function that writes values beside an output (None
-            without an output log). It must pickle if the job is to run in another process.
+        monitor: Makes a monitor from the plugin, and by keyword `publish`, which writes values beside an
+            output, and `remark`, which shows texts (None where no sink takes them). It must pickle if the
+            job is to run in another process.
+        sinks: Further sinks, of this process.
     """
 
     log: Path
@@ -78,6 +88,7 @@ class ReplayJob:
     render_camera: str | None = None
     jsonl: Path | None = None
     ledger: Path | None = None
+    rerun: Path | None = None
     with_inputs: bool = False
     config: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)
@@ -90,12 +101,14 @@ class ReplayJob:
     on_error: Literal["stop", "skip"] = "skip"
     force: bool = False
     tables: TablesPlace | None = None
-    monitor: Callable[[Plugin, Any], RunMonitor] | None = None
+    monitor: Callable[..., RunMonitor] | None = None
+    sinks: tuple[Sink, ...] = ()
 
     @property
     def written(self) -> list[Path]:
         """Return the files that the job writes."""
-        return [path for path in (self.output, self.render, self.jsonl, self.ledger) if path is not None]
+        paths = (self.output, self.render, self.jsonl, self.ledger, self.rerun)
+        return [path for path in paths if path is not None]
 
 
 def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) -> Summary:
@@ -111,10 +124,11 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
         choice = complete_config(log, job.config, job.overrides)
         span = parse_span(log, choice.config, job.start, job.end)
         check_files(job, choice.config)
-        sinks, copy, publish = _sinks(job, choice.config)
+        sinks, copy = _sinks(job, choice.config)
+        sinks += job.sinks
         listener = stack.enter_context(LedgerFile(job.ledger)) if job.ledger is not None else None
         plugin = load_plugin(choice.config.plugin.name)
-        monitor = job.monitor(plugin, publish) if job.monitor is not None else None
+        monitor = job.monitor(plugin, **_tellers(sinks)) if job.monitor is not None else None
         options = ReplayOptions(
             device=resolve_device(job.device, choice.config.engine.backend),
             rate=job.rate,
@@ -180,7 +194,12 @@ def check_files(job: ReplayJob, config: Config) -> None:
     Raises:
         ConfigError, OutputError: A file to write is read, or is named twice, or would be lost.
     """
-    sinks = [("--output", job.output, None), ("--render", job.render, "mp4"), ("--jsonl", job.jsonl, "jsonl")]
+    sinks = [
+        ("--output", job.output, None),
+        ("--render", job.render, "mp4"),
+        ("--jsonl", job.jsonl, "jsonl"),
+        ("--rerun", job.rerun, "rrd"),
+    ]
     writes = [
         Write(option, path, own_files(make_sink(path, suffix)))
         for option, path, suffix in sinks
@@ -193,8 +212,27 @@ def check_files(job: ReplayJob, config: Config) -> None:
     check_tables(job.tables.place if job.tables is not None else None, reads)
 
 
-def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any, Any]:
-    """Return the sinks, what copies input messages, and what writes values beside an output."""
+def _tellers(sinks: Sequence[Sink]) -> dict[str, Any]:
+    """Return what the monitor calls with values and with remarks; None where no sink takes them."""
+    values = [sink.add_values for sink in sinks if isinstance(sink, TakesValues)]
+    remarks = [sink.add_remark for sink in sinks if isinstance(sink, TakesRemarks)]
+    return {"publish": _for_each(values), "remark": _for_each(remarks)}
+
+
+def _for_each(functions: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
+    """Return a function that calls each of some."""
+    if len(functions) < 2:
+        return functions[0] if functions else None
+
+    def call(*arguments: Any) -> None:
+        for function in functions:
+            function(*arguments)
+
+    return call
+
+
+def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any]:
+    """Return the sinks of the files, and what copies input messages."""
     sinks = [make_sink(job.output)] if job.output is not None else []
     copy = None
     if job.with_inputs:
@@ -203,7 +241,6 @@ def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any, Any]:
         if not isinstance(sinks[0], TakesInputs):
             raise ConfigError([f"--with-inputs needs an output log (.mcap), found {job.output}"])
         copy = sinks[0].copy
-    publish = next((sink.add_values for sink in sinks if isinstance(sink, McapSink)), None)
     if job.render_camera is not None and job.render_camera not in config.sensors.cameras:
         cameras = ", ".join(config.sensors.cameras) or "none is configured"
         raise ConfigError([f"--render-camera: {job.render_camera} is no camera; expected one of: {cameras}"])
@@ -213,4 +250,5 @@ def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any, Any]:
             video.show_camera(job.render_camera)
         sinks.append(video)
     sinks += [make_sink(job.jsonl, "jsonl")] if job.jsonl is not None else []
-    return sinks, copy, publish
+    sinks += [make_sink(job.rerun, "rrd")] if job.rerun is not None else []
+    return sinks, copy

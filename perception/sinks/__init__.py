@@ -9,11 +9,14 @@ from perception.sinks.jsonl_sink import JsonlSink
 from perception.sinks.mcap_sink import McapSink, ScoredMcapSink
 from perception.sinks.output_log import StoredOutput, read_outputs, read_receipt, read_run
 from perception.sinks.protocol import (
+    Level,
     OutputSink,
     ShowsOneCamera,
     Sink,
     TakesInputs,
     TakesReceipt,
+    TakesRemarks,
+    TakesValues,
     make_sink,
     own_files,
 )
@@ -27,6 +30,7 @@ _HOMES = {"VideoSink": "perception.sinks.video", "draw": "perception.sinks.rende
 
 __all__ = [
     "JsonlSink",
+    "Level",
     "McapSink",
     "OutputSink",
     "RunInfo",
@@ -36,6 +40,8 @@ __all__ = [
     "StoredOutput",
     "TakesInputs",
     "TakesReceipt",
+    "TakesRemarks",
+    "TakesValues",
     "VideoSink",
     "draw",
     "make_sink",

@@ -7,21 +7,24 @@ without its dot, and it names a class that is made from a path.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-from perception.errors import OutputError
+from perception.errors import MissingExtraError, OutputError
 from perception.sinks.run_info import RunInfo
 from perception.types import Message, Output, Sample, TruthFrame
 
 GROUP = "perception.sinks"
+Level = Literal["info", "warning", "error"]
+"""How much a remark matters."""
 _BUILT_IN = {  # also where no metadata of this package are installed
     "mcap": "perception.sinks.mcap_sink:McapSink",
     "jsonl": "perception.sinks.jsonl_sink:JsonlSink",
     "mp4": "perception.sinks.video:VideoSink",
     "webm": "perception.sinks.video:VideoSink",
+    "rrd": "perception_plugins.viewers.rerun_sink:RerunSink",
 }
 
 
@@ -75,6 +78,22 @@ class TakesInputs(Protocol):
 
 
 @runtime_checkable
+class TakesValues(Protocol):
+    """A sink that also keeps named values beside an output: of the monitor, or errors of an evaluation."""
+
+    def add_values(self, topic: str, output: Output, rows: Sequence[tuple[str, str, float]]) -> None:
+        """Write values (name, unit, value) beside an output that was written."""
+
+
+@runtime_checkable
+class TakesRemarks(Protocol):
+    """A sink that also shows texts about a moment: lost messages, warnings, the doubts of the monitor."""
+
+    def add_remark(self, level: Level, subject: str, text: str, log_time_ns: int, stamp_ns: int) -> None:
+        """Show a text about a subject (a topic, a sensor, a head) at a moment."""
+
+
+@runtime_checkable
 class ShowsOneCamera(Protocol):
     """A sink that shows the picture of one camera: of several that of the reference camera by default."""
 
@@ -118,13 +137,14 @@ def make_sink(path: Path, suffix: str | None = None) -> Sink:
 
     Raises:
         OutputError: The sink does not load.
+        MissingExtraError: It needs an extra that is not installed.
     """
     points = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
     points |= {point.name: point for point in entry_points(group=GROUP)}
     point = points.get((suffix or path.suffix).lower().lstrip("."), points["mcap"])
     try:
         sink: Sink = point.load()(path)
-    except OutputError:
+    except (OutputError, MissingExtraError):
         raise
     except Exception as error:
         cause = f"{point.value}: {type(error).__name__}: {error}"

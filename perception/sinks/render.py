@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perception.geometry import project, transform_points
 from perception.models.preprocess import InputSpec, image_pixels
 from perception.models.preprocess.pixels import UnusableImage
 from perception.sinks.annotations import caption, image_size, notices, placed, short_caption, worth_drawing
-from perception.sinks.palette import RANGE_RAMP, VERMILION, WHITE, class_colour
+from perception.sinks.palette import VERMILION, WHITE, class_colour
+from perception.sinks.picture_returns import FAR_M, NEAR_M, picture_returns, range_colours
 from perception.sinks.run_info import RunInfo
 from perception.sinks.status_panel import BACK, DIM, draw_legend, draw_panel, panel_height
 from perception.sinks.strokes import (
@@ -28,13 +28,11 @@ from perception.sinks.strokes import (
     fitted,
     outline,
     put_text,
-    ramp,
     text_width,
 )
-from perception.types import Detection, Float64, Output, Sample, TruthFrame
+from perception.types import Detection, Output, Sample, TruthFrame
 
 _NIGHT = (14, 15, 18)
-NEAR_M, FAR_M = 1.0, 100.0  # the ends of the range ramp, which is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,28 +199,13 @@ def _draw_absence(view: Canvas, sample: Sample, unit: float) -> None:
 
 def _draw_returns(view: Canvas, sample: Sample, source: tuple[int, int], place: _Place) -> bool:
     """Draw the returns inside the image, nearest on top. Returns False where the rig cannot place them."""
-    calibration = sample.rig.calibration
-    if calibration is None or not calibration.can_project:
+    returns = picture_returns(sample, source)
+    if returns is None:
         return False
-    placed = []
-    for source_input in sample.ranges.values():
-        scan = source_input.value
-        pose = None if scan is None else sample.rig.camera_from(scan.frame_id, scan.stamp_ns)
-        if scan is not None and pose is not None:
-            placed.append(transform_points(pose, scan.points_m))
-    if not placed:
-        return False
-    points = placed[0] if len(placed) == 1 else np.concatenate(placed)
-    pixels = project(points, calibration.intrinsics, calibration.distortion, calibration.distortion_model)
-    pixels = pixels * (source[0] / calibration.width, source[1] / calibration.height)
-    range_m: Float64 = np.linalg.norm(points, axis=1)
-    inside = np.all((pixels >= 0) & (pixels < source), axis=1) & (range_m > 0)
-    pixels, range_m = pixels[inside], range_m[inside]
-    order = np.argsort(-range_m, kind="stable")
-    shown = pixels[order] * place.scale + (place.left, place.top)
-    fraction = np.log(range_m[order] / NEAR_M) / np.log(FAR_M / NEAR_M)
+    pixels, range_m = returns
+    shown = pixels * place.scale + (place.left, place.top)
     size = max(2, round(view.shape[1] / (560 if len(shown) > 2000 else 200)))
-    dots(view, shown, ramp(fraction, RANGE_RAMP), size)
+    dots(view, shown, range_colours(range_m), size)
     return True
 
 

@@ -55,7 +55,7 @@ def _fill(entity: Any, item: Detection, position_m: tuple[float, ...], run: RunI
     colour = {
         name: value / 255 for name, value in zip("rgb", class_colour(item.label, run.classes), strict=True)
     }
-    axes, stds = _ellipsoid(item)
+    axes, stds = covariance_axes(item)
     position = dict(zip("xyz", map(float, position_m), strict=True))
     orientation = dict(zip("xyzw", axes, strict=True))
     entity.spheres.add(
@@ -86,7 +86,7 @@ def _metadata(item: Detection) -> dict[str, str]:
     return values
 
 
-def _ellipsoid(item: Detection) -> tuple[tuple[float, ...], list[float]]:
+def covariance_axes(item: Detection) -> tuple[tuple[float, ...], list[float]]:
     """Return the orientation (x, y, z, w) of the axes of a covariance and the deviations along them, m."""
     unknown = (0.0, 0.0, 0.0, 1.0), [_RADIUS_M] * 3
     if item.position_cov_m2 is None:

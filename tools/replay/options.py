@@ -111,6 +111,7 @@ class ReplayArguments:
         ),
     ] = None
     jsonl: Annotated[Path | None, typer.Option(help="The outputs as JSON lines.")] = None
+    rerun: Annotated[Path | None, typer.Option(help="All of it for the Rerun viewer: an .rrd file.")] = None
     ledger: Annotated[Path | None, typer.Option(help="What became of each message: a CSV file.")] = None
     tables: Annotated[
         Path | None,
@@ -200,6 +201,7 @@ class ReplayArguments:
             render_camera=self.render_camera,
             jsonl=self.jsonl,
             ledger=self.ledger,
+            rerun=self.rerun,
             with_inputs=self.with_inputs,
             config=self.config,
             overrides=Overrides(
@@ -232,7 +234,7 @@ class ReplayArguments:
         return TablesPlace(self.tables, self.recording or "", MatchRows)
 
     def _refuse_options_of_one_log(self) -> None:
-        names = ("output", "render", "jsonl", "ledger", "step", "no_output", "check", "recording")
+        names = ("output", "render", "jsonl", "ledger", "rerun", "step", "no_output", "check", "recording")
         options = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
         if options:
             raise typer.BadParameter(f"{', '.join(options)}: for one log alone; several go to --output-dir")

@@ -11,12 +11,13 @@ from perception.diagnosis.monitor.monitor import Monitor
 from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.models.input_profile import from_plain as from_profile
 from perception.plugin import KnowsItsInputs, KnowsItsOutputs, Plugin
-from perception.sinks import RunInfo
+from perception.sinks import Level, RunInfo
 from perception.sinks.mcap_sink import HEALTH
 from perception.types import Output, Sample, TruthFrame
 
 Rows = list[tuple[str, str, float]]
 Publish = Callable[[str, Output, Rows], None]
+Remark = Callable[[Level, str, str, int, int], None]
 
 
 class MonitorSink:
@@ -27,11 +28,21 @@ class MonitorSink:
         publish: Called for each output with a topic and rows to write beside it (`McapSink.add_values`).
             This sink must then come after that one.
         limits: As for `Monitor`.
+        remark: Called where a head comes into doubt, its reasons change, or the doubt ends
+            (`TakesRemarks.add_remark`).
     """
 
-    def __init__(self, plugin: Plugin, publish: Publish | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        plugin: Plugin,
+        publish: Publish | None = None,
+        limits: Limits | None = None,
+        remark: Remark | None = None,
+    ) -> None:
         self._plugin = plugin
         self._publish = publish
+        self._remark = remark
+        self._reasons: dict[str, tuple[str, ...]] = {}
         self._limits = limits
         self.monitor = Monitor(limits=limits)
         self.problem = ""
@@ -69,6 +80,18 @@ class MonitorSink:
         self.monitor.update(sample, output)
         if self._publish is not None:
             self._publish(HEALTH, output, health_rows(self.monitor))
+        if self._remark is not None:
+            self._tell(self._remark, output)
+
+    def _tell(self, remark: Remark, output: Output) -> None:
+        """Tell the doubts that are new."""
+        for head, health in self.monitor.health.items():
+            reasons = () if health.believed else health.reasons or ("in doubt",)
+            if self._reasons.get(head, ()) != reasons:
+                self._reasons[head] = reasons
+                level: Level = "warning" if reasons else "info"
+                text = f"in doubt: {'; '.join(reasons)}" if reasons else "no longer in doubt"
+                remark(level, f"monitor {head}", text, output.tick.log_time_ns, output.tick.stamp_ns)
 
     def close(self) -> None:
         """Do nothing."""

@@ -19,6 +19,7 @@ from perception.diagnosis.monitor.baseline_stats import LEVELS
 from perception.diagnosis.monitor.drift import place_of
 from perception.diagnosis.monitor.hysteresis import Alarm, FadingAverage
 from perception.diagnosis.monitor.input_monitor import input_statistics
+from perception.diagnosis.monitor.monitor_sink import Remark
 from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.logs import open_log
 from perception.logs.perception_proto import decode_status
@@ -440,10 +441,12 @@ class Knowing(MemoryPlugin):
         return self._plain
 
 
-def watched(name: str, plugin: MemoryPlugin, target: Path | None = None) -> tuple[MonitorSink, int]:
+def watched(
+    name: str, plugin: MemoryPlugin, target: Path | None = None, remark: Remark | None = None
+) -> tuple[MonitorSink, int]:
     with open_log(SAMPLES / name) as log:
         kept = McapSink(target) if target is not None else None
-        sink = MonitorSink(plugin, kept.add_values if kept is not None else None)
+        sink = MonitorSink(plugin, kept.add_values if kept is not None else None, remark=remark)
         replay(log, complete_config(log).config, plugin, [*([kept] if kept is not None else []), sink])
         return sink, log.survey.start_ns or 0
 
@@ -462,7 +465,8 @@ def test_a_clean_log_raises_nothing_and_is_published(tmp_path: Path) -> None:
 
 def test_dead_sensors_and_a_frozen_camera_are_noticed_where_they_are() -> None:
     """Silent: camera 2 to 4 s, range 4.5 to 6.5, status 7 to 8.5; the camera stands still from 9 to 10."""
-    sink, start_ns = watched("yard_faults.mcap", MemoryPlugin())
+    told: list[tuple[str, str, str, int]] = []
+    sink, start_ns = watched("yard_faults.mcap", MemoryPlugin(), remark=lambda *row: told.append(row[:4]))
     found = [(e.subject, (e.from_ns - start_ns) / 1e9, e.reasons) for e in sink.monitor.episodes]
     first = {subject: (at, reasons) for subject, at, reasons in reversed(found)}
     assert 2.0 < first["camera"][0] < 3.2
@@ -472,6 +476,15 @@ def test_dead_sensors_and_a_frozen_camera_are_noticed_where_they_are() -> None:
     still = [(s, at) for s, at, reasons in found if "camera shows the same under new stamps" in reasons]
     assert {s for s, _ in still} == {"camera", "class", "box", "control"}
     assert all(9.0 < at < 9.7 for _, at in still)
+    for head in ("class", "control"):  # the same in words, when it comes and when it goes
+        texts = [(level, text) for level, subject, text, _ in told if subject == f"monitor {head}"]
+        assert texts[0][0] == "warning"
+        assert texts[0][1].startswith("in doubt: ")
+        assert ("info", "no longer in doubt") in texts
+        doubts = {reason for e in sink.monitor.episodes if e.subject == head for reason in e.reasons}
+        assert all(any(reason in text for _, text in texts) for reason in doubts)
+    at_s = min((at_ns - start_ns) / 1e9 for _, subject, _, at_ns in told if subject == "monitor control")
+    assert at_s == pytest.approx(min(at for subject, at, _ in found if subject == "control"), abs=0.11)
 
 
 def test_statistics_of_the_plugin_are_used_and_wrong_ones_are_told() -> None:

@@ -1,0 +1,72 @@
+"""Remarks for sinks that show texts: messages that were lost, and what the run warns of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from perception.align.ledger import Listener
+from perception.pipeline.replay_summary import Summary
+from perception.sinks import Level, Sink, TakesRemarks
+
+TOLD_ROWS = frozenset({"corrupt", "undecodable", "faulted", "duplicate", "late", "dropped_live"})
+"""Rows of the ledger of messages that no output uses though they were recorded for it."""
+MOST = 100
+"""Remarks for each topic and row; all are in the summary at the end."""
+
+
+class RunRemarks:
+    """Gives remarks about a run to those of its sinks that take them."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = [sink for sink in sinks if isinstance(sink, TakesRemarks)]
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def listening(self, also: Listener | None) -> Listener | None:
+        """Return a listener for the ledger that tells of lost messages, and calls another one."""
+        if not self._sinks:
+            return also
+
+        def listener(topic: str, log_time_ns: int, stamp_ns: int, row: str, note: str) -> None:
+            if also is not None:
+                also(topic, log_time_ns, stamp_ns, row, note)
+            if row in TOLD_ROWS:
+                self._message(topic, log_time_ns, stamp_ns, row, note)
+
+        return listener
+
+    def _message(self, topic: str, log_time_ns: int, stamp_ns: int, row: str, note: str) -> None:
+        self._counts[topic, row] += 1
+        number = self._counts[topic, row]
+        if number > MOST:
+            return
+        text = f"{row}: {note}" if note else row
+        text += f"; and more, see the end: {MOST} are told" if number == MOST else ""
+        self._tell("warning", topic, text, log_time_ns, stamp_ns)
+
+    def end(self, summary: Summary, log_time_ns: int) -> None:
+        """Tell the warnings of a run, and what the ledger counts as lost."""
+        if not self._sinks:
+            return
+        for warning in summary.warnings:
+            self._tell("warning", "run", f"{warning.code}: {warning.text} ({warning.count})", log_time_ns)
+        for damage in summary.damage:
+            counted = "" if damage.messages is None else f" ({damage.messages} messages)"
+            at_ns = log_time_ns if damage.t0_ns is None else damage.t0_ns
+            self._tell("warning", "log", f"damaged: {damage.reason}{counted}", at_ns)
+        for topic, rows in summary.ledger.items():
+            lost = [f"{count} {row}" for row, count in rows.items() if row in (*TOLD_ROWS, "lost")]
+            if lost:
+                self._tell(
+                    "warning", topic, f"of {sum(rows.values())} messages {', '.join(lost)}", log_time_ns
+                )
+        if summary.errors:
+            text = f"{summary.errors} errors of the plugin, the first: {summary.first_error}"
+            self._tell("error", "plugin", text, log_time_ns)
+        self._tell("info", "run", f"{summary.status}: {summary.frames} frames", log_time_ns)
+
+    def _tell(
+        self, level: Level, subject: str, text: str, log_time_ns: int, stamp_ns: int | None = None
+    ) -> None:
+        for sink in self._sinks:
+            sink.add_remark(level, subject, text, log_time_ns, log_time_ns if stamp_ns is None else stamp_ns)

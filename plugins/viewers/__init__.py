@@ -1,0 +1,1 @@
+"""Viewers: runs as Rerun recordings, and live in Foxglove."""
