@@ -26,6 +26,7 @@ from perception_tools.convert import command as convert
 from perception_tools.evaluate import command as evaluate
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.export import command as export
+from perception_tools.host import command as host
 from perception_tools.info import command as info
 from perception_tools.plugin import command as plugin
 from perception_tools.printing import degrade_text, say
@@ -98,6 +99,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify.verify,
     "bench": bench.bench,
     "export": export.export,
+    "host": host.host,
     "info": info.info,
     "convert": convert.convert,
     "synthesize": synthesize.synthesize,

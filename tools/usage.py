@@ -17,6 +17,7 @@ EXAMPLES = {
     "verify": "perception verify drive.outputs.mcap",
     "bench": "perception bench drive.mcap --backend torch,openvino",
     "export": "perception export model.onnx --log drive.mcap",
+    "host": "perception host dora --config robot.yaml --record drive.mcap",
     "info": "perception info drive.mcap --audit",
     "convert": "perception convert drive.bag drive.mcap --cut 10 20",
     "synthesize": "perception synthesize logs --count 10 --seed 1",

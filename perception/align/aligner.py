@@ -117,6 +117,10 @@ class Aligner:
         """Move the arrival clock; no more messages arrive before that time. Return the samples that close."""
         return [self._close(tick) for tick in self._ticks.run(log_time_ns)]
 
+    def due_ns(self) -> int | None:
+        """Return the time from which `advance` returns samples; None: not before the next message."""
+        return self._ticks.due_ns()
+
     def flush(self) -> list[Sample]:
         """End the log: close all ticks and return their samples."""
         return [self._close(tick) for tick in self._ticks.rest()]

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from perception.align.aligner import Aligner
 from perception.align.ledger import Ledger
 from perception.config import Config
 from perception.types import Decoded, Message, Sample
+
+
+class ClockReading(NamedTuple):
+    """The arrival clock between messages: none that arrived before it follows."""
+
+    log_time_ns: int
 
 
 def align(
@@ -36,17 +43,23 @@ def align(
 
 def feed(
     aligner: Aligner,
-    messages: Iterable[Message | Decoded],
+    messages: Iterable[Message | Decoded | ClockReading],
     on_decoded: Callable[[Decoded], None] | None = None,
     flush: bool = True,
 ) -> Iterator[Sample]:
-    """Push messages into an aligner until they end, then flush it; yield the samples as they close."""
+    """Push messages into an aligner until they end, then flush it; yield the samples as they close.
+
+    A live program puts readings of its clock between them, so that samples close without a message.
+    """
     from perception.logs import (
         decoder,  # a live program that pushes decoded messages never loads the decoders
     )
 
     roles, decode = aligner.config.roles(), decoder(aligner.config)
     for message in messages:
+        if isinstance(message, ClockReading):
+            yield from aligner.advance(message.log_time_ns)
+            continue
         if isinstance(message, Message):
             if message.topic not in roles:
                 aligner.ignore(message)

@@ -98,6 +98,13 @@ class Ticks:
                 break
         self.clock_ns = now_ns if self.clock_ns is None else max(self.clock_ns, now_ns)
 
+    def due_ns(self) -> int | None:
+        """Return the time from which `run` makes or closes a tick; None: not before the next message."""
+        close_ns = self._open[0].tick.log_time_ns + self._wait_ns if self._open else None
+        substitute_ns = self._substitute_ns if self._spoken else None
+        times = [time_ns for time_ns in (close_ns, substitute_ns) if time_ns is not None]
+        return min(times, default=None)
+
     def rest(self) -> Iterator[OpenTick]:
         """Close all open ticks."""
         while self._open:

@@ -24,6 +24,7 @@ from perception.autoconfig.unused_topics import UnusedTopic, unused_topics
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import Log
+from perception.sinks.host_recording import read_host_record
 from perception.types import SENSORS
 
 DEFAULT_RATE_HZ = 10.0
@@ -62,6 +63,8 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
     where = str(source or "")
     if not log.survey.topics:
         raise LogError(f"the log has no messages, so there is nothing to replay: {log.path}")
+    if base is not None and base.sensors.named and read_host_record(log) is not None:
+        return _of_host(log, base)
     if base is not None and base.sensors.named:
         warnings = check_config(log, base, where)
         config, reasons = _with_rate(log, base, [])
@@ -73,6 +76,18 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         warnings += [*notes.warnings, *label_warnings]
         return ConfigChoice(config, (*reasons, *notes.reasons), tuple(warnings), unused)
     return _found(log, base, where)
+
+
+def _of_host(log: Log, base: Config) -> ConfigChoice:
+    """Return the configuration of a host's recording as it is: the host could find nothing in a log."""
+    config, reasons = _with_rate(log, base, [])
+    warnings = [
+        f"{path}: {topic}: the host received no message"
+        for path, topic, _ in config.uses()
+        if topic not in log.survey.topics
+    ]
+    reasons = ["as configured: the recording of a host", *_projection(config), *reasons]
+    return ConfigChoice(config, tuple(reasons), tuple(warnings), unused_topics(log, config))
 
 
 def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:

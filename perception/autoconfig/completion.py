@@ -19,6 +19,7 @@ from perception.errors import CheckpointError, ConfigError, PluginError
 from perception.logs import Log
 from perception.models.checkpoint import read_metadata
 from perception.plugin import installed_manifest, own_weights
+from perception.sinks.host_recording import read_host_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ def complete_config(
 
     Args:
         log: An open log.
-        config: A configuration, or the path of a YAML file; None: all is found in the log.
+        config: A configuration, or the path of a YAML file; None: all is found in the log, or is that of the
+            host that recorded it.
         overrides: Values that replace those of the configuration.
         source: The file that `config` was read from, which an error names; known where `config` is a path.
 
@@ -89,6 +91,8 @@ def complete_config(
     if isinstance(config, str | Path):
         source = config
         config = load_config(config)
+    if config is None and (host := read_host_record(log)) is not None:
+        config = host.config
     choice = choose_config(log, config, source)
     found = config is None or not config.sensors.model_fields_set
     choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from perception.align import Aligner, feed
+from perception.align import Aligner, ClockReading, feed
 from perception.align.ledger import Ledger
 from perception.align.truth import look_ahead_ns
 from perception.config import Config
@@ -23,6 +23,7 @@ from perception.logs.video.stage import VideoStage
 from perception.pipeline.digest import ContentDigest
 from perception.pipeline.faults import inject, parse_plan
 from perception.pipeline.stage_times import StageTimes
+from perception.sinks.host_recording import read_host_record
 from perception.types import CameraFrame, Decoded, Message, Sample, VideoPacket
 
 RIG_ROLES = ("calibration", "transforms")
@@ -102,6 +103,7 @@ class LogSource:
         self.video = VideoStage(self._roles, config.stamps(), self._count_as_rig)
         self.content = ContentDigest()
         self._until_ns = self._query_end()
+        self._host = read_host_record(log)
 
     def samples(self) -> Iterator[Sample]:
         """Yield the samples, in order. Afterwards the ledger has every message, once the samples are done."""
@@ -193,7 +195,9 @@ class LogSource:
         pictures = self._since_start(self.video.pictures(self._passed(messages)))
         stamps, names = self._config.stamps(), self._config.sensor_names()
         arriving = inject(pictures, self._plan, self._roles, self._took_away, stamps, names)
-        return feed(self._aligner, arriving, self._on_decoded, flush=False)
+        if self._host is None:
+            return feed(self._aligner, arriving, self._on_decoded, flush=False)
+        return feed(self._aligner, _with_clock(arriving), self._on_decoded, flush=False)
 
     def _since_start(self, items: Iterator[Message | Decoded]) -> Iterator[Message | Decoded]:
         """Leave out the pictures of packets that were read only to decode others."""
@@ -242,6 +246,8 @@ class LogSource:
         """Yield the samples open at the end of the reading; where the span ends it, as if the log went on."""
         if self._span.end_ns is not None:
             yield from self._aligner.advance(min(self._span.end_ns + self._wait_ns, self._last_ns()))
+        elif self._host is not None and self._host.end_ns is not None:
+            yield from self._aligner.advance(self._host.end_ns)
         yield from self._aligner.flush()
 
     def _last_ns(self) -> int:
@@ -259,6 +265,15 @@ class LogSource:
                     self._ledger.add(topic, "preroll_only", rig[topic])
                     number -= rig[topic]
                 self._ledger.add(topic, row, number)
+
+
+def _with_clock(
+    messages: Iterator[Message | Decoded],
+) -> Iterator[Message | Decoded | ClockReading]:
+    """Yield messages with the clock of the host between them, which ran on while it received none."""
+    for message in messages:
+        yield ClockReading(message.log_time_ns)
+        yield message
 
 
 def _check_plan(plan: FaultPlan, config: Config) -> None:

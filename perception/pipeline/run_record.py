@@ -37,19 +37,23 @@ _RUN_INFO_KEYS = frozenset(
 
 
 def run_info(
-    log: Log, config: Config, plugin: Plugin, description: Mapping[str, str], options: ReplayOptions
+    log: Log | None,
+    config: Config,
+    plugin: Plugin,
+    description: Mapping[str, str],
+    options: ReplayOptions,
 ) -> RunInfo:
     """Return the record at the head of an output log.
 
     Args:
-        log: The input.
+        log: The input; None: messages of a live host.
         plugin: An open plugin.
         description: Its `describe()`.
     """
     return RunInfo(
-        input=log.path,
-        input_path=file_name_text(recorded_place(log.path)),
-        input_bytes=log.path.stat().st_size,
+        input=None if log is None else log.path,
+        input_path="" if log is None else file_name_text(recorded_place(log.path)),
+        input_bytes=None if log is None else log.path.stat().st_size,
         start_ns=options.span.start_ns,
         end_ns=options.span.end_ns,
         plugin=plugin.manifest.name,

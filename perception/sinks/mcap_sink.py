@@ -41,6 +41,8 @@ RUN_RECORD = "perception.run"
 """The metadata record that holds the `RunInfo`."""
 SCORED_RECORD = "perception.scored"
 """The metadata record that tells the output logs of `perception evaluate` from those of a replay."""
+HOST_RECORD = "perception.host"
+"""The metadata record that tells the recordings of a host from output logs: they are never replaced."""
 RECEIPT_RECORD = "perception.receipt"
 """The metadata record of values known only at the end: hashes, and how the run ended."""
 WRITTEN = "written."
@@ -102,7 +104,7 @@ class McapSink:
         OutputError: From every method, where the file cannot be written; names the path.
     """
 
-    is_ours = staticmethod(marked_log(RUN_RECORD, without=SCORED_RECORD))
+    is_ours = staticmethod(marked_log(RUN_RECORD, without=(SCORED_RECORD, HOST_RECORD)))
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -191,17 +191,17 @@ class LogWriter:
             raise OutputError(f"this log is closed: {self.path}")
 
 
-def marked_log(metadata: str, without: str = "") -> Callable[[Path], bool]:
+def marked_log(metadata: str, without: Sequence[str] = ()) -> Callable[[Path], bool]:
     """Return a function that recognises logs with a metadata record of a name, finished or not.
 
-    `without`: the name of a record that they do not have; empty: any others.
+    `without`: the names of records that they do not have.
     """
 
     def holds(name: str) -> Callable[[Path], bool]:
         return marked(MAGIC, struct.pack("<I", len(name.encode())) + name.encode())
 
-    wanted, other = holds(metadata), holds(without)
-    return lambda path: wanted(path) and not (without and other(path))
+    wanted, others = holds(metadata), [holds(name) for name in without]
+    return lambda path: wanted(path) and not any(other(path) for other in others)
 
 
 def _library() -> str:

@@ -85,6 +85,11 @@ class VideoStage:
                 self._on_parameters(message)
         return self._complete()
 
+    @property
+    def waits(self) -> bool:
+        """Return whether a message waits for pictures: `settle` returns it."""
+        return bool(self._waiting)
+
     def settle(self) -> list[Item]:
         """Wait for the decoders, and return what is complete then; further messages may follow."""
         for waiting in self._waiting:

@@ -1,0 +1,133 @@
+"""The process of an isolated plugin: takes calls from a pipe, answers each."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from threading import Thread
+from typing import Any, NamedTuple
+
+from perception.codec_messages import silence_codecs
+from perception.pipeline.isolation.shared_buffers import BufferReceiver, Parcel
+from perception.plugin import Infers, KnowsItsInputs, KnowsItsOutputs, Manifest, Plugin, Prepared
+from perception.plugin.failures import failure_text
+from perception.types import Absent, Sample
+
+MOST_PREPARED = 256
+"""Samples that are prepared and not stepped; the host has given up the older ones."""
+
+
+class PluginCall(NamedTuple):
+    """A call of a method of the plugin. Samples that were prepared are named by their keys."""
+
+    method: str
+    argument: Any = None
+
+
+class PluginReply(NamedTuple):
+    """The result of a call, or what the plugin raised; and the shared memory that is free again."""
+
+    value: Any
+    problem: str
+    released: tuple[str, ...] = ()
+
+
+def run_plugin(connection: Connection, manifest: Manifest) -> None:
+    """Serve calls until the pipe closes. The plugin is made by the factory of its manifest."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host, which closes the plugin
+    silence_codecs()
+    with suppress(OSError):
+        os.dup2(2, 1)  # what plugins print goes to stderr
+    Thread(target=_end_with_parent, daemon=True).start()
+    server = _PluginServer(manifest)
+    while True:
+        try:
+            call: PluginCall = connection.recv()
+            connection.send(server.answer(call))
+        except (EOFError, OSError):
+            return
+        if call.method == "close":
+            return
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+class _PluginServer:
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._plugin: Plugin | None = None
+        self._buffers = BufferReceiver()
+        self._prepared: OrderedDict[int, Prepared] = OrderedDict()
+
+    def answer(self, call: PluginCall) -> PluginReply:
+        """Return the answer to a call. Nothing that the plugin raises ends the process."""
+        try:
+            value, problem = getattr(self, f"_{call.method}")(call.argument), ""
+        except BaseException as error:
+            value, problem = None, failure_text(error)
+        return PluginReply(value, problem, tuple(self._buffers.released()))
+
+    @property
+    def _opened(self) -> Plugin:
+        assert self._plugin is not None, "it is not open"
+        return self._plugin
+
+    def _open(self, context: Any) -> Manifest:
+        module, _, attribute = self._manifest.factory.partition(":")
+        self._plugin = getattr(import_module(module), attribute)(self._manifest)
+        self._opened.open(context)
+        return self._opened.manifest
+
+    def _describe(self, _: None) -> Mapping[str, str]:
+        return {str(key): str(value) for key, value in self._opened.describe().items()}
+
+    def _output_stats(self, _: None) -> Any:
+        return self._plugin.output_stats() if isinstance(self._plugin, KnowsItsOutputs) else None
+
+    def _input_profile(self, _: None) -> Any:
+        return self._plugin.input_profile() if isinstance(self._plugin, KnowsItsInputs) else None
+
+    def _prepare(self, argument: tuple[int, Parcel]) -> dict[str, Absent]:
+        """Prepare a sample; return what the plugin found unusable of it."""
+        key, parcel = argument
+        sample: Sample = self._buffers.unpack(parcel)
+        prepared = self._opened.prepare(sample)
+        if not isinstance(prepared, Prepared):
+            raise TypeError(f"prepare returned {type(prepared).__name__}, expected Prepared")
+        self._prepared[key] = prepared
+        while len(self._prepared) > MOST_PREPARED:
+            self._prepared.popitem(last=False)
+        after = {source.name: source for source in prepared.sample.sensors}
+        return {
+            source.name: absence
+            for source in sample.sensors
+            if source.present and (absence := after[source.name].absence) is not None
+        }
+
+    def _infer(self, keys: list[int]) -> None:
+        if isinstance(self._plugin, Infers):
+            inferred = list(self._plugin.infer([self._prepared[key] for key in keys]))
+            if len(inferred) != len(keys):
+                raise ValueError(f"infer returned {len(inferred)} samples for {len(keys)}")
+            self._prepared.update(zip(keys, inferred, strict=True))
+
+    def _step(self, keys: list[int]) -> Any:
+        return list(self._opened.step([self._prepared.pop(key) for key in keys]))
+
+    def _reset(self, reason: Any) -> None:
+        self._opened.reset(reason)
+
+    def _close(self, _: None) -> None:
+        if self._plugin is not None:
+            self._plugin.close()

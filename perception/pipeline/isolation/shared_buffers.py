@@ -1,0 +1,152 @@
+"""Objects from one process to another: the arrays in shared memory, the rest as a pickle.
+
+Pickle protocol 5 with buffers out of band (PEP 574). A piece of shared memory is used again when nothing in
+the receiving process holds an array of it, so a plugin may keep what it was given.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from perception.types import CameraFrame, Input, RangeScan
+
+LEAST_SHARED = 4096
+"""Smaller buffers travel in the pickle."""
+LEAST_PIECE = 1 << 20
+MOST_PIECES = 64
+_ALIGNED = 64
+
+
+class Parcel(NamedTuple):
+    """A pickled object: its buffers lie in a piece of shared memory at (start, length)."""
+
+    data: bytes
+    piece: str
+    places: tuple[tuple[int, int], ...]
+
+
+class BufferSender:
+    """Packs objects for another process. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, SharedMemory] = {}
+        self._free: list[str] = []
+
+    def pack(self, value: object) -> Parcel:
+        """Return a parcel; its shared memory is in use until `release`."""
+        buffers: list[pickle.PickleBuffer] = []
+        data = io.BytesIO()
+        _Pickler(data, buffers).dump(value)
+        raws = [buffer.raw() for buffer in buffers]
+        starts, size = [], 0
+        for raw in raws:
+            starts.append(size)
+            size += -(-raw.nbytes // _ALIGNED) * _ALIGNED
+        places = tuple((start, raw.nbytes) for start, raw in zip(starts, raws, strict=True))
+        if not places:
+            return Parcel(data.getvalue(), "", ())
+        name, memory = self._piece(size)
+        for (start, length), raw in zip(places, raws, strict=True):
+            memory[start : start + length] = raw
+        return Parcel(data.getvalue(), name, places)
+
+    def release(self, names: Sequence[str]) -> None:
+        """Note pieces that nothing in the other process holds any more."""
+        self._free += [name for name in names if name in self._pieces]
+
+    def close(self) -> None:
+        """Free all shared memory."""
+        for piece in self._pieces.values():
+            with suppress(OSError, BufferError):
+                piece.close()
+            with suppress(OSError):
+                piece.unlink()
+        self._pieces.clear()
+        self._free.clear()
+
+    def _piece(self, size: int) -> tuple[str, memoryview]:
+        """Return a free piece of at least that size."""
+        for place, name in enumerate(self._free):
+            if self._pieces[name].size >= size:
+                del self._free[place]
+                return name, self._pieces[name].buf
+        if len(self._pieces) >= MOST_PIECES:
+            raise MemoryError(f"the plugin keeps the arrays of {MOST_PIECES} samples, and no more are shared")
+        piece = SharedMemory(create=True, size=max(LEAST_PIECE, 1 << (size - 1).bit_length()))
+        self._pieces[piece.name] = piece
+        return piece.name, piece.buf
+
+
+class BufferReceiver:
+    """Unpacks parcels in the other process, without a copy of their arrays."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, SharedMemory] = {}
+        self._released: list[str] = []
+
+    def unpack(self, parcel: Parcel) -> Any:
+        """Return the object of a parcel."""
+        if not parcel.places:
+            return pickle.loads(parcel.data)  # from the parent process, which is this program
+        if parcel.piece not in self._pieces:
+            self._pieces[parcel.piece] = SharedMemory(parcel.piece)
+        memory = np.frombuffer(self._pieces[parcel.piece].buf, np.uint8)
+        weakref.finalize(memory, self._released.append, parcel.piece)  # every array of it holds `memory`
+        buffers = [memory[start : start + length] for start, length in parcel.places]
+        return pickle.loads(parcel.data, buffers=buffers)
+
+    def released(self) -> list[str]:
+        """Return the pieces that nothing holds any more, each once."""
+        names, self._released[:] = list(self._released), []
+        return names
+
+
+class _Pickler(pickle.Pickler):
+    """Puts pixels and points out of band, and leaves out what only the aligner needs."""
+
+    def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer]) -> None:
+        super().__init__(file, protocol=5, buffer_callback=self._keep)
+        self._buffers = buffers
+
+    def _keep(self, buffer: pickle.PickleBuffer) -> bool:
+        """Take a buffer out of band, if it is large; return whether it stays in the pickle."""
+        if buffer.raw().nbytes < LEAST_SHARED:
+            return True
+        self._buffers.append(buffer)
+        return False
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return how to pickle an object; NotImplemented: as usual."""
+        if isinstance(value, CameraFrame):
+            whole = {**_fields(value), "data": pickle.PickleBuffer(value.data), "source": b""}
+            return _frame, (whole,)
+        if isinstance(value, RangeScan):
+            return _made, (RangeScan, {**_fields(value), "source": b""})
+        if isinstance(value, Input):
+            return _made, (Input, {**_fields(value), "entries": ()})
+        if isinstance(value, memoryview):
+            return bytes, (bytes(value),)
+        return NotImplemented
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    assert is_dataclass(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _made(kind: type, values: dict[str, Any]) -> Any:
+    return kind(**values)
+
+
+def _frame(values: dict[str, Any]) -> CameraFrame:
+    data = memoryview(values["data"]).toreadonly()
+    return CameraFrame(**{**values, "data": data if data.nbytes >= LEAST_SHARED else bytes(data)})

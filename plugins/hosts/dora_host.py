@@ -1,0 +1,161 @@
+"""The host for dora: a node with inputs for the sensors, and outputs detections, control, health and ack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from perception.errors import ConfigError, PluginError
+from perception.installation import install_command
+from perception.pipeline.host_job import HostHealth, HostJob, HostSummary
+from perception_plugins.hosts.dora_messages import DoraInputs
+from perception_plugins.hosts.opening import open_loop
+from perception_plugins.hosts.outcomes import HostFrame
+from perception_plugins.hosts.serving import serve as serve_loop
+
+ACK_S = 0.002
+"""How often to look whether the loop has taken messages, while it has not taken all."""
+TICK = "tick"
+"""An input that no sensor has, for a timer; it is not needed, and ignored."""
+LOSSLESS_QUEUE = 100_000
+"""Messages that may wait where a source states arrivals: it waits for `ack`, so that none is lost."""
+
+
+def serve(job: HostJob, report: Callable[[HostHealth], None]) -> HostSummary:
+    """Run the node until dora stops it or all its inputs are closed; see `perception.pipeline.host_job.Host`.
+
+    The option `clock` is `node` (arrivals are read from this machine's clock) or `messages` (sources state
+    them in `log_time_ns`, as a replay does).
+    """
+    unknown = set(job.options) - {"clock"}
+    clock = job.options.get("clock", "node")
+    if unknown or clock not in ("node", "messages"):
+        raise ConfigError([f"--set: expected clock=node or clock=messages, found {dict(job.options)}"])
+    return _Node(job, stated=clock == "messages").serve(report)
+
+
+class _Node:
+    """A node of dora: one thread waits for events, another one, that of `serve`, sends.
+
+    `Node.next` waits without a timeout: where a timeout ends, and in `drain` and `try_recv`, dora 1.1.0 loses
+    events that come at that moment. Other methods of the node are called by the sending thread alone.
+    """
+
+    def __init__(self, job: HostJob, stated: bool) -> None:
+        self._outbox: SimpleQueue[HostFrame | None] = SimpleQueue()
+        if stated:
+            job = replace(job, queue=LOSSLESS_QUEUE)
+        self._loop = open_loop(job, "dora", self._outbox.put, None if stated else time.time_ns)
+        self._inputs = DoraInputs(self._loop.config)
+        self._join: Callable[[], Any]
+        self._node: Any = None
+        self._sends: frozenset[str] = frozenset()
+        self._taken = self._acknowledged = 0
+        self._ended = False
+
+    def serve(self, report: Callable[[HostHealth], None]) -> HostSummary:
+        self._load()
+        summary = serve_loop(self._loop, self._wait, self._publish_health, report, self._connect)
+        self._ended = True
+        while not self._outbox.empty():
+            self._send_frame(self._outbox.get())
+        self._acknowledge()
+        return summary
+
+    def _load(self) -> None:
+        """Import dora, which takes a while, before the dataflow begins."""
+        try:
+            import dora
+            import pyarrow as pa
+        except ImportError as error:
+            text = f"the host dora needs dora-rs; install it: {install_command('dora')}"
+            raise PluginError(text) from error
+        pa.array([0])  # looks for pandas, which takes seconds
+        self._join = dora.Node
+
+    def _connect(self) -> None:
+        """Join the dataflow, and check the inputs that it gives this node."""
+        try:
+            self._node = self._join()
+        except RuntimeError as error:
+            first = str(error).strip().splitlines()[0]
+            text = f"expected to be a node of a dataflow that `dora run` or `dora start` runs: {first}"
+            raise PluginError(f"{text}; see docs/hosts.md") from None
+        config = self._node.node_config()
+        self._sends = frozenset(config.get("outputs", ()))
+        inputs = [name for name in config.get("inputs", {}) if name != TICK]
+        if errors := self._inputs.unknown(inputs):
+            raise ConfigError(errors, head="the dataflow gives this node inputs that it does not know")
+        for topic in self._inputs.missing(inputs):
+            self._node.log_warn(f"{topic} is configured, and no input of this node brings it")
+        Thread(target=self._read, name="dora events", daemon=True).start()
+
+    def _read(self) -> None:
+        """Feed the loop until dora stops the node, or its inputs are closed."""
+        while not self._ended:
+            event = self._node.next()
+            if event is None or event["type"] == "STOP":
+                break
+            if event["type"] != "INPUT" or event["id"] == TICK:
+                continue
+            if self._is_next(event["metadata"].get("number")):
+                message = self._inputs.message(event)
+                if message.lost:
+                    self._loop.arrivals.note_lost(message.channel.topic, message.lost)
+                self._loop.feed(*message[:4])
+        self._ended = True
+        self._outbox.put(None)
+
+    def _is_next(self, number: int | None) -> bool:
+        """Return whether a message is the next of a source that waits for `ack`, and sends again what dora
+        lost; always of one that does not number its messages."""
+        if number is None:
+            return True
+        if self._taken and number != self._taken:
+            self._acknowledged = 0  # sent again, or after one that was lost: say again what has come
+            return False
+        self._taken = number + 1
+        return True
+
+    def _wait(self, seconds: float) -> bool:
+        """Send outputs for a while; False: the dataflow has ended."""
+        until_s = time.monotonic() + seconds
+        while not self._ended:
+            left_s = until_s - time.monotonic()
+            if self._taken > self._acknowledged:
+                left_s = min(left_s, ACK_S)
+            with suppress(Empty):
+                self._send_frame(self._outbox.get(timeout=max(left_s, 1e-4)))
+            self._acknowledge()
+            if time.monotonic() >= until_s:
+                break
+        return not self._ended
+
+    def _send_frame(self, frame: HostFrame | None) -> None:
+        from perception_plugins.hosts.dora_outputs import outputs_of
+
+        for output in () if frame is None else outputs_of(frame):
+            self._send(*output)
+
+    def _acknowledge(self) -> None:
+        """Say how many messages the loop has taken: a source that waits for it loses none."""
+        import pyarrow as pa
+
+        done = self._taken - self._loop.arrivals.waiting
+        if done > self._acknowledged:
+            self._acknowledged = done
+            self._send("ack", pa.array([done]), {})
+
+    def _publish_health(self, health: HostHealth) -> None:
+        from perception_plugins.hosts.dora_outputs import health_output
+
+        self._send(*health_output(health))
+
+    def _send(self, output_id: str, data: Any, metadata: Any) -> None:
+        if output_id in self._sends:
+            self._node.send_output(output_id, data, dict(metadata))

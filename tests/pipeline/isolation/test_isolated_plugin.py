@@ -1,0 +1,113 @@
+"""A plugin in a process of its own: the same outputs, and its crash, hang or leak costs its outputs only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from perception.errors import PluginError
+from perception.pipeline import OpenedPlugin, Runner
+from perception.pipeline.digest import OutputDigest
+from perception.pipeline.isolation import IsolatedPlugin, IsolationLimits, isolated_plugin
+from perception.plugin import Context
+from perception.types import CameraFrame, Input, RangeScan, Rig, Sample, StatusWindow, Tick
+from tests.pipeline.isolation.moody_plugin import CRASH, HANG, LEAK, MANIFEST, RAISE, MoodyPlugin
+
+LIMITS = IsolationLimits(answer_s=2.0, memory_mb=400)
+
+
+def sample(index: int, speed: float = 1.0, side: int = 64) -> Sample:
+    stamp_ns = index * 100_000_000
+    pixels = np.full((side, side, 3), index % 255, np.uint8)
+    points = np.full((500, 3), 2.0 + index, np.float32)
+    window = StatusWindow(stamp_ns, ("speed",), np.full((4, 1), speed))
+    return Sample(
+        Tick(index, "reference", stamp_ns, stamp_ns),
+        Input("camera", "/c", CameraFrame.from_array(pixels, stamp_ns=stamp_ns), stamp_ns, 0.0),
+        Input("range", "/r", RangeScan.from_array(points, stamp_ns=stamp_ns), stamp_ns, 0.0),
+        Input("status", "/s", window, stamp_ns, 0.0),
+        Rig(),
+    )
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[IsolatedPlugin]:
+    plugin = IsolatedPlugin(MANIFEST, LIMITS)
+    plugin.open(Context())
+    yield plugin
+    plugin.close()
+
+
+def until_running(plugin: IsolatedPlugin) -> None:
+    """Ask for outputs until the plugin is back."""
+    until_s = time.monotonic() + 60
+    while time.monotonic() < until_s:
+        try:
+            OpenedPlugin(plugin)(sample(0))
+            return
+        except PluginError:
+            time.sleep(0.05)
+    raise AssertionError(f"the plugin did not come back: {plugin.state}")
+
+
+def test_the_outputs_are_those_of_the_plugin_in_this_process(opened: IsolatedPlugin) -> None:
+    digests = []
+    for plugin in (MoodyPlugin(MANIFEST), opened):
+        digest = OutputDigest()
+        Runner(plugin, [digest]).run(sample(i, float(i), side=64 + i) for i in range(30))
+        digests.append(digest.hexdigest())
+    assert digests[0] == digests[1]
+    assert opened.restarts == 0
+    assert len(opened._buffers._pieces) <= 2  # shared memory is used again
+
+
+def test_what_it_raises_costs_that_output(opened: IsolatedPlugin) -> None:
+    with pytest.raises(PluginError, match="ValueError: as asked"):
+        OpenedPlugin(opened)(sample(1, RAISE))
+    assert OpenedPlugin(opened)(sample(2)).control is not None
+    assert opened.restarts == 0
+
+
+@pytest.mark.parametrize(
+    ("speed", "why"), [(CRASH, "SIGABRT"), (HANG, "no answer to step within 2 s"), (LEAK, "it holds .* MiB")]
+)
+def test_a_crash_a_hang_or_a_leak_starts_it_again(
+    opened: IsolatedPlugin, speed: float, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolated_plugin, "LOOK_S", 0.0)
+    before = opened.restarts
+    OpenedPlugin(opened)(sample(0))  # the first call after a start may take longer
+    if speed == LEAK:
+        monkeypatch.setattr(opened, "_limits", replace(LIMITS, answer_s=60.0))
+        OpenedPlugin(opened)(sample(1, speed))  # it is seen at the next call
+    with pytest.raises(PluginError, match=why):
+        OpenedPlugin(opened)(sample(2, speed))
+    assert opened.state == "restarting"
+    began_s = time.monotonic()
+    with pytest.raises(PluginError, match="is being started again"):
+        OpenedPlugin(opened)(sample(3))
+    assert time.monotonic() - began_s < 1.0  # nobody waits for it
+    until_running(opened)
+    assert opened.restarts == before + 1
+    opened._pause_s = isolated_plugin.FIRST_PAUSE_S
+
+
+def test_pauses_grow_where_it_crashes_again_and_again() -> None:
+    plugin = IsolatedPlugin(MANIFEST, LIMITS)
+    pauses = []
+    for _ in range(9):
+        plugin._give_up("a test")
+        pauses.append(round(plugin._due_s - time.monotonic(), 1))
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    plugin.close()
+
+
+def test_one_that_does_not_open_says_why() -> None:
+    plugin = IsolatedPlugin(replace(MANIFEST, factory="tests.pipeline.isolation.moody_plugin:NoPlugin"))
+    with pytest.raises(PluginError, match="has no attribute 'NoPlugin'"):
+        plugin.open(Context())
+    plugin.close()
