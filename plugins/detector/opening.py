@@ -21,6 +21,7 @@ from perception_plugins.detector.layouts import InputLayout, OutputLayout
 from perception_plugins.detector.options import DetectorOptions, parsed
 from perception_plugins.detector.output_parts import named_parts
 from perception_plugins.detector.picture import PictureInput
+from perception_plugins.detector.raw_heads import raw_head
 from perception_plugins.detector.recognise import Match, Trial, matches
 
 Array = NDArray[Any]
@@ -89,7 +90,10 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     others = other_inputs(file.inputs, port.name, size)
     trial = _trial(file, port, others, size)
     if (task := file.metadata.get("task", "detect")) not in ("detect", "segment", "pose"):
-        raise PluginError(f"model: expected a detector, found one for the task {task!r} in {path.name}")
+        raise PluginError(
+            f"model: expected a detector, found one for the task {task!r} in {path.name}; export a model for "
+            "detect, segment or pose (rotated boxes and whole-picture classes are not read)"
+        )
     labels = _given_labels(options, file)
     match = _match(trial, options, labels)
     family = FAMILIES[match.family]
@@ -178,6 +182,8 @@ def _match(trial: Trial, options: DetectorOptions, labels: tuple[str, ...]) -> M
     found = matches(trial, lambda count: count == known if known else count in (80, 90, 91))
     found = _of_family(found, wanted)
     kind = options.output.get("kind")
+    if not found and kind is None and (head := raw_head(trial)) is not None:
+        raise PluginError(f"model: {head}")
     if kind is not None or (wanted is not None and not found):
         if kind is None and (other := _of_family(matches(trial, lambda count: count > 0), wanted)):
             raise PluginError(_other_count(other[0], known))
@@ -210,9 +216,11 @@ def _other_count(match: Match, known: int) -> str:
             f"labels: the file has no names, and {match.classes} classes if it is {match.family} "
             f"({match.reason}); give labels, a list or a file of {match.classes} names"
         )
+    angle = "; or the last number is an angle: rotated boxes are not read"
     return (
         f"labels: expected {match.classes} names, since the file is {match.family} ({match.reason}), "
         f"found {known}; give one name for each class, in order"
+        f"{angle if match.classes == known + 1 else ''}"
     )
 
 

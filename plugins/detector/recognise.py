@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,19 +66,33 @@ def core(array: NDArray[Any], least: int = 2) -> NDArray[Any]:
 
 
 def matches(trial: Trial, fits: Callable[[int], bool]) -> list[Match]:
-    """Return every reading of a file whose number of classes fits."""
-    found = [*_single(trial, fits)] if len(trial.outputs) == 1 else [*_several(trial, fits)]
+    """Return every reading of a file whose number of classes fits.
+
+    A table beside maps alone is read by itself: masks of instances, or the maps that the table was made of.
+    """
+    tables = {name: array for name, array in trial.outputs.items() if core(array).ndim == 2}
+    maps = [name for name, array in trial.outputs.items() if core(array).ndim > 2]
+    if len(tables) == 1 and maps and len(maps) + 1 == len(trial.outputs):
+        (name,) = tables
+        beside = f", beside {', '.join(maps)}, which hold no boxes and are not used"
+        found = [
+            replace(m, reason=m.reason + beside, output={**m.output, "outputs": {"rows": name}})
+            for m in _single(replace(trial, outputs=tables), fits, more_columns=True)
+        ]
+    else:
+        found = [*_single(trial, fits)] if len(trial.outputs) == 1 else [*_several(trial, fits)]
     return [match for match in found if match.classes is None or (match.classes > 0 and fits(match.classes))]
 
 
-def _single(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
+def _single(trial: Trial, fits: Callable[[int], bool], more_columns: bool = False) -> Iterator[Match]:
+    """Yield the readings of one output; `more_columns`: masks or key points may follow the classes."""
     ((name, array),) = trial.outputs.items()
     array = core(array)
     shape = f"{name} {list(array.shape)}"
     if array.ndim == 3:
         yield from _grid(trial, array, shape)
     elif array.ndim == 2:
-        yield from _rows(trial, array, shape, fits)
+        yield from _rows(trial, array, shape, fits, more_columns)
 
 
 def _grid(trial: Trial, array: NDArray[Any], shape: str) -> Iterator[Match]:
@@ -88,21 +102,25 @@ def _grid(trial: Trial, array: NDArray[Any], shape: str) -> Iterator[Match]:
         yield Match("fastestdet", reason, {}, depth - 5)
 
 
-def _rows(trial: Trial, array: NDArray[Any], shape: str, fits: Callable[[int], bool]) -> Iterator[Match]:
+def _rows(
+    trial: Trial, array: NDArray[Any], shape: str, fits: Callable[[int], bool], more_columns: bool
+) -> Iterator[Match]:
     count, width = array.shape
     ultralytics = "names" in trial.metadata and "stride" in trial.metadata
+
+    def classes_in(columns: int) -> int:
+        if not (ultralytics or more_columns):
+            return columns
+        return next((c for c in range(1, columns + 1) if fits(c)), columns)
+
     if trial.levels(width):  # candidates are the last dimension
-        reason = (
-            f"{shape} is a box and {count - 4} classes for each cell of the strides {_text(trial, width)}"
-        )
-        if ultralytics:  # more than classes may follow: masks, key points
-            known = next((c for c in range(1, count - 3) if fits(c)), count - 4)
-            yield Match("yolov8", f"{shape}, and its metadata are those of Ultralytics", {}, known)
-        else:
-            yield Match("yolov8", reason, {}, count - 4)
+        reason = f"{shape} is a box and classes for each cell of the strides {_text(trial, width)}"
+        if ultralytics:
+            reason = f"{shape}, and its metadata are those of Ultralytics"
+        yield Match("yolov8", reason, {}, classes_in(count - 4))
     if count % 3 == 0 and trial.levels(count // 3):
         reason = f"{shape} is three rows for each cell of the strides {_text(trial, count // 3)}"
-        yield Match("yolov5", f"{reason}, with objectness and {width - 5} classes", {}, width - 5)
+        yield Match("yolov5", f"{reason}, with objectness and classes", {}, classes_in(width - 5))
     if strides := trial.levels(count):
         yield from _cell_rows(trial, array, shape, strides)
     if count <= FINAL_AT_MOST and not trial.levels(count):
@@ -178,6 +196,8 @@ def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
 def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes: str) -> Iterator[Match]:
     """Yield the readings of a table of boxes and one of classes, a row for each candidate."""
     rows = len(cores[boxes])
+    if is_offsets(cores[boxes]):
+        return
     for name, array in cores.items():
         if name == boxes or array.ndim != 2 or len(array) != rows:
             continue
@@ -193,6 +213,14 @@ def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes
             yield Match("torchvision", f"{seen}, the first class is background",
                         {**more, "background": "first"}, columns - 1)  # fmt: skip
             yield Match("torchvision", seen, more, columns)
+
+
+def is_offsets(table: NDArray[Any]) -> bool:
+    """Return whether rows of four numbers are no boxes: neither corners nor sizes are in order."""
+    if len(table) < 10:
+        return False
+    in_order = (table[:, 2:] > table[:, :2]).all(1).mean(), (table[:, 2:] > 0).all(1).mean()
+    return bool(max(in_order) < 0.9)
 
 
 def boxes_of(outputs: Outputs) -> list[str]:

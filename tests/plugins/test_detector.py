@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 from perception.diagnosis.conformance import check_plugin
 from perception.diagnosis.conformance.samples import STATUS, drawn_samples
 from perception.errors import CheckpointError, PerceptionError, PluginError
+from perception.geometry import TransformTree
+from perception.pipeline.opened_plugin import OpenedPlugin
 from perception.plugin import Context, load_plugin
 from perception.types import CameraFrame, Detections, Sample
+from perception.types.rig import Placing
 from perception_plugins.detector.layouts import InputLayout
 from perception_plugins.detector.picture import PictureInput, place
 from tests.plugins.detector_files import write_detector
@@ -314,3 +317,74 @@ def test_distances_come_from_the_returns_and_rest_on_them(tmp_path: Path) -> Non
     plugin.close()
     assert output.detections.based_on == ("camera",)
     assert output.detections.items[0].distance_m is None
+
+
+# --- other files than ONNX ------------------------------------------------------------------------------
+
+
+def test_an_openvino_graph_gives_what_its_onnx_file_gives(tmp_path: Path) -> None:
+    import openvino
+
+    path = write_detector(tmp_path / "final.onnx", FINAL)
+    openvino.save_model(openvino.convert_model(path), tmp_path / "graph.xml", compress_to_fp16=False)
+    options = {"labels": list(WORDS)}
+    assert detections(tmp_path / "graph.xml", options).items == detections(path, options).items != ()
+    (tmp_path / "graph.bin").unlink()
+    assert "graph.xml: OpenVINO cannot load it" in refusal(tmp_path / "graph.xml", options)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_a_program_of_torch_export_is_a_detector(tmp_path: Path, backend: str) -> None:
+    """A network of its own: one convolution, whose row of cells is YOLOv8's."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+
+    class Cells(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.ModuleList(torch.nn.Conv2d(3, 4 + 3, s, s) for s in (8, 16, 32))
+
+        def forward(self, images: Any) -> Any:
+            rows = torch.cat([layer(images).flatten(2) for layer in self.layers], 2)
+            return {"rows": torch.cat([rows[:, :4].sigmoid() * 60, rows[:, 4:].sigmoid()], 1)}
+
+    model = Cells().eval()
+    program = torch.export.export(model, (torch.zeros(1, 3, 64, 96),))
+    torch.export.save(program, tmp_path / "cells.pt2")
+    options = {"labels": list(WORDS), "input": {"fit": "stretch"}, "nms": False, "min_score": 0.0}
+    plugin = opened(tmp_path / "cells.pt2", options, backend=backend)
+    prepared = plugin.prepare(drawn_samples(1)[0])
+    (output,) = plugin.step([prepared])
+    assert "read as yolov8: rows [7, 126]" in plugin.describe()["note"]
+    plugin.close()
+    with torch.inference_mode():
+        rows = model(torch.from_numpy(prepared.payload.array))["rows"][0].numpy().T
+    best = rows[rows[:, 4:].max(1).argmax()]
+    cx, cy, w, h = best[:4]
+    box = recorded(np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]), "stretch")
+    item = output.detections.items[0]
+    assert item.score == pytest.approx(best[4:].max(), abs=1e-4)
+    assert item.label == WORDS[best[4:].argmax()]
+    assert item.xyxy == pytest.approx(np.clip(box, 0, [320, 240] * 2), abs=0.02)
+
+
+# --- rigs ---------------------------------------------------------------------------------------------
+
+
+def test_every_camera_of_a_rig_has_its_boxes_and_distances(tmp_path: Path) -> None:
+    """The second camera looks backwards: none of the returns is in its picture."""
+    front = drawn_samples(1)[0]
+    u = [160 - 200 * left / 12 for left in (2.8, 1.2)]
+    boxes = np.array([[u[0], 107, u[1], 133]], np.float32)
+    outputs = {"boxes": boxes, "scores": SCORES[:1], "labels": np.array([2])}
+    path = write_detector(tmp_path / "one.onnx", outputs, shape=(1, 3, 240, 320), metadata=NAMES)
+    turned = np.diag([-1.0, 1.0, -1.0, 1.0]) @ front.rig.camera_from("scanner")
+    back = replace(front.rig, transforms=TransformTree({"scanner": ("camera", turned)}))
+    cameras = {name: replace(front.camera, name=name) for name in ("front", "back")}
+    placings = {"front": Placing(front.rig), "back": Placing(back)}
+    sample = replace(front, camera=cameras["front"], cameras=cameras, placings=placings)
+    plugin = OpenedPlugin(opened(path))
+    output = plugin(sample)
+    assert [head.items[0].label for head in output.cameras.values()] == ["dog", "dog"]
+    assert output.cameras["front"].items[0].distance_m == pytest.approx(np.hypot(12, 2), abs=0.2)
+    assert output.cameras["back"].items[0].distance_m is None

@@ -14,6 +14,7 @@ from perception_plugins.detector.decode import Candidates, WrongOutput, candidat
 from perception_plugins.detector.families import FAMILIES
 from perception_plugins.detector.layouts import OutputLayout
 from perception_plugins.detector.output_parts import named_parts
+from perception_plugins.detector.raw_heads import raw_head
 from perception_plugins.detector.recognise import Match, Trial, matches
 from perception_plugins.detector.suppression import suppress
 
@@ -270,3 +271,45 @@ def test_outputs_of_another_shape_are_an_error_that_names_them() -> None:
     layout = OutputLayout(kind="rows", outputs={"rows": "output0"})
     with pytest.raises(WrongOutput, match=r"layout rows.*output0 \[3\]"):
         candidates_of({"output0": np.zeros(3)}, layout, SIZE, 0.3)
+
+
+def refused(outputs: dict[str, NDArray]) -> str:
+    text = raw_head(Trial(("images",), outputs, *SIZE, {}))
+    assert matches(Trial(("images",), outputs, *SIZE, {}), lambda count: True) == []
+    return text or ""
+
+
+def test_heads_without_their_decoding_are_named_with_the_cure() -> None:
+    sides = [(12, 20), (6, 10), (3, 5)]
+    five = {f"o{h}": uniform(1, 3, h, w, 85) for h, w in sides}
+    assert "YOLOv3, v4, v5 or v7 with 3 anchors and 80 classes" in refused(five)
+    flat = {f"o{h}": uniform(1, 3 * 85, h, w) for h, w in sides}
+    assert "3 anchors and 80 classes" in refused(flat)
+    assert "export.py --include onnx" in refused(flat)
+    assert "3 anchors and 80 classes" in refused({f"o{h}": uniform(1, h, w, 255) for h, w in sides})
+    eight = {f"o{h}": uniform(1, 64 + 80, h, w) for h, w in sides}
+    eight |= {f"p{h}": uniform(1, 80, h, w) for h, w in sides}
+    assert "maps of a head without its decoding" in refused(eight)
+    ssd = {"loc": uniform(1, 500, 4, low=-1), "conf": uniform(1, 500, 21)}
+    assert "loc [1, 500, 4] are offsets from prior boxes" in refused(ssd)
+
+
+def test_a_table_beside_maps_is_read_alone() -> None:
+    """YOLOv5 before 6.1 gives its raw maps too, and models of instances their masks."""
+    boxes, scores = placed_boxes(CELLS), sparse(CELLS)
+    rows = [
+        (list(xyxy(boxes[i : i + 1])[0]), float(scores[i].max()), int(scores[i].argmax()))
+        for i in range(CELLS)
+        if scores[i].max() >= 0.3
+    ]
+    table = np.concatenate([boxes, scores, uniform(CELLS, 32, low=-1)], 1).T[None]
+    match, found = read({"output0": table, "output1": uniform(1, 32, 24, 40)})
+    assert (match.family, match.classes) == ("yolov8", CLASSES)
+    assert "beside output1, which hold no boxes" in match.reason
+    assert_same(found, rows)
+    ones = np.ones((3 * CELLS, 1), np.float32)
+    table = np.concatenate([np.tile(boxes, (3, 1)), ones, np.tile(scores, (3, 1))], 1)[None]
+    raw = {f"o{h}": uniform(1, 3, h, w, 85) for h, w in ((12, 20), (6, 10), (3, 5))}
+    match, found = read({"output": table, **raw})
+    assert match.family == "yolov5"
+    assert_same(found, rows * 3)
