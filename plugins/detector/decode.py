@@ -45,8 +45,11 @@ def candidates_of(
         size: Width and height of the input.
 
     Raises:
-        WrongOutput: A score or a box is not finite, or arrays have other shapes than in the trial.
+        WrongOutput: A score or a box is not finite, scores are none, or arrays have other shapes than in the
+            trial.
     """
+    # Numbers of 16 bits are exact to half a pixel only: boxes are computed in 32.
+    outputs = {name: _wide(array) for name, array in outputs.items()}
     try:
         boxes, scores, labels = _DECODERS[layout.kind](outputs, layout, size, min_score)
     except (IndexError, ValueError) as error:
@@ -55,7 +58,23 @@ def candidates_of(
     boxes = boxes.astype(np.float64)
     if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
         raise WrongOutput("the model gave scores or boxes that are not finite")
+    _check_range(scores, layout)
     return Candidates(boxes, np.clip(scores.astype(np.float64), 0.0, 1.0), labels.astype(np.int64))
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _check_range(scores: Array, layout: OutputLayout) -> None:
+    """Raise if scores are outside 0 to 1: they are logits. Final detections may be padded with -1."""
+    padded = layout.kind == "list" or "labels" in layout.outputs
+    low, high = (float(scores.min()), float(scores.max())) if scores.size else (0.0, 0.0)
+    if high > 1.01 or (low < -0.01 and not padded):
+        raise WrongOutput(
+            f"expected scores from 0 to 1, found {low:.3g} to {high:.3g}: logits? give output.activation: "
+            "sigmoid or softmax"
+        )
 
 
 def corners(boxes: Array, form: BoxFormat) -> Array:

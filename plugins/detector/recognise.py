@@ -117,10 +117,11 @@ def _rows(
         reason = f"{shape} is a box and classes for each cell of the strides {_text(trial, width)}"
         if ultralytics:
             reason = f"{shape}, and its metadata are those of Ultralytics"
-        yield Match("yolov8", reason, {}, classes_in(count - 4))
+        yield Match("yolov8", reason, _unit(array[:4]), classes_in(count - 4))
     if count % 3 == 0 and trial.levels(count // 3):
         reason = f"{shape} is three rows for each cell of the strides {_text(trial, count // 3)}"
-        yield Match("yolov5", f"{reason}, with objectness and classes", {}, classes_in(width - 5))
+        reason = f"{reason}, with objectness and classes"
+        yield Match("yolov5", reason, _unit(array[:, :4]), classes_in(width - 5))
     if strides := trial.levels(count):
         yield from _cell_rows(trial, array, shape, strides)
     if count <= FINAL_AT_MOST and not trial.levels(count):
@@ -128,12 +129,12 @@ def _rows(
 
 
 def _cell_rows(trial: Trial, array: NDArray[Any], shape: str, strides: tuple[int, ...]) -> Iterator[Match]:
-    width = array.shape[1]
-    raw = float(np.ptp(array[:, 0])) < trial.width / 2
+    width, unit = array.shape[1], _unit(array[:, :4])
+    raw = not unit and float(np.ptp(array[:, 0])) < trial.width / 2
     seen = "lie near 0: cells are not placed yet" if raw else "cover the picture"
     reason = f"{shape} is a row for each cell of {list(strides)}, and centres of a trial {seen}"
     more = {"strides": list(strides)}
-    yield Match("yolox" if raw else "yolov6", reason, more if raw else {}, width - 5)
+    yield Match("yolox" if raw else "yolov6", reason, more if raw else unit, width - 5)
     for bins in (8, 17):
         reason = f"{shape} is a row for each cell of {list(strides)}: classes, then {bins} bins for each side"
         yield Match("nanodet", reason, more, width - 4 * bins)
@@ -213,6 +214,12 @@ def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes
             yield Match("torchvision", f"{seen}, the first class is background",
                         {**more, "background": "first"}, columns - 1)  # fmt: skip
             yield Match("torchvision", seen, more, columns)
+
+
+def _unit(boxes: NDArray[Any]) -> dict[str, str]:
+    """Return the unit of boxes (centre, size) where it is not pixels: a cell of pixels is wider than 1.5."""
+    low, high = float(boxes.min(initial=0)), float(boxes.max(initial=0))
+    return {"unit": "fraction"} if low > -0.5 and 0 < high < 1.5 else {}
 
 
 def is_offsets(table: NDArray[Any]) -> bool:

@@ -313,3 +313,46 @@ def test_a_table_beside_maps_is_read_alone() -> None:
     match, found = read({"output": table, **raw})
     assert match.family == "yolov5"
     assert_same(found, rows * 3)
+
+
+def test_boxes_in_fractions_of_the_input_are_told_by_their_size() -> None:
+    boxes, scores = placed_boxes(CELLS) / np.array([160, 96, 160, 96], np.float32), sparse(CELLS)
+    boxes[:, 2:] = uniform(CELLS, 2, low=0.02, high=0.4)
+    match, found = read({"output0": np.concatenate([boxes, scores], 1).T[None]})
+    assert match.output == {"unit": "fraction"}
+    pixels = xyxy(boxes) * [160, 96, 160, 96]
+    rows = [
+        (
+            list(pixels[i]),
+            float(scores[i].max()),
+            int(scores[i].argmax()),
+        )
+        for i in range(CELLS)
+        if scores[i].max() >= 0.3
+    ]
+    assert_same(found, rows)
+    ones = np.ones((CELLS, 1), np.float32)
+    match, found = read({"output": np.concatenate([boxes, ones, scores], 1)[None]})
+    assert (match.family, match.output) == ("yolov6", {"unit": "fraction"})
+    assert_same(found, rows)
+
+
+def test_outputs_of_16_bits_lose_no_more_than_their_rounding() -> None:
+    table = np.concatenate([placed_boxes(CELLS), sparse(CELLS)], 1).T[None].astype(np.float16)
+    layout = OutputLayout(kind="rows", boxes="cxcywh", transposed=True, outputs={"rows": "output0"})
+    half, whole = (
+        candidates_of({"output0": t}, layout, SIZE, 0.3) for t in (table, table.astype(np.float32))
+    )
+    np.testing.assert_array_equal(half.boxes, whole.boxes)
+
+
+def test_logits_where_scores_are_expected_are_an_error_with_the_cure() -> None:
+    for low, high in ((-4, 0.9), (0, 3)):
+        table = np.concatenate([placed_boxes(CELLS), uniform(CELLS, 8, low=low, high=high)], 1).T[None]
+        layout = OutputLayout(kind="rows", boxes="cxcywh", transposed=True, outputs={"rows": "output0"})
+        with pytest.raises(WrongOutput, match=r"logits\? give output\.activation: sigmoid"):
+            candidates_of({"output0": table}, layout, SIZE, -1e9)
+    padded = np.array([[1, 1, 9, 9, 0.8, 0], [-1] * 6], np.float32)
+    columns = ("x1", "y1", "x2", "y2", "score", "label")
+    layout = OutputLayout(kind="list", columns=columns, outputs={"rows": "output0"})
+    assert len(candidates_of({"output0": padded}, layout, SIZE, -1e9).scores) == 2
