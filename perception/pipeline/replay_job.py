@@ -65,8 +65,8 @@ class ReplayJob:
 
     Attributes:
         log: The log.
-        output, render, jsonl, ledger, rerun: The files to write: output log, video, JSON lines, a line for
-            each message, and a Rerun recording; None: do not write it.
+        output, render, jsonl, ledger, rerun, layout: The files to write: output log, video, JSON lines, a
+            line for each message, a Rerun recording, and a layout for Foxglove; None: do not write it.
         render_camera: The camera whose pictures the video shows; None: the reference camera.
         with_inputs: Copy the input messages into the output log.
         config: The file of the configuration; None: it is derived from the log.
@@ -89,6 +89,7 @@ class ReplayJob:
     jsonl: Path | None = None
     ledger: Path | None = None
     rerun: Path | None = None
+    layout: Path | None = None
     with_inputs: bool = False
     config: Path | None = None
     overrides: Overrides = field(default_factory=Overrides)
@@ -107,7 +108,7 @@ class ReplayJob:
     @property
     def written(self) -> list[Path]:
         """Return the files that the job writes."""
-        paths = (self.output, self.render, self.jsonl, self.ledger, self.rerun)
+        paths = (self.output, self.render, self.jsonl, self.ledger, self.rerun, self.layout)
         return [path for path in paths if path is not None]
 
 
@@ -199,6 +200,7 @@ def check_files(job: ReplayJob, config: Config) -> None:
         ("--render", job.render, "mp4"),
         ("--jsonl", job.jsonl, "jsonl"),
         ("--rerun", job.rerun, "rrd"),
+        ("--layout", job.layout, "foxglove-layout"),
     ]
     writes = [
         Write(option, path, own_files(make_sink(path, suffix)))
@@ -251,4 +253,5 @@ def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any]:
         sinks.append(video)
     sinks += [make_sink(job.jsonl, "jsonl")] if job.jsonl is not None else []
     sinks += [make_sink(job.rerun, "rrd")] if job.rerun is not None else []
+    sinks += [make_sink(job.layout, "foxglove-layout")] if job.layout is not None else []
     return sinks, copy

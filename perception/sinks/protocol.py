@@ -25,6 +25,7 @@ _BUILT_IN = {  # also where no metadata of this package are installed
     "mp4": "perception.sinks.video:VideoSink",
     "webm": "perception.sinks.video:VideoSink",
     "rrd": "perception_plugins.viewers.rerun_sink:RerunSink",
+    "foxglove-layout": "perception_plugins.viewers.foxglove_layout:LayoutSink",
 }
 
 

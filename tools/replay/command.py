@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def replay(given: ReplayArguments) -> None:
     """Replay logs through a plugin: boxes, distances, control, and an account of every message."""
     job = given.job()
-    if given.several:
+    if given.serve:
+        from perception_tools.replay.serve import serve
+
+        serve(job, given)
+    elif given.several:
         _replay_many(job, given)
     else:
         _replay_one(job, given)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from perception.pipeline.tables import TablesPlace
 
 ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
+VIEWERS = "Viewers: see docs/viewers.md"
 BACKENDS = "auto, openvino, torch, graph or onnx"
 PRECISIONS = "auto, fp32, bf16 or fp16"
 """The values of two options, for their help: `perception.types.backends` cannot be imported as fast."""
@@ -80,8 +81,13 @@ class ReplayArguments:
         Path | None, typer.Option(help="YAML; without one, sensors are found by schema (see `info`).")
     ] = None
     rate: Annotated[
-        str, typer.Option(metavar="asap|FLOAT", help="As soon as possible, or paced: 1 is as recorded.")
-    ] = "asap"
+        str | None,
+        typer.Option(
+            metavar="asap|FLOAT",
+            help="As soon as possible, or paced: 1 is as recorded.",
+            show_default="asap; 1 with --serve",
+        ),
+    ] = None
     live_drop: Annotated[
         bool, typer.Option("--live-drop", help="With a rate: skip samples that newer ones have overtaken.")
     ] = False
@@ -167,6 +173,30 @@ class ReplayArguments:
             rich_help_panel=ENGINE,
         ),
     ] = None
+    layout: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="The layout that shows the outputs in Foxglove, to import there.",
+            rich_help_panel=VIEWERS,
+        ),
+    ] = None
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve",
+            help="Show it live in Foxglove, whose play, pause, seek and speed drive it; writes no file. It "
+            "begins when a viewer connects, or with --rate at once.",
+            rich_help_panel=VIEWERS,
+        ),
+    ] = False
+    serve_host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Serve more than this machine: anyone there.", rich_help_panel=VIEWERS
+        ),
+    ] = "127.0.0.1"
+    serve_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any.", rich_help_panel=VIEWERS)] = 8765
     output_dir: OutputDir = None
     jobs: Jobs = 1
     shard: ShardText = None
@@ -182,13 +212,15 @@ class ReplayArguments:
         Raises:
             BadParameter: Options contradict each other.
         """
-        rate = parse_rate(self.rate, self.live_drop, self.step)
+        rate = parse_rate(self.rate or ("1" if self.serve else "asap"), self.live_drop, self.step)
         engine = engine_values(
             backend=self.backend, precision=self.precision, batch=self.batch, workers=self.workers
         )
         self.logs = find_recordings(self.logs, self.output_dir, self.as_one)
         if self.several:
             self._refuse_options_of_one_log()
+        if self.serve:
+            self._refuse_options_of_files()
         from perception.autoconfig import Overrides
         from perception.diagnosis.monitor import MonitorSink
         from perception.pipeline.replay_job import ReplayJob
@@ -196,12 +228,13 @@ class ReplayArguments:
         engine |= {"workers": 1} if self.step else {}
         return ReplayJob(
             log=self.logs[0],
-            output=None if self.no_output else self.output or Path(f"{self.logs[0].stem}.outputs.mcap"),
+            output=self._output(),
             render=self.render,
             render_camera=self.render_camera,
             jsonl=self.jsonl,
             ledger=self.ledger,
             rerun=self.rerun,
+            layout=self.layout,
             with_inputs=self.with_inputs,
             config=self.config,
             overrides=Overrides(
@@ -223,6 +256,11 @@ class ReplayArguments:
             monitor=MonitorSink,
         )
 
+    def _output(self) -> Path | None:
+        if self.no_output or self.serve:
+            return None
+        return self.output or Path(f"{self.logs[0].stem}.outputs.mcap")
+
     def _tables(self) -> TablesPlace | None:
         if self.tables is None:
             if self.recording is not None:
@@ -233,8 +271,40 @@ class ReplayArguments:
 
         return TablesPlace(self.tables, self.recording or "", MatchRows)
 
+    def _refuse_options_of_files(self) -> None:
+        names = (
+            "output",
+            "render",
+            "jsonl",
+            "ledger",
+            "rerun",
+            "tables",
+            "with_inputs",
+            "step",
+            "live_drop",
+            "check",
+        )
+        options = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
+        options += ["--loop"] if self.loop > 1 else []
+        if options:
+            raise typer.BadParameter(
+                f"{', '.join(options)}: not with --serve, which shows and writes nothing"
+            )
+
     def _refuse_options_of_one_log(self) -> None:
-        names = ("output", "render", "jsonl", "ledger", "rerun", "step", "no_output", "check", "recording")
+        names = (
+            "output",
+            "render",
+            "jsonl",
+            "ledger",
+            "rerun",
+            "layout",
+            "step",
+            "no_output",
+            "check",
+            "recording",
+            "serve",
+        )
         options = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
         if options:
             raise typer.BadParameter(f"{', '.join(options)}: for one log alone; several go to --output-dir")
