@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -22,6 +22,7 @@ ACK_S = 0.002
 """How often to look whether the loop has taken messages, while it has not taken all."""
 TICK = "tick"
 """An input that no sensor has, for a timer; it is not needed, and ignored."""
+MOST_AHEAD = 1024
 LOSSLESS_QUEUE = 100_000
 """Messages that may wait where a source states arrivals: it waits for `ack`, so that none is lost."""
 
@@ -55,7 +56,10 @@ class _Node:
         self._join: Callable[[], Any]
         self._node: Any = None
         self._sends: frozenset[str] = frozenset()
-        self._taken = self._acknowledged = 0
+        self._taken: int | None = None
+        self._acknowledged = -1
+        self._ahead: dict[int, dict[str, Any]] = {}
+        self._open_inputs: set[str] = set()
         self._ended = False
 
     def serve(self, report: Callable[[HostHealth], None]) -> HostSummary:
@@ -91,6 +95,7 @@ class _Node:
         inputs = [name for name in config.get("inputs", {}) if name != TICK]
         if errors := self._inputs.unknown(inputs):
             raise ConfigError(errors, head="the dataflow gives this node inputs that it does not know")
+        self._open_inputs = set(inputs)
         for topic in self._inputs.missing(inputs):
             self._node.log_warn(f"{topic} is configured, and no input of this node brings it")
         Thread(target=self._read, name="dora events", daemon=True).start()
@@ -101,33 +106,46 @@ class _Node:
             event = self._node.next()
             if event is None or event["type"] == "STOP":
                 break
+            if event["type"] == "INPUT_CLOSED":
+                self._open_inputs.discard(event["id"])
+                if not self._open_inputs:  # a timer never closes
+                    break
             if event["type"] != "INPUT" or event["id"] == TICK:
                 continue
-            if self._is_next(event["metadata"].get("number")):
-                message = self._inputs.message(event)
+            for taken in self._in_order(event):
+                message = self._inputs.message(taken)
                 if message.lost:
                     self._loop.arrivals.note_lost(message.channel.topic, message.lost)
                 self._loop.feed(*message[:4])
         self._ended = True
         self._outbox.put(None)
 
-    def _is_next(self, number: int | None) -> bool:
-        """Return whether a message is the next of a source that waits for `ack`, and sends again what dora
-        lost; always of one that does not number its messages."""
+    def _in_order(self, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield events by the numbers of a source that waits for `ack`, each once; others as they come.
+
+        dora sends small and large messages by different ways, so that one may overtake another; what is
+        missing, the source sends again.
+        """
+        number = event["metadata"].get("number")
         if number is None:
-            return True
-        if self._taken and number != self._taken:
-            self._acknowledged = 0  # sent again, or after one that was lost: say again what has come
-            return False
-        self._taken = number + 1
-        return True
+            yield event
+            return
+        if self._taken is None:
+            self._taken = number  # of a node that was started again
+        if number < self._taken:
+            self._acknowledged = -1  # it was sent again: say again what has come
+        elif len(self._ahead) < MOST_AHEAD:
+            self._ahead[number] = event
+        while self._taken in self._ahead:
+            yield self._ahead.pop(self._taken)
+            self._taken += 1
 
     def _wait(self, seconds: float) -> bool:
         """Send outputs for a while; False: the dataflow has ended."""
         until_s = time.monotonic() + seconds
         while not self._ended:
             left_s = until_s - time.monotonic()
-            if self._taken > self._acknowledged:
+            if self._taken is not None and self._taken > self._acknowledged:
                 left_s = min(left_s, ACK_S)
             with suppress(Empty):
                 self._send_frame(self._outbox.get(timeout=max(left_s, 1e-4)))
@@ -143,9 +161,11 @@ class _Node:
             self._send(*output)
 
     def _acknowledge(self) -> None:
-        """Say how many messages the loop has taken: a source that waits for it loses none."""
+        """Say how many messages the loop has taken of a source that numbers them."""
         import pyarrow as pa
 
+        if self._taken is None:
+            return
         done = self._taken - self._loop.arrivals.waiting
         if done > self._acknowledged:
             self._acknowledged = done

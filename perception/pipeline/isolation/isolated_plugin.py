@@ -105,9 +105,10 @@ class IsolatedPlugin(Plugin):
 
     def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
         """Compute what can be computed before `step`, where the plugin offers it."""
-        with self._lock:
-            self._check_running()
-            self._call("infer", [item.payload for item in prepared])
+        if self._context is None or self._context.batch > 1:  # else it was done with `prepare`
+            with self._lock:
+                self._check_running()
+                self._call("infer", [item.payload for item in prepared])
         return list(prepared)
 
     def step(self, prepared: Sequence[Prepared]) -> list[Output]:

@@ -67,6 +67,7 @@ class _PluginServer:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._plugin: Plugin | None = None
+        self._one_at_a_time = False
         self._buffers = BufferReceiver()
         self._prepared: OrderedDict[int, Prepared] = OrderedDict()
 
@@ -87,6 +88,7 @@ class _PluginServer:
         module, _, attribute = self._manifest.factory.partition(":")
         self._plugin = getattr(import_module(module), attribute)(self._manifest)
         self._opened.open(context)
+        self._one_at_a_time = context.batch == 1
         return self._opened.manifest
 
     def _describe(self, _: None) -> Mapping[str, str]:
@@ -99,13 +101,15 @@ class _PluginServer:
         return self._plugin.input_profile() if isinstance(self._plugin, KnowsItsInputs) else None
 
     def _prepare(self, argument: tuple[int, Parcel]) -> dict[str, Absent]:
-        """Prepare a sample; return what the plugin found unusable of it."""
+        """Prepare a sample, and compute where the batch is one; return what the plugin found unusable."""
         key, parcel = argument
         sample: Sample = self._buffers.unpack(parcel)
         prepared = self._opened.prepare(sample)
         if not isinstance(prepared, Prepared):
             raise TypeError(f"prepare returned {type(prepared).__name__}, expected Prepared")
         self._prepared[key] = prepared
+        if self._one_at_a_time:  # one exchange less between the processes
+            self._infer([key])
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)
         after = {source.name: source for source in prepared.sample.sensors}
