@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from perception.geometry.lens import is_fisheye
 from perception.types import Rig
 from perception_plugins.detector.ground_distance import distances_on_ground, ground_from
 from perception_plugins.detector.options import DistanceOptions
@@ -13,11 +14,22 @@ from perception_plugins.detector.placed_returns import PlacedReturns
 from perception_plugins.detector.returns_distance import Distances, Float64, distances_from_returns
 
 DEPTH_M = {
-    "person": 0.3, "pedestrian": 0.3, "rider": 0.6, "cyclist": 0.9, "bicycle": 0.9, "motorcycle": 1.0,
+    "person": 0.3, "pedestrian": 0.3, "rider": 0.6, "cyclist": 0.6, "bicycle": 0.6, "motorcycle": 0.7,
     "car": 2.2, "vehicle": 2.2, "van": 2.5, "truck": 3.2, "bus": 5.0, "train": 8.0,
     "cone": 0.15, "barrel": 0.3, "traffic cone": 0.15,
 }  # fmt: skip
-"""Half the depth of usual objects: returns are on the near side, and a distance is that of the centre."""
+"""Half the depth of usual objects, between that seen from the side and from behind: returns are on the near
+side, and a distance is that of the centre."""
+
+TALLEST_M = {
+    "person": 2.2, "pedestrian": 2.2, "rider": 2.4, "cyclist": 2.4, "bicycle": 2.4, "motorcycle": 2.4,
+    "car": 2.3, "van": 3.2, "vehicle": 4.5, "truck": 4.5, "bus": 4.6, "cone": 1.3, "barrel": 1.5,
+    "traffic cone": 1.3,
+}  # fmt: skip
+"""The height in metres of the tallest of usual objects."""
+
+TOO_TALL = 1.5
+"""Returns that make an object so many times as tall are of what is behind it."""
 
 
 def distances(
@@ -35,8 +47,20 @@ def distances(
     metres, std = np.full((2, len(boxes)), np.nan)
     if returns is not None and len(boxes):
         metres, std = distances_from_returns(returns, boxes, depth_m, options.least_returns)
+        behind = _height_m(rig, boxes, metres - depth_m) > TOO_TALL * np.array(
+            [TALLEST_M.get(label.lower(), np.inf) for label in labels]
+        )
+        metres[behind] = std[behind] = np.nan
     (open_,) = np.isnan(metres).nonzero()
     ground = ground_from(rig, options.camera_height_m) if open_.size else None
     if ground is not None:
         metres[open_], std[open_] = distances_on_ground(rig, *ground, boxes[open_], depth_m[open_])
     return Distances(metres, std)
+
+
+def _height_m(rig: Rig, boxes: Float64, metres: Float64) -> Float64:
+    """Return the heights that boxes [K, 4] have at these distances [K]; 0 where the lens has no one scale."""
+    camera = rig.calibration
+    if camera is None or is_fisheye(camera.distortion_model):
+        return np.zeros(len(boxes))
+    return np.asarray((boxes[:, 3] - boxes[:, 1]) / camera.intrinsics[1, 1] * metres)

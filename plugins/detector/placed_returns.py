@@ -12,6 +12,9 @@ from perception.types import CameraInfo, RangeScan, Rig, Sample
 
 Float64 = NDArray[np.float64]
 
+FLAT_M = 1e-3
+"""A scan whose returns differ by less in height lies in one plane."""
+
 
 class PlacedReturns(NamedTuple):
     """The returns in the picture.
@@ -20,6 +23,7 @@ class PlacedReturns(NamedTuple):
         u, v: Recorded pixels [N], by rising u.
         rank: The place of each [N] among all by rising range.
         range_m: Metres from the camera [N], rising: that of return i is `range_m[rank[i]]`.
+        planar: Whether each [N] is of a scan in one plane, which sees no ground.
         sensors: Names of the sensors that the rig places, also where none of their returns is in the picture.
     """
 
@@ -27,6 +31,7 @@ class PlacedReturns(NamedTuple):
     v: Float64
     rank: NDArray[np.intp]
     range_m: Float64
+    planar: NDArray[np.bool_]
     sensors: tuple[str, ...]
 
 
@@ -47,17 +52,17 @@ def placed_returns(sample: Sample, max_range_m: float) -> PlacedReturns | None:
                 names.append(source.name)
     if not parts:
         return None
-    u, v, range_m = np.concatenate(parts, axis=1)
-    across = np.argsort(u)
-    u, v, range_m = u[across], v[across], range_m[across]
+    columns = np.concatenate(parts, axis=1)
+    u, v, range_m, planar = columns[:, np.argsort(columns[0])]
     outwards = np.argsort(range_m)
     rank = np.empty_like(outwards)
     rank[outwards] = np.arange(outwards.size)
-    return PlacedReturns(u, v, rank, range_m[outwards], tuple(names))
+    return PlacedReturns(u, v, rank, range_m[outwards], planar > 0, tuple(names))
 
 
 def _placed(scan: RangeScan, rig: Rig, camera: CameraInfo, max_range_m: float) -> Float64 | None:
-    """Return u, v and range [3, N] of the returns of one scan that are in the picture; None: not placed."""
+    """Return u, v, range and whether the scan is planar [4, N] of the returns of one scan that are in the
+    picture; None: it is not placed."""
     camera_from_sensor = rig.camera_from(scan.frame_id, scan.stamp_ns)
     if camera_from_sensor is None:
         return None
@@ -69,9 +74,11 @@ def _placed(scan: RangeScan, rig: Rig, camera: CameraInfo, max_range_m: float) -
         moved = a * xyz[0] + b * xyz[1] + c * xyz[2] + d
         counts = (from_sensor > 1e-3) & (from_sensor <= max_range_m) & (moved[2] > 1e-3)
         moved = moved.compress(counts, axis=1)
+        heights = xyz[1 if scan.optical else 2].compress(counts)
+        planar = heights.size > 0 and float(np.ptp(heights)) < FLAT_M
         u, v = project(moved.T, camera.intrinsics, camera.distortion, camera.distortion_model).T
         inside = (u >= 0) & (u <= camera.width) & (v >= 0) & (v <= camera.height)
-    return np.stack([u, v, _lengths(moved)]).compress(inside, axis=1)
+    return np.stack([u, v, _lengths(moved), np.full(u.size, planar)]).compress(inside, axis=1)
 
 
 def _lengths(xyz: Float64) -> Float64:

@@ -23,22 +23,25 @@ from perception_plugins.detector.returns_distance import distances_from_returns
 HEIGHT_M = 1.6
 
 
-def in_order(u: Any, v: Any, range_m: Any) -> PlacedReturns:
+def in_order(u: Any, v: Any, range_m: Any, planar: Any = None) -> PlacedReturns:
     """Returns as `placed_returns` gives them."""
     across = np.argsort(u)
     outwards = np.argsort(range_m[across])
     rank = np.argsort(outwards)
-    return PlacedReturns(u[across], v[across], rank, np.sort(range_m), ("range",))
+    planar = np.zeros(u.size, bool) if planar is None else planar
+    return PlacedReturns(u[across], v[across], rank, np.sort(range_m), planar[across], ("range",))
 
 
-def by_loops(u: Any, v: Any, range_m: Any, box: Any, depth: float, least: int) -> tuple[float, float] | None:
+def by_loops(
+    u: Any, v: Any, range_m: Any, planar: Any, box: Any, depth: float, least: int
+) -> tuple[float, float] | None:
     """The distance of one box, return by return."""
     x1, y1, x2, y2 = box
     w, h = x2 - x1, y2 - y1
     inside = sorted(
         float(r)
-        for a, b, r in zip(u, v, range_m, strict=True)
-        if x1 + 0.2 * w <= a < x2 - 0.2 * w and y1 + 0.1 * h <= b <= y2 - 0.3 * h
+        for a, b, r, flat in zip(u, v, range_m, planar, strict=True)
+        if x1 + 0.2 * w <= a < x2 - 0.2 * w and (y1 <= b <= y2 if flat else y1 + 0.1 * h <= b <= y2 - 0.3 * h)
     )
     groups: list[list[float]] = []
     for r in inside:
@@ -49,13 +52,13 @@ def by_loops(u: Any, v: Any, range_m: Any, box: Any, depth: float, least: int) -
     most = max(map(len, groups), default=0)
     if most < least:
         return None
-    chosen = next(g for g in groups if len(g) >= max(least, 0.7 * most))
+    chosen = next(g for g in groups if len(g) >= max(least, (0.1 if planar.all() else 0.7) * most))
 
     def middle(group: list[float]) -> float:
         return group[(len(group) - 1) // 2]
 
     spread = float(np.std(chosen))
-    rivals = [g for g in groups if len(g) >= 0.3 * most]
+    rivals = [chosen] if planar.all() else [g for g in groups if len(g) >= 0.3 * most]
     doubt = sum(len(g) * (middle(g) - middle(chosen)) ** 2 for g in rivals) / sum(map(len, rivals))
     std = (0.01 + (0.35 * depth) ** 2 + spread**2 + doubt) ** 0.5
     return middle(chosen) + max(depth - spread, 0.0), std
@@ -70,11 +73,12 @@ def test_all_boxes_at_once_are_each_box_by_loops(seed: int, count: int, boxes: i
     corners = draw.uniform(-40, 300, (boxes, 2))
     xyxy = np.concatenate([corners, corners + draw.uniform(1, 250, (boxes, 2))], 1)
     depth = draw.uniform(0, 5, boxes)
+    planar = draw.random(count) < draw.choice([0.0, 0.5, 1.0])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(returns_distance, "MOST_AT_ONCE", int(draw.integers(1, 2000)))
-        metres, std = distances_from_returns(in_order(u, v, range_m), xyxy, depth, least)
+        metres, std = distances_from_returns(in_order(u, v, range_m, planar), xyxy, depth, least)
     for i in range(boxes):
-        expected = by_loops(u, v, range_m, xyxy[i], float(depth[i]), least)
+        expected = by_loops(u, v, range_m, planar, xyxy[i], float(depth[i]), least)
         assert (metres[i], std[i]) == pytest.approx(expected or (np.nan, np.nan), rel=1e-9, nan_ok=True)
 
 
@@ -107,6 +111,31 @@ def test_returns_are_placed_as_a_loop_places_them() -> None:
     found = np.stack([placed.u, placed.v, placed.range_m[placed.rank]], 1)
     np.testing.assert_allclose(found, sorted(expected), rtol=1e-9)
     assert (np.diff(placed.range_m) >= 0).all()
+    assert not placed.planar.any()
+
+
+def test_a_scan_in_one_plane_sees_legs_before_the_wall() -> None:
+    """The plane crosses a person at 4 m at the shins; between the legs the wall at 12 m shows."""
+    sample = drawn_samples(1)[0]
+    bearing = np.linspace(-0.2, 0.2, 81)
+    reach = np.where(np.abs(np.abs(bearing) - 0.03) < 0.012, 4.0, 12.0)
+    points = np.stack([reach * np.cos(bearing), reach * np.sin(bearing), np.zeros(81)], 1).astype(np.float32)
+    down = np.array([[0, -1, 0, 0], [0, 0, -1, 1.2], [1, 0, 0, 0], [0, 0, 0, 1.0]])  # 1.2 m below the camera
+    rig = Rig(camera_of(), TransformTree({"scanner": ("camera", down)}))
+    scan = replace(sample.range.value, points_m=points, intensity=None, radial_speed_m_s=None)
+    placed = placed_returns(replace(sample, range=replace(sample.range, value=scan), rig=rig), 50.0)
+    assert placed is not None
+    assert placed.planar.all()
+    box = np.array([[320 - 35.0, 240 - 25, 320 + 35, 240 + 188]])  # 0.2 m above the camera to 1.5 m below
+    metres, std = distances(placed, rig, box, ("person",), DistanceOptions())
+    assert metres[0] == pytest.approx(np.hypot(4, 1.2) + 0.3, abs=0.1)
+    assert std[0] < 0.5
+    solid = placed._replace(planar=np.zeros_like(placed.planar))  # of many layers, this would be the ground
+    assert distances(solid, rig, box, ("thing",), DistanceOptions()).metres[0] > 11
+    # A person of 5 m is none: what was seen is the wall behind, and the ground may say more.
+    assert np.isnan(distances(solid, rig, box, ("person",), DistanceOptions()).metres[0])
+    high = DistanceOptions(camera_height_m=1.5)
+    assert distances(solid, rig, box, ("person",), high).metres[0] == pytest.approx(4.3, abs=0.3)
 
 
 # --- the ground ---------------------------------------------------------------------------------------
@@ -174,11 +203,11 @@ def test_an_edge_near_the_horizon_or_at_the_rim_says_nothing(v: float) -> None:
 
 def test_boxes_without_returns_take_the_ground_and_the_others_their_returns() -> None:
     rig = Rig(camera_of())
-    returns = in_order(np.full(5, 100.0), np.full(5, 250.0), np.full(5, 30.0))
+    returns = in_order(np.full(5, 100.0), np.full(5, 250.0), np.full(5, 20.0))
     boxes = np.concatenate([standing(100, 280), standing(320, 290)])
     options = DistanceOptions(camera_height_m=HEIGHT_M)
     metres, std = distances(returns, rig, boxes, ("car", "thing"), options)
-    assert metres.tolist() == [pytest.approx(30 + 2.2), pytest.approx((16**2 + 1.6**2) ** 0.5)]
+    assert metres.tolist() == [pytest.approx(20 + 2.2), pytest.approx((16**2 + 1.6**2) ** 0.5)]
     assert (std > 0).all()
     metres, _ = distances(returns, rig, boxes, ("car", "thing"), DistanceOptions())  # no height, no ground
     assert np.isnan(metres).tolist() == [False, True]
