@@ -78,12 +78,12 @@ class BufferSender:
         for place, name in enumerate(self._free):
             if self._pieces[name].size >= size:
                 del self._free[place]
-                return name, self._pieces[name].buf
+                return name, _memory(self._pieces[name])
         if len(self._pieces) >= MOST_PIECES:
             raise MemoryError(f"the plugin keeps the arrays of {MOST_PIECES} samples, and no more are shared")
         piece = SharedMemory(create=True, size=max(LEAST_PIECE, 1 << (size - 1).bit_length()))
         self._pieces[piece.name] = piece
-        return piece.name, piece.buf
+        return piece.name, _memory(piece)
 
 
 class BufferReceiver:
@@ -99,7 +99,7 @@ class BufferReceiver:
             return pickle.loads(parcel.data)  # from the parent process, which is this program
         if parcel.piece not in self._pieces:
             self._pieces[parcel.piece] = SharedMemory(parcel.piece)
-        memory = np.frombuffer(self._pieces[parcel.piece].buf, np.uint8)
+        memory = np.frombuffer(_memory(self._pieces[parcel.piece]), np.uint8)
         weakref.finalize(memory, self._released.append, parcel.piece)  # every array of it holds `memory`
         buffers = [memory[start : start + length] for start, length in parcel.places]
         return pickle.loads(parcel.data, buffers=buffers)
@@ -108,6 +108,11 @@ class BufferReceiver:
         """Return the pieces that nothing holds any more, each once."""
         names, self._released[:] = list(self._released), []
         return names
+
+
+def _memory(piece: SharedMemory) -> memoryview:
+    assert piece.buf is not None  # it is not closed
+    return piece.buf
 
 
 class _Pickler(pickle.Pickler):
