@@ -42,6 +42,8 @@ def test_it_runs_records_and_accounts(capsys: pytest.CaptureFixture[str]) -> Non
     assert len(scripted_host.published) == 10
     assert run(["replay", "out.mcap", "--no-output", "--json"]) == 0  # without the configuration: it is in it
     assert json.loads(capsys.readouterr().out)["frames"] == 10
+    assert run(["verify", "out.mcap"]) == 0
+    assert "equal bit for bit: 10 outputs" in capsys.readouterr().out
     assert run([*HOST, "--record", "out.mcap"]) == 0
     assert "recorded: out.2.mcap" in capsys.readouterr().out
 

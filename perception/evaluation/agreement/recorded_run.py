@@ -14,18 +14,21 @@ from perception.logs import Log
 from perception.logs.joined_path import recorded_path
 from perception.pipeline.run_record import recorded_sha256, recorded_versions, this_machine
 from perception.sinks import RunInfo, read_receipt, read_run
+from perception.sinks.host_recording import read_host_record
 
 
 def find_input(stored: Log, given: Path | None = None) -> Path:
     """Return the path of the log that outputs were made from: the given one; else the one of the recorded
     name beside the outputs, where it was at the time, or in the working directory. Of several files the first
-    of the recorded size.
+    of the recorded size. The recording of a host holds its own input.
 
     Raises:
         LogError: The outputs do not name their input, or it does not exist.
     """
     if given is not None:
         return given
+    if read_host_record(stored) is not None:
+        return stored.path
     run = read_run(stored)
     if run is None or run.input is None:
         raise LogError(
