@@ -20,8 +20,6 @@ from perception_plugins.hosts.serving import serve as serve_loop
 
 ACK_S = 0.002
 """How often to look whether the loop has taken messages, while it has not taken all."""
-TICK = "tick"
-"""An input that no sensor has, for a timer; it is not needed, and ignored."""
 MOST_AHEAD = 1024
 LOSSLESS_QUEUE = 100_000
 """Messages that may wait where a source states arrivals: it waits for `ack`, so that none is lost."""
@@ -43,8 +41,8 @@ def serve(job: HostJob, report: Callable[[HostHealth], None]) -> HostSummary:
 class _Node:
     """A node of dora: one thread waits for events, another one, that of `serve`, sends.
 
-    `Node.next` waits without a timeout: where a timeout ends, and in `drain` and `try_recv`, dora 1.1.0 loses
-    events that come at that moment. Other methods of the node are called by the sending thread alone.
+    `Node.next` waits without a timeout: where one ends, dora 1.1.0 loses the events that come at that moment.
+    Other methods of the node are called by the sending thread alone.
     """
 
     def __init__(self, job: HostJob, stated: bool) -> None:
@@ -59,7 +57,6 @@ class _Node:
         self._taken: int | None = None
         self._acknowledged = -1
         self._ahead: dict[int, dict[str, Any]] = {}
-        self._open_inputs: set[str] = set()
         self._ended = False
 
     def serve(self, report: Callable[[HostHealth], None]) -> HostSummary:
@@ -92,10 +89,9 @@ class _Node:
             raise PluginError(f"{text}; see docs/hosts.md") from None
         config = self._node.node_config()
         self._sends = frozenset(config.get("outputs", ()))
-        inputs = [name for name in config.get("inputs", {}) if name != TICK]
+        inputs = list(config.get("inputs", {}))
         if errors := self._inputs.unknown(inputs):
             raise ConfigError(errors, head="the dataflow gives this node inputs that it does not know")
-        self._open_inputs = set(inputs)
         for topic in self._inputs.missing(inputs):
             self._node.log_warn(f"{topic} is configured, and no input of this node brings it")
         Thread(target=self._read, name="dora events", daemon=True).start()
@@ -106,11 +102,7 @@ class _Node:
             event = self._node.next()
             if event is None or event["type"] == "STOP":
                 break
-            if event["type"] == "INPUT_CLOSED":
-                self._open_inputs.discard(event["id"])
-                if not self._open_inputs:  # a timer never closes
-                    break
-            if event["type"] != "INPUT" or event["id"] == TICK:
+            if event["type"] != "INPUT":
                 continue
             for taken in self._in_order(event):
                 message = self._inputs.message(taken)
