@@ -93,7 +93,10 @@ class OpenVinoBackend(GraphFileBackend):
 
     def _ports(self) -> tuple[list[Port], tuple[str, ...]]:
         def name(port: Any) -> str:
-            return str(port.get_any_name()) if port.get_names() else ""
+            """Return the name in the file. A tensor has others, of operations that were left out."""
+            names = port.get_names()
+            own = port.get_node().get_friendly_name().removesuffix("/sink_port_0")
+            return str(own if own in names else port.get_any_name()) if names else ""
 
         ports = [
             Port(

@@ -15,25 +15,17 @@ from perception.errors import PluginError
 from perception.plugin import Context
 from perception_plugins.detector.decode import WrongOutput, candidates_of
 from perception_plugins.detector.families import FAMILIES, NAMES, Family
-from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port, shape_text
+from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port
 from perception_plugins.detector.labels import LabelError, known_labels, labels_in_metadata, read_labels
 from perception_plugins.detector.layouts import InputLayout, OutputLayout
 from perception_plugins.detector.options import DetectorOptions, parsed
 from perception_plugins.detector.output_parts import named_parts
 from perception_plugins.detector.picture import PictureInput
-from perception_plugins.detector.raw_heads import raw_head
+from perception_plugins.detector.reading import choose_reading, fits_labels, other_count
 from perception_plugins.detector.recognise import Match, Trial, matches
 
 Array = NDArray[Any]
 _DEFAULT_SIZE = (640, 640)
-_OF_KIND = {
-    "rows": "yolov8",
-    "list": "yolov10",
-    "separate": "torchvision",
-    "grid": "fastestdet",
-    "distribution": "nanodet",
-}
-"""The family whose picture a layout without one is taken to want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +87,7 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
             "detect, segment or pose (rotated boxes and whole-picture classes are not read)"
         )
     labels = _given_labels(options, file)
-    match = _match(trial, options, labels)
+    match = choose_reading(trial, options, labels)
     family = FAMILIES[match.family]
     layout = _layout(trial, match, family, options, labels)
     names, warnings = _names(labels, match, family, layout)
@@ -171,67 +163,6 @@ def _given_labels(options: DetectorOptions, file: ModelFile) -> tuple[str, ...]:
         raise PluginError(f"labels: {error}") from None
 
 
-def _match(trial: Trial, options: DetectorOptions, labels: tuple[str, ...]) -> Match:
-    """Return the one reading of the file.
-
-    Raises:
-        PluginError: There is none, or several.
-    """
-    wanted = NAMES[options.family] if options.family else None
-    known = len(labels)
-    found = matches(trial, lambda count: count == known if known else count in (80, 90, 91))
-    found = _of_family(found, wanted)
-    kind = options.output.get("kind")
-    if not found and kind is None and (head := raw_head(trial)) is not None:
-        raise PluginError(f"model: {head}")
-    if kind is not None or (wanted is not None and not found):
-        if kind is None and (other := _of_family(matches(trial, lambda count: count > 0), wanted)):
-            raise PluginError(_other_count(other[0], known))
-        return Match(wanted or _OF_KIND.get(str(kind), "yolov8"), "as configured")
-    if len(found) == 1:
-        return found[0]
-    if not found and (other := matches(trial, lambda count: count > 0)):
-        raise PluginError(_other_count(other[0], known))
-    shapes = "; ".join(f"{name} {shape_text(array.shape)}" for name, array in trial.outputs.items())
-    if found:
-        choices = "; or ".join(f"{m.family} ({m.reason}): {_yaml(m)}" for m in found)
-        raise PluginError(f"model: its outputs have several readings, found {shapes}; give {choices}")
-    raise PluginError(
-        f"model: no known layout has the outputs {shapes}; give family, or output: "
-        "{kind: rows|list|separate|grid|distribution, boxes: xyxy|cxcywh|xywh|yxyx, unit: pixels|fraction, "
-        "transposed: false, objectness: false, columns: [...], outputs: {boxes: NAME, scores: NAME, ...}}"
-    )
-
-
-def _of_family(found: list[Match], wanted: str | None) -> list[Match]:
-    if wanted is None:
-        return found
-    same = {wanted, f"{wanted}_final"} | ({"yolox", "yolov6"} if wanted in ("yolox", "yolov6") else set())
-    return [match for match in found if match.family in same]
-
-
-def _other_count(match: Match, known: int) -> str:
-    if not known:
-        return (
-            f"labels: the file has no names, and {match.classes} classes if it is {match.family} "
-            f"({match.reason}); give labels, a list or a file of {match.classes} names"
-        )
-    angle = "; or the last number is an angle: rotated boxes are not read"
-    return (
-        f"labels: expected {match.classes} names, since the file is {match.family} ({match.reason}), "
-        f"found {known}; give one name for each class, in order"
-        f"{angle if match.classes == known + 1 else ''}"
-    )
-
-
-def _yaml(match: Match) -> str:
-    parts = [f"family: {match.family}"]
-    if match.output:
-        values = ", ".join(f"{key}: {value}" for key, value in match.output.items())
-        parts.append(f"output: {{{values}}}".replace("'", ""))
-    return ", ".join(parts)
-
-
 def _layout(
     trial: Trial, match: Match, family: Family, options: DetectorOptions, labels: tuple[str, ...]
 ) -> OutputLayout:
@@ -248,7 +179,9 @@ def _layout(
     try:
         found = candidates_of(trial.outputs, layout, (trial.width, trial.height), -1e9)
     except WrongOutput as error:
-        raise PluginError(f"output: {error}; give output as the file has it") from None
+        others = [m for m in matches(trial, fits_labels(labels)) if m.family != match.family]
+        like = f"; they look like {others[0].family} ({others[0].reason})" if len(others) == 1 else ""
+        raise PluginError(f"output: {error}{like}; give family or output as the file has it") from None
     least = int(found.labels.max(initial=-1)) + 1
     if match.classes is None and labels and least > len(labels):
         raise PluginError(f"labels: expected at least {least} names, found {len(labels)}; give all, in order")
@@ -266,7 +199,7 @@ def _names(
         if match.classes == len(known_labels(standard)) and len(names) != match.classes:
             names = known_labels(standard)
     if match.classes is not None and len(names) != match.classes:
-        raise PluginError(_other_count(match, 0))
+        raise PluginError(other_count(match, 0))
     text = f"the model file names no classes: taken as COCO's {len([n for n in names if n])}; give labels"
     return names, {"labels_assumed": text}
 
@@ -282,8 +215,10 @@ def _words(names: tuple[str, ...], options: DetectorOptions) -> tuple[str, ...]:
     unknown = sorted(set(options.classes) - set(names))
     if unknown:
         have = ", ".join(name for name in names[:100] if name)
-        raise PluginError(f"classes: expected names of the detector's classes, found {', '.join(unknown)}; "
-                          f"it has {have}")  # fmt: skip
+        meant = sorted({name for name in names for word in unknown if name and name.lower() == word.lower()})
+        hint = f", did you mean {', '.join(meant)}?" if meant else ""
+        raise PluginError(f"classes: expected names of the detector's classes, found {', '.join(unknown)}"
+                          f"{hint}; it has {have}")  # fmt: skip
     return tuple(options.classes.get(name, "") for name in names)
 
 

@@ -126,9 +126,10 @@ def test_words_of_truth_and_classes_that_are_left_out(tmp_path: Path) -> None:
     path = write_detector(tmp_path / "final.onnx", FINAL, metadata=NAMES)
     found = detections(path, {"classes": {"car": "vehicle"}, "nms": True})
     assert [item.label for item in found.items] == ["vehicle"]  # the third overlaps the first
-    assert "classes: expected names of the detector's classes, found cat" in refusal(
+    assert "classes: expected names of the detector's classes, found cat; it has car" in refusal(
         path, {"classes": {"cat": "animal"}}
     )
+    assert "found Car, did you mean car?" in refusal(path, {"classes": {"Car": "vehicle"}})
 
 
 def test_coco_is_assumed_and_said(tmp_path: Path) -> None:
@@ -179,6 +180,7 @@ def test_wrong_files_get_one_line_each(tmp_path: Path) -> None:
     assert "found the suffix .pth; export the model to ONNX" in refusal(tmp_path / "model.pth")
     path = write_detector(tmp_path / "vector.onnx", FINAL, shape=(1, 10), metadata=NAMES)
     assert "expected an input for a picture, as [1, 3, H, W]" in refusal(path)
+    assert "found images float32 [1, 10]" in refusal(path)  # as the file names it
     path = write_detector(tmp_path / "odd.onnx", {"out": np.zeros((1, 7, 11, 13), np.float32)})
     assert "no known layout has the outputs out [1, 7, 11, 13]; give family, or output: {kind:" in refusal(
         path
@@ -190,6 +192,8 @@ def test_classes_that_do_not_fit_the_labels_are_named(tmp_path: Path) -> None:
     path = write_detector(tmp_path / "yolo.onnx", {"output0": np.zeros((1, 4 + 7, cells), np.float32)})
     assert "the file has no names, and 7 classes if it is yolov8" in refusal(path)
     assert "labels: expected 7 names" in refusal(path, {"labels": ["a", "b"]})
+    text = refusal(path, {"labels": list("abcdefg"), "family": "fastestdet"})
+    assert "they look like yolov8 (output0 [11, 126]" in text
     assert not detections(path, {"labels": list("abcdefg")}).items
 
 

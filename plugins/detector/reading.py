@@ -1,0 +1,87 @@
+"""Decides which reading of a file counts: by its outputs, its labels and the configured family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perception.errors import PluginError
+from perception_plugins.detector.families import NAMES
+from perception_plugins.detector.file_inputs import shape_text
+from perception_plugins.detector.options import DetectorOptions
+from perception_plugins.detector.raw_heads import raw_head
+from perception_plugins.detector.recognise import Match, Trial, matches
+
+_OF_KIND = {
+    "rows": "yolov8",
+    "list": "yolov10",
+    "separate": "torchvision",
+    "grid": "fastestdet",
+    "distribution": "nanodet",
+}
+"""The family whose picture a layout without one is taken to want."""
+
+
+def choose_reading(trial: Trial, options: DetectorOptions, labels: tuple[str, ...]) -> Match:
+    """Return the one reading of the file.
+
+    Raises:
+        PluginError: There is none, or several.
+    """
+    wanted = NAMES[options.family] if options.family else None
+    known = len(labels)
+    found = matches(trial, fits_labels(labels))
+    found = _of_family(found, wanted)
+    kind = options.output.get("kind")
+    if not found and kind is None and (head := raw_head(trial)) is not None:
+        raise PluginError(f"model: {head}")
+    if kind is not None or (wanted is not None and not found):
+        if kind is None and (other := _of_family(matches(trial, lambda count: count > 0), wanted)):
+            raise PluginError(other_count(other[0], known))
+        return Match(wanted or _OF_KIND.get(str(kind), "yolov8"), "as configured")
+    if len(found) == 1:
+        return found[0]
+    if not found and (other := matches(trial, lambda count: count > 0)):
+        raise PluginError(other_count(other[0], known))
+    shapes = "; ".join(f"{name} {shape_text(array.shape)}" for name, array in trial.outputs.items())
+    if found:
+        choices = "; or ".join(f"{m.family} ({m.reason}): {_yaml(m)}" for m in found)
+        raise PluginError(f"model: its outputs have several readings, found {shapes}; give {choices}")
+    raise PluginError(
+        f"model: no known layout has the outputs {shapes}; give family, or output: "
+        "{kind: rows|list|separate|grid|distribution, boxes: xyxy|cxcywh|xywh|yxyx, unit: pixels|fraction, "
+        "transposed: false, objectness: false, columns: [...], outputs: {boxes: NAME, scores: NAME, ...}}"
+    )
+
+
+def fits_labels(labels: tuple[str, ...]) -> Callable[[int], bool]:
+    """Return whether a file may have so many classes: as many as there are names, else as COCO has."""
+    return lambda count: count == len(labels) if labels else count in (80, 90, 91)
+
+
+def _of_family(found: list[Match], wanted: str | None) -> list[Match]:
+    if wanted is None:
+        return found
+    same = {wanted, f"{wanted}_final"} | ({"yolox", "yolov6"} if wanted in ("yolox", "yolov6") else set())
+    return [match for match in found if match.family in same]
+
+
+def other_count(match: Match, known: int) -> str:
+    if not known:
+        return (
+            f"labels: the file has no names, and {match.classes} classes if it is {match.family} "
+            f"({match.reason}); give labels, a list or a file of {match.classes} names"
+        )
+    angle = "; or the last number is an angle: rotated boxes are not read"
+    return (
+        f"labels: expected {match.classes} names, since the file is {match.family} ({match.reason}), "
+        f"found {known}; give one name for each class, in order"
+        f"{angle if match.classes == known + 1 else ''}"
+    )
+
+
+def _yaml(match: Match) -> str:
+    parts = [f"family: {match.family}"]
+    if match.output:
+        values = ", ".join(f"{key}: {value}" for key, value in match.output.items())
+        parts.append(f"output: {{{values}}}".replace("'", ""))
+    return ", ".join(parts)
