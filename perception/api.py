@@ -27,7 +27,7 @@ from perception.pipeline.files_read import files_read
 from perception.pipeline.replay_summary import add_choice
 from perception.plugin import load_plugin
 from perception.remote import RemotePath, log_path
-from perception.results import Answer, ReplayResult
+from perception.results import Answer, ReplayedPart, ReplayResult
 from perception.sinks import OutputSink, Sink, make_sink, own_files
 from perception.types import Output, Sample, TruthFrame
 
@@ -79,16 +79,16 @@ def replay(
     """
     outputs: list[Output] = []
     kept = _CallbackSink(lambda _, output: outputs.append(output))
-    paths = [Path(path) for path in _listed(write)]
-    written = [make_sink(path) for path in paths]
+    written = [(Path(path), make_sink(Path(path))) for path in _listed(write)]
     with _opened(log, config, plugin, checkpoint) as (source, choice):
         reads = files_read([source.path], choice.config, None if isinstance(config, Config) else config)
-        writes = [Write("write", path, own_files(sink)) for path, sink in zip(paths, written, strict=True)]
+        writes = [Write("write", path, own_files(sink)) for path, sink in written]
         check_paths(reads, writes, force=force)
         how = _options(source, choice.config, start, end, device, options)
-        named, everything = load_plugin(choice.config.plugin.name), [kept, *written, *sinks]
-        summary = replay_log(source, choice.config, named, everything, how)
-    return ReplayResult(add_choice(summary, choice), tuple(outputs))
+        named, all_sinks = load_plugin(choice.config.plugin.name), [kept, *(s for _, s in written), *sinks]
+        summary = replay_log(source, choice.config, named, all_sinks, how)
+    place = ReplayedPart(source.path, choice.config, how.span)
+    return ReplayResult(add_choice(summary, choice), tuple(outputs), place)
 
 
 def stream(

@@ -5,11 +5,27 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from perception.pipeline import Summary
+from perception.align.ledger import Ledger
+from perception.config import Config
+from perception.config.config_file import to_yaml
+from perception.logs import open_log
+from perception.pipeline import Span, Summary
+from perception.pipeline.log_source import LogSource
+from perception.pipeline.viewers import load_viewer
+from perception.sinks import RunInfo, Sink
 from perception.types import Detection, Detections, Output, Sample
 from perception.types.table import Table
+
+
+class ReplayedPart(NamedTuple):
+    """What was replayed: the log, the complete configuration, and the part."""
+
+    log: Path
+    config: Config
+    span: Span
 
 
 class Answer(NamedTuple):
@@ -39,10 +55,52 @@ class ReplayResult:
     Attributes:
         summary: The account of the run: status, frames, latencies, ledger, warnings.
         outputs: The output of each tick, in order.
+        source: What was replayed.
     """
 
     summary: Summary
     outputs: tuple[Output, ...] = field(repr=False)
+    source: ReplayedPart | None = field(default=None, repr=False, compare=False)
+
+    def show(self, window: bool | None = None) -> Any:
+        """Show the run in the Rerun viewer (extra `rerun`), and return the viewer.
+
+        The samples are read from the log again; the outputs are these. In a notebook without a display the
+        viewer is a frame below the cell.
+
+        Args:
+            window: Open a window; None: where there is a display, else serve the web viewer on 127.0.0.1.
+
+        Raises:
+            MissingExtraError: The extra is not installed.
+            LogError: The log can no longer be read.
+            OutputError: The viewer does not start.
+        """
+        viewer = load_viewer("rerun").RerunViewer(window)
+        self.write_to(viewer.sink())
+        return viewer
+
+    def write_to(self, sink: Sink) -> None:
+        """Write the outputs to a sink, with the samples read from the log again.
+
+        Raises:
+            ValueError: The result is not of a replay of a log.
+        """
+        if self.source is None:
+            raise ValueError(
+                "this result does not know its log; expected one that perception.replay returned"
+            )
+        path, config, span = self.source
+        outputs = {(output.tick.stamp_ns, output.tick.log_time_ns): output for output in self.outputs}
+        with open_log(path) as log:
+            sink.open(RunInfo(input=log.path, config=to_yaml(config)))
+            try:
+                for sample in LogSource(log, config, Ledger(), span).samples():
+                    output = outputs.get((sample.tick.stamp_ns, sample.tick.log_time_ns))
+                    if output is not None:
+                        sink.write(sample, output)
+            finally:
+                sink.close()
 
     @property
     def ledger(self) -> Table:

@@ -175,6 +175,7 @@ class _EvaluationRun:
         self._batch = config.engine.batch
         if self._streaming is not None:
             sinks.append(self._streaming.collector(log, config, span))
+        sinks += self._options.sinks(log)
         replay, output = self._evaluation.replay, self._options.output
         tables = self._tables(stack, log, config, span)
         run = partial(replay, output=output, observer=observer, beside=sinks, span=span, tables=tables)

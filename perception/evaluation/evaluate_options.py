@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,9 @@ from perception.evaluation.agreement.profiles import DECISIONS, Tolerances
 from perception.evaluation.gates import Gate
 from perception.evaluation.metrics import Metric, Rules
 from perception.evaluation.resampling import Resampling
+from perception.logs import Log
 from perception.pipeline import ReplayOptions
+from perception.sinks import Sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class EvaluateOptions:
             known: their status and warnings are then those of the report.
         tables: Where the outputs also go as tables; None: nowhere.
         output: Write the outputs, with the errors of each frame, to this file; with one log only.
+        sinks: Gives further sinks for the outputs of a log. Those that take values get the errors of each
+            frame; those that show moments begin at the worst.
         gates: The requirements, as `parse_gates` gives them.
         strict: Judge gates by the pessimistic end of each interval.
         references: Outputs of another machine to compare decisions with, one file for each log.
@@ -64,6 +68,7 @@ class EvaluateOptions:
     accounts: tuple[Mapping[str, Any], ...] = ()
     tables: Path | None = None
     output: Path | None = None
+    sinks: Callable[[Log], Sequence[Sink]] = lambda log: ()
     gates: tuple[Gate, ...] = ()
     strict: bool = False
     references: tuple[Path, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +49,7 @@ from perception.pipeline.tables import committed, with_tables
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.sinks import RunInfo, ScoredMcapSink, Sink, read_run
+from perception.sinks.protocol import ShowsMoments, to_values
 from perception.sinks.tables import TablesSink
 from perception.sinks.tables.stored import StoredRecording
 
@@ -114,13 +116,11 @@ class Evaluation:
         Raises:
             PerceptionError: The plugin cannot be opened, or the output cannot be written.
         """
-        sinks: list[Sink] = [*beside]
-        writer = None if output is None else ScoredMcapSink(output)
-        if writer is not None:
-            sinks.append(writer)
+        sinks: list[Sink] = [*beside, *([] if output is None else [ScoredMcapSink(output)])]
         latency = None if self._subsets else self._latency
         source = source_of(log, config)
-        scorer = self.sink(source, latency, None if writer is None else writer.add_values)
+        scorer = self.sink(source, latency, to_values(sinks))
+        _show_moments(sinks, scorer, self.options.moments)
         sinks.append(scorer)
         plugin = self._plugin(load, config, sinks)
         options = replace(self.options.replay, observer=observer, span=span or self.options.replay.span)
@@ -336,6 +336,19 @@ class Evaluation:
             units,
             self._suites.rules.min_support,
         )
+
+
+def _show_moments(sinks: Sequence[Sink], scorer: MetricSink, count: int) -> None:
+    """Give the worst moments of a log to the sinks that begin there."""
+    for sink in sinks:
+        if isinstance(sink, ShowsMoments):
+            sink.show_moments(partial(_moments, scorer, count))
+
+
+def _moments(scorer: MetricSink, count: int) -> list[tuple[int, int, str]]:
+    """Return the worst moments of a log, worst first: log time, stamp, and a text."""
+    worst = scorer.record.worst(count) if scorer.record is not None else []
+    return [(moment.log_time_ns, moment.stamp_ns, moment.what or "no words") for moment in worst]
 
 
 def _part(span: Span) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -32,11 +32,10 @@ from perception.sinks import (
     ShowsOneCamera,
     Sink,
     TakesInputs,
-    TakesRemarks,
-    TakesValues,
     make_sink,
     own_files,
 )
+from perception.sinks.protocol import to_remarks, to_values
 
 Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]
 """Returns the observer of a run, called once its log is open and its span known."""
@@ -129,7 +128,11 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
         sinks += job.sinks
         listener = stack.enter_context(LedgerFile(job.ledger)) if job.ledger is not None else None
         plugin = load_plugin(choice.config.plugin.name)
-        monitor = job.monitor(plugin, **_tellers(sinks)) if job.monitor is not None else None
+        monitor = (
+            job.monitor(plugin, publish=to_values(sinks), remark=to_remarks(sinks))
+            if job.monitor is not None
+            else None
+        )
         options = ReplayOptions(
             device=resolve_device(job.device, choice.config.engine.backend),
             rate=job.rate,
@@ -212,25 +215,6 @@ def check_files(job: ReplayJob, config: Config) -> None:
     reads = files_read([job.log], config, job.config)
     check_paths(reads, writes, force=job.force)
     check_tables(job.tables.place if job.tables is not None else None, reads)
-
-
-def _tellers(sinks: Sequence[Sink]) -> dict[str, Any]:
-    """Return what the monitor calls with values and with remarks; None where no sink takes them."""
-    values = [sink.add_values for sink in sinks if isinstance(sink, TakesValues)]
-    remarks = [sink.add_remark for sink in sinks if isinstance(sink, TakesRemarks)]
-    return {"publish": _for_each(values), "remark": _for_each(remarks)}
-
-
-def _for_each(functions: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
-    """Return a function that calls each of some."""
-    if len(functions) < 2:
-        return functions[0] if functions else None
-
-    def call(*arguments: Any) -> None:
-        for function in functions:
-            function(*arguments)
-
-    return call
 
 
 def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any]:

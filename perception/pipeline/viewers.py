@@ -1,6 +1,7 @@
 """What the commands and the viewers share: how to serve a replay, its account, and how viewers are found.
 
-A viewer is a module of the entry-point group `perception.viewers`; `foxglove` has `serve_replay`.
+A viewer is a module of the entry-point group `perception.viewers`; `foxglove` has `serve_replay`, `rerun` has
+`RerunViewer`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 GROUP = "perception.viewers"
 LOOPBACK, PORT = "127.0.0.1", 8765
 _BUILT_IN = {  # also where no metadata of this package are installed
+    "rerun": "perception_plugins.viewers.rerun_live",
     "foxglove": "perception_plugins.viewers.live_replay",
 }
 

@@ -15,7 +15,9 @@ from perception.types import Float64, Sample
 NEAR_M, FAR_M = 1.0, 100.0  # the ends of the range ramp, which is logarithmic
 
 
-def picture_returns(sample: Sample, source: tuple[int, int]) -> tuple[Float64, Float64] | None:
+def picture_returns(
+    sample: Sample, source: tuple[int, int], most: int | None = None
+) -> tuple[Float64, Float64] | None:
     """Return the pixels [N, 2] and the ranges [N] (m) of the returns inside the image, the farthest first.
 
     None where the rig places no scan in the image.
@@ -23,6 +25,7 @@ def picture_returns(sample: Sample, source: tuple[int, int]) -> tuple[Float64, F
     Args:
         sample: As one camera sees it.
         source: Width and height of its image.
+        most: Of more returns than that only every n-th is projected; None: all are.
     """
     calibration = sample.rig.calibration
     if calibration is None or not calibration.can_project:
@@ -36,6 +39,8 @@ def picture_returns(sample: Sample, source: tuple[int, int]) -> tuple[Float64, F
     if not placed:
         return None
     points = placed[0] if len(placed) == 1 else np.concatenate(placed)
+    if most is not None and len(points) > most:
+        points = points[:: -(-len(points) // most)]
     pixels = project(points, calibration.intrinsics, calibration.distortion, calibration.distortion_model)
     pixels = pixels * (source[0] / calibration.width, source[1] / calibration.height)
     range_m: Float64 = np.linalg.norm(points, axis=1)

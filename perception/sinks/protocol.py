@@ -95,11 +95,40 @@ class TakesRemarks(Protocol):
 
 
 @runtime_checkable
+class ShowsMoments(Protocol):
+    """A sink that begins at the worst moments of an evaluation."""
+
+    def show_moments(self, moments: Callable[[], Sequence[tuple[int, int, str]]]) -> None:
+        """Take what gives the moments, worst first, once the run is over: log time, stamp, and a text."""
+
+
+@runtime_checkable
 class ShowsOneCamera(Protocol):
     """A sink that shows the picture of one camera: of several that of the reference camera by default."""
 
     def show_camera(self, name: str) -> None:
         """Show the picture of another camera from now on."""
+
+
+def to_values(sinks: Sequence[Sink]) -> Callable[..., None] | None:
+    """Return what gives values to each sink that takes them; None where none does."""
+    return _to_each([sink.add_values for sink in sinks if isinstance(sink, TakesValues)])
+
+
+def to_remarks(sinks: Sequence[Sink]) -> Callable[..., None] | None:
+    """Return what gives remarks to each sink that takes them; None where none does."""
+    return _to_each([sink.add_remark for sink in sinks if isinstance(sink, TakesRemarks)])
+
+
+def _to_each(functions: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
+    if len(functions) < 2:
+        return functions[0] if functions else None
+
+    def call(*arguments: object) -> None:
+        for function in functions:
+            function(*arguments)
+
+    return call
 
 
 def refuse_input(path: Path, run: RunInfo) -> None:

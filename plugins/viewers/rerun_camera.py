@@ -23,7 +23,7 @@ DETECTION = "perception.Detection"
 JPEG_QUALITY = 90
 """Of pictures that a log has in another form (raw, Bayer, video)."""
 MOST_RETURNS = 20_000
-"""Returns drawn over one picture; of more, every n-th."""
+"""Returns of a sample that are projected into a picture; of more, every n-th."""
 _AS_THEY_ARE = {"jpeg": "image/jpeg", "jpg": "image/jpeg", "png": "image/png"}
 
 
@@ -51,10 +51,9 @@ class CameraRows:
         problem = self._picture(when, row.sample.camera.value)
         self._boxes(when, worth_drawing(row.output, self._min_score))
         self._truth(when, row.truth)
-        returns = picture_returns(row.sample, image_size(row.sample) or (0, 0))
+        returns = picture_returns(row.sample, image_size(row.sample) or (0, 0), MOST_RETURNS)
         pixels, range_m = returns if returns is not None else (np.zeros((0, 2)), np.zeros(0))
-        step = -(-len(pixels) // MOST_RETURNS) or 1
-        pixels, range_m = pixels[::step].astype(np.float32), range_m[::step].astype(np.float32)
+        pixels, range_m = pixels.astype(np.float32), range_m.astype(np.float32)
         colours = packed_range_colours(range_m)
         self._rows.add(
             f"{self._entity}/returns", rr.Points2D, when, len(pixels), positions=pixels, colors=colours

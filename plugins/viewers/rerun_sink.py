@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from perception.config import parse_config
@@ -31,6 +31,7 @@ except ModuleNotFoundError as error:
 
 APPLICATION = "perception-replay"
 _END = b"RRF2FOOT"
+_AROUND_NS = 1_000_000_000
 _LEVELS: Mapping[Level, str] = {"info": "INFO", "warning": "WARN", "error": "ERROR"}
 
 
@@ -91,10 +92,13 @@ class RerunRows:
         """Add a line of the text log."""
         self._rows.text(f"{layout.TEXTS}/{path_part(subject)}", when, f"{subject}: {text}", _LEVELS[level])
 
-    def settle(self, around_ns: tuple[int, int] | None = None) -> None:
-        """Send all rows; `around_ns` is the part that a viewer begins with."""
+    def settle(self, moments: Sequence[tuple[int, int, str]] = ()) -> None:
+        """Send all rows; a viewer begins around the first of the moments."""
+        for number, (arrival_ns, stamp_ns, text) in enumerate(moments, 1):
+            self.remark("warning", "worst moments", f"{number}: {text}", When(arrival_ns, stamp_ns))
         self._rows.send()
-        if around_ns is not None and self._shown is not None:
+        if moments and self._shown is not None:
+            around_ns = moments[0][0] - _AROUND_NS, moments[0][0] + _AROUND_NS
             self._rows.stream.send_blueprint(layout.blueprint(self._shown, around_ns))
 
     def _open(self, when: When) -> None:
@@ -137,8 +141,11 @@ class RerunSink:
         self._min_score = min_score
         self._stream: rr.RecordingStream | None = None
         self._run: RerunRows | None = None
-        self.around_ns: tuple[int, int] | None = None
-        """The part of the arrival clock that a viewer begins with; None: the whole."""
+        self._moments: Callable[[], Sequence[tuple[int, int, str]]] = lambda: ()
+
+    def show_moments(self, moments: Callable[[], Sequence[tuple[int, int, str]]]) -> None:
+        """Begin at the worst of moments, and name them all in the log."""
+        self._moments = moments
 
     def open(self, run: RunInfo) -> None:
         self._stream = rr.RecordingStream(APPLICATION, recording_id=uuid.uuid4(), send_properties=False)
@@ -178,7 +185,7 @@ class RerunSink:
             return
         try:
             if run is not None:
-                run.settle(self.around_ns)
+                run.settle(self._moments())
             stream.flush()
             self._finish(stream)
         except (OSError, RuntimeError) as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception_tools.batch_options import find_recordings
@@ -14,6 +16,7 @@ from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions
+    from perception_tools.replay.viewing import Viewing
 
 
 @takes(EvaluateArguments)
@@ -27,6 +30,22 @@ def evaluate(given: EvaluateArguments) -> None:
     given.logs = find_recordings(given.logs or [], given.output_dir, given.as_one)
     options = given.options()
 
+    from perception_tools.replay.viewing import viewing
+
+    with viewing(given.view) as viewer:
+        _evaluate(given, with_viewers(options, given.rerun, viewer), viewer)
+
+
+def with_viewers(options: EvaluateOptions, rerun: Path | None, viewer: Viewing) -> EvaluateOptions:
+    """Return the options with sinks for a recording and for a viewer."""
+    from perception.sinks import make_sink
+
+    files = () if rerun is None else (make_sink(rerun, "rrd"),)
+    return replace(options, sinks=lambda log: [*files, *viewer.sinks()])
+
+
+def _evaluate(given: EvaluateArguments, options: EvaluateOptions, viewer: Viewing) -> None:
+    """Evaluate, and give the answer of the command."""
     from perception.evaluation import evaluate_logs, evaluate_tables, junit_xml
     from perception.evaluation.report.report_files import check_report_files, write_report_file
     from perception_tools.evaluate.many_recordings import replay_recordings_first
@@ -40,7 +59,7 @@ def evaluate(given: EvaluateArguments) -> None:
         report = evaluate_tables(given.tables, options)
     else:
         report = evaluate_logs(
-            given.logs if batch is None else batch.logs,
+            (given.logs or []) if batch is None else batch.logs,
             given.config,
             options if batch is None else batch.options,
             watch=lambda log, span: observer(log, span, step=False),
@@ -64,6 +83,7 @@ def evaluate(given: EvaluateArguments) -> None:
             from perception_tools.evaluate.text import show
 
             show(report)
+        viewer.hold()
 
 
 def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None:
@@ -73,7 +93,7 @@ def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None
     from perception.path_guard import Read, Write, check_paths
     from perception.pipeline.files_read import files_read
     from perception.pipeline.tables import check_tables
-    from perception.sinks import ScoredMcapSink
+    from perception.sinks import ScoredMcapSink, make_sink, own_files
 
     base = Config() if arguments.config is None else load_config(arguments.config)
     names = {"name": options.overrides.plugin, "checkpoint": options.overrides.checkpoint}
@@ -87,6 +107,8 @@ def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None
     writes += (
         [Write("--output", options.output, ScoredMcapSink.is_ours)] if options.output is not None else []
     )
+    if arguments.rerun is not None:
+        writes.append(Write("--rerun", arguments.rerun, own_files(make_sink(arguments.rerun, "rrd"))))
     check_paths(reads, writes, force=arguments.force)
     if arguments.logs:
         check_tables(options.tables, reads)

@@ -158,6 +158,17 @@ class EvaluateArguments(ScoringArguments):
             rich_help_panel=MAKES,
         ),
     ] = None
+    rerun: Annotated[
+        Path | None,
+        typer.Option(
+            help="The outputs with truth and errors for the Rerun viewer, from the worst moment on: an .rrd "
+            "file, of one log.",
+            rich_help_panel=MAKES,
+        ),
+    ] = None
+    view: Annotated[bool, typer.Option("--view", help="Show that in the viewer.", rich_help_panel=MAKES)] = (
+        False
+    )
     deadline_hz: Annotated[
         float,
         typer.Option(help="A frame that takes longer than one period of it is late.", rich_help_panel=RULES),
@@ -311,9 +322,20 @@ class EvaluateArguments(ScoringArguments):
             raise ConfigError(errors)
         return options
 
+    def _errors_of_viewers(self) -> list[str]:
+        names = [f"--{name}" for name in ("rerun", "view") if getattr(self, name)]
+        if not names:
+            return []
+        option = ", ".join(names)
+        if self.outputs or self.output_dir is not None or not self.logs:
+            return [f"{option}: needs a replay; leave out --outputs and --output-dir, and name a log"]
+        if self.rerun is not None and len(self.logs) > 1:
+            return [f"--rerun: holds the outputs of one log, found {len(self.logs)} logs"]
+        return []
+
     def errors(self) -> list[str]:
         """Return one line for each option that is wrong by itself or for lack of another."""
-        errors = ScoringArguments.errors(self)
+        errors = [*ScoringArguments.errors(self), *self._errors_of_viewers()]
         if self.junit is not None and not self.require and not self.reference:
             errors.append("--junit: holds gates; add --require or --reference")
         if self.tolerance is not None and not self.reference:

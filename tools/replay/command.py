@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perception_tools.command_arguments import takes
@@ -32,19 +33,24 @@ def _replay_one(job: ReplayJob, arguments: ReplayArguments) -> None:
     from perception.pipeline.replay_job import check_backend, run_job
     from perception_tools.replay.progress import observer
     from perception_tools.replay.text import show
+    from perception_tools.replay.viewing import viewing
 
     if arguments.check is not None:
         verdict, description = check_backend(job, arguments.check)
         say(f"check of {description['backend']} {description['precision']}: {verdict}", stderr=True)
         if not verdict.passed:
             _refuse(verdict, arguments.as_json)
-    summary = run_job(job, lambda log, span: observer(log, span, arguments.step))
-    with answering(summary.status):
-        if arguments.as_json:
-            document = with_exit_code(summary.to_json(), summary.status)
-            print_json({**document, "written": [str(path) for path in job.written]})
-        else:
-            show(summary, job.written)
+    with viewing(arguments.view) as viewer:
+        job = replace(job, sinks=viewer.sinks())
+        summary = run_job(job, lambda log, span: observer(log, span, arguments.step))
+        with answering(summary.status):
+            if arguments.as_json:
+                document = with_exit_code(summary.to_json(), summary.status)
+                print_json({**document, "written": [str(path) for path in job.written]})
+            else:
+                show(summary, job.written)
+            if summary.status != "interrupted":
+                viewer.hold()
 
 
 def _refuse(verdict: object, as_json: bool) -> None:

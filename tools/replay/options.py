@@ -173,6 +173,14 @@ class ReplayArguments:
             rich_help_panel=ENGINE,
         ),
     ] = None
+    view: Annotated[
+        bool,
+        typer.Option(
+            "--view",
+            help="Watch it in the Rerun viewer: a window, or without a display an address to open.",
+            rich_help_panel=VIEWERS,
+        ),
+    ] = False
     layout: Annotated[
         Path | None,
         typer.Option(
@@ -278,6 +286,7 @@ class ReplayArguments:
             "jsonl",
             "ledger",
             "rerun",
+            "view",
             "tables",
             "with_inputs",
             "step",
@@ -299,6 +308,7 @@ class ReplayArguments:
             "ledger",
             "rerun",
             "layout",
+            "view",
             "step",
             "no_output",
             "check",

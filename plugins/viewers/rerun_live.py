@@ -1,0 +1,131 @@
+"""A run in the Rerun viewer while it goes on: in a window, or for a browser where there is no display."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import rerun as rr
+
+from perception.errors import OutputError
+from perception.sinks import RunInfo
+from perception_plugins.viewers.rerun_sink import RerunSink
+
+LOOPBACK = "127.0.0.1"
+_STARTS_S = 60.0
+
+
+class RerunViewer:
+    """A viewer in a process of its own, which runs may stream to one after the other.
+
+    A window stays when this program ends; a server for browsers ends with `close`. Both listen on 127.0.0.1.
+
+    Args:
+        window: Open a window; None: where there is a display, else serve the web viewer.
+
+    Raises:
+        OutputError: The viewer does not start.
+    """
+
+    def __init__(self, window: bool | None = None) -> None:
+        self.is_window = has_display() if window is None else window
+        self._port, web_port = _free_port(), _free_port()
+        self.url = f"rerun+http://{LOOPBACK}:{self._port}/proxy"
+        self.address = (
+            "" if self.is_window else f"http://{LOOPBACK}:{web_port}/?url={quote(self.url, safe='')}"
+        )
+        command = [_program(), "--bind", LOOPBACK, "--port", str(self._port)]
+        if self.is_window:
+            command += ["--expect-data-soon"]
+        else:
+            command += ["--serve-web", "--web-viewer-port", str(web_port), "--server-memory-limit", "50%"]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "RERUN_APP_ONLY": "true"},
+        )
+        self._wait_for_port()
+
+    def _wait_for_port(self) -> None:
+        end_s = time.monotonic() + _STARTS_S
+        while time.monotonic() < end_s and self._process.poll() is None:
+            try:
+                socket.create_connection((LOOPBACK, self._port), timeout=1.0).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.close()
+        words = b"" if self._process.stderr is None else self._process.stderr.read()
+        last = words.decode(errors="replace").strip().splitlines()[-1:] or ["it does not answer"]
+        raise OutputError(f"the Rerun viewer does not start: {last[0]}; write a file with --rerun instead")
+
+    def sink(self) -> RerunViewerSink:
+        """Return a sink that streams a run to this viewer."""
+        return RerunViewerSink(self)
+
+    def _repr_html_(self) -> str:
+        """Return the web viewer as a frame, for a notebook; of a window, where it is."""
+        if not self.address:
+            return f"a window of the Rerun viewer shows the run ({self.url})"
+        link = f'<a href="{self.address}" target="_blank">open in a tab</a>'
+        return f'<iframe src="{self.address}" width="100%" height="640"></iframe><br>{link}'
+
+    def wait(self) -> None:
+        """Wait until the process ends."""
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(5.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+
+class RerunViewerSink(RerunSink):
+    """Streams a run to a viewer."""
+
+    def __init__(self, viewer: RerunViewer) -> None:
+        super().__init__("the Rerun viewer")
+        self._viewer = viewer
+
+    def _connect(self, stream: rr.RecordingStream, run: RunInfo) -> None:
+        stream.connect_grpc(self._viewer.url)
+
+    def _finish(self, stream: rr.RecordingStream) -> None:
+        stream.disconnect()
+
+
+def has_display() -> bool:
+    """Return whether a window can be opened here."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _program() -> str:
+    """Return the path of the viewer that comes with the package; it need not be on PATH."""
+    spec = find_spec("rerun_cli")
+    folder = str(Path(spec.origin).parent) if spec is not None and spec.origin else ""
+    program = shutil.which("rerun", path=folder) or shutil.which("rerun")
+    if program is None:
+        raise OutputError("the Rerun viewer is not installed beside its Python package; use --rerun FILE.rrd")
+    return program
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
