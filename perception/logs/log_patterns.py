@@ -12,7 +12,7 @@ from perception.remote.remote_folder import remote_glob
 
 
 def find_logs(paths: Iterable[Path], without: Path | None = None) -> list[Path]:
-    """Return the logs that paths and patterns name, in order; those of a pattern in the order of their names.
+    """Return the logs that paths and patterns name: first the paths, then what patterns find, by their names.
 
     Args:
         paths: Logs, and patterns with `*`, `?`, `[...]` and `**`. What exists under a name is no pattern.
@@ -21,16 +21,18 @@ def find_logs(paths: Iterable[Path], without: Path | None = None) -> list[Path]:
     Raises:
         LogError: A pattern matches no file, or a store cannot be asked.
     """
-    logs: dict[Path, None] = {}
+    paths = list(paths)
+    logs = [path for path in paths if not is_pattern(path)]
+    known = {path.resolve() for path in logs}
     for path in paths:
         if not is_pattern(path):
-            logs.setdefault(path)
             continue
         found = [item for item in _matches(path) if without is None or not _lies_in(item, without)]
         if not found:
             raise LogError(f"expected a pattern of logs, found no file that it matches: {path}")
-        logs.update(dict.fromkeys(found))
-    return list(logs)
+        logs += [item for item in found if item.resolve() not in known]
+        known.update(item.resolve() for item in found)
+    return logs
 
 
 def is_pattern(path: Path) -> bool:

@@ -10,6 +10,9 @@ from perception.remote.attempts import attempt
 from perception.remote.remote_file import TAGS, filesystem
 from perception.remote.remote_path import RemotePath
 
+_OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss")
+"""Their files need no folder, and making one makes a bucket: of a name with a typing error."""
+
 
 class RemoteFolder:
     """The files below a URL, by their names relative to it.
@@ -28,10 +31,13 @@ class RemoteFolder:
         return RemotePath(f"{self.url}/{name}")
 
     def make(self) -> None:
-        """Make the folder where the store has folders; check that its bucket is there."""
+        """Make the folder where the store has folders; in an object store check that the bucket is there."""
 
         def make() -> None:
-            self._fs.makedirs(self._place, exist_ok=True)
+            if self.url.partition(":")[0] not in _OBJECT_STORES:
+                self._fs.makedirs(self._place, exist_ok=True)
+            elif not self._fs.exists(self._place.partition("/")[0]):
+                raise FileNotFoundError(self._place)
 
         attempt(self.url, make)
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.remote import log_path
-from perception_tools.batch_options import Jobs, OutputDir, ShardText, find_recordings, run_many
+from perception_tools.batch_options import (
+    Jobs,
+    On,
+    OutputDir,
+    ShardText,
+    find_recordings,
+    refuse_batch_options,
+    run_many,
+)
 from perception_tools.command_arguments import takes
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.replay.options import AsOne, Force
@@ -52,7 +60,8 @@ class ConvertArguments:
     force: Force = False
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
     output_dir: OutputDir = None
-    jobs: Jobs = 1
+    jobs: Jobs = None
+    on: On = None
     shard: ShardText = None
 
     def options(self) -> ConvertOptions:
@@ -82,6 +91,7 @@ def _convert_one(given: ConvertArguments) -> None:
     from perception.logs.joined_path import as_one, parts_of
     from perception.path_guard import Read, Write, check_paths
 
+    refuse_batch_options(given)
     *logs, output = given.paths
     if len(logs) != 1 and not (given.as_one and logs):
         raise typer.BadParameter(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perception.errors import LogError
-from perception_tools.batch_options import run_many
+from perception_tools.batch_options import replay_jobs, run_many
 from perception_tools.evaluate.options import EvaluateArguments
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class ReplayedBatch(NamedTuple):
 
     def add_to(self, report: EvaluationReport) -> EvaluationReport:
         """Return the report with a warning for each recording that is not scored, and the worst status."""
-        lacking = [log for log in self.result.logs if log.log not in set(self.logs)]
+        lacking = [log for log in self.result.logs if log.error and log.log not in set(self.logs)]
         warnings: list[dict[str, Any]] = [
             {
                 "code": "not_scored",
@@ -57,7 +57,9 @@ def replay_recordings_first(given: EvaluateArguments, options: EvaluateOptions) 
     """
     from perception.diagnosis.monitor import MonitorSink
     from perception.evaluation.match_rows import MatchRows
-    from perception.pipeline.batch import replay_recordings
+    from perception.logs.joined_path import as_one
+    from perception.pipeline.batch import LogResult, joined_account
+    from perception.pipeline.batch.receipts import DONE
     from perception.pipeline.replay_job import ReplayJob
     from perception.pipeline.tables import TablesPlace
 
@@ -71,15 +73,19 @@ def replay_recordings_first(given: EvaluateArguments, options: EvaluateOptions) 
         tables=None if options.tables is None else TablesPlace(options.tables, matches=MatchRows),
         monitor=MonitorSink,  # as `replay` does: one takes up what the other has done
     )
-    result = run_many(replay_recordings(like, given.logs or [], given.jobs), given)
-    done = [log for log in result.logs if log.summary is not None and log.written]
+    gpus = int(given.device == "cuda")
+    result = run_many(replay_jobs(like, given.logs or [], given), given, gpus)
+    spans: dict[Path, list[LogResult]] = {}
+    for log in result.logs:
+        spans.setdefault(log.log, []).append(log)
+    done = {log: parts for log, parts in spans.items() if all(part.status in DONE for part in parts)}
     if not done:
         errors = "; ".join(f"{log.log}: {log.error}" for log in result.logs[:3])
         raise LogError(f"expected recordings to score, none could be replayed: {errors or 'none is given'}")
     scoring = replace(
         options,
         tables=None,
-        outputs=tuple(log.written[0] for log in done),
-        accounts=tuple(log.summary for log in done if log.summary is not None),
+        outputs=tuple(as_one([part.written[0] for part in parts]) for parts in done.values()),
+        accounts=tuple(joined_account([part.summary or {} for part in parts]) for parts in done.values()),
     )
-    return ReplayedBatch(result, [log.log for log in done], scoring)
+    return ReplayedBatch(result, list(done), scoring)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.remote import log_path
-from perception_tools.batch_options import Jobs, OutputDir, ShardText
+from perception_tools.batch_options import Jobs, On, OutputDir, ShardText, SplitText, batch_options_in
 from perception_tools.replay.options import (
     AsOne,
     Device,
@@ -276,8 +276,10 @@ class EvaluateArguments(ScoringArguments):
 
     force: Force = False
     output_dir: OutputDir = None
-    jobs: Jobs = 1
+    jobs: Jobs = None
+    on: On = None
     shard: ShardText = None
+    split: SplitText = None
 
     def options(self) -> EvaluateOptions:
         """Return the options as the library takes them.
@@ -341,12 +343,7 @@ class EvaluateArguments(ScoringArguments):
         if self.tolerance is not None and not self.reference:
             errors.append("--tolerance: says how far from `--reference`; add that")
         if self.output_dir is None:
-            alone = [("--jobs", self.jobs > 1), ("--shard", self.shard is not None)]
-            errors += [
-                f"{name}: needs a folder for the outputs; add --output-dir"
-                for name, is_set in alone
-                if is_set
-            ]
+            errors += [f"{name}: needs a folder; add --output-dir" for name in batch_options_in(self)]
         else:
             beside = [("--outputs", self.outputs), ("--output", self.output), ("--ablate", self.ablate)]
             errors += [

@@ -62,11 +62,11 @@ def _refuse(verdict: object, as_json: bool) -> None:
 
 
 def _replay_many(like: ReplayJob, arguments: ReplayArguments) -> None:
-    from perception.pipeline.batch import replay_recordings
-    from perception_tools.batch_options import run_many
+    from perception_tools.batch_options import replay_jobs, run_many
     from perception_tools.replay.text import batch_document, show_batch
 
-    result = run_many(replay_recordings(like, arguments.logs, arguments.jobs), arguments)
+    gpus = int(arguments.device == "cuda")
+    result = run_many(replay_jobs(like, arguments.logs, arguments), arguments, gpus)
     document = batch_document(result)
     with answering(result.status):
         if arguments.as_json:

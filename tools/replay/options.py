@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perception.remote import log_path
-from perception_tools.batch_options import Jobs, OutputDir, ShardText, find_recordings, is_batch
+from perception_tools.batch_options import (
+    Jobs,
+    On,
+    OutputDir,
+    ShardText,
+    SplitText,
+    find_recordings,
+    is_batch,
+    refuse_batch_options,
+)
 
 if TYPE_CHECKING:
     from perception.pipeline.replay_job import ReplayJob
@@ -206,8 +215,10 @@ class ReplayArguments:
     ] = "127.0.0.1"
     serve_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any.", rich_help_panel=VIEWERS)] = 8765
     output_dir: OutputDir = None
-    jobs: Jobs = 1
+    jobs: Jobs = None
+    on: On = None
     shard: ShardText = None
+    split: SplitText = None
 
     @property
     def several(self) -> bool:
@@ -225,10 +236,7 @@ class ReplayArguments:
             backend=self.backend, precision=self.precision, batch=self.batch, workers=self.workers
         )
         self.logs = find_recordings(self.logs, self.output_dir, self.as_one)
-        if self.several:
-            self._refuse_options_of_one_log()
-        if self.serve:
-            self._refuse_options_of_files()
+        self._refuse_options()
         from perception.autoconfig import Overrides
         from perception.diagnosis.monitor import MonitorSink
         from perception.pipeline.replay_job import ReplayJob
@@ -277,7 +285,7 @@ class ReplayArguments:
         from perception.evaluation.match_rows import MatchRows
         from perception.pipeline.tables import TablesPlace
 
-        return TablesPlace(self.tables, self.recording or "", MatchRows)
+        return TablesPlace(self.tables, self.recording or "", matches=MatchRows)
 
     def _refuse_options_of_files(self) -> None:
         names = (
@@ -299,6 +307,15 @@ class ReplayArguments:
             raise typer.BadParameter(
                 f"{', '.join(options)}: not with --serve, which shows and writes nothing"
             )
+
+    def _refuse_options(self) -> None:
+        """Raise BadParameter if an option does not go with the number of logs, or with `--serve`."""
+        if self.several:
+            self._refuse_options_of_one_log()
+        else:
+            refuse_batch_options(self)
+        if self.serve:
+            self._refuse_options_of_files()
 
     def _refuse_options_of_one_log(self) -> None:
         names = (

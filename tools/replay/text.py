@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -162,9 +163,11 @@ def batch_document(result: BatchResult) -> dict[str, Any]:
         if job.summary is not None:
             document = with_exit_code(job.summary, job.status)
             written = [str(path) for path in job.written]
-            rows.append({**document, "log": str(job.log), "skipped": job.skipped, "written": written})
+            names = {"log": str(job.log), "recording": job.recording}
+            rows.append({**document, **names, "skipped": job.skipped, "written": written})
         else:
-            row = {"log": str(job.log), "skipped": False, "status": json_status(job.status)}
+            row = {"log": str(job.log), "recording": job.recording, "skipped": False}
+            row["status"] = json_status(job.status)
             rows.append(with_exit_code(row, job.status) | {"error": job.error, "written": []})
     document = {
         "schema": "perception.replay_many/1",
@@ -197,7 +200,7 @@ def show_batch(report: dict[str, Any]) -> None:
             text = Text(f"{label}: plugin errors: {row['errors']}; the first: ", style="red")
             console.print(text.append(row["first_error"]), soft_wrap=True)
         for name in row["written"]:
-            if not Path(name).name.startswith(f"{Path(row['log']).stem}.outputs."):
+            if not Path(name).name.startswith(f"{Path(row['log']).stem}."):
                 console.print(f"{row['log']}: written to {name}", soft_wrap=True)
     show_batch_monitor(console, report["logs"], labels, {h: s for h, s in totals["in_doubt_s"].items() if s})
     folders = sorted({str(Path(name).parent) for row in report["logs"] for name in row["written"]})
@@ -206,11 +209,24 @@ def show_batch(report: dict[str, Any]) -> None:
 
 
 def _labels(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the name of each log; its path where several have that name."""
-    names = [Path(row["log"]).name for row in rows]
+    """Return the name of each log; its path where several have that name; of its spans their names."""
+    names, logs = (Counter(key(row) for row in rows) for key in (_log_name, _log))
     return [
-        name if names.count(name) == 1 else str(row["log"]) for name, row in zip(names, rows, strict=True)
+        _log_name(row)
+        if names[_log_name(row)] == 1
+        else row["recording"]
+        if logs[_log(row)] > 1
+        else _log(row)
+        for row in rows
     ]
+
+
+def _log(row: Mapping[str, Any]) -> str:
+    return str(row["log"])
+
+
+def _log_name(row: Mapping[str, Any]) -> str:
+    return Path(_log(row)).name
 
 
 def _batch_table(rows: list[dict[str, Any]], labels: list[str]) -> Table:

@@ -24,6 +24,7 @@ class ConvertRecording:
     log: Path
     options: ConvertOptions
     suffix: ClassVar[str] = ".mcap"
+    part: ClassVar[str] = ""
 
     def settings(self) -> Mapping[str, Any]:
         return {"convert": asdict(self.options), "versions": dict(recorded_versions())}
@@ -33,6 +34,9 @@ class ConvertRecording:
 
     def is_ours(self, path: Path) -> bool:
         return is_converted_log(path)
+
+    def has_tables(self, recording: str) -> bool:
+        return True
 
     def run(self, place: ResultPlace, observe: Observe) -> JobEnd:
         with open_log(self.log) as log:

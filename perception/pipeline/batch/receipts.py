@@ -74,12 +74,13 @@ def receipt_name(recording: str, suffix: str) -> str:
 
 def settings_hash(job: RecordingJob) -> str:
     """Return a hash over all that determines the results of a job beside its log."""
-    return hashlib.sha256(json.dumps(job.settings(), sort_keys=True, default=str).encode()).hexdigest()
+    text = json.dumps(job.settings(), sort_keys=True, default=_stable_text)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def log_state(log: Path) -> list[tuple[Any, ...]]:
     """Return what shows whether a log changed while it was read: sizes, tags and times, without reading."""
-    return [_quick(part) for part in parts_of(log)]
+    return [_quick(part.fresh() if isinstance(part, RemotePath) else part) for part in parts_of(log)]
 
 
 def finished(task: RecordingTask, store: ResultStore, receipt: Mapping[str, Any] | None) -> bool:
@@ -94,6 +95,7 @@ def finished(task: RecordingTask, store: ResultStore, receipt: Mapping[str, Any]
             and receipt["settings"] == task.settings
             and receipt["summary"]["status"] in DONE
             and _log_unchanged(task.job.log, receipt["input"])
+            and task.job.has_tables(task.recording)
             and all(store.unchanged(name, before) for name, before in receipt["written"].items())
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
@@ -169,6 +171,12 @@ def _quick(path: Path) -> tuple[Any, ...]:
         return path.file.size, path.file.tag
     status = path.stat()
     return status.st_size, "", status.st_mtime_ns
+
+
+def _stable_text(value: object) -> str:
+    """Return a text that is the same in every process; that of a function has its address."""
+    named = getattr(value, "__qualname__", None)
+    return str(value) if named is None else f"{getattr(value, '__module__', '')}.{named}"
 
 
 def _asks_servers(task: RecordingTask) -> bool:

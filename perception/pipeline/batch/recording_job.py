@@ -49,9 +49,13 @@ class RecordingJob(Protocol):
     Attributes:
         log: The recording.
         suffix: What follows the recording's name in that of its main result.
+        part: What follows the log's name in that of the recording: which span of it this is; empty: all.
     """
 
     suffix: ClassVar[str]
+
+    @property
+    def part(self) -> str: ...
 
     @property
     def log(self) -> Path: ...
@@ -64,6 +68,9 @@ class RecordingJob(Protocol):
 
     def is_ours(self, path: Path) -> bool:
         """Return whether an existing file is a main result of an earlier job."""
+
+    def has_tables(self, recording: str) -> bool:
+        """Return whether the results that the work puts elsewhere than in its folder are there."""
 
     def run(self, place: ResultPlace, observe: Observe) -> JobEnd:
         """Do the work, and leave its results in a folder.

@@ -18,24 +18,32 @@ from perception.path_guard import Read
 from perception.pipeline.batch.recording_job import JobEnd, ResultPlace
 from perception.pipeline.batch.result_store import MAX_BYTES
 from perception.pipeline.files_read import files_read
+from perception.pipeline.log_source import Span
 from perception.pipeline.opened_plugin import resolve_device
 from perception.pipeline.replay_job import Observe, ReplayJob, run_job
 from perception.pipeline.run_record import recorded_versions
 from perception.pipeline.workers import default_workers
 from perception.sinks import McapSink
+from perception.sinks.tables import TablesFolder
 
 _ENGINES = ("openvino", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRecording:
-    """The replay of one log into an output log.
+    """The replay of one log, or of a span of it, into an output log.
 
     Attributes:
         job: The replay; its output is replaced.
+        span: The span that is replayed in place of the job's; None: that of the job.
+        part: What follows the log's name in that of the recording: `.0003`; empty: there is one span.
+        split_s: The length of spans; 0: there is one.
     """
 
     job: ReplayJob
+    span: Span | None = None
+    part: str = ""
+    split_s: float = 0.0
     suffix: ClassVar[str] = ".outputs.mcap"
 
     @property
@@ -49,6 +57,7 @@ class ReplayRecording:
         plugin = self._plugin()
         plain = replace(job, log=Path(), output=None, config=None, overrides=Overrides(), force=False)
         return asdict(plain) | {
+            "split_s": self.split_s,
             "overrides": asdict(overrides),
             "config_text": read_regular(job.config, MAX_BYTES).decode() if job.config is not None else "",
             # The plugin's own weights are in its package.
@@ -65,12 +74,22 @@ class ReplayRecording:
     def is_ours(self, path: Path) -> bool:
         return McapSink.is_ours(path)
 
+    def has_tables(self, recording: str) -> bool:
+        tables = self.job.tables
+        return tables is None or TablesFolder(tables.place).has(recording)
+
     def run(self, place: ResultPlace, observe: Observe) -> JobEnd:
         tables = self.job.tables
         if tables is not None:
             tables = replace(tables, recording=place.recording, receipt=place.receipt)
         job = replace(self.job, output=place.folder / f"{place.recording}{self.suffix}", tables=tables)
+        if self.span is not None:
+            times = (self.span.start_ns, self.span.end_ns)
+            start, end = (None if time_ns is None else str(time_ns) for time_ns in times)
+            job = replace(job, start=start, end=end)
         summary = run_job(job, observe)
+        if self.span is not None and not summary.frames and summary.status == "failed" and not summary.errors:
+            summary = replace(summary, status="clean")  # nothing was recorded in this span
         return JobEnd(summary.status, summary.to_json(), summary.frames)
 
     def _plugin(self) -> PluginConfig:
@@ -85,7 +104,7 @@ class ReplayRecording:
         return configured.model_copy(update=changes)
 
 
-def replay_recordings(like: ReplayJob, logs: Sequence[Path], count: int) -> list[ReplayRecording]:
+def replay_recordings(like: ReplayJob, logs: Sequence[Path], count: int = 1) -> list[ReplayRecording]:
     """Return the replay of each log, as one job describes it.
 
     Args:

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,8 @@ except ImportError:  # Windows: what a killed process has left behind stays
 STAGING = ".partial"
 """The folder of a local store in which results are made, each in a folder of its own."""
 
+_TRIES = 100
+
 MAX_BYTES = 64 << 20
 """The largest receipt that is read."""
 
@@ -40,6 +42,9 @@ class ResultStore(Protocol):
 
     def make(self) -> None:
         """Make the folder."""
+
+    def names(self) -> set[str]:
+        """Return the names of all files."""
 
     def read_receipts(self, names: Iterable[str]) -> Mapping[str, bytes]:
         """Return the bytes of the files that are there."""
@@ -93,6 +98,10 @@ class LocalStore:
     def make(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
 
+    def names(self) -> set[str]:
+        files = (path for path in self._folder.rglob("*") if path.is_file())
+        return {path.relative_to(self._folder).as_posix() for path in files}
+
     def read_receipts(self, names: Iterable[str]) -> Mapping[str, bytes]:
         found = {}
         for name in names:
@@ -109,10 +118,14 @@ class LocalStore:
 
     def put(self, staged: Path, name: str) -> None:
         place = self.path(name)
-        place.parent.mkdir(parents=True, exist_ok=True)
         with open(staged, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(staged, place)
+
+        def move() -> None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged, place)
+
+        _beside_others(move)
 
     def write(self, data: bytes, name: str) -> None:
         write_whole(self.path(name), data)
@@ -131,7 +144,7 @@ class LocalStore:
         self.clean([recording])
         folder = self._folder / STAGING / f"{recording}~{secrets.token_hex(8)}"
         try:
-            folder.mkdir(parents=True)
+            _beside_others(lambda: folder.mkdir(parents=True))
             lock = _locked(folder)
         except OSError as error:
             reason = error.strerror or error
@@ -166,9 +179,11 @@ class RemoteStore:
     def make(self) -> None:
         self._folder.make()
 
+    def names(self) -> set[str]:
+        return self._folder.names()
+
     def read_receipts(self, names: Iterable[str]) -> Mapping[str, bytes]:
-        there = self._folder.names()
-        return self._folder.read_all([name for name in names if name in there])
+        return self._folder.read_all(list(names))
 
     def stamp(self, name: str) -> dict[str, Any]:
         return dict(self._folder.info(name))
@@ -217,6 +232,17 @@ def file_unchanged(path: Path, before: Mapping[str, Any]) -> bool:
     if path.is_dir():  # whose time does not tell of its files
         return bool(before["sha256"] == file_sha256(path))
     return bool(stat.st_mtime_ns == before["mtime_ns"] or before["sha256"] == file_sha256(path))
+
+
+def _beside_others(make: Callable[[], None]) -> None:
+    """Make something in a folder that another process may remove meanwhile, because it is empty."""
+    for _ in range(_TRIES):
+        try:
+            make()
+        except FileNotFoundError:
+            continue
+        return
+    make()
 
 
 def _locked(folder: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from perception.errors import OutputError
+from perception.errors import ConfigError, OutputError
 from perception.path_guard import Write, check_paths
 from perception.pipeline.batch.attempt import JobEvent, done_event
 from perception.pipeline.batch.receipts import (
@@ -164,18 +165,18 @@ def _tasks(jobs: Sequence[RecordingJob], folder: Path, store: ResultStore) -> li
     """Return the task of each job; none has the name of another log."""
     if not jobs:
         return []
-    suffix, receipts, asked = jobs[0].suffix, {}, set()
+    times = Counter((job.log, job.part) for job in jobs)
+    if twice := [str(log) for (log, _), number in times.items() if number > 1]:
+        raise ConfigError([f"a log is named twice: {', '.join(twice)}"])
+    ends = {job.log: job.part + job.suffix for job in jobs}  # spans of one log have one name
 
     def is_taken(name: str, log: Path) -> bool:
-        receipt = receipt_name(name, suffix)
-        if receipt not in asked:
-            asked.add(receipt)
-            receipts.update(read_receipts(store, [receipt]))
-        return is_of_another_log(receipts.get(receipt), log)
+        receipt = receipt_name(name, ends[log])
+        return is_of_another_log(read_receipts(store, [receipt]).get(receipt), log)
 
-    names = recording_names([job.log for job in jobs], is_taken)
+    names = dict(zip(ends, recording_names(list(ends), is_taken), strict=True))
     settings = settings_hash(jobs[0])
-    return [RecordingTask(job, name, folder, settings) for job, name in zip(jobs, names, strict=True)]
+    return [RecordingTask(job, names[job.log] + job.part, folder, settings) for job in jobs]
 
 
 def _of_shard(tasks: Sequence[RecordingTask], shard: Shard) -> list[RecordingTask]:
@@ -186,9 +187,23 @@ def _of_shard(tasks: Sequence[RecordingTask], shard: Shard) -> list[RecordingTas
 
 def _check_files(tasks: Sequence[RecordingTask], store: ResultStore, force: bool) -> None:
     """Check all files of a batch before any is written: an output may be a log of another job."""
-    if not tasks or is_remote(tasks[0].folder):
+    if not tasks:
+        return
+    if is_remote(tasks[0].folder):
+        if not force:
+            _check_objects(tasks, store)
         return
     job = tasks[0].job
     writes = [Write("--output-dir", store.path(task.main), job.is_ours) for task in tasks]
     writes += [Write("--output-dir", store.path(task.receipt), is_receipt) for task in tasks]
     check_paths(job.reads([task.job.log for task in tasks]), writes, force=force)
+
+
+def _check_objects(tasks: Sequence[RecordingTask], store: ResultStore) -> None:
+    """Raise OutputError if an object would be replaced that no receipt of an earlier batch names."""
+    receipts = read_receipts(store, [task.receipt for task in tasks])
+    own = {name for receipt in receipts.values() for name in receipt.get("written", ())} | receipts.keys()
+    wanted = {name for task in tasks for name in (task.main, task.receipt)}
+    if foreign := sorted((wanted & store.names()) - own):
+        text = "--output-dir would replace a file that is no earlier output of this command; name another"
+        raise OutputError("\n".join(f"{text}, or add --force: {store.path(name)}" for name in foreign))

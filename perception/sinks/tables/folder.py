@@ -71,6 +71,10 @@ class TablesFolder:
         names = (name.removeprefix(PARTITION) for name in folders if name.startswith(PARTITION))
         return sorted(name for name in names if self._exists(self.path_of(table, name)))
 
+    def has(self, recording: str) -> bool:
+        """Return whether the tables of a recording are there, all of them: its run is put last."""
+        return self._exists(self.path_of(RUNS, recording))
+
     def read(self, table: str, recording: str, columns: list[str] | None = None) -> Any:
         """Return a partition as a `pyarrow.Table`.
 

@@ -36,6 +36,7 @@ class CountJob:
     pause_s: float = 0.0
     parts: int = 1
     suffix: ClassVar[str] = ".txt"
+    part: ClassVar[str] = ""
 
     def settings(self) -> Mapping[str, Any]:
         return {"version": self.version}
@@ -45,6 +46,9 @@ class CountJob:
 
     def is_ours(self, path: Path) -> bool:
         return marked(b"count ")(path)
+
+    def has_tables(self, recording: str) -> bool:
+        return True
 
     def run(self, place: ResultPlace, observe: Observe) -> JobEnd:
         main = place.folder / f"{place.recording}{self.suffix}"

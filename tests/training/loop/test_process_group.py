@@ -75,10 +75,12 @@ def test_two_processes_end_with_the_weights_of_one(street: Path, cache_root: Pat
     frozen = [name for name in frozen if name != "control_head"] + ["control_head.reduce"]
     kinds: dict[str, dict[str, Any]] = {
         "uncertainty": {"balancing": {"method": "uncertainty"}},
+        "gradnorm": {"balancing": {"method": "gradnorm"}},
         "stored": {"transfer": {"checkpoint": str(trunk), "freeze": frozen, "store": 2}},
     }
     if find_spec("torchjd") is not None:
         kinds["upgrad"] = {"balancing": {"method": "upgrad"}}
+        kinds["pcgrad"] = {"balancing": {"method": "pcgrad"}}  # which draws at random, alike in each process
 
     def config(kind: str, by: str) -> TrainConfig:
         cache = tmp_path / f"cache-{by}" if kind == "stored" else cache_root
