@@ -55,6 +55,7 @@ class Finished:
         best_step: The step after which the kept weights were taken.
         scores: Of the kept weights on the validation logs, by the final evaluation; empty without one.
         cpu_s: CPU time of the training loop.
+        first: This process is the one of several that answers for all.
     """
 
     reason: str
@@ -63,6 +64,7 @@ class Finished:
     best_step: int
     scores: Mapping[str, float] = field(default_factory=dict)
     cpu_s: float = 0.0
+    first: bool = True
 
 
 def train(
@@ -107,7 +109,9 @@ def train(
             trainer.load_state_dict(state)
         reason, scores = _run(config, trainer, seen, stop, probe)
         processes.wait()
-    return Finished(reason, config.run.out, trainer.step, trainer.best_step, scores, trainer.cpu_s)
+    return Finished(
+        reason, config.run.out, trainer.step, trainer.best_step, scores, trainer.cpu_s, processes.first
+    )
 
 
 def _trainer(

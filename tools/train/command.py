@@ -83,9 +83,9 @@ def train(
     with watcher() as seen, stoppable() as stop:
         finished = run(resolved, resume, seen, stop)
     with answering(_status(finished)):
-        if as_json:
+        if as_json and finished.first:
             print_json(_report(finished))
-        else:
+        elif finished.first:  # of several processes one answers
             _show(finished)
 
 
