@@ -19,6 +19,7 @@ from perception.codec_messages import silence_codecs
 from perception.errors import ConfigError, NoPluginError, OutputError, PerceptionError, PluginError
 from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception.text import visible_line
+from perception_tools.adapt import command as adapt
 from perception_tools.bench import command as bench
 from perception_tools.bug_report import bug_text, show_traceback
 from perception_tools.compare import command as compare
@@ -104,6 +105,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "convert": convert.convert,
     "synthesize": synthesize.synthesize,
     "train": train.train,
+    "adapt": adapt.adapt,
     "study": study.study,
 }
 for _name, _command in _COMMANDS.items():

@@ -22,6 +22,7 @@ EXAMPLES = {
     "convert": "perception convert drive.bag drive.mcap --cut 10 20",
     "synthesize": "perception synthesize logs --count 10 --seed 1",
     "train": "perception train finetune --train logs --validate other.mcap --out runs/mine",
+    "adapt": "perception adapt drive.mcap --out runs/mine",
     "study": "perception study newcomer --train logs --validate other.mcap",
     "plugin list": "perception plugin list",
     "plugin new": "perception plugin new my_detector",

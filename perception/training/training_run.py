@@ -22,10 +22,10 @@ from perception.training.data.fit_to_logs import fit_to_logs
 from perception.training.data.loader import BatchSource, Loader
 from perception.training.data.sample_cache import find_logs
 from perception.training.data.splits import (
+    Splits,
     cache_folder,
     cache_spec,
-    open_splits,
-    report_missing_truth,
+    labelled_splits,
     validation_logs,
 )
 from perception.training.data.stored_features import check_stored_features, open_stored_features
@@ -73,6 +73,7 @@ def train(
     watcher: Watcher | None = None,
     stop: Callable[[], bool] = lambda: False,
     probe: Probe | None = None,
+    splits: Splits | None = None,
 ) -> Finished:
     """Train a model.
 
@@ -86,6 +87,7 @@ def train(
         watcher: Hears about progress.
         stop: Asked after each step; once it returns True, the run is saved and ends.
         probe: Called with the trainer after each step, in every process.
+        splits: Returns the training and validation samples; None: those of `data`, with their truth.
 
     Raises:
         ConfigError: The configuration has errors, or does not fit the logs.
@@ -102,8 +104,7 @@ def train(
         logs = find_logs(config.data.train, "train") if config.data.train else []
         config = fit_to_logs(config, logs, cache_spec(config), seen.message)
         state = open_folder(config, resume, processes)
-        training, validation = open_splits(config, seen, processes)
-        report_missing_truth(training, config.model_shape().classes, seen)
+        training, validation = (splits or labelled_splits)(config, seen, processes)
         trainer = _trainer(config, training, validation, shard, seen, processes, device, stop)
         if state is not None:
             trainer.load_state_dict(state)

@@ -7,19 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from perception.geometry.lens import is_fisheye
+from perception.models.placed_returns import PlacedReturns
+from perception.models.returns_distance import Distances, Float64, distances_from_returns, usual_depth_m
 from perception.types import Rig
 from perception_plugins.detector.ground_distance import distances_on_ground, ground_from
 from perception_plugins.detector.options import DistanceOptions
-from perception_plugins.detector.placed_returns import PlacedReturns
-from perception_plugins.detector.returns_distance import Distances, Float64, distances_from_returns
-
-DEPTH_M = {
-    "person": 0.3, "pedestrian": 0.3, "rider": 0.6, "cyclist": 0.6, "bicycle": 0.6, "motorcycle": 0.7,
-    "car": 2.2, "vehicle": 2.2, "van": 2.5, "truck": 3.2, "bus": 5.0, "train": 8.0,
-    "cone": 0.15, "barrel": 0.3, "traffic cone": 0.15,
-}  # fmt: skip
-"""Half the depth of usual objects, between that seen from the side and from behind: returns are on the near
-side, and a distance is that of the centre."""
 
 TALLEST_M = {
     "person": 2.2, "pedestrian": 2.2, "rider": 2.4, "cyclist": 2.4, "bicycle": 2.4, "motorcycle": 2.4,
@@ -43,7 +35,7 @@ def distances(
         labels: [K], the words of the boxes.
         options: The section `distance`.
     """
-    depth_m = np.array([DEPTH_M.get(label.lower(), 0.0) for label in labels])
+    depth_m = usual_depth_m(labels)
     metres, std = np.full((2, len(boxes)), np.nan)
     if returns is not None and len(boxes):
         metres, std = distances_from_returns(returns, boxes, depth_m, options.least_returns)

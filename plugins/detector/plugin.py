@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import CheckpointError, ConfigError, PluginError
+from perception.models.placed_returns import PlacedReturns, placed_returns
 from perception.models.preprocess.pixels import UnusableImage
 from perception.plugin import Context, Manifest, Plugin, Prepared, positioned
 from perception.types import Absent, Detection, Detections, Output, RangeScan, Reset, Sample
@@ -20,7 +21,6 @@ from perception_plugins.detector.late_fusion import distances
 from perception_plugins.detector.opening import Detector, open_detector
 from perception_plugins.detector.options import DetectorOptions
 from perception_plugins.detector.picture import Placement
-from perception_plugins.detector.placed_returns import PlacedReturns, placed_returns
 from perception_plugins.detector.suppression import suppress
 
 NO_RETURN = "no return of the scan is finite"

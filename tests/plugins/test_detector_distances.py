@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from perception.diagnosis.conformance.samples import drawn_samples
 from perception.geometry import TransformTree, project
+from perception.models import returns_distance
+from perception.models.placed_returns import PlacedReturns, placed_returns
+from perception.models.returns_distance import distances_from_returns
 from perception.types import CameraInfo, Rig
-from perception_plugins.detector import returns_distance
 from perception_plugins.detector.ground_distance import distances_on_ground, ground_from
 from perception_plugins.detector.late_fusion import distances
 from perception_plugins.detector.options import DistanceOptions
-from perception_plugins.detector.placed_returns import PlacedReturns, placed_returns
-from perception_plugins.detector.returns_distance import distances_from_returns
 
 HEIGHT_M = 1.6
 

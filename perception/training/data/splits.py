@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from perception.training.data.sample_cache import find_logs
 from perception.training.loop.observer import Watcher
 from perception.training.loop.process_group import ProcessGroup
 from perception.training.train_config import DataConfig, TrainConfig
+
+Splits = Callable[[TrainConfig, Watcher, ProcessGroup], tuple[Dataset, Dataset | None]]
+"""Returns the training and the validation samples of a run."""
 
 
 def cache_spec(config: TrainConfig) -> CacheSpec:
@@ -87,6 +90,15 @@ def open_splits(
         f"the decoded logs take {sum(sizes.values()) / 1e6:.1f} MB in {cache_folder(config)}; set data.cache "
         "for another place"
     )
+    return training, validation
+
+
+def labelled_splits(
+    config: TrainConfig, watcher: Watcher, processes: ProcessGroup
+) -> tuple[Dataset, Dataset | None]:
+    """Return the samples as `open_splits`, and tell the watcher about truth that is missing."""
+    training, validation = open_splits(config, watcher, processes)
+    report_missing_truth(training, config.model_shape().classes, watcher)
     return training, validation
 
 

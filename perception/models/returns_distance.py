@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_plugins.detector.placed_returns import PlacedReturns
+from perception.models.placed_returns import PlacedReturns
 
 Float64 = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -38,6 +38,15 @@ MOST_AT_ONCE = 1 << 15
 """Returns in the columns of the boxes that are looked at together: their arrays fit into a cache."""
 
 
+DEPTH_M = {
+    "person": 0.3, "pedestrian": 0.3, "rider": 0.6, "cyclist": 0.6, "bicycle": 0.6, "motorcycle": 0.7,
+    "car": 2.2, "vehicle": 2.2, "van": 2.5, "truck": 3.2, "bus": 5.0, "train": 8.0,
+    "cone": 0.15, "barrel": 0.3, "traffic cone": 0.15,
+}  # fmt: skip
+"""Half the depth of usual objects, between that seen from the side and from behind: returns are on the near
+side, and a distance is that of the centre."""
+
+
 class Distances(NamedTuple):
     """Metres from the camera to the centres of K objects, and standard deviations; NaN: not known."""
 
@@ -53,6 +62,11 @@ class _Groups(NamedTuple):
     size: Places
     middle: Float64
     spread: Float64
+
+
+def usual_depth_m(labels: Sequence[str]) -> Float64:
+    """Return half the depth [K] of usual objects of the classes; 0 where it is not known."""
+    return np.array([DEPTH_M.get(label.lower(), 0.0) for label in labels])
 
 
 def distances_from_returns(returns: PlacedReturns, boxes: Float64, depth_m: Float64, least: int) -> Distances:

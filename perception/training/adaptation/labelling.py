@@ -1,0 +1,92 @@
+"""A round's labels: boxes that views and time confirm, with the distances that returns say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from perception.training.adaptation.agreement import agreed_boxes
+from perception.training.adaptation.labelled_dataset import LabelledDataset, neighbours_of
+from perception.training.adaptation.measured_distances import measured_distances
+from perception.training.adaptation.pseudo_labels import ClassRule, class_rules, labels_of
+from perception.training.adaptation.report import ClassLabels
+from perception.training.adaptation.views import TwoViews
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.dataset import Dataset
+from perception.training.data.training_sample import IGNORED, SampleId, SampleTruth
+from perception.types import Float64
+
+
+class Labelled(NamedTuple):
+    """The labelled samples of a round, and the labels of each class."""
+
+    dataset: LabelledDataset
+    classes: tuple[ClassLabels, ...]
+
+
+def labelled(
+    views: Sequence[TwoViews], dataset: Dataset, spec: CacheSpec, control: Sequence[Float64]
+) -> Labelled:
+    """Return a data set with labels by a model.
+
+    Args:
+        views: What the model sees in each sample.
+        dataset: The samples; only their inputs are used.
+        spec: How their logs are read.
+        control: The control value that each sample teaches: what the first model said, so that it stays.
+    """
+    agreed = agreed_boxes(views, neighbours_of(dataset))
+    rules = class_rules(agreed, len(spec.model.classes))
+    labels = {
+        sample: labels_of(boxes, rules, values, _source_size(dataset, sample))
+        for sample, boxes, values in zip(dataset.ids, agreed, control, strict=True)
+    }
+    labels = _with_distances(labels, dataset, spec)
+    return Labelled(LabelledDataset(dataset, labels), _counts(labels, rules, spec.model.classes))
+
+
+def in_source_pixels(boxes: Float64, size: Float64, spec: CacheSpec) -> Float64:
+    """Return boxes `xyxy` of the model's input in pixels of a picture of a size [2] (width, height)."""
+    sx, sy = spec.spec.source_from_input(float(size[0]), float(size[1]))
+    return np.asarray(boxes, np.float64) * np.array([sx, sy, sx, sy])
+
+
+def _source_size(dataset: Dataset, sample: SampleId) -> Float64:
+    return np.array(dataset.logs[sample.log].column("source_size")[sample.row], np.float64)
+
+
+def _with_distances(
+    labels: dict[SampleId, SampleTruth], dataset: Dataset, spec: CacheSpec
+) -> dict[SampleId, SampleTruth]:
+    boxes = {
+        sample: in_source_pixels(truth.boxes, truth.source_size, spec) for sample, truth in labels.items()
+    }
+    names = {s: [spec.model.classes[label] for label in truth.labels] for s, truth in labels.items()}
+    measured = measured_distances(dataset, spec, boxes, names)
+    return {
+        sample: truth._replace(distance_m=measured[sample].metres.astype(np.float32))
+        if sample in measured
+        else truth
+        for sample, truth in labels.items()
+    }
+
+
+def _counts(
+    labels: dict[SampleId, SampleTruth], rules: Sequence[ClassRule], classes: Sequence[str]
+) -> tuple[ClassLabels, ...]:
+    label = np.concatenate([truth.labels for truth in labels.values()])
+    doubt = np.concatenate([truth.visible for truth in labels.values()]) == IGNORED
+    known = np.isfinite(np.concatenate([truth.distance_m for truth in labels.values()]))
+    return tuple(
+        ClassLabels(
+            name,
+            rule.score,
+            rule.confirmed,
+            int(((label == place) & ~doubt).sum()),
+            int(((label == place) & doubt).sum()),
+            int(((label == place) & ~doubt & known).sum()),
+        )
+        for place, (name, rule) in enumerate(zip(classes, rules, strict=True))
+    )

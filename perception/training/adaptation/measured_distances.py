@@ -1,0 +1,61 @@
+"""Distances of boxes by the returns inside them: all returns of the log, not those that a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from perception.logs import open_log
+from perception.models.placed_returns import PlacedReturns, placed_returns
+from perception.models.returns_distance import Distances, distances_from_returns, usual_depth_m
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.cache_writer import samples_with_truth, training_rows
+from perception.training.data.dataset import Dataset
+from perception.training.data.training_sample import SampleId
+from perception.types import Float64
+
+FEWEST_RETURNS = 3
+"""The fewest returns that are an object."""
+
+WORST_STD = 0.15
+"""Distances with a larger deviation, as a fraction of them, say nothing."""
+
+
+def measured_distances(
+    dataset: Dataset,
+    spec: CacheSpec,
+    boxes: Mapping[SampleId, Float64],
+    labels: Mapping[SampleId, Sequence[str]],
+) -> dict[SampleId, Distances]:
+    """Return the distances of the boxes of each sample; NaN where no returns say them.
+
+    Args:
+        dataset: Its logs are read once, without decoding pictures.
+        spec: How they are read.
+        boxes: [K, 4] `xyxy` in recorded pixels, for some samples.
+        labels: [K] the class names of the same.
+    """
+    found: dict[SampleId, Distances] = {}
+    for number, cached in enumerate(dataset.logs):
+        wanted = {sample.row for sample in boxes if sample.log == number}
+        if not wanted or not np.asarray(cached.column("present"))[sorted(wanted), 1].any():
+            continue
+        with open_log(cached.log) as log:
+            row = 0
+            for sample, truth in samples_with_truth(log, spec.config_for(log)):
+                for view, _ in training_rows(sample, truth):
+                    here = SampleId(number, row)
+                    returns = placed_returns(view, np.inf) if row in wanted else None
+                    if returns is not None:
+                        found[here] = _distances(returns, boxes[here], labels[here])
+                    row += 1
+    return found
+
+
+def _distances(returns: PlacedReturns, boxes: Float64, labels: Sequence[str]) -> Distances:
+    if not len(boxes):
+        return Distances(np.zeros(0), np.zeros(0))
+    metres, std = distances_from_returns(returns, boxes, usual_depth_m(labels), FEWEST_RETURNS)
+    vague = ~(std <= WORST_STD * metres)
+    return Distances(np.where(vague, np.nan, metres), np.where(vague, np.nan, std))

@@ -1,0 +1,76 @@
+"""What the held-out part says of a model without truth: agreement of views, and distances against returns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from perception.models import FusionModel
+from perception.training.adaptation.agreement import COUNTED_SCORE, self_agreement
+from perception.training.adaptation.labelling import in_source_pixels
+from perception.training.adaptation.measured_distances import measured_distances
+from perception.training.adaptation.report import SelfCheck
+from perception.training.adaptation.views import TwoViews, seen_twice
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.dataset import Dataset
+from perception.types import Float64
+
+FEWEST_DISTANCES = 10
+LESS = 0.02
+"""Less agreement by more than this is worse: a box more or less at the threshold is not."""
+
+
+class SelfChecked(NamedTuple):
+    """The result of `self_check`, and what it was computed from.
+
+    Attributes:
+        summary: For the report.
+        views: Of each sample.
+        distances: [N, 3] of boxes with returns: predicted, by returns, and the predicted deviation; metres.
+    """
+
+    summary: SelfCheck
+    views: list[TwoViews]
+    distances: Float64
+
+
+def self_check(model: FusionModel, dataset: Dataset, spec: CacheSpec) -> SelfChecked:
+    """Return how a model does on samples without looking at their truth."""
+    views = seen_twice(model, dataset)
+    seen = [view.plain.take(view.plain.scores >= COUNTED_SCORE) for view in views]
+    boxes, names = {}, {}
+    for sample, kept in zip(dataset.ids, seen, strict=True):
+        size = np.array(dataset.logs[sample.log].column("source_size")[sample.row])
+        boxes[sample] = in_source_pixels(kept.boxes, size, spec)
+        names[sample] = [model.config.classes[label] for label in kept.labels]
+    measured = measured_distances(dataset, spec, boxes, names)
+    rows = [np.zeros((0, 3))]
+    for sample, kept in zip(dataset.ids, seen, strict=True):
+        if sample in measured:
+            columns = np.stack([kept.distance_m, measured[sample].metres, kept.distance_std_m], 1)
+            rows.append(columns[np.isfinite(columns).all(1)])
+    distances = np.concatenate(rows)
+    error = None
+    if len(distances) >= FEWEST_DISTANCES:
+        error = float(np.median(np.abs(distances[:, 0] - distances[:, 1]) / distances[:, 1]))
+    count = float(np.mean([len(kept.labels) for kept in seen]))
+    summary = SelfCheck(self_agreement(views).share, count, error, len(distances))
+    return SelfChecked(summary, views, distances)
+
+
+def got_worse(before: SelfCheck, after: SelfCheck) -> list[str]:
+    """Return why the held-out part, without truth, speaks against the new weights; empty: it does not."""
+    reasons = []
+    if before.agreement is not None and after.agreement is None:
+        reasons.append(f"no box is left on the held-out part, where there were {before.boxes:.2g} a picture")
+    elif (
+        before.agreement is not None
+        and after.agreement is not None
+        and after.agreement < before.agreement - LESS
+    ):
+        reasons.append(
+            f"on the held-out part mirrored views agree on {after.agreement:.1%} of the boxes, before on "
+            f"{before.agreement:.1%}"
+        )
+    return reasons

@@ -1,0 +1,199 @@
+"""Boxes of two views and of neighbouring samples: what is joined, confirmed, and becomes a label."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perception.models import FusionModel
+from perception.models.tensors import Predictions
+from perception.training.adaptation import views as views_module
+from perception.training.adaptation.agreement import AgreedBoxes, agreed_boxes, self_agreement
+from perception.training.adaptation.calibration_renewal import renew_calibration
+from perception.training.adaptation.pseudo_labels import (
+    CONFIRMED,
+    FEWEST_BOXES,
+    LEAST_LABEL_SCORE,
+    ClassRule,
+    class_rules,
+    labels_of,
+)
+from perception.training.adaptation.report import SelfCheck
+from perception.training.adaptation.self_check import got_worse
+from perception.training.adaptation.views import SeenBoxes, TwoViews, seen_twice
+from perception.training.data.dataset import Dataset
+from perception.training.data.sample_cache import CachedLog
+from perception.training.data.training_sample import IGNORED
+from perception.training.losses import DenseTruth, make_targets
+from perception.training.losses.targets import Grid
+from tests.training.conftest import SHAPE
+
+NO_CONTROL = np.full(2, np.nan)
+SIZE = np.array([128.0, 64.0])
+
+
+def seen(*rows: tuple[int, float, float], std: float = 1.0, distance: float = 9.0) -> SeenBoxes:
+    """Boxes 10 x 20 at (class, score, left side)."""
+    boxes = np.array([[x, 5.0, x + 10, 25.0] for _, _, x in rows]).reshape(-1, 4)
+    count = len(rows)
+    return SeenBoxes(
+        np.array([label for label, _, _ in rows], np.int64),
+        np.array([score for _, score, _ in rows], np.float64),
+        boxes,
+        np.full((count, 4), std),
+        np.full(count, distance),
+        np.full(count, 0.5),
+    )
+
+
+def twice(plain: SeenBoxes, mirrored: SeenBoxes | None = None) -> TwoViews:
+    return TwoViews(plain, plain if mirrored is None else mirrored, NO_CONTROL)
+
+
+def test_boxes_of_both_views_are_joined_and_others_have_half_their_score() -> None:
+    plain = seen((0, 0.9, 0.0), (1, 0.8, 50.0))
+    mirrored = seen((0, 0.3, 2.0), (2, 0.6, 50.0))
+    (boxes,) = agreed_boxes([twice(plain, mirrored)], [[]])
+    assert boxes.labels.tolist() == [0, 1, 2]
+    assert boxes.scores == pytest.approx([0.6, 0.4, 0.3])
+    assert boxes.both.tolist() == [True, False, False]
+    assert boxes.boxes[0, 0] == pytest.approx(0.5)  # the surer view counts three times
+    assert self_agreement([twice(plain, mirrored)]).share == pytest.approx(2 / 4)
+
+
+def test_a_box_that_no_neighbour_has_is_not_certain() -> None:
+    here, moved, gone = seen((0, 0.9, 0.0)), seen((0, 0.9, 4.0)), seen((1, 0.9, 0.0))
+    alone, flicker, steady, _ = agreed_boxes(
+        [twice(here), twice(here), twice(here), twice(moved)], [[], [], [1, 3], [2]]
+    )
+    assert alone.certain.all()
+    assert flicker.certain.all()
+    assert steady.certain.all()
+    (lost, _) = agreed_boxes([twice(here), twice(gone)], [[1], [0]])
+    assert lost.both.all()
+    assert not lost.certain.any()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.floats(0.05, 1.0), st.booleans()), max_size=60),
+    st.randoms(use_true_random=False),
+)
+def test_the_score_of_a_class_is_the_lowest_from_which_enough_boxes_are_confirmed(
+    rows: list[tuple[int, float, bool]], random: Any
+) -> None:
+    """Against every score tried one by one, in any order of samples."""
+
+    def one(label: int, score: float, sure: bool) -> AgreedBoxes:
+        boxes = np.array([[0.0, 0.0, 10.0, 10.0]])
+        joined = score if sure else score / 2
+        return AgreedBoxes(np.array([label]), np.array([joined]), boxes, np.array([sure]), np.array([True]))
+
+    samples = [one(*row) for row in rows] or [one(0, 0.1, False)]
+    rules = class_rules(samples, 3)
+    for label, rule in enumerate(rules):
+        mine = sorted(
+            ((s, sure) for c, s, sure in rows if c == label and s >= LEAST_LABEL_SCORE), reverse=True
+        )
+        possible = [
+            score
+            for score in {s for s, _ in mine}
+            if (count := sum(s >= score for s, _ in mine)) >= FEWEST_BOXES
+            and sum(sure for s, sure in mine if s >= score) / count >= CONFIRMED
+        ]
+        if len({s for s, _ in mine}) == len(mine):  # of equal scores the order decides
+            assert rule.score == (min(possible) if possible else None)
+    random.shuffle(samples)
+    assert [rule.boxes for rule in class_rules(samples, 3)] == [rule.boxes for rule in rules] or len(
+        {s for _, s, _ in rows}
+    ) < len(rows)
+
+
+def test_doubts_are_neither_learned_nor_punished_and_an_uncertain_class_is_left_alone() -> None:
+    certain, doubt, unsure_class = (0, 0.9, 4.0), (0, 0.4, 44.0), (1, 0.9, 84.0)
+    (boxes,) = agreed_boxes([twice(seen(certain, doubt, unsure_class))], [[]])
+    rules = [ClassRule(0.6, 0.9, 20), ClassRule(None, 0.3, 20), ClassRule(0.5, 0.9, 20)]
+    truth = labels_of(boxes, rules, np.zeros(2), SIZE)
+    assert truth.visible.tolist() == [1.0, IGNORED, IGNORED]
+    assert truth.complete.tolist() == [1, 0, 1]
+    dense = DenseTruth(
+        *(
+            torch.from_numpy(np.asarray(array))[None]
+            for array in (truth.labels, truth.boxes, truth.distance_m)
+        ),
+        torch.from_numpy(truth.visible < 0)[None],
+        torch.ones(1),
+        torch.zeros(1, 2),
+        complete=torch.from_numpy(truth.complete)[None],
+    )
+    targets = make_targets(dense, 3, Grid(16, 32))
+    assert float(targets.objects) == 1
+    assert float(targets.heatmap[0, 0, 3, 2]) == 1  # the label
+    assert float(targets.counted[0, 0, 3, 12]) == 0  # the doubt
+    assert float(targets.counted[0, 0, 12, 20]) == 1  # background of a class that is certain
+    assert float(targets.counted[0, 1, 12, 20]) == 0  # of one that is not
+    assert float(targets.distance_weight.sum()) == 0  # no return, no distance
+
+
+def test_the_mirrored_view_is_turned_back(cached: CachedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = FusionModel(SHAPE)
+
+    def predict(_: Any, samples: Any, __: Any) -> Predictions:
+        count = len(samples)
+        box = np.tile(np.array([10.0, 5.0, 30.0, 25.0]), (count, 1, 1))
+        box[count // 2 :, :, [0, 2]] = 128 - box[count // 2 :, :, [2, 0]]
+        std = np.tile(np.array([1.0, 2.0, 3.0, 4.0]), (count, 1, 1))
+        std[count // 2 :] = std[count // 2 :][..., [2, 1, 0, 3]]
+        control = np.tile(np.array([0.2, 0.5]), (count, 1))
+        control[count // 2 :, 0] *= -1  # curvature changes sign
+        one = np.ones((count, 1))
+        return Predictions(0.7 * one, one.astype(int), box, std, 9 * one, one, control, control)
+
+    monkeypatch.setattr(views_module, "predict", predict)
+    for plain, mirrored, control in seen_twice(model, Dataset([cached], [np.arange(5)])):
+        assert mirrored.boxes == pytest.approx(plain.boxes)
+        assert mirrored.box_std == pytest.approx(plain.box_std)
+        assert control == pytest.approx([0.2, 0.5])
+
+
+def test_calibration_lowers_scores_that_are_not_confirmed_and_raises_no_other() -> None:
+    sure, unsure = seen(*[(0, 0.8, 0.0)] * 1), seen((1, 0.8, 50.0))
+    both = SeenBoxes(*(np.concatenate(pair) for pair in zip(sure, unsure, strict=True)))
+    views = [twice(both, sure)] * 40
+    model = FusionModel(SHAPE)
+    changes = {change.name: change for change in renew_calibration(model, views, np.zeros((0, 3)))}
+    assert changes.keys() == {"mean score of vehicle"}
+    assert changes["mean score of vehicle"].new < 0.5 < changes["mean score of vehicle"].old
+    logit = torch.tensor(np.log(0.8 / 0.2), dtype=torch.float32).expand(1, 3, 1, 1)
+    spread = torch.full((1, 1, 1, 1), float(np.log(0.3)))
+    scores = model.decoder.calibration.logits(logit, spread, torch.tensor([7])).sigmoid().flatten()
+    assert float(scores[0]) == pytest.approx(0.8)
+    assert float(scores[1]) == pytest.approx(changes["mean score of vehicle"].new, abs=1e-4)
+
+
+def test_calibration_fits_distances_to_returns_and_only_widens_boxes() -> None:
+    rng = np.random.default_rng(0)
+    measured = rng.uniform(5, 20, 400)
+    rows = np.stack([measured + rng.laplace(0, 1.0, 400), measured, np.full(400, 0.5)], 1)
+    exact, shifted = twice(seen((0, 0.8, 0.0))), twice(seen((0, 0.8, 0.0)), seen((0, 0.8, 3.0)))
+    for views, wider in (([exact] * 40, False), ([shifted] * 40, True)):
+        model = FusionModel(SHAPE)
+        renew_calibration(model, views, rows)
+        calibration = model.decoder.calibration
+        assert float(calibration.distance_factor[-1, 0]) == pytest.approx(2 * 2**0.5, rel=0.15)
+        assert bool((calibration.box_factor >= 1).all())
+        assert bool(calibration.box_factor[-1, 0] > 1.2) == wider
+        assert bool((calibration.box_factor[:-1] == 1).all())
+
+
+def test_less_agreement_or_no_box_at_all_is_refused() -> None:
+    before = SelfCheck(0.8, 3.0, None, 0)
+    assert not got_worse(before, replace(before, agreement=0.79))
+    assert "agree on 70.0%" in got_worse(before, replace(before, agreement=0.7))[0]
+    assert "no box is left" in got_worse(before, SelfCheck(None, 0.0, None, 0))[0]
+    assert not got_worse(SelfCheck(None, 0.0, None, 0), before)
