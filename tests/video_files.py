@@ -39,9 +39,17 @@ def pictures(count: int, size: tuple[int, int] = (64, 48)) -> list[np.ndarray]:
 
 @lru_cache(maxsize=32)
 def packets(
-    codec: str = "h264", count: int = 24, gop: int = 8, size: tuple[int, int] = (64, 48), b_frames: int = 0
+    codec: str = "h264",
+    count: int = 24,
+    gop: int = 8,
+    size: tuple[int, int] = (64, 48),
+    b_frames: int = 0,
+    hashed: bool = False,
 ) -> tuple[bytes, ...]:
-    """Return the packets of a video in coded order, with parameter sets at each key frame."""
+    """Return the packets of a video in coded order, with parameter sets at each key frame.
+
+    `hashed`: of H.265, each with the MD5 of its picture.
+    """
     encoder = av.CodecContext.create(_CODECS[codec], "w")
     encoder.width, encoder.height, encoder.pix_fmt = *size, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, HZ), Fraction(HZ, 1)
@@ -49,6 +57,8 @@ def packets(
     options = {key: text.format(gop=gop, b=b_frames) for key, text in _OPTIONS[_CODECS[codec]].items()}
     if b_frames:
         options.pop("tune")
+    if hashed:
+        options["x265-params"] += ":hash=1"
     encoder.options = options
     coded = []
     for index, picture in enumerate(pictures(count, size)):

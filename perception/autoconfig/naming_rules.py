@@ -61,6 +61,21 @@ _COMMANDED: Mapping[str, tuple[str, ...]] = {
 _VALUES = ("data", "value")
 """Fields of messages of one number (std_msgs/Float32), which their topic names."""
 
+_OTHER_UNITS = {
+    "kmh": "km/h",
+    "km_h": "km/h",
+    "kph": "km/h",
+    "mph": "mph",
+    "knots": "knots",
+    "deg": "degrees",
+    "deg_s": "degrees",
+    "deg_per_s": "degrees",
+    "degrees": "degrees",
+    "dps": "degrees",
+    "g": "g",
+}
+"""Ends of names that say a unit that a status does not have."""
+
 _WORTH = {"speed": 4, "yaw_rate": 2, "acceleration": 1, "steering": 0}
 
 
@@ -136,6 +151,17 @@ def known_fields(paths: Collection[str]) -> dict[str, str]:
 def commanded_fields(paths: Collection[str]) -> dict[str, str]:
     """Return the fields of a recorded command that are known channels: channel name -> dotted path."""
     return _fields_by_name(paths, _COMMANDED)
+
+
+def fields_in_other_units(paths: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return the fields that would be known but for the unit in their name: channel -> path and unit."""
+    found: dict[str, tuple[str, str]] = {}
+    for path in sorted(paths):
+        for end, unit in _OTHER_UNITS.items():
+            name = _snake(path).removesuffix(f"_{end}")
+            for channel in known_fields([name]) if name != _snake(path) else ():
+                found.setdefault(channel, (path, unit))
+    return found
 
 
 def fields_of_topic(topic: str, paths: Collection[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from perception.autoconfig.choose_config import ConfigChoice
@@ -23,7 +22,7 @@ def with_sensors_of_plugin(choice: ConfigChoice) -> ConfigChoice:
     except PluginError:  # opening the plugin says what is wrong
         return choice
     left_out = {
-        kind: names for kind, most in manifest.most.items() if (names := list(_beyond(config, kind, most)))
+        kind: beyond for kind, most in manifest.most.items() if (beyond := _beyond(config, kind, most))
     }
     if not left_out:
         return choice
@@ -45,13 +44,12 @@ def with_sensors_of_plugin(choice: ConfigChoice) -> ConfigChoice:
     )
 
 
-def _beyond(config: Config, kind: str, most: int) -> Iterable[str]:
+def _beyond(config: Config, kind: str, most: int) -> list[str]:
     """Return the names of the sensors of a kind that a plugin does not take."""
-    wanted = (config.reference, config.control_camera)
-    ranked = sorted(
-        config.sensors.of_kind(kind), key=lambda name: wanted.index(name) if name in wanted else 2
-    )
-    return (name for name in config.sensors.of_kind(kind) if name not in ranked[:most])
+    names = list(config.sensors.of_kind(kind))
+    first = [name for name in (config.reference, config.control_camera) if name in names]
+    kept = list(dict.fromkeys([*first, *names]))[:most]
+    return [name for name in names if name not in kept]
 
 
 def _without(config: Config, names: set[str]) -> Config:

@@ -80,7 +80,10 @@ class _FirstStamps:
 
     @property
     def stamped(self) -> int:
-        return sum(message.stamped for message in self.decoded)
+        # A table whose time begins with 0 has no stamp there, and needs none.
+        return sum(
+            message.stamped or message.stamp_ns == message.log_time_ns == 0 for message in self.decoded
+        )
 
     @property
     def problem(self) -> str:

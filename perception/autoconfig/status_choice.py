@@ -11,6 +11,7 @@ from perception.autoconfig.field_doubts import field_doubts
 from perception.autoconfig.first_messages import first_decoded, rate_hz
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names
+from perception.logs.decoding.foxglove import PICTURE_FILE
 from perception.types import StatusReading
 
 
@@ -32,8 +33,19 @@ def choose_statuses(draft: ConfigDraft) -> None:
     chosen = _chosen_fields(draft, plain or telling, known)
     for other in (t for t in topics if t not in telling):
         _leave_out_status(draft, other, known[other], warn=not chosen)
-    if not chosen:
-        return
+    if chosen:
+        _add_all(draft, topics, chosen, known)
+    for topic in topics:
+        _warn_of_units(draft, topic, known[topic].paths)
+
+
+def _add_all(
+    draft: ConfigDraft,
+    topics: list[str],
+    chosen: Mapping[str, dict[str, str]],
+    known: Mapping[str, _StatusCandidate],
+) -> None:
+    """Add the statuses that were chosen, and say why the others were not."""
     verbs = "tells more of the motion, or is" if len(chosen) == 1 else "tell more of the motion, or are"
     reason = f"{', '.join(chosen)} {verbs} named more clearly"
     draft.leave_out((t for t in topics if t not in chosen), "second_choice", reason)
@@ -103,7 +115,12 @@ def _add(
 def _status_topics(draft: ConfigDraft) -> list[str]:
     """Return the topics of numbers that are measured; commands and truth are left out with their reason."""
     topics = draft.of_kind("status")
-    topics = [topic for topic in topics if not names.is_housekeeping(topic, draft.schema_name(topic))]
+    topics = [
+        topic
+        for topic in topics
+        if not names.is_housekeeping(topic, draft.schema_name(topic))
+        and draft.schema_name(topic) != PICTURE_FILE
+    ]
     for topic in topics:
         if names.truth_doubt(topic) == "strong":
             reason = "its name says that it is truth; an input is named in sensors.status.topic"
@@ -144,6 +161,17 @@ def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidat
     if warn and candidate.paths and named < 3:
         hint = "name those you mean under sensors.status.fields"
         draft.warnings.append(f"{topic} is not used: {why}; {hint}")
+
+
+def _warn_of_units(draft: ConfigDraft, topic: str, paths: set[str]) -> None:
+    """Warn of a channel that no status of the log has in SI units, but in others by its name."""
+    have = {channel for section in draft.of_sensors("status").values() for channel in section["fields"]}
+    for channel, (path, unit) in names.fields_in_other_units(paths).items():
+        if channel not in have:
+            draft.warnings.append(
+                f"{topic}: {path} is not used as {channel}: by its name it is in {unit}, and a status is in "
+                "m, s and rad"
+            )
 
 
 def _unknown_fields(candidate: _StatusCandidate) -> str:

@@ -10,6 +10,7 @@ from perception.autoconfig import naming_rules as names
 from perception.autoconfig.first_messages import first_decoded
 from perception.config import Config
 from perception.logs import Log
+from perception.logs.decoding.foxglove import PICTURE_FILE
 from perception.types import Undecodable
 
 MOST_WORDS = 200  # characters of a reason
@@ -77,6 +78,8 @@ def _reason(log: Log, topic: str) -> tuple[UnusedCode, str]:
         return "no_messages", "no messages"
     if names.is_own_output(topic, schema):
         return "own_output", "an output of an earlier run"
+    if schema == PICTURE_FILE:
+        return "not_configured", "the names of the pictures' files, by which labels are joined (truth.labels)"
     if names.is_housekeeping(topic, schema):
         return "housekeeping", "of the middleware"
     messages = first_decoded(log, topic, count=1)

@@ -41,6 +41,7 @@ from perception.types import (
     Tick,
     TruthFrame,
     absent_sample,
+    camera_views,
 )
 from perception.types.times import bounded_ns
 
@@ -89,12 +90,20 @@ def newest(exists_ns: Int64, at_ns: int) -> int:
     return int(np.searchsorted(exists_ns, bounded_ns(at_ns), side="right")) - 1
 
 
+class _Row(NamedTuple):
+    """Where an output lies in the file: its parts follow each other in the order of `sizes`."""
+
+    tick: Tick
+    at: int
+    sizes: dict[str, int]
+
+
 class OutputStore:
     """A store of the outputs of one log in a temporary file."""
 
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115 (it lives as long as the store)
-        self._rows: list[tuple[Tick, int, int, int]] = []
+        self._rows: list[_Row] = []
         self._heads: set[str] = set()
 
     def __len__(self) -> int:
@@ -102,11 +111,11 @@ class OutputStore:
 
     @property
     def arrivals_ns(self) -> list[int]:
-        return [tick.log_time_ns for tick, _, _, _ in self._rows]
+        return [row.tick.log_time_ns for row in self._rows]
 
     @property
     def ticks(self) -> list[Tick]:
-        return [row[0] for row in self._rows]
+        return [row.tick for row in self._rows]
 
     @property
     def heads(self) -> frozenset[str]:
@@ -116,21 +125,28 @@ class OutputStore:
     def add(self, output: Output) -> None:
         """Store an output without its warnings."""
         tick, detections, control = output.tick, output.detections, output.control
-        boxes = b"" if detections is None else encode_detections(tick, detections, "")
-        steering = b"" if control is None else encode_control(tick, control)
-        self._heads.update(output.validity())
+        parts = {
+            "detections": detections,
+            **{f"camera {name}": part for name, part in output.cameras.items()},
+        }
+        data = {key: encode_detections(tick, part, "") for key, part in parts.items() if part is not None}
+        if control is not None:
+            data["control"] = encode_control(tick, control)
+        self._heads.update(output.heads())
         at = self._file.seek(0, 2)
-        self._file.write(boxes + steering)
-        self._rows.append((tick, at, -1 if detections is None else len(boxes), len(steering)))
+        self._file.write(b"".join(data.values()))
+        self._rows.append(_Row(tick, at, {key: len(part) for key, part in data.items()}))
 
     def get(self, index: int) -> Output:
         """Return the output at an index."""
-        tick, at, boxes, steering = self._rows[index]
-        self._file.seek(at)
-        data = self._file.read(max(boxes, 0) + steering)
-        detections = None if boxes < 0 else decode_detections(data[:boxes])[2]
-        control = decode_control(data[max(boxes, 0) :])[1] if steering else None
-        return Output(tick, detections, control)
+        row = self._rows[index]
+        self._file.seek(row.at)
+        data = {key: self._file.read(size) for key, size in row.sizes.items()}
+        control = decode_control(data.pop("control"))[1] if "control" in data else None
+        parts = {key: decode_detections(part)[2] for key, part in data.items()}
+        detections = parts.pop("detections", None)
+        cameras = {key.removeprefix("camera "): part for key, part in parts.items()}
+        return Output(row.tick, detections, control, cameras=cameras)
 
     def close(self) -> None:
         self._file.close()
@@ -155,6 +171,8 @@ class OutputCollector(OutputSink):
 def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFrame]:
     """Yield the truth at the stamp of each box truth message, or of control truth in a log without boxes.
 
+    Of several cameras with topics of their own, the stamps are those of the reference camera's.
+
     Args:
         log: The log, open.
         config: Names its truth and rig topics.
@@ -162,7 +180,10 @@ def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFra
     """
     truth, decode = config.truth, decoder(config)
     counts = {topic: survey.count for topic, survey in log.survey.topics.items()}
-    named = [topic for topic in (truth.boxes, truth.control) if topic is not None and counts.get(topic)]
+    cameras = _cameras(config)
+    of_cameras = [truth.camera_boxes[name] for name in cameras if name in truth.camera_boxes]
+    candidates = (truth.boxes, *of_cameras, truth.control)
+    named = [topic for topic in candidates if topic is not None and counts.get(topic)]
     if not named:
         return
     joiner, last_ns = TruthJoiner(truth, config.sensors), None
@@ -172,9 +193,16 @@ def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFra
         if message.topic == named[0] and decoded.stamp_ns != last_ns:
             last_ns = decoded.stamp_ns
             tick = Tick(0, "reference", decoded.stamp_ns, message.log_time_ns)
-            yield from (joined.truth for joined in joiner.add(absent_sample(tick, "truth")))
+            sample = absent_sample(tick, "truth", cameras=cameras if len(cameras) > 1 else ())
+            yield from (joined.truth for joined in joiner.add(sample))
         yield from (joined.truth for joined in joiner.ready())
     yield from (joined.truth for joined in joiner.flush())
+
+
+def _cameras(config: Config) -> tuple[str, ...]:
+    """Return the names of the cameras, that of the reference camera first."""
+    names = dict.fromkeys([config.reference_camera or "", *config.sensors.cameras])
+    return tuple(name for name in names if name)
 
 
 class _Source(NamedTuple):
@@ -248,11 +276,11 @@ class Streaming:
                     place = newest(done.exists_ns, truth.stamp_ns)
                     if place < 0:
                         unanswered += 1
-                        suite.update(_nothing(truth, source.outputs.heads), truth)
-                        continue
-                    output = source.outputs.get(int(done.taken[place]))
-                    ages_ms.append((truth.stamp_ns - output.tick.stamp_ns) / 1e6)
-                    suite.update(output, truth)
+                        output = _nothing(truth, source.outputs.heads)
+                    else:
+                        output = source.outputs.get(int(done.taken[place]))
+                        ages_ms.append((truth.stamp_ns - output.tick.stamp_ns) / 1e6)
+                    _score(suite, output, truth, source.config)
         heads = by_head(suite.compute())
         return StreamingReport(
             latency_ms=round(latency_ms, 3),
@@ -320,13 +348,23 @@ def without_details(report: StreamingReport) -> StreamingReport:
     return report.model_copy(update={"heads": heads})
 
 
+def _score(suite: Suite, output: Output, truth: TruthFrame, config: Config) -> None:
+    """Score an output; of several cameras each as a frame of its own."""
+    cameras = _cameras(config) if truth.cameras else ()
+    sample = absent_sample(output.tick, "a stored output", cameras=cameras)
+    for row in camera_views(sample, output, truth):
+        suite.update(row.output, row.truth or truth)
+
+
 def _nothing(truth: TruthFrame, heads: frozenset[str]) -> Output:
     """Return an output of invalid heads, for the time before the first output."""
     tick = Tick(0, "reference", truth.stamp_ns, truth.stamp_ns)
+    nothing = Detections(False, error=NO_OUTPUT) if heads & {"class", "box"} else None
     return Output(
         tick,
-        Detections(False, error=NO_OUTPUT) if heads & {"class", "box"} else None,
+        nothing,
         Control(False, error=NO_OUTPUT) if "control" in heads else None,
+        cameras=dict.fromkeys(truth.cameras, nothing) if nothing is not None else {},
     )
 
 

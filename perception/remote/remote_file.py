@@ -122,14 +122,26 @@ class RemoteFile:
         }
         return {key: value for key, value in values.items() if value}
 
-    def listing(self) -> list[tuple[str, int]]:
-        """Return the names and sizes of the files of a folder, without those of folders in it."""
-        items = self._attempt(lambda: self._fs.ls(self._place, detail=True))
-        return [
-            (str(item["name"]).rstrip("/").rpartition("/")[2], int(item.get("size") or 0))
-            for item in items
-            if item.get("type") == "file"
-        ]
+    def listing(self, most: int) -> list[tuple[str, int]]:
+        """Return the paths in a folder, and the sizes, of its files and of those of the folders in it.
+
+        Args:
+            most: Files that are listed; one more shows that there are more.
+        """
+
+        def listed() -> list[tuple[str, int]]:
+            files: list[tuple[str, int]] = []
+            root = self._place.rstrip("/")
+            for _, _, items in self._fs.walk(root, detail=True):
+                for item in items.values():
+                    name = str(item["name"]).removeprefix(root).lstrip("/")
+                    if name and ".." not in name.split("/"):
+                        files.append((name, int(item.get("size") or 0)))
+                if len(files) > most:
+                    break
+            return files[: most + 1]
+
+        return self._attempt(listed)
 
     def close(self) -> None:
         """Give up what is still being fetched."""

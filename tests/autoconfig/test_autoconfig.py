@@ -146,6 +146,14 @@ def test_a_message_of_one_number_is_named_by_its_topic(tmp_path: Path) -> None:
     assert "(data)" in reasons["/car/battery"]
 
 
+def test_a_speed_in_another_unit_is_named_where_there_is_no_other(tmp_path: Path) -> None:
+    log = SmallLog().image().json("/plc", lambda i: {"speed_kmh": 36.0, "yawRateDeg": 1.0, "ax": 0.1})
+    warnings = " ".join(choice_of(log, tmp_path).warnings)
+    assert "speed_kmh is not used as speed: by its name it is in km/h" in warnings
+    assert "yawRateDeg is not used as yaw_rate: by its name it is in degrees" in warnings
+    assert "not used as speed" not in " ".join(choice_of(log.status(), tmp_path).warnings)
+
+
 def test_recorded_actions_are_truth_of_their_moment_and_no_status(tmp_path: Path) -> None:
     log = (
         SmallLog()

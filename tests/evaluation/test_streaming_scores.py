@@ -15,9 +15,20 @@ from perception.evaluation import EvaluateOptions, Evaluation, OutputStore, Stre
 from perception.evaluation.metrics import Rules
 from perception.evaluation.streaming_scores import newest, without_details
 from perception.logs import open_log
+from perception.logs.perception_proto import SCHEMAS, encode_truth
 from perception.sinks import read_outputs
-from perception.types import Control, ControlChannel, Detection, Detections, Output, Tick, invalid_output
+from perception.types import (
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Output,
+    Tick,
+    TruthBox,
+    invalid_output,
+)
 from tests.evaluation.oracle import Oracle, Truth
+from tests.small_logs import START_NS, SmallLog
 
 RULES = Rules(min_support=5)
 ARRIVALS = st.lists(st.integers(0, 60), min_size=0, max_size=14).map(sorted)
@@ -184,3 +195,37 @@ def test_a_given_latency_gives_the_same_numbers_from_a_replay_and_from_its_store
 def test_a_latency_that_is_none_is_refused(latency_ms: float) -> None:
     with pytest.raises(ValueError, match="from 0 ms"):
         Streaming().report(latency_ms, RULES)
+
+
+def test_each_camera_of_a_rig_is_scored(tmp_path: Path) -> None:
+    log = SmallLog().image("/a/image", frame="one").image("/b/image", frame="two")
+    boxes = {"one": (10.0, 10.0, 30.0, 30.0), "two": (20.0, 5.0, 60.0, 45.0)}
+    for frame, xyxy in boxes.items():
+        held = [TruthBox("car", xyxy, 5.0, 1.0, "1")]
+        log.stream(
+            f"/truth/{frame}",
+            SCHEMAS["perception.Detections"],
+            "protobuf",
+            lambda i, stamp, frame=frame, held=held: encode_truth(stamp, frame, held),  # type: ignore[misc]
+        )
+    path = log.write(tmp_path / "rig.mcap")
+    with open_log(path) as opened:
+        config = complete_config(opened).config
+        assert set(config.truth.camera_boxes) == {"a", "b"}
+        for right, expected in ((True, (40, 40)), (False, (40, 20))):
+            parts = {
+                name: Detections(True, (name,), items=(Detection("car", 0.9, xyxy, (1.0,) * 4, 5.0, 1.0),))
+                for name, xyxy in zip("ab", boxes.values() if right else [boxes["one"]] * 2, strict=True)
+            }
+            ticks = [
+                Tick(k, "reference", START_NS + k * 100_000_000, START_NS + k * 100_000_000)
+                for k in range(20)
+            ]
+            outputs = [Output(tick, parts["a"], None, cameras=parts) for tick in ticks]
+            streaming = Streaming()
+            streaming.add(opened, config, outputs)
+            found = streaming.report(0, RULES)
+            streaming.close()
+            values = found.heads["box"]["box_errors"].values
+            matched = next(value.support for name, value in values.items() if name.startswith("IoU"))
+            assert (found.truths, matched) == (20, expected[1])

@@ -23,7 +23,9 @@ from perception.remote import RemotePath, attempts
 from perception.types import Sample, Schema
 from perception_tools.cli import run
 from tests.logs import ros_bags
+from tests.logs.formats.made_logs import write_kitti_raw
 from tests.range_server import RangeServer, serving
+from tests.s3_server import put, s3_server
 from tests.small_logs import START_NS, SmallLog, foxglove_schema
 
 CHUNK = 1 << 18
@@ -216,6 +218,14 @@ def test_a_server_that_refuses_is_no_permission(small: Path, server: RangeServer
         open_log(server.url("small.mcap"))
 
 
+def test_a_remote_folder_is_fetched_with_the_folders_in_it(tmp_path: Path) -> None:
+    drive = write_kitti_raw(tmp_path / "local")
+    (drive / "tracklet_labels.xml").write_bytes(b"")
+    with open_log(drive) as log, open_log(f"file://{drive}") as remote:
+        assert [m.data for m in remote.messages()] == [m.data for m in log.messages()]
+        assert remote.survey.topics == log.survey.topics
+
+
 def test_a_remote_file_that_is_no_log_is_refused_in_one_line(folder: Path, server: RangeServer) -> None:
     (folder / "notes.txt").write_text("hello\n" * 100)
     with pytest.raises(LogError, match="a text file"):
@@ -243,3 +253,25 @@ def test_the_look_that_ends_early_is_in_order(large: Path, server: RangeServer) 
         times = [message.log_time_ns for message in islice(look(log), 200)]
     assert times == sorted(times)
     assert len(times) > 20
+
+
+def test_a_real_object_store_gives_logs_in_ranges_and_folders_whole(
+    small: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_server(monkeypatch) as bucket:
+        with open_log(put(bucket, large)) as log, open_log(large) as local:
+            assert log.survey.topics == local.survey.topics
+            assert isinstance(log.path, RemotePath)
+            assert not log.path.file.fetched_because
+            assert log.path.file.bytes_read < large.stat().st_size / 2
+            start = log.survey.start_ns
+            part = Query(None, start, start + 500_000_000)
+            assert [m.data for m in log.messages(part)] == [m.data for m in local.messages(part)]
+        drive = write_kitti_raw(tmp_path)
+        for calibration in drive.parent.glob("calib_*.txt"):  # what lies beside a folder is not fetched
+            calibration.rename(drive / calibration.name)
+        with open_log(put(bucket, drive)) as log, open_log(drive) as local:
+            assert [m.data for m in log.messages()] == [m.data for m in local.messages()]
+        with pytest.raises(LogError, match=r"no-such\.mcap"):
+            open_log(f"{bucket}/no-such.mcap")
+        assert run(["replay", put(bucket, small), "--end", "0.3", "--no-output"]) == 0

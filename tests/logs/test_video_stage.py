@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 
 from perception.logs import open_log
 from perception.logs.video import camera_video, decoder_process
+from perception.logs.video.facts import video_facts
+from perception.logs.video.h26x import h265_has_hash
 from perception.logs.video.packet_header import codec_of, read_packet
 from perception.logs.video.stage import VideoStage
 from perception.types import CameraFrame, Decoded, Message, Undecodable, VideoPacket
@@ -203,3 +206,24 @@ def test_a_decoder_that_works_for_too_long_ends() -> None:
         [sys.executable, "-c", program], cwd=Path(decoder_process.__file__).parent, check=False, timeout=60
     )
     assert ended.returncode == -signal.SIGXCPU
+
+
+def test_a_flipped_bit_in_a_picture_with_a_hash_is_always_counted() -> None:
+    plain, hashed = packets("h265", 6), packets("h265", 6, hashed=True)
+    assert [h265_has_hash(packet) for packet in (plain[1], hashed[1])] == [False, True]
+    rng, whole = random.Random(1), planes(run(sent(hashed, "h265")))
+    assert len(whole) == 6
+    for _ in range(6):
+        damaged = [bytearray(packet) for packet in hashed]
+        packet = damaged[rng.randrange(1, 6)]
+        packet[rng.randrange(30, len(packet))] ^= 1 << rng.randrange(8)
+        shown = planes(run(sent([bytes(packet) for packet in damaged], "h265")))
+        assert all(whole[number] == picture for number, picture in shown.items())
+
+
+@pytest.mark.parametrize(("hashed", "says"), [(True, "a hash that proves it"), (False, "without hashes")])
+def test_it_is_said_whether_pictures_of_h265_carry_hashes(tmp_path: Path, hashed: bool, says: str) -> None:
+    with open_log(video_log(tmp_path / "x.mcap", packets("h265", 6, hashed=hashed), "h265")) as log:
+        facts = video_facts(log, "/video")
+    assert facts is not None
+    assert says in facts.text

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from perception.diagnosis.monitor.baseline import Baseline, subset_of
+from perception.diagnosis.monitor.baseline import subset_of
 from perception.diagnosis.monitor.baseline_stats import SubsetStats
-from perception.diagnosis.monitor.drift import ConfidenceDrift
 from perception.diagnosis.monitor.head_monitor import HeadMonitor
 from perception.diagnosis.monitor.hysteresis import SECOND_NS, Alarm
 from perception.diagnosis.monitor.input_monitor import InputMonitor
 from perception.diagnosis.monitor.limits import Limits
-from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader
 from perception.diagnosis.monitor.training_watch import TrainingWatch
+from perception.diagnosis.monitor.usual_outputs import UsualOutputs
 from perception.diagnosis.trained_inputs import TrainedInputs
-from perception.types import SENSORS, Detections, Output, Sample
+from perception.types import SENSORS, Output, Sample
+from perception.types.views import view_of
 
 MOST_EPISODES = 100
 _GAP_NS = 10 * SECOND_NS
@@ -77,9 +77,9 @@ class Monitor:
     ) -> None:
         self.limits = limits or Limits()
         self._training = TrainingWatch(trained or TrainedInputs(), self.limits)
-        self._baseline = Baseline(stats, self.limits)
-        self._reader = StatisticsReader()
-        self._unsure = ConfidenceDrift(self.limits)
+        self._stats = stats
+        self._usual = UsualOutputs(stats, self.limits)
+        self._of_cameras: dict[str, UsualOutputs] = {}
         self.inputs = {name: InputMonitor(name, self.limits) for name in SENSORS}
         self.heads: dict[str, HeadMonitor] = {}
         self._alarms: dict[tuple[str, str], Alarm] = {}
@@ -97,52 +97,56 @@ class Monitor:
         wrong = self._inputs(sample, now_ns, elapsed_s)
         for name, problems in wrong.items():
             self._note(name, self._raised(name, problems, now_ns), now_ns, elapsed_s)
-        statistics = self._reader.read(output)
-        stats = self._baseline.observe(output, _sound(output, wrong))
-        unsure = self._confidence(output, statistics, elapsed_s)
-        kinds = {source.name: source.kind for source in sample.sensors}
-        for head, part in output.heads().items():
-            watch = self.heads.setdefault(head, HeadMonitor(head, self.limits))
-            subset, values = (
-                subset_of(kinds.get(name, name) for name in part.based_on),
-                statistics.get(head, {}),
-            )
-            degraded = self._baseline.degraded(subset, sample).get(head, "")
-            known, valid = self.known, part.valid
-            problems = watch.update(valid, part.error, values, subset, stats, known, degraded, elapsed_s)
-            problems |= self._warned(output, head, sample)
-            problems |= self._blinded(part.based_on, head, sample, wrong)
-            if part is output.detections:
-                problems |= unsure
-            self._judge(head, problems, now_ns, elapsed_s)
-        self._other_cameras(sample, output, wrong, now_ns, elapsed_s)
+        self._heads("", self._usual, sample, output, wrong, now_ns, elapsed_s)
+        for camera, part in output.cameras.items():
+            if camera == sample.camera.name:
+                continue
+            usual = self._of_cameras.setdefault(camera, UsualOutputs(self._stats, self.limits))
+            # Warnings are of the whole tick: those of the plugin's views cannot be told apart.
+            own = Output(output.tick, part, None)
+            self._heads(f"{camera}/", usual, view_of(sample, camera), own, wrong, now_ns, elapsed_s)
         return dict(self._health)
 
-    def _other_cameras(
+    def _heads(
         self,
+        prefix: str,
+        usual: UsualOutputs,
         sample: Sample,
         output: Output,
         wrong: Mapping[str, Mapping[str, str]],
         now_ns: int,
         elapsed_s: float,
     ) -> None:
-        """Judge the heads of the cameras beside the reference camera, by validity and by their inputs.
+        """Judge each head of an output, or of one camera's part of it.
 
-        What is usual for an output is known of the reference camera only.
+        Args:
+            prefix: Before the name of each head: of cameras beside the reference camera, theirs.
+            usual: What is usual for these outputs.
+            sample, output: Of the tick, as the camera sees it.
+            wrong: The problems of each input.
+            now_ns, elapsed_s: The time of the tick, and since the last.
         """
-        for camera, part in output.cameras.items():
-            if camera == sample.camera.name:
-                continue
-            for name in (head for head, carrier in output.heads().items() if isinstance(carrier, Detections)):
-                head = f"{camera}/{name}"
-                watch = self.heads.setdefault(head, HeadMonitor(head, self.limits))
-                problems = watch.update(part.valid, part.error, {}, "", None, False, "", elapsed_s)
-                problems |= self._blinded(part.based_on, name, sample, wrong)
-                self._judge(head, problems, now_ns, elapsed_s)
+        statistics = usual.reader.read(output)
+        baseline = usual.baseline
+        stats = baseline.observe(output, _sound(output, wrong))
+        unsure = usual.confidence(output, statistics, elapsed_s)
+        kinds = {source.name: source.kind for source in sample.sensors}
+        for head, part in output.heads().items():
+            watch = self.heads.setdefault(prefix + head, HeadMonitor(head, self.limits))
+            subset = subset_of(kinds.get(name, name) for name in part.based_on)
+            values = statistics.get(head, {})
+            degraded = baseline.degraded(subset, sample).get(head, "")
+            known, valid = baseline.known, part.valid
+            problems = watch.update(valid, part.error, values, subset, stats, known, degraded, elapsed_s)
+            problems |= self._warned(output, head, sample)
+            problems |= self._blinded(part.based_on, head, sample, wrong)
+            if part is output.detections:
+                problems |= unsure
+            self._judge(prefix + head, problems, now_ns, elapsed_s)
 
     def _inputs(self, sample: Sample, now_ns: int, elapsed_s: float) -> dict[str, dict[str, str]]:
         """Return the problems of each input: code -> words."""
-        usual = self._baseline.of_inputs(sample)
+        usual = self._usual.baseline.of_inputs(sample)
         # Where the reference's clock is ahead of the recorder's, so are those of sensors that share it.
         ahead_ns = max(sample.tick.stamp_ns - now_ns, 0)
         unlike = self._training.update(sample, now_ns)
@@ -163,12 +167,12 @@ class Monitor:
     @property
     def known(self) -> bool:
         """Whether the baseline is the checkpoint's."""
-        return self._baseline.known
+        return self._usual.baseline.known
 
     @property
     def reference(self) -> str:
         """The origin of the baseline, in words."""
-        return self._baseline.origin
+        return self._usual.baseline.origin
 
     def in_doubt_s(self, subject: str) -> float:
         """Return how long a head or an input was in doubt."""
@@ -217,9 +221,9 @@ class Monitor:
         kinds = {source.name: source.kind for source in sample.sensors}
         for name, problems in wrong.items():
             kind = kinds.get(name, name)
-            if name in based_on and head not in self._baseline.unaffected(kind, sample):
+            if name in based_on and head not in self._usual.baseline.unaffected(kind, sample):
                 blinded |= {f"{code}/{name}": problems[code] for code in BLINDING if code in problems}
-            if "gaps" in problems and head in self._baseline.degraded_without(kind, sample):
+            if "gaps" in problems and head in self._usual.baseline.degraded_without(kind, sample):
                 blinded[f"gaps/{name}"] = problems["gaps"]
         return blinded
 
@@ -229,18 +233,10 @@ class Monitor:
         for code, text in output.warnings.items():
             kind, _, about = code.partition("_")
             name = "camera" if about == "image" else about
-            concerned = kind == "input" and head not in self._baseline.unaffected(name, sample)
+            concerned = kind == "input" and head not in self._usual.baseline.unaffected(name, sample)
             if code == "untrained" or concerned:
                 warnings[f"warned/{code}"] = text
         return warnings
-
-    def _confidence(self, output: Output, statistics: Statistics, elapsed_s: float) -> dict[str, str]:
-        """Return whether the detections are altogether less sure than usual, which concerns both heads."""
-        usual = None
-        if output.detections is not None:
-            usual = self._baseline.of(subset_of(output.detections.based_on))
-        text = "" if usual is None else self._unsure.update(statistics, usual.quantiles, elapsed_s)
-        return {"unsure": text} if text else {}
 
     def _elapsed_s(self, now_ns: int) -> float:
         """Return the time since the last tick; 0 after a break in time, where everything begins anew."""
@@ -255,16 +251,22 @@ class Monitor:
             "compared_with": self.reference,
             "baseline": {
                 "known": self.known,
-                "confirmed": self._baseline.confirmed,
-                "contradicted": self._baseline.contradicted,
-                "left_out": self._baseline.left_out,
+                "confirmed": self._usual.baseline.confirmed,
+                "contradicted": self._usual.baseline.contradicted,
+                "left_out": self._usual.baseline.left_out,
             },
+            **self._cameras_json(),
             "training": self._training.to_json(),
             "heads": {head: self._head_json(head, watch) for head, watch in self.heads.items()},
             "inputs": {name: self._input_json(watch) for name, watch in self.inputs.items() if watch.ticks},
             "episodes": [{**asdict(episode), "reasons": list(episode.reasons)} for episode in self.episodes],
             "episodes_total": self.episodes_total,
         }
+
+    def _cameras_json(self) -> dict[str, Any]:
+        """Return what the outputs of the cameras beside the reference camera are compared with."""
+        cameras = {camera: usual.baseline.origin for camera, usual in self._of_cameras.items()}
+        return {"cameras_compared_with": cameras} if cameras else {}
 
     def _head_json(self, head: str, watch: HeadMonitor) -> dict[str, Any]:
         health = self._health[head]

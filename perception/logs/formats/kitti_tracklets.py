@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 import numpy as np
@@ -86,10 +86,12 @@ def _tracklets(data: bytes) -> Iterator[dict[str, Any]]:
     """
     if b"<!ENTITY" in data or b"\0" in data:
         raise ValueError("expected XML of tracklets without entities")
-    parser, path, poses = XMLPullParser(("start", "end")), list[Element](), list[dict[str, str]]()
+    parser: XMLPullParser[Any] = XMLPullParser(("start", "end"))
+    path, poses = list[Element](), list[dict[str, str]]()
     for begin in range(0, len(data), _PIECE_BYTES):
         parser.feed(data[begin : begin + _PIECE_BYTES])
-        for event, element in parser.read_events():
+        events = cast("Iterator[tuple[str, Element]]", parser.read_events())
+        for event, element in events:
             if event == "start":
                 path.append(element)
                 if len(path) > 16:

@@ -6,6 +6,7 @@ those in the names, else made at 10 Hz. docs/logs.md states the rules.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +63,22 @@ def open(path: Path) -> TableLog:
             cameras.append(_Camera(_name(folder, path), files, None))
         elif rest := len(set(files) - used):
             findings.miss(f"{rest} pictures in {folder.name} that no table names are not read")
+    findings.notes += _unread(path)
     return streams_log(path, [*streams, *_camera_streams(path, cameras, findings)], findings)
+
+
+def _unread(path: Path) -> list[str]:
+    """Return a note that counts the files that are neither pictures nor tables, by folder and suffix."""
+    counts: Counter[str] = Counter()
+    for folder in _folders(path):
+        for entry in files_in(folder):
+            if entry.name.lower().endswith((*PICTURES, *_TABLES)) or (folder == path and is_folder(entry)):
+                continue
+            if entry.name != "data" or not is_folder(entry):
+                counts[f"{entry.suffix or entry.name} in {folder.name}"] += 1
+    kinds = [f"{count} {kind}" for kind, count in counts.most_common(6)]
+    more = ", ..." if len(counts) > len(kinds) else ""
+    return [f"not read, as they are no pictures and no tables: {', '.join(kinds)}{more}"] if kinds else []
 
 
 def _folders(path: Path) -> list[Path]:

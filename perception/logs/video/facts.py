@@ -8,6 +8,7 @@ from itertools import islice
 from perception.logs.decoding import decode
 from perception.logs.query import Query
 from perception.logs.readers import Log
+from perception.logs.video.h26x import h265_has_hash
 from perception.types import VideoPacket
 
 LOOKED_AT = 300
@@ -21,6 +22,7 @@ class VideoFacts:
     Attributes:
         first_key: Packets before the first key frame; with no key frame all.
         longest: The most packets from one key frame to the next or to the end, and `longest_ns` their time.
+        hashed: Packets with a hash of their picture (H.265), by which the decoder sees every damage.
     """
 
     codec: str
@@ -30,6 +32,7 @@ class VideoFacts:
     first_key: int = 0
     longest: int = 0
     longest_ns: int = 0
+    hashed: int = 0
     _since: int = 0
     _since_ns: int = 0
 
@@ -41,6 +44,7 @@ class VideoFacts:
             self._since, self._since_ns = 0, packet.log_time_ns
         self.keys += packet.key
         self.packets += 1
+        self.hashed += packet.codec == "h265" and h265_has_hash(packet.data)
         if not self.keys:
             self.first_key += 1
             return
@@ -50,7 +54,15 @@ class VideoFacts:
 
     @property
     def text(self) -> str:
-        """Codec, size and key frames in words."""
+        """Codec, size, key frames and, of H.265, hashes of the pictures in words."""
+        if self.codec != "h265" or not self.packets:
+            return self._text
+        if self.hashed == self.packets:
+            return f"{self._text}, each with a hash that proves it"
+        return f"{self._text}, without hashes: a picture of damaged bytes may look sound"
+
+    @property
+    def _text(self) -> str:
         size = f", {self.size[0]}x{self.size[1]}" if any(self.size) else ""
         if not self.keys:
             return f"{self.codec}{size}, no key frame in {self.packets} packets"

@@ -15,6 +15,7 @@ _HEADER = 512
 _MOST_UNITS = 4096
 _WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _START = b"\x00\x00\x01"
+_SEI_AFTER, _PICTURE_HASH = 40, 132  # of H.265: the NAL unit behind a picture, and the message in it
 
 
 class H264Parameters(NamedTuple):
@@ -107,6 +108,14 @@ def h264_slice(unit: bytes, parameters: H264Parameters) -> H264Slice:
     if parameters.separate_planes:
         read.bits(2)
     return H264Slice(unit[0] & 31 == 5, bool(unit[0] >> 5 & 3), read.bits(parameters.number_bits))
+
+
+def h265_has_hash(data: bytes | memoryview) -> bool:
+    """Return whether a packet of H.265 carries a hash of its picture (SEI of type 132), which proves it."""
+    return any(
+        end - begin > 3 and (data[begin] >> 1) & 63 == _SEI_AFTER and data[begin + 2] == _PICTURE_HASH
+        for begin, end in units(data)
+    )
 
 
 def h265_size(unit: bytes) -> tuple[int, int]:

@@ -37,6 +37,7 @@ from perception.types import (
     Detections,
     Input,
     Output,
+    Placing,
     Rig,
     Sample,
     StatusWindow,
@@ -292,6 +293,28 @@ def test_without_statistics_the_first_outputs_of_the_run_are_the_baseline() -> N
     assert all(all(f.values()) for f in found[:200])
     assert not found[-1]["class"]
     assert found[-1]["control"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_each_camera_is_compared_with_what_is_usual(known: bool) -> None:
+    rng, monitor = np.random.default_rng(2), Monitor(usual() if known else None)
+    found = []
+    for k in range(300):
+        front = sample(k)
+        left = replace(front.camera, name="left", topic="/left", kind="camera")
+        rig = {name: Placing(Rig()) for name in ("camera", "left")}
+        tick = replace(front, cameras={"camera": front.camera, "left": left}, placings=rig)
+        answer = output(front, float(rng.uniform(0.7, 0.9)))
+        unsure = output(front, float(rng.uniform(0.7, 0.9)) if k < 200 else 0.12).detections
+        assert answer.detections is not None
+        assert unsure is not None
+        cameras = {"camera": answer.detections, "left": replace(unsure, based_on=("left", "status"))}
+        found += follow(monitor, [(tick, replace(answer, cameras=cameras))])
+    assert all(all(heads.values()) for heads in found[:200])
+    assert not found[-1]["left/class"]
+    assert found[-1]["class"]
+    assert found[-1]["control"]
+    assert set(monitor.to_json()["cameras_compared_with"]) == {"left"}
 
 
 def test_a_run_that_begins_with_a_fault_does_not_blame_what_follows() -> None:

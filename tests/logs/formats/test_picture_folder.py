@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from perception.autoconfig import complete_config
 from perception.errors import LogError
 from perception.logs import open_log
 from perception.types import CameraFrame, StatusReading
@@ -150,3 +151,21 @@ def test_a_folder_of_logs_with_previews_is_no_folder_of_pictures(tmp_path: Path)
     (path / "a.mcap").write_bytes(b"")
     with pytest.raises(LogError, match=r"found a directory; give one log in it, for instance a\.mcap"):
         open_log(path)
+
+
+def test_files_that_are_not_read_are_named_and_names_of_pictures_are_no_numbers(tmp_path: Path) -> None:
+    for folder, suffix in (("image_2", ".jpg"), ("velodyne", ".bin"), ("labels", ".json")):
+        (tmp_path / folder).mkdir()
+        for i in range(3):
+            (tmp_path / folder / f"{i:06d}{suffix}").write_bytes(jpeg(i))
+    (tmp_path / "values.csv").write_text("time,speed\r\n" + "".join(f"{i / 10},{i}\r\n" for i in range(9)))
+    with open_log(tmp_path) as log:
+        (note,) = [text for text in log.survey.notes if text.startswith("not read")]
+        choice = complete_config(log)
+    assert "3 .bin in velodyne" in note
+    assert "3 .json in labels" in note
+    assert ".csv" not in note
+    assert {s.topic for s in choice.config.sensors.statuses.values()} == {"/values/values"}
+    unused = {item.topic: item.reason for item in choice.unused}
+    assert "truth.labels" in unused["/camera/image/file"]
+    assert not [text for text in choice.warnings if "/file" in text or "no stamp" in text]
