@@ -121,3 +121,12 @@ def _too_large(size: int, most: int) -> str:
 
 copies = FetchedCopies()
 """Those of this process."""
+
+
+def local_path(path: Path) -> Path:
+    """Return a path, or the local copy of a remote file, which is kept until the program ends.
+
+    Raises:
+        OSError: It cannot be fetched.
+    """
+    return copies.take(path.file)[0] if isinstance(path, RemotePath) else path

@@ -197,7 +197,6 @@ def test_a_connection_that_stays_lost_is_a_named_loss(large: Path, server: Range
     ("url", "text"),
     [
         ("{}/none.mcap", "no such file"),
-        ("s3://bucket/x.mcap", "pip install s3fs"),
         ("gs://bucket/x.mcap", "pip install gcsfs"),
         ("nope://x/y.mcap", "the protocol nope:// is not known"),
         ("http://127.0.0.1:9/x.mcap", "the connection failed"),

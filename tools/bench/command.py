@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perception_tools.command_arguments import OneLog
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.printing import status_line
 from perception_tools.replay.options import BACKENDS, PRECISIONS, Device, Force, engine_values
@@ -62,7 +63,7 @@ Backbone = Annotated[
 
 
 def bench(
-    log: Annotated[Path, typer.Argument(help="The log: MCAP or a ROS bag.", show_default=False)],
+    log: OneLog,
     backend: Backend = "auto",
     batch: Annotated[str, typer.Option(help="Samples at once; several: 1,4.")] = "1",
     jobs: Annotated[str, typer.Option(help="Copies of the log at once; several: 1,2.")] = "1",
@@ -88,7 +89,9 @@ def bench(
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
     from perception.autoconfig import Overrides
     from perception.diagnosis.bench import BenchOptions
+    from perception.remote.fetched import local_path
 
+    log = local_path(log)  # a network is not what is measured
     copy = None if make_log is None else (make_log, seconds, force, video)
     if backbone is not None and checkpoint is not None:
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")

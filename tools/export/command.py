@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perception.remote import log_path
 from perception_tools.printing import say, status_line
 from perception_tools.replay.options import Force
 from perception_tools.standard_output import answering
@@ -24,7 +25,10 @@ def export(
         Path | None, typer.Option(help="Weights.", show_default="the fusion plugin's own")
     ] = None,
     log: Annotated[
-        Path | None, typer.Option(help="Check on samples of this log.", show_default="on noise")
+        Path | None,
+        typer.Option(
+            parser=log_path, help="Check on samples of this log: a path or a URL.", show_default="on noise"
+        ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=256, help="Samples at once.")] = 1,
     precision: Annotated[str, typer.Option(help="fp32, or bf16 for a .pt2.")] = "fp32",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.errors import LogError
+from perception.remote import log_path
+from perception_tools.command_arguments import OneLog
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.plugin.text import print_checks, print_listing, print_new, print_note
 from perception_tools.replay.options import PluginOptions, plugin_options
@@ -65,7 +67,10 @@ def _listing(installed: list[Installed]) -> dict[str, object]:
 @app.command("check", epilog=epilog("plugin check"))
 def check_command(
     name: Annotated[str, typer.Argument(help="The plugin's name, as `plugin list` shows it.")],
-    log: Annotated[Path | None, typer.Option("--log", help="Take the samples from this log.")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", parser=log_path, help="Take the samples from this log: a path or a URL."),
+    ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="The configuration for that log.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -102,7 +107,7 @@ def new_command(
 @app.command("try", epilog=epilog("plugin try"))
 def try_command(
     plugin: Annotated[str, typer.Argument(metavar="FILE.py:CLASS", help="The class of a plugin, in a file.")],
-    log: Annotated[Path, typer.Argument(help="The log.")],
+    log: OneLog,
     config: Annotated[Path | None, typer.Option(help="The configuration. Default: found by schema.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights for it.")] = None,
     option: PluginOptions = None,

@@ -74,6 +74,8 @@ def _cuboids(path: Path, findings: Findings) -> Iterator[tuple[int, Cuboid]]:
     except (OSError, ValueError, ParseError) as error:
         reason = getattr(error, "strerror", None) or error
         findings.miss(f"{TOPIC}: {FILE} is not read from tracklet {count} on: {reason}")
+    if not count:
+        findings.notes.append(f"{FILE} holds no tracklet")
     if bad:
         findings.miss(f"{TOPIC}: {bad} tracklets of {FILE} cannot be read ({first_reason})")
 
