@@ -26,6 +26,16 @@ _PERIODS = 5  # of the slowest topic: a longer silence between two files is a ga
 class DriveLog(JoinedLog):
     """Open segments as one log, with a record of them among the metadata."""
 
+    def file_of(self, topic: str, log_time_ns: int) -> str:
+        """Return the name of the file that holds a message; of files that overlap there, all, with ` or `."""
+        holding = [
+            name
+            for name, log in self._parts
+            if (held := log.survey.topics.get(topic)) is not None
+            and held.first_ns <= log_time_ns <= held.last_ns
+        ]
+        return " or ".join(holding)
+
     def completed(self, survey: Survey) -> Survey:
         segments = {name: _described(log.survey) for name, log in self._parts}
         record = ("drive", MappingProxyType(segments))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
 from time import monotonic
@@ -26,14 +26,20 @@ class LedgerFile:
 
     Messages that could not be read have no times: one line holds their count for each topic and row.
 
+    Args:
+        path: What to write.
+        file_of: The name of the file that holds a message, by its topic and log time, where several files
+            are one drive: a column `file` then; None: there is one file.
+
     Raises:
         OutputError: The file cannot be written.
     """
 
     is_ours = staticmethod(marked(",".join(COLUMNS).encode()))
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, file_of: Callable[[str, int], str] | None = None) -> None:
         self._path = path
+        self._file_of = file_of
         self._written: Counter[tuple[str, str]] = Counter()
         self._file: OutputFile | None = None
         self._lines = StringIO(newline="")
@@ -42,13 +48,14 @@ class LedgerFile:
 
     def __enter__(self) -> LedgerFile:
         self._file = OutputFile(self._path, "ledger")
-        self._line(COLUMNS)
+        self._line(COLUMNS if self._file_of is None else (*COLUMNS, "file"))
         return self
 
     def __call__(self, topic: str, log_time_ns: int, stamp_ns: int, row: str, note: str) -> None:
         """Write the line of a message."""
         self._written[topic, row] += 1
-        self._line((topic, log_time_ns, stamp_ns, row, 1, note))
+        file = () if self._file_of is None else (self._file_of(topic, log_time_ns),)
+        self._line((topic, log_time_ns, stamp_ns, row, 1, note, *file))
 
     def add_unread(self, ledger: Mapping[str, Mapping[str, int]]) -> None:
         """Write the counts of messages that were not read, after the run."""
@@ -56,7 +63,8 @@ class LedgerFile:
             for row, number in rows.items():
                 unseen = number - self._written[topic, row]
                 if unseen:
-                    self._line((topic, "", "", row, unseen, "could not be read"))
+                    file = () if self._file_of is None else ("",)
+                    self._line((topic, "", "", row, unseen, "could not be read", *file))
 
     def _line(self, values: tuple[object, ...]) -> None:
         self._writer.writerow([csv_cell(value) for value in values])

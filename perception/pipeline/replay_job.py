@@ -14,6 +14,7 @@ from perception.autoconfig import Overrides, complete_config
 from perception.config import Config
 from perception.errors import ConfigError
 from perception.logs import Log, open_log
+from perception.logs.drive import DriveLog
 from perception.path_guard import Write, check_paths
 from perception.pipeline.files_read import files_read
 from perception.pipeline.ledger_file import LedgerFile
@@ -126,7 +127,8 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
         check_files(job, choice.config)
         sinks, copy = _sinks(job, choice.config)
         sinks += job.sinks
-        listener = stack.enter_context(LedgerFile(job.ledger)) if job.ledger is not None else None
+        file_of = log.file_of if isinstance(log, DriveLog) else None
+        listener = stack.enter_context(LedgerFile(job.ledger, file_of)) if job.ledger is not None else None
         plugin = load_plugin(choice.config.plugin.name)
         monitor = (
             job.monitor(plugin, publish=to_values(sinks), remark=to_remarks(sinks))

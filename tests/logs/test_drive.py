@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -169,3 +170,17 @@ def test_info_and_replay_take_a_drive(
         assert document["log"]["messages"] == sum(1 for _ in log.messages())
     assert run(["info", str(tmp_path)]) == 1
     assert "or all as one drive with --as-one" in capsys.readouterr().err
+
+
+def test_the_ledger_names_the_file_of_each_message(tmp_path: Path) -> None:
+    first = SmallLog().status(seconds=1.0).write(tmp_path / "drive_0.mcap")
+    second = SmallLog().status(seconds=1.0, start_s=0.9).write(tmp_path / "drive_1.mcap")
+    ledger = tmp_path / "ledger.csv"
+    command = ["replay", str(first), str(second), "--as-one", "--no-output", "--ledger", str(ledger)]
+    assert run(command) == 0
+    with ledger.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    both = "drive_0.mcap or drive_1.mcap"
+    names = [row["file"] for row in sorted(rows, key=lambda row: int(row["log_time_ns"]))]
+    assert names == ["drive_0.mcap"] * 9 + [both] * 2 + ["drive_1.mcap"] * 9

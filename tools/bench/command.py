@@ -89,9 +89,7 @@ def bench(
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
     from perception.autoconfig import Overrides
     from perception.diagnosis.bench import BenchOptions
-    from perception.remote.fetched import local_path
 
-    log = local_path(log)  # a network is not what is measured
     copy = None if make_log is None else (make_log, seconds, force, video)
     if backbone is not None and checkpoint is not None:
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")
@@ -109,11 +107,18 @@ def bench(
         engine = engine_values(backend=name, precision=precision, workers=workers) | {"backend": "auto"}
     if cameras > 1:
         given = Overrides(plugin, checkpoint, engine | {"backend": backend})
-        return _measure_rig(log, config, given, device.value, cameras, repeat, as_json)
+        return _measure_rig(_local(log), config, given, device.value, cameras, repeat, as_json)
     with status_line(as_json) as notify, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         options, given = replace(options, weights=weights, told=notify), Overrides(plugin, weights, engine)
-        return _show(_measured(log, config, given, device.value, options, copy), as_json)
+        return _show(_measured(_local(log), config, given, device.value, options, copy), as_json)
+
+
+def _local(log: Path) -> Path:
+    """Return the log, or a local copy of a remote one: a network is not what is measured."""
+    from perception.remote.fetched import local_path
+
+    return local_path(log)
 
 
 def _show(report: BenchReport, as_json: bool) -> None:
