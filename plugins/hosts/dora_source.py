@@ -22,7 +22,7 @@ from perception.types import Channel, Message
 
 WINDOW = 16
 """Messages that may be under way."""
-AGAIN_S = 2.0
+AGAIN_S = 0.5
 """Messages that are not acknowledged for so long are sent again."""
 
 
