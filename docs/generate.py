@@ -1,7 +1,8 @@
 """Write the reference pages that are generated from the code: `python docs/generate.py`.
 
 `reference/configuration.md` comes from the schema of the configuration file, `reference/command-line.md` from
-the command line itself. A test compares the files with what this module generates.
+the command line itself, `reference/tables.md` from the schema of the tables. A test compares the files with
+what this module generates.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pydantic_core import PydanticUndefined
 from typer.main import get_command
 
 from perception.config import Config
+from perception.sinks.tables import VERSION, table_specs
+from perception.types import extra_specs
 from perception_tools.cli import app
 from perception_tools.exit_codes import EXIT_CODES
 
@@ -31,7 +34,11 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """Return the text of each generated page by its file name."""
-    return {"configuration.md": configuration_page(), "command-line.md": command_line_page()}
+    return {
+        "configuration.md": configuration_page(),
+        "command-line.md": command_line_page(),
+        "tables.md": tables_page(),
+    }
 
 
 def configuration_page() -> str:
@@ -46,6 +53,24 @@ def configuration_page() -> str:
         "",
         *_section("", Config),
     ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def tables_page() -> str:
+    """Return the reference of the columns of every table."""
+    lines = [
+        "# Table reference",
+        "",
+        NOTE,
+        "",
+        f"The columns of the tables that `--tables` writes, schema version {VERSION}, which",
+        "[Tables](../tables.md) explains. Every table also has `recording`, the name of its partition.",
+        "A further head has the columns of `control`.",
+        "",
+    ]
+    for spec in (spec for name, spec in table_specs().items() if name not in {s.name for s in extra_specs()}):
+        columns = ", ".join(f"`{name}` {kind}" for name, kind in spec.columns)
+        lines += [f"## `{spec.name}`", "", f"A row: {spec.row}.", "", f"{columns}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

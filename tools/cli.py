@@ -27,6 +27,7 @@ from perception_tools.convert import command as convert
 from perception_tools.evaluate import command as evaluate
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.export import command as export
+from perception_tools.find import command as find
 from perception_tools.host import command as host
 from perception_tools.info import command as info
 from perception_tools.plugin import command as plugin
@@ -100,6 +101,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify.verify,
     "bench": bench.bench,
     "export": export.export,
+    "find": find.find,
     "host": host.host,
     "info": info.info,
     "convert": convert.convert,

@@ -17,6 +17,7 @@ EXAMPLES = {
     "verify": "perception verify drive.outputs.mcap",
     "bench": "perception bench drive.mcap --backend torch,openvino",
     "export": "perception export model.onnx --log drive.mcap",
+    "find": "perception find tables 'speed > 5 and abs(control.curvature.error) > 0.02'",
     "host": "perception host dora --config robot.yaml --record drive.mcap",
     "info": "perception info drive.mcap --audit",
     "convert": "perception convert drive.bag drive.mcap --cut 10 20",

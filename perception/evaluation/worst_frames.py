@@ -85,9 +85,15 @@ class Moment:
     what: str
 
 
-def replay_command(moment: Moment, options: Sequence[str] = ()) -> str:
-    """Return the shell command of a replay from `AROUND_S` before a moment to `AROUND_S` after it."""
-    start, end = max(moment.at_s - AROUND_S, 0.0), moment.at_s + AROUND_S
+def replay_command(moment: Moment, options: Sequence[str] = (), length_s: float = 0.0) -> str:
+    """Return the shell command of a replay from `AROUND_S` before a moment to `AROUND_S` after it.
+
+    Args:
+        moment: The moment, or the first of several.
+        options: Further options of the replay.
+        length_s: How much later the last one is.
+    """
+    start, end = max(moment.at_s - AROUND_S, 0.0), moment.at_s + length_s + AROUND_S
     span = ["--start", f"{start:.3f}", "--end", f"{end:.3f}"]
     return shlex.join(["perception", "replay", moment.log, *options, *span])
 

@@ -58,14 +58,13 @@ class ScoredFrame:
 
     @cached_property
     def _said(self) -> tuple[NDArray[np.intp], Float64, int, NDArray[np.intp]]:
-        """Return labels [D], columns [D, 23], the number of malformed detections, and their places [D]."""
+        """Return labels [D], score and box [D, 5], the number of malformed detections, and places [D]."""
         assert self.output.detections is not None
         items = self.output.detections.items
         place = {name: index for index, name in enumerate(self.names)}
-        # An unknown value, None, becomes NaN.
-        table = np.array([_columns(item) for item in items], dtype=np.float64).reshape(-1, 23)
+        table = np.array([(item.score, *item.xyxy) for item in items], dtype=np.float64).reshape(-1, 5)
         label = np.array([place[d.label] for d in items], dtype=np.intp)
-        box = table[:, 1:5]
+        box = table[:, 1:]
         good_box = np.isfinite(box).all(axis=1) & (box[:, 0] <= box[:, 2]) & (box[:, 1] <= box[:, 3])
         good_score = np.isfinite(table[:, 0])
         malformed = int(np.count_nonzero(~(good_box & good_score)))
@@ -79,6 +78,15 @@ class ScoredFrame:
             keep = np.tril(same, -1).sum(axis=1) < self.rules.max_detections
             table, label, order = table[keep], label[keep], order[keep]
         return label, table, malformed, order
+
+    @cached_property
+    def _details(self) -> Float64:
+        """Return deviations, distance, its deviation, position and covariance, [D, 18]."""
+        assert self.output.detections is not None
+        items = self.output.detections.items
+        # An unknown value, None, becomes NaN.
+        rows = [_columns(items[place]) for place in self.item.tolist()]
+        return np.array(rows, dtype=np.float64).reshape(-1, 18)
 
     @cached_property
     def _true(self) -> tuple[NDArray[np.intp], Float64, int, NDArray[np.intp]]:
@@ -115,27 +123,27 @@ class ScoredFrame:
 
     @property
     def box(self) -> Float64:
-        return self._said[1][:, 1:5]
+        return self._said[1][:, 1:]
 
     @property
     def box_std(self) -> Float64:
-        return self._said[1][:, 5:9]
+        return self._details[:, :4]
 
     @property
     def distance(self) -> Float64:
-        return self._said[1][:, 9]
+        return self._details[:, 4]
 
     @property
     def distance_std(self) -> Float64:
-        return self._said[1][:, 10]
+        return self._details[:, 5]
 
     @property
     def position(self) -> Float64:
-        return self._said[1][:, 11:14]
+        return self._details[:, 6:9]
 
     @property
     def position_cov(self) -> Float64:
-        return self._said[1][:, 14:].reshape(-1, 3, 3)
+        return self._details[:, 9:].reshape(-1, 3, 3)
 
     @property
     def truth_label(self) -> NDArray[np.intp]:
@@ -250,11 +258,9 @@ def _is_for_all(box: TruthBox) -> bool:
 
 
 def _columns(item: Detection) -> tuple[float | None, ...]:
-    """Return score, box, deviations, distance, its deviation, position and covariance: 23 columns."""
+    """Return deviations, distance, its deviation, position and covariance: 18 columns."""
     cov = item.position_cov_m2 or (_NO_POINT,) * 3
     return (
-        item.score,
-        *item.xyxy,
         *(item.box_std or _UNKNOWN),
         item.distance_m,
         item.distance_std_m,

@@ -12,6 +12,8 @@ from itertools import chain
 from math import isfinite
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from perception.plugin import frame_from_picture
 from perception.types import (
     Control,
@@ -85,21 +87,20 @@ def frame_rows(
 
 
 def columns_of(
-    names: Sequence[str], ticks: Iterable[Tick], rows: Sequence[Sequence[Any]]
+    names: Sequence[str], frames: Sequence[FrameRows], counts: Sequence[int], rows: Sequence[Sequence[Any]]
 ) -> dict[str, Sequence[Any]]:
     """Return rows as columns, with the tick of each.
 
     Args:
         names: The names of the values of a row.
-        ticks: The tick of each row.
+        frames: The ticks.
+        counts: How many of the rows are of each of them.
         rows: The values of each row.
     """
-    ticks = list(ticks)
-    columns: dict[str, Sequence[Any]] = {
-        "tick": [tick.index for tick in ticks],
-        "stamp_ns": [bounded_ns(tick.stamp_ns) for tick in ticks],
-    }
+    ticks = np.array([frame.tick.index for frame in frames], np.int64)
+    stamps = np.array([bounded_ns(frame.tick.stamp_ns) for frame in frames], np.int64)
     values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    columns: dict[str, Any] = {"tick": np.repeat(ticks, counts), "stamp_ns": np.repeat(stamps, counts)}
     return columns | dict(zip(names, values, strict=True))
 
 
@@ -238,12 +239,12 @@ Spread = Callable[[FrameRows], Iterable[tuple[Any, ...]]]
 """Returns the rows that a tick has in a table."""
 
 
-def spread(frames: Sequence[FrameRows], rows_of: Spread) -> tuple[list[Tick], list[tuple[Any, ...]]]:
-    """Return the rows of several ticks, and the tick of each."""
-    ticks: list[Tick] = []
+def spread(frames: Sequence[FrameRows], rows_of: Spread) -> tuple[list[int], list[tuple[Any, ...]]]:
+    """Return how many rows each of several ticks has, and the rows."""
+    counts: list[int] = []
     rows: list[tuple[Any, ...]] = []
     for frame in frames:
         before = len(rows)
         rows += rows_of(frame)
-        ticks += [frame.tick] * (len(rows) - before)
-    return ticks, rows
+        counts.append(len(rows) - before)
+    return counts, rows

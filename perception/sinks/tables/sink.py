@@ -146,8 +146,8 @@ class TablesSink:
     def _add(
         self, table: str, names: Sequence[str], frames: Sequence[FrameRows], rows_of: rows.Spread
     ) -> None:
-        ticks, values = spread(frames, rows_of)
-        self._writers[table].add(columns_of(names, ticks, values))
+        counts, values = spread(frames, rows_of)
+        self._writers[table].add(columns_of(names, frames, counts, values))
 
     def _add_status(self) -> None:
         """Write the last value of each status channel by each tick."""

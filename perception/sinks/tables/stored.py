@@ -16,8 +16,9 @@ from perception.config.safe_yaml import parse_yaml
 from perception.errors import LogError
 from perception.geometry import TransformTree
 from perception.sinks.run_info import RunInfo
+from perception.sinks.tables.cursor import TableCursor, box_items, detection_items
 from perception.sinks.tables.folder import TablesFolder
-from perception.sinks.tables.schema import COVARIANCE, RUNS, VERSION
+from perception.sinks.tables.schema import RUNS, VERSION
 from perception.types import (
     CameraInfo,
     Control,
@@ -32,9 +33,6 @@ from perception.types import (
     TruthBox,
     TruthFrame,
 )
-
-TICKS = 1024
-"""Ticks that are read at a time."""
 
 Row = dict[str, Any]
 
@@ -82,8 +80,9 @@ class StoredRecording:
 
     def frames(self) -> Iterator[StoredFrame]:
         """Yield the frames in order; of several cameras one by one."""
-        heads, detections, truth = (self._cursor(name) for name in ("heads", "detections", "truth"))
-        control, timing = self._cursor("control"), self._cursor("timing")
+        heads, control, timing = (self._cursor(name) for name in ("heads", "control", "timing"))
+        detections = TableCursor(self.folder.open("detections", self.name), detection_items)
+        truth = TableCursor(self.folder.open("truth", self.name), box_items)
         extra = {name: self._cursor(name) for name in self._extra_heads()}
         for ticks in self._cursor("ticks").groups():
             last = ticks[-1]["tick"]
@@ -130,8 +129,8 @@ class StoredRecording:
     def _column(self, table: str, column: str) -> Any:
         return self.folder.read(table, self.name, [column]).column(column)
 
-    def _cursor(self, table: str) -> _Cursor:
-        return _Cursor(self.folder.open(table, self.name))
+    def _cursor(self, table: str) -> TableCursor:
+        return TableCursor(self.folder.open(table, self.name))
 
 
 def stored_recordings(folder: TablesFolder) -> tuple[list[StoredRecording], list[str]]:
@@ -180,42 +179,13 @@ def _mixed_tables(folder: TablesFolder, name: str, receipt: str) -> list[str]:
     return mixed
 
 
-class _Cursor:
-    """The rows of one table, which lie in the order of ticks, group by group."""
-
-    def __init__(self, file: Any) -> None:
-        self._batches = file.iter_batches(batch_size=1 << 14)
-        self._waiting: list[Row] = []
-
-    def groups(self) -> Iterator[list[Row]]:
-        """Yield the rows, `TICKS` at a time."""
-        for batch in self._batches:
-            rows = batch.to_pylist()
-            yield from (rows[at : at + TICKS] for at in range(0, len(rows), TICKS))
-
-    def until(self, last: int) -> dict[int, list[Row]]:
-        """Return the rows up to a tick that were not returned yet, by tick."""
-        while not self._waiting or self._waiting[-1]["tick"] <= last:
-            batch = next(self._batches, None)
-            if batch is None:
-                break
-            self._waiting += batch.to_pylist()
-        by_tick: dict[int, list[Row]] = {}
-        for row in self._waiting:
-            if row["tick"] > last:
-                break
-            by_tick.setdefault(row["tick"], []).append(row)
-        del self._waiting[: sum(map(len, by_tick.values()))]
-        return by_tick
-
-
 class _Parts(NamedTuple):
     """The rows of one tick."""
 
     tick: Row
     heads: list[Row]
-    detections: list[Row]
-    truth: list[Row]
+    detections: list[tuple[str, Detection]]
+    truth: list[tuple[str, TruthBox]]
     control: list[Row]
     extra: Mapping[str, list[Row]]
 
@@ -259,45 +229,14 @@ class _Parts(NamedTuple):
     def _detections(self, head: Row, camera: str) -> Detections | None:
         if head["valid"] is None:
             return None
-        items = tuple(_detection(row) for row in self.detections if row["camera"] == camera)
+        items = tuple(detection for name, detection in self.detections if name == camera)
         about = (head["valid"], tuple(head["based_on"]), head["error"])
         return Detections(*about, items, head["position_frame"] or "")
 
     def _boxes(self, head: Row, camera: str) -> tuple[TruthBox, ...] | None:
         if not head["truth"]:
             return None
-        return tuple(_box(row) for row in self.truth if row["camera"] == camera)
-
-
-def _detection(row: Row) -> Detection:
-    cov = [row[name] for name in COVARIANCE]
-    known = cov[0] is not None
-    return Detection(
-        row["label"],
-        row["score"],
-        (row["x1"], row["y1"], row["x2"], row["y2"]),
-        None if row["x1_std"] is None else (row["x1_std"], row["y1_std"], row["x2_std"], row["y2_std"]),
-        row["distance_m"],
-        row["distance_std_m"],
-        row["visible"],
-        row["track_id"],
-        None if row["x_m"] is None else (row["x_m"], row["y_m"], row["z_m"]),
-        (tuple(cov[:3]), tuple(cov[3:6]), tuple(cov[6:])) if known else None,  # type: ignore[arg-type]
-        row["position_unknown"],
-    )
-
-
-def _box(row: Row) -> TruthBox:
-    distance, x = row["distance_m"], row["picture_x_m"]
-    return TruthBox(
-        row["label"],
-        (row["x1"], row["y1"], row["x2"], row["y2"]),
-        float("nan") if distance is None else distance,
-        row["visible"],
-        row["track_id"],
-        None if x is None else (x, row["picture_y_m"], row["picture_z_m"]),
-        row["ignore"],
-    )
+        return tuple(box for name, box in self.truth if name == camera)
 
 
 def _control(head: Row, rows: list[Row]) -> Control | None:

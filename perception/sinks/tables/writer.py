@@ -6,11 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from perception.errors import OutputError
 from perception.sinks.tables.schema import TableSpec, arrow_schema, load_pyarrow
 
 ROWS = 1 << 16
 """Rows of a row group: so many are kept before they are written."""
+
+
+def _as_objects(values: Sequence[Any]) -> NDArray[Any]:
+    """Return values as an array: of a list, pyarrow would first import pandas."""
+    if isinstance(values, np.ndarray):
+        return values
+    array = np.empty(len(values), object)
+    if values and isinstance(values[0], list):
+        for place, value in enumerate(values):
+            array[place] = value
+    else:
+        array[:] = values
+    return array
 
 
 class TableWriter:
@@ -45,7 +61,7 @@ class TableWriter:
         arrays = [
             pa.repeat(pa.scalar(self._receipt, field.type), count)
             if field.name == "receipt"
-            else pa.array(columns[field.name], field.type, from_pandas=False)
+            else pa.array(_as_objects(columns[field.name]), field.type, from_pandas=False)
             for field in self._schema
         ]
         self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
