@@ -130,7 +130,10 @@ def test_tables_of_two_runs_are_no_recording(written: tuple[Path, Any], tmp_path
     table = pq.read_table(place, partitioning=None)
     table = table.set_column(0, "receipt", [["another"] * len(table)])
     pq.write_table(table, place)
-    with pytest.raises(LogError, match="street: control: not of the run"):
+    with pytest.raises(LogError, match="street: control: not there, or not of the run"):
+        evaluate_tables(folder)
+    place.unlink()
+    with pytest.raises(LogError, match="street: control: not there, or not of the run"):
         evaluate_tables(folder)
 
 

@@ -67,9 +67,21 @@ class TablesFolder:
 
     def recordings(self, table: str = RUNS) -> list[str]:
         """Return the recordings that a table has, in order of their names."""
-        folders = self._listed(str(PurePosixPath(self._root, table)))
-        names = (name.removeprefix(PARTITION) for name in folders if name.startswith(PARTITION))
-        return sorted(name for name in names if self._exists(self.path_of(table, name)))
+        if self.remote:  # one request, whatever their number
+            folders = [PurePosixPath(file).parent.name for file in self._fs.glob(self.path_of(table, "*"))]
+        else:
+            listed = self._listed(str(PurePosixPath(self._root, table)))
+            folders = [name for name in listed if os.path.isfile(os.path.join(self._root, table, name, FILE))]
+        return sorted(name.removeprefix(PARTITION) for name in folders if name.startswith(PARTITION))
+
+    def receipts(self, table: str, recording: str) -> set[str]:
+        """Return the receipts of the rows of a partition, from the end of its file; empty without rows."""
+        metadata = self.open(table, recording).metadata
+        place = metadata.schema.names.index("receipt")
+        groups = [metadata.row_group(k).column(place).statistics for k in range(metadata.num_row_groups)]
+        if all(group is not None and group.has_min_max for group in groups):
+            return {text for group in groups for text in (group.min, group.max)}
+        return set(self.read(table, recording, ["receipt"]).column("receipt").unique().to_pylist())
 
     def has(self, recording: str) -> bool:
         """Return whether the tables of a recording are there, all of them: its run is put last."""

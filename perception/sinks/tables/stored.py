@@ -18,7 +18,7 @@ from perception.geometry import TransformTree
 from perception.sinks.run_info import RunInfo
 from perception.sinks.tables.cursor import TableCursor, box_items, detection_items
 from perception.sinks.tables.folder import TablesFolder
-from perception.sinks.tables.schema import RUNS, VERSION
+from perception.sinks.tables.schema import RUNS, VERSION, table_specs
 from perception.types import (
     CameraInfo,
     Control,
@@ -32,6 +32,7 @@ from perception.types import (
     Tick,
     TruthBox,
     TruthFrame,
+    extra_specs,
 )
 
 Row = dict[str, Any]
@@ -140,43 +141,37 @@ def stored_recordings(folder: TablesFolder) -> tuple[list[StoredRecording], list
         LogError: There is none, or the tables are of another version.
     """
     recordings, left_out = [], []
-    names = folder.recordings()
-    for name in names:
+    there = {table: folder.recordings(table) for table in folder.tables()}
+    names = set(there.get(RUNS, ()))
+    further = {spec.name for spec in extra_specs()}
+    needed = [table for table in table_specs() if table != RUNS and table not in further]
+    for name in sorted(names):
         try:
             row = folder.read(RUNS, name).to_pylist()[0]
             if row["schema_version"] != VERSION:
                 text = f"expected tables of version {VERSION}, found {row['schema_version']} in {name}"
                 raise LogError(f"{text}; replay the logs again, into another folder: {folder}")
-            if mixed := _mixed_tables(folder, name, row["receipt"]):
-                text = f"{', '.join(mixed)}: not of the run {row['receipt']}"
+            tables = [table for table, own in there.items() if table != RUNS and name in own]
+            mixed = [table for table in needed if table not in tables]
+            mixed += [table for table in tables if folder.receipts(table, name) - {row["receipt"]}]
+            if mixed:
+                text = f"{', '.join(mixed)}: not there, or not of the run {row['receipt']}"
                 left_out.append(f"{name}: {text}; replay it again")
                 continue
             recordings.append(StoredRecording(folder, name, row))
         except (OSError, ValueError, KeyError, IndexError) as error:
             left_out.append(f"{name}: {error}; replay it again")
     recordings.sort(key=lambda one: (one.row["log_path"], one.row["start_ns"] or 0, one.name))
-    for table in folder.tables():
+    for table, own in there.items():
         left_out += [
             f"{name}: {table} is there, but no finished run; replay it again"
-            for name in folder.recordings(table)
+            for name in own
             if name not in names and not any(text.startswith(f"{name}:") for text in left_out)
         ]
     if not recordings:
         why = f": {'; '.join(left_out[:3])}" if left_out else f", found no table '{RUNS}'"
         raise LogError(f"expected a folder that `replay --tables` made{why}: {folder}")
     return recordings, left_out
-
-
-def _mixed_tables(folder: TablesFolder, name: str, receipt: str) -> list[str]:
-    """Return the tables whose rows are of another run."""
-    mixed = []
-    for table in folder.tables():
-        if table == RUNS or name not in folder.recordings(table):
-            continue
-        receipts = folder.read(table, name, ["receipt"]).column("receipt").unique().to_pylist()
-        if receipts not in ([receipt], []):
-            mixed.append(table)
-    return mixed
 
 
 class _Parts(NamedTuple):
