@@ -19,7 +19,9 @@ from perception.errors import NoPluginError, PluginError
 from perception.pipeline.replay_summary import RunStatus, Warned
 
 GROUP = "perception.hosts"
-_BUILT_IN = {"dora": "perception_plugins.hosts.dora_host"}  # also where no metadata are installed
+_BUILT_IN = {  # also where no metadata are installed
+    name: f"perception_plugins.hosts.{name}_host" for name in ("dora", "ros1", "ros2")
+}
 
 
 @dataclass(frozen=True, slots=True)

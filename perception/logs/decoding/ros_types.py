@@ -99,14 +99,20 @@ def is_standard(name: str, encoding: str) -> bool:
 
 def standard_definition(name: str, encoding: str) -> str:
     """Return the definition of a message that is read although the file does not define it; else nothing."""
-    from rosbags.typesys.store import Typestore
-
     if not is_standard(name, encoding):
         return ""
+    version = 1 if encoding == "ros1" else 2
+    text: str = _standard_store(encoding).generate_msgdef(_full_name(name), ros_version=version)[0]
+    return text
+
+
+@lru_cache(maxsize=2)
+def _standard_store(encoding: str) -> Any:
+    from rosbags.typesys.store import Typestore
+
     store = Typestore()
     store.register(_standard_types(encoding))
-    text: str = store.generate_msgdef(_full_name(name), ros_version=1 if encoding == "ros1" else 2)[0]
-    return text
+    return store
 
 
 class _NoFields:

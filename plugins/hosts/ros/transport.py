@@ -1,0 +1,104 @@
+"""What a transport of ROS does for a node: carry serialised messages under their type names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import NamedTuple, Protocol
+
+from perception.types import Schema
+
+
+class Qos(NamedTuple):
+    """The part of the quality of service that sensor drivers and viewers differ in."""
+
+    reliable: bool
+    transient_local: bool = False
+    depth: int = 10
+
+
+SENSOR = Qos(reliable=False)
+"""As drivers publish; a subscription of it gets what reliable and best-effort publishers send."""
+LATCHED = Qos(reliable=True, transient_local=True, depth=100)
+"""As static transforms are published: a late subscriber gets them too."""
+OUTPUT = Qos(reliable=True)
+"""Subscribers of either reliability match."""
+
+
+class Arrived(NamedTuple):
+    """A message that came.
+
+    Attributes:
+        topic: Its topic, with the leading slash.
+        type_name: Its type, as `sensor_msgs/msg/Image`.
+        data: Its bytes.
+        publish_ns: When it was sent, where the transport says; else None.
+        schema: Its definition, where the transport carries it (ROS 1).
+    """
+
+    topic: str
+    type_name: str
+    data: bytes
+    publish_ns: int | None = None
+    schema: Schema | None = None
+
+
+Deliver = Callable[[Arrived], None]
+Publish = Callable[[bytes], None]
+
+
+class Transport(Protocol):
+    """A connection to the other nodes. Deliveries come from threads of its own."""
+
+    notes: Notes
+
+    def subscribe(self, topic: str, qos: Qos, deliver: Deliver) -> None:
+        """Ask for a topic, whatever its type is."""
+
+    def publisher(self, topic: str, type_name: str, qos: Qos) -> Publish:
+        """Announce a topic, and return the function that publishes serialised messages on it."""
+
+    def close(self) -> None:
+        """End deliveries and disconnect."""
+
+
+class Notes:
+    """What a node cannot use, or has lost, in words for who looks: by subject, the last text of each.
+
+    Args:
+        log: Called with each new text.
+    """
+
+    def __init__(self, log: Callable[[str], None] | None = None) -> None:
+        self._log = log
+        self._lock = Lock()
+        self._texts: dict[str, str] = {}
+        self._lost: dict[str, int] = {}
+
+    def say(self, subject: str, text: str) -> None:
+        """State something about a subject (a topic); an empty text: it is well again."""
+        with self._lock:
+            is_new = self._texts.get(subject, "") != text
+            if text:
+                self._texts[subject] = text
+            else:
+                self._texts.pop(subject, None)
+        if is_new and text and self._log is not None:
+            self._log(f"{subject}: {text}")
+
+    def count_lost(self, topic: str, count: int) -> None:
+        """Count messages that were sent and never came."""
+        with self._lock:
+            self._lost[topic] = self._lost.get(topic, 0) + count
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Subject -> text."""
+        with self._lock:
+            return dict(self._texts)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Topic -> number of messages that were sent and never came."""
+        with self._lock:
+            return dict(self._lost)

@@ -1,0 +1,156 @@
+"""A node of ROS 1 beside a real `roscore`, `rosbag play` and `rosbag record`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
+from threading import Thread
+from typing import Any
+
+import pytest
+from rosbags.rosbag1 import Reader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+import perception
+from perception_plugins.hosts.ros.rospy_transport import DEBIAN
+from tests.plugins.hosts.ros2_robot import free_port, receipt_of, wait_for
+from tests.plugins.hosts.ros_logs import IMAGE, STATIC, ros_config, write_ros1
+from tests.plugins.hosts.ros_plugin import register
+
+pytestmark = pytest.mark.skipif(
+    not ((DEBIAN / "rospy").is_dir() and which("roscore") and which("rosbag")),
+    reason="needs Debian's packages python3-rospy, python3-rosbag, python3-roslaunch, rosout",
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+HOST = """
+import site, sys
+site.addsitedir(sys.argv[1])  # holds debian_ros.pth: Debian's packages, behind all others
+from pathlib import Path
+from tests.plugins.hosts.ros_plugin import register
+register(Path(sys.argv[2]))
+sys.argv = ["perception", "host", "ros1", "--config", sys.argv[2], "--record", sys.argv[3], "--json",
+            "--queue", "1000"]
+from perception_tools.cli import main
+main()
+"""
+
+
+@contextmanager
+def running(
+    command: list[str], environment: dict[str, str], **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, env=environment, text=True, start_new_session=True, **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+
+
+def master_is_up(port: int) -> bool:
+    from xmlrpc.client import ServerProxy
+
+    try:
+        return bool(ServerProxy(f"http://127.0.0.1:{port}").getSystemState("/test")[0] == 1)
+    except OSError:
+        return False
+
+
+def subscribers(port: int, topic: str) -> list[str]:
+    from xmlrpc.client import ServerProxy
+
+    _, _, (_, subscribed, _) = ServerProxy(f"http://127.0.0.1:{port}").getSystemState("/test")
+    return [name for found, names in subscribed if found == topic for name in names]
+
+
+def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(tmp_path: Path) -> None:
+    drive, config, out = write_ros1(tmp_path, 1.0), ros_config(tmp_path / "robot.yaml"), tmp_path / "out.mcap"
+    register(config)
+    expected = perception.replay(drive, config).outputs
+    port = free_port()
+    system = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "ROS_MASTER_URI": f"http://127.0.0.1:{port}"}
+    system |= {"ROS_HOSTNAME": "127.0.0.1", "ROS_HOME": str(tmp_path), "ROS_LOG_DIR": str(tmp_path)}
+    ours = {**os.environ, **{key: value for key, value in system.items() if key.startswith("ROS_")}}
+    (tmp_path / "debian_ros.pth").write_text(f"{DEBIAN}\n")
+    host_command = [sys.executable, "-c", HOST, str(tmp_path), str(config), str(out)]
+    heard = tmp_path / "heard.bag"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    said: list[str] = []
+    with running(["/usr/bin/roscore", "-p", str(port)], system, **quiet):
+        assert wait_for(lambda: master_is_up(port))
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": ROOT}
+        with running(host_command, ours, **pipes) as host:
+            errors = host.stderr
+            assert errors is not None
+            Thread(target=lambda: said.extend(errors), daemon=True).start()
+            assert wait_for(lambda: subscribers(port, IMAGE) or host.poll() is not None), said
+            assert host.poll() is None, said
+            record = ["/usr/bin/rosbag", "record", "-O", str(heard), "-e", "/perception/.*", "/diagnostics"]
+            with running(record, system, **quiet):
+                assert wait_for(lambda: len(subscribers(port, "/perception/detections")) > 0)
+                play = ["/usr/bin/rosbag", "play", "-d", "2", str(drive)]
+                subprocess.run(play, env=system, check=True, timeout=120, **quiet)
+                assert wait_for(lambda: heard.with_suffix(".bag.active").exists())
+                wait_for(lambda: False, 2.0)
+            host.send_signal(signal.SIGINT)
+            text = host.stdout.read() if host.stdout else ""
+            host.wait(60)
+    summary = json.loads(text)
+    assert summary["ledger"][STATIC] == {"rig": 1}
+    assert "dropped_live" not in summary["ledger"][IMAGE]
+
+    rows = read_bag(heard)
+    boxes = {stamp: message for topic, stamp, message in rows if topic == "/perception/detections"}
+    for output in expected:
+        detections = output.detections
+        if output.tick.kind != "reference" or detections is None or not detections.valid:
+            continue
+        (item,), (flat,) = detections.items, boxes[output.tick.stamp_ns].detections
+        x1, y1, x2, y2 = item.xyxy
+        assert (flat.bbox.center.x, flat.bbox.center.y) == ((x1 + x2) / 2, (y1 + y2) / 2)
+        assert flat.results[0].score == item.score
+    assert {topic for topic, _, _ in rows} >= {
+        "/perception/detections_3d",
+        "/perception/control",
+        "/diagnostics",
+    }
+    replayed = perception.replay(out, config).summary.run
+    assert replayed["outputs_sha256"] == receipt_of(out)["outputs_sha256"]
+
+
+def test_without_a_master_the_host_says_what_to_do(tmp_path: Path) -> None:
+    config = ros_config(tmp_path / "robot.yaml")
+    (tmp_path / "debian_ros.pth").write_text(f"{DEBIAN}\n")
+    nowhere = {**os.environ, "ROS_MASTER_URI": f"http://127.0.0.1:{free_port()}", "ROS_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", HOST, str(tmp_path), str(config), str(tmp_path / "out.mcap")]
+    done = subprocess.run(command, env=nowhere, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 1
+    assert "start `roscore`" in json.loads(done.stdout)["error"]
+
+
+def read_bag(path: Path) -> list[tuple[str, int, Any]]:
+    """Return topic, stamp and message of what was recorded, by the definitions in the bag."""
+    rows = []
+    with Reader(path) as bag:
+        store = get_typestore(Stores.ROS1_NOETIC)
+        for connection in bag.connections:
+            found = get_types_from_msg(connection.msgdef.data, connection.msgtype)
+            store.register({key: value for key, value in found.items() if key not in store.fielddefs})
+        for connection, _, data in bag.messages():
+            message = store.deserialize_ros1(data, connection.msgtype)
+            stamp = message.header.stamp
+            rows.append((connection.topic, stamp.sec * 10**9 + stamp.nanosec, message))
+    return rows
