@@ -27,7 +27,7 @@ class LabelledDataset(Dataset):
     def __getitem__(self, index: int) -> TrainingSample:
         sample = super().__getitem__(index)
         given = self.labels[sample.id]
-        truth = SampleTruth(*(np.array(array) for array in given))  # augmentation may write into them
+        truth = SampleTruth._make(np.array(array) for array in given)  # augmentation may write into them
         return sample._replace(truth=truth._replace(extra=np.full_like(sample.truth.extra, np.nan)))
 
     def truth_counts(self) -> dict[str, int]:

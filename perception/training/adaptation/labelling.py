@@ -16,7 +16,7 @@ from perception.training.adaptation.views import TwoViews
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import IGNORED, SampleId, SampleTruth
-from perception.types import Float64
+from perception.types import Float32, Float64
 
 
 class Labelled(NamedTuple):
@@ -47,10 +47,11 @@ def labelled(
     return Labelled(LabelledDataset(dataset, labels), _counts(labels, rules, spec.model.classes))
 
 
-def in_source_pixels(boxes: Float64, size: Float64, spec: CacheSpec) -> Float64:
+def in_source_pixels(boxes: Float32 | Float64, size: Float32 | Float64, spec: CacheSpec) -> Float64:
     """Return boxes `xyxy` of the model's input in pixels of a picture of a size [2] (width, height)."""
-    sx, sy = spec.spec.source_from_input(float(size[0]), float(size[1]))
-    return np.asarray(boxes, np.float64) * np.array([sx, sy, sx, sy])
+    sx, sy = spec.spec.source_from_input(int(size[0]), int(size[1]))
+    scaled: Float64 = boxes.astype(np.float64) * np.array([sx, sy, sx, sy])
+    return scaled
 
 
 def _source_size(dataset: Dataset, sample: SampleId) -> Float64:

@@ -11,6 +11,7 @@ from perception.evaluation.comparison.paired_evaluation import PairedEvaluation,
 from perception.evaluation.resampling import Resampling
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions, Span
+from perception.pipeline.log_source import WHOLE
 from perception.plugin import load_plugin
 from perception.training.adaptation.report import ScoreChange, Truthful
 from perception.training.data.cache_spec import CacheSpec
@@ -47,8 +48,8 @@ def check_on_truth(
     )
     options = EvaluateOptions(resampling=Resampling(), replay=ReplayOptions(device="cpu"))
     comparison = PairedEvaluation((sides[0], sides[1]), options)
-    parts: list[tuple[Path, Span | None]] = (
-        [(path, None) for path in validate]
+    parts: list[tuple[Path, Span]] = (
+        [(path, WHOLE) for path in validate]
         if validate
         else [(cached.log, Span(held_out_from_ns(cached, data))) for cached in held_out]
     )
@@ -58,7 +59,7 @@ def check_on_truth(
             engine = config.engine.model_copy(update={**REFERENCE_ENGINE, "threads": threads})
             plugin = config.plugin.model_copy(update={"name": "fusion", "options": {}})
             config = config.model_copy(update={"engine": engine, "plugin": plugin})
-            comparison.add(log, config, **({} if span is None else {"span": span}))
+            comparison.add(log, config, span=span)
     source = "the logs of --validate" if validate else "the held-out part, which has truth"
     return _truthful(source, comparison.report(0))
 

@@ -122,10 +122,9 @@ def test_doubts_are_neither_learned_nor_punished_and_an_uncertain_class_is_left_
     assert truth.visible.tolist() == [1.0, IGNORED, IGNORED]
     assert truth.complete.tolist() == [1, 0, 1]
     dense = DenseTruth(
-        *(
-            torch.from_numpy(np.asarray(array))[None]
-            for array in (truth.labels, truth.boxes, truth.distance_m)
-        ),
+        torch.from_numpy(truth.labels)[None],
+        torch.from_numpy(truth.boxes)[None],
+        torch.from_numpy(truth.distance_m)[None],
         torch.from_numpy(truth.visible < 0)[None],
         torch.ones(1),
         torch.zeros(1, 2),
