@@ -17,8 +17,8 @@ from perception.training.data.dataset import Dataset
 from perception.types import Float64
 
 FEWEST_DISTANCES = 10
-LESS = 0.02
-"""Less agreement by more than this is worse: a box more or less at the threshold is not."""
+FEWER = 0.5
+"""Fewer boxes than this share of those before are worse: who says little agrees with himself easily."""
 
 
 class SelfChecked(NamedTuple):
@@ -64,13 +64,13 @@ def got_worse(before: SelfCheck, after: SelfCheck) -> list[str]:
     reasons = []
     if before.agreement is not None and after.agreement is None:
         reasons.append(f"no box is left on the held-out part, where there were {before.boxes:.2g} a picture")
-    elif (
-        before.agreement is not None
-        and after.agreement is not None
-        and after.agreement < before.agreement - LESS
-    ):
+    elif before.agreement is not None and after.agreement is not None and after.agreement < before.agreement:
         reasons.append(
             f"on the held-out part mirrored views agree on {after.agreement:.1%} of the boxes, before on "
             f"{before.agreement:.1%}"
+        )
+    if after.agreement is not None and after.boxes < FEWER * before.boxes:
+        reasons.append(
+            f"on the held-out part {after.boxes:.2g} boxes are left in a picture, before {before.boxes:.2g}"
         )
     return reasons

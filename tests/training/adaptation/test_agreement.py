@@ -192,7 +192,8 @@ def test_calibration_fits_distances_to_returns_and_only_widens_boxes() -> None:
 
 def test_less_agreement_or_no_box_at_all_is_refused() -> None:
     before = SelfCheck(0.8, 3.0, None, 0)
-    assert not got_worse(before, replace(before, agreement=0.79))
+    assert not got_worse(before, replace(before, agreement=0.8, boxes=1.6))
+    assert "1.4 boxes are left" in got_worse(before, replace(before, boxes=1.4))[0]
     assert "agree on 70.0%" in got_worse(before, replace(before, agreement=0.7))[0]
     assert "no box is left" in got_worse(before, SelfCheck(None, 0.0, None, 0))[0]
     assert not got_worse(SelfCheck(None, 0.0, None, 0), before)
