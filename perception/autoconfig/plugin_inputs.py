@@ -26,8 +26,7 @@ def with_sensors_of_plugin(choice: ConfigChoice) -> ConfigChoice:
     }
     if not left_out:
         return choice
-    names = {name for names in left_out.values() for name in names}
-    changed = _without(config, names)
+    changed = _without(config, {name for names in left_out.values() for name in names})
     warnings = [
         f"{', '.join(of_kind)}: not used, since the plugin {manifest.name} takes {manifest.most[kind]} of "
         f"the kind {kind} (inputs in its manifest)"

@@ -159,7 +159,7 @@ class DetectorPlugin(Plugin):
     ) -> tuple[Detection, ...]:
         run = self._opened()
         words = [run.detector.words[label] for label in found.labels.tolist()]
-        has_area = (found.boxes[:, 2:] > found.boxes[:, :2]).all(1).tolist()
+        has_area = np.all(found.boxes[:, 2:] > found.boxes[:, :2], axis=1).tolist()
         kept = [place for place, word in enumerate(words) if word and has_area[place]]
         words, found = [words[place] for place in kept], found.take(np.array(kept, np.intp))
         far = distances(returns, sample.rig, found.boxes, words, run.options.distance)
