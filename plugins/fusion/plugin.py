@@ -15,7 +15,7 @@ from perception.models.checkpoint import Checkpoint, read_metadata
 from perception.models.prediction_outputs import output_of, row_of
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
-from perception.plugin import Context, Manifest, Plugin, Prepared
+from perception.plugin import Context, Manifest, Plugin, Prepared, own_weights
 from perception.types import SENSORS, Output, Reset, Sample
 from perception_plugins.fusion.input_warnings import Usual, setup_warnings
 from perception_plugins.fusion.options import Options
@@ -23,8 +23,6 @@ from perception_plugins.fusion.options import Options
 if TYPE_CHECKING:
     from perception.evaluation.agreement.backend_check import BackendAgreement
     from perception.models.fusion_model import FusionModel
-
-DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default.safetensors"
 
 
 class Payload(NamedTuple):
@@ -78,7 +76,7 @@ class FusionPlugin(Plugin):
         """
         self.close()
         options = Options.of(context.options)
-        path = context.checkpoint or (DEFAULT_WEIGHTS if DEFAULT_WEIGHTS.is_file() else None)
+        path = context.checkpoint or own_weights(self._named.name)
         source: Path | FusionModel
         if path is None:
             source, meta = _untrained(context.seed)
@@ -102,7 +100,7 @@ class FusionPlugin(Plugin):
             backend,
             source,
             meta,
-            "untrained" if path is None else path.name if context.checkpoint else "default",
+            "untrained" if path is None else path.name if context.checkpoint else path.stem,
             spec,
             options,
             context.batch,

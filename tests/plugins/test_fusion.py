@@ -184,7 +184,7 @@ def test_without_weights_it_says_that_it_is_untrained(
 ) -> None:
     from perception_plugins.fusion import plugin as module
 
-    monkeypatch.setattr(module, "DEFAULT_WEIGHTS", Path("/nowhere"))
+    monkeypatch.setattr(module, "own_weights", lambda name: None)
     outputs = []
     for seed in (1, 1, 2):
         plugin = load_plugin("fusion")
@@ -203,10 +203,10 @@ def test_weights_of_the_package_are_taken_when_there_are_some(
 ) -> None:
     from perception_plugins.fusion import plugin as module
 
-    monkeypatch.setattr(module, "DEFAULT_WEIGHTS", checkpoint)
+    monkeypatch.setattr(module, "own_weights", lambda name: checkpoint)
     plugin = load_plugin("fusion")
     plugin.open(CONTEXT)
-    assert plugin.describe()["weights"] == "default"
+    assert plugin.describe()["weights"] == checkpoint.stem
     assert plugin.describe()["weights_sha256"]
     plugin.close()
 

@@ -1,0 +1,1 @@
+"""The fusion plugin with weights that learned from real pictures, too. `plugin.yaml` names them."""

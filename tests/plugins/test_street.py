@@ -1,0 +1,51 @@
+"""The second set of weights: loaded by name, and better on a real street than the default ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perception.autoconfig import Overrides
+from perception.config import parse_config
+from perception.diagnosis.conformance.samples import STATUS, drawn_samples
+from perception.evaluation import EvaluateOptions, evaluate_logs
+from perception.evaluation.metrics import Rules
+from perception.models import FusionModel
+from perception.plugin import Context, load_plugin
+
+CONTEXT = Context(backend="torch", precision="fp32", status=STATUS, threads=1)
+CARS = {"Car": "vehicle", "Medium-sized Truck": "vehicle", "Pickup Truck": "vehicle"}
+
+
+def test_its_own_weights_answer() -> None:
+    plugin = load_plugin("street")
+    plugin.open(CONTEXT)
+    about = plugin.describe()
+    assert (about["weights"], about["untrained"]) == ("street", "false")
+    sample = drawn_samples(1)[0]
+    (output,) = plugin.step([plugin.prepare(sample)])
+    plugin.close()
+    assert output.detections is not None
+    assert output.detections.valid
+
+
+def test_programs_load_it_by_name() -> None:
+    model = FusionModel.from_pretrained("street")
+    assert (model.config.stride, model.config.stem) == (8, "patch")
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_it_finds_vehicles_on_a_street_that_it_never_saw(shared: Path) -> None:
+    log = shared / "pandaset_002_front.mcap"
+    config = parse_config({"version": 1, "truth": {"classes": CARS}})
+    found = {
+        name: evaluate_logs(
+            [log],
+            config,
+            EvaluateOptions(rules=Rules(min_height_px=25), overrides=Overrides(plugin=name)),
+        )["class.AP50/vehicle"].value
+        for name in ("fusion", "street")
+    }
+    assert found["street"] > 0.25 > 3 * found["fusion"]
