@@ -55,9 +55,13 @@ class ReplayRecording:
         engine = {key: value for key, value in job.overrides.engine.items() if key != "workers"}
         overrides = replace(job.overrides, checkpoint=None, engine=engine)
         plugin = self._plugin()
-        plain = replace(job, log=Path(), output=None, config=None, overrides=Overrides(), force=False)
+        # Where tables go changes none of them; `has_tables` looks whether they are there.
+        plain = replace(
+            job, log=Path(), output=None, config=None, overrides=Overrides(), force=False, tables=None
+        )
         return asdict(plain) | {
             "split_s": self.split_s,
+            "matches": None if job.tables is None else job.tables.matches,
             "overrides": asdict(overrides),
             "config_text": read_regular(job.config, MAX_BYTES).decode() if job.config is not None else "",
             # The plugin's own weights are in its package.
