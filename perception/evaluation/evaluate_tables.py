@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from perception.errors import ConfigError
@@ -43,8 +44,8 @@ def evaluate_tables(place: str | Path, options: EvaluateOptions | None = None) -
     for recording in recordings:
         gates = [gate.name for gate in options.gates]
         check_classes(gates, recording.run.classes, recording.config.truth.classes.values())
-        begin_ns = int(recording.row["sensor_start_ns"])
-        evaluation.score_tables(recording, span_from(lambda at=begin_ns: at, options.start, options.end))
+        first_ns = partial(int, recording.row["sensor_start_ns"])
+        evaluation.score_tables(recording, span_from(first_ns, options.start, options.end))
     for text in left_out:
         evaluation.warn("not_whole", text, str(place))
     if _lacks_brightness(recordings, options):

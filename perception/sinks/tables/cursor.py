@@ -79,14 +79,14 @@ def detection_items(batch: Any) -> list[tuple[str, Detection]]:
             Detection(
                 label,
                 score,
-                box,  # type: ignore[arg-type]
-                std,  # type: ignore[arg-type]
+                box,
+                std,
                 far,
                 far_std,
                 visible,
                 track,
-                position,  # type: ignore[arg-type]
-                None if cov is None else (cov[:3], cov[3:6], cov[6:]),  # type: ignore[arg-type]
+                position,
+                None if cov is None else (cov[:3], cov[3:6], cov[6:]),
                 unknown,
             ),
         )
@@ -104,6 +104,6 @@ def box_items(batch: Any) -> list[tuple[str, TruthBox]]:
     )
     nan = float("nan")
     return [
-        (camera, TruthBox(label, box, nan if distance is None else distance, visible, track, centre, ignore))  # type: ignore[arg-type]
+        (camera, TruthBox(label, box, nan if distance is None else distance, visible, track, centre, ignore))
         for camera, label, distance, visible, track, ignore, box, centre in columns
     ]

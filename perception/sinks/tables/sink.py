@@ -159,8 +159,8 @@ class TablesSink:
         names, (ticks, channels) = list(values), table.shape
         self._writers["status"].add(
             {
-                "tick": np.repeat(np.array(self._ticks, np.int64), channels),
-                "stamp_ns": np.repeat(stamps, channels),
+                "tick": np.repeat(np.array(self._ticks, np.int64), channels).tolist(),
+                "stamp_ns": np.repeat(stamps, channels).tolist(),
                 "channel": names * ticks,
                 "value": [None if value != value else value for value in table.ravel().tolist()],
             }
