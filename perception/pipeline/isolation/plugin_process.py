@@ -60,7 +60,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        os._exit(1)
+        os._exit(os.EX_UNAVAILABLE)  # nobody reads it
 
 
 class _PluginServer:
