@@ -1,4 +1,4 @@
-"""What an evaluation asks of a recording beside its outputs and truth: of its log, or of its tables."""
+"""The interface by which an evaluation reads a recording, from its log or from its tables."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def newest(exists_ns: Int64, at_ns: int) -> int:
 
 
 class _Row(NamedTuple):
-    """Where an output lies in the file: its parts follow each other in the order of `sizes`."""
+    """The offset of an output in the file and the sizes of its parts, which follow each other."""
 
     tick: Tick
     at: int

@@ -1,4 +1,4 @@
-"""What is usual for the outputs of a plugin, or for those of one of its cameras."""
+"""The usual outputs of a plugin, or of one of its cameras, against which the monitor compares a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perception.types import Output
 
 
 class UsualOutputs:
-    """What is usual for the outputs of a plugin, or for those of one of its cameras.
+    """Hold the usual outputs of a plugin, or of one of its cameras.
 
     Args:
         stats: The checkpoint's, by subset of the sensors; None: those of the run's own first outputs.

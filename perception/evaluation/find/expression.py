@@ -24,7 +24,7 @@ MOST_LETTERS = 2000
 _DEEPEST = 40
 
 Kind = Literal["number", "text", "flag"]
-"""What a value is: a number, a text, or true or false."""
+"""The type of a value: number, text, or boolean."""
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])"

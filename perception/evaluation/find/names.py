@@ -43,7 +43,7 @@ _KEYS = ("receipt", "tick", "stamp_ns")
 
 @dataclass(frozen=True, slots=True)
 class TableValue:
-    """Where a value stands.
+    """Name the table and the column that hold a value.
 
     Attributes:
         name: Its name, for people.
