@@ -87,10 +87,14 @@ def adapt(
         TrainingError: The losses are not finite.
     """
     seen = watcher or Silent()
-    source = weights_file(options.checkpoint)
-    model, about = load_checkpoint(source)
     if errors := options.errors():
         raise ConfigError(errors)
+    try:  # before minutes are spent on labelling
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([f"--out: {options.out} cannot be written: {error.strerror or error}"]) from None
+    source = weights_file(options.checkpoint)
+    model, about = load_checkpoint(source)
     run = _Adaptation(options, seen, stop, source, about, _open(options, about, source, seen))
     model = to_device(model, options.device)
     learn, held_out, spec = run.parts

@@ -62,6 +62,8 @@ class AdaptOptions:
             errors.append(f"--rounds: expected 1 or more, found {self.rounds}")
         if self.steps is not None and self.steps < 2:
             errors.append(f"--steps: expected 2 or more, found {self.steps}")
+        if self.out.exists() and not self.out.is_dir():
+            errors.append(f"--out: expected a folder, or a name for a new one, found a file: {self.out}")
         if (self.out / ROUNDS).exists():
             errors.append(f"--out: {self.out} holds an adaptation already; name another folder")
         return errors

@@ -136,6 +136,16 @@ def test_wrong_options_are_all_said_at_once(weights: Path, cache_root: Path, tmp
     assert len(error.value.errors) == 4
 
 
+def test_a_file_in_place_of_the_folder_is_named_before_anything_is_read(
+    weights: Path, tmp_path: Path
+) -> None:
+    (taken := tmp_path / "taken").write_text("mine")
+    for place in (taken, taken / "below"):
+        with pytest.raises(ConfigError, match="--out: "):
+            adapt(options(Path("x.mcap"), weights, tmp_path, place))
+    assert taken.read_text() == "mine"
+
+
 @pytest.mark.usefixtures("lenient")
 def test_the_command_prints_what_changed_and_one_object_as_json(
     weights: Path,
