@@ -17,7 +17,7 @@ from typer.main import get_command
 import perception
 from perception.types.backends import BackendName, PrecisionName
 from perception_tools.cli import app, run
-from perception_tools.replay.options import BACKENDS, PRECISIONS
+from perception_tools.shared_options import BACKENDS, PRECISIONS
 from perception_tools.usage import EXAMPLES
 from tests.small_logs import SmallLog
 

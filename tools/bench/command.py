@@ -12,7 +12,7 @@ import typer
 from perception_tools.command_arguments import OneLog
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.printing import status_line
-from perception_tools.replay.options import BACKENDS, PRECISIONS, Device, Force, engine_values
+from perception_tools.shared_options import BACKENDS, PRECISIONS, Device, Force, engine_values
 from perception_tools.standard_output import print_json
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from perception_tools.batch_options import (
 )
 from perception_tools.command_arguments import takes
 from perception_tools.exit_codes import with_exit_code
-from perception_tools.replay.options import AsOne, Force
+from perception_tools.shared_options import AsOne, Force
 from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:

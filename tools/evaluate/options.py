@@ -10,7 +10,7 @@ import typer
 
 from perception.remote import log_path
 from perception_tools.batch_options import Jobs, On, OutputDir, ShardText, SplitText, batch_options_in
-from perception_tools.replay.options import (
+from perception_tools.shared_options import (
     AsOne,
     Device,
     Force,

@@ -9,7 +9,7 @@ import typer
 
 from perception.remote import log_path
 from perception_tools.printing import say, status_line
-from perception_tools.replay.options import Force
+from perception_tools.shared_options import Force
 from perception_tools.standard_output import answering
 
 if TYPE_CHECKING:

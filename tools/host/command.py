@@ -10,7 +10,15 @@ import typer
 
 from perception_tools.command_arguments import takes
 from perception_tools.exit_codes import with_exit_code
-from perception_tools.replay.options import ENGINE, Device, PluginOptions, engine_values, plugin_options
+from perception_tools.shared_options import (
+    Backend,
+    Device,
+    EngineDevice,
+    PluginOptions,
+    Precision,
+    engine_values,
+    plugin_options,
+)
 from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
@@ -74,15 +82,9 @@ class HostArguments:
             rich_help_panel=ISOLATION,
         ),
     ] = None
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=ENGINE)] = Device.auto
-    backend: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="What computes.", show_default="auto", rich_help_panel=ENGINE),
-    ] = None
-    precision: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="In which numbers.", show_default="auto", rich_help_panel=ENGINE),
-    ] = None
+    device: EngineDevice = Device.auto
+    backend: Backend = None
+    precision: Precision = None
 
     def job(self) -> HostJob:
         """Return the job of a host.

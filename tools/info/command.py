@@ -13,7 +13,7 @@ from perception_tools.command_arguments import OneLog
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.info.log_info import LogInfo
 from perception_tools.printing import say
-from perception_tools.replay.options import AsOne
+from perception_tools.shared_options import AsOne
 from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from perception.remote import log_path
 from perception_tools.command_arguments import OneLog
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.plugin.text import print_checks, print_listing, print_new, print_note
-from perception_tools.replay.options import PluginOptions, plugin_options
+from perception_tools.shared_options import PluginOptions, plugin_options
 from perception_tools.standard_output import answering, print_json
 from perception_tools.usage import epilog
 

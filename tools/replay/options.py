@@ -1,11 +1,11 @@
-"""The options of `perception replay`, and those that other commands share with it."""
+"""The options of `perception replay`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,46 +20,24 @@ from perception_tools.batch_options import (
     is_batch,
     refuse_batch_options,
 )
+from perception_tools.shared_options import (
+    ENGINE,
+    AsOne,
+    Backend,
+    Device,
+    EngineDevice,
+    Force,
+    PluginOptions,
+    Precision,
+    engine_values,
+    plugin_options,
+)
 
 if TYPE_CHECKING:
     from perception.pipeline.replay_job import ReplayJob
     from perception.pipeline.tables import TablesPlace
 
-ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
 VIEWERS = "Viewers: see docs/viewers.md"
-BACKENDS = "auto, openvino, torch, graph or onnx"
-PRECISIONS = "auto, fp32, bf16 or fp16"
-"""The values of two options, for their help: `perception.types.backends` cannot be imported as fast."""
-_BACKEND_HELP = f"What computes: {BACKENDS}."
-_PRECISION_HELP = f"In which numbers: {PRECISIONS}."
-
-
-PluginOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="KEY=VALUE", help="An option of the plugin (model=yolo.onnx, input.fit=stretch); repeatable."
-    ),
-]
-
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace existing files that are no earlier outputs, too.")
-]
-
-
-AsOne = Annotated[
-    bool,
-    typer.Option(
-        "--as-one", help="The files are one drive: several, a folder or a pattern of them, joined by time."
-    ),
-]
-
-
-class Device(StrEnum):
-    """The device to compute on."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class OnError(StrEnum):
@@ -147,20 +125,9 @@ class ReplayArguments:
     on_error: Annotated[OnError, typer.Option(help="When the plugin fails on a sample.")] = OnError.skip
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False
     force: Force = False
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=ENGINE)] = Device.auto
-    backend: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help=_BACKEND_HELP, show_default="auto", rich_help_panel=ENGINE),
-    ] = None
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"In which numbers: {PRECISIONS}.",
-            show_default="auto",
-            rich_help_panel=ENGINE,
-        ),
-    ] = None
+    device: EngineDevice = Device.auto
+    backend: Backend = None
+    precision: Precision = None
     batch: Annotated[
         int | None, typer.Option(min=1, help="Samples at once.", show_default="1", rich_help_panel=ENGINE)
     ] = None
@@ -356,52 +323,3 @@ def parse_rate(text: str, live_drop: bool, step: bool) -> float | None:
     if not 0 < rate < float("inf"):
         raise typer.BadParameter(f"--rate: expected 'asap' or a number above 0, found '{text}'")
     return rate
-
-
-def plugin_options(texts: list[str]) -> dict[str, Any]:
-    """Return the options of a plugin from `KEY=VALUE` texts; a dot in the key is a section, values are YAML.
-
-    Raises:
-        BadParameter: A text is not of that form, or its value is not YAML, or a key is given twice.
-    """
-    options: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        *sections, last = key.strip().split(".")
-        if not equals or not all((*sections, last)):
-            raise typer.BadParameter(f"--option: expected KEY=VALUE, found {text!r}")
-        from perception.config.safe_yaml import parse_yaml
-
-        place = options
-        for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                raise typer.BadParameter(f"--option: {section} is both a value and a section")
-        if last in place:
-            raise typer.BadParameter(f"--option: {key} is given twice")
-        try:
-            place[last] = parse_yaml(value)
-        except ValueError as error:
-            raise typer.BadParameter(f"--option {key}: expected a value as in YAML, {error}") from None
-    return options
-
-
-def engine_values(**options: Any) -> dict[str, Any]:
-    """Return the options that are set of the configuration's section `engine`, validated.
-
-    Raises:
-        BadParameter: An option is not valid.
-    """
-    values = {key: value for key, value in options.items() if value is not None}
-    if values:
-        from pydantic import ValidationError
-
-        from perception.config import EngineConfig
-
-        try:
-            EngineConfig(**values)
-        except ValidationError as error:
-            detail = error.errors()[0]
-            name, text = detail["loc"][0], detail["msg"].replace("Input should", "should")
-            raise typer.BadParameter(f"--{name} {values[str(name)]}: {text}") from None
-    return values

@@ -11,7 +11,7 @@ import typer
 from perception.errors import OutputError
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.printing import make_console, say
-from perception_tools.replay.options import Force
+from perception_tools.shared_options import Force
 from perception_tools.standard_output import print_json
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 
 from perception.remote import log_path
 from perception_tools.exit_codes import with_exit_code
-from perception_tools.replay.options import Device
+from perception_tools.shared_options import Device
 from perception_tools.standard_output import answering, print_json
 
 
