@@ -20,7 +20,7 @@ from perception.evaluation.report.schema import SCHEMA, EvaluationReport, by_hea
 from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.slices.slice_definitions import parse_slices
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
-from perception.evaluation.streaming_scores import CURVE_MS, OutputStore, Streaming, truths_of, work
+from perception.evaluation.streaming import CURVE_MS, OutputStore, Streaming, truths_of, work
 from perception.evaluation.worst_frames import Moment
 
 __all__ = [

@@ -24,7 +24,7 @@ from perception.evaluation.match_rows import MatchRows
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.slices.frame_conditions import status_fields
 from perception.evaluation.slices.slice_definitions import STATUS, check_status_fields
-from perception.evaluation.streaming_scores import Streaming, add_streaming_scores
+from perception.evaluation.streaming import Streaming, add_streaming_scores
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
 from perception.pipeline import Observer, Span, resolve_device

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.evaluation.statistics import Blocks
-from perception.evaluation.streaming_scores import newest, work
+from perception.evaluation.streaming.worker import newest, work
 from perception.evaluation.worst_frames import mean_around, separate_peaks
 from perception.logs import open_log
 from perception.sinks import read_outputs

@@ -291,7 +291,7 @@ class EvaluateArguments(ScoringArguments):
         from perception.evaluation import parse_fault_names, parse_gates, parse_slices, parse_tolerances
         from perception.evaluation.ablation.fault_ablation import parse_severities
         from perception.evaluation.metrics import Rules, installed_metrics
-        from perception.evaluation.streaming_scores import parse_latencies
+        from perception.evaluation.streaming import parse_latencies
 
         scoring = self.scoring()
         options = replace(

@@ -295,7 +295,7 @@ class FaultsReport(SchemaModel):
 
 
 class StreamingReport(SchemaModel):
-    """The scores of a single worker with a latency, as `evaluation.streaming_scores` simulates it."""
+    """The scores of a single worker with a latency, as `evaluation.streaming` simulates it."""
 
     latency_ms: float
     measured: bool = Field(description="Whether it is the run's own median; else it was given.")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from perception.autoconfig import complete_config
 from perception.evaluation import EvaluateOptions, Evaluation, OutputStore, Streaming, truths_of, work
 from perception.evaluation.metrics import Rules
-from perception.evaluation.streaming_scores import newest, without_details
+from perception.evaluation.streaming.scores import without_details
+from perception.evaluation.streaming.worker import newest
 from perception.logs import open_log
 from perception.logs.perception_proto import SCHEMAS, encode_truth
 from perception.sinks import read_outputs
