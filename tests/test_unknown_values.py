@@ -17,7 +17,8 @@ import perception
 from perception.diagnosis.conformance import check_plugin
 from perception.diagnosis.monitor import Monitor, statistics_of
 from perception.evaluation.agreement.comparison import Comparison
-from perception.evaluation.agreement.profiles import Decisions, Rounding, parse_tolerances
+from perception.evaluation.agreement.profiles import Decisions, Rounding
+from perception.evaluation.agreement.tolerances import parse_tolerances
 from perception.logs import Query, open_log
 from perception.logs.perception_proto import (
     _CLASSES,

@@ -6,8 +6,8 @@
 from perception.evaluation.ablation.fault_ablation import SEVERITIES, FaultAblation, parse_fault_names
 from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
 from perception.evaluation.ablation.sensor_subsets import SUBSETS, SubsetSink, SubsetsPlugin, subset_name
-from perception.evaluation.agreement.profiles import Tolerances, parse_tolerances
 from perception.evaluation.agreement.reference import Reference
+from perception.evaluation.agreement.tolerances import Tolerances, parse_tolerances
 from perception.evaluation.evaluate_logs import evaluate_logs
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluate_tables import evaluate_tables

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from perception.autoconfig import Overrides
 from perception.evaluation.ablation.fault_ablation import SEVERITIES
-from perception.evaluation.agreement.profiles import DECISIONS, Tolerances
+from perception.evaluation.agreement.tolerances import DECISIONS, Tolerances
 from perception.evaluation.gates import Gate
 from perception.evaluation.metrics import Metric, Rules
 from perception.evaluation.resampling import Resampling

@@ -19,18 +19,13 @@ from perception.types.heads import (
 from perception.types.inputs import Entry, Input, StatusWindow
 from perception.types.messages import (
     CameraFrame,
-    CameraInfo,
     Channel,
     Decoded,
     DepthImage,
     Float32,
     Float64,
-    FrameTransform,
-    FrameTransforms,
     Message,
     RangeScan,
-    RegionOfInterest,
-    RigMessage,
     Schema,
     SensorMessage,
     StatusReading,
@@ -51,6 +46,13 @@ from perception.types.outputs import (
 )
 from perception.types.placement import PLACED, RigIssue, RigIssueCode
 from perception.types.rig import Placing, Rig
+from perception.types.rig_messages import (
+    CameraInfo,
+    FrameTransform,
+    FrameTransforms,
+    RegionOfInterest,
+    RigMessage,
+)
 from perception.types.samples import Reset, Sample, Tick, absent_sample
 from perception.types.sensors import KINDS, SENSORS, KindSpec
 from perception.types.status import Status

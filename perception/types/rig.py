@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from perception.geometry import Matrix, TransformTree
-from perception.types.messages import CameraInfo
 from perception.types.placement import PLACED, RigIssue
+from perception.types.rig_messages import CameraInfo
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from perception.evaluation.agreement.comparison import Comparison
-from perception.evaluation.agreement.profiles import DECISIONS, Decisions, Tolerances
+from perception.evaluation.agreement.profiles import Decisions
+from perception.evaluation.agreement.tolerances import DECISIONS, Tolerances
 from perception.evaluation.report.schema import DivergenceReport
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log

@@ -12,7 +12,7 @@ from perception.config import Config
 from perception.errors import LogError
 from perception.evaluation.agreement.comparing_sink import ComparingSink
 from perception.evaluation.agreement.comparison import Agreement, Comparison, Difference, HeadComparison
-from perception.evaluation.agreement.profiles import Rounding, Tolerances
+from perception.evaluation.agreement.profiles import Rounding
 from perception.evaluation.agreement.receipt_check import (
     ReceiptCheck,
     check_outputs,
@@ -32,6 +32,7 @@ from perception.evaluation.agreement.stored_messages import (
     StoredMessages,
     TopicComparison,
 )
+from perception.evaluation.agreement.tolerances import Tolerances
 from perception.logs import Log
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay
 from perception.plugin import Plugin

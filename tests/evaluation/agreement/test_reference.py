@@ -9,8 +9,9 @@ import pytest
 
 from perception.autoconfig import complete_config
 from perception.errors import ConfigError, LogError
-from perception.evaluation.agreement.profiles import DECISIONS, Decisions, parse_tolerances
+from perception.evaluation.agreement.profiles import Decisions
 from perception.evaluation.agreement.reference import Reference
+from perception.evaluation.agreement.tolerances import DECISIONS, parse_tolerances
 from perception.logs import open_log
 from perception.pipeline import replay
 from perception.sinks import McapSink, RunInfo, read_outputs
