@@ -35,7 +35,24 @@ def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
+def test_the_graphs_of_the_default_weights_say_what_torch_says(default: Path, tmp_path: Path) -> None:
+    source = FusionSource(default)
+    graph = read_shipped_graph(source, "fp32")
+    assert graph is not None, RENEW
+    assert read_shipped_graph(source, "bf16") is not None, RENEW
+    for suffix, data in graph.items():
+        (tmp_path / "shipped").with_suffix(suffix).write_bytes(data)
+    shipped = open_backend("openvino", tmp_path / "shipped.xml", precision="fp32", threads=1)
+    exact = open_fusion_backend("torch", default, precision="fp32", threads=1)
+    for seed, subset in enumerate(((1, 1, 1), (1, 0, 0), (0, 1, 1))):
+        inputs = random_inputs(source.meta.config, 1, seed)._replace(present=np.array([subset], np.float32))
+        found, expected = shipped.run(inputs), exact.run(inputs)
+        np.testing.assert_allclose(found["scores"], expected.scores, atol=1e-4, err_msg=RENEW)
+        np.testing.assert_allclose(found["control"], expected.control, rtol=1e-3, atol=1e-5, err_msg=RENEW)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_graphs_of_the_default_weights_are_up_to_date(
     default: Path, tmp_path: Path, precision: str
 ) -> None:

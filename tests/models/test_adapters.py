@@ -108,6 +108,7 @@ def test_an_engine_says_what_the_model_says(precision: str, close: float, tmp_pa
     assert float(abs(found.scores - expected.scores.numpy()).max()) < close
 
 
+@pytest.mark.slow
 def test_it_exports() -> None:
     model, inputs = stirred(), scene(SMALL, 1)
     assert_exports(model, inputs)

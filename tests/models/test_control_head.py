@@ -95,6 +95,7 @@ def test_a_checkpoint_and_an_engine_say_what_the_model_says(tmp_path: Path) -> N
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_it_exports() -> None:
     model, inputs = lively_model(READING), scene(READING, 1)
     assert_exports(model, inputs)

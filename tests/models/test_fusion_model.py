@@ -285,7 +285,10 @@ def test_it_exports_with_a_dynamic_batch() -> None:
         assert_close(module(inputs), predict(model, inputs))
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize(
+    "fusion",
+    ["gated", "second", *(pytest.param(name, marks=pytest.mark.slow) for name in ("concat", "attention"))],
+)
 def test_it_compiles_as_one_graph(fusion: str) -> None:
     model = lively_model(fusion=fusion)
     inputs = scene(model.config, batch=2)

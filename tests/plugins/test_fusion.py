@@ -98,6 +98,7 @@ def answer(plugin: Plugin, sample: Sample) -> Output:
 # --- the contract ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # with a checkpoint of a small model: below
 def test_it_keeps_the_contract_with_default_weights() -> None:
     checks = check_plugin("fusion", drawn_samples(4), CONTEXT)
     assert [(check.name, check.violation) for check in checks if not check.passed] == []

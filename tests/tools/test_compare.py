@@ -56,9 +56,12 @@ def test_stored_outputs_and_a_folder_of_them_compare(scene: Path, weights: Path,
     folder = Path("kept")
     folder.mkdir()
     kept = folder / f"{scene.stem}.outputs.mcap"
-    assert run(["evaluate", str(scene), "--checkpoint", str(weights), "-o", str(kept)]) == 0
+    torch = ["--backend", "torch"]  # converts nothing
+    assert run(["evaluate", str(scene), "--checkpoint", str(weights), "-o", str(kept), *torch]) == 0
     capsys.readouterr()
-    assert run(["compare", str(folder), str(weights), str(scene), "--min-support", "3", "--json"]) == 0
+    assert (
+        run(["compare", str(folder), str(weights), str(scene), "--min-support", "3", "--json", *torch]) == 0
+    )
     report = CompareReport.model_validate_json(capsys.readouterr().out)
     assert (report.a.kind, report.b.kind) == ("stored", "checkpoint")
     assert {m.difference.value for m in report.metrics} <= {0.0, None}
@@ -91,7 +94,8 @@ def test_the_schema_of_a_comparison_is_published(capsys: Capture) -> None:
 def test_gates_and_a_reference_end_in_exit_code_4_and_junit(
     scene: Path, weights: Path, capsys: Capture
 ) -> None:
-    evaluate = ["evaluate", str(scene), "--checkpoint", str(weights), "--min-support", "3"]
+    torch = ["--backend", "torch"]  # converts nothing
+    evaluate = ["evaluate", str(scene), "--checkpoint", str(weights), "--min-support", "3", *torch]
     assert run([*evaluate, "-o", "kept.mcap", "--require", "control.MAE/curvature >= 0"]) == 0
     capsys.readouterr()
     stored = ["evaluate", str(scene), "--outputs", "kept.mcap", "--min-support", "3"]
@@ -102,7 +106,7 @@ def test_gates_and_a_reference_end_in_exit_code_4_and_junit(
     assert "passed: box.map50 <= 1: " in text
     assert "control: decides as the reference in 30 frames" in text
     assert ET.parse("gates.xml").getroot().get("failures") == "1"
-    again = ["evaluate", str(scene), "--checkpoint", str(weights), "--reference", "kept.mcap"]
+    again = ["evaluate", str(scene), "--checkpoint", str(weights), "--reference", "kept.mcap", *torch]
     without = ["--fault", "camera.blackout=1,seed=1"]
     assert run([*again, *without, "--tolerance", "control=0.001", "--json"]) == 4
     rows = {row["head"]: row for row in json.loads(capsys.readouterr().out)["reference"]}
