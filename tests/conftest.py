@@ -26,7 +26,10 @@ if getattr(signal, "SIGHUP", None) and signal.getsignal(signal.SIGHUP) is signal
 # A busy machine is slow, not wrong. In CI the drawn examples are the same each time: a change is judged by
 # what it changed; new examples are drawn wherever people work.
 hypothesis.settings.register_profile(
-    "house", deadline=None, max_examples=50, derandomize=bool(os.environ.get("CI"))
+    "house",
+    deadline=None,
+    max_examples=int(os.environ.get("PERCEPTION_EXAMPLES", "25")),
+    derandomize=bool(os.environ.get("CI")),
 )
 hypothesis.settings.load_profile("house")
 
