@@ -7,8 +7,11 @@ what this module generates.
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -82,15 +85,30 @@ def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     below: list[tuple[str, type[BaseModel]]] = []
+    texts = _texts_below_fields(model)
     for name, field in model.model_fields.items():
         inner = _models(field.annotation)
         below += [(f"{path}.{name}".lstrip("."), part) for part in inner]
         kind = "section" if inner else _type_name(field.annotation)
-        meaning = field.description or (_paragraph(inner[0].__doc__) if inner else "")
+        meaning = texts.get(name) or (_paragraph(inner[0].__doc__) if inner else "")
         yield f"| `{name}` | {kind} | {_default(field)} | {_cell(meaning)} |"
     yield ""
     for inner_path, part in below:
         yield from _section(inner_path, part)
+
+
+def _texts_below_fields(model: type[BaseModel]) -> dict[str, str]:
+    """Return the text that stands below each field of a class, by the field's name."""
+    statement = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
+    assert isinstance(statement, ast.ClassDef)
+    return {
+        ast.unparse(field.target): inspect.cleandoc(below.value.value)
+        for field, below in pairwise(statement.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

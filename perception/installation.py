@@ -1,17 +1,42 @@
-"""How this package is installed: the command that adds an extra where the user stands."""
+"""How this package and its extensions are installed: entry points, and the command that adds an extra where
+the user stands."""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+from functools import lru_cache
+from importlib.metadata import EntryPoints, PackageNotFoundError, distribution
+from importlib.metadata import entry_points as _read_entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 NAME = "perception-fusion"
+
+
+def entry_points(group: str) -> EntryPoints:
+    """Return the installed entry points of a group.
+
+    All packages are read once, and again where a folder of `sys.path` has changed: with some two hundred of
+    them that takes 20 ms.
+    """
+    return _all_entry_points(tuple((folder, _changed_ns(folder)) for folder in sys.path)).select(group=group)
+
+
+@lru_cache(maxsize=1)
+def _all_entry_points(_folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return _read_entry_points()
+
+
+def _changed_ns(folder: str) -> int:
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def install_command(extra: str) -> str:

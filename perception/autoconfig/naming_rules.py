@@ -42,10 +42,10 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
         "longitudinal_velocity longitudinal_speed linear_speed linear_velocity vel.x x.vel velocity.x "
         "twist.twist.linear.x twist.linear.x linear_velocity.x linear.x vx",
         "yaw_rate": "yaw_rate yawrate yaw_velocity yaw_speed yaw_rate_rad_s heading_rate turn_rate "
-        "angular_speed angular_velocity angular_velocity.z angular_rate.z twist.twist.angular.z "
-        "twist.angular.z angular.z gyro.z gyroscope.z wz",
+        "angular_speed angular_velocity angular_velocity.z angular_rate.z rotation_rate.z "
+        "twist.twist.angular.z twist.angular.z angular.z gyro.z gyroscope.z wz",
         "acceleration": "acceleration accel longitudinal_acceleration forward_acceleration acceleration_m_s2 "
-        "linear_acceleration.x accel.accel.linear.x accel.linear.x acceleration.x accel.x ax",
+        "linear_acceleration.x linear_accel.x accel.accel.linear.x accel.linear.x acceleration.x accel.x ax",
         "steering": "steering_angle steering steering_tire_angle front_wheel_angle",
     }.items()
 }

@@ -28,4 +28,5 @@ Topic = Annotated[str, Field(min_length=1)]
 class Section(BaseModel):
     """A section of the configuration: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Validators are built on first use, that of `Config` with those of its sections in one go.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from perception.errors import LogError
+from perception.installation import entry_points
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.query import ALL, Query
 from perception.logs.survey import Survey
@@ -27,6 +27,7 @@ _BUILT_IN = {  # also where no metadata of this package are installed
     "csv": "perception.logs.formats.csv_log",
     "donkey_tub": "perception.logs.formats.donkey_tub",
     "kitti_object": "perception.logs.formats.kitti_object",
+    "kitti_odometry": "perception.logs.formats.kitti_odometry",
     "kitti_raw": "perception.logs.formats.kitti_raw",
     "lerobot": "perception.logs.lerobot",
     "compressed": "perception.logs.compressed_log",

@@ -37,13 +37,10 @@ def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) 
                     "expected a LeRobot dataset of version 2 or 3, found one of version 1; convert it with "
                     f"lerobot's scripts, or give one of its videos: {path}"
                 )
-            logs = sorted(
-                item.name
-                for item in islice(path.iterdir(), _MOST_ENTRIES)
-                if item.suffix == ".mcap" or is_log(item)
-            )
+            logs = _logs_below(path, is_log)
             inside = f"give one log in it, for instance {logs[0]}" if logs else "give the path of a file"
-            inside += ", or all as one drive with --as-one" if len(logs) > 1 else ""
+            is_drive = len(logs) > 1 and (path / logs[0]).parent == path
+            inside += ", or all as one drive with --as-one" if is_drive else ""
             return LogError(f"{expected} a directory; {inside}: {path}")
         if not stat.S_ISREG(status.st_mode):
             return LogError(
@@ -58,6 +55,25 @@ def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) 
     except (OSError, ValueError) as error:
         return LogError(f"cannot be opened ({getattr(error, 'strerror', None) or error}): {path}")
     return LogError(f"{expected} {_description(start)}: {path}")
+
+
+def _logs_below(path: Path, is_log: Callable[[Path], bool]) -> list[str]:
+    """Return the logs of a folder, by their paths in it; those two folders below where it has none itself."""
+    level = [path]
+    for _ in range(3):
+        items = [item for folder in level for item in _entries(folder)][:_MOST_ENTRIES]
+        logs = [item for item in items if item.suffix == ".mcap" or is_log(item)]
+        if logs:
+            return [str(item.relative_to(path)) for item in logs]
+        level = [item for item in items if item.is_dir()]
+    return []
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(islice(folder.iterdir(), _MOST_ENTRIES))
+    except OSError:
+        return []
 
 
 def _description(start: bytes) -> str:

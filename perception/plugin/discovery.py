@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from perception.errors import NoPluginError, PluginError
+from perception.installation import entry_points
 from perception.plugin.contract import Plugin
 from perception.plugin.failures import plugin_code
 from perception.plugin.manifest import Manifest, package_folder, read_manifest

@@ -19,7 +19,7 @@ TAIL_BYTES = 1 << 18
 SMALLEST = 1 << 16
 """The fewest bytes of a request: a request costs the time of as many."""
 
-_REQUESTS_AT_ONCE = 16
+_REQUESTS_AT_ONCE = 32
 TAGS = ("ETag", "etag", "md5Hash", "Content-MD5", "Last-Modified", "LastModified", "mtime", "created")
 _COPY_BYTES = 4 << 20
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Literal, NamedTuple
 
 from perception.errors import PluginError
+from perception.installation import entry_points
 from perception.types.sensors import SENSORS
 
 GROUP = "perception.heads"

@@ -451,6 +451,7 @@ def test_a_status_may_be_read_out_of_any_message(tmp_path: Path) -> None:
             ["linear_acceleration.x", "angular_velocity.z"],
             {"yaw_rate": "angular_velocity.z", "acceleration": "linear_acceleration.x"},
         ),
+        (["vel.x", "rotation_rate.z"], {"speed": "vel.x", "yaw_rate": "rotation_rate.z"}),
         (["twist.linear.x", "twist.angular.z"], {"speed": "twist.linear.x", "yaw_rate": "twist.angular.z"}),
         (["speed_kmh", "yaw_rate_deg_s", "orientation_covariance.0"], {}),
         (["joints.0.speed", "twist.0.linear.x"], {}),

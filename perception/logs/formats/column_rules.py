@@ -13,6 +13,7 @@ docs/logs.md states the rules for users:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -41,6 +42,15 @@ _SIDES = {
     "centre": 0,
     "mid": 0,
     "c": 0,
+}
+_SPEEDS_SI = {
+    ("kmh",): 1 / 3.6,
+    ("km", "h"): 1 / 3.6,
+    ("kph",): 1 / 3.6,
+    ("mph",): 0.44704,
+    ("dps",): math.radians(1),
+    ("deg", "s"): math.radians(1),
+    ("deg", "per", "s"): math.radians(1),
 }
 _LENGTHS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
@@ -100,6 +110,16 @@ def date_ns(cell: str) -> int | None:
 def range_unit(name: str) -> float | None:
     """Return the metres of the unit that the name of a range says; None where it says none."""
     return _LENGTHS_M.get(_words(name)[-1]) if _words(name) else None
+
+
+def in_si(name: str) -> tuple[str, float] | None:
+    """Return the name without its unit of speed, and the factor to m/s or rad/s; None where it has none."""
+    words = _words(name)
+    for unit, factor in _SPEEDS_SI.items():
+        base, end = words[: -len(unit)], tuple(words[-len(unit) :])
+        if base and end == unit:
+            return "_".join(base), factor
+    return None
 
 
 def direction_of(name: str) -> float | None:

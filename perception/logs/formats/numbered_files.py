@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -26,12 +26,20 @@ class NumberedFiles(NamedTuple):
 
 
 def timed_files(
-    folder: Path, suffixes: Sequence[str], times: Path, topic: str, findings: Findings
+    folder: Path,
+    suffixes: Sequence[str],
+    times: Path,
+    topic: str,
+    findings: Findings,
+    stamp_of: Callable[[str], int | None] = date_ns,
 ) -> NumberedFiles:
     """Return the files of a folder with the times of the lines that their numbers name, from 0 on.
 
     A line without a file, and a file without a line, are counted as lost. Without a list of times, stamps are
     made, and the user is told.
+
+    Args:
+        stamp_of: Returns the nanoseconds of a line; None where it is no time.
     """
     files = files_in(folder, *suffixes)
     try:
@@ -39,7 +47,7 @@ def timed_files(
     except (OSError, ValueError):
         findings.notes.append(f"{topic}: {times.name} cannot be read: stamps are made at {MADE_HZ:g} Hz")
         return NumberedFiles(files, made_stamps(len(files), MADE_HZ))
-    stamps = [date_ns(line.decode("latin-1")) for line in lines]
+    stamps = [stamp_of(line.decode("latin-1")) for line in lines]
     while stamps and not lines[len(stamps) - 1].strip():
         stamps.pop()
     numbers = [_number(file, place) for place, file in enumerate(files)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from perception.logs.formats.column_rules import PICTURES
 from perception.logs.formats.folder_files import files_in, is_folder, total_size
-from perception.logs.formats.picture_stamps import picture_stamps
+from perception.logs.formats.picture_stamps import TimedTable, picture_stamps
 from perception.logs.formats.streams import Findings, Stream, Times, image_files, number_stream, streams_log
 from perception.logs.formats.table_streams import is_pictures, ordered_by_time, table_streams
 from perception.logs.formats.text_lines import text_lines, text_start
@@ -53,8 +53,9 @@ def open(path: Path) -> TableLog:
     pictures = {folder: files_in(folder, *PICTURES) for folder in _folders(path)}
     cameras: list[_Camera] = []
     streams: list[Stream] = []
+    tables: list[TimedTable] = []
     for file in [file for folder in _folders(path) for file in files_in(folder, *_TABLES)]:
-        found, held = _table(file, path, pictures, findings)
+        found, held = _table(file, path, pictures, tables, findings)
         cameras += found
         streams += held
     used = {picture for camera in cameras for picture in camera.files}
@@ -64,7 +65,7 @@ def open(path: Path) -> TableLog:
         elif rest := len(set(files) - used):
             findings.miss(f"{rest} pictures in {folder.name} that no table names are not read")
     findings.notes += _unread(path)
-    return streams_log(path, [*streams, *_camera_streams(path, cameras, findings)], findings)
+    return streams_log(path, [*streams, *_camera_streams(path, cameras, tables, findings)], findings)
 
 
 def _unread(path: Path) -> list[str]:
@@ -92,12 +93,14 @@ def _name(folder: Path, path: Path) -> str:
     return names[0] if names else "camera"
 
 
-def _camera_streams(path: Path, cameras: Sequence[_Camera], findings: Findings) -> Iterator[Stream]:
+def _camera_streams(
+    path: Path, cameras: Sequence[_Camera], tables: Sequence[TimedTable], findings: Findings
+) -> Iterator[Stream]:
     for camera in cameras:
         topic = "/camera/image" if len(cameras) == 1 else f"/{camera.name}/image"
         stamps, files = camera.stamps_ns, camera.files
         if stamps is None:
-            stamps = picture_stamps([file.stem for file in files], topic, findings)
+            stamps = picture_stamps([file.stem for file in files], topic, findings, tables)
         order = np.argsort(stamps, kind="stable")
         stamps, files = stamps[order], [files[i] for i in order]
         names = [str(file.relative_to(path)) for file in files]
@@ -106,9 +109,16 @@ def _camera_streams(path: Path, cameras: Sequence[_Camera], findings: Findings) 
 
 
 def _table(
-    file: Path, path: Path, pictures: Mapping[Path, Sequence[Path]], findings: Findings
+    file: Path,
+    path: Path,
+    pictures: Mapping[Path, Sequence[Path]],
+    tables: list[TimedTable],
+    findings: Findings,
 ) -> tuple[list[_Camera], list[Stream]]:
-    """Return the cameras and the streams of values of a table; neither where it is none that is read."""
+    """Return the cameras and the streams of values of a table; neither where it is none that is read.
+
+    A table with a time and without pictures is added to `tables`.
+    """
     prefix = f"/{_name(file.parent, path)}" if file.stem == "data" else f"/{file.stem.replace(' ', '_')}"
     if not looks_like_table(text_start(file)):
         findings.notes.append(f"{file.relative_to(path)} is no table of numbers: it is not read")
@@ -122,6 +132,8 @@ def _table(
     plain = table if ordered is None else ordered[0]
     columns = [i for i in range(len(plain.names)) if is_pictures(plain, i)]
     if ordered is not None:
+        if not columns:
+            tables.append(TimedTable(file.name, *ordered))
         cameras = [_named(ordered[0], i, file, path, pictures, ordered[1], findings) for i in columns]
         return [c for c in cameras if c], list(table_streams(*ordered, prefix, "csv.Row", findings))
     if not columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from perception.errors import LogError
 from perception.logs.formats.column_rules import (
     PICTURES,
+    in_si,
     range_columns,
     range_unit,
     stamps_of,
@@ -64,6 +65,7 @@ def table_streams(
     texts = [name for i, name in enumerate(table.names) if name not in numbers and not is_pictures(table, i)]
     if texts:
         findings.notes.append(f"{prefix}: columns without a number are not read: {', '.join(texts[:8])}")
+    numbers |= _in_si(numbers, prefix, findings)
     if numbers:
         keys = {name: name.replace(" ", "_") for name in numbers}
         values = {keys[name]: column for name, column in numbers.items()}
@@ -79,6 +81,18 @@ def table_streams(
         yield _range_stream(
             {name: numbers[name] for name in ranges}, list(ranges.values()), stamps, prefix, findings
         )
+
+
+def _in_si(numbers: Mapping[str, Float64], prefix: str, findings: Findings) -> dict[str, Float64]:
+    """Return columns in m/s and rad/s for those whose names say another unit of speed."""
+    added: dict[str, Float64] = {}
+    for name, values in numbers.items():
+        converted = in_si(name)
+        if converted is None or converted[0] in numbers or converted[0] in added:
+            continue
+        added[converted[0]] = values * converted[1]
+        findings.notes.append(f"{prefix}/values: {converted[0]} is {name} in m/s or rad/s")
+    return added
 
 
 def _range_stream(

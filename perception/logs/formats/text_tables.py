@@ -16,6 +16,7 @@ from perception.types import Float64
 MAX_COLUMNS = 1000
 MAX_CELLS, BYTES_PER_CELL = 2_000_000, 2
 """A table has as many cells, plus one for as many bytes of its files."""
+_SIMULATOR = ("center", "left", "right", "steering_normalized", "throttle", "brake", "speed_mph")
 _KNOWN_COMMANDS = ("str", "thr", "steer", "steering", "throttle")
 
 
@@ -64,6 +65,9 @@ def parse_table(lines: Sequence[bytes], topic: str, findings: Findings) -> TextT
     head, texts = _head_and_rows(texts)
     split = _splitter(head, texts[0] if texts else head)
     names = [name.strip().lstrip("#").strip() for name in split(head)]
+    if any(name.lower().endswith(PICTURES) for name in names):  # it is a line of pictures and values
+        texts, names = [head, *texts], _made_names(names)
+        findings.notes.append(f"{topic}: no line names the columns: they are called {', '.join(names)}")
     if len(names) > MAX_COLUMNS:
         raise ValueError(f"{len(names)} columns: up to {MAX_COLUMNS} are taken")
     most = (MAX_CELLS + findings.size_bytes // BYTES_PER_CELL) // max(len(names), 1)
@@ -85,6 +89,17 @@ def _head_and_rows(texts: list[str]) -> tuple[str, list[str]]:
     comments = next((i for i, text in enumerate(texts) if not text.startswith("#")), len(texts))
     place = max(comments - 1, 0)
     return texts[place], texts[place + 1 :]
+
+
+def _made_names(cells: list[str]) -> list[str]:
+    """Return names for the columns of a table without names: of pictures the words that their names begin
+    with, else `column_N`. Three cameras and four numbers are a drive of Udacity's simulator, whose
+    `driving_log.csv` has no names."""
+    stems = [re.split(r"[/\\]", cell)[-1] if cell.lower().endswith(PICTURES) else "" for cell in cells]
+    words = [match[0] if (match := re.match(r"[A-Za-z]+", stem)) else "" for stem in stems]
+    names = [word or f"column_{i + 1}" for i, word in enumerate(words)]
+    is_simulator = words == [*_SIMULATOR[:3], "", "", "", ""]  # steering from -1 to 1
+    return list(_SIMULATOR) if is_simulator else names
 
 
 def _repaired(names: list[str], findings: Findings) -> list[str]:

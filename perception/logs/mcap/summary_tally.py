@@ -77,7 +77,7 @@ def _last(blocks: Sequence[DataBlock]) -> DataBlock:
     return max(blocks, key=lambda block: block.end_ns)
 
 
-_FIRST, _AT_ONCE = 4, 32  # message indexes that are fetched together
+_FIRST, _AT_ONCE = 4, 128  # message indexes that are fetched together
 
 
 def arrival_times(source: Source, contents: Contents, keys: frozenset[int], count: int) -> list[int] | None:
@@ -91,8 +91,9 @@ def arrival_times(source: Source, contents: Contents, keys: frozenset[int], coun
     for place, block in enumerate(blocks):
         if sum(time_ns < block.start_ns for time_ns in times) >= count:
             break
-        if place == fetched:
-            group = blocks[place : place + (_AT_ONCE if place else _FIRST)]
+        if place == fetched:  # as many as it takes, by the messages of those before
+            missing = (count - len(times)) * place // max(len(times), 1) + 1 if place else _FIRST
+            group = blocks[place : place + min(max(missing, _FIRST), _AT_ONCE)]
             source.fetch_all((other.offset + other.length, other.index_length) for other in group)
             fetched += len(group)
         try:

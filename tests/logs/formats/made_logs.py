@@ -230,6 +230,21 @@ def write_kitti_raw(path: Path, frames: int = 6, cameras: Sequence[int] = (2, 3)
     return drive
 
 
+def write_kitti_odometry(path: Path, frames: int = 6, cameras: Sequence[int] = (0, 2)) -> Path:
+    """Write `path/sequences/00`; frame i is measured at i / 8 s."""
+    sequence = path / "sequences" / "00"
+    for folder in ("velodyne", *(f"image_{c}" for c in cameras)):
+        (sequence / folder).mkdir(parents=True)
+    for i in range(frames):
+        (sequence / "velodyne" / f"{i:06d}.bin").write_bytes(kitti_returns(i).tobytes())
+        for c in cameras:
+            (sequence / f"image_{c}" / f"{i:06d}.png").write_bytes(jpeg(i + c, suffix=".png"))
+    lines = [f"P{c}: {numbers(projection(c))}\n" for c in range(4)]
+    (sequence / "calib.txt").write_text("".join(lines) + f"Tr: {numbers(SCANNER_FORWARD)}\n")
+    (sequence / "times.txt").write_text("".join(f"{i / 8:e}\n" for i in range(frames)))
+    return sequence
+
+
 KITTI_LABELS = (
     "Car 0.00 0 1.85 10.00 8.00 22.00 18.00 1.50 1.60 4.00 0.50 1.70 12.00 0.00\n"
     "Pedestrian 0.50 1 -0.20 1.00 2.00 6.00 20.00 1.80 0.50 0.60 -3.00 1.60 9.00 1.57\n"

@@ -1,4 +1,4 @@
-"""KITTI raw drives and object folders: stamps, pictures, returns, the rig, and labels as truth."""
+"""KITTI drives, sequences and object folders: stamps, pictures, returns, the rig, and labels as truth."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from tests.logs.formats.made_logs import (
     projection,
     read,
     write_kitti_object,
+    write_kitti_odometry,
     write_kitti_raw,
 )
 
@@ -59,10 +60,10 @@ def test_a_drive_gives_its_sensors_with_exact_stamps(tmp_path: Path) -> None:
     assert [v["yaw_rate"] for v in states] == [22 + i / 8 for i in range(6)]
 
 
-def pixel_of(camera: int, point: np.ndarray, infos: CameraInfo, transforms: FrameTransforms) -> np.ndarray:
+def pixel_of(frame: str, point: np.ndarray, infos: CameraInfo, transforms: FrameTransforms) -> np.ndarray:
     """Return the pixel of a point of the scanner, by the decoded camera info and transforms."""
     poses = {item.child: (item.parent, item.parent_from_child) for item in transforms.items}
-    parent, scanner_from_camera = poses[f"image_0{camera}"]
+    parent, scanner_from_camera = poses[frame]
     assert parent == "velodyne"
     in_camera = np.linalg.inv(scanner_from_camera) @ [*point, 1]
     homogeneous = infos.intrinsics @ in_camera[:3]
@@ -79,10 +80,46 @@ def test_returns_are_projected_as_the_authors_say(tmp_path: Path, camera: int) -
     for point in ([10.0, 1, 0.5], [30.0, -2, -1]):
         expected = projection(camera) @ np.append(SCANNER_FORWARD @ [*point, 1], 1)
         np.testing.assert_allclose(
-            pixel_of(camera, np.array(point), info, transforms), expected[:2] / expected[2], atol=1e-6
+            pixel_of(f"image_0{camera}", np.array(point), info, transforms),
+            expected[:2] / expected[2],
+            atol=1e-6,
         )
     base = {item.child: item.parent_from_child for item in transforms.items}["velodyne"]
     np.testing.assert_allclose(np.linalg.inv(base)[:3], BASE_TO_SCANNER, atol=1e-9)
+
+
+def test_a_sequence_gives_its_sensors_a_second_later_and_places_returns(tmp_path: Path) -> None:
+    messages, account, damage = read(write_kitti_odometry(tmp_path))
+    assert damage == []
+    assert account.totals() == account.read
+    for topic in ("/image_0/image", "/image_2/image", "/velodyne"):
+        assert [m.stamp_ns for m in messages[topic]] == [10**9 + i * 125_000_000 for i in range(6)]
+    pictures = [bytes(m.data) for m in messages["/image_2/image"] if isinstance(m, CameraFrame)]
+    assert pictures == [jpeg(i + 2, suffix=".png") for i in range(6)]
+    for i, scan in enumerate(messages["/velodyne"]):
+        assert isinstance(scan, RangeScan)
+        np.testing.assert_array_equal(scan.points_m, kitti_returns(i)[:, :3])
+    (info,), (transforms,) = messages["/image_2/camera_info"], messages["/tf_static"]
+    assert isinstance(info, CameraInfo)
+    assert isinstance(transforms, FrameTransforms)
+    for point in ([10.0, 1, 0.5], [30.0, -2, -1]):
+        expected = projection(2) @ np.append(SCANNER_FORWARD @ [*point, 1], 1)
+        actual = pixel_of("image_2", np.array(point), info, transforms)
+        np.testing.assert_allclose(actual, expected[:2] / expected[2], atol=1e-6)
+
+
+def test_a_sequence_counts_missing_files_and_says_what_is_not_placed(tmp_path: Path) -> None:
+    sequence = write_kitti_odometry(tmp_path)
+    (sequence / "image_0/000003.png").unlink()
+    (sequence / "velodyne/000006.bin").write_bytes(b"")
+    (sequence / "calib.txt").write_text(f"P0: {projection(0)[0, 0]}\n")
+    messages, account, _ = read(sequence)
+    assert account.lost == {"/image_0/image": 1, "/velodyne": 1}
+    assert "/image_2/camera_info" not in messages
+    with open_log(sequence) as log:
+        notes = " ".join(log.survey.notes)
+    assert "calib.txt has no Tr" in notes
+    assert "image_2: its intrinsics are not known" in notes
 
 
 def test_files_that_the_times_list_are_lost_where_they_are_missing(tmp_path: Path) -> None:

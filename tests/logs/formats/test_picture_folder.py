@@ -136,6 +136,63 @@ def test_a_table_without_times_takes_those_in_the_names_of_its_pictures(tmp_path
     assert steering == [0, 0.125, 0.25]
 
 
+def test_a_table_without_names_loses_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "drive"
+    names = [f"{side}_2016_12_01_13_30_48_{i}00.jpg" for i in (1, 2) for side in ("center", "left", "right")]
+    write_pictures(path / "IMG", names)
+    rows = [",".join([*(f"IMG/{n}" for n in names[3 * i : 3 * i + 3]), "0.5,1,0,10"]) for i in range(2)]
+    (path / "driving_log.csv").write_text("\n".join([*rows, ""]))
+    messages, account, damage = read(path)
+    assert damage == []
+    assert {t: n for t, n in account.read.items() if t.endswith("/image")} == dict.fromkeys(
+        ("/center/image", "/left/image", "/right/image"), 2
+    )
+    values = [m.values for m in messages["/driving_log/values"] if isinstance(m, StatusReading)]
+    assert [row["speed_mph"] for row in values] == [10, 10]
+    assert values[0]["speed"] == pytest.approx(4.4704)
+    assert "no line names the columns" in notes(path)
+    (path / "driving_log.csv").write_text(f"{names[0]},7\n{names[3]},8\n")
+    other, _, _ = read(path)
+    assert [m.values["column_2"] for m in other["/driving_log/values"] if isinstance(m, StatusReading)] == [
+        7,
+        8,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "stamps_ms", "said"),
+    [
+        ("frame,time_ms\n2,1300\n1,1200\n0,1000\n9,9000\n", [1000, 1200, 1300], "with its frame"),
+        ("time_ms,speed\n1000,1\n1250,2\n1500,3\n", [1000, 1250, 1500], "as many lines"),
+        ("time_ms,speed\n5000,1\n5500,2\n", [5000, 5100, 5200], "from the first time of the tables on"),
+        ("frame,time_ms\n0,5000\n1,5500\n", [5000, 5100, 5200], "from the first time of the tables on"),
+    ],
+)
+def test_pictures_without_stamps_take_those_of_a_table(
+    table: str, stamps_ms: list[int], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "drive"
+    write_pictures(path / "frames", [f"frame_{i:04d}.jpg" for i in range(3)])
+    (path / "telemetry.csv").write_text(table)
+    messages, _, damage = read(path)
+    assert damage == []
+    assert [m.stamp_ns for m in messages["/camera/image"]] == [ms * 10**6 for ms in stamps_ms]
+    assert said in notes(path)
+
+
+def test_speeds_in_other_units_are_also_given_in_si(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "drive", ["1.jpg", "2.jpg"])
+    (path / "can.csv").write_text(
+        "time_s,velocity [km/h],gyro_z_dps,speed,speed_kph\n1,36,90,2,9\n2,72,0,3,9\n"
+    )
+    messages, _, _ = read(path)
+    values = [m.values for m in messages["/can/values"] if isinstance(m, StatusReading)]
+    assert [row["velocity"] for row in values] == pytest.approx([10, 20])
+    assert [row["gyro_z"] for row in values] == pytest.approx([1.5707963, 0])
+    assert [row["velocity_[km/h]"] for row in values] == [36, 72]
+    assert [row["speed"] for row in values] == [2, 3]  # a column of that name is as it was recorded
+
+
 def test_a_picture_that_is_none_is_counted(tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "drive", ["1.jpg", "2.jpg", "3.jpg"])
     (path / "2.jpg").write_bytes(b"GIF89a")
@@ -151,6 +208,10 @@ def test_a_folder_of_logs_with_previews_is_no_folder_of_pictures(tmp_path: Path)
     (path / "a.mcap").write_bytes(b"")
     with pytest.raises(LogError, match=r"found a directory; give one log in it, for instance a\.mcap"):
         open_log(path)
+    (tmp_path / "days" / "monday").mkdir(parents=True)
+    (tmp_path / "days" / "monday" / "b.mcap").write_bytes(b"")
+    with pytest.raises(LogError, match=r"give one log in it, for instance monday/b\.mcap"):
+        open_log(tmp_path / "days")
 
 
 def test_files_that_are_not_read_are_named_and_names_of_pictures_are_no_numbers(tmp_path: Path) -> None:
