@@ -28,6 +28,9 @@ PIECE = 100  # files of one test
 REGROUPED = {"/radar/tracks", "/table/ranges"}
 """Damaged times make other sweeps of the same tracks; a damaged name makes a range a value."""
 
+UNPROVEN_NAMES = {"ros1", "ros2_db3", "ros2_db3_messages"}
+"""Nothing proves the name of a topic: its messages are there under a damaged one."""
+
 
 def pictures(folder: Path) -> Path:
     (folder / "images").mkdir(parents=True)
@@ -153,7 +156,8 @@ def check(name: str, seed: int, folder: Path, sound: Path) -> None:
         assert "\n" not in problem, context
         return
     missing = SOUND[name][0] - read
-    if not unproven and any(topic not in REGROUPED for topic in missing):
+    renamed = name in UNPROVEN_NAMES and (read - SOUND[name][0]).total() == missing.total()
+    if not unproven and not renamed and any(topic not in REGROUPED for topic in missing):
         assert said or totals - read or notes - SOUND[name][1], (context, missing)
 
 
