@@ -100,11 +100,11 @@ def calibration(
     distortion: Sequence[float] = (0.0,) * 5,
     rectification: Matrix | None = None,
     projection: Matrix | None = None,
+    model: str = "plumb_bob",
 ) -> bytes:
-    """Return a CameraCalibration of a picture of `size` (width, height): K [3, 3], D, R [3, 3], P [3, 4]."""
-    message = CameraCalibration(
-        frame_id=frame_id, width=size[0], height=size[1], distortion_model="plumb_bob"
-    )
+    """Return a CameraCalibration of a picture of `size` (width, height): K [3, 3], D of the lens `model`,
+    R [3, 3], P [3, 4]."""
+    message = CameraCalibration(frame_id=frame_id, width=size[0], height=size[1], distortion_model=model)
     message.D.extend(distortion)
     message.K.extend(intrinsics.ravel())
     message.R.extend((np.eye(3) if rectification is None else rectification).ravel())

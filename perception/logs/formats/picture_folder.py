@@ -7,12 +7,13 @@ those in the names, else made at 10 Hz. docs/logs.md states the rules.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from perception.logs.formats.camera_files import calibration_files, calibration_streams
 from perception.logs.formats.column_rules import PICTURES
 from perception.logs.formats.folder_files import files_in, is_folder, total_size
 from perception.logs.formats.picture_stamps import TimedTable, picture_stamps
@@ -64,16 +65,38 @@ def open(path: Path) -> TableLog:
             cameras.append(_Camera(_name(folder, path), files, None))
         elif rest := len(set(files) - used):
             findings.miss(f"{rest} pictures in {folder.name} that no table names are not read")
-    findings.notes += _unread(path)
-    return streams_log(path, [*streams, *_camera_streams(path, cameras, tables, findings)], findings)
+    if (path / "rgb.txt").is_file() and (path / "depth.txt").is_file():
+        findings.notes.append(
+            "depth images of RGB-D folders as TUM's have 5000 units a metre, and are read in mm: they are no "
+            "ranges unless their values are divided by 5"
+        )
+    held = list(_camera_streams(path, cameras, tables, findings))
+    lenses = {
+        camera.name: (
+            _topic(camera, cameras),
+            calibration_files(camera.files[0].parent, path, camera.name, len(cameras) == 1),
+        )
+        for camera in cameras
+        if camera.files
+    }
+    findings.notes += _unread(path, {file for _, files in lenses.values() for file in files[:1]})
+    at = min((int(stream.stamps_ns.min()) for stream in held if len(stream.stamps_ns)), default=0)
+    rig = calibration_streams(lenses, at, findings)
+    return streams_log(path, [*rig, *streams, *held], findings)
 
 
-def _unread(path: Path) -> list[str]:
-    """Return a note that counts the files that are neither pictures nor tables, by folder and suffix."""
+def _unread(path: Path, read: Collection[Path]) -> list[str]:
+    """Return a note that counts the files that are neither pictures nor tables, by folder and suffix.
+
+    Args:
+        read: Other files that were read.
+    """
     counts: Counter[str] = Counter()
     for folder in _folders(path):
         for entry in files_in(folder):
             if entry.name.lower().endswith((*PICTURES, *_TABLES)) or (folder == path and is_folder(entry)):
+                continue
+            if entry in read:
                 continue
             if entry.name != "data" or not is_folder(entry):
                 counts[f"{entry.suffix or entry.name} in {folder.name}"] += 1
@@ -93,11 +116,15 @@ def _name(folder: Path, path: Path) -> str:
     return names[0] if names else "camera"
 
 
+def _topic(camera: _Camera, cameras: Sequence[_Camera]) -> str:
+    return "/camera/image" if len(cameras) == 1 else f"/{camera.name}/image"
+
+
 def _camera_streams(
     path: Path, cameras: Sequence[_Camera], tables: Sequence[TimedTable], findings: Findings
 ) -> Iterator[Stream]:
     for camera in cameras:
-        topic = "/camera/image" if len(cameras) == 1 else f"/{camera.name}/image"
+        topic = _topic(camera, cameras)
         stamps, files = camera.stamps_ns, camera.files
         if stamps is None:
             stamps = picture_stamps([file.stem for file in files], topic, findings, tables)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from perception.autoconfig import complete_config
 from perception.errors import LogError
 from perception.logs import open_log
-from perception.types import CameraFrame, StatusReading
+from perception.types import CameraFrame, CameraInfo, FrameTransforms, StatusReading
 from tests.logs.formats.made_logs import jpeg, read
 
 
@@ -191,6 +192,61 @@ def test_speeds_in_other_units_are_also_given_in_si(tmp_path: Path) -> None:
     assert [row["gyro_z"] for row in values] == pytest.approx([1.5707963, 0])
     assert [row["velocity_[km/h]"] for row in values] == [36, 72]
     assert [row["speed"] for row in values] == [2, 3]  # a column of that name is as it was recorded
+
+
+ROS_LENS = """image_width: 64
+image_height: 48
+camera_name: front
+camera_matrix: {rows: 3, cols: 3, data: [50.0, 0.0, 32.0, 0.0, 51.0, 24.0, 0.0, 0.0, 1.0]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [-0.3, 0.1, 0.001, 0.002, 0.0]}
+rectification_matrix: {rows: 3, cols: 3, data: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]}
+projection_matrix: {rows: 3, cols: 4, data: [45.0, 0.0, 31.0, 0.0, 0.0, 46.0, 23.0, 0.0, 0.0, 0.0, 1.0, 0.0]}
+"""
+EUROC_LENS = """sensor_type: camera
+T_BS: {cols: 4, rows: 4, data: [0, -1, 0, 0.1, 1, 0, 0, 0.2, 0, 0, 1, 0.3, 0, 0, 0, 1.0]}
+resolution: [64, 48]
+camera_model: pinhole
+intrinsics: [50.0, 51.0, 32.0, 24.0]
+distortion_model: radial-tangential
+distortion_coefficients: [-0.3, 0.1, 0.001, 0.002]
+"""
+
+
+def test_intrinsics_beside_pictures_are_read(tmp_path: Path) -> None:
+    names = [f"140363657976355558{i}.jpg" for i in range(3)]
+    for camera in ("cam0", "cam1"):
+        write_pictures(tmp_path / camera / "data", names)
+    (tmp_path / "cam0" / "sensor.yaml").write_text(EUROC_LENS)
+    (tmp_path / "cam1.yaml").write_text(ROS_LENS)
+    messages, _, damage = read(tmp_path)
+    assert damage == []
+    ((euroc,), (ros,)) = (messages[f"/{camera}/camera_info"] for camera in ("cam0", "cam1"))
+    assert isinstance(euroc, CameraInfo)
+    assert isinstance(ros, CameraInfo)
+    for info, frame in ((euroc, "cam0"), (ros, "cam1")):
+        assert (info.width, info.height, info.frame_id) == (64, 48, frame)
+        assert info.intrinsics.tolist() == [[50, 0, 32], [0, 51, 24], [0, 0, 1]]
+        assert info.distortion[:4].tolist() == [-0.3, 0.1, 0.001, 0.002]
+    assert ros.projection is not None
+    assert ros.projection[0].tolist() == [45, 0, 31, 0]
+    (transforms,) = messages["/tf_static"]
+    assert isinstance(transforms, FrameTransforms)
+    (edge,) = transforms.items
+    assert (edge.parent, edge.child) == ("body", "cam0")
+    np.testing.assert_allclose(edge.parent_from_child[:3, 3], [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(edge.parent_from_child[:3, :3] @ [1, 0, 0], [0, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text", ["camera_matrix: 7", "camera_model: omni", "[1, 2", ROS_LENS.replace("51.0", ".nan"), "- 1"]
+)
+def test_a_file_that_holds_no_intrinsics_is_named(text: str, tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "drive", ["1.jpg", "2.jpg"])
+    (path / "camera_info.yaml").write_text(text)
+    messages, _, _ = read(path)
+    assert list(messages) == ["/camera/image", "/camera/image/file"]
+    assert "camera_info.yaml beside it is no camera info that is read" in notes(path)
 
 
 def test_a_picture_that_is_none_is_counted(tmp_path: Path) -> None:
