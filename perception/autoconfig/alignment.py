@@ -115,6 +115,8 @@ class AlignmentSimulation:
             ticks += message.topic == self._reference
             if message.log_time_ns - begin_ns > PART_NS or ticks > MOST_TICKS or size > MOST_BYTES:
                 complete = False
+                if message.log_time_ns - now_ns > SETTLING_NS:  # a pause: nothing else comes in it
+                    now_ns = min(message.log_time_ns, begin_ns + PART_NS)
                 break
             now_ns = message.log_time_ns
             messages.append(self._stamp_alone(message))

@@ -57,6 +57,17 @@ def test_a_sensor_that_is_in_time_costs_nothing(tmp_path: Path) -> None:
     assert not [text for text in choice.reasons if text.startswith("wait_ms")]
 
 
+def test_short_episodes_with_a_pause_between_them_tell_what_to_wait_for(tmp_path: Path) -> None:
+    log = SmallLog()
+    for start_s in (0.0, 20.0):
+        log = log.image(seconds=1.2, start_s=start_s).scan(seconds=1.2, start_s=start_s, delay_s=0.035)
+    with open_log(log.write(tmp_path / "log.mcap")) as opened:
+        choice = complete_config(opened)
+    assert choice.config.wait_ms == 40.0
+    (reason,) = [text for text in choice.reasons if text.startswith("wait_ms")]
+    assert "range in 12 of 12" in reason
+
+
 def test_a_configured_wait_holds(tmp_path: Path) -> None:
     with open_log(drive(0.035).write(tmp_path / "log.mcap")) as log:
         assert complete_config(log, parse_config({"version": 1, "wait_ms": 7})).config.wait_ms == 7
