@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from perception.align import Aligner as Aligner
     from perception.api import evaluate as evaluate
+    from perception.api import find as find
     from perception.api import replay as replay
     from perception.api import stream as stream
     from perception.autoconfig import complete_config as complete_config
@@ -59,6 +60,7 @@ _HOMES = {
     "complete_config": "perception.autoconfig",
     "context_of": "perception.pipeline",
     "evaluate": "perception.api",
+    "find": "perception.api",
     "list_plugins": "perception.plugin",
     "load_config": "perception.config",
     "load_plugin": "perception.plugin",

@@ -1,4 +1,4 @@
-"""The public door: replay, stream and evaluate logs, and open a plugin, in one call each.
+"""The public door: replay, stream and evaluate logs, find moments in tables, in one call each.
 
 The command line offers the same with more options. The objects behind these calls are in
 `perception.pipeline`, `perception.evaluation` and `perception.plugin`.
@@ -33,6 +33,7 @@ from perception.types import Output, Sample, TruthFrame
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions, EvaluationReport
+    from perception.evaluation.find import FoundMoments
 
 LogPath = str | Path
 WAITING = 8
@@ -184,6 +185,29 @@ def evaluate(
         end=None if end is None else repr(end),
     )
     return evaluate_logs(_paths(logs), config, chosen)
+
+
+def find(tables: LogPath, condition: str, *, gap_s: float = 1.0) -> FoundMoments:
+    """Return the moments of recordings for which a condition holds, from the tables that a replay wrote.
+
+    ::
+
+        for moment in perception.find("tables", "speed > 5 and missed >= 2").moments:
+            print(moment.command)  # perception replay drive.mcap --start 1.200 --end 4.700
+
+    Args:
+        tables: The folder of tables, or its URL.
+        condition: As `perception find` takes it.
+        gap_s: Ticks of a recording at most this many seconds apart are one moment.
+
+    Raises:
+        ConfigError: The condition is none, or names what the tables do not have; names the nearest.
+        LogError: The folder has no tables.
+        MissingExtraError: The extra `tables` is not installed.
+    """
+    from perception.evaluation.find import find_moments
+
+    return find_moments(tables, condition, gap_s=gap_s)
 
 
 # --- parts ---------------------------------------------------------------------------------------

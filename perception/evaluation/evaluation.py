@@ -39,6 +39,7 @@ from perception.evaluation.score_warnings import MissingTruth, foreign_words, ot
 from perception.evaluation.scored_source import ScoredSource, source_of, source_of_tables
 from perception.evaluation.slices.frame_conditions import FrameConditions
 from perception.evaluation.slices.slice_comparison import slices
+from perception.evaluation.stored_columns import stored_parts
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.evaluation.worst_frames import CUT, Moment
 from perception.logs import Log
@@ -189,14 +190,17 @@ class Evaluation:
         """
         run, summary, config = recording.run, recording.summary, recording.config
         source, frames = source_of_tables(recording, config), 0
-        scorer = self.sink(source)
+        scorer = self.sink(source, self._latency)
         scorer.open(run)
-        for stored in recording.frames():
-            if span.holds(stored.output.tick.log_time_ns):
-                scorer.score(stored.output, stored.truth)
-                frames += stored.of_reference
-                if stored.timing_ms:
-                    record_times(self._latency, stored.timing_ms)
+        if scorer.suite.takes_columns:
+            for part in stored_parts(recording, span):
+                scorer.score_part(part)
+                frames += part.ticks
+        else:
+            for stored in recording.frames():
+                if span.holds(stored.output.tick.log_time_ns):
+                    scorer.score(stored.output, stored.truth, stored.timing_ms)
+                    frames += stored.of_reference
         self._status = max(self._status, summary["status"], key=STATUS_ORDER.index)
         self._workers = recording.row["workers"]
         for warned in summary["warnings"]:

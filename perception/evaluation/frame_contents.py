@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from perception.evaluation.metrics import ScoredFrame
+from perception.evaluation.metrics import ScoredFrames
+from perception.evaluation.metrics.detection_metric import SCORED
 from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
 from perception.evaluation.worst_frames import CUT
-from perception.types import Output, TruthFrame
-from perception.types.times import bounded_ns
 
 KINDS = ("found", "missed", "ignored", "hit", "false")
 """Kinds of box: matched, missed and ignored truth; correct and false detections."""
@@ -41,36 +41,41 @@ class FrameContents:
             [("frame", "i4"), ("channel", "i2"), ("said", "f8"), ("std", "f8"), ("true", "f8")]
         )
 
-    def add(self, output: Output, truth: TruthFrame, frame: ScoredFrame) -> None:
-        """Add one scored frame."""
-        times = (output.tick.log_time_ns, bounded_ns(truth.stamp_ns))
-        number = self._frames.setdefault(times, len(self._frames))
-        if frame.state == "scored":
-            self._add_boxes(number, frame)
-        if output.control is None or not output.control.valid or truth.control is None:
-            return
-        for channel in output.control.channels:
-            if channel.name in truth.control:
-                place, _ = self._channels.setdefault(channel.name, (len(self._channels), channel.unit))
-                row = self._control.grow(1)
-                row["frame"], row["channel"] = number, place
-                row["said"], row["std"], row["true"] = channel.value, channel.std, truth.control[channel.name]
+    def add(self, frames: ScoredFrames) -> None:
+        """Add scored frames."""
+        times = zip(frames.columns.log_time_ns.tolist(), frames.stamp_ns.tolist(), strict=True)
+        numbers = np.array([self._frames.setdefault(time, len(self._frames)) for time in times], np.intp)
+        if SCORED in frames.states:
+            self._add_boxes(numbers, frames)
+        control = frames.columns.control
+        order = control.by_output()
+        _, first = np.unique(control.channel[order], return_index=True)
+        for row in order[np.sort(first)].tolist():
+            name = control.names[control.channel[row]]
+            self._channels.setdefault(name, (len(self._channels), control.unit[row]))
+        rows = self._control.grow(len(order))
+        places = np.array([self._channels.get(name, (-1, ""))[0] for name in control.names], np.intp)
+        rows["frame"], rows["channel"] = numbers[control.frame[order]], places[control.channel[order]]
+        rows["said"], rows["std"], rows["true"] = (
+            column[order] for column in (control.value, control.std, control.true)
+        )
 
-    def _add_boxes(self, number: int, frame: ScoredFrame) -> None:
-        names = (*frame.names, "")  # the last stands for every class: ANY_CLASS is -1
+    def _add_boxes(self, numbers: NDArray[np.intp], frames: ScoredFrames) -> None:
+        names = (*frames.names, "")  # the last stands for every class: ANY_CLASS is -1
         labels = np.array([self._labels.setdefault(n, len(self._labels)) for n in names], dtype=np.intp)
-        kept = (frame.score >= CUT) & ~frame.dropped50 & np.isfinite(frame.box).all(axis=1)
-        hit = frame.hit50
-        taken = np.zeros(len(frame.truth_label), dtype=np.bool_)
-        taken[frame.matches50[hit & kept]] = True
+        kept = (frames.score >= CUT) & ~frames.dropped50 & np.isfinite(frames.box).all(axis=1)
+        hit = frames.hit50
+        taken = np.zeros(len(frames.truth_label), dtype=np.bool_)
+        taken[frames.matches50[hit & kept]] = True
         true = self._boxes.grow(len(taken))
-        true["frame"], true["label"], true["score"] = number, labels[frame.truth_label], np.nan
-        true["xyxy"], true["distance"] = frame.truth_box, frame.truth_distance
-        true["kind"] = np.where(frame.ignored, _IGNORED, np.where(taken, _FOUND, _MISSED))
+        true["frame"], true["label"] = numbers[frames.truth_frame], labels[frames.truth_label]
+        true["score"] = np.nan
+        true["xyxy"], true["distance"] = frames.truth_box, frames.truth_distance
+        true["kind"] = np.where(frames.ignored, _IGNORED, np.where(taken, _FOUND, _MISSED))
         rows = self._boxes.grow(int(np.count_nonzero(kept)))
-        rows["frame"], rows["label"], rows["score"] = number, labels[frame.label[kept]], frame.score[kept]
-        rows["xyxy"], rows["distance"] = frame.box[kept], frame.distance[kept]
-        rows["kind"] = np.where(hit[kept], _HIT, _FALSE)
+        rows["frame"], rows["label"] = numbers[frames.frame[kept]], labels[frames.label[kept]]
+        rows["score"], rows["xyxy"] = frames.score[kept], frames.box[kept]
+        rows["distance"], rows["kind"] = frames.distance[kept], np.where(hit[kept], _HIT, _FALSE)
 
     def at(self, log_time_ns: int, stamp_ns: int) -> SceneReport | None:
         """Return the contents of the frame with these times; None if there is none."""
@@ -86,7 +91,7 @@ class FrameContents:
                 score=_number(self._boxes["score"][row], 3),
                 distance_m=_number(self._boxes["distance"][row], 2),
             )
-            for row in np.flatnonzero(self._boxes["frame"] == number)
+            for row in self._rows_of(number)
         ]
         control = [
             SceneControlReport(
@@ -99,6 +104,11 @@ class FrameContents:
             for row in np.flatnonzero(self._control["frame"] == number)
         ]
         return SceneReport(camera=self.camera, boxes=boxes, control=control)
+
+    def _rows_of(self, number: int) -> NDArray[np.intp]:
+        """Return the boxes of a frame, truth before detections."""
+        rows = np.flatnonzero(self._boxes["frame"] == number)
+        return rows[np.argsort(self._boxes["kind"][rows] >= _HIT, kind="stable")]
 
 
 def _number(value: np.floating, digits: int) -> float | None:

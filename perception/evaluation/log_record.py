@@ -6,21 +6,21 @@ no truth, nor how far away the missed box was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics import ScoredFrame
+from perception.evaluation.metrics import ScoredFrames
+from perception.evaluation.metrics.frame_columns import STATES
 from perception.evaluation.metrics.rows import Rows
-from perception.evaluation.worst_frames import INVALID, Moment, Row, mean_around, separate_peaks
+from perception.evaluation.worst_frames import BoxFrameErrors, Moment, mean_around, separate_peaks
 from perception.geometry.boxes import areas
-from perception.types import Float64, Output, TruthFrame
-from perception.types.times import bounded_ns
+from perception.types import Float64
 
 NONE, SCORED, WRONG = 0, 1, 2
 """The state of a head in a frame: without truth, scored, invalid where there was truth."""
 
+SCORED_PLACE = STATES.index("scored")
+_RECORDED = np.array([{"scored": SCORED, "invalid": WRONG}.get(state, NONE) for state in STATES], np.uint8)
 
 LEAST_SCORE = 0.05
 """The score below which false alarms are not kept."""
@@ -29,7 +29,7 @@ LEAST_SCORE = 0.05
 class LogRecord:
     """The record of one log.
 
-    `frames`: a row for each output, in order, with the errors of `worst_frames.box_rows`; NaN: none.
+    `frames`: a row for each output, in order, with the errors of `BoxFrameErrors`; NaN: none.
     `control`: for each channel the frames and signed errors. `objects`: each truth box that counts, with the
     score of the detection that took it (NaN: missed). `alarms`: each detection that took nothing.
 
@@ -58,53 +58,49 @@ class LogRecord:
         )
         self.alarms = Rows([("frame", "i4"), ("label", "i2"), ("score", "f8")])
 
-    def add(
-        self,
-        output: Output,
-        truth: TruthFrame,
-        frame: ScoredFrame,
-        boxes: Iterable[Row],
-        control: Iterable[Row],
-    ) -> None:
-        """Add one scored frame with its errors."""
-        number = len(self.frames)
-        row = self.frames.grow(1)
-        row["stamp_ns"], row["log_time_ns"] = bounded_ns(truth.stamp_ns), output.tick.log_time_ns
-        row["boxes"] = {"scored": SCORED, "invalid": WRONG}.get(frame.state, NONE)
-        row["control"] = NONE
-        if output.control is not None and truth.control is not None:
-            row["control"] = SCORED if output.control.valid else WRONG
-        by_name = {name: value for name, _, value in boxes}
-        for name in ("error", "IoU", "distance_abs"):
-            row[name] = by_name.get(name, np.nan)
-        for name in ("missed", "false_alarms"):
-            row[name] = by_name.get(name, 0)
-        for name, _, value in control:
-            if name != INVALID:
-                new = self.control.setdefault(name, Rows([("frame", "i4"), ("error", "f8")])).grow(1)
-                new["frame"], new["error"] = number, value
-        if frame.state == "scored":
-            self._add_objects(number, frame)
+    def add(self, frames: ScoredFrames, errors: BoxFrameErrors) -> None:
+        """Add scored frames with their box errors."""
+        start, control = len(self.frames), frames.columns.control
+        rows = self.frames.grow(len(frames))
+        rows["stamp_ns"], rows["log_time_ns"] = frames.stamp_ns, frames.columns.log_time_ns
+        rows["boxes"], rows["control"] = _RECORDED[frames.states], _RECORDED[control.state]
+        for name, column in (
+            ("error", errors.error),
+            ("IoU", errors.iou),
+            ("distance_abs", errors.distance_abs),
+        ):
+            rows[name] = column
+        rows["missed"], rows["false_alarms"] = errors.missed, errors.false_alarms
+        order = control.by_output()
+        off = control.value[order] - control.true[order]
+        order, off = order[np.isfinite(off)], off[np.isfinite(off)]
+        for channel in dict.fromkeys(control.channel[order].tolist()):
+            own = control.channel[order] == channel
+            kept = self.control.setdefault(control.names[channel], Rows([("frame", "i4"), ("error", "f8")]))
+            new = kept.grow(int(np.count_nonzero(own)))
+            new["frame"], new["error"] = start + control.frame[order[own]], off[own]
+        if SCORED_PLACE in frames.states:
+            self._add_objects(start, frames)
 
-    def _add_objects(self, number: int, frame: ScoredFrame) -> None:
-        numbers = np.array([self.labels.setdefault(n, len(self.labels)) for n in frame.names], dtype=np.intp)
-        hit = np.flatnonzero(frame.hit50)
-        took = frame.matches50[hit]
-        truths = len(frame.truth_label)
+    def _add_objects(self, start: int, frames: ScoredFrames) -> None:
+        numbers = np.array([self.labels.setdefault(n, len(self.labels)) for n in frames.names], dtype=np.intp)
+        hit = np.flatnonzero(frames.hit50)
+        took = frames.matches50[hit]
+        truths = len(frames.truth_label)
         score, iou, off = np.full(truths, np.nan), np.full(truths, np.nan), np.full(truths, np.nan)
-        if truths:
-            score[took], iou[took] = frame.score[hit], frame.overlaps[hit, took]
-            off[took] = frame.distance[hit] - frame.truth_distance[took]
-        counts = ~frame.ignored
+        score[took], iou[took] = frames.score[hit], frames.overlap(hit, took)
+        off[took] = frames.distance[hit] - frames.truth_distance[took]
+        counts = ~frames.ignored
         new = self.objects.grow(int(np.count_nonzero(counts)))
-        new["frame"], new["label"] = number, numbers[frame.truth_label[counts]]
+        new["frame"], new["label"] = start + frames.truth_frame[counts], numbers[frames.truth_label[counts]]
         new["score"], new["iou"], new["off"] = score[counts], iou[counts], off[counts]
-        new["distance"] = frame.truth_distance[counts]
-        new["area"] = areas(frame.truth_box)[counts]
-        new["visible"] = frame.truth_visible[counts]
-        false = ~frame.hit50 & ~frame.dropped50 & (frame.score >= LEAST_SCORE)
+        new["distance"] = frames.truth_distance[counts]
+        new["area"] = areas(frames.truth_box)[counts]
+        new["visible"] = frames.truth_visible[counts]
+        false = ~frames.hit50 & ~frames.dropped50 & (frames.score >= LEAST_SCORE)
         new = self.alarms.grow(int(np.count_nonzero(false)))
-        new["frame"], new["label"], new["score"] = number, numbers[frame.label[false]], frame.score[false]
+        new["frame"], new["label"] = start + frames.frame[false], numbers[frames.label[false]]
+        new["score"] = frames.score[false]
 
     @property
     def stamps_ns(self) -> NDArray[np.int64]:

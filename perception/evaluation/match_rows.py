@@ -37,6 +37,8 @@ class MatchRows:
             return [_missed(row.camera, place, box) for place, box in enumerate(boxes)]
         took, rows, taken = frame.matches_once(), [], set()
         places, ignored = frame.truth_item.tolist(), frame.ignored
+        matched = np.flatnonzero(took >= 0)
+        overlaps = dict(zip(matched.tolist(), frame.overlap(matched, took[matched]).tolist(), strict=True))
         for at, (item, truth) in enumerate(zip(frame.item.tolist(), took.tolist(), strict=True)):
             detection = detections.items[item]
             if truth < 0:
@@ -46,8 +48,7 @@ class MatchRows:
             taken.add(truth)
             outcome = "ignored" if ignored[truth] else "hit"
             place = places[truth]
-            overlap = float(frame.overlaps[at, truth])
-            rows.append(_row(row.camera, outcome, item, detection, place, boxes[place], overlap))
+            rows.append(_row(row.camera, outcome, item, detection, place, boxes[place], overlaps[at]))
         return rows + self._left(row.camera, boxes, places, ignored, taken)
 
     def _left(

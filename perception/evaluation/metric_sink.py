@@ -8,10 +8,11 @@ from dataclasses import replace
 from perception.evaluation.ablation.sensor_subsets import Subset
 from perception.evaluation.frame_contents import FrameContents
 from perception.evaluation.log_record import LogRecord
-from perception.evaluation.metrics import Latency, Metric, Rules, Suite
+from perception.evaluation.metrics import Latency, Metric, Rules, ScoredFrames, Suite
 from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.score_warnings import MissingTruth
-from perception.evaluation.worst_frames import Row, box_rows, control_rows
+from perception.evaluation.stored_columns import StoredPart
+from perception.evaluation.worst_frames import Row, box_frame_errors, box_rows, control_rows
 from perception.sinks import OutputSink, RunInfo
 from perception.sinks.mcap_sink import camera_topic
 from perception.types import Output, Sample, TruthFrame, camera_views
@@ -85,16 +86,28 @@ class MetricSink(OutputSink):
         if self._latency is not None and timing_ms:
             record_times(self._latency, timing_ms)
         if self.contents is not None:
-            self.contents.add(output, truth, frame)
-        if self._publish is None and self.record is None:
-            return
-        boxes, control = box_rows(frame), control_rows(output, truth)
+            self.contents.add(frame)
         if self.record is not None:
-            self.record.add(output, truth, frame, boxes, control)
+            self.record.add(frame, box_frame_errors(frame))
         if self._publish is not None:
-            for name, rows in (("boxes", boxes), ("control", control)):
+            for name, rows in (("boxes", box_rows(frame)), ("control", control_rows(output, truth))):
                 if rows:
                     self._publish(camera_topic(METRICS, camera) + name, output, rows)
+
+    def score_part(self, part: StoredPart) -> None:
+        """Score frames that were read from tables."""
+        frames = ScoredFrames(part.columns, self.suite.rules)
+        self.suite.add(frames)
+        for head, issue, count in part.missing:
+            self.missing.count(head, issue, count)
+        self.missing.count_boxes(part.box_frames, part.boxes)
+        self.true_labels.update(part.true_labels)
+        if self._latency is not None:
+            self._latency.record_frames(part.stages_ms)
+        if self.contents is not None:
+            self.contents.add(frames)
+        if self.record is not None:
+            self.record.add(frames, box_frame_errors(frames))
 
 
 def record_times(latency: Latency, stages_ms: Mapping[str, float]) -> None:

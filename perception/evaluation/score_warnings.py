@@ -53,10 +53,18 @@ class MissingTruth:
     def add(self, truth: TruthFrame) -> None:
         """Count one frame."""
         for head, issue in truth.missing.items():
-            self._counts[head, issue.code] = self._counts.get((head, issue.code), 0) + 1
-            self._texts.setdefault((head, issue.code), issue.text)
+            self.count(head, issue, 1)
         if truth.boxes is not None:
-            self._box_frames, self._boxes = self._box_frames + 1, self._boxes + len(truth.boxes)
+            self.count_boxes(1, len(truth.boxes))
+
+    def count(self, head: str, issue: RigIssue, frames: int) -> None:
+        """Count frames in which the truth of a head is not known."""
+        self._counts[head, issue.code] = self._counts.get((head, issue.code), 0) + frames
+        self._texts.setdefault((head, issue.code), issue.text)
+
+    def count_boxes(self, frames: int, boxes: int) -> None:
+        """Count frames in which boxes are known, and their boxes."""
+        self._box_frames, self._boxes = self._box_frames + frames, self._boxes + boxes
 
     def merge(self, other: MissingTruth) -> None:
         """Add the counts of another log."""

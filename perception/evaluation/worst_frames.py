@@ -8,11 +8,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics import ScoredFrame
+from perception.evaluation.metrics import ScoredFrame, ScoredFrames
+from perception.evaluation.metrics.frame_columns import STATES
 from perception.types import Float64, Output, TruthFrame
 
 INVALID = "invalid"
@@ -28,31 +30,64 @@ _AROUND_NS = 500_000_000
 _APART_NS = 2_000_000_000
 
 
-def box_rows(frame: ScoredFrame) -> list[Row]:
-    """Return the box errors of a frame; empty without truth or without the head.
+class BoxFrameErrors(NamedTuple):
+    """The box errors of frames, each [F].
 
-    `missed` and `false_alarms` are counts at score 0.3 or more and overlap 0.5; `IoU` and `distance_abs` are
-    means over the hits; `error` is 1 - 2 hits / (predicted + true). An invalid head is error 1.
+    Attributes:
+        missed, false_alarms: Counts at score 0.3 or more and overlap 0.5.
+        iou, distance_abs: Means over the hits; NaN without any.
+        error: 1 - 2 hits / (predicted + true); 1 where the head is invalid, NaN where it is not scored.
     """
+
+    missed: NDArray[np.intp]
+    false_alarms: NDArray[np.intp]
+    iou: Float64
+    distance_abs: Float64
+    error: Float64
+
+
+def box_frame_errors(frames: ScoredFrames) -> BoxFrameErrors:
+    """Return the box errors of each frame."""
+    kept = (frames.score >= CUT) & ~frames.dropped50
+    hit = np.flatnonzero(frames.hit50 & kept)
+    took, at = frames.matches50[hit], frames.frame[hit]
+
+    def count(places: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.bincount(places, minlength=len(frames))
+
+    hits, detected, true = count(at), count(frames.frame[kept]), count(frames.truth_frame[~frames.ignored])
+    off = np.abs(frames.distance[hit] - frames.truth_distance[took])
+    known, boxes = np.isfinite(off), detected + true
+    error = 1.0 - 2.0 * hits / np.maximum(boxes, 1)
+    error[boxes == 0] = 0.0
+    error[frames.states != STATES.index("scored")] = np.nan
+    error[frames.states == STATES.index("invalid")] = 1.0
+    return BoxFrameErrors(
+        true - hits,
+        detected - hits,
+        _means(frames.overlap(hit, took), at, len(frames)),
+        _means(off[known], at[known], len(frames)),
+        error,
+    )
+
+
+def _means(values: Float64, frame: NDArray[np.intp], frames: int) -> Float64:
+    """Return the mean of the values [N] of each frame, [F]; NaN where there are none."""
+    count = np.bincount(frame, minlength=frames)
+    means = np.bincount(frame, values, frames) / np.maximum(count, 1)
+    return np.where(count > 0, means, np.nan)
+
+
+def box_rows(frame: ScoredFrame) -> list[Row]:
+    """Return the box errors of a frame; empty without truth or without the head."""
     if frame.state == "invalid":
         return [(INVALID, "", 1.0), ("error", "", 1.0)]
     if frame.state != "scored":
         return []
-    kept = (frame.score >= CUT) & ~frame.dropped50
-    hit = np.flatnonzero(frame.hit50 & kept)
-    took = frame.matches50[hit]
-    detected, true = int(np.count_nonzero(kept)), int(np.count_nonzero(~frame.ignored))
-    rows: list[Row] = [
-        ("missed", "", float(true - len(hit))),
-        ("false_alarms", "", float(detected - len(hit))),
-    ]
-    if len(hit):
-        rows.append(("IoU", "", float(frame.overlaps[hit, took].mean())))
-        off = np.abs(frame.distance[hit] - frame.truth_distance[took])
-        off = off[np.isfinite(off)]
-        if len(off):
-            rows.append(("distance_abs", "m", float(off.mean())))
-    error = 1.0 - 2.0 * len(hit) / (detected + true) if detected + true else 0.0
+    missed, false_alarms, iou, distance, error = (float(column[0]) for column in box_frame_errors(frame))
+    rows: list[Row] = [("missed", "", missed), ("false_alarms", "", false_alarms)]
+    rows += [("IoU", "", iou)] if np.isfinite(iou) else []
+    rows += [("distance_abs", "m", distance)] if np.isfinite(distance) else []
     return [*rows, ("error", "", error)]
 
 

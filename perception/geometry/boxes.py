@@ -9,8 +9,8 @@ Float64 = NDArray[np.float64]
 
 
 def areas(boxes: Float64) -> Float64:
-    """Return the areas [N] of boxes [N, 4]."""
-    area: Float64 = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    """Return the areas [...] of boxes [..., 4]."""
+    area: Float64 = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
     return area
 
 
@@ -22,11 +22,18 @@ def overlap(boxes: Float64, others: Float64, regions: NDArray[np.bool_] | None =
 
     Boxes that are not numbers, or that have no area, overlap nothing.
     """
-    left_top = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    right_bottom = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    side = np.maximum(right_bottom - left_top, 0.0)
-    shared = side[..., 0] * side[..., 1]
-    own = areas(boxes)[:, None]
+    return pair_overlap(boxes[:, None], others[None], None if regions is None else regions[None])
+
+
+def pair_overlap(boxes: Float64, others: Float64, regions: NDArray[np.bool_] | None = None) -> Float64:
+    """Return the overlap of each box [..., 4] with the other [..., 4] in its place, as `overlap` does."""
+    shared = np.maximum(
+        np.minimum(boxes[..., 2], others[..., 2]) - np.maximum(boxes[..., 0], others[..., 0]), 0.0
+    )
+    shared *= np.maximum(
+        np.minimum(boxes[..., 3], others[..., 3]) - np.maximum(boxes[..., 1], others[..., 1]), 0.0
+    )
+    own = areas(boxes)
     whole = own + areas(others) - shared
     if regions is not None:
         whole = np.where(regions, own, whole)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from perception.evaluation.log_record import LogRecord
-from perception.evaluation.metrics import Rules, ScoredFrame
-from perception.evaluation.worst_frames import Row, box_rows, control_rows
+from perception.evaluation.metrics import Rules, ScoredFrame, ScoredFrames
+from perception.evaluation.metrics.frame_columns import columns_of
+from perception.evaluation.worst_frames import BoxFrameErrors, box_frame_errors, box_rows, control_rows
 from perception.types import Control, ControlChannel, Output, Tick, TruthFrame, invalid_output
-from tests.evaluation.metrics.build import control_frame, detection, frame, tick, truth_box
+from tests.evaluation.metrics.build import Pair, control_frame, detection, frame, tick, truth_box
 
 BOX, FAR = (0.0, 0.0, 100.0, 100.0), (300.0, 300.0, 400.0, 400.0)
 SECOND = 1_000_000_000
@@ -56,22 +56,20 @@ def test_control_rows_are_said_less_true_in_the_channels_unit() -> None:
     assert control_rows(Output(tick(), None, head), TruthFrame(0, None, {"a": 1.0})) == []
 
 
-def add(record: LogRecord, output: Output, truth: TruthFrame, boxes: Sequence[Row] = ()) -> None:
-    record.add(output, truth, ScoredFrame(output, truth, Rules()), boxes, control_rows(output, truth))
+def add(record: LogRecord, *pairs: Pair) -> None:
+    frames = ScoredFrames(columns_of(pairs), Rules())
+    record.add(frames, box_frame_errors(frames))
 
 
 def moments_of(errors: np.ndarray, hz: float = 10.0) -> LogRecord:
     """A log whose frames have these box errors."""
     moments = LogRecord("drive.mcap", start_ns=0)
-    for index, error in enumerate(errors):
-        stamp_ns = int(index / hz * SECOND)
-        at = Tick(index, "reference", stamp_ns, stamp_ns)
-        add(
-            moments,
-            Output(at, None, None),
-            TruthFrame(stamp_ns),
-            [("missed", "", error * 3), ("error", "", error)],
-        )
+    stamps = [int(index / hz * SECOND) for index in range(len(errors))]
+    ticks = [Tick(index, "reference", stamp, stamp) for index, stamp in enumerate(stamps)]
+    pairs = [(Output(tick, None, None), TruthFrame(tick.stamp_ns)) for tick in ticks]
+    none = np.zeros(len(errors), int)
+    known = BoxFrameErrors((errors * 3).astype(int), none, errors * np.nan, errors * np.nan, errors)
+    moments.add(ScoredFrames(columns_of(pairs), Rules()), known)
     return moments
 
 
@@ -100,7 +98,7 @@ def test_control_counts_against_what_is_usual_for_its_channel() -> None:
         stamp_ns = index * SECOND // 10
         output, truth = control_frame(0.002 if 50 <= index < 60 else 0.0001, 0.0, stamp_ns=stamp_ns)
         output = replace(output, tick=Tick(index, "reference", stamp_ns, stamp_ns))
-        add(moments, output, truth)
+        add(moments, (output, truth))
     first = moments.worst(1)[0]
     assert 5.0 <= first.at_s < 6.0
     assert first.what == "curvature +0.002"
@@ -112,7 +110,7 @@ def test_an_invalid_control_head_is_a_whole_error() -> None:
         output = Output(tick(index * SECOND), None, None)
         if index == 9:
             output = invalid_output(output.tick, ("control",), "x")
-        add(moments, output, TruthFrame(index * SECOND, None, {"a": 1.0}))
+        add(moments, (output, TruthFrame(index * SECOND, None, {"a": 1.0})))
     (only,) = moments.worst()
     assert (only.error, only.what) == (1.0, "control invalid")
 

@@ -17,7 +17,7 @@ from perception.evaluation.metrics.confusion import Confusion
 from perception.evaluation.metrics.control_errors import ControlErrors
 from perception.evaluation.metrics.detection_calibration import DetectionCalibration
 from perception.evaluation.metrics.detection_metric import DetectionMetric
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.frame import ScoredFrame, ScoredFrames
 from perception.evaluation.metrics.joint_score import joint
 from perception.evaluation.metrics.latency import Latency
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
@@ -43,6 +43,7 @@ __all__ = [
     "Result",
     "Rules",
     "ScoredFrame",
+    "ScoredFrames",
     "Suite",
     "Value",
     "WeightedMetric",

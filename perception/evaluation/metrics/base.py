@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from perception.evaluation.metrics.frame_columns import STATES
 from perception.evaluation.metrics.weights import Weights
 from perception.types import Float64, Output, TruthFrame
 
@@ -202,6 +204,13 @@ class BaseMetric(ABC):
     def _details(self) -> dict[str, Any]:
         """Return the details of the result."""
         return {}
+
+
+def count_states(frames: Counter[str], states: NDArray[np.uint8]) -> None:
+    """Count frames by their states [F], which are places in `STATES`."""
+    for state, count in zip(STATES, np.bincount(states, minlength=len(STATES)).tolist(), strict=True):
+        if count:
+            frames[state] += count
 
 
 def check_mergeable(metric: Any, other: Any) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Estimate
-from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric, of_truth
+from perception.evaluation.metrics.frame import ScoredFrames
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.uncertainty import likelihood_estimates
 from perception.evaluation.metrics.weights import Weights
@@ -26,14 +26,15 @@ class BoxErrors(DetectionMetric):
     head = "box"
     row: ClassVar[RowType] = [("label", "i2"), ("iou", "f4"), ("error", "f4", 4), ("std", "f4", 4)]
 
-    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        hit = np.flatnonzero(frame.hit50)
-        truth = frame.matches50[hit]
+    def _detections(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        hit = np.flatnonzero(frames.hit50)
+        truth = frames.matches50[hit]
         return {
-            "label": numbers[frame.label[hit]],
-            "iou": frame.overlaps[hit, truth] if len(hit) else np.zeros(0),
-            "error": frame.box[hit] - frame.truth_box[truth],
-            "std": frame.box_std[hit],
+            "frame": frames.frame[hit],
+            "label": numbers[frames.label[hit]],
+            "iou": frames.overlap(hit, truth),
+            "error": frames.box[hit] - frames.truth_box[truth],
+            "std": frames.box_std[hit],
         }
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
@@ -60,17 +61,18 @@ class DistanceErrors(DetectionMetric):
     head = "box"
     row: ClassVar[RowType] = [("label", "i2"), ("predicted", "f4"), ("true", "f4"), ("std", "f4")]
 
-    def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        return {"label": numbers[frame.truth_label[~frame.ignored & _has_distance(frame)]]}
+    def _truths(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        return of_truth(frames, numbers, ~frames.ignored & _has_distance(frames))
 
-    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        hit = np.flatnonzero(frame.hit50)
-        hit = hit[_has_distance(frame)[frame.matches50[hit]]]
+    def _detections(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        hit = np.flatnonzero(frames.hit50)
+        hit = hit[_has_distance(frames)[frames.matches50[hit]]]
         return {
-            "label": numbers[frame.label[hit]],
-            "predicted": frame.distance[hit],
-            "true": frame.truth_distance[frame.matches50[hit]],
-            "std": frame.distance_std[hit],
+            "frame": frames.frame[hit],
+            "label": numbers[frames.label[hit]],
+            "predicted": frames.distance[hit],
+            "true": frames.truth_distance[frames.matches50[hit]],
+            "std": frames.distance_std[hit],
         }
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
@@ -96,7 +98,7 @@ class DistanceErrors(DetectionMetric):
         return {"truth": len(self.truth), "missing": missing}
 
 
-def _has_distance(frame: ScoredFrame) -> NDArray[np.bool_]:
+def _has_distance(frames: ScoredFrames) -> NDArray[np.bool_]:
     """Return which truth boxes have a distance, [G]."""
-    known: NDArray[np.bool_] = np.isfinite(frame.truth_distance) & (frame.truth_distance > 0)
+    known: NDArray[np.bool_] = np.isfinite(frames.truth_distance) & (frames.truth_distance > 0)
     return known

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perception.evaluation.metrics.base import Estimate, Rules
 from perception.evaluation.metrics.curves import best_f1
 from perception.evaluation.metrics.detection_metric import NO_LABEL, Columns, DetectionMetric
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.frame import ScoredFrames
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.weights import Weights
 
@@ -36,15 +36,16 @@ class Confusion(DetectionMetric):
         super().__init__(rules)
         self.score = score
 
-    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        took = frame.matches_any_class
+    def _detections(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        took = frames.matches_any_class
         matched = took >= 0
-        kept = matched | ~frame.low
+        kept = matched | ~frames.low
         true = np.full(len(took), NO_LABEL, dtype=np.intp)
         if matched.any():
-            true[matched] = numbers[frame.truth_label[took[matched]]]
-            kept[matched] = ~frame.ignored[took[matched]]
-        return {"score": frame.score[kept], "label": numbers[frame.label[kept]], "true": true[kept]}
+            true[matched] = numbers[frames.truth_label[took[matched]]]
+            kept[matched] = ~frames.ignored[took[matched]]
+        labels = {"label": numbers[frames.label[kept]], "true": true[kept]}
+        return {"frame": frames.frame[kept], "score": frames.score[kept], **labels}
 
     def _cut(self) -> float:
         if self.score is not None:

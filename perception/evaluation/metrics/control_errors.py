@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from perception.evaluation.metrics.base import BaseMetric, Better, Estimate, Rules
+from perception.evaluation.metrics.base import BaseMetric, Better, Estimate, Rules, count_states
+from perception.evaluation.metrics.frame_columns import ControlColumns, control_columns
 from perception.evaluation.metrics.rows import Rows, RowType
 from perception.evaluation.metrics.uncertainty import likelihood_estimates
 from perception.evaluation.metrics.weights import Weights, divide
-from perception.types import Control, Float64, Output, TruthFrame
+from perception.types import Float64, Output, TruthFrame
 from perception.types.times import bounded_ns
 
 _ROW: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
@@ -40,32 +41,26 @@ class ControlErrors(BaseMetric):
 
     def update(self, output: Output, truth: TruthFrame) -> None:
         """Add one frame."""
-        control = output.control
-        if control is None:
-            self.frames["no_head"] += 1
-        elif truth.control is None:
-            self.frames["no_truth"] += 1
-        elif not control.valid:
-            self.frames["invalid"] += 1
-        else:
-            self.frames["scored"] += 1
-            self._add(control, truth, truth.control)
-        self.count += 1
+        self.add(control_columns([(output, truth)]), np.array([bounded_ns(truth.stamp_ns)]))
 
-    def _add(self, control: Control, truth: TruthFrame, values: Mapping[str, float]) -> None:
-        channels, measured = {channel.name: channel for channel in control.channels}, truth.measured or {}
-        for name, true in values.items():
-            if not np.isfinite(true):
-                continue
-            channel = channels.get(name)
-            rows = self.channels.setdefault(name, Rows(_ROW))
-            if channel is None or not np.isfinite(channel.value):
-                self.missing[name] += 1
-                continue
-            self.units.setdefault(name, channel.unit)
-            predicted = (channel.value, channel.std)
-            times = (bounded_ns(truth.stamp_ns), self.count)
-            rows.grow(1)[0] = (*times, *predicted, true, measured.get(name, np.nan))
+    def add(self, control: ControlColumns, stamps_ns: NDArray[np.int64]) -> None:
+        """Add frames with their stamps [F]."""
+        count_states(self.frames, control.state)
+        counts = np.flatnonzero(np.isfinite(control.true))
+        for channel in dict.fromkeys(control.channel[counts].tolist()):
+            name, of_channel = control.names[channel], counts[control.channel[counts] == channel]
+            rows, known = self.channels.setdefault(name, Rows(_ROW)), np.isfinite(control.value[of_channel])
+            if not known.all():
+                self.missing[name] += int(np.count_nonzero(~known))
+            of_channel = of_channel[known]
+            new = rows.grow(len(of_channel))
+            if len(of_channel):
+                self.units.setdefault(name, control.unit[of_channel[0]])
+            new["frame"], new["stamp_ns"] = control.frame[of_channel], stamps_ns[control.frame[of_channel]]
+            new["frame"] += self.count
+            new["predicted"], new["std"] = control.value[of_channel], control.std[of_channel]
+            new["true"], new["measured"] = control.true[of_channel], control.measured[of_channel]
+        self.count += len(control.state)
 
     def _merge(self, other: Self) -> None:
         self.missing.update(other.missing)

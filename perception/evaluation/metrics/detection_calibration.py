@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perception.evaluation.metrics.base import Estimate
 from perception.evaluation.metrics.curves import Bins, calibration_error, equal_mass, equal_mass_bins
 from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.frame import ScoredFrames
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.weights import Weights
 from perception.types import Float64
@@ -32,10 +32,11 @@ class DetectionCalibration(DetectionMetric):
     head = "class"
     row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("correct", "?")]
 
-    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        counts = ~frame.dropped50 & (frame.score >= MIN_SCORE)
-        label = numbers[frame.label[counts]]
-        return {"score": frame.score[counts], "label": label, "correct": frame.hit50[counts]}
+    def _detections(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        counts = ~frames.dropped50 & (frames.score >= MIN_SCORE)
+        label = numbers[frames.label[counts]]
+        scores = {"score": frames.score[counts], "correct": frames.hit50[counts]}
+        return {"frame": frames.frame[counts], "label": label, **scores}
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         needed, of = BINS * self.rules.min_support, f"detections of score {MIN_SCORE} or more"

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics.base import BaseMetric, Rules
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.base import BaseMetric, Rules, count_states
+from perception.evaluation.metrics.frame import ScoredFrame, ScoredFrames
+from perception.evaluation.metrics.frame_columns import STATES
 from perception.evaluation.metrics.rows import Rows, RowType
 from perception.types import Output, TruthFrame
-from perception.types.times import bounded_ns
 
+SCORED = STATES.index("scored")
 NO_LABEL = -1
 Columns = Mapping[str, NDArray[Any]]
 _FRAME: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
@@ -41,17 +42,17 @@ class DetectionMetric(BaseMetric):
         """Add one frame."""
         self.add(ScoredFrame(output, truth, self.rules))
 
-    def add(self, frame: ScoredFrame) -> None:
-        """Add one frame that several metrics share, made under the same rules."""
-        self.frames[frame.state] += 1
-        if frame.state == "scored":
-            for key, count in zip(("malformed_detections", "malformed_truth"), frame.malformed, strict=True):
-                if count:
-                    self.frames[key] += count
-            numbers = self._numbers(frame.names)
-            self._append(self.truth, frame, self._truths(frame, numbers))
-            self._append(self.rows, frame, self._detections(frame, numbers))
-        self.count += 1
+    def add(self, frames: ScoredFrames) -> None:
+        """Add frames that several metrics share, made under the same rules."""
+        count_states(self.frames, frames.states)
+        for key, count in zip(("malformed_detections", "malformed_truth"), frames.malformed, strict=True):
+            if count:
+                self.frames[key] += count
+        if SCORED in frames.states:
+            numbers = self._numbers(frames.names)
+            self._append(self.truth, frames, self._truths(frames, numbers))
+            self._append(self.rows, frames, self._detections(frames, numbers))
+        self.count += len(frames)
 
     def _merge(self, other: Self) -> None:
         numbers = np.append(self._numbers(tuple(other.labels)), NO_LABEL)  # so that place -1 stays -1
@@ -69,12 +70,13 @@ class DetectionMetric(BaseMetric):
         labels = self.labels
         return np.array([labels.setdefault(name, len(labels)) for name in names], dtype=np.intp)
 
-    def _append(self, rows: Rows, frame: ScoredFrame, columns: Columns) -> None:
-        """Append rows of one frame."""
-        new = rows.grow(len(columns["label"]) if columns else 0)
-        new["stamp_ns"], new["frame"] = bounded_ns(frame.stamp_ns), self.count
+    def _append(self, rows: Rows, frames: ScoredFrames, columns: Columns) -> None:
+        """Append rows of frames."""
+        new = rows.grow(len(columns["frame"]))
         for name, values in columns.items():
             new[name] = values
+        new["stamp_ns"] = frames.stamp_ns[columns["frame"]]
+        new["frame"] += self.count
 
     def _ranked(self) -> NDArray[np.intp]:
         """Return the order of the rows by descending score, then by time, then by insertion."""
@@ -87,13 +89,18 @@ class DetectionMetric(BaseMetric):
         for name, number in self.labels.items():
             yield f"/{name}", label == number
 
-    def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        """Return the columns of the rows for the truth of a scored frame that is not ignored."""
-        return {"label": numbers[frame.truth_label[~frame.ignored]]}
+    def _truths(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        """Return the columns of the rows for the truth that is not ignored."""
+        return of_truth(frames, numbers, ~frames.ignored)
 
     @abstractmethod
-    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        """Return the columns of the rows for the detections of a scored frame, `label` among them.
+    def _detections(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        """Return the columns of the rows for the detections, `frame` and `label` among them.
 
-        `numbers` turns the frame's labels into this metric's.
+        `numbers` turns the labels of the frames into this metric's.
         """
+
+
+def of_truth(frames: ScoredFrames, numbers: NDArray[np.intp], counts: NDArray[np.bool_]) -> Columns:
+    """Return frame and label of the truth in a mask [G]."""
+    return {"frame": frames.truth_frame[counts], "label": numbers[frames.truth_label[counts]]}

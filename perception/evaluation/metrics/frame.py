@@ -1,69 +1,56 @@
-"""A frame prepared for scoring: arrays of its detections and of its truth, matched once."""
+"""Frames prepared for scoring: arrays of their detections and of their truth, matched once."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Rules
-from perception.evaluation.metrics.matching import THRESHOLDS, match, outside_size
-from perception.geometry.boxes import areas, overlap
-from perception.types import Detection, Float64, Output, TruthBox, TruthFrame
+from perception.evaluation.metrics.frame_columns import ANY_CLASS, STATES, FrameColumns, State, columns_of
+from perception.evaluation.metrics.matching import THRESHOLDS, Pairs, match_pairs, outside_size
+from perception.geometry.boxes import areas, pair_overlap
+from perception.types import Float64, Output, TruthFrame
 
-State = Literal["scored", "invalid", "no_truth", "no_head"]
+Places = NDArray[np.intp]
 
-_UNKNOWN = (None, None, None, None)
-ANY_CLASS = -1
-_NO_POINT = (None, None, None)
+_MOST_PAIRS = 1 << 19
+"""Overlaps that are computed at a time: some 30 MB."""
 
 
-class ScoredFrame:
-    """The output and truth of one tick under the rules.
+class ScoredFrames:
+    """Outputs and truth of frames under the rules. What is said of a frame does not depend on the others.
 
-    Detections are sorted by falling score; those of equal score keep their order. Attributes (D detections,
-    G truth boxes): `score` [D], `label` [D], `box` [D, 4], `box_std` [D, 4], `distance` [D], `distance_std`
-    [D], `position` [D, 3] and `position_cov` [D, 3, 3] in the frame of the output's positions, `truth_label`
-    [G], `truth_box` [G, 4], `truth_distance` [G], `truth_visible` [G], `truth_centre` [G, 3] as seen from the
-    picture, `ignored` [G]: truth that is an ignore region; `item` [D] and `truth_item` [G]: the places in the
-    output and in truth. Labels are places in `names`; unknown values are NaN. A
+    Detections are sorted by frame and by falling score; those of equal score keep their order. Attributes (F
+    frames, D detections, G truth boxes): `frame` [D], `score` [D], `label` [D], `box` [D, 4], `box_std`
+    [D, 4], `distance` [D], `distance_std` [D], `position` [D, 3] and `position_cov` [D, 3, 3] in the frame of
+    the output's positions, `truth_frame` [G], `truth_label` [G], `truth_box` [G, 4], `truth_distance` [G],
+    `truth_visible` [G], `truth_centre` [G, 3] as seen from the picture, `ignored` [G]: truth that is an
+    ignore region; `item` [D] and `truth_item` [G]: the places in the output and in truth; `placement`
+    [F, 4, 4] or None, as in `FrameColumns`. Labels are places in `names`; unknown values are NaN. A
     detection whose box is not a number, or is turned inside out, stays, and matches nothing; one whose score
     is not a number counts as score 0. Truth that is not a number is left out. The label of a region for every
-    class is `ANY_CLASS`.
+    class is `ANY_CLASS`. Frames that are not scored have neither detections nor truth here.
     """
 
-    def __init__(self, output: Output, truth: TruthFrame, rules: Rules) -> None:
-        self.output = output
-        self.truth = truth
+    def __init__(self, columns: FrameColumns, rules: Rules) -> None:
+        self.columns = columns
         self.rules = rules
-        self.stamp_ns = truth.stamp_ns
-        detections = output.detections
-        self.state: State = "scored"
-        if detections is None:
-            self.state = "no_head"
-        elif truth.boxes is None:
-            self.state = "no_truth"
-        elif not detections.valid:
-            self.state = "invalid"
+        self.stamp_ns = columns.stamp_ns
+        self.states = columns.state
+        self.names = columns.names
+        self.placement = columns.placement
+
+    def __len__(self) -> int:
+        """Return F, the number of frames."""
+        return len(self.states)
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        assert self.output.detections is not None
-        assert self.truth.boxes is not None
-        labels = dict.fromkeys(d.label for d in self.output.detections.items)
-        labels.update(dict.fromkeys(box.label for box in self.truth.boxes if not _is_for_all(box)))
-        return tuple(labels)
-
-    @cached_property
-    def _said(self) -> tuple[NDArray[np.intp], Float64, int, NDArray[np.intp]]:
-        """Return labels [D], score and box [D, 5], the number of malformed detections, and places [D]."""
-        assert self.output.detections is not None
-        items = self.output.detections.items
-        place = {name: index for index, name in enumerate(self.names)}
-        table = np.array([(item.score, *item.xyxy) for item in items], dtype=np.float64).reshape(-1, 5)
-        label = np.array([place[d.label] for d in items], dtype=np.intp)
+    def _predicted(self) -> tuple[Places, Float64, int]:
+        """Return rows of the columns [D], score and box [D, 5], and the number of malformed detections."""
+        given = self.columns.detections
+        table = np.column_stack((given.score, given.box))
         box = table[:, 1:]
         good_box = np.isfinite(box).all(axis=1) & (box[:, 0] <= box[:, 2]) & (box[:, 1] <= box[:, 3])
         good_score = np.isfinite(table[:, 0])
@@ -71,59 +58,70 @@ class ScoredFrame:
         if malformed:
             box[~good_box] = np.nan
             table[~good_score, 0] = 0.0
-        order = np.argsort(-table[:, 0], kind="stable")
-        table, label = table[order], label[order]
-        if len(label) > self.rules.max_detections:
-            same = label[:, None] == label[None, :]
-            keep = np.tril(same, -1).sum(axis=1) < self.rules.max_detections
-            table, label, order = table[keep], label[keep], order[keep]
-        return label, table, malformed, order
+        order = np.lexsort((-table[:, 0], given.frame))
+        if len(order) > self.rules.max_detections:
+            order = order[self._of_the_highest(order)]
+        return order, table[order], malformed
+
+    def _of_the_highest(self, order: Places) -> NDArray[np.bool_]:
+        """Return which sorted detections are among the first `max_detections` of their class and frame."""
+        given = self.columns.detections
+        group = (given.frame * len(self.names) + given.label)[order]
+        by_group = np.argsort(group, kind="stable")
+        begins = np.flatnonzero(np.diff(group[by_group], prepend=-1))
+        sizes = np.diff(np.append(begins, len(group)))
+        place = np.empty(len(group), np.intp)
+        place[by_group] = np.arange(len(group)) - np.repeat(begins, sizes)
+        kept: NDArray[np.bool_] = place < self.rules.max_detections
+        return kept
 
     @cached_property
     def _details(self) -> Float64:
         """Return deviations, distance, its deviation, position and covariance, [D, 18]."""
-        assert self.output.detections is not None
-        items = self.output.detections.items
-        # An unknown value, None, becomes NaN.
-        rows = [_columns(items[place]) for place in self.item.tolist()]
-        return np.array(rows, dtype=np.float64).reshape(-1, 18)
+        return self.columns.detections.details(self._predicted[0])
 
     @cached_property
-    def _true(self) -> tuple[NDArray[np.intp], Float64, int, NDArray[np.intp]]:
-        """Return labels [G], columns [G, 10] (box, distance, visible, centre, ignore), how many are bad, and
-        places [G]."""
-        assert self.truth.boxes is not None
-        boxes = self.truth.boxes
-        place = {name: index for index, name in enumerate(self.names)}
-        rows = [(*b.xyxy, b.distance_m, b.visible, *(b.centre_m or _NO_POINT), b.ignore) for b in boxes]
-        table = np.array(rows, dtype=np.float64).reshape(-1, 10)
-        label = np.array([ANY_CLASS if _is_for_all(b) else place[b.label] for b in boxes], dtype=np.intp)
-        good = (
-            np.isfinite(table[:, :4]).all(axis=1)
-            & (table[:, 0] <= table[:, 2])
-            & (table[:, 1] <= table[:, 3])
-        )
-        return label[good], table[good], len(boxes) - int(np.count_nonzero(good)), np.flatnonzero(good)
+    def _good_truth(self) -> Places:
+        """Return the rows of truth boxes that are numbers, [G]."""
+        table = self.columns.truth.table
+        sides_in_order = (table[:, 0] <= table[:, 2]) & (table[:, 1] <= table[:, 3])
+        return np.flatnonzero(np.isfinite(table[:, :4]).all(axis=1) & sides_in_order)
 
-    @property
-    def item(self) -> NDArray[np.intp]:
-        return self._said[3]
+    @cached_property
+    def _true(self) -> Float64:
+        return self.columns.truth.table[self._good_truth]
 
-    @property
-    def truth_item(self) -> NDArray[np.intp]:
-        return self._true[3]
+    @cached_property
+    def frame(self) -> Places:
+        return self.columns.detections.frame[self._predicted[0]]
 
-    @property
-    def label(self) -> NDArray[np.intp]:
-        return self._said[0]
+    @cached_property
+    def label(self) -> Places:
+        return self.columns.detections.label[self._predicted[0]]
+
+    @cached_property
+    def item(self) -> Places:
+        return self.columns.detections.item[self._predicted[0]]
+
+    @cached_property
+    def truth_frame(self) -> Places:
+        return self.columns.truth.frame[self._good_truth]
+
+    @cached_property
+    def truth_label(self) -> Places:
+        return self.columns.truth.label[self._good_truth]
+
+    @cached_property
+    def truth_item(self) -> Places:
+        return self.columns.truth.item[self._good_truth]
 
     @property
     def score(self) -> Float64:
-        return self._said[1][:, 0]
+        return self._predicted[1][:, 0]
 
     @property
     def box(self) -> Float64:
-        return self._said[1][:, 1:]
+        return self._predicted[1][:, 1:]
 
     @property
     def box_std(self) -> Float64:
@@ -146,35 +144,32 @@ class ScoredFrame:
         return self._details[:, 9:].reshape(-1, 3, 3)
 
     @property
-    def truth_label(self) -> NDArray[np.intp]:
-        return self._true[0]
-
-    @property
     def truth_box(self) -> Float64:
-        return self._true[1][:, :4]
+        return self._true[:, :4]
 
     @property
     def truth_distance(self) -> Float64:
-        return self._true[1][:, 4]
+        return self._true[:, 4]
 
     @property
     def truth_visible(self) -> Float64:
-        return self._true[1][:, 5]
+        return self._true[:, 5]
 
     @property
     def truth_centre(self) -> Float64:
-        return self._true[1][:, 6:9]
+        return self._true[:, 6:9]
 
     @property
     def malformed(self) -> tuple[int, int]:
         """Return the number of detections and of truth boxes with values that are not numbers."""
-        return self._said[2], self._true[2]
+        return self._predicted[2], len(self.columns.truth.frame) - len(self._good_truth)
 
     @cached_property
     def ignored(self) -> NDArray[np.bool_]:
-        box, visible = self.truth_box, self._true[1][:, 5]
+        box = self.truth_box
         low = box[:, 3] - box[:, 1] < self.rules.min_height_px
-        ignored: NDArray[np.bool_] = low | (visible < self.rules.min_visible) | (self._true[1][:, 9] > 0)
+        hidden = self.truth_visible < self.rules.min_visible
+        ignored: NDArray[np.bool_] = low | hidden | (self._true[:, 9] > 0)
         return ignored
 
     @cached_property
@@ -183,10 +178,37 @@ class ScoredFrame:
         low: NDArray[np.bool_] = self.box[:, 3] - self.box[:, 1] < self.rules.min_height_px
         return low
 
+    def overlap(self, detection: Places, truth: Places) -> Float64:
+        """Return the overlap of detections with truth boxes, [P], both [P]."""
+        return pair_overlap(self.box[detection], self.truth_box[truth], self.ignored[truth])
+
     @cached_property
-    def overlaps(self) -> Float64:
-        """Return the overlaps of detections and truth of all classes, [D, G]."""
-        return overlap(self.box, self.truth_box, self.ignored)
+    def pairs(self) -> Pairs:
+        """Return the detections and truth boxes of a frame that overlap by half or more, of any classes."""
+        truths = np.bincount(self.truth_frame, minlength=len(self))
+        each = truths[self.frame]  # how many truth boxes each detection meets
+        first = (np.cumsum(truths) - truths)[self.frame]
+        group = np.cumsum(each) // _MOST_PAIRS
+        parts = [
+            self._pairs(rows, each[rows], first[rows])
+            for rows in np.split(np.arange(len(each)), np.flatnonzero(np.diff(group)) + 1)
+        ]
+        return Pairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def _pairs(self, rows: Places, each: Places, first: Places) -> Pairs:
+        """Return the pairs of some detections, which meet so many truth boxes, from this one on; all [D]."""
+        detection = np.repeat(rows, each)
+        within = np.arange(len(detection)) - np.repeat(np.cumsum(each) - each, each)
+        truth = np.repeat(first, each) + within
+        overlap = self.overlap(detection, truth)
+        kept = overlap >= THRESHOLDS[0]
+        return Pairs(detection[kept], truth[kept], overlap[kept])
+
+    @cached_property
+    def _pairs_of_class(self) -> Pairs:
+        label, truth_label = self.label[self.pairs.detection], self.truth_label[self.pairs.truth]
+        kept = (label == truth_label) | (truth_label == ANY_CLASS)
+        return Pairs(*(column[kept] for column in self.pairs))
 
     @cached_property
     def truth_outside(self) -> NDArray[np.bool_]:
@@ -194,22 +216,13 @@ class ScoredFrame:
         return outside_size(areas(self.truth_box)) | self.ignored
 
     @cached_property
-    def matches(self) -> NDArray[np.intp]:
+    def matches(self) -> Places:
         """Return the truth of its class for each detection, or -1, at every size and overlap, [A, T, D]."""
-        return match(self._of_class, THRESHOLDS, self.truth_outside, self.ignored)
+        return match_pairs(self._pairs_of_class, self.frame, THRESHOLDS, self.truth_outside, self.ignored)
 
-    @cached_property
-    def _of_class(self) -> Float64:
-        """Return the overlaps of detections with truth of their class, 0 with others, [D, G]."""
-        same = (self.label[:, None] == self.truth_label[None, :]) | (self.truth_label[None, :] == ANY_CLASS)
-        overlaps: Float64 = np.where(same, self.overlaps, 0.0)
-        return overlaps
-
-    def matches_once(self) -> NDArray[np.intp]:
+    def matches_once(self) -> Places:
         """Return `matches50` alone, which takes a tenth of the time of all of `matches`, [D]."""
-        taken = match(self._of_class, THRESHOLDS[:1], self.ignored[None], self.ignored)
-        matches: NDArray[np.intp] = taken[0, 0]
-        return matches
+        return self._match_at_half(self._pairs_of_class)
 
     @cached_property
     def outcomes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -229,9 +242,9 @@ class ScoredFrame:
         return took & ~ignored, ignored | (~took & uncounted)
 
     @property
-    def matches50(self) -> NDArray[np.intp]:
+    def matches50(self) -> Places:
         """Return the matches at overlap 0.5 over all sizes, [D]."""
-        matches: NDArray[np.intp] = self.matches[0, 0]
+        matches: Places = self.matches[0, 0]
         return matches
 
     @property
@@ -245,25 +258,23 @@ class ScoredFrame:
         return dropped
 
     @cached_property
-    def matches_any_class(self) -> NDArray[np.intp]:
+    def matches_any_class(self) -> Places:
         """Return the truth of any class matched with each detection at overlap 0.5, or -1, [D]."""
-        taken = match(self.overlaps, THRESHOLDS[:1], self.ignored[None], self.ignored)
-        matches: NDArray[np.intp] = taken[0, 0]
+        return self._match_at_half(self.pairs)
+
+    def _match_at_half(self, pairs: Pairs) -> Places:
+        taken = match_pairs(pairs, self.frame, THRESHOLDS[:1], self.ignored[None], self.ignored)
+        matches: Places = taken[0, 0]
         return matches
 
 
-def _is_for_all(box: TruthBox) -> bool:
-    """Return whether a box is an ignore region for every class."""
-    return box.ignore and not box.label
+class ScoredFrame(ScoredFrames):
+    """The output and truth of one tick under the rules."""
 
+    def __init__(self, output: Output, truth: TruthFrame, rules: Rules) -> None:
+        super().__init__(columns_of([(output, truth)]), rules)
+        self.output, self.truth = output, truth
 
-def _columns(item: Detection) -> tuple[float | None, ...]:
-    """Return deviations, distance, its deviation, position and covariance: 18 columns."""
-    cov = item.position_cov_m2 or (_NO_POINT,) * 3
-    return (
-        *(item.box_std or _UNKNOWN),
-        item.distance_m,
-        item.distance_std_m,
-        *(item.position_m or _NO_POINT),
-        *(number for row in cov for number in row),
-    )
+    @property
+    def state(self) -> State:
+        return STATES[int(self.states[0])]

@@ -9,6 +9,7 @@ import numpy as np
 
 from perception.evaluation.metrics.base import Estimate, Result, Rules, check_mergeable
 from perception.evaluation.metrics.rows import Rows
+from perception.types import Float64
 
 # A percentile rests on the frames beyond it: one at the least.
 _PERCENTILES = {"p50": (50, 10), "p95": (95, 20), "p99": (99, 100)}
@@ -41,6 +42,11 @@ class Latency:
         """Add the stages of one frame, in ms. `total` is the whole frame."""
         for stage, ms in stages_ms.items():
             self.stages.setdefault(stage, Rows([("ms", "f4")])).grow(1)["ms"] = ms
+
+    def record_frames(self, stages_ms: Mapping[str, Float64]) -> None:
+        """Add the durations of each stage in the frames that have it, in ms."""
+        for stage, ms in stages_ms.items():
+            self.stages.setdefault(stage, Rows([("ms", "f4")])).grow(len(ms))["ms"] = ms
 
     def compute(self) -> Result:
         """Return the result over all frames so far."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Estimate
 from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.frame import ScoredFrames
 from perception.evaluation.metrics.matching import SIZES, THRESHOLDS
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.weights import Weights, divide
@@ -36,13 +36,14 @@ class MeanAveragePrecision(DetectionMetric):
     row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("hit", "u2", 4), ("dropped", "u2", 4)]
     truth_row: ClassVar[RowType] = [("label", "i2"), ("sizes", "u1")]
 
-    def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        sizes = (_SIZE_BITS[:, None] * ~frame.truth_outside[:, ~frame.ignored]).sum(axis=0)
-        return {**super()._truths(frame, numbers), "sizes": sizes}
+    def _truths(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        sizes = (_SIZE_BITS[:, None] * ~frames.truth_outside[:, ~frames.ignored]).sum(axis=0)
+        return {**super()._truths(frames, numbers), "sizes": sizes}
 
-    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        hit, dropped = (np.einsum("atd,t->da", outcome, _BITS) for outcome in frame.outcomes)
-        return {"score": frame.score, "label": numbers[frame.label], "hit": hit, "dropped": dropped}
+    def _detections(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        hit, dropped = (np.einsum("atd,t->da", outcome, _BITS) for outcome in frames.outcomes)
+        labels = {"frame": frames.frame, "label": numbers[frames.label]}
+        return {**labels, "score": frames.score, "hit": hit, "dropped": dropped}
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         tables: list[dict[str, Float64]] = [{} for _ in SIZES]  # of each size, [D, T] by class

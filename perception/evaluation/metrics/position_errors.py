@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import Estimate
-from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric, of_truth
+from perception.evaluation.metrics.frame import ScoredFrames
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.weights import Weights
-from perception.geometry import Matrix, transform_points
-from perception.plugin import frame_from_picture
+from perception.geometry import Matrix
 
 WITHIN_80 = 4.641627676087445
 """The 80th percentile of chi-squared with three degrees of freedom."""
@@ -35,14 +34,15 @@ class PositionErrors(DetectionMetric):
     head = "box"
     row: ClassVar[RowType] = [("label", "i2"), ("along", "f4"), ("across", "f4"), ("nees", "f8")]
 
-    def _truths(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        return {"label": numbers[frame.truth_label[~frame.ignored & _has_centre(frame)]]}
+    def _truths(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        return of_truth(frames, numbers, ~frames.ignored & _has_centre(frames))
 
-    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        hit = np.flatnonzero(frame.hit50)
-        hit = hit[_has_centre(frame)[frame.matches50[hit]]]
-        along, across, nees = _errors(frame, hit, frame.truth_centre[frame.matches50[hit]])
-        return {"label": numbers[frame.label[hit]], "along": along, "across": across, "nees": nees}
+    def _detections(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        hit = np.flatnonzero(frames.hit50)
+        hit = hit[_has_centre(frames)[frames.matches50[hit]]]
+        along, across, nees = _errors(frames, hit, frames.truth_centre[frames.matches50[hit]])
+        errors = {"along": along, "across": across, "nees": nees}
+        return {"frame": frames.frame[hit], "label": numbers[frames.label[hit]], **errors}
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         good, needed = np.isfinite(self.rows["along"]), self.rules.min_support
@@ -70,31 +70,34 @@ class PositionErrors(DetectionMetric):
         return {"truth": len(self.truth), "missing": missing}
 
 
-def _has_centre(frame: ScoredFrame) -> NDArray[np.bool_]:
+def _has_centre(frames: ScoredFrames) -> NDArray[np.bool_]:
     """Return which truth boxes have a centre, [G]."""
-    return np.asarray(np.isfinite(frame.truth_centre).all(axis=1), np.bool_)
+    return np.asarray(np.isfinite(frames.truth_centre).all(axis=1), np.bool_)
 
 
-def _errors(frame: ScoredFrame, rows: NDArray[np.intp], centre: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+def _errors(frames: ScoredFrames, rows: NDArray[np.intp], centre: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     """Return the errors of some detections along and across the ray, and e' C^-1 e; NaN where unknown.
 
     Args:
         rows: [M] places of the detections.
         centre: [M, 3] their true centres as seen from the picture.
     """
-    unknown = np.full(len(rows), np.nan)
-    detections, rig = frame.output.detections, frame.truth.rig
-    if detections is None or not detections.position_frame or rig is None:
+    if frames.placement is None:
+        unknown = np.full(len(rows), np.nan)
         return unknown, unknown, unknown
-    frame_from_here = frame_from_picture(rig, detections.position_frame)
-    if frame_from_here is None:
-        return unknown, unknown, unknown
-    error = frame.position[rows] - transform_points(frame_from_here, centre)
+    frame_from_here = frames.placement[frames.frame[rows]]  # [M, 4, 4]
+    rotation = frame_from_here[:, :3, :3]
+    error = frames.position[rows] - (_turned(rotation, centre) + frame_from_here[:, :3, 3])
     length = np.maximum(np.linalg.norm(centre, axis=1, keepdims=True), 1e-9)
-    ray = (centre / length) @ frame_from_here[:3, :3].T
+    ray = _turned(rotation, centre / length)
     along = (error * ray).sum(axis=1)
     across = np.linalg.norm(error - along[:, None] * ray, axis=1)
-    return along, across, _normalised(error, frame.position_cov[rows])
+    return along, across, _normalised(error, frames.position_cov[rows])
+
+
+def _turned(rotations: Matrix, vectors: Matrix) -> Matrix:
+    """Return vectors [M, 3] turned by their rotations [M, 3, 3]; the same whatever their number."""
+    return (rotations * vectors[:, None, :]).sum(axis=2)
 
 
 def _normalised(error: Matrix, covariance: Matrix) -> Matrix:

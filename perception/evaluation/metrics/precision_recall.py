@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perception.evaluation.metrics.base import Estimate
 from perception.evaluation.metrics.curves import RECALLS, precision_curve
 from perception.evaluation.metrics.detection_metric import Columns, DetectionMetric
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.frame import ScoredFrames
 from perception.evaluation.metrics.rows import RowType
 from perception.evaluation.metrics.weights import Weights
 
@@ -27,10 +27,11 @@ class PrecisionRecall(DetectionMetric):
     head = "class"
     row: ClassVar[RowType] = [("score", "f8"), ("label", "i2"), ("hit", "?")]
 
-    def _detections(self, frame: ScoredFrame, numbers: NDArray[np.intp]) -> Columns:
-        counts = ~frame.dropped50
-        label = numbers[frame.label[counts]]
-        return {"score": frame.score[counts], "label": label, "hit": frame.hit50[counts]}
+    def _detections(self, frames: ScoredFrames, numbers: NDArray[np.intp]) -> Columns:
+        counts = ~frames.dropped50
+        label = numbers[frames.label[counts]]
+        scores = {"score": frames.score[counts], "hit": frames.hit50[counts]}
+        return {"frame": frames.frame[counts], "label": label, **scores}
 
     def _estimates(self, weights: Weights) -> dict[str, Estimate]:
         order, needed = self._ranked(), self.rules.min_support

@@ -10,8 +10,9 @@ import numpy as np
 
 from perception.errors import PluginError
 from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, WeightedMetric
+from perception.evaluation.metrics.control_errors import ControlErrors
 from perception.evaluation.metrics.detection_metric import DetectionMetric
-from perception.evaluation.metrics.frame import ScoredFrame
+from perception.evaluation.metrics.frame import ScoredFrame, ScoredFrames
 from perception.evaluation.metrics.joint_score import joint
 from perception.evaluation.metrics.weights import Weights
 from perception.types import Float64, Output, TruthFrame, extra_specs, head_specs, load_named
@@ -43,10 +44,9 @@ class Suite:
         """Add one frame to every metric, and return the scored frame."""
         self._seen.update(output.extra)
         frame = ScoredFrame(output, truth, self.rules)
+        self.add(frame)
         for metric in self.metrics:
-            if isinstance(metric, DetectionMetric) and metric.rules == self.rules:
-                metric.add(frame)
-            else:
+            if not self._takes_columns(metric):
                 metric.update(output, truth)
         for guest in list(self.guests):
             try:
@@ -54,6 +54,23 @@ class Suite:
             except Exception as error:
                 self._drop(guest, error)
         return frame
+
+    @property
+    def takes_columns(self) -> bool:
+        """Return whether every metric takes many frames at once, as `add` gives them."""
+        return not self.guests and all(self._takes_columns(metric) for metric in self.metrics)
+
+    def add(self, frames: ScoredFrames) -> None:
+        """Add frames to the metrics that take many at once."""
+        for metric in self.metrics:
+            if isinstance(metric, DetectionMetric) and metric.rules == self.rules:
+                metric.add(frames)
+            elif type(metric) is ControlErrors:
+                metric.add(frames.columns.control, frames.stamp_ns)
+
+    def _takes_columns(self, metric: Metric) -> bool:
+        own = isinstance(metric, DetectionMetric) and metric.rules == self.rules
+        return own or type(metric) is ControlErrors
 
     def compute(self) -> list[Result]:
         """Return the result of each metric and each guest, with the joint score last."""

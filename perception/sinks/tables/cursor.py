@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from perception.sinks.tables.schema import COVARIANCE
+import numpy as np
+
+from perception.sinks.tables.schema import COVARIANCE, load_pyarrow
 from perception.types import Detection, TruthBox
 
 TICKS = 1024
@@ -51,6 +53,49 @@ class TableCursor:
             by_tick.setdefault(tick, []).append(row)
         del self._ticks[:end], self._rows[:end]
         return by_tick
+
+
+class ColumnCursor:
+    """The columns of one table, which lies in the order of ticks, group by group.
+
+    Args:
+        file: The `pyarrow.parquet.ParquetFile`.
+        columns: The columns that are read, `tick` among them.
+    """
+
+    def __init__(self, file: Any, columns: Sequence[str]) -> None:
+        self._pa = load_pyarrow("reading tables")
+        self._batches = file.iter_batches(batch_size=1 << 14, columns=list(columns))
+        schema = self._pa.schema([file.schema_arrow.field(name) for name in columns])
+        self._rows = schema.empty_table()
+        self._last: int | None = None
+
+    def next_rows(self, count: int) -> Any:
+        """Return up to so many of the next rows, as a `pyarrow.Table`."""
+        while len(self._rows) < count and self._read():
+            pass
+        return self._take(count)
+
+    def until(self, last: int) -> Any:
+        """Return the rows up to a tick that were not returned yet, as a `pyarrow.Table`."""
+        while (self._last is None or self._last <= last) and self._read():
+            pass
+        ticks = self._rows.column("tick").to_numpy()
+        return self._take(int(np.searchsorted(ticks, last, side="right")))
+
+    def _read(self) -> bool:
+        batch = next(self._batches, None)
+        if batch is None:
+            return False
+        new = self._pa.Table.from_batches([batch]).select(self._rows.column_names)
+        self._rows = self._pa.concat_tables([self._rows, new])
+        if len(new):
+            self._last = new.column("tick")[-1].as_py()
+        return True
+
+    def _take(self, count: int) -> Any:
+        rows, self._rows = self._rows.slice(0, count), self._rows.slice(count)
+        return rows
 
 
 def _lists(batch: Any, *names: str) -> list[list[Any]]:

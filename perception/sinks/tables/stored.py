@@ -16,7 +16,7 @@ from perception.config.safe_yaml import parse_yaml
 from perception.errors import LogError
 from perception.geometry import TransformTree
 from perception.sinks.run_info import RunInfo
-from perception.sinks.tables.cursor import TableCursor, box_items, detection_items
+from perception.sinks.tables.cursor import ColumnCursor, TableCursor, box_items, detection_items
 from perception.sinks.tables.folder import TablesFolder
 from perception.sinks.tables.schema import RUNS, VERSION, table_specs
 from perception.types import (
@@ -104,6 +104,10 @@ class StoredRecording:
                 for camera, output, known in parts.frames():
                     yield StoredFrame(output, known, timing_ms, camera == row["camera"])
                     timing_ms = {}
+
+    def columns(self, table: str, *names: str) -> ColumnCursor:
+        """Return the columns of a table, to read them group by group."""
+        return ColumnCursor(self.folder.open(table, self.name), names)
 
     def status_channels(self) -> list[str]:
         """Return the names of the status channels."""

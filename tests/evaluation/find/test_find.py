@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import perception
 from perception.align.status_readings import StatusReadings
 from perception.config import Config, to_yaml
 from perception.errors import ConfigError, LogError
@@ -92,6 +93,7 @@ def test_the_issues_own_condition(tables: Path) -> None:
 
 def test_ticks_that_follow_each_other_are_one_moment(tables: Path) -> None:
     found = find_moments(tables, "recording = 'a' and (tick >= 13 and tick < 16 or tick > 27)")
+    assert found == perception.find(tables, found.condition)
     assert [(m.tick, m.ticks) for m in found.moments] == [(13, 3), (28, 2)]
     assert found.moments[0].to_s - found.moments[0].from_s == pytest.approx(2 * STEP_NS / 1e9)
     start, end = found.moments[0].command.split()[-3::2]
