@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.metrics import ScoredFrames
-from perception.evaluation.metrics.detection_metric import SCORED
 from perception.evaluation.metrics.rows import Rows
 from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
 from perception.evaluation.worst_frames import CUT
@@ -45,7 +44,7 @@ class FrameContents:
         """Add scored frames."""
         times = zip(frames.columns.log_time_ns.tolist(), frames.stamp_ns.tolist(), strict=True)
         numbers = np.array([self._frames.setdefault(time, len(self._frames)) for time in times], np.intp)
-        if SCORED in frames.states:
+        if frames.any_scored:
             self._add_boxes(numbers, frames)
         control = frames.columns.control
         order = control.by_output()

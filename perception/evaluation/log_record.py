@@ -19,7 +19,6 @@ from perception.types import Float64
 NONE, SCORED, WRONG = 0, 1, 2
 """The state of a head in a frame: without truth, scored, invalid where there was truth."""
 
-SCORED_PLACE = STATES.index("scored")
 _RECORDED = np.array([{"scored": SCORED, "invalid": WRONG}.get(state, NONE) for state in STATES], np.uint8)
 
 LEAST_SCORE = 0.05
@@ -79,7 +78,7 @@ class LogRecord:
             kept = self.control.setdefault(control.names[channel], Rows([("frame", "i4"), ("error", "f8")]))
             new = kept.grow(int(np.count_nonzero(own)))
             new["frame"], new["error"] = start + control.frame[order[own]], off[own]
-        if SCORED_PLACE in frames.states:
+        if frames.any_scored:
             self._add_objects(start, frames)
 
     def _add_objects(self, start: int, frames: ScoredFrames) -> None:
@@ -88,7 +87,7 @@ class LogRecord:
         took = frames.matches50[hit]
         truths = len(frames.truth_label)
         score, iou, off = np.full(truths, np.nan), np.full(truths, np.nan), np.full(truths, np.nan)
-        score[took], iou[took] = frames.score[hit], frames.overlap(hit, took)
+        score[took], iou[took] = frames.score[hit], frames.overlap50[hit]
         off[took] = frames.distance[hit] - frames.truth_distance[took]
         counts = ~frames.ignored
         new = self.objects.grow(int(np.count_nonzero(counts)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perception.evaluation.metrics import Rules, ScoredFrame
+from perception.evaluation.metrics import Rules, ScoredFrames
+from perception.evaluation.metrics.frame_columns import columns_of
 from perception.sinks.tables.rows import CameraFrameRow
-from perception.types import Detection, TruthBox
 
 Row = tuple[Any, ...]
 
@@ -27,65 +27,72 @@ class MatchRows:
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules if rules is not None else Rules()
 
-    def __call__(self, row: CameraFrameRow) -> list[Row]:
-        """Return the rows of one camera at a tick, with the columns `MATCH_COLUMNS`; none without truth."""
-        detections, boxes = row.output.detections, row.truth.boxes
-        if detections is None or boxes is None:
-            return []
-        frame = ScoredFrame(row.output, row.truth, self._rules)
-        if frame.state != "scored":
-            return [_missed(row.camera, place, box) for place, box in enumerate(boxes)]
-        took, rows, taken = frame.matches_once(), [], set()
-        places, ignored = frame.truth_item.tolist(), frame.ignored
+    def __call__(self, rows: Sequence[CameraFrameRow]) -> list[list[Row]]:
+        """Return the rows of each camera at each tick, with `MATCH_COLUMNS`; none without truth."""
+        frames = ScoredFrames(columns_of([(row.output, row.truth) for row in rows]), self._rules)
+        took = frames.matches_once()
         matched = np.flatnonzero(took >= 0)
-        overlaps = dict(zip(matched.tolist(), frame.overlap(matched, took[matched]).tolist(), strict=True))
-        for at, (item, truth) in enumerate(zip(frame.item.tolist(), took.tolist(), strict=True)):
-            detection = detections.items[item]
-            if truth < 0:
-                outcome = "ignored" if frame.low[at] else "false_alarm"
-                rows.append(_row(row.camera, outcome, item, detection))
-                continue
-            taken.add(truth)
-            outcome = "ignored" if ignored[truth] else "hit"
-            place = places[truth]
-            rows.append(_row(row.camera, outcome, item, detection, place, boxes[place], overlaps[at]))
-        return rows + self._left(row.camera, boxes, places, ignored, taken)
-
-    def _left(
-        self,
-        camera: str,
-        boxes: tuple[TruthBox, ...],
-        places: list[int],
-        ignored: NDArray[np.bool_],
-        taken: set[int],
-    ) -> list[Row]:
-        """Return the rows of the true boxes that no detection took."""
-        return [
-            _missed(camera, place, boxes[place], "ignored" if ignored[truth] else "missed")
-            for truth, place in enumerate(places)
-            if truth not in taken
-        ]
+        overlaps = np.full(len(took), np.nan)
+        overlaps[matched] = frames.overlap(matched, took[matched])
+        taken = np.zeros(len(frames.truth_label), dtype=np.bool_)
+        taken[took[matched]] = True
+        places, ignored = frames.truth_item.tolist(), frames.ignored.tolist()
+        of_rows = [_of_invalid(row) for row in rows]
+        columns = (frames.frame, frames.item, took, frames.low, overlaps)
+        for frame, item, truth, low, overlap in zip(*(column.tolist() for column in columns), strict=True):
+            of_rows[frame].append(
+                _false(rows[frame], item, "ignored" if low else "false_alarm")
+                if truth < 0
+                else _hit(rows[frame], item, "ignored" if ignored[truth] else "hit", places[truth], overlap)
+            )
+        truth_frame = frames.truth_frame.tolist()
+        for truth in np.flatnonzero(~taken).tolist():
+            row, outcome = rows[truth_frame[truth]], "ignored" if ignored[truth] else "missed"
+            of_rows[truth_frame[truth]].append(_missed(row, places[truth], outcome))
+        return of_rows
 
 
-def _missed(camera: str, place: int, box: TruthBox, outcome: str = "missed") -> Row:
-    true = _number(box.distance_m)
-    return (camera, outcome, None, place, None, box.label, None, None, None, true, None)
+def _of_invalid(row: CameraFrameRow) -> list[Row]:
+    """Return the rows of a camera whose detections are invalid: all truth is missed."""
+    detections, boxes = row.output.detections, row.truth.boxes
+    if detections is None or boxes is None or detections.valid:
+        return []
+    return [_missed(row, place, "missed") for place in range(len(boxes))]
 
 
-def _row(
-    camera: str,
-    outcome: str,
-    item: int,
-    detection: Detection,
-    place: int | None = None,
-    box: TruthBox | None = None,
-    overlap: float | None = None,
-) -> Row:
-    said, true = detection.distance_m, None if box is None else _number(box.distance_m)
-    error = said - true if said is not None and true is not None else None
-    label = None if box is None else box.label
-    about = (detection.label, label, detection.score, overlap)
-    return (camera, outcome, item, place, *about, said, true, error)
+def _missed(row: CameraFrameRow, place: int, outcome: str) -> Row:
+    assert row.truth.boxes is not None
+    box = row.truth.boxes[place]
+    return (
+        row.camera,
+        outcome,
+        None,
+        place,
+        None,
+        box.label,
+        None,
+        None,
+        None,
+        _number(box.distance_m),
+        None,
+    )
+
+
+def _false(row: CameraFrameRow, item: int, outcome: str) -> Row:
+    assert row.output.detections is not None
+    detection = row.output.detections.items[item]
+    about = (detection.label, None, detection.score, None)
+    return (row.camera, outcome, item, None, *about, detection.distance_m, None, None)
+
+
+def _hit(row: CameraFrameRow, item: int, outcome: str, place: int, overlap: float) -> Row:
+    assert row.output.detections is not None
+    assert row.truth.boxes is not None
+    detection, box = row.output.detections.items[item], row.truth.boxes[place]
+    predicted, true = detection.distance_m, _number(box.distance_m)
+    error = predicted - true if predicted is not None and true is not None else None
+    about = (detection.label, box.label, detection.score, overlap)
+    return (row.camera, outcome, item, place, *about, predicted, true, error)
 
 
 def _number(value: float) -> float | None:

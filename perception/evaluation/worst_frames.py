@@ -65,7 +65,7 @@ def box_frame_errors(frames: ScoredFrames) -> BoxFrameErrors:
     return BoxFrameErrors(
         true - hits,
         detected - hits,
-        _means(frames.overlap(hit, took), at, len(frames)),
+        _means(frames.overlap50[hit], at, len(frames)),
         _means(off[known], at[known], len(frames)),
         error,
     )

@@ -47,7 +47,7 @@ class TablesPlace:
     place: Path
     recording: str = ""
     receipt: str = ""
-    matches: Callable[[], MatchRows] = lambda: lambda row: ()
+    matches: Callable[[], MatchRows] = lambda: lambda rows: [()] * len(rows)
 
 
 def tables_sink(

@@ -24,6 +24,7 @@ def scored(logs: Sequence[Iterable[Pair]]) -> Scored:
         sink = MetricSink(suite, record=record)
         for output, truth in frames:
             sink.score(output, truth)
+        sink.close()
         records.append(record)
     return Scored(suite, records)
 

@@ -142,6 +142,7 @@ def test_a_metric_of_another_package_gets_an_interval_if_it_computes_values_unde
     sink = MetricSink(suite, record=record)
     for output, truth in drive(6, 300):
         sink.score(output, truth)
+    sink.close()
     one = Scored(suite, [record])
     found = with_intervals(by_head(suite.compute()), one, Resampler([one], FEW))["overshoot"]
     value = found["weighted"].values["mAP"]

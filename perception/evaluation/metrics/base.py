@@ -208,6 +208,9 @@ class BaseMetric(ABC):
 
 def count_states(frames: Counter[str], states: NDArray[np.uint8]) -> None:
     """Count frames by their states [F], which are places in `STATES`."""
+    if len(states) == 1:
+        frames[STATES[states[0]]] += 1
+        return
     for state, count in zip(STATES, np.bincount(states, minlength=len(STATES)).tolist(), strict=True):
         if count:
             frames[state] += count

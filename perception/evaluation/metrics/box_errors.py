@@ -32,7 +32,7 @@ class BoxErrors(DetectionMetric):
         return {
             "frame": frames.frame[hit],
             "label": numbers[frames.label[hit]],
-            "iou": frames.overlap(hit, truth),
+            "iou": frames.overlap50[hit],
             "error": frames.box[hit] - frames.truth_box[truth],
             "std": frames.box_std[hit],
         }

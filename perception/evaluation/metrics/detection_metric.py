@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics.base import BaseMetric, Rules, count_states
 from perception.evaluation.metrics.frame import ScoredFrame, ScoredFrames
-from perception.evaluation.metrics.frame_columns import STATES
 from perception.evaluation.metrics.rows import Rows, RowType
 from perception.types import Output, TruthFrame
 
-SCORED = STATES.index("scored")
 NO_LABEL = -1
 Columns = Mapping[str, NDArray[Any]]
 _FRAME: RowType = [("stamp_ns", "i8"), ("frame", "i4")]
@@ -48,7 +46,7 @@ class DetectionMetric(BaseMetric):
         for key, count in zip(("malformed_detections", "malformed_truth"), frames.malformed, strict=True):
             if count:
                 self.frames[key] += count
-        if SCORED in frames.states:
+        if frames.any_scored:
             numbers = self._numbers(frames.names)
             self._append(self.truth, frames, self._truths(frames, numbers))
             self._append(self.rows, frames, self._detections(frames, numbers))
@@ -72,11 +70,16 @@ class DetectionMetric(BaseMetric):
 
     def _append(self, rows: Rows, frames: ScoredFrames, columns: Columns) -> None:
         """Append rows of frames."""
+        if not len(columns["frame"]):
+            return
         new = rows.grow(len(columns["frame"]))
         for name, values in columns.items():
             new[name] = values
-        new["stamp_ns"] = frames.stamp_ns[columns["frame"]]
-        new["frame"] += self.count
+        if len(frames) == 1:
+            new["stamp_ns"], new["frame"] = frames.stamp_ns[0], self.count
+        else:
+            new["stamp_ns"] = frames.stamp_ns[columns["frame"]]
+            new["frame"] += self.count
 
     def _ranked(self) -> NDArray[np.intp]:
         """Return the order of the rows by descending score, then by time, then by insertion."""

@@ -47,6 +47,11 @@ class ScoredFrames:
         return len(self.states)
 
     @cached_property
+    def any_scored(self) -> bool:
+        """Return whether any frame is scored."""
+        return not self.states.all()  # place 0 of `STATES`
+
+    @cached_property
     def _predicted(self) -> tuple[Places, Float64, int]:
         """Return rows of the columns [D], score and box [D, 5], and the number of malformed detections."""
         given = self.columns.detections
@@ -246,6 +251,14 @@ class ScoredFrames:
         """Return the matches at overlap 0.5 over all sizes, [D]."""
         matches: Places = self.matches[0, 0]
         return matches
+
+    @cached_property
+    def overlap50(self) -> Float64:
+        """Return the overlap of each detection with its match at overlap 0.5, [D]; NaN without one."""
+        overlaps = np.full(len(self.frame), np.nan)
+        matched = np.flatnonzero(self.matches50 >= 0)
+        overlaps[matched] = self.overlap(matched, self.matches50[matched])
+        return overlaps
 
     @property
     def hit50(self) -> NDArray[np.bool_]:

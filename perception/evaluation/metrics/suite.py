@@ -13,6 +13,7 @@ from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, Wei
 from perception.evaluation.metrics.control_errors import ControlErrors
 from perception.evaluation.metrics.detection_metric import DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame, ScoredFrames
+from perception.evaluation.metrics.frame_columns import columns_of
 from perception.evaluation.metrics.joint_score import joint
 from perception.evaluation.metrics.weights import Weights
 from perception.types import Float64, Output, TruthFrame, extra_specs, head_specs, load_named
@@ -42,9 +43,22 @@ class Suite:
 
     def update(self, output: Output, truth: TruthFrame) -> ScoredFrame:
         """Add one frame to every metric, and return the scored frame."""
-        self._seen.update(output.extra)
         frame = ScoredFrame(output, truth, self.rules)
         self.add(frame)
+        self._update_others(output, truth)
+        return frame
+
+    def update_all(self, pairs: Sequence[tuple[Output, TruthFrame]]) -> ScoredFrames:
+        """Add several frames to every metric, and return the scored frames."""
+        frames = ScoredFrames(columns_of(pairs), self.rules)
+        self.add(frames)
+        for output, truth in pairs:
+            self._update_others(output, truth)
+        return frames
+
+    def _update_others(self, output: Output, truth: TruthFrame) -> None:
+        """Add one frame to the metrics that take one at a time."""
+        self._seen.update(output.extra)
         for metric in self.metrics:
             if not self._takes_columns(metric):
                 metric.update(output, truth)
@@ -53,7 +67,6 @@ class Suite:
                 guest.update(output, truth)
             except Exception as error:
                 self._drop(guest, error)
-        return frame
 
     @property
     def takes_columns(self) -> bool:

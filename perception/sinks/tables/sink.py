@@ -27,7 +27,9 @@ from perception.types.times import bounded_ns
 FRAMES = 256
 """Frames that become columns at a time."""
 
-MatchRows = Callable[[CameraFrameRow], Iterable[tuple[Any, ...]]]
+MatchRows = Callable[[Sequence[CameraFrameRow]], Iterable[Iterable[tuple[Any, ...]]]]
+"""Returns the rows of `matches` of each camera at each of several ticks, with `MATCH_COLUMNS`."""
+
 MATCH_COLUMNS = (
     *("camera", "outcome", "detection", "truth", "label", "true_label"),
     *("score", "overlap", "distance_m", "true_distance_m", "distance_error_m"),
@@ -43,7 +45,7 @@ class TablesSink:
         folder: Where the tables are.
         recording: The recording that the run is of.
         readings: Collects the status readings.
-        matches: Returns the rows of `matches` of one camera at a tick, with `MATCH_COLUMNS`.
+        matches: Makes the rows of `matches`.
         receipt: The identity of the run; empty: `receipt_id`.
     """
 
@@ -139,7 +141,8 @@ class TablesSink:
         self._add("control", rows.VALUE_COLUMNS, frames, _each_camera(_control_rows))
         for name in (head.name for head in extra_specs()):
             self._add(name, rows.VALUE_COLUMNS, frames, _each_camera(_extra_rows(name)))
-        self._add("matches", MATCH_COLUMNS, frames, _each_camera(lambda row, frame: self._matches(row)))
+        matches = iter(self._matches([row for frame in frames for row in frame.cameras]))
+        self._add("matches", MATCH_COLUMNS, frames, _each_camera(lambda row, frame: next(matches)))
         self._add("inputs", _INPUT_COLUMNS, frames, lambda frame: frame.inputs)
         self._add("timing", ("stage", "ms"), frames, lambda frame: frame.timing_ms.items())
 

@@ -83,7 +83,9 @@ def write(
     """Write rows as the tables of a recording."""
     recording = Recording(name, f"{name}.mcap", f"/logs/{name}.mcap", sensor_start_ns=1_700_000_000 * 10**9)
     readings = StatusReadings(Config())
-    with TablesSink(TablesFolder(folder), recording, readings, lambda row: (), receipt) as sink:
+    with TablesSink(
+        TablesFolder(folder), recording, readings, lambda rows: [()] * len(rows), receipt
+    ) as sink:
         sink.open(RunInfo(config=to_yaml(Config())))
         for sample, output, truth in rows:
             sink.write(sample, output, truth, {"prepare": 1.5, "infer": 2.0})
