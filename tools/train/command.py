@@ -18,6 +18,7 @@ from perception_tools.train.options import (
     End,
     Json,
     NewRunForce,
+    On,
     OptionalConfig,
     Out,
     Resume,
@@ -52,6 +53,11 @@ def train(
     threads: Threads = None,
     change: Set = None,
     resume: Resume = False,
+    on: On = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --on.", show_default="the cluster's GPUs, else its nodes"),
+    ] = None,
     as_json: Json = False,
     force: NewRunForce = False,
 ) -> None:
@@ -71,6 +77,8 @@ def train(
         "run.threads": threads,
         "schedule.steps": steps,
     }
+    if processes is not None and on is None:
+        raise typer.BadParameter("--processes: for --on ray; without it torchrun starts several processes")
     source = resumed_config(config, out, resume)
     resolved = load_changed(source, change, options)
     if not resume:
@@ -81,7 +89,13 @@ def train(
 
     keep_freed_memory()
     with watcher() as seen, stoppable() as stop:
-        finished = run(resolved, resume, seen, stop)
+        if on is None:
+            finished = run(resolved, resume, seen, stop)
+        else:
+            from perception.pipeline.batch import ray_address
+            from perception.training.ray_training import train_on_ray
+
+            finished = train_on_ray(resolved, ray_address(on), processes, resume, seen, stop)
     with answering(_status(finished)):
         if as_json and finished.first:
             print_json(_report(finished))

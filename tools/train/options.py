@@ -43,6 +43,15 @@ Out = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in its folder; --out alone names it.")
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ray[://HOST[:PORT]]",
+        help="Train in several processes of a Ray cluster (extra `ray`): that of RAY_ADDRESS or of this "
+        "machine, else one is started here.",
+        show_default="this process, or those of torchrun",
+    ),
+]
 Threads = Annotated[int | None, typer.Option(help="Threads that compute.", min=1)]
 Set = Annotated[
     list[str] | None,

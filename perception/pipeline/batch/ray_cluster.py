@@ -63,7 +63,7 @@ def run_on_ray(
     """
     if not tasks:
         return
-    with _connected(address) as ray:
+    with connected(address, "--on ray") as ray:
         reports = _ReportQueue()
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=ATTEMPTS - 1)(_work)
         waiting, running = deque(tasks), dict[Any, RecordingTask]()
@@ -138,8 +138,12 @@ def _cancel(ray: Any, references: list[Any]) -> None:
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Any]:
+def connected(address: str, what: str) -> Iterator[Any]:
     """Yield Ray, connected to a cluster; leave it as it was before.
+
+    Args:
+        address: As `ray_address` returns it.
+        what: What needs Ray.
 
     Raises:
         MissingExtraError, PerceptionError: It is not installed, or cannot be reached.
@@ -148,7 +152,7 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         import ray
     except ImportError:
-        raise MissingExtraError("--on ray", "ray") from None
+        raise MissingExtraError(what, "ray") from None
     if ray.is_initialized():
         yield ray
         return

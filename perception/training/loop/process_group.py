@@ -1,9 +1,9 @@
 """Data-parallel training: each process computes a shard of the global batch, and gradients are summed.
 
-`torchrun` starts the processes and tells each its rank. Batch norms take their statistics from the global
-batch (`GlobalBatchNorm`, because torch's layer works only on GPUs), losses are divided by global counts, and
-gradients are summed in one flat buffer. The result is that of one process with the same global batch, up to
-the order of floating-point summation.
+`torchrun` or Ray starts the processes and tells each its rank. Batch norms take their statistics from the
+global batch (`GlobalBatchNorm`, because torch's layer works only on GPUs), losses are divided by global
+counts, and gradients are summed in one flat buffer. The result is that of one process with the same global
+batch, up to the order of floating-point summation.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class ProcessGroup:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[ProcessGroup]:
-    """Yield the processes that `torchrun` started; a group of one without it."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    """Yield the processes that `torchrun` or Ray started; a group of one without them."""
+    starts_it = not dist.is_initialized()
+    size = int(os.environ.get("WORLD_SIZE", "1")) if starts_it else dist.get_world_size()
     if size == 1:
         yield ProcessGroup()
         return
-    starts_it = not dist.is_initialized()
     if starts_it:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
