@@ -41,11 +41,12 @@ def evaluate_tables(place: str | Path, options: EvaluateOptions | None = None) -
     _check_slices(recordings, options)
     words = {recording.row["log"]: shlex.split(recording.row["replay_options"]) for recording in recordings}
     evaluation = Evaluation(options, lambda moment: replay_command(moment, words[moment.log]))
-    for recording in recordings:
+    for spans in _joined(recordings):
+        recording = spans[0]
         gates = [gate.name for gate in options.gates]
         check_classes(gates, recording.run.classes, recording.config.truth.classes.values())
         first_ns = partial(int, recording.row["sensor_start_ns"])
-        evaluation.score_tables(recording, span_from(first_ns, options.start, options.end))
+        evaluation.score_tables(spans, span_from(first_ns, options.start, options.end))
     for text in left_out:
         evaluation.warn("not_whole", text, str(place))
     if _lacks_brightness(recordings, options):
@@ -55,6 +56,19 @@ def evaluate_tables(place: str | Path, options: EvaluateOptions | None = None) -
     if left_out and report.status == "clean":
         report = report.model_copy(update={"status": "loss"})
     return judge(report, options.gates, options.strict)
+
+
+def _joined(recordings: Sequence[StoredRecording]) -> list[list[StoredRecording]]:
+    """Return the recordings, those together that are spans of one log which follow each other."""
+    joined: list[list[StoredRecording]] = []
+    for recording in recordings:
+        row, before = recording.row, joined[-1][-1].row if joined else {}
+        of_one = all(before.get(name) == row[name] for name in ("log_path", "log_bytes", "config"))
+        if of_one and row["start_ns"] is not None and before["end_ns"] == row["start_ns"]:
+            joined[-1].append(recording)
+        else:
+            joined.append([recording])
+    return joined
 
 
 def _check_slices(recordings: Sequence[StoredRecording], options: EvaluateOptions) -> None:

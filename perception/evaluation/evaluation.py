@@ -44,6 +44,7 @@ from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.evaluation.worst_frames import CUT, Moment
 from perception.logs import Log
 from perception.pipeline import Observer, Span, Summary, replay
+from perception.pipeline.batch.spans import joined_account
 from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
 from perception.pipeline.tables import committed, with_tables
@@ -182,30 +183,28 @@ class Evaluation:
         whole = None if account is None else dict(account)
         self.add(source, scorer, frames, run=metadata, outputs=str(stored.path), account=whole)
 
-    def score_tables(self, recording: StoredRecording, span: Span = WHOLE) -> None:
+    def score_tables(self, spans: Sequence[StoredRecording], span: Span = WHOLE) -> None:
         """Score a recording from its tables, as the replay that made them would have been scored.
+
+        Args:
+            spans: The recording, or the spans it was replayed in, one after the other.
+            span: The part that is scored.
 
         Raises:
             LogError: A table cannot be read.
         """
-        run, summary, config = recording.run, recording.summary, recording.config
-        source, frames = source_of_tables(recording, config), 0
+        recording, run = spans[0], spans[0].run
+        summary = joined_account([each.summary for each in spans])
+        source = source_of_tables(spans, recording.config)
         scorer = self.sink(source, self._latency)
         scorer.open(run)
-        if scorer.suite.takes_columns:
-            for part in stored_parts(recording, span):
-                scorer.score_part(part)
-                frames += part.ticks
-        else:
-            for stored in recording.frames():
-                if span.holds(stored.output.tick.log_time_ns):
-                    scorer.score(stored.output, stored.truth, stored.timing_ms)
-                    frames += stored.of_reference
+        frames = sum(_score_stored(scorer, each, span) for each in spans)
         self._status = max(self._status, summary["status"], key=STATUS_ORDER.index)
         self._workers = recording.row["workers"]
         for warned in summary["warnings"]:
             self.warn(warned["code"], warned["text"], source.name, warned["count"])
-        told = {**summary["run"], **_part(Span(run.start_ns, run.end_ns)), **_part(span)}
+        whole = Span(run.start_ns, spans[-1].run.end_ns)
+        told = {**summary["run"], **_part(whole), **_part(span)}
         self.add(source, scorer, frames, run=told, outputs=str(recording.folder), account=summary)
 
     def _plugin(self, load: Callable[[], Plugin], config: Config, sinks: list[Sink]) -> Plugin:
@@ -340,6 +339,21 @@ class Evaluation:
             units,
             self._suites.rules.min_support,
         )
+
+
+def _score_stored(scorer: MetricSink, recording: StoredRecording, span: Span) -> int:
+    """Score the frames of a recording in its tables; return how many ticks they are of."""
+    ticks = 0
+    if scorer.suite.takes_columns:
+        for part in stored_parts(recording, span):
+            scorer.score_part(part)
+            ticks += part.ticks
+        return ticks
+    for stored in recording.frames():
+        if span.holds(stored.output.tick.log_time_ns):
+            scorer.score(stored.output, stored.truth, stored.timing_ms)
+            ticks += stored.of_reference
+    return ticks
 
 
 def _show_moments(sinks: Sequence[Sink], scorer: MetricSink, count: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from perception.config import Config
 from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
 from perception.logs import Log
 from perception.sinks.tables.stored import StoredRecording
+from perception.types import Float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,23 @@ def source_of(log: Log, config: Config) -> ScoredSource:
     return ScoredSource(str(log.path), sensor_start_ns(log, config), _camera_topic(config), conditions)
 
 
-def source_of_tables(recording: StoredRecording, config: Config) -> ScoredSource:
-    """Return the source that the tables of a recording are: they have no pictures, and so no brightness."""
+def source_of_tables(spans: Sequence[StoredRecording], config: Config) -> ScoredSource:
+    """Return the source that the tables of a recording are: they have no pictures, and so no brightness.
+
+    Args:
+        spans: The recording, or the spans it was replayed in.
+    """
+    row = spans[0].row
 
     def conditions(stamps_ns: NDArray[np.int64], images: bool) -> FrameConditions:
-        fields = recording.status_at(stamps_ns)
         nothing = np.full(len(stamps_ns), np.nan)
-        return FrameConditions(recording.row["light"], nothing, fields, speed_channel(fields))
+        fields: dict[str, Float64] = {}
+        for span in spans:
+            for name, values in span.status_at(stamps_ns).items():
+                known = fields.get(name, nothing)
+                fields[name] = np.where(np.isnan(known), values, known)
+        return FrameConditions(row["light"], nothing, fields, speed_channel(fields))
 
-    row = recording.row
     return ScoredSource(row["log"], row["sensor_start_ns"], _camera_topic(config), conditions)
 
 

@@ -72,6 +72,14 @@ def test_outputs_and_scores_of_spans_are_those_of_the_whole(
     again = command("replay", "--output-dir", "out", "--split", "1s")
     assert again["totals"]["skipped"] == 4  # `evaluate` took them up as well
 
+    command("replay", "--output-dir", "with_tables", "--split", "1s", "--tables", "tables")
+    assert run(["evaluate", "--tables", "tables", "--json"]) == 0
+    of_tables = json.loads(capsys.readouterr().out)
+    of_tables["heads"].pop("timing")
+    for key in ("heads", "resampling", "figures", "warnings", "status"):
+        assert of_tables[key] == whole[key], key
+    assert [(log["log"], log["frames"]) for log in of_tables["logs"]] == [(str(log), len(found))]
+
 
 def stored(path: Path) -> list[Any]:
     """Return the outputs in a log without their numbers, which count from 0 in each."""
