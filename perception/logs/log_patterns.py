@@ -27,11 +27,15 @@ def find_logs(paths: Iterable[Path], without: Path | None = None) -> list[Path]:
     for path in paths:
         if not is_pattern(path):
             continue
-        found = [item for item in _matches(path) if without is None or not _lies_in(item, without)]
-        if not found:
+        matched = _matches(path)
+        own = [item for item in matched if without is None or not _lies_in(item, without)]
+        if not own and matched:
+            text = f"all {len(matched)} files that it matches lie in the folder of results, and are not read"
+            raise LogError(f"expected a pattern of logs: {text}; name another folder for those: {path}")
+        if not own:
             raise LogError(f"expected a pattern of logs, found no file that it matches: {path}")
-        logs += [item for item in found if item.resolve() not in known]
-        known.update(item.resolve() for item in found)
+        logs += [item for item in own if item.resolve() not in known]
+        known.update(item.resolve() for item in own)
     return logs
 
 

@@ -22,6 +22,9 @@ def test_a_pattern_finds_files_in_folders_below_but_no_results(tmp_path: Path) -
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["b.mcap", "x/a.mcap", "x/y/c.mcap"]
     assert len(find_logs([tmp_path / "b.mcap"] * 2)) == 2  # which is refused where it is an error
 
+    with pytest.raises(LogError, match=r"all \d+ files that it matches lie in the folder of results"):
+        find_logs([tmp_path / "**" / "*.mcap"], tmp_path)
+
 
 def test_a_pattern_in_a_store_finds_its_files_in_order() -> None:
     store = fsspec.filesystem("memory")

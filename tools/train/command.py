@@ -35,7 +35,7 @@ from perception_tools.train.options import (
 )
 
 if TYPE_CHECKING:
-    from perception.training import Finished
+    from perception.training import Finished, TrainConfig
     from perception.types import Status
 
 
@@ -83,6 +83,16 @@ def train(
     resolved = load_changed(source, change, options)
     if not resume:
         check_run_folder(source, resolved, force)
+    finished = _run(resolved, resume, on, processes)
+    with answering(_status(finished)):
+        if as_json and finished.first:
+            print_json(_report(finished))
+        elif finished.first:  # of several processes one answers
+            _show(finished)
+
+
+def _run(config: TrainConfig, resume: bool, on: str | None, processes: int | None) -> Finished:
+    """Train in this process, as one of those that torchrun started, or on a Ray cluster."""
     from perception.training import train as run  # imports torch
     from perception_tools.train.allocator import keep_freed_memory
     from perception_tools.train.watch import watcher
@@ -90,17 +100,11 @@ def train(
     keep_freed_memory()
     with watcher() as seen, stoppable() as stop:
         if on is None:
-            finished = run(resolved, resume, seen, stop)
-        else:
-            from perception.pipeline.batch import ray_address
-            from perception.training.ray_training import train_on_ray
+            return run(config, resume, seen, stop)
+        from perception.pipeline.batch import ray_address
+        from perception.training.ray_training import train_on_ray
 
-            finished = train_on_ray(resolved, ray_address(on), processes, resume, seen, stop)
-    with answering(_status(finished)):
-        if as_json and finished.first:
-            print_json(_report(finished))
-        elif finished.first:  # of several processes one answers
-            _show(finished)
+        return train_on_ray(config, ray_address(on), processes, resume, seen, stop)
 
 
 @contextmanager
