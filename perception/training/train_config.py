@@ -63,6 +63,8 @@ class DataConfig(TrainSection):
     # Log name or pattern (`street_*.mcap`) -> classes of which every object has a box. Of its other classes
     # the boxes are learned, and nothing of where there are none. The first that fits counts; by default all.
     complete_classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    # Log name or pattern -> how often each of its samples is seen in one pass; by default once.
+    repeat: dict[str, AtLeastOne] = Field(default_factory=dict)
     stride: AtLeastOne = 1  # use every n-th sample
     start_s: NonNegative | None = None  # use only samples from here
     end_s: Positive | None = None  # and before here, in seconds from the first sensor message
@@ -138,6 +140,21 @@ class DropConfig(TrainSection):
     all: bool = False  # whether all three may be absent at once
 
 
+class PictureConfig(TrainSection):
+    """Changes of labelled pictures: samples with an image and neither another sensor nor true control."""
+
+    mosaic: Fraction = 0.0  # probability that 4 or 9 pictures are put together
+    zoomed: Fraction = 0.0  # probability that a part of the picture is shown alone
+    zoom: Annotated[float, Number, Field(ge=1, le=8)] = 1.5  # enlarged by up to this, also in a mosaic
+    paste: Fraction = 0.0  # probability that objects of other samples are pasted into it
+
+    @model_validator(mode="after")
+    def _together(self) -> PictureConfig:
+        if self.mosaic + self.zoomed > 1:
+            raise ValueError(f"mosaic + zoomed: expected at most 1, found {self.mosaic + self.zoomed:g}")
+        return self
+
+
 class AugmentConfig(TrainSection):
     """Probabilities (0 to 1) and strengths. A change of one sensor changes the others to match."""
 
@@ -155,6 +172,7 @@ class AugmentConfig(TrainSection):
     lost_status: Fraction = 0.05  # probability that a status channel is unknown throughout
     late: Fraction = 0.1  # probability that range or status is that of the sample before
     rig_shift_px: NonNegative = 2.0  # returns are shifted against the image by up to this
+    pictures: PictureConfig = PictureConfig()
 
 
 class DistillConfig(TrainSection):

@@ -107,7 +107,7 @@ def adapt(
     interrupted = not _train_rounds(run, model, renewal.views, control)
     report = _unjudged(run, renewal, before.summary)
     if not interrupted:
-        report = _judged(run, report)
+        report = _judged(run, report, before.views)
     report = replace(report, seconds=round(time.process_time() - run.began, 1))
     (options.out / REPORT).write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
     return report
@@ -199,7 +199,7 @@ def _train(run: _Adaptation, number: int, start: Path, labels: Labelled) -> Roun
     return RoundReport(labels.classes, done.steps, done.reason, round(done.cpu_s, 1))
 
 
-def _judged(run: _Adaptation, report: AdaptReport) -> AdaptReport:
+def _judged(run: _Adaptation, report: AdaptReport, first_views: list[TwoViews]) -> AdaptReport:
     """Calibrate the result of the last round, judge it, and write it where it is not refused."""
     options, held_out, spec = run.options, run.parts.held_out, run.parts.spec
     model, trained = load_checkpoint(run.result)
@@ -207,7 +207,7 @@ def _judged(run: _Adaptation, report: AdaptReport) -> AdaptReport:
     model.decoder.calibration.load_state_dict(first.decoder.calibration.state_dict())
     after = self_check(to_device(model, options.device), held_out, spec)
     model = model.cpu()
-    changes = renew_calibration(model, after.views, after.distances)
+    changes = renew_calibration(model, after.views, after.distances, first_views)
     candidate = options.out / ROUNDS / "calibrated.safetensors"
     save_checkpoint(candidate, model, _metadata(run, trained, report))
     config = round_config(options, run.about, run.source, options.out, 1, 1.0)

@@ -2,8 +2,8 @@
 
 Distances are measured by returns, so their deviations are fitted to them. A score claims to be the share of
 right boxes, and a box that the mirror image does not have is not right more often than by chance: what is
-confirmed bounds a score from above, so scores are only lowered. Two views that differ bound the error of a
-box from below, so deviations of boxes are only raised.
+confirmed bounds a score from above, and so does what the first weights claimed: scores are only lowered. Two
+views that differ bound the error of a box from below, so deviations of boxes are only raised.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ALL = -1
 
 
 def renew_calibration(
-    model: FusionModel, views: Sequence[TwoViews], distances: Float64
+    model: FusionModel, views: Sequence[TwoViews], distances: Float64, first_views: Sequence[TwoViews]
 ) -> list[CalibrationChange]:
     """Change the calibration of a model with all sensors present; return what changed.
 
@@ -32,8 +32,9 @@ def renew_calibration(
         model: Its calibration is that of the weights that it started from.
         views: By this model, of samples that it did not learn from.
         distances: [N, 3] predicted, by returns, and the predicted deviation, of boxes of the same samples.
+        first_views: Of the same samples, by the weights that it started from.
     """
-    changes = [*_scores(model, views), *_boxes(model, views)]
+    changes = [*_scores(model, views, first_views), *_boxes(model, views)]
     if len(distances) >= LEAST:
         predicted, measured, std = distances.T
         factor = fit_factor(predicted - measured, std, model.config.loss_family)
@@ -44,44 +45,76 @@ def renew_calibration(
     return changes
 
 
-def _scores(model: FusionModel, views: Sequence[TwoViews]) -> list[CalibrationChange]:
+def _scores(
+    model: FusionModel, views: Sequence[TwoViews], first_views: Sequence[TwoViews]
+) -> list[CalibrationChange]:
     calibration, changes = model.decoder.calibration, []
-    rows = [_score_rows(view) for view in views]
-    label, score, spread, confirmed = (np.concatenate(column) for column in zip(*rows, strict=True))
-    claimed = np.log(np.clip(score, 1e-6, 1 - 1e-6) / (1 - np.clip(score, 1e-6, 1 - 1e-6)))
+    label, score, spread, confirmed = _score_rows(views)
+    first_label, first_score, _, _ = _score_rows(first_views)
     for index, name in enumerate(model.config.classes):
         mine = label == index
         if mine.sum() < LEAST:
             continue
-        scale, bias, by_spread = fit_scores(claimed[mine], confirmed[mine], spread[mine])
-        lower = 1 / (1 + np.exp(-(scale * claimed[mine] + bias + by_spread * spread[mine])))
-        if lower.mean() >= score[mine].mean():
-            continue  # it claims no more than what is confirmed
-        # Both corrections are linear in the logit and the spread, so that they become one.
+        claimed = _logit(score[mine])
+        scale, bias = _no_surer(claimed, _logit(first_score[first_label == index]))
+        claimed = scale * claimed + bias
+        more, shift, by_spread = fit_scores(claimed, confirmed[mine], spread[mine])
+        lower = more * claimed + shift + by_spread * spread[mine]
+        if _mean_score(lower) >= _mean_score(claimed):  # it claims no more than what is confirmed
+            more, shift, by_spread, lower = 1.0, 0.0, 0.0, claimed
+        if (scale, bias, more, shift, by_spread) == (1, 0, 1, 0, 0):
+            continue
+        # All corrections are linear in the logit and the spread, so that they become one.
         buffers = (calibration.score_scale, calibration.score_bias, calibration.score_spread)
         before = [float(buffer[ALL, index]) for buffer in buffers]
-        after = [scale * before[0], scale * before[1] + bias, scale * before[2] + by_spread]
+        factor = more * scale
+        after = [factor * before[0], factor * before[1] + more * bias + shift, factor * before[2] + by_spread]
         for buffer, value in zip(buffers, after, strict=True):
             buffer[ALL, index] = value
-        changes.append(
-            CalibrationChange(
-                f"mean score of {name}", float(score[mine].mean()), float(lower.mean()), int(mine.sum())
-            )
-        )
+        mean = float(score[mine].mean())
+        changes.append(CalibrationChange(f"mean score of {name}", mean, _mean_score(lower), int(mine.sum())))
     return changes
 
 
-def _score_rows(view: TwoViews) -> tuple[Float64, Float64, Float64, Float64]:
-    """Return class, score, spread, and whether the mirror image has it, of each box of a view."""
-    plain = view.plain
-    twins = matched(plain, view.mirrored, SAME_VIEW_IOU)
-    confirmed = twins >= 0
-    return (
-        plain.labels.astype(np.float64),
-        plain.scores,
-        spread_of(plain.boxes, plain.box_std),
-        confirmed.astype(np.float64),
-    )
+def _no_surer(claimed: Float64, first: Float64) -> tuple[float, float]:
+    """Return scale and bias by which a class's surest boxes claim as much as those of the first weights did.
+
+    Labels that a model gave itself make it surer, and no righter: the k-th surest box has no more evidence
+    than the k-th surest of the weights that gave the labels. Where it claims no more, nothing changes: 1, 0.
+
+    Args:
+        claimed: [N] logits of scores.
+        first: [M] of the first weights, for the same samples.
+    """
+    count = min(len(claimed), len(first))
+    if count < LEAST:
+        return 1.0, 0.0
+    mine, theirs = (np.sort(values)[::-1][:count] for values in (claimed, first))
+    if _mean_score(mine) <= _mean_score(theirs) or np.ptp(mine) < 1e-6:
+        return 1.0, 0.0
+    scale, bias = np.polyfit(mine, theirs, 1)
+    return max(float(scale), 0.05), float(bias)
+
+
+def _logit(scores: Float64) -> Float64:
+    clipped = np.clip(scores, 1e-6, 1 - 1e-6)
+    return np.log(clipped / (1 - clipped))
+
+
+def _mean_score(logits: Float64) -> float:
+    return float(np.mean(1 / (1 + np.exp(-logits))))
+
+
+def _score_rows(views: Sequence[TwoViews]) -> tuple[Float64, Float64, Float64, Float64]:
+    """Return class, score, spread, and whether the mirror image has it, of each box of the views."""
+    rows = []
+    for view in views:
+        plain = view.plain
+        confirmed = matched(plain, view.mirrored, SAME_VIEW_IOU) >= 0
+        spread = spread_of(plain.boxes, plain.box_std)
+        rows.append((plain.labels.astype(float), plain.scores, spread, confirmed.astype(float)))
+    label, score, spread, confirmed = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return label, score, spread, confirmed
 
 
 def _boxes(model: FusionModel, views: Sequence[TwoViews]) -> list[CalibrationChange]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -94,6 +95,18 @@ class Dataset:
         stamp_ns = int(self.logs[sample.id.log].column("stamp_ns")[sample.id.row])
         return Tick(sample.id.row, "reference", stamp_ns, stamp_ns)
 
+    @cached_property
+    def pictures(self) -> NDArray[np.intp]:
+        """Return the indices of the samples that have an image and no other sensor."""
+        present = np.stack([np.asarray(self.logs[log].column("present")[row]) for log, row in self.ids])
+        return np.flatnonzero((present[:, 0] > 0) & ~present[:, 1:].any(1))
+
+    def repeated(self, rules: Mapping[str, int]) -> Dataset:
+        """Return the samples, those of a log whose name fits a pattern of `rules` as often as it says."""
+        names = [log.log.name for log in self.logs]
+        times = [next((n for pattern, n in rules.items() if fnmatch(name, pattern)), 1) for name in names]
+        return self._subset(np.repeat(np.arange(len(self)), [times[sample.log] for sample in self.ids]))
+
     def truth_counts(self) -> dict[str, int]:
         """Return the number of samples that have truth of `boxes` and of `control`."""
         boxes = sum(int(self.logs[log].column("boxes_known")[row] > 0) for log, row in self.ids)
@@ -102,7 +115,7 @@ class Dataset:
 
     def trained_on(self) -> list[dict[str, object]]:
         """Return each log with its cache and number of samples, as a checkpoint records them."""
-        counts = np.bincount([sample.log for sample in self.ids], minlength=len(self.logs))
+        counts = np.bincount([sample.log for sample in set(self.ids)], minlength=len(self.logs))
         return [
             {"log": log.log.name, "cache": log.folder.name, "samples": int(count)}
             for log, count in zip(self.logs, counts, strict=True)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset, batch_indices
+from perception.training.data.object_pasting import MOST, with_objects
+from perception.training.data.picture_mixing import is_picture, mixed_picture
 from perception.training.data.training_sample import Batch, FeatureBatch, TrainingSample, collate
 
 AHEAD = 3
@@ -73,6 +75,9 @@ class Loader:
         sample = self.dataset[index]
         if self.augmenter is None:
             return sample
+        if is_picture(sample):
+            # With numbers of its own: what other samples see does not depend on the changes of pictures.
+            sample = self._mixed(sample, np.random.default_rng([self.seed, step, position, 1]))
         rng = np.random.default_rng([self.seed, step, position])
 
         def before() -> tuple[TrainingSample, float] | None:
@@ -80,6 +85,21 @@ class Loader:
             return None if earlier is None else (earlier, self.dataset.interval_s(sample))
 
         return self.augmenter(sample, rng, before)
+
+    def _mixed(self, sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
+        """Return a picture, possibly in a mosaic, zoomed, and with objects of other samples in it."""
+        assert self.augmenter is not None
+        config, dataset = self.augmenter.config.pictures, self.dataset
+
+        def another(source: np.random.Generator) -> TrainingSample:
+            picture = dataset[int(source.choice(dataset.pictures))]
+            return picture if is_picture(picture) else sample
+
+        sample = mixed_picture(sample, config, rng, another)
+        if rng.random() < config.paste:
+            donors = rng.integers(len(dataset), size=rng.integers(1, MOST + 1))
+            sample = with_objects(sample, [dataset[int(index)] for index in donors], rng)
+        return sample
 
     def _ahead(self, pool: ThreadPoolExecutor, start: int) -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()

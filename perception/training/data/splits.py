@@ -74,7 +74,7 @@ def open_splits(
         watcher.message(
             f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs"
         )
-    _check_complete_classes(config, [*train, *validate])
+    _check_patterns(config, [*train, *validate])
     if not processes.first:
         processes.wait()
 
@@ -82,6 +82,7 @@ def open_splits(
         watcher.cached(f"decoding {log.name}", done, total)
 
     training = open_dataset(train, config.data, cache_spec(config), cache_folder(config), progress, "first")
+    training = training.repeated(config.data.repeat) if config.data.repeat else training
     validation = open_validation(config, progress) if validation_logs(config.data) else None
     if processes.first:
         processes.wait()
@@ -102,12 +103,16 @@ def labelled_splits(
     return training, validation
 
 
-def _check_complete_classes(config: TrainConfig, logs: Sequence[Path]) -> None:
+def _check_patterns(config: TrainConfig, logs: Sequence[Path]) -> None:
+    """Raise where a pattern of `complete_classes` or `repeat` fits no log, or names unknown classes."""
     classes, errors = config.model_shape().classes, []
+    for key in ("complete_classes", "repeat"):
+        for pattern in getattr(config.data, key):
+            if not any(fnmatch(log.name, pattern) for log in logs):
+                known = ", ".join(log.name for log in logs)
+                errors.append(f"data.{key}[{pattern!r}]: fits none of the logs {known:.200}")
     for pattern, names in config.data.complete_classes.items():
         path = f"data.complete_classes[{pattern!r}]"
-        if not any(fnmatch(log.name, pattern) for log in logs):
-            errors.append(f"{path}: fits none of the logs {', '.join(log.name for log in logs):.200}")
         if unknown := [name for name in names if name not in classes]:
             errors.append(f"{path}: the model has no class {', '.join(unknown)}; it has {', '.join(classes)}")
     if errors:

@@ -165,7 +165,7 @@ def test_calibration_lowers_scores_that_are_not_confirmed_and_raises_no_other() 
     both = SeenBoxes(*(np.concatenate(pair) for pair in zip(sure, unsure, strict=True)))
     views = [twice(both, sure)] * 40
     model = FusionModel(SHAPE)
-    changes = {change.name: change for change in renew_calibration(model, views, np.zeros((0, 3)))}
+    changes = {change.name: change for change in renew_calibration(model, views, np.zeros((0, 3)), views)}
     assert changes.keys() == {"mean score of vehicle"}
     assert changes["mean score of vehicle"].new < 0.5 < changes["mean score of vehicle"].old
     logit = torch.tensor(np.log(0.8 / 0.2), dtype=torch.float32).expand(1, 3, 1, 1)
@@ -175,6 +175,33 @@ def test_calibration_lowers_scores_that_are_not_confirmed_and_raises_no_other() 
     assert float(scores[1]) == pytest.approx(changes["mean score of vehicle"].new, abs=1e-4)
 
 
+def test_boxes_claim_no_more_than_those_of_the_weights_that_labelled_them() -> None:
+    """The model became surer of the same boxes; that both views agree does not say that it is right."""
+    rng = np.random.default_rng(1)
+    first_scores = rng.uniform(0.1, 0.7, 60)
+    odds = (first_scores / (1 - first_scores)) ** 1.7 * 6
+    surer = odds / (1 + odds)
+    first, now = (
+        [twice(seen((0, float(score), 0.0), (1, 0.5, 60.0))) for score in scores]
+        for scores in (first_scores, surer)
+    )
+    model = FusionModel(SHAPE)
+    changes = {change.name: change for change in renew_calibration(model, now, np.zeros((0, 3)), first)}
+    assert changes.keys() == {"mean score of person"}
+    assert changes["mean score of person"].old == pytest.approx(surer.mean())
+    logits = torch.from_numpy(np.log(odds)).float().reshape(60, 1, 1, 1).expand(-1, 3, 1, 1)
+    spread = torch.zeros(60, 1, 1, 1)
+    renewed = (
+        model.decoder.calibration.logits(logits, spread, torch.full((60,), 7))
+        .sigmoid()[:, 0]
+        .flatten()
+        .numpy()
+    )
+    np.testing.assert_allclose(renewed, first_scores, atol=0.01)
+    np.testing.assert_array_equal(np.argsort(renewed), np.argsort(surer))
+    assert renew_calibration(FusionModel(SHAPE), first, np.zeros((0, 3)), now) == []  # less sure: as it is
+
+
 def test_calibration_fits_distances_to_returns_and_only_widens_boxes() -> None:
     rng = np.random.default_rng(0)
     measured = rng.uniform(5, 20, 400)
@@ -182,7 +209,7 @@ def test_calibration_fits_distances_to_returns_and_only_widens_boxes() -> None:
     exact, shifted = twice(seen((0, 0.8, 0.0))), twice(seen((0, 0.8, 0.0)), seen((0, 0.8, 3.0)))
     for views, wider in (([exact] * 40, False), ([shifted] * 40, True)):
         model = FusionModel(SHAPE)
-        renew_calibration(model, views, rows)
+        renew_calibration(model, views, rows, views)
         calibration = model.decoder.calibration
         assert float(calibration.distance_factor[-1, 0]) == pytest.approx(2 * 2**0.5, rel=0.15)
         assert bool((calibration.box_factor >= 1).all())
