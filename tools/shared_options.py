@@ -9,7 +9,7 @@ import typer
 
 ENGINE = "Engine: the same outputs within stated tolerances, at another speed"
 BACKENDS = "auto, openvino, torch, graph or onnx"
-PRECISIONS = "auto, fp32, bf16 or fp16"
+PRECISIONS = "auto, fp32, bf16, fp16 or int8"
 """The values of two options, for their help: `perception.types.backends` cannot be imported as fast."""
 
 PluginOptions = Annotated[

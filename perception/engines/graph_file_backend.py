@@ -136,7 +136,7 @@ class GraphFileBackend(ABC):
         where the cache cannot be written, in a temporary folder."""
         with ExitStack() as stack:
             if source.digest:
-                folder, key = export_folder(self.name, source.digest, self.precision, self.makers)
+                folder, key = export_folder(self.name, source.digest, self._variant(source), self.makers)
                 try:
                     ensure(folder, key, lambda path: self._fill(source, path))
                 except UntrustedFolderError as error:
@@ -150,6 +150,10 @@ class GraphFileBackend(ABC):
             temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
             self._fill(source, temporary)
             yield temporary
+
+    def _variant(self, source: ModelSource) -> str:
+        """Return what tells the files of one model apart in the cache: the precision."""
+        return self.precision
 
     def _fill(self, source: ModelSource, folder: Path) -> None:
         """Write the file, and all that makes loading it faster, into an empty folder."""

@@ -96,7 +96,7 @@ class FusionSource:
         CheckpointError: The checkpoint cannot be read.
     """
 
-    precisions = ("fp32", "bf16", "fp16")
+    precisions = ("fp32", "bf16", "fp16", "int8")
 
     def __init__(self, source: Path | FusionModel) -> None:
         self._source = source

@@ -21,8 +21,9 @@ from perception.engines.graph_file_backend import GraphFileBackend, Port
 from perception.engines.model_source import FusionSource, ModelSource
 from perception.engines.openvino_graph import convert, last_line, openvino_package
 from perception.engines.processor import usable_cores
-from perception.engines.shipped_graph import read_shipped_graph
+from perception.engines.shipped_graph import read_shipped_graph, shipped_path
 from perception.errors import ConfigError
+from perception.files import file_sha256
 
 COMPILED = "model.blob"
 """The model as compiled for this processor; it loads in 0.4 of the time of a compilation."""
@@ -38,6 +39,8 @@ class OpenVinoBackend(GraphFileBackend):
 
     def _fill(self, source: ModelSource, folder: Path) -> None:
         shipped = read_shipped_graph(source, self.precision) if isinstance(source, FusionSource) else None
+        if shipped is None and self.precision == "int8":
+            raise ConfigError([_needs_samples(source)])
         if shipped is None:
             super()._fill(source, folder)
         else:
@@ -45,6 +48,13 @@ class OpenVinoBackend(GraphFileBackend):
                 (folder / self.graph).with_suffix(suffix).write_bytes(data)
         self._compiled = self._compile(folder / self.graph)
         (folder / COMPILED).write_bytes(self._compiled.export_model().getvalue())
+
+    def _variant(self, source: ModelSource) -> str:
+        """An int8 graph also depends on the samples that it was quantised on."""
+        path = source.path if isinstance(source, FusionSource) and self.precision == "int8" else None
+        if path is None or not shipped_path(path).is_file():
+            return self.precision
+        return f"{self.precision}-{file_sha256(shipped_path(path))[:12]}"
 
     def _write(self, source: ModelSource, folder: Path) -> None:
         convert(source, self.precision, folder / self.graph)
@@ -81,7 +91,7 @@ class OpenVinoBackend(GraphFileBackend):
         threads = self.threads or usable_cores()
         lowered = "bf16" if isinstance(self.source, Path) else "dynamic"
         return {
-            "INFERENCE_PRECISION_HINT": "f32" if self.precision == "fp32" else lowered,
+            "INFERENCE_PRECISION_HINT": "f32" if self.precision in ("fp32", "int8") else lowered,
             "INFERENCE_NUM_THREADS": threads * self._at_once,
             "NUM_STREAMS": self._at_once,
             "ENABLE_CPU_PINNING": False,  # threads are the caller's, and stay where it puts them
@@ -127,3 +137,13 @@ def _texts(info: Any) -> dict[str, str]:
         else:
             found[key] = str(plain)
     return found
+
+
+def _needs_samples(source: ModelSource) -> str:
+    path = source.path if isinstance(source, FusionSource) else None
+    if path is None:
+        return "engine.precision: int8 needs a checkpoint in a file; save the model, or take fp32"
+    return (
+        f"engine.precision: there is no int8 graph of these weights beside {path}; "
+        f"`perception export {shipped_path(path)} --checkpoint {path} --precision int8 --log LOG` writes it"
+    )

@@ -29,6 +29,7 @@ import torch
 
 from perception.engines.exporting import program_of, quiet, write_onnx
 from perception.engines.model_source import FusionSource, input_specs
+from perception.engines.quantised_graph import check_quantiser
 from perception.engines.registry import open_backend
 from perception.engines.shipped_graph import SUFFIX, write_shipped_graphs
 from perception.errors import ConfigError, MissingExtraError
@@ -61,10 +62,11 @@ def check_portable(path: Path, batch: int, precision: str) -> None:
         MissingExtraError: ONNX needs the extra `export`.
     """
     if path.name.endswith(SUFFIX):
-        if (batch, precision) != (1, "fp32"):
-            raise ConfigError(
-                [f"OUT: {SUFFIX} holds fp32 and bf16 at batch 1; leave out --batch and --precision"]
-            )
+        if batch != 1 or precision not in ("fp32", "int8"):
+            text = "holds fp32 and bf16 at batch 1, and int8 where --precision asks for it"
+            raise ConfigError([f"OUT: {SUFFIX} {text}; leave out --batch and any other --precision"])
+        if precision == "int8":
+            check_quantiser()
         return
     if path.suffix not in (".onnx", ".pt2"):
         raise ConfigError([f"OUT: expected a name that ends in .onnx or .pt2 or {SUFFIX}, found {path}"])
@@ -76,6 +78,8 @@ def check_portable(path: Path, batch: int, precision: str) -> None:
 
 def write_portable(source: FusionSource, path: Path, batch: int, precision: str) -> None:
     """Write the file, its metadata inside.
+
+    An int8 graph is none of it: `write_shipped_graphs` adds it, given samples to quantise on.
 
     Raises:
         ConfigError, MissingExtraError: As `check_portable`.

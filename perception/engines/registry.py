@@ -44,7 +44,7 @@ def open_backend(
         source: A checkpoint, an ONNX file (`.onnx`) or an OpenVINO graph (`.xml`) with named inputs, a
             program of `torch.export` (`.pt2`), a fusion model, or any other model as a `ModelSource`.
         device: `cpu` or `cuda`.
-        precision: `auto`, `fp32`, `bf16` or `fp16`.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`.
         batch: The most rows of one call. On a GPU every call computes so many, padded with zeros.
         threads: For computing one row; process-wide for torch. None: the library's default.
 
@@ -155,7 +155,9 @@ def _check(name: str, precision: str, device: str, source: Path | ModelSource) -
         )
     if not isinstance(source, Path):
         known = tuple(each for each in known if each in source.precisions)
-    elif source.suffix not in spec.files:
+    else:
+        known = tuple(each for each in known if each != "int8")  # a file has its numbers in it
+    if isinstance(source, Path) and source.suffix not in spec.files:
         able = [other for other, its in BACKENDS.items() if source.suffix in its.files]
         raise ConfigError([f"engine.backend: {name} does not run {source}; use {' or '.join(able)}"])
     if precision not in known:

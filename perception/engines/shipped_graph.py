@@ -1,8 +1,8 @@
 """OpenVINO graphs that come beside a checkpoint, so that its first run needs neither torch nor a conversion.
 
 `NAME.openvino.zip` belongs to `NAME.safetensors`. It holds one graph for each precision (`fp32.xml`,
-`fp32.bin`, ...) and `about.json` with the SHA-256 of the checkpoint. A file that belongs to
-other weights is not used.
+`fp32.bin`, ...; int8 where it was quantised on samples of a log) and `about.json` with the SHA-256 of the
+checkpoint. A file that belongs to other weights is not used.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import json
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from perception.engines.model_source import FusionSource
 from perception.engines.openvino_graph import convert
 from perception.models.safetensors_file import write_whole
+from perception.models.tensors import Inputs
 
 FORMAT = "perception.openvino/1"
 PRECISIONS = ("fp32", "bf16")
@@ -47,12 +48,21 @@ def read_shipped_graph(source: FusionSource, precision: str) -> Mapping[str, byt
         return None
 
 
-def write_shipped_graphs(source: FusionSource, out: Path) -> None:
+def write_shipped_graphs(
+    source: FusionSource, out: Path, samples: Sequence[Inputs] = (), scope: str = "wide"
+) -> None:
     """Convert a model and write its graphs as one file.
+
+    Args:
+        source: The model.
+        out: The file.
+        samples: One row each, to quantise an int8 graph on; without them there is none.
+        scope: Of the int8 graph, one of `quantised_graph.SCOPES`.
 
     Raises:
         CheckpointError: It cannot be loaded, or the file cannot be written.
         RuntimeError: OpenVINO cannot convert it.
+        MissingExtraError: Quantising needs the extra `quantize`.
     """
     about = {
         "format": FORMAT,
@@ -62,6 +72,10 @@ def write_shipped_graphs(source: FusionSource, out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for precision in PRECISIONS:
             convert(source, precision, Path(folder) / f"{precision}.xml")
+        if samples:
+            from perception.engines.quantised_graph import quantise
+
+            quantise(Path(folder) / "fp32.xml", samples, Path(folder) / "int8.xml", scope)
         (Path(folder) / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
         data = io.BytesIO()
         with zipfile.ZipFile(data, "w") as archive:

@@ -40,7 +40,7 @@ BACKENDS: Mapping[str, BackendSpec] = MappingProxyType(
         for spec in (
             BackendSpec(
                 "openvino",
-                {"cpu": Implementation("openvino_backend:OpenVinoBackend", ("fp32", "bf16"))},
+                {"cpu": Implementation("openvino_backend:OpenVinoBackend", ("fp32", "bf16", "int8"))},
                 files=(".onnx", ".xml"),
                 own_threads=True,
             ),
@@ -66,7 +66,7 @@ BACKENDS: Mapping[str, BackendSpec] = MappingProxyType(
 )
 """Every backend by name."""
 
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 if TYPE_CHECKING:
     BackendName = str

@@ -158,7 +158,8 @@ def test_compare_gives_options_to_the_plugin_that_the_configuration_names(tmp_pa
     from perception.evaluation.comparison.paired_plugins import PairPlugin
 
     first, second = _Recorder(), _Recorder()
-    pair = PairPlugin(first, second, (None, tmp_path / "b"), (False, True))
-    pair.open(Context(checkpoint=tmp_path / "a", options={"model": "x.onnx"}))
+    pair = PairPlugin(first, second, (None, tmp_path / "b"), (False, True), ("fp32", None))
+    pair.open(Context(checkpoint=tmp_path / "a", options={"model": "x.onnx"}, precision="bf16"))
+    assert (first.context.precision, second.context.precision) == ("fp32", "bf16")
     assert (first.context.checkpoint, first.context.options) == (None, {})
     assert (second.context.checkpoint, second.context.options) == (tmp_path / "b", {"model": "x.onnx"})

@@ -13,10 +13,13 @@ from perception_tools.shared_options import Force
 from perception_tools.standard_output import answering
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perception.models.checkpoint import Checkpoint
     from perception.models.tensors import Inputs
 
 SAMPLES = 20
+CALIBRATION_SAMPLES = 200
 
 
 def export(
@@ -31,19 +34,20 @@ def export(
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=256, help="Samples at once.")] = 1,
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 for a .pt2.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="fp32; bf16 for a .pt2; int8 adds it to a .openvino.zip.")
+    ] = "fp32",
     force: Force = False,
 ) -> None:
     """Write the model, decode and calibration inside, and check it against eager float32. 0: equal; 4: not.
 
     Names, shapes, units, classes and preprocessing are in the metadata of an .onnx or .pt2 (`perception`).
-    NAME.openvino.zip beside NAME.safetensors: replays with OpenVINO then start without converting.
+    NAME.openvino.zip beside NAME.safetensors: replays with OpenVINO then start without converting. With
+    --precision int8 it also holds convolutions in int8, quantised on samples of the log, unless a score of
+    some subset of the sensors gets surely worse; its scores are said beside those of fp32.
     """
-    from perception.engines import FusionSource, open_fusion_backend
-    from perception.engines.model_source import random_inputs
-    from perception.engines.portable import check_portable, is_portable, run_portable, write_portable
-    from perception.errors import CheckpointError
-    from perception.evaluation.agreement.backend_check import compare_backends
+    from perception.engines.portable import check_portable, is_portable
+    from perception.errors import CheckpointError, ConfigError
     from perception.path_guard import Read, Write, check_paths
     from perception.plugin import own_weights
 
@@ -51,24 +55,49 @@ def export(
     if weights is None:
         raise CheckpointError("there are no default weights in this installation; give --checkpoint")
     check_portable(out, batch, precision)
+    if precision == "int8" and log is None:
+        raise ConfigError(["--precision int8: quantising needs samples of a real log; give --log"])
     reads = [Read("the checkpoint", weights)] + ([Read("the log", log)] if log is not None else [])
     check_paths(reads, [Write("OUT", out, is_portable)], force=force)
     with status_line() as show:
-        show("loading the model")
-        source = FusionSource(weights)
-        noise = [random_inputs(source.meta.config, batch, seed) for seed in range(4)]
-        samples = _batches(source.meta, log, batch) if log else noise
-        show(f"writing {out}")
-        write_portable(source, out, batch, precision)
-        show("checking it against eager float32")
-        exact = open_fusion_backend("torch", weights, precision="fp32", batch=batch, threads=1)
-        verdict = compare_backends([exact.run(each) for each in samples], run_portable(out, samples))
-    with answering("clean" if verdict.passed else "gate_failed"):
+        passed, lines = _exported(weights, out, log, batch, precision, show)
+    with answering("clean" if passed else "gate_failed"):
         say(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}, batch {batch}")
-        say(f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}")
+        for line in lines:
+            say(line)
 
 
-def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
+def _exported(
+    weights: Path, out: Path, log: Path | None, batch: int, precision: str, show: Callable[[str], None]
+) -> tuple[bool, list[str]]:
+    """Write and check the file; return whether it is as wanted, and what to say of it."""
+    from perception.engines import FusionSource, open_fusion_backend
+    from perception.engines.model_source import random_inputs
+    from perception.engines.portable import run_portable, write_portable
+    from perception.evaluation.agreement.backend_check import compare_backends
+    from perception_tools.export.int8 import add_int8, lines_of
+
+    show("loading the model")
+    source = FusionSource(weights)
+    noise = [random_inputs(source.meta.config, batch, seed) for seed in range(4)]
+    count = CALIBRATION_SAMPLES if precision == "int8" else SAMPLES
+    samples = _batches(source.meta, log, batch, count) if log else noise
+    show(f"writing {out}")
+    lines, lossless = [], True
+    if precision == "int8" and log is not None:
+        result = add_int8(source, weights, out, log, samples, show)
+        lines, lossless = lines_of(result), bool(result.scope)
+    else:
+        write_portable(source, out, batch, precision)
+    show("checking it against eager float32")
+    exact = open_fusion_backend("torch", weights, precision="fp32", batch=batch, threads=1)
+    samples = samples[:SAMPLES]
+    verdict = compare_backends([exact.run(each) for each in samples], run_portable(out, samples))
+    checked = f"checked on {log.name if log else 'noise (give --log for real samples)'}: {verdict}"
+    return verdict.passed and lossless, [checked, *lines]
+
+
+def _batches(meta: Checkpoint, path: Path, batch: int, count: int) -> list[Inputs]:
     """Return samples spread over a log, as full batches."""
     from itertools import islice
 
@@ -87,6 +116,6 @@ def _batches(meta: Checkpoint, path: Path, batch: int) -> list[Inputs]:
         limits = [section.max_range_m for section in config.sensors.ranges.values()]
         spec = InputSpec.of(meta.config, meta.preprocess, max(limits, default=Context().max_range_m))
         chosen = islice(LogSource(log, config, Ledger(None, None, None)).samples(), 0, None, 5)
-        ready = [prepare_inputs(sample, spec)[1] for sample in islice(chosen, max(SAMPLES, batch))]
+        ready = [prepare_inputs(sample, spec)[1] for sample in islice(chosen, max(count, batch))]
     starts = range(0, len(ready) - batch + 1, batch)
     return [Inputs(*map(np.stack, zip(*ready[i : i + batch], strict=True))) for i in starts]

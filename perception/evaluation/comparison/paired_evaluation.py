@@ -37,6 +37,7 @@ class Side:
         load: Returns the plugin, not opened; None for stored outputs.
         checkpoint: Its weights; None: as configured.
         configured: Whether it is the plugin that the configuration names, with its options.
+        precision: The numbers it computes in; None: as configured.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Side:
     load: Callable[[], Plugin] | None = None
     checkpoint: Path | None = None
     configured: bool = True
+    precision: str | None = None
 
 
 class PairedEvaluation:
@@ -109,7 +111,8 @@ class PairedEvaluation:
         a, b = self.sides
         assert a.load is not None
         assert b.load is not None
-        pair = PairPlugin(a.load(), b.load(), (a.checkpoint, b.checkpoint), (a.configured, b.configured))
+        checkpoints, configured = (a.checkpoint, b.checkpoint), (a.configured, b.configured)
+        pair = PairPlugin(a.load(), b.load(), checkpoints, configured, (a.precision, b.precision))
         scorers = [evaluation.sink(source_of(log, config)) for evaluation in self.evaluations]
         sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1])]
         summary = replay(log, config, pair, sinks, replace(self.options.replay, observer=observer, span=span))

@@ -32,6 +32,7 @@ class PairPlugin(Plugin):
         checkpoints: The weights of each; None: as configured.
         configured: Whether each is the plugin that the configuration names: another one gets neither its
             options nor its checkpoint.
+        precisions: The numbers each computes in; None: as configured.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class PairPlugin(Plugin):
         second: Plugin,
         checkpoints: tuple[Path | None, Path | None] = (None, None),
         configured: tuple[bool, bool] = (True, True),
+        precisions: tuple[str | None, str | None] = (None, None),
     ) -> None:
         self.first, self.second = first, second
-        self._checkpoints, self._configured = checkpoints, configured
+        self._settings = list(zip(checkpoints, configured, precisions, strict=True))
         first_manifest, second_manifest = first.manifest, second.manifest
         prerolls = (first_manifest.preroll_s, second_manifest.preroll_s)
         self.manifest = replace(
@@ -61,10 +63,11 @@ class PairPlugin(Plugin):
         self.shared = self.prepared = 0
 
     def open(self, context: Context) -> None:
-        plugins = (self.first, self.second)
-        for plugin, checkpoint, configured in zip(plugins, self._checkpoints, self._configured, strict=True):
+        for plugin, settings in zip((self.first, self.second), self._settings, strict=True):
+            checkpoint, configured, precision = settings
             own = context if configured else replace(context, checkpoint=None, options={})
-            plugin.open(own if checkpoint is None else replace(own, checkpoint=checkpoint))
+            own = own if checkpoint is None else replace(own, checkpoint=checkpoint)
+            plugin.open(own if precision is None else replace(own, precision=precision))
 
     def prepare(self, sample: Sample) -> Prepared:
         """Prepare the sample for both plugins; the second reuses the arrays of the first where it can."""
