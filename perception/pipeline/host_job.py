@@ -32,7 +32,8 @@ class InputHealth:
         name: The sensor, or what the topic is for (`calibration`).
         rate_hz: Over the last seconds.
         age_s: Since the last message; None before the first.
-        dropped: Messages that came faster than they could be used.
+        dropped: Messages that came faster than they could be used, and those that were lost.
+        lost: Messages that did not come, as far as the stack tells.
         undecodable: Messages that do not decode, of a wrong type for example.
         present: Whether the last sample has it; None: there is no sample, or it is of the rig.
         problem: What is wrong with it now; empty: nothing.
@@ -44,6 +45,7 @@ class InputHealth:
     age_s: float | None
     received: int
     dropped: int
+    lost: int
     undecodable: int
     present: bool | None
     problem: str = ""
@@ -93,7 +95,7 @@ class HostSummary:
     """The account of a host that has ended.
 
     Attributes:
-        dropped: Topic -> messages that came faster than they could be used.
+        dropped: Topic -> messages that came faster than they could be used, or were lost on the way.
         ledger: Topic -> row -> number of messages, `dropped_live` among them: each that was received.
         recording: The file; empty: none.
     """

@@ -21,10 +21,17 @@ _LATEST_NS = (1 << 63) - 1
 
 @dataclass(slots=True)
 class TopicArrivals:
-    """The account of one topic. Times are of `time.monotonic`."""
+    """The account of one topic. Times are of `time.monotonic`.
+
+    Attributes:
+        received: The messages that came, and those that were lost on the way.
+        dropped: Those of them that the loop did not get, `lost` ones included.
+        lost: Those that did not come, as far as the stack tells.
+    """
 
     received: int = 0
     dropped: int = 0
+    lost: int = 0
     dropped_s: float | None = None
     first_s: float | None = None
     times_s: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
@@ -103,9 +110,10 @@ class Arrivals:
     def note_lost(self, topic: str, count: int) -> None:
         """Count messages that the stack lost on their way here, as dropped."""
         with self._changed:
-            account = self.topics[topic]
+            account = self.topics.setdefault(topic, TopicArrivals())
             account.received += count
             account.dropped += count
+            account.lost += count
             account.dropped_s = time.monotonic()
 
     def tell_time(self, now_ns: int) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
-from queue import Empty, SimpleQueue
-from threading import Thread
+from importlib import import_module
+from threading import Event, Lock, Thread
 from typing import Any
 
 from perception.errors import ConfigError, PluginError
@@ -39,17 +38,16 @@ def serve(job: HostJob, report: Callable[[HostHealth], None]) -> HostSummary:
 
 
 class _Node:
-    """A node of dora: one thread waits for events, another one, that of `serve`, sends.
+    """A node of dora: one thread waits for events, that of the loop sends outputs, that of `serve` the rest.
 
     `Node.next` waits without a timeout: where one ends, dora 1.1.0 loses the events that come at that moment.
-    Other methods of the node are called by the sending thread alone.
     """
 
     def __init__(self, job: HostJob, stated: bool) -> None:
-        self._outbox: SimpleQueue[HostFrame | None] = SimpleQueue()
+        self._sending, self._woken = Lock(), Event()
         if stated:
             job = replace(job, queue=LOSSLESS_QUEUE)
-        self._loop = open_loop(job, "dora", self._outbox.put, None if stated else time.time_ns)
+        self._loop = open_loop(job, "dora", self._send_frame, None if stated else time.time_ns)
         self._inputs = DoraInputs(self._loop.config)
         self._join: Callable[[], Any]
         self._node: Any = None
@@ -63,8 +61,6 @@ class _Node:
         self._load()
         summary = serve_loop(self._loop, self._wait, self._publish_health, report, self._connect)
         self._ended = True
-        while not self._outbox.empty():
-            self._send_frame(self._outbox.get())
         self._acknowledge()
         return summary
 
@@ -77,6 +73,7 @@ class _Node:
             text = f"the host dora needs dora-rs; install it: {install_command('dora')}"
             raise PluginError(text) from error
         pa.array([0])  # looks for pandas, which takes seconds
+        import_module("perception_plugins.hosts.dora_outputs")
         self._join = dora.Node
 
     def _connect(self) -> None:
@@ -109,8 +106,10 @@ class _Node:
                 if message.lost:
                     self._loop.arrivals.note_lost(message.channel.topic, message.lost)
                 self._loop.feed(*message[:4])
+            if self._taken is not None:
+                self._woken.set()
         self._ended = True
-        self._outbox.put(None)
+        self._woken.set()
 
     def _in_order(self, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield events by the numbers of a source that waits for `ack`, each once; others as they come.
@@ -133,23 +132,23 @@ class _Node:
             self._taken += 1
 
     def _wait(self, seconds: float) -> bool:
-        """Send outputs for a while; False: the dataflow has ended."""
+        """Acknowledge messages for a while; False: the dataflow has ended."""
         until_s = time.monotonic() + seconds
         while not self._ended:
             left_s = until_s - time.monotonic()
             if self._taken is not None and self._taken > self._acknowledged:
                 left_s = min(left_s, ACK_S)
-            with suppress(Empty):
-                self._send_frame(self._outbox.get(timeout=max(left_s, 1e-4)))
+            self._woken.wait(max(left_s, 1e-4))
+            self._woken.clear()
             self._acknowledge()
             if time.monotonic() >= until_s:
                 break
         return not self._ended
 
-    def _send_frame(self, frame: HostFrame | None) -> None:
+    def _send_frame(self, frame: HostFrame) -> None:
         from perception_plugins.hosts.dora_outputs import outputs_of
 
-        for output in () if frame is None else outputs_of(frame):
+        for output in outputs_of(frame):
             self._send(*output)
 
     def _acknowledge(self) -> None:
@@ -170,4 +169,5 @@ class _Node:
 
     def _send(self, output_id: str, data: Any, metadata: Any) -> None:
         if output_id in self._sends:
-            self._node.send_output(output_id, data, dict(metadata))
+            with self._sending:
+                self._node.send_output(output_id, data, dict(metadata))

@@ -121,6 +121,7 @@ class HealthReport:
                 age_s=None if age_s is None else round(age_s, 3),
                 received=account.received,
                 dropped=account.dropped,
+                lost=account.lost,
                 undecodable=count,
                 present=None if reason is None else not reason,
                 problem=self._input_problem(name, account, now_s, reason or "", (count, why)),
@@ -137,7 +138,10 @@ class HealthReport:
         if undecodable[0] and (reason or not name):
             return f"{undecodable[0]} of {account.received} messages do not decode: {undecodable[1]}"
         if account.dropped_s is not None and now_s - account.dropped_s < RECENT_S:
-            return f"{account.dropped} of {account.received} messages came too fast and were dropped"
+            fast = account.dropped - account.lost
+            reasons = ((fast, "came too fast and were dropped"), (account.lost, "were lost on the way"))
+            text = ", ".join(f"{count} {reason}" for count, reason in reasons if count)
+            return f"of {account.received} messages {text}"
         return reason
 
     def _errors(self, now_s: float, busy_s: float) -> Iterator[str]:

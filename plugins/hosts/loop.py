@@ -26,6 +26,7 @@ from perception_plugins.hosts.health import HealthReport
 from perception_plugins.hosts.live_source import LiveSource
 from perception_plugins.hosts.outcomes import HostFrame, Outcomes
 from perception_plugins.hosts.recording import HostRecording
+from perception_plugins.hosts.warm_up import warm_up
 
 QUEUE = 3
 OTHER_QUEUE, RIG_QUEUE = 64, 512
@@ -197,7 +198,9 @@ class HostLoop:
     def _run(self) -> None:
         run: RunInfo | None = None
         try:
-            start_plugin(self._plugin, context_of(self.config, self._options.device))
+            context = context_of(self.config, self._options.device)
+            start_plugin(self._plugin, context)
+            warm_up(self._plugin, context)
             self._description = describe_plugin(self._plugin)
             run = run_info(None, self.config, self._plugin, self._description, self._options)
             for sink in self._sinks:

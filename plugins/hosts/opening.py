@@ -63,4 +63,4 @@ def _plugin(name: str, job: HostJob) -> Plugin:
     if not job.isolate:
         return load_plugin(name)
     limits = IsolationLimits(job.answer_s, job.memory_mb)
-    return IsolatedPlugin(installed_manifest(name), limits)
+    return IsolatedPlugin(installed_manifest(name), limits, in_order=True)

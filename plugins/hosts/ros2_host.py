@@ -41,7 +41,7 @@ def connect(types: MessageTypes, settings: RosSettings) -> Transport:
             return ZenohTransport(types, settings.node, settings.domain, *endpoints, hashes, Notes())
         from perception_plugins.hosts.ros.dds_transport import DdsTransport
 
-        return DdsTransport(types, settings.domain, Notes())
+        return DdsTransport(types, settings.node, settings.domain, not settings.type_hashes, Notes())
     except ImportError as error:
         raise PerceptionError(
             f"this host needs the extra `ros2`: {install_command('ros2')} ({error})"

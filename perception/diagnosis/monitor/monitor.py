@@ -152,12 +152,17 @@ class Monitor:
         unlike = self._training.update(sample, now_ns)
         of_kind = sample.inputs  # the checkpoint knows one sensor of each kind
         return {
-            given.name: self.inputs.setdefault(given.name, InputMonitor(given.name, self.limits)).update(
+            given.name: self._input(given.name).update(
                 given, now_ns, elapsed_s, usual.get(given.kind) if given in of_kind else None, ahead_ns
             )
             | ({"unlike": unlike[given.kind]} if given.kind in unlike else {})
             for given in sample.sensors
         }
+
+    def _input(self, name: str) -> InputMonitor:
+        if name not in self.inputs:
+            self.inputs[name] = InputMonitor(name, self.limits)
+        return self.inputs[name]
 
     @property
     def health(self) -> Mapping[str, HeadHealth]:

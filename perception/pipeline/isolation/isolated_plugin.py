@@ -16,7 +16,13 @@ from threading import RLock
 from typing import Any, Literal
 
 from perception.errors import PluginError
-from perception.pipeline.isolation.plugin_process import PluginCall, PluginReply, run_plugin
+from perception.pipeline.isolation.plugin_process import (
+    MOST_PREPARED,
+    PluginCall,
+    PluginReply,
+    Stepped,
+    run_plugin,
+)
 from perception.pipeline.isolation.shared_buffers import BufferSender
 from perception.plugin import Context, Manifest, Plugin, Prepared
 from perception.types import Output, Reset, Sample
@@ -69,13 +75,19 @@ class IsolatedPlugin(Plugin):
     Args:
         manifest: Of the plugin; its factory makes the plugin in the other process.
         limits: What it may take.
+        in_order: Samples are prepared in order, by one thread: with batches of one, the other process then
+            steps each sample as soon as it is prepared, and answers once for both.
     """
 
-    def __init__(self, manifest: Manifest, limits: IsolationLimits | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, limits: IsolationLimits | None = None, in_order: bool = False
+    ) -> None:
         self.manifest = manifest
         self.state: State = "closed"
         self.restarts = 0
         self._limits = limits or IsolationLimits()
+        self._in_order = in_order
+        self._stepped: dict[int, Stepped] = {}
         self._lock = RLock()
         self._keys = count()
         self._buffers = BufferSender()
@@ -100,7 +112,11 @@ class IsolatedPlugin(Plugin):
         key = next(self._keys)
         with self._lock:
             self._check_running()
-            absent = self._call("prepare", (key, self._buffers.pack(sample)))
+            absent, stepped = self._call("prepare", (key, self._buffers.pack(sample), self._steps_at_once))
+            if stepped is not None:
+                self._stepped[key] = stepped
+            if len(self._stepped) > MOST_PREPARED:  # the host has given up the oldest
+                del self._stepped[next(iter(self._stepped))]
         return Prepared(sample.with_absent(absent), key)
 
     def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
@@ -112,10 +128,16 @@ class IsolatedPlugin(Plugin):
         return list(prepared)
 
     def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+        keys = [item.payload for item in prepared]
         with self._lock:
-            self._check_running()
-            outputs: list[Output] = self._call("step", [item.payload for item in prepared])
-        return outputs
+            if not all(key in self._stepped for key in keys):
+                self._check_running()
+                outputs: list[Output] = self._call("step", keys)
+                return outputs
+            answers = [self._stepped.pop(key) for key in keys]
+        if problem := next((answer.problem for answer in answers if answer.problem), ""):
+            raise PluginError(problem)
+        return [output for answer in answers for output in answer.outputs]
 
     def reset(self, reason: Reset) -> None:
         with self._lock:
@@ -155,6 +177,10 @@ class IsolatedPlugin(Plugin):
             raise PluginError(problem)
 
     # --- the process -----------------------------------------------------------------------------
+
+    @property
+    def _steps_at_once(self) -> bool:
+        return self._in_order and self._context is not None and self._context.batch == 1
 
     def _start(self, state: State) -> None:
         context = get_context("spawn")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing import parent_process
@@ -17,7 +17,7 @@ from perception.codec_messages import silence_codecs
 from perception.pipeline.isolation.shared_buffers import BufferReceiver, Parcel
 from perception.plugin import Infers, KnowsItsInputs, KnowsItsOutputs, Manifest, Plugin, Prepared
 from perception.plugin.failures import failure_text
-from perception.types import Absent, Sample
+from perception.types import Absent, Output, Sample
 
 MOST_PREPARED = 256
 """Samples that are prepared and not stepped; the host has given up the older ones."""
@@ -36,6 +36,13 @@ class PluginReply(NamedTuple):
     value: Any
     problem: str
     released: tuple[str, ...] = ()
+
+
+class Stepped(NamedTuple):
+    """What `step` answers for one sample that was stepped with `prepare`, or what it raised."""
+
+    outputs: Sequence[Output]
+    problem: str = ""
 
 
 def run_plugin(connection: Connection, manifest: Manifest) -> None:
@@ -100,9 +107,13 @@ class _PluginServer:
     def _input_profile(self, _: None) -> Any:
         return self._plugin.input_profile() if isinstance(self._plugin, KnowsItsInputs) else None
 
-    def _prepare(self, argument: tuple[int, Parcel]) -> dict[str, Absent]:
-        """Prepare a sample, and compute where the batch is one; return what the plugin found unusable."""
-        key, parcel = argument
+    def _prepare(self, argument: tuple[int, Parcel, bool]) -> tuple[dict[str, Absent], Stepped | None]:
+        """Prepare a sample, compute where the batch is one, and step it where that is asked for.
+
+        Returns:
+            What the plugin found unusable, and what `step` answered.
+        """
+        key, parcel, at_once = argument
         sample: Sample = self._buffers.unpack(parcel)
         prepared = self._opened.prepare(sample)
         if not isinstance(prepared, Prepared):
@@ -113,11 +124,18 @@ class _PluginServer:
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)
         after = {source.name: source for source in prepared.sample.sensors}
-        return {
+        absent = {
             source.name: absence
             for source in sample.sensors
             if source.present and (absence := after[source.name].absence) is not None
         }
+        return absent, self._step_at_once(key) if at_once else None
+
+    def _step_at_once(self, key: int) -> Stepped:
+        try:
+            return Stepped(self._step([key]))
+        except BaseException as error:
+            return Stepped((), failure_text(error))
 
     def _infer(self, keys: list[int]) -> None:
         if isinstance(self._plugin, Infers):

@@ -9,15 +9,15 @@ from __future__ import annotations
 import io
 import pickle
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from perception.types import CameraFrame, Input, RangeScan
+from perception.types import CameraFrame, Input, RangeScan, Rig, Sample, StatusWindow, Tick
 
 LEAST_SHARED = 4096
 """Smaller buffers travel in the pickle."""
@@ -75,9 +75,9 @@ class BufferSender:
 
     def _piece(self, size: int) -> tuple[str, memoryview]:
         """Return a free piece of at least that size."""
-        for place, name in enumerate(self._free):
+        for name in reversed(self._free):  # the one used last is in the caches
             if self._pieces[name].size >= size:
-                del self._free[place]
+                self._free.remove(name)
                 return name, _memory(self._pieces[name])
         if len(self._pieces) >= MOST_PIECES:
             raise MemoryError(f"the plugin keeps the arrays of {MOST_PIECES} samples, and no more are shared")
@@ -116,10 +116,11 @@ def _memory(piece: SharedMemory) -> memoryview:
 
 
 class _Pickler(pickle.Pickler):
-    """Puts pixels and points out of band, and leaves out what only the aligner needs."""
+    """Puts pixels and points out of band."""
 
     def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer]) -> None:
         super().__init__(file, protocol=5, buffer_callback=self._keep)
+        self.dispatch_table = _REDUCERS
         self._buffers = buffers
 
     def _keep(self, buffer: pickle.PickleBuffer) -> bool:
@@ -129,29 +130,33 @@ class _Pickler(pickle.Pickler):
         self._buffers.append(buffer)
         return False
 
-    def reducer_override(self, value: Any) -> Any:
-        """Return how to pickle an object; NotImplemented: as usual."""
-        if isinstance(value, CameraFrame):
-            whole = {**_fields(value), "data": pickle.PickleBuffer(value.data), "source": b""}
-            return _frame, (whole,)
-        if isinstance(value, RangeScan):
-            return _made, (RangeScan, {**_fields(value), "source": b""})
-        if isinstance(value, Input):
-            return _made, (Input, {**_fields(value), "entries": ()})
-        if isinstance(value, memoryview):
-            return bytes, (bytes(value),)
-        return NotImplemented
+
+def _by_fields(kind: type, **replaced: Any) -> Callable[[Any], tuple[type, tuple[Any, ...]]]:
+    """Return how to pickle a dataclass: by the call that makes it, which is faster than its state."""
+    names = tuple(field.name for field in fields(kind))
+    return lambda value: (kind, tuple(replaced.get(name, getattr(value, name)) for name in names))
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    assert is_dataclass(value)
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+_FRAME_FIELDS = tuple(field.name for field in fields(CameraFrame))
 
 
-def _made(kind: type, values: dict[str, Any]) -> Any:
-    return kind(**values)
+def _reduced_frame(value: CameraFrame) -> tuple[Any, tuple[Any, ...]]:
+    values = {name: getattr(value, name) for name in _FRAME_FIELDS}
+    data = pickle.PickleBuffer(value.data)
+    return _frame, tuple({**values, "data": data, "source": b""}.values())
 
 
-def _frame(values: dict[str, Any]) -> CameraFrame:
-    data = memoryview(values["data"]).toreadonly()
-    return CameraFrame(**{**values, "data": data if data.nbytes >= LEAST_SHARED else bytes(data)})
+def _frame(*values: Any) -> CameraFrame:
+    frame = dict(zip(_FRAME_FIELDS, values, strict=True))
+    data = memoryview(frame["data"]).toreadonly()
+    return CameraFrame(**{**frame, "data": data if data.nbytes >= LEAST_SHARED else bytes(data)})
+
+
+_REDUCERS: dict[type, Callable[[Any], Any]] = {
+    CameraFrame: _reduced_frame,
+    RangeScan: _by_fields(RangeScan, source=b""),
+    Input: _by_fields(Input, entries=()),
+    **{kind: _by_fields(kind) for kind in (Sample, Tick, StatusWindow, Rig)},
+    memoryview: lambda view: (bytes, (bytes(view),)),
+}
+"""How to pickle what samples are made of; what only the aligner needs is left out."""

@@ -29,6 +29,7 @@ from cyclonedds.topic import Topic
 from cyclonedds.util import duration
 
 from perception.errors import PerceptionError
+from perception_plugins.hosts.ros.dds_graph import ENCLAVE, GID_BYTES, HUMBLE_GID_BYTES, DdsGraph
 from perception_plugins.hosts.ros.dds_types import DdsTypes
 from perception_plugins.hosts.ros.message_types import MessageTypes, UnknownType, ros_name
 from perception_plugins.hosts.ros.transport import Arrived, Deliver, Notes, Publish
@@ -63,27 +64,38 @@ class _Reader:
 class DdsTransport:
     """A participant of DDS.
 
-    `CYCLONEDDS_URI` configures it as it does in ROS (interfaces, peers). `ros2 topic` sees what it
-    publishes; it does not write `ros_discovery_info`, so that `ros2 node list` does not name it.
+    `CYCLONEDDS_URI` configures it as it does in ROS (interfaces, peers).
 
     Args:
         types: The message types.
+        node: The node's name.
         domain: The ROS domain (`ROS_DOMAIN_ID`).
+        humble: Whether the other nodes are of ROS 2 Humble, whose graph has longer numbers.
         notes: Gets what cannot be used.
 
     Raises:
         PerceptionError: There is no participant, mostly because of the network's configuration.
     """
 
-    def __init__(self, types: MessageTypes, domain: int = 0, notes: Notes | None = None) -> None:
+    def __init__(
+        self,
+        types: MessageTypes,
+        node: str = "perception",
+        domain: int = 0,
+        humble: bool = False,
+        notes: Notes | None = None,
+    ) -> None:
         self.notes = notes or Notes()
         self._types, self._dds_types = types, DdsTypes(types)
         self._wanted: dict[str, tuple[RosQos, Deliver]] = {}
         self._readers: dict[tuple[str, str], _Reader] = {}
         self._topics: dict[tuple[str, str], Any] = {}
+        self._writers: list[Any] = []
         self._closed = False
         try:
-            self._participant = DomainParticipant(domain)
+            self._participant = DomainParticipant(domain, Qos(Policy.Userdata(ENCLAVE)))
+            self._graph = DdsGraph(self._participant, types, node, HUMBLE_GID_BYTES if humble else GID_BYTES)
+            self._graph.tell()
             self._discovery = BuiltinDataReader(self._participant, BuiltinTopicDcpsPublication)
             self._waitset = WaitSet(self._participant)
             self._waitset.attach(_unread(self._discovery))
@@ -106,6 +118,9 @@ class DdsTransport:
         writer = DataWriter(
             self._participant, self._topic(f"rt/{topic.strip('/')}", type_name), Qos(*policies)
         )
+
+        self._writers.append(writer)
+        self._graph.tell(writers=self._writers)
 
         def publish(data: bytes) -> None:
             writer.write(raw.of(data))
@@ -166,6 +181,7 @@ class DdsTransport:
         condition = _unread(reader)
         self._waitset.attach(condition)
         self._readers[topic, type_name] = _Reader(topic, type_name, offer, reader, condition, deliver)
+        self._graph.tell(readers=[entry.reader for entry in self._readers.values()])
 
     def _take(self, entry: _Reader) -> None:
         while samples := entry.reader.take(N=_AT_ONCE):
@@ -175,7 +191,7 @@ class DdsTransport:
                     entry.deliver(Arrived(entry.topic, entry.type_name, sample.data, sent_ns))
         lost = entry.reader.get_sample_lost_status().total_count
         if lost > entry.lost:
-            self.notes.count_lost(entry.topic, lost - entry.lost)
+            self.notes.on_lost(entry.topic, lost - entry.lost)
             entry.lost = lost
 
 

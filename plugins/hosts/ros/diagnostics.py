@@ -17,11 +17,8 @@ _LEVELS = {"ok": _OK, "warn": _WARN, "error": _ERROR}
 
 
 def with_notes(health: HostHealth, notes: Notes, unsent: Mapping[str, str]) -> HostHealth:
-    """Return a health with what the transport and the outputs say: unusable types, losses, unsent heads."""
+    """Return a health with what the transport and the outputs say: unusable types, unsent heads."""
     problems = [f"{subject}: {text}" for subject, text in sorted(notes.texts.items())]
-    problems += [
-        f"{topic}: {count} messages were lost on the way" for topic, count in sorted(notes.lost.items())
-    ]
     problems += [f"{topic} is not published: {text}" for topic, text in sorted(unsent.items()) if text]
     if not problems:
         return health
@@ -74,6 +71,7 @@ def _input(types: MessageTypes, entry: InputHealth, node: str) -> Any:
         "age (s)": age,
         "received": entry.received,
         "dropped": entry.dropped,
+        "lost on the way": entry.lost,
         "undecodable": entry.undecodable,
         "present": "unknown" if entry.present is None else entry.present,
     }

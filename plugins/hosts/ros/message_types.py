@@ -42,12 +42,16 @@ class MessageTypes:
     def __init__(self, encoding: Encoding, folders: Iterable[str | Path] = ()) -> None:
         self.encoding: Encoding = encoding
         self._folders = [Path(folder) for folder in folders] + _installed()
-        self._own = ROS2_TEXTS if encoding == "cdr" else ROS1_TEXTS
+        self._own = dict(ROS2_TEXTS if encoding == "cdr" else ROS1_TEXTS)
         self._empty: dict[str, Any] = {}
 
     @cached_property
     def _store(self) -> Typestore:
         return Typestore()
+
+    def define(self, name: str, text: str) -> None:
+        """Add the definition of a type, before anything uses it."""
+        self._own[name] = text
 
     def schema(self, name: str) -> Schema:
         """Return the definition of a type with all that it contains, as logs carry it.

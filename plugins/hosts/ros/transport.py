@@ -67,13 +67,16 @@ class Notes:
 
     Args:
         log: Called with each new text.
+
+    Attributes:
+        on_lost: Called with a topic and a number of messages that were sent and never came.
     """
 
     def __init__(self, log: Callable[[str], None] | None = None) -> None:
+        self.on_lost: Callable[[str, int], None] = lambda topic, count: None
         self._log = log
         self._lock = Lock()
         self._texts: dict[str, str] = {}
-        self._lost: dict[str, int] = {}
 
     def say(self, subject: str, text: str) -> None:
         """State something about a subject (a topic); an empty text: it is well again."""
@@ -86,19 +89,8 @@ class Notes:
         if is_new and text and self._log is not None:
             self._log(f"{subject}: {text}")
 
-    def count_lost(self, topic: str, count: int) -> None:
-        """Count messages that were sent and never came."""
-        with self._lock:
-            self._lost[topic] = self._lost.get(topic, 0) + count
-
     @property
     def texts(self) -> dict[str, str]:
         """Subject -> text."""
         with self._lock:
             return dict(self._texts)
-
-    @property
-    def lost(self) -> dict[str, int]:
-        """Topic -> number of messages that were sent and never came."""
-        with self._lock:
-            return dict(self._lost)

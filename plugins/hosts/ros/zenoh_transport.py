@@ -130,7 +130,8 @@ class ZenohTransport:
         return entity.put
 
     def _declare_token(self, kind: str, number: int, endpoint: str = "") -> str:
-        place = f"@ros2_lv/{self._domain}/{self._zid}/0/{number}/{kind}/%/%/{self._node}"
+        namespace, _, name = self._node.strip("/").rpartition("/")
+        place = f"@ros2_lv/{self._domain}/{self._zid}/0/{number}/{kind}/%/{_mangled(namespace)}/{name}"
         key = f"{place}/{endpoint}" if endpoint else place
         self._entities.append(self._session.liveliness().declare_token(key))
         return key
@@ -194,7 +195,7 @@ class _Sequences:
         if last is None and len(self._last) >= _MOST_PUBLISHERS:
             self._last.clear()
         if last is not None and number > last + 1:
-            self._notes.count_lost(topic, number - last - 1)
+            self._notes.on_lost(topic, number - last - 1)
         self._last[topic, gid] = number
         return int(sent_ns)
 

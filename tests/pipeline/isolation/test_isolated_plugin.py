@@ -15,6 +15,7 @@ from perception.pipeline.digest import OutputDigest
 from perception.pipeline.isolation import IsolatedPlugin, IsolationLimits, isolated_plugin
 from perception.plugin import Context
 from perception.types import CameraFrame, Input, RangeScan, Rig, Sample, StatusWindow, Tick
+from perception.types.rig import Placing
 from tests.pipeline.isolation.moody_plugin import CRASH, HANG, LEAK, MANIFEST, RAISE, MoodyPlugin
 
 LIMITS = IsolationLimits(answer_s=2.0, memory_mb=400)
@@ -63,6 +64,29 @@ def test_the_outputs_are_those_of_the_plugin_in_this_process(opened: IsolatedPlu
     assert digests[0] == digests[1]
     assert opened.restarts == 0
     assert len(opened._buffers._pieces) <= 2  # shared memory is used again
+
+
+def two_cameras(index: int) -> Sample:
+    """Return a sample with two cameras, which are two rows for the plugin."""
+    one = sample(index, float(index))
+    named = {name: replace(one.camera, name=name, kind="camera") for name in ("front", "left")}
+    placings = {name: Placing(Rig()) for name in named}
+    return replace(one, camera=named["front"], cameras=named, placings=placings)
+
+
+def test_samples_in_order_cost_one_exchange_each() -> None:
+    digest, expected, calls = OutputDigest(), OutputDigest(), []
+    Runner(MoodyPlugin(MANIFEST), [expected]).run(two_cameras(i) for i in range(9))
+    with OpenedPlugin(plugin := IsolatedPlugin(MANIFEST, LIMITS, in_order=True)) as opened:
+        plugin.open(Context())
+        send = plugin._send
+        plugin._send = lambda call: calls.append(call.method) or send(call)  # type: ignore[method-assign]
+        Runner(plugin, [digest]).run(two_cameras(i) for i in range(9))
+        assert calls == ["prepare"] * 18
+        with pytest.raises(PluginError, match="ValueError: as asked"):
+            opened(sample(10, RAISE))
+        assert opened(sample(11)).control is not None
+    assert digest.hexdigest() == expected.hexdigest()
 
 
 def test_what_it_raises_costs_that_output(opened: IsolatedPlugin) -> None:

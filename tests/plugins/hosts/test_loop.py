@@ -19,7 +19,7 @@ from perception.logs import open_log
 from perception.pipeline import replay
 from perception.pipeline.digest import OutputDigest
 from perception.plugin import Prepared
-from perception.types import Channel, Output, Schema
+from perception.types import Channel, Output, Sample, Schema
 from perception_plugins.hosts import health
 from perception_plugins.hosts.loop import HostLoop
 from perception_plugins.hosts.outcomes import HostFrame
@@ -190,6 +190,29 @@ def test_a_plugin_that_still_hangs_at_the_end_is_left_behind_with_what_was_recor
     free.set()
     assert summary.status == "failed"
     assert replayed(record.path)[1] >= 2
+
+
+def test_the_plugin_has_answered_before_the_host_is_ready_and_remembers_nothing_of_it(drive: Path) -> None:
+    published, config, plugin = Digest(), config_of(drive), MemoryPlugin()
+    with HostLoop(config, plugin, published, clock=None, queue=10_000) as loop:
+        warm, events = plugin._steps, list(plugin.events)
+        feed_as_recorded(loop, messages_of(drive, config))
+    assert warm > 0
+    assert events == ["open cpu", "reset the plugin has been warmed up"]
+    assert (published.digest.hexdigest(), published.frames) == replayed(drive)
+
+
+def test_a_plugin_that_cannot_be_warmed_up_runs_all_the_same(drive: Path) -> None:
+    class Picky(MemoryPlugin):
+        def prepare(self, sample: Sample) -> Prepared:
+            if sample.camera.topic != "/camera/image":
+                raise SystemExit(1)
+            return super().prepare(sample)
+
+    config = config_of(drive)
+    with HostLoop(config, Picky(), Digest(), clock=None, queue=10_000) as loop:
+        feed_as_recorded(loop, messages_of(drive, config))
+    assert (loop.summary().status, loop.summary().frames) == ("clean", 30)
 
 
 def test_what_publish_raises_is_counted_and_the_host_goes_on(drive: Path) -> None:

@@ -143,3 +143,18 @@ def test_static_transforms_are_asked_for_as_they_are_published(memory: Memory, t
     loop.stop(60.0)  # a busy machine gets the time
     assert memory.subscribed[STATIC][0].transient_local
     assert not memory.subscribed[IMAGE][0].reliable
+
+
+def test_what_a_transport_lost_is_in_the_account(
+    memory: Memory, messages: list[Message], tmp_path: Path
+) -> None:
+    _, loop = started(memory, tmp_path)
+    for message in messages:
+        memory.send(message)
+    memory.notes.on_lost(IMAGE, 2)
+    problems = loop.health().problems
+    loop.stop(60.0)
+    summary = loop.summary()
+    assert any("2 were lost on the way" in text for text in problems)
+    assert (summary.dropped, summary.status) == ({IMAGE: 2}, "loss")
+    assert summary.ledger[IMAGE]["dropped_live"] == 2
