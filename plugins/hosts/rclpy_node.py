@@ -1,12 +1,13 @@
 """The executable `perception_node` of the ROS 2 package `perception_ros`: a node by `rclpy`.
 
-It does what `perception host ros2` does; its settings are parameters, as a launch file gives them.
+It does what `perception host ros2` does; its settings are parameters, as a launch file gives them. Without a
+workspace, `perception host ros2 --set transport=rclpy` is the same node.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from perception.pipeline.host_job import HostHealth, HostJob, HostSummary
 from perception_plugins.hosts.ros.message_types import MessageTypes
 from perception_plugins.hosts.ros.node import node_settings, serve_node
 from perception_plugins.hosts.ros.rclpy_transport import RclpyTransport
-from perception_plugins.hosts.ros.settings import NODE_KEYS
+from perception_plugins.hosts.ros.settings import NODE_KEYS, RosSettings
 from perception_plugins.hosts.ros.transport import Notes
 
 PARAMETERS: Mapping[str, Any] = {
@@ -63,10 +64,37 @@ def serve(node: Any) -> HostSummary:
     """
     values = {name: node.declare_parameter(name, default).value for name, default in PARAMETERS.items()}
     job = job_of(values, node.get_name(), _simulated_time(node))
-    settings = node_settings(job, NODE_KEYS)
-    types = MessageTypes("cdr", settings.definitions)
+    return _serve_on(node, job, node_settings(job, NODE_KEYS), _Log(node.get_logger()))
+
+
+def serve_job(job: HostJob, settings: RosSettings, report: Callable[[HostHealth], None]) -> HostSummary:
+    """Run the host of `perception host ros2 --set transport=rclpy`, on a node of its own.
+
+    Raises:
+        PerceptionError: It cannot begin; also where no ROS is sourced.
+    """
+    try:
+        import rclpy
+    except ImportError as error:
+        raise PerceptionError(
+            f"transport=rclpy needs a ROS 2 installation that is sourced, in the Python that it is made for "
+            f"({error}): source /opt/ros/$ROS_DISTRO/setup.bash; transport=dds and transport=zenoh need none"
+        ) from None
+    rclpy.init(**({"domain_id": settings.domain} if "domain" in job.options else {}))
+    try:
+        namespace, _, name = settings.node.rpartition("/")
+        node = rclpy.create_node(name, namespace=f"/{namespace}")
+        return _serve_on(node, job, settings, report)
+    finally:
+        if rclpy.ok():
+            rclpy.shutdown()
+
+
+def _serve_on(
+    node: Any, job: HostJob, settings: RosSettings, report: Callable[[HostHealth], None]
+) -> HostSummary:
     transport = RclpyTransport(node, Notes())
-    report = _Log(node.get_logger())
+    types = MessageTypes("cdr", settings.definitions)
     return serve_node(job, "ros2", types, settings, lambda: transport, report, transport.wait)
 
 

@@ -1,4 +1,4 @@
-"""`perception host ros2`: a ROS 2 node without a ROS installation, over Zenoh or DDS."""
+"""`perception host ros2`: a ROS 2 node over Zenoh or DDS, which need no ROS installation, or over `rclpy`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ def serve(job: HostJob, report: Callable[[HostHealth], None]) -> HostSummary:
         PerceptionError: It cannot begin; also where the extra `ros2` is not installed.
     """
     settings = node_settings(job, ROS2_KEYS)
+    if settings.transport == "rclpy":
+        from perception_plugins.hosts.rclpy_node import serve_job
+
+        return serve_job(job, settings, report)
     types = MessageTypes("cdr", settings.definitions)
 
     def wait(seconds: float) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal, cast, get_args
 from perception.errors import ConfigError
 from perception_plugins.hosts.ros.ros_outputs import ControlMessage, ControlOptions
 
-TransportName = Literal["zenoh", "dds"]
+TransportName = Literal["zenoh", "dds", "rclpy"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}(/[A-Za-z][A-Za-z0-9_]{0,63}){0,7}")
 _MOST_DOMAIN = 232  # the highest that has free ports
 
@@ -25,7 +25,7 @@ class RosSettings:
         node: Its name; outputs are on `/NODE/detections`, `/NODE/detections_3d`, `/NODE/control`.
         control: How drive commands are made.
         use_sim_time: Take the time from `/clock`.
-        transport: `zenoh` (as rmw_zenoh_cpp) or `dds` (as the others); not in ROS 1 or with rclpy.
+        transport: `zenoh` (as rmw_zenoh_cpp), `dds` (as the others), or `rclpy`; not in ROS 1.
         domain: `ROS_DOMAIN_ID`.
         connect, listen: Endpoints of Zenoh.
         type_hashes: Whether keys of Zenoh carry hashes of types, as in all versions after Humble.
@@ -79,6 +79,11 @@ def read_settings(options: Mapping[str, str], keys: tuple[str, ...], ahead_s: fl
         type_hashes=text.flag("type_hashes", True),
         definitions=text.listed("definitions"),
     )
+    errors += [
+        f"{key}: is for transport=zenoh; found transport={settings.transport}"
+        for key in ("connect", "listen")
+        if key in options and settings.transport != "zenoh"
+    ]
     if errors:
         raise ConfigError(errors, head="settings of the host (--set)")
     return settings

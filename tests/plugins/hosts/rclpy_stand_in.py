@@ -176,10 +176,10 @@ def install(monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any], package
 
     bus = Bus()
     module, qos = ModuleType("rclpy"), ModuleType("rclpy.qos")
-    module.init = lambda args=None: None
+    module.init = lambda *, args=None, domain_id=None: None
     module.ok = lambda: not bus.ended.is_set()
     module.shutdown = bus.ended.set
-    module.create_node = lambda node_name: Node(bus, node_name, parameters)
+    module.create_node = lambda node_name, *, namespace=None: Node(bus, node_name, parameters)
     module.spin = _spin
     for name in ("QoSProfile", "ReliabilityPolicy", "DurabilityPolicy", "HistoryPolicy"):
         setattr(qos, name, globals()[name])

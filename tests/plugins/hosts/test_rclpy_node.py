@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 import perception
+from perception.errors import PerceptionError
 from perception.logs import open_log
+from perception.pipeline.host_job import HostJob, HostSummary
 from perception.types import Message
-from perception_plugins.hosts import rclpy_node
+from perception_plugins.hosts import rclpy_node, ros2_host
 from perception_plugins.hosts.ros.message_types import MessageTypes
 from tests.plugins.hosts import rclpy_stand_in as stand_in
 from tests.plugins.hosts.rclpy_stand_in import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -78,6 +80,24 @@ def test_the_node_publishes_what_replay_gives(
             (item,), (flat,) = output.detections.items, boxes[output.tick.stamp_ns]
             assert flat.bbox.size_x == item.xyxy[2] - item.xyxy[0]
     assert perception.replay(out, config).summary.run["outputs_sha256"] == receipt_of(out)["outputs_sha256"]
+
+
+def test_the_command_runs_on_rclpy_where_it_is_asked_for(
+    drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ros_config(tmp_path / "robot.yaml")
+    register(config)
+    job = HostJob(config, options={"transport": "rclpy", "node": "robot/eyes", "domain": "7"})
+    with pytest.raises(PerceptionError, match="needs a ROS 2 installation that is sourced"):
+        ros2_host.serve(job, lambda health: None)
+    bus = stand_in.install(monkeypatch, {}, PACKAGES)
+    ended: list[HostSummary] = []
+    thread = Thread(target=lambda: ended.append(ros2_host.serve(job, lambda health: None)), daemon=True)
+    thread.start()
+    assert wait_for(lambda: any(topic == "/diagnostics" for topic, _ in bus.published))
+    bus.ended.set()
+    thread.join(60)
+    assert ended[0].host == "ros2"
 
 
 def test_a_missing_message_package_is_named(

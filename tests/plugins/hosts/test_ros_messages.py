@@ -150,6 +150,8 @@ def test_settings_name_every_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_zenoh_cpp")
     settings = read_settings({"connect": "tcp/a:1, tcp/b:2"}, ROS2_KEYS, 0.5)
     assert (settings.domain, settings.transport, settings.connect) == (7, "zenoh", ("tcp/a:1", "tcp/b:2"))
+    with pytest.raises(ConfigError, match="connect: is for transport=zenoh; found transport=dds"):
+        read_settings({"connect": "tcp/a:1", "transport": "dds"}, ROS2_KEYS, 0.5)
     wrong = {"transprt": "dds", "domain": "500", "node": "1 2", "wheelbase_m": "-1", "use_sim_time": "yes"}
     with pytest.raises(ConfigError) as caught:
         read_settings(wrong, ROS2_KEYS, 0.5)
