@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import select
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -94,6 +96,7 @@ class IsolatedPlugin(Plugin):
         self._context: Context | None = None
         self._process: Any = None
         self._connection: Connection | None = None
+        self._poller = select.poll()
         self._answered: set[str] = set()
         self._why = ""
         self._due_s = self._opened_s = self._looked_s = 0.0
@@ -185,6 +188,8 @@ class IsolatedPlugin(Plugin):
     def _start(self, state: State) -> None:
         context = get_context("spawn")
         self._connection, other = context.Pipe()
+        self._poller = select.poll()  # a third of the time of `Connection.poll`
+        self._poller.register(self._connection, select.POLLIN)
         name = f"plugin {self.manifest.name}"
         self._process = context.Process(
             target=run_plugin, args=(other, self.manifest), name=name, daemon=True
@@ -230,7 +235,7 @@ class IsolatedPlugin(Plugin):
     def _send(self, call: PluginCall) -> None:
         assert self._connection is not None
         with suppress(OSError):  # it has died: `_receive` says so
-            self._connection.send(call)
+            self._connection.send_bytes(pickle.dumps(call))
 
     def _receive(self, method: str, wait_s: float) -> Any:
         """Return the answer to the last call.
@@ -240,9 +245,9 @@ class IsolatedPlugin(Plugin):
         """
         assert self._connection is not None
         try:
-            if not self._connection.poll(wait_s):
+            if not self._poller.poll(wait_s * 1e3):
                 raise self._give_up(f"no answer to {method} within {wait_s:g} s")
-            answer: PluginReply = self._connection.recv()
+            answer: PluginReply = pickle.loads(self._connection.recv_bytes())  # from our own process
         except (EOFError, OSError):
             self._process.join(1.0)
             raise self._give_up(_death(self._process.exitcode)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -55,8 +56,8 @@ def run_plugin(connection: Connection, manifest: Manifest) -> None:
     server = _PluginServer(manifest)
     while True:
         try:
-            call: PluginCall = connection.recv()
-            connection.send(server.answer(call))
+            call: PluginCall = pickle.loads(connection.recv_bytes())  # from the host, which is this program
+            connection.send_bytes(pickle.dumps(server.answer(call)))
         except (EOFError, OSError):
             return
         if call.method == "close":

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, NamedTuple
 
@@ -45,7 +46,9 @@ class BufferSender:
         """Return a parcel; its shared memory is in use until `release`."""
         buffers: list[pickle.PickleBuffer] = []
         data = io.BytesIO()
-        _Pickler(data, buffers).dump(value)
+        pickler = pickle.Pickler(data, protocol=5, buffer_callback=partial(_keeps_small, buffers))
+        pickler.dispatch_table = _REDUCERS
+        pickler.dump(value)
         raws = [buffer.raw() for buffer in buffers]
         starts, size = [], 0
         for raw in raws:
@@ -115,20 +118,12 @@ def _memory(piece: SharedMemory) -> memoryview:
     return piece.buf
 
 
-class _Pickler(pickle.Pickler):
-    """Puts pixels and points out of band."""
-
-    def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer]) -> None:
-        super().__init__(file, protocol=5, buffer_callback=self._keep)
-        self.dispatch_table = _REDUCERS
-        self._buffers = buffers
-
-    def _keep(self, buffer: pickle.PickleBuffer) -> bool:
-        """Take a buffer out of band, if it is large; return whether it stays in the pickle."""
-        if buffer.raw().nbytes < LEAST_SHARED:
-            return True
-        self._buffers.append(buffer)
-        return False
+def _keeps_small(taken: list[pickle.PickleBuffer], buffer: pickle.PickleBuffer) -> bool:
+    """Take a buffer out of band, if it is large; return whether it stays in the pickle."""
+    if buffer.raw().nbytes < LEAST_SHARED:
+        return True
+    taken.append(buffer)
+    return False
 
 
 def _by_fields(kind: type, **replaced: Any) -> Callable[[Any], tuple[type, tuple[Any, ...]]]:

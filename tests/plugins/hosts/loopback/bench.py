@@ -29,18 +29,21 @@ def measure(stack: str, folder: Path, frames: int, hz: float, host: list[str]) -
     """Return the latencies through the host and through the node that does nothing, ms."""
     config = {"sensors": ["camera"], "plugin": PLUGIN}
     if stack == "dora":
-        account, _ = run_dora(folder, phases(frames, hz), host, **config)
+        account, text = run_dora(folder, phases(frames, hz), host, **config)
     else:
         with loopback(stack, folder, **config) as robot:
-            robot.start_host(*host)
+            process = robot.start_host(*host)
             robot.start_null_node()
             for phase in phases(frames, hz):
                 robot.run(**phase)
             account = robot.account()
+            text = process.end() + "".join(process.err)
     first = account["stamps"]["measured"][0]
     row: dict[str, Any] = {"stack": stack}
     for name in ("host", "null"):
         times = [ms for stamp, ms in account["latency_ms"][name].items() if int(stamp) >= first]
+        if not times:
+            raise SystemExit(f"{stack}: no answer of {name}: {text}")
         row |= {name: round(median(times), 3), f"{name}_p90": round(sorted(times)[len(times) * 9 // 10], 3)}
         row[f"{name}_frames"] = len(times)
     return row | {"added": round(row["host"] - row["null"], 3)}
