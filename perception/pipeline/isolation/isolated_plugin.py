@@ -25,7 +25,7 @@ from perception.pipeline.isolation.plugin_process import (
     Stepped,
     run_plugin,
 )
-from perception.pipeline.isolation.shared_buffers import BufferSender
+from perception.pipeline.isolation.shared_buffers import BufferSender, packed
 from perception.plugin import Context, Manifest, Plugin, Prepared
 from perception.types import Output, Reset, Sample
 
@@ -235,7 +235,7 @@ class IsolatedPlugin(Plugin):
     def _send(self, call: PluginCall) -> None:
         assert self._connection is not None
         with suppress(OSError):  # it has died: `_receive` says so
-            self._connection.send_bytes(pickle.dumps(call))
+            self._connection.send_bytes(packed(call))
 
     def _receive(self, method: str, wait_s: float) -> Any:
         """Return the answer to the last call.

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from perception.codec_messages import silence_codecs
-from perception.pipeline.isolation.shared_buffers import BufferReceiver, Parcel
+from perception.pipeline.isolation.shared_buffers import BufferReceiver, Parcel, packed
 from perception.plugin import Infers, KnowsItsInputs, KnowsItsOutputs, Manifest, Plugin, Prepared
 from perception.plugin.failures import failure_text
 from perception.types import Absent, Output, Sample
@@ -57,7 +57,7 @@ def run_plugin(connection: Connection, manifest: Manifest) -> None:
     while True:
         try:
             call: PluginCall = pickle.loads(connection.recv_bytes())  # from the host, which is this program
-            connection.send_bytes(pickle.dumps(server.answer(call)))
+            connection.send_bytes(packed(server.answer(call)))
         except (EOFError, OSError):
             return
         if call.method == "close":

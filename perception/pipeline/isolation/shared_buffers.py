@@ -18,7 +18,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from perception.types import CameraFrame, Input, RangeScan, Rig, Sample, StatusWindow, Tick
+from perception.types import (
+    CameraFrame,
+    Control,
+    ControlChannel,
+    Detection,
+    Detections,
+    Input,
+    Output,
+    RangeScan,
+    Rig,
+    Sample,
+    StatusWindow,
+    Tick,
+)
 
 LEAST_SHARED = 4096
 """Smaller buffers travel in the pickle."""
@@ -33,6 +46,15 @@ class Parcel(NamedTuple):
     data: bytes
     piece: str
     places: tuple[tuple[int, int], ...]
+
+
+def packed(value: object) -> bytes:
+    """Return a pickle of a call or a reply, its arrays included."""
+    data = io.BytesIO()
+    pickler = pickle.Pickler(data, protocol=5)
+    pickler.dispatch_table = _REDUCERS
+    pickler.dump(value)
+    return data.getvalue()
 
 
 class BufferSender:
@@ -152,6 +174,7 @@ _REDUCERS: dict[type, Callable[[Any], Any]] = {
     RangeScan: _by_fields(RangeScan, source=b""),
     Input: _by_fields(Input, entries=()),
     **{kind: _by_fields(kind) for kind in (Sample, Tick, StatusWindow, Rig)},
+    **{kind: _by_fields(kind) for kind in (Output, Detections, Detection, Control, ControlChannel)},
     memoryview: lambda view: (bytes, (bytes(view),)),
 }
-"""How to pickle what samples are made of; what only the aligner needs is left out."""
+"""How to pickle what samples and outputs are made of; what only the aligner needs is left out."""
