@@ -78,7 +78,7 @@ class Robot:
                 len(self.heard[name]) > count for name, count in heard.items() if name == "host" or phase.null
             ):
                 break
-            _sleep_until(began_s + i * period_s)
+            began_s += _sleep_until(began_s + i * period_s)
             if phase.twist:
                 self._send_twist()
             if phase.scan:
@@ -165,8 +165,11 @@ def _jpeg() -> Any:
     return next(data for data in sizes if len(data) <= JPEG_BYTES * 1.02)
 
 
-def _sleep_until(due_s: float) -> None:
+def _sleep_until(due_s: float) -> float:
+    """Sleep; return by how much more than a second it is late, where the machine stood: nobody catches up."""
     time.sleep(max(0.0, due_s - time.monotonic()))
+    late_s = time.monotonic() - due_s
+    return late_s if late_s > 1.0 else 0.0
 
 
 def main() -> None:
