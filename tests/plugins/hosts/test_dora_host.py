@@ -19,6 +19,7 @@ from perception.pipeline import replay
 from perception.plugin import load_plugin
 from perception.sinks import OutputSink
 from perception.types import Output, Sample
+from tests.plugins.hosts.ros2_robot import free_port
 from tests.small_logs import SmallLog
 
 pytest.importorskip("dora", reason="needs the extra `dora`")
@@ -26,19 +27,31 @@ BIN = Path(sys.executable).parent
 EXAMPLE = Path(__file__).resolve().parents[3] / "plugins" / "hosts" / "examples" / "dora.yml"
 
 
-def run_example(folder: Path, log: Path, site: Path, wait_s: float = 240.0) -> str:
-    """Run the example dataflow in a folder; return what it printed."""
+def run_example(folder: Path, log: Path, site: Path, way: str, wait_s: float = 240.0) -> str:
+    """Run the example dataflow in a folder, by `dora run` or by `dora up` and `dora start`; return what it
+    printed."""
     shutil.copy(log, folder / "drive.mcap")
     shutil.copy(EXAMPLE, folder / "dora.yml")
     with open_log(log) as opened:
         config = complete_config(opened).config
     (folder / "robot.yaml").write_text(f"{to_yaml(config)}plugin: {{name: blob_detector}}\n")
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(site)}
-    done = subprocess.run(
-        [BIN / "dora", "run", "dora.yml"], cwd=folder, env=environment, capture_output=True, text=True,
-        timeout=wait_s, check=False,
-    )  # fmt: skip
-    return done.stdout + done.stderr
+
+    def dora(*words: str) -> str:
+        done = subprocess.run(
+            [BIN / "dora", *words], cwd=folder, env=environment, capture_output=True, text=True,
+            timeout=wait_s, check=False,
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+    if way == "run":
+        return dora("run", "dora.yml")
+    environment |= {"HOME": str(folder), "DORA_COORDINATOR_PORT": str(free_port())}
+    text = dora("up")  # the nodes get its environment
+    try:
+        return text + dora("start", "dora.yml", "--attach")
+    finally:
+        dora("down")
 
 
 def published(path: Path) -> dict[int, dict[str, Any]]:
@@ -76,16 +89,23 @@ def replayed(path: Path, config: Path | None) -> dict[int, tuple[Any, ...]]:
     return kept.by_stamp
 
 
-@pytest.mark.parametrize("seconds", [1.5, pytest.param(300.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("seconds", "way"),
+    [
+        (1.5, "run"),
+        pytest.param(1.5, "start", marks=pytest.mark.slow),
+        pytest.param(300.0, "run", marks=pytest.mark.slow),
+    ],
+)
 def test_every_frame_arrives_and_the_outputs_are_those_of_replay(
-    seconds: float, tmp_path: Path, third_party: Path, monkeypatch: pytest.MonkeyPatch
+    seconds: float, way: str, tmp_path: Path, third_party: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(third_party))
     log = tmp_path / "made.mcap"
     made = SmallLog().image(seconds=seconds, delay_s=0.03, noisy=True).scan(hz=20, seconds=seconds)
     made.status(hz=50, seconds=seconds, delay_s=0.002).write(log)
-    text = run_example(tmp_path, log, third_party, wait_s=200 + 3 * seconds)
-    assert f"{round(seconds * 80)} messages acknowledged" in text, text[-4000:]
+    text = run_example(tmp_path, log, third_party, way, wait_s=200 + 3 * seconds)
+    assert way == "start" or f"{round(seconds * 80)} messages acknowledged" in text, text[-4000:]
     sent = {}
     for stamp_ns, events in published(tmp_path / "outputs.jsonl").items():
         (boxes,) = events["detections"]["values"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from perception.config import load_config
 from perception.logs import open_log
@@ -158,3 +160,30 @@ def test_what_a_transport_lost_is_in_the_account(
     assert any("2 were lost on the way" in text for text in problems)
     assert (summary.dropped, summary.status) == ({IMAGE: 2}, "loss")
     assert summary.ledger[IMAGE]["dropped_live"] == 2
+
+
+def test_each_of_several_cameras_has_its_detections(
+    memory: Memory, messages: list[Message], tmp_path: Path
+) -> None:
+    path, left = ros_config(tmp_path / "robot.yaml"), "/left/image_raw/compressed"
+    values = yaml.safe_load(path.read_text())
+    camera = {"kind": "camera", **values["sensors"].pop("camera")}
+    values["sensors"] |= {"front": camera, "left": {"kind": "camera", "topic": left}}
+    path.write_text(json.dumps({**values, "reference": "front", "reference_rate_hz": 0.1}))
+    node, published = RosNode(memory, MessageTypes("cdr"), RosSettings()), memory.published
+    loop = HostLoop(load_config(path), RosPlugin(), node.publish, queue=1000)
+    loop.start()
+    node.connect(loop)
+    for message in messages:
+        memory.send(message)
+        if message.topic == IMAGE:
+            memory.subscribed[left][1](Arrived(left, "sensor_msgs/msg/CompressedImage", message.data))
+    loop.stop(60.0)
+    images = sum(message.topic == IMAGE for message in messages)
+    assert loop.summary().frames == images
+    for name in ("front", "left"):
+        sent = [data for topic, data in published if topic == f"/perception/{name}/detections"]
+        boxes = [MessageTypes("cdr").deserialize(data, "vision_msgs/msg/Detection2DArray") for data in sent]
+        assert [len(array.detections) for array in boxes] == [1] * images
+        assert {array.header.frame_id for array in boxes} == {"camera"}
+    assert sum(topic == "/perception/control" for topic, _ in published) == images
