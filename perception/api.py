@@ -216,6 +216,8 @@ def find(tables: LogPath, condition: str, *, gap_s: float = 1.0) -> FoundMoments
 class _CallbackSink(OutputSink):
     """A sink that calls a function with each sample and its output."""
 
+    ignores_truth = True
+
     def __init__(self, take: Callable[[Sample, Output], None]) -> None:
         self._take = take
 

@@ -13,6 +13,7 @@ from perception.engines.arrays import Arrays
 from perception.engines.graph_file_backend import GraphFileBackend, Port
 from perception.engines.registry import FILES, backend_class, open_backend, resolve_file
 from perception.errors import ConfigError
+from perception.files import open_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def open_model_file(
                            f"{path.suffix or 'none'}; export the model to ONNX"])  # fmt: skip
     if not path.is_file():
         raise ConfigError([f"{path}: expected a model file, found none there; check the path"])
+    _check_beginning(path)
     chosen, precision, source = resolve_file(name, precision, path)
     kind = backend_class(chosen, "cpu")
     if issubclass(kind, GraphFileBackend):
@@ -64,3 +66,25 @@ def open_model_file(
     assert not isinstance(source, Path)
     ports = tuple(Port(port, spec.dtype, (1, *spec.shape)) for port, spec in source.inputs.items())
     return ModelFile(ports, {}, backend.run, backend.describe, backend.close)
+
+
+_ONNX_FIELDS = frozenset({0x08, 0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xA2, 0xCA})
+"""The first byte of an ONNX file: the number and type of a field of `ModelProto`."""
+
+
+def _check_beginning(path: Path) -> None:
+    """Raise if a file cannot be what its suffix says: runtimes would print pages about it."""
+    with open_regular(path) as file:
+        head = file.read(40)
+    if not head:
+        raise ConfigError([f"{path}: expected a model, found an empty file; export or copy it again"])
+    text = head.lstrip(b"\xef\xbb\xbf \r\n\t")
+    right = {".onnx": head[0] in _ONNX_FIELDS, ".xml": text.startswith((b"<?xml", b"<net"))}
+    if not right.get(path.suffix, True):
+        kind = {".onnx": "an ONNX model", ".xml": "a graph of OpenVINO"}[path.suffix]
+        hint = (
+            "fetch it with `git lfs pull`"
+            if head.startswith(b"version https://git-lfs")
+            else "export it again"
+        )
+        raise ConfigError([f"{path}: expected {kind}, found a file that begins with {head[:24]!r}; {hint}"])

@@ -23,16 +23,18 @@ def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> Matrix:
 
     A zero quaternion, which some writers leave in unset poses, is the identity.
     """
+    return np.array(_rotation_rows(x, y, z, w), np.float64)
+
+
+def _rotation_rows(x: float, y: float, z: float, w: float) -> tuple[tuple[float, float, float], ...]:
     norm = float(x * x + y * y + z * z + w * w)
     if not norm > 0.0:
-        return np.eye(3)
+        return (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
     s = 2.0 / norm
-    return np.array(
-        [
-            [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)],
-            [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)],
-            [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
-        ]
+    return (
+        (1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)),
+        (s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)),
+        (s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)),
     )
 
 
@@ -40,10 +42,9 @@ def pose_matrix(
     translation: tuple[float, float, float], quaternion_xyzw: tuple[float, float, float, float]
 ) -> Matrix:
     """Return the 4x4 `parent_from_child` of a child at `translation` (m) with the given orientation."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation_from_quaternion(*quaternion_xyzw)
-    matrix[:3, 3] = translation
-    return matrix
+    (a, b, c), (d, e, f), (g, h, i) = _rotation_rows(*quaternion_xyzw)
+    x, y, z = translation
+    return np.array(((a, b, c, x), (d, e, f, y), (g, h, i, z), (0.0, 0.0, 0.0, 1.0)), np.float64)
 
 
 def invert_pose(target_from_source: Matrix) -> Matrix:

@@ -74,9 +74,26 @@ def encode_detections(tick: Tick, detections: Detections, frame_id: str) -> byte
     message.based_on.extend(detections.based_on)
     message.error = detections.error
     message.position_frame = detections.position_frame
+    add = message.detections.add
     for item in detections.items:
-        std = {"box_std": item.box_std, "distance_std_m": item.distance_std_m}
-        _add_box(message, item, score=item.score, **std, **_position(item))
+        x1, y1, x2, y2 = item.xyxy
+        unknown, cov = item.position_unknown, item.position_cov_m2
+        add(
+            label=item.label,
+            score=item.score,
+            x1=x1,
+            y1=y1,
+            x2=x2,
+            y2=y2,
+            box_std=item.box_std,
+            distance_m=item.distance_m,
+            distance_std_m=item.distance_std_m,
+            visible=item.visible,
+            track_id=item.track_id,
+            position_m=item.position_m,
+            position_cov_m2=None if cov is None else [*cov[0], *cov[1], *cov[2]],
+            position_unknown="" if unknown == NOT_STATED else unknown,  # one that is not stated adds no byte
+        )
     return _bytes(message)
 
 
@@ -166,7 +183,9 @@ def encode_truth(stamp_ns: int, frame_id: str, boxes: Sequence[TruthBox]) -> byt
     message.frame_id = frame_id
     message.valid = True
     for box in boxes:
-        _add_box(message, box, score=1.0, ignore=box.ignore)
+        x1, y1, x2, y2 = box.xyxy
+        shared = {name: getattr(box, name) for name in ("label", "distance_m", "visible", "track_id")}
+        message.detections.add(x1=x1, y1=y1, x2=x2, y2=y2, score=1.0, ignore=box.ignore, **shared)
     return _bytes(message)
 
 
@@ -191,23 +210,6 @@ def decode_truth(data: bytes) -> tuple[int, str, tuple[TruthBox, ...]]:
         for item in message.detections
     )
     return _stamp_ns(message), message.frame_id, boxes
-
-
-def _add_box(message: Any, box: Detection | TruthBox, **values: Any) -> None:
-    x1, y1, x2, y2 = box.xyxy
-    shared = {name: getattr(box, name) for name in ("label", "distance_m", "visible", "track_id")}
-    message.detections.add(x1=x1, y1=y1, x2=x2, y2=y2, **shared, **values)
-
-
-def _position(item: Detection) -> dict[str, Any]:
-    """Return the fields of a position. One that is not stated adds no byte."""
-    unknown = "" if item.position_unknown == NOT_STATED else item.position_unknown
-    cov = item.position_cov_m2
-    return {
-        "position_m": item.position_m,
-        "position_cov_m2": None if cov is None else [number for row in cov for number in row],
-        "position_unknown": unknown,
-    }
 
 
 def _matrix(values: Sequence[float]) -> tuple[Vector, Vector, Vector] | None:

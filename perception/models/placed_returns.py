@@ -69,12 +69,13 @@ def _placed(scan: RangeScan, rig: Rig, camera: CameraInfo, max_range_m: float) -
     # One row for each axis: numpy is ten times as fast along rows as across three columns.
     xyz = np.ascontiguousarray(scan.points_m.T, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        from_sensor = _lengths(xyz)
         a, b, c, d = camera_from_sensor[:3].T[:, :, None]
+        depth = a[2] * xyz[0] + b[2] * xyz[1] + c[2] * xyz[2] + d[2]
+        xyz = xyz.compress(depth > 1e-3, axis=1)  # most of a turning scanner's are behind the camera
+        from_sensor = _lengths(xyz)
+        xyz = xyz.compress((from_sensor > 1e-3) & (from_sensor <= max_range_m), axis=1)
         moved = a * xyz[0] + b * xyz[1] + c * xyz[2] + d
-        counts = (from_sensor > 1e-3) & (from_sensor <= max_range_m) & (moved[2] > 1e-3)
-        moved = moved.compress(counts, axis=1)
-        heights = xyz[1 if scan.optical else 2].compress(counts)
+        heights = xyz[1 if scan.optical else 2]
         planar = heights.size > 0 and float(np.ptp(heights)) < FLAT_M
         u, v = project(moved.T, camera.intrinsics, camera.distortion, camera.distortion_model).T
         inside = (u >= 0) & (u <= camera.width) & (v >= 0) & (v <= camera.height)

@@ -22,6 +22,8 @@ from perception.types import (
 class OutputDigest(OutputSink):
     """A sink that keeps one hash over all fields of all outputs, to compare runs by."""
 
+    ignores_truth = True
+
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
@@ -65,9 +67,16 @@ def _numbers(output: Output) -> list[float]:
     numbers: list[float] = []
     for _, boxes in _boxes(output):
         for d in boxes.items:
-            distance = (x for x in (d.distance_m, d.distance_std_m) if x is not None)
-            numbers += (d.score, *d.xyxy, *(d.box_std or ()), *distance, d.visible)
-            numbers += (*(d.position_m or ()), *(n for row in d.position_cov_m2 or () for n in row))
+            numbers += (d.score, *d.xyxy)
+            numbers += d.box_std or ()
+            if d.distance_m is not None:
+                numbers.append(d.distance_m)
+            if d.distance_std_m is not None:
+                numbers.append(d.distance_std_m)
+            numbers.append(d.visible)
+            numbers += d.position_m or ()
+            for row in d.position_cov_m2 or ():
+                numbers += row
     for _, control in _controls(output):
         for channel in control.channels:
             numbers += (channel.value,) if channel.std is None else (channel.value, channel.std)

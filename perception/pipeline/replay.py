@@ -27,7 +27,7 @@ from perception.pipeline.tally import Tally
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.plugin.failures import plugin_code
-from perception.sinks import RunInfo, Sink, TakesReceipt
+from perception.sinks import RunInfo, Sink, TakesReceipt, ignores_truth
 from perception.types import Reset
 
 
@@ -134,8 +134,8 @@ class _Replay:
         if not first:
             with plugin_code(f"plugin '{self._plugin.manifest.name}' did not reset"):
                 self._plugin.reset(Reset("loop"))
-        options, truth, digest = self._options, self._config.truth, OutputDigest()
-        joiner = TruthJoiner(truth, self._config.sensors) if first and truth.configured else None
+        options, digest = self._options, OutputDigest()
+        joiner = self._joiner() if first and self._config.truth.configured else None
         ledger = self._ledger if first else Ledger(options.span.start_ns, options.span.end_ns)
         times = self._times if first else StageTimes()
         source = LogSource(
@@ -178,6 +178,10 @@ class _Replay:
         self._digests.append(digest.hexdigest())
         if self._digests[-1] != self._digests[0]:
             self._tally.warn("loop_differs", f"pass {number + 1} gave other outputs than the first")
+
+    def _joiner(self) -> TruthJoiner:
+        read = not all(map(ignores_truth, self._sinks))
+        return TruthJoiner(self._config.truth, self._config.sensors, places_boxes=read)
 
     def _warn_of_video(self, source: LogSource) -> None:
         """Count the pictures that each video has lost."""

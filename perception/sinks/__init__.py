@@ -17,6 +17,7 @@ from perception.sinks.protocol import (
     TakesReceipt,
     TakesRemarks,
     TakesValues,
+    ignores_truth,
     make_sink,
     own_files,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "TakesValues",
     "VideoSink",
     "draw",
+    "ignores_truth",
     "make_sink",
     "own_files",
     "read_outputs",

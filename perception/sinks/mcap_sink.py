@@ -105,6 +105,7 @@ class McapSink:
     """
 
     is_ours = staticmethod(marked_log(RUN_RECORD, without=(SCORED_RECORD, HOST_RECORD)))
+    ignores_truth = True
 
     def __init__(
         self,

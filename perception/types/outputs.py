@@ -153,10 +153,15 @@ class Output:
         return each | {name: flag for name, flag in valid.items() if name not in of_cameras}
 
 
+_MAY_BE_UNKNOWN = ("box_std", "distance_m", "distance_std_m")
+
+
 def unknown_values(item: Detection | ControlChannel) -> tuple[str, ...]:
     """Return the names of the values that a detection or a channel leaves unknown."""
-    names = ("box_std", "distance_m", "distance_std_m") if isinstance(item, Detection) else ("std",)
-    return tuple(name for name in names if getattr(item, name) is None)
+    if not isinstance(item, Detection):
+        return () if item.std is not None else ("std",)
+    values = item.box_std, item.distance_m, item.distance_std_m
+    return tuple(name for name, value in zip(_MAY_BE_UNKNOWN, values, strict=True) if value is None)
 
 
 def invalid_output(tick: Tick, heads: Sequence[str], error: str) -> Output:

@@ -59,6 +59,7 @@ def candidates_of(
     if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
         raise WrongOutput("the model gave scores or boxes that are not finite")
     _check_range(scores, layout)
+    _check_boxes(boxes, scores, layout, size)
     return Candidates(boxes, np.clip(scores.astype(np.float64), 0.0, 1.0), labels.astype(np.int64))
 
 
@@ -75,6 +76,33 @@ def _check_range(scores: Array, layout: OutputLayout) -> None:
             f"expected scores from 0 to 1, found {low:.3g} to {high:.3g}: logits? give output.activation: "
             "sigmoid or softmax"
         )
+
+
+def _check_boxes(boxes: Array, scores: Array, layout: OutputLayout, size: tuple[int, int]) -> None:
+    """Raise if boxes are those of another unit or order than the layout says."""
+    if not len(boxes):
+        return
+    best = np.abs(boxes[int(scores.argmax())])
+    if layout.unit == "pixels" and not layout.strides and 0.01 < np.abs(boxes).max() <= 1.5:
+        raise WrongOutput(
+            f"every box lies within {np.abs(boxes).max():.3g} pixels of the corner: are they fractions? give "
+            "output.unit: fraction"
+        )
+    if layout.unit == "fraction" and best.max() > 8 * max(size):
+        raise WrongOutput(
+            f"the best box reaches {best.max() / max(size):.3g} times the picture: pixels? give output.unit: "
+            "pixels"
+        )
+    turned = ((boxes[:, 2:] - boxes[:, :2]) < -1.0).any(1).mean()
+    if layout.kind in ("list", "separate") and turned > MOST_TURNED:
+        raise WrongOutput(
+            f"{turned:.0%} of the boxes end before they begin: centres and sizes? give output.boxes: cxcywh "
+            "or xywh (of a list: columns)"
+        )
+
+
+MOST_TURNED = 0.1
+"""Boxes whose right or lower edge lies before the other, of all, at most."""
 
 
 def corners(boxes: Array, form: BoxFormat) -> Array:
@@ -150,7 +178,9 @@ def _separate(
     outputs: Mapping[str, Array], layout: OutputLayout, size: tuple[int, int], min_score: float
 ) -> tuple[Array, Array, Array]:
     names = layout.outputs
-    boxes, scores = outputs[names["boxes"]].reshape(-1, 4), outputs[names["scores"]]
+    table = outputs[names["boxes"]]
+    boxes = table.reshape(-1, table.shape[-1])  # [N, 5]: the score follows the box (MMDetection)
+    boxes, scores = boxes[:, :4], boxes[:, 4] if boxes.shape[1] == 5 else outputs[names["scores"]]
     if "labels" in names:
         scores, labels = scores.reshape(-1), outputs[names["labels"]].reshape(-1)
         if "count" in names:

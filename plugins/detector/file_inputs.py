@@ -78,7 +78,8 @@ def other_inputs(ports: Sequence[Port], picture: str, size: tuple[int, int]) -> 
                 f"{port.dtype} {shape_text(port.shape)}; write a plugin for it (`perception plugin new`)"
             )
         numbers = np.array([values[word] for word in _SIZES[port.name]], port.dtype)
-        found[port.name] = numbers[None] if len(port.shape) == 2 else numbers
+        rows = (port.shape[0] or 1) if len(port.shape) == 2 else 0
+        found[port.name] = np.repeat(numbers[None], rows, 0) if rows else numbers
     return found
 
 

@@ -18,6 +18,14 @@ MOST_BYTES = 16 << 20
 MOST_LABELS = 20_000
 
 
+_BACKGROUND = frozenset({"background", "__background__", "_background_", "bg", "__bg__", "nothing", "none"})
+
+
+def is_background(name: str) -> bool:
+    """Return whether a name, or that there is none, means what is no object."""
+    return name.lower() in _BACKGROUND or not name
+
+
 class LabelError(ValueError):
     """Labels that cannot be used. The text says what was expected and found."""
 
@@ -74,7 +82,7 @@ def _from_file(path: Path) -> Any:
         raise LabelError(f"{path}: cannot be read: {error.strerror or error}; give names or a file") from None
     if len(text) > MOST_BYTES:
         raise LabelError(f"{path}: expected at most {MOST_BYTES >> 20} MiB of names")
-    plain = text.decode("utf-8", errors="replace")
+    plain = text.decode("utf-8-sig", errors="replace")
     if path.suffix.lower() in (".yaml", ".yml"):
         try:
             data = parse_yaml(_with_text_keys(plain))
@@ -83,7 +91,7 @@ def _from_file(path: Path) -> Any:
         return data.get("names") if isinstance(data, Mapping) else data
     if path.suffix.lower() == ".json":
         return _from_coco(path, plain)
-    return [line.strip() for line in plain.splitlines() if line.strip()]
+    return [line.strip() for line in plain.rstrip().splitlines()]  # an empty line is a class without a name
 
 
 def _with_text_keys(text: str) -> str:

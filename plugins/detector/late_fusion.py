@@ -35,17 +35,19 @@ def distances(
         labels: [K], the words of the boxes.
         options: The section `distance`.
     """
-    depth_m = usual_depth_m(labels)
     metres, std = np.full((2, len(boxes)), np.nan)
-    if returns is not None and len(boxes):
+    ground = ground_from(rig, options.camera_height_m) if len(boxes) else None
+    if not len(boxes) or (returns is None and ground is None):
+        return Distances(metres, std)
+    depth_m = usual_depth_m(labels)
+    if returns is not None:
         metres, std = distances_from_returns(returns, boxes, depth_m, options.least_returns)
         behind = _height_m(rig, boxes, metres - depth_m) > TOO_TALL * np.array(
             [TALLEST_M.get(label.lower(), np.inf) for label in labels]
         )
         metres[behind] = std[behind] = np.nan
     (open_,) = np.isnan(metres).nonzero()
-    ground = ground_from(rig, options.camera_height_m) if open_.size else None
-    if ground is not None:
+    if ground is not None and open_.size:
         metres[open_], std[open_] = distances_on_ground(rig, *ground, boxes[open_], depth_m[open_])
     return Distances(metres, std)
 

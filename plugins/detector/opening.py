@@ -16,12 +16,13 @@ from perception.plugin import Context
 from perception_plugins.detector.decode import WrongOutput, candidates_of
 from perception_plugins.detector.families import FAMILIES, NAMES, Family
 from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port
+from perception_plugins.detector.labelling import read_file, with_first_label
 from perception_plugins.detector.labels import LabelError, known_labels, labels_in_metadata, read_labels
 from perception_plugins.detector.layouts import InputLayout, OutputLayout
 from perception_plugins.detector.options import DetectorOptions, parsed
 from perception_plugins.detector.output_parts import named_parts
 from perception_plugins.detector.picture import PictureInput
-from perception_plugins.detector.reading import choose_reading, fits_labels, other_count
+from perception_plugins.detector.reading import fits_labels, other_count
 from perception_plugins.detector.recognise import Match, Trial, matches
 
 Array = NDArray[Any]
@@ -39,6 +40,7 @@ class Detector:
         others: What further inputs are given.
         layout: The layout of its outputs.
         words: The word that each class is reported as; empty: it is not reported.
+        reported: Whether each class is, as an array.
         overlap: For suppression; None: the file has done it.
         notes: The decisions, with their reasons.
         warnings: Code -> text, for every output.
@@ -50,6 +52,7 @@ class Detector:
     others: Mapping[str, Array]
     layout: OutputLayout
     words: tuple[str, ...]
+    reported: NDArray[np.bool_]
     overlap: float | None
     notes: tuple[str, ...]
     warnings: Mapping[str, str]
@@ -86,12 +89,14 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
             f"model: expected a detector, found one for the task {task!r} in {path.name}; export a model for "
             "detect, segment or pose (rotated boxes and whole-picture classes are not read)"
         )
-    labels = _given_labels(options, file)
-    match = choose_reading(trial, options, labels)
+    match, labels = read_file(trial, options, _given_labels(options, file))
     family = FAMILIES[match.family]
-    layout = _layout(trial, match, family, options, labels)
+    layout, doubts = _layout(trial, match, family, options, labels)
     names, warnings = _names(labels, match, family, layout)
-    picture = parsed(InputLayout, {**family.input, **options.input, "size": size}, "plugin.options.input")
+    warnings |= doubts
+    if options.labels is not None:
+        warnings |= _differing(labels, labels_in_metadata(file.metadata))
+    picture = _picture_layout(family, options, port, size)
     overlap = options.least_overlap
     if overlap == "family":
         overlap = _usual_overlap(family, layout)
@@ -99,7 +104,8 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     maker = PictureInput(picture, port.dtype, port.form)
     notes = (f"detector: read as {match.family}: {match.reason}", _input_note(picture, port))
     words = _words(names, options)
-    return Detector(file, maker, port, others, layout, words, overlap, notes, warnings)
+    reported = np.array([bool(word) for word in words])
+    return Detector(file, maker, port, others, layout, words, reported, overlap, notes, warnings)
 
 
 def _usual_overlap(family: Family, layout: OutputLayout) -> float | None:
@@ -165,8 +171,8 @@ def _given_labels(options: DetectorOptions, file: ModelFile) -> tuple[str, ...]:
 
 def _layout(
     trial: Trial, match: Match, family: Family, options: DetectorOptions, labels: tuple[str, ...]
-) -> OutputLayout:
-    """Return the layout, tried on the trial.
+) -> tuple[OutputLayout, dict[str, str]]:
+    """Return the layout, tried on the trial, and a warning where its labels are in doubt.
 
     Raises:
         PluginError: The outputs are not as it says.
@@ -176,6 +182,7 @@ def _layout(
     classes = match.classes or len(labels)
     layout = parsed(OutputLayout, {"classes": classes, **base, **options.output}, "plugin.options.output")
     layout = named_parts(layout, trial.outputs)
+    layout, doubts = with_first_label(layout, match, trial, options, labels)
     try:
         found = candidates_of(trial.outputs, layout, (trial.width, trial.height), -1e9)
     except WrongOutput as error:
@@ -185,7 +192,7 @@ def _layout(
     least = int(found.labels.max(initial=-1)) + 1
     if match.classes is None and labels and least > len(labels):
         raise PluginError(f"labels: expected at least {least} names, found {len(labels)}; give all, in order")
-    return layout
+    return layout, doubts
 
 
 def _names(
@@ -194,7 +201,7 @@ def _names(
     """Return the names of the classes, and a warning where they are assumed."""
     if labels:
         return labels, {}
-    names = known_labels(family.labels)
+    names = known_labels(match.labels or family.labels)
     for standard in ("coco80", "coco91", "coco90"):
         if match.classes == len(known_labels(standard)) and len(names) != match.classes:
             names = known_labels(standard)
@@ -202,6 +209,37 @@ def _names(
         raise PluginError(other_count(match, 0))
     text = f"the model file names no classes: taken as COCO's {len([n for n in names if n])}; give labels"
     return names, {"labels_assumed": text}
+
+
+def _differing(labels: tuple[str, ...], own: tuple[str, ...]) -> dict[str, str]:
+    """Return a warning where the configured names are not those that the file carries."""
+    if not own or [name.lower() for name in labels] == [name.lower() for name in own]:
+        return {}
+    other = next((k for k, pair in enumerate(zip(labels, own, strict=False)) if pair[0] != pair[1]), len(own))
+    text = (
+        f"the model file names its classes otherwise: class {other} is {[*own, ''][other]!r} there and "
+        f"{[*labels, ''][other]!r} in labels, which count; leave labels out to take the file's"
+    )
+    return {"labels_differ": text}
+
+
+def _picture_layout(
+    family: Family, options: DetectorOptions, port: PicturePort, size: tuple[int, int]
+) -> InputLayout:
+    """Return the layout of the input. Whole numbers are pixels as they are, whatever the family scales by.
+
+    Raises:
+        PluginError: The configured values leave nothing of the pixels.
+    """
+    as_they_are = {"scale": 1.0, "mean": [0, 0, 0], "std": [1, 1, 1]} if port.dtype == np.uint8 else {}
+    values = {**family.input, **as_they_are, **options.input, "size": size}
+    layout = parsed(InputLayout, values, "plugin.options.input")
+    if as_they_are and min(255 * layout.scale / std for std in layout.std) < 32:
+        raise PluginError(
+            f"input: {port.name} takes whole numbers (uint8), of which scale {layout.scale:.6g} and std "
+            f"{list(layout.std)} leave almost none; leave out scale, mean and std"
+        )
+    return layout
 
 
 def _words(names: tuple[str, ...], options: DetectorOptions) -> tuple[str, ...]:

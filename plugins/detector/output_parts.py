@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perception.errors import PluginError
 from perception_plugins.detector.file_inputs import shape_text
 from perception_plugins.detector.layouts import OutputLayout
-from perception_plugins.detector.recognise import boxes_of
+from perception_plugins.detector.recognise import boxes_of, scored_boxes_of
 
 _WORDS = {
     "scores": ("score", "conf", "logit", "prob"),
@@ -47,14 +47,17 @@ def _separate(
 ) -> dict[Any, str]:
     rest = {name: array for name, array in outputs.items() if name not in parts.values()}
     if "boxes" not in parts:
-        parts["boxes"] = _only("boxes", boxes_of(rest), outputs)
+        parts["boxes"] = _only("boxes", scored_boxes_of(rest) or boxes_of(rest), outputs)
         rest.pop(parts["boxes"])
-    rows = outputs[parts["boxes"]].size // 4
+    columns = outputs[parts["boxes"]].shape[-1]
+    rows = outputs[parts["boxes"]].size // columns
     counts = [name for name, array in rest.items() if array.size == 1 and "num" in name.lower()]
     if "count" not in parts and counts:
         parts["count"] = counts[0]
     rest = {name: array for name, array in rest.items() if name != parts.get("count")}
     flat = [name for name, array in rest.items() if array.size == rows]
+    if columns == 5:
+        return {**parts, "labels": parts.get("labels") or _only("labels", flat, outputs)}
     if "labels" not in parts and "scores" not in parts and len(flat) >= 2:
         whole = [name for name in flat if rest[name].dtype.kind in "iu"]
         named = [name for name in flat if _named(name, "labels") and not _named(name, "scores")]

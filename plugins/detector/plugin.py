@@ -24,6 +24,7 @@ from perception_plugins.detector.picture import Placement
 from perception_plugins.detector.suppression import suppress
 
 NO_RETURN = "no return of the scan is finite"
+_A_FEW = 64
 
 
 class Pending(NamedTuple):
@@ -158,10 +159,9 @@ class DetectorPlugin(Plugin):
         self, found: Candidates, returns: PlacedReturns | None, sample: Sample
     ) -> tuple[Detection, ...]:
         run = self._opened()
+        has_area = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
+        found = found.take((has_area & run.detector.reported[found.labels]).nonzero()[0])
         words = [run.detector.words[label] for label in found.labels.tolist()]
-        has_area = np.all(found.boxes[:, 2:] > found.boxes[:, :2], axis=1).tolist()
-        kept = [place for place, word in enumerate(words) if word and has_area[place]]
-        words, found = [words[place] for place in kept], found.take(np.array(kept, np.intp))
         far = distances(returns, sample.rig, found.boxes, words, run.options.distance)
         rows = zip(words, *(column.tolist() for column in (found.scores, found.boxes, *far)), strict=True)
         return tuple(
@@ -199,4 +199,7 @@ class DetectorPlugin(Plugin):
 
 
 def _has_return(scan: RangeScan | None) -> bool:
-    return scan is not None and bool(np.isfinite(scan.points_m.T).all(0).any())
+    if scan is None:
+        return False
+    first = scan.points_m[:_A_FEW]  # usually enough to know
+    return any(bool(np.isfinite(points.T).all(0).any()) for points in (first, scan.points_m))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from perception.errors import PluginError
-from perception_plugins.detector.families import NAMES
+from perception_plugins.detector.families import FAMILIES, NAMES
 from perception_plugins.detector.file_inputs import shape_text
 from perception_plugins.detector.options import DetectorOptions
 from perception_plugins.detector.raw_heads import raw_head
@@ -38,6 +39,8 @@ def choose_reading(trial: Trial, options: DetectorOptions, labels: tuple[str, ..
         if kind is None and (other := _of_family(matches(trial, lambda count: count > 0), wanted)):
             raise PluginError(other_count(other[0], known))
         return Match(wanted or _OF_KIND.get(str(kind), "yolov8"), "as configured")
+    if len(found) > 1:
+        found = _as_configured(found, options.output, named=wanted is not None)
     if len(found) == 1:
         return found[0]
     if not found and (other := matches(trial, lambda count: count > 0)):
@@ -63,6 +66,24 @@ def _of_family(found: list[Match], wanted: str | None) -> list[Match]:
         return found
     same = {wanted, f"{wanted}_final"} | ({"yolox", "yolov6"} if wanted in ("yolox", "yolov6") else set())
     return [match for match in found if match.family in same]
+
+
+def _as_configured(found: list[Match], output: Mapping[str, Any], named: bool) -> list[Match]:
+    """Return the readings that do not contradict the configured output; of a family that is named, the one
+    that leaves nothing of it out."""
+    usual = [{**FAMILIES[match.family].output, **match.output} for match in found]
+    agree = [
+        all(_plain(reading.get(key, value)) == _plain(value) for key, value in output.items())
+        for reading in usual
+    ]
+    kept = [match for match, fits in zip(found, agree, strict=True) if fits] or found
+    plain = [match for match in kept if not match.output]
+    return plain if named and len(kept) > 1 and len(plain) == 1 else kept
+
+
+def _plain(value: Any) -> Any:
+    """Return tuples as lists, so that both compare."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def other_count(match: Match, known: int) -> str:

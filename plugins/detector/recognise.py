@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_plugins.detector.labels import labels_in_metadata
+
 Outputs = Mapping[str, NDArray[Any]]
 FINAL_AT_MOST = 1000
 """Rows of an output of final detections, at most."""
+_LEAST_QUERIES = 2  # one row is the answer about a whole picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,14 @@ class Match:
         reason: Why, for people.
         output: Values of the section `output` beside the family's.
         classes: How many classes the file then has; None: its labels are numbers, of any range.
+        labels: The names that its public weights have, where they are not the family's.
     """
 
     family: str
     reason: str
     output: Mapping[str, Any] = field(default_factory=dict)
     classes: int | None = None
+    labels: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,11 @@ def _rows(
 ) -> Iterator[Match]:
     count, width = array.shape
     ultralytics = "names" in trial.metadata and "stride" in trial.metadata
+    named = len(labels_in_metadata(trial.metadata)) if ultralytics else 0
 
     def classes_in(columns: int) -> int:
+        if 0 < named <= columns:  # masks or key points may follow
+            return named
         if not (ultralytics or more_columns):
             return columns
         return next((c for c in range(1, columns + 1) if fits(c)), columns)
@@ -124,7 +132,7 @@ def _rows(
         yield Match("yolov5", reason, _unit(array[:, :4]), classes_in(width - 5))
     if strides := trial.levels(count):
         yield from _cell_rows(trial, array, shape, strides)
-    if count <= FINAL_AT_MOST and not trial.levels(count):
+    if _LEAST_QUERIES <= count <= FINAL_AT_MOST and not trial.levels(count):
         yield from _final_rows(trial, array, shape, ultralytics)
 
 
@@ -134,6 +142,11 @@ def _cell_rows(trial: Trial, array: NDArray[Any], shape: str, strides: tuple[int
     seen = "lie near 0: cells are not placed yet" if raw else "cover the picture"
     reason = f"{shape} is a row for each cell of {list(strides)}, and centres of a trial {seen}"
     more = {"strides": list(strides)}
+    if not raw:
+        plain = (
+            f"{array.shape[0]} rows of a box and classes, one for each cell of {list(strides)}, no objectness"
+        )
+        yield Match("yolov8", f"{shape} is {plain}", {"transposed": False, **unit}, width - 4)
     yield Match("yolox" if raw else "yolov6", reason, more if raw else unit, width - 5)
     for bins in (8, 17):
         reason = f"{shape} is a row for each cell of {list(strides)}: classes, then {bins} bins for each side"
@@ -166,7 +179,23 @@ def _final_rows(trial: Trial, array: NDArray[Any], shape: str, ultralytics: bool
         yield Match("rtdetr", reason, more, width - 4)
 
 
+def scored_boxes_of(outputs: Outputs) -> list[str]:
+    """Return the name of the output of boxes with their scores [N, 5] beside one of whole labels [N] (files
+    of MMDetection); empty: the outputs are others."""
+    fives = [name for name, array in outputs.items() if array.ndim > 1 and array.shape[-1] == 5]
+    labels = [name for name, array in outputs.items() if array.dtype.kind in "iu"]
+    if len(fives) != 1 or not labels:
+        return []
+    rows = outputs[fives[0]].size // 5
+    return fives if any(outputs[name].size == rows for name in labels) else []
+
+
 def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
+    if scored := scored_boxes_of(trial.outputs):
+        shape = f"{scored[0]} {list(trial.outputs[scored[0]].shape)}"
+        reason = f"{shape} beside whole labels is boxes with scores: a file of MMDetection"
+        yield Match("torchvision", reason, {"outputs": {"boxes": scored[0]}}, labels="coco80")
+        return
     boxes = boxes_of(trial.outputs)
     cores = {name: core(array, 2 if name in boxes else 1) for name, array in trial.outputs.items()}
     tables = [array for array in cores.values() if array.ndim == 2]
@@ -187,9 +216,12 @@ def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
     elif any("detection_boxes" in name for name in names):
         yield Match("efficientdet", f"outputs {words}: those of TensorFlow's object detection", {})
     elif {"det_boxes", "det_scores", "det_classes"} <= names:
-        yield Match("torchvision", f"outputs {words}: those of EfficientNMS, boxes in pixels", {})
+        reason = f"outputs {words}: those of EfficientNMS, boxes in pixels"
+        yield Match("torchvision", reason, labels="coco80")
     elif whole and plain:
-        yield Match("torchvision", f"outputs {words}: final boxes, scores and whole labels", {})
+        counted = "coco80" if any("num" in name for name in names) else ""  # as TensorRT's plugins have it
+        reason = f"outputs {words}: final boxes, scores and whole labels"
+        yield Match("torchvision", reason, labels=counted)
     else:
         yield from _box_and_class_tables(trial, cores, boxes[0])
 
@@ -222,6 +254,9 @@ def _unit(boxes: NDArray[Any]) -> dict[str, str]:
     return {"unit": "fraction"} if low > -0.5 and 0 < high < 1.5 else {}
 
 
+_SCORE_WORDS = ("score", "conf", "logit", "prob", "cls", "class")
+
+
 def is_offsets(table: NDArray[Any]) -> bool:
     """Return whether rows of four numbers are no boxes: neither corners nor sizes are in order."""
     if len(table) < 10:
@@ -231,13 +266,16 @@ def is_offsets(table: NDArray[Any]) -> bool:
 
 
 def boxes_of(outputs: Outputs) -> list[str]:
-    """Return the names of the outputs that hold four numbers in each row: of several those with the most
-    dimensions, since four scores may lie in a row as well."""
+    """Return the names of the outputs that hold four numbers in each row: of several those that are not
+    called scores, and have the most dimensions, since four scores may lie in a row as well."""
     able = {
         name: array.ndim
         for name, array in outputs.items()
         if array.ndim >= 2 and array.shape[-1] == 4 and array.dtype.kind == "f"
     }
+    if len(able) > 1:
+        scores = [name for name in able if any(word in name.lower() for word in _SCORE_WORDS)]
+        able = {name: ndim for name, ndim in able.items() if name not in scores} or able
     return [name for name, dimensions in able.items() if dimensions == max(able.values())]
 
 

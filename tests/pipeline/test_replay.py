@@ -114,6 +114,29 @@ def test_truth_comes_with_the_outputs_and_never_in_the_sample(scene: Path) -> No
     assert any(t.boxes for t in joined if t)
 
 
+class Unread(Collected):
+    ignores_truth = True
+
+
+class ReadAfterAll(Unread):
+    """A class of another package over one that reads no truth: it may read it."""
+
+
+def test_boxes_of_truth_are_placed_where_a_sink_may_read_them_and_warnings_are_the_same(scene: Path) -> None:
+    runs = {}
+    for kind in (Unread, ReadAfterAll):
+        sink = kind()
+        with open_log(scene) as log:
+            span = Span(None, START_NS + 1_500_000_000)
+            config = complete_config(log).config
+            runs[kind] = replay(log, config, MemoryPlugin(), [sink], ReplayOptions(span=span))
+        placed = [truth.boxes for _, _, truth in sink.frames if truth is not None]
+        assert placed
+        assert all((boxes is None) == (kind is Unread) for boxes in placed)
+    assert runs[Unread].warnings == runs[ReadAfterAll].warnings
+    assert runs[Unread].run["outputs_sha256"] == runs[ReadAfterAll].run["outputs_sha256"]
+
+
 @pytest.mark.parametrize("rate", [40.0, 200.0])
 def test_the_rate_changes_nothing(scene: Path, rate: float) -> None:
     span = Span(None, START_NS + 4_000_000_000)

@@ -8,9 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from perception.plugin import load_plugin
-from perception.plugin.output_rules import output_violations
+from perception.plugin.output_rules import (
+    _is_right,
+    _item_violations,
+    _position_violations,
+    output_violations,
+)
 from perception.types import Control, ControlChannel, Detection, Detections, Output
 from tests.sinks.build import sample_of
 
@@ -23,6 +30,26 @@ def faults_of(item: Detection = CAR, **channel: Any) -> list[str]:
     control = Control(True, ("status",), "", (replace(ControlChannel("turn", "1/m", 0.1, 0.01), **channel),))
     output = Output(SAMPLE.tick, Detections(True, ("camera",), "", (item,)), control)
     return output_violations(output, SAMPLE, MANIFEST)
+
+
+ODD = [-1.0, 0.0, 0.5, 1.0, 1.5, 1e300, math.nan, math.inf, -math.inf, 1, None, np.float32(0.5)]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.sampled_from(["score", "visible", "distance_m", "distance_std_m", "xyxy", "box_std", "position_m"]),
+    st.sampled_from(ODD),
+    st.integers(0, 3),
+)
+def test_the_short_check_passes_nothing_that_the_rules_name(name: str, value: Any, place: int) -> None:
+    position = replace(CAR, position_m=(1.0, 2.0, 3.0), position_unknown="")
+    whole = getattr(position, name)
+    if isinstance(whole, tuple):
+        value = tuple(value if k == place else number for k, number in enumerate(whole))
+    item = replace(position, **{name: value})
+    named = [*_item_violations(item), *_position_violations(item, "base")]
+    assert not (_is_right(item, "base") and named)
+    assert _is_right(position, "base")
 
 
 def test_a_sound_output_has_no_fault_and_whole_numbers_are_numbers() -> None:

@@ -174,7 +174,9 @@ def test_a_label_beyond_the_names_is_an_error(tmp_path: Path) -> None:
 
 def test_wrong_files_get_one_line_each(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a model")
-    assert "text.onnx: OpenVINO cannot load it" in refusal(tmp_path / "text.onnx")
+    assert "text.onnx: expected an ONNX model, found a file that begins" in refusal(tmp_path / "text.onnx")
+    (tmp_path / "cut.onnx").write_bytes(b"\x08\x09\x12")
+    assert "cut.onnx: OpenVINO cannot load it" in refusal(tmp_path / "cut.onnx")
     assert "none.onnx: expected a model file, found none there" in refusal(tmp_path / "none.onnx")
     (tmp_path / "model.pth").write_bytes(b"PK")
     assert "found the suffix .pth; export the model to ONNX" in refusal(tmp_path / "model.pth")

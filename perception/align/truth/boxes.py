@@ -40,7 +40,7 @@ def boxes_of(
     elif placing_issue(message, rig) is not None:
         return None
     else:
-        boxes = _project(message, rig) if message.items else []
+        boxes = _project(message, rig, classes) if message.items else []
     kept = [_renamed(box, label) for box in boxes if (label := _class_of(box, classes)) is not None]
     return tuple(sorted((box for box in kept if box.visible >= MIN_VISIBLE), key=lambda box: box.distance_m))
 
@@ -55,8 +55,8 @@ def placing_issue(message: TruthMessage, rig: Rig) -> RigIssue | None:
     return next((obstacle for obstacle in obstacles if obstacle is not None), None)
 
 
-def _project(message: Cuboids, rig: Rig) -> list[TruthBox]:
-    """Return the boxes of cuboids that the rig can place."""
+def _project(message: Cuboids, rig: Rig, classes: Mapping[str, str]) -> list[TruthBox]:
+    """Return the boxes of cuboids that the rig can place, of the configured classes; others may hide them."""
     calibration, camera_from_frame = rig.calibration, dict[str, Matrix]()
     assert calibration is not None
     for name in {cuboid.frame_id for cuboid in message.items}:
@@ -74,7 +74,8 @@ def _project(message: Cuboids, rig: Rig) -> list[TruthBox]:
     boxes = rectangles(solids, view)
     seen = np.flatnonzero(np.isfinite(boxes).all(axis=1))
     solids, boxes = solids.take(seen), boxes[seen]
-    visible = visible_fractions(solids, boxes, view)
+    wanted = [row for row, index in enumerate(seen) if _class_named(items[index].label, classes) is not None]
+    visible = visible_fractions(solids, boxes, view, wanted)
     distance = np.linalg.norm(solids.centre, axis=1)
     return [
         TruthBox(
@@ -85,7 +86,7 @@ def _project(message: Cuboids, rig: Rig) -> list[TruthBox]:
             items[index].track_id,
             _xyz(solids.centre[row]),
         )
-        for row, index in enumerate(seen)
+        for row, index in ((row, seen[row]) for row in wanted)
     ]
 
 
@@ -107,9 +108,12 @@ def _xyz(point: Matrix) -> tuple[float, float, float]:
 
 
 def _class_of(box: TruthBox, classes: Mapping[str, str]) -> str | None:
-    label = box.label
-    if box.ignore and not label:
+    if box.ignore and not box.label:
         return ""  # a region for every class
+    return _class_named(box.label, classes)
+
+
+def _class_named(label: str, classes: Mapping[str, str]) -> str | None:
     if not classes or label in classes.values():
         return classes.get(label, label)
     return classes.get(label)

@@ -10,6 +10,7 @@ Dimension letters: N cuboids, R rays.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,15 +148,22 @@ def _rectangle(faces: list[Matrix], view: CameraView) -> Matrix:
     return np.concatenate([low, high]) if (high > low).all() else np.full(4, np.nan)
 
 
-def visible_fractions(solids: Solids, boxes: Matrix, view: CameraView) -> Matrix:
+def visible_fractions(
+    solids: Solids, boxes: Matrix, view: CameraView, wanted: Sequence[int] | None = None
+) -> Matrix:
     """Return [N]: of the rays through each rectangle that meet its cuboid, the part that meets it first.
 
     What the border of the image cuts off counts neither as visible nor as hidden.
+
+    Args:
+        solids, boxes, view: As `rectangles` has them.
+        wanted: The rows that are asked for; the others are 1. None: all.
     """
     corners = solids.corners()
     nearest, farthest = corners[..., 2].min(axis=1), corners[..., 2].max(axis=1)
     fractions = np.ones(len(boxes))
-    for row, (x1, y1, x2, y2) in enumerate(boxes):
+    for row in range(len(boxes)) if wanted is None else wanted:
+        x1, y1, x2, y2 = boxes[row]
         overlap = (boxes[:, 0] < x2) & (boxes[:, 2] > x1) & (boxes[:, 1] < y2) & (boxes[:, 3] > y1)
         others = np.flatnonzero(overlap & (nearest < farthest[row]))
         others = others[others != row]

@@ -54,10 +54,14 @@ class TruthStore:
         sensors: The sensors, of whose cameras the rig messages are added, too: cuboids are placed by the
             transforms of the tick's moment, also by those that arrived after the tick. None, or without a
             camera: by the rig of the sample.
+        places_boxes: Whether anyone reads the boxes; else they stay None, and `missing` alone is known.
     """
 
-    def __init__(self, config: TruthConfig, sensors: SensorsConfig | None = None) -> None:
+    def __init__(
+        self, config: TruthConfig, sensors: SensorsConfig | None = None, places_boxes: bool = True
+    ) -> None:
         self.config = config
+        self._places_boxes = places_boxes
         self.tolerance_ns = config.tolerance_ms * 1e6
         self.boxes = BoxTrack()
         self._labels = None if config.labels is None else read_labels(config.labels)
@@ -157,7 +161,10 @@ class TruthStore:
             return None, self._away(topic, track, stamp_ns)
         if isinstance(message, TruthBoxes) and message.picture:  # boxes of the picture before are not its own
             return None, RigIssue("silent", f"{topic} has no labels of {message.picture}")
-        return boxes_of(message, rig, self.config.classes, size), placing_issue(message, rig)
+        issue = placing_issue(message, rig)
+        if not self._places_boxes:
+            return None, issue
+        return boxes_of(message, rig, self.config.classes, size), issue
 
     @property
     def _boxes_from(self) -> str | None:
@@ -184,7 +191,7 @@ class TruthStore:
 
     def successor(self) -> TruthStore:
         """Return an empty store that knows the rig, for when time starts again."""
-        store = TruthStore(self.config)
+        store = TruthStore(self.config, places_boxes=self._places_boxes)
         store.rig = deepcopy(self.rig)  # the samples of before still need it as it is
         if store.rig is not None:
             store.rig.begin_anew()
@@ -227,11 +234,13 @@ class TruthJoiner:
     A sample is released when every truth topic has had a stamp too late to be the sample's, or when the
     stream has moved `look_ahead_ns` past the sample's arrival. Memory is
     bounded by that wait. Samples leave in the order in which they came. When time starts again (a loop, a
-    joined log), the truth of before serves only the samples of before.
+    joined log), the truth of before serves only the samples of before. Arguments as for `TruthStore`.
     """
 
-    def __init__(self, config: TruthConfig, sensors: SensorsConfig | None = None) -> None:
-        self._store = TruthStore(config, sensors)
+    def __init__(
+        self, config: TruthConfig, sensors: SensorsConfig | None = None, places_boxes: bool = True
+    ) -> None:
+        self._store = TruthStore(config, sensors, places_boxes)
         self._look_ahead_ns = look_ahead_ns(config)
         self._clock_ns: int | None = None
         self._before: TruthStore | None = None  # what was known when time last started again

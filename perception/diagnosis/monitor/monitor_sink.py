@@ -32,6 +32,8 @@ class MonitorSink:
             (`TakesRemarks.add_remark`).
     """
 
+    ignores_truth = True
+
     def __init__(
         self,
         plugin: Plugin,

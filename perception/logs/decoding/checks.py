@@ -87,8 +87,10 @@ def checked_pose(
     translation: tuple[float, float, float], quaternion_xyzw: tuple[float, float, float, float], name: str
 ) -> Matrix:
     """Return the 4x4 pose. Raises DecodeError where a number is not finite, or as large as no length is."""
-    values = (*translation, *quaternion_xyzw)
-    if not all(abs(value) <= _MAX_LENGTH for value in values):  # false for NaN
+    (a, b, c), (d, e, f, g), low, high = translation, quaternion_xyzw, -_MAX_LENGTH, _MAX_LENGTH
+    placed = low <= a <= high and low <= b <= high and low <= c <= high  # false for NaN
+    turned = low <= d <= high and low <= e <= high and low <= f <= high and low <= g <= high
+    if not (placed and turned):
         raise DecodeError(
             f"{name} has a pose that is not finite, or beyond {_MAX_LENGTH:g}: "
             f"{translation}, {quaternion_xyzw}"
@@ -190,7 +192,7 @@ def limited(count: int, limit: int, name: str) -> int:
 
 def checked_box_size(x: float, y: float, z: float, name: str) -> tuple[float, float, float]:
     """Return the sides of a cuboid. Raises DecodeError where one is negative, not finite, or too large."""
-    if not all(0 <= side <= _MAX_LENGTH for side in (x, y, z)):  # false for NaN
+    if not (0 <= x <= _MAX_LENGTH and 0 <= y <= _MAX_LENGTH and 0 <= z <= _MAX_LENGTH):  # false for NaN
         raise DecodeError(f"{name} has a size that is none: {x}, {y}, {z}")
     return float(x), float(y), float(z)
 

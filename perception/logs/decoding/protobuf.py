@@ -53,7 +53,12 @@ def _parser(schema: Schema) -> Callable[[bytes], tuple[Any, dict[str, memoryview
 
 
 def _is_set(message: Any, name: str) -> bool:
-    return name in message.DESCRIPTOR.fields_by_name and message.HasField(name)
+    try:
+        return bool(message.HasField(name))
+    except ValueError:
+        if name in message.DESCRIPTOR.fields_by_name:  # it is no message of its own
+            raise
+        return False
 
 
 @lru_cache(maxsize=256)

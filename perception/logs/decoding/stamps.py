@@ -184,10 +184,18 @@ def typed_ns(value: Any) -> int | None:
                 nanos = next((n for s, n in _TYPED if n in value), nanos)
                 return _sum_ns(value[seconds], value.get(nanos, 0))
         return None
-    for seconds, nanos in _TYPED:
+    descriptor = getattr(value, "DESCRIPTOR", None)
+    pairs = _TYPED if descriptor is None else _typed_of(descriptor)
+    for seconds, nanos in pairs:
         if hasattr(value, seconds) and hasattr(value, nanos):
             return _sum_ns(getattr(value, seconds), getattr(value, nanos))
     return None
+
+
+@lru_cache(maxsize=4096)
+def _typed_of(descriptor: Any) -> tuple[tuple[str, str], ...]:
+    """Return those of `_TYPED` that a protobuf message has: asking an object for what it lacks is slow."""
+    return tuple(pair for pair in _TYPED if all(name in descriptor.fields_by_name for name in pair))
 
 
 def duration_ns(value: Any) -> int:
