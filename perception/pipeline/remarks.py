@@ -11,8 +11,10 @@ from perception.sinks import Level, Sink, TakesRemarks
 
 TOLD_ROWS = frozenset({"corrupt", "undecodable", "faulted", "duplicate", "late", "dropped_live"})
 """Rows of the ledger of messages that no output uses though they were recorded for it."""
+FIRST = 3
+"""Messages in a row that are told one by one: a sensor that is always late is no line for each tick."""
 MOST = 100
-"""Remarks for each topic and row; all are in the summary at the end."""
+"""Remarks for each topic and row; all messages are in the summary at the end."""
 
 
 class RunRemarks:
@@ -20,7 +22,8 @@ class RunRemarks:
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = [sink for sink in sinks if isinstance(sink, TakesRemarks)]
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._told: Counter[tuple[str, str]] = Counter()
+        self._in_a_row: dict[str, tuple[str, int]] = {}
 
     def listening(self, also: Listener | None) -> Listener | None:
         """Return a listener for the ledger that tells of lost messages, and calls another one."""
@@ -30,18 +33,21 @@ class RunRemarks:
         def listener(topic: str, log_time_ns: int, stamp_ns: int, row: str, note: str) -> None:
             if also is not None:
                 also(topic, log_time_ns, stamp_ns, row, note)
-            if row in TOLD_ROWS:
-                self._message(topic, log_time_ns, stamp_ns, row, note)
+            self._message(topic, log_time_ns, stamp_ns, row, note)
 
         return listener
 
     def _message(self, topic: str, log_time_ns: int, stamp_ns: int, row: str, note: str) -> None:
-        self._counts[topic, row] += 1
-        number = self._counts[topic, row]
-        if number > MOST:
+        """Tell of a message that is lost; of many in a row, of the first few, the 10th, the 100th, ..."""
+        before, number = self._in_a_row.get(topic, ("", 0))
+        number = number + 1 if row == before else 1
+        self._in_a_row[topic] = row, number
+        if row not in TOLD_ROWS or not _is_told(number) or self._told[topic, row] >= MOST:
             return
+        self._told[topic, row] += 1
         text = f"{row}: {note}" if note else row
-        text += f"; and more, see the end: {MOST} are told" if number == MOST else ""
+        text += f" ({number} times)" if number > FIRST else ""
+        text += f"; and more, see the end: {MOST} are told" if self._told[topic, row] == MOST else ""
         self._tell("warning", topic, text, log_time_ns, stamp_ns)
 
     def end(self, summary: Summary, log_time_ns: int) -> None:
@@ -70,3 +76,7 @@ class RunRemarks:
     ) -> None:
         for sink in self._sinks:
             sink.add_remark(level, subject, text, log_time_ns, log_time_ns if stamp_ns is None else stamp_ns)
+
+
+def _is_told(number: int) -> bool:
+    return number <= FIRST or str(number).strip("0") == "1"

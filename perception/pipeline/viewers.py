@@ -40,6 +40,7 @@ class Serving:
         stays: Stay at the end, so that viewers can go back; else leave.
         started: Called with the server once it listens.
         ended: Called at each end of the log with the number of outputs of that pass.
+        refused: Called with the reason when a connection is refused.
     """
 
     host: str = LOOPBACK
@@ -48,6 +49,7 @@ class Serving:
     stays: bool = True
     started: Callable[[Any], None] = lambda server: None
     ended: Callable[[int], None] = lambda outputs: None
+    refused: Callable[[str], None] = lambda reason: None
 
 
 @dataclass(slots=True)

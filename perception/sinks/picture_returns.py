@@ -41,11 +41,13 @@ def picture_returns(
     points = placed[0] if len(placed) == 1 else np.concatenate(placed)
     if most is not None and len(points) > most:
         points = points[:: -(-len(points) // most)]
+    points = points[points[:, 2] > 0]  # those behind it would project to NaN
     pixels = project(points, calibration.intrinsics, calibration.distortion, calibration.distortion_model)
     pixels = pixels * (source[0] / calibration.width, source[1] / calibration.height)
-    range_m: Float64 = np.linalg.norm(points, axis=1)
-    inside = np.all((pixels >= 0) & (pixels < source), axis=1) & (range_m > 0)
-    pixels, range_m = pixels[inside], range_m[inside]
+    (u, v), (width, height) = pixels.T, source  # by columns: a reduction over pairs is ten times as slow
+    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    pixels, (x, y, z) = pixels[inside], points[inside].T
+    range_m: Float64 = np.sqrt(x * x + y * y + z * z)
     order = np.argsort(-range_m, kind="stable")
     return pixels[order], range_m[order]
 

@@ -1,13 +1,15 @@
 """A server for Foxglove on this machine: viewers see a replay, and play, pause, seek and speed drive it.
 
 It offers the time and the control of playback, nothing else: no files, no services, no parameters, and nobody
-can publish. It listens on 127.0.0.1 unless told otherwise.
+can publish. It listens on 127.0.0.1 unless told otherwise, and refuses pages of other sites (`origin_guard`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import foxglove
 from foxglove.websocket import (
@@ -27,6 +29,7 @@ from perception.errors import OutputError
 from perception.pipeline.viewers import LOOPBACK, PORT
 from perception.sinks import Level
 from perception_plugins.viewers.foxglove_sink import ChannelWriter
+from perception_plugins.viewers.origin_guard import SITES, OriginGuard, hidden_host
 from perception_plugins.viewers.playback import Playback, PlayState
 
 BACKLOG = 16_384
@@ -47,38 +50,49 @@ class PlaybackServer:
         playback: What viewers control.
         name: Of the server, as viewers show it.
         host, port: Where to listen; port 0: any free one.
+        refused: Called with a text for each connection that is refused.
 
     Raises:
         OutputError: It cannot listen there.
     """
 
-    def __init__(self, playback: Playback, name: str, host: str = LOOPBACK, port: int = PORT) -> None:
+    def __init__(
+        self,
+        playback: Playback,
+        name: str,
+        host: str = LOOPBACK,
+        port: int = PORT,
+        refused: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.playback = playback
         self._listener = _Listener(self)
         self._subscriptions = 0
         self._notes: dict[str, tuple[Level, str]] = {}
         self._context = foxglove.Context()
         self.writer = ChannelWriter(self._context)
+        inner = hidden_host()
+        self._server: WebSocketServer = foxglove.start_server(
+            name=name,
+            host=inner,
+            port=0,
+            capabilities=[Capability.Time, Capability.PlaybackControl],
+            server_listener=self._listener,
+            context=self._context,
+            playback_time_range=(playback.start_ns, playback.end_ns),
+            message_backlog_size=BACKLOG,
+        )
         try:
-            self._server: WebSocketServer = foxglove.start_server(
-                name=name,
-                host=host,
-                port=port,
-                capabilities=[Capability.Time, Capability.PlaybackControl],
-                server_listener=self._listener,
-                context=self._context,
-                playback_time_range=(playback.start_ns, playback.end_ns),
-                message_backlog_size=BACKLOG,
-            )
-        except Exception as error:
+            self._guard = OriginGuard(host, port, (inner, self._server.port), refused)
+        except OSError as error:
+            self._server.stop()
             text = f"cannot listen on {host} port {port}: {error}; name a free one with --serve-port"
             raise OutputError(text) from error
-        self.url = f"ws://{f'[{host}]' if ':' in host else host}:{self._server.port}"
+        self.url = f"ws://{f'[{host}]' if ':' in host else host}:{self._guard.port}"
 
     @property
     def app_url(self) -> str:
         """Return the address that opens the web app with this server."""
-        return self._server.app_url() or ""
+        return f"{SITES[0]}?ds=foxglove-websocket&ds.url={quote(self.url, safe='')}"
 
     @property
     def is_watched(self) -> bool:
@@ -128,6 +142,7 @@ class PlaybackServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._guard.close()
         self._server.stop()
 
 

@@ -66,7 +66,9 @@ def serve_replay(job: ReplayJob, serving: Serving) -> ServedRun:
         description = describe_plugin(plugin)
         run = run_info(log, config, plugin, description, ReplayOptions(device=device, span=span))
         playback = Playback(*_range(log, span), job.rate, serving.waits)
-        server = stack.enter_context(PlaybackServer(playback, log.path.name, serving.host, serving.port))
+        server = stack.enter_context(
+            PlaybackServer(playback, log.path.name, serving.host, serving.port, serving.refused)
+        )
         advertise_all(server.writer, log, config, plugin.manifest)
         account.warnings += _warnings(log, choice)
         for text in account.warnings:

@@ -17,14 +17,14 @@ TEXTS, ERRORS, HEALTH = "log", "errors", "monitor"
 class Shown(NamedTuple):
     """What a recording holds, as far as the layout depends on it.
 
-    `cameras` are all, `placed` those whose place in the scene is known; `channels` are the paths of those of
-    control and further heads. `scored` and `watched`: there are errors, or values of the monitor.
+    `cameras` are all, `placed` those whose place in the scene is known; `channels` are those of control and
+    further heads (path, title). `scored` and `watched`: there are errors, or values of the monitor.
     """
 
     cameras: tuple[str, ...]
     placed: frozenset[str]
     space: bool
-    channels: tuple[str, ...]
+    channels: tuple[tuple[str, str], ...]
     scored: bool
     watched: bool
 
@@ -71,7 +71,10 @@ def _below(shown: Shown) -> list[Any]:
     if shown.scored:
         tabs.append(rrb.TimeSeriesView(origin=ERRORS, name="Errors"))
     if shown.channels:  # each on an axis of its own: their units differ
-        plots = [rrb.TimeSeriesView(origin=path, name=path.replace("/", " ")) for path in shown.channels]
+        legend = rrb.PlotLegend(visible=False)  # it would hide half of a plot; the title says what it is
+        plots = [
+            rrb.TimeSeriesView(origin=path, name=name, plot_legend=legend) for path, name in shown.channels
+        ]
         tabs.append(rrb.Vertical(*plots, name="Control"))
     tabs.append(rrb.TimeSeriesView(origin=LATENCY, name="Latency"))
     if shown.watched:
@@ -79,7 +82,9 @@ def _below(shown: Shown) -> list[Any]:
     series = rrb.Tabs(*tabs)
     states = rrb.StateTimelineView(origin=INPUTS, name="Inputs")
     ages = rrb.TimeSeriesView(origin=AGES, name="Age of inputs")
-    return [series, rrb.Vertical(states, ages), rrb.TextLogView(origin=TEXTS, name="Log")]
+    columns = rrb.TextLogColumns(text_log_columns=["LogLevel", "Body"])  # the body names the subject
+    log = rrb.TextLogView(origin=TEXTS, name="Log", columns=columns)
+    return [series, rrb.Vertical(states, ages), log]
 
 
 def _time_panel(around_ns: tuple[int, int] | None) -> rrb.TimePanel:
@@ -91,5 +96,5 @@ def _time_panel(around_ns: tuple[int, int] | None) -> rrb.TimePanel:
         timeline=ARRIVAL,
         time_selection=rrb.components.AbsoluteTimeRange(start_ns, end_ns),
         loop_mode="selection",
-        play_state="paused",
+        play_state="playing",  # a paused viewer stays where it was, outside of the loop
     )

@@ -21,7 +21,8 @@ from perception.types import Tick
 ARRIVAL, STAMP, TICK = "arrival", "stamp", "tick"
 FLUSH_S = 0.5
 """Rows wait no longer than this for others of their entity."""
-FLUSH_BYTES = 8 << 20
+FLUSH_BYTES = 2 << 20
+"""Larger pieces cost more: their memory is new each time."""
 _LIMIT_NS = (1 << 63) - 1  # Rerun has signed times
 
 

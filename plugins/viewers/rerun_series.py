@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import rerun as rr
 
-from perception.sinks.palette import GREEN, SKY, VERMILION, WHITE
+from perception.sinks.palette import CYCLE, GREEN, SKY, VERMILION, WHITE
 from perception.types import Control, Input, Output, Sample, TruthFrame
 from perception.types.absence import AbsenceCode
 from perception_plugins.viewers.rerun_camera import packed_colours
@@ -29,7 +29,7 @@ class SeriesRows:
     def __init__(self, rows: RecordingRows) -> None:
         self._rows = rows
         self._named: set[str] = set()
-        self._channels_of: dict[str, dict[str, None]] = {}
+        self._channels_of: dict[str, dict[str, str]] = {}
         self._states: dict[str, str] = {}
 
     def add(
@@ -51,9 +51,9 @@ class SeriesRows:
             self._input(when, source)
 
     @property
-    def channels(self) -> tuple[str, ...]:
-        """The paths of the channels of control and further heads so far."""
-        return tuple(entity for known in self._channels_of.values() for entity in known)
+    def channels(self) -> tuple[tuple[str, str], ...]:
+        """The paths and titles of the channels of control and further heads so far."""
+        return tuple(channel for known in self._channels_of.values() for channel in known.items())
 
     def add_values(self, when: When, root: str, rows: Sequence[tuple[str, str, float]]) -> None:
         """Add named values (name, unit, value) below a root."""
@@ -66,8 +66,8 @@ class SeriesRows:
         for channel in head.channels:
             entity = f"{root}/{path_part(channel.name)}"
             if entity not in known:
-                known[entity] = None
                 name = f"{channel.name} ({channel.unit})" if channel.unit else channel.name
+                known[entity] = name
                 names = [name, "less one std", "plus one std"]
                 colours = [SKY, _FAINT, _FAINT]
                 self._rows.constant(entity, rr.SeriesLines(names=names, colors=colours, widths=[2, 1, 1]))
@@ -83,7 +83,8 @@ class SeriesRows:
     def _input(self, when: When, source: Input[object]) -> None:
         age_ms = np.nan if source.age_ms is None or not source.present else source.age_ms
         name = path_part(source.name)
-        self._value(when, f"{AGES}/{name}", f"age of {source.name} (ms)", age_ms)
+        colour = CYCLE[len(self._states) % len(CYCLE)]
+        self._value(when, f"{AGES}/{name}", f"age of {source.name} (ms)", age_ms, colour)
         if source.name not in self._states:
             self._rows.constant(f"{INPUTS}/{name}", _STATES)
         state = "present" if source.present else source.absence.code if source.absence else "absent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("a Rerun recording", "rerun") from error
 
 APPLICATION = "perception-replay"
+"""How the names of our applications begin. A viewer has one layout for each application that it knows."""
 _END = b"RRF2FOOT"
 _AROUND_NS = 1_000_000_000
 _LEVELS: Mapping[Level, str] = {"info": "INFO", "warning": "WARN", "error": "ERROR"}
@@ -98,6 +100,7 @@ class RerunRows:
             self.remark("warning", "worst moments", f"{number}: {text}", When(arrival_ns, stamp_ns))
         self._rows.send()
         if moments and self._shown is not None:
+            self._rows.stream.flush()  # a viewer drops a selection beyond the data that it has
             around_ns = moments[0][0] - _AROUND_NS, moments[0][0] + _AROUND_NS
             self._rows.stream.send_blueprint(layout.blueprint(self._shown, around_ns))
 
@@ -141,14 +144,17 @@ class RerunSink:
         self._min_score = min_score
         self._stream: rr.RecordingStream | None = None
         self._run: RerunRows | None = None
-        self._moments: Callable[[], Sequence[tuple[int, int, str]]] = lambda: ()
+        self._moments: Callable[[], Sequence[tuple[int, int, str]]] | None = None
 
     def show_moments(self, moments: Callable[[], Sequence[tuple[int, int, str]]]) -> None:
         """Begin at the worst of moments, and name them all in the log."""
         self._moments = moments
 
     def open(self, run: RunInfo) -> None:
-        self._stream = rr.RecordingStream(APPLICATION, recording_id=uuid.uuid4(), send_properties=False)
+        recording = uuid.uuid4()
+        own = str(recording)[:8] if self._moments is not None else ""  # another run's would begin elsewhere
+        name = _application(run, own)
+        self._stream = rr.RecordingStream(name, recording_id=recording, send_properties=False)
         self._connect(self._stream, run)
         self._run = RerunRows(self._stream, run, self._min_score)
 
@@ -185,7 +191,7 @@ class RerunSink:
             return
         try:
             if run is not None:
-                run.settle(self._moments())
+                run.settle(self._moments() if self._moments is not None else ())
             stream.flush()
             self._finish(stream)
         except (OSError, RuntimeError) as error:
@@ -207,6 +213,12 @@ class RerunSink:
     def _failed(self, error: Exception) -> OutputError:
         reason = getattr(error, "strerror", None) or str(error)
         return OutputError(f"cannot write the recording: {reason.lower()}: {self.path}")
+
+
+def _application(run: RunInfo, own: str) -> str:
+    """Return the name of the application of a run, in characters that Rerun takes; its layout is its own."""
+    log = "" if run.input is None else re.sub(r"[^A-Za-z0-9_-]+", "-", run.input.stem)[:60]
+    return " ".join(part for part in (APPLICATION, log, own) if part)
 
 
 def _base_frame(run: RunInfo) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import rerun as rr
+from numpy.typing import NDArray
 
-from perception.geometry import Matrix, transform_points
+from perception.geometry import Matrix
 from perception.sinks.annotations import caption, worth_drawing
 from perception.sinks.palette import class_colour
 from perception.sinks.picture_returns import packed_range_colours
@@ -82,8 +83,7 @@ class SpaceRows:
         points = np.zeros((0, 3), np.float32)
         ranges = np.zeros(0, np.float32)
         if scan is not None and pose is not None:
-            own = scan.points_m[np.isfinite(scan.points_m).all(axis=1)]
-            points, ranges = transform_points(pose, own).astype(np.float32), np.linalg.norm(own, axis=1)
+            points, ranges = _placed(scan.points_m, pose)
         if name not in self._points:
             self._points.add(name)
             self._rows.constant(entity, rr.Points3D.from_fields(radii=rr.Radius.ui_points(2.0)))
@@ -139,6 +139,15 @@ class SpaceRows:
             labels=[caption(item) for item in items],
             colors=colours,
         )
+
+
+def _placed(points_m: NDArray[np.floating], target_from_source: Matrix) -> tuple[Any, Any]:
+    """Return the finite ones of points [N, 3] in the target frame, and their ranges [N], in float32."""
+    own = points_m.astype(np.float32, copy=False)
+    if not np.isfinite(own).all():
+        own = own[np.isfinite(own).all(axis=1)]
+    pose = target_from_source.astype(np.float32)
+    return own @ pose[:3, :3].T + pose[:3, 3], np.sqrt(np.einsum("ij,ij->i", own, own))
 
 
 def _table(rows: Sequence[Any], width: int) -> Any:

@@ -68,12 +68,29 @@ def test_an_own_listener_gets_every_message_beside(tmp_path: Path) -> None:
     assert sink.rows[:-1] == told(path)[0].rows[:-1]
 
 
+def test_messages_that_are_lost_in_a_row_are_few_lines_with_their_count() -> None:
+    sink = Told()
+    listener = RunRemarks([sink]).listening(None)
+    assert listener is not None
+    for k in range(250):
+        listener("/scan", k, k, "late", "")
+        listener("/camera", k, k, "used", "")
+    assert [(text, at) for _, _, text, at in sink.rows] == [
+        *[("late", k) for k in range(3)],
+        ("late (10 times)", 9),
+        ("late (100 times)", 99),
+    ]
+    listener("/scan", 250, 250, "used", "")
+    listener("/scan", 251, 251, "late", "why")
+    assert sink.rows[-1] == ("warning", "/scan", "late: why", 251)
+
+
 def test_remarks_about_one_topic_are_bounded() -> None:
     sink = Told()
     listener = RunRemarks([sink]).listening(None)
     assert listener is not None
     for k in range(10 * MOST):
-        listener("/scan", k, k, "late", "")
+        listener("/scan", k, k, "late" if k % 2 else "used", "")
     assert len(sink.rows) == MOST
     assert "and more" in sink.rows[-1][2]
     assert RunRemarks([]).listening(None) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,10 @@ Cameras = Annotated[
         rich_help_panel=MAKE,
     ),
 ]
+Viewers = Annotated[
+    bool,
+    typer.Option("--viewers", help="Measure what --rerun, and --serve without a client, cost a replay."),
+]
 Backbone = Annotated[
     str | None,
     typer.Option(
@@ -84,6 +89,7 @@ def bench(
     video: Video = False,
     backbone: Backbone = None,
     cameras: Cameras = 1,
+    viewers: Viewers = False,
     force: Force = False,
 ) -> None:
     """Measure a replay from disk to written outputs, stage by stage, and beside it a naive loop."""
@@ -93,21 +99,15 @@ def bench(
     copy = None if make_log is None else (make_log, seconds, force, video)
     if backbone is not None and checkpoint is not None:
         raise typer.BadParameter("--backbone makes weights of its own; leave out --checkpoint")
-    options = BenchOptions(
-        backends=tuple(name.strip() for name in backend.split(",")),
-        batches=_several("--batch", batch),
-        jobs=_several("--jobs", jobs),
-        repeat=repeat,
-        constant=constant,
-        naive=(1, 2) if naive else (),
-        naive_frames=naive_frames,
-        start=startup,
-    )
-    for name in options.backends:
+    backends, loops = tuple(name.strip() for name in backend.split(",")), (1, 2) if naive else ()
+    counts = _several("--batch", batch), _several("--jobs", jobs)
+    options = BenchOptions(backends, *counts, repeat, constant, loops, naive_frames, start=startup)
+    for name in backends:
         engine = engine_values(backend=name, precision=precision, workers=workers) | {"backend": "auto"}
-    if cameras > 1:
+    if viewers or cameras > 1:
         given = Overrides(plugin, checkpoint, engine | {"backend": backend})
-        return _measure_rig(_local(log), config, given, device.value, cameras, repeat, as_json)
+        measure = _measure_viewers if viewers else partial(_measure_rig, cameras)
+        return measure(_local(log), config, given, device.value, repeat, as_json)
     with status_line(as_json) as notify, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
         options, given = replace(options, weights=weights, told=notify), Overrides(plugin, weights, engine)
@@ -132,11 +132,11 @@ def _show(report: BenchReport, as_json: bool) -> None:
 
 
 def _measure_rig(
+    cameras: int,
     log: Path,
     config: Path | None,
     overrides: Overrides,
     device: str,
-    cameras: int,
     repeat: int,
     as_json: bool,
 ) -> None:
@@ -154,6 +154,21 @@ def _measure_rig(
         print_json(with_exit_code(speed.to_json(), "clean"))
     else:
         show_rig_speed(speed)
+
+
+def _measure_viewers(
+    log: Path, config: Path | None, overrides: Overrides, device: str, repeat: int, as_json: bool
+) -> None:
+    """Measure what viewers cost a replay, and print it."""
+    from perception.diagnosis.bench import viewer_cost
+    from perception_tools.bench.text import show_viewer_cost
+
+    with status_line(as_json) as notify:
+        cost = viewer_cost(log, config, overrides, device, repeat, notify)
+    if as_json:
+        print_json(with_exit_code(cost.to_json(), "clean"))
+    else:
+        show_viewer_cost(cost)
 
 
 def _measured(

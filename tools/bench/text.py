@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from perception.diagnosis.bench import BenchReport, Rate, RigSpeed, Variant
+from perception.diagnosis.bench import BenchReport, Rate, RigSpeed, Variant, ViewerCost
 from perception_tools.printing import make_console, print_lines
 
 QUIET = 0.15
@@ -43,6 +43,21 @@ def show_rig_speed(speed: RigSpeed) -> None:
     table.add_row(f"{speed.cameras} cameras, {others}", f"{speed.rig_hz:.1f}", str(speed.frames))
     console.print(table)
     console.print(f"the rig gives {speed.ratio:.2f} of the camera frames of one camera")
+
+
+def show_viewer_cost(cost: ViewerCost) -> None:
+    """Print the rates of a replay with and without viewers."""
+    names = {
+        "output": "an output log",
+        "rerun": "and --rerun",
+        "nothing": "no output log",
+        "serve": "and --serve, without a client",
+    }
+    table = _table("replay into", "frames/s", "of the one above", "cpu ms/frame")
+    for name, text in names.items():
+        share = f"{cost.shares[name]:.2f}" if name in cost.shares else ""
+        table.add_row(text, f"{cost.rates_hz[name]:.1f}", share, f"{cost.cpu_ms[name]:.1f}")
+    make_console().print(table)
 
 
 def _rates(report: BenchReport) -> Table:

@@ -38,7 +38,10 @@ def serve(job: ReplayJob, arguments: ReplayArguments) -> None:
         seconds = time.monotonic() - begun_s
         say(f"played to the end: {outputs} outputs, {seconds:.1f} s after the start", stderr=True)
 
-    serving = Serving(host, arguments.serve_port, waits=waits, started=started, ended=ended)
+    def refused(reason: str) -> None:
+        say(f"warning: refused a connection: {reason}; use Foxglove or a page of this machine", stderr=True)
+
+    serving = Serving(host, arguments.serve_port, waits, started=started, ended=ended, refused=refused)
     account: ServedRun = load_viewer("foxglove").serve_replay(job, serving)
     status = status_of(account)
     with answering(status):

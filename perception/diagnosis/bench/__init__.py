@@ -5,6 +5,7 @@ from perception.diagnosis.bench.make_log import make_log
 from perception.diagnosis.bench.measure import BenchOptions, bench
 from perception.diagnosis.bench.rig_speed import RigSpeed, rig_speed
 from perception.diagnosis.bench.startup import StartUp
+from perception.diagnosis.bench.viewer_cost import ViewerCost, viewer_cost
 
 __all__ = [
     "BenchOptions",
@@ -13,7 +14,9 @@ __all__ = [
     "RigSpeed",
     "StartUp",
     "Variant",
+    "ViewerCost",
     "bench",
     "make_log",
     "rig_speed",
+    "viewer_cost",
 ]

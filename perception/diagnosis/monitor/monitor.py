@@ -309,9 +309,10 @@ def _sound(output: Output, wrong: Mapping[str, Mapping[str, str]]) -> bool:
 
 def _new(known: tuple[str, ...], reasons: tuple[str, ...]) -> list[str]:
     """Return the reasons of another kind than the known ones: numbers change all the time."""
-    kinds = {_kind(text) for text in known}
-    return [text for text in reasons if _kind(text) not in kinds]
+    kinds = {kind_of_reason(text) for text in known}
+    return [text for text in reasons if kind_of_reason(text) not in kinds]
 
 
-def _kind(text: str) -> str:
+def kind_of_reason(text: str) -> str:
+    """Return the start of a reason without its numbers, which change from tick to tick."""
     return "".join(c for c in text if not c.isdigit() and c != ".")[:24]

@@ -7,7 +7,7 @@ from typing import Any
 
 from perception.diagnosis.monitor.baseline_stats import from_plain
 from perception.diagnosis.monitor.limits import Limits
-from perception.diagnosis.monitor.monitor import Monitor
+from perception.diagnosis.monitor.monitor import Monitor, kind_of_reason
 from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.models.input_profile import from_plain as from_profile
 from perception.plugin import KnowsItsInputs, KnowsItsOutputs, Plugin
@@ -28,7 +28,7 @@ class MonitorSink:
         publish: Called for each output with a topic and rows to write beside it (`McapSink.add_values`).
             This sink must then come after that one.
         limits: As for `Monitor`.
-        remark: Called where a head comes into doubt, its reasons change, or the doubt ends
+        remark: Called where a head comes into doubt, other reasons come, or the doubt ends
             (`TakesRemarks.add_remark`).
     """
 
@@ -44,7 +44,7 @@ class MonitorSink:
         self._plugin = plugin
         self._publish = publish
         self._remark = remark
-        self._reasons: dict[str, tuple[str, ...]] = {}
+        self._reasons: dict[str, tuple[str, ...]] = {}  # of each head, the kinds that were told last
         self._limits = limits
         self.monitor = Monitor(limits=limits)
         self.problem = ""
@@ -89,8 +89,9 @@ class MonitorSink:
         """Tell the doubts that are new."""
         for head, health in self.monitor.health.items():
             reasons = () if health.believed else health.reasons or ("in doubt",)
-            if self._reasons.get(head, ()) != reasons:
-                self._reasons[head] = reasons
+            kinds = tuple(map(kind_of_reason, reasons))
+            if self._reasons.get(head, ()) != kinds:
+                self._reasons[head] = kinds
                 level: Level = "warning" if reasons else "info"
                 text = f"in doubt: {'; '.join(reasons)}" if reasons else "no longer in doubt"
                 remark(level, f"monitor {head}", text, output.tick.log_time_ns, output.tick.stamp_ns)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.autoconfig import complete_config
-from perception.diagnosis.monitor import HEALTH, Monitor, MonitorSink, StatsCollector, SubsetStats, to_plain
+from perception.diagnosis.monitor import (
+    HEALTH,
+    HeadHealth,
+    Monitor,
+    MonitorSink,
+    StatsCollector,
+    SubsetStats,
+    to_plain,
+)
 from perception.diagnosis.monitor.baseline_stats import LEVELS
 from perception.diagnosis.monitor.drift import place_of
 from perception.diagnosis.monitor.hysteresis import Alarm, FadingAverage
@@ -45,6 +54,7 @@ from perception.types import (
     absent_sample,
 )
 from tests.pipeline.memory_plugin import MANIFEST, MemoryPlugin
+from tests.sinks.build import output_of, sample_of
 
 SAMPLES = Path(__file__).parents[3] / "sample_logs"
 
@@ -508,6 +518,17 @@ def test_dead_sensors_and_a_frozen_camera_are_noticed_where_they_are() -> None:
         assert all(any(reason in text for _, text in texts) for reason in doubts)
     at_s = min((at_ns - start_ns) / 1e9 for _, subject, _, at_ns in told if subject == "monitor control")
     assert at_s == pytest.approx(min(at for subject, at, _ in found if subject == "control"), abs=0.11)
+
+
+def test_a_doubt_whose_numbers_change_is_told_once() -> None:
+    told: list[str] = []
+    sink = MonitorSink(MemoryPlugin(), remark=lambda *row: told.append(row[2]))
+    reasons = [("count is about 3.1", "camera is absent"), ("count is about 12.7", "camera is absent"), ()]
+    for index, texts in enumerate(reasons):
+        health = {"control": HeadHealth("control", not texts, 0, texts)}
+        sink.monitor = SimpleNamespace(update=lambda *_: None, health=health)  # type: ignore[assignment]
+        sink.write(sample_of(index), output_of(index))
+    assert told == ["in doubt: count is about 3.1; camera is absent", "no longer in doubt"]
 
 
 def test_statistics_of_the_plugin_are_used_and_wrong_ones_are_told() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -197,6 +197,58 @@ def test_it_listens_on_this_machine_alone_and_a_port_in_use_is_one_line(scene: P
     assert not is_loopback("0.0.0.0")
     assert not is_loopback("192.168.1.5")
     assert not is_loopback(socket.gethostname() + ".example")
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "enters"),
+    [
+        ("127.0.0.1", None, True),  # a program
+        ("localhost", "http://localhost:3000", True),
+        ("[::1]", "http://[::1]:8080", True),
+        ("127.0.0.1", "https://app.foxglove.dev", True),
+        ("127.0.0.1", "app://foxglove", True),
+        ("127.0.0.1", "https://other.example", False),
+        ("127.0.0.1", "https://app.foxglove.dev.other.example", False),
+        ("127.0.0.1", "http://127.0.0.1.other.example", False),
+        ("127.0.0.1", "null", False),
+        ("rebound.example", "http://rebound.example", False),
+        ("rebound.example", None, False),
+        ("", None, False),
+    ],
+)
+def test_pages_of_other_sites_and_other_names_of_this_machine_are_refused(
+    host: str, origin: str | None, enters: bool
+) -> None:
+    refused: list[str] = []
+    with PlaybackServer(Playback(0, 1), "door", port=0, refused=refused.append) as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            lines = [
+                "GET / HTTP/1.1",
+                f"Host: {host}:{port}",
+                "Upgrade: websocket",
+                "Connection: Upgrade",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                "Sec-WebSocket-Version: 13",
+                "Sec-WebSocket-Protocol: foxglove.sdk.v1",
+                *([f"Origin: {origin}"] if origin is not None else []),
+            ]
+            client.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+            answer = client.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 101" if enters else b"HTTP/1.1 403")
+        assert (not refused) == enters
+        assert f"127.0.0.1%3A{port}" in server.app_url
+
+
+def test_a_handshake_that_does_not_end_or_is_too_long_is_dropped() -> None:
+    with PlaybackServer(Playback(0, 1), "door", port=0) as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        for begun in (b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000, b"Host: a\r\nHost: b\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                with suppress(ConnectionError):
+                    client.sendall(begun)
+                with suppress(ConnectionError):
+                    assert not client.recv(4096).startswith(b"HTTP/1.1 101")
 
 
 def test_what_the_run_warns_of_is_shown_and_lost_messages_are_texts(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from perception.path_guard import Write, check_paths
 from perception.plugin import positioned
 from perception.sinks import RunInfo, make_sink
 from perception.types import Absent, CameraFrame, Control, Detections, Output, Sample
+from perception_plugins.viewers.remarks import MOST_CHANGES
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.pipeline.test_rig_views import run as run_rig
 from tests.plugins.viewers.recording import Recording
@@ -125,6 +126,14 @@ def test_what_is_wrong_is_told_once_when_it_happens(tmp_path: Path) -> None:
     assert texts.count(("WARN", "plugin: input_range: far")) == 1
     assert ("WARN", "weights: the weights were never trained") in texts
     assert ("WARN", "faults: injected into the log: camera.drop=0.1") in texts
+
+
+def test_an_input_that_flickers_is_told_a_few_times_and_seen_in_its_states(tmp_path: Path) -> None:
+    kept = written(tmp_path / "a.rrd", rows_of(60, silent=tuple(range(1, 60, 2))))
+    lines = [text for _, text in kept.texts() if text.startswith("camera: ")]
+    assert len(lines) == MOST_CHANGES
+    assert "changes often" in lines[-1]
+    assert len(kept.values("inputs/camera", "StateChange:state")) == 60
 
 
 def test_each_camera_of_a_rig_has_pictures_boxes_and_a_place(tmp_path: Path) -> None:
