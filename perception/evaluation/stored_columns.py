@@ -18,10 +18,10 @@ from perception.evaluation.metrics.frame_columns import (
     TruthColumns,
 )
 from perception.evaluation.metrics.latency import TOTAL
-from perception.pipeline.span import Span
+from perception.pipeline.log_source import Span
 from perception.sinks.tables.schema import COVARIANCE
 from perception.sinks.tables.stored import StoredRecording
-from perception.types import Float64, RigIssue
+from perception.types import Float64, RigIssue, RigIssueCode
 
 TICKS = 512
 """Ticks that are scored at a time."""
@@ -209,13 +209,13 @@ class _TickRows:
         wanted = np.array([name not in ("sink", TOTAL) for name in (*names, TOTAL)])[codes]
         stages = {name: ms[codes == code] for code, name in enumerate(names) if name not in ("sink", TOTAL)}
         timed = np.bincount(tick, minlength=len(self._ticks)) > 0
-        total = np.bincount(tick[wanted], ms[wanted], len(self._ticks))[timed]
+        total = np.bincount(tick[wanted], ms[wanted], len(self._ticks))[timed].astype(np.float64)
         return {**stages, TOTAL: total} if len(total) else {}
 
     def _missing(self) -> list[tuple[str, RigIssue, int]]:
         rows = self._heads.filter(self._heads.column("truth_missing").is_valid())
-        counts: dict[tuple[str, str], int] = {}
-        texts: dict[tuple[str, str], str] = {}
+        counts: dict[tuple[str, RigIssueCode], int] = {}
+        texts: dict[tuple[str, RigIssueCode], str] = {}
         for row in rows.select(["head", "truth_missing", "truth_missing_text"]).to_pylist():
             head = {"detections": "boxes", "control": "control"}.get(row["head"])
             if head is not None:

@@ -220,28 +220,29 @@ def _placements(pairs: Sequence[tuple[Output, TruthFrame]], scored: Sequence[int
 
 def control_columns(pairs: Sequence[tuple[Output, TruthFrame]]) -> ControlColumns:
     """Return the control head of outputs and its truth as columns."""
-    states, names, rows = [], {}, []
+    names: dict[str, int] = {}
+    states: list[int] = []
+    places: list[tuple[int, int, int]] = []
+    values: list[tuple[float | None, ...]] = []
+    units: list[str] = []
     for number, (output, truth) in enumerate(pairs):
-        states.append(STATES.index(_control_state(output.control, truth)))
-        if output.control is None or truth.control is None or STATES[states[-1]] != "scored":
+        state = _control_state(output.control, truth)
+        states.append(STATES.index(state))
+        if output.control is None or truth.control is None or state != "scored":
             continue
         channels = {channel.name: (at, channel) for at, channel in enumerate(output.control.channels)}
         measured = truth.measured or {}
         for name, true in truth.control.items():
-            place = names.setdefault(name, len(names))
             at, channel = channels.get(name, (-1, None))
-            values = (np.nan, np.nan, "") if channel is None else (channel.value, channel.std, channel.unit)
-            rows.append((number, place, at, *values, true, measured.get(name, np.nan)))
-    frame, channel_at, item, value, std, unit, true_values, before = (
-        zip(*rows, strict=True) if rows else [()] * 8
-    )
-    numbers = (np.array(column, np.float64) for column in (value, std, true_values, before))
+            places.append((number, names.setdefault(name, len(names)), at))
+            predicted = (np.nan, np.nan) if channel is None else (channel.value, channel.std)
+            values.append((*predicted, true, measured.get(name, np.nan)))
+            units.append("" if channel is None else channel.unit)
+    frame, channel_at, item = np.array(places, dtype=np.intp).reshape(-1, 3).T
+    value, std, true_value, before = np.array(values, dtype=np.float64).reshape(-1, 4).T
+    state_column = np.array(states, np.uint8)
     return ControlColumns(
-        np.array(states, np.uint8),
-        tuple(names),
-        *(_places(column) for column in (frame, channel_at, item)),
-        *numbers,
-        unit,
+        state_column, tuple(names), frame, channel_at, item, value, std, true_value, before, units
     )
 
 

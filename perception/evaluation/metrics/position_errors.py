@@ -97,7 +97,8 @@ def _errors(frames: ScoredFrames, rows: NDArray[np.intp], centre: Matrix) -> tup
 
 def _turned(rotations: Matrix, vectors: Matrix) -> Matrix:
     """Return vectors [M, 3] turned by their rotations [M, 3, 3]; the same whatever their number."""
-    return (rotations * vectors[:, None, :]).sum(axis=2)
+    turned: Matrix = (rotations * vectors[:, None, :]).sum(axis=2)
+    return turned
 
 
 def _normalised(error: Matrix, covariance: Matrix) -> Matrix:
