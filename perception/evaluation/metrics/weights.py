@@ -100,18 +100,28 @@ class DrawnWeights(Weights):
         return (self._draws @ table.reshape(blocks, groups)).astype(np.float64)
 
     def median(self, frame: FrameNumbers, values: Float64) -> Float64:
-        medians = np.full(len(self), np.nan)
         if not len(values):
-            return medians
+            return np.full(len(self), np.nan)
         order = np.argsort(values, kind="stable")
         ordered, block = values[order], self._block[frame[order]]
-        step = max(1, _MAX_WEIGHTS // len(values))  # each draw needs the weights of all rows
-        for start in range(0, len(self), step):
-            below = np.cumsum(self._draws[start : start + step, block], axis=1)
-            half = below[:, -1:] / 2
-            low, high = np.argmax(below >= half, axis=1), np.argmax(below > half, axis=1)
-            middle = (ordered[low] + ordered[high]) / 2
-            medians[start : start + step] = np.where(half[:, 0] > 0, middle, np.nan)
+        # Weights by part of the sorted values show which part has the middle of a draw; only that is read.
+        parts = max(1, min(1024, _MAX_WEIGHTS // self._draws.shape[1], len(values)))
+        edges = np.linspace(0, len(values), parts + 1).astype(np.intp)
+        part = np.repeat(np.arange(parts), np.diff(edges))
+        table = np.bincount(block * parts + part, minlength=self._draws.shape[1] * parts)
+        below = np.cumsum(self._draws @ table.reshape(-1, parts).astype(np.float32), axis=1, dtype=np.float64)
+        medians = np.full(len(self), np.nan)
+        for draw, (weight, total) in enumerate(zip(self._draws, below, strict=True)):
+            half = total[-1] / 2
+            if half > 0:
+                middle = []
+                for side in ("left", "right"):
+                    place = int(np.searchsorted(total, half, side=side))
+                    rows = slice(edges[place], edges[place + 1])
+                    before = total[place - 1] if place else 0.0
+                    within = before + np.cumsum(weight[block[rows]], dtype=np.float64)
+                    middle.append(ordered[rows][np.searchsorted(within, half, side=side)])
+                medians[draw] = sum(middle) / 2
         return medians
 
     def mean_deviation(self, frame: FrameNumbers, values: Float64) -> Float64:

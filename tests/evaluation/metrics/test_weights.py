@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from perception.evaluation.metrics import DrawnWeights, Rules, Suite, WeightedMetric, Weights, curves
+from perception.evaluation.metrics import weights as weights_module
 from perception.evaluation.metrics.curves import average_precision, best_f1
 from perception.evaluation.metrics.ranked import average_precisions, best_f1s, segments
 from perception.types import Control, ControlChannel, Output, TruthFrame
@@ -134,3 +135,16 @@ def test_a_draw_without_truth_has_no_value_and_one_without_detection_has_zero() 
     none = segments(np.zeros(0, bool), np.zeros(0), np.zeros(0, np.intp), weights)
     assert average_precisions(none, np.array([3.0, 0.0]))[0] == 0.0
     assert best_f1s(none, np.array([3.0, 0.0])).f1[0] == 0.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_median_is_that_of_the_repeated_values(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    draws = rng.poisson(0.7, (20, 6)).astype(np.float32)
+    frame, values = rng.integers(0, 30, 300), rng.integers(0, 40, 300) / 4  # many are equal
+    block = rng.integers(0, 6, 30)
+    monkeypatch.setattr(weights_module, "_MAX_WEIGHTS", int(rng.integers(6, 400)))  # few parts, or many
+    found = DrawnWeights(draws, block).median(frame, values)
+    for draw, median in zip(draws, found, strict=True):
+        repeated = np.repeat(values, draw[block[frame]].astype(int))
+        assert median == np.median(repeated) if len(repeated) else np.isnan(median)
