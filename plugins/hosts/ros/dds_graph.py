@@ -52,7 +52,7 @@ class DdsGraph:
         namespace, _, self._name = f"/{node.strip('/')}".rpartition("/")
         self._namespace = namespace or "/"
         self._ids: dict[str, list[Any]] = {"reader": [], "writer": []}
-        raw = DdsTypes(types).raw(INFO)
+        raw: Any = DdsTypes(types).raw(INFO)
         qos = Qos(
             Policy.Reliability.Reliable(duration(milliseconds=100)),
             Policy.Durability.TransientLocal,
