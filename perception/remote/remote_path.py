@@ -7,11 +7,14 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from perception.remote.remote_errors import without_password
-from perception.remote.remote_file import RemoteFile
+from perception.remote.remote_file import SMALLEST, RemoteFile
 
 if TYPE_CHECKING:
     _Base = Path
@@ -19,6 +22,33 @@ else:
     _Base = type(Path())
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/].*", re.DOTALL)
+
+_begun: dict[str, Future[RemoteFile]] = {}
+
+
+def begin_to_open(text: str | os.PathLike[str]) -> None:
+    """Open a remote file beside other work, for the next `RemotePath.fresh` of its URL.
+
+    The packages of its protocol are imported, its end and its start are read. What fails is raised where the
+    file is used.
+    """
+    path = log_path(text)
+    if isinstance(path, RemotePath):
+        future = _begun[path.url] = Future()
+        Thread(target=_open_into, args=(path.url, future), name="remote-open", daemon=True).start()
+
+
+def _open_into(url: str, future: Future[RemoteFile]) -> None:
+    try:
+        file = RemoteFile(url)
+        file.probe()
+    except BaseException as error:
+        future.set_exception(error)
+        return
+    if file.ranged:
+        with suppress(OSError):
+            file.read(0, SMALLEST)
+    future.set_result(file)
 
 
 def log_path(text: str | os.PathLike[str]) -> Path:
@@ -56,17 +86,21 @@ class RemotePath(_Base):
             super().__init__(url)  # type: ignore[call-arg]
         self.url = url
         self._file: RemoteFile | None = None
+        self._begun: Future[RemoteFile] | None = None
 
     @property
     def file(self) -> RemoteFile:
         """The file, opened on first use."""
         if self._file is None:
-            self._file = RemoteFile(self.url)
+            self._file = RemoteFile(self.url) if self._begun is None else self._begun.result()
         return self._file
 
     def fresh(self) -> RemotePath:
-        """Return the same path without what is known of the file: it may have changed."""
-        return RemotePath(self.url)
+        """Return the same path without what is known of the file, which may have changed: with what was begun
+        since (`begin_to_open`)."""
+        path = RemotePath(self.url)
+        path._begun = _begun.pop(self.url, None)
+        return path
 
     def __str__(self) -> str:
         return self.url

@@ -19,7 +19,7 @@ from perception.errors import LogError
 from perception.logs import LogWriter, Query, open_log
 from perception.logs.conversion.same_values import same_values
 from perception.pipeline.log_source import LogSource, Span
-from perception.remote import RemotePath, attempts
+from perception.remote import RemotePath, attempts, begin_to_open
 from perception.types import Sample, Schema
 from perception_tools.cli import run
 from tests.logs import ros_bags
@@ -96,6 +96,25 @@ def test_messages_account_and_survey_are_those_of_the_file(
         ]
         assert dict(before.account.rows()) == dict(after.account.rows())
         assert not after.damage
+
+
+def test_a_file_that_was_begun_to_open_is_opened_once(small: Path, server: RangeServer) -> None:
+    url = server.url("small.mcap")
+    with open_log(url) as log:
+        expected = [m.data for m in log.messages()]
+    alone = server.requests
+    server.reset()
+    begin_to_open(url)
+    with open_log(url) as log:
+        assert [m.data for m in log.messages()] == expected
+    assert server.requests <= alone
+    server.reset()
+    with open_log(url):
+        assert server.requests  # it may have changed: nothing of the first opening is used
+    begin_to_open(server.url("gone.mcap"))
+    with pytest.raises(LogError, match="no such file"):
+        open_log(server.url("gone.mcap"))
+    begin_to_open(small)  # a local path
 
 
 def test_a_look_and_a_second_of_a_large_log_read_little(large: Path, server: RangeServer) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.errors import ConfigError, LogError
-from perception.remote import is_remote
+from perception.remote import begin_to_open, is_remote
 from perception_tools.command_arguments import OneLog
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.info.log_info import LogInfo
@@ -45,6 +45,8 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what a log holds, and what replay would take from it and why."""
+    if not as_one:
+        begin_to_open(log)  # the server answers while modules are imported
     from perception.config import load_config, to_yaml
     from perception.diagnosis.audit import (
         TrainedInputs,
