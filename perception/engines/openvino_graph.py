@@ -43,8 +43,12 @@ def last_line(error: Exception) -> str:
 
 
 def openvino_package() -> Any:
-    """The package without its converter, which takes half as long again to import, and which only `convert`
-    needs; `openvino.convert_model` is there all the same, for whoever else is in this process."""
+    """The package without what reports usage to its makers, and without its converter, which takes half as
+    long again to import, and which only `convert` needs; `openvino.convert_model` is there all the same, for
+    whoever else is in this process."""
+    # The converter and NNCF report what they do, without asking, where this package can be imported.
+    if "openvino_telemetry" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # fails its import
     converter = "openvino.tools.ovc"
     if "openvino" in sys.modules or converter in sys.modules:
         return _imported()
