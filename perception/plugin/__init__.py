@@ -18,6 +18,7 @@ plugins imports none of them::
 from perception.plugin.contract import (
     AdoptsPrepared,
     Context,
+    HasPlainLoop,
     Infers,
     KnowsItsInputs,
     KnowsItsOutputs,
@@ -41,6 +42,7 @@ __all__ = [
     "API_VERSION",
     "AdoptsPrepared",
     "Context",
+    "HasPlainLoop",
     "Infers",
     "Installed",
     "KnowsItsInputs",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from perception.plugin.manifest import Manifest
-from perception.types import Output, Reset, Sample
+from perception.types import CameraFrame, Output, Reset, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,15 @@ class StepsSubsets(Protocol):
         self, prepared: Sequence[Prepared], subsets: Sequence[tuple[str, ...]]
     ) -> list[list[Output]]:
         """Return, for each sample and subset, the output of `step` with only those inputs present."""
+        ...
+
+
+@runtime_checkable
+class HasPlainLoop(Protocol):
+    """Optional protocol: what one would write in the plugin's place, for `perception bench`."""
+
+    def plain_answer(self, frame: CameraFrame) -> Mapping[str, Any] | None:
+        """Return the answer to an encoded picture, ready for JSON; None: it does not decode."""
         ...
 
 

@@ -15,12 +15,13 @@ from perception.errors import CheckpointError, ConfigError, PluginError
 from perception.models.placed_returns import PlacedReturns, placed_returns
 from perception.models.preprocess.pixels import UnusableImage
 from perception.plugin import Context, Manifest, Plugin, Prepared, positioned
-from perception.types import Absent, Detection, Detections, Output, RangeScan, Reset, Sample
+from perception.types import Absent, CameraFrame, Detection, Detections, Output, RangeScan, Reset, Sample
 from perception_plugins.detector.decode import Candidates, WrongOutput, candidates_of
 from perception_plugins.detector.late_fusion import distances
 from perception_plugins.detector.opening import Detector, open_detector
 from perception_plugins.detector.options import DetectorOptions
 from perception_plugins.detector.picture import Placement
+from perception_plugins.detector.plain_loop import plain_answer
 from perception_plugins.detector.suppression import suppress
 
 NO_RETURN = "no return of the scan is finite"
@@ -170,6 +171,10 @@ class DetectorPlugin(Plugin):
             else Detection(word, score, (x1, y1, x2, y2), None, metres, std)
             for word, score, (x1, y1, x2, y2), metres, std in rows
         )
+
+    def plain_answer(self, frame: CameraFrame) -> Mapping[str, Any] | None:
+        """Return what a plain loop answers to a picture (`plain_loop`), for `perception bench`."""
+        return plain_answer(self._opened().detector, self._opened().options, frame)
 
     def reset(self, reason: Reset) -> None:
         """Do nothing: the plugin has no state."""

@@ -85,6 +85,17 @@ def test_boxes_come_back_in_recorded_pixels_best_first(tmp_path: Path, backend: 
         assert item.xyxy == pytest.approx(recorded(box), abs=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 64, 96), (1, 64, 96, 3)])
+def test_the_plain_loop_of_the_benchmark_gives_the_same_boxes(tmp_path: Path, shape: tuple) -> None:
+    plugin = opened(write_detector(tmp_path / "m.onnx", FINAL, shape=shape, metadata=NAMES))
+    sample = drawn_samples(1)[0]
+    (output,) = plugin.step([plugin.prepare(sample)])
+    answer = plugin.plain_answer(sample.camera.value)
+    plugin.close()
+    assert answer["labels"] == [item.label for item in output.detections.items]
+    np.testing.assert_allclose(answer["boxes"], [item.xyxy for item in output.detections.items])
+
+
 def test_it_keeps_the_contract(tmp_path: Path) -> None:
     path = write_detector(tmp_path / "final.onnx", FINAL, metadata=NAMES)
     context = Context(options={"model": str(path)}, status=STATUS, threads=1)

@@ -189,7 +189,7 @@ def _measured(
     from perception.logs.video.facts import video_facts
     from perception.path_guard import Write, check_paths
     from perception.pipeline.files_read import files_read
-    from perception.plugin import own_weights
+    from perception.plugin import HasPlainLoop, load_plugin, own_weights
 
     with open_log(log) as opened:
         setup = complete_config(opened, config, overrides).config
@@ -204,7 +204,8 @@ def _measured(
     if is_video and options.naive:
         options.told("the naive loop decodes no video and is left out")
     weights = setup.plugin.checkpoint or own_weights(setup.plugin.name)
-    naive = options.naive if setup.plugin.name == "fusion" and not is_video else ()
+    has_loop = setup.plugin.name == "fusion" or isinstance(load_plugin(setup.plugin.name), HasPlainLoop)
+    naive = options.naive if has_loop and not is_video else ()
     return measure(copy[0] if copy else log, setup, device, replace(options, weights=weights, naive=naive))
 
 

@@ -103,9 +103,9 @@ def _serve(line: Connection, setup: MeasuredSetup) -> None:
 def _measure_of(setup: MeasuredSetup) -> Callable[[bool], MeasuredRun]:
     if setup.kind != "naive":
         return Replays(setup).run
-    from perception.diagnosis.bench.naive_loop import NaiveLoop
+    from perception.diagnosis.bench.naive_loop import NaiveLoop, PlainPluginLoop
 
-    return NaiveLoop(setup).run
+    return (NaiveLoop if setup.config.plugin.name == "fusion" else PlainPluginLoop)(setup).run
 
 
 class Replays:

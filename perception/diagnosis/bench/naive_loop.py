@@ -26,7 +26,9 @@ from perception.logs import decoder, open_log
 from perception.models.checkpoint import Checkpoint, load_checkpoint
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
-from perception.types import Message, Sample
+from perception.pipeline import context_of
+from perception.plugin import HasPlainLoop, load_plugin
+from perception.types import CameraFrame, Message, Sample
 
 if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
@@ -112,6 +114,43 @@ class NaiveLoop:
             "distance_m": found.distance_m[kept].tolist(),
             "control": found.control.tolist(),
         }
+
+
+class PlainPluginLoop:
+    """The same loop over a plugin that says what one would write in its place (`HasPlainLoop`): `mcap` reads,
+    one picture after the other is answered, and the answers go to a file as JSON lines. No other sensor is
+    read, no position is stated."""
+
+    def __init__(self, setup: MeasuredSetup) -> None:
+        engine = setup.config.engine.model_copy(update={"threads": setup.threads})
+        plugin = load_plugin(setup.config.plugin.name)
+        assert isinstance(plugin, HasPlainLoop)
+        plugin.open(context_of(setup.config.model_copy(update={"engine": engine}), "cpu"))
+        self._setup, self._answer = setup, plugin.plain_answer
+        self._base_mib = float("nan")
+
+    def run(self, warm: bool = False) -> MeasuredRun:
+        """Run once over the log, up to the configured limits; to warm up, over a few frames."""
+        from mcap.reader import make_reader
+
+        most, frames, decode = 3 if warm else self._setup.most, 0, decoder(self._setup.config)
+        began, cpu, others = time.perf_counter(), time.process_time(), OtherPrograms()
+        topic = self._setup.config.sensors.named[self._setup.config.reference].topic
+        with open_log(self._setup.log) as log:
+            channel = log.channels[topic]
+        with Path(self._setup.log).open("rb") as file, open(os.devnull, "w", encoding="utf-8") as out:
+            for _, _, m in make_reader(file).iter_messages(topics=[topic]):
+                frame = decode(Message(channel, m.log_time, m.publish_time, m.sequence, m.data))
+                if not isinstance(frame, CameraFrame) or (answer := self._answer(frame)) is None:
+                    raise LogError(f"an image does not decode: {self._setup.log}")
+                out.write(json.dumps({"stamp_ns": frame.stamp_ns, **answer}) + "\n")
+                frames += 1
+                if time.perf_counter() - began > self._setup.most_s or frames == most:
+                    break
+        seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+        self._base_mib = memory_mib()[0] if warm else self._base_mib
+        peak = memory_mib()[1]
+        return MeasuredRun(frames, seconds, cpu_s, others.cores(), base_mib=self._base_mib, peak_mib=peak)
 
 
 def _model(weights: Path | None) -> tuple[FusionModel, Checkpoint]:
