@@ -54,6 +54,7 @@ class RerunRows:
         self._scored = self._watched = False
         self._shown: layout.Shown | None = None
         self._opened = False
+        self._span_ns: tuple[int, int] | None = None
         stream.send_recording_name(run.input.name if run.input is not None else "replay")
         facts = {key: text for key, text in run.to_metadata().items() if key != "config"}
         stream.send_property("run", rr.DynamicArchetype("perception.Run", components=facts))
@@ -67,6 +68,8 @@ class RerunRows:
     ) -> None:
         """Add one output with its sample."""
         when, views = When.of(output.tick), list(camera_views(sample, output, truth))
+        first_ns, last_ns = self._span_ns or (when.arrival_ns, when.arrival_ns)
+        self._span_ns = min(first_ns, when.arrival_ns), max(last_ns, when.arrival_ns)
         self._open(when)
         for view in views:
             if view.camera not in self._cameras:
@@ -99,9 +102,10 @@ class RerunRows:
         for number, (arrival_ns, stamp_ns, text) in enumerate(moments, 1):
             self.remark("warning", "worst moments", f"{number}: {text}", When(arrival_ns, stamp_ns))
         self._rows.send()
-        if moments and self._shown is not None:
-            self._rows.stream.flush()  # a viewer drops a selection beyond the data that it has
-            around_ns = moments[0][0] - _AROUND_NS, moments[0][0] + _AROUND_NS
+        if moments and self._shown is not None and self._span_ns is not None:
+            self._rows.stream.flush()  # a viewer drops a selection in data that it has not got yet
+            (first_ns, last_ns), worst_ns = self._span_ns, moments[0][0]
+            around_ns = max(first_ns, worst_ns - _AROUND_NS), min(last_ns, worst_ns + _AROUND_NS)
             self._rows.stream.send_blueprint(layout.blueprint(self._shown, around_ns))
 
     def _open(self, when: When) -> None:

@@ -134,7 +134,9 @@ def test_a_recording_is_laid_out_and_painted(viewer: ViewerClient, tmp_path: Pat
     assert len(np.unique(scene.reshape(-1, 3), axis=0)) > 20  # a grid, returns, the frustum with its picture
 
 
-def test_the_worst_moment_is_where_the_viewer_begins(viewer: ViewerClient, tmp_path: Path) -> None:
+def test_the_worst_moment_is_where_the_viewer_begins(
+    viewer: ViewerClient, tmp_path: Path, index: int
+) -> None:
     path, worst = tmp_path / "b.rrd", tick_of(48)
     sink = make_sink(path)
     sink.show_moments(lambda: [(worst.log_time_ns, worst.stamp_ns, "a miss")])  # type: ignore[attr-defined]
@@ -142,11 +144,15 @@ def test_the_worst_moment_is_where_the_viewer_begins(viewer: ViewerClient, tmp_p
     for sample, output in rows_of(60):
         sink.write(sample, output)
     sink.close()
-    state = opened(viewer, path)
-    assert state.recordings[0].current_timeline == "arrival"
 
-    def is_there() -> bool:
-        at_ns = viewer.get_state().recordings[0].current_time
-        return at_ns is not None and abs(at_ns - worst.log_time_ns) <= 1_000_000_000
+    def begins_there() -> bool:
+        """Open it anew; return whether the viewer goes there. It drops a selection in what loads slowly."""
+        assert opened(viewer, path).recordings[0].current_timeline == "arrival"
+        for _ in range(20):
+            viewer.take_screenshot(max_size=64)
+            at_ns = viewer.get_state().recordings[0].current_time
+            if at_ns is not None and abs(at_ns - worst.log_time_ns) <= 1_000_000_000:
+                return True
+        return False
 
-    until(is_there)
+    until(begins_there)
