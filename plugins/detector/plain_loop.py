@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.types import CameraFrame
 from perception_plugins.detector.decode import candidates_of
@@ -31,9 +32,11 @@ def plain_answer(detector: Detector, options: DetectorOptions, frame: CameraFram
         small = canvas
     if layout.channels == "rgb":
         small = small[:, :, ::-1]
-    values = small if detector.port.dtype == np.uint8 else small.astype(np.float32) * layout.scale
+    values: NDArray[Any] = (
+        small if detector.port.dtype == np.uint8 else small.astype(np.float32) * layout.scale
+    )
     if layout.mean != (0, 0, 0) or layout.std != (1, 1, 1):
-        values = (values - np.float32(layout.mean)) / np.float32(layout.std)
+        values = (values - np.array(layout.mean, np.float32)) / np.array(layout.std, np.float32)
     array = values.transpose(2, 0, 1) if "CHW" in detector.port.form else values
     array = np.ascontiguousarray(array, detector.port.dtype)
     outputs = detector.run(array[None] if detector.port.form.startswith("N") else array)
