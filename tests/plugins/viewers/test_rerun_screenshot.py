@@ -134,9 +134,7 @@ def test_a_recording_is_laid_out_and_painted(viewer: ViewerClient, tmp_path: Pat
     assert len(np.unique(scene.reshape(-1, 3), axis=0)) > 20  # a grid, returns, the frustum with its picture
 
 
-def test_the_worst_moment_is_where_the_viewer_begins(
-    viewer: ViewerClient, tmp_path: Path, index: int
-) -> None:
+def test_the_worst_moment_is_where_the_viewer_begins(viewer: ViewerClient, tmp_path: Path) -> None:
     path, worst = tmp_path / "b.rrd", tick_of(48)
     sink = make_sink(path)
     sink.show_moments(lambda: [(worst.log_time_ns, worst.stamp_ns, "a miss")])  # type: ignore[attr-defined]
