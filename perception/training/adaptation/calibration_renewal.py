@@ -110,9 +110,10 @@ def _score_rows(views: Sequence[TwoViews]) -> tuple[Float64, Float64, Float64, F
     rows = []
     for view in views:
         plain = view.plain
-        confirmed = matched(plain, view.mirrored, SAME_VIEW_IOU) >= 0
-        spread = spread_of(plain.boxes, plain.box_std)
-        rows.append((plain.labels.astype(float), plain.scores, spread, confirmed.astype(float)))
+        has_mirror = (matched(plain, view.mirrored, SAME_VIEW_IOU) >= 0).astype(float)
+        rows.append(
+            (plain.labels.astype(float), plain.scores, spread_of(plain.boxes, plain.box_std), has_mirror)
+        )
     label, score, spread, confirmed = (np.concatenate(column) for column in zip(*rows, strict=True))
     return label, score, spread, confirmed
 
