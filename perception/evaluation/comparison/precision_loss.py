@@ -15,7 +15,7 @@ from perception.logs import open_log
 from perception.pipeline import ReplayOptions
 from perception.plugin import Plugin, load_plugin
 
-MAIN = ("mAP50", "mAP", "distance_rel_median", "D-ECE", "MAE/")
+MAIN = ("mAP50", "mAP", "distance_rel", "D-ECE", "MAE/")
 """Names of values, or their beginnings, that decide."""
 
 
