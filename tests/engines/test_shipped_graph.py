@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +20,15 @@ from perception.engines.shipped_graph import read_shipped_graph, shipped_path
 from perception.models.checkpoint import save_checkpoint
 from perception.plugin import own_weights
 from perception_tools.cli import run
+from perception_tools.export.command import _batches
 from tests.engines.conftest import CONFIG
 from tests.fusion_scenes import lively_model, numpy_scene
 
 ROOT = Path(__file__).parents[2]
-RENEW = "run `perception export plugins/weights/default.openvino.zip` and commit the file"
+RENEW = (
+    "run `perception export plugins/weights/default.openvino.zip --precision int8 "
+    "--log sample_logs/yard_dusk.mcap` and commit the file"
+)
 
 
 @pytest.fixture
@@ -35,20 +40,38 @@ def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_graphs_of_the_default_weights_say_what_torch_says(default: Path, tmp_path: Path) -> None:
-    source = FusionSource(default)
-    graph = read_shipped_graph(source, "fp32")
+def shipped_backend(default: Path, precision: str, folder: Path) -> Any:
+    """The engine on a shipped graph alone."""
+    graph = read_shipped_graph(FusionSource(default), precision)
     assert graph is not None, RENEW
-    assert read_shipped_graph(source, "bf16") is not None, RENEW
     for suffix, data in graph.items():
-        (tmp_path / "shipped").with_suffix(suffix).write_bytes(data)
-    shipped = open_backend("openvino", tmp_path / "shipped.xml", precision="fp32", threads=1)
+        (folder / precision).with_suffix(suffix).write_bytes(data)
+    return open_backend("openvino", folder / f"{precision}.xml", precision="fp32", threads=1)
+
+
+def test_the_graphs_of_the_default_weights_say_what_torch_says(default: Path, tmp_path: Path) -> None:
+    shipped = shipped_backend(default, "fp32", tmp_path)
+    assert read_shipped_graph(FusionSource(default), "bf16") is not None, RENEW
     exact = open_fusion_backend("torch", default, precision="fp32", threads=1)
     for seed, subset in enumerate(((1, 1, 1), (1, 0, 0), (0, 1, 1))):
-        inputs = random_inputs(source.meta.config, 1, seed)._replace(present=np.array([subset], np.float32))
+        inputs = random_inputs(FusionSource(default).meta.config, 1, seed)
+        inputs = inputs._replace(present=np.array([subset], np.float32))
         found, expected = shipped.run(inputs), exact.run(inputs)
         np.testing.assert_allclose(found["scores"], expected.scores, atol=1e-4, err_msg=RENEW)
         np.testing.assert_allclose(found["control"], expected.control, rtol=1e-3, atol=1e-5, err_msg=RENEW)
+
+
+def test_the_int8_graph_of_the_default_weights_says_nearly_what_float_says(
+    default: Path, tmp_path: Path
+) -> None:
+    """On pictures: noise lies outside the ranges that it was quantised on."""
+    int8, exact = (shipped_backend(default, precision, tmp_path) for precision in ("int8", "fp32"))
+    meta = FusionSource(default).meta
+    for inputs in _batches(meta, ROOT / "sample_logs" / "yard_day.mcap", 1, 3):
+        found, expected = int8.run(inputs), exact.run(inputs)
+        assert (best := expected["scores"].max()) > 0.3
+        assert abs(found["scores"].max() - best) < 0.1, RENEW
+        np.testing.assert_allclose(found["control"], expected["control"], atol=0.05, err_msg=RENEW)
 
 
 @pytest.mark.slow
