@@ -242,7 +242,7 @@ def camera_infos(draw: st.DrawFn, name: str) -> tuple[CameraInfo, tuple[int, int
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_each_camera_of_a_rig_is_seen_as_in_a_log_with_that_camera_alone(data: st.DataObject) -> None:
     names = ("front", "left")
     cameras = {name: data.draw(camera_infos(name), name) for name in names}

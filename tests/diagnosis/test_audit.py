@@ -556,7 +556,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_scene(path, duration_s=0.5, image_size=(64, 32)).read_bytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_any_damage_gives_an_audit_or_a_plain_refusal(whole: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(whole)))

@@ -297,7 +297,7 @@ def test_one_flipped_byte_anywhere_never_gives_a_wrong_message_unnoticed(
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=2),
     data=st.data(),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_flipped_the_messages_given_were_written_and_the_account_adds_up(
     tmp_path_factory: pytest.TempPathFactory,
     variant: str,

@@ -81,7 +81,7 @@ def test_all_of_them_are_good() -> None:
         assert not all(isinstance(found, Undecodable) for found in check(message))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.binary(max_size=300), which=st.integers(0, 10**6))
 def test_random_bytes(data: bytes, which: int) -> None:
     valid = good_messages()[which % len(good_messages())]
@@ -116,7 +116,7 @@ def test_damaged_messages(which: int, seed: int, edits: int) -> None:
     check(Message(valid.channel, LOG_TIME, 5, 0, bytes(data)))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(which=st.integers(0, 10**6), seed=st.integers(0, 10**9))
 def test_damaged_schemas(which: int, seed: int) -> None:
     valid = good_messages()[which % len(good_messages())]

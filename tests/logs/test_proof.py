@@ -69,7 +69,7 @@ SHORTER = [without_index(write_log(MESSAGES, **VARIANTS["zstd"]), number) for nu
     start=st.none() | st.sampled_from([m.log_time_ns for m in ARRIVAL]),
     end=st.none() | st.sampled_from([m.log_time_ns for m in ARRIVAL]),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_index_that_lacks_a_channel_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory,
     number: int,

@@ -93,7 +93,7 @@ TIMES = [message.log_time_ns for message in ARRIVAL]
     start=st.none() | st.integers(TIMES[0] - 50, TIMES[-1] + 50) | st.sampled_from(TIMES) | st.just(-5),
     end=st.none() | st.integers(TIMES[0] - 50, TIMES[-1] + 50) | st.sampled_from(TIMES) | st.just(1 << 70),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_query_gives_its_messages_and_accounts_for_all_others(
     tmp_path_factory: pytest.TempPathFactory,
     variant: str,

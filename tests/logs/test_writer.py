@@ -54,7 +54,7 @@ record = st.tuples(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(rows=st.lists(record, max_size=30), chunk_bytes=st.sampled_from([1, 100, 1 << 20]))
 def test_what_was_written_is_read_by_another_reader(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, bytes, int, int]], chunk_bytes: int

@@ -304,7 +304,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         read_metadata(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 22_000), byte=st.integers(0, 255), cut=st.just(None) | st.integers(0, 60_000))
 def test_damage_is_a_checkpoint_error_or_harmless(
     tmp_path: Path, good: bytes, position: int, byte: int, cut: int | None

@@ -273,6 +273,7 @@ def test_the_default_model_has_about_a_million_parameters() -> None:
     assert 0.8e6 < sum(p.numel() for p in FusionModel(ModelConfig()).parameters()) < 1.2e6
 
 
+@pytest.mark.slow  # that it exports at all: tests/engines/test_exported_backends.py
 def test_it_exports_with_a_dynamic_batch() -> None:
     model = lively_model()
     batch = torch.export.Dim("batch", min=1, max=64)
@@ -287,7 +288,7 @@ def test_it_exports_with_a_dynamic_batch() -> None:
 
 @pytest.mark.parametrize(
     "fusion",
-    ["gated", "second", *(pytest.param(name, marks=pytest.mark.slow) for name in ("concat", "attention"))],
+    [name if name == "second" else pytest.param(name, marks=pytest.mark.slow) for name in FUSIONS],
 )
 def test_it_compiles_as_one_graph(fusion: str) -> None:
     model = lively_model(fusion=fusion)

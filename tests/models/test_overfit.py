@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -28,6 +29,7 @@ def losses(dense: DenseOutputs, target: DenseOutputs) -> dict[str, Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_every_head_learns() -> None:
     model = FusionModel(SMALL, seed=0).train()
     inputs = scene(SMALL, batch=4, seed=1)

@@ -41,6 +41,7 @@ def peak(path: Path) -> tuple[int, int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux gives it")
+@pytest.mark.slow
 def test_ten_times_the_log_takes_no_more_memory(tmp_path: Path) -> None:
     found = []
     for seconds in (20.0, 200.0):

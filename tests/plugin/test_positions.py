@@ -58,7 +58,7 @@ def head(*items: Detection) -> Detections:
     return Detections(True, ("camera",), "", items)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), model=st.sampled_from(sorted(LENSES)))
 def test_a_point_that_opencv_projects_comes_back_where_it_was(seed: int, model: str) -> None:
     rng = np.random.default_rng(seed)

@@ -268,7 +268,7 @@ def test_files_of_labels(tmp_path: Path, name: str, text: str) -> None:
 # --- pictures ----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.integers(8, 4000), st.integers(8, 4000), st.integers(16, 1280), st.integers(16, 1280),
     st.sampled_from(["letterbox", "corner", "stretch"]), st.data(),

@@ -64,7 +64,7 @@ def by_loops(
     return middle(chosen) + max(depth - spread, 0.0), std
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.integers(1, 12), st.sampled_from([1, 3, 8]))
 def test_all_boxes_at_once_are_each_box_by_loops(seed: int, count: int, boxes: int, least: int) -> None:
     draw = np.random.default_rng(seed)

@@ -220,7 +220,7 @@ def test_any_image_size_has_a_layout(source: tuple[int, int], max_width: int) ->
 wild = st.floats(allow_nan=True, allow_infinity=True) | st.floats(-500, 5000)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(wild, wild, wild, wild, wild, wild), max_size=4),
     st.sampled_from([(160, 120), (1920, 1080), (3840, 2160), (100, 1000)]),

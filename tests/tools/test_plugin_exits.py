@@ -165,7 +165,9 @@ def test_a_plugin_that_leaves_fails_its_check(perception: Perception, at: str, h
     assert NAMES[how] in violations
 
 
-@pytest.mark.parametrize(("at", "how"), [("step", "exit"), ("open", "_exit")])
+@pytest.mark.parametrize(
+    ("at", "how"), [("step", "exit"), pytest.param("open", "_exit", marks=pytest.mark.slow)]
+)
 def test_a_plugin_that_leaves_fails_its_logs_in_a_batch(perception: Perception, at: str, how: str) -> None:
     logs = ("replay", "scene.mcap", "other.mcap", "--plugin", "leaving", "--output-dir", f"out-{at}-{how}")
     done = perception(*logs, "--json", at=at, how=how)

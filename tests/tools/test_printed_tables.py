@@ -25,7 +25,7 @@ def printed(head: list[str], rows: list[list[str]], width: int = 80) -> list[str
     return out.getvalue().splitlines()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data(), st.integers(1, 30), st.integers(1, 6))
 def test_a_table_fits_and_shows_each_number(data: st.DataObject, columns: int, count: int) -> None:
     head = ["", *(data.draw(names.filter(lambda name: len(name) < 30)) for _ in range(columns))]

@@ -29,7 +29,7 @@ def coco_loop(overlaps, threshold, ignored, regions):
     return taken
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_every_choice_is_that_of_the_loop(data: st.DataObject) -> None:
     count, truths = data.draw(st.integers(0, 7)), data.draw(st.integers(0, 6))

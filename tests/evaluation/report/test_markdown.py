@@ -81,7 +81,7 @@ def test_a_failure_says_why() -> None:
     assert HOSTILE in page.text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.text(st.characters(), min_size=1, max_size=40))
 @example(HOSTILE)
 @example("| a | b |\n|---|---|\n# title\n```\n<b>")

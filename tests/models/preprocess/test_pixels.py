@@ -346,6 +346,7 @@ def test_headers_know_size_and_completeness(name: str) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_the_default_pixels_are_faithful_on_a_real_street(shared: Path) -> None:
     """Against an exact box filter over the full image; `InputSpec` states the measured error."""
     from perception.logs import Query, decode, open_log

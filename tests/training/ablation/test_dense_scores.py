@@ -31,7 +31,7 @@ def test_average_precision_of_a_known_ranking() -> None:
     assert average_precision(predicted, ~positive & False) is None
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=20))
 def test_average_precision_is_the_mean_precision_at_each_positive(cells: list[tuple[int, bool]]) -> None:
     """Against the definition, ties counting together."""

@@ -47,7 +47,7 @@ def test_pairs_tell_what_spreads_would_hide() -> None:
     assert change.spread.median == pytest.approx(0.02)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=5))
 def test_the_order_of_seeds_does_not_matter_and_the_two_directions_are_opposite(
     pairs: list[tuple[float, float]],
@@ -66,7 +66,7 @@ def test_the_front_of_known_points() -> None:
     assert non_dominated(points, ("lower", "lower")) == [True, False, False, False, False, False]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8))
 def test_every_point_off_the_front_is_beaten_by_one_on_it(points: list[tuple[int, int]]) -> None:
     front = non_dominated(points, ("higher", "lower"))

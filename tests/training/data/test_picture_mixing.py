@@ -68,7 +68,7 @@ OTHER = picture((2, (30, 16, 100, 56)))
 
 
 @given(seed=st.integers(0, 10_000), config=st.sampled_from([MOSAIC, ZOOM]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_boxes_lie_on_their_objects_and_name_what_is_cut_off(seed: int, config: PictureConfig) -> None:
     mixed = mixed_picture(TWO, config, np.random.default_rng(seed), lambda rng: OTHER)
     truth = mixed.truth
@@ -110,7 +110,7 @@ def test_a_mosaic_holds_objects_smaller_and_is_complete_where_all_are() -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_pasted_object_brings_its_box_and_hides_what_lies_below(seed: int) -> None:
     donor = picture((2, (30, 16, 60, 56)))
     pasted = with_objects(TWO, [donor], np.random.default_rng(seed))

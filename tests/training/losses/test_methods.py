@@ -143,7 +143,7 @@ def test_with_beta_1_the_mean_learns_as_by_the_squared_error(mean: float, log: f
 
 
 @given(number, log_scale, number, log_scale)
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_divergences_are_the_integrals_that_define_them(
     mean: float, log: float, target: float, target_log: float
 ) -> None:

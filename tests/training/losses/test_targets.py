@@ -53,7 +53,7 @@ corner = st.tuples(st.integers(0, 100), st.integers(0, 44), st.integers(6, 28), 
 
 
 @given(st.lists(corner, min_size=1, max_size=6), st.integers(0, 5), st.sampled_from((4, 8)))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_heads_that_say_the_targets_decode_to_the_truth(
     corners: list[tuple[int, ...]], seed: int, stride: int
 ) -> None:
