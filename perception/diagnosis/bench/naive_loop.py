@@ -117,7 +117,7 @@ class NaiveLoop:
 
 
 class PlainPluginLoop:
-    """The same loop over a plugin that says what one would write in its place (`HasPlainLoop`): `mcap` reads,
+    """A naive loop over a plugin that offers plain code for its answers (`HasPlainLoop`): `mcap` reads,
     one picture after the other is answered, and the answers go to a file as JSON lines. No other sensor is
     read, no position is stated."""
 

@@ -23,7 +23,7 @@ from perception.sinks import RunInfo
 from perception.types import Output, Sample, TruthFrame
 
 COMPARED = {"rerun": "output", "serve": "nothing"}
-"""What is measured -> what it is compared with. A server writes no output log."""
+"""The kind of replay that each viewer is compared with. A server writes no output log."""
 
 
 @dataclass(frozen=True, slots=True)

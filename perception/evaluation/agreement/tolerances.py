@@ -1,4 +1,4 @@
-"""How far two outputs may differ and still agree."""
+"""Tolerances within which two outputs agree."""
 
 from __future__ import annotations
 

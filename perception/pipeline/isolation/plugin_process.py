@@ -40,7 +40,7 @@ class PluginReply(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """What `step` answers for one sample that was stepped with `prepare`, or what it raised."""
+    """The outputs of a plugin for one sample, or the text of the error that it raised."""
 
     outputs: Sequence[Output]
     problem: str = ""

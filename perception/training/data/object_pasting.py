@@ -22,7 +22,7 @@ LEAST_SOURCE = 12.0
 """Height of an object that is cut out, input pixels."""
 
 MOST_HIDDEN = 0.4
-"""Where an object would hide more of another one, it is left out."""
+"""The largest share of an object that a pasted one may hide; otherwise it is not pasted."""
 
 BAND = (0.35, 0.9)
 """The centres of pasted objects, fractions of the image's height: where things stand on the ground."""
