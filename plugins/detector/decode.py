@@ -82,23 +82,27 @@ def _check_boxes(boxes: Array, scores: Array, layout: OutputLayout, size: tuple[
     """Raise if boxes are those of another unit or order than the layout says."""
     if not len(boxes):
         return
-    best = np.abs(boxes[int(scores.argmax())])
-    if layout.unit == "pixels" and not layout.strides and 0.01 < np.abs(boxes).max() <= 1.5:
-        raise WrongOutput(
-            f"every box lies within {np.abs(boxes).max():.3g} pixels of the corner: are they fractions? give "
-            "output.unit: fraction"
-        )
-    if layout.unit == "fraction" and best.max() > 8 * max(size):
-        raise WrongOutput(
-            f"the best box reaches {best.max() / max(size):.3g} times the picture: pixels? give output.unit: "
-            "pixels"
-        )
-    turned = ((boxes[:, 2:] - boxes[:, :2]) < -1.0).any(1).mean()
-    if layout.kind in ("list", "separate") and turned > MOST_TURNED:
-        raise WrongOutput(
-            f"{turned:.0%} of the boxes end before they begin: centres and sizes? give output.boxes: cxcywh "
-            "or xywh (of a list: columns)"
-        )
+    if layout.unit == "pixels" and not layout.strides:
+        farthest = max(float(boxes.max()), -float(boxes.min()))
+        if 0.01 < farthest <= 1.5:
+            raise WrongOutput(
+                f"every box lies within {farthest:.3g} pixels of the corner: are they fractions? give "
+                "output.unit: fraction"
+            )
+    if layout.unit == "fraction":
+        farthest = float(np.abs(boxes[int(scores.argmax())]).max())
+        if farthest > 8 * max(size):
+            raise WrongOutput(
+                f"the best box reaches {farthest / max(size):.3g} times the picture: pixels? give "
+                "output.unit: pixels"
+            )
+    if layout.kind in ("list", "separate"):
+        turned = ((boxes[:, 2:] - boxes[:, :2]) < -1.0).any(1).mean()
+        if turned > MOST_TURNED:
+            raise WrongOutput(
+                f"{turned:.0%} of the boxes end before they begin: centres and sizes? give output.boxes: "
+                "cxcywh or xywh (of a list: columns)"
+            )
 
 
 MOST_TURNED = 0.1

@@ -22,11 +22,11 @@ def decode_grid(grid: Array, size: tuple[int, int], min_score: float) -> tuple[A
     classes = flat[5:]
     best = np.maximum(flat[0], 0) ** 0.6 * np.maximum(classes.max(0), 0) ** 0.4
     kept = np.flatnonzero(~(best < min_score))
-    x = (np.tanh(flat[1, kept]) + kept % columns) / columns * size[0]
-    y = (np.tanh(flat[2, kept]) + kept // columns) / rows * size[1]
-    width, height = (sigmoid(flat[3 + axis, kept]) * size[axis] for axis in (0, 1))
-    boxes = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], 1)
-    return boxes, best[kept], classes[:, kept].argmax(0)
+    cells, (y, x) = flat[:, kept], np.divmod(kept, columns)
+    shape = np.array([[columns], [rows]])
+    centre = (np.tanh(cells[1:3]) + np.stack([x, y])) / shape * np.array(size)[:, None]
+    half = sigmoid(cells[3:5]) * (np.array(size)[:, None] / 2)
+    return np.concatenate([centre - half, centre + half]).T, best[kept], cells[5:].argmax(0)
 
 
 def decode_distribution(

@@ -30,8 +30,9 @@ class Placement(NamedTuple):
     def recorded(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return boxes `xyxy` [K, 4] of the input in recorded pixels, clipped to the picture."""
         scale = np.array([self.recorded_width / self.width, self.recorded_height / self.height] * 2)
-        moved = (boxes - [self.left, self.top, self.left, self.top]) * scale
-        return np.asarray(np.clip(moved, 0.0, [self.recorded_width, self.recorded_height] * 2))
+        moved = (boxes - np.array([self.left, self.top] * 2)) * scale
+        moved = np.minimum(np.maximum(moved, 0.0), np.array([self.recorded_width, self.recorded_height] * 2))
+        return np.asarray(moved)
 
 
 def place(width: int, height: int, size: tuple[int, int], fit: str) -> Placement:

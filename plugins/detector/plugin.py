@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from math import isnan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from perception_plugins.detector.suppression import suppress
 
 NO_RETURN = "no return of the scan is finite"
 _A_FEW = 64
+_Box = tuple[float, float, float, float]
 
 
 class Pending(NamedTuple):
@@ -124,7 +126,7 @@ class DetectorPlugin(Plugin):
         return replace(item, payload=Found(positioned(head, item.sample.rig, self._opened().base_frame)))
 
     def _candidates(self, pending: Pending) -> Candidates:
-        """Return the candidates of a picture in recorded pixels, best first.
+        """Return the candidates of a picture of reported classes, in recorded pixels, best first.
 
         Raises:
             WrongOutput: The outputs are not as the layout says, or a class has no name.
@@ -137,6 +139,9 @@ class DetectorPlugin(Plugin):
                 f"the model gave classes {int(found.labels.min())} to {int(found.labels.max())}, expected 0 "
                 f"to {len(detector.words) - 1}: give labels for all, or output.first_label"
             )
+        reported = detector.reported[found.labels]  # before suppression, which is by class
+        if not reported.all():
+            found = found.take(reported.nonzero()[0])
         found = suppress(found, detector.overlap, options.max_detections)
         return found._replace(boxes=pending.placement.recorded(found.boxes))
 
@@ -160,17 +165,14 @@ class DetectorPlugin(Plugin):
         self, found: Candidates, returns: PlacedReturns | None, sample: Sample
     ) -> tuple[Detection, ...]:
         run = self._opened()
-        has_area = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
-        found = found.take((has_area & run.detector.reported[found.labels]).nonzero()[0])
+        has_area: NDArray[np.bool_] = np.all(found.boxes[:, 2:] > found.boxes[:, :2], axis=1)
+        if not has_area.all():
+            found = found.take(has_area.nonzero()[0])
         words = [run.detector.words[label] for label in found.labels.tolist()]
         far = distances(returns, sample.rig, found.boxes, words, run.options.distance)
-        rows = zip(words, *(column.tolist() for column in (found.scores, found.boxes, *far)), strict=True)
-        return tuple(
-            Detection(word, score, (x1, y1, x2, y2))
-            if isnan(metres)
-            else Detection(word, score, (x1, y1, x2, y2), None, metres, std)
-            for word, score, (x1, y1, x2, y2), metres, std in rows
-        )
+        metres, std = ([None if isnan(v) else v for v in column.tolist()] for column in far)
+        boxes = cast("list[_Box]", list(map(tuple, found.boxes.tolist())))
+        return tuple(map(Detection, words, found.scores.tolist(), boxes, repeat(None), metres, std))
 
     def plain_answer(self, frame: CameraFrame) -> Mapping[str, Any] | None:
         """Return what a plain loop answers to a picture (`plain_loop`), for `perception bench`."""

@@ -20,11 +20,10 @@ def suppress(found: Candidates, overlap: float | None, most: int) -> Candidates:
         most: How many are kept at most.
     """
     order = np.argsort(-found.scores, kind="stable")[: MOST_CANDIDATES if overlap is not None else most]
-    found = found.take(order)
     if overlap is None or len(order) < 2:
-        return found.take(slice(most))
-    boxes = found.boxes.copy()
+        return found.take(order[:most])
+    boxes, scores, labels = found.take(order)
     boxes[:, 2:] -= boxes[:, :2]  # x, y, width, height
-    kept = cv2.dnn.NMSBoxesBatched(boxes.tolist(), found.scores.tolist(), found.labels.tolist(), 0.0, overlap)
+    kept = cv2.dnn.NMSBoxesBatched(boxes.tolist(), scores.tolist(), labels.tolist(), 0.0, overlap)
     places = np.sort(np.asarray(kept, dtype=np.intp).reshape(-1))[:most]
-    return found.take(places)
+    return found.take(order[places])

@@ -8,6 +8,7 @@ from math import exp, log
 from perception.diagnosis.monitor.baseline_stats import LEAST, LEVELS, Quantiles, StatsCollector, SubsetStats
 from perception.diagnosis.monitor.drift import place_of
 from perception.diagnosis.monitor.limits import Limits
+from perception.diagnosis.monitor.output_statistics import Statistics
 from perception.types import HEADS, SENSORS, Output, Sample
 
 _MEDIAN = LEVELS.index(0.5)
@@ -48,10 +49,14 @@ class Baseline:
         self._degraded: dict[tuple[str, str], Mapping[str, str]] = {}  # there are few subsets
         self._unaffected: dict[tuple[str, str], frozenset[str]] = {}
 
-    def observe(self, output: Output, sound: bool = True) -> Mapping[str, SubsetStats] | None:
+    def observe(
+        self, output: Output, statistics: Statistics, sound: bool = True
+    ) -> Mapping[str, SubsetStats] | None:
         """Return the statistics to judge an output by; while they are not confirmed, collect it.
 
         Args:
+            output: The next output.
+            statistics: Its statistics.
             sound: Nothing is known to be wrong with the inputs of the output.
         """
         if self.confirmed:
@@ -61,7 +66,9 @@ class Baseline:
             return None
         part = output.control or output.detections
         if part is not None:
-            self._collectors.setdefault(subset_of(part.based_on), StatsCollector()).add(output)
+            self._collectors.setdefault(subset_of(part.based_on), StatsCollector()).add(
+                output, statistics=statistics
+            )
         self._outputs += 1
         if self._outputs >= self._limits.own_outputs:
             self._settle({subset: collector.stats() for subset, collector in self._collectors.items()})

@@ -55,12 +55,23 @@ class StatsCollector:
         self._values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._inputs: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
 
-    def add(self, output: Output, inputs: Statistics | None = None) -> None:
-        """Add the next output, and the statistics of its inputs where they are known."""
+    def add(
+        self, output: Output, inputs: Statistics | None = None, statistics: Statistics | None = None
+    ) -> None:
+        """Add the next output.
+
+        Args:
+            output: One output.
+            inputs: The statistics of its inputs where they are known.
+            statistics: Its own where they are known; None: they are computed, with jumps from the output that
+                was added before.
+        """
         self.frames += 1
         self._valid.update(output.validity())
-        for table, statistics in ((self._values, self._reader.read(output)), (self._inputs, inputs or {})):
-            for subject, values in statistics.items():
+        if statistics is None:
+            statistics = self._reader.read(output)
+        for table, added in ((self._values, statistics), (self._inputs, inputs or {})):
+            for subject, values in added.items():
                 for name, value in values.items():
                     if isfinite(value):
                         table[subject][name].append(value)

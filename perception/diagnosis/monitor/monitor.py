@@ -128,7 +128,7 @@ class Monitor:
         """
         statistics = usual.reader.read(output)
         baseline = usual.baseline
-        stats = baseline.observe(output, _sound(output, wrong))
+        stats = baseline.observe(output, statistics, _sound(output, wrong))
         unsure = usual.confidence(output, statistics, elapsed_s)
         kinds = {source.name: source.kind for source in sample.sensors}
         for head, part in output.heads().items():

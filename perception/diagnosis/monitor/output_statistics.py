@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.geometry.boxes import overlap
-from perception.types import Control, ControlChannel, Detection, Detections, Float64, Output
+from perception.types import Control, ControlChannel, Float64, Output
 
 FROM_SCORE = 0.1
 """Detections of lower scores are left out: plugins differ in how many of them they return."""
@@ -29,12 +28,12 @@ class StatisticsReader:
     """Computes the statistics of successive outputs; keeps the previous one."""
 
     def __init__(self) -> None:
-        self._before: Output | None = None
+        self._before: _Scored | None = None
 
     def read(self, output: Output) -> Statistics:
         """Return the statistics of the next output; see `statistics_of`."""
-        before, self._before = self._before, output
-        return statistics_of(output, before)
+        before, self._before = self._before, _Scored(output)
+        return _statistics(self._before, before)
 
 
 def statistics_of(output: Output, before: Output | None = None) -> Statistics:
@@ -50,29 +49,48 @@ def statistics_of(output: Output, before: Output | None = None) -> Statistics:
     Args:
         before: The previous output; None, or too long ago: there are no jumps.
     """
-    if before is not None and not 0 < output.tick.stamp_ns - before.tick.stamp_ns <= NEXT_NS:
+    return _statistics(_Scored(output), None if before is None else _Scored(before))
+
+
+class _Scored:
+    """An output, and its detections that count as a table.
+
+    Attributes:
+        labels: [N], or None: the head is not valid.
+        table: [N, 11]: score, box, its stds, distance, its std; NaN where a value is unknown.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.labels: NDArray[np.str_] | None = None
+        detections = output.detections
+        items = detections.items if detections is not None else ()
+        items = tuple(item for item in items if item.score >= FROM_SCORE)
+        if detections is not None and detections.valid:
+            self.labels = np.array([item.label for item in items], np.str_)
+        rows = [(d.score, *d.xyxy, *(d.box_std or _NO_STD), d.distance_m, d.distance_std_m) for d in items]
+        self.table: Float64 = np.array(rows, np.float64).reshape(-1, 11)  # None becomes NaN
+
+
+_NO_STD = (None,) * 4
+
+
+def _statistics(now: _Scored, before: _Scored | None) -> Statistics:
+    output = now.output
+    if before is not None and not 0 < output.tick.stamp_ns - before.output.tick.stamp_ns <= NEXT_NS:
         before = None
     statistics: Statistics = {}
-    detections = output.detections
-    if detections is not None and detections.valid:
-        items, table = _table(detections)
-        statistics["class"] = _of_scores(table[:, 0])
-        statistics["box"] = _of_boxes(table)
-        if before is not None and before.detections is not None and before.detections.valid:
-            statistics["box"] |= _jumps(items, table, *_table(before.detections))
-    heads_before = before.heads() if before is not None else {}
+    if now.labels is not None:
+        statistics["class"] = _of_scores(now.table[:, 0])
+        statistics["box"] = _of_boxes(now.table)
+        if before is not None and before.labels is not None:
+            statistics["box"] |= _jumps(now.labels, now.table, before.labels, before.table)
+    heads_before = before.output.heads() if before is not None else {}
     for name, head in output.heads().items():
         if isinstance(head, Control) and head.valid:
             earlier = heads_before.get(name)
             statistics[name] = _of_control(head, earlier if isinstance(earlier, Control) else None)
     return statistics
-
-
-def _table(detections: Detections) -> tuple[list[Detection], Float64]:
-    """Return the detections that count, [N], and [N, 11]: score, box, its stds, distance, its std."""
-    items = [item for item in detections.items if item.score >= FROM_SCORE]
-    rows = [(d.score, *d.xyxy, *(d.box_std or [None] * 4), d.distance_m, d.distance_std_m) for d in items]
-    return items, np.array(rows, np.float64).reshape(-1, 11)  # an unknown value, None, becomes NaN
 
 
 def _of_scores(score: Float64) -> dict[str, float]:
@@ -99,14 +117,13 @@ def _average(values: Float64, score: Float64) -> float:
 
 
 def _jumps(
-    items: Sequence[Detection], table: Float64, items_before: Sequence[Detection], before: Float64
+    labels: NDArray[np.str_], table: Float64, labels_before: NDArray[np.str_], before: Float64
 ) -> dict[str, float]:
     """Return the median change of the objects that are likely now and were there before."""
     likely = table[:, 0] >= LIKELY
     if not likely.any() or not len(before):
         return {}
-    shared = overlap(table[:, 1:5], before[:, 1:5])
-    shared *= np.array([[a.label == b.label for b in items_before] for a in items])
+    shared = overlap(table[:, 1:5], before[:, 1:5]) * (labels[:, None] == labels_before)
     partner = shared.argmax(axis=1)
     kept = likely & (shared[np.arange(len(table)), partner] >= SAME)
     if not kept.any():
