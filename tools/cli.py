@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -19,26 +19,12 @@ from perception.codec_messages import silence_codecs
 from perception.errors import ConfigError, NoPluginError, OutputError, PerceptionError, PluginError
 from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception.text import visible_line
-from perception_tools.adapt import command as adapt
-from perception_tools.bench import command as bench
 from perception_tools.bug_report import bug_text, show_traceback
-from perception_tools.compare import command as compare
-from perception_tools.convert import command as convert
-from perception_tools.evaluate import command as evaluate
+from perception_tools.command_table import CommandTable
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
-from perception_tools.export import command as export
-from perception_tools.find import command as find
-from perception_tools.host import command as host
-from perception_tools.info import command as info
-from perception_tools.plugin import command as plugin
 from perception_tools.printing import degrade_text, say
-from perception_tools.replay import command as replay
 from perception_tools.standard_output import discard_stdout, print_json, reader_has_gone, reserve_stdout
-from perception_tools.study import command as study
-from perception_tools.synthesize import command as synthesize
-from perception_tools.train import command as train
-from perception_tools.usage import config_text, epilog, usage_text
-from perception_tools.verify import command as verify
+from perception_tools.usage import config_text, usage_text
 
 if TYPE_CHECKING:
     from perception.types import Status
@@ -49,6 +35,10 @@ class Commands(TyperGroup):
 
     A SystemExit from within a command is of an extension; those of typer itself (completion) come outside.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = CommandTable()
 
     def invoke(self, ctx: Any) -> Any:  # the context is of the click that typer brings, or uses
         try:
@@ -94,25 +84,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "replay": replay.replay,
-    "evaluate": evaluate.evaluate,
-    "compare": compare.compare,
-    "verify": verify.verify,
-    "bench": bench.bench,
-    "export": export.export,
-    "find": find.find,
-    "host": host.host,
-    "info": info.info,
-    "convert": convert.convert,
-    "synthesize": synthesize.synthesize,
-    "train": train.train,
-    "adapt": adapt.adapt,
-    "study": study.study,
-}
-for _name, _command in _COMMANDS.items():
-    app.command(_name, epilog=epilog(_name))(_command)
-app.add_typer(plugin.app, name="plugin")
 
 
 def _print_version(wanted: bool) -> None:

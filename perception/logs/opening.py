@@ -9,7 +9,7 @@ from perception.errors import LogError
 from perception.logs.compressed_log import FORMAT as COMPRESSED
 from perception.logs.drive import open_drive
 from perception.logs.joined_path import JoinedPath, as_one
-from perception.logs.readers import Log, log_readers
+from perception.logs.readers import Log, log_readers, reader_of
 from perception.logs.refusal import refusal
 from perception.logs.wrapped_log import WrappedLog
 from perception.remote import RemotePath, log_path
@@ -35,11 +35,10 @@ def open_log(path: str | Path | Sequence[str | Path]) -> Log:
 
 
 def _open_local(path: Path) -> Log:
-    readers = log_readers()
-    for reader in readers.values():
-        if reader.reads(path):
-            return reader.open(path)
-    raise refusal(path, [reader.FORMAT for reader in readers.values() if reader.FORMAT != COMPRESSED], is_log)
+    reader = reader_of(path)
+    if reader is None:
+        raise refusal(path, _formats(), is_log)
+    return reader.open(path)
 
 
 def _open_remote(path: RemotePath) -> Log:
@@ -49,18 +48,21 @@ def _open_remote(path: RemotePath) -> Log:
         if path.file.is_folder or not path.file.ranged:
             why = "it is a folder" if path.file.is_folder else "the server does not give parts of a file"
             return _open_copy(path, why)
-        readers = log_readers()
-        for reader in readers.values():
-            if reader.reads(path):
-                if not getattr(reader, "READS_RANGES", False):
-                    return _open_copy(path, f"a {reader.FORMAT} is not read in ranges")
-                try:
-                    return reader.open(path)
-                except NotInRangesError as error:
-                    return _open_copy(path, str(error))
+        reader = reader_of(path)
+        if reader is None:
+            raise refusal(path, _formats(), is_log)
+        if not getattr(reader, "READS_RANGES", False):
+            return _open_copy(path, f"a {reader.FORMAT} is not read in ranges")
+        try:
+            return reader.open(path)
+        except NotInRangesError as error:
+            return _open_copy(path, str(error))
     except OSError as error:
         raise LogError(f"{error.strerror or error}: {path}") from None
-    raise refusal(path, [reader.FORMAT for reader in readers.values() if reader.FORMAT != COMPRESSED], is_log)
+
+
+def _formats() -> list[str]:
+    return [reader.FORMAT for reader in log_readers().values() if reader.FORMAT != COMPRESSED]
 
 
 def _open_copy(path: RemotePath, why: str) -> Log:
@@ -93,4 +95,4 @@ class FetchedLog(WrappedLog):
 
 def is_log(path: Path) -> bool:
     """Return whether a reader takes the path, by a look at its first bytes or, of a folder, at its files."""
-    return any(reader.reads(path) for reader in log_readers().values())
+    return reader_of(path) is not None

@@ -110,8 +110,27 @@ class LogReader(Protocol):
 @lru_cache(maxsize=1)
 def log_readers() -> Mapping[str, LogReader]:
     """Return the installed readers by name. Raises LogError where one does not load."""
+    return {name: _load(name, value) for name, value in _reader_places().items()}
+
+
+def reader_of(path: Path) -> LogReader | None:
+    """Return the reader that takes a path, by a look at its first bytes or, of a folder, at its files.
+
+    Without readers of other packages MCAP is asked first: then no other reader is imported for an MCAP file.
+
+    Raises:
+        LogError: A reader does not load.
+    """
+    if _reader_places().items() == _BUILT_IN.items():
+        mcap = _load("mcap", _BUILT_IN["mcap"])
+        if mcap.reads(path):
+            return mcap
+    return next((reader for reader in log_readers().values() if reader.reads(path)), None)
+
+
+def _reader_places() -> dict[str, str]:
     points = {point.name: point.value for point in entry_points(group=GROUP)}
-    return {name: _load(name, value) for name, value in sorted({**_BUILT_IN, **points}.items())}
+    return dict(sorted({**_BUILT_IN, **points}.items()))
 
 
 def _load(name: str, value: str) -> LogReader:

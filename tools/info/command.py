@@ -47,11 +47,7 @@ def info(
     """Show what a log holds, and what replay would take from it and why."""
     if not as_one:
         begin_to_open(log)  # the server answers while modules are imported
-    from perception.config import load_config, to_yaml
-    from perception.diagnosis.audit import (
-        TrainedInputs,
-        audit,
-    )  # here and below: `perception --help` loads no numpy
+    from perception.config import load_config, to_yaml  # here and below: `perception --help` loads no numpy
     from perception.logs import open_log
 
     with open_log([log] if as_one else log) as opened:
@@ -66,6 +62,8 @@ def info(
             raise problem
         report = None
         if with_audit and choice is not None:
+            from perception.diagnosis.audit import TrainedInputs, audit
+
             report = audit(opened, choice.config, TrainedInputs.of(choice.config))
         times, damage = _times(opened, report, with_audit)
         alignment, problems, words = _simulated(opened, choice)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 SAMPLES = 20
 """The number of samples that are taken from a log."""
 
-app = typer.Typer(help="Installed plugins, and whether they keep the contract.", no_args_is_help=True)
+app = typer.Typer(
+    help="Installed plugins, and whether they keep the contract.", no_args_is_help=True, add_completion=False
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -101,29 +101,38 @@ class McapStream(Iterator[Message]):
     def _plan(self) -> tuple[list[tuple[int, int, DataBlock]], list[DataBlock]]:
         """Return the blocks to load as (start, offset, block) in the order of loading, and those to skip."""
         contents = self._contents
-        if contents.doubtful or not all(map(self._needs, contents.blocks)):
+        selected = self._selected()
+        if contents.doubtful or not all(self._needs(block, selected) for block in contents.blocks):
             settle(self._source, contents, self._walk)
         self.damage[:] = contents.damage()
         keys = {key for block in contents.blocks for key in block.tally or block.channel_ids or ()}
         discover(self._source, contents, keys, self._budget)
         needed: list[tuple[int, int, DataBlock]] = []
         skipped: list[DataBlock] = []
+        selected = self._selected()
         for block in contents.blocks:
-            if self._needs(block):
+            if self._needs(block, selected):
                 needed.append((block.start_ns, block.offset, block))
             else:
                 skipped.append(block)
         needed.sort(key=lambda item: item[:2])
         return needed, skipped
 
-    def _needs(self, block: DataBlock) -> bool:
+    def _selected(self) -> set[int]:
+        """Return the channels, of those that blocks name, whose topics are selected."""
+        named: set[int] = set()
+        for block in self._contents.blocks:
+            named.update(block.channel_ids or () if block.tally is None else block.tally)
+        return {key for key in named if self._query.wants(self._books.topic(key))}
+
+    def _needs(self, block: DataBlock, selected: set[int]) -> bool:
         """Return whether a block must be loaded: for selected messages, or because it is damaged."""
         if block.bad:
             return True
         if self._query.misses(block.start_ns, block.end_ns):
             return False
         ids = block.channel_ids if block.tally is None else block.tally.keys()
-        return ids is None or any(self._query.wants(self._books.topic(key)) for key in ids)
+        return ids is None or not selected.isdisjoint(ids)
 
     def _load(self, block: DataBlock) -> list[Place]:
         """Return the places of the selected messages of a block; count the others."""
