@@ -24,7 +24,6 @@ from perception.autoconfig.unused_topics import UnusedTopic, unused_topics
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import Log
-from perception.sinks.host_recording import read_host_record
 from perception.types import SENSORS
 
 DEFAULT_RATE_HZ = 10.0
@@ -63,7 +62,7 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
     where = str(source or "")
     if not log.survey.topics:
         raise LogError(f"the log has no messages, so there is nothing to replay: {log.path}")
-    if base is not None and base.sensors.named and read_host_record(log) is not None:
+    if base is not None and base.sensors.named and log.survey.made_by_host:
         return _of_host(log, base)
     if base is not None and base.sensors.named:
         warnings = check_config(log, base, where)

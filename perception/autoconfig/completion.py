@@ -19,7 +19,6 @@ from perception.errors import CheckpointError, ConfigError, PluginError
 from perception.logs import Log
 from perception.models.checkpoint import read_metadata
 from perception.plugin import installed_manifest, own_weights
-from perception.sinks.host_recording import read_host_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,11 @@ def complete_config(
     if isinstance(config, str | Path):
         source = config
         config = load_config(config)
-    if config is None and (host := read_host_record(log)) is not None:
-        config = host.config
+    if config is None and log.survey.made_by_host:
+        from perception.sinks.host_recording import read_host_record  # here: it brings what writes outputs
+
+        host = read_host_record(log)
+        config = host.config if host is not None else None
     choice = choose_config(log, config, source)
     found = config is None or not config.sensors.model_fields_set
     choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))

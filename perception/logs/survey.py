@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from perception.logs.damage import Damage
 from perception.types import Channel
 
+HOST_RECORD = "perception.host"
+"""The metadata record that tells the recordings of a host from output logs: they are never replaced."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSurvey:
@@ -39,6 +42,11 @@ class Survey:
     size_bytes: int
     damage: tuple[Damage, ...]  # found while surveying; reading checks every chunk and may find more
     notes: tuple[str, ...] = ()  # what the reader made, guessed or left out: lines for the user
+
+    @property
+    def made_by_host(self) -> bool:
+        """Whether a host recorded it: then its configuration is in the log."""
+        return any(name == HOST_RECORD for name, _ in self.metadata)
 
     @property
     def counts(self) -> dict[str, int]:

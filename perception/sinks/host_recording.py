@@ -10,7 +10,8 @@ from perception.config import Config, parse_config
 from perception.config.safe_yaml import parse_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs.mcap.writer import marked_log
-from perception.sinks.mcap_sink import HOST_RECORD, McapSink
+from perception.logs.survey import HOST_RECORD
+from perception.sinks.mcap_sink import McapSink
 from perception.sinks.output_log import read_run
 from perception.sinks.run_info import RunInfo
 

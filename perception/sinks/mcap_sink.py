@@ -17,6 +17,7 @@ from perception.logs.perception_proto import (
     encode_inputs,
     encode_status,
 )
+from perception.logs.survey import HOST_RECORD
 from perception.logs.topic_digests import TopicDigests
 from perception.sinks.annotations import SCHEMA as ANNOTATIONS
 from perception.sinks.annotations import encode_annotations
@@ -41,8 +42,6 @@ RUN_RECORD = "perception.run"
 """The metadata record that holds the `RunInfo`."""
 SCORED_RECORD = "perception.scored"
 """The metadata record that tells the output logs of `perception evaluate` from those of a replay."""
-HOST_RECORD = "perception.host"
-"""The metadata record that tells the recordings of a host from output logs: they are never replaced."""
 RECEIPT_RECORD = "perception.receipt"
 """The metadata record of values known only at the end: hashes, and how the run ended."""
 WRITTEN = "written."

@@ -121,6 +121,27 @@ def test_names_with_dots_are_paths(tmp_path: Path) -> None:
     assert {name: first.values[name] for name in STATE} == {"shoulder.pos": 0.5, "gripper.pos": -1.0}
 
 
+def test_a_feature_that_is_not_read_and_a_table_that_is_damaged_are_named_in_one_line(tmp_path: Path) -> None:
+    root = write_version_3(tmp_path / "set")
+    info = root / "meta" / "info.json"
+    content = json.loads(info.read_text())
+    content["features"]["plan"] = {"dtype": "string", "shape": [1], "names": None}
+    del content["features"]["observation.images.wrist"]["dtype"]
+    info.write_text(json.dumps(content))
+    with open_log(root) as log:
+        notes = log.survey.notes
+    assert notes[0].startswith(
+        "observation.images.wrist is not read: 9216 values a frame without a type; expected"
+    )
+    assert notes[1] == "plan is not read: it is text"
+    episodes = root / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    data = episodes.read_bytes()
+    episodes.write_bytes(data[:100] + b"\xff" * 40 + data[140:])
+    with pytest.raises(LogError) as caught:
+        open_log(root)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_dataset_of_the_first_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "meta_data").mkdir()
     (tmp_path / "meta_data" / "info.json").write_text('{"fps": 10}')

@@ -108,10 +108,10 @@ def _simulated(
 
 def _times(log: Log, report: Audit | None, with_audit: bool) -> tuple[dict[str, TopicTimes], list[Damage]]:
     """Return the arrival times by topic, and the known damage."""
-    from perception.diagnosis.audit import survey_times
-
     if report is not None:
         return report.times, list(report.damage)
     if with_audit or (log.survey.size_bytes <= READ_BYTES and not is_remote(log.path)):
+        from perception.diagnosis.audit.topic_times import survey_times
+
         return survey_times(log)
     return {}, list(log.survey.damage)

@@ -177,12 +177,13 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _show_damage(console: Console, info: LogInfo) -> None:
+    if not info.damage:
+        return
     from perception.diagnosis.audit.sensor_rules import damage_rules
 
     for finding in damage_rules(info.damage, info.log.survey.start_ns):
         _show_finding(console, finding)
-    if info.damage:
-        console.print()
+    console.print()
 
 
 def _show_choice(console: Console, info: LogInfo, choice: ConfigChoice) -> None:

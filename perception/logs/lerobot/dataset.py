@@ -97,6 +97,7 @@ class DatasetContents:
             lost=self.lost,
             indexed=not self.damage,
             profile="lerobot",
+            notes=self.about.notes,
             metadata=(("lerobot", info), ("episodes", self._metadata)),
             size_bytes=sum(
                 source.stat().st_size for source in {*self.tables, *(v.path for v in self.videos)}

@@ -11,6 +11,7 @@ from typing import Any
 
 from perception.errors import LogError
 from perception.logs.lerobot.tables import read_table
+from perception.text import visible_line
 
 MAX_BYTES = 64 << 20
 """Of a description; of a data set of 100,000 episodes it has 20 MB."""
@@ -46,7 +47,7 @@ class DatasetEpisode:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A dataset's description."""
+    """A dataset's description; `notes` say which features are not read, and why."""
 
     root: Path
     version: str
@@ -54,6 +55,7 @@ class Description:
     robot: str
     features: tuple[Feature, ...]
     episodes: tuple[DatasetEpisode, ...]
+    notes: tuple[str, ...]
 
 
 def read_description(root: Path) -> Description:
@@ -67,7 +69,7 @@ def read_description(root: Path) -> Description:
         )
     try:
         rate_hz = float(info["fps"])
-        features = tuple(_features(info["features"]))
+        features, notes = _features(info["features"])
         videos = [feature.name for feature in features if feature.kind == "video"]
         read = _episodes_of_3 if version == "v3.0" else _episodes_of_2
         episodes = tuple(sorted(read(root, info, videos), key=lambda episode: episode.number))
@@ -75,22 +77,32 @@ def read_description(root: Path) -> Description:
         raise LogError(f"the description of the dataset is damaged ({error!r}): {root / 'meta'}") from None
     if not 0 < rate_hz <= 10_000:
         raise LogError(f"expected frames per second in meta/info.json, found {rate_hz}: {root}")
-    return Description(root, version, rate_hz, str(info.get("robot_type") or ""), features, episodes)
+    robot = str(info.get("robot_type") or "")
+    return Description(root, version, rate_hz, robot, tuple(features), episodes, tuple(notes))
 
 
-def _features(features: Mapping[str, Any]) -> list[Feature]:
-    found = []
-    for name, feature in features.items():
-        kind = str(feature.get("dtype", ""))
+def _features(items: Mapping[str, Any]) -> tuple[list[Feature], list[str]]:
+    """Return the features that are read, and a line for each other one."""
+    features, notes = [], []
+    for name, item in items.items():
+        kind, count = str(item.get("dtype", "")), 1
+        for side in item.get("shape") or [1]:
+            count *= int(side)
         if kind in ("video", "image"):
-            found.append(Feature(name, kind))
-        elif name not in _INDEX_COLUMNS and kind != "string":
-            count = 1
-            for side in feature.get("shape") or [1]:
-                count *= int(side)
-            if 1 <= count <= MOST_NUMBERS:
-                found.append(Feature(name, "numbers", _names(name, feature.get("names"), count)))
-    return found
+            features.append(Feature(name, kind))
+        elif name in _INDEX_COLUMNS:
+            continue
+        elif kind == "string":
+            notes.append(f"{name} is not read: it is text")
+        elif 1 <= count <= MOST_NUMBERS:
+            features.append(Feature(name, "numbers", _names(name, item.get("names"), count)))
+        else:
+            stated = f"of the type {kind[:40]!r}" if kind else "without a type"
+            notes.append(
+                f"{name} is not read: {count} values a frame {stated}; expected a video, an image or at most "
+                f"{MOST_NUMBERS} numbers"
+            )
+    return features, [visible_line(note) for note in notes]
 
 
 def _names(feature: str, names: Any, count: int) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, list[Any]]:
     except LogError:
         raise
     except Exception as error:  # pyarrow has exceptions of its own for each kind of damage
-        raise LogError(f"expected a Parquet file ({str(error)[:200]}): {path}") from None
+        text = " ".join(str(error)[:200].split())
+        raise LogError(f"expected a Parquet file ({text}): {path}") from None
     return {name: table.column(name).to_pylist() for name in columns}
 
 

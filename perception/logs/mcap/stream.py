@@ -51,6 +51,7 @@ class McapStream(Iterator[Message]):
         self._contents = contents
         self._walk = walk
         self._query = query
+        self._low, self._high = query.low, query.high
         self._data_crc_holds = data_crc_holds
         self._budget = Budget(source.size)
         self._again = Budget(source.size)  # for data that was released from memory
@@ -129,7 +130,7 @@ class McapStream(Iterator[Message]):
         """Return whether a block must be loaded: for selected messages, or because it is damaged."""
         if block.bad:
             return True
-        if self._query.misses(block.start_ns, block.end_ns):
+        if block.start_ns >= self._high or block.end_ns < self._low:
             return False
         ids = block.channel_ids if block.tally is None else block.tally.keys()
         return ids is None or not selected.isdisjoint(ids)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from math import ceil
 
 from perception.logs.mcap.blocks import ChannelTally, DataBlock, Tally
 from perception.logs.mcap.contents import Contents
@@ -39,7 +40,10 @@ def tally_by_summary(source: Source, contents: Contents) -> Tally | None:
         return (indexes[block.offset] or {}).get(key)
 
     ends = {id(block): block for key in counts for block in (_first(blocks[key]), _last(blocks[key]))}
-    source.fetch_all((block.offset + block.length, block.index_length) for block in ends.values())
+    indexed = [(block.offset + block.length, block.index_length) for block in ends.values()]
+    first = min(contents.blocks, key=lambda block: block.start_ns, default=None)
+    looked_at = [(first.offset, first.length)] if first and first.length <= _LARGEST_FIRST else []
+    source.fetch_all([*indexed, *looked_at])  # a look at the messages, which follows, begins there
     tally: Tally = {}
     for key, count in counts.items():
         first_ns = _edge(sorted(blocks[key], key=lambda block: block.start_ns), key, span, -1)
@@ -78,6 +82,7 @@ def _last(blocks: Sequence[DataBlock]) -> DataBlock:
 
 
 _FIRST, _AT_ONCE = 4, 128  # message indexes that are fetched together
+_LARGEST_FIRST = 3 << 20  # bytes of the first chunk, for it to be fetched beside them
 
 
 def arrival_times(source: Source, contents: Contents, keys: frozenset[int], count: int) -> list[int] | None:
@@ -88,11 +93,14 @@ def arrival_times(source: Source, contents: Contents, keys: frozenset[int], coun
     blocks.sort(key=lambda block: block.start_ns)
     times: list[int] = []
     fetched = 0
+    statistics = contents.summary.statistics
+    total = sum(statistics.channel_message_counts.get(key, 0) for key in keys) if statistics else 0
     for place, block in enumerate(blocks):
         if sum(time_ns < block.start_ns for time_ns in times) >= count:
             break
         if place == fetched:  # as many as it takes, by the messages of those before
-            missing = (count - len(times)) * place // max(len(times), 1) + 1 if place else _FIRST
+            share = len(times) / place if place else total / len(blocks)
+            missing = ceil((count - len(times)) / share) if share else _FIRST
             group = blocks[place : place + min(max(missing, _FIRST), _AT_ONCE)]
             source.fetch_all((other.offset + other.length, other.index_length) for other in group)
             fetched += len(group)
