@@ -108,9 +108,13 @@ class LogRecord:
 
     @property
     def period_s(self) -> float | None:
-        """Return the median time between frames; None with fewer than two."""
+        """Return the median time between frames; None with fewer than two.
+
+        The frames of several cameras at one time share it.
+        """
         steps = np.diff(self.stamps_ns)
-        return float(np.median(steps)) / 1e9 if len(steps) else None
+        apart = steps[steps > 0]
+        return float(np.median(apart)) / 1e9 * (len(apart) / len(steps)) if len(apart) else None
 
     def head_errors(self, beside: LogRecord | None = None) -> Float64:
         """Return the mean error of the heads of each frame, [F], from 0 to 1.

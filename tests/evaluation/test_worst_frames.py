@@ -61,10 +61,10 @@ def add(record: LogRecord, *pairs: Pair) -> None:
     record.add(frames, box_frame_errors(frames))
 
 
-def moments_of(errors: np.ndarray, hz: float = 10.0) -> LogRecord:
-    """A log whose frames have these box errors."""
+def moments_of(errors: np.ndarray, hz: float = 10.0, cameras: int = 1) -> LogRecord:
+    """A log whose frames have these box errors; those of several cameras at one time."""
     moments = LogRecord("drive.mcap", start_ns=0)
-    stamps = [int(index / hz * SECOND) for index in range(len(errors))]
+    stamps = [int(index // cameras / hz * SECOND) for index in range(len(errors))]
     ticks = [Tick(index, "reference", stamp, stamp) for index, stamp in enumerate(stamps)]
     pairs = [(Output(tick, None, None), TruthFrame(tick.stamp_ns)) for tick in ticks]
     none = np.zeros(len(errors), int)
@@ -82,6 +82,13 @@ def test_a_long_failure_is_worse_than_a_flicker() -> None:
     assert abs(second.at_s - 3.0) <= 0.5
     assert first.error == pytest.approx(0.6)
     assert not none  # frames without error are no bad moments
+
+
+def test_the_frames_of_several_cameras_share_the_time_between_ticks() -> None:
+    one, six = (moments_of(np.zeros(60), cameras=cameras) for cameras in (1, 6))
+    assert one.period_s == pytest.approx(0.1)
+    assert six.period_s == pytest.approx(0.1 * 9 / 59)
+    assert moments_of(np.zeros(6), cameras=6).period_s is None
 
 
 def test_moments_are_apart_and_no_more_than_asked_for() -> None:

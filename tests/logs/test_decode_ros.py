@@ -342,6 +342,32 @@ def test_odometry_is_a_status_and_on_request_a_transform(encoding: str) -> None:
 
 
 @encodings
+def test_what_an_imu_does_not_measure_is_no_number(encoding: str) -> None:
+    def imu(angular_velocity_known: bool) -> StatusReading:
+        def vector(*xyz: float) -> Any:
+            return make(encoding, "geometry_msgs/msg/Vector3", **dict(zip("xyz", xyz, strict=True)))
+
+        unknown = np.array([-1.0] + [0.0] * 8)
+        message = make(
+            encoding, "sensor_msgs/msg/Imu", header=header(encoding),
+            orientation=make(encoding, "geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=0.0),
+            orientation_covariance=unknown, angular_velocity=vector(0.0, 0.0, 0.5),
+            angular_velocity_covariance=np.zeros(9) if angular_velocity_known else unknown,
+            linear_acceleration=vector(1.0, 0.0, 9.8), linear_acceleration_covariance=np.zeros(9),
+        )  # fmt: skip
+        found = decode(encode(encoding, message), "status")
+        assert isinstance(found, StatusReading)
+        return found
+
+    known, unknown = imu(True).values, imu(False).values
+    assert known["angular_velocity.z"] == 0.5
+    assert "orientation.w" not in known
+    assert unknown["linear_acceleration.x"] == 1.0
+    assert unknown.get("angular_velocity.z") is None
+    assert not [path for path in unknown if path.startswith(("orientation.", "angular_velocity."))]
+
+
+@encodings
 def test_a_message_without_a_header_has_its_publish_time(encoding: str) -> None:
     found = decode(encode(encoding, make(encoding, "std_msgs/msg/Float64", data=2.5)))
     assert isinstance(found, StatusReading)

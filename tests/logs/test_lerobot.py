@@ -142,6 +142,22 @@ def test_a_feature_that_is_not_read_and_a_table_that_is_damaged_are_named_in_one
     assert "\n" not in str(caught.value)
 
 
+def test_an_episode_that_is_longer_than_its_description_is_read_whole_and_named(tmp_path: Path) -> None:
+    root = write_version_2(tmp_path / "set")
+    lines = root / "meta" / "episodes.jsonl"
+    text = lines.read_text()
+    lines.write_text(text.replace(f'"length": {LENGTHS[0]}', f'"length": {LENGTHS[0] - 1}'))
+    with open_log(root) as log:
+        counts, damage = log.survey.counts, log.survey.damage
+    assert set(counts.values()) == {FRAMES}
+    assert [item.reason for item in damage] == [
+        f"episode 0 has {LENGTHS[0]} frames, its description says {LENGTHS[0] - 1}: episode_000000.parquet"
+    ]
+    lines.write_text(text.replace(f'"length": {LENGTHS[0]}', '"length": 1e999'))
+    with pytest.raises(LogError, match="the description of the dataset is damaged"):
+        open_log(root)
+
+
 def test_a_dataset_of_the_first_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "meta_data").mkdir()
     (tmp_path / "meta_data" / "info.json").write_text('{"fps": 10}')

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from perception.logs import perception_proto as proto
 from perception.logs.decoding import foxglove, jsontext, protobuf, ros, ros_types
 from perception.logs.decoding.checks import DecodeError, Envelope, Skipped, checked_rectangle
 from perception.logs.decoding.field_view import AttributeView
-from perception.logs.decoding.numbers import NumberFields
+from perception.logs.decoding.numbers import NumberFields, find
 from perception.logs.decoding.stamps import Stamp, bare_number, time_fields, unstamped
 from perception.types import (
     Channel,
@@ -173,7 +173,18 @@ def _ros(schema: Schema, encoding: str, natural: Role | None, wanted: Role) -> D
         return lambda envelope: build(parse(envelope.message.data), envelope)
     if wanted not in _AS_STATUS:
         raise _misfit(schema.name, encoding, wanted)
+    if short == "sensor_msgs/Imu":
+        return lambda envelope: _imu_status(envelope, parse(envelope.message.data))
     return lambda envelope: _status(envelope, parse(envelope.message.data))
+
+
+def _imu_status(envelope: Envelope, imu: Any) -> Decoded:
+    """Return the numbers of an Imu, without the fields that the sensor does not measure.
+
+    Its definition says so: where the first element of a covariance is -1, disregard the estimate.
+    """
+    parts = ("orientation", "angular_velocity", "linear_acceleration")
+    return _status(envelope, imu, [part for part in parts if find(imu, f"{part}_covariance.0") == -1])
 
 
 def _json(name: str, wanted: Role) -> Decoder:
@@ -188,9 +199,9 @@ def _misfit(name: str, encoding: str, wanted: Role) -> DecodeError:
     return DecodeError(f"expected a message to use as {wanted}, found {found}")
 
 
-def _status(envelope: Envelope, tree: Any) -> Decoded:
+def _status(envelope: Envelope, tree: Any, unmeasured: Collection[str] = ()) -> Decoded:
     times, tail = envelope.times(envelope.stamp(tree))
-    return StatusReading(*times, NumberFields(tree), **tail)
+    return StatusReading(*times, NumberFields(tree, unmeasured), **tail)
 
 
 def _own_stamp(stamp_ns: int, envelope: Envelope) -> Stamp:

@@ -7,7 +7,7 @@ more than 16 elements and ends after 256 numbers or 12 levels, in the order of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,15 +24,21 @@ MISSING: Any = object()
 
 
 class NumberFields(Mapping[str, float]):
-    """The numbers of one decoded message; nothing is copied before it is read."""
+    """The numbers of one decoded message; nothing is copied before it is read.
 
-    __slots__ = ("_listed", "_read", "_tree")
+    Args:
+        tree: The message as it was parsed.
+        unmeasured: Its fields that hold no measurement, with all in them.
+    """
+
+    __slots__ = ("_listed", "_read", "_tree", "_unmeasured")
 
     numbers_only = True
     """Every value is a float or is left out: nobody needs to check each one."""
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: Any, unmeasured: Collection[str] = ()) -> None:
         self._tree = tree
+        self._unmeasured = unmeasured
         self._listed: dict[str, float] | None = None
         self._read: dict[str, float | None] = {}
 
@@ -54,7 +60,8 @@ class NumberFields(Mapping[str, float]):
     def _value(self, path: str) -> float | None:
         """Return a number, which is looked up once: a window reads the same one at many ticks."""
         if path not in self._read:
-            self._read[path] = _number(find(self._tree, path))
+            is_known = path.partition(".")[0] not in self._unmeasured
+            self._read[path] = _number(find(self._tree, path)) if is_known else None
         return self._read[path]
 
     def __contains__(self, path: object) -> bool:
@@ -74,7 +81,12 @@ class NumberFields(Mapping[str, float]):
 
     def _listing(self) -> dict[str, float]:
         if self._listed is None:
-            self._listed = flatten(self._tree)
+            values = flatten(self._tree)
+            self._listed = {
+                path: value
+                for path, value in values.items()
+                if path.partition(".")[0] not in self._unmeasured
+            }
         return self._listed
 
 

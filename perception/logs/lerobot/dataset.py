@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,17 @@ class DatasetContents:
         """Add the rows of numbers and pictures; place the episodes one after the other."""
         begin_ns = _FIRST_NS
         times: dict[Path, dict[int, list[tuple[int, int]]]] = {}
-        for episode in self.episodes:
+        for index, episode in enumerate(self.episodes):
             if episode.table not in times:
                 times[episode.table] = self._times(episode.table)
             frames = times[episode.table].get(episode.number, [])
             if len(frames) < episode.length:
                 self._miss(episode, len(frames))
+            elif len(frames) > episode.length:
+                text = f"episode {episode.number} has {len(frames)} frames, its description says "
+                text += f"{episode.length}: {episode.table.name}"
+                self.damage.append(Damage(None, None, 0, None, text))
+                self.episodes[index] = episode = replace(episode, length=len(frames))
             self.starts[episode.number] = begin_ns
             stamps = np.array([stamp for _, stamp in frames], np.int64) + begin_ns
             items = np.array([item for item, _ in frames], np.int64)

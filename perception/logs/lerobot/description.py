@@ -73,7 +73,7 @@ def read_description(root: Path) -> Description:
         videos = [feature.name for feature in features if feature.kind == "video"]
         read = _episodes_of_3 if version == "v3.0" else _episodes_of_2
         episodes = tuple(sorted(read(root, info, videos), key=lambda episode: episode.number))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LogError(f"the description of the dataset is damaged ({error!r}): {root / 'meta'}") from None
     if not 0 < rate_hz <= 10_000:
         raise LogError(f"expected frames per second in meta/info.json, found {rate_hz}: {root}")
