@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -105,6 +106,12 @@ def options(
     """Replay recorded sensor logs through a camera, range and status fusion model."""
 
 
+@cache
+def _root() -> Any:  # a command of the click that typer brings, or uses
+    """Return the group of all commands."""
+    return get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     given, handler = list(sys.argv[1:] if arguments is None else arguments), Interrupts()
@@ -140,7 +147,7 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = app(arguments, standalone_mode=False, prog_name="perception")
+        code = _root()(arguments, standalone_mode=False, prog_name="perception")
         if sys.stdout is not None:  # None if the caller closed it, as with `>&-`
             sys.stdout.flush()
         return code if isinstance(code, int) else exit_code("clean")
@@ -155,7 +162,7 @@ def _report(error: BaseException, arguments: list[str]) -> int:
     try:
         raise error
     except ConfigError as wrong:
-        return _fail(arguments, config_text(wrong, get_command(app), arguments), "usage")
+        return _fail(arguments, config_text(wrong, _root(), arguments), "usage")
     except NoPluginError:
         return _fail(arguments, visible_line(str(error)), "usage")
     except OutputError:  # a line for each file
@@ -185,7 +192,7 @@ def _report(error: BaseException, arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
             say(*str(error.format_message()).splitlines())
             return exit_code("usage")
-        return _fail(arguments, usage_text(error, get_command(app), arguments), "usage")
+        return _fail(arguments, usage_text(error, _root(), arguments), "usage")
 
 
 def _fail(arguments: list[str], text: str, status: Status) -> int:

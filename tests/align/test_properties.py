@@ -93,7 +93,7 @@ def test_a_timer_and_one_by_one_give_the_same_as_a_batch(
 
 
 @given(recordings(), setups, st.integers(0, 4200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_seek_equals_that_part_of_the_whole(messages: list[Decoded], setup: Config, start_ms: int) -> None:
     # The recording is placed after 30 s of an ordinary one, so that the seek really leaves something out.
     before: list[Decoded] = [

@@ -282,7 +282,7 @@ def test_a_lens_that_is_not_known_is_found(tmp_path: Path) -> None:
 
 
 @given(clock_s=st.floats(-1e9, 3e8), speed=st.sampled_from([0.2, 0.9, 1.0, 1.3, 7.0]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_sensors_on_one_clock_are_sound_whatever_the_recorder_shows(clock_s: float, speed: float) -> None:
     with TemporaryDirectory() as folder:
         log = SmallLog().image(delay_s=0.03, seconds=1.0).scan(delay_s=0.02, seconds=1.0)
@@ -540,6 +540,7 @@ def test_times_of_any_arrivals_are_finite(arrivals: list[int]) -> None:
     assert delay is None or (delay.median_ms, delay.jitter_ms) == (pytest.approx(5e-6), 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_missing_sweeps_of_a_real_drive_are_found(shared: Path) -> None:
     with open_log(shared / "pandaset_002_front.mcap") as log:

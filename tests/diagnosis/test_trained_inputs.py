@@ -73,6 +73,7 @@ def test_weights_that_say_nothing_of_their_training_leave_it_unjudged(tmp_path: 
     assert "cannot be read" in nothing.problem
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_real_street_is_unlike_training(shared: Path) -> None:
     found = audited(shared / "pandaset_002_front.mcap")

@@ -29,7 +29,7 @@ def weights(exports: Path) -> Path:
     return exports / "weights.safetensors"
 
 
-@pytest.fixture(scope="module", params=["openvino-bf16", "onnx-fp32"])
+@pytest.fixture(scope="module", params=["openvino-bf16", pytest.param("onnx-fp32", marks=pytest.mark.slow)])
 def backend(weights: Path, request: pytest.FixtureRequest) -> Iterator[FusionBackend]:
     name, precision = request.param.split("-")
     pytest.importorskip("onnxruntime" if name == "onnx" else name)

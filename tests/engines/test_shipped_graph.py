@@ -119,6 +119,7 @@ def test_a_first_replay_imports_no_torch_and_converts_nothing(tmp_path: Path) ->
     assert len(list((tmp_path / "cache").rglob("model.blob"))) == 1
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_is_done_without(
     default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,7 +203,9 @@ HOSTILE = {
 """Makers: packing takes seconds."""
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "empty messages" else ()) for n in HOSTILE]
+)
 def test_a_bag_made_to_do_harm_costs_seconds(name: str) -> None:
     content = HOSTILE[name]()
     begin = time.process_time()

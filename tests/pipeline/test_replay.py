@@ -144,7 +144,7 @@ def test_the_rate_changes_nothing(scene: Path, rate: float) -> None:
     assert paced.outputs == asap.outputs
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(start_s=st.floats(0.0, 13.9), wait_ms=st.sampled_from([0.0, 45.0]))
 def test_any_start_gives_that_part_of_the_whole(scene: Path, start_s: float, wait_ms: float) -> None:
     start_ns = START_NS + round(start_s * 1e9)
@@ -173,6 +173,7 @@ def seen(sample: Sample) -> tuple[object, ...]:
     return replace(sample.tick, index=0), inputs, window, repr(sample.rig)
 
 
+@pytest.mark.slow  # earlier starts: above
 def test_a_start_late_in_a_long_log_finds_windows_and_a_rig_that_was_told_once(tmp_path: Path) -> None:
     """Late enough that the beginning is not read again."""
     scene, told_once = tmp_path / "scene.mcap", tmp_path / "told_once.mcap"

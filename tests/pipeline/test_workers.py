@@ -138,7 +138,7 @@ def test_runs_with_random_delays_beside_other_logs_give_the_same(
     calm = once(scene, plugin(), None, ReplayOptions(span=span), settings, workers=1, backend="torch")
     assert calm[1].frames > 5
     with ThreadPoolExecutor(2) as beside:
-        for sink, summary in beside.map(delayed, range(8 if fusion else 20)):
+        for sink, summary in beside.map(delayed, range(6 if fusion else 10)):
             assert sink.outputs == calm[0].outputs
             assert summary.ledger == calm[1].ledger
             assert summary.run["outputs_sha256"] == calm[1].run["outputs_sha256"]

@@ -165,7 +165,13 @@ def printed(lines: list[list[str]], environment: dict[str, str], cwd: Path) -> l
     return [(int(code), text) for text, code in zip(parts[0::2], parts[1::2], strict=False)]
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("latin-1", "ascii") else ())
+        for name in ENCODINGS
+    ],
+)
 def test_text_degrades_and_json_stays_ascii_whatever_the_terminal_can_show(
     foreign: Path, third_party: Path, tmp_path: Path, encoding: str
 ) -> None:

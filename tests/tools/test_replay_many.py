@@ -155,6 +155,7 @@ def test_logs_whose_names_collide_keep_outputs_of_their_own_and_it_is_said(
     assert f"{logs[2]}: written to out/x_same.mcap.outputs.mcap" in text
 
 
+@pytest.mark.slow
 def test_a_log_by_the_same_name_that_comes_later_does_not_replace_the_output_of_the_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,7 +85,10 @@ def assert_same_state(one: Any, other: Any, path: str = "state") -> None:
         assert one == other, path
 
 
-BALANCING = ["static", "uncertainty", "dwa", "gradnorm", "upgrad"]
+BALANCING = [
+    "gradnorm",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("static", "uncertainty", "dwa", "upgrad")),
+]
 
 
 @pytest.mark.parametrize("method", BALANCING)

@@ -131,7 +131,7 @@ def test_a_report_of_little_is_still_a_page(report: EvaluationReport) -> None:
     assert report.error in page.text
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     st.text(st.characters(), min_size=1, max_size=30)
     | st.sampled_from([HOSTILE, "'\"><svg onload=x>", "</style>"])

@@ -63,8 +63,8 @@ def test_outputs_and_scores_of_spans_are_those_of_the_whole(
     assert found == stored(tmp_path / "whole.outputs.mcap")
     assert report["totals"]["frames"] == len(found)
 
-    whole = command("evaluate")
-    split = command("evaluate", "--output-dir", "out", "--split", "1s")
+    whole = command("evaluate", "--draws", "100")
+    split = command("evaluate", "--output-dir", "out", "--split", "1s", "--draws", "100")
     whole["heads"].pop("timing")
     split["heads"].pop("timing")
     for key in ("heads", "figures", "moments", "warnings", "status"):
@@ -73,7 +73,7 @@ def test_outputs_and_scores_of_spans_are_those_of_the_whole(
     assert again["totals"]["skipped"] == 4  # `evaluate` took them up as well
 
     command("replay", "--output-dir", "with_tables", "--split", "1s", "--tables", "tables")
-    assert run(["evaluate", "--tables", "tables", "--json"]) == 0
+    assert run(["evaluate", "--tables", "tables", "--draws", "100", "--json"]) == 0
     of_tables = json.loads(capsys.readouterr().out)
     of_tables["heads"].pop("timing")
     for key in ("heads", "resampling", "figures", "warnings", "status"):

@@ -67,7 +67,18 @@ def train_in_two_processes(configs: Sequence[TrainConfig], tmp_path: Path) -> No
         assert process.returncode == 0, errors
 
 
-def test_two_processes_end_with_the_weights_of_one(street: Path, cache_root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("gradnorm",),
+        # "pcgrad" draws at random, alike in each process.
+        pytest.param(("uncertainty", "stored", "upgrad", "pcgrad"), marks=pytest.mark.slow),
+    ],
+    ids=["gradnorm", "others"],
+)
+def test_two_processes_end_with_the_weights_of_one(
+    names: tuple[str, ...], street: Path, cache_root: Path, tmp_path: Path
+) -> None:
     """Heads balanced by their losses, by their gradients, and the control head alone from stored readings."""
     trunk = tmp_path / "trunk.safetensors"
     save_checkpoint(trunk, FusionModel(SHAPE, seed=3))
@@ -79,8 +90,8 @@ def test_two_processes_end_with_the_weights_of_one(street: Path, cache_root: Pat
         "stored": {"transfer": {"checkpoint": str(trunk), "freeze": frozen, "store": 2}},
     }
     if find_spec("torchjd") is not None:
-        kinds["upgrad"] = {"balancing": {"method": "upgrad"}}
-        kinds["pcgrad"] = {"balancing": {"method": "pcgrad"}}  # which draws at random, alike in each process
+        kinds |= {name: {"balancing": {"method": name}} for name in ("upgrad", "pcgrad")}
+    kinds = {name: kind for name, kind in kinds.items() if name in names}
 
     def config(kind: str, by: str) -> TrainConfig:
         cache = tmp_path / f"cache-{by}" if kind == "stored" else cache_root
