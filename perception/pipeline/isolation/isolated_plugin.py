@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import select
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -12,20 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal
 
 from perception.errors import PluginError
-from perception.pipeline.isolation.plugin_process import (
-    MOST_PREPARED,
-    PluginCall,
-    PluginReply,
-    Stepped,
-    run_plugin,
-)
-from perception.pipeline.isolation.shared_buffers import BufferSender, packed
+from perception.pipeline.isolation.plugin_process import MOST_PREPARED, Stepped, run_plugin, stepped_outputs
+from perception.pipeline.isolation.shared_buffers import BufferSender
+from perception.pipeline.isolation.wire import Wire
 from perception.plugin import Context, Manifest, Plugin, Prepared
 from perception.types import Output, Reset, Sample
 
@@ -95,8 +88,7 @@ class IsolatedPlugin(Plugin):
         self._buffers = BufferSender()
         self._context: Context | None = None
         self._process: Any = None
-        self._connection: Connection | None = None
-        self._poller = select.poll()
+        self._wire: Wire | None = None
         self._answered: set[str] = set()
         self._why = ""
         self._due_s = self._opened_s = self._looked_s = 0.0
@@ -115,9 +107,11 @@ class IsolatedPlugin(Plugin):
         key = next(self._keys)
         with self._lock:
             self._check_running()
-            absent, stepped = self._call("prepare", (key, self._buffers.pack(sample), self._steps_at_once))
-            if stepped is not None:
-                self._stepped[key] = stepped
+            parcel = tuple(self._buffers.pack(sample))
+            absent, answer = self._call("prepare", (key, parcel, self._steps_at_once))
+            if answer is not None:
+                values, problem = answer
+                self._stepped[key] = Stepped(stepped_outputs(values), problem)
             if len(self._stepped) > MOST_PREPARED:  # the host has given up the oldest
                 del self._stepped[next(iter(self._stepped))]
         return Prepared(sample.with_absent(absent), key)
@@ -135,8 +129,7 @@ class IsolatedPlugin(Plugin):
         with self._lock:
             if not all(key in self._stepped for key in keys):
                 self._check_running()
-                outputs: list[Output] = self._call("step", keys)
-                return outputs
+                return stepped_outputs(self._call("step", keys))
             answers = [self._stepped.pop(key) for key in keys]
         if problem := next((answer.problem for answer in answers if answer.problem), ""):
             raise PluginError(problem)
@@ -169,7 +162,7 @@ class IsolatedPlugin(Plugin):
             problem = ""
             if self.state == "running":
                 try:
-                    self._send(PluginCall("close"))
+                    self._send("close")
                     self._receive("closing", CLOSE_S)
                 except PluginError as error:
                     problem = str(error)
@@ -187,18 +180,19 @@ class IsolatedPlugin(Plugin):
 
     def _start(self, state: State) -> None:
         context = get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._poller = select.poll()  # a third of the time of `Connection.poll`
-        self._poller.register(self._connection, select.POLLIN)
+        answers, calls = context.Pipe(duplex=False), context.Pipe(duplex=False)
+        self._wire = Wire(answers[0], calls[1])
         name = f"plugin {self.manifest.name}"
+        others = calls[0], answers[1]
         self._process = context.Process(
-            target=run_plugin, args=(other, self.manifest), name=name, daemon=True
+            target=run_plugin, args=(*others, self.manifest), name=name, daemon=True
         )
         self._process.start()
-        other.close()
+        for other in others:
+            other.close()
         self._answered.clear()
         self.state, self._due_s = state, time.monotonic() + OPEN_S
-        self._send(PluginCall("open", self._context))
+        self._send("open", self._context)
 
     def _check_running(self) -> None:
         """Raise unless the plugin runs; start it again where its pause is over."""
@@ -217,8 +211,7 @@ class IsolatedPlugin(Plugin):
                 self._buffers.close()
                 self._start("restarting")
             return
-        assert self._connection is not None
-        if self._connection.poll(0):
+        if self._wire is not None and self._wire.poll(0):
             with suppress(PluginError):
                 self._receive("opening", 0.0)
                 self.state, self._opened_s = "running", now_s
@@ -226,16 +219,16 @@ class IsolatedPlugin(Plugin):
             self._give_up(f"it did not open within {OPEN_S:.0f} s")
 
     def _call(self, method: str, argument: Any = None) -> Any:
-        self._send(PluginCall(method, argument))
+        self._send(method, argument)
         wait_s = self._limits.answer_s if method in self._answered else max(self._limits.answer_s, FIRST_S)
         value = self._receive(method, wait_s)
         self._answered.add(method)
         return value
 
-    def _send(self, call: PluginCall) -> None:
-        assert self._connection is not None
+    def _send(self, method: str, argument: Any = None) -> None:
+        assert self._wire is not None
         with suppress(OSError):  # it has died: `_receive` says so
-            self._connection.send_bytes(packed(call))
+            self._wire.send(pickle.dumps((method, argument), 5))
 
     def _receive(self, method: str, wait_s: float) -> Any:
         """Return the answer to the last call.
@@ -243,20 +236,20 @@ class IsolatedPlugin(Plugin):
         Raises:
             PluginError: The plugin raised, does not answer in time, or has died; the latter two end it.
         """
-        assert self._connection is not None
+        assert self._wire is not None
         try:
-            if not self._poller.poll(wait_s * 1e3):
+            if not self._wire.poll(wait_s):
                 raise self._give_up(f"no answer to {method} within {wait_s:g} s")
-            answer: PluginReply = pickle.loads(self._connection.recv_bytes())  # from our own process
+            value, problem, released = pickle.loads(self._wire.receive())  # from our own process
         except (EOFError, OSError):
             self._process.join(1.0)
             raise self._give_up(_death(self._process.exitcode)) from None
-        self._buffers.release(answer.released)
-        if answer.problem:
+        self._buffers.release(released)
+        if problem:
             if method == "opening":
-                raise self._give_up(answer.problem)
-            raise PluginError(answer.problem)
-        return answer.value
+                raise self._give_up(problem)
+            raise PluginError(problem)
+        return value
 
     def _give_up(self, why: str) -> PluginError:
         """End the process, and have it started again after a pause; return the error for the caller."""
@@ -270,15 +263,15 @@ class IsolatedPlugin(Plugin):
         return PluginError(f"the process of the plugin was ended: {why}")
 
     def _end(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        if self._wire is not None:
+            self._wire.close()
         if self._process is not None:
             if self.state != "closed":
                 self._process.join(0.0 if self.state != "running" else 0.05)
             if self._process.is_alive():
                 self._process.kill()
             self._process.join()
-        self._connection = self._process = None
+        self._wire = self._process = None
 
     def _look_at_memory(self) -> None:
         now_s = time.monotonic()

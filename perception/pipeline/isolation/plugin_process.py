@@ -15,28 +15,15 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from perception.codec_messages import silence_codecs
-from perception.pipeline.isolation.shared_buffers import BufferReceiver, Parcel, packed
+from perception.pipeline.isolation.plain_values import output_of, output_values
+from perception.pipeline.isolation.shared_buffers import BufferReceiver, Parcel
+from perception.pipeline.isolation.wire import Wire
 from perception.plugin import Infers, KnowsItsInputs, KnowsItsOutputs, Manifest, Plugin, Prepared
 from perception.plugin.failures import failure_text
 from perception.types import Absent, Output, Sample
 
 MOST_PREPARED = 256
 """Samples that are prepared and not stepped; the host has given up the older ones."""
-
-
-class PluginCall(NamedTuple):
-    """A call of a method of the plugin. Samples that were prepared are named by their keys."""
-
-    method: str
-    argument: Any = None
-
-
-class PluginReply(NamedTuple):
-    """The result of a call, or what the plugin raised; and the shared memory that is free again."""
-
-    value: Any
-    problem: str
-    released: tuple[str, ...] = ()
 
 
 class Stepped(NamedTuple):
@@ -46,22 +33,20 @@ class Stepped(NamedTuple):
     problem: str = ""
 
 
-def run_plugin(connection: Connection, manifest: Manifest) -> None:
+def run_plugin(reader: Connection, writer: Connection, manifest: Manifest) -> None:
     """Serve calls until the pipe closes. The plugin is made by the factory of its manifest."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host, which closes the plugin
     silence_codecs()
     with suppress(OSError):
         os.dup2(2, 1)  # what plugins print goes to stderr
     Thread(target=_end_with_parent, daemon=True).start()
+    wire = Wire(reader, writer)
     server = _PluginServer(manifest)
-    while True:
-        try:
-            call: PluginCall = pickle.loads(connection.recv_bytes())  # from the host, which is this program
-            connection.send_bytes(packed(server.answer(call)))
-        except (EOFError, OSError):
-            return
-        if call.method == "close":
-            return
+    method = ""
+    with suppress(EOFError, OSError):
+        while method != "close":
+            method, argument = pickle.loads(wire.receive())  # from the host, which is this program
+            wire.send(server.answer(method, argument))
 
 
 def _end_with_parent() -> None:
@@ -75,17 +60,20 @@ class _PluginServer:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._plugin: Plugin | None = None
+        self._infers: Infers | None = None
         self._one_at_a_time = False
         self._buffers = BufferReceiver()
         self._prepared: OrderedDict[int, Prepared] = OrderedDict()
 
-    def answer(self, call: PluginCall) -> PluginReply:
-        """Return the answer to a call. Nothing that the plugin raises ends the process."""
+    def answer(self, method: str, argument: Any) -> bytes:
+        """Return the answer to a call: its value, what the plugin raised, and the shared memory that is free
+        again. Nothing that the plugin raises, or returns, ends the process."""
+        value, problem = None, ""
         try:
-            value, problem = getattr(self, f"_{call.method}")(call.argument), ""
+            value = getattr(self, f"_{method}")(argument)
+            return pickle.dumps((value, problem, self._buffers.released()), 5)
         except BaseException as error:
-            value, problem = None, failure_text(error)
-        return PluginReply(value, problem, tuple(self._buffers.released()))
+            return pickle.dumps((None, failure_text(error), self._buffers.released()), 5)
 
     @property
     def _opened(self) -> Plugin:
@@ -96,6 +84,7 @@ class _PluginServer:
         module, _, attribute = self._manifest.factory.partition(":")
         self._plugin = getattr(import_module(module), attribute)(self._manifest)
         self._opened.open(context)
+        self._infers = self._plugin if isinstance(self._plugin, Infers) else None
         self._one_at_a_time = context.batch == 1
         return self._opened.manifest
 
@@ -108,14 +97,14 @@ class _PluginServer:
     def _input_profile(self, _: None) -> Any:
         return self._plugin.input_profile() if isinstance(self._plugin, KnowsItsInputs) else None
 
-    def _prepare(self, argument: tuple[int, Parcel, bool]) -> tuple[dict[str, Absent], Stepped | None]:
+    def _prepare(self, argument: tuple[int, Parcel, bool]) -> tuple[Mapping[str, Absent], Any]:
         """Prepare a sample, compute where the batch is one, and step it where that is asked for.
 
         Returns:
-            What the plugin found unusable, and what `step` answered.
+            What the plugin found unusable, and what `step` answered: the outputs, or the text of an error.
         """
         key, parcel, at_once = argument
-        sample: Sample = self._buffers.unpack(parcel)
+        sample = self._buffers.unpack(Parcel(*parcel))
         prepared = self._opened.prepare(sample)
         if not isinstance(prepared, Prepared):
             raise TypeError(f"prepare returned {type(prepared).__name__}, expected Prepared")
@@ -124,29 +113,25 @@ class _PluginServer:
             self._infer([key])
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)
-        after = {source.name: source for source in prepared.sample.sensors}
-        absent = {
-            source.name: absence
-            for source in sample.sensors
-            if source.present and (absence := after[source.name].absence) is not None
-        }
+        absent = {} if prepared.sample is sample else _found_absent(sample, prepared.sample)
         return absent, self._step_at_once(key) if at_once else None
 
-    def _step_at_once(self, key: int) -> Stepped:
+    def _step_at_once(self, key: int) -> tuple[Any, str]:
         try:
-            return Stepped(self._step([key]))
+            return self._step([key]), ""
         except BaseException as error:
-            return Stepped((), failure_text(error))
+            return [], failure_text(error)
 
     def _infer(self, keys: list[int]) -> None:
-        if isinstance(self._plugin, Infers):
-            inferred = list(self._plugin.infer([self._prepared[key] for key in keys]))
+        if self._infers is not None:
+            inferred = list(self._infers.infer([self._prepared[key] for key in keys]))
             if len(inferred) != len(keys):
                 raise ValueError(f"infer returned {len(inferred)} samples for {len(keys)}")
             self._prepared.update(zip(keys, inferred, strict=True))
 
     def _step(self, keys: list[int]) -> Any:
-        return list(self._opened.step([self._prepared.pop(key) for key in keys]))
+        prepared = [self._prepared.pop(key) for key in keys]
+        return [output_values(output) for output in self._opened.step(prepared)]
 
     def _reset(self, reason: Any) -> None:
         self._opened.reset(reason)
@@ -154,3 +139,18 @@ class _PluginServer:
     def _close(self, _: None) -> None:
         if self._plugin is not None:
             self._plugin.close()
+
+
+def _found_absent(sample: Sample, after: Sample) -> dict[str, Absent]:
+    """Return the inputs of a sample that are absent afterwards."""
+    absences = {source.name: source.absence for source in after.sensors}
+    return {
+        source.name: absence
+        for source in sample.sensors
+        if source.present and (absence := absences[source.name]) is not None
+    }
+
+
+def stepped_outputs(values: Any) -> list[Output]:
+    """Return the outputs that `step` answered."""
+    return [output_of(*entry) for entry in values]

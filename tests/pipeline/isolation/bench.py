@@ -1,7 +1,8 @@
 """Measures what a process of its own adds to a frame: `python -m tests.pipeline.isolation.bench`.
 
 The same plugin, which does nothing, answers the same 720p samples in this process and in one of its own, in
-turn: once with 70 kB of JPEG, once with raw pixels.
+turn: once with 70 kB of JPEG, once with raw pixels. The bytes of each are new, as those of a message are that
+has just arrived, and the rig is that of the sample before.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from perception.types import CameraFrame, Input, RangeScan, Rig, Sample, StatusW
 from tests.plugins.hosts.loopback.plugins import NOTHING, NothingPlugin
 
 FRAMES = 400
+RIG = Rig()  # as of an aligner, where nothing has moved
 RAW = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), np.uint8).tobytes()
 
 
 def sample(index: int, pixels: str) -> Sample:
     stamp_ns = index * 50_000_000
-    data, stride = (RAW, 3 * 1280) if pixels == "rgb8" else (RAW[:70_000], 0)
+    size, stride = (len(RAW), 3 * 1280) if pixels == "rgb8" else (70_000, 0)
+    data = bytes(memoryview(RAW)[:size])
     frame = CameraFrame("", stamp_ns, stamp_ns, "camera", data, pixels, 1280, 720, stride)
     scan = RangeScan.from_array(np.zeros((400, 3)), stamp_ns=stamp_ns)
     window = StatusWindow(stamp_ns, ("speed",), np.zeros((16, 1)))
@@ -32,7 +35,7 @@ def sample(index: int, pixels: str) -> Sample:
         Input("camera", "/camera", frame, stamp_ns, 0.0),
         Input("range", "/range", scan, stamp_ns, 0.0),
         Input("status", "/status", window, stamp_ns, 0.0),
-        Rig(),
+        RIG,
     )
 
 

@@ -80,7 +80,7 @@ def test_samples_in_order_cost_one_exchange_each() -> None:
     with OpenedPlugin(plugin := IsolatedPlugin(MANIFEST, LIMITS, in_order=True)) as opened:
         plugin.open(Context())
         send = plugin._send
-        plugin._send = lambda call: calls.append(call.method) or send(call)  # type: ignore[method-assign]
+        plugin._send = lambda method, argument=None: calls.append(method) or send(method, argument)  # type: ignore[method-assign]
         Runner(plugin, [digest]).run(two_cameras(i) for i in range(9))
         assert calls == ["prepare"] * 18
         with pytest.raises(PluginError, match="ValueError: as asked"):
