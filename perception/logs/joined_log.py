@@ -129,20 +129,23 @@ class JoinedStream(Iterator[Message]):
     def __next__(self) -> Message:
         return next(self._messages)
 
-    def taken(self, message: Message) -> Message | None:
-        """Return a message of a part as it is yielded, and count it; None where it is not."""
-        self.account.read[message.topic] += 1
-        channel = self._log.own(message.channel)
-        return message if channel is message.channel else replace(message, channel=channel)
+    def unpacked(self, message: Message) -> Message | None:
+        """Return a message of a part as it is yielded; None where it is not: then it has been counted."""
+        return message
 
     def finish(self) -> None:
         """Complete account and damage at the end; to be overridden."""
 
     def _run(self) -> Iterator[Message]:
-        for message in self._merge():
-            taken = self.taken(message)
-            if taken is not None:
-                yield taken
+        read, own = self.account.read, self._log.own
+        for stored in self._merge():
+            message = self.unpacked(stored)
+            if message is None:
+                continue
+            channel = message.channel
+            read[channel.topic] += 1
+            shared = own(channel)
+            yield message if shared is channel else replace(message, channel=shared)
         self.finish()
 
     def _merge(self) -> Iterator[Message]:

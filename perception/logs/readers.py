@@ -38,6 +38,12 @@ _BUILT_IN = {  # also where no metadata of this package are installed
     "still_pictures": "perception.logs.formats.picture_folder",  # late: other formats hold pictures
     "video": "perception.logs.video_log",
 }
+_ASKED_FIRST = (
+    "mcap",
+    "ros1",
+    "ros2_sqlite",
+    "ros2",
+)  # what they read begins so that no other reader takes it
 
 
 class Accounting(NamedTuple):
@@ -116,15 +122,16 @@ def log_readers() -> Mapping[str, LogReader]:
 def reader_of(path: Path) -> LogReader | None:
     """Return the reader that takes a path, by a look at its first bytes or, of a folder, at its files.
 
-    Without readers of other packages MCAP is asked first: then no other reader is imported for an MCAP file.
+    Without readers of other packages those of robots' recorders are asked first: then no other one is
+    imported for their logs.
 
     Raises:
         LogError: A reader does not load.
     """
     if _reader_places().items() == _BUILT_IN.items():
-        mcap = _load("mcap", _BUILT_IN["mcap"])
-        if mcap.reads(path):
-            return mcap
+        for name in _ASKED_FIRST:
+            if (reader := _load(name, _BUILT_IN[name])).reads(path):
+                return reader
     return next((reader for reader in log_readers().values() if reader.reads(path)), None)
 
 

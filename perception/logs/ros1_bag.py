@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -179,7 +180,7 @@ class _OpenChunk(NamedTuple):
 
 
 class BagReading:
-    """One pass over the messages of a bag; chunks stay in memory while there is room."""
+    """One pass over the messages of a bag; a chunk stays in memory for its messages while there is room."""
 
     def __init__(
         self,
@@ -198,12 +199,24 @@ class BagReading:
         self._ends = np.cumsum(self._in_chunk).tolist()  # rows stand in the order of their chunks
         self._open: _OpenChunk | None = None
         self._checked: set[int] = set()
+        self._final: set[int] = set()  # the last row of each chunk
+
+    def plan(self, rows: Sequence[int]) -> None:
+        """Take the rows that will be fetched, in this order: the last of a chunk releases its memory.
+
+        The next chunk then takes the same memory; fresh memory costs more than reading the file does.
+        """
+        chunks = self._places[np.asarray(rows, np.int64), 0].tolist()
+        self._final = set(dict(zip(chunks, rows, strict=True)).values())
 
     def fetch(self, row: int) -> bytes:
         """Return the content of a message. Raises Unreadable."""
         opened = self._open
         if opened is None or not opened.first <= row < opened.last:
             opened = self._open = self._load(bisect_right(self._ends, row))
+        if row in self._final:
+            self._open = None
+            self._resident.pop(bisect_right(self._ends, row))
         place = row - opened.first
         if end := opened.spans.ends[place]:
             return opened.unpacked.data[opened.spans.starts[place] : end]

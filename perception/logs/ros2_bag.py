@@ -155,18 +155,17 @@ class BagStream(JoinedStream):
         self._bag = log
         self._failed: dict[str, list[int]] = {}
 
-    def taken(self, message: Message) -> Message | None:
+    def unpacked(self, message: Message) -> Message | None:
         """Return a message as it was before the recorder compressed it; None where that fails."""
         if not message.data.startswith(ZSTD):
-            return super().taken(message)
+            return message
         try:
             data = zstd_message(message.data, message.channel.encoding)
         except Unreadable as error:
             self.account.corrupt[message.topic] += 1
             self._failed.setdefault(str(error), []).append(message.log_time_ns)
             return None
-        taken = super().taken(message)
-        return taken if taken is None or data is message.data else replace(taken, data=data)
+        return message if data is message.data else replace(message, data=data)
 
     def finish(self) -> None:
         """Name what failed, and count what `metadata.yaml` has beyond it."""

@@ -91,6 +91,7 @@ class Database:
             connection.execute("PRAGMA writable_schema=ON")  # else a file that was cut does not open
             connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA cell_size_check=ON")
+            connection.execute("PRAGMA cache_size=-256")  # KiB: contents are read once, in order
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except BaseException:
             connection.close()
