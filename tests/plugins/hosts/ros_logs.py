@@ -1,6 +1,6 @@
 """The beginning of a sample log as a ROS driver would publish it: in ROS 2 (MCAP) and ROS 1 (bag).
 
-Messages are made by `rosbags` alone.
+Pictures are `CompressedImage` and returns `LaserScan`, or with `raw` they are `Image` and `PointCloud2`. Messages are made by `rosbags` alone.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 from rosbags.rosbag1 import Writer
@@ -21,7 +22,10 @@ from tests.short_logs import write_beginning
 
 IMAGE, INFO, SCAN = "/camera/image_raw/compressed", "/camera/camera_info", "/scan"
 TWIST, STATIC = "/vehicle/twist", "/tf_static"
+PIXELS, POINTS = "/camera/image_raw", "/lidar/points"
 TYPES = {
+    PIXELS: "sensor_msgs/msg/Image",
+    POINTS: "sensor_msgs/msg/PointCloud2",
     IMAGE: "sensor_msgs/msg/CompressedImage",
     INFO: "sensor_msgs/msg/CameraInfo",
     SCAN: "sensor_msgs/msg/LaserScan",
@@ -34,11 +38,11 @@ Row = tuple[str, int, Any]
 """Topic, arrival in ns, message."""
 
 
-def ros_config(path: Path) -> Path:
+def ros_config(path: Path, raw: bool = False) -> Path:
     """Write the configuration of a robot with these topics."""
     sensors = {
-        "camera": {"topic": IMAGE, "calibration": INFO, "transforms": [STATIC]},
-        "range": {"topic": SCAN},
+        "camera": {"topic": PIXELS if raw else IMAGE, "calibration": INFO, "transforms": [STATIC]},
+        "range": {"topic": POINTS if raw else SCAN},
         "status": {"topic": TWIST, "fields": {"speed": "twist.linear.x", "yaw_rate": "twist.angular.z"}},
     }
     values = {"version": 1, "reference_rate_hz": 10.0, "base_frame": "base_link", "wait_ms": 60.0}
@@ -54,9 +58,9 @@ def store_of(version: int) -> Any:
     return store
 
 
-def rows_of(folder: Path, seconds: float, store: Any) -> Iterator[Row]:
+def rows_of(folder: Path, seconds: float, store: Any, raw: bool) -> Iterator[Row]:
     """Yield the messages of the first seconds of a sample log."""
-    make = _Maker(store)
+    make = _Maker(store, raw)
     with open_log(write_beginning(folder / "beginning.mcap", seconds)) as log:
         static_sent = False
         for message in log.messages():
@@ -69,11 +73,11 @@ def rows_of(folder: Path, seconds: float, store: Any) -> Iterator[Row]:
                 yield row
 
 
-def write_ros2(folder: Path, seconds: float) -> Path:
+def write_ros2(folder: Path, seconds: float, raw: bool = False) -> Path:
     """Write the messages as an MCAP file of ROS 2."""
     store, path = store_of(2), folder / "drive_ros2.mcap"
     with LogWriter(path) as out:
-        for topic, log_ns, message in rows_of(folder, seconds, store):
+        for topic, log_ns, message in rows_of(folder, seconds, store, raw):
             name = TYPES[topic]
             schema = Schema(name, "ros2msg", store.generate_msgdef(name, ros_version=2)[0].encode())
             data = bytes(store.serialize_cdr(message, name))
@@ -81,11 +85,11 @@ def write_ros2(folder: Path, seconds: float) -> Path:
     return path
 
 
-def write_ros1(folder: Path, seconds: float) -> Path:
+def write_ros1(folder: Path, seconds: float, raw: bool = False) -> Path:
     """Write the messages as a bag of ROS 1."""
     store, path, connections = store_of(1), folder / "drive.bag", {}
     with Writer(path) as bag:
-        for topic, log_ns, message in rows_of(folder, seconds, store):
+        for topic, log_ns, message in rows_of(folder, seconds, store, raw):
             if topic not in connections:
                 latching = int(topic == STATIC)
                 connections[topic] = bag.add_connection(
@@ -96,7 +100,8 @@ def write_ros1(folder: Path, seconds: float) -> Path:
 
 
 class _Maker:
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, raw: bool) -> None:
+        self._raw = raw
         self._types, self._ros1 = (
             store.types,
             "std_msgs/msg/Header" in store.types and "seq" in _labels(store),
@@ -104,12 +109,16 @@ class _Maker:
 
     def row(self, decoded: Any) -> Row | None:
         at = getattr(decoded, "log_time_ns", 0)
+        if isinstance(decoded, CameraFrame) and self._raw:
+            return PIXELS, at, self._image(decoded)
         if isinstance(decoded, CameraFrame):
             pixels = np.frombuffer(bytes(decoded.data), np.uint8)
             head = self._header(decoded.stamp_ns, decoded.frame_id)
             return IMAGE, at, self._make(TYPES[IMAGE], head, "jpeg", pixels)
         if isinstance(decoded, CameraInfo):
             return INFO, at, self._info(decoded)
+        if isinstance(decoded, RangeScan) and self._raw:
+            return POINTS, at, self._cloud(decoded)
         if isinstance(decoded, RangeScan):
             return SCAN, at, self._scan(decoded)
         if isinstance(decoded, StatusReading) and "speed" in decoded.values:
@@ -127,6 +136,27 @@ class _Maker:
     def _header(self, stamp_ns: int, frame: str) -> Any:
         stamp = self._make("builtin_interfaces/msg/Time", *divmod(stamp_ns, 10**9))
         return self._make("std_msgs/msg/Header", *([0] if self._ros1 else []), stamp, frame)
+
+    def _image(self, frame: CameraFrame) -> Any:
+        """Return the picture in a quarter of its size, as drivers send it: BGR, rows padded."""
+        picture = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        padded = np.pad(picture[::2, ::2].reshape(frame.height // 2, -1), ((0, 0), (0, 6)))
+        head, (rows, step) = self._header(frame.stamp_ns, frame.frame_id), padded.shape
+        return self._make(TYPES[PIXELS], head, rows, frame.width // 2, "bgr8", 0, step, padded.ravel())
+
+    def _cloud(self, scan: RangeScan) -> Any:
+        """Return the returns that there are: x, y, z, four bytes between, intensity."""
+        known = np.isfinite(scan.points_m).all(axis=1)
+        rows = np.zeros((int(known.sum()), 5), "<f4")
+        rows[:, :3], rows[:, 4] = scan.points_m[known], np.asarray(scan.intensity)[known]
+        fields = [
+            self._make("sensor_msgs/msg/PointField", name, offset, 7, 1)
+            for name, offset in (("x", 0), ("y", 4), ("z", 8), ("intensity", 16))
+        ]
+        head, data = self._header(scan.stamp_ns, scan.frame_id), rows.view(np.uint8).ravel()
+        size = 20, data.size  # bytes of a return, and of all
+        return self._make(TYPES[POINTS], head, 1, len(rows), fields, False, *size, data, True)
 
     def _info(self, info: CameraInfo) -> Any:
         region = self._make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)

@@ -21,7 +21,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 import perception
 from perception_plugins.hosts.ros.rospy_transport import DEBIAN
 from tests.plugins.hosts.ros2_robot import free_port, receipt_of, wait_for
-from tests.plugins.hosts.ros_logs import IMAGE, STATIC, ros_config, write_ros1
+from tests.plugins.hosts.ros_logs import IMAGE, PIXELS, STATIC, ros_config, write_ros1
 from tests.plugins.hosts.ros_plugin import register
 
 pytestmark = pytest.mark.skipif(
@@ -76,8 +76,11 @@ def subscribers(port: int, topic: str) -> list[str]:
     return [name for found, names in subscribed if found == topic for name in names]
 
 
-def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(tmp_path: Path) -> None:
-    drive, config, out = write_ros1(tmp_path, 1.0), ros_config(tmp_path / "robot.yaml"), tmp_path / "out.mcap"
+@pytest.mark.parametrize("raw", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(tmp_path: Path, raw: bool) -> None:
+    """With `CompressedImage` and `LaserScan`, or with `Image` and `PointCloud2`."""
+    drive, config = write_ros1(tmp_path, 1.0, raw), ros_config(tmp_path / "robot.yaml", raw)
+    image, out = PIXELS if raw else IMAGE, tmp_path / "out.mcap"
     register(config)
     expected = perception.replay(drive, config).outputs
     port = free_port()
@@ -96,7 +99,7 @@ def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(tmp_path: Path) -> 
             errors = host.stderr
             assert errors is not None
             Thread(target=lambda: said.extend(errors), daemon=True).start()
-            assert wait_for(lambda: subscribers(port, IMAGE) or host.poll() is not None), said
+            assert wait_for(lambda: subscribers(port, image) or host.poll() is not None), said
             assert host.poll() is None, said
             record = ["/usr/bin/rosbag", "record", "-O", str(heard), "-e", "/perception/.*", "/diagnostics"]
             with running(record, system, **quiet):
@@ -110,7 +113,7 @@ def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(tmp_path: Path) -> 
             host.wait(60)
     summary = json.loads(text)
     assert summary["ledger"][STATIC] == {"rig": 1}
-    assert "dropped_live" not in summary["ledger"][IMAGE]
+    assert "dropped_live" not in summary["ledger"][image]
 
     rows = read_bag(heard)
     boxes = {stamp: message for topic, stamp, message in rows if topic == "/perception/detections"}

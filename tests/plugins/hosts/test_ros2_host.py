@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import perception
+from perception.logs import decode, open_log
 from perception.pipeline.host_job import HostJob
-from tests.plugins.hosts.ros_logs import IMAGE, STATIC, ros_config, write_ros2
+from tests.plugins.hosts.ros_logs import IMAGE, PIXELS, POINTS, SCAN, STATIC, ros_config, write_ros2
 from tests.plugins.hosts.ros_plugin import register
 
 pytest.importorskip("dora", reason="needs the extra `dora`: its bridge is the other side")
@@ -21,17 +22,33 @@ from tests.plugins.hosts.ros2_robot import Robot, RunningHost, free_port, receip
 SECONDS = 1.0
 
 
-@pytest.fixture(scope="module")
-def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_ros2(tmp_path_factory.mktemp("ros2"), SECONDS)
+@pytest.fixture(scope="module", params=["compressed", "raw"])
+def drive(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Return a log with `CompressedImage` and `LaserScan`, or with `Image` and `PointCloud2`."""
+    return write_ros2(tmp_path_factory.mktemp(request.param), SECONDS, raw=request.param == "raw")
 
 
-@pytest.mark.parametrize(("transport", "domain"), [("zenoh", 0), ("dds", 61)])
+DDS = ("dds", 61)
+ZENOH = ("zenoh", 0)
+"""dora 1.1 writes Zenoh keys of domain 0 whatever domain is asked for."""
+
+
+@pytest.mark.parametrize(
+    ("drive", "transport", "domain"),
+    [
+        ("raw", *ZENOH),
+        ("compressed", *DDS),
+        pytest.param("compressed", *ZENOH, marks=pytest.mark.slow),
+        pytest.param("raw", *DDS, marks=pytest.mark.slow),
+    ],
+    indirect=["drive"],
+)
 def test_a_robot_gets_the_outputs_that_replay_gives(
     drive: Path, tmp_path: Path, transport: str, domain: int
 ) -> None:
-    """dora 1.1 writes Zenoh keys of domain 0 whatever domain is asked for; so that test is in it."""
-    config, out, port = ros_config(tmp_path / "robot.yaml"), tmp_path / "out.mcap", free_port()
+    raw = drive.parent.name.startswith("raw")
+    image, ranges = (PIXELS, POINTS) if raw else (IMAGE, SCAN)
+    config, out, port = ros_config(tmp_path / "robot.yaml", raw), tmp_path / "out.mcap", free_port()
     register(config)
     expected = perception.replay(drive, config).outputs
     robot = Robot(tmp_path, drive, transport, domain, port)
@@ -49,7 +66,7 @@ def test_a_robot_gets_the_outputs_that_replay_gives(
     finally:
         robot.end()
 
-    assert summary.ledger[IMAGE].keys() <= {"used", "pending_at_end"}
+    assert summary.ledger[image].keys() <= {"used", "pending_at_end"}
     assert summary.ledger[STATIC] == {"rig": 1}
     boxes = {_stamp(row): row for row in robot.of("/perception/detections")}
     places = {_stamp(row): row for row in robot.of("/perception/detections_3d")}
@@ -70,8 +87,17 @@ def test_a_robot_gets_the_outputs_that_replay_gives(
         assert boxes[output.tick.stamp_ns]["header"]["frame_id"] == "camera"
         assert places[output.tick.stamp_ns]["header"]["frame_id"] == "base_link"
 
+    assert values_of(out, image) == values_of(drive, image)
+    assert values_of(out, ranges) == values_of(drive, ranges)
     result = perception.replay(out, config)
     assert result.summary.run["outputs_sha256"] == receipt_of(out)["outputs_sha256"]
+
+
+def values_of(log: Path, topic: str) -> dict[int, bytes]:
+    """Return the bytes of the picture, or of the points, of each stamp of a topic."""
+    with open_log(log) as opened:
+        decoded = [decode(m) for m in opened.messages() if m.topic == topic]
+    return {m.stamp_ns: bytes(m.data) if hasattr(m, "data") else m.points_m.tobytes() for m in decoded}
 
 
 def _stamp(row: dict) -> int:
