@@ -8,18 +8,22 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import rerun as rr
 
 from perception.errors import OutputError
 from perception.sinks import RunInfo
+from perception_plugins.viewers.rerun_rows import ARRIVAL
 from perception_plugins.viewers.rerun_sink import RerunSink
 
 LOOPBACK = "127.0.0.1"
 _STARTS_S = 60.0
+_GOES_S = 10.0
 
 
 class RerunViewer:
@@ -73,6 +77,24 @@ class RerunViewer:
         """Return a sink that streams a run to this viewer."""
         return RerunViewerSink(self)
 
+    def play_from(self, arrival_ns: int) -> None:
+        """Have a window play from a moment of the recording that it shows.
+
+        A layout can state a loop, and no time to begin at: the viewer would play up to the loop first. A
+        browser cannot be told, and Rerun calls this interface experimental: without it, it does so.
+        """
+        end_s = time.monotonic() + _GOES_S
+        while self.is_window and time.monotonic() < end_s:
+            with suppress(ImportError, AttributeError, TypeError, OSError, RuntimeError):
+                from rerun.experimental import ViewerClient
+
+                client = ViewerClient.connect(self.url)
+                begin = np.datetime64(arrival_ns, "ns")
+                client.set_time(ARRIVAL, timestamp=begin, play_state="playing")
+                if any((shown.current_time or 0) >= arrival_ns for shown in client.get_state().recordings):
+                    return
+            time.sleep(0.2)  # the last rows are on their way
+
     def _repr_html_(self) -> str:
         """Return the web viewer as a frame, for a notebook; of a window, where it is."""
         if not self.address:
@@ -104,8 +126,10 @@ class RerunViewerSink(RerunSink):
     def _connect(self, stream: rr.RecordingStream, run: RunInfo) -> None:
         stream.connect_grpc(self._viewer.url)
 
-    def _finish(self, stream: rr.RecordingStream) -> None:
+    def _finish(self, stream: rr.RecordingStream, begin_ns: int | None) -> None:
         stream.disconnect()
+        if begin_ns is not None:
+            self._viewer.play_from(begin_ns)
 
 
 def has_display() -> bool:

@@ -97,8 +97,12 @@ class RerunRows:
         """Add a line of the text log."""
         self._rows.text(f"{layout.TEXTS}/{path_part(subject)}", when, f"{subject}: {text}", _LEVELS[level])
 
-    def settle(self, moments: Sequence[tuple[int, int, str]] = ()) -> None:
-        """Send all rows; a viewer begins around the first of the moments."""
+    def settle(self, moments: Sequence[tuple[int, int, str]] = ()) -> int | None:
+        """Send all rows, and a layout whose loop is around the first of the moments.
+
+        Returns:
+            Where on the arrival clock a viewer is to begin; None: anywhere.
+        """
         for number, (arrival_ns, stamp_ns, text) in enumerate(moments, 1):
             self.remark("warning", "worst moments", f"{number}: {text}", When(arrival_ns, stamp_ns))
         self._rows.send()
@@ -107,6 +111,8 @@ class RerunRows:
             (first_ns, last_ns), worst_ns = self._span_ns, moments[0][0]
             around_ns = max(first_ns, worst_ns - _AROUND_NS), min(last_ns, worst_ns + _AROUND_NS)
             self._rows.stream.send_blueprint(layout.blueprint(self._shown, around_ns))
+            return around_ns[0]
+        return None
 
     def _open(self, when: When) -> None:
         if not self._opened:
@@ -194,14 +200,14 @@ class RerunSink:
         if stream is None:
             return
         try:
-            if run is not None:
-                run.settle(self._moments() if self._moments is not None else ())
+            moments = self._moments() if self._moments is not None else ()
+            begin_ns = run.settle(moments) if run is not None else None
             stream.flush()
-            self._finish(stream)
+            self._finish(stream, begin_ns)
         except (OSError, RuntimeError) as error:
             raise self._failed(error) from error
 
-    def _finish(self, stream: rr.RecordingStream) -> None:
+    def _finish(self, stream: rr.RecordingStream, begin_ns: int | None) -> None:
         """End the recording, and check that it is whole."""
         stream.disconnect()
         with self.path.open("rb") as file:

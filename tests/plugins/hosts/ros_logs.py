@@ -1,6 +1,7 @@
 """The beginning of a sample log as a ROS driver would publish it: in ROS 2 (MCAP) and ROS 1 (bag).
 
-Pictures are `CompressedImage` and returns `LaserScan`, or with `raw` they are `Image` and `PointCloud2`. Messages are made by `rosbags` alone.
+Pictures are `CompressedImage` and returns `LaserScan`; with `raw` they are `Image` and `PointCloud2`.
+Messages are made by `rosbags` alone.
 """
 
 from __future__ import annotations
