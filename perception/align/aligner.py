@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from perception.align.depth_ranges import DepthRanges
+from perception.align.depth_ranges import NO_CAMERA_INFO, DepthRanges
 from perception.align.ledger import Ledger
 from perception.align.policies import MS, LatestTrack, NearestTrack, Track, WindowTrack
 from perception.align.range_limits import own_limits, within
@@ -165,7 +165,8 @@ class Aligner:
             reason = "a video packet: `perception.logs.video.stage.VideoStage` makes pictures of them"
             message = Undecodable(message.topic, message.stamp_ns, message.log_time_ns, reason)
         if isinstance(message, Undecodable):
-            self._count_as(message, "undecodable", message.reason)
+            row = "unmatched" if message.code == NO_CAMERA_INFO else "undecodable"
+            self._count_as(message, row, message.reason)
             absence = Absent.with_detail("undecodable", message.reason)
             track.skip(message.stamp_ns, message.log_time_ns, absence)
         elif horizon_ns is not None and not track.useful(message.stamp_ns, horizon_ns):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from perception.align.picture_camera import PictureShape, picture_camera
 from perception.config import CameraConfig, RangeConfig
 from perception.geometry import rays
 from perception.types import CameraInfo, Decoded, DepthImage, Float32, RangeScan, Undecodable
+
+NO_CAMERA_INFO = "no_camera_info"
+"""The code of a depth image that came before the first camera info: it is sound, and no loss."""
 
 MAX_PIXELS = 100_000
 """Of a larger image every second pixel of every second row is taken, or every third of every third, ..."""
@@ -48,7 +53,8 @@ class DepthRanges:
         if self._camera is None:
             return _refused(message, f"a depth image needs {self._path}calibration, its camera info")
         if self._info is None:
-            return _refused(message, f"no camera info had arrived on {self._camera.calibration}")
+            reason = f"no camera info had arrived on {self._camera.calibration}"
+            return replace(_refused(message, reason), code=NO_CAMERA_INFO)
         view = picture_camera(self._info, shape, self._camera)
         if view.calibration is None or not view.calibration.can_project:
             why = "" if view.issue is None else view.issue.text.replace("sensors.camera.", self._path)

@@ -15,7 +15,7 @@ dropped_live        its only samples were skipped by `--live-drop`
 rig, truth          it is a message of the rig, or of truth
 used                it is part of at least one emitted sample
 superseded          a tick was within its reach and preferred another message
-unmatched           no tick came within its reach
+unmatched           no tick came within its reach; or a depth image came before its camera info
 pending_at_end      a tick after the end could have used it
 lost                the index or the statistics of the log count it; it could not be read
 ==================  ==============================================================================

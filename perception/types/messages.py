@@ -289,7 +289,9 @@ class Undecodable:
     source: bytes = b""
     stamped: bool = True
     stamp_problem: str = ""
-    code: str = ""  # of a picture of a video: why it is lost (`perception.logs.video.losses`)
+    code: str = (
+        ""  # why a picture of a video is lost (`perception.logs.video.losses`), or a depth image not placed
+    )
 
 
 SensorMessage = CameraFrame | RangeScan | DepthImage | StatusReading

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from perception.align import align
 from perception.align.depth_ranges import MAX_PIXELS, DepthRanges
+from perception.align.ledger import Ledger
 from perception.config import RangeConfig, parse_config
 from perception.geometry import project
 from perception.models.preprocess import InputSpec
@@ -97,7 +98,7 @@ def test_a_rectified_depth_image_is_seen_by_p_from_its_own_origin() -> None:
     np.testing.assert_allclose((u / w, v / w, point[2]), (50, 20, 2), atol=1e-4)
 
 
-def samples(messages: list[Any]) -> list[Sample]:
+def samples(messages: list[Any], ledger: Ledger | None = None) -> list[Sample]:
     config = parse_config(
         {
             "reference": "range",
@@ -108,14 +109,18 @@ def samples(messages: list[Any]) -> list[Sample]:
             },
         }
     )
-    return list(align(messages, config))
+    return list(align(messages, config, ledger))
 
 
 def test_samples_hold_scans_and_the_rig_of_the_camera_stays_its_own() -> None:
     colour = CameraInfo("/colour_info", 0, 0, "colour", 640, 480, 10 * K, np.zeros(5))
+    ledger = Ledger()
     first, second = samples(
-        [depth(np.ones((48, 64)), 0), info(), colour, depth(np.full((48, 64), 2.0), 100_000_000)]
+        [depth(np.ones((48, 64)), 0), info(), colour, depth(np.full((48, 64), 2.0), 100_000_000)], ledger
     )
+    ledger.finish()
+    assert ledger.rows()["/depth"]["unmatched"] == 1, "it is sound, and came before its camera info"
+    assert not ledger.rows()["/depth"].get("undecodable")
     assert first.range.absence is not None
     assert first.range.absence.code == "undecodable"
     assert "no camera info had arrived" in first.range.reason
