@@ -23,7 +23,7 @@ def info_of_one(draft: ConfigDraft, camera: str, picture: ImageContent) -> str |
         draft.warnings.append("no camera calibration in the log: ranges cannot be placed in the image")
         return None
     fitting = best(topics, lambda topic: _fit(infos[topic], picture))
-    near = best(fitting, lambda topic: names.shared_prefix(topic, camera))
+    near = best(fitting, lambda topic: names.nearness(topic, camera))
     if len(infos) == 1:
         draft.reasons.append(f"calibration: {near[0]}, the only {draft.schema(near[0])}")
     elif len(topics) == 1 and picture.frame_id and _frame(infos[topics[0]]):
@@ -56,7 +56,7 @@ def infos_of_several(
     for camera, info in claims.items():
         name = cameras[camera]
         rivals = [other for other, claim in claims.items() if claim == info and other != camera]
-        own = _closeness(camera, info, pictures[camera], infos) if info else (0, 0)
+        own = _closeness(camera, info, pictures[camera], infos) if info else (0, 0, 0)
         if info is None:
             text = f"no camera info is surely its own: name it in sensors.{name}.calibration"
             draft.warnings.append(f"calibration: {camera} ({name}): {text}")
@@ -78,7 +78,7 @@ def infos_of_several(
 def _nearest(camera: str, picture: ImageContent, infos: Mapping[str, CameraInfo | None]) -> str | None:
     """Return the camera info that is nearest to a camera; None where none is, or several are."""
     topics = [topic for topic, info in infos.items() if _same_frame(info, picture)]
-    topics = [topic for topic in topics if _closeness(camera, topic, picture, infos) > (0, 0)]
+    topics = [topic for topic in topics if _closeness(camera, topic, picture, infos)[:2] > (0, 0)]
     near = best(
         topics, lambda topic: (_closeness(camera, topic, picture, infos), _fit(infos[topic], picture))
     )
@@ -87,10 +87,10 @@ def _nearest(camera: str, picture: ImageContent, infos: Mapping[str, CameraInfo 
 
 def _closeness(
     camera: str, info: str, picture: ImageContent, infos: Mapping[str, CameraInfo | None]
-) -> tuple[int, int]:
-    """Return how surely a camera info is that of a camera: whether it names its frame, and parts shared."""
+) -> tuple[int, int, int]:
+    """Return how surely a camera info is that of a camera: whether it names its frame, and its nearness."""
     named = bool(picture.frame_id) and _frame(infos[info]) == picture.frame_id
-    return int(named), names.shared_prefix(info, camera)
+    return int(named), *names.nearness(info, camera)
 
 
 def _infos(draft: ConfigDraft) -> dict[str, CameraInfo | None]:

@@ -213,3 +213,12 @@ def shared_prefix(a: str, b: str) -> int:
             break
         count += 1
     return count
+
+
+def nearness(info: str, camera: str) -> tuple[int, int]:
+    """Return how near a camera info lies to its camera: the parts they share, less those of its folder alone.
+
+    In ROS it lies beside the picture: `/front/camera_info` goes before `/front/depth/camera_info`.
+    """
+    shared = shared_prefix(info, camera)
+    return shared, min(0, shared - info.strip("/").count("/"))

@@ -220,6 +220,8 @@ class BagContents:
         connection = number(record.fields, b"conn")
         inner = parse_fields(data)
         topic = record.fields.get(b"topic", b"").decode("utf-8", "replace")
+        if not topic:
+            raise Malformed(f"the connection {connection} names no topic")
         name = inner.get(b"type", b"").decode("utf-8", "replace")
         schema = Schema(name, "ros1msg", inner.get(b"message_definition", b""))
         channel = self._streams.setdefault((topic, schema), Channel(connection, topic, "ros1", schema))

@@ -185,6 +185,18 @@ def test_of_camera_infos_of_one_frame_that_of_the_pictures_size_is_taken(tmp_pat
     assert codes(choice) == {"/cam/info": "second_choice"}
 
 
+def test_of_camera_infos_of_one_frame_and_size_that_beside_the_pictures_is_taken(tmp_path: Path) -> None:
+    log = (
+        SmallLog()
+        .image("/robot/camera/image_raw/compressed")
+        .calibration("/robot/camera/depth/camera_info")
+        .calibration("/robot/camera/camera_info")
+    )
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "calibration") == "/robot/camera/camera_info"
+    assert codes(choice) == {"/robot/camera/depth/camera_info": "second_choice"}
+
+
 def test_a_camera_info_for_other_pictures_is_a_warning(tmp_path: Path) -> None:
     choice = choice_of(SmallLog().image(size=(64, 48)).calibration(size=(160, 90)), tmp_path)
     assert topic_of(choice, "calibration") == "/camera/calibration"

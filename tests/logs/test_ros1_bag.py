@@ -247,6 +247,16 @@ def test_images_with_bytes_behind_them_decode(shared: Path) -> None:
     assert any(isinstance(item, CameraFrame) for item in decoded)
 
 
+def test_a_connection_that_names_no_topic_is_read_by_its_other_record(bags: dict[str, bytes]) -> None:
+    whole = bags[""]
+    for at in (whole.index(b"topic=/odom"), whole.rindex(b"topic=/odom")):
+        damaged = whole[:at] + b"tepic" + whole[at + 5 :]
+        with as_file(damaged) as path:
+            messages, _, _ = read(path)
+        assert {topic for topic, _, _ in messages} == {topic for topic, _, _ in sound(bags)}
+        assert len(messages) == len(sound(bags))
+
+
 # --- helpers ---------------------------------------------------------------------------------------
 
 
