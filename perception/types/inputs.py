@@ -6,7 +6,7 @@ Dimension letters: T status steps, S status channels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -58,7 +58,7 @@ class Input(Generic[T]):
     stamp_ns: int | None = None
     age_ms: float | None = None  # tick stamp less input stamp; negative for one measured after the tick
     absence: Absent | None = None
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[Entry, ...] = field(default=(), repr=False)
     kind: str = ""
 
     def __post_init__(self) -> None:

@@ -53,7 +53,7 @@ class Message:
     log_time_ns: int
     publish_time_ns: int
     sequence: int
-    data: bytes
+    data: bytes = field(repr=False)
 
     @property
     def topic(self) -> str:
@@ -97,12 +97,12 @@ class CameraFrame:
     stamp_ns: int
     log_time_ns: int
     frame_id: str
-    data: bytes | memoryview
+    data: bytes | memoryview = field(repr=False)
     format: str
     width: int
     height: int
     step: int = 0
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
     mosaic: str = ""
@@ -159,7 +159,7 @@ class DepthImage:
     log_time_ns: int
     frame_id: str
     depth_m: Float32
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
 
@@ -183,7 +183,7 @@ class RangeScan:
     points_m: Float32
     intensity: Float32 | None = None  # [N], the sensor's own unit
     radial_speed_m_s: Float32 | None = None  # [N], positive away from the sensor
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
     optical: bool = False
@@ -251,7 +251,7 @@ class StatusReading:
     stamp_ns: int
     log_time_ns: int
     values: Mapping[str, float]
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
 
@@ -286,7 +286,7 @@ class Undecodable:
     stamp_ns: int
     log_time_ns: int
     reason: str
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
     code: str = (

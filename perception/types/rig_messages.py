@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -44,7 +44,7 @@ class CameraInfo:
     intrinsics: Matrix
     distortion: Float64
     distortion_model: str = ""
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
     rectification: Matrix | None = None
@@ -94,7 +94,7 @@ class FrameTransforms:
     stamp_ns: int
     log_time_ns: int
     items: tuple[FrameTransform, ...]
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
     ignored: int = 0

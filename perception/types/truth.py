@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perception.geometry import Matrix
 
@@ -62,7 +62,7 @@ class Cuboids:
     stamp_ns: int
     log_time_ns: int
     items: tuple[Cuboid, ...]
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
     change: SceneChange | None = None
@@ -105,7 +105,7 @@ class TruthBoxes:
     stamp_ns: int
     log_time_ns: int
     items: tuple[TruthBox, ...]
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
     ignored: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perception.types.message_checks import check_times
 
@@ -31,7 +31,7 @@ class VideoPacket:
     reorder: int = 0
     size: tuple[int, int] = (0, 0)
     key: bool = False
-    source: bytes = b""
+    source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
 

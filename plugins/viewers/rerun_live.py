@@ -100,7 +100,7 @@ class RerunViewer:
         if not self.address:
             return f"a window of the Rerun viewer shows the run ({self.url})"
         link = f'<a href="{self.address}" target="_blank">open in a tab</a>'
-        return f'<iframe src="{self.address}" width="100%" height="640"></iframe><br>{link}'
+        return f'<iframe src="{self.address}" width="100%" height="640" style="border: 0"></iframe><br>{link}'
 
     def wait(self) -> None:
         """Wait until the process ends."""
