@@ -35,7 +35,8 @@ class Stepped(NamedTuple):
 
 def run_plugin(reader: Connection, writer: Connection, manifest: Manifest) -> None:
     """Serve calls until the pipe closes. The plugin is made by the factory of its manifest."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host, which closes the plugin
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are for the host, which closes the plugin
+        signal.signal(number, lambda *_: None)  # a program that the plugin starts is ended by them
     silence_codecs()
     with suppress(OSError):
         os.dup2(2, 1)  # what plugins print goes to stderr

@@ -19,7 +19,7 @@ MANIFEST = LIKE.__class__(
         "preroll_s": 0.0,
     }
 )
-CRASH, HANG, LEAK, RAISE, EXIT = 101.0, 102.0, 103.0, 104.0, 105.0
+CRASH, HANG, LEAK, RAISE, EXIT, UNSENDABLE = 101.0, 102.0, 103.0, 104.0, 105.0, 106.0
 
 
 class MoodyPlugin(MemoryPlugin):
@@ -35,6 +35,8 @@ class MoodyPlugin(MemoryPlugin):
             self._held = b"\1" * (400 << 20)
         if speed == RAISE:
             raise ValueError("as asked")
+        if speed == UNSENDABLE:
+            return [lambda: None]  # type: ignore[list-item]
         if speed == EXIT:
             raise SystemExit(0)
         return super().step(prepared)

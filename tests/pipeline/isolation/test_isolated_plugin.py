@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +18,16 @@ from perception.pipeline.isolation import IsolatedPlugin, IsolationLimits, isola
 from perception.plugin import Context
 from perception.types import CameraFrame, Input, RangeScan, Rig, Sample, StatusWindow, Tick
 from perception.types.rig import Placing
-from tests.pipeline.isolation.moody_plugin import CRASH, HANG, LEAK, MANIFEST, RAISE, MoodyPlugin
+from tests.pipeline.isolation.moody_plugin import (
+    CRASH,
+    EXIT,
+    HANG,
+    LEAK,
+    MANIFEST,
+    RAISE,
+    UNSENDABLE,
+    MoodyPlugin,
+)
 
 LIMITS = IsolationLimits(answer_s=2.0, memory_mb=400)
 
@@ -89,9 +100,20 @@ def test_samples_in_order_cost_one_exchange_each() -> None:
     assert digest.hexdigest() == expected.hexdigest()
 
 
-def test_what_it_raises_costs_that_output(opened: IsolatedPlugin) -> None:
-    with pytest.raises(PluginError, match="ValueError: as asked"):
-        OpenedPlugin(opened)(sample(1, RAISE))
+@pytest.mark.parametrize(
+    ("speed", "why"), [(RAISE, "ValueError: as asked"), (EXIT, "SystemExit"), (UNSENDABLE, "pickle")]
+)
+def test_what_it_raises_costs_that_output(opened: IsolatedPlugin, speed: float, why: str) -> None:
+    with pytest.raises(PluginError, match=why):
+        OpenedPlugin(opened)(sample(1, speed))
+    assert OpenedPlugin(opened)(sample(2)).control is not None
+    assert opened.restarts == 0
+
+
+def test_signals_to_the_whole_group_are_for_the_host(opened: IsolatedPlugin) -> None:
+    """Ctrl-C, and SIGTERM of systemd or roslaunch, reach the process of the plugin, too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(opened._process.pid, number)
     assert OpenedPlugin(opened)(sample(2)).control is not None
     assert opened.restarts == 0
 
