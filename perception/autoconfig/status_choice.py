@@ -100,7 +100,7 @@ def _add(
             f"{label}: the name of {topic} may say that it is truth or a command; it is the only one with a "
             f"known field. Name another in sensors.{name}.topic where it is"
         )
-    draft.warnings += [f"{label}: {text} is not used" for text in candidate.wrong.values()]
+    draft.warnings += [f"{label}: not used: {text}" for text in candidate.wrong.values()]
     draft.warnings += [
         f"{label}: {text}; else name another in sensors.{name}.fields" for text in candidate.doubts
     ]

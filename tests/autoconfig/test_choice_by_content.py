@@ -239,6 +239,7 @@ def test_gravity_is_no_acceleration(tmp_path: Path, gravity: float, taken: bool)
             lambda i: {
                 "angular_velocity": {"x": 0.0, "y": 0.0, "z": 0.1},
                 "linear_acceleration": {"x": gravity + 0.01 * (i % 2), "y": 0.0, "z": 0.1},
+                "speed": 1.0,
             },
             name="sensor_msgs/msg/Imu",
         )
@@ -247,6 +248,27 @@ def test_gravity_is_no_acceleration(tmp_path: Path, gravity: float, taken: bool)
     assert choice.config.sensors.status is not None
     assert ("acceleration" in choice.config.sensors.status.fields) == taken
     assert any(("gravity" in text) and "linear_acceleration.x" in text for text in choice.warnings)
+    assert ("yaw_rate" in choice.config.sensors.status.fields) == taken, "z is not vertical"
+    assert any("angular_velocity.z is not about the vertical" in text for text in choice.warnings) != taken
+
+
+@pytest.mark.parametrize(("frame", "taken"), [("imu_link", True), ("camera_imu_optical_frame", False)])
+def test_an_imu_in_an_optical_frame_has_no_axis_of_the_vehicle(
+    tmp_path: Path, frame: str, taken: bool
+) -> None:
+    def imu(i: int) -> dict[str, object]:
+        return {
+            "header": {"stamp": {"sec": i, "nanosec": 0}, "frame_id": frame},
+            "angular_velocity": {"x": 0.0, "y": 0.0, "z": 0.1},
+            "linear_acceleration": {"x": 0.0, "y": 0.3, "z": 0.1},
+        }
+
+    choice = choice_of(SmallLog().image().json("/imu", imu, name="sensor_msgs/msg/Imu"), tmp_path)
+    status = choice.config.sensors.status
+    assert (status is not None) == taken
+    if not taken:
+        (item,) = [item for item in choice.unused if item.topic == "/imu"]
+        assert "angular_velocity.z is about an axis that points forward" in item.reason
 
 
 def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
