@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perception.errors import LogError
+from perception.logs.readers import reader_of
 from perception.remote import RemotePath, log_path, shown_place
 
 if TYPE_CHECKING:
@@ -152,8 +153,13 @@ def _expanded(path: Path) -> list[Path]:
     if path.is_dir() and not (path / "metadata.yaml").exists():
         found = [item for item in path.iterdir() if item.is_file() and _is_segment(item)]
         kind = "a folder with logs"
+        if not found and reader_of(path) is not None:  # the segment of a recorder that makes folders
+            return [path]
+        found = found or [item for item in path.iterdir() if reader_of(item) is not None]
     elif has_magic(str(path)) and not path.exists():
-        found, kind = [Path(name) for name in glob(str(path), recursive=True)], "a pattern of logs"
+        matched = map(Path, glob(str(path), recursive=True))
+        found = [item for item in matched if not item.is_dir() or reader_of(item) is not None]
+        kind = "a pattern of logs"
     else:
         return [path]
     if not found:

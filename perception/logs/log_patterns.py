@@ -7,6 +7,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from perception.errors import LogError
+from perception.logs.readers import reader_of
 from perception.remote import RemotePath, is_remote, log_path
 from perception.remote.remote_folder import remote_glob
 
@@ -55,7 +56,14 @@ def _matches(path: Path) -> list[Path]:
         except OSError as error:
             raise LogError(f"{error.strerror or error}: {path}") from None
     names = (log_path(name) for name in sorted(glob(str(path), recursive=True)))
-    return [name for name in names if not name.is_dir() or (name / "metadata.yaml").exists()]
+    in_any_folder = "**" in str(path)  # then the folders in a log would match, too
+    return [
+        name
+        for name in names
+        if not name.is_dir()
+        or (name / "metadata.yaml").exists()
+        or not (in_any_folder or reader_of(name) is None)
+    ]
 
 
 def _lies_in(path: Path, folder: Path) -> bool:

@@ -15,11 +15,13 @@ from perception.errors import LogError
 from perception.logs import LogWriter, as_one, open_log
 from perception.logs.conversion.same_values import same_values
 from perception.logs.joined_path import JoinedPath, numbered, parts_of, recorded_path, recorded_place
+from perception.logs.log_patterns import find_logs
 from perception.path_guard import Read, Write, check_paths
 from perception.pipeline.log_source import LogSource
 from perception.types import Sample
 from perception_tools.cli import run
 from tests.logs import ros_bags
+from tests.logs.formats import made_logs
 from tests.small_logs import START_NS, SmallLog
 
 
@@ -124,6 +126,20 @@ def test_folders_and_patterns_are_expanded_in_the_order_of_numbers(tmp_path: Pat
         as_one([tmp_path / "none_*.mcap"])
     with pytest.raises(LogError, match="named twice"):
         as_one([tmp_path / "d_1.mcap", tmp_path])
+
+
+def test_segments_that_are_folders_are_one_drive(tmp_path: Path) -> None:
+    drive = tmp_path / "b0c9|2018-07-27--06-03-57"
+    segments = [made_logs.write_comma(drive / str(n), 46408.5 + 0.3 * n, frames=6) for n in (10, 9)]
+    (drive / "notes").mkdir()
+    in_order = [segments[1], segments[0]]
+    assert parts_of(as_one([drive])) == parts_of(as_one([drive / "*"])) == in_order
+    assert find_logs([drive / "*"]) == sorted(segments)
+    assert parts_of(as_one(in_order)) == in_order
+    with open_log([drive]) as log:
+        counts = log.survey.counts
+    assert counts["/camera/video"] == 12
+    assert counts["/can/speed"] == 48
 
 
 @pytest.mark.parametrize(
