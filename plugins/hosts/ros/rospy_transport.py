@@ -128,7 +128,17 @@ def _arrived(topic: str, message: Any) -> Arrived | None:
     package, short = name.split("/")
     text = stated.get("message_definition", "")
     schema = Schema(name, "ros1msg", text.encode()) if text.strip() else None
-    return Arrived(topic, f"{package}/msg/{short}", message._buff, None, schema)
+    return Arrived(topic, f"{package}/msg/{short}", _bytes_of(message), None, schema)
+
+
+def _bytes_of(message: Any) -> bytes:
+    """Return the bytes of a message. Those of `/clock`, which it hears itself, rospy gives out decoded."""
+    data = getattr(message, "_buff", None)
+    if data is None:
+        buffer = BytesIO()
+        message.serialize(buffer)
+        data = buffer.getvalue()
+    return bytes(data)
 
 
 def _message_class(types: MessageTypes, type_name: str) -> Any:

@@ -9,17 +9,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from shutil import which
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from rosbags.rosbag1 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 import perception
-from perception_plugins.hosts.ros.rospy_transport import DEBIAN
+from perception_plugins.hosts.ros.rospy_transport import DEBIAN, _arrived
 from tests.plugins.hosts.ros2_robot import free_port, receipt_of, wait_for
 from tests.plugins.hosts.ros_logs import IMAGE, PIXELS, STATIC, ros_config, write_ros1
 from tests.plugins.hosts.ros_plugin import register
@@ -132,6 +133,20 @@ def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(tmp_path: Path, raw
     }
     replayed = perception.replay(out, config).summary.run
     assert replayed["outputs_sha256"] == receipt_of(out)["outputs_sha256"]
+
+
+def test_a_message_that_rospy_has_decoded_is_taken_as_bytes() -> None:
+    """rospy hears `/clock` itself, and so gives it decoded to everybody in the process."""
+
+    class Clock:
+        _connection_header: ClassVar = {"type": "rosgraph_msgs/Clock", "message_definition": "time clock\n"}
+
+        def serialize(self, buffer: BytesIO) -> None:
+            buffer.write(b"\1\0\0\0\2\0\0\0")
+
+    arrived = _arrived("/clock", Clock())
+    assert arrived is not None
+    assert (arrived.type_name, arrived.data) == ("rosgraph_msgs/msg/Clock", b"\1\0\0\0\2\0\0\0")
 
 
 def test_without_a_master_the_host_says_what_to_do(tmp_path: Path) -> None:
