@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
@@ -29,7 +30,8 @@ _GOES_S = 10.0
 class RerunViewer:
     """A viewer in a process of its own, which runs may stream to one after the other.
 
-    A window stays when this program ends; a server for browsers ends with `close`. Both listen on 127.0.0.1.
+    A window stays when this program ends; a server for browsers ends with `close`, or with this program. Both
+    listen on 127.0.0.1.
 
     Args:
         window: Open a window; None: where there is a display, else serve the web viewer.
@@ -58,6 +60,8 @@ class RerunViewer:
             start_new_session=True,
             env={**os.environ, "RERUN_APP_ONLY": "true"},
         )
+        if not self.is_window:
+            atexit.register(self.close)  # a notebook calls no `close`
         self._wait_for_port()
 
     def _wait_for_port(self) -> None:
@@ -108,6 +112,7 @@ class RerunViewer:
 
     def close(self) -> None:
         """End the process."""
+        atexit.unregister(self.close)
         if self._process.poll() is None:
             self._process.terminate()
             try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,14 @@ def test_a_viewer_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(rerun_live, "_program", lambda: "/bin/false")
     with pytest.raises(OutputError, match=r"the Rerun viewer does not start: .*--rerun"):
         RerunViewer(window=False)
+
+
+def test_a_served_viewer_ends_with_the_program_that_started_it() -> None:
+    program = (
+        "from perception_plugins.viewers.rerun_live import RerunViewer as V; print(V(False)._process.pid)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert not Path(f"/proc/{int(done.stdout)}").exists(), done.stderr
 
 
 def test_evaluate_refuses_a_viewer_without_a_replay(capsys: pytest.CaptureFixture[str]) -> None:
