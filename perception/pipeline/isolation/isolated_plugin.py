@@ -213,7 +213,7 @@ class IsolatedPlugin(Plugin):
             return
         if self._wire is not None and self._wire.poll(0):
             with suppress(PluginError):
-                self._receive("opening", 0.0)
+                self._receive("opening", CLOSE_S)  # it has begun to answer
                 self.state, self._opened_s = "running", now_s
         elif now_s > self._due_s:
             self._give_up(f"it did not open within {OPEN_S:.0f} s")
@@ -238,9 +238,9 @@ class IsolatedPlugin(Plugin):
         """
         assert self._wire is not None
         try:
-            if not self._wire.poll(wait_s):
-                raise self._give_up(f"no answer to {method} within {wait_s:g} s")
-            value, problem, released = pickle.loads(self._wire.receive())  # from our own process
+            value, problem, released = pickle.loads(self._wire.receive(wait_s))  # from our own process
+        except TimeoutError:
+            raise self._give_up(f"no answer to {method} within {wait_s:g} s") from None
         except (EOFError, OSError):
             self._process.join(1.0)
             raise self._give_up(_death(self._process.exitcode)) from None

@@ -97,7 +97,7 @@ class SentRigs:
 
 
 class KnownRigs:
-    """The same in the other process."""
+    """The rigs that the sending process has sent, by the places that it gave them."""
 
     def __init__(self) -> None:
         self._placings: dict[int, Placing] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import struct
+import time
 from multiprocessing.connection import Connection
 
 _LENGTH = struct.Struct("<Q")
@@ -34,10 +35,19 @@ class Wire:
         while left:
             left = left[os.write(self._writer.fileno(), left) :]
 
-    def receive(self) -> bytes:
-        """Return the next message, once it is here. Raises EOFError where the other end is closed."""
+    def receive(self, wait_s: float | None = None) -> bytes:
+        """Return the next message, once all of it is here.
+
+        Raises:
+            EOFError: The other end is closed.
+            TimeoutError: It is not whole within `wait_s`: the other process may hang in the middle of it.
+        """
         come, end = self._come, _LENGTH.size
+        until_s = None if wait_s is None else time.monotonic() + wait_s
         while len(come) < end or len(come) < (end := _LENGTH.size + _LENGTH.unpack_from(come)[0]):
+            if until_s is not None and not self._poller.poll(max(until_s - time.monotonic(), 0.0) * 1e3):
+                self._come = come
+                raise TimeoutError
             read = os.read(self._reader.fileno(), _READ)
             if not read:
                 raise EOFError("the other process has closed the pipe")
