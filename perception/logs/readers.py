@@ -38,12 +38,8 @@ _BUILT_IN = {  # also where no metadata of this package are installed
     "still_pictures": "perception.logs.formats.picture_folder",  # late: other formats hold pictures
     "video": "perception.logs.video_log",
 }
-_ASKED_FIRST = (
-    "mcap",
-    "ros1",
-    "ros2_sqlite",
-    "ros2",
-)  # what they read begins so that no other reader takes it
+_ASKED_FIRST = ("mcap", "ros1", "ros2_sqlite", "ros2")
+"""Readers whose files begin so that no other one takes them."""
 
 
 class Accounting(NamedTuple):
@@ -135,7 +131,9 @@ def reader_of(path: Path) -> LogReader | None:
     return next((reader for reader in log_readers().values() if reader.reads(path)), None)
 
 
-def _reader_places() -> dict[str, str]:
+@lru_cache(maxsize=1)  # the metadata of all packages are read for it, and each file of a folder asks
+def _reader_places() -> Mapping[str, str]:
+    """Return the place of each installed reader by name."""
     points = {point.name: point.value for point in entry_points(group=GROUP)}
     return dict(sorted({**_BUILT_IN, **points}.items()))
 

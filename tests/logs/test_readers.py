@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from perception.errors import LogError
-from perception.logs import log_readers, open_log
+from perception.logs import log_readers, open_log, readers
 from tests.small_logs import SmallLog
 
 READER = '''
@@ -37,15 +37,20 @@ def install(folder: Path, name: str, value: str) -> None:
     (info / "entry_points.txt").write_text(f"[perception.log_readers]\n{name} = {value}\n")
 
 
+def forget_readers() -> None:
+    log_readers.cache_clear()
+    readers._reader_places.cache_clear()
+
+
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of installed packages."""
     folder = tmp_path / "packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    log_readers.cache_clear()
+    forget_readers()
     yield folder
-    log_readers.cache_clear()
+    forget_readers()
     sys.modules.pop("lift_reader_code", None)
 
 
