@@ -289,9 +289,7 @@ class Undecodable:
     source: bytes = field(default=b"", repr=False)
     stamped: bool = True
     stamp_problem: str = ""
-    code: str = (
-        ""  # why a picture of a video is lost (`perception.logs.video.losses`), or a depth image not placed
-    )
+    code: str = ""  # of a picture of a video that is lost, or a depth image that is not placed: why
 
 
 SensorMessage = CameraFrame | RangeScan | DepthImage | StatusReading

@@ -87,11 +87,15 @@ class RerunViewer:
         A layout can state a loop, and no time to begin at: the viewer would play up to the loop first. A
         browser cannot be told, and Rerun calls this interface experimental: without it, it does so.
         """
+        if not self.is_window:
+            return
+        try:
+            from rerun.experimental import ViewerClient
+        except ImportError:
+            return
         end_s = time.monotonic() + _GOES_S
-        while self.is_window and time.monotonic() < end_s:
-            with suppress(ImportError, AttributeError, TypeError, OSError, RuntimeError):
-                from rerun.experimental import ViewerClient
-
+        while time.monotonic() < end_s:
+            with suppress(AttributeError, TypeError, OSError, RuntimeError):
                 client = ViewerClient.connect(self.url)
                 begin = np.datetime64(arrival_ns, "ns")
                 client.set_time(ARRIVAL, timestamp=begin, play_state="playing")
