@@ -28,10 +28,8 @@ FORMAT = "ROS 2 bag (.db3)"
 UNKNOWN_TOPIC = "(unknown topic)"
 _MAGIC = b"SQLite format 3\0"
 
-_MOST_AT_ONCE, _BYTES_AT_ONCE = (
-    256,
-    1 << 19,
-)  # that are read by one query: few take memory that was used before
+_MOST_AT_ONCE = 256  # messages that are read by one query
+_BYTES_AT_ONCE = 1 << 19  # likewise: few take memory that was used before
 
 FoundRow = tuple[int, object, object]  # number, topic, time
 
