@@ -7,9 +7,15 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from perception.autoconfig import ConfigChoice
+    from perception.config import Config
+    from perception.logs import Log
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "real"
 
@@ -80,4 +86,31 @@ def _kept_graphs() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OpenVinoBackend, "_load", load_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_choices() -> Iterator[None]:
+    """What is chosen for the same small MCAP file stays in memory: choosing reads the log several times.
+
+    The tests of the choice itself choose each time.
+    """
+    from perception.autoconfig import completion
+
+    choose, kept = completion.choose_config, {}
+
+    def choose_once(log: Log, base: Config | None = None, source: str | Path | None = None) -> ConfigChoice:
+        path = Path(log.path)
+        tested = os.environ.get("PYTEST_CURRENT_TEST", "").startswith("tests/autoconfig")
+        if tested or base is not None or path.suffix != ".mcap" or not path.is_file():
+            return choose(log, base, source)
+        if path.stat().st_size > 20_000_000:
+            return choose(log, base, source)
+        key = path, hashlib.sha256(path.read_bytes()).digest()
+        if key not in kept:
+            kept[key] = choose(log, base, source)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(completion, "choose_config", choose_once)
         yield

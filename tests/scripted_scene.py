@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ BEAMS, FIELD_OF_VIEW, MAX_RANGE_M, SCAN_HEIGHT_M = 361, np.deg2rad(270.0), 30.0,
 LASER_IN_BASE = np.array([1.6, 0.0, SCAN_HEIGHT_M])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
-    """The world and who looks at it."""
+    """The world and who looks at it; compared by identity."""
 
     street: Street
     camera: Camera
@@ -121,8 +122,7 @@ def scene_rows(
         silent: Sensor (`camera`, `range`, `status`) -> seconds from, to: stamps in there are left out.
         mutate: Called with every row; what it returns takes the row's place.
     """
-    street = Street(seed, duration_s)
-    scene = Scene(street, Camera(street, image_size))
+    scene = _scene(seed, duration_s, image_size)
     rows: list[Row] = []
     rows += _each(scene, duration_s, 10.0, "/tf", None, _transforms)
     if camera:
@@ -144,6 +144,19 @@ def scene_rows(
     return sorted(rows, key=lambda row: row.log_time_ns)
 
 
+def forget_scenes() -> None:
+    """Compute the next scenes anew: what was computed is kept for scenes of the same seed and length."""
+    _scene.cache_clear()
+    _each.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _scene(seed: int, duration_s: float, image_size: tuple[int, int]) -> Scene:
+    street = Street(seed, duration_s)
+    return Scene(street, Camera(street, image_size))
+
+
+@lru_cache(maxsize=60)
 def _each(
     scene: Scene,
     duration_s: float,
@@ -151,7 +164,7 @@ def _each(
     topic: str,
     sensor: str | None,
     make: Callable[[Scene, float, int], tuple[bytes, Schema]],
-) -> list[Row]:
+) -> tuple[Row, ...]:
     """A message at every period. Arrival keeps the order of stamps, as a transport does."""
     rng = scene.street.rng(topic)
     least_ms, jitter_ms = LATENCY_MS[sensor] if sensor else (0.5, 0.0)
@@ -164,7 +177,7 @@ def _each(
             log_time_ns = max(log_time_ns, rows[-1].log_time_ns + 1)
         payload, schema = make(scene, t, stamp_ns)
         rows.append(Row(topic, stamp_ns, log_time_ns, payload, schema))
-    return rows
+    return tuple(rows)
 
 
 def _schema(message: Any) -> Schema:

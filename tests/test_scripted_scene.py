@@ -21,7 +21,7 @@ from perception.types import (
     StatusReading,
     TruthBoxes,
 )
-from tests.scripted_scene import START_NS, Row, scene_messages, scene_rows, write_scene
+from tests.scripted_scene import START_NS, Row, forget_scenes, scene_messages, scene_rows, write_scene
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,7 @@ def test_speed_is_the_way_made(scene: dict[str, list[Decoded]]) -> None:
 
 def test_the_seed_decides_everything(tmp_path: Path) -> None:
     a = write_scene(tmp_path / "a.mcap", seed=5, duration_s=0.4).read_bytes()
+    forget_scenes()
     assert write_scene(tmp_path / "b.mcap", seed=5, duration_s=0.4).read_bytes() == a
     assert write_scene(tmp_path / "c.mcap", seed=6, duration_s=0.4).read_bytes() != a
 
