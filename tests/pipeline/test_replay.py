@@ -77,9 +77,9 @@ def run(
 
 
 @cache
-def whole_run(path: Path, wait_ms: float) -> tuple[Collected, Summary, Config]:
-    """The run of a whole log, which several tests compare parts with."""
-    return run(path, wait_ms=wait_ms)
+def whole_run(path: Path, **changes: object) -> tuple[Collected, Summary, Config]:
+    """The run of a whole log, which several tests look at or compare parts with."""
+    return run(path, **changes)
 
 
 def count_independently(path: Path) -> Counter[str]:
@@ -89,7 +89,7 @@ def count_independently(path: Path) -> Counter[str]:
 
 
 def test_a_whole_log_is_replayed_and_accounted_for(scene: Path) -> None:
-    sink, summary, _ = run(scene)
+    sink, summary, _ = whole_run(scene)
     assert summary.status == "clean"
     assert summary.frames == len(sink.frames) > 130
     assert {topic: sum(rows.values()) for topic, rows in summary.ledger.items()} == count_independently(scene)
@@ -98,7 +98,7 @@ def test_a_whole_log_is_replayed_and_accounted_for(scene: Path) -> None:
 
 
 def test_control_goes_on_at_10_hz_when_the_camera_falls_silent(scene: Path) -> None:
-    sink, summary, _ = run(scene)
+    sink, summary, _ = whole_run(scene)
     after = [s.tick for s, _, _ in sink.frames if s.tick.log_time_ns > START_NS + 9_300_000_000]
     assert summary.substitutes == len([s for s, _, _ in sink.frames if s.tick.kind == "substitute"])
     assert {tick.kind for tick in after} == {"substitute"}
@@ -108,7 +108,7 @@ def test_control_goes_on_at_10_hz_when_the_camera_falls_silent(scene: Path) -> N
 
 
 def test_truth_comes_with_the_outputs_and_never_in_the_sample(scene: Path) -> None:
-    sink, _, _ = run(scene)
+    sink, _, _ = whole_run(scene)
     joined = [truth for sample, _, truth in sink.frames if sample.tick.kind == "reference"]
     assert all(t is not None and t.boxes is not None and t.control is not None for t in joined)
     assert any(t.boxes for t in joined if t)
@@ -148,7 +148,7 @@ def test_the_rate_changes_nothing(scene: Path, rate: float) -> None:
 @given(start_s=st.floats(0.0, 13.9), wait_ms=st.sampled_from([0.0, 45.0]))
 def test_any_start_gives_that_part_of_the_whole(scene: Path, start_s: float, wait_ms: float) -> None:
     start_ns = START_NS + round(start_s * 1e9)
-    whole, _, _ = whole_run(scene, wait_ms)
+    whole, _, _ = whole_run(scene, wait_ms=wait_ms)
     part, summary, _ = run(scene, ReplayOptions(span=Span(start_ns, None)), wait_ms=wait_ms)
     assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns >= start_ns]
     assert {topic: sum(rows.values()) for topic, rows in summary.ledger.items()} == count_independently(scene)
@@ -160,7 +160,7 @@ def test_a_span_gives_its_part_and_the_ledger_still_adds_up(
 ) -> None:
     start_ns, end_ns = START_NS + round(start_s * 1e9), START_NS + round(end_s * 1e9)
     for wait_ms in (0.0, 45.0):
-        whole, _, _ = whole_run(scene, wait_ms)
+        whole, _, _ = whole_run(scene, wait_ms=wait_ms)
         part, summary, _ = run(scene, ReplayOptions(span=Span(start_ns, end_ns)), wait_ms=wait_ms)
         assert part.outputs == [o for o in whole.outputs if start_ns <= o.tick.log_time_ns < end_ns]
         assert {t: sum(rows.values()) for t, rows in summary.ledger.items()} == count_independently(scene)
@@ -204,7 +204,7 @@ def test_without_warming_up_a_plugin_that_remembers_would_differ(scene: Path) ->
     """The test above can fail: a plugin that hides its memory gives something else after a seek."""
     forgetful = replace(MemoryPlugin().manifest, preroll_s=0.0)
     start_ns = START_NS + 5_000_000_000
-    whole, _, _ = run(scene)
+    whole, _, _ = whole_run(scene)
     part, _, _ = run(scene, ReplayOptions(span=Span(start_ns, None)), plugin=MemoryPlugin(forgetful))
     assert part.outputs != [o for o in whole.outputs if o.tick.log_time_ns >= start_ns]
 
@@ -218,7 +218,7 @@ def test_a_plugin_may_ask_for_everything_before_the_start(scene: Path) -> None:
 
 
 def test_a_live_program_with_a_timer_gets_the_same_as_replay(scene: Path) -> None:
-    recorded, _, config = run(scene)
+    recorded, _, config = whole_run(scene)
     plugin, aligner, live = MemoryPlugin(), Aligner(config), []
     plugin.open(context_of(config, "cpu"))
     with open_log(scene) as log:
@@ -243,7 +243,7 @@ def test_batches_are_full_but_for_the_last(scene: Path) -> None:
             return super().step(prepared)
 
     sizes: list[int] = []
-    single, _, config = run(scene)
+    single, _, config = whole_run(scene)
     batched, _, _ = run(scene, plugin=Counting(), engine=config.engine.model_copy(update={"batch": 8}))
     assert batched.outputs == single.outputs
     assert set(sizes[:-1]) == {8}
