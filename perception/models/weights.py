@@ -17,7 +17,17 @@ from perception.errors import CheckpointError, ConfigError
 from perception.models.config import ModelConfig
 from perception.models.fusion_model import FusionModel
 
-CODES = {torch.float32: "F32", torch.int64: "I64"}
+CODES = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""The names that safetensors has for types."""
 MAY_BE_UNKNOWN = ("_minimum", "_maximum")
 """Buffers in which NaN means that nobody has measured them."""
 
@@ -25,18 +35,28 @@ MAY_BE_UNKNOWN = ("_minimum", "_maximum")
 def model_to_bytes(model: FusionModel, metadata: Mapping[str, str], path: str) -> bytes:
     """Return all parameters and buffers of a model as bytes, float ones in float32, with metadata.
 
-    Written by hand, because the library's writer orders the metadata anew in every process: the same model
-    gives the same bytes.
-
     Raises:
         CheckpointError: A weight is not finite.
     """
     state = {name: _storable(tensor) for name, tensor in sorted(model.state_dict().items())}
     if faults := _misfits(state, state):
         raise CheckpointError(f"{path} is not written: {faults[0]}; training has diverged")
-    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    return to_safetensors(state, dict(sorted(metadata.items())))
+
+
+def to_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Return the bytes of a safetensors file, its tensors and metadata in the order given.
+
+    Written by hand, because the library's writer orders the metadata anew in every process, where the same
+    model must give the same bytes, and takes a fifth of a millisecond for each tensor.
+
+    Args:
+        tensors: Contiguous ones on the CPU, of the types in `CODES`.
+        metadata: Texts.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
     end = 0
-    for name, tensor in state.items():
+    for name, tensor in tensors.items():
         start, end = end, end + tensor.numel() * tensor.element_size()
         header[name] = {
             "dtype": CODES[tensor.dtype],
@@ -45,7 +65,13 @@ def model_to_bytes(model: FusionModel, metadata: Mapping[str, str], path: str) -
         }
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
-    return b"".join([struct.pack("<Q", len(text)), text, *(t.numpy().tobytes() for t in state.values())])
+    return b"".join([struct.pack("<Q", len(text)), text, *(_bytes(t) for t in tensors.values())])
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    if tensor.dtype == torch.bfloat16:  # numpy has no such type
+        tensor = tensor.view(torch.int16)
+    return tensor.numpy().tobytes()
 
 
 def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel:

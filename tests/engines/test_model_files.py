@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from perception.engines import ModuleSource, open_backend
 from perception.errors import ConfigError
+from tests.extras import needs
 
-pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+needs("export", "onnx", "onnxruntime")
 
 WEIGHT = np.arange(12, dtype=np.float32).reshape(4, 3)
 FILES = ("openvino", "onnx")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import pytest
 
 from perception.engines import FusionSource, open_fusion_backend, quantised_graph
@@ -23,10 +22,11 @@ from perception.models.tensors import Inputs
 from perception.plugin import own_weights
 from perception_tools.cli import run
 from perception_tools.export.int8 import add_int8, lines_of
+from tests.extras import needs
 from tests.fusion_scenes import SMALL, lively_model, numpy_scene
 from tests.short_logs import write_beginning
 
-pytest.importorskip("nncf")
+needs("quantize", "nncf", "openvino")  # imported by the tests: it takes seconds
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,18 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+def read_graph(path: Path) -> Any:
+    import openvino
+
+    return openvino.Core().read_model(path)
+
+
 def graph_of(weights: Path, folder: Path) -> Any:
     graph = read_shipped_graph(FusionSource(weights), "int8")
     assert graph is not None
     for suffix, data in graph.items():
         (folder / "int8").with_suffix(suffix).write_bytes(data)
-    return openvino.Core().read_model(folder / "int8.xml")
+    return read_graph(folder / "int8.xml")
 
 
 def quantisers(model: Any) -> list[Any]:
@@ -87,7 +93,7 @@ def test_a_range_holds_all_values_even_if_the_camera_is_absent_from_most_samples
     bright.image[..., :8] = 255
     dark = bright._replace(image=np.zeros_like(bright.image), present=np.array([[0, 1, 1]], np.float32))
     quantise(tmp_path / "fp32.xml", [bright, *[dark] * 7], tmp_path / "int8.xml", "camera")
-    of_camera = quantisers(openvino.Core().read_model(tmp_path / "int8.xml"))
+    of_camera = quantisers(read_graph(tmp_path / "int8.xml"))
     (of_pixels,) = (node for node in of_camera if node.get_output_partial_shape(0)[1].get_length() == 3)
     pixels = model.normaliser
     assert float(of_pixels.input_value(2).get_node().data) == pytest.approx(
@@ -99,7 +105,7 @@ def test_a_range_holds_all_values_even_if_the_camera_is_absent_from_most_samples
 
 def quantised_everywhere(folder: Path, samples: list[Inputs]) -> Any:
     quantise(folder / "fp32.xml", samples, folder / "wide.xml", "wide")
-    return openvino.Core().read_model(folder / "wide.xml")
+    return read_graph(folder / "wide.xml")
 
 
 @pytest.mark.slow

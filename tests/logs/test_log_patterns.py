@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from perception.errors import LogError
@@ -27,6 +26,8 @@ def test_a_pattern_finds_files_in_folders_below_but_no_results(tmp_path: Path) -
 
 
 def test_a_pattern_in_a_store_finds_its_files_in_order() -> None:
+    import fsspec
+
     store = fsspec.filesystem("memory")
     for name in ("/drives/2/b.mcap", "/drives/1/a.mcap", "/drives/out/a.outputs.mcap", "/drives/1/a.txt"):
         store.pipe_file(name, b"")

@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
@@ -164,6 +163,8 @@ def test_memory_and_file_urls_and_folders_are_read(small: Path, tmp_path: Path) 
     expected = ros_bags.read(small)
     assert ros_bags.read(Path(small.as_uri())) == expected  # `Path` drops a slash
     bag = ros_bags.write_ros2(tmp_path / "drive", "SQLITE3")
+    import fsspec
+
     memory = fsspec.filesystem("memory")
     memory.put(str(bag), "/logs/drive", recursive=True)
     memory.put(str(small), "/logs/small.mcap")

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("onnx")
+from tests.extras import needs
+
+needs("export", "onnx")
 
 
 def write_detector(

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torchvision.ops import batched_nms, box_convert
 
 from perception_plugins.detector.decode import Candidates, WrongOutput, candidates_of
 from perception_plugins.detector.families import FAMILIES
@@ -51,6 +50,8 @@ def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> NDArray[np.floa
 
 
 def xyxy(boxes: NDArray) -> NDArray:
+    from torchvision.ops import box_convert  # here: it brings the compiler, which takes seconds
+
     return box_convert(torch.from_numpy(np.asarray(boxes, np.float64)), "cxcywh", "xyxy").numpy()
 
 
@@ -241,6 +242,8 @@ def test_scores_by_class_with_background_in_front() -> None:
 
 
 def test_suppression_is_torchvisions() -> None:
+    from torchvision.ops import batched_nms
+
     for seed in range(5):
         draw = np.random.default_rng(seed)
         boxes = np.concatenate([draw.uniform(0, 60, (200, 2)), draw.uniform(5, 40, (200, 2))], 1)

@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import RetinaNet
-from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
-from torchvision.models.detection.ssd import SSD
 
 from perception.plugin import Context, load_plugin
 from perception.types import CameraFrame, Input, Rig, Sample, Tick
+from tests.extras import needs
 
-pytest.importorskip("onnx")
+needs("export", "onnx")
 
 HEIGHT, WIDTH = 64, 96
 
@@ -46,11 +44,17 @@ def documented() -> dict[str, Any]:
 
 
 def make_ssd() -> nn.Module:
+    from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+    from torchvision.models.detection.ssd import SSD
+
     boxes = DefaultBoxGenerator([[2], [2]])
     return SSD(Backbone([8, 8]), boxes, (HEIGHT, WIDTH), 4, score_thresh=0.05, detections_per_img=20)
 
 
 def make_retina() -> nn.Module:
+    from torchvision.models.detection import RetinaNet
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+
     anchors = AnchorGenerator(((16,), (32,)), ((0.5, 1.0, 2.0),) * 2)
     sizes = {"min_size": HEIGHT, "max_size": WIDTH, "detections_per_img": 20}
     model = RetinaNet(Backbone(8), 4, anchor_generator=anchors, score_thresh=0.05, **sizes)

@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+import yaml
 
-from perception.models import ModelConfig
+from perception.autoconfig import complete_config
+from perception.logs import open_log
+from perception.models import FusionModel, ModelConfig
+from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.models.preprocess import InputSpec
+from perception.training.calibration import calibrate_checkpoint
 from perception.training.config_file import parse_train_config
 from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.dataset import Dataset
+from perception.training.data.input_stats import measure_stats
 from perception.training.data.sample_cache import CachedLog, cached_log
 from perception.training.train_config import TrainConfig
 from tests.scripted_scene import write_scene
@@ -34,8 +43,13 @@ SHAPE = ModelConfig(
 
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seconds of a scripted drive: 30 camera frames."""
-    return write_scene(tmp_path_factory.mktemp("logs") / "street.mcap", seed=3, duration_s=3.0)
+    """Three seconds of a scripted drive: 30 camera frames. Beside it is how it is read, chosen once."""
+    log = write_scene(tmp_path_factory.mktemp("logs") / "street.mcap", seed=3, duration_s=3.0)
+    with open_log(log) as opened:
+        config = complete_config(opened).config
+    reading = config.model_dump(mode="json", exclude={"plugin", "engine"}, exclude_defaults=True)
+    log.with_suffix(".yaml").write_text(yaml.safe_dump({"version": 1, **reading}))
+    return log
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +67,29 @@ def cached(street: Path, recipe: CacheSpec, cache_root: Path) -> CachedLog:
     return cached_log(street, recipe, cache_root)
 
 
+@pytest.fixture(scope="session")
+def overconfident(
+    cached: CachedLog, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[FusionModel, Path, Dataset]:
+    """A model that claims to know control to a seventh, its checkpoint after calibration, and the samples."""
+    dataset = Dataset([cached], [np.arange(len(cached))])
+    model = FusionModel(SHAPE, seed=2, stats=measure_stats(dataset, SHAPE))
+    with torch.no_grad():
+        model.control_head.predict.bias[2:] = -2.0
+        model.decoder.calibration.score_bias.fill_(7.0)  # of an earlier calibration, to be forgotten
+    path = tmp_path_factory.mktemp("calibrated") / "model.safetensors"
+    save_checkpoint(path, model, Checkpoint(config=SHAPE, trained_on=({"log": "a"},)))
+    calibrate_checkpoint(path, dataset)
+    return model.eval(), path, dataset
+
+
 def small_config(log: Path, cache: Path, out: Path, **sections: dict[str, Any]) -> TrainConfig:
-    """A run of a few steps; sections are laid over it key by key."""
+    """A run of a few steps; sections are laid over it key by key.
+
+    How a log is read is configured where a configuration lies beside it, as beside `street`; else each run
+    chooses it.
+    """
+    reading = log.with_suffix(".yaml")
     data: dict[str, Any] = {
         "model": {k: v for k, v in SHAPE.to_dict().items() if k not in ("control", "status")},
         "data": {"train": [str(log)], "validate": [str(log)], "cache": str(cache), "validate_samples": 6},
@@ -69,6 +104,8 @@ def small_config(log: Path, cache: Path, out: Path, **sections: dict[str, Any]) 
             "plots": False,
         },
     }
+    if reading.is_file():
+        data["data"]["config"] = str(reading)
     for name, values in sections.items():
         data[name] = {**data.get(name, {}), **values}
     return parse_train_config(data)

@@ -9,24 +9,16 @@ import pytest
 import torch
 
 from perception.models import FusionModel
-from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from perception.training.calibration import calibrate_checkpoint
+from perception.models.checkpoint import load_checkpoint
+from perception.training import Silent, train
 from perception.training.data.dataset import Dataset
-from perception.training.data.input_stats import measure_stats
-from perception.training.data.sample_cache import CachedLog
 from perception.training.validation import predict
-from tests.training.conftest import SHAPE
+from tests.scripted_scene import write_scene
+from tests.training.conftest import small_config
 
 
-def test_control_intervals_cover_what_they_promise(cached: CachedLog, tmp_path: Path) -> None:
-    dataset = Dataset([cached], [np.arange(len(cached))])
-    model = FusionModel(SHAPE, seed=2, stats=measure_stats(dataset, SHAPE))
-    with torch.no_grad():
-        model.control_head.predict.bias[2:] = -2.0  # claims to know control to a seventh
-        model.decoder.calibration.score_bias.fill_(7.0)  # of an earlier calibration, to be forgotten
-    path = tmp_path / "model.safetensors"
-    save_checkpoint(path, model, Checkpoint(config=SHAPE, trained_on=({"log": "a"},)))
-    calibrate_checkpoint(path, dataset)
+def test_control_intervals_cover_what_they_promise(overconfident: tuple[FusionModel, Path, Dataset]) -> None:
+    model, path, dataset = overconfident
     found, meta = load_checkpoint(path)
     assert meta.calibration["samples"] == 30
     assert meta.trained
@@ -35,7 +27,7 @@ def test_control_intervals_cover_what_they_promise(cached: CachedLog, tmp_path: 
     assert torch.equal(factors[0], torch.ones(2))  # no sensor: nothing was seen
     assert float(found.decoder.calibration.score_bias.abs().max()) < 7
     examples = [dataset[i] for i in range(len(dataset))]
-    before, after = (predict(m.eval(), examples, torch.device("cpu")) for m in (model, found))
+    before, after = (predict(m, examples, torch.device("cpu")) for m in (model, found))
     np.testing.assert_array_equal(before.control, after.control)
     true = np.array([e.truth.control for e in examples])
     for predicted, low, high in ((before, 0.0, 0.72), (after, 0.72, 0.88)):
@@ -43,18 +35,19 @@ def test_control_intervals_cover_what_they_promise(cached: CachedLog, tmp_path: 
         assert all(low <= share <= high for share in inside.mean(0)), inside.mean(0)
 
 
-def test_a_run_calibrates_on_the_logs_it_is_given(street: Path, cache_root: Path, tmp_path: Path) -> None:
-    from perception.training import train
-    from tests.training.conftest import small_config
+def test_a_run_calibrates_on_the_logs_it_is_given_and_tells_those_that_were_trained_on(
+    cache_root: Path, tmp_path: Path
+) -> None:
+    class Told(Silent):
+        texts: list[str] = []  # noqa: RUF012
 
-    config = small_config(
-        street,
-        cache_root,
-        tmp_path / "run",
-        data={"calibrate": [str(street)]},
-        schedule={"steps": 3, "warmup_steps": 1},
-    )
-    train(config)
+        def message(self, text: str) -> None:
+            self.texts.append(text)
+
+    told, log = Told(), write_scene(tmp_path / "street.mcap", seed=3, duration_s=0.8)
+    data, schedule = {"calibrate": [str(log)]}, {"steps": 2, "warmup_steps": 1}
+    train(small_config(log, cache_root, tmp_path / "run", data=data, schedule=schedule), watcher=told)
     meta = load_checkpoint(tmp_path / "run" / "best.safetensors")[1]
     assert meta.calibration["logs"] == ["street.mcap"]
-    assert pytest.approx(30) == meta.calibration["samples"]
+    assert pytest.approx(8) == meta.calibration["samples"]
+    assert any("1 of the logs to calibrate on were also trained or validated on" in t for t in told.texts)

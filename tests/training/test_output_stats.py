@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +12,18 @@ from perception.diagnosis.monitor import from_plain, statistics_of
 from perception.diagnosis.monitor.baseline_stats import KEY, LEVELS
 from perception.evaluation import SUBSETS, subset_name
 from perception.models import FusionModel
-from perception.models.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
-from perception.training.calibration import calibrate_checkpoint
+from perception.models.checkpoint import load_checkpoint, read_metadata
 from perception.training.data.dataset import Dataset
-from perception.training.data.input_stats import measure_stats
-from perception.training.data.sample_cache import CachedLog
 from perception.training.output_stats import store_output_stats
 from perception.training.validation import output_of, predict
 from tests.training.conftest import SHAPE
 
 
-def test_the_statistics_are_those_of_the_calibrated_outputs(cached: CachedLog, tmp_path: Path) -> None:
-    dataset = Dataset([cached], [np.arange(len(cached))])
-    path = tmp_path / "model.safetensors"
-    model = FusionModel(SHAPE, seed=2, stats=measure_stats(dataset, SHAPE))
-    save_checkpoint(path, model, Checkpoint(config=SHAPE, trained_on=({"log": "a"},)))
-    calibrate_checkpoint(path, dataset)
+def test_the_statistics_are_those_of_the_calibrated_outputs(
+    overconfident: tuple[FusionModel, Path, Dataset], tmp_path: Path
+) -> None:
+    _, calibrated_path, dataset = overconfident
+    path = shutil.copy(calibrated_path, tmp_path / "model.safetensors")
     weights = {k: v.clone() for k, v in load_checkpoint(path)[0].state_dict().items()}
     store_output_stats(path, dataset)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from perception.errors import CheckpointError, TrainingError
 from perception.models.safetensors_file import read_whole, write_whole
+from perception.models.weights import to_safetensors
 
 FORMAT = "perception.training/1"
 _KEY = "state"
@@ -28,7 +29,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     plain = _pack(state, tensors)
     metadata = {"format": FORMAT, _KEY: json.dumps(plain)}
-    data = safetensors.torch.save(tensors or {"none": torch.zeros(1)}, metadata)
+    data = to_safetensors(tensors or {"none": torch.zeros(1)}, metadata)
     try:
         write_whole(path, data)
     except CheckpointError as error:
@@ -66,7 +67,7 @@ def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
     """
     if isinstance(value, Tensor):
         name = f"t{len(tensors)}"
-        tensors[name] = value.detach().cpu().contiguous().clone()
+        tensors[name] = value.detach().cpu().contiguous()
         return {"tensor": name}
     if isinstance(value, Mapping):
         return {"items": [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("rerun", reason="needs the extra 'rerun'")
-pytest.importorskip("foxglove", reason="needs the extra 'foxglove'")
-
 from perception.plugin import discovery
 from perception_tools.cli import run
+from tests.extras import needs
 from tests.pipeline.memory_plugin import MANIFEST, MemoryPlugin
 from tests.small_logs import SmallLog
+
+needs("rerun", "rerun")
+needs("foxglove", "foxglove")
 
 
 def test_a_replay_with_viewers_is_measured_beside_one_without(

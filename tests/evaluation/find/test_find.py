@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,6 +124,8 @@ def test_conditions(tables: Path, condition: str, expected: list[int]) -> None:
 
 
 def test_counts_are_those_of_the_tables(tables: Path) -> None:
+    import pandas as pd
+
     matches = pd.read_parquet(tables / "matches")
     for name, outcome in (("missed", "missed"), ("false_alarms", "false_alarm"), ("hits", "hit")):
         counts = matches[matches.outcome == outcome].groupby(["recording", "tick"], observed=True).size()

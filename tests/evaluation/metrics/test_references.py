@@ -9,10 +9,9 @@ from perception.evaluation.metrics import ControlErrors, Rules
 from perception.evaluation.metrics.curves import best_f1, calibration_error, equal_mass_bins
 from perception.evaluation.metrics.uncertainty import HALF_WIDTH_80, covered_80, negative_log_likelihood
 from tests.evaluation.metrics.build import control_frame
+from tests.extras import needs
 
-sklearn_metrics = pytest.importorskip("sklearn.metrics")
-calibration_curve = pytest.importorskip("sklearn.calibration").calibration_curve
-stats = pytest.importorskip("scipy.stats")
+needs("dev", "sklearn", "scipy")  # imported by the tests: it takes seconds
 
 
 def ranked(seed: int, count: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -25,13 +24,15 @@ def ranked(seed: int, count: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("count", [1, 2, 40])
 @pytest.mark.parametrize("seed", range(3))
 def test_best_f1_is_the_best_of_every_cutoff(seed: int, count: int, ties: bool) -> None:
+    from sklearn.metrics import f1_score
+
     score, hit = ranked(seed, count, ties)
     missed = 3  # truth that nothing was said about: positive, never predicted
     true = np.append(hit, np.ones(missed, dtype=bool))
     tried = {}
     for cut in np.unique(score):
         kept = np.append(score >= cut, np.zeros(missed, dtype=bool))
-        tried[cut] = sklearn_metrics.f1_score(true, kept)
+        tried[cut] = f1_score(true, kept)
     best = best_f1(hit, score, int(hit.sum()) + missed)
     assert best.f1 == pytest.approx(max(tried.values()))
     assert tried[best.score] == pytest.approx(best.f1)
@@ -40,6 +41,8 @@ def test_best_f1_is_the_best_of_every_cutoff(seed: int, count: int, ties: bool) 
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct scores", "equal scores"])
 @pytest.mark.parametrize("seed", range(4))
 def test_equal_mass_bins_are_those_of_scikit_learn(seed: int, ties: bool) -> None:
+    from sklearn.calibration import calibration_curve
+
     score, correct = ranked(seed, 500, ties)
     accuracy, confidence = calibration_curve(correct, score, n_bins=15, strategy="quantile")
     bins = equal_mass_bins(score, correct, 15)
@@ -53,6 +56,8 @@ def test_equal_mass_bins_are_those_of_scikit_learn(seed: int, ties: bool) -> Non
 
 @pytest.mark.parametrize("seed", range(3))
 def test_likelihood_and_coverage_are_those_of_scipy(seed: int) -> None:
+    from scipy import stats
+
     rng = np.random.default_rng(seed)
     error, std = rng.normal(0, 3, 200), rng.uniform(0.01, 4, 200)
     for family, law in (
@@ -67,15 +72,16 @@ def test_likelihood_and_coverage_are_those_of_scipy(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_regression_errors_are_those_of_scikit_learn(seed: int) -> None:
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
     rng = np.random.default_rng(seed)
     true, metric = rng.normal(2, 3, 60), ControlErrors(Rules())
     predicted, measured = true + rng.normal(0.3, 1, 60), true + rng.normal(0, 0.5, 60)
     for s, t, m in zip(predicted, true, measured, strict=True):
         metric.update(*control_frame(s, t, measured=m))
     found = {name.partition("/")[0]: value.value for name, value in metric.compute().values.items()}
-    mean_absolute = sklearn_metrics.mean_absolute_error
-    assert found["MAE"] == pytest.approx(mean_absolute(true, predicted))
-    assert found["RMSE"] == pytest.approx(sklearn_metrics.root_mean_squared_error(true, predicted))
-    assert found["R2"] == pytest.approx(sklearn_metrics.r2_score(true, predicted))
-    assert found["MAE_persistence"] == pytest.approx(mean_absolute(true, measured))
-    assert found["MAE_mean"] == pytest.approx(mean_absolute(true, np.full(60, true.mean())))
+    assert found["MAE"] == pytest.approx(mean_absolute_error(true, predicted))
+    assert found["RMSE"] == pytest.approx(root_mean_squared_error(true, predicted))
+    assert found["R2"] == pytest.approx(r2_score(true, predicted))
+    assert found["MAE_persistence"] == pytest.approx(mean_absolute_error(true, measured))
+    assert found["MAE_mean"] == pytest.approx(mean_absolute_error(true, np.full(60, true.mean())))

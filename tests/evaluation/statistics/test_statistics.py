@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.signal
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +24,9 @@ def ar1(rng: np.random.Generator, memory: float, logs: int, frames: int) -> np.n
     """[logs, frames] of mean 0 and variance 1, from the stationary start."""
     chance = rng.standard_normal((logs, frames)) * np.sqrt(1 - memory**2)
     chance[:, 0] /= np.sqrt(1 - memory**2)
-    return scipy.signal.lfilter([1.0], [1.0, -memory], chance, axis=1)
+    from scipy.signal import lfilter
+
+    return lfilter([1.0], [1.0, -memory], chance, axis=1)
 
 
 def mean_spread(series: np.ndarray, draws: int = 200, seed: int = 0) -> BootstrapSpread | None:
@@ -107,12 +107,14 @@ def test_series_that_never_change_or_are_too_short_have_no_memory() -> None:
 
 
 def test_independent_errors_give_the_interval_of_scipys_bootstrap() -> None:
+    from scipy.stats import bootstrap
+
     rng = np.random.default_rng(4)
     means = rng.gamma(2.0, 1.0, 300)  # one frame a block
     blocks = Blocks([np.arange(300) * 2_000_000_000], 2.0)
     draws = Draws(blocks, 4000, 0)
     found = BootstrapSpread(float(means.mean()), blocks, draws.blocks @ means / 300, None).interval(0.95)
-    other = scipy.stats.bootstrap((means,), np.mean, n_resamples=4000, method="percentile", rng=rng)
+    other = bootstrap((means,), np.mean, n_resamples=4000, method="percentile", rng=rng)
     width = other.confidence_interval.high - other.confidence_interval.low
     assert found.low == pytest.approx(other.confidence_interval.low, abs=0.06 * width)
     assert found.high == pytest.approx(other.confidence_interval.high, abs=0.06 * width)
@@ -154,19 +156,23 @@ def test_a_range_cuts_the_interval_but_never_leaves_its_value_outside() -> None:
 
 @given(st.floats(0, 40), st.floats(0.6, 1e5))
 def test_students_tail_is_scipys(t: float, freedom: float) -> None:
-    assert student_tail(t, freedom) == pytest.approx(scipy.stats.t.sf(t, freedom), rel=1e-9, abs=1e-290)
+    from scipy import stats
+
+    assert student_tail(t, freedom) == pytest.approx(stats.t.sf(t, freedom), rel=1e-9, abs=1e-290)
 
 
 @settings(max_examples=25)
 @given(st.floats(0.5, 0.9999), st.floats(1, 1e4))
 def test_students_quantile_is_scipys(share: float, freedom: float) -> None:
-    assert student_quantile(share, freedom) == pytest.approx(
-        scipy.stats.t.ppf(share, freedom), abs=1e-8, rel=1e-7
-    )
+    from scipy import stats
+
+    assert student_quantile(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), abs=1e-8, rel=1e-7)
 
 
 def test_student_with_infinite_freedom_is_normal() -> None:
-    assert student_tail(1.5, np.inf) == pytest.approx(scipy.stats.norm.sf(1.5))
+    from scipy import stats
+
+    assert student_tail(1.5, np.inf) == pytest.approx(stats.norm.sf(1.5))
     with pytest.raises(ValueError, match="0 or more"):
         student_tail(-1.0, 3)
     with pytest.raises(ValueError, match=r"from 0\.5"):

