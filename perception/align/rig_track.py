@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -115,10 +114,7 @@ class RigTrack:
         return self._view[1]
 
     def _named(self, issue: RigIssue | None) -> RigIssue | None:
-        """Return an issue that names the section of this camera in the configuration."""
-        if issue is None or self._name == "camera":
-            return issue
-        return replace(issue, text=issue.text.replace("sensors.camera.", f"sensors.{self._name}."))
+        return None if issue is None else issue.of_camera(self._name)
 
     def _rig_of(self, view: PictureCamera, tree: TransformTree) -> Rig:
         """Return a rig; the last one where nothing has changed, so that what it computed is kept."""

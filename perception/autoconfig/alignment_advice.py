@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +41,18 @@ class AlignmentProblem:
     def code(self) -> str:
         """The code of the warning, as replay gives it: `range_mostly_absent`."""
         return f"{self.sensor}_mostly_absent"
+
+
+def problem_texts(problems: Iterable[AlignmentProblem]) -> list[str]:
+    """Return the texts of problems, those that differ in quoted names alone as one that names all sensors."""
+    alike: dict[str, list[AlignmentProblem]] = {}
+    for problem in problems:
+        reason = re.sub("'[^']*'", "", problem.text.removeprefix(problem.sensor))
+        alike.setdefault(reason, []).append(problem)
+    return [
+        ", ".join(problem.sensor for problem in same) + same[0].text.removeprefix(same[0].sensor)
+        for same in alike.values()
+    ]
 
 
 def choose_wait(simulation: AlignmentSimulation, config: Config) -> tuple[float, list[str]]:

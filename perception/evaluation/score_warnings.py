@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from perception.autoconfig.class_words import mapping_text
 from perception.evaluation.metrics import Result
 from perception.logs import Log
+from perception.pipeline.replay_summary import Warned
+from perception.pipeline.sensor_warnings import grouped
 from perception.sinks import RunInfo
 from perception.types import RigIssue, RigIssueCode, TruthFrame
 from perception.types.truth_frame import missing_warning
@@ -95,6 +98,18 @@ class MissingTruth:
                 "frame (x right, y down, z forward)"
             )
             yield {"code": "empty_truth", "text": text, "count": self._box_frames, "log": ""}
+
+
+def grouped_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the warnings of a report with those of one log and reason as one, for people."""
+    for log in dict.fromkeys(row.get("log", "") for row in rows):
+        of_log = [
+            Warned(str(row.get("code", "")), str(row.get("text", "")), int(row.get("count") or 1))
+            for row in rows
+            if row.get("log", "") == log
+        ]
+        for warned in grouped(of_log):
+            yield {**asdict(warned), "log": log}
 
 
 def with_missing_truth(

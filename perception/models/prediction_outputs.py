@@ -73,7 +73,10 @@ def output_of(
 def _position_warning(head: Detections, sample: Sample, base_frame: str | None) -> dict[str, str]:
     """Return a warning where valid detections have no positions although a base frame is configured."""
     issue = position_issue(sample.rig, base_frame) if base_frame and head.valid else None
-    return {} if issue is None else {f"position_{issue.code}": f"positions are not known: {issue.text}"}
+    if issue is None:
+        return {}
+    text = issue.of_camera(sample.camera.name).text
+    return {f"position_{issue.code}": f"positions are not known: {text}"}
 
 
 def extra_heads_of(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from perception.align.ledger import Listener
 from perception.pipeline.replay_summary import Summary
+from perception.pipeline.sensor_warnings import grouped
 from perception.sinks import Level, Sink, TakesRemarks
 
 TOLD_ROWS = frozenset({"corrupt", "undecodable", "faulted", "duplicate", "late", "dropped_live"})
@@ -54,7 +55,7 @@ class RunRemarks:
         """Tell the warnings of a run, and what the ledger counts as lost."""
         if not self._sinks:
             return
-        for warning in summary.warnings:
+        for warning in grouped(summary.warnings):
             self._tell("warning", "run", f"{warning.code}: {warning.text} ({warning.count})", log_time_ns)
         for damage in summary.damage:
             counted = "" if damage.messages is None else f" ({damage.messages} messages)"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from perception.pipeline.replay_summary import Warned
-from perception.types import PLACED, Output, RigIssue, Sample, TruthFrame
+from perception.pipeline.sensor_warnings import placing_warning
+from perception.types import Output, Sample, TruthFrame
 from perception.types.truth_frame import missing_warnings
 
 
@@ -43,8 +44,7 @@ class Tally:
         for code, text in output.warnings.items():
             self.warn(code, text)
         for issue in sample.issues:
-            about = f" ({issue.about})" if issue.about else ""
-            self.warn(f"range_{issue.code}{about}", _effect(issue) + issue.text)
+            self.warn(*placing_warning(issue))
         for code, text in missing_warnings(truth):
             self.warn(code, text)
         self.first_ns = sample.tick.log_time_ns if self.first_ns is None else self.first_ns
@@ -54,9 +54,3 @@ class Tally:
         """Count a warning; its text is that of the first with its code."""
         before = self.warnings.get(code, Warned(code, text, 0))
         self.warnings[code] = Warned(code, before.text, before.count + count)
-
-
-def _effect(issue: RigIssue) -> str:
-    return (
-        "ranges are placed with reserve: " if issue.code in PLACED else "ranges are not placed in the image: "
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -60,3 +61,23 @@ class RigIssue:
         """Return the same issue, about one of several sensors."""
         about = f"{sensor}: {self.about}" if self.about else sensor
         return replace(self, text=f"{sensor}: {self.text}", about=about)
+
+    def of_camera(self, name: str) -> RigIssue:
+        """Return the same issue, whose text names the section of a camera in the configuration."""
+        return replace(self, text=self.text.replace("sensors.camera.", f"sensors.{name}."))
+
+
+def sensors_text(abouts: Iterable[str]) -> str:
+    """Return the sensors of issues, those of the same cameras together: `/a, /b in left, right; /c in left`.
+
+    Args:
+        abouts: `RigIssue.about` of each.
+    """
+    cameras: dict[str, list[str]] = {}
+    for about in abouts:
+        camera, _, sensor = about.rpartition(": ")
+        cameras.setdefault(sensor, []).append(camera)
+    sensors: dict[str, list[str]] = {}
+    for sensor, names in cameras.items():
+        sensors.setdefault(", ".join(filter(None, names)), []).append(sensor)
+    return "; ".join(", ".join(alike) + (f" in {names}" if names else "") for names, alike in sensors.items())

@@ -45,7 +45,7 @@ def missing_warnings(truth: TruthFrame | None) -> Iterator[tuple[str, str]]:
             yield missing_warning(head, issue)
     for camera, own in truth.cameras.items():
         for head, issue in own.missing.items():
-            code, text = missing_warning(head, issue)
+            code, text = missing_warning(head, issue.of_camera(camera))
             yield f"{code} ({camera})", f"{camera}: {text}"
 
 

@@ -44,7 +44,7 @@ def view_of(sample: Sample, camera: str) -> Sample:
         return sample
     placing = sample.placings[camera]
     rig, source = placing.rig, sample.cameras[camera]
-    ranges = {name: _placed(scan, rig) for name, scan in sample.ranges.items()}
+    ranges = {name: _placed(scan, rig, camera) for name, scan in sample.ranges.items()}
     return replace(
         sample,
         camera=source,
@@ -57,12 +57,13 @@ def view_of(sample: Sample, camera: str) -> Sample:
     )
 
 
-def _placed(source: Input[RangeScan], rig: Rig) -> Input[RangeScan]:
+def _placed(source: Input[RangeScan], rig: Rig, camera: str) -> Input[RangeScan]:
     scan = source.value
     if scan is None or rig.camera_from(scan.frame_id, scan.stamp_ns) is not None:
         return source
     obstacle = rig.obstacle(scan.frame_id)
-    return source.absent(f"not placed in the image: {obstacle.text if obstacle is not None else 'unknown'}")
+    text = "unknown" if obstacle is None else obstacle.of_camera(camera).text
+    return source.absent(f"not placed in the image: {text}")
 
 
 def joined_sample(sample: Sample, views: Sequence[Sample]) -> Sample:
@@ -112,18 +113,17 @@ def joined_output(sample: Sample, outputs: Mapping[str, Output], control: str | 
 
 
 def _joined_warnings(outputs: Mapping[str, Output]) -> dict[str, str]:
-    """Return the warnings of all views; a text that not all of them share names its camera."""
-    texts: dict[str, dict[str, list[str]]] = {}
+    """Return the warnings of all views; code and text of one that not all of them share name its cameras."""
+    cameras: dict[tuple[str, str], list[str]] = {}
     for name, output in outputs.items():
-        for code, text in output.warnings.items():
-            texts.setdefault(code, {}).setdefault(text, []).append(name)
-    return {
-        code: "; ".join(
-            text if len(names) == len(outputs) else f"{', '.join(names)}: {text}"
-            for text, names in by_text.items()
-        )
-        for code, by_text in texts.items()
-    }
+        for warning in output.warnings.items():
+            cameras.setdefault(warning, []).append(name)
+    warnings = {}
+    for (code, text), names in cameras.items():
+        about = ", ".join(names)
+        shared = len(names) == len(outputs)
+        warnings[code if shared else f"{code} ({about})"] = text if shared else f"{about}: {text}"
+    return warnings
 
 
 def camera_views(sample: Sample, output: Output, truth: TruthFrame | None = None) -> Iterator[CameraRow]:

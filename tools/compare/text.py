@@ -8,6 +8,7 @@ from rich.text import Text
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
 from perception.evaluation.report.schema import DifferenceReport
+from perception.evaluation.score_warnings import grouped_rows
 from perception_tools.evaluate.confidence_text import difference_text, show_correction, show_resampling
 from perception_tools.printed_tables import Cells, show_table, table_console
 
@@ -33,7 +34,7 @@ def show(report: CompareReport) -> None:
         console.print(Text(f"  {moment.difference:+.2f}  {moment.what}"), soft_wrap=True)
         for letter, command in zip("AB", moment.commands, strict=True):
             console.print(Text(f"     {letter}  {command}", style="dim"), soft_wrap=True)
-    for warning in report.warnings:
+    for warning in grouped_rows(report.warnings):
         console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)
     style = {"clean": "green", "loss": "yellow"}.get(report.status, "red")
     console.print(Text(f"{report.status} in {report.seconds:.1f} s", style=style))

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from perception.evaluation.report.schema import EvaluationReport, MetricReport, ValueReport
+from perception.evaluation.score_warnings import grouped_rows
 from perception_tools.evaluate.confidence_text import (
     half_width,
     range_text,
@@ -44,7 +45,7 @@ def show(report: EvaluationReport) -> None:
     if report.fault_ablation is not None:
         show_faults(console, report.fault_ablation)
     _show_moments(console, report)
-    for warning in report.warnings:
+    for warning in grouped_rows(report.warnings):
         console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)
     for metric, fault in report.faults.items():
         console.print(Text(f"metric {metric} failed: {fault}", style="red"), soft_wrap=True)

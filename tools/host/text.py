@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perception.pipeline.host_job import HostHealth, HostSummary
+from perception.pipeline.sensor_warnings import grouped
 from perception_tools.printing import say
 
 
@@ -54,7 +55,7 @@ def show(summary: HostSummary) -> None:
         say(f"{summary.errors} samples failed; the first: {summary.first_error}")
     if summary.restarts:
         say(f"the plugin was started again {summary.restarts} times")
-    for warning in summary.warnings:
+    for warning in grouped(summary.warnings):
         count = f" ({warning.count} times)" if warning.count > 1 else ""
         say(f"{warning.code}: {warning.text}{count}")
     if summary.recording:

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from perception.autoconfig.alignment_advice import problem_texts
 from perception.autoconfig.class_words import class_mapping
 from perception.config import to_yaml
 from perception.errors import ConfigError
@@ -190,7 +191,7 @@ def _show_choice(console: Console, info: LogInfo, choice: ConfigChoice) -> None:
     console.print(Text("Replay would take", style="bold"))
     for reason in choice.reasons:
         console.print(_item(reason))
-    for warning in (*choice.warnings, *(problem.text for problem in info.absences)):
+    for warning in (*choice.warnings, *problem_texts(info.absences)):
         console.print(_item(warning, "yellow"))
     console.print()
     if info.words is not None and info.words.unknown:

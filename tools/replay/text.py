@@ -15,6 +15,7 @@ from rich.text import Text
 from perception.align.ledger import ROWS
 from perception.pipeline import Summary
 from perception.pipeline.batch import BatchResult, replay_totals
+from perception.pipeline.sensor_warnings import grouped
 from perception.pipeline.stage_times import STAGES
 from perception_tools.exit_codes import json_status, with_exit_code
 from perception_tools.printed_tables import NameCell
@@ -120,7 +121,7 @@ def _print_loss(console: Console, summary: Summary) -> None:
 
 
 def _print_warnings(console: Console, summary: Summary) -> None:
-    for warned in summary.warnings:
+    for warned in grouped(summary.warnings):
         times = f" ({warned.count} frames)" if warned.count > 1 else ""
         if warned.code in LOUD:
             console.print(Text(f"WARNING: {warned.text}{times}", style="bold yellow"))

@@ -12,7 +12,8 @@ from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.log_contents import TopicContents
 from perception.diagnosis.audit.tick_contents import TickContents
-from perception.types import PLACED
+from perception.types import PLACED, RigIssueCode
+from perception.types.placement import sensors_text
 
 FEW = 0.02
 """The share of ticks up to which something missing is a note."""
@@ -22,18 +23,19 @@ _TIMING = frozenset({"too_far", "silent"})
 
 
 def rig_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
-    """Yield why returns cannot be placed in the image, or are placed with reserve."""
+    """Yield each reason why returns cannot be placed in the image, or are placed with reserve."""
     topics = ", ".join(section.topic for section in config.sensors.ranges.values())
+    of_code: dict[RigIssueCode, dict[str, int]] = {}
     for (about, code), count in ticks.issues.most_common():
+        of_code.setdefault(code, {})[about] = count
+    for code, counts in of_code.items():
+        first, count = next(iter(counts.items()))
         share = count / ticks.scans
         often = "" if share > 1 - FEW else f" in {share:.0%} of the ticks"
-        text = ticks.texts[f"range {about}", code]
-        if code in PLACED:
-            severity: Severity = "note"
-            text = f"ranges on {topics} are placed in the image with reserve{often}: {text}"
-        else:
-            severity = "warning" if share > FEW else "note"
-            text = f"ranges on {topics} cannot be placed in the image{often}: {text}"
+        sensors = f" ({sensors_text(counts)}; the first)" if len(counts) > 1 else ""
+        effect = "are placed in the image with reserve" if code in PLACED else "cannot be placed in the image"
+        severity: Severity = "note" if code in PLACED or share <= FEW else "warning"
+        text = f"ranges on {topics} {effect}{often}{sensors}: {ticks.texts[f'range {first}', code]}"
         yield Finding(code, severity, topics, text, () if severity == "note" else RESTS_ON["range"])
 
 

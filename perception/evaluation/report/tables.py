@@ -27,6 +27,7 @@ from perception.evaluation.report.schema import (
     SliceReport,
     ValueReport,
 )
+from perception.evaluation.score_warnings import grouped_rows
 
 MOST_SLICES = 40
 MOST_SIGNIFICANT = 14
@@ -383,8 +384,8 @@ def warnings(report: EvaluationReport) -> list[str]:
             lines.append(
                 f"{file_name(entry.log)}: {part.get('bytes')} bytes lost{span}: {part.get('reason')}"
             )
-    for warned in report.warnings:
-        log, count = str(warned.get("log") or ""), int(warned.get("count") or 1)
+    for warned in grouped_rows(report.warnings):
+        log, count = str(warned["log"] or ""), int(warned["count"])
         of_log = f"{file_name(log)}: " if log and len(report.logs) > 1 else ""
-        lines.append(f"{of_log}{warned.get('text', '')}{f' ({count} times)' if count > 1 else ''}")
+        lines.append(f"{of_log}{warned['text']}{f' ({count} times)' if count > 1 else ''}")
     return lines + [f"metric {name} failed: {error}" for name, error in report.faults.items()]
