@@ -36,7 +36,7 @@ class AdaptArguments:
         typer.Option(help="Logs with truth, for the verdict alone.", show_default="the last part of LOG"),
     ] = None
     minutes: Annotated[float, typer.Option(help="CPU time of all rounds together.", min=0.1)] = 10.0
-    rounds: Annotated[int, typer.Option(help="How often the log is labelled anew.", min=1)] = 2
+    rounds: Annotated[int, typer.Option(help="How often the log is labelled anew.", min=1)] = 3
     steps: Annotated[
         int | None, typer.Option(help="Steps of a round.", min=2, show_default="four passes, 60 to 400")
     ] = None
@@ -53,8 +53,8 @@ class AdaptArguments:
 def adapt(given: AdaptArguments) -> None:
     """Adapt weights to a new robot's logs without labels; refuse the result where it got worse.
 
-    Agreement of mirrored views and of neighbouring ticks teaches boxes, range returns teach distance; truth
-    in the log is used for the verdict alone.
+    Agreement of mirrored and enlarged views and of neighbouring ticks teaches boxes, range returns teach
+    distance; truth in the log is used for the verdict alone.
     """
     from perception.training.adaptation import AdaptOptions
 

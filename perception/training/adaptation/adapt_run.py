@@ -26,6 +26,7 @@ from perception.training.adaptation.report import AdaptReport, RoundReport, Self
 from perception.training.adaptation.self_check import got_worse, self_check
 from perception.training.adaptation.truth_check import check_on_truth, surely_worse
 from perception.training.adaptation.views import TwoViews, seen_twice, to_device
+from perception.training.adaptation.weight_averaging import averaged
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset, open_dataset
 from perception.training.data.sample_cache import find_logs
@@ -36,6 +37,9 @@ from perception.training.training_run import train
 from perception.types import Float64
 
 RESULT, REPORT = "adapted.safetensors", "adapt.json"
+AVERAGED = "averaged.safetensors"
+"""The weights of a round, in its folder: the mean of those it started from and those it trained."""
+
 MOST_HELD_OUT = 200
 
 
@@ -164,7 +168,7 @@ def _train_rounds(
     for number in range(1, options.rounds + 1):
         run.watcher.message(f"round {number} of {options.rounds}: labelling")
         views = views if number == 1 else seen_twice(model, run.parts.learn)
-        labels = labelled(views, run.parts.learn, run.parts.spec, control)
+        labels = labelled(model, views, run.parts.learn, run.parts.spec, control)
         start = run.folder(number) / "start.safetensors"
         start.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(start, model, run.about)
@@ -176,10 +180,11 @@ def _train_rounds(
         run.rounds.append(finished)
         if finished.reason == "interrupted":
             return False
-        run.result = run.folder(number) / BEST
-        model, _ = load_checkpoint(run.result)
-        model.decoder.calibration.load_state_dict(calibration)
-        model = to_device(model, options.device)
+        trained, metadata = load_checkpoint(run.folder(number) / BEST)
+        trained.decoder.calibration.load_state_dict(calibration)
+        model = to_device(averaged(model.cpu(), trained), options.device)
+        run.result = run.folder(number) / AVERAGED
+        save_checkpoint(run.result, model, metadata)
     return True
 
 

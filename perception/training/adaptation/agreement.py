@@ -1,4 +1,4 @@
-"""Agreement of the boxes of two views, and of neighbouring samples: what is certain without truth.
+"""Agreement of the boxes of several views, and of neighbouring samples: what is certain without truth.
 
 Dimension letters: K boxes.
 """
@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry.boxes import overlap
+from perception.training.adaptation.enlarged_views import EVERYWHERE, RegionView
 from perception.training.adaptation.views import SeenBoxes, TwoViews
 from perception.types import Float64
 
 SAME_VIEW_IOU = 0.5
-"""The least overlap of a box and its mirror image."""
+"""The least overlap of a box and itself in another view."""
 
 NEIGHBOUR_IOU = 0.3
 """The least overlap of a box with itself one tick before or after: it moves."""
@@ -26,21 +27,22 @@ COUNTED_SCORE = 0.3
 
 
 class AgreedBoxes(NamedTuple):
-    """The boxes of both views of one sample, joined.
+    """The boxes of all views of one sample, joined.
 
-    The score is the mean of both, where a view that does not have the box counts 0: no more than half.
+    The score is the mean of the views in whose region a box lies, where one that does not have it counts 0.
     """
 
     labels: NDArray[np.int64]  # [K]
     scores: Float64  # [K]
     boxes: Float64  # [K, 4]
-    both: NDArray[np.bool_]  # [K] both views have it
+    claimed: Float64  # [K] the mean score of the views that have the box
+    confirmed: NDArray[np.bool_]  # [K] two views have it, and half of those in whose region it lies
     steady: NDArray[np.bool_]  # [K] a neighbouring sample has it, or there is none
 
     @property
     def certain(self) -> NDArray[np.bool_]:
         """Return [K]: whether views and time agree."""
-        return self.both & self.steady
+        return self.confirmed & self.steady
 
 
 class SelfAgreement(NamedTuple):
@@ -72,14 +74,23 @@ def matched(first: SeenBoxes, second: SeenBoxes, least: float) -> NDArray[np.int
     return places
 
 
-def agreed_boxes(views: Sequence[TwoViews], neighbours: Sequence[Sequence[int]]) -> list[AgreedBoxes]:
+def agreed_boxes(
+    views: Sequence[TwoViews],
+    neighbours: Sequence[Sequence[int]],
+    enlarged: Sequence[Sequence[RegionView]] | None = None,
+) -> list[AgreedBoxes]:
     """Return the joined boxes of each sample.
 
     Args:
         views: Of each sample.
         neighbours: For each sample, the places of the samples just before and after.
+        enlarged: Further views of each sample.
     """
-    joined = [_joined(plain, mirrored) for plain, mirrored, _ in views]
+    further = enlarged if enlarged is not None else [()] * len(views)
+    joined = [
+        _joined([RegionView(whole.plain, EVERYWHERE), RegionView(whole.mirrored, EVERYWHERE), *parts])
+        for whole, parts in zip(views, further, strict=True)
+    ]
     return [
         boxes._replace(steady=_steady(boxes, [joined[place] for place in places]))
         for boxes, places in zip(joined, neighbours, strict=True)
@@ -97,24 +108,44 @@ def self_agreement(views: Sequence[TwoViews]) -> SelfAgreement:
     return SelfAgreement(shared_counts, counts)
 
 
-def _joined(plain: SeenBoxes, mirrored: SeenBoxes) -> AgreedBoxes:
-    places = matched(plain, mirrored, SAME_VIEW_IOU)
-    pairs = np.flatnonzero(places >= 0)
-    alone = np.flatnonzero(places < 0)
-    others = np.setdiff1d(np.arange(len(mirrored.labels)), places[pairs])
-    twins = places[pairs]
-    weight = plain.scores[pairs] / (plain.scores[pairs] + mirrored.scores[twins])
-    boxes = weight[:, None] * plain.boxes[pairs] + (1 - weight[:, None]) * mirrored.boxes[twins]
-    scores = (plain.scores[pairs] + mirrored.scores[twins]) / 2
-    both = np.zeros(len(pairs) + len(alone) + len(others), bool)
-    both[: len(pairs)] = True
-    return AgreedBoxes(
-        np.concatenate([plain.labels[pairs], plain.labels[alone], mirrored.labels[others]]),
-        np.concatenate([scores, plain.scores[alone] / 2, mirrored.scores[others] / 2]),
-        np.concatenate([boxes, plain.boxes[alone], mirrored.boxes[others]]),
-        both,
-        np.ones(len(both), bool),
+def _joined(views: Sequence[RegionView]) -> AgreedBoxes:
+    """Join the boxes of views: by falling score each takes the surest box of each view that overlaps it, and
+    what is left of those that do is the same object again (Solovyev et al. 2021, Weighted boxes fusion)."""
+    labels, scores, boxes = (
+        np.concatenate([getattr(view.seen, name) for view in views]) for name in ("labels", "scores", "boxes")
     )
+    of_view = np.repeat(np.arange(len(views)), [len(view.seen.labels) for view in views])
+    same = (overlap(boxes, boxes) >= SAME_VIEW_IOU) & (labels[:, None] == labels)
+    np.fill_diagonal(same, True)
+    order = np.argsort(-scores, kind="stable")
+    left = np.ones(len(labels), bool)
+    rows = []
+    for top in order:
+        if not left[top]:
+            continue
+        group = order[(same[top] & left)[order]]
+        left[group] = False
+        _, surest = np.unique(of_view[group], return_index=True)
+        members = group[surest]
+        weights = scores[members] / scores[members].sum()
+        looked = np.array([_contains(view.region, boxes[top]) for view in views])
+        looked[of_view[members]] = True
+        count, asked = len(members), int(looked.sum())
+        total = float(scores[members].sum())
+        confirmed = count >= 2 and 2 * count >= asked
+        rows.append((labels[top], total / asked, weights @ boxes[members], total / count, confirmed))
+    return AgreedBoxes(
+        np.array([row[0] for row in rows], np.int64),
+        np.array([row[1] for row in rows], np.float64),
+        np.array([row[2] for row in rows], np.float64).reshape(-1, 4),
+        np.array([row[3] for row in rows], np.float64),
+        np.array([row[4] for row in rows], bool),
+        np.ones(len(rows), bool),
+    )
+
+
+def _contains(region: Float64, box: Float64) -> bool:
+    return bool((box[:2] >= region[:2]).all() and (box[2:] <= region[2:]).all())
 
 
 def _steady(boxes: AgreedBoxes, neighbours: Sequence[AgreedBoxes]) -> NDArray[np.bool_]:

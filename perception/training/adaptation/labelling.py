@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from perception.models import FusionModel
 from perception.training.adaptation.agreement import agreed_boxes
+from perception.training.adaptation.enlarged_views import seen_enlarged
 from perception.training.adaptation.labelled_dataset import LabelledDataset, neighbours_of
 from perception.training.adaptation.measured_distances import measured_distances
 from perception.training.adaptation.pseudo_labels import ClassRule, class_rules, labels_of
@@ -27,17 +29,22 @@ class Labelled(NamedTuple):
 
 
 def labelled(
-    views: Sequence[TwoViews], dataset: Dataset, spec: CacheSpec, control: Sequence[Float64]
+    model: FusionModel,
+    views: Sequence[TwoViews],
+    dataset: Dataset,
+    spec: CacheSpec,
+    control: Sequence[Float64],
 ) -> Labelled:
     """Return a data set with labels by a model.
 
     Args:
-        views: What the model sees in each sample.
+        model: Labels them.
+        views: What it sees in each sample, whole.
         dataset: The samples; only their inputs are used.
         spec: How their logs are read.
         control: The control value that each sample teaches: what the first model said, so that it stays.
     """
-    agreed = agreed_boxes(views, neighbours_of(dataset))
+    agreed = agreed_boxes(views, neighbours_of(dataset), seen_enlarged(model, dataset, views))
     rules = class_rules(agreed, len(spec.model.classes))
     labels = {
         sample: labels_of(boxes, rules, values, _source_size(dataset, sample))

@@ -39,7 +39,7 @@ class AdaptOptions:
     config: Path | None = None
     validate: tuple[str, ...] = ()
     minutes: float = 10.0
-    rounds: int = 2
+    rounds: int = 3
     steps: int | None = None
     hold_out: float = 0.25
     most: int = 600

@@ -20,7 +20,7 @@ CONFIRMED = 0.8
 
 LEAST_LABEL_SCORE = 0.3
 LEAST_DOUBT_SCORE = 0.05
-"""Mean scores over both views: from the second on a box is a doubt, which is neither learned nor punished."""
+"""Mean scores over all views: from the second on a box is a doubt, which is neither learned nor punished."""
 
 FEWEST_BOXES = 10
 """Of fewer boxes nothing is said about a class."""
@@ -38,8 +38,8 @@ def class_rules(agreed: Sequence[AgreedBoxes], classes: int) -> list[ClassRule]:
     """Return for each class the lowest score from which enough of its boxes are confirmed."""
     labels = np.concatenate([boxes.labels for boxes in agreed])
     certain = np.concatenate([boxes.certain for boxes in agreed])
-    # An unconfirmed box has at most half of a view's score: compare what its view says.
-    scores = np.concatenate([np.where(boxes.both, boxes.scores, 2 * boxes.scores) for boxes in agreed])
+    # The score of an unconfirmed box is low because views lack it: compare what those say that have it.
+    scores = np.concatenate([boxes.claimed for boxes in agreed])
     return [_rule(scores[labels == label], certain[labels == label]) for label in range(classes)]
 
 

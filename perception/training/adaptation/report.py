@@ -27,8 +27,8 @@ class ClassLabels:
     Attributes:
         label: The class.
         score: From this on a box is a label; None: no score is certain enough, the class is left as it is.
-        confirmed: The share of the boxes from that score on (or from the least, where None) that both views
-            and the neighbouring ticks have.
+        confirmed: The share of the boxes from that score on (or from the least, where None) that views and
+            neighbouring ticks confirm.
         labels: Number of boxes learned.
         doubts: Boxes that are neither learned nor punished.
         distances: Labels whose distance the returns say.

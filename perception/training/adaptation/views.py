@@ -70,7 +70,7 @@ def seen_twice(model: FusionModel, dataset: Dataset) -> list[TwoViews]:
 def _two_views(
     both: Predictions, place: int, count: int, sample: TrainingSample, width: int, sign: Float64
 ) -> TwoViews:
-    plain, mirrored = _boxes(both, place), _boxes(both, place + count)
+    plain, mirrored = boxes_of(both, place), boxes_of(both, place + count)
     swapped = [2, 1, 0, 3]
     boxes = mirrored.boxes[:, swapped]
     boxes[:, [0, 2]] = width - boxes[:, [0, 2]]
@@ -81,7 +81,8 @@ def _two_views(
     return TwoViews(plain, mirrored, control.astype(np.float64))
 
 
-def _boxes(predictions: Predictions, place: int) -> SeenBoxes:
+def boxes_of(predictions: Predictions, place: int) -> SeenBoxes:
+    """Return the boxes of one sample of a batch, without those that are empty or below `LEAST_SCORE`."""
     scores, boxes = predictions.scores[place], predictions.boxes[place]
     has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     kept = np.flatnonzero((scores >= LEAST_SCORE) & np.isfinite(boxes).all(1) & has_area)

@@ -16,6 +16,7 @@ from perception.models.tensors import Predictions
 from perception.training.adaptation import views as views_module
 from perception.training.adaptation.agreement import AgreedBoxes, agreed_boxes, self_agreement
 from perception.training.adaptation.calibration_renewal import renew_calibration
+from perception.training.adaptation.enlarged_views import EVERYWHERE, RegionView
 from perception.training.adaptation.pseudo_labels import (
     CONFIRMED,
     FEWEST_BOXES,
@@ -62,9 +63,32 @@ def test_boxes_of_both_views_are_joined_and_others_have_half_their_score() -> No
     (boxes,) = agreed_boxes([twice(plain, mirrored)], [[]])
     assert boxes.labels.tolist() == [0, 1, 2]
     assert boxes.scores == pytest.approx([0.6, 0.4, 0.3])
-    assert boxes.both.tolist() == [True, False, False]
+    assert boxes.claimed == pytest.approx([0.6, 0.8, 0.6])
+    assert boxes.confirmed.tolist() == [True, False, False]
     assert boxes.boxes[0, 0] == pytest.approx(0.5)  # the surer view counts three times
     assert self_agreement([twice(plain, mirrored)]).share == pytest.approx(2 / 4)
+
+
+def test_a_view_is_only_asked_about_boxes_in_its_region() -> None:
+    """A small object that two parts show is confirmed; a part that shows only some of it is not asked."""
+    left, right = (
+        RegionView(seen((0, 0.8, 20.0)), np.array([a, 0.0, b, 64.0])) for a, b in ((0, 64), (16, 96))
+    )
+    elsewhere = RegionView(seen(), np.array([24.0, 0.0, 128.0, 64.0]))  # the box begins at 20
+    silent = RegionView(seen(), EVERYWHERE)
+    (boxes,) = agreed_boxes([twice(seen())], [[]], [[left, right, elsewhere]])
+    assert boxes.scores == pytest.approx([2 * 0.8 / 4])
+    assert boxes.confirmed.tolist() == [True]
+    (boxes,) = agreed_boxes([twice(seen())], [[]], [[left, right, elsewhere, silent]])
+    assert boxes.confirmed.tolist() == [False]  # two of five
+    (boxes,) = agreed_boxes([twice(seen())], [[]], [[left, elsewhere]])
+    assert boxes.confirmed.tolist() == [False]  # one view alone
+
+
+def test_a_view_has_a_box_once() -> None:
+    twins = seen((0, 0.9, 0.0), (0, 0.5, 1.0), (0, 0.7, 60.0))
+    (boxes,) = agreed_boxes([twice(twins)], [[]])
+    assert boxes.scores == pytest.approx([0.9, 0.7])
 
 
 def test_a_box_that_no_neighbour_has_is_not_certain() -> None:
@@ -76,7 +100,7 @@ def test_a_box_that_no_neighbour_has_is_not_certain() -> None:
     assert flicker.certain.all()
     assert steady.certain.all()
     (lost, _) = agreed_boxes([twice(here), twice(gone)], [[1], [0]])
-    assert lost.both.all()
+    assert lost.confirmed.all()
     assert not lost.certain.any()
 
 
@@ -92,7 +116,14 @@ def test_the_score_of_a_class_is_the_lowest_from_which_enough_boxes_are_confirme
     def one(label: int, score: float, sure: bool) -> AgreedBoxes:
         boxes = np.array([[0.0, 0.0, 10.0, 10.0]])
         joined = score if sure else score / 2
-        return AgreedBoxes(np.array([label]), np.array([joined]), boxes, np.array([sure]), np.array([True]))
+        return AgreedBoxes(
+            np.array([label]),
+            np.array([joined]),
+            boxes,
+            np.array([score]),
+            np.array([sure]),
+            np.array([True]),
+        )
 
     samples = [one(*row) for row in rows] or [one(0, 0.1, False)]
     rules = class_rules(samples, 3)
