@@ -21,6 +21,14 @@ except ImportError:  # Windows: two writers of one file do not notice each other
     fcntl = None  # type: ignore[assignment]
 
 
+def same_file(a: Path, b: Path) -> bool:
+    """Return whether two names are of one file; false where one of them does not exist."""
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False
+
+
 def make_file(path: str | Path) -> FileIO:
     """Open an unbuffered file for writing. An existing file is replaced unless another program writes it.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perception.errors import ConfigError, OutputError
+from perception.files import same_file
 from perception.remote import is_remote
 from perception.text import visible_line
 
@@ -116,7 +117,7 @@ def _error(write: Write, reads: Sequence[Read], force: bool) -> str:
         if not path.exists():
             return ""
         for read in reads:
-            if _same_file(path, read.path):
+            if same_file(path, read.path):
                 return f"{option} would replace {read.role}, which is read; name another file: {path}"
         if not path.is_file():
             return f"{option}: expected a file to write, found something else: {path}"
@@ -142,13 +143,6 @@ def _identity(path: Path) -> str:
         return f"{status.st_dev}:{status.st_ino}"
     except OSError:
         return os.path.normcase(path.resolve())
-
-
-def _same_file(a: Path, b: Path) -> bool:
-    try:
-        return os.path.samefile(a, b)
-    except OSError:
-        return False
 
 
 def _is_stream(path: Path) -> bool:

@@ -52,11 +52,6 @@ class RigTrack:
         self._view: tuple[tuple[CameraInfo | None, PictureShape | None], PictureCamera] | None = None
         self._rig = Rig()
 
-    @property
-    def knows_camera(self) -> bool:
-        """Whether any camera info has arrived."""
-        return bool(self._infos)
-
     def learn(self, message: Decoded) -> None:
         """Add a camera info, transforms or an image; other messages, and other cameras, are ignored."""
         if isinstance(message, CameraInfo):
@@ -194,9 +189,6 @@ class _Changes(Generic[T]):
         self._first_holds_before = first_holds_before
         self._stamps: list[int] = []
         self._values: list[T] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._values)
 
     def add(self, stamp_ns: int, value: T) -> None:
         """Add what was said at a moment."""

@@ -55,10 +55,6 @@ class RigTracks:
             if track is not None:
                 track.learn(message)
 
-    def knows(self, camera: str) -> bool:
-        """Return whether any camera info of a camera has arrived."""
-        return self._tracks[camera].knows_camera
-
     def begin_anew(self) -> None:
         """Forget times: time was broken. What was known last holds until more is known."""
         self._frames.begin_anew()

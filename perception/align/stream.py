@@ -17,6 +17,15 @@ class ClockReading(NamedTuple):
     log_time_ns: int
 
 
+def with_clock(
+    messages: Iterable[Message | Decoded],
+) -> Iterator[Message | Decoded | ClockReading]:
+    """Yield messages with the clock of the host between them, which ran on while it received none."""
+    for message in messages:
+        yield ClockReading(message.log_time_ns)
+        yield message
+
+
 def align(
     messages: Iterable[Message | Decoded],
     config: Config,

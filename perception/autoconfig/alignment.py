@@ -168,15 +168,6 @@ class AlignmentSimulation:
         return AlignmentReport(ticks, sensors)
 
 
-def simulate_alignment(log: Log, config: Config) -> AlignmentReport:
-    """Return how the sensors of a log take part in its ticks under a configuration.
-
-    Raises:
-        ConfigError: The reference, or `reference_rate_hz`, is not known.
-    """
-    return AlignmentSimulation(log, config).run(config)
-
-
 def _begins(first_ns: int, last_ns: int, indexed: bool) -> list[int]:
     """Return where the parts begin: at the start and, with an index, in the middle and near the end."""
     spare_ns = last_ns - first_ns - PART_NS

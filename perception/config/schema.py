@@ -190,11 +190,6 @@ class Config(Section):
         cameras = self.sensors.cameras
         return self.reference if self.reference in cameras else next(iter(cameras), None)
 
-    @property
-    def camera_of_control(self) -> str | None:
-        """Return the name of the camera whose row gives control; None without a camera."""
-        return self.control_camera or self.reference_camera
-
     def uses(self) -> list[tuple[str, str, Role]]:
         """Return each configured topic: its path in the configuration, its name, and its role."""
         return [(path, topic, self._role(path)) for path, topic in used_topics(self.model_dump())]

@@ -1,6 +1,6 @@
 """Poses, lenses and projection: where a point of one frame lies in another, and in an image."""
 
-from perception.geometry.lens import is_known, lens_problem
+from perception.geometry.lens import lens_problem
 from perception.geometry.motion import quaternion_from_rotation
 from perception.geometry.poses import (
     Matrix,
@@ -17,7 +17,6 @@ __all__ = [
     "Matrix",
     "TransformTree",
     "invert_pose",
-    "is_known",
     "lens_problem",
     "pose_matrix",
     "project",

@@ -62,13 +62,11 @@ def is_fisheye(model: str) -> bool:
     return _plain(model) in _FISHEYE_NAMES
 
 
-def is_known(model: str, coefficients: NDArray[np.floating]) -> bool:
-    """Return whether a lens model is implemented. An unknown one without distortion counts as a pinhole."""
-    return not lens_problem(model, coefficients)
-
-
 def lens_problem(model: str, coefficients: NDArray[np.floating]) -> str:
-    """Return why points cannot be projected through a lens; empty where they can."""
+    """Return why points cannot be projected through a lens; empty where they can.
+
+    An unknown model without distortion counts as a pinhole.
+    """
     name, k = _plain(model), np.ravel(coefficients)
     if name in _NO_PINHOLE_NAMES:
         return f"the lens model {model!r} is not implemented"

@@ -15,7 +15,6 @@ import zstandard
 
 _PIECE = 1 << 12  # of zstd: a frame can unpack to many thousand times as much
 _READ = 1 << 16
-_XZ_MEMORY = 256 << 20
 
 _MAGICS = {
     b"\x28\xb5\x2f\xfd": "zstd",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from perception.align import Aligner, ClockReading, feed
+from perception.align import Aligner, feed, with_clock
 from perception.align.ledger import Ledger
 from perception.align.truth import look_ahead_ns
 from perception.config import Config
@@ -197,7 +197,7 @@ class LogSource:
         arriving = inject(pictures, self._plan, self._roles, self._took_away, stamps, names)
         if self._host is None:
             return feed(self._aligner, arriving, self._on_decoded, flush=False)
-        return feed(self._aligner, _with_clock(arriving), self._on_decoded, flush=False)
+        return feed(self._aligner, with_clock(arriving), self._on_decoded, flush=False)
 
     def _since_start(self, items: Iterator[Message | Decoded]) -> Iterator[Message | Decoded]:
         """Leave out the pictures of packets that were read only to decode others."""
@@ -265,15 +265,6 @@ class LogSource:
                     self._ledger.add(topic, "preroll_only", rig[topic])
                     number -= rig[topic]
                 self._ledger.add(topic, row, number)
-
-
-def _with_clock(
-    messages: Iterator[Message | Decoded],
-) -> Iterator[Message | Decoded | ClockReading]:
-    """Yield messages with the clock of the host between them, which ran on while it received none."""
-    for message in messages:
-        yield ClockReading(message.log_time_ns)
-        yield message
 
 
 def _check_plan(plan: FaultPlan, config: Config) -> None:

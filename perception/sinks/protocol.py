@@ -6,13 +6,13 @@ without its dot, and it names a class that is made from a path.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from perception.errors import MissingExtraError, OutputError
+from perception.files import same_file
 from perception.sinks.run_info import RunInfo
 from perception.types import Message, Output, Sample, TruthFrame
 
@@ -146,19 +146,12 @@ def refuse_input(path: Path, run: RunInfo) -> None:
     Raises:
         OutputError: It is the log that is being read (under any name), or a folder, or has no folder.
     """
-    if run.input is not None and _same_file(path, run.input):
+    if run.input is not None and same_file(path, run.input):
         raise OutputError(f"the output would replace the log that is being read, name another file: {path}")
     if path.is_dir():
         raise OutputError(f"expected a file to write, found a folder: {path}")
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist, make it first: {path}")
-
-
-def _same_file(a: Path, b: Path) -> bool:
-    try:
-        return os.path.samefile(a, b)
-    except OSError:  # one of them does not exist, so they differ
-        return False
 
 
 def own_files(sink: Sink) -> Callable[[Path], bool] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from perception.align import Aligner, ClockReading, feed
+from perception.align import Aligner, ClockReading, feed, with_clock
 from perception.align.ledger import Ledger
 from perception.config import Config
 from perception.logs.video.stage import VideoStage
@@ -64,7 +64,7 @@ class LiveSource:
         while True:
             entry: tuple[Message, float] | ClockReading | None = self._arrivals.take()
             if entry is None and self._video.waits:
-                yield from _with_clock(self._video.settle())
+                yield from with_clock(self._video.settle())
                 continue
             entry = entry or self._arrivals.wait(self._aligner.due_ns())
             if entry is None:
@@ -77,8 +77,8 @@ class LiveSource:
                 self._on_message(message)
             if message.topic == self._reference:
                 self._came_s.append((message.log_time_ns, came_s))
-            yield from _with_clock(self._video.push(message))
-        yield from _with_clock(self._video.flush())
+            yield from with_clock(self._video.push(message))
+        yield from with_clock(self._video.flush())
         end = self._arrivals.read_clock()
         self.end_ns = end.log_time_ns
         yield end
@@ -87,9 +87,3 @@ class LiveSource:
         if isinstance(message, Undecodable):
             count, _ = self.undecodable.get(message.topic, (0, ""))
             self.undecodable[message.topic] = count + 1, message.reason
-
-
-def _with_clock(messages: list[Message | Decoded]) -> Iterator[Arriving]:
-    for message in messages:
-        yield ClockReading(message.log_time_ns)
-        yield message

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from perception.align import align
 from perception.autoconfig import complete_config
-from perception.autoconfig.alignment import AlignmentSimulation, simulate_alignment
+from perception.autoconfig.alignment import AlignmentSimulation
 from perception.autoconfig.alignment_advice import absence_problems
 from perception.config import Config, parse_config
 from perception.logs import open_log
@@ -107,7 +107,7 @@ def test_the_simulation_counts_what_the_aligner_does(
     path = drive(delay_ms / 1000).write(tmp_path_factory.mktemp("same") / "log.mcap")
     config = explicit(wait_ms=wait_ms)
     with open_log(path) as log:
-        report = simulate_alignment(log, config)
+        report = AlignmentSimulation(log, config).run(config)
     assert report.ticks == 50
     assert report.ticks - report.sensors["range"].present == absent_in_replay(path, config)
     assert sum(report.sensors["range"].absences.values()) == absent_in_replay(path, config)
@@ -129,7 +129,7 @@ def test_a_long_log_is_simulated_in_bounded_parts(tmp_path: Path) -> None:
     log = SmallLog().scan(hz=10, seconds=120).status(hz=10, seconds=120, delay_s=0.0)
     with open_log(log.write(tmp_path / "log.mcap")) as opened:
         config = complete_config(opened).config
-        ticks = simulate_alignment(opened, config).ticks
+        ticks = AlignmentSimulation(opened, config).run(config).ticks
     assert 200 < ticks < 320
 
 
@@ -159,6 +159,6 @@ def test_depth_images_take_part_as_the_ranges_that_they_become(tmp_path: Path) -
     depth = {"topic": "/depth", "calibration": "/depth/info"}
     config = explicit(sensors={"camera": {"topic": "/camera/image"}, "range": depth})
     with open_log(path) as opened:
-        assert simulate_alignment(opened, config).sensors["range"].present == 0
+        assert AlignmentSimulation(opened, config).run(config).sensors["range"].present == 0
         waiting = config.model_copy(update={"wait_ms": 40.0})
-        assert simulate_alignment(opened, waiting).sensors["range"].present == 20
+        assert AlignmentSimulation(opened, waiting).run(waiting).sensors["range"].present == 20

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from perception.diagnosis.monitor.baseline_stats import from_plain
-from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.monitor import Monitor, kind_of_reason
 from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.models.input_profile import from_plain as from_profile
@@ -27,7 +26,6 @@ class MonitorSink:
         plugin: The plugin of the run; asked for its statistics once it is open.
         publish: Called for each output with a topic and rows to write beside it (`McapSink.add_values`).
             This sink must then come after that one.
-        limits: As for `Monitor`.
         remark: Called where a head comes into doubt, other reasons come, or the doubt ends
             (`TakesRemarks.add_remark`).
     """
@@ -38,15 +36,13 @@ class MonitorSink:
         self,
         plugin: Plugin,
         publish: Publish | None = None,
-        limits: Limits | None = None,
         remark: Remark | None = None,
     ) -> None:
         self._plugin = plugin
         self._publish = publish
         self._remark = remark
         self._reasons: dict[str, tuple[str, ...]] = {}  # of each head, the kinds that were told last
-        self._limits = limits
-        self.monitor = Monitor(limits=limits)
+        self.monitor = Monitor()
         self.problem = ""
         """The error in the plugin's statistics; empty: there is none, or there are no statistics."""
 
@@ -58,7 +54,7 @@ class MonitorSink:
                 stats = None if plain is None else from_plain(plain)
             except ValueError as error:
                 self.problem = str(error)
-        self.monitor = Monitor(stats, self._limits, self._trained())
+        self.monitor = Monitor(stats, trained=self._trained())
 
     def _trained(self) -> TrainedInputs | None:
         """Return the training inputs that the plugin knows."""

@@ -89,16 +89,16 @@ class BootstrapSpread:
             self.std_error,
         )
 
-    def p_value(self, null: float = 0.0) -> float | None:
-        """Return the two-sided probability of a value as far from `null` if `null` is true.
+    def p_value(self) -> float | None:
+        """Return the two-sided probability of a value as far from 0 if 0 is true.
 
         From Student's t of the standard error over the draws: counting draws cannot give less than 1 / D,
         which no correction for many comparisons would leave significant.
         """
         if not self.known:
             return None
-        off = abs(self.value - null)
-        if self.std_error <= 1e-12 * max(abs(self.value), abs(null), 1e-300):
+        off = abs(self.value)
+        if self.std_error <= 1e-12 * max(off, 1e-300):
             return 1.0 if off == 0 else 0.0
         return 2.0 * student_tail(off / self.std_error, self.freedom)
 

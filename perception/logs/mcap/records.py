@@ -22,8 +22,6 @@ from perception.types import Channel, Schema
 MAGIC = b"\x89MCAP0\r\n"
 HEAD = struct.Struct("<BQ")  # opcode, length: every record starts so
 MESSAGE_HEAD = struct.Struct("<HIQQ")  # channel id, sequence, log time, publish time
-CHUNK_HEAD = struct.Struct("<QQQII")  # start and end time, uncompressed size, CRC, length of compression
-U64 = struct.Struct("<Q")
 
 FOOTER_SIZE = HEAD.size + 20
 FIRST_ALIAS = 1 << 16  # keys of channels whose id was declared before, as another stream

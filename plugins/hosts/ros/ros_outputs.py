@@ -22,7 +22,6 @@ DETECTIONS_2D = "vision_msgs/msg/Detection2DArray"
 DETECTIONS_3D = "vision_msgs/msg/Detection3DArray"
 ACKERMANN = "ackermann_msgs/msg/AckermannDriveStamped"
 TWIST = "geometry_msgs/msg/TwistStamped"
-_MS = 1_000_000
 _COVARIANCE = 36  # of a pose: x, y, z and three rotations
 _ANY_ANGLE_RAD2 = math.pi**2 / 3
 """The variance of a rotation of which nothing is known: that of a uniform angle."""
