@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -24,12 +25,19 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scene(tmp_path_factory.mktemp("api") / "drive.mcap", duration_s=1.5, image_size=(128, 64))
 
 
+@pytest.fixture(scope="module")
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_beginning(tmp_path_factory.mktemp("beginning") / "drive.mcap", 4.0)
+
+
 @pytest.mark.parametrize(
     "name", [name for name in perception.__all__ if ">>>" in (getattr(perception, name).__doc__ or "")]
 )
-def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_in_docstrings_run(
+    name: str, beginning: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    write_beginning(tmp_path / "drive.mcap", 4.0)
+    shutil.copy(beginning, tmp_path / "drive.mcap")
     tests = doctest.DocTestFinder(recurse=False).find(
         getattr(perception, name), name, globs={"perception": perception, "np": np}
     )

@@ -75,6 +75,13 @@ def tree(module: str) -> ast.Module:
     return ast.parse(sources()[module].read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(module: str) -> list[ast.AST]:
+    """The statements and calls of a module that the tests below look at."""
+    seen = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Call)
+    return [node for node in ast.walk(tree(module)) if isinstance(node, seen)]
+
+
 def imports(module: str, node: ast.AST) -> Iterator[str]:
     """Full names that an import statement names; for `from a import b` both `a` and `a.b`."""
     if isinstance(node, ast.Import):
@@ -93,7 +100,7 @@ def imports(module: str, node: ast.AST) -> Iterator[str]:
 @cache
 def all_imports(module: str) -> set[str]:
     """Also those inside functions."""
-    return {name for node in ast.walk(tree(module)) for name in imports(module, node)}
+    return {name for node in nodes(module) for name in imports(module, node)}
 
 
 @cache
@@ -154,7 +161,7 @@ def test_functions_fit_on_a_screen() -> None:
     functions = [
         (f"{module}.{node.name}", (node.end_lineno or 0) - node.lineno + 1)
         for module in sources()
-        for node in ast.walk(tree(module))
+        for node in nodes(module)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     assert [(name, lines) for name, lines in functions if lines > 50] == []
@@ -163,7 +170,7 @@ def test_functions_fit_on_a_screen() -> None:
 def test_a_class_name_has_one_meaning() -> None:
     homes: dict[str, list[str]] = {}
     for module in sources():
-        for node in ast.walk(tree(module)):
+        for node in nodes(module):
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
@@ -201,9 +208,7 @@ def test_plugins_and_tools_are_reached_by_entry_points_only() -> None:
 def test_the_library_prints_nothing() -> None:
     for module in sources():
         if module.split(".")[0] == "perception":
-            calls = [
-                n for n in ast.walk(tree(module)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
-            ]
+            calls = [n for n in nodes(module) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
             assert "print" not in {call.func.id for call in calls if isinstance(call.func, ast.Name)}, module
 
 

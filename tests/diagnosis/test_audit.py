@@ -98,7 +98,7 @@ def test_a_sound_log_has_no_findings_but_its_truth(tmp_path: Path) -> None:
 
 
 def test_a_scripted_scene_is_sound(tmp_path: Path) -> None:
-    with open_log(write_scene(tmp_path / "scene.mcap", duration_s=2.0)) as log:
+    with open_log(write_scene(tmp_path / "scene.mcap", duration_s=2.0, image_size=(128, 64))) as log:
         found = audit(log, complete_config(log).config)
     assert [f for f in found.findings if f.severity != "note"] == []
     assert found.delays["/camera/image"].median_ms == pytest.approx(44, abs=3)
@@ -492,7 +492,7 @@ def test_truth_says_how_far_it_reaches(tmp_path: Path) -> None:
 
 
 def test_a_cut_file_is_damage_first_of_all(tmp_path: Path) -> None:
-    path = write_scene(tmp_path / "whole.mcap", duration_s=3.0)
+    path = write_scene(tmp_path / "whole.mcap", duration_s=3.0, image_size=(128, 64))
     cut = tmp_path / "cut.mcap"
     cut.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with open_log(cut) as log:

@@ -35,7 +35,10 @@ def default() -> TrainedInputs:
         return TrainedInputs.of(complete_config(log).config)
 
 
-@pytest.mark.parametrize("name", ["yard_day", "yard_dusk", "yard_faults"])
+@pytest.mark.parametrize(
+    "name",
+    ["yard_day", *(pytest.param(name, marks=pytest.mark.slow) for name in ("yard_dusk", "yard_faults"))],
+)
 def test_logs_of_the_simulator_are_like_training(name: str) -> None:
     found = audited(SAMPLES / f"{name}.mcap")
     assert {sensor: distance.unlike for sensor, distance in found.training.items()} == dict.fromkeys(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -71,14 +72,23 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
             yield language, block
 
 
+@pytest.fixture(scope="module")
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_beginning(tmp_path_factory.mktemp("beginning") / "drive.mcap", 5.0)
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
 def test_the_code_of_a_page_runs(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path,
+    beginning: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Python blocks of a page share one namespace; lines `$ perception ...` must end with the code shown."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(heads, "_registered", dict(heads._registered))  # a page may register a head
-    write_beginning(tmp_path / "drive.mcap", 5.0)
+    shutil.copy(beginning, tmp_path / "drive.mcap")
     namespace: dict[str, object] = {"__name__": "docs"}
     for language, block in blocks(page):
         if language == "python":

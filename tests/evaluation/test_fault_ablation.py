@@ -101,7 +101,7 @@ def test_a_plugin_that_remembers_is_asked_each_time(street: Path) -> None:
 
 
 def test_the_scores_under_a_fault_are_those_of_an_evaluation_with_it(street: Path, truth: Truth) -> None:
-    report, _ = ablate(street, truth, ("range.dropout", "status.silence"))
+    report, _ = ablate(street, truth, ("status.silence",))
     suites: list[Suite] = []
     sink = MetricSink(
         lambda run: (

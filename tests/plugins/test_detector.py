@@ -350,7 +350,7 @@ def test_an_openvino_graph_gives_what_its_onnx_file_gives(tmp_path: Path) -> Non
     assert "graph.xml: OpenVINO cannot load it" in refusal(tmp_path / "graph.xml", options)
 
 
-@pytest.mark.parametrize("backend", ["openvino", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("openvino", marks=pytest.mark.slow), "torch"])
 def test_a_program_of_torch_export_is_a_detector(tmp_path: Path, backend: str) -> None:
     """A network of its own: one convolution, whose row of cells is YOLOv8's."""
     torch = pytest.importorskip("torch")

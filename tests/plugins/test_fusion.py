@@ -118,6 +118,7 @@ def test_listing_it_imports_nothing() -> None:
     assert python(code) == "[]"
 
 
+@pytest.mark.slow  # a replay with default weights: tests/tools/test_replay_command.py
 def test_default_weights_need_neither_torchvision_nor_the_compiler() -> None:
     code = (
         "import sys; from perception.plugin import Context, load_plugin\n"

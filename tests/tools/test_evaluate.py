@@ -76,7 +76,7 @@ def test_json_holds_everything(scene: Path, weights: Path, capsys: Capture) -> N
 def test_it_computes_as_replay_does_and_says_what_it_timed(
     scene: Path, weights: Path, capsys: Capture
 ) -> None:
-    for words in ([], ["--backend", "torch", "--precision", "bf16"]):
+    for words in (["--end", "1"], ["--end", "1", "--backend", "torch", "--precision", "bf16"]):
         found = report(capsys, scene, "--checkpoint", weights, *words)
         assert run(["replay", str(scene), "--checkpoint", str(weights), *words, "--no-output", "--json"]) == 0
         replayed = json.loads(capsys.readouterr().out)["run"]
@@ -163,7 +163,7 @@ def test_ablation_has_every_head_on_every_subset(scene: Path, weights: Path, cap
     whole = found.ablation["camera+range+status"]["control"]["control_errors"]
     assert whole == found.heads["control"]["control_errors"]
     assert whole != found.ablation["range"]["control"]["control_errors"]
-    assert run(["evaluate", *map(str, arguments)]) == 0
+    assert run(["evaluate", *map(str, arguments), "--end", "0.5"]) == 0
     assert "what each sensor is worth" in capsys.readouterr().out
 
 
@@ -207,10 +207,10 @@ def test_the_schema_is_published(capsys: Capture) -> None:
 
 
 def test_scoring_stored_outputs_imports_no_torch(scene: Path, weights: Path, capsys: Capture) -> None:
-    report(capsys, scene, "--checkpoint", weights, "-o", "kept.mcap")
+    report(capsys, scene, "--checkpoint", weights, "-o", "kept.mcap", "--end", "0.5")
     code = (
         "import sys; from perception_tools.cli import run; "
-        f"run(['evaluate', {str(scene)!r}, '--outputs', 'kept.mcap']); "
+        f"run(['evaluate', {str(scene)!r}, '--outputs', 'kept.mcap', '--end', '0.5']); "
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -226,7 +226,7 @@ def test_the_cuboids_of_a_real_recording_are_truth_too(shared: Path, weights: Pa
     assert "classes" not in yaml
     mapped = "classes: {Car: car, Pickup Truck: car, Pedestrian: person, Pedestrian with Object: person}"
     config.write_text(yaml.replace("truth: {", f"truth: {{{mapped}, "))
-    found = report(capsys, log, "--config", config, "--checkpoint", weights)
+    found = report(capsys, log, "--config", config, "--checkpoint", weights, "--draws", "0")
     frames = found.heads["box"]["mean_average_precision"]
     assert frames.frames["scored"] >= 78
     assert frames.values["AP/car"].support > 500

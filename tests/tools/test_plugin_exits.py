@@ -182,7 +182,10 @@ def test_an_interrupt_that_the_plugin_raises_is_no_interrupt_by_the_user(percept
     assert "did not open: KeyboardInterrupt" in json.loads(done.stdout)["error"]
 
 
-@pytest.mark.parametrize(("at", "many"), [("import", False), ("close", False), ("step", True)])
+@pytest.mark.parametrize(
+    ("at", "many"),
+    [("import", False), pytest.param("close", False, marks=pytest.mark.slow), ("step", True)],
+)
 def test_what_a_plugin_prints_goes_to_stderr(place: Path, at: str, many: bool) -> None:
     arguments = REPLAY
     if many:
@@ -203,7 +206,7 @@ def test_a_check_sees_what_is_printed_past_python(place: Path) -> None:
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_plugin_that_does_not_return_is_interrupted(place: Path, number: signal.Signals) -> None:
     line, environment = command(place, *REPLAY, at="step", how="hang")
     (place / "out.mcap").unlink(missing_ok=True)

@@ -84,16 +84,23 @@ def test_logs_that_fail_do_not_stop_the_others_and_what_is_done_is_not_done_agai
     assert [row["frames"] for row in again["logs"]] == [10, 15]
     assert (again["status"], again["exit_code"]) == ("clean", 0)
 
-    (tmp_path / "out" / "two.outputs.mcap").unlink()
-    assert [row["skipped"] for row in many(capsys, *mine[2:])["logs"]] == [True, False]
-    assert many(capsys, mine[2], "--end", "0.5")["totals"]["skipped"] == 0
-    assert many(capsys, mine[2], "--end", "0.5", "--workers", "2")["totals"]["skipped"] == 1
-
     assert run(["replay", *map(str, mine[2:]), "--plugin", "dies", "--output-dir", "out"]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     assert "one.mcap" in text
     assert "clean: 2 logs, 25 frames" in text
+
+
+@pytest.mark.slow  # an output that is changed: below; other settings: tests/pipeline/batch
+def test_what_is_gone_or_made_with_other_settings_is_done_again(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = [Path(shutil.copy(logs / f"{name}.mcap", tmp_path)) for name in ("one", "two")]
+    many(capsys, *mine)
+    (tmp_path / "out" / "two.outputs.mcap").unlink()
+    assert [row["skipped"] for row in many(capsys, *mine)["logs"]] == [True, False]
+    assert many(capsys, mine[0], "--end", "0.5")["totals"]["skipped"] == 0
+    assert many(capsys, mine[0], "--end", "0.5", "--workers", "2")["totals"]["skipped"] == 1
 
 
 def test_what_belongs_to_one_log_is_refused_for_several(

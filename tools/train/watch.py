@@ -39,7 +39,7 @@ def watcher() -> Iterator[Watcher]:
 
 
 class Lines:
-    """A watcher that prints a line every `EVERY_S`."""
+    """A watcher that prints a line every `EVERY_S`, and that of the first step at once."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -60,8 +60,9 @@ class Lines:
         say(text, stderr=True)
 
     def stepped(self, report: StepReport) -> None:
-        now = time.monotonic()
-        if now >= self._next or report.step == report.steps:
+        now, begins = time.monotonic(), self._what != "steps"
+        self._what = "steps"
+        if begins or now >= self._next or report.step == report.steps:
             self._next = now + EVERY_S
             self.message(f"step {report.step}/{report.steps}  {losses(report)}  lr {report.lr:.2g}  "
                       f"{report.samples_per_s:.1f} samples/s")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -74,8 +75,14 @@ STYLE = r"[\w :;,.%()-]*"
 PICTURE = Picture(b"\xff\xd8 a small picture", 640, 360)
 
 
+@cache
+def whole_page() -> str:
+    """The page of a report with every section."""
+    return html_page(full(), {0: PICTURE})
+
+
 def test_everything_is_shown_the_verdict_first() -> None:
-    html = html_page(full(), {0: PICTURE})
+    html = whole_page()
     page = Page(html)
     assert not page.wrong
     places = [place for place in page.attributes("id") if "-" not in place]  # others are of charts
@@ -95,7 +102,7 @@ def test_everything_is_shown_the_verdict_first() -> None:
 
 
 def test_truth_and_prediction_are_drawn_on_the_picture() -> None:
-    page = Page(html_page(full(), {0: PICTURE}))
+    page = Page(whole_page())
     boxes = [
         attrs["class"] for name, attrs in page.elements if name == "rect" and "box" in attrs.get("class", "")
     ]
@@ -154,7 +161,7 @@ def test_names_from_files_are_text_and_nothing_else(word: str) -> None:
 
 
 def test_nothing_is_fetched_and_no_script_runs() -> None:
-    html = html_page(full(), {0: PICTURE})
+    html = whole_page()
     page = Page(html)
     policy = next(attrs["content"] for _, attrs in page.elements if attrs.get("http-equiv"))
     assert "default-src 'none'" in policy
@@ -173,4 +180,4 @@ def test_five_logs_and_their_pictures_are_below_5_mb() -> None:
 
 
 def test_the_same_report_is_the_same_page() -> None:
-    assert html_page(full(), {0: PICTURE}) == html_page(full(), {0: PICTURE})
+    assert html_page(full(), {0: PICTURE}) == whole_page()
