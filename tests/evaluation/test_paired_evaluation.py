@@ -72,6 +72,12 @@ def live(name: str, kind: type[Oracle], truth: Truth) -> Side:
     return Side(name, "plugin", lambda: kind(truth))
 
 
+@pytest.fixture(scope="module")
+def careless(drive: Path, truth: Truth) -> CompareReport:
+    """One that says the truth, and one that errs every other second."""
+    return compare(drive, live("good", Oracle, truth), live("careless", Careless, truth))
+
+
 def test_the_same_twice_differs_in_nothing(drive: Path, truth: Truth) -> None:
     report = compare(drive, live("one", Oracle, truth), live("two", Oracle, truth))
     assert report.status == "clean"
@@ -82,9 +88,9 @@ def test_the_same_twice_differs_in_nothing(drive: Path, truth: Truth) -> None:
 
 
 def test_the_worse_one_is_surely_worse_and_the_frames_are_those_where_it_is(
-    drive: Path, truth: Truth
+    drive: Path, truth: Truth, careless: CompareReport
 ) -> None:
-    report = compare(drive, live("good", Oracle, truth), live("careless", Careless, truth))
+    report = careless
     found = {m.metric: m for m in report.metrics}
     for name in ("recall", "MAE/curvature", "joint"):
         assert found[name].difference.verdict == "worse", name
@@ -106,12 +112,12 @@ def test_the_worse_one_is_surely_worse_and_the_frames_are_those_where_it_is(
 
 
 def test_stored_outputs_compare_as_the_plugins_that_made_them(
-    drive: Path, truth: Truth, tmp_path: Path
+    drive: Path, truth: Truth, careless: CompareReport, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept.mcap"
     with open_log(drive) as log:
         replay(log, complete_config(log).config, Careless(truth), [McapSink(kept)])
-    both = compare(drive, live("good", Oracle, truth), live("careless", Careless, truth))
+    both = careless
     with open_log(kept) as stored:
         mixed = compare(drive, live("good", Oracle, truth), Side("kept", "stored"), (None, stored))
     assert [m.difference for m in mixed.metrics] == [m.difference for m in both.metrics]
