@@ -51,6 +51,7 @@ def test_faults_of_the_scenario_are_named_at_once(tmp_path: Path, capsys: pytest
     assert not (tmp_path / "one.mcap").exists()
 
 
+@pytest.mark.slow  # a context that cannot be made: tests/simulation/test_gl.py
 def test_a_machine_that_cannot_draw_is_told_which_packages_it_needs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

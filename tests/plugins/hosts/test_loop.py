@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from threading import Event, Lock
@@ -19,7 +20,7 @@ from perception.logs import open_log
 from perception.pipeline import replay
 from perception.pipeline.digest import OutputDigest
 from perception.plugin import Prepared
-from perception.types import Channel, Output, Sample, Schema
+from perception.types import Channel, Message, Output, Sample, Schema
 from perception_plugins.hosts import health
 from perception_plugins.hosts.loop import HostLoop
 from perception_plugins.hosts.outcomes import HostFrame
@@ -268,6 +269,14 @@ def test_a_clock_that_is_set_back_changes_no_order(drive: Path, tmp_path: Path) 
     assert (published.digest.hexdigest(), published.frames) == replayed(out)
 
 
+@cache
+def messages_by_topic(path: Path) -> dict[str, list[Message]]:
+    found: dict[str, list[Message]] = {}
+    for message in messages_of(path, config_of(path)):
+        found.setdefault(message.topic, []).append(message)
+    return found
+
+
 @settings(max_examples=8)
 @given(
     st.lists(
@@ -283,9 +292,7 @@ def test_any_arrivals_replay_alike(
 ) -> None:
     """Also pauses of more than ten seconds, and clocks that run on without a message."""
     config = config_of(drive).model_copy(update={"wait_ms": float(wait_ms)})
-    by_topic = {
-        topic: [m for m in messages_of(drive, config) if m.topic == topic] for topic in config.roles()
-    }
+    by_topic = messages_by_topic(drive)
     out = tmp_path_factory.mktemp("any") / "out.mcap"
     published, now_ns = Digest(), 10**18
     with HostLoop(config, MemoryPlugin(), published, None, HostRecording(out, "test"), queue=10_000) as loop:
