@@ -17,12 +17,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perception.autoconfig import complete_config
+from perception.config import EngineConfig
 from perception.errors import PerceptionError
 from perception.logs import open_log
 from perception.pipeline import Summary, replay
 from perception.plugin import load_plugin
 from perception_tools.cli import run as perception
 from tests.pipeline.memory_plugin import MemoryPlugin
+from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import START_NS, Row, write_scene
 
 
@@ -31,11 +33,20 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scene(tmp_path_factory.mktemp("scene") / "drive.mcap", duration_s=4.0, image_size=(64, 32))
 
 
-def replayed(path: Path, fusion: bool = False) -> Summary:
-    """Replay with the sensors that a sound log of this kind has."""
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
+def replayed(path: Path, weights: Path | None = None) -> Summary:
+    """Replay with the sensors that a sound log of this kind has: with `fusion` if there are weights."""
     with open_log(path) as log:
         config = complete_config(log).config
-        return replay(log, config, load_plugin("fusion") if fusion else MemoryPlugin())
+        if weights is None:
+            return replay(log, config, MemoryPlugin())
+        plugin = config.plugin.model_copy(update={"checkpoint": weights})
+        changes = {"plugin": plugin, "engine": EngineConfig(backend="torch")}
+        return replay(log, config.model_copy(update=changes), load_plugin("fusion"))
 
 
 def assert_balanced(path: Path, summary: Summary) -> None:
@@ -138,9 +149,9 @@ def _bomb(_: bytes) -> bytes:
     ],
     ids=["noise", "empty", "cut", "bomb"],
 )
-def test_images_that_do_not_decode_are_absent_and_counted(tmp_path: Path, make: Any) -> None:
+def test_images_that_do_not_decode_are_absent_and_counted(tmp_path: Path, weights: Path, make: Any) -> None:
     path = write_scene(tmp_path / "s.mcap", duration_s=1.2, image_size=(64, 32), mutate=images(make))
-    summary = replayed(path, fusion=True)
+    summary = replayed(path, weights)
     assert summary.ledger["/camera/image"] == {"undecodable": 4, "used": 8}
     assert summary.inputs["camera"] == {"present": 8, "absent": 4}
     assert summary.outputs["control"] == {"valid": 12, "invalid": 0}
@@ -149,7 +160,7 @@ def test_images_that_do_not_decode_are_absent_and_counted(tmp_path: Path, make: 
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
-def test_scans_without_a_usable_return_are_absent(tmp_path: Path, value: float) -> None:
+def test_scans_without_a_usable_return_are_absent(tmp_path: Path, weights: Path, value: float) -> None:
     def mutate(row: Row) -> Iterator[Row]:
         if row.topic == "/scan":
             message = LaserScan()
@@ -159,7 +170,7 @@ def test_scans_without_a_usable_return_are_absent(tmp_path: Path, value: float) 
         yield row
 
     path = write_scene(tmp_path / "s.mcap", duration_s=1.0, image_size=(64, 32), mutate=mutate)
-    summary = replayed(path, fusion=True)
+    summary = replayed(path, weights)
     assert summary.inputs["range"]["present"] == 0
     assert summary.outputs["box"] == {"valid": 10, "invalid": 0}
     assert_balanced(path, summary)
@@ -268,9 +279,9 @@ def test_every_fault_of_a_configuration_in_one_message(
         assert word in error
 
 
-def test_a_log_whose_camera_topic_is_empty_still_gives_control(tmp_path: Path) -> None:
+def test_a_log_whose_camera_topic_is_empty_still_gives_control(tmp_path: Path, weights: Path) -> None:
     path = write_scene(tmp_path / "s.mcap", duration_s=2.0, camera=False)
-    summary = replayed(path, fusion=True)
+    summary = replayed(path, weights)
     assert summary.frames > 30
     assert summary.outputs["control"]["invalid"] == 0
     assert summary.inputs["camera"]["present"] == 0

@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_program_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sample_logs").mkdir()
-    write_beginning(tmp_path / "sample_logs" / "yard_day.mcap", 3.0)
+    write_beginning(tmp_path / "sample_logs" / "yard_day.mcap", 2.2)
     monkeypatch.chdir(tmp_path)
     (program,) = blocks("python")
     exec(program, {})

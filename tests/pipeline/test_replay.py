@@ -137,7 +137,7 @@ def test_boxes_of_truth_are_placed_where_a_sink_may_read_them_and_warnings_are_t
     assert runs[Unread].run["outputs_sha256"] == runs[ReadAfterAll].run["outputs_sha256"]
 
 
-@pytest.mark.parametrize("rate", [40.0, 200.0])
+@pytest.mark.parametrize("rate", [40.0, pytest.param(200.0, marks=pytest.mark.slow)])
 def test_the_rate_changes_nothing(scene: Path, rate: float) -> None:
     span = Span(None, START_NS + 4_000_000_000)
     asap, paced = run(scene, ReplayOptions(span=span))[0], run(scene, ReplayOptions(rate=rate, span=span))[0]

@@ -217,6 +217,7 @@ def test_scoring_stored_outputs_imports_no_torch(scene: Path, weights: Path, cap
     assert done.stdout.splitlines()[-1] == "False"
 
 
+@pytest.mark.slow  # cuboids of small logs: tests/evaluation/test_truth_placing.py
 @pytest.mark.shared
 def test_the_cuboids_of_a_real_recording_are_truth_too(shared: Path, weights: Path, capsys: Capture) -> None:
     log = shared / "pandaset_002_front.mcap"

@@ -117,7 +117,7 @@ def test_a_log_from_which_no_sample_can_be_made_is_an_error(
     assert capsys.readouterr().err.startswith("error: ")
 
 
-@pytest.mark.parametrize("options", [["--json"], []])
+@pytest.mark.parametrize("options", [["--json"], pytest.param([], marks=pytest.mark.slow)])
 def test_an_interrupted_check_says_so(options: list[str]) -> None:
     code = (
         "import sys, perception.diagnosis.conformance as check; from perception_tools.cli import run\n"

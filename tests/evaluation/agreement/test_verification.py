@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -305,16 +306,20 @@ def flipped(message: Message) -> Message:
     return replace(message, data=bytes(data))
 
 
-@pytest.mark.parametrize("rehash", [False, True])
-@pytest.mark.parametrize(
-    "change",
-    [
-        flipped,
-        lambda message: None,
-        lambda message: replace(message, log_time_ns=message.log_time_ns + 1),
-        lambda message: replace(message, data=message.data + b"\xfa\x07\x01x"),
-    ],
-)
+def changes() -> Iterator[Any]:
+    """Each change, by a forger who takes the hashes anew and by one who does not (one change by default)."""
+    for name, change in {
+        "flipped": flipped,
+        "removed": lambda message: None,
+        "moved": lambda message: replace(message, log_time_ns=message.log_time_ns + 1),
+        "longer": lambda message: replace(message, data=message.data + b"\xfa\x07\x01x"),
+    }.items():
+        yield pytest.param(change, True, id=name)
+        marks = () if change is flipped else pytest.mark.slow
+        yield pytest.param(change, False, id=f"{name}, old hashes", marks=marks)
+
+
+@pytest.mark.parametrize(("change", "rehash"), changes())
 @pytest.mark.parametrize("topic", ["/perception/annotations", "the pictures", HEALTH, INPUTS, TIMING])
 def test_a_changed_message_is_seen_on_any_topic(
     whole: Path, scene: Path, topic: str, change: Callable[[Message], Message | None], rehash: bool

@@ -53,8 +53,8 @@ def mean_spread(series: np.ndarray, draws: int = 200, seed: int = 0) -> Bootstra
     ("memory", "logs", "frames", "between"),
     [
         (0.0, 1, 400, 0.0),
-        (0.8, 1, 1200, 0.0),
-        (0.8, 5, 200, 0.0),
+        pytest.param(0.8, 1, 1200, 0.0, marks=pytest.mark.slow),
+        pytest.param(0.8, 5, 200, 0.0, marks=pytest.mark.slow),
         (0.8, 8, 200, 0.3),
     ],
 )
