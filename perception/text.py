@@ -11,6 +11,7 @@ _UNSEEN = re.compile(
 )
 _ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\t\n\r"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\n", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NAMES = re.compile(r"(?<!\w)'[^']*'|\bsensors\.\w+")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -29,6 +30,11 @@ def visible_line(text: str) -> str:
     For names from files and what contains them: a line end in a name must not begin a line of its own.
     """
     return visible(text).translate(_ENDS)
+
+
+def without_names(text: str) -> str:
+    """Return a text without quoted names and sections of the configuration: equal for one reason."""
+    return _NAMES.sub("", text)
 
 
 def file_name_text(name: str) -> str:

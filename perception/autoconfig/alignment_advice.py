@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from perception.autoconfig.alignment import AlignmentReport, AlignmentSimulation
 from perception.config import Config
+from perception.text import without_names
 
 LONGEST_WAIT_MS = 500.0
 """The longest wait that is chosen: beyond it an answer would be of another scene."""
@@ -44,10 +44,10 @@ class AlignmentProblem:
 
 
 def problem_texts(problems: Iterable[AlignmentProblem]) -> list[str]:
-    """Return the texts of problems, those that differ in quoted names alone as one that names all sensors."""
+    """Return the texts of problems, those that differ in names alone as one that names all sensors."""
     alike: dict[str, list[AlignmentProblem]] = {}
     for problem in problems:
-        reason = re.sub("'[^']*'", "", problem.text.removeprefix(problem.sensor))
+        reason = without_names(problem.text.removeprefix(problem.sensor))
         alike.setdefault(reason, []).append(problem)
     return [
         ", ".join(problem.sensor for problem in same) + same[0].text.removeprefix(same[0].sensor)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+from perception.text import without_names
 from perception.types.inputs import Input, first_present
 from perception.types.messages import RangeScan
 from perception.types.outputs import Head, Output
@@ -113,17 +114,25 @@ def joined_output(sample: Sample, outputs: Mapping[str, Output], control: str | 
 
 
 def _joined_warnings(outputs: Mapping[str, Output]) -> dict[str, str]:
-    """Return the warnings of all views; code and text of one that not all of them share name its cameras."""
-    cameras: dict[tuple[str, str], list[str]] = {}
+    """Return the warnings of all views; a text that not all of them share names its cameras.
+
+    Texts that differ in names alone (`without_names`) are one, with those of the first.
+    """
+    texts: dict[str, dict[str, tuple[str, list[str]]]] = {}
     for name, output in outputs.items():
-        for warning in output.warnings.items():
-            cameras.setdefault(warning, []).append(name)
-    warnings = {}
-    for (code, text), names in cameras.items():
-        about = ", ".join(names)
-        shared = len(names) == len(outputs)
-        warnings[code if shared else f"{code} ({about})"] = text if shared else f"{about}: {text}"
-    return warnings
+        for code, text in output.warnings.items():
+            texts.setdefault(code, {}).setdefault(without_names(text), (text, []))[1].append(name)
+    return {
+        code: "; ".join(
+            text if _is_shared(code, text, outputs) else f"{', '.join(names)}: {text}"
+            for text, names in by_text.values()
+        )
+        for code, by_text in texts.items()
+    }
+
+
+def _is_shared(code: str, text: str, outputs: Mapping[str, Output]) -> bool:
+    return all(output.warnings.get(code) == text for output in outputs.values())
 
 
 def camera_views(sample: Sample, output: Output, truth: TruthFrame | None = None) -> Iterator[CameraRow]:

@@ -87,11 +87,15 @@ def test_sensors_with_the_same_cameras_are_named_together(abouts: list[str], tex
     assert sensors_text(abouts) == text
 
 
-def test_a_warning_of_some_views_names_their_cameras_in_its_code() -> None:
+def test_a_warning_of_some_views_names_their_cameras() -> None:
     sample = sample_of_many()
     outputs = {name: Output(sample.tick, None, None, warnings={"new": "weights"}) for name in CAMERAS}
-    outputs["front"] = Output(sample.tick, None, None, warnings={"new": "weights", "position_silent": "why"})
+    for name in CAMERAS[1:]:
+        text = f"no transforms to the camera's frame {name!r}: name them in sensors.{name}.transforms"
+        outputs[name] = Output(sample.tick, None, None, warnings={"new": "weights", "position": text})
+    outputs["front"] = Output(sample.tick, None, None, warnings={"new": "weights", "position": "no info"})
     assert joined_output(sample, outputs).warnings == {
         "new": "weights",
-        "position_silent (front)": "front: why",
+        "position": "front: no info; side0, side1, side2, side3, side4: "
+        "no transforms to the camera's frame 'side0': name them in sensors.side0.transforms",
     }
