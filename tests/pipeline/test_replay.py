@@ -61,9 +61,9 @@ class Collected:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """14 s, in which the camera is silent from 9 s on."""
+    """10 s, in which the camera is silent from 6 s on."""
     path = tmp_path_factory.mktemp("scene") / "scene.mcap"
-    return write_scene(path, duration_s=14.0, image_size=(64, 32), silent={"camera": (9.0, 14.0)})
+    return write_scene(path, duration_s=10.0, image_size=(64, 32), silent={"camera": (6.0, 10.0)})
 
 
 def run(
@@ -91,15 +91,15 @@ def count_independently(path: Path) -> Counter[str]:
 def test_a_whole_log_is_replayed_and_accounted_for(scene: Path) -> None:
     sink, summary, _ = whole_run(scene)
     assert summary.status == "clean"
-    assert summary.frames == len(sink.frames) > 130
+    assert summary.frames == len(sink.frames) > 90
     assert {topic: sum(rows.values()) for topic, rows in summary.ledger.items()} == count_independently(scene)
     assert sink.closed
-    assert summary.ledger["/truth/detections"] == {"truth": 140}
+    assert summary.ledger["/truth/detections"] == {"truth": 100}
 
 
 def test_control_goes_on_at_10_hz_when_the_camera_falls_silent(scene: Path) -> None:
     sink, summary, _ = whole_run(scene)
-    after = [s.tick for s, _, _ in sink.frames if s.tick.log_time_ns > START_NS + 9_300_000_000]
+    after = [s.tick for s, _, _ in sink.frames if s.tick.log_time_ns > START_NS + 6_300_000_000]
     assert summary.substitutes == len([s for s, _, _ in sink.frames if s.tick.kind == "substitute"])
     assert {tick.kind for tick in after} == {"substitute"}
     steps_ms = {(b.log_time_ns - a.log_time_ns) / 1e6 for a, b in pairwise(after)}
@@ -145,7 +145,7 @@ def test_the_rate_changes_nothing(scene: Path, rate: float) -> None:
 
 
 @settings(max_examples=6, deadline=None)
-@given(start_s=st.floats(0.0, 13.9), wait_ms=st.sampled_from([0.0, 45.0]))
+@given(start_s=st.floats(0.0, 9.9), wait_ms=st.sampled_from([0.0, 45.0]))
 def test_any_start_gives_that_part_of_the_whole(scene: Path, start_s: float, wait_ms: float) -> None:
     start_ns = START_NS + round(start_s * 1e9)
     whole, _, _ = whole_run(scene, wait_ms=wait_ms)
@@ -154,7 +154,7 @@ def test_any_start_gives_that_part_of_the_whole(scene: Path, start_s: float, wai
     assert {topic: sum(rows.values()) for topic, rows in summary.ledger.items()} == count_independently(scene)
 
 
-@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (2.5, 6.25), (9.5, 11.0), (13.0, 20.0)])
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (2.5, 6.25), (6.5, 8.0), (9.0, 20.0)])
 def test_a_span_gives_its_part_and_the_ledger_still_adds_up(
     scene: Path, start_s: float, end_s: float
 ) -> None:
@@ -211,7 +211,7 @@ def test_without_warming_up_a_plugin_that_remembers_would_differ(scene: Path) ->
 
 def test_a_plugin_may_ask_for_everything_before_the_start(scene: Path) -> None:
     everything = replace(MemoryPlugin().manifest, preroll_s=None)
-    start_ns = START_NS + 12_000_000_000
+    start_ns = START_NS + 8_000_000_000
     whole, _, _ = run(scene, plugin=MemoryPlugin(everything))
     part, _, _ = run(scene, ReplayOptions(span=Span(start_ns, None)), plugin=MemoryPlugin(everything))
     assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns >= start_ns]
@@ -272,7 +272,7 @@ def test_a_plugin_that_raises_is_counted_and_replay_goes_on(scene: Path) -> None
     failed = [o for o in sink.outputs if o.control and not o.control.valid]
     assert [o.control.error for o in failed if o.control] == ["ValueError: as asked"] * 2
     assert summary.outputs["control"]["invalid"] == 2
-    assert summary.frames > 130
+    assert summary.frames > 90
 
 
 @pytest.mark.parametrize("method", ["prepare", "step"])

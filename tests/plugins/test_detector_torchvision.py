@@ -64,7 +64,7 @@ def make_retina() -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize("make", [make_ssd, make_retina])
+@pytest.mark.parametrize("make", [make_ssd, pytest.param(make_retina, marks=pytest.mark.slow)])
 def test_an_export_gives_torchvisions_boxes(tmp_path: Path, make: type) -> None:
     torch.manual_seed(3)
     model, path = make().eval(), tmp_path / "model.onnx"

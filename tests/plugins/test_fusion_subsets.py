@@ -15,7 +15,7 @@ from perception.types import SENSORS, absent_sample
 from tests.plugins.test_fusion import write_checkpoint
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_each_subset_is_what_the_plugin_says_with_the_others_absent(tmp_path: Path, batch: int) -> None:
     plugin = load_plugin("fusion")
     assert isinstance(plugin, StepsSubsets)

@@ -22,7 +22,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scene") / "a drive.mcap"
-    return write_scene(path, duration_s=3.0, image_size=(128, 64))
+    return write_scene(path, duration_s=2.0, image_size=(128, 64))
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,10 @@ def test_two_checkpoints_share_what_was_prepared(scene: Path, weights: Path, cap
     assert run([*arguments, "--json"]) == 0
     report = CompareReport.model_validate_json(capsys.readouterr().out)
     assert (report.a.kind, report.b.kind) == ("checkpoint", "checkpoint")
-    assert report.prepared_once == report.a.frames == report.b.frames == 30
+    assert report.prepared_once == report.a.frames == report.b.frames == 20
     assert report.a.run["weights_sha256"] == report.b.run["weights_sha256"] != ""
     assert {m.difference.value for m in report.metrics} <= {0.0, None}
-    assert report.resampling.heads["box"].no_interval == "2 blocks of 2 s; 10 are needed"
+    assert report.resampling.heads["box"].no_interval == "1 blocks of 2 s; 10 are needed"
     assert run(arguments) == 0
     text = capsys.readouterr().out
     assert "no intervals for class, box, control, joint" in text
@@ -104,7 +104,7 @@ def test_gates_and_a_reference_end_in_exit_code_4_and_junit(
     text = capsys.readouterr().out
     assert "failed: class.F1 > 1: " in text
     assert "passed: box.map50 <= 1: " in text
-    assert "control: decides as the reference in 30 frames" in text
+    assert "control: decides as the reference in 20 frames" in text
     assert ET.parse("gates.xml").getroot().get("failures") == "1"
     again = ["evaluate", str(scene), "--checkpoint", str(weights), "--reference", "kept.mcap", *torch]
     without = ["--fault", "camera.blackout=1,seed=1"]

@@ -17,6 +17,8 @@ from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
 
 Capture = pytest.CaptureFixture[str]
+TORCH = ("--backend", "torch")
+"""With weights of a test: nothing is converted, which takes longer than the rest of the test."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_tables_for_people(
     scene: Path, weights: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert run(["evaluate", str(scene), "--checkpoint", str(weights), "--min-support", "3"]) == 0
+    assert run(["evaluate", str(scene), "--checkpoint", str(weights), *TORCH, "--min-support", "3"]) == 0
     text = capsys.readouterr().out
     tables = [line for line in text.splitlines() if "perception replay" not in line and "warning" not in line]
     assert max(map(len, tables)) <= 80
@@ -62,7 +64,7 @@ def test_tables_for_people(
 
 
 def test_json_holds_everything(scene: Path, weights: Path, capsys: Capture) -> None:
-    found = report(capsys, scene, "--checkpoint", weights, "--min-support", "3", "--min-height", "5")
+    found = report(capsys, scene, "--checkpoint", weights, *TORCH, "--min-support", "3", "--min-height", "5")
     assert list(found.heads) == ["class", "box", "control", "timing", "joint"]
     assert found.rules.min_support == 3
     assert found.rules.min_height_px == 5
@@ -76,9 +78,10 @@ def test_json_holds_everything(scene: Path, weights: Path, capsys: Capture) -> N
 def test_it_computes_as_replay_does_and_says_what_it_timed(
     scene: Path, weights: Path, capsys: Capture
 ) -> None:
-    for words in (["--end", "1"], ["--end", "1", "--backend", "torch", "--precision", "bf16"]):
-        found = report(capsys, scene, "--checkpoint", weights, *words)
-        assert run(["replay", str(scene), "--checkpoint", str(weights), *words, "--no-output", "--json"]) == 0
+    own = ["--checkpoint", str(weights), *TORCH, "--precision", "bf16"]
+    for words in ([], own):  # by default, the weights that come along
+        found = report(capsys, scene, *words, "--end", "1")
+        assert run(["replay", str(scene), *words, "--end", "1", "--no-output", "--json"]) == 0
         replayed = json.loads(capsys.readouterr().out)["run"]
         same = ("backend", "precision", "device", "batch")
         assert {key: found.run[key] for key in same} == {key: replayed[key] for key in same}
@@ -93,7 +96,7 @@ def test_it_computes_as_replay_does_and_says_what_it_timed(
 def test_a_failed_gate_is_the_status_and_what_cannot_be_met_is_refused_before_the_run(
     scene: Path, weights: Path, capsys: Capture
 ) -> None:
-    words = ["evaluate", str(scene), "--checkpoint", str(weights), "--require", "box.mAP50 >= 1.1"]
+    words = ["evaluate", str(scene), "--checkpoint", str(weights), *TORCH, "--require", "box.mAP50 >= 1.1"]
     assert run(words) == 4
     assert "gate_failed in " in capsys.readouterr().out
     assert run([*words, "--json"]) == 4
@@ -110,7 +113,7 @@ def test_a_failed_gate_is_the_status_and_what_cannot_be_met_is_refused_before_th
 def test_a_gate_on_an_unknown_class_is_refused_before_the_first_frame(
     scene: Path, weights: Path, capsys: Capture
 ) -> None:
-    words = ["evaluate", str(scene), "--checkpoint", str(weights), "-o", "outputs.mcap", "--require"]
+    words = ["evaluate", str(scene), "--checkpoint", str(weights), *TORCH, "-o", "outputs.mcap", "--require"]
     assert run([*words, "class.recall/persn >= 0.5"]) == 2
     error = capsys.readouterr().err
     assert "no class is called 'persn'; did you mean person? The plugin knows car, person" in error
@@ -120,7 +123,7 @@ def test_a_gate_on_an_unknown_class_is_refused_before_the_first_frame(
 
 
 def test_stored_outputs_score_as_the_replay_did(scene: Path, weights: Path, capsys: Capture) -> None:
-    first = report(capsys, scene, "--checkpoint", weights, "-o", "kept.mcap", "--min-support", "3")
+    first = report(capsys, scene, "--checkpoint", weights, *TORCH, "-o", "kept.mcap", "--min-support", "3")
     again = report(capsys, scene, "--outputs", "kept.mcap", "--min-support", "3")
     for head in ("class", "box", "control", "joint"):
         assert again.heads[head] == first.heads[head]
@@ -130,7 +133,7 @@ def test_stored_outputs_score_as_the_replay_did(scene: Path, weights: Path, caps
 
 def test_a_part_counts_as_replay_counts_it(scene: Path, weights: Path, capsys: Capture) -> None:
     part = ["--start", "0.5", "--end", "1.75"]
-    own = ["--checkpoint", str(weights)]
+    own = ["--checkpoint", str(weights), *TORCH]
     assert run(["replay", str(scene), *own, *part, "--output", "part.mcap", "--json"]) == 0
     frames = json.loads(capsys.readouterr().out)["frames"]
     assert run(["replay", str(scene), *own, "--output", "whole.mcap", "--json"]) == 0
@@ -147,7 +150,9 @@ def test_a_part_counts_as_replay_counts_it(scene: Path, weights: Path, capsys: C
         for head in ("class", "box", "control", "joint"):
             assert found.heads[head] == live.heads[head]
     assert cut.run["start_ns"] == live.run["start_ns"]
-    assert run(["compare", str(weights), "whole.mcap", str(scene), *part, "--json", "--draws", "0"]) == 0
+    assert (
+        run(["compare", str(weights), "whole.mcap", str(scene), *TORCH, *part, "--json", "--draws", "0"]) == 0
+    )
     sides = json.loads(capsys.readouterr().out)
     assert [sides[side]["frames"] for side in "ab"] == [frames, frames]
     assert run(["evaluate", str(scene), *own, "--start", "soon"]) == 2
@@ -155,7 +160,7 @@ def test_a_part_counts_as_replay_counts_it(scene: Path, weights: Path, capsys: C
 
 
 def test_ablation_has_every_head_on_every_subset(scene: Path, weights: Path, capsys: Capture) -> None:
-    arguments = [scene, "--checkpoint", weights, "--ablate", "sensors", "--min-support", "3"]
+    arguments = [scene, "--checkpoint", weights, *TORCH, "--ablate", "sensors", "--min-support", "3"]
     found = report(capsys, *arguments)
     assert len(found.ablation) == 7
     for heads in found.ablation.values():
@@ -168,7 +173,7 @@ def test_ablation_has_every_head_on_every_subset(scene: Path, weights: Path, cap
 
 
 def test_the_command_of_a_moment_replays_just_it(scene: Path, weights: Path, capsys: Capture) -> None:
-    found = report(capsys, scene, "--checkpoint", weights)
+    found = report(capsys, scene, "--checkpoint", weights, *TORCH)
     program, *arguments = shlex.split(found.moments[0].command)
     assert program == "perception"
     assert run([*arguments, "--no-output", "--json"]) == 0
@@ -207,7 +212,7 @@ def test_the_schema_is_published(capsys: Capture) -> None:
 
 
 def test_scoring_stored_outputs_imports_no_torch(scene: Path, weights: Path, capsys: Capture) -> None:
-    report(capsys, scene, "--checkpoint", weights, "-o", "kept.mcap", "--end", "0.5")
+    report(capsys, scene, "--checkpoint", weights, *TORCH, "-o", "kept.mcap", "--end", "0.5")
     code = (
         "import sys; from perception_tools.cli import run; "
         f"run(['evaluate', {str(scene)!r}, '--outputs', 'kept.mcap', '--end', '0.5']); "
@@ -227,7 +232,7 @@ def test_the_cuboids_of_a_real_recording_are_truth_too(shared: Path, weights: Pa
     assert "classes" not in yaml
     mapped = "classes: {Car: car, Pickup Truck: car, Pedestrian: person, Pedestrian with Object: person}"
     config.write_text(yaml.replace("truth: {", f"truth: {{{mapped}, "))
-    found = report(capsys, log, "--config", config, "--checkpoint", weights, "--draws", "0")
+    found = report(capsys, log, "--config", config, "--checkpoint", weights, *TORCH, "--draws", "0")
     frames = found.heads["box"]["mean_average_precision"]
     assert frames.frames["scored"] >= 78
     assert frames.values["AP/car"].support > 500

@@ -31,6 +31,8 @@ def test_a_page_and_markdown_of_one_run(drive: tuple[Path, Path], tmp_path: Path
     words = [
         "--checkpoint",
         weights,
+        "--backend",
+        "torch",
         "--min-support",
         "3",
         "--min-height",

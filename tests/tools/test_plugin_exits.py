@@ -156,7 +156,9 @@ def test_a_plugin_that_leaves_fails_the_gates_of_an_evaluation(perception: Perce
     assert done.stderr.startswith("error: plugin 'leaving' does not load")
 
 
-@pytest.mark.parametrize(("at", "how"), [("import", "exit"), ("close", "interrupt")])
+@pytest.mark.parametrize(
+    ("at", "how"), [("import", "exit"), pytest.param("close", "interrupt", marks=pytest.mark.slow)]
+)
 def test_a_plugin_that_leaves_fails_its_check(perception: Perception, at: str, how: str) -> None:
     done = perception("plugin", "check", "leaving", "--json", at=at, how=how)
     document = json.loads(done.stdout)

@@ -91,7 +91,7 @@ def test_logs_that_fail_do_not_stop_the_others_and_what_is_done_is_not_done_agai
     assert "clean: 2 logs, 25 frames" in text
 
 
-@pytest.mark.slow  # an output that is changed: below; other settings: tests/pipeline/batch
+@pytest.mark.slow  # in this process: tests/pipeline/batch/test_exactly_once.py
 def test_what_is_gone_or_made_with_other_settings_is_done_again(
     logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +138,7 @@ def test_no_two_logs_share_an_output_whatever_they_are_called(
     assert recording_names([logs[k] for k in order]) == [found[k] for k in order]
 
 
+@pytest.mark.slow  # the names alone: above
 def test_logs_whose_names_collide_keep_outputs_of_their_own_and_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +183,7 @@ def test_a_log_by_the_same_name_that_comes_later_does_not_replace_the_output_of_
     assert many(capsys, logs[1])["logs"][0]["written"] == [first]
 
 
+@pytest.mark.slow  # in this process: tests/pipeline/batch/test_exactly_once.py
 def test_an_output_that_was_changed_is_made_again(
     logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from tests.scripted_scene import write_scene
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scene(tmp_path_factory.mktemp("scene") / "scene.mcap", duration_s=3.0, image_size=(128, 64))
+    return write_scene(tmp_path_factory.mktemp("scene") / "scene.mcap", duration_s=2.0, image_size=(128, 64))
 
 
 @pytest.fixture(scope="module")

@@ -319,7 +319,7 @@ def changes() -> Iterator[Any]:
         yield pytest.param(change, False, id=f"{name}, old hashes", marks=marks)
 
 
-@pytest.mark.parametrize(("change", "rehash"), changes())
+@pytest.mark.parametrize(("change", "rehash"), list(changes()))
 @pytest.mark.parametrize("topic", ["/perception/annotations", "the pictures", HEALTH, INPUTS, TIMING])
 def test_a_changed_message_is_seen_on_any_topic(
     whole: Path, scene: Path, topic: str, change: Callable[[Message], Message | None], rehash: bool

@@ -102,7 +102,7 @@ def test_every_message_of_a_replay_arrives_as_the_output_log_has_it(scene: Path,
         assert channel["encoding"] in ("protobuf", "json"), topic
 
 
-@pytest.mark.parametrize("share", [0.2, 0.75])
+@pytest.mark.parametrize("share", [0.2, pytest.param(0.75, marks=pytest.mark.slow)])
 def test_a_seek_lands_where_asked_with_the_outputs_of_a_whole_replay(
     scene: Path, tmp_path: Path, share: float
 ) -> None:
