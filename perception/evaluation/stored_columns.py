@@ -18,6 +18,14 @@ from perception.evaluation.metrics.frame_columns import (
     TruthColumns,
 )
 from perception.evaluation.metrics.latency import TOTAL
+from perception.evaluation.table_columns import (
+    Places,
+    number_table,
+    numbered_names,
+    numbers,
+    renumbered,
+    text_codes,
+)
 from perception.pipeline.log_source import Span
 from perception.sinks.tables.schema import COVARIANCE
 from perception.sinks.tables.stored import StoredRecording
@@ -52,8 +60,6 @@ _TABLES = {
 _SCORED, _INVALID, _NO_TRUTH, _NO_HEAD = (
     STATES.index(s) for s in ("scored", "invalid", "no_truth", "no_head")
 )
-
-Places = NDArray[np.intp]
 
 
 class StoredPart(NamedTuple):
@@ -102,7 +108,7 @@ class _TickRows:
 
     def __init__(self, ticks: Any, tables: Mapping[str, Any], name: str) -> None:
         self._tables = tables
-        self._ticks = _numbers(ticks, "tick")
+        self._ticks = numbers(ticks, "tick")
         self._cameras: dict[str, int] = {}
         heads = self._kept("heads")
         self._heads = heads
@@ -117,12 +123,12 @@ class _TickRows:
         self._state = states[self._of_boxes]
         self._control_state = np.full(len(self._of_boxes), _NO_HEAD, np.uint8)
         self._control_state[self._reference] = states[of_control]
-        places = np.searchsorted(self._ticks, _numbers(ticks, "tick")[self._tick_of(heads)[self._of_boxes]])
-        self._log_times = _numbers(ticks, "log_time_ns")[places]
+        places = np.searchsorted(self._ticks, numbers(ticks, "tick")[self._tick_of(heads)[self._of_boxes]])
+        self._log_times = numbers(ticks, "log_time_ns")[places]
 
     def part(self) -> StoredPart:
         """Return the frames."""
-        truth, known = self._kept("truth"), _numbers(self._heads, "truth")[self._of_boxes]
+        truth, known = self._kept("truth"), numbers(self._heads, "truth")[self._of_boxes]
         labels = frozenset(label for label in truth.column("label").unique().to_pylist() if label)
         return StoredPart(
             self._columns(truth),
@@ -138,29 +144,31 @@ class _TickRows:
         detections = self._kept("detections")
         rows, frame = self._scored_rows(detections)
         true_rows, true_frame = self._scored_rows(truth)
-        codes, labels = _codes(detections, "label")
-        true_codes, true_labels = _codes(truth, "label")
+        codes, labels = text_codes(detections, "label")
+        true_codes, true_labels = text_codes(truth, "label")
         codes, true_codes = codes[rows], true_codes[true_rows]
-        table = _table(truth, _TRUE)[true_rows]
+        table = number_table(truth, _TRUE)[true_rows]
         for_all = (table[:, 9] > 0) & np.array([not label for label in (*true_labels, "-")])[true_codes]
-        names = _names((codes, labels, frame), (true_codes[~for_all], true_labels, true_frame[~for_all]))
-        true_label = _renumbered(true_codes, true_labels, names)
+        names = numbered_names(
+            (codes, labels, frame), (true_codes[~for_all], true_labels, true_frame[~for_all])
+        )
+        true_label = renumbered(true_codes, true_labels, names)
         true_label[for_all] = ANY_CLASS
-        details = _table(detections, _DETAILS)[rows]
+        details = number_table(detections, _DETAILS)[rows]
         return FrameColumns(
-            _numbers(self._heads, "stamp_ns")[self._of_boxes],
+            numbers(self._heads, "stamp_ns")[self._of_boxes],
             self._log_times.astype(np.uint64),
             self._state,
             tuple(names),
             DetectionColumns(
                 frame,
-                _renumbered(codes, labels, names),
-                _numbers(detections, "item")[rows].astype(np.intp),
-                _numbers(detections, "score")[rows],
-                _table(detections, _SIDES)[rows],
+                renumbered(codes, labels, names),
+                numbers(detections, "item")[rows].astype(np.intp),
+                numbers(detections, "score")[rows],
+                number_table(detections, _SIDES)[rows],
                 lambda places: details[places],
             ),
-            TruthColumns(true_frame, true_label, _numbers(truth, "item")[true_rows].astype(np.intp), table),
+            TruthColumns(true_frame, true_label, numbers(truth, "item")[true_rows].astype(np.intp), table),
             self._control(),
             self._placement(),
         )
@@ -171,18 +179,18 @@ class _TickRows:
         of_truth = table.column("true").is_valid().to_numpy()
         rows = np.flatnonzero(of_truth & (self._control_state[frame] == _SCORED))
         rows = rows[np.argsort(frame[rows], kind="stable")]
-        codes, texts = _codes(table, "channel")
-        names = _names((codes[rows], texts, frame[rows]))
-        units, unit_names = _codes(table, "unit")
+        codes, texts = text_codes(table, "channel")
+        names = numbered_names((codes[rows], texts, frame[rows]))
+        units, unit_names = text_codes(table, "unit")
         item = table.column("item").fill_null(-1).to_numpy()[rows].astype(np.intp)
-        values = {name: _numbers(table, name)[rows] for name in _VALUES}
+        values = {name: numbers(table, name)[rows] for name in _VALUES}
         unit_names = [*unit_names, ""]
         unit = [unit_names[code] for code in units[rows].tolist()]
         return ControlColumns(
             self._control_state,
             tuple(names),
             frame[rows],
-            _renumbered(codes[rows], texts, names),
+            renumbered(codes[rows], texts, names),
             item,
             **values,
             unit=unit,
@@ -204,8 +212,8 @@ class _TickRows:
     def _stages_ms(self) -> dict[str, Float64]:
         """Return the stages without `sink`, which is measured while it runs, and their sum."""
         table = self._kept("timing")
-        codes, names = _codes(table, "stage")
-        ms, tick = _numbers(table, "ms"), self._tick_of(table)
+        codes, names = text_codes(table, "stage")
+        ms, tick = numbers(table, "ms"), self._tick_of(table)
         wanted = np.array([name not in ("sink", TOTAL) for name in (*names, TOTAL)])[codes]
         stages = {name: ms[codes == code] for code, name in enumerate(names) if name not in ("sink", TOTAL)}
         timed = np.bincount(tick, minlength=len(self._ticks)) > 0
@@ -227,14 +235,14 @@ class _TickRows:
     def _kept(self, table: str) -> Any:
         """Return the rows of the ticks that are scored."""
         rows = self._tables[table]
-        return rows.filter(np.isin(_numbers(rows, "tick"), self._ticks))
+        return rows.filter(np.isin(numbers(rows, "tick"), self._ticks))
 
     def _tick_of(self, table: Any) -> Places:
-        return np.searchsorted(self._ticks, _numbers(table, "tick"))
+        return np.searchsorted(self._ticks, numbers(table, "tick"))
 
     def _key(self, table: Any) -> Places:
         """Return a number for tick and camera of each row."""
-        codes, names = _codes(table, "camera")
+        codes, names = text_codes(table, "camera")
         own = np.array([self._cameras.setdefault(name, len(self._cameras)) for name in (*names, "")], np.intp)
         return self._tick_of(table) * _MOST_CAMERAS + own[codes]
 
@@ -261,43 +269,6 @@ def _states(heads: Any) -> NDArray[np.uint8]:
     """Return the state of each head."""
     said = heads.column("valid").is_valid().to_numpy()
     valid = heads.column("valid").fill_null(False).to_numpy()
-    known = _numbers(heads, "truth")
+    known = numbers(heads, "truth")
     states = np.where(valid, _SCORED, _INVALID)
     return np.where(said, np.where(known, states, _NO_TRUTH), _NO_HEAD).astype(np.uint8)
-
-
-def _numbers(table: Any, name: str) -> NDArray[Any]:
-    """Return a column; null becomes NaN."""
-    values: NDArray[Any] = table.column(name).to_numpy()
-    return values
-
-
-def _table(table: Any, names: Sequence[str]) -> Float64:
-    """Return columns of numbers, [N, len(names)]; null becomes NaN."""
-    values = np.empty((len(table), len(names)))
-    for place, name in enumerate(names):
-        values[:, place] = table.column(name).to_numpy()
-    return values
-
-
-def _codes(table: Any, name: str) -> tuple[Places, list[str]]:
-    """Return a column of texts as places among its texts, which are in the order of their occurrence."""
-    encoded = table.column(name).combine_chunks().dictionary_encode()
-    return encoded.indices.fill_null(-1).to_numpy().astype(np.intp), encoded.dictionary.to_pylist()
-
-
-def _names(*columns: tuple[Places, Sequence[str], Places]) -> dict[str, int]:
-    """Return the numbers of texts, which may be in several columns, in the order of the frames they are in.
-
-    Args:
-        columns: Codes, texts, and the frames of the rows; of a frame the first column comes first.
-    """
-    firsts = []
-    for place, (codes, texts, frame) in enumerate(columns):
-        used, row = np.unique(codes, return_index=True)
-        firsts += [(int(frame[r]), place, int(r), texts[code]) for code, r in zip(used, row, strict=True)]
-    return {text: number for number, text in enumerate(dict.fromkeys(first[3] for first in sorted(firsts)))}
-
-
-def _renumbered(codes: Places, texts: Sequence[str], names: Mapping[str, int]) -> Places:
-    return np.array([names.get(text, ANY_CLASS) for text in (*texts, "")], np.intp)[codes]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perception_plugins.detector.dense_decode import decode_distribution, decode_grid, place_cells
 from perception_plugins.detector.layouts import BoxFormat, OutputLayout
-from perception_plugins.detector.recognise import core
+from perception_plugins.detector.output_shapes import core
 
 Array = NDArray[Any]
 

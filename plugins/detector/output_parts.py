@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perception.errors import PluginError
 from perception_plugins.detector.file_inputs import shape_text
 from perception_plugins.detector.layouts import OutputLayout
-from perception_plugins.detector.recognise import boxes_of, scored_boxes_of
+from perception_plugins.detector.output_shapes import boxes_of, scored_boxes_of
 
 _WORDS = {
     "scores": ("score", "conf", "logit", "prob"),

@@ -10,8 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_plugins.detector.labels import labels_in_metadata
+from perception_plugins.detector.output_shapes import (
+    Outputs,
+    boxes_of,
+    core,
+    is_offsets,
+    scored_boxes_of,
+    unit_of,
+)
 
-Outputs = Mapping[str, NDArray[Any]]
 FINAL_AT_MOST = 1000
 """Rows of an output of final detections, at most."""
 _LEAST_QUERIES = 2  # one row is the answer about a whole picture
@@ -61,13 +68,6 @@ class Trial:
         """Return the strides of which so many cells are; none where there are none such."""
         ranges = ((8, 16, 32), (8, 16, 32, 64), (16, 32), (4, 8, 16, 32), (8, 16, 32, 64, 128))
         return next((strides for strides in ranges if self.cells(strides) == count), ())
-
-
-def core(array: NDArray[Any], least: int = 2) -> NDArray[Any]:
-    """Return an array without its leading dimensions of 1, down to so many dimensions."""
-    while array.ndim > least and array.shape[0] == 1:
-        array = array[0]
-    return array
 
 
 def matches(trial: Trial, fits: Callable[[int], bool]) -> list[Match]:
@@ -125,11 +125,11 @@ def _rows(
         reason = f"{shape} is a box and classes for each cell of the strides {_text(trial, width)}"
         if ultralytics:
             reason = f"{shape}, and its metadata are those of Ultralytics"
-        yield Match("yolov8", reason, _unit(array[:4]), classes_in(count - 4))
+        yield Match("yolov8", reason, unit_of(array[:4]), classes_in(count - 4))
     if count % 3 == 0 and trial.levels(count // 3):
         reason = f"{shape} is three rows for each cell of the strides {_text(trial, count // 3)}"
         reason = f"{reason}, with objectness and classes"
-        yield Match("yolov5", reason, _unit(array[:, :4]), classes_in(width - 5))
+        yield Match("yolov5", reason, unit_of(array[:, :4]), classes_in(width - 5))
     if strides := trial.levels(count):
         yield from _cell_rows(trial, array, shape, strides)
     if _LEAST_QUERIES <= count <= FINAL_AT_MOST and not trial.levels(count):
@@ -137,7 +137,7 @@ def _rows(
 
 
 def _cell_rows(trial: Trial, array: NDArray[Any], shape: str, strides: tuple[int, ...]) -> Iterator[Match]:
-    width, unit = array.shape[1], _unit(array[:, :4])
+    width, unit = array.shape[1], unit_of(array[:, :4])
     raw = not unit and float(np.ptp(array[:, 0])) < trial.width / 2
     seen = "lie near 0: cells are not placed yet" if raw else "cover the picture"
     reason = f"{shape} is a row for each cell of {list(strides)}, and centres of a trial {seen}"
@@ -177,17 +177,6 @@ def _final_rows(trial: Trial, array: NDArray[Any], shape: str, ultralytics: bool
         more = {"kind": "rows", "boxes": "cxcywh", "unit": "fraction", "activation": "none"}
         reason = f"{shape} is {len(array)} queries of a box and {width - 4} classes"
         yield Match("rtdetr", reason, more, width - 4)
-
-
-def scored_boxes_of(outputs: Outputs) -> list[str]:
-    """Return the name of the output of boxes with their scores [N, 5] beside one of whole labels [N] (files
-    of MMDetection); empty: the outputs are others."""
-    fives = [name for name, array in outputs.items() if array.ndim > 1 and array.shape[-1] == 5]
-    labels = [name for name, array in outputs.items() if array.dtype.kind in "iu"]
-    if len(fives) != 1 or not labels:
-        return []
-    rows = outputs[fives[0]].size // 5
-    return fives if any(outputs[name].size == rows for name in labels) else []
 
 
 def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
@@ -246,37 +235,6 @@ def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes
             yield Match("torchvision", f"{seen}, the first class is background",
                         {**more, "background": "first"}, columns - 1)  # fmt: skip
             yield Match("torchvision", seen, more, columns)
-
-
-def _unit(boxes: NDArray[Any]) -> dict[str, str]:
-    """Return the unit of boxes (centre, size) where it is not pixels: a cell of pixels is wider than 1.5."""
-    low, high = float(boxes.min(initial=0)), float(boxes.max(initial=0))
-    return {"unit": "fraction"} if low > -0.5 and 0 < high < 1.5 else {}
-
-
-_SCORE_WORDS = ("score", "conf", "logit", "prob", "cls", "class")
-
-
-def is_offsets(table: NDArray[Any]) -> bool:
-    """Return whether rows of four numbers are no boxes: neither corners nor sizes are in order."""
-    if len(table) < 10:
-        return False
-    in_order = (table[:, 2:] > table[:, :2]).all(1).mean(), (table[:, 2:] > 0).all(1).mean()
-    return bool(max(in_order) < 0.9)
-
-
-def boxes_of(outputs: Outputs) -> list[str]:
-    """Return the names of the outputs that hold four numbers in each row: of several those that are not
-    called scores, and have the most dimensions, since four scores may lie in a row as well."""
-    able = {
-        name: array.ndim
-        for name, array in outputs.items()
-        if array.ndim >= 2 and array.shape[-1] == 4 and array.dtype.kind == "f"
-    }
-    if len(able) > 1:
-        scores = [name for name in able if any(word in name.lower() for word in _SCORE_WORDS)]
-        able = {name: ndim for name, ndim in able.items() if name not in scores} or able
-    return [name for name, dimensions in able.items() if dimensions == max(able.values())]
 
 
 def _levels_of_pairs(

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from perception_tools.command_arguments import takes
-from perception_tools.evaluate.options import SHOWN, Logs, ScoringArguments
 from perception_tools.exit_codes import schema_with_exit_code, with_exit_code
+from perception_tools.scoring_options import SHOWN, Logs, ScoringArguments
 from perception_tools.standard_output import answering, print_json
 
 _SIDE = (

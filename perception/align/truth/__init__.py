@@ -8,6 +8,7 @@ Truth never enters a sample. Metrics and training join it here::
 """
 
 from perception.align.truth.boxes import MIN_VISIBLE, boxes_of
-from perception.align.truth.join import Joined, TruthJoiner, TruthStore, look_ahead_ns
+from perception.align.truth.join import Joined, TruthJoiner, look_ahead_ns
+from perception.align.truth.store import TruthStore
 
 __all__ = ["MIN_VISIBLE", "Joined", "TruthJoiner", "TruthStore", "boxes_of", "look_ahead_ns"]

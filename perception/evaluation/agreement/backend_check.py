@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.agreement.profiles import iou, paired
+from perception.evaluation.agreement.pairing import iou, paired
 from perception.models.tensors import Predictions
 
 LEAST_IOU = 0.99

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perception.evaluation.agreement.pairing import iou, longer_side, nearness, paired, same_label
 from perception.evaluation.agreement.tolerances import DECISIONS, ROUNDING, Tolerances
-from perception.evaluation.metrics.matching import match
-from perception.geometry.boxes import overlap
-from perception.types import (
-    Control,
-    ControlChannel,
-    Detection,
-    Detections,
-    Float64,
-    Head,
-    Output,
-    unknown_values,
-)
+from perception.types import Control, ControlChannel, Detection, Detections, Head, Output, unknown_values
 
 Note = Callable[[str, str, float], None]
 """A function of a head, the name of a quantity, and its difference."""
@@ -131,7 +120,7 @@ class Rounding(Profile):
         if before.position_frame != now.position_frame:
             frames = [frame or "no frame" for frame in (before.position_frame, now.position_frame)]
             yield "box", f"positions were stated in {frames[0]}, now in {frames[1]}"
-        pairs, alone = paired(_nearness(before.items, now.items))
+        pairs, alone = paired(nearness(before.items, now.items))
         for item in [*(before.items[a] for a in alone[0]), *(now.items[b] for b in alone[1])]:
             if item.score >= cut:
                 yield "class", f"{item.label} of score {item.score:.2f} has no partner"
@@ -150,7 +139,7 @@ class Rounding(Profile):
         allowed = self.allowed
         edge = float(np.max(np.abs(np.subtract(a.xyxy, b.xyxy))))
         note("box", "edge_px", edge)
-        if edge > allowed.box_px + allowed.box * _size(a):
+        if edge > allowed.box_px + allowed.box * longer_side(a):
             yield f"an edge of a {a.label} is {edge:.2f} px off"
         if text := _known_on_one_side(a, b, f"a {a.label}"):
             yield text
@@ -205,7 +194,7 @@ class Decisions(Profile):
             [box for box in side.items if box.score >= allowed.cut - allowed.score] for side in (now, before)
         )
         shared = iou([box.xyxy for box in items], [box.xyxy for box in others])
-        rank = np.where(shared >= 0.5, shared + _same_label(items, others), 0.0)
+        rank = np.where(shared >= 0.5, shared + same_label(items, others), 0.0)
         pairs, alone = paired(rank)
         for a, b in sorted(pairs, key=lambda pair: -rank[pair]):
             box, was = items[a], others[b]
@@ -257,51 +246,6 @@ class Decisions(Profile):
                     f"{off / scale:.2g} of its {'size' if was.std is None else 'standard deviation'}"
                 )
                 return
-
-
-def paired(rank: Float64) -> tuple[list[tuple[int, int]], tuple[list[int], list[int]]]:
-    """Match rows [A] with columns [B] one to one; return the pairs, and the unmatched rows and columns.
-
-    COCO's greedy matching: each row in turn takes the free column of the greatest rank, of equal ranks the
-    first; 0 may not be matched.
-    """
-    rows, columns = rank.shape
-    no_regions = np.zeros(columns, dtype=np.bool_)
-    backwards = match(rank[:, ::-1], np.array([np.finfo(np.float64).tiny]), no_regions[None], no_regions)[
-        0, 0
-    ]
-    pairs = [(row, columns - 1 - int(place)) for row, place in enumerate(backwards) if place >= 0]
-    matched = [{pair[side] for pair in pairs} for side in (0, 1)]
-    alone = tuple(
-        [i for i in range(n) if i not in known] for n, known in zip((rows, columns), matched, strict=True)
-    )
-    return pairs, (alone[0], alone[1])
-
-
-def iou(boxes: object, others: object) -> Float64:
-    """Return the intersection over union of boxes [A, 4] with others [B, 4], both `xyxy`: [A, B]."""
-    corners = [np.asarray(side, dtype=np.float64).reshape(-1, 4) for side in (boxes, others)]
-    return overlap(corners[0], corners[1])
-
-
-def _nearness(before: Sequence[Detection], now: Sequence[Detection]) -> Float64:
-    """Return the rank of each pair [A, B]: 0 if an edge is off by half of the size; the same label first."""
-    edges = [np.array([box.xyxy for box in side]).reshape(-1, 1, 4) for side in (before, now)]
-    off = np.abs(edges[0] - edges[1].reshape(1, -1, 4)).max(axis=2, initial=0.0)
-    size = np.array([_size(box) for box in before])[:, None]
-    return np.where(off < size / 2, 1.0 - off / size + _same_label(before, now), 0.0)
-
-
-def _same_label(boxes: Sequence[Detection], others: Sequence[Detection]) -> NDArray[np.bool_]:
-    """Return whether labels are equal, [A, B]."""
-    labels = (np.array([box.label for box in side], dtype=str) for side in (boxes, others))
-    same: NDArray[np.bool_] = np.equal.outer(*labels)
-    return same
-
-
-def _size(box: Detection) -> float:
-    x1, y1, x2, y2 = box.xyxy
-    return max(x2 - x1, y2 - y1, 1.0)
 
 
 def _stds(box: Detection) -> tuple[float, ...]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from perception.evaluation.plotting import COLOURS
 from perception.evaluation.report import highlights
+from perception.evaluation.report.chart_axes import (
+    RULER,
+    in_percent,
+    legend,
+    share_axes,
+    share_ticks,
+    text_rows,
+)
 from perception.evaluation.report.display_text import (
-    MINUS,
     TITLES,
     details,
     file_name,
@@ -19,7 +26,7 @@ from perception.evaluation.report.display_text import (
     short,
     values,
 )
-from perception.evaluation.report.inline_svg import INK, SERIES, chart, series
+from perception.evaluation.report.inline_svg import SERIES, chart, series
 from perception.evaluation.report.schema import (
     ControlTraceReport,
     EvaluationReport,
@@ -30,11 +37,6 @@ from perception.evaluation.report.schema import (
 )
 from perception.text import visible_line
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-RULER: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (3, 3)), "zorder": 1}
 MOST_TRACES = 6
 """Logs whose command is drawn, for each channel: those with the greatest errors."""
 MOST_SLICES = 14
@@ -59,13 +61,13 @@ def precision_recall(report: EvaluationReport) -> Iterable[Card]:
         texts = [f"{name}, AP50 {measured(scores[f'AP50/{name}'].value)}" for name in names]
         label = f"Precision over recall at overlap 0.5. {'; '.join(texts)}."
         with chart(label, f"precision{start}") as drawn:
-            axes = _share_axes(drawn.figure.subplots(), "recall: share of truth that is found", "precision")
+            axes = share_axes(drawn.figure.subplots(), "recall: share of truth that is found", "precision")
             for place, (name, text) in enumerate(zip(names, texts, strict=True)):
                 curve = curves[name]
                 axes.plot(
                     curve["recall"], curve["precision"], label=text, markevery=(10, 25), **series(place)
                 )
-            _legend(axes)
+            legend(axes)
         note = "Precision over recall, overlap 0.5."
         yield Card(title if not start else "Precision over recall", drawn.svg, note)
 
@@ -78,7 +80,7 @@ def reliability(report: EvaluationReport) -> Card | None:
         return None
     label = f"Share of detections that are right over their score. {highlight.text}"
     with chart(label, "reliability") as drawn:
-        axes = _share_axes(drawn.figure.subplots(), "score that was said", "share that is right")
+        axes = share_axes(drawn.figure.subplots(), "score that was said", "share that is right")
         axes.plot([0, 1], [0, 1], **RULER)
         axes.fill_between(
             bins["confidence"], bins["accuracy"], bins["confidence"], color=COLOURS[0], alpha=0.16, lw=0
@@ -96,8 +98,8 @@ def coverage(report: EvaluationReport) -> Card | None:
     texts = [f"{name}: {percent(value.value)}" for name, value in known.items()]
     label = f"Coverage of 80 % intervals: {', '.join(texts)}"
     with chart(label, "coverage", 360, 30 + 34 * len(known)) as drawn:
-        axes = _rows(drawn.figure.subplots(), texts)
-        _percent(axes.xaxis)
+        axes = text_rows(drawn.figure.subplots(), texts)
+        in_percent(axes.xaxis)
         axes.set_xlim(0, 1)
         axes.axvline(0.8, **RULER)
         for row, value in enumerate(known.values()):
@@ -123,11 +125,11 @@ def recall(report: EvaluationReport) -> Iterable[Card]:
                 middles = [(part.from_m + part.to_m) / 2 for part in bins[label]]
                 shares = [part.found / part.objects for part in bins[label]]
                 axes.plot(middles, shares, label=visible_line(label), **series(place))
-            _shares(axes.yaxis)
-            _percent(axes.yaxis)
+            share_ticks(axes.yaxis)
+            in_percent(axes.yaxis)
             axes.set(xlabel="distance (m)", ylabel="recall", ylim=(-0.02, 1.02))
             axes.set_xlim(left=0)
-            _legend(axes)
+            legend(axes)
         yield Card(heading, drawn.svg, note)
 
 
@@ -149,7 +151,7 @@ def distance(report: EvaluationReport) -> Card | None:
         axes.axhline(0, **RULER)
         axes.set(xlabel="distance (m)", ylabel="error (m)")
         axes.set_xlim(left=0)
-        _legend(axes)
+        legend(axes)
     return Card(highlight.text, drawn.svg)
 
 
@@ -186,7 +188,7 @@ def _trace(trace: ControlTraceReport, limits: tuple[float, float], name: str) ->
             ylabel=visible_line(trace.unit or trace.channel)[:40],
             ylim=(limits[0] - margin, limits[1] + margin),
         )
-        _legend(axes)
+        legend(axes)
     return Card(f"{file_name(trace.log)}: {error}", drawn.svg)
 
 
@@ -204,9 +206,9 @@ def latency(scores: Sequence[StreamingReport]) -> Card | None:
                 axes.plot(*zip(*known, strict=True), label=text, **series(place))
         if own:
             axes.axvline(own[0], **RULER)
-        _shares(axes.yaxis)
+        share_ticks(axes.yaxis)
         axes.set(xlabel="latency (ms)", ylabel="score", ylim=(-0.02, 1.02))
-        _legend(axes)
+        legend(axes)
     note = "Every truth is matched with the newest answer that existed by then (Li, Wang and Ramanan 2020)."
     if own:
         note += f" Dashed: the measured latency, {short(own[0])} ms."
@@ -235,7 +237,7 @@ def _fault(curve: FaultCurveReport, names: Sequence[str], name: str) -> Card:
             axes.plot(*zip((0.0, 1.0), *kept, strict=True), **series(place))
         top = max([1.0, *(k for p in curve.points for k in p.kept.values() if k is not None and k < 2)])
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.03, top + 0.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        _percent(axes.yaxis)
+        in_percent(axes.yaxis)
     return Card(curve.fault, drawn.svg, curve.meaning)
 
 
@@ -267,11 +269,11 @@ def slices(report: EvaluationReport) -> Card | None:
     verdicts = "; ".join(f"{part.part} {part.metric} {part.difference.verdict}" for part in known)
     label = f"Differences of parts from the rest: {verdicts}"
     with chart(label, "slices", 360, 48 + 36 * len(known)) as drawn:
-        axes = _rows(drawn.figure.subplots(), texts)
+        axes = text_rows(drawn.figure.subplots(), texts)
         spans = [_relative(part) for part in known]
         reach = min(max(max(abs(low), abs(high)) for low, _, high in spans), 1.5) * 1.05
         axes.set(xlim=(-reach, reach), xlabel="\u2190 worse than the rest \u00b7 better \u2192")
-        _percent(axes.xaxis)
+        in_percent(axes.xaxis)
         axes.axvline(0, **RULER)
         for row, (part, (low, middle, high)) in enumerate(zip(known, spans, strict=True)):
             look = {"worse": 1, "better": 0, "cannot tell": 5}[part.difference.verdict]
@@ -287,38 +289,3 @@ def _relative(part: SliceReport) -> tuple[float, float, float]:
     size, sign = abs(part.rest or 1.0), -1.0 if part.better == "lower" else 1.0
     ends = sorted((sign * low / size, sign * high / size))
     return ends[0], sign * value / size, ends[1]
-
-
-def _share_axes(axes: Axes, x: str, y: str) -> Axes:
-    axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    _shares(axes.xaxis)
-    _shares(axes.yaxis)
-    return axes
-
-
-def _shares(axis: Any) -> None:
-    axis.set_ticks(SHARES, [f"{share:g}" for share in SHARES])
-
-
-def _percent(axis: Any) -> None:
-    axis.set_major_formatter(lambda share, place: f"{100 * share:.0f} %".replace("-", MINUS))
-
-
-def _rows(axes: Axes, texts: Sequence[str]) -> Axes:
-    """Turn axes into rows from the top, each with a text above its middle."""
-    axes.set_ylim(len(texts) - 0.5, -0.85)
-    axes.set_yticks([])
-    for row, text in enumerate(texts):
-        place = axes.get_yaxis_transform()
-        axes.text(0.0, row - 0.25, visible_line(text), transform=place, va="bottom", clip_on=False)
-    return axes
-
-
-def _legend(axes: Axes) -> None:
-    """Put the names of the series above the axes, in one column where they are long."""
-    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_child")]
-    # A name that begins with _ is shown too.
-    names = [visible_line(f" {line.get_label()}")[:60] for line in lines]
-    if names:
-        columns = 1 if max(map(len, names)) > 24 else 2 if max(map(len, names)) > 10 else 3
-        axes.figure.legend(lines, names, loc="outside upper left", ncols=columns, fontsize=11)

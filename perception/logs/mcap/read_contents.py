@@ -13,10 +13,11 @@ from perception.logs.mcap.blocks import DataBlock
 from perception.logs.mcap.contents import Break, Contents
 from perception.logs.mcap.limits import MAX_RECORD_BYTES, declared_limit
 from perception.logs.mcap.records import HEAD, MAGIC, Malformed, Op, Registry
+from perception.logs.mcap.search import entry_block
 from perception.logs.mcap.shape import SUMMARY_KINDS
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.summary import McapSummary, points_at_chunk, read_summary
-from perception.logs.mcap.walk import Walk, entry_block
+from perception.logs.mcap.walk import Walk
 from perception.remote.fetched import NotInRangesError
 
 _MOST_BETWEEN = 1 << 20  # bytes of a remote file that no index covers

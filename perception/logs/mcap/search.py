@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from perception.logs.mcap.blocks import DataBlock, Tally, load, tally_places, unpack
 from perception.logs.mcap.limits import search_budget
-from perception.logs.mcap.records import HEAD, Malformed, Op, Registry
+from perception.logs.mcap.records import HEAD, ChunkEntry, Malformed, Op, Registry
 from perception.logs.mcap.shape import MIN_MESSAGE, ChunkShape, Shapes
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.unpack import Broken
@@ -186,3 +186,19 @@ class Search:
             if length < MIN_MESSAGE or at > end or channel_id not in self._registry.channels:
                 return False
         return True
+
+
+def entry_block(entry: ChunkEntry) -> DataBlock:
+    """Return the block that an entry of a proven chunk index describes."""
+    return DataBlock(
+        "chunk",
+        entry.offset,
+        entry.length,
+        entry.start_ns,
+        entry.end_ns,
+        entry.index_length,
+        entry.channel_ids if entry.index_length and entry.channel_ids else None,
+        entry.compression,
+        entry.length - entry.compressed_size,
+        entry.uncompressed_size,
+    )

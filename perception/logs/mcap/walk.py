@@ -11,7 +11,7 @@ from perception.logs.mcap.limits import MAX_RECORD_BYTES
 from perception.logs.mcap.message_index import read_index
 from perception.logs.mcap.records import HEAD, MAGIC, U64_MAX, ChunkEntry, Malformed, Op, parse
 from perception.logs.mcap.resume import behind_chunk, behind_damage
-from perception.logs.mcap.search import chunk_block
+from perception.logs.mcap.search import chunk_block, entry_block
 from perception.logs.mcap.shape import CHUNK_FIELDS, MIN_MESSAGE, ChunkShape
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.walk_state import PriorRecord, RunState, WalkState
@@ -281,22 +281,6 @@ class Walk:
         if chunk is not None and chunk.kind == "chunk" and not self._search.intact(chunk):
             return True
         return not self._shapes.starts(after, end)
-
-
-def entry_block(entry: ChunkEntry) -> DataBlock:
-    """Return the block that an entry of a proven chunk index describes."""
-    return DataBlock(
-        "chunk",
-        entry.offset,
-        entry.length,
-        entry.start_ns,
-        entry.end_ns,
-        entry.index_length,
-        entry.channel_ids if entry.index_length and entry.channel_ids else None,
-        entry.compression,
-        entry.length - entry.compressed_size,
-        entry.uncompressed_size,
-    )
 
 
 def _attachment_name(body: bytes) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.evaluation.report import charts
+from perception.evaluation.report import chart_axes, charts
 from perception.evaluation.report.inline_svg import SERIES, chart, series
 from perception.text import visible_line
 from tests.evaluation.report.build import HOSTILE, full
@@ -27,7 +27,7 @@ def test_names_stay_text_in_a_chart(name: str, label: str) -> None:
     with chart(label, "one") as drawn:
         axes = drawn.figure.subplots()
         axes.plot([0, 1], [0, 1], label=name, **series(0))
-        charts._legend(axes)
+        chart_axes.legend(axes)
     page = Page(str(drawn.svg))
     assert not page.wrong
     assert page.names <= {"svg", "g", "path", "text", "defs", "use", "clippath", "rect"}
