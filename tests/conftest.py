@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "real"
 # Several busy processes: a thread each, set before anything counts cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# OpenVINO's converter and NNCF report what they do, each time from a forked process, where they find this.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # fails its import
 
 # Started in the background, where a shell has interrupts ignored: what tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

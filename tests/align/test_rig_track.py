@@ -185,7 +185,7 @@ def test_frames_are_bounded_and_cycles_end() -> None:
     found.at(0, image(0), scan(0, "base"))
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_memory_does_not_grow(seed: int) -> None:
     rng = random.Random(seed)

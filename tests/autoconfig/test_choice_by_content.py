@@ -297,7 +297,7 @@ STREAMS = {
 }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sets(st.sampled_from(sorted(STREAMS)), min_size=1))
 def test_every_topic_is_used_or_named_with_a_reason(
     tmp_path_factory: pytest.TempPathFactory, topics: set[str]

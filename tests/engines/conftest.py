@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 from perception.models.checkpoint import save_checkpoint
 from tests.fusion_scenes import SMALL, lively_model
+
+# pytest listens to loggers that do not propagate; torch writes every graph of an export to this one if heard.
+logging.getLogger("torch.__trace").propagate = True
 
 CONFIG = replace(SMALL, steps=2)
 

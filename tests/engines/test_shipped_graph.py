@@ -40,6 +40,14 @@ def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The engine on the shipped graph of the default weights in float32."""
+    weights = own_weights("fusion")
+    assert weights is not None
+    return shipped_backend(weights, "fp32", tmp_path_factory.mktemp("shipped"))
+
+
 def shipped_backend(default: Path, precision: str, folder: Path) -> Any:
     """The engine on a shipped graph alone."""
     graph = read_shipped_graph(FusionSource(default), precision)
@@ -49,23 +57,22 @@ def shipped_backend(default: Path, precision: str, folder: Path) -> Any:
     return open_backend("openvino", folder / f"{precision}.xml", precision="fp32", threads=1)
 
 
-def test_the_graphs_of_the_default_weights_say_what_torch_says(default: Path, tmp_path: Path) -> None:
-    shipped = shipped_backend(default, "fp32", tmp_path)
+def test_the_graphs_of_the_default_weights_say_what_torch_says(default: Path, exact: Any) -> None:
     assert read_shipped_graph(FusionSource(default), "bf16") is not None, RENEW
-    exact = open_fusion_backend("torch", default, precision="fp32", threads=1)
+    torch_backend = open_fusion_backend("torch", default, precision="fp32", threads=1)
     for seed, subset in enumerate(((1, 1, 1), (1, 0, 0), (0, 1, 1))):
         inputs = random_inputs(FusionSource(default).meta.config, 1, seed)
         inputs = inputs._replace(present=np.array([subset], np.float32))
-        found, expected = shipped.run(inputs), exact.run(inputs)
+        found, expected = exact.run(inputs), torch_backend.run(inputs)
         np.testing.assert_allclose(found["scores"], expected.scores, atol=1e-4, err_msg=RENEW)
         np.testing.assert_allclose(found["control"], expected.control, rtol=1e-3, atol=1e-5, err_msg=RENEW)
 
 
 def test_the_int8_graph_of_the_default_weights_says_nearly_what_float_says(
-    default: Path, tmp_path: Path
+    default: Path, exact: Any, tmp_path: Path
 ) -> None:
     """On pictures: noise lies outside the ranges that it was quantised on."""
-    int8, exact = (shipped_backend(default, precision, tmp_path) for precision in ("int8", "fp32"))
+    int8 = shipped_backend(default, "int8", tmp_path)
     meta = FusionSource(default).meta
     for inputs in _batches(meta, ROOT / "sample_logs" / "yard_day.mcap", 1, 3):
         found, expected = int8.run(inputs), exact.run(inputs)

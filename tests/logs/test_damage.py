@@ -151,7 +151,7 @@ def test_the_survey_of_a_cut_log_counts_what_its_reading_counts(tmp_path: Path, 
 def test_one_topic_of_a_cut_log_gives_all_its_messages(tmp_path: Path, variant: str) -> None:
     """Also where the cut lies among the message indexes of the last chunk, and hides one of them."""
     data, path = LOGS[variant], tmp_path / "log.mcap"
-    for cut in cuts(data):
+    for cut in cuts(data)[::2]:
         path.write_bytes(data[:cut])
         if refused(data, cut):
             continue
@@ -271,7 +271,7 @@ def test_one_flipped_byte_anywhere_never_gives_a_wrong_message_unnoticed(
     data, path = LOGS[variant], tmp_path / "log.mcap"
     written, rng = set(MESSAGES), random.Random(variant)
     has_crc = variant in CHECKED or variant in ("loose", "no-crc-data-crc")
-    for _ in range(200):
+    for _ in range(100):
         at = rng.randrange(len(data))
         path.write_bytes(flipped(data, at, rng.randrange(1, 256)))
         if at < 8:

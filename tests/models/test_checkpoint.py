@@ -110,6 +110,15 @@ def test_the_metadata_are_those_of_the_format(good: bytes) -> None:
     assert struct.unpack("<Q", good[:8])[0] % 8 == 0
 
 
+def test_a_header_has_an_order_of_its_own(good: bytes) -> None:
+    """What makes the same file of the same model in every process."""
+    header = json.loads(good[8 : 8 + struct.unpack("<Q", good[:8])[0]])
+    metadata = header.pop("__metadata__")
+    assert list(metadata) == sorted(metadata)
+    assert list(header) == sorted(header)
+
+
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_file(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.fusion_scenes import lively_model;"

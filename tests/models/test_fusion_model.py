@@ -286,10 +286,8 @@ def test_it_exports_with_a_dynamic_batch() -> None:
         assert_close(module(inputs), predict(model, inputs))
 
 
-@pytest.mark.parametrize(
-    "fusion",
-    [name if name == "second" else pytest.param(name, marks=pytest.mark.slow) for name in FUSIONS],
-)
+@pytest.mark.slow  # that it is one graph: tests/engines/test_exported_backends.py
+@pytest.mark.parametrize("fusion", FUSIONS)
 def test_it_compiles_as_one_graph(fusion: str) -> None:
     model = lively_model(fusion=fusion)
     inputs = scene(model.config, batch=2)

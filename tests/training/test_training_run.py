@@ -236,7 +236,7 @@ def test_the_trained_checkpoint_replays(whole: TrainConfig, street: Path, recipe
 def test_every_head_learns(street: Path, cache_root: Path, tmp_path: Path) -> None:
     still = {"mirror": 0, "noise": 0, "lost_returns": 0, "late": 0, "rig_shift_px": 0, "blur": 0,
              "drop": {"camera": 0, "range": 0, "status": 0}}  # fmt: skip
-    schedule = {"steps": 60, "warmup_steps": 5, "validate_every": 60, "save_every": 60, "ema": 0.9}
+    schedule = {"steps": 40, "warmup_steps": 5, "validate_every": 40, "save_every": 40, "ema": 0.9}
     seen = Seen()
     config = small_config(
         street, cache_root, tmp_path / "run", schedule=schedule, augment=still, optimiser={"lr": 0.005}

@@ -36,7 +36,7 @@ from tests.small_logs import SmallLog, foxglove_schema
 from tests.training.conftest import SHAPE
 from tests.types.speed_limit import LIMITS_KMH, SPEED_LIMIT, limit_of
 
-FRAMES = 45
+FRAMES = 30
 GREY = {30: 40, 50: 128, 80: 215}
 
 

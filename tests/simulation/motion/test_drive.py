@@ -27,7 +27,9 @@ def settled(driver: Driver, speed: float, others: OtherActors, x: float = 10.0) 
     return wish
 
 
-@pytest.fixture(scope="module", params=[0, 1, 2, 3])
+@pytest.fixture(
+    scope="module", params=[0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
+)
 def driven(request: pytest.FixtureRequest) -> Drive:
     return simulate_drive(make_scene(request.param, Scenario(), 20.0), 20.0)
 

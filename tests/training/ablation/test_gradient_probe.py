@@ -61,7 +61,7 @@ def test_a_course_survives_interruptions(tmp_path: Path) -> None:
 
 
 def test_measuring_changes_no_bit_of_a_run(street: Path, cache_root: Path, tmp_path: Path) -> None:
-    schedule = {"steps": 4, "validate_every": 4, "warmup_steps": 1}
+    schedule = {"steps": 4, "validate_every": 4, "save_every": 4, "warmup_steps": 1}
     runs = [
         small_config(street, cache_root, tmp_path / name, schedule=schedule) for name in ("plain", "seen")
     ]

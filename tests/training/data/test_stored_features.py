@@ -47,6 +47,9 @@ def trunk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+SHORT = {"steps": 2, "warmup_steps": 1}
+
+
 def alone(street: Path, trunk: Path, cache: Path, out: Path, **sections: dict[str, Any]) -> TrainConfig:
     """A run of the control head alone; sections are laid over it key by key."""
     own: dict[str, dict[str, Any]] = {
@@ -99,7 +102,7 @@ def test_a_reading_teaches_what_the_whole_sample_does(
 
 
 def test_the_control_head_learns_and_nothing_else_moves(street: Path, trunk: Path, tmp_path: Path) -> None:
-    schedule = {"steps": 150, "batch": 16, "validate_every": 150, "save_every": 150, "ema": 0.9}
+    schedule = {"steps": 80, "batch": 16, "validate_every": 80, "save_every": 80, "ema": 0.9}
     optimiser = {"lr": 0.01}
     config = alone(
         street, trunk, tmp_path / "cache", tmp_path / "run", schedule=schedule, optimiser=optimiser
@@ -147,12 +150,12 @@ def test_readings_are_made_once_for_each_version_and_trunk(street: Path, trunk: 
 
 def test_a_damaged_file_of_readings_is_made_again(street: Path, trunk: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    train(alone(street, trunk, cache, tmp_path / "one"))
+    train(alone(street, trunk, cache, tmp_path / "one", schedule=SHORT))
     whole = [path.read_bytes() for path in files(cache)]
     files(cache)[0].write_bytes(whole[0][:-100])
     files(cache)[1].write_bytes(b"nonsense")
     seen = Seen()
-    train(alone(street, trunk, cache, tmp_path / "two"), watcher=seen)
+    train(alone(street, trunk, cache, tmp_path / "two", schedule=SHORT), watcher=seen)
     assert len(seen.made) == 2
     assert [path.read_bytes() for path in files(cache)] == whole
 
@@ -160,7 +163,7 @@ def test_a_damaged_file_of_readings_is_made_again(street: Path, trunk: Path, tmp
 def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(
     street: Path, trunk: Path, tmp_path: Path
 ) -> None:
-    schedule = {"steps": 30, "batch": 8, "accumulate": 2, "validate_every": 15}
+    schedule = {"steps": 12, "batch": 8, "accumulate": 2, "validate_every": 6, "save_every": 6}
 
     def config(name: str) -> TrainConfig:
         return alone(street, trunk, tmp_path / "cache", tmp_path / name, schedule=schedule)
@@ -174,7 +177,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(
         return steps == 7
 
     assert train(config("parts"), stop=stop).reason == "interrupted"
-    assert train(config("parts"), resume=True).steps == 30
+    assert train(config("parts"), resume=True).steps == 12
     one, other = (load_state(tmp_path / name / "state.safetensors") for name in ("whole", "parts"))
     for part in ("model", "average"):
         assert one[part].keys() == other[part].keys()
@@ -186,13 +189,14 @@ def test_an_interrupt_keeps_the_versions_that_are_finished(street: Path, trunk: 
     cache, seen = tmp_path / "cache", Seen()
     with pytest.raises(KeyboardInterrupt):
         train(
-            alone(street, trunk, cache, tmp_path / "run"),
+            alone(street, trunk, cache, tmp_path / "run", schedule=SHORT),
             watcher=seen,
             stop=lambda: "features, version 2 of 2" in seen.made,
         )
     assert len(files(cache)) == 1
     seen = Seen()
-    assert train(alone(street, trunk, cache, tmp_path / "run"), watcher=seen).reason == "done"
+    config = alone(street, trunk, cache, tmp_path / "run", schedule=SHORT)
+    assert train(config, watcher=seen).reason == "done"
     assert seen.made == ["features, version 2 of 2"]
 
 

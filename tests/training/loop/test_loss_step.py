@@ -44,7 +44,7 @@ def batch(dataset: Dataset) -> Batch:
     return collate([dataset[i] for i in (0, 2, 4)])
 
 
-def improvement(dataset: Dataset, batch: Batch, steps: int = 14, **sections: Any) -> dict[str, float]:
+def improvement(dataset: Dataset, batch: Batch, steps: int = 9, **sections: Any) -> dict[str, float]:
     """By how much each head's loss falls over some steps on one batch."""
     config = small_config(Path("a"), Path("b"), Path("c"), **sections)
     shape = config.model_shape()
