@@ -16,7 +16,8 @@ from perception.evaluation.gates import judge, junit_xml, parse_gates
 from perception.evaluation.head_scores import SCORES, frames_of, scores_of
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metric_sink import METRICS, MetricSink
-from perception.evaluation.report.schema import SCHEMA, EvaluationReport, by_head, json_schema
+from perception.evaluation.report.schema import SCHEMA, EvaluationReport, json_schema
+from perception.evaluation.report.value_schema import by_head
 from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.slices.slice_definitions import parse_slices
 from perception.evaluation.stored_outputs import stored_pairs, stored_times

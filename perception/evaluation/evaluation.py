@@ -25,15 +25,9 @@ from perception.evaluation.metric_sink import MetricSink, Suites, record_times
 from perception.evaluation.metrics import ControlErrors, Latency, Result, Rules, Suite
 from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.plot_series import figures
-from perception.evaluation.report.schema import (
-    EvaluationReport,
-    LogReport,
-    MomentReport,
-    SliceReport,
-    by_head,
-    moment_report,
-    rules_report,
-)
+from perception.evaluation.report.drawing_schema import MomentReport, moment_report
+from perception.evaluation.report.schema import EvaluationReport, LogReport
+from perception.evaluation.report.value_schema import SliceReport, by_head, rules_report
 from perception.evaluation.resampling import Resampler, Resampling, Scored
 from perception.evaluation.score_warnings import MissingTruth, foreign_words, other_log, with_missing_truth
 from perception.evaluation.scored_source import ScoredSource, source_of, source_of_tables

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics import ScoredFrames
 from perception.evaluation.metrics.rows import Rows
-from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
+from perception.evaluation.report.drawing_schema import SceneBoxReport, SceneControlReport, SceneReport
 from perception.evaluation.worst_frames import CUT
 
 KINDS = ("found", "missed", "ignored", "hit", "false")

@@ -8,7 +8,7 @@ from functools import cache
 
 from perception.errors import ConfigError
 from perception.evaluation.metrics import Latency, Rules, Suite
-from perception.evaluation.report.schema import MetricReport, by_head
+from perception.evaluation.report.value_schema import MetricReport, by_head
 from perception.sinks import OutputSink, RunInfo
 from perception.types import (
     Control,

@@ -11,12 +11,8 @@ from difflib import get_close_matches
 from perception.errors import ConfigError
 from perception.evaluation.gate_names import gate_key, name_errors
 from perception.evaluation.metrics import Metric
-from perception.evaluation.report.schema import (
-    EvaluationReport,
-    GateReport,
-    MetricReport,
-    ValueReport,
-)
+from perception.evaluation.report.schema import EvaluationReport, GateReport
+from perception.evaluation.report.value_schema import MetricReport, ValueReport
 from perception.path_guard import marked
 from perception.text import visible
 

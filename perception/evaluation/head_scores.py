@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perception.evaluation.report.schema import MetricReport
+from perception.evaluation.report.value_schema import MetricReport
 
 SCORES = ("class", "box", "distance", "control")
 

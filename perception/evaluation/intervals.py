@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from perception.evaluation.report.schema import (
+from perception.evaluation.report.value_schema import (
     DifferenceReport,
     IntervalReport,
     MetricReport,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import ControlErrors, Suite
-from perception.evaluation.report.schema import (
+from perception.evaluation.report.drawing_schema import (
     ControlTraceReport,
     DistanceBinReport,
     DistanceErrorReport,

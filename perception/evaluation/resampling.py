@@ -16,7 +16,7 @@ from perception.evaluation.error_series import box_series, control_series
 from perception.evaluation.log_record import SCORED, WRONG, LogRecord
 from perception.evaluation.metrics import DrawnWeights, Suite
 from perception.evaluation.metrics.joint_score import METRICS, joint_values
-from perception.evaluation.report.schema import BlocksReport, ResamplingReport
+from perception.evaluation.report.value_schema import BlocksReport, ResamplingReport
 from perception.evaluation.statistics import (
     FEWEST_LOGS,
     Autocorrelation,

@@ -48,4 +48,5 @@ def numbered_names(*columns: tuple[Places, Sequence[str], Places]) -> dict[str, 
 
 
 def renumbered(codes: Places, texts: Sequence[str], names: Mapping[str, int]) -> Places:
+    """Return codes of texts as the numbers of their names; `ANY_CLASS` for others."""
     return np.array([names.get(text, ANY_CLASS) for text in (*texts, "")], np.intp)[codes]

@@ -9,10 +9,9 @@ import pytest
 from perception.errors import ConfigError
 from perception.evaluation.gates import judge, junit_xml, parse_gates
 from perception.evaluation.metrics import Result, Rules
-from perception.evaluation.report.schema import (
+from perception.evaluation.report.schema import DivergenceReport, EvaluationReport
+from perception.evaluation.report.value_schema import (
     BlocksReport,
-    DivergenceReport,
-    EvaluationReport,
     IntervalReport,
     MetricReport,
     ResamplingReport,

@@ -10,7 +10,7 @@ import numpy as np
 
 from perception.evaluation import SCHEMA, EvaluateOptions, Evaluation, EvaluationReport, json_schema
 from perception.evaluation.metrics import Rules, Suite
-from perception.evaluation.report.schema import by_head
+from perception.evaluation.report.value_schema import by_head
 from perception_tools.exit_codes import schema_with_exit_code
 from tests.evaluation.metrics.build import random_frames
 

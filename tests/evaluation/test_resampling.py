@@ -11,7 +11,7 @@ from perception.evaluation.intervals import range_of, with_intervals
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metric_sink import MetricSink
 from perception.evaluation.metrics import Latency, Result, Suite, Value, Weights
-from perception.evaluation.report.schema import by_head
+from perception.evaluation.report.value_schema import by_head
 from perception.evaluation.resampling import Resampler, Resampling, Scored
 from tests.evaluation.scored import RULES, drive, scored
 

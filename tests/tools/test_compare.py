@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
-from perception.evaluation.report.schema import DifferenceReport, Verdict
+from perception.evaluation.report.value_schema import DifferenceReport, Verdict
 from perception_tools.cli import run
 from perception_tools.compare.text import summary
 from tests.plugins.test_fusion import write_checkpoint

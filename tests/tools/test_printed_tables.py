@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from perception.evaluation.report.schema import DifferenceReport, EvaluationReport, SliceReport
+from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.report.value_schema import DifferenceReport, SliceReport
 from perception_tools.evaluate.text import show
 from perception_tools.printed_tables import shortened, show_table
 from tests.evaluation.report.build import heads

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
-from perception.evaluation.report.schema import DifferenceReport
+from perception.evaluation.report.value_schema import DifferenceReport
 from perception.evaluation.score_warnings import grouped_rows
 from perception_tools.evaluate.confidence_text import difference_text, show_correction, show_resampling
 from perception_tools.printed_tables import Cells, show_table, table_console

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from perception.evaluation.report.schema import (
+from perception.evaluation.report.schema import DivergenceReport, GateReport
+from perception.evaluation.report.value_schema import (
     DifferenceReport,
-    DivergenceReport,
-    GateReport,
     ResamplingReport,
     SliceReport,
     ValueReport,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from perception.evaluation.report.schema import FaultsReport, StreamingReport
+from perception.evaluation.report.stress_schema import FaultsReport, StreamingReport
 from perception_tools.printed_tables import Cells, show_table
 
 SCORES = ("class", "box", "distance", "control")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from perception.evaluation.report.schema import EvaluationReport, MetricReport, ValueReport
+from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.report.value_schema import MetricReport, ValueReport
 from perception.evaluation.score_warnings import grouped_rows
 from perception_tools.evaluate.confidence_text import (
     half_width,

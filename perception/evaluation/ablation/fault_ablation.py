@@ -12,14 +12,14 @@ from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
 from perception.evaluation.head_scores import SCORES, Scores, frames_of, scores_of
 from perception.evaluation.metric_sink import MetricSink
 from perception.evaluation.metrics import Rules, Suite
-from perception.evaluation.report.schema import (
-    EvaluationReport,
+from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.report.stress_schema import (
     FaultCurveReport,
     FaultPointReport,
     FaultsReport,
     WorstFaultReport,
-    by_head,
 )
+from perception.evaluation.report.value_schema import by_head
 from perception.logs import Log
 from perception.pipeline import Observer, ReplayOptions, Span, replay
 from perception.pipeline.faults import KINDS, fault_names, parse_plan

@@ -53,5 +53,6 @@ def same_label(boxes: Sequence[Detection], others: Sequence[Detection]) -> NDArr
 
 
 def longer_side(box: Detection) -> float:
+    """Return the longer side of a box, px; at least 1."""
     x1, y1, x2, y2 = box.xyxy
     return max(x2 - x1, y2 - y1, 1.0)

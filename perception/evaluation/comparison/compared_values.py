@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, SideReport
 from perception.evaluation.intervals import difference_of, judged
-from perception.evaluation.report.schema import DifferenceReport, ValueReport
+from perception.evaluation.report.value_schema import DifferenceReport, ValueReport
 from perception.evaluation.resampling import DrawnValues, Resampler
 from perception.evaluation.statistics import holm
 from perception.types import Float64

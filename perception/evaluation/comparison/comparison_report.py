@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from perception.evaluation.report.schema import (
+from perception.evaluation.report.schema import DocumentModel
+from perception.evaluation.report.value_schema import (
     DifferenceReport,
-    DocumentModel,
     MetricReport,
     ResamplingReport,
     SchemaModel,

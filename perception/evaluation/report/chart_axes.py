@@ -20,6 +20,7 @@ RULER: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (3, 3)), "zorder"
 
 
 def share_axes(axes: Axes, x: str, y: str) -> Axes:
+    """Label axes on which both values are shares."""
     axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     share_ticks(axes.xaxis)
     share_ticks(axes.yaxis)
@@ -27,10 +28,12 @@ def share_axes(axes: Axes, x: str, y: str) -> Axes:
 
 
 def share_ticks(axis: Any) -> None:
+    """Put the ticks of shares on an axis."""
     axis.set_ticks(SHARES, [f"{share:g}" for share in SHARES])
 
 
 def in_percent(axis: Any) -> None:
+    """Show the ticks of an axis in percent."""
     axis.set_major_formatter(lambda share, place: f"{100 * share:.0f} %".replace("-", MINUS))
 
 

@@ -26,15 +26,11 @@ from perception.evaluation.report.display_text import (
     short,
     values,
 )
+from perception.evaluation.report.drawing_schema import ControlTraceReport
 from perception.evaluation.report.inline_svg import SERIES, chart, series
-from perception.evaluation.report.schema import (
-    ControlTraceReport,
-    EvaluationReport,
-    FaultCurveReport,
-    FaultsReport,
-    SliceReport,
-    StreamingReport,
-)
+from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.report.stress_schema import FaultCurveReport, FaultsReport, StreamingReport
+from perception.evaluation.report.value_schema import SliceReport
 from perception.text import visible_line
 
 MOST_TRACES = 6

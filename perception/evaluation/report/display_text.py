@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from perception.evaluation.report.schema import MetricReport, ValueReport
+from perception.evaluation.report.value_schema import MetricReport, ValueReport
 
 Heads = Mapping[str, Mapping[str, MetricReport]]
 

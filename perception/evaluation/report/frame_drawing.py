@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from perception.evaluation.report.display_text import measured, short, signed
+from perception.evaluation.report.drawing_schema import SceneBoxReport, SceneControlReport, SceneReport
 from perception.evaluation.report.frame_pictures import Picture
-from perception.evaluation.report.schema import SceneBoxReport, SceneControlReport, SceneReport
 
 ORDER = ("ignored", "found", "hit", "false", "missed")
 """The drawing order; later kinds are on top."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from perception.errors import LogError
-from perception.evaluation.report.schema import MomentReport
+from perception.evaluation.report.drawing_schema import MomentReport
 from perception.logs import Log, open_log
 from perception.logs.video.preroll import decoded_camera
 from perception.models.preprocess import InputSpec

@@ -14,13 +14,10 @@ from perception.evaluation.report.display_text import (
     short,
     values,
 )
-from perception.evaluation.report.schema import (
-    DistanceBinReport,
-    EvaluationReport,
-    SliceReport,
-    StreamingReport,
-    ValueReport,
-)
+from perception.evaluation.report.drawing_schema import DistanceBinReport
+from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.report.stress_schema import StreamingReport
+from perception.evaluation.report.value_schema import SliceReport, ValueReport
 
 ENOUGH = 20
 """The minimum number of objects for a sentence about one class or one distance."""
@@ -32,36 +29,6 @@ class Highlight(NamedTuple):
     text: str
     place: str
     bad: bool
-
-
-def headline(report: EvaluationReport) -> Highlight:
-    """Return the verdict on the evaluation as a sentence."""
-    failed = [gate for gate in report.gates if not gate.passed]
-    diverged = [row for row in report.reference if row.diverged or not row.frames]
-    if report.status in ("failed", "interrupted"):
-        return Highlight(f"The evaluation was not finished: {report.status}.", "summary", True)
-    if failed or diverged:
-        parts = []
-        if failed:
-            verb = "is" if len(failed) == 1 else "are"
-            parts.append(f"{len(failed)} of {_many(len(report.gates), 'requirement')} {verb} not met")
-        if diverged:
-            heads = len({row.head for row in diverged})
-            verb = "decides" if heads == 1 else "decide"
-            parts.append(f"{_many(heads, 'head')} {verb} otherwise than the reference")
-        return Highlight(f"Fails: {'; '.join(parts)}.", "summary", True)
-    if report.gates or report.reference:
-        met = (
-            f"all {len(report.gates)} requirements are met"
-            if len(report.gates) > 1
-            else "the requirement is met"
-        )
-        same = "every decision is that of the reference"
-        checks = ", and ".join(
-            part for part, there in ((met, report.gates), (same, report.reference)) if there
-        )
-        return Highlight(f"Passes: {checks}.", "summary", False)
-    return Highlight("No requirement was set, so nothing passes or fails.", "summary", False)
 
 
 def all_highlights(report: EvaluationReport) -> list[Highlight]:
@@ -338,7 +305,3 @@ def _value(value: ValueReport | None) -> float | None:
 
 def _defined(reports: Mapping[str, ValueReport]) -> dict[str, float]:
     return {name: value.value for name, value in reports.items() if value.value is not None}
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from perception.evaluation.report import highlights, tables
+from perception.evaluation.report import highlights, log_tables, stress_tables, tables
 from perception.evaluation.report.display_text import file_name
+from perception.evaluation.report.drawing_schema import MomentReport
+from perception.evaluation.report.headline import headline
 from perception.evaluation.report.page import subtitle, title
-from perception.evaluation.report.schema import EvaluationReport, MomentReport, SliceReport
-from perception.evaluation.report.tables import Cell, TableData
+from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.report.table_cells import Cell, TableData
+from perception.evaluation.report.value_schema import SliceReport
 from perception.text import visible, visible_line
 
 MOST_MOMENTS = 5
@@ -48,7 +51,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _parts(report: EvaluationReport) -> Iterator[str]:
-    verdict = highlights.headline(report)
+    verdict = headline(report)
     sign = "\u274c " if verdict.bad else "\u2705 " if report.gates or report.reference else ""
     yield f"## {sign}{escaped(verdict.text)}"
     yield f"**{escaped(title(report))}**, {escaped(subtitle(report))}"
@@ -73,7 +76,7 @@ def _parts(report: EvaluationReport) -> Iterator[str]:
     if report.moments:
         shown = [_moment(highlight) for highlight in report.moments[:MOST_MOMENTS]]
         yield "### The worst moments\n\n" + "\n\n".join(shown)
-    warned = tables.warnings(report)
+    warned = log_tables.warnings(report)
     if warned:
         yield "### Warnings\n\n" + "\n".join(f"- {escaped(text)}" for text in warned)
     if report.run:
@@ -85,11 +88,11 @@ def _tables(report: EvaluationReport) -> Iterator[str]:
     if worse:
         yield "### Surely worse than the rest\n\n" + _slices(worse)
     if report.ablation:
-        yield _folded("What each sensor is worth", _cells(tables.sensors(report)))
+        yield _folded("What each sensor is worth", _cells(stress_tables.sensors(report)))
     if report.fault_ablation is not None and report.fault_ablation.curves:
-        yield _folded("What is left under faults", _cells(tables.faults(report.fault_ablation)))
+        yield _folded("What is left under faults", _cells(stress_tables.faults(report.fault_ablation)))
     if report.streaming:
-        yield _folded("Scores that count the latency", _cells(tables.streaming(report)))
+        yield _folded("Scores that count the latency", _cells(stress_tables.streaming(report)))
 
 
 def _folded(name: str, inside: str) -> str:

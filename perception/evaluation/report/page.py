@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from perception.evaluation.plotting import need_matplotlib
-from perception.evaluation.report import charts, highlights, tables
+from perception.evaluation.report import charts, highlights, log_tables, stress_tables, tables
 from perception.evaluation.report.display_text import file_name, percent, short
 from perception.evaluation.report.frame_drawing import drawing, frame_words
 from perception.evaluation.report.frame_pictures import Pictures
+from perception.evaluation.report.headline import headline
 from perception.evaluation.report.schema import EvaluationReport
 from perception.text import visible
 
@@ -61,7 +62,7 @@ def html_page(report: EvaluationReport, pictures: Pictures | None = None) -> str
         subtitle=subtitle(report),
         policy=POLICY,
         style=_style(),
-        headline=highlights.headline(report),
+        headline=headline(report),
         overall=tables.overall(report),
         highlights=highlights.all_highlights(report),
         sections=data,
@@ -114,18 +115,21 @@ def _sections(report: EvaluationReport, pictures: Pictures) -> dict[str, Any]:
         "control": _control(report),
         "slices": _slices(report),
         "sensors": {"table": table, "highlight": highlights.sensors(report)}
-        if (table := tables.sensors(report))
+        if (table := stress_tables.sensors(report))
         else None,
         "faults": _faults(report),
-        "latency": {"table": tables.streaming(report), "charts": _cards(charts.latency(report.streaming))}
+        "latency": {
+            "table": stress_tables.streaming(report),
+            "charts": _cards(charts.latency(report.streaming)),
+        }
         if report.streaming
         else None,
         "logs": {
             "table": table,
-            "ledger": tables.ledger(report),
-            "warnings": tables.warnings(report),
+            "ledger": log_tables.ledger(report),
+            "warnings": log_tables.warnings(report),
         }
-        if (table := tables.logs(report))
+        if (table := log_tables.logs(report))
         else None,
         "numbers": [
             (head, table)
@@ -181,10 +185,10 @@ def _faults(report: EvaluationReport) -> dict[str, Any] | None:
         return None
     return {
         "highlight": highlights.faults(report),
-        "worst": tables.worst_faults(ablation),
+        "worst": stress_tables.worst_faults(ablation),
         "legend": charts.fault_legend(ablation),
         "charts": charts.faults(ablation),
-        "table": tables.faults(ablation),
+        "table": stress_tables.faults(ablation),
     }
 
 

@@ -15,16 +15,10 @@ from numpy.typing import NDArray
 from perception.evaluation.intervals import difference_of, judged
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import DrawnWeights
-from perception.evaluation.report.schema import DifferenceReport, SliceReport
+from perception.evaluation.report.value_schema import DifferenceReport, SliceReport
 from perception.evaluation.resampling import Resampler
-from perception.evaluation.slices.frame_conditions import (
-    FrameConditions,
-)
-from perception.evaluation.slices.slice_definitions import (
-    Mask,
-    Slice,
-    slices_of,
-)
+from perception.evaluation.slices.frame_conditions import FrameConditions
+from perception.evaluation.slices.slice_definitions import Mask, Slice, slices_of
 from perception.evaluation.statistics import holm
 from perception.types import Float64
 

@@ -18,21 +18,15 @@ import numpy as np
 from perception.config import Config
 from perception.evaluation.head_scores import scores_of
 from perception.evaluation.metrics import Rules, Suite
-from perception.evaluation.report.schema import EvaluationReport, StreamingReport, by_head
+from perception.evaluation.report.schema import EvaluationReport
+from perception.evaluation.report.stress_schema import StreamingReport
+from perception.evaluation.report.value_schema import by_head
 from perception.evaluation.streaming.output_store import OutputCollector, OutputStore
 from perception.evaluation.streaming.truths import cameras_of, truths_of
 from perception.evaluation.streaming.worker import newest, work
 from perception.logs import Log, open_log
 from perception.pipeline.log_source import WHOLE, Span
-from perception.types import (
-    Control,
-    Detections,
-    Output,
-    Tick,
-    TruthFrame,
-    absent_sample,
-    camera_views,
-)
+from perception.types import Control, Detections, Output, Tick, TruthFrame, absent_sample, camera_views
 
 NO_OUTPUT = "no output yet"
 

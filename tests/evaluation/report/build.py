@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from perception.evaluation.report.schema import (
+from perception.evaluation.report.drawing_schema import (
     ControlTraceReport,
-    DifferenceReport,
     DistanceBinReport,
     DistanceErrorReport,
-    DivergenceReport,
-    EvaluationReport,
-    FaultCurveReport,
-    FaultPointReport,
-    FaultsReport,
     FiguresReport,
-    GateReport,
-    IntervalReport,
-    LogReport,
-    MetricReport,
     MomentReport,
-    RulesReport,
     SceneBoxReport,
     SceneControlReport,
     SceneReport,
-    SliceReport,
+)
+from perception.evaluation.report.schema import DivergenceReport, EvaluationReport, GateReport, LogReport
+from perception.evaluation.report.stress_schema import (
+    FaultCurveReport,
+    FaultPointReport,
+    FaultsReport,
     StreamingReport,
-    ValueReport,
     WorstFaultReport,
+)
+from perception.evaluation.report.value_schema import (
+    DifferenceReport,
+    IntervalReport,
+    MetricReport,
+    RulesReport,
+    SliceReport,
+    ValueReport,
 )
 
 HOSTILE = (

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from perception.evaluation.report import frame_pictures
+from perception.evaluation.report.drawing_schema import MomentReport
 from perception.evaluation.report.frame_drawing import drawing, frame_words
 from perception.evaluation.report.frame_pictures import moment_pictures
-from perception.evaluation.report.schema import MomentReport
 from perception.logs import Query, decode, open_log
 from perception.types import CameraFrame
 from tests.evaluation.report.build import moment

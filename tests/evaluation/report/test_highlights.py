@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 
 from perception.evaluation.report import highlights
-from perception.evaluation.report.schema import (
-    DifferenceReport,
-    DistanceBinReport,
-    DistanceErrorReport,
-    DivergenceReport,
-    EvaluationReport,
-    FiguresReport,
-    GateReport,
-    IntervalReport,
-    SliceReport,
-    StreamingReport,
-)
+from perception.evaluation.report.drawing_schema import DistanceBinReport, DistanceErrorReport, FiguresReport
+from perception.evaluation.report.headline import headline
+from perception.evaluation.report.schema import DivergenceReport, EvaluationReport, GateReport
+from perception.evaluation.report.stress_schema import StreamingReport
+from perception.evaluation.report.value_schema import DifferenceReport, IntervalReport, SliceReport
 from tests.evaluation.report.build import full, heads, metric, value
 
 
@@ -55,7 +48,7 @@ def beside(diverged: int, frames: int = 100) -> DivergenceReport:
     ],
 )
 def test_the_headline_is_the_verdict(changes: dict[str, Any], text: str, bad: bool) -> None:
-    told = highlights.headline(report(**changes))
+    told = headline(report(**changes))
     assert told.text.startswith(text)
     assert told.bad == bad
 
