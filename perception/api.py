@@ -6,8 +6,6 @@ The command line offers the same with more options. The objects behind these cal
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +21,7 @@ from perception.logs import Log, open_log
 from perception.path_guard import Write, check_paths
 from perception.pipeline import ReplayOptions, Span, resolve_device
 from perception.pipeline import replay as replay_log
+from perception.pipeline.background import in_background
 from perception.pipeline.files_read import files_read
 from perception.pipeline.replay_summary import add_choice
 from perception.plugin import load_plugin
@@ -116,29 +115,12 @@ def stream(
     with _opened(log, config, plugin, checkpoint) as (source, choice):
         setup = choice.config
         how = _options(source, setup, start, end, device, options)
-        handed = _Handover()
-        sink = _CallbackSink(lambda sample, output: handed.put(Answer(sample, output)))
 
-        def run() -> None:
-            try:
-                replay_log(source, setup, load_plugin(setup.plugin.name), [sink], how)
-            except _ClosedEarly:
-                pass
-            except BaseException as error:
-                handed.put(error)
-            else:
-                handed.put(None)
+        def run(give: Callable[[Answer], None]) -> None:
+            sink = _CallbackSink(lambda sample, output: give(Answer(sample, output)))
+            replay_log(source, setup, load_plugin(setup.plugin.name), [sink], how)
 
-        thread = threading.Thread(target=run, name="perception.stream", daemon=True)
-        thread.start()
-        try:
-            while (item := handed.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            handed.stop()
-            thread.join()
+        yield from in_background(run, WAITING, "perception.stream")
 
 
 def evaluate(
@@ -229,35 +211,6 @@ class _CallbackSink(OutputSink):
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
         self._take(sample, output)
-
-
-class _ClosedEarly(Exception):
-    """The caller of `stream` asks for no more answers."""
-
-
-class _Handover:
-    """A short queue between the thread of a run and the caller of `stream`."""
-
-    def __init__(self) -> None:
-        self._queue: queue.Queue[Answer | BaseException | None] = queue.Queue(WAITING)
-        self._stopped = False
-
-    def put(self, item: Answer | BaseException | None) -> None:
-        """Hand an item over: an answer, the error that ended the run, or None at its end."""
-        while not self._stopped:
-            try:
-                return self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-        raise _ClosedEarly
-
-    def get(self) -> Answer | BaseException | None:
-        """Wait for the next item."""
-        return self._queue.get()
-
-    def stop(self) -> None:
-        """Take no more items; the run ends at its next one."""
-        self._stopped = True
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,13 @@ from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.frame_contents import FrameContents
 from perception.evaluation.intervals import with_intervals
 from perception.evaluation.log_record import LogRecord
-from perception.evaluation.metric_sink import MetricSink, Suites, record_times
+from perception.evaluation.metric_sink import (
+    MetricSink,
+    Suites,
+    record_times,
+    score_stored,
+    show_worst_moments,
+)
 from perception.evaluation.metrics import ControlErrors, Latency, Result, Rules, Suite
 from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.plot_series import figures
@@ -33,9 +38,8 @@ from perception.evaluation.score_warnings import MissingTruth, foreign_words, ot
 from perception.evaluation.scored_source import ScoredSource, source_of, source_of_tables
 from perception.evaluation.slices.frame_conditions import FrameConditions
 from perception.evaluation.slices.slice_comparison import slices
-from perception.evaluation.stored_columns import stored_parts
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
-from perception.evaluation.worst_frames import CUT, Moment
+from perception.evaluation.worst_frames import Moment, best_cut
 from perception.logs import Log
 from perception.pipeline import Observer, Span, Summary, replay
 from perception.pipeline.batch.spans import joined_account
@@ -45,7 +49,7 @@ from perception.pipeline.tables import committed, with_tables
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.sinks import RunInfo, ScoredMcapSink, Sink, read_run
-from perception.sinks.protocol import ShowsMoments, to_values
+from perception.sinks.protocol import to_values
 from perception.sinks.tables import TablesSink
 from perception.sinks.tables.stored import StoredRecording
 
@@ -116,7 +120,7 @@ class Evaluation:
         latency = None if self._subsets else self._latency
         source = source_of(log, config)
         scorer = self.sink(source, latency, to_values(sinks))
-        _show_moments(sinks, scorer, self.options.moments)
+        show_worst_moments(sinks, scorer, self.options.moments)
         sinks.append(scorer)
         plugin = self._plugin(load, config, sinks)
         options = replace(self.options.replay, observer=observer, span=span or self.options.replay.span)
@@ -192,7 +196,7 @@ class Evaluation:
         source = source_of_tables(spans, recording.config)
         scorer = self.sink(source, self._latency)
         scorer.open(run)
-        frames = sum(_score_stored(scorer, each, span) for each in spans)
+        frames = sum(score_stored(scorer, each, span) for each in spans)
         self._status = max(self._status, summary["status"], key=STATUS_ORDER.index)
         self._workers = recording.row["workers"]
         for warned in summary["warnings"]:
@@ -280,7 +284,7 @@ class Evaluation:
         *results, joint = self.suite.compute()
         timing = [] if self._subsets else [self._timing()]
         heads = by_head([*results, *timing, joint])
-        resampler, cut = None, _cut(results)
+        resampler, cut = None, best_cut(results)
         if self.options.resampling is not None and self._logs:
             resampler = Resampler([self.scored], self.options.resampling)
             heads = with_intervals(heads, self.scored, resampler)
@@ -335,41 +339,7 @@ class Evaluation:
         )
 
 
-def _score_stored(scorer: MetricSink, recording: StoredRecording, span: Span) -> int:
-    """Score the frames of a recording in its tables; return how many ticks they are of."""
-    ticks = 0
-    if scorer.suite.takes_columns:
-        for part in stored_parts(recording, span):
-            scorer.score_part(part)
-            ticks += part.ticks
-        return ticks
-    for stored in recording.frames():
-        if span.holds(stored.output.tick.log_time_ns):
-            scorer.score(stored.output, stored.truth, stored.timing_ms)
-            ticks += stored.of_reference
-    return ticks
-
-
-def _show_moments(sinks: Sequence[Sink], scorer: MetricSink, count: int) -> None:
-    """Give the worst moments of a log to the sinks that begin there."""
-    for sink in sinks:
-        if isinstance(sink, ShowsMoments):
-            sink.show_moments(partial(_moments, scorer, count))
-
-
-def _moments(scorer: MetricSink, count: int) -> list[tuple[int, int, str]]:
-    """Return the worst moments of a log, worst first: log time, stamp, and a text."""
-    worst = scorer.record.worst(count) if scorer.record is not None else []
-    return [(moment.log_time_ns, moment.stamp_ns, moment.what or "no words") for moment in worst]
-
-
 def _part(span: Span) -> dict[str, str]:
     """Return the entries of a run's record that say which part of the log was scored."""
     times = {"start_ns": span.start_ns, "end_ns": span.end_ns}
     return {key: str(time_ns) for key, time_ns in times.items() if time_ns is not None}
-
-
-def _cut(results: Sequence[Result]) -> float:
-    """Return the score threshold of the best F1."""
-    best = next((r.values["F1_score"].value for r in results if "F1_score" in r.values), None)
-    return CUT if best is None else best

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from perception.evaluation.ablation.sensor_subsets import Subset
 from perception.evaluation.frame_contents import FrameContents
@@ -11,10 +12,13 @@ from perception.evaluation.log_record import LogRecord
 from perception.evaluation.metrics import Latency, Metric, Rules, ScoredFrames, Suite
 from perception.evaluation.metrics.latency import TOTAL
 from perception.evaluation.score_warnings import MissingTruth
-from perception.evaluation.stored_columns import StoredPart
+from perception.evaluation.stored_columns import StoredPart, stored_parts
 from perception.evaluation.worst_frames import Row, box_frame_errors, box_rows, control_rows
-from perception.sinks import OutputSink, RunInfo
+from perception.pipeline import Span
+from perception.sinks import OutputSink, RunInfo, Sink
 from perception.sinks.mcap_sink import camera_topic
+from perception.sinks.protocol import ShowsMoments
+from perception.sinks.tables.stored import StoredRecording
 from perception.types import Output, Sample, TruthFrame, camera_views
 
 FRAMES = 32
@@ -188,3 +192,31 @@ class Suites:
         """Return the suite of a subset, under the same rules."""
         rules = self.of(run).rules
         return self.subsets.setdefault(subset, Suite(rules, guests=self._guests(rules)))
+
+
+def score_stored(scorer: MetricSink, recording: StoredRecording, span: Span) -> int:
+    """Score the frames of a recording in its tables; return how many ticks they are of."""
+    ticks = 0
+    if scorer.suite.takes_columns:
+        for part in stored_parts(recording, span):
+            scorer.score_part(part)
+            ticks += part.ticks
+        return ticks
+    for stored in recording.frames():
+        if span.holds(stored.output.tick.log_time_ns):
+            scorer.score(stored.output, stored.truth, stored.timing_ms)
+            ticks += stored.of_reference
+    return ticks
+
+
+def show_worst_moments(sinks: Sequence[Sink], scorer: MetricSink, count: int) -> None:
+    """Give the worst moments of a log to the sinks that begin there."""
+    for sink in sinks:
+        if isinstance(sink, ShowsMoments):
+            sink.show_moments(partial(_moments, scorer, count))
+
+
+def _moments(scorer: MetricSink, count: int) -> list[tuple[int, int, str]]:
+    """Return the worst moments of a log, worst first: log time, stamp, and a text."""
+    worst = scorer.record.worst(count) if scorer.record is not None else []
+    return [(moment.log_time_ns, moment.stamp_ns, moment.what or "no words") for moment in worst]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.evaluation.metrics import ScoredFrame, ScoredFrames
+from perception.evaluation.metrics import Result, ScoredFrame, ScoredFrames
 from perception.evaluation.metrics.frame_columns import STATES
 from perception.types import Float64, Output, TruthFrame
 
@@ -157,3 +157,9 @@ def separate_peaks(times_ns: NDArray[np.integer], values: Float64, count: int) -
         if all(abs(int(times_ns[place]) - int(times_ns[other])) >= _APART_NS for other in places):
             places.append(int(place))
     return places
+
+
+def best_cut(results: Sequence[Result]) -> float:
+    """Return the score threshold of the best F1."""
+    best = next((r.values["F1_score"].value for r in results if "F1_score" in r.values), None)
+    return CUT if best is None else best

@@ -254,54 +254,25 @@ class ReplayArguments:
 
         return TablesPlace(self.tables, self.recording or "", matches=MatchRows)
 
-    def _refuse_options_of_files(self) -> None:
-        names = (
-            "output",
-            "render",
-            "jsonl",
-            "ledger",
-            "rerun",
-            "view",
-            "tables",
-            "with_inputs",
-            "step",
-            "live_drop",
-            "check",
-        )
-        options = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
-        options += ["--loop"] if self.loop > 1 else []
-        if options:
-            raise typer.BadParameter(
-                f"{', '.join(options)}: not with --serve, which shows and writes nothing"
-            )
+    def _given(self, names: str) -> list[str]:
+        """Return which of some options are set, as they are written."""
+        return [f"--{name.replace('_', '-')}" for name in names.split() if getattr(self, name)]
 
     def _refuse_options(self) -> None:
         """Raise BadParameter if an option does not go with the number of logs, or with `--serve`."""
         if self.several:
-            self._refuse_options_of_one_log()
+            names = "output render jsonl ledger rerun layout view step no_output check recording serve"
+            if options := self._given(names):
+                several = "for one log alone; several go to --output-dir"
+                raise typer.BadParameter(f"{', '.join(options)}: {several}")
         else:
             refuse_batch_options(self)
         if self.serve:
-            self._refuse_options_of_files()
-
-    def _refuse_options_of_one_log(self) -> None:
-        names = (
-            "output",
-            "render",
-            "jsonl",
-            "ledger",
-            "rerun",
-            "layout",
-            "view",
-            "step",
-            "no_output",
-            "check",
-            "recording",
-            "serve",
-        )
-        options = [f"--{name.replace('_', '-')}" for name in names if getattr(self, name)]
-        if options:
-            raise typer.BadParameter(f"{', '.join(options)}: for one log alone; several go to --output-dir")
+            names = "output render jsonl ledger rerun view tables with_inputs step live_drop check"
+            options = self._given(names) + (["--loop"] if self.loop > 1 else [])
+            if options:
+                shown = "not with --serve, which shows and writes nothing"
+                raise typer.BadParameter(f"{', '.join(options)}: {shown}")
 
 
 def parse_rate(text: str, live_drop: bool, step: bool) -> float | None:

@@ -11,8 +11,9 @@ A host keeps one beside its plugin::
 from __future__ import annotations
 
 from perception.diagnosis.monitor.baseline_stats import StatsCollector, SubsetStats, from_plain, to_plain
+from perception.diagnosis.monitor.doubt_record import Episode, HeadHealth
 from perception.diagnosis.monitor.limits import Limits
-from perception.diagnosis.monitor.monitor import Episode, HeadHealth, Monitor
+from perception.diagnosis.monitor.monitor import Monitor
 from perception.diagnosis.monitor.monitor_sink import MonitorSink
 from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader, statistics_of
 from perception.sinks.mcap_sink import HEALTH

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from perception.diagnosis.monitor.baseline import subset_of
 from perception.diagnosis.monitor.baseline_stats import SubsetStats
+from perception.diagnosis.monitor.doubt_record import (
+    DoubtRecord,
+    HeadHealth,
+)
 from perception.diagnosis.monitor.head_monitor import HeadMonitor
-from perception.diagnosis.monitor.hysteresis import SECOND_NS, Alarm
+from perception.diagnosis.monitor.hysteresis import SECOND_NS
 from perception.diagnosis.monitor.input_monitor import InputMonitor
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.training_watch import TrainingWatch
@@ -19,30 +21,9 @@ from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.types import SENSORS, Output, Sample
 from perception.types.views import view_of
 
-MOST_EPISODES = 100
 _GAP_NS = 10 * SECOND_NS
 BLINDING = ("still", "detail", "ahead", "unlike")
 """Problems of an input that is present: every head that rests on it is in doubt."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeadHealth:
-    """Whether a head can be believed at a tick, since when, and why not."""
-
-    head: str
-    believed: bool
-    since_ns: int
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Episode:
-    """A time in which a head, or an input, was in doubt. `until_ns` is None while it lasts."""
-
-    subject: str
-    from_ns: int
-    until_ns: int | None
-    reasons: tuple[str, ...]
 
 
 class Monitor:
@@ -82,13 +63,8 @@ class Monitor:
         self._of_cameras: dict[str, UsualOutputs] = {}
         self.inputs = {name: InputMonitor(name, self.limits) for name in SENSORS}
         self.heads: dict[str, HeadMonitor] = {}
-        self._alarms: dict[tuple[str, str], Alarm] = {}
-        self._health: dict[str, HeadHealth] = {}
-        self._open: dict[str, Episode] = {}
-        self.episodes: deque[Episode] = deque(maxlen=MOST_EPISODES)
-        self.episodes_total = 0
+        self.record = DoubtRecord(self.limits)
         self._now_ns: int | None = None
-        self._in_doubt_s: dict[str, float] = {}
 
     def update(self, sample: Sample, output: Output) -> dict[str, HeadHealth]:
         """Add one tick, in order; return the health of each head that the plugin has."""
@@ -96,7 +72,7 @@ class Monitor:
         elapsed_s = self._elapsed_s(now_ns)
         wrong = self._inputs(sample, now_ns, elapsed_s)
         for name, problems in wrong.items():
-            self._note(name, self._raised(name, problems, now_ns), now_ns, elapsed_s)
+            self.record.add(name, problems, now_ns, elapsed_s)
         self._heads("", self._usual, sample, output, wrong, now_ns, elapsed_s)
         for camera, part in output.cameras.items():
             if camera == sample.camera.name:
@@ -105,7 +81,7 @@ class Monitor:
             # Warnings are of the whole tick: those of the plugin's views cannot be told apart.
             own = Output(output.tick, part, None)
             self._heads(f"{camera}/", usual, view_of(sample, camera), own, wrong, now_ns, elapsed_s)
-        return dict(self._health)
+        return dict(self.record.health)
 
     def _heads(
         self,
@@ -142,7 +118,7 @@ class Monitor:
             problems |= self._blinded(part.based_on, head, sample, wrong)
             if part is output.detections:
                 problems |= unsure
-            self._judge(prefix + head, problems, now_ns, elapsed_s)
+            self.record.judge(prefix + head, problems, now_ns, elapsed_s)
 
     def _inputs(self, sample: Sample, now_ns: int, elapsed_s: float) -> dict[str, dict[str, str]]:
         """Return the problems of each input: code -> words."""
@@ -167,7 +143,7 @@ class Monitor:
     @property
     def health(self) -> Mapping[str, HeadHealth]:
         """The last health of each head."""
-        return dict(self._health)
+        return dict(self.record.health)
 
     @property
     def known(self) -> bool:
@@ -178,45 +154,6 @@ class Monitor:
     def reference(self) -> str:
         """The origin of the baseline, in words."""
         return self._usual.baseline.origin
-
-    def in_doubt_s(self, subject: str) -> float:
-        """Return how long a head or an input was in doubt."""
-        return self._in_doubt_s.get(subject, 0.0)
-
-    def _judge(self, head: str, problems: Mapping[str, str], now_ns: int, elapsed_s: float) -> None:
-        reasons = self._raised(head, problems, now_ns)
-        before = self._health.get(head)
-        believed = not reasons
-        since_ns = before.since_ns if before is not None and before.believed == believed else now_ns
-        self._health[head] = HeadHealth(head, believed, since_ns, reasons)
-        self._note(head, reasons, now_ns, elapsed_s)
-
-    def _raised(self, subject: str, problems: Mapping[str, str], now_ns: int) -> tuple[str, ...]:
-        """Update the alarms of a subject; return the texts of those that are raised."""
-        for code in problems:
-            if (subject, code) not in self._alarms:
-                # A "still" problem has lasted already when it is reported.
-                raise_s = 0.0 if code.partition("/")[0] == "still" else self.limits.raise_s
-                self._alarms[subject, code] = Alarm(raise_s, self.limits.clear_s)
-        reasons = []
-        for (whose, code), alarm in self._alarms.items():
-            if whose == subject and alarm.update(now_ns, problems.get(code, "")):
-                reasons.append(alarm.text)
-        return tuple(reasons)
-
-    def _note(self, subject: str, reasons: tuple[str, ...], now_ns: int, elapsed_s: float) -> None:
-        running = self._open.get(subject)
-        if reasons:
-            self._in_doubt_s[subject] = self._in_doubt_s.get(subject, 0.0) + (elapsed_s if running else 0.0)
-            if running is None:
-                running = self._open[subject] = Episode(subject, now_ns, None, reasons)
-                self.episodes.append(running)
-                self.episodes_total += 1
-            elif len(running.reasons) < 8:
-                running.reasons = tuple(dict.fromkeys((*running.reasons, *_new(running.reasons, reasons))))
-        elif running is not None:
-            running.until_ns = now_ns
-            del self._open[subject]
 
     def _blinded(
         self, based_on: Sequence[str], head: str, sample: Sample, wrong: Mapping[str, Mapping[str, str]]
@@ -264,8 +201,7 @@ class Monitor:
             "training": self._training.to_json(),
             "heads": {head: self._head_json(head, watch) for head, watch in self.heads.items()},
             "inputs": {name: self._input_json(watch) for name, watch in self.inputs.items() if watch.ticks},
-            "episodes": [{**asdict(episode), "reasons": list(episode.reasons)} for episode in self.episodes],
-            "episodes_total": self.episodes_total,
+            **self.record.to_json(),
         }
 
     def _cameras_json(self) -> dict[str, Any]:
@@ -274,11 +210,11 @@ class Monitor:
         return {"cameras_compared_with": cameras} if cameras else {}
 
     def _head_json(self, head: str, watch: HeadMonitor) -> dict[str, Any]:
-        health = self._health[head]
+        health = self.record.health[head]
         return {
             "believed": health.believed,
             "reasons": list(health.reasons),
-            "in_doubt_s": round(self.in_doubt_s(head), 3),
+            "in_doubt_s": round(self.record.in_doubt_s(head), 3),
             "valid_share": round(watch.valid / watch.outputs, 6) if watch.outputs else None,
             "figures": {
                 name: {"now": drift.now, "place": drift.place, "usual": list(watch.usual.get(name, ()))}
@@ -296,7 +232,7 @@ class Monitor:
             "absent_share": round(watch.absent / watch.ticks, 6),
             "longest_absent_s": round(watch.longest_absent_s, 3),
             "longest_still_s": round(watch.longest_still_s, 3),
-            "in_doubt_s": round(self.in_doubt_s(watch.name), 3),
+            "in_doubt_s": round(self.record.in_doubt_s(watch.name), 3),
         }
 
 
@@ -305,14 +241,3 @@ def _sound(output: Output, wrong: Mapping[str, Mapping[str, str]]) -> bool:
     blinded = any(code in BLINDING for problems in wrong.values() for code in problems)
     warned = any(code.startswith("input_") for code in output.warnings)
     return not blinded and not warned and all(part.valid for part in output.heads().values())
-
-
-def _new(known: tuple[str, ...], reasons: tuple[str, ...]) -> list[str]:
-    """Return the reasons of another kind than the known ones: numbers change all the time."""
-    kinds = {kind_of_reason(text) for text in known}
-    return [text for text in reasons if kind_of_reason(text) not in kinds]
-
-
-def kind_of_reason(text: str) -> str:
-    """Return the start of a reason without its numbers, which change from tick to tick."""
-    return "".join(c for c in text if not c.isdigit() and c != ".")[:24]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from perception.diagnosis.monitor.baseline_stats import from_plain
-from perception.diagnosis.monitor.monitor import Monitor, kind_of_reason
+from perception.diagnosis.monitor.doubt_record import kind_of_reason
+from perception.diagnosis.monitor.monitor import Monitor
 from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.models.input_profile import from_plain as from_profile
 from perception.plugin import KnowsItsInputs, KnowsItsOutputs, Plugin

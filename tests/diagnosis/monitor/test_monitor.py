@@ -128,7 +128,7 @@ def test_usual_outputs_are_believed() -> None:
         [(t, output(t, float(rng.uniform(0.7, 0.9)), float(rng.uniform(0.08, 0.12)))) for t in ticks],
     )
     assert all(all(heads.values()) for heads in found)
-    assert monitor.episodes_total == 0
+    assert monitor.record.episodes_total == 0
     assert monitor.inputs["camera"].rate_hz == pytest.approx(10.0)
     assert monitor.reference == "the checkpoint's statistics"
 
@@ -150,11 +150,11 @@ def test_a_head_whose_statistics_drift_is_no_longer_believed_and_comes_back(
     assert all(all(f.values()) for f in found[:42])
     assert {head for head, believed in found[79].items() if not believed} == heads
     assert all(found[-1].values())
-    episode = next(e for e in monitor.episodes if e.subject == max(heads))
+    episode = next(e for e in monitor.record.episodes if e.subject == max(heads))
     assert told in episode.reasons[0]
     assert ticks[42].tick.log_time_ns <= episode.from_ns < ticks[60].tick.log_time_ns
     assert episode.until_ns is not None
-    assert 2.5 < monitor.in_doubt_s(max(heads)) < 6.5
+    assert 2.5 < monitor.record.in_doubt_s(max(heads)) < 6.5
 
 
 def scattered(seed: int, count: int, shift: float = 0.0) -> list[tuple[Sample, Output]]:
@@ -227,7 +227,7 @@ def test_an_input_that_comes_and_goes_is_told() -> None:
     monitor = Monitor(usual(0, ("camera", "status"), ("status",)))
     ticks = [sample(k, camera=b"" if k % 2 else None) for k in range(80)]
     follow(monitor, [(t, output(t, 0.8) if t.camera.present else blind(t)) for t in ticks])
-    (episode,) = [e for e in monitor.episodes if e.subject == "camera"]
+    (episode,) = [e for e in monitor.record.episodes if e.subject == "camera"]
     assert episode.reasons[0].startswith("camera comes and goes, absent in ")
     assert episode.until_ns is None
 
@@ -271,7 +271,7 @@ def test_a_picture_that_stands_still_puts_in_doubt_what_rests_on_it() -> None:
     assert all(found[-1].values())
     unseen = [(t, blind(t)) for t in (sample(80 + k, camera=None) for k in range(30))]
     assert all(all(f.values()) for f in follow(monitor, unseen))  # rests on the status alone, which is known
-    assert "camera is absent (silent)" in monitor.episodes[-1].reasons
+    assert "camera is absent (silent)" in monitor.record.episodes[-1].reasons
 
 
 def test_a_picture_that_loses_its_detail_is_noticed() -> None:
@@ -369,7 +369,7 @@ def test_pictures_after_a_dark_beginning_are_not_blamed(dark: int) -> None:
         assert all(all(heads.values()) for heads in found[dark + 12 :])
         if few == 24:
             assert not found[dark - 1]["box"]
-            assert "hold hardly any detail: 0.09 bits a pixel" in " ".join(monitor.episodes[0].reasons)
+            assert "hold hardly any detail: 0.09 bits a pixel" in " ".join(monitor.record.episodes[0].reasons)
 
 
 def test_sensors_whose_common_clock_is_ahead_of_the_recorder_are_believed() -> None:
@@ -428,8 +428,8 @@ def test_memory_is_constant() -> None:
         monitor.update(tick, output(tick, float(rng.uniform(0.7, 0.9)), valid=k % 100 > 20))
         if k % 700 == 699:
             sizes.append(size(monitor, set()))
-    assert monitor.episodes_total > 100
-    assert len(monitor.episodes) == 100
+    assert monitor.record.episodes_total > 100
+    assert len(monitor.record.episodes) == 100
     assert abs(sizes[2] - sizes[1]) < 0.05 * sizes[1]
 
 
@@ -486,7 +486,7 @@ def watched(
 
 def test_a_clean_log_raises_nothing_and_is_published(tmp_path: Path) -> None:
     sink, _ = watched("yard_day.mcap", MemoryPlugin(), tmp_path / "out.mcap")
-    assert sink.monitor.episodes_total == 0
+    assert sink.monitor.record.episodes_total == 0
     told = sink.monitor.to_json()
     assert all(head["believed"] for head in told["heads"].values())
     assert told["inputs"]["camera"]["rate_hz"] == pytest.approx(10, rel=0.05)
@@ -500,7 +500,7 @@ def test_dead_sensors_and_a_frozen_camera_are_noticed_where_they_are() -> None:
     """Silent: camera 2 to 4 s, range 4.5 to 6.5, status 7 to 8.5; the camera stands still from 9 to 10."""
     told: list[tuple[str, str, str, int]] = []
     sink, start_ns = watched("yard_faults.mcap", MemoryPlugin(), remark=lambda *row: told.append(row[:4]))
-    found = [(e.subject, (e.from_ns - start_ns) / 1e9, e.reasons) for e in sink.monitor.episodes]
+    found = [(e.subject, (e.from_ns - start_ns) / 1e9, e.reasons) for e in sink.monitor.record.episodes]
     first = {subject: (at, reasons) for subject, at, reasons in reversed(found)}
     assert 2.0 < first["camera"][0] < 3.2
     assert "camera is absent (silent" in first["camera"][1][0]
@@ -514,7 +514,7 @@ def test_dead_sensors_and_a_frozen_camera_are_noticed_where_they_are() -> None:
         assert texts[0][0] == "warning"
         assert texts[0][1].startswith("in doubt: ")
         assert ("info", "no longer in doubt") in texts
-        doubts = {reason for e in sink.monitor.episodes if e.subject == head for reason in e.reasons}
+        doubts = {reason for e in sink.monitor.record.episodes if e.subject == head for reason in e.reasons}
         assert all(any(reason in text for _, text in texts) for reason in doubts)
     at_s = min((at_ns - start_ns) / 1e9 for _, subject, _, at_ns in told if subject == "monitor control")
     assert at_s == pytest.approx(min(at for subject, at, _ in found if subject == "control"), abs=0.11)
