@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from perception.errors import MissingExtraError, PerceptionError
@@ -41,6 +43,7 @@ def gl_context(width: int, height: int) -> Any:
     Raises:
         PerceptionError: OpenGL cannot be used; names the system packages.
     """
+    _load_compiler()
     mujoco()
     backend = os.environ["MUJOCO_GL"]
     try:
@@ -49,6 +52,17 @@ def gl_context(width: int, height: int) -> Any:
     except Exception as error:  # whatever a missing or broken driver raises
         raise no_gl(error) from None
     return context
+
+
+def _load_compiler() -> None:
+    """Load the compiler that comes with torch, if it is installed: a third of a second.
+
+    It and Mesa's renderer each bring an LLVM. Loaded after the renderer, as by the first optimiser of a
+    training in this process, the compiler takes the renderer's for its own, and the interpreter crashes.
+    """
+    if find_spec("triton") is not None:
+        with suppress(ImportError):
+            import_module("triton")
 
 
 def no_gl(error: BaseException) -> PerceptionError:

@@ -50,7 +50,7 @@ setups = st.builds(
 
 
 @given(recordings(wild=True), setups)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_every_message_is_in_exactly_one_row(messages: list[Decoded], setup: Config) -> None:
     finals: list[tuple[str, int, int, str, str]] = []
     ledger = Ledger(listener=lambda *line: finals.append(line))
@@ -69,7 +69,7 @@ def test_every_message_is_in_exactly_one_row(messages: list[Decoded], setup: Con
 
 
 @given(recordings(wild=True), setups)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_sample_is_built_on_what_had_not_arrived(messages: list[Decoded], setup: Config) -> None:
     for sample in run(messages, setup):
         limit_ns = sample.tick.log_time_ns + round(setup.wait_ms * MS)
@@ -77,7 +77,7 @@ def test_no_sample_is_built_on_what_had_not_arrived(messages: list[Decoded], set
 
 
 @given(recordings(wild=True), setups, st.integers(1, 40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_timer_and_one_by_one_give_the_same_as_a_batch(
     messages: list[Decoded], setup: Config, period_ms: int
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_timer_and_one_by_one_give_the_same_as_a_batch(
 
 
 @given(recordings(), setups, st.integers(0, 4200))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_seek_equals_that_part_of_the_whole(messages: list[Decoded], setup: Config, start_ms: int) -> None:
     # The recording is placed after 30 s of an ordinary one, so that the seek really leaves something out.
     before: list[Decoded] = [
@@ -112,7 +112,7 @@ def test_a_seek_equals_that_part_of_the_whole(messages: list[Decoded], setup: Co
 
 
 @given(recordings(), setups)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_policies_agree_with_a_search_over_everything_that_had_arrived(
     messages: list[Decoded], setup: Config
 ) -> None:

@@ -119,8 +119,15 @@ def test_without_a_gpu_they_are_refused() -> None:
 
 
 @pytest.mark.usefixtures("as_if")
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("torch", "fp32"),
+        ("graph", "bf16"),
+        pytest.param("torch", "bf16", marks=pytest.mark.slow),
+        pytest.param("graph", "fp32", marks=pytest.mark.slow),
+    ],
+)
 def test_calls_go_round_the_ring(name: str, precision: str) -> None:
     exact = open_fusion_backend("torch", lively_model(), precision=precision)
     backend = open_fusion_backend(name, lively_model(), device="cuda", precision=precision, batch=2)

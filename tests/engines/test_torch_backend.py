@@ -37,8 +37,18 @@ def sample_of(batch: Predictions, index: int) -> Predictions:
     return Predictions(*(values[index : index + 1] for values in batch))
 
 
-@pytest.mark.parametrize("backbone", ["small", "resnet18"])
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize(
+    ("fusion", "backbone"),
+    [
+        *((fusion, "small") for fusion in FUSIONS),
+        ("gated", "resnet18"),
+        *(
+            pytest.param(fusion, "resnet18", marks=pytest.mark.slow)
+            for fusion in FUSIONS
+            if fusion != "gated"
+        ),
+    ],
+)
 def test_it_says_what_the_model_says(fusion: str, backbone: str) -> None:
     model = lively_model(fusion=fusion, backbone=backbone)
     inputs = numpy_scene(SMALL, batch=2)

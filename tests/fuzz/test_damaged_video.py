@@ -58,8 +58,17 @@ def run(folder: Path, suffix: str, codec: str, seed: int, count: int) -> None:
         check(path)
 
 
-@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
-@pytest.mark.parametrize("suffix", [".mcap", ".mp4", ".mkv"])
+OFTEN = {(".mcap", "h264"), (".mp4", "h264"), (".mp4", "h265"), (".mkv", "av1"), (".mcap", "av1")}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        pytest.param(suffix, codec, marks=() if (suffix, codec) in OFTEN else pytest.mark.slow)
+        for suffix in (".mcap", ".mp4", ".mkv")
+        for codec in ("h264", "h265", "av1")
+    ],
+)
 def test_a_damaged_video_is_accounted_for(codec: str, suffix: str, tmp_path: Path) -> None:
     run(tmp_path, suffix, codec, 1, 3)
 

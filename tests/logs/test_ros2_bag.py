@@ -117,7 +117,7 @@ def test_a_bag_in_several_files_is_one_log(tmp_path: Path, storage: str) -> None
         assert len(channels) == 2  # one object for each stream, whatever its file
 
 
-@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("storage", ["SQLITE3", pytest.param("MCAP", marks=pytest.mark.slow)])
 def test_a_bag_replays_as_mcap_of_the_same_content_does(tmp_path: Path, storage: str) -> None:
     assert_same_outputs(split(tmp_path / "bag", storage), write_mcap(tmp_path / "a.mcap", 2))
 

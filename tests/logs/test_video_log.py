@@ -100,7 +100,7 @@ def test_real_files_have_the_pictures_that_the_library_decodes(
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["video", "image"])
+@pytest.mark.parametrize("name", ["video", pytest.param("image", marks=pytest.mark.slow)])
 def test_real_logs_of_video_are_whole_and_a_seek_begins_at_a_key_frame(name: str, shared: Path) -> None:
     topic = f"/camera/{name}"
     with open_log(shared / f"video_h264/udacity_h264_{name}.mcap") as log:

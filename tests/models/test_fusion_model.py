@@ -16,6 +16,8 @@ from perception.models.tensors import Inputs, Predictions
 from tests.fusion_scenes import FUSIONS, SMALL, SUBSETS, architecture, lively_model, scene
 
 PRESENT = SUBSETS[1:]
+IN_EVERY_SUBSET = ["gated", "attention", "second", pytest.param("concat", marks=pytest.mark.slow)]
+"""The fusions in tests of all subsets: the second architecture has the fusion `concat`."""
 WILD = (torch.nan, torch.inf, -torch.inf, 3e38, -1e30)
 
 
@@ -52,7 +54,7 @@ def with_garbage(inputs: Inputs, sensor: int, seed: int) -> Inputs:
     return changed._replace(status=wild[torch.randint(0, len(WILD), inputs.status.shape, generator=g)])
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", IN_EVERY_SUBSET)
 @pytest.mark.parametrize("present", SUBSETS)
 def test_an_absent_sensor_has_no_influence_whatever_it_holds(fusion: str, present: tuple[float, ...]) -> None:
     model = lively_model(fusion=fusion)
@@ -63,7 +65,7 @@ def test_an_absent_sensor_has_no_influence_whatever_it_holds(fusion: str, presen
             assert_equal(predict(model, with_garbage(inputs, sensor, seed)), expected)
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", IN_EVERY_SUBSET)
 @pytest.mark.parametrize("present", PRESENT)
 def test_a_present_sensor_has_influence(fusion: str, present: tuple[float, ...]) -> None:
     model = lively_model(fusion=fusion)
@@ -86,7 +88,7 @@ def test_the_age_of_a_present_sensor_has_influence(fusion: str) -> None:
     assert not torch.equal(predict(model, older).scores, predict(model, inputs).scores)
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", IN_EVERY_SUBSET)
 @pytest.mark.parametrize("present", SUBSETS)
 def test_everything_said_is_finite_and_ordered(fusion: str, present: tuple[float, ...]) -> None:
     config = lively_model(fusion=fusion).config

@@ -45,16 +45,19 @@ def messages(path: Path) -> dict[str, list]:
     return found
 
 
-def test_the_same_seed_gives_the_same_bytes_in_another_process(made: Path, tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from perception.simulation import Scenario, generate; "
-        "generate(Path(sys.argv[1]), int(sys.argv[2]), Scenario(), 0.8, ground_px=512)"
-    )
-    again, other = tmp_path / "again.mcap", tmp_path / "other.mcap"
-    subprocess.run([sys.executable, "-c", program, str(again), "5"], check=True)
-    assert again.read_bytes() == made.read_bytes()
-    generate(other, 6, Scenario(), 0.2, ground_px=256)
-    assert other.read_bytes() != made.read_bytes()
+def test_several_processes_generate_the_requested_logs_and_the_same_seed_gives_the_same_bytes(
+    made: Path, tmp_path: Path
+) -> None:
+    heard: list[tuple[int, int, int]] = []
+    orders = [
+        Order(tmp_path / "5.mcap", 5, Scenario(), DURATION_S, 512),
+        Order(tmp_path / "6.mcap", 6, Scenario(), 0.3, 256),
+    ]
+    generate_many(orders, 2, lambda order, done, total: heard.append((order.seed, done, total)))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["5.mcap", "6.mcap"]
+    assert {(seed, done) for seed, done, total in heard if done == total} == {(5, 8), (6, 3)}
+    assert (tmp_path / "5.mcap").read_bytes() == made.read_bytes()
+    assert messages(tmp_path / "6.mcap")["/truth/control"][0] != messages(made)["/truth/control"][0]
 
 
 def test_a_log_contains_every_sensor_the_rig_and_the_truth(made: Path) -> None:
@@ -131,14 +134,6 @@ def test_injected_faults_change_the_messages_as_configured(made: Path, tmp_path:
     assert bright[1] > bright[0] + 30
     # The truth is that of the world, whatever the sensors say of it.
     assert [t.items for t in after["/truth/detections"]] == [t.items for t in before["/truth/detections"]]
-
-
-def test_several_processes_generate_the_requested_logs(made: Path, tmp_path: Path) -> None:
-    heard: list[tuple[int, int, int]] = []
-    orders = [Order(tmp_path / f"{seed}.mcap", seed, Scenario(), 0.3, 256) for seed in (5, 6)]
-    generate_many(orders, 2, lambda order, done, total: heard.append((order.seed, done, total)))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["5.mcap", "6.mcap"]
-    assert {(seed, done) for seed, done, total in heard if done == total} == {(5, 3), (6, 3)}
 
 
 def test_an_unwritable_path_is_named(tmp_path: Path) -> None:
