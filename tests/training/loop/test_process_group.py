@@ -22,7 +22,7 @@ from perception.training.loop.process_group import ProcessGroup
 from tests.training.conftest import SHAPE, small_config
 
 SHARED: dict[str, dict[str, Any]] = {
-    "schedule": {"steps": 2, "validate_every": 1, "save_every": 2, "ema": 0.5},
+    "schedule": {"steps": 2, "warmup_steps": 1, "validate_every": 1, "save_every": 2, "ema": 0.5},
     # With Adam a weight moves by its gradient's sign, however small: a tiny difference in summation may move
     # it by a whole step.
     "optimiser": {"lr": 1e-4},
