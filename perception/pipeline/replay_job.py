@@ -29,13 +29,7 @@ from perception.pipeline.span import parse_span
 from perception.pipeline.tables import TablesPlace, check_tables, committed, tables_sink, with_tables
 from perception.plugin import load_plugin
 from perception.plugin.failures import plugin_code
-from perception.sinks import (
-    ShowsOneCamera,
-    Sink,
-    TakesInputs,
-    make_sink,
-    own_files,
-)
+from perception.sinks import ShowsOneCamera, Sink, TakesInputs, make_sink, own_files
 from perception.sinks.protocol import to_remarks, to_values
 
 Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]

@@ -9,14 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
-from perception.models.input_profile import (
-    FEATURES,
-    KEY,
-    LEAST_GROUPS,
-    InputProfile,
-    fit_profile,
-    to_plain,
-)
+from perception.models.input_profile import FEATURES, KEY, LEAST_GROUPS, InputProfile, fit_profile, to_plain
 from perception.models.preprocess.descriptors import describe_picture, describe_returns
 from perception.models.tensors import Inputs
 from perception.training.data.dataset import Dataset

@@ -21,13 +21,7 @@ from perception.training.data.dataset import Dataset
 from perception.training.data.fit_to_logs import fit_to_logs
 from perception.training.data.loader import BatchSource, Loader
 from perception.training.data.sample_cache import find_logs
-from perception.training.data.splits import (
-    Splits,
-    cache_folder,
-    cache_spec,
-    labelled_splits,
-    validation_logs,
-)
+from perception.training.data.splits import Splits, cache_folder, cache_spec, labelled_splits, validation_logs
 from perception.training.data.stored_features import check_stored_features, open_stored_features
 from perception.training.final_evaluation import calibrate, evaluate
 from perception.training.input_profile import store_input_profile

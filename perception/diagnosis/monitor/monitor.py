@@ -7,10 +7,7 @@ from typing import Any
 
 from perception.diagnosis.monitor.baseline import subset_of
 from perception.diagnosis.monitor.baseline_stats import SubsetStats
-from perception.diagnosis.monitor.doubt_record import (
-    DoubtRecord,
-    HeadHealth,
-)
+from perception.diagnosis.monitor.doubt_record import DoubtRecord, HeadHealth
 from perception.diagnosis.monitor.head_monitor import HeadMonitor
 from perception.diagnosis.monitor.hysteresis import SECOND_NS
 from perception.diagnosis.monitor.input_monitor import InputMonitor

@@ -14,16 +14,7 @@ from itertools import combinations
 from perception.evaluation.metrics import Suite
 from perception.plugin import Context, Plugin, Prepared, StepsSubsets
 from perception.sinks import OutputSink, RunInfo
-from perception.types import (
-    SENSORS,
-    Output,
-    Reset,
-    Sample,
-    Tick,
-    TruthFrame,
-    camera_views,
-    invalid_output,
-)
+from perception.types import SENSORS, Output, Reset, Sample, Tick, TruthFrame, camera_views, invalid_output
 
 Subset = tuple[str, ...]
 

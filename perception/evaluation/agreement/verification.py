@@ -27,11 +27,7 @@ from perception.evaluation.agreement.recorded_run import (
     other_input,
     recorded_run,
 )
-from perception.evaluation.agreement.stored_messages import (
-    ComparingMcapSink,
-    StoredMessages,
-    TopicComparison,
-)
+from perception.evaluation.agreement.stored_messages import ComparingMcapSink, StoredMessages, TopicComparison
 from perception.evaluation.agreement.tolerances import Tolerances
 from perception.logs import Log
 from perception.pipeline import Observer, ReplayOptions, Span, Summary, replay

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from perception.errors import ConfigError
 from perception.evaluation.log_record import LogRecord
-from perception.evaluation.slices.frame_conditions import (
-    FrameConditions,
-)
+from perception.evaluation.slices.frame_conditions import FrameConditions
 from perception.types import Float64
 
 KINDS = ("distance", "size", "visibility", "class", "light", "speed", "time", "status")

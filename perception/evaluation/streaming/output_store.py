@@ -13,12 +13,7 @@ from perception.logs.perception_proto import (
     encode_detections,
 )
 from perception.sinks import OutputSink
-from perception.types import (
-    Output,
-    Sample,
-    Tick,
-    TruthFrame,
-)
+from perception.types import Output, Sample, Tick, TruthFrame
 
 
 class _Row(NamedTuple):

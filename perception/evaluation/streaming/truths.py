@@ -9,11 +9,7 @@ from perception.config import Config
 from perception.evaluation.stored_outputs import played_topics
 from perception.logs import Log, Query, decoder
 from perception.pipeline.log_source import WHOLE, Span
-from perception.types import (
-    Tick,
-    TruthFrame,
-    absent_sample,
-)
+from perception.types import Tick, TruthFrame, absent_sample
 
 
 def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFrame]:

@@ -6,13 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from perception.logs.decoding.checks import DecodeError, Head, Tail
-from perception.logs.video.packet_header import (
-    CODECS,
-    MAX_PACKET_BYTES,
-    MAX_PIXELS,
-    codec_of,
-    read_packet,
-)
+from perception.logs.video.packet_header import CODECS, MAX_PACKET_BYTES, MAX_PIXELS, codec_of, read_packet
 from perception.types import VideoPacket
 
 REORDER_KEY = "video.reorder"

@@ -18,12 +18,7 @@ from perception.errors import OutputError
 from perception.logs.joined_path import JoinedPath, parts_of
 from perception.path_guard import marked
 from perception.pipeline.batch.recording_job import RecordingJob
-from perception.pipeline.batch.result_store import (
-    MAX_BYTES,
-    ResultStore,
-    file_identity,
-    file_unchanged,
-)
+from perception.pipeline.batch.result_store import MAX_BYTES, ResultStore, file_identity, file_unchanged
 from perception.remote import RemotePath, is_remote, log_path
 from perception.types import Status
 

@@ -15,16 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perception.plugin import frame_from_picture
-from perception.types import (
-    Control,
-    Detection,
-    Detections,
-    Output,
-    Sample,
-    Tick,
-    TruthBox,
-    TruthFrame,
-)
+from perception.types import Control, Detection, Detections, Output, Sample, Tick, TruthBox, TruthFrame
 from perception.types.times import bounded_ns
 from perception.types.views import output_views
 
