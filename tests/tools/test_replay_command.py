@@ -21,6 +21,7 @@ from mcap.reader import make_reader
 from perception.logs import Query, open_log
 from perception.sinks import read_receipt
 from perception_tools.cli import run
+from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import START_NS, write_scene
 
 COMMAND = [sys.executable, "-m", "perception_tools.cli", "replay"]
@@ -43,6 +44,13 @@ def quick(third_party: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Arguments for a run in this process with a plugin that computes little."""
     monkeypatch.syspath_prepend(str(third_party))
     return ["--plugin", "blob_detector"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Arguments for small weights, which are not converted."""
+    path = write_checkpoint(tmp_path_factory.mktemp("weights") / "small.safetensors")
+    return ["--checkpoint", str(path), "--backend", "torch"]
 
 
 @pytest.fixture(autouse=True)
@@ -129,10 +137,10 @@ def test_the_video_has_a_frame_for_each_output(
 
 
 def test_outputs_are_bit_equal_whatever_rate_loop_or_start(
-    scene: Path, capsys: pytest.CaptureFixture[str]
+    scene: Path, small: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def outputs(*arguments: str) -> list[tuple[str, int, bytes]]:
-        summary(capsys, scene, "--output", "out.mcap", "--end", "0.6", *arguments)
+        summary(capsys, scene, *small, "--output", "out.mcap", "--end", "0.6", *arguments)
         topics = frozenset({"/perception/detections", "/perception/control", "/perception/inputs"})
         with open_log("out.mcap") as log:
             return [(m.topic, m.log_time_ns, m.data) for m in log.messages(Query(topics=topics))]
@@ -152,12 +160,12 @@ def test_start_and_end_are_seconds_from_the_beginning(
 
 
 def test_camera_silent_from_the_middle_leaves_control_at_10_hz(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_scene(
         tmp_path / "s.mcap", duration_s=2.0, image_size=(64, 32), silent={"camera": (1.0, 2.0)}
     )
-    report = summary(capsys, path)
+    report = summary(capsys, path, *small)
     assert report["substitutes"] in (9, 10)
     assert report["outputs"]["control"]["invalid"] == 0
     assert report["inputs"]["camera"]["absent"] == report["substitutes"]
