@@ -27,10 +27,15 @@ class Street:
         with open_log(path) as log:
             self.roles: dict[str, Role] = complete_config(log).config.roles()
             self.messages: list[Message] = list(log.messages())
+        self._decoded: dict[int, Decoded] = {}
         self.sound = [self.read(m) for m in self.messages]
+        self._decoded = {id(m): decoded for m, decoded in zip(self.messages, self.sound, strict=True)}
 
     def read(self, message: Message | Decoded) -> Decoded:
-        return decode(message, self.roles[message.topic]) if isinstance(message, Message) else message
+        """Decode a message; those of the log, which pass unchanged, only once."""
+        if not isinstance(message, Message):
+            return message
+        return self._decoded.get(id(message)) or decode(message, self.roles[message.topic])
 
     def run(self, *texts: str) -> tuple[list[Decoded], list[Decoded]]:
         """Return the messages that arrive and those that were removed."""
