@@ -21,8 +21,8 @@ from tests.short_logs import write_beginning
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small log: 15 frames."""
-    return write_scene(tmp_path_factory.mktemp("api") / "drive.mcap", duration_s=1.5, image_size=(128, 64))
+    """A small log: 8 frames."""
+    return write_scene(tmp_path_factory.mktemp("api") / "drive.mcap", duration_s=0.8, image_size=(128, 64))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_examples_in_docstrings_run(
 def test_replay_gives_what_the_output_log_holds(drive: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.mcap"
     result = perception.replay(drive, write=path)
-    assert result.summary.frames == len(result.outputs) == 15
+    assert result.summary.frames == len(result.outputs) == 8
     with perception.open_log(path) as log:
         stored = [item.output for item in read_outputs(log)]
     assert [o.tick.stamp_ns for o in stored] == [o.tick.stamp_ns for o in result.outputs]

@@ -147,7 +147,13 @@ AGAIN: dict[str, list[str]] = {
 }
 
 
-@pytest.mark.parametrize("words", AGAIN.values(), ids=AGAIN)
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(words, id=name, marks=pytest.mark.slow if name == "mp4" else ())  # webm: "everything"
+        for name, words in AGAIN.items()
+    ],
+)
 @pytest.mark.usefixtures("here")
 def test_the_same_command_may_run_again(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     if words[0] == "evaluate":

@@ -186,7 +186,11 @@ def test_an_interrupt_that_the_plugin_raises_is_no_interrupt_by_the_user(percept
 
 @pytest.mark.parametrize(
     ("at", "many"),
-    [("import", False), pytest.param("close", False, marks=pytest.mark.slow), ("step", True)],
+    [
+        pytest.param("import", False, marks=pytest.mark.slow),
+        pytest.param("close", False, marks=pytest.mark.slow),
+        ("step", True),
+    ],
 )
 def test_what_a_plugin_prints_goes_to_stderr(place: Path, at: str, many: bool) -> None:
     arguments = REPLAY

@@ -351,20 +351,30 @@ def test_help_info_and_list_import_no_torch(scene: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("option", ["--output", "--ledger", "--jsonl"])
+@pytest.mark.parametrize(
+    ("option", "alone"),
+    [
+        ("--output", False),
+        ("--ledger", False),
+        ("--jsonl", False),
+        pytest.param("--output", True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_ends_with_one_line_that_names_the_output_and_the_disk(
     scene: Path,
     quick: list[str],
     quick_command: list[str],
     option: str,
+    alone: bool,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    if option == "--output":  # its own process: nothing more is said when that ends
-        command = [*quick_command, str(scene), option, "/dev/full", "--with-inputs"]
+    others = ["--with-inputs"] if option == "--output" else ["--no-output"]
+    if alone:  # in a process of its own: nothing more is said when that ends
+        command = [*quick_command, str(scene), option, "/dev/full", *others]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         code, out, err = done.returncode, done.stdout, done.stderr
     else:
-        code = run(["replay", str(scene), *quick, option, "/dev/full", "--no-output"])
+        code = run(["replay", str(scene), *quick, option, "/dev/full", *others])
         out, err = capfd.readouterr()
     assert code == 1
     assert out == ""

@@ -138,12 +138,22 @@ def test_a_report_of_little_is_still_a_page(report: EvaluationReport) -> None:
     assert report.error in page.text
 
 
+def test_a_hostile_name_is_text_and_nothing_else() -> None:
+    assert_text_only(HOSTILE)
+
+
+@pytest.mark.slow  # one name: above; names in charts: test_charts.py
 @settings(max_examples=3, deadline=None)
 @given(
     st.text(st.characters(), min_size=1, max_size=30)
     | st.sampled_from([HOSTILE, "'\"><svg onload=x>", "</style>"])
 )
 def test_names_from_files_are_text_and_nothing_else(word: str) -> None:
+    assert_text_only(word)
+
+
+def assert_text_only(word: str) -> None:
+    """A page whose names are this word holds it as text."""
     page = Page(html_page(full(word, f"{word}.mcap"), {0: PICTURE}))
     assert not page.wrong
     assert page.names <= ELEMENTS

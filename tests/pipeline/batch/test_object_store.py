@@ -37,6 +37,7 @@ def contents(url: str) -> dict[str, bytes]:
     return {name.removeprefix(place + "/"): store.cat_file(name) for name in store.find(place)}
 
 
+@pytest.mark.slow  # local results: test_exactly_once.py; a bucket: below
 def test_results_are_put_with_the_receipt_last_and_found_again(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
