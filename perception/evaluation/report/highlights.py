@@ -196,11 +196,10 @@ def channels(report: EvaluationReport) -> list[str]:
 
 def control(report: EvaluationReport, channel: str) -> Highlight | None:
     """Compare the error of one channel with those of the last measured value and of the mean."""
-    errors = values(report.heads, "control")
-    error = _value(errors.get(f"MAE/{channel}"))
+    error = number(report.heads, "control", f"MAE/{channel}")
     simple = {
-        "saying the last measured value": _value(errors.get(f"MAE_persistence/{channel}")),
-        "always saying the mean": _value(errors.get(f"MAE_mean/{channel}")),
+        "saying the last measured value": number(report.heads, "control", f"MAE_persistence/{channel}"),
+        "always saying the mean": number(report.heads, "control", f"MAE_mean/{channel}"),
     }
     known = {name: value for name, value in simple.items() if value}
     if error is None or not known:
@@ -219,7 +218,7 @@ def slices(found: Sequence[SliceReport]) -> Highlight | None:
     worse = [part for part in found if part.difference.verdict == "worse"]
     if not worse:
         return Highlight("No part is surely worse than the rest.", "slices", False) if found else None
-    worst = max(worse, key=relative)
+    worst = max(worse, key=_relative)
     text = (
         f"Surely worse: {worst.by} {worst.part}, {worst.metric} {measured(worst.value)} "
         f"against {measured(worst.rest)} elsewhere."
@@ -227,7 +226,7 @@ def slices(found: Sequence[SliceReport]) -> Highlight | None:
     return Highlight(text, "slices", True)
 
 
-def relative(part: SliceReport) -> float:
+def _relative(part: SliceReport) -> float:
     """Return the difference over the greater of both values."""
     size = max(abs(part.value or 0.0), abs(part.rest or 0.0))
     return abs(part.difference.value or 0.0) / size if size else 0.0
@@ -297,10 +296,6 @@ def _share(bins: Sequence[DistanceBinReport]) -> float:
 def _can_be(value: ValueReport, nominal: float) -> bool:
     """Return whether the interval of a value contains a nominal one; without an interval nothing is known."""
     return value.interval is not None and value.interval.low <= nominal <= value.interval.high
-
-
-def _value(value: ValueReport | None) -> float | None:
-    return None if value is None else value.value
 
 
 def _defined(reports: Mapping[str, ValueReport]) -> dict[str, float]:

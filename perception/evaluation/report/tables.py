@@ -10,6 +10,7 @@ from perception.evaluation.report.display_text import (
     details,
     interval,
     measured,
+    number,
     parts_of,
     percent,
     short,
@@ -120,13 +121,12 @@ def control(report: EvaluationReport) -> TableData | None:
         def value(metric: str, channel: str = channel) -> ValueReport | None:
             return of_control.get(f"{metric}/{channel}")
 
-        def number(metric: str) -> float | None:
-            defined = value(metric)
-            return None if defined is None else defined.value
-
         row: list[str | Cell] = [channel, Cell(with_unit(value("MAE")), interval(value("MAE")))]
         row += [with_unit(value(metric)) for metric in ("MAE_persistence", "MAE_mean", "RMSE")]
-        row += [signed(number("bias")), measured(number("R2")), percent(number("coverage80"))]
+        bias, r2, covered = (
+            number(report.heads, "control", f"{name}/{channel}") for name in ("bias", "R2", "coverage80")
+        )
+        row += [signed(bias), measured(r2), percent(covered)]
         rows.append(row)
     head = ["channel", "mean error", "of the last measured", "of the mean", "RMSE", "bias", "R\u00b2"]
     return table_of("Errors of the command by channel", [*head, "in 80 % interval"], rows)
