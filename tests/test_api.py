@@ -27,7 +27,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_beginning(tmp_path_factory.mktemp("beginning") / "drive.mcap", 4.0)
+    return write_beginning(tmp_path_factory.mktemp("beginning") / "drive.mcap", 2.5)
 
 
 @pytest.mark.parametrize(
