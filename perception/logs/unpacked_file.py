@@ -15,6 +15,8 @@ import zstandard
 
 _PIECE = 1 << 12  # of zstd: a frame can unpack to many thousand times as much
 _READ = 1 << 16
+XZ_MEMORY = 256 << 20
+"""Most bytes that the decoder of xz may hold: four times what its strongest preset needs."""
 
 _MAGICS = {
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -61,7 +63,7 @@ def unpack_file(path: Path, target: Path, most: int, compression: str = "") -> s
     """
     kind = compression or compression_of(path)
     with path.open("rb") as file, target.open("wb") as out:
-        pieces = _zstd(file) if kind == "zstd" else _standard(file, kind)
+        pieces = _READERS[kind](file) if kind in _READERS else _standard(file, kind)
         left = most
         while True:
             try:
@@ -79,6 +81,8 @@ def unpack_file(path: Path, target: Path, most: int, compression: str = "") -> s
 def _problem(error: Exception) -> str:
     if isinstance(error, EOFError) or "end-of-stream" in str(error) or "cut off" in str(error):
         return "the compressed file is cut off"
+    if "Memory usage limit" in str(error):
+        return f"it needs more than {XZ_MEMORY >> 20} MiB of memory to decompress"
     return f"it does not decompress to its end ({' '.join(str(error).split())[:120]})"
 
 
@@ -86,7 +90,6 @@ def _standard(file: BinaryIO, kind: str) -> Iterator[bytes]:
     openers: dict[str, Callable[[BinaryIO], Any]] = {
         "gzip": lambda raw: gzip.GzipFile(fileobj=raw),
         "bzip2": bz2.BZ2File,
-        "xz": lzma.LZMAFile,
         "lz4": lambda raw: lz4.frame.LZ4FrameFile(raw),
     }
     with openers[kind](file) as stream:
@@ -103,3 +106,21 @@ def _zstd(file: BinaryIO) -> Iterator[bytes]:
             yield data
     if not decoder.eof:
         raise EOFError
+
+
+def _xz(file: BinaryIO) -> Iterator[bytes]:
+    data = file.read(_READ)
+    while data:
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+        while not decoder.eof:
+            if decoder.needs_input and not (data := data or file.read(_READ)):
+                raise EOFError
+            if piece := decoder.decompress(data, _READ):
+                yield piece
+            data = b""
+        data = decoder.unused_data.lstrip(b"\0")
+        while not data and (more := file.read(_READ)):  # another stream may follow, after padding
+            data = more.lstrip(b"\0")
+
+
+_READERS: dict[str, Callable[[BinaryIO], Iterator[bytes]]] = {"zstd": _zstd, "xz": _xz}

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from perception.errors import LogError
-from perception.logs import is_log, open_log
+from perception.logs import is_log, open_log, unpacked_file
 from tests.logs import ros_bags
 from tests.small_logs import SmallLog
 
@@ -88,6 +88,24 @@ def test_a_bomb_is_refused_in_one_line_and_leaves_nothing(
         open_log(path)
     assert "\n" not in str(raised.value)
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_streams_of_xz_behind_each_other_are_one_file(logs: dict[str, Path], tmp_path: Path) -> None:
+    data = logs["bag"].read_bytes()
+    path = tmp_path / "drive.bag.xz"
+    path.write_bytes(lzma.compress(data[:5000]) + bytes(8) + lzma.compress(data[5000:]) + bytes(4))
+    assert ros_bags.read(path) == ros_bags.read(logs["bag"])
+
+
+def test_an_xz_file_that_needs_much_memory_is_refused_in_one_line(
+    logs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacked_file, "XZ_MEMORY", 4 << 20)  # the usual preset needs 9 MiB
+    path = tmp_path / "drive.bag.xz"
+    path.write_bytes(lzma.compress(logs["bag"].read_bytes()))
+    with pytest.raises(LogError, match="an xz-compressed file; decompress it first") as raised:
+        open_log(path)
+    assert "\n" not in str(raised.value)
 
 
 def test_what_is_no_log_inside_is_refused(tmp_path: Path) -> None:
