@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,7 +60,8 @@ def test_pictures_become_samples_without_range_and_status(
 
 
 def test_a_rule_for_a_log_marks_its_incomplete_classes(pictures: Path, street: Path, tmp_path: Path) -> None:
-    rules = {"complete_classes": {"pict*.mcap": ["person"]}, "train": [str(pictures), str(street)]}
+    rules: dict[str, Any] = {"complete_classes": {"pict*.mcap": ["person"]}}
+    rules |= {"train": [str(pictures), str(street)], "config": None}  # each log is read as it is
     config = small_config(street, tmp_path / "cache", tmp_path / "run", data=rules)
     training, validation = open_splits(config, Silent(), ProcessGroup())
     assert validation is not None
