@@ -178,6 +178,7 @@ def test_markup_in_names_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "/[bold]" in text
 
 
+@pytest.mark.slow  # beside other commands: test_replay_command.py
 def test_info_loads_no_torch(scene: Path) -> None:
     code = (
         "import sys; from perception_tools.cli import run\n"

@@ -338,7 +338,7 @@ def test_with_default_weights_neither_torchvision_nor_dynamo_is_imported(scene: 
 
 
 def test_help_info_and_list_import_no_torch(scene: Path) -> None:
-    commands = [["--help"], ["replay", "--help"], ["plugin", "list"], ["info", str(scene)]]
+    commands = [["--help"], ["replay", "--help"], ["plugin", "list"], ["info", str(scene), "--audit"]]
     code = (
         "import sys; from perception_tools.cli import run\n"
         f"for arguments in {commands!r}:\n"

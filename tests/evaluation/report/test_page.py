@@ -125,8 +125,11 @@ def test_what_was_not_asked_for_is_left_out_with_a_line_on_how_to_get_it() -> No
     [
         EvaluationReport(status="failed", error=f"cannot open {HOSTILE}"),
         EvaluationReport(status="clean"),
-        full().model_copy(
-            update={"heads": {name: own for name, own in full().heads.items() if name != "joint"}}
+        pytest.param(
+            full().model_copy(
+                update={"heads": {name: own for name, own in full().heads.items() if name != "joint"}}
+            ),
+            marks=pytest.mark.slow,
         ),
         full().model_copy(update={"heads": {}, "figures": None, "resampling": None, "run": {}}),
     ],
