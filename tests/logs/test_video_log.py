@@ -83,10 +83,11 @@ def test_a_file_without_a_video_and_one_of_another_codec_are_refused_with_what_t
     ("name", "count", "size"),
     [
         ("video_h264/vehicle_test.mp4", 38, (1280, 720)),
-        (
+        pytest.param(
             "lerobot_real/umi_cup_in_the_wild/videos/observation.image_episode_000000.mp4",
             400,
             (224, 224),
+            marks=pytest.mark.slow,
         ),
     ],
 )
