@@ -15,6 +15,7 @@ import pytest
 
 import perception
 from perception.logs import Query, decode
+from perception.plugin import discovery
 from perception.types import heads
 from perception_tools.cli import run
 from tests.scripted_scene import write_scene
@@ -92,7 +93,8 @@ def test_the_code_of_a_page_runs(
 ) -> None:
     """Python blocks of a page share one namespace; lines `$ perception ...` must end with the code shown."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(heads, "_registered", dict(heads._registered))  # a page may register a head
+    for registry in (heads, discovery):  # a page may register a head and a plugin
+        monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     shutil.copy(beginnings[page.name], tmp_path / "drive.mcap")
     namespace: dict[str, object] = {"__name__": "docs"}
     for language, block in blocks(page):
