@@ -1,4 +1,4 @@
-"""What a published report holds to be drawn: figures, and the worst moments with their scenes."""
+"""The parts of a published report that are drawn: figures, and the worst moments with their scenes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perception.evaluation.worst_frames import Moment
 
 
 class SceneBoxReport(SchemaModel):
-    """A box of truth (`found`, `missed`; `ignored`: it does not count) or one said (`hit`, `false`)."""
+    """A box of truth (`found`, `missed`; `ignored`: not scored) or a detection (`hit`, `false`)."""
 
     kind: Literal["found", "missed", "ignored", "hit", "false"]
     label: str
@@ -22,7 +22,7 @@ class SceneBoxReport(SchemaModel):
 
 
 class SceneControlReport(SchemaModel):
-    """One channel of the command: said and true."""
+    """The predicted and the true value of one control channel."""
 
     name: str
     unit: str = ""
@@ -32,7 +32,7 @@ class SceneControlReport(SchemaModel):
 
 
 class SceneReport(SchemaModel):
-    """What was said and what was true in one frame: enough to draw it on its picture."""
+    """The detections, control values and truth of one frame, to be drawn on its picture."""
 
     camera: str = Field("", description="The topic of the picture in the log; empty: there is none.")
     boxes: list[SceneBoxReport] = Field([], description="At score 0.3 or more.")
@@ -63,7 +63,7 @@ class DistanceBinReport(SchemaModel):
 
 
 class DistanceErrorReport(SchemaModel):
-    """How far off the distances were of the objects that were found at one distance."""
+    """Errors of distance of the objects found in one range of distances."""
 
     from_m: float
     to_m: float
@@ -74,7 +74,7 @@ class DistanceErrorReport(SchemaModel):
 
 
 class ControlTraceReport(SchemaModel):
-    """One channel of the command over one log: what was said and what was true."""
+    """The predicted and the true values of one control channel over one log."""
 
     log: str
     channel: str
@@ -85,7 +85,7 @@ class ControlTraceReport(SchemaModel):
 
 
 class FiguresReport(SchemaModel):
-    """What only a drawing shows."""
+    """The data of the charts that no table holds."""
 
     cut: float = Field(description="Detections of this score or more count as found: that of the best F1.")
     recall: list[DistanceBinReport] = Field([])

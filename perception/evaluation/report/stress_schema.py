@@ -12,7 +12,7 @@ them; null where truth does not support one."""
 
 
 class FaultPointReport(SchemaModel):
-    """What one fault does at one severity."""
+    """The scores under one injected fault at one severity."""
 
     severity: float
     scores: ScoresReport
@@ -37,7 +37,7 @@ class WorstFaultReport(SchemaModel):
 
 
 class FaultsReport(SchemaModel):
-    """What each fault does to each head."""
+    """The scores of each head under each injected fault."""
 
     clean: ScoresReport
     severities: list[float]

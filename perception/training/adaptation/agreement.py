@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perception.geometry.boxes import overlap
 from perception.training.adaptation.enlarged_views import EVERYWHERE, RegionView
-from perception.training.adaptation.views import SeenBoxes, TwoViews
+from perception.training.adaptation.views import COUNTED_SCORE, SeenBoxes, TwoViews
 from perception.types import Float64
 
 SAME_VIEW_IOU = 0.5
@@ -21,9 +21,6 @@ SAME_VIEW_IOU = 0.5
 
 NEIGHBOUR_IOU = 0.3
 """The least overlap of a box with itself one tick before or after: it moves."""
-
-COUNTED_SCORE = 0.3
-"""Boxes of at least this score count in the agreement of a model with itself."""
 
 
 class AgreedBoxes(NamedTuple):

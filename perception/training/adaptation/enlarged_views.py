@@ -15,7 +15,7 @@ import numpy as np
 
 from perception.models import FusionModel
 from perception.models.tensors import RETURN_CHANNELS
-from perception.training.adaptation.views import SeenBoxes, TwoViews, boxes_of
+from perception.training.adaptation.views import COUNTED_SCORE, SeenBoxes, TwoViews, boxes_of
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import TrainingSample
 from perception.training.validation import predict
@@ -26,9 +26,6 @@ PARTS = 3
 
 MARGIN_PX = 3
 """Boxes closer than this to an edge inside the picture may be cut there, and are left out."""
-
-COUNTED_SCORE = 0.3
-"""The row of parts lies around the median height of the boxes of at least this score."""
 
 SAMPLES_AT_ONCE = 2
 
@@ -87,7 +84,7 @@ def seen_enlarged(model: FusionModel, dataset: Dataset, views: Sequence[TwoViews
 def _rows_of_parts(
     dataset: Dataset, views: Sequence[TwoViews], width: int, height: int
 ) -> dict[int, list[_PicturePart]]:
-    """Return the parts for each log: its camera decides at what height objects stand."""
+    """Return the parts for each log: a row around the median height of its boxes."""
     part_width, part_height = width // 2, height // 2
     centres: dict[int, list[Float64]] = {sample.log: [] for sample in dataset.ids}
     for sample, view in zip(dataset.ids, views, strict=True):

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from perception.models import FusionModel
-from perception.training.adaptation.agreement import COUNTED_SCORE, self_agreement
+from perception.training.adaptation.agreement import self_agreement
 from perception.training.adaptation.labelling import in_source_pixels
 from perception.training.adaptation.measured_distances import measured_distances
 from perception.training.adaptation.report import SelfCheck
-from perception.training.adaptation.views import TwoViews, seen_twice
+from perception.training.adaptation.views import COUNTED_SCORE, TwoViews, seen_twice
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset
 from perception.types import Float64

@@ -25,6 +25,9 @@ from perception.types import Float64
 LEAST_SCORE = 0.05
 """Boxes of lower scores are left out: they are neither labels nor doubts."""
 
+COUNTED_SCORE = 0.3
+"""Boxes of at least this score count in the agreement of a model with itself, and say where objects stand."""
+
 AT_ONCE = 4
 """Samples of a forward pass, each with its mirror image."""
 
