@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -118,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # nohup ignores SIGHUP
             signal.signal(number, handler)
+    atexit.register(_keep_exit_code)
     _refuse_to_vanish()
     degrade_text()
     if "--debug" not in given:
@@ -127,6 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--json" in given and not {"-h", "--help"} & set(given):
         reserve_stdout()
     sys.exit(run(given))
+
+
+def _keep_exit_code() -> None:
+    """Ignore further signals: the command is done. Python takes the handlers away while it finalizes, so
+    that a second Ctrl-C would end the process without the exit code of what it did."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _refuse_to_vanish() -> None:

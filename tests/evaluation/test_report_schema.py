@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,21 @@ def test_nothing_that_was_published_goes_or_changes() -> None:
     assert SCHEMA == "perception.evaluate/1"
 
 
+def without_descriptions(part: Any) -> Any:
+    """Return a schema without its texts; a property may have the name `description` too."""
+    if isinstance(part, dict):
+        return {
+            key: without_descriptions(value)
+            for key, value in part.items()
+            if key != "description" or not isinstance(value, str)
+        }
+    return [without_descriptions(each) for each in part] if isinstance(part, list) else part
+
+
 def test_the_published_schema_is_up_to_date() -> None:
-    assert json.loads(GOLDEN.read_text()) == schema_with_exit_code(json_schema())
+    """Except for its descriptions: those may be improved at any time."""
+    published = without_descriptions(json.loads(GOLDEN.read_text()))
+    assert published == without_descriptions(schema_with_exit_code(json_schema()))
 
 
 def test_a_report_survives_json() -> None:

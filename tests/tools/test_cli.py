@@ -102,6 +102,21 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"perception {perception.__version__}\n"
 
 
+def test_a_signal_after_the_end_of_a_command_leaves_its_exit_code() -> None:
+    """As a second Ctrl-C while Python finalizes: handlers are gone before modules are cleared."""
+    program = (
+        "import os, signal, sys\n"
+        "class Last:\n"
+        "    def __del__(self, kill=os.kill, process=os.getpid(), number=signal.SIGINT):\n"
+        "        kill(process, number)\n"
+        "sys.last = Last()\n"
+        "from perception_tools.cli import main\n"
+        "main(['--version'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_shells_complete_commands_and_options() -> None:
     def completed(line: str) -> list[str]:
         environment = {
