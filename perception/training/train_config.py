@@ -147,6 +147,7 @@ class PictureConfig(TrainSection):
     zoomed: Fraction = 0.0  # probability that a part of the picture is shown alone
     zoom: Annotated[float, Number, Field(ge=1, le=8)] = 1.5  # enlarged by up to this, also in a mosaic
     paste: Fraction = 0.0  # probability that objects of other samples are pasted into it
+    rendered: Fraction = 0.0  # share of the pasted objects that are rendered for it (extra `sim`)
 
     @model_validator(mode="after")
     def _together(self) -> PictureConfig:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,7 @@ from perception.errors import CheckpointError, ConfigError, TrainingError
 from perception.models import FusionModel
 from perception.models.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_checkpoint
 from perception.models.safetensors_file import write_whole
+from perception.simulation.gl import mujoco
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
 from perception.training.data.fit_to_logs import fit_to_logs
@@ -36,6 +37,12 @@ from perception.training.run_plots import draw_run
 from perception.training.train_config import TrainConfig
 from perception.training.transfer import check_transfer, starting_model
 from perception.training.validation import units
+
+if TYPE_CHECKING:
+    from perception.simulation.cutouts import Cutout
+
+CUTOUTS = 300
+"""Rendered objects that are pasted into pictures; each takes about 0.1 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,10 @@ def _trainer(
     loss_step = LossStep(config, model, processes.total)
     autocast = _autocast(config, device)
     augmenter = Augmenter(config.augment, model.config, cache_spec(config).spec)
-    loader = Loader(training, augmenter, config.schedule.batch, shard, config.run.seed, config.run.loaders)
+    cutouts = _cutouts(config, model.config.classes)
+    loader = Loader(
+        training, augmenter, config.schedule.batch, shard, config.run.seed, config.run.loaders, cutouts
+    )
     batches: BatchSource = loader
     if config.transfer.store:
         root = cache_folder(config)
@@ -132,10 +142,22 @@ def _trainer(
     return Trainer(config, model, batches, validation, loss_step, processes, autocast)
 
 
+def _cutouts(config: TrainConfig, classes: Sequence[str]) -> list[tuple[int, Cutout]]:
+    """Render the objects that are pasted into pictures."""
+    if not (config.augment.pictures.paste and config.augment.pictures.rendered):
+        return []
+    from perception.simulation.cutouts import render_cutouts
+
+    drawn = render_cutouts(CUTOUTS, config.run.seed)
+    return [(classes.index(each.label), each) for each in drawn if each.label in classes]
+
+
 def _check(config: TrainConfig) -> None:
     """Raise now for errors that would otherwise appear after hours of decoding."""
     check_losses(config)
     check_transfer(config)
+    if config.augment.pictures.rendered:
+        mujoco()
     if config.transfer.store:
         check_stored_features(config)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from perception.errors import CheckpointError, ConfigError, TrainingError
+from perception.errors import CheckpointError, ConfigError, MissingExtraError, TrainingError
 from perception.logs import open_log
 from perception.models import FusionModel
 from perception.models.checkpoint import load_checkpoint, read_metadata
@@ -20,6 +23,7 @@ from perception.plugin import load_plugin
 from perception.training import Silent, StepReport, TrainConfig, read_journal, train
 from perception.training import training_run as run_module
 from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.picture_log import LabelledPicture, write_picture_log
 from perception.training.loop.state_file import load_state
 from tests.scripted_scene import write_scene
 from tests.training.conftest import small_config
@@ -543,3 +547,37 @@ def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_p
     assert finished.scores["joint"] == pytest.approx(
         report["heads"]["joint"]["joint"]["values"]["joint"]["value"]
     )
+
+
+def test_rendered_objects_are_pasted_into_pictures(
+    street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same grey pictures with and without them: only then there is something to find."""
+    grey = tmp_path / "grey.png"
+    cv2.imwrite(str(grey), np.full((64, 128, 3), 90, np.uint8))
+    write_picture_log(tmp_path / "pictures.mcap", [LabelledPicture(grey, [])] * 4)
+    monkeypatch.setattr(run_module, "CUTOUTS", 3)
+    losses = []
+    for share in (0.0, 1.0):
+        config = small_config(
+            tmp_path / "pictures.mcap",
+            cache_root,
+            tmp_path / f"run{share:g}",
+            data={"train": [str(tmp_path / "pictures.mcap")], "validate": [str(street)]},
+            augment={"pictures": {"paste": 1.0, "rendered": share}},
+        )
+        seen = Seen()
+        train(config, watcher=seen)
+        losses.append(max(report.losses["box"] for report in seen.steps))
+    assert losses[0] == 0
+    assert losses[1] > 0
+
+
+def test_a_missing_renderer_is_named_before_logs_are_read(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    config = small_config(street, tmp_path / "cache", tmp_path / "run", augment={"pictures": {"rendered": 1}})
+    with pytest.raises(MissingExtraError, match="sim"):
+        train(config)
+    assert not (tmp_path / "cache").exists()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset, batch_indices
-from perception.training.data.object_pasting import MOST, with_objects
+from perception.training.data.object_pasting import MOST, Piece, cut_out, rendered, with_objects
 from perception.training.data.picture_mixing import is_picture, mixed_picture
 from perception.training.data.training_sample import Batch, FeatureBatch, TrainingSample, collate
+
+if TYPE_CHECKING:
+    from perception.simulation.cutouts import Cutout
 
 AHEAD = 3
 """Batches that wait for the model, for each thread."""
@@ -45,6 +48,7 @@ class Loader:
         shard: The slice of the batch that this process loads.
         seed: Of order and augmentation.
         threads: Number of threads that prepare batches.
+        cutouts: Rendered objects with the indices of their classes.
     """
 
     dataset: Dataset
@@ -53,6 +57,7 @@ class Loader:
     shard: slice
     seed: int
     threads: int = 1
+    cutouts: Sequence[tuple[int, Cutout]] = ()
 
     @contextmanager
     def running(self, start: int) -> Iterator[Iterator[Batch]]:
@@ -97,9 +102,17 @@ class Loader:
 
         sample = mixed_picture(sample, config, rng, another)
         if rng.random() < config.paste:
-            donors = rng.integers(len(dataset), size=rng.integers(1, MOST + 1))
-            sample = with_objects(sample, [dataset[int(index)] for index in donors], rng)
+            pieces = [self._piece(rng) for _ in range(rng.integers(1, MOST + 1))]
+            sample = with_objects(sample, [piece for piece in pieces if piece is not None], rng)
         return sample
+
+    def _piece(self, rng: np.random.Generator) -> Piece | None:
+        """Return an object to paste, rendered or of another sample."""
+        assert self.augmenter is not None
+        if self.cutouts and rng.random() < self.augmenter.config.pictures.rendered:
+            index, cutout = self.cutouts[int(rng.integers(len(self.cutouts)))]
+            return rendered(index, cutout.pixels, cutout.opacity, rng)
+        return cut_out(self.dataset[int(rng.integers(len(self.dataset)))], rng)
 
     def _ahead(self, pool: ThreadPoolExecutor, start: int) -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()

@@ -1,10 +1,14 @@
-"""Objects of other samples pasted into labelled pictures (Dwibedi et al. 2017, "Cut, Paste and Learn").
+"""Objects pasted into labelled pictures (Dwibedi et al. 2017, "Cut, Paste and Learn").
 
-Objects are cut out by their boxes, for there are no masks: the corners of a box, mostly background, fade
-away. So classes that only the simulation has stand before real backgrounds, and close objects become small.
+They come from other samples, or are rendered for it. Those of samples are cut out by their boxes, for there
+are no masks: the corners of a box, mostly background, fade away. So classes that only the simulation has
+stand before real backgrounds, and close objects become small.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,7 +20,14 @@ MOST = 4
 """Objects that are pasted into one picture."""
 
 LEAST_HEIGHT, MOST_HEIGHT = 6.0, 96.0
-"""Height of a pasted object, input pixels."""
+"""Height of an object of another sample when it is pasted, input pixels."""
+
+MOST_RENDERED_HEIGHT = 160.0
+RENDERED_WIDTHS = (0.9, 1.5)
+"""A picture of 4:3 is 1.5 times as wide for the model; one of 2:1 has square pixels."""
+
+GAINS, TINTS = (0.8, 1.8), (0.8, 1.2)
+"""Of a rendered object and of each of its channels: lights and colours that the simulation does not have."""
 
 LEAST_SOURCE = 12.0
 """Height of an object that is cut out, input pixels."""
@@ -24,40 +35,50 @@ LEAST_SOURCE = 12.0
 MOST_HIDDEN = 0.4
 """The largest share of an object that a pasted one may hide; otherwise it is not pasted."""
 
+MOST_OUTSIDE = 0.35
+"""The largest share of the width, and of the height, of a rendered object that the image's edge cuts off."""
+
 BAND = (0.35, 0.9)
 """The centres of pasted objects, fractions of the image's height: where things stand on the ground."""
 
 
-def with_objects(
-    sample: TrainingSample, donors: list[TrainingSample], rng: np.random.Generator
-) -> TrainingSample:
-    """Return a picture with one object of each donor that has a suitable one.
+class Piece(NamedTuple):
+    """An object to paste: class index, pixels [h, w, 3], opacity [h, w] from 0 to 1, where it may stand."""
+
+    label: int
+    pixels: NDArray[np.float32]
+    opacity: NDArray[np.float32]
+    outside: float = 0.0  # share of its width and height that may be cut off
+
+
+def with_objects(sample: TrainingSample, pieces: Sequence[Piece], rng: np.random.Generator) -> TrainingSample:
+    """Return a picture with objects in it.
 
     Args:
         sample: A picture; its distances must be unknown or hold for it.
-        donors: Samples with images; up to `MOST` are used.
+        pieces: The objects, from `cut_out` or `rendered`.
         rng: The source of all random numbers.
     """
     image = sample.inputs.image.transpose(1, 2, 0).copy()
     truth = sample.truth
-    for donor in donors[:MOST]:
-        index = _suitable(donor, rng)
-        if index is None:
-            continue
-        box, cut, alpha = _resized(donor, index, rng, image.shape[:2])
+    for piece in pieces:
+        whole = _place(piece, image.shape[:2], rng)
+        x1, y1, x2, y2 = (int(v) for v in whole.clip(0, [image.shape[1], image.shape[0]] * 2))
+        box = np.array([x1, y1, x2, y2], np.float32)
         hidden = _hidden(truth.boxes, box)
         if (hidden[truth.visible > 0] > MOST_HIDDEN).any():
             continue
-        x1, y1, x2, y2 = (int(value) for value in box)
+        seen = slice(y1 - whole[1], y2 - whole[1]), slice(x1 - whole[0], x2 - whole[0])
         part = image[y1:y2, x1:x2].astype(np.float32)
-        image[y1:y2, x1:x2] = (part + (cut - part) * alpha[..., None] + 0.5).astype(np.uint8)
-        truth = _added(truth, int(donor.truth.labels[index]), box, hidden)
+        mixed = part + (piece.pixels[seen] - part) * piece.opacity[seen][..., None]
+        image[y1:y2, x1:x2] = (mixed + 0.5).astype(np.uint8)
+        truth = _added(truth, piece.label, box, hidden, piece.opacity[seen].size / piece.opacity.size)
     inputs = sample.inputs._replace(image=np.ascontiguousarray(image.transpose(2, 0, 1)))
     return sample._replace(inputs=inputs, truth=truth)
 
 
-def _suitable(donor: TrainingSample, rng: np.random.Generator) -> int | None:
-    """Return the index of an object that is whole, large enough and less than half of the image."""
+def cut_out(donor: TrainingSample, rng: np.random.Generator) -> Piece | None:
+    """Return an object of a sample that is whole, large enough and less than half of the image, or None."""
     truth = donor.truth
     if not (donor.inputs.present[0] and truth.boxes_known and len(truth.labels)):
         return None
@@ -65,30 +86,61 @@ def _suitable(donor: TrainingSample, rng: np.random.Generator) -> int | None:
     small = (size < np.array(donor.inputs.image.shape[:0:-1]) / 2).all(1)
     large = (size[:, 1] >= LEAST_SOURCE) & (size[:, 0] >= 4)
     which = np.flatnonzero(small & large & (truth.labels >= 0) & (truth.visible >= 0.9))
-    return int(rng.choice(which)) if len(which) else None
+    if not len(which):
+        return None
+    index = int(rng.choice(which))
+    low = truth.boxes[index, :2].round().astype(int).clip(0)
+    high = truth.boxes[index, 2:].round().astype(int)
+    cut = donor.inputs.image[:, low[1] : high[1], low[0] : high[0]].transpose(1, 2, 0)
+    pixels = _resized(cut, (LEAST_HEIGHT, min(MOST_HEIGHT, 1.2 * cut.shape[0])), (0.85, 1.18), rng)
+    across, along = (np.abs((np.arange(n) + 0.5) * 2 / n - 1) ** 4 for n in pixels.shape[1::-1])
+    opacity = np.clip((1.3 - across[None] - along[:, None]) / 0.5, 0, 1).astype(np.float32)
+    return Piece(int(truth.labels[index]), pixels, opacity)
+
+
+def rendered(
+    label: int, pixels: NDArray[np.uint8], opacity: NDArray[np.float32], rng: np.random.Generator
+) -> Piece:
+    """Return a rendered object at a random size, in another light.
+
+    Args:
+        label: The index of its class.
+        pixels, opacity: [h, w, 3] RGB and [h, w] from 0 to 1.
+        rng: The source of all random numbers.
+    """
+    both = np.dstack([pixels * opacity[..., None], opacity * 255])  # what is transparent has no colour
+    most = min(MOST_RENDERED_HEIGHT, max(1.2 * len(pixels), LEAST_HEIGHT))
+    scaled = _resized(both, (max(LEAST_HEIGHT, most / 5), most), RENDERED_WIDTHS, rng)
+    alpha = scaled[..., 3:] / np.float32(255)
+    gains = rng.uniform(*GAINS) * rng.uniform(*TINTS, 3)
+    colours = np.clip(scaled[..., :3] / np.maximum(alpha, 1e-3) * gains, 0, 255)
+    return Piece(label, colours.astype(np.float32), alpha[..., 0], MOST_OUTSIDE)
 
 
 def _resized(
-    donor: TrainingSample, index: int, rng: np.random.Generator, shape: tuple[int, ...]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return where an object goes (xyxy, whole pixels), its pixels [h, w, 3] and their opacity [h, w]."""
-    low = donor.truth.boxes[index, :2].round().astype(int).clip(0)
-    high = donor.truth.boxes[index, 2:].round().astype(int)
-    cut = donor.inputs.image[:, low[1] : high[1], low[0] : high[0]].transpose(1, 2, 0)
+    cut: NDArray[np.uint8] | NDArray[np.float32],
+    heights: tuple[float, float],
+    widths: tuple[float, float],
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Return pixels [h, w, C], mirrored or not, at one of a range of heights, wider or narrower."""
     if rng.random() < 0.5:
         cut = cut[:, ::-1]
-    most = min(MOST_HEIGHT, 1.2 * cut.shape[0])
-    height = round(float(np.exp(rng.uniform(np.log(LEAST_HEIGHT), np.log(most)))))
-    width = min(max(round(cut.shape[1] * height / cut.shape[0] * rng.uniform(0.85, 1.18)), 3), shape[1] // 2)
+    height = round(float(np.exp(rng.uniform(*np.log(heights)))))
+    width = max(round(cut.shape[1] * height / cut.shape[0] * rng.uniform(*widths)), 3)
     method = cv2.INTER_AREA if height < cut.shape[0] else cv2.INTER_LINEAR
-    pixels = cv2.resize(np.ascontiguousarray(cut), (width, height), interpolation=method)
-    y = rng.uniform(*BAND) * shape[0] - height / 2
-    x1 = int(rng.integers(0, shape[1] - width + 1))
-    y1 = int(np.clip(y, 0, shape[0] - height))
-    across, along = (np.abs((np.arange(n) + 0.5) * 2 / n - 1) ** 4 for n in (width, height))
-    alpha = np.clip((1.3 - across[None] - along[:, None]) / 0.5, 0, 1)
-    box = np.array([x1, y1, x1 + width, y1 + height], np.float32)
-    return box, pixels.astype(np.float32), alpha.astype(np.float32)
+    scaled = cv2.resize(np.ascontiguousarray(cut), (width, height), interpolation=method)
+    return scaled.astype(np.float32)
+
+
+def _place(piece: Piece, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return where an object goes: whole pixels x1, y1, x2, y2, beyond the image as far as it may."""
+    height, width = piece.opacity.shape
+    over_x, over_y = int(piece.outside * width), int(piece.outside * height)
+    x = int(rng.integers(-over_x, max(shape[1] - width + over_x, -over_x) + 1))
+    middle = rng.uniform(BAND[0], BAND[1] + piece.outside) * shape[0] - height / 2
+    y = int(np.clip(middle, -over_y, max(shape[0] - height + over_y, -over_y)))
+    return np.array([x, y, x + width, y + height], np.intp)
 
 
 def _hidden(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -100,11 +152,11 @@ def _hidden(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.
 
 
 def _added(
-    truth: SampleTruth, label: int, box: NDArray[np.float32], hidden: NDArray[np.float32]
+    truth: SampleTruth, label: int, box: NDArray[np.float32], hidden: NDArray[np.float32], visible: float
 ) -> SampleTruth:
     return truth._replace(
         labels=np.append(truth.labels, label),
         boxes=np.concatenate([truth.boxes, box[None]]),
         distance_m=np.append(truth.distance_m, np.float32(np.nan)),
-        visible=np.append(truth.visible * (1 - hidden), np.float32(1)),
+        visible=np.append(truth.visible * (1 - hidden), np.float32(visible)),
     )

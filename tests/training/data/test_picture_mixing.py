@@ -15,7 +15,7 @@ from perception.models.tensors import Inputs
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
 from perception.training.data.loader import Loader
-from perception.training.data.object_pasting import with_objects
+from perception.training.data.object_pasting import MOST_OUTSIDE, Piece, cut_out, rendered, with_objects
 from perception.training.data.picture_mixing import is_picture, mixed_picture
 from perception.training.data.sample_cache import CachedLog
 from perception.training.data.training_sample import SampleId, SampleTruth, TrainingSample
@@ -109,11 +109,19 @@ def test_a_mosaic_holds_objects_smaller_and_is_complete_where_all_are() -> None:
     assert min(heights) < 20
 
 
+def pasted_from(donor: TrainingSample, seed: int) -> TrainingSample:
+    """Return the picture `TWO` with the object of another sample, if it fits."""
+    rng = np.random.default_rng(seed)
+    piece = cut_out(donor, rng)
+    assert piece is not None
+    return with_objects(TWO, [piece], rng)
+
+
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
 def test_a_pasted_object_brings_its_box_and_hides_what_lies_below(seed: int) -> None:
-    donor = picture((2, (30, 16, 60, 56)))
-    pasted = with_objects(TWO, [donor], np.random.default_rng(seed))
+    donor = picture((2, (30, 16, 60, 46)))
+    pasted = pasted_from(donor, seed)
     truth = pasted.truth
     if len(truth.labels) == 2:  # it would have hidden too much
         np.testing.assert_array_equal(pasted.inputs.image, TWO.inputs.image)
@@ -133,9 +141,47 @@ def test_a_pasted_object_brings_its_box_and_hides_what_lies_below(seed: int) -> 
 
 def test_hidden_objects_and_boxes_to_ignore_are_not_cut_out() -> None:
     for visible in (0.5, -1.0):
-        donor = picture((2, (30, 16, 60, 56)), visible=visible)
+        donor = picture((2, (30, 16, 60, 46)), visible=visible)
         for seed in range(5):
-            assert len(with_objects(TWO, [donor], np.random.default_rng(seed)).truth.labels) == 2
+            assert cut_out(donor, np.random.default_rng(seed)) is None
+
+
+def ball(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a blue disc on a white ground, and where it is."""
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    opacity = (x * x + y * y < 1).astype(np.float32)
+    return np.where(opacity[..., None] > 0, [0, 0, 200], 255).astype(np.uint8), opacity
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(3, 90))
+@settings(max_examples=40, deadline=None)
+def test_a_rendered_object_brings_its_silhouette_alone_and_may_be_cut_by_the_edge(
+    seed: int, size: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    before = picture()
+    after = with_objects(before, [rendered(2, *ball(size), rng)], rng)
+    (x1, y1, x2, y2), visible = after.truth.boxes[0].astype(int), after.truth.visible[0]
+    assert (x1 >= 0, y1 >= 0, x2 <= WIDTH, y2 <= HEIGHT) == (True,) * 4
+    assert visible >= (1 - MOST_OUTSIDE) ** 2 - 0.35  # whole pixels of small objects
+    if (x1 > 0 and x2 < WIDTH) and (y1 > 0 and y2 < HEIGHT):
+        assert visible == 1
+    changed = after.inputs.image.astype(int) - before.inputs.image
+    assert not changed[0].max() > 0  # nothing of the white ground, at the rim either
+    assert not changed[:, : max(y1, 0)].any()
+    assert not changed[:, :, :x1].any()
+    if min(x2 - x1, y2 - y1) > 6 and visible == 1:
+        assert after.inputs.image[2, (y1 + y2) // 2, (x1 + x2) // 2] > 90
+        assert (changed != 0).any(0).mean() * WIDTH * HEIGHT < 0.95 * (x2 - x1) * (y2 - y1)
+
+
+def test_an_object_larger_than_the_picture_is_cut_on_both_sides() -> None:
+    shape = (HEIGHT, WIDTH * 2)
+    piece = Piece(1, np.full((*shape, 3), 7, np.float32), np.ones(shape, np.float32), 0.3)
+    found = with_objects(picture(), [piece], np.random.default_rng(0))
+    assert found.truth.labels.tolist() == [1]
+    assert found.truth.visible[0] < 0.6
+    assert (found.inputs.image == 7).mean() > 0.4
 
 
 def test_other_samples_do_not_change_with_the_settings_of_pictures(cached: CachedLog) -> None:
