@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from perception.logs.damage import Damage
 from perception.types import Channel
 
+SIMULATED_RECORD = "synthetic"
+"""The metadata record of a simulated log."""
+
 HOST_RECORD = "perception.host"
 """The metadata record that tells the recordings of a host from output logs: they are never replaced."""
 

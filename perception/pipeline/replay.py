@@ -24,6 +24,7 @@ from perception.pipeline.run_record import receipt_of, remote_record, run_info, 
 from perception.pipeline.runner import PluginStoppedError, Runner
 from perception.pipeline.stage_times import StageTimes, quantiles
 from perception.pipeline.tally import Tally
+from perception.pipeline.weights_caution import weights_caution
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
 from perception.plugin.failures import plugin_code
@@ -218,6 +219,8 @@ class _Replay:
                 tally.warn("idle_fault", text)
         if ignored := self._ledger.ignored:
             tally.warn("ignored_elements", _ignored_text(ignored), sum(n for n, _ in ignored.values()))
+        if caution := weights_caution(self._log, self._config, self._plugin.manifest):
+            tally.warn(caution.code, caution.text)
         for absent in absence_warnings(self._log, self._config, self._options.span, tally):
             tally.warn(absent.code, absent.text)
         return Summary(

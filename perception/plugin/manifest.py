@@ -35,6 +35,8 @@ class Manifest:
         max_batch: The largest batch that `step` takes.
         description: One line.
         weights: Where its own weights are, if it has any, from its package.
+        caution: What to know of its own weights before they run on a recorded log, one that is not
+            simulated; a warning there.
         max_range_m: How far returns are used where neither a configuration nor weights say it; None: as far
             as a configuration's default.
     """
@@ -48,6 +50,7 @@ class Manifest:
     max_batch: int = 1
     description: str = ""
     weights: str = OWN_WEIGHTS
+    caution: str = ""
     max_range_m: float | None = None
     most: Mapping[str, int] = field(default_factory=dict)
 
@@ -133,15 +136,7 @@ def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> M
         errors.append(f"name: {data['name']!r} differs from the entry point's {name!r}")
     if "factory" in data and not (isinstance(data["factory"], str) and data["factory"].count(":") == 1):
         errors.append(f"factory: expected 'module:callable', found {data['factory']!r}")
-    for key, allowed in (("inputs", SENSORS), ("heads", tuple(head_specs()))):
-        values = data.get(key, [])
-        values = list(values) if key == "inputs" and isinstance(values, dict) else values
-        if not isinstance(values, list) or any(value not in allowed for value in values):
-            errors.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
-        elif len(set(values)) != len(values):
-            errors.append(f"{key}: names something twice: {values!r}")
-        elif key == "heads" and key in data and not values and heads_needed:
-            errors.append(f"heads: expected at least one of {', '.join(head_specs())}")
+    errors += _list_errors(data, heads_needed)
     errors += _number_errors(data) + _count_errors(data.get("inputs"))
     if errors:
         raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(errors))
@@ -154,10 +149,26 @@ def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> M
         preroll_s=_number(data.get("preroll_s", 0.0)),
         max_batch=data.get("max_batch", 1),
         weights=str(data.get("weights", OWN_WEIGHTS)),
+        caution=" ".join(str(data.get("caution", "")).split()),
         max_range_m=_number(data.get("max_range_m")),
         most=_counts(data["inputs"]),
         description=str(data.get("description", "")),
     )
+
+
+def _list_errors(data: Mapping[str, Any], heads_needed: bool) -> list[str]:
+    """Return the errors of the sensors and heads that a manifest names."""
+    errors = []
+    for key, allowed in (("inputs", SENSORS), ("heads", tuple(head_specs()))):
+        values = data.get(key, [])
+        values = list(values) if key == "inputs" and isinstance(values, dict) else values
+        if not isinstance(values, list) or any(value not in allowed for value in values):
+            errors.append(f"{key}: expected a list of {', '.join(allowed)}, found {values!r}")
+        elif len(set(values)) != len(values):
+            errors.append(f"{key}: names something twice: {values!r}")
+        elif key == "heads" and key in data and not values and heads_needed:
+            errors.append(f"heads: expected at least one of {', '.join(head_specs())}")
+    return errors
 
 
 def _number_errors(data: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from perception.errors import LogError, OutputError
 from perception.files import create_file
-from perception.logs import open_log
+from perception.logs import SIMULATED_RECORD, open_log
 from perception.logs.mcap.writer import LogWriter
 from perception.logs.perception_proto import SCHEMAS, encode_control, encode_status, encode_truth
 from perception.simulation.generation import messages as wire
@@ -36,15 +36,11 @@ FrameProgress = Callable[[int, int], None]
 """Called with the numbers of finished frames and of all frames."""
 
 
-RECORD = "synthetic"
-"""The metadata record of a simulated log."""
-
-
 def is_simulated(path: Path, seed: int, scenario: Scenario, duration_s: float) -> bool:
     """Return whether a file is a log that `generate` made of the same seed, scenario and duration."""
     try:
         with open_log(path) as log:
-            record = dict(log.survey.metadata).get(RECORD, {})
+            record = dict(log.survey.metadata).get(SIMULATED_RECORD, {})
     except LogError:
         return False
     return _settings(seed, scenario, duration_s).items() <= dict(record).items()
@@ -205,7 +201,7 @@ def _turn_rates(drive: Drive, t: float) -> tuple[float, float]:
 
 def _write(path: Path, seed: int, scenario: Scenario, duration_s: float, records: list[Record]) -> None:
     metadata = {
-        RECORD: {
+        SIMULATED_RECORD: {
             **_settings(seed, scenario, duration_s),
             "mujoco": _version("mujoco"),
             "opencv": _version("opencv-python-headless"),
