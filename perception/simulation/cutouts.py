@@ -30,8 +30,8 @@ EACH_SCENE = 40
 
 SPACING_M = 30.0
 FOCAL_PX = 300.0
-SIZES_PX = (30.0, 190.0)
-"""Range of the larger side of an object in the drawn image."""
+SIZES_PX = (90.0, 190.0)
+"""Range of the larger side of an object in the drawn image: large, as they are made smaller when pasted."""
 
 MOST_ELEVATION = np.deg2rad(50)
 MOST_ROLL = np.deg2rad(12)

@@ -26,7 +26,7 @@ MOST_RENDERED_HEIGHT = 160.0
 RENDERED_WIDTHS = (0.9, 1.5)
 """A picture of 4:3 is 1.5 times as wide for the model; one of 2:1 has square pixels."""
 
-GAINS, TINTS = (0.8, 1.8), (0.8, 1.2)
+GAINS, TINTS = (0.8, 1.8), (0.6, 1.4)
 """Of a rendered object and of each of its channels: lights and colours that the simulation does not have."""
 
 LEAST_SOURCE = 12.0
@@ -110,7 +110,7 @@ def rendered(
     """
     both = np.dstack([pixels * opacity[..., None], opacity * 255])  # what is transparent has no colour
     most = min(MOST_RENDERED_HEIGHT, max(1.2 * len(pixels), LEAST_HEIGHT))
-    scaled = _resized(both, (max(LEAST_HEIGHT, most / 5), most), RENDERED_WIDTHS, rng)
+    scaled = _resized(both, (max(LEAST_HEIGHT, most / 12), most), RENDERED_WIDTHS, rng)
     alpha = scaled[..., 3:] / np.float32(255)
     gains = rng.uniform(*GAINS) * rng.uniform(*TINTS, 3)
     colours = np.clip(scaled[..., :3] / np.maximum(alpha, 1e-3) * gains, 0, 255)
