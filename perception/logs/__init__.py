@@ -19,7 +19,7 @@ from perception.logs.joined_path import as_one
 from perception.logs.opening import is_log, open_log
 from perception.logs.query import Query
 from perception.logs.readers import Accounting, Log, LogReader, MessageStream, log_readers
-from perception.logs.survey import SIMULATED_RECORD, Survey, TopicSurvey
+from perception.logs.survey import Survey, TopicSurvey
 
 if TYPE_CHECKING:
     from perception.logs.decoding import bare_times as bare_times
@@ -37,7 +37,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "SIMULATED_RECORD",
     "Accounting",
     "Damage",
     "Log",

@@ -52,6 +52,11 @@ class Survey:
         return any(name == HOST_RECORD for name, _ in self.metadata)
 
     @property
+    def simulated(self) -> bool:
+        """Whether it comes from the simulation: its pictures are drawn."""
+        return any(name == SIMULATED_RECORD for name, _ in self.metadata)
+
+    @property
     def counts(self) -> dict[str, int]:
         """Messages by topic."""
         return {topic: survey.count for topic, survey in self.topics.items()}

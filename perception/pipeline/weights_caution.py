@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from perception.config import Config
-from perception.logs import SIMULATED_RECORD, Log
+from perception.logs import Log
 from perception.pipeline.replay_summary import Warned
 from perception.plugin.manifest import Manifest
 
 
 def weights_caution(log: Log, config: Config, manifest: Manifest) -> Warned | None:
     """Return the caution of a plugin's own weights where they saw pictures of a log that is not simulated."""
-    if not manifest.caution or config.plugin.checkpoint is not None or not config.sensors.cameras:
-        return None
-    if any(name == SIMULATED_RECORD for name, _ in log.survey.metadata):
+    own = config.plugin.checkpoint is None
+    if not (manifest.caution and own and config.sensors.cameras) or log.survey.simulated:
         return None
     return Warned("weights_caution", manifest.caution)

@@ -9,7 +9,8 @@ import pytest
 
 from perception.autoconfig import complete_config
 from perception.config import Config, parse_config
-from perception.logs import SIMULATED_RECORD, LogWriter, Query, open_log
+from perception.logs import LogWriter, Query, open_log
+from perception.logs.survey import SIMULATED_RECORD
 from perception.pipeline import replay
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.small_logs import SmallLog

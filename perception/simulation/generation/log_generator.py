@@ -10,9 +10,10 @@ from pathlib import Path
 
 from perception.errors import LogError, OutputError
 from perception.files import create_file
-from perception.logs import SIMULATED_RECORD, open_log
+from perception.logs import open_log
 from perception.logs.mcap.writer import LogWriter
 from perception.logs.perception_proto import SCHEMAS, encode_control, encode_status, encode_truth
+from perception.logs.survey import SIMULATED_RECORD
 from perception.simulation.generation import messages as wire
 from perception.simulation.generation.delivery import EPOCH_NS, Measurement, plan_measurements
 from perception.simulation.motion.drive import Drive, simulate_drive
