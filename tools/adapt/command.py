@@ -26,7 +26,7 @@ class AdaptArguments:
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the run.")] = Path("runs/adapt")
     checkpoint: Annotated[
         str | None,
-        typer.Option(help="The weights to start from.", show_default="those of the plugin fusion"),
+        typer.Option(help="The weights to start from.", show_default="street; fusion for simulated logs"),
     ] = None
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="How the logs are read.", show_default="by schema")

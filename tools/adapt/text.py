@@ -17,6 +17,7 @@ def show(report: AdaptReport) -> None:
 
 
 def _lines(report: AdaptReport) -> Iterator[str]:
+    yield f"started from {report.started_from}"
     yield f"{report.samples} samples learned from, {report.held_out} held out, {report.seconds:.0f} s of CPU"
     yield from _stats(report)
     for number, done in enumerate(report.rounds, 1):

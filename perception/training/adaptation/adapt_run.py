@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perception.errors import ConfigError
+from perception.logs import open_log
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perception.models.input_profile import KEY as PROFILE
@@ -39,6 +40,9 @@ from perception.types import Float64
 RESULT, REPORT = "adapted.safetensors", "adapt.json"
 AVERAGED = "averaged.safetensors"
 """The weights of a round, in its folder: the mean of those it started from and those it trained."""
+
+RECORDED, SIMULATED = "street", "fusion"
+"""Plugins: the weights to start from where none are named, for recorded and for simulated logs."""
 
 MOST_HELD_OUT = 200
 
@@ -97,7 +101,7 @@ def adapt(
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError([f"--out: {options.out} cannot be written: {error.strerror or error}"]) from None
-    source = weights_file(options.checkpoint)
+    source = weights_file(options.checkpoint or _suitable_weights(options, seen))
     model, about = load_checkpoint(source)
     run = _Adaptation(options, seen, stop, source, about, _open(options, about, source, seen))
     model = to_device(model, options.device)
@@ -115,6 +119,17 @@ def adapt(
     report = replace(report, seconds=round(time.process_time() - run.began, 1))
     (options.out / REPORT).write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
     return report
+
+
+def _suitable_weights(options: AdaptOptions, watcher: Watcher) -> str:
+    """Return the plugin whose weights know logs like these: recorded ones, or simulated ones."""
+    for path in find_logs(options.logs, "train"):
+        with open_log(path) as log:
+            if not log.survey.simulated:
+                watcher.message(f"{path.name} is recorded: starting from the weights {RECORDED}")
+                return RECORDED
+    watcher.message(f"the logs are simulated: starting from the weights of {SIMULATED}")
+    return SIMULATED
 
 
 def _unjudged(run: _Adaptation, renewal: Renewal, before: SelfCheck) -> AdaptReport:

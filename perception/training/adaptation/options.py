@@ -17,7 +17,8 @@ class AdaptOptions:
     Attributes:
         logs: The logs to learn from; truth in them is never learned from.
         out: The folder of the run.
-        checkpoint: The weights to start from: a file, a folder or the name of a plugin, for its own.
+        checkpoint: The weights to start from: a file, a folder or the name of a plugin, for its own; None:
+            those of `street`, which saw real pictures, or where all logs are simulated, of `fusion`.
         config: How the logs are read; None: chosen by schema for each log.
         validate: Logs with truth on which the result must not be surely worse; empty: the last part of
             `logs`, where it has truth.

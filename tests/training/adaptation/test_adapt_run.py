@@ -12,6 +12,7 @@ import torch
 from perception.errors import ConfigError
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from perception.plugin.discovery import own_weights
 from perception.training import train
 from perception.training.adaptation import (
     AdaptOptions,
@@ -25,6 +26,8 @@ from perception.training.adaptation.report import ScoreChange, Truthful
 from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 from tests.training.conftest import SHAPE, small_config
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +129,27 @@ def test_weights_that_are_certain_of_nothing_say_so(
     assert report.truth is not None
     assert "held-out part" in report.truth.source
     assert "mAP50" in {score.name for score in report.truth.scores}
+
+
+class Interrupted(Exception):
+    """The weights to start from are known: enough."""
+
+
+@pytest.mark.parametrize(("simulated", "plugin"), [(False, "street"), (True, "fusion")])
+def test_recorded_logs_start_from_weights_that_saw_real_pictures(
+    simulated: bool, plugin: str, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ROOT / "sample_logs" / "yard_day.mcap" if simulated else street
+    started: list[Path] = []
+
+    def load(path: Path) -> None:
+        started.append(path)
+        raise Interrupted
+
+    monkeypatch.setattr(adapt_run, "load_checkpoint", load)
+    with pytest.raises(Interrupted):
+        adapt(AdaptOptions((str(log),), tmp_path / "run"))
+    assert started == [own_weights(plugin)]
 
 
 def test_wrong_options_are_all_said_at_once(weights: Path, cache_root: Path, tmp_path: Path) -> None:
