@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from perception.autoconfig import ConfigChoice
     from perception.config import Config
     from perception.logs import Log
+    from tests.forked_python import ForkedPython
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "real"
 
@@ -67,6 +68,16 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target.mkdir()
     install_package("blob_detector", target)
     return target
+
+
+@pytest.fixture(scope="session")
+def forked_python() -> Iterator[ForkedPython]:
+    """Starts Python programs, `perception` among them, without the time that Python and imports take."""
+    from tests.forked_python import ForkedPython
+
+    server = ForkedPython()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

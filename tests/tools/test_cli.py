@@ -19,9 +19,8 @@ from perception.types.backends import BackendName, PrecisionName
 from perception_tools.cli import app, run
 from perception_tools.shared_options import BACKENDS, PRECISIONS
 from perception_tools.usage import EXAMPLES
+from tests.forked_python import ForkedPython
 from tests.small_logs import SmallLog
-
-COMMAND = [sys.executable, "-m", "perception_tools.cli"]
 
 
 @pytest.fixture(scope="module")
@@ -117,16 +116,14 @@ def test_a_signal_after_the_end_of_a_command_leaves_its_exit_code() -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_shells_complete_commands_and_options() -> None:
+def test_shells_complete_commands_and_options(forked_python: ForkedPython) -> None:
     def completed(line: str) -> list[str]:
         environment = {
-            **os.environ,
             "_PERCEPTION_COMPLETE": "complete_bash",
             "COMP_WORDS": line,
             "COMP_CWORD": str(len(line.split()) - 1),
         }
-        done = subprocess.run(COMMAND, capture_output=True, text=True, check=True, env=environment)
-        return done.stdout.split()
+        return forked_python.run(env=environment).stdout.split()
 
     assert completed("perception rep") == ["replay"]
     assert "--jsonl" in completed("perception replay --js")
@@ -150,36 +147,6 @@ WORDS = {
 }
 
 
-EACH = """
-import json, os, sys
-import perception.diagnosis.audit, perception.evaluation, perception.pipeline
-from perception_tools.cli import main
-for words in json.loads(sys.argv[1]):
-    child = os.fork()
-    if not child:
-        main([os.fsdecode(word.encode("latin-1")) for word in words])  # bytes, whatever the locale
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    os.write(1, b"\\0%d\\0" % code)
-"""
-"""Runs commands in forks of a process that has imported what takes long; an exit code follows each."""
-
-
-def printed(lines: list[list[str]], environment: dict[str, str], cwd: Path) -> list[tuple[int, bytes]]:
-    """The exit code and the standard output of each command; none ends in a traceback."""
-    arguments = json.dumps([[os.fsencode(word).decode("latin-1") for word in words] for words in lines])
-    done = subprocess.run(
-        [sys.executable, "-c", EACH, arguments],
-        capture_output=True,
-        check=False,
-        env={**os.environ, **environment},
-        cwd=cwd,
-    )
-    assert done.returncode == 0, done.stderr
-    assert b"Traceback" not in done.stderr
-    parts = done.stdout.split(b"\0")
-    return [(int(code), text) for text, code in zip(parts[0::2], parts[1::2], strict=False)]
-
-
 @pytest.mark.parametrize(
     "encoding",
     [pytest.param(name, marks=pytest.mark.slow if name != "C" else ()) for name in ENCODINGS],
@@ -190,21 +157,30 @@ def test_text_degrades_and_json_stays_ascii_whatever_the_terminal_can_show(
     shown = WORDS if encoding == "C" else {name: WORDS[name] for name in ("info", "info --json")}
     lines = [[str(foreign) if word == "LOG" else word for word in words] for words in shown.values()]
     environment = {**ENCODINGS[encoding], "PYTHONPATH": str(third_party)}
-    for name, (code, out) in zip(shown, printed(lines, environment, tmp_path), strict=True):
-        assert code == (1 if name == "an error" else 0), (name, out)
+    python = ForkedPython(**environment)  # the encodings are chosen at the start of Python
+    for name, words in zip(shown, lines, strict=True):
+        done = python.run(*words, cwd=tmp_path, env=environment, encoding="latin-1")  # of any bytes
+        assert done.returncode == (1 if name == "an error" else 0), (name, done)
+        assert "Traceback" not in done.stderr
         if "--json" in name:
-            document = json.loads(out.decode("ascii"))
+            document = json.loads(done.stdout.encode("latin-1").decode("ascii"))
             assert "/räder/カメラ" in json.dumps(document, ensure_ascii=False)
-        out.decode("ascii" if encoding == "C" else encoding)
+        done.stdout.encode("latin-1").decode("ascii" if encoding == "C" else encoding)
+    python.close()
 
 
-def test_a_file_name_that_is_not_text(foreign: Path, third_party: Path, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_text(
+    foreign: Path, third_party: Path, tmp_path: Path, forked_python: ForkedPython
+) -> None:
     name = os.fsencode(tmp_path) + b"/drive_\xff.mcap"
     os.link(foreign, name)
     words = ["evaluate", "--plugin", "blob_detector", "--draws", "0", "--report", "r.md", "--output", "o"]
     lines = [["info"], ["info", "--json"], words]
-    runs = printed([[*line, os.fsdecode(name)] for line in lines], {"PYTHONPATH": str(third_party)}, tmp_path)
-    assert [code for code, _ in runs] == [0, 0, 0]
+    for line in lines:
+        environment = {"PYTHONPATH": str(third_party)}
+        done = forked_python.run(*line, os.fsdecode(name), cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
 
 
 # --- the last resort -----------------------------------------------------------------------------

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 from perception.config import parse_config
 from perception.logs import LogWriter
 from perception_tools.cli import run
+from tests.forked_python import ForkedPython
 from tests.scripted_scene import write_scene
 from tests.small_logs import SmallLog
 
@@ -178,19 +178,6 @@ def test_markup_in_names_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "/[bold]" in text
 
 
-@pytest.mark.slow  # beside other commands: test_replay_command.py
-def test_info_loads_no_torch(scene: Path) -> None:
-    code = (
-        "import sys; from perception_tools.cli import run\n"
-        f"code = run(['info', {str(scene)!r}, '--audit'])\n"
-        "assert not {'torch', 'torchvision', 'scipy', 'matplotlib'} & set(sys.modules)\n"
-        "sys.exit(code)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Heads" in done.stdout
-
-
 @pytest.mark.shared
 @pytest.mark.parametrize("part", [slice(1, None, 3), pytest.param(slice(None), marks=pytest.mark.slow)])
 def test_every_real_recording_is_shown(shared: Path, capsys: pytest.CaptureFixture[str], part: slice) -> None:
@@ -205,15 +192,14 @@ def test_every_real_recording_is_shown(shared: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["info", "--help"]])
-def test_a_reader_that_leaves_early_is_no_failure(arguments: list[str]) -> None:
+def test_a_reader_that_leaves_early_is_no_failure(forked_python: ForkedPython, arguments: list[str]) -> None:
     """As with `| head`: the pipe is closed before anything is written to it."""
-    command = [sys.executable, "-m", "perception_tools.cli", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = forked_python.start(*arguments, stdout=writer)
+    os.close(writer)
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
 
 
 # --- what is shown, and how -----------------------------------------------------------------------------

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from perception_tools.cli import run
+from tests.forked_python import ForkedPython
 from tests.scripted_scene import write_scene
 from tests.third_party.install import install_manifests
 
@@ -22,23 +20,14 @@ def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-def perception(*arguments: str, installed: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, with one more folder of installed packages."""
-    environment = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "perception_tools.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=environment,
-    )
-
-
 def test_a_third_party_plugin_is_listed_checked_and_replayed(
-    third_party: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    third_party: Path,
+    tmp_path: Path,
+    forked_python: ForkedPython,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    listed = perception("plugin", "list", "--json", installed=third_party, folder=tmp_path)
+    listed = forked_python.run("plugin", "list", "--json", env={"PYTHONPATH": str(third_party)})
     assert listed.returncode == 0, listed.stderr
     plugins = {item["name"]: item for item in json.loads(listed.stdout)["plugins"]}
     assert plugins["blob_detector"]["distribution"] == "blob-detector"
@@ -118,15 +107,14 @@ def test_a_log_from_which_no_sample_can_be_made_is_an_error(
 
 
 @pytest.mark.parametrize("options", [["--json"], pytest.param([], marks=pytest.mark.slow)])
-def test_an_interrupted_check_says_so(options: list[str]) -> None:
-    code = (
+def test_an_interrupted_check_says_so(forked_python: ForkedPython, options: list[str]) -> None:
+    program = (
         "import sys, perception.diagnosis.conformance as check; from perception_tools.cli import run\n"
         "def interrupted(*arguments, **options): raise KeyboardInterrupt\n"
         "check.check_plugin = interrupted\n"
         "sys.exit(run(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "plugin", "check", "fusion", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = forked_python.run("plugin", "check", "fusion", *options, program=program)
     assert done.returncode == 130, done.stderr
     if options:
         told = json.loads(done.stdout)

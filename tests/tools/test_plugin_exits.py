@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from perception.logs import Query, open_log
 from perception.sinks import read_receipt
 from perception_tools.cli import run
+from tests.forked_python import ForkedPython
 from tests.scripted_scene import write_scene
 from tests.third_party.install import install_manifests
 
@@ -86,18 +86,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(place: Path, *arguments: str, at: str, how: str) -> tuple[list[str], dict[str, str]]:
-    environment = {**os.environ, "PYTHONPATH": str(place / "site"), "OMP_NUM_THREADS": "1"}
-    environment |= {"LEAVE_AT": at, "LEAVE_HOW": how}
-    return [sys.executable, "-m", "perception_tools.cli", *arguments], environment
-
-
 Perception = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def perception(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    place: Path,
+    forked_python: ForkedPython,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> Iterator[Perception]:
     """The command line in this process, which a plugin must not end, with the plugin imported anew."""
     monkeypatch.syspath_prepend(str(place / "site"))
@@ -105,7 +102,7 @@ def perception(
 
     def command(*arguments: str, at: str, how: str) -> subprocess.CompletedProcess[str]:
         if how in ("_exit", "interrupt"):  # which stop the process of the tests, too
-            return in_a_process(place, *arguments, at=at, how=how)
+            return forked_python.run(*arguments, cwd=place, env=environment(place, at, how))
         monkeypatch.setenv("LEAVE_AT", at)
         monkeypatch.setenv("LEAVE_HOW", how)
         capfd.readouterr()
@@ -117,9 +114,9 @@ def perception(
         del sys.modules[name]
 
 
-def in_a_process(place: Path, *arguments: str, at: str, how: str) -> subprocess.CompletedProcess[str]:
-    line, environment = command(place, *arguments, at=at, how=how)
-    return subprocess.run(line, capture_output=True, text=True, check=False, cwd=place, env=environment)
+def environment(place: Path, at: str, how: str) -> dict[str, str]:
+    """Of a process of its own, where the plugin is installed."""
+    return {"PYTHONPATH": str(place / "site"), "LEAVE_AT": at, "LEAVE_HOW": how}
 
 
 REPLAY = ("replay", "scene.mcap", "--plugin", "leaving", "--output", "out.mcap", "--json")
@@ -192,12 +189,14 @@ def test_an_interrupt_that_the_plugin_raises_is_no_interrupt_by_the_user(percept
         ("step", True),
     ],
 )
-def test_what_a_plugin_prints_goes_to_stderr(place: Path, at: str, many: bool) -> None:
+def test_what_a_plugin_prints_goes_to_stderr(
+    place: Path, forked_python: ForkedPython, at: str, many: bool
+) -> None:
     arguments = REPLAY
     if many:
-        arguments = ("replay", "scene.mcap", "other.mcap", "--plugin", "leaving", "--json")
+        arguments = ("replay", "scene.mcap", "other.mcap", "--plugin", "leaving", "--json", "--jobs", "1")
         arguments += ("--output-dir", f"printed-{at}")
-    done = in_a_process(place, *arguments, at=at, how="print")
+    done = forked_python.run(*arguments, cwd=place, env=environment(place, at, "print"))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "clean"
     assert done.stdout.startswith("{")
@@ -205,20 +204,20 @@ def test_what_a_plugin_prints_goes_to_stderr(place: Path, at: str, many: bool) -
         assert text in done.stderr
 
 
-def test_a_check_sees_what_is_printed_past_python(place: Path) -> None:
-    done = in_a_process(place, "plugin", "check", "leaving", "--json", at="import", how="print")
+def test_a_check_sees_what_is_printed_past_python(place: Path, forked_python: ForkedPython) -> None:
+    words = ("plugin", "check", "leaving", "--json")
+    done = forked_python.run(*words, cwd=place, env=environment(place, "import", "print"))
     (check,) = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "prints nothing"]
     assert not check["passed"]
     assert done.returncode == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_a_plugin_that_does_not_return_is_interrupted(place: Path, number: signal.Signals) -> None:
-    line, environment = command(place, *REPLAY, at="step", how="hang")
+def test_a_plugin_that_does_not_return_is_interrupted(
+    place: Path, forked_python: ForkedPython, number: signal.Signals
+) -> None:
     (place / "out.mcap").unlink(missing_ok=True)
-    process = subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place, env=environment
-    )
+    process = forked_python.start(*REPLAY, cwd=place, env=environment(place, "step", "hang"))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (place / "out.mcap").exists():
         time.sleep(0.05)

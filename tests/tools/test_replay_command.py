@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ from mcap.reader import make_reader
 from perception.logs import Query, open_log
 from perception.sinks import read_receipt
 from perception_tools.cli import run
+from tests.forked_python import ForkedProgram, ForkedPython
 from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import START_NS, write_scene
 
 COMMAND = [sys.executable, "-m", "perception_tools.cli", "replay"]
+StartQuick = Callable[..., ForkedProgram]
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +37,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def quick_command(third_party: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replay with a plugin that starts at once, for what no plugin has a say in."""
+def start_quick(
+    third_party: Path, monkeypatch: pytest.MonkeyPatch, forked_python: ForkedPython
+) -> StartQuick:
+    """Start a replay in a process of its own, with a plugin that starts at once."""
     monkeypatch.setenv("PYTHONPATH", str(third_party))
-    return [*COMMAND, "--plugin", "blob_detector"]
+    return partial(forked_python.start, "replay", "--plugin", "blob_detector")
 
 
 @pytest.fixture
@@ -246,50 +252,48 @@ def test_two_options_that_name_one_file_are_refused(
 
 @pytest.mark.parametrize("options", [["--json"], pytest.param([], marks=pytest.mark.slow)])
 def test_a_full_disk_under_stdout_is_one_line(
-    scene: Path, quick_command: list[str], options: list[str]
+    scene: Path, start_quick: StartQuick, options: list[str]
 ) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [*quick_command, str(scene), "--end", "0.3", *options],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+        process = start_quick(scene, "--end", "0.3", *options, stdout=full.fileno())
+    _, err = process.communicate()
+    assert (process.returncode, err) == (1, "error: No space left on device\n")
 
 
-def test_a_closed_stdout_changes_nothing_else(scene: Path, quick_command: list[str]) -> None:
-    command = " ".join([*quick_command, str(scene), "--end", "0.3", "--output", "out.mcap"])
+def test_a_closed_stdout_changes_nothing_else(
+    scene: Path, third_party: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python itself starts differently: this is no fork."""
+    monkeypatch.setenv("PYTHONPATH", str(third_party))
+    command = " ".join(
+        [*COMMAND, "--plugin", "blob_detector", str(scene), "--end", "0.3", "--output", "out.mcap"]
+    )
     done = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert Path("out.mcap").stat().st_size > 1000
 
 
-def test_step_waits_for_a_key_and_q_ends(scene: Path, quick_command: list[str]) -> None:
+def test_step_waits_for_a_key_and_q_ends(scene: Path, start_quick: StartQuick) -> None:
     leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [*quick_command, str(scene), "--step"], stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = start_quick(scene, "--step", stdin=follower)
     os.close(follower)
     assert process.stderr is not None
     prompts = 0
     for line in process.stderr:
-        if b"any key" in line:
+        if "any key" in line:
             prompts += 1
             os.write(leader, b"x" if prompts < 4 else b"q")
     out, _ = process.communicate(timeout=60)
     os.close(leader)
     assert process.returncode == 130
     assert prompts == 4
-    assert "interrupted: 3 frames" in out.decode()
+    assert "interrupted: 3 frames" in out
 
 
 def test_ctrl_c_closes_the_output_readable_also_when_it_is_pressed_twice(
-    scene: Path, quick_command: list[str]
+    scene: Path, start_quick: StartQuick
 ) -> None:
-    command = [*quick_command, str(scene), "--rate", "0.05", "--output", "cut.mcap", "--with-inputs"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start_quick(scene, "--rate", "0.05", "--output", "cut.mcap", "--with-inputs")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (
         Path("cut.mcap").exists() and Path("cut.mcap").stat().st_size > 10_000  # a chunk, inputs and all
@@ -299,54 +303,43 @@ def test_ctrl_c_closes_the_output_readable_also_when_it_is_pressed_twice(
     time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err.decode()
-    assert b"Traceback" not in err
-    assert b"interrupted" in out
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "interrupted" in out
     with open_log("cut.mcap") as log:
         assert log.survey.indexed
         assert log.survey.topics["/perception/control"].count >= 1
 
 
-def test_kill_9_leaves_what_was_flushed(scene: Path, quick_command: list[str]) -> None:
-    command = [*quick_command, str(scene), "--rate", "0.5", "--output", "cut.mcap"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def test_kill_9_leaves_what_was_flushed(scene: Path, start_quick: StartQuick) -> None:
+    process = start_quick(scene, "--rate", "0.5", "--output", "cut.mcap")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (
         Path("cut.mcap").exists() and Path("cut.mcap").stat().st_size > 2000
     ):
         time.sleep(0.05)
     process.kill()
-    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
     with open_log("cut.mcap") as log:
         assert not log.survey.indexed
         assert log.survey.topics["/perception/control"].count >= 1
 
 
-def test_with_default_weights_neither_torchvision_nor_dynamo_is_imported(scene: Path) -> None:
-    code = (
+@pytest.mark.parametrize(
+    "command", ["--help", "replay --help", "plugin list", "info LOG --audit", "replay LOG"]
+)
+def test_commands_that_need_no_torch_import_none(
+    scene: Path, forked_python: ForkedPython, command: str
+) -> None:
+    """Nor do they with the default weights. What a process has imported before is in `sys.modules`, too."""
+    program = (
         "import sys; from perception_tools.cli import run; code = run(sys.argv[1:]);"
-        "bad = {'torchvision', 'torch._dynamo', 'torch._inductor', 'mujoco'} & set(sys.modules);"
+        "bad = {'torch', 'torchvision', 'scipy', 'matplotlib', 'mujoco'} & set(sys.modules);"
         "sys.exit(f'{code} {bad}' if code or bad else 0)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "replay", str(scene), "--end", "0.3"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_help_info_and_list_import_no_torch(scene: Path) -> None:
-    commands = [["--help"], ["replay", "--help"], ["plugin", "list"], ["info", str(scene), "--audit"]]
-    code = (
-        "import sys; from perception_tools.cli import run\n"
-        f"for arguments in {commands!r}:\n"
-        "    code = run(arguments)\n"
-        "    bad = [m for m in ('torch', 'torchvision', 'scipy', 'matplotlib') if m in sys.modules]\n"
-        "    assert not code and not bad, (arguments, code, bad)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    words = [str(scene) if word == "LOG" else word for word in command.split()]
+    end = ["--end", "0.3"] if words == ["replay", str(scene)] else []
+    done = forked_python.run(*words, *end, program=program)
     assert done.returncode == 0, done.stderr
 
 
@@ -363,16 +356,16 @@ def test_help_info_and_list_import_no_torch(scene: Path) -> None:
 def test_a_full_disk_ends_with_one_line_that_names_the_output_and_the_disk(
     scene: Path,
     quick: list[str],
-    quick_command: list[str],
+    start_quick: StartQuick,
     option: str,
     alone: bool,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     others = ["--with-inputs"] if option == "--output" else ["--no-output"]
     if alone:  # in a process of its own: nothing more is said when that ends
-        command = [*quick_command, str(scene), option, "/dev/full", *others]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        code, out, err = done.returncode, done.stdout, done.stderr
+        process = start_quick(scene, option, "/dev/full", *others)
+        out, err = process.communicate()
+        code = process.wait()
     else:
         code = run(["replay", str(scene), *quick, option, "/dev/full", *others])
         out, err = capfd.readouterr()
@@ -393,17 +386,14 @@ def test_a_full_disk_ends_with_one_line_that_names_the_output_and_the_disk(
     ],
 )
 def test_signals_that_end_a_program_close_the_output_readable(
-    scene: Path, quick_command: list[str], number: signal.Signals, many: bool
+    scene: Path, start_quick: StartQuick, number: signal.Signals, many: bool
 ) -> None:
     target = Path("cut.mcap")
     where = ["--output", "cut.mcap"]
     if many:
         target, where = Path("out") / f"{scene.stem}.outputs.mcap", ["--output-dir", "out"]
     begun = Path("out", ".partial").glob if many else Path().glob  # a batch moves it to its place at the end
-    command = [*quick_command, str(scene), "--rate", "1", *where, "--json"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    process = start_quick(scene, "--rate", "1", *where, "--json", start_new_session=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not any(
         path.stat().st_size > 2500 for path in begun(f"**/{target.name}")
@@ -414,7 +404,7 @@ def test_signals_that_end_a_program_close_the_output_readable(
     else:
         process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, err.decode()
+    assert process.returncode == 128 + number, err
     document = json.loads(out)
     assert (document["status"], document["exit_code"]) == ("interrupted", 128 + number)
     with open_log(target) as log:
