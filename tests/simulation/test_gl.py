@@ -26,7 +26,7 @@ def test_training_after_rendering_in_one_process_does_not_crash() -> None:
     code = (
         "from perception.simulation.gl import gl_context\n"
         "gl_context(64, 64).free()\n"
-        "import torch._dynamo\n"  # as the first optimiser does
+        "import torch._dynamo\n"  # as an export does
         "print('alive')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

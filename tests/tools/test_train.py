@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ import pytest
 from perception.training import to_yaml
 from perception.training.loop.state_file import load_state
 from perception_tools.cli import run
+from tests.forked_python import ForkedPython
 from tests.scripted_scene import write_scene
 from tests.training.conftest import small_config
 
@@ -23,14 +20,6 @@ from tests.training.conftest import small_config
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scene(tmp_path_factory.mktemp("logs") / "street.mcap", seed=3, duration_s=2.0)
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "perception_tools.cli", "train", *map(str, arguments)]
-
-
-def perception(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=120)
 
 
 def config_file(folder: Path, log: Path, **sections: Any) -> Path:
@@ -64,21 +53,18 @@ def test_a_run_says_what_it_does_and_its_json_says_where_the_weights_are(
 
 
 def test_an_interrupt_keeps_what_was_trained_and_resume_goes_on(
-    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    street: Path, tmp_path: Path, forked_python: ForkedPython, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = config_file(
         tmp_path, street, schedule={"steps": 100000, "validate_every": 100000, "save_every": 100000}
     )
-    with subprocess.Popen(
-        command(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("step "):
-                break
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+    process = forked_python.start("train", path)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("step "):
+            break
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "interrupted after" in out
     assert "--resume" in out
@@ -106,10 +92,10 @@ def test_a_run_is_continued_by_its_folder_alone_from_any_working_directory(
     assert "--out RUN --resume" in capsys.readouterr().err
 
 
-def test_faults_are_answered_at_once_with_exit_code_2(street: Path, tmp_path: Path) -> None:
+def test_faults_are_answered_at_once_with_exit_code_2(tmp_path: Path, forked_python: ForkedPython) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("data: {trian: [a]}\noptimiser: {lr: -1}\n")
-    done = perception(path)
+    done = forked_python.run("train", path)
     assert done.returncode == 2
     assert "data.trian: unknown key, did you mean train?" in done.stderr
     assert "optimiser.lr: " in done.stderr
@@ -145,14 +131,3 @@ def test_a_log_that_is_none_is_answered_in_one_line(
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert len(said.strip().splitlines()) == 1
-
-
-def test_help_and_its_options_import_no_torch() -> None:
-    code = (
-        "import sys, perception_tools.train.command, perception.training.config_file\n"
-        "print('torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
-    assert done.stdout.strip() == "False"

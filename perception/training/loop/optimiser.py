@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,23 @@ from perception.models import FusionModel
 from perception.training.train_config import OptimiserConfig, ScheduleConfig
 
 
+class PlainAdamW(torch.optim.AdamW):
+    """AdamW without the wrappers that import torch's compiler, which takes longer than to import torch.
+
+    They keep a compiler from tracing into the optimiser; nothing here is compiled. The arithmetic
+    is the same.
+    """
+
+    add_param_group: Any = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    state_dict: Any = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict: Any = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+    zero_grad: Any = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    step: Any = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
 def make_optimiser(
     model: FusionModel, config: OptimiserConfig, extra: Iterable[nn.Parameter] = ()
-) -> torch.optim.AdamW:
+) -> PlainAdamW:
     """Return the optimiser of all parameters that are not frozen.
 
     Biases, scales and learned nulls do not decay.
@@ -52,7 +68,7 @@ def make_optimiser(
         {"params": members, "lr": config.lr * factor, "weight_decay": decay, "factor": factor}
         for (factor, decay), members in groups.items()
     ]
-    return torch.optim.AdamW(parameters, lr=config.lr, betas=config.betas, fused=True)
+    return PlainAdamW(parameters, lr=config.lr, betas=config.betas, fused=True)
 
 
 def set_rate(
