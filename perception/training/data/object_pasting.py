@@ -29,6 +29,9 @@ RENDERED_WIDTHS = (0.9, 1.5)
 GAINS, TINTS = (0.8, 1.8), (0.6, 1.4)
 """Of a rendered object and of each of its channels: lights and colours that the simulation does not have."""
 
+HUES = 0.1
+"""The hues of a rendered object turn by up to this share of the circle: orange cones become yellow or red."""
+
 LEAST_SOURCE = 12.0
 """Height of an object that is cut out, input pixels."""
 
@@ -108,6 +111,7 @@ def rendered(
         pixels, opacity: [h, w, 3] RGB and [h, w] from 0 to 1.
         rng: The source of all random numbers.
     """
+    pixels = _turned(pixels, round(rng.uniform(-HUES, HUES) * 180))
     both = np.dstack([pixels * opacity[..., None], opacity * 255])  # what is transparent has no colour
     most = min(MOST_RENDERED_HEIGHT, max(1.2 * len(pixels), LEAST_HEIGHT))
     scaled = _resized(both, (max(LEAST_HEIGHT, most / 12), most), RENDERED_WIDTHS, rng)
@@ -115,6 +119,13 @@ def rendered(
     gains = rng.uniform(*GAINS) * rng.uniform(*TINTS, 3)
     colours = np.clip(scaled[..., :3] / np.maximum(alpha, 1e-3) * gains, 0, 255)
     return Piece(label, colours.astype(np.float32), alpha[..., 0], MOST_OUTSIDE)
+
+
+def _turned(pixels: NDArray[np.uint8], steps: int) -> NDArray[np.uint8]:
+    """Return RGB pixels with their hues turned, in steps of OpenCV: 180 for the whole circle."""
+    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(int) + steps) % 180
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
 
 
 def _resized(
