@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import signal
@@ -34,6 +35,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if getattr(signal, "SIGHUP", None) and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as by `nohup`
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Garbage collection looks at every object of all imported modules again and again: a twentieth of the time.
+gc.set_threshold(10_000, 20, 50)
+
 # A busy machine is slow, not wrong. In CI the drawn examples are the same each time: a change is judged by
 # what it changed; new examples are drawn wherever people work.
 hypothesis.settings.register_profile(
@@ -51,6 +55,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("shared"):
                 item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # modules and tests stay
 
 
 @pytest.fixture(scope="session")

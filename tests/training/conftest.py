@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from perception.autoconfig import complete_config
 from perception.logs import open_log
 from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import Checkpoint, save_checkpoint
+from perception.models.input_profile import InputProfile
 from perception.models.preprocess import InputSpec
+from perception.training import input_profile
 from perception.training.calibration import calibrate_checkpoint
 from perception.training.config_file import parse_train_config
 from perception.training.data.cache_spec import CacheSpec
@@ -83,6 +86,23 @@ def overconfident(
     return model.eval(), path, dataset
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _kept_profiles() -> Iterator[None]:
+    """The profile of the same training inputs is measured once: the end of each run measures it."""
+    measure = input_profile.measure_profiles
+    kept: dict[object, list[InputProfile]] = {}
+
+    def measure_once(dataset: Dataset, most: int = 600) -> list[InputProfile]:
+        key = most, tuple(log.folder for log in dataset.logs), tuple(dataset.ids)
+        if key not in kept:
+            kept[key] = measure(dataset, most)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(input_profile, "measure_profiles", measure_once)
+        yield
+
+
 def small_config(log: Path, cache: Path, out: Path, **sections: dict[str, Any]) -> TrainConfig:
     """A run of a few steps; sections are laid over it key by key.
 
@@ -93,7 +113,7 @@ def small_config(log: Path, cache: Path, out: Path, **sections: dict[str, Any]) 
     data: dict[str, Any] = {
         "model": {k: v for k, v in SHAPE.to_dict().items() if k not in ("control", "status")},
         "data": {"train": [str(log)], "validate": [str(log)], "cache": str(cache), "validate_samples": 6},
-        "schedule": {"steps": 8, "batch": 4, "warmup_steps": 2, "validate_every": 4, "save_every": 2},
+        "schedule": {"steps": 4, "batch": 4, "warmup_steps": 2, "validate_every": 2, "save_every": 2},
         "run": {
             "out": str(out),
             "threads": 1,

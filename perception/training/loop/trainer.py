@@ -115,7 +115,7 @@ class Trainer:
             )
         if reason == "max_cpu":
             self._validate(observer)
-        else:
+        elif self.validated != self.step:  # a validation has saved
             self._save(observer)
         return reason or "done"
 
