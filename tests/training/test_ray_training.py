@@ -32,7 +32,7 @@ def command(folder: Path, *words: str, **changed: str) -> subprocess.CompletedPr
 @pytest.mark.slow  # a cluster and two processes that import torch: 60 s
 def test_ray_trains_one_run_in_two_workers(street: Path, cache_root: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray.train")
-    config = small_config(street, cache_root, tmp_path / "run")
+    config = small_config(street, cache_root, tmp_path / "run", schedule={"steps": 8})
     (tmp_path / "train.yaml").write_text(to_yaml(config))
     done = command(tmp_path, "--on", "ray", "--processes", "2")
     assert done.returncode == 0, done.stderr

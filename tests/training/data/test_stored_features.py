@@ -51,8 +51,9 @@ SHORT = {"steps": 2, "warmup_steps": 1}
 
 
 def alone(street: Path, trunk: Path, cache: Path, out: Path, **sections: dict[str, Any]) -> TrainConfig:
-    """A run of the control head alone; sections are laid over it key by key."""
+    """A run of the control head alone on ten samples; sections are laid over it key by key."""
     own: dict[str, dict[str, Any]] = {
+        "data": {"stride": 3},
         "model": {"control_widths": [24, 16], "control_status": True},
         "losses": {"control": "l1"},
         "transfer": {"checkpoint": str(trunk), "freeze": FROZEN, "store": 2},
@@ -105,7 +106,13 @@ def test_the_control_head_learns_and_nothing_else_moves(street: Path, trunk: Pat
     schedule = {"steps": 80, "batch": 16, "validate_every": 80, "save_every": 80, "ema": 0.9}
     optimiser = {"lr": 0.01}
     config = alone(
-        street, trunk, tmp_path / "cache", tmp_path / "run", schedule=schedule, optimiser=optimiser
+        street,
+        trunk,
+        tmp_path / "cache",
+        tmp_path / "run",
+        schedule=schedule,
+        optimiser=optimiser,
+        data={"stride": 1},
     )
     assert train(config).reason == "done"
     before, after = load_checkpoint(trunk)[0].state_dict(), weights(config)
@@ -142,7 +149,7 @@ def test_readings_are_made_once_for_each_version_and_trunk(street: Path, trunk: 
     assert made("wider", model={"control_widths": [32]}) == []
     assert len(made("brighter", augment={"brightness": 0.5})) == 2
     assert len(made("other seed", run={"seed": 1, "out": str(tmp_path / "other seed")})) == 2
-    assert len(made("fewer", data={"train": [str(street)], "stride": 2})) == 2
+    assert len(made("fewer", data={"stride": 5})) == 2
     other = tmp_path / "other.safetensors"
     save_checkpoint(other, FusionModel(SHAPE, seed=4))
     assert len(made("other", transfer=more | {"checkpoint": str(other), "store": 2})) == 2
@@ -163,7 +170,7 @@ def test_a_damaged_file_of_readings_is_made_again(street: Path, trunk: Path, tmp
 def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(
     street: Path, trunk: Path, tmp_path: Path
 ) -> None:
-    schedule = {"steps": 12, "batch": 8, "accumulate": 2, "validate_every": 6, "save_every": 6}
+    schedule = {"steps": 6, "accumulate": 2, "validate_every": 3, "save_every": 3}
 
     def config(name: str) -> TrainConfig:
         return alone(street, trunk, tmp_path / "cache", tmp_path / name, schedule=schedule)
@@ -174,10 +181,10 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(
     def stop() -> bool:
         nonlocal steps
         steps += 1
-        return steps == 7
+        return steps == 4
 
     assert train(config("parts"), stop=stop).reason == "interrupted"
-    assert train(config("parts"), resume=True).steps == 12
+    assert train(config("parts"), resume=True).steps == 6
     one, other = (load_state(tmp_path / name / "state.safetensors") for name in ("whole", "parts"))
     for part in ("model", "average"):
         assert one[part].keys() == other[part].keys()
@@ -187,15 +194,15 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_bits(
 
 def test_an_interrupt_keeps_the_versions_that_are_finished(street: Path, trunk: Path, tmp_path: Path) -> None:
     cache, seen = tmp_path / "cache", Seen()
+    config = alone(street, trunk, cache, tmp_path / "run", schedule=SHORT, data={"stride": 1})
     with pytest.raises(KeyboardInterrupt):
         train(
-            alone(street, trunk, cache, tmp_path / "run", schedule=SHORT),
+            config,
             watcher=seen,
             stop=lambda: "features, version 2 of 2" in seen.made,
         )
     assert len(files(cache)) == 1
     seen = Seen()
-    config = alone(street, trunk, cache, tmp_path / "run", schedule=SHORT)
     assert train(config, watcher=seen).reason == "done"
     assert seen.made == ["features, version 2 of 2"]
 

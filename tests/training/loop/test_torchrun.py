@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.mark.slow  # two processes import torch and train: 20 s of CPU
 def test_torchrun_trains_one_run_in_two_processes(street: Path, cache_root: Path, tmp_path: Path) -> None:
-    config = small_config(street, cache_root, tmp_path / "run", balancing={"method": "gradnorm"})
+    sections: dict[str, Any] = {"balancing": {"method": "gradnorm"}, "schedule": {"steps": 8}}
+    config = small_config(street, cache_root, tmp_path / "run", **sections)
     (tmp_path / "train.yaml").write_text(to_yaml(config))
     page = (ROOT / "docs" / "training.md").read_text()
     launcher = "torchrun --nproc-per-node 2 -m perception_tools.cli train "
