@@ -98,6 +98,12 @@ def write_log(messages: list[Original], chunk_size: int = 4000, **options: Any) 
     return file.getvalue()
 
 
+def put(path: Path, data: bytes | bytearray) -> None:
+    """Write a file in place of another. It is not truncated: then file systems wait for the disk."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+
+
 def read(path: Path, query: Query | None = None) -> tuple[list[Original], MessageStream]:
     """All messages of a log, and the stream they came from."""
     with open_log(path) as log:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from perception.logs import open_log
+from perception.simulation import Order
 from perception_tools.cli import run
 
 needs_drawing = pytest.mark.sim
@@ -20,7 +22,10 @@ def _sim() -> None:
 
 @needs_drawing
 @pytest.mark.usefixtures("_sim")
-def test_a_log_and_what_is_said_about_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_and_what_is_said_about_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perception.simulation.Order", partial(Order, ground_px=256))  # painted sooner
     scene = tmp_path / "scene.yaml"
     scene.write_text("place: yard\ntiming:\n  camera: {rate_hz: 4}\n")
     out = tmp_path / "new" / "one.mcap"
