@@ -61,9 +61,9 @@ class Collected:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """10 s, in which the camera is silent from 6 s on."""
+    """6 s, in which the camera is silent from 4 s on."""
     path = tmp_path_factory.mktemp("scene") / "scene.mcap"
-    return write_scene(path, duration_s=10.0, image_size=(64, 32), silent={"camera": (6.0, 10.0)})
+    return write_scene(path, duration_s=6.0, image_size=(64, 32), silent={"camera": (4.0, 6.0)})
 
 
 def run(
@@ -91,15 +91,15 @@ def count_independently(path: Path) -> Counter[str]:
 def test_a_whole_log_is_replayed_and_accounted_for(scene: Path) -> None:
     sink, summary, _ = whole_run(scene)
     assert summary.status == "clean"
-    assert summary.frames == len(sink.frames) > 90
+    assert summary.frames == len(sink.frames) > 54
     assert {topic: sum(rows.values()) for topic, rows in summary.ledger.items()} == count_independently(scene)
     assert sink.closed
-    assert summary.ledger["/truth/detections"] == {"truth": 100}
+    assert summary.ledger["/truth/detections"] == {"truth": 60}
 
 
 def test_control_goes_on_at_10_hz_when_the_camera_falls_silent(scene: Path) -> None:
     sink, summary, _ = whole_run(scene)
-    after = [s.tick for s, _, _ in sink.frames if s.tick.log_time_ns > START_NS + 6_300_000_000]
+    after = [s.tick for s, _, _ in sink.frames if s.tick.log_time_ns > START_NS + 4_300_000_000]
     assert summary.substitutes == len([s for s, _, _ in sink.frames if s.tick.kind == "substitute"])
     assert {tick.kind for tick in after} == {"substitute"}
     steps_ms = {(b.log_time_ns - a.log_time_ns) / 1e6 for a, b in pairwise(after)}
@@ -139,13 +139,13 @@ def test_boxes_of_truth_are_placed_where_a_sink_may_read_them_and_warnings_are_t
 
 @pytest.mark.parametrize("rate", [40.0, pytest.param(200.0, marks=pytest.mark.slow)])
 def test_the_rate_changes_nothing(scene: Path, rate: float) -> None:
-    span = Span(None, START_NS + 4_000_000_000)
+    span = Span(None, START_NS + 3_000_000_000)
     asap, paced = run(scene, ReplayOptions(span=span))[0], run(scene, ReplayOptions(rate=rate, span=span))[0]
     assert paced.outputs == asap.outputs
 
 
 @settings(max_examples=6, deadline=None)
-@given(start_s=st.floats(0.0, 9.9), wait_ms=st.sampled_from([0.0, 45.0]))
+@given(start_s=st.floats(0.0, 5.9), wait_ms=st.sampled_from([0.0, 45.0]))
 def test_any_start_gives_that_part_of_the_whole(scene: Path, start_s: float, wait_ms: float) -> None:
     start_ns = START_NS + round(start_s * 1e9)
     whole, _, _ = whole_run(scene, wait_ms=wait_ms)
@@ -154,7 +154,7 @@ def test_any_start_gives_that_part_of_the_whole(scene: Path, start_s: float, wai
     assert {topic: sum(rows.values()) for topic, rows in summary.ledger.items()} == count_independently(scene)
 
 
-@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (2.5, 6.25), (6.5, 8.0), (9.0, 20.0)])
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 2.0), (2.5, 4.25), (4.5, 5.5), (5.0, 20.0)])
 def test_a_span_gives_its_part_and_the_ledger_still_adds_up(
     scene: Path, start_s: float, end_s: float
 ) -> None:
@@ -211,7 +211,7 @@ def test_without_warming_up_a_plugin_that_remembers_would_differ(scene: Path) ->
 
 def test_a_plugin_may_ask_for_everything_before_the_start(scene: Path) -> None:
     everything = replace(MemoryPlugin().manifest, preroll_s=None)
-    start_ns = START_NS + 8_000_000_000
+    start_ns = START_NS + 5_000_000_000
     whole, _, _ = run(scene, plugin=MemoryPlugin(everything))
     part, _, _ = run(scene, ReplayOptions(span=Span(start_ns, None)), plugin=MemoryPlugin(everything))
     assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns >= start_ns]
@@ -250,7 +250,7 @@ def test_batches_are_full_but_for_the_last(scene: Path) -> None:
 
 
 def test_loops_repeat_the_same_and_say_so_if_not(scene: Path) -> None:
-    span = Span(None, START_NS + 3_000_000_000)
+    span = Span(None, START_NS + 1_500_000_000)
     plugin = MemoryPlugin()
     sink, summary, _ = run(scene, ReplayOptions(loops=3, span=span), plugin=plugin)
     assert plugin.events == ["open cpu", "reset loop", "reset loop", "close"]
@@ -272,7 +272,7 @@ def test_a_plugin_that_raises_is_counted_and_replay_goes_on(scene: Path) -> None
     failed = [o for o in sink.outputs if o.control and not o.control.valid]
     assert [o.control.error for o in failed if o.control] == ["ValueError: as asked"] * 2
     assert summary.outputs["control"]["invalid"] == 2
-    assert summary.frames > 90
+    assert summary.frames > 54
 
 
 @pytest.mark.parametrize("method", ["prepare", "step"])
@@ -375,7 +375,7 @@ def test_live_drop_keeps_only_the_newest_and_counts_what_it_skipped(scene: Path)
             time.sleep(0.05)
             return super().step(prepared)
 
-    span = Span(None, START_NS + 6_000_000_000)
+    span = Span(None, START_NS + 4_000_000_000)
     options = ReplayOptions(rate=20.0, live_drop=True, span=span)  # a frame each 5 ms
     sink, summary, _ = run(scene, options, plugin=Slow())
     everything, full, _ = run(scene, ReplayOptions(span=span))
