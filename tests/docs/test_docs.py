@@ -79,7 +79,7 @@ def beginnings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The beginning of a log that a page uses: what is short is quick."""
     folder = tmp_path_factory.mktemp("beginning")
     long = write_beginning(folder / "long.mcap", 5.0)
-    short = write_beginning(folder / "short.mcap", 2.5)
+    short = write_beginning(folder / "short.mcap", 1.3)
     return {page.name: long if page.name in LONG else short for page in WRITTEN}
 
 

@@ -105,7 +105,7 @@ def test_it_keeps_the_contract_with_default_weights() -> None:
 
 
 def test_it_keeps_the_contract_with_a_checkpoint(checkpoint: Path) -> None:
-    checks = check_plugin("fusion", context=replace(CONTEXT, checkpoint=checkpoint))
+    checks = check_plugin("fusion", drawn_samples(4), replace(CONTEXT, checkpoint=checkpoint))
     assert [(check.name, check.violation) for check in checks if not check.passed] == []
 
 

@@ -36,7 +36,7 @@ from tests.small_logs import SmallLog, foxglove_schema
 from tests.training.conftest import SHAPE
 from tests.types.speed_limit import LIMITS_KMH, SPEED_LIMIT, limit_of
 
-FRAMES = 30
+FRAMES = 18
 GREY = {30: 40, 50: 128, 80: 215}
 
 
@@ -93,6 +93,7 @@ def config(log: Path) -> Path:
 def run(log: Path, config: Path) -> Path:
     """A short training of all four heads; returns the run's folder."""
     shape = {key: value for key, value in SHAPE.to_dict().items() if key not in ("control", "status")}
+    shape |= {"input_height": 32, "input_width": 64}
     still = dict.fromkeys(("brightness", "contrast", "colour", "gamma", "noise", "blur", "mirror", "late"), 0)
     data = {
         "model": {**shape, "extra_heads": ["speed_limit"]},
