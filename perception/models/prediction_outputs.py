@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from perception.models.config import ModelConfig
+from perception.models.placed_returns import PlacedReturns
 from perception.models.preprocess import InputSpec
+from perception.models.returns_distance import sure_distances
 from perception.models.tensors import Predictions, extra_of
 from perception.plugin import position_issue, positioned
 from perception.types import (
@@ -43,6 +46,7 @@ def output_of(
     min_score: float = MIN_SCORE,
     warnings: Mapping[str, str] | None = None,
     base_frame: str | None = None,
+    returns: PlacedReturns | None = None,
 ) -> Output:
     """Return the output of one sample.
 
@@ -57,10 +61,12 @@ def output_of(
         min_score: Detections of lower scores are left out.
         warnings: Of the output.
         base_frame: The frame of positions; None: none are stated.
+        returns: Those in the picture, whose distances replace the model's where they are sure; None: the
+            model's stay.
     """
     based_on = tuple(source.name for source in sample.sensors if source.present)
     kinds = {source.kind for source in sample.sensors if source.present}
-    head = _detections(sample, based_on, predictions, config, spec, min_score)
+    head = _measured(_detections(sample, based_on, predictions, config, spec, min_score), returns)
     return Output(
         sample.tick,
         positioned(head, sample.rig, base_frame),
@@ -149,6 +155,20 @@ def _detections(
     size = source_size(sample, spec)
     scale = np.array(spec.source_from_input(*size) * 2)
     return Detections(True, based_on, items=scaled_items(labels, columns, scale, size))
+
+
+def _measured(head: Detections, returns: PlacedReturns | None) -> Detections:
+    """Return a head with the distances of returns where those are sure."""
+    if returns is None or not head.items:
+        return head
+    boxes = np.array([item.xyxy for item in head.items])
+    columns = sure_distances(returns, boxes, [item.label for item in head.items])
+    metres, std = (column.tolist() for column in columns)
+    items = (
+        item if np.isnan(m) else replace(item, distance_m=m, distance_std_m=s)
+        for item, m, s in zip(head.items, metres, std, strict=True)
+    )
+    return replace(head, items=tuple(items))
 
 
 def scaled_items(

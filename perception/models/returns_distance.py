@@ -34,6 +34,12 @@ RIVAL = 0.3
 GAP_M, GAP_SHARE = 0.8, 0.04
 """Returns whose ranges differ by more (metres, or this share of the range) are of different things."""
 
+FEWEST_RETURNS = 3
+"""The fewest returns that are an object."""
+
+WORST_STD = 0.15
+"""Distances with a larger deviation, as a fraction of them, are not sure."""
+
 MOST_AT_ONCE = 1 << 15
 """Returns in the columns of the boxes that are looked at together: their arrays fit into a cache."""
 
@@ -98,6 +104,21 @@ def distances_from_returns(returns: PlacedReturns, boxes: Float64, depth_m: Floa
         doubt[groups.box[first]] = apart / np.maximum(np.add.reduceat(weights, first), 1)
         std[which] = np.sqrt(0.1**2 + (0.35 * depth) ** 2 + spread**2 + doubt[which])
     return Distances(metres, std)
+
+
+def sure_distances(returns: PlacedReturns, boxes: Float64, labels: Sequence[str]) -> Distances:
+    """Return the distances that returns say with a small deviation; NaN for other boxes.
+
+    Args:
+        returns: Those in the picture.
+        boxes: [K, 4] `xyxy`, recorded pixels.
+        labels: [K], the names of their classes.
+    """
+    if not len(boxes):
+        return Distances(np.zeros(0), np.zeros(0))
+    metres, std = distances_from_returns(returns, boxes, usual_depth_m(labels), FEWEST_RETURNS)
+    vague = ~(std <= WORST_STD * metres)
+    return Distances(np.where(vague, np.nan, metres), np.where(vague, np.nan, std))
 
 
 def _inside(returns: PlacedReturns, boxes: Float64) -> Iterator[tuple[Places, Places]]:

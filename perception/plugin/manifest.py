@@ -35,6 +35,7 @@ class Manifest:
         max_batch: The largest batch that `step` takes.
         description: One line.
         weights: Where its own weights are, if it has any, from its package.
+        options: Its options where a configuration says nothing else (`plugin.options`).
         caution: What to know of its own weights before they run on a recorded log, one that is not
             simulated; a warning there.
         max_range_m: How far returns are used where neither a configuration nor weights say it; None: as far
@@ -50,6 +51,7 @@ class Manifest:
     max_batch: int = 1
     description: str = ""
     weights: str = OWN_WEIGHTS
+    options: Mapping[str, Any] = field(default_factory=dict)
     caution: str = ""
     max_range_m: float | None = None
     most: Mapping[str, int] = field(default_factory=dict)
@@ -137,6 +139,8 @@ def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> M
     if "factory" in data and not (isinstance(data["factory"], str) and data["factory"].count(":") == 1):
         errors.append(f"factory: expected 'module:callable', found {data['factory']!r}")
     errors += _list_errors(data, heads_needed)
+    if not isinstance(data.get("options", {}), dict):
+        errors.append(f"options: expected a mapping, found {data['options']!r}")
     errors += _number_errors(data) + _count_errors(data.get("inputs"))
     if errors:
         raise PluginError(f"the manifest of plugin '{name}' is wrong: " + "; ".join(errors))
@@ -149,6 +153,7 @@ def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> M
         preroll_s=_number(data.get("preroll_s", 0.0)),
         max_batch=data.get("max_batch", 1),
         weights=str(data.get("weights", OWN_WEIGHTS)),
+        options=data.get("options", {}),
         caution=" ".join(str(data.get("caution", "")).split()),
         max_range_m=_number(data.get("max_range_m")),
         most=_counts(data["inputs"]),

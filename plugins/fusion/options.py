@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from perception.errors import PluginError
 from perception.models.prediction_outputs import MIN_SCORE
@@ -15,11 +15,15 @@ from perception.models.prediction_outputs import MIN_SCORE
 class Options:
     """The options of the plugin.
 
-    `min_score`: detections with lower scores are left out. The default keeps all that precision-recall
-    curves need.
+    Attributes:
+        min_score: Detections with lower scores are left out. The default keeps all that precision-recall
+            curves need.
+        distance: `model`: as the model says it. `returns`: where the returns inside a box say it surely, as
+            they do, whatever the weights know of distances in this place.
     """
 
     min_score: float = MIN_SCORE
+    distance: Literal["model", "returns"] = "model"
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:
@@ -36,6 +40,9 @@ class Options:
         score = given.get("min_score", MIN_SCORE)
         if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
             faults.append(f"min_score: expected a number from 0 to 1, found {score!r}")
+        distance = given.get("distance", "model")
+        if distance not in ("model", "returns"):
+            faults.append(f"distance: expected model or returns, found {distance!r}")
         if faults:
             raise PluginError("plugin.options: " + "; ".join(faults))
-        return cls(min_score=float(score))
+        return cls(float(score), distance)

@@ -12,6 +12,7 @@ import numpy as np
 from perception.engines import FusionBackend, open_fusion_backend
 from perception.errors import CheckpointError, PluginError
 from perception.models.checkpoint import Checkpoint, read_metadata
+from perception.models.placed_returns import PlacedReturns, placed_returns
 from perception.models.prediction_outputs import output_of, row_of
 from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
@@ -30,6 +31,7 @@ class Payload(NamedTuple):
 
     inputs: Inputs
     warnings: dict[str, str]
+    returns: PlacedReturns | None
 
 
 class Answered(NamedTuple):
@@ -37,6 +39,7 @@ class Answered(NamedTuple):
 
     found: Predictions
     warnings: dict[str, str]
+    returns: PlacedReturns | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class FusionPlugin(Plugin):
             PluginError: An option is wrong.
         """
         self.close()
-        options = Options.of(context.options)
+        options = Options.of({**self._named.options, **context.options})
         path = context.checkpoint or own_weights(self._named.name)
         source: Path | FusionModel
         if path is None:
@@ -123,7 +126,8 @@ class FusionPlugin(Plugin):
     def _prepared(self, sample: Sample, inputs: Inputs) -> Prepared:
         run = self._opened()
         warnings = {} if run.usual is None else run.usual.warnings(inputs)
-        return Prepared(sample, Payload(inputs, warnings))
+        returns = placed_returns(sample, np.inf) if run.options.distance == "returns" else None
+        return Prepared(sample, Payload(inputs, warnings, returns))
 
     def infer(self, prepared: Sequence[Prepared]) -> list[Prepared]:
         """Return the predictions for at most one batch of samples. Several threads may call it at once."""
@@ -131,7 +135,7 @@ class FusionPlugin(Plugin):
             return []
         predictions = self._opened().backend.run(self._batch(prepared))
         return [
-            replace(item, payload=Answered(row_of(predictions, index), item.payload.warnings))
+            replace(item, payload=Answered(row_of(predictions, index), *item.payload[1:]))
             for index, item in enumerate(prepared)
         ]
 
@@ -202,6 +206,7 @@ class FusionPlugin(Plugin):
             run.options.min_score,
             warnings,
             run.base_frame,
+            item.payload.returns if item.sample.range.present else None,
         )
 
     def reset(self, reason: Reset) -> None:

@@ -100,6 +100,7 @@ def test_a_short_manifest_has_defaults(tmp_path: Path, monkeypatch: pytest.Monke
         (SOUND + "preroll_s: -1", "preroll_s: expected seconds or null, found -1"),
         (SOUND + "preroll_s: .inf", "preroll_s: expected seconds or null, found inf"),
         (SOUND + "preroll_s: soon", "preroll_s: expected seconds or null, found 'soon'"),
+        (SOUND + "options: [1]", "options: expected a mapping, found [1]"),
         (SOUND + "max_batch: 0", "max_batch: expected a whole number from 1, found 0"),
         (SOUND.replace("[status]", "{status: 0}"), "inputs: expected how many sensors of the kind status"),
         (SOUND + "max_batch: 1.5", "max_batch: expected a whole number from 1, found 1.5"),

@@ -16,11 +16,14 @@ from perception.diagnosis.conformance.samples import STATUS, drawn_samples, subs
 from perception.errors import CheckpointError, PluginError
 from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, default_stats
 from perception.models.checkpoint import Checkpoint, save_checkpoint
+from perception.models.placed_returns import placed_returns
 from perception.models.prediction_outputs import output_of
 from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.returns_distance import sure_distances
 from perception.models.tensors import Inputs, Predictions
 from perception.plugin import Context, Plugin, list_plugins, load_plugin
 from perception.types import SENSORS, Control, Detections, Output, Quantity, Reset, Rig, Sample, absent_sample
+from perception_plugins.fusion.plugin import FusionPlugin
 
 CONFIG = ModelConfig(
     classes=("car", "person"),
@@ -96,6 +99,53 @@ def answer(plugin: Plugin, sample: Sample) -> Output:
 
 
 # --- the contract ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measuring(checkpoint: Path) -> Iterator[Plugin]:
+    """The plugin with distances by the returns inside the boxes."""
+    opened = load_plugin("fusion")
+    opened.open(replace(CONTEXT, checkpoint=checkpoint, options={"distance": "returns"}))
+    yield opened
+    opened.close()
+
+
+def test_distances_are_those_of_the_returns_where_they_are_sure(
+    plugin: Plugin, measuring: Plugin, samples: list[Sample]
+) -> None:
+    measured = kept = 0
+    for sample in samples:
+        by_model, by_returns = answer(plugin, sample).detections, answer(measuring, sample).detections
+        assert by_model is not None
+        assert by_returns is not None
+        without = [replace(item, distance_m=None, distance_std_m=None) for item in by_model.items]
+        assert without == [replace(i, distance_m=None, distance_std_m=None) for i in by_returns.items]
+        returns = placed_returns(sample, np.inf)
+        if returns is None:
+            assert by_returns == by_model
+            continue
+        boxes = np.array([item.xyxy for item in by_model.items]).reshape(-1, 4)
+        metres, std = sure_distances(returns, boxes, [item.label for item in by_model.items])
+        for said, own, m, s in zip(by_returns.items, by_model.items, metres, std, strict=True):
+            sure = np.isfinite(m)
+            assert (said.distance_m, said.distance_std_m) == (
+                (m, s) if sure else (own.distance_m, own.distance_std_m)
+            )
+            measured, kept = measured + int(sure), kept + int(not sure)
+    assert measured > 5
+    assert kept > 5
+
+
+def test_returns_of_an_absent_sensor_say_no_distance(
+    plugin: Plugin, measuring: Plugin, samples: list[Sample]
+) -> None:
+    sample = next(each for each in samples if each.camera.present and each.range.present)
+    blind = sample.with_absent({"range": "left out"})
+    assert answer(measuring, blind).detections == answer(plugin, blind).detections
+    assert isinstance(measuring, FusionPlugin)
+    ((subset,),) = measuring.step_subsets([measuring.prepare(sample)], [("camera", "status")])
+    ((plain,),) = plugin.step_subsets([plugin.prepare(sample)], [("camera", "status")])
+    assert subset.detections == plain.detections
 
 
 @pytest.mark.slow  # with a checkpoint of a small model: below
@@ -231,6 +281,7 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         ({"min_score": 2}, "from 0 to 1"),
         ({"min_score": True}, "from 0 to 1"),
         ({"min_score": "high"}, "from 0 to 1"),
+        ({"distance": "near"}, "model or returns"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], fault: str) -> None:

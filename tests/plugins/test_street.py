@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_its_own_weights_answer() -> None:
     plugin.close()
     assert output.detections is not None
     assert output.detections.valid
+
+
+def test_its_distances_are_those_of_returns_unless_a_configuration_says_otherwise() -> None:
+    """Its own are of other scanners and streets."""
+    found = []
+    for options in ({}, {"distance": "returns"}, {"distance": "model"}):
+        plugin = load_plugin("street")
+        plugin.open(replace(CONTEXT, options={"min_score": 0.0, **options}))
+        outputs = [plugin.step([plugin.prepare(sample)])[0].detections for sample in drawn_samples(4)]
+        found.append([item.distance_m for head in outputs if head is not None for item in head.items])
+        plugin.close()
+    assert found[0] == found[1] != found[2]
 
 
 def test_programs_load_it_by_name() -> None:

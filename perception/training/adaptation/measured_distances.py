@@ -7,19 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from perception.logs import open_log
-from perception.models.placed_returns import PlacedReturns, placed_returns
-from perception.models.returns_distance import Distances, distances_from_returns, usual_depth_m
+from perception.models.placed_returns import placed_returns
+from perception.models.returns_distance import Distances, sure_distances
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.cache_writer import samples_with_truth, training_rows
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import SampleId
 from perception.types import Float64
-
-FEWEST_RETURNS = 3
-"""The fewest returns that are an object."""
-
-WORST_STD = 0.15
-"""Distances with a larger deviation, as a fraction of them, say nothing."""
 
 
 def measured_distances(
@@ -48,14 +42,6 @@ def measured_distances(
                     here = SampleId(number, row)
                     returns = placed_returns(view, np.inf) if row in wanted else None
                     if returns is not None:
-                        found[here] = _distances(returns, boxes[here], labels[here])
+                        found[here] = sure_distances(returns, boxes[here], labels[here])
                     row += 1
     return found
-
-
-def _distances(returns: PlacedReturns, boxes: Float64, labels: Sequence[str]) -> Distances:
-    if not len(boxes):
-        return Distances(np.zeros(0), np.zeros(0))
-    metres, std = distances_from_returns(returns, boxes, usual_depth_m(labels), FEWEST_RETURNS)
-    vague = ~(std <= WORST_STD * metres)
-    return Distances(np.where(vague, np.nan, metres), np.where(vague, np.nan, std))
