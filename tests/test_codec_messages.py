@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+from tests.forked_python import ForkedPython
 
 DECODE = """
 import os, sys
@@ -34,12 +35,10 @@ def damaged(path: Path, suffix: str) -> Path:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the name of C's stderr is that of glibc and musl")
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_only_the_codec_is_silenced(tmp_path: Path, suffix: str) -> None:
+def test_only_the_codec_is_silenced(tmp_path: Path, suffix: str, forked_python: ForkedPython) -> None:
     picture = damaged(tmp_path / f"a{suffix}", suffix)
     texts = {}
     for mode in ("loud", "quiet"):
-        command = [sys.executable, "-c", DECODE, mode, str(picture)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        texts[mode] = done.stderr
+        texts[mode] = forked_python.run(mode, picture, program=DECODE).stderr
     assert texts["quiet"].split("\n") == ["of Python", "of a child", ""]
     assert len(texts["loud"]) > len(texts["quiet"]), "the picture is damaged enough to be printed about"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 from typing import Any
 
@@ -17,6 +15,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from perception.logs import decode, sensor_kind
 from perception.logs.decoding.protobuf import message_class
 from perception.types import Channel, Decoded, Message, RangeScan, Schema, StatusReading, Undecodable
+from tests.forked_python import ForkedPython
 
 RULE = "=" * 80
 ROS2 = get_typestore(Stores.ROS2_HUMBLE)
@@ -287,10 +286,9 @@ HOSTILE = """
     ],
 )
 def test_descriptors_without_end_are_refused_without_recursion_in_c(
-    kind: str, count: int, reason: str
+    kind: str, count: int, reason: str, forked_python: ForkedPython
 ) -> None:
-    arguments = [sys.executable, "-c", textwrap.dedent(HOSTILE), kind, str(count)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    done = forked_python.run(kind, str(count), program=textwrap.dedent(HOSTILE))
     assert done.returncode == 0, done.stderr[-500:]
     assert reason in done.stdout
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from mcap.stream_reader import StreamReader
 from perception.errors import OutputError
 from perception.logs.mcap.writer import LogWriter
 from perception.types import Channel, Message, Schema
+from tests.forked_python import ForkedPython
 
 SCHEMA = Schema("test.Thing", "jsonschema", b"{}")
 
@@ -166,15 +164,12 @@ time.sleep(60)
 """
 
 
-def test_what_was_flushed_survives_a_kill(tmp_path: Path) -> None:
+def test_what_was_flushed_survives_a_kill(tmp_path: Path, forked_python: ForkedPython) -> None:
     path = tmp_path / "killed.mcap"
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITE_AND_WAIT, str(path)], stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGKILL)
-        process.wait(timeout=10)
+    process = forked_python.start(path, program=WRITE_AND_WAIT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
     found = messages_until_end(path)
     assert len(found) >= 20  # everything older than flush_s; the open chunk is lost
     assert [m.log_time for m in found] == list(range(len(found)))
@@ -239,9 +234,9 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
         put(log, 1)
 
 
-def test_a_disk_that_fills_up_later_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_later_is_one_clear_error(tmp_path: Path, forked_python: ForkedPython) -> None:
     """A file size limit stands for the full disk: the first chunks fit, a later one does not."""
-    code = (
+    program = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
@@ -253,7 +248,7 @@ def test_a_disk_that_fills_up_later_is_one_clear_error(tmp_path: Path) -> None:
         "except OutputError as error: print(error)\n"
     )
     path = tmp_path / "a.mcap"
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
+    done = forked_python.run(path, program=program)
     assert done.stderr == ""
     assert done.stdout.startswith("writing stopped after ")
     assert "file too large" in done.stdout

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +14,7 @@ from perception.errors import OutputError
 from perception.sinks import JsonlSink, RunInfo
 from perception.sinks.jsonl_sink import as_row
 from perception.types import Control, ControlChannel, Detection, Detections, Output, invalid_output
+from tests.forked_python import ROOT, ForkedPython
 from tests.sinks.build import output_of, sample_of, tick_of
 
 GOLDEN = (
@@ -120,6 +117,8 @@ KILLED = """
 import sys
 from perception.sinks import JsonlSink, RunInfo
 from tests.sinks.build import output_of, sample_of
+
+ROOT = Path(__file__).parents[2]
 sink = JsonlSink(sys.argv[1])
 sink.open(RunInfo())
 for index in range(1000000):
@@ -128,20 +127,16 @@ for index in range(1000000):
 """
 
 
-def test_killed_writer_keeps_every_line(tmp_path: Path) -> None:
+def test_killed_writer_keeps_every_line(tmp_path: Path, forked_python: ForkedPython) -> None:
     path = tmp_path / "out.jsonl"
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True, cwd=root
-    )
+    process = forked_python.start(path, program=KILLED, cwd=ROOT)
     assert process.stdout is not None
     said = 0
     for line in process.stdout:
         said = int(line)
         if said == 200:
             break
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.kill()
     lines = path.read_text(encoding="utf-8").split("\n")
     assert len(lines) - 1 >= said
     assert all(json.loads(line)["tick"]["index"] == 0 for line in lines[:-1])

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +15,7 @@ from perception.logs import Query, open_log
 from perception.logs.mcap.writer import LogWriter
 from perception.sinks import McapSink, RunInfo, read_outputs, read_run
 from perception.types import Channel, Control, Detections, Message, Output, Reset, invalid_output
+from tests.forked_python import ROOT, ForkedPython
 from tests.sinks.build import START_NS, output_of, sample_of
 
 RUN = RunInfo(
@@ -220,6 +216,8 @@ import os, sys, time
 from pathlib import Path
 from perception.sinks import McapSink, RunInfo
 from tests.sinks.build import output_of, sample_of
+
+ROOT = Path(__file__).parents[2]
 sink = McapSink(Path(sys.argv[1]))
 sink.open(RunInfo(plugin="fusion"))
 started, written = time.monotonic(), 0
@@ -231,18 +229,16 @@ while True:
 """
 
 
-def test_killed_writer_loses_at_most_the_last_second(tmp_path: Path) -> None:
+def test_killed_writer_loses_at_most_the_last_second(tmp_path: Path, forked_python: ForkedPython) -> None:
     path = tmp_path / "out.mcap"
-    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    process = forked_python.start(path, program=KILLED, cwd=ROOT)
     assert process.stdout is not None
     times = []
     for line in process.stdout:
         times.append(float(line.split()[1]))
         if times[-1] > 2.3:
             break
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.kill()
     with open_log(path) as log:
         found = list(read_outputs(log))
     must_be_there = sum(time < times[-1] - 1.2 for time in times)

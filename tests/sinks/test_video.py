@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from perception.sinks.palette import SKY
 from perception.sinks.render import layout_for, picture_of
 from perception.sinks.video import rate_of
 from perception.types import CameraFrame, Sample
+from tests.forked_python import ROOT, ForkedPython
 from tests.sinks.build import HEIGHT, STEP_NS, WIDTH, output_of, sample_of
 
 RUN = RunInfo(reference_rate_hz=10.0, classes=("car", "person"))
@@ -183,10 +183,10 @@ except OutputError as error:
 
 @SUFFIXES
 @pytest.mark.skipif(sys.platform == "win32", reason="needs file size limits")
-def test_a_full_disk_is_noticed_at_the_end(tmp_path: Path, suffix: str) -> None:
+def test_a_full_disk_is_noticed_at_the_end(tmp_path: Path, suffix: str, forked_python: ForkedPython) -> None:
     path = tmp_path / f"run.{suffix}"
-    command = [sys.executable, "-c", FULL, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    done = forked_python.run(path, program=FULL, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(f"of 8 frames, free some space: {path}\n") or "File too large" in done.stdout
     assert str(path) in done.stdout
 
@@ -195,6 +195,8 @@ KILLED = """
 import os, sys
 from tests.sinks.build import output_of, sample_of
 from perception.sinks import RunInfo, VideoSink
+
+ROOT = Path(__file__).parents[2]
 sink = VideoSink(sys.argv[1])
 sink.open(RunInfo(reference_rate_hz=10.0))
 for index in range(25):
@@ -205,11 +207,12 @@ os._exit(9)
 """
 
 
-def test_the_video_of_a_run_that_was_killed_plays_up_to_there(tmp_path: Path) -> None:
+def test_the_video_of_a_run_that_was_killed_plays_up_to_there(
+    tmp_path: Path, forked_python: ForkedPython
+) -> None:
     pytest.importorskip("av")
     path = tmp_path / "run.mp4"
-    command = [sys.executable, "-c", KILLED, str(path)]
-    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == 9
+    assert forked_python.run(path, program=KILLED, cwd=ROOT).returncode == 9
     rate, frames = frames_of(path)
     assert rate == pytest.approx(10.0)
     assert len(frames) >= 20  # whole fragments of a second

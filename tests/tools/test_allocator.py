@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-import subprocess
-import sys
 
 import pytest
+
+from tests.forked_python import ForkedPython
 
 PROGRAM = """
 import resource, sys
@@ -24,11 +24,10 @@ print(sorted(faults)[15])
 """
 
 
-def faults(how: str) -> int:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+def faults(forked_python: ForkedPython, how: str) -> int:
+    return int(forked_python.run(how, program=PROGRAM).stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
-def test_a_block_that_was_freed_is_used_again_without_page_faults() -> None:
-    assert faults("keep") < 10 < faults("leave")
+def test_a_block_that_was_freed_is_used_again_without_page_faults(forked_python: ForkedPython) -> None:
+    assert faults(forked_python, "keep") < 10 < faults(forked_python, "leave")

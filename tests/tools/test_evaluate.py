@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 
 from perception.evaluation import EvaluationReport
 from perception_tools.cli import run
+from tests.forked_python import ForkedPython
 from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
 
@@ -222,14 +221,16 @@ def test_the_schema_is_published(capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out)["properties"]["schema"]["const"] == "perception.evaluate/1"
 
 
-def test_scoring_stored_outputs_imports_no_torch(scene: Path, weights: Path, capsys: Capture) -> None:
+def test_scoring_stored_outputs_imports_no_torch(
+    scene: Path, weights: Path, capsys: Capture, forked_python: ForkedPython
+) -> None:
     report(capsys, scene, "--checkpoint", weights, *TORCH, "-o", "kept.mcap", "--end", "0.5")
-    code = (
+    program = (
         "import sys; from perception_tools.cli import run; "
         f"run(['evaluate', {str(scene)!r}, '--outputs', 'kept.mcap', '--end', '0.5']); "
         "print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = forked_python.run(program=program)
     assert done.stdout.splitlines()[-1] == "False"
 
 

@@ -63,7 +63,7 @@ def test_logs_that_fail_do_not_stop_the_others_and_what_is_done_is_not_done_agai
 ) -> None:
     names = ("text", "square", "one", "two")
     mine = [Path(shutil.copy(logs / f"{name}.mcap", tmp_path)) for name in names]
-    first = many(capsys, *mine, "--jobs", "2")
+    first = many(capsys, *mine, "--jobs", "1")
     rows = {Path(row["log"]).stem: row for row in first["logs"]}
     assert list(rows) == list(names)
     assert [row["status"] for row in rows.values()] == ["failed", "failed", "clean", "clean"]

@@ -128,7 +128,7 @@ def test_workers_that_are_killed_leave_what_an_undisturbed_run_leaves(
 ) -> None:
     run([CountJob(log) for log in logs], tmp_path / "calm")
     kill = tmp_path / "kill"
-    kill.write_bytes(b"!!")
+    kill.write_bytes(b"!")
     jobs = [CountJob(log, kill=kill) for log in logs]
     result = run(jobs, tmp_path / "wild", execute=lambda tasks: run_in_processes(tasks, 2))
     assert result.status == "clean"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from perception.sinks import make_sink
 from perception_plugins.viewers import rerun_live
 from perception_plugins.viewers.rerun_live import RerunViewer
 from perception_tools.cli import run
+from tests.forked_python import ForkedPython
 from tests.pipeline.memory_plugin import MANIFEST, MemoryPlugin
 from tests.plugins.viewers.recording import Recording
 from tests.scripted_scene import write_scene
@@ -127,11 +126,11 @@ def test_a_viewer_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatc
         RerunViewer(window=False)
 
 
-def test_a_served_viewer_ends_with_the_program_that_started_it() -> None:
+def test_a_served_viewer_ends_with_the_program_that_started_it(forked_python: ForkedPython) -> None:
     program = (
         "from perception_plugins.viewers.rerun_live import RerunViewer as V; print(V(False)._process.pid)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = forked_python.run(program=program)
     assert not Path(f"/proc/{int(done.stdout)}").exists(), done.stderr
 
 
