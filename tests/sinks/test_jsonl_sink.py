@@ -117,8 +117,6 @@ KILLED = """
 import sys
 from perception.sinks import JsonlSink, RunInfo
 from tests.sinks.build import output_of, sample_of
-
-ROOT = Path(__file__).parents[2]
 sink = JsonlSink(sys.argv[1])
 sink.open(RunInfo())
 for index in range(1000000):

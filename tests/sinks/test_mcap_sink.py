@@ -216,8 +216,6 @@ import os, sys, time
 from pathlib import Path
 from perception.sinks import McapSink, RunInfo
 from tests.sinks.build import output_of, sample_of
-
-ROOT = Path(__file__).parents[2]
 sink = McapSink(Path(sys.argv[1]))
 sink.open(RunInfo(plugin="fusion"))
 started, written = time.monotonic(), 0

@@ -195,8 +195,6 @@ KILLED = """
 import os, sys
 from tests.sinks.build import output_of, sample_of
 from perception.sinks import RunInfo, VideoSink
-
-ROOT = Path(__file__).parents[2]
 sink = VideoSink(sys.argv[1])
 sink.open(RunInfo(reference_rate_hz=10.0))
 for index in range(25):
