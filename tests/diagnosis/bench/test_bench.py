@@ -137,7 +137,7 @@ def test_a_log_is_made_at_720p_and_repeated_with_all_its_stamps(scene: Path, tmp
     path = tmp_path / "large.mcap"
     with open_log(scene) as log:
         config = complete_config(log).config
-        make_log(log, config, path, seconds=5.0)
+        make_log(log, config, path, seconds=3.0)
     with open_log(path) as log:
         roles = complete_config(log).config.roles()
         found = [(m, decode(m, roles[m.topic])) for m in log.messages(Query(frozenset(roles)))]
@@ -147,8 +147,8 @@ def test_a_log_is_made_at_720p_and_repeated_with_all_its_stamps(scene: Path, tmp
     assert cv2.imdecode(np.frombuffer(frames[-1].data, np.uint8), cv2.IMREAD_COLOR).shape == (720, 1280, 3)
     arrivals = [f.log_time_ns for f in frames]
     assert arrivals == sorted(arrivals)
-    assert 4.5e9 < arrivals[-1] - arrivals[0] <= 5.0e9
-    assert len(frames) in range(47, 51)
+    assert 2.5e9 < arrivals[-1] - arrivals[0] <= 3.0e9
+    assert len(frames) in range(27, 31)
     assert {abs(f.log_time_ns - f.stamp_ns) < 1e9 for f in frames} == {True}
     assert calibration.width == 1280  # type: ignore[union-attr]
 
