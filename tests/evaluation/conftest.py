@@ -13,7 +13,8 @@ from tests.scripted_scene import write_scene
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six seconds of a street with its truth."""
-    return write_scene(tmp_path_factory.mktemp("street") / "street.mcap", seed=3, duration_s=6.0)
+    path = tmp_path_factory.mktemp("street") / "street.mcap"
+    return write_scene(path, seed=3, duration_s=6.0, scan_hz=5.0, status_hz=20.0)
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,8 @@ def without_wall_clock(report: Any) -> dict[str, Any]:
 def drives(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("drives")
     seeds = {"another": 4, "street": 3}
-    return [write_scene(folder / f"{name}.mcap", seed=seed, duration_s=3.0) for name, seed in seeds.items()]
+    options = {"duration_s": 3.0, "scan_hz": 5.0, "status_hz": 20.0}
+    return [write_scene(folder / f"{name}.mcap", seed=seed, **options) for name, seed in seeds.items()]
 
 
 @pytest.fixture(scope="module")

@@ -29,11 +29,11 @@ RULES = Rules(min_support=5)
 FAULTS = ("camera.loss", "camera.blur", "range.dropout", "status.silence")
 
 
-def ablate(
-    street: Path, truth: Truth, faults: tuple[str, ...] = FAULTS, **how: object
-) -> tuple[EvaluationReport, Oracle]:
-    evaluation, oracle = Evaluation(EvaluateOptions(rules=RULES)), Oracle(truth, **how)
-    ablation = FaultAblation(evaluation.rules_of, faults, (0.3, 1.0), seed=1)
+@pytest.fixture(scope="module")
+def ablated(street: Path, truth: Truth) -> tuple[EvaluationReport, Oracle]:
+    """The report of an evaluation under faults, and the plugin that was asked."""
+    evaluation, oracle = Evaluation(EvaluateOptions(rules=RULES)), Oracle(truth)
+    ablation = FaultAblation(evaluation.rules_of, FAULTS, (0.3, 1.0), seed=1)
     plugin = MemoisedPlugin(lambda: oracle)
     with open_log(street) as log:
         config = complete_config(log).config
@@ -42,11 +42,6 @@ def ablate(
     plugin.release()
     report = evaluation.report()
     return report.model_copy(update={"fault_ablation": ablation.report(report)}), oracle
-
-
-@pytest.fixture(scope="module")
-def ablated(street: Path, truth: Truth) -> tuple[EvaluationReport, Oracle]:
-    return ablate(street, truth)
 
 
 def test_each_head_has_a_curve_under_each_fault(ablated: tuple[EvaluationReport, Oracle]) -> None:
@@ -100,8 +95,10 @@ def test_a_plugin_that_remembers_is_asked_each_time(street: Path) -> None:
     assert inner.events == ["open cpu", "reset another replay", "close"]
 
 
-def test_the_scores_under_a_fault_are_those_of_an_evaluation_with_it(street: Path, truth: Truth) -> None:
-    report, _ = ablate(street, truth, ("status.silence",))
+def test_the_scores_under_a_fault_are_those_of_an_evaluation_with_it(
+    ablated: tuple[EvaluationReport, Oracle], street: Path, truth: Truth
+) -> None:
+    report, _ = ablated
     suites: list[Suite] = []
     sink = MetricSink(
         lambda run: (

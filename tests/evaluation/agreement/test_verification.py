@@ -27,10 +27,12 @@ from perception.types import Message, Output
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene
 
+SCENE: dict[str, Any] = {"duration_s": 2.0, "image_size": (32, 16), "scan_hz": 5.0, "status_hz": 20.0}
+
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scene(tmp_path_factory.mktemp("scene") / "scene.mcap", duration_s=2.0, image_size=(32, 16))
+    return write_scene(tmp_path_factory.mktemp("scene") / "scene.mcap", **SCENE)
 
 
 class Drifting(MemoryPlugin):
@@ -158,7 +160,7 @@ def test_a_copy_of_the_input_with_other_chunks_serves_as_well(scene: Path, tmp_p
 
 def test_another_input_is_refused(scene: Path, tmp_path: Path) -> None:
     target = make(scene, tmp_path / "out.mcap")
-    other = write_scene(tmp_path / "other.mcap", seed=5, duration_s=2.0, image_size=(32, 16))
+    other = write_scene(tmp_path / "other.mcap", seed=5, **SCENE)
     with pytest.raises(LogError, match="does not hold the same messages"):
         again(target, other)
 
