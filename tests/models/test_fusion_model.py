@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,6 +20,12 @@ PRESENT = SUBSETS[1:]
 IN_EVERY_SUBSET = ["gated", "attention", "second", pytest.param("concat", marks=pytest.mark.slow)]
 """The fusions in tests of all subsets: the second architecture has the fusion `concat`."""
 WILD = (torch.nan, torch.inf, -torch.inf, 3e38, -1e30)
+
+
+@cache
+def shared_model(fusion: str = "gated") -> FusionModel:
+    """A model for tests that only ask it."""
+    return lively_model(fusion=fusion)
 
 
 def predict(model: FusionModel, inputs: Inputs) -> Predictions:
@@ -57,7 +64,7 @@ def with_garbage(inputs: Inputs, sensor: int, seed: int) -> Inputs:
 @pytest.mark.parametrize("fusion", IN_EVERY_SUBSET)
 @pytest.mark.parametrize("present", SUBSETS)
 def test_an_absent_sensor_has_no_influence_whatever_it_holds(fusion: str, present: tuple[float, ...]) -> None:
-    model = lively_model(fusion=fusion)
+    model = shared_model(fusion)
     inputs = scene(model.config, batch=2, seed=4, present=present)
     expected = predict(model, inputs)
     for sensor in (i for i in range(3) if not present[i]):
@@ -68,7 +75,7 @@ def test_an_absent_sensor_has_no_influence_whatever_it_holds(fusion: str, presen
 @pytest.mark.parametrize("fusion", IN_EVERY_SUBSET)
 @pytest.mark.parametrize("present", PRESENT)
 def test_a_present_sensor_has_influence(fusion: str, present: tuple[float, ...]) -> None:
-    model = lively_model(fusion=fusion)
+    model = shared_model(fusion)
     inputs = scene(model.config, seed=5, present=present)
     other = scene(model.config, seed=6, present=present)
     expected = predict(model, inputs)
@@ -82,7 +89,7 @@ def test_a_present_sensor_has_influence(fusion: str, present: tuple[float, ...])
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_the_age_of_a_present_sensor_has_influence(fusion: str) -> None:
     # With one sensor alone a softmax has nothing to weigh, so that its age changes nothing: two are present.
-    model = lively_model(fusion=fusion)
+    model = shared_model(fusion)
     inputs = scene(model.config, seed=5, present=(1, 1, 0))
     older = inputs._replace(age_s=inputs.age_s + torch.tensor([0.0, 0.5, 0.0]))
     assert not torch.equal(predict(model, older).scores, predict(model, inputs).scores)
@@ -91,8 +98,9 @@ def test_the_age_of_a_present_sensor_has_influence(fusion: str) -> None:
 @pytest.mark.parametrize("fusion", IN_EVERY_SUBSET)
 @pytest.mark.parametrize("present", SUBSETS)
 def test_everything_said_is_finite_and_ordered(fusion: str, present: tuple[float, ...]) -> None:
-    config = lively_model(fusion=fusion).config
-    said = predict(lively_model(fusion=fusion), scene(config, batch=3, present=present))
+    model = shared_model(fusion)
+    config = model.config
+    said = predict(model, scene(config, batch=3, present=present))
     for name, values in said._asdict().items():
         assert values.isfinite().all(), name
     assert (said.scores.diff(dim=1) <= 0).all()
@@ -105,7 +113,7 @@ def test_everything_said_is_finite_and_ordered(fusion: str, present: tuple[float
 
 
 def test_no_sensor_at_all_scores_nothing() -> None:
-    model = lively_model()
+    model = shared_model()
     said = predict(model, scene(model.config, batch=2, present=(0, 0, 0)))
     assert (said.scores == 0).all()
     # What is said then does not depend on the batch either: both samples get the same.
@@ -114,7 +122,7 @@ def test_no_sensor_at_all_scores_nothing() -> None:
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_scan_without_a_valid_return_is_absent(fusion: str) -> None:
-    model = lively_model(fusion=fusion)
+    model = shared_model(fusion)
     inputs = scene(model.config)
     empty = inputs._replace(returns_valid=torch.zeros_like(inputs.returns_valid))
     bad = inputs._replace(returns=torch.full_like(inputs.returns, torch.nan))
@@ -125,7 +133,7 @@ def test_a_scan_without_a_valid_return_is_absent(fusion: str) -> None:
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_the_order_of_returns_does_not_matter(fusion: str) -> None:
-    model = lively_model(fusion=fusion)
+    model = shared_model(fusion)
     inputs = scene(model.config, batch=2)
     order = torch.randperm(model.config.returns, generator=torch.Generator().manual_seed(1))
     shuffled = inputs._replace(returns=inputs.returns[:, order], returns_valid=inputs.returns_valid[:, order])
@@ -136,7 +144,7 @@ def test_the_order_of_returns_does_not_matter(fusion: str) -> None:
 
 
 def test_an_invalid_return_has_no_influence() -> None:
-    model = lively_model()
+    model = shared_model()
     inputs = scene(model.config)
     off = inputs.returns_valid.unsqueeze(-1) == 0
     changed = inputs._replace(returns=torch.where(off, torch.nan, inputs.returns))
@@ -144,7 +152,7 @@ def test_an_invalid_return_has_no_influence() -> None:
 
 
 def test_how_many_invalid_returns_there_are_has_no_influence() -> None:
-    model = lively_model()
+    model = shared_model()
     inputs = scene(model.config)
     more = {
         name: torch.cat([getattr(inputs, name), torch.zeros_like(getattr(inputs, name))], 1)
@@ -157,7 +165,7 @@ def test_how_many_invalid_returns_there_are_has_no_influence() -> None:
 
 
 def test_pixels_of_a_return_outside_the_image_have_no_influence() -> None:
-    model = lively_model()
+    model = shared_model()
     inputs = scene(model.config)
     pixels = inputs.returns.clone()
     pixels[..., :2] = torch.where(inputs.returns[..., 7:] == 0, torch.nan, inputs.returns[..., :2])
@@ -165,7 +173,7 @@ def test_pixels_of_a_return_outside_the_image_have_no_influence() -> None:
 
 
 def test_returns_without_pixels_still_count() -> None:
-    model = lively_model()
+    model = shared_model()
     inputs = scene(model.config, present=(0, 1, 0))
     blind = inputs.returns.clone()
     blind[..., 7] = 0
@@ -177,7 +185,7 @@ def test_returns_without_pixels_still_count() -> None:
 
 
 def test_unknown_status_is_not_the_mean_status() -> None:
-    model = lively_model()
+    model = shared_model()
     inputs = scene(model.config)
     mean = model.normaliser.status_mean.expand_as(inputs.status)
     unknown = predict(model, inputs._replace(status=torch.full_like(mean, torch.nan)))
@@ -189,7 +197,7 @@ def test_unknown_status_is_not_the_mean_status() -> None:
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_batch_is_its_samples(fusion: str) -> None:
-    model = lively_model(fusion=fusion)
+    model = shared_model(fusion)
     parts = [scene(model.config, seed=i, present=p) for i, p in enumerate(SUBSETS)]
     batch = Inputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
     together = predict(model, batch)
@@ -199,7 +207,7 @@ def test_a_batch_is_its_samples(fusion: str) -> None:
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_every_head_teaches_every_branch(fusion: str) -> None:
-    model = lively_model(fusion=fusion)
+    model = shared_model(fusion)
     dense = model.dense(scene(model.config, batch=2))
     heads = (
         "heatmap",
