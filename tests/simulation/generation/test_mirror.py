@@ -21,7 +21,7 @@ from perception.simulation.world.scene import WIDTH
 from perception.types import Channel, Message, RangeScan
 
 pytestmark = pytest.mark.sim
-SEED, DURATION_S = 4, 0.3
+SEED, DURATION_S = 4, 0.2
 
 Log = dict[str, list[tuple[int, bytes]]]
 

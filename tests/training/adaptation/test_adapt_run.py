@@ -30,10 +30,13 @@ from tests.training.conftest import SHAPE, small_config
 ROOT = Path(__file__).resolve().parents[3]
 
 
+SCENE: dict[str, Any] = {"seed": 3, "duration_s": 1.0, "scan_hz": 10.0, "status_hz": 20.0}
+
+
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of a scripted drive: 20 camera frames."""
-    return write_scene(tmp_path_factory.mktemp("logs") / "street.mcap", seed=3, duration_s=2.0)
+    """One second of a scripted drive: 10 camera frames."""
+    return write_scene(tmp_path_factory.mktemp("logs") / "street.mcap", **SCENE)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def options(log: Path, weights: Path, cache: Path, out: Path, **changes: Any) -> AdaptOptions:
-    settings: dict[str, Any] = {"rounds": 2, "steps": 3, "threads": 1, "device": "cpu", "cache": cache}
+    settings: dict[str, Any] = {"rounds": 2, "steps": 2, "threads": 1, "device": "cpu", "cache": cache}
     return AdaptOptions((str(log),), out, str(weights), **(settings | changes))
 
 
@@ -75,7 +78,7 @@ def labels_in(report: AdaptReport) -> list[int]:
 def test_truth_in_the_log_is_not_learned_from_and_the_same_seed_gives_the_same_weights(
     weights: Path, street: Path, cache_root: Path, tmp_path: Path
 ) -> None:
-    bare = write_scene(tmp_path / "street.mcap", seed=3, duration_s=2.0, truth=False)
+    bare = write_scene(tmp_path / "street.mcap", **SCENE, truth=False)
     before = weights.read_bytes()
     results = {}
     for name, log in (("truth", street), ("none", bare)):

@@ -65,7 +65,16 @@ def improvement(dataset: Dataset, batch: Batch, steps: int = 9, **sections: Any)
     return {head: first[head] - values[head] for head in values}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        # What each of these aggregates to: test_definitions.py; a run with `pcgrad`: test_training_run.py.
+        pytest.param(method, marks=pytest.mark.slow)
+        if method in ("pcgrad", "cagrad", "mgda", "nash")
+        else method
+        for method in METHODS
+    ],
+)
 def test_every_head_improves_whatever_balances_them(method: str, dataset: Dataset, batch: Batch) -> None:
     if method in ("pcgrad", "cagrad", "upgrad", "mgda", "nash"):
         pytest.importorskip("torchjd")
