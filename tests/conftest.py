@@ -88,6 +88,16 @@ def forked_python() -> Iterator[ForkedPython]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def forked_torch() -> Iterator[ForkedPython]:
+    """Starts Python programs that have imported torch, and nothing else."""
+    from tests.forked_python import ForkedPython
+
+    server = ForkedPython(("torch",))
+    yield server
+    server.close()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _kept_graphs() -> Iterator[None]:
     """Compiled graphs stay in memory: importing one again takes a second, and its answers are the same."""

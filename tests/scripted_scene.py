@@ -150,13 +150,13 @@ def forget_scenes() -> None:
     _each.cache_clear()
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=40)
 def _scene(seed: int, duration_s: float, image_size: tuple[int, int]) -> Scene:
     street = Street(seed, duration_s)
     return Scene(street, Camera(street, image_size))
 
 
-@lru_cache(maxsize=60)
+@lru_cache(maxsize=300)
 def _each(
     scene: Scene,
     duration_s: float,

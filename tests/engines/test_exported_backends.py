@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +17,7 @@ from perception.errors import ConfigError
 from perception.evaluation.agreement.backend_check import compare_backends
 from perception.models.tensors import Inputs, Predictions
 from tests.engines.conftest import CONFIG
+from tests.forked_python import ForkedPython
 from tests.fusion_scenes import numpy_scene
 
 SUBSETS = np.array([[True, True, True], [True, False, False], [False, True, True], [False, False, False]])
@@ -113,7 +112,7 @@ def test_wrong_arrays_are_refused_and_so_is_a_closed_backend(backend: FusionBack
 
 
 def test_once_made_it_runs_without_torch_and_gives_the_same_bits(
-    backend: FusionBackend, weights: Path, tmp_path: Path
+    backend: FusionBackend, weights: Path, tmp_path: Path, forked_python: ForkedPython
 ) -> None:
     inputs, told = scenes(1)[0], backend.describe()
     np.savez(tmp_path / "inputs.npz", **inputs._asdict())
@@ -129,7 +128,8 @@ def test_once_made_it_runs_without_torch_and_gives_the_same_bits(
         "np.savez(folder / 'found.npz', **found._asdict())\n"
         "print(backend.describe()['backend'], 'torch' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = forked_python.run(program=code)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [told["backend"], "False"]
     assert_equal(Predictions(**np.load(tmp_path / "found.npz")), backend.run(inputs))
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from perception.plugin import own_weights
 from perception_tools.cli import run
 from perception_tools.export.command import _batches
 from tests.engines.conftest import CONFIG
+from tests.forked_python import ForkedPython
 from tests.fusion_scenes import lively_model, numpy_scene
 
 ROOT = Path(__file__).parents[2]
@@ -104,23 +102,19 @@ def test_the_graphs_of_the_default_weights_are_up_to_date(
             assert all(np.array_equal(found[name], expected[name]) for name in expected), RENEW
 
 
-def test_a_first_replay_imports_no_torch_and_converts_nothing(tmp_path: Path) -> None:
+def test_a_first_replay_imports_no_torch_and_converts_nothing(
+    tmp_path: Path, forked_python: ForkedPython
+) -> None:
     code = (
         "import sys\n"
         "from perception_tools.cli import run\n"
         "code = run(['replay', *sys.argv[1:], '--end', '0.5', '--batch', '2', '--device', 'cpu', '--json'])\n"
         "print(code, 'torch' in sys.modules, file=sys.stderr)\n"
     )
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     log = str(ROOT / "sample_logs" / "yard_day.mcap")
-    done = subprocess.run(
-        [sys.executable, "-c", code, log],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment,
-        check=True,
-    )
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = forked_python.run(log, program=code, cwd=tmp_path, env=cache)
+    assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == ["0 False"]
     assert json.loads(done.stdout)["run"]["backend"] == "openvino"
     assert len(list((tmp_path / "cache").rglob("model.blob"))) == 1

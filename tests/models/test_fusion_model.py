@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from functools import cache
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.tensors import Inputs, Predictions
+from tests.forked_python import ForkedPython
 from tests.fusion_scenes import FUSIONS, SMALL, SUBSETS, architecture, lively_model, scene
 
 PRESENT = SUBSETS[1:]
@@ -323,7 +322,7 @@ def test_a_backbone_that_cannot_be_used_is_refused(name: str, words: str) -> Non
         lively_model(backbone=name)
 
 
-def test_a_default_model_starts_without_torchvision_and_the_compiler() -> None:
+def test_a_default_model_starts_without_torchvision_and_the_compiler(forked_torch: ForkedPython) -> None:
     code = """
 import sys, time, torch
 torch.set_num_threads(1)
@@ -341,7 +340,8 @@ backend.run(Inputs(np.zeros((1, 3, config.input_height, config.input_width), np.
 seconds = time.process_time() - start
 print(seconds, *(m in sys.modules for m in ("torchvision", "torch._dynamo", "cv2", "perception.logs")))
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = forked_torch.run(program=code)
+    assert run.returncode == 0, run.stderr
     seconds, *imported = run.stdout.split()
     assert imported == ["False"] * 4
     assert float(seconds) < 2.0

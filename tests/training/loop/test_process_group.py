@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +16,7 @@ from perception.models import FusionModel
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.training import TrainConfig, read_journal, to_yaml, train
 from perception.training.loop.process_group import ProcessGroup
+from tests.forked_python import ForkedPython
 from tests.training.conftest import SHAPE, small_config
 
 SHARED: dict[str, dict[str, Any]] = {
@@ -36,7 +34,7 @@ def test_parts_of_a_batch_are_disjoint_and_whole() -> None:
         ProcessGroup(0, 3).shard(8)
 
 
-def train_in_two_processes(configs: Sequence[TrainConfig], tmp_path: Path) -> None:
+def train_in_two_processes(python: ForkedPython, configs: Sequence[TrainConfig], tmp_path: Path) -> None:
     """One run after the other, as `torchrun` would, over gloo."""
     paths = []
     for index, config in enumerate(configs):
@@ -55,9 +53,8 @@ def train_in_two_processes(configs: Sequence[TrainConfig], tmp_path: Path) -> No
         "assert 'torch._dynamo' not in sys.modules  # which takes longer than to import torch\n"
         "assert not child or os.waitpid(child, 0)[1] == 0\n"
     )
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    environment = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    done = python.run(program=code, env=environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -71,7 +68,7 @@ def train_in_two_processes(configs: Sequence[TrainConfig], tmp_path: Path) -> No
     ids=["gradnorm", "others"],
 )
 def test_two_processes_end_with_the_weights_of_one(
-    names: tuple[str, ...], street: Path, cache_root: Path, tmp_path: Path
+    names: tuple[str, ...], street: Path, cache_root: Path, tmp_path: Path, forked_torch: ForkedPython
 ) -> None:
     """Heads balanced by their losses, by their gradients, and the control head alone from stored readings."""
     trunk = tmp_path / "trunk.safetensors"
@@ -93,7 +90,7 @@ def test_two_processes_end_with_the_weights_of_one(
 
     for kind in kinds:
         train(config(kind, "one"))
-    train_in_two_processes([config(kind, "two") for kind in kinds], tmp_path)
+    train_in_two_processes(forked_torch, [config(kind, "two") for kind in kinds], tmp_path)
     for kind in kinds:
         assert_same_end(config(kind, "one").run.out, config(kind, "two").run.out)
 
