@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 COMMAND = "import sys; from perception_tools.cli import main; main(sys.argv[1:])"
 """The program of `perception`."""
@@ -132,6 +133,12 @@ class ForkedProgram:
         self.pid = int(status.recv(64) or 0)
         assert self.pid, "the server has ended"
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
             os.kill(self.pid, number)
@@ -144,6 +151,12 @@ class ForkedProgram:
         for stream in (self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
+
+    def poll(self) -> int | None:
+        """Return the exit code of the program if it has ended."""
+        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
 
     def wait(self, timeout: float = 60) -> int:
         """Return the exit code of the program, negative for the signal that killed it."""

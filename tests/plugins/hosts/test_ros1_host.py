@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -21,6 +20,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 import perception
 from perception_plugins.hosts.ros.rospy_transport import DEBIAN, _arrived
+from tests.forked_python import ForkedPython
 from tests.plugins.hosts.ros2_robot import free_port, receipt_of, wait_for
 from tests.plugins.hosts.ros_logs import IMAGE, PIXELS, STATIC, ros_config, write_ros1
 from tests.plugins.hosts.ros_plugin import register
@@ -78,7 +78,9 @@ def subscribers(port: int, topic: str) -> list[str]:
 
 
 @pytest.mark.parametrize("raw", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(tmp_path: Path, raw: bool) -> None:
+def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(
+    tmp_path: Path, forked_python: ForkedPython, raw: bool
+) -> None:
     """With `CompressedImage` and `LaserScan`, or with `Image` and `PointCloud2`."""
     drive, config = write_ros1(tmp_path, 1.0, raw), ros_config(tmp_path / "robot.yaml", raw)
     image, out = PIXELS if raw else IMAGE, tmp_path / "out.mcap"
@@ -87,16 +89,14 @@ def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(tmp_path: Path, raw
     port = free_port()
     system = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "ROS_MASTER_URI": f"http://127.0.0.1:{port}"}
     system |= {"ROS_HOSTNAME": "127.0.0.1", "ROS_HOME": str(tmp_path), "ROS_LOG_DIR": str(tmp_path)}
-    ours = {**os.environ, **{key: value for key, value in system.items() if key.startswith("ROS_")}}
+    ours = {key: value for key, value in system.items() if key.startswith("ROS_")}
     (tmp_path / "debian_ros.pth").write_text(f"{DEBIAN}\n")
-    host_command = [sys.executable, "-c", HOST, str(tmp_path), str(config), str(out)]
     heard = tmp_path / "heard.bag"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     said: list[str] = []
     with running(["/usr/bin/roscore", "-p", str(port)], system, **quiet):
         assert wait_for(lambda: master_is_up(port))
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": ROOT}
-        with running(host_command, ours, **pipes) as host:
+        with forked_python.start(tmp_path, config, out, program=HOST, cwd=ROOT, env=ours) as host:
             errors = host.stderr
             assert errors is not None
             Thread(target=lambda: said.extend(errors), daemon=True).start()
@@ -149,12 +149,12 @@ def test_a_message_that_rospy_has_decoded_is_taken_as_bytes() -> None:
     assert (arrived.type_name, arrived.data) == ("rosgraph_msgs/msg/Clock", b"\1\0\0\0\2\0\0\0")
 
 
-def test_without_a_master_the_host_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_master_the_host_says_what_to_do(tmp_path: Path, forked_python: ForkedPython) -> None:
     config = ros_config(tmp_path / "robot.yaml")
     (tmp_path / "debian_ros.pth").write_text(f"{DEBIAN}\n")
-    nowhere = {**os.environ, "ROS_MASTER_URI": f"http://127.0.0.1:{free_port()}", "ROS_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", HOST, str(tmp_path), str(config), str(tmp_path / "out.mcap")]
-    done = subprocess.run(command, env=nowhere, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    nowhere = {"ROS_MASTER_URI": f"http://127.0.0.1:{free_port()}", "ROS_HOME": str(tmp_path)}
+    words = (tmp_path, config, tmp_path / "out.mcap")
+    done = forked_python.run(*words, program=HOST, cwd=ROOT, env=nowhere)
     assert done.returncode == 1
     assert "start `roscore`" in json.loads(done.stdout)["error"]
 
