@@ -22,9 +22,15 @@ TORCH = ("--backend", "torch")
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scene(
-        tmp_path_factory.mktemp("scene") / "a drive.mcap", duration_s=3.0, image_size=(128, 64)
-    )
+    folder = tmp_path_factory.mktemp("scene")
+    return write_scene(folder / "a drive.mcap", duration_s=2.0, image_size=(128, 64))
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Longer than the part of a log around a moment."""
+    folder = tmp_path_factory.mktemp("scene")
+    return write_scene(folder / "a drive.mcap", duration_s=3.0, image_size=(128, 64))
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +75,9 @@ def test_json_holds_everything(scene: Path, weights: Path, capsys: Capture) -> N
     assert found.rules.min_height_px == 5
     assert found.rules.classes == ["car", "person"]
     assert found.run["weights"] == "small.safetensors"
-    assert found.logs[0].frames == 30
-    assert found.logs[0].replay["ledger"]["/camera/image"]["used"] == 30
-    assert found.heads["control"]["control_errors"].values["MAE/curvature"].support == 30
+    assert found.logs[0].frames == 20
+    assert found.logs[0].replay["ledger"]["/camera/image"]["used"] == 20
+    assert found.heads["control"]["control_errors"].values["MAE/curvature"].support == 20
 
 
 def test_it_computes_as_replay_does_and_says_what_it_timed(
@@ -141,7 +147,7 @@ def test_a_part_counts_as_replay_counts_it(scene: Path, weights: Path, capsys: C
     live = report(capsys, scene, *own, *part, *counts, "--reference", "whole.mcap")
     cut = report(capsys, scene, "--outputs", "whole.mcap", *part, *counts, "--reference", "part.mcap")
     stored = report(capsys, scene, "--outputs", "part.mcap", *counts, "--latency-ms", "50", *part)
-    assert 0 < frames < 30
+    assert 0 < frames < 20
     for found in (live, cut, stored):
         assert found.logs[0].frames == frames
         assert found.streaming == live.streaming
@@ -169,7 +175,7 @@ def test_ablation_has_every_head_on_every_subset(scene: Path, weights: Path, cap
         "--min-support",
         "3",
         "--end",
-        "2",
+        "1.2",
     ]
     found = report(capsys, *arguments)
     assert len(found.ablation) == 7
@@ -182,8 +188,8 @@ def test_ablation_has_every_head_on_every_subset(scene: Path, weights: Path, cap
     assert "what each sensor is worth" in capsys.readouterr().out
 
 
-def test_the_command_of_a_moment_replays_just_it(scene: Path, weights: Path, capsys: Capture) -> None:
-    found = report(capsys, scene, "--checkpoint", weights, *TORCH)
+def test_the_command_of_a_moment_replays_just_it(long: Path, weights: Path, capsys: Capture) -> None:
+    found = report(capsys, long, "--checkpoint", weights, *TORCH)
     program, *arguments = shlex.split(found.moments[0].command)
     assert program == "perception"
     assert run([*arguments, "--no-output", "--json"]) == 0

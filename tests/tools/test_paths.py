@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from perception.logs import LogWriter
-from perception.plugin import own_weights
 from perception.simulation import Scenario, is_simulated
 from perception_tools.cli import run
+from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
 
 
@@ -19,15 +19,19 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scene(tmp_path_factory.mktemp("scene") / "drive.mcap", duration_s=0.4, image_size=(128, 64))
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small weights, which the backend `torch` opens at once."""
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
 @pytest.fixture
-def here(tmp_path: Path, drive: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, drive: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that commands read, and a file of the user."""
-    weights = own_weights("fusion")
-    assert weights is not None
     monkeypatch.chdir(tmp_path)
     for name, source in (("drive.mcap", drive), ("w.safetensors", weights), ("stored.mcap", drive)):
         Path(name).write_bytes(source.read_bytes())
-    Path("c.yaml").write_text("plugin: {name: fusion}\n")
+    Path("c.yaml").write_text("plugin: {name: fusion, checkpoint: w.safetensors}\nengine: {backend: torch}\n")
     Path("scene.yaml").write_text("place: yard\n")
     Path("run.yaml").write_text("data: {train: [drive.mcap]}\n")
     for name in (
@@ -44,6 +48,7 @@ def here(tmp_path: Path, drive: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 REPLAY = ["replay", "drive.mcap", "--no-output", "--config", "c.yaml", "--checkpoint", "w.safetensors"]
+PLAIN = ["replay", "drive.mcap", "--config", "c.yaml"]
 EVALUATE = ["evaluate", "drive.mcap", "--config", "c.yaml", "--draws", "0"]
 READ = {
     **{
@@ -136,7 +141,7 @@ def test_simulated_logs_replace_only_simulated_logs(here: Path, capsys: pytest.C
 
 
 AGAIN: dict[str, list[str]] = {
-    "output log": ["replay", "drive.mcap", "--output", "o.mcap"],
+    "output log": [*PLAIN, "--output", "o.mcap"],
     "everything": [*REPLAY, "--jsonl", "o.jsonl", "--ledger", "o.csv", "--render", "o.webm"],
     "mp4": [*REPLAY, "--render", "o.mp4"],
     "evaluation": [
@@ -164,8 +169,8 @@ def test_the_same_command_may_run_again(capsys: pytest.CaptureFixture[str], word
 
 
 def test_only_the_same_command_replaces_an_output_log(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    replay = [*REPLAY[:2], "--end", "0.2", "--output"]
-    evaluate = ["evaluate", "drive.mcap", "--end", "0.2", "--draws", "0", "--output"]
+    replay = [*PLAIN, "--end", "0.2", "--output"]
+    evaluate = [*EVALUATE, "--end", "0.2", "--output"]
     for first, second in ((replay, evaluate), (evaluate, replay)):
         path = f"{first[0]}d.mcap"
         assert run([*first, path]) == 0
@@ -178,7 +183,7 @@ def test_only_the_same_command_replaces_an_output_log(here: Path, capsys: pytest
 
 
 def test_an_output_cut_off_is_an_earlier_output(here: Path) -> None:
-    words = ["replay", "drive.mcap", "--output", "o.mcap"]
+    words = [*PLAIN, "--output", "o.mcap"]
     assert run(words) == 0
     whole = (here / "o.mcap").read_bytes()
     (here / "o.mcap").write_bytes(whole[: len(whole) // 3])
@@ -186,5 +191,5 @@ def test_an_output_cut_off_is_an_earlier_output(here: Path) -> None:
 
 
 def test_force_replaces_a_file_of_the_user(here: Path) -> None:
-    assert run(["replay", "drive.mcap", "--output", "notes.mcap", "--force"]) == 0
+    assert run([*PLAIN, "--output", "notes.mcap", "--force"]) == 0
     assert (here / "notes.mcap").read_bytes().startswith(b"\x89MCAP0")
