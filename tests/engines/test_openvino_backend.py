@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from perception.engines import open_fusion_backend
 from perception.engines.openvino_backend import COMPILED, OpenVinoBackend
 from perception.models.tensors import Predictions
 from tests.engines.conftest import CONFIG
+from tests.forked_python import ForkedPython
 from tests.fusion_scenes import numpy_scene
 
 GRAPH = OpenVinoBackend.graph
@@ -58,7 +57,9 @@ def test_what_was_compiled_gives_the_graphs_bits_and_is_done_without_where_it_do
             np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-def test_the_converter_is_imported_only_by_who_asks_for_it_and_reports_nothing() -> None:
+def test_the_converter_is_imported_only_by_who_asks_for_it_and_reports_nothing(
+    forked_python: ForkedPython,
+) -> None:
     code = (
         "import sys\n"
         "from perception.engines.openvino_graph import openvino_package\n"
@@ -71,5 +72,5 @@ def test_the_converter_is_imported_only_by_who_asks_for_it_and_reports_nothing()
         "    print('missing.onnx' in str(error), 'openvino.tools.ovc' in sys.modules)\n"
         "print([name for name in sys.modules if name.startswith('openvino_telemetry.')])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = forked_python.run(program=code)
     assert done.stdout.splitlines() == ["[]", "True True", "[]"]

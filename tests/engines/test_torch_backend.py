@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from perception.errors import CheckpointError
 from perception.models import FusionModel
 from perception.models.checkpoint import save_checkpoint
 from perception.models.tensors import Inputs, Predictions
+from tests.forked_python import ForkedPython
 from tests.fusion_scenes import FUSIONS, SMALL, lively_model, numpy_scene
 
 
@@ -182,12 +181,9 @@ def test_names_that_are_not_known_are_refused(tmp_path: Path) -> None:
         open_fusion_backend("torch", tmp_path / "none.safetensors")
 
 
-def test_the_door_opens_without_torch() -> None:
+def test_the_door_opens_without_torch(forked_python: ForkedPython) -> None:
     code = "import sys, perception.engines; print('torch' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        == "False\n"
-    )
+    assert forked_python.run(program=code).stdout == "False\n"
 
 
 def test_it_is_a_backend() -> None:

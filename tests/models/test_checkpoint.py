@@ -31,6 +31,7 @@ from perception.models.checkpoint import (
 )
 from perception.models.safetensors_file import MAX_HEADER
 from perception.models.tensors import Predictions
+from tests.forked_python import ForkedPython
 from tests.fusion_scenes import FUSIONS, SMALL, lively_model, scene
 
 META = Checkpoint(
@@ -136,14 +137,14 @@ def test_the_same_model_gives_the_same_file(tmp_path: Path) -> None:
     assert other.stdout.strip() == save_checkpoint(tmp_path / "one.safetensors", lively_model()).sha256
 
 
-def test_metadata_are_read_without_torch(tmp_path: Path, good: bytes) -> None:
+def test_metadata_are_read_without_torch(tmp_path: Path, good: bytes, forked_python: ForkedPython) -> None:
     (tmp_path / "model.safetensors").write_bytes(good)
     code = (
         "import sys; from pathlib import Path; from perception.models.checkpoint import read_metadata;"
         "print(read_metadata(Path(sys.argv[1])).config.classes[0], 'torch' in sys.modules)"
     )
-    run = [sys.executable, "-c", code, str(tmp_path / "model.safetensors")]
-    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "vehicle False\n"
+    done = forked_python.run(tmp_path / "model.safetensors", program=code)
+    assert done.stdout == "vehicle False\n"
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, model: FusionModel) -> None:

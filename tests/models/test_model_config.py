@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 from perception.errors import ConfigError
 from perception.models import ChannelStats, FusionModel, InputStats, ModelConfig, default_stats
 from perception.types import Quantity
+from tests.forked_python import ForkedPython
 from tests.fusion_scenes import SMALL
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True)
@@ -143,12 +142,9 @@ def test_inputs_are_normalised_by_the_statistics() -> None:
     torch.testing.assert_close(model.normaliser.standardise("control", values), torch.tensor([[2.0, -1.0]]))
 
 
-def test_configuration_and_statistics_need_no_torch() -> None:
+def test_configuration_and_statistics_need_no_torch(forked_python: ForkedPython) -> None:
     code = (
         "import sys; from perception.models import ModelConfig, default_stats; "
         "default_stats(ModelConfig()); print('torch' in sys.modules)"
     )
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        == "False\n"
-    )
+    assert forked_python.run(program=code).stdout == "False\n"

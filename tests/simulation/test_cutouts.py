@@ -8,9 +8,10 @@ from perception.simulation.cutouts import SIZES_PX, render_cutouts
 
 
 def test_objects_fill_their_pictures_and_nothing_else_is_opaque() -> None:
-    found = render_cutouts(12, seed=3)
-    assert len(found) == 12
-    assert len({each.label for each in found}) > 1
+    found = render_cutouts(8, seed=3)
+    assert len(found) == 8
+    assert len(labels := {each.label for each in found}) > 1
+    assert "cone" in labels
     for each in found:
         assert each.pixels.shape == (*each.opacity.shape, 3)
         assert max(each.opacity.shape) <= 1.25 * SIZES_PX[1]
@@ -24,7 +25,7 @@ def test_objects_fill_their_pictures_and_nothing_else_is_opaque() -> None:
 
 
 def test_a_seed_gives_the_same_objects_and_another_one_others() -> None:
-    first, again, other = (render_cutouts(2, seed)[1] for seed in (5, 5, 6))
+    first, again, other = (render_cutouts(1, seed)[0] for seed in (5, 5, 6))
     np.testing.assert_array_equal(first.pixels, again.pixels)
     np.testing.assert_array_equal(first.opacity, again.opacity)
     assert first.pixels.shape != other.pixels.shape or (first.pixels != other.pixels).any()

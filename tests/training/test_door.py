@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import perception.training
+from tests.forked_python import ForkedPython
 
 
 def test_every_name_is_there() -> None:
@@ -14,9 +12,8 @@ def test_every_name_is_there() -> None:
     assert dir(perception.training) == perception.training.__all__
 
 
-def test_the_door_opens_without_torch() -> None:
+def test_the_door_opens_without_torch(forked_python: ForkedPython) -> None:
     code = (
         "import sys, perception.training as t; t.load_train_config('newcomer'); print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert forked_python.run(program=code).stdout.strip() == "False"

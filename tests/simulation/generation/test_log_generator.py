@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from perception.types import (
     StatusReading,
     TruthBoxes,
 )
+from tests.forked_python import ForkedPython
 
 pytestmark = [pytest.mark.sim, pytest.mark.usefixtures("drawing")]
 DURATION_S = 0.5
@@ -152,23 +151,18 @@ def test_an_unwritable_path_fails_before_the_simulation(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["folder.mcap"]
 
 
-def test_sigterm_removes_partial_files_and_processes(tmp_path: Path) -> None:
+def test_sigterm_removes_partial_files_and_processes(tmp_path: Path, forked_python: ForkedPython) -> None:
     program = (
         "import sys; from pathlib import Path; from perception.simulation import *\n"
-        "if __name__ == '__main__':\n"
-        "  with terminable():\n"
-        "    orders = [Order(Path(sys.argv[1]) / f'{s}.mcap', s, Scenario(), 2.0, 256) for s in (1, 2)]\n"
-        "    generate_many(orders, 2, lambda *a: print('frame', flush=True))\n"
+        "with terminable():\n"
+        "  orders = [Order(Path(sys.argv[1]) / f'{s}.mcap', s, Scenario(), 2.0, 256) for s in (1, 2)]\n"
+        "  generate_many(orders, 2, lambda *a: print('frame', flush=True))\n"
     )
-    script = tmp_path / "make.py"
-    script.write_text(program)
     out = tmp_path / "out"
     out.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(out)], stdout=subprocess.PIPE, start_new_session=True
-    )
+    process = forked_python.start(out, program=program, start_new_session=True)
     assert process.stdout is not None
-    assert process.stdout.readline().strip() == b"frame"
+    assert process.stdout.readline().strip() == "frame"
     assert [p for p in out.iterdir() if p.name.endswith(".partial")]
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
