@@ -7,6 +7,7 @@ every installation. The tests compare with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import erfc, exp, inf, isinf, lgamma, log, sqrt
 
 
@@ -22,6 +23,7 @@ def student_tail(t: float, freedom: float) -> float:
     return 0.5 * _beta(freedom / total, t * t / total, freedom / 2, 0.5)
 
 
+@lru_cache(maxsize=1024)  # asked for every value of a report, of few degrees of freedom
 def student_quantile(share: float, freedom: float) -> float:
     """Return the t below which a share from 0.5 to below 1 lies, by bisection of the tail."""
     if not 0.5 <= share < 1:

@@ -68,7 +68,9 @@ def random_frames(
         corner = rng.uniform(0, 300, (rng.integers(truths + 1), 2))
         size = np.exp(rng.uniform(np.log(6), np.log(180), corner.shape))
         true = [
-            truth_box((*c, *(c + s)), str(rng.choice(CLASSES)), rng.uniform(2, 50), rng.uniform(0, 1))
+            truth_box(
+                (*c, *(c + s)), CLASSES[rng.integers(len(CLASSES))], rng.uniform(2, 50), rng.uniform(0, 1)
+            )
             for c, s in zip(corner, size, strict=True)
         ]
         predicted = []
@@ -78,12 +80,12 @@ def random_frames(
                 x1, y1, x2, y2 = np.array(like.xyxy)
                 noise = rng.normal(0, 0.08, 4) * np.array([x2 - x1, y2 - y1] * 2)
                 box = np.array([x1, y1, x2, y2]) + noise * rng.integers(2)
-                label = like.label if rng.uniform() < 0.85 else str(rng.choice(CLASSES))
+                label = like.label if rng.uniform() < 0.85 else CLASSES[rng.integers(len(CLASSES))]
                 distance = like.distance_m * rng.normal(1, 0.1)
             else:
                 corner_of = rng.uniform(0, 300, 2)
                 box = np.concatenate([corner_of, corner_of + rng.uniform(5, 120, 2)])
-                label, distance = str(rng.choice(CLASSES)), rng.uniform(2, 50)
+                label, distance = CLASSES[rng.integers(len(CLASSES))], rng.uniform(2, 50)
             box = np.concatenate([np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])])
             score = float(rng.integers(1, 4) / 4) if ties else float(rng.uniform(0.01, 1))
             predicted.append(
