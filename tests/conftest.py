@@ -47,6 +47,12 @@ hypothesis.settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 hypothesis.settings.load_profile("house")
+if os.environ.get(
+    "CI"
+):  # nor is what the code that happens to be imported holds: its constants are drawn, too
+    from hypothesis.internal.conjecture import providers
+
+    providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
