@@ -51,18 +51,22 @@ def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
     definition = store.get_msgdef(name)
     check = checker(types, name, encoding)
 
+    def reader(big_endian: bool) -> Any:
+        if encoding != "cdr":
+            return definition.deserialize_ros1
+        return definition.deserialize_cdr_be if big_endian else definition.deserialize_cdr_le
+
     def parse(data: bytes) -> Any:
         view = memoryview(data)
-        read, big_endian = definition.deserialize_ros1, False
+        big_endian = False
         if encoding == "cdr":
             kind = bytes(view[:2])
             if len(view) < 4 or kind not in (b"\x00\x00", b"\x00\x01"):
                 raise DecodeError(f"expected plain CDR, found {len(view)} bytes that start with {kind.hex()}")
             view, big_endian = view[4:], not kind[1]
-            read = definition.deserialize_cdr_be if big_endian else definition.deserialize_cdr_le
         check(view, big_endian)
         try:
-            message, end = read(view, 0, definition.cls, store)
+            message, end = reader(big_endian)(view, 0, definition.cls, store)
         except Exception as error:  # struct, numpy, unicode and the library's own
             raise DecodeError(f"cut or not a {schema.name}: {str(error)[:200]}") from None
         if len(view) - end > _MOST_TRAILING:
@@ -75,7 +79,7 @@ def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
 @lru_cache(maxsize=256)
 def _store(schema: Schema, encoding: str) -> tuple[str, dict[str, Any], Any]:
     """Return the message's full name, the types that it contains, and a type store with them."""
-    from rosbags.typesys.store import Typestore
+    from perception.logs.decoding.ros_definitions import ReadingStore
 
     if len(schema.data) > _MOST_SCHEMA_BYTES:
         raise DecodeError(f"a definition of {len(schema.data)} bytes")
@@ -85,7 +89,7 @@ def _store(schema: Schema, encoding: str) -> tuple[str, dict[str, Any], Any]:
         raise DecodeError(f"the file's definition does not define {schema.name!r}")
     _complete(types, encoding)
     _check(types)
-    store = Typestore()
+    store = ReadingStore()
     store.register(
         {name: ([], fields) for name, (_, fields) in types.items()}
     )  # constants are no measurements
