@@ -61,4 +61,4 @@ def test_it_finds_vehicles_on_a_street_that_it_never_saw(shared: Path) -> None:
         )["class.AP50/vehicle"].value
         for name in ("fusion", "street")
     }
-    assert found["street"] > 0.42 > 3 * found["fusion"]
+    assert found["street"] > 0.5 > 3 * found["fusion"]
