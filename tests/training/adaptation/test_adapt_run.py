@@ -208,10 +208,9 @@ def test_the_command_prints_what_changed_and_one_object_as_json(
 
 
 @pytest.mark.slow
-def test_weights_that_know_the_scene_learn_from_their_own_labels(
-    street: Path, cache_root: Path, tmp_path: Path
-) -> None:
+def test_weights_that_know_the_scene_learn_from_their_own_labels(cache_root: Path, tmp_path: Path) -> None:
     """A model that was trained on a street labels it, with distances by returns."""
+    street = write_scene(tmp_path / "street.mcap", seed=3, duration_s=2.0)
     schedule = {"steps": 400, "warmup_steps": 10, "validate_every": 400, "save_every": 400, "ema": 0.98}
     first = small_config(street, cache_root, tmp_path / "first", schedule=schedule, optimiser={"lr": 0.005})
     train(first)
