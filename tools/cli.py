@@ -190,6 +190,11 @@ def _report(error: BaseException, arguments: list[str]) -> int:
         if reader_has_gone(failure):
             discard_stdout()
             return exit_code("clean")
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError:  # its disk is full: what is buffered would fail again at exit
+            discard_stdout()
         where = visible_line(f": {failure.filename}") if failure.filename else ""
         return _fail(arguments, f"{failure.strerror or type(failure).__name__}{where}", "failed")
     except MemoryError:

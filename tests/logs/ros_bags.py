@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ Row = tuple[str, str, int, Any]  # topic, type, log time, message
 Read = tuple[str, int, bytes]  # topic, log time, content
 
 
+@cache
 def _store(ros: int) -> Any:
     store = get_typestore(Stores.ROS1_NOETIC if ros == 1 else Stores.ROS2_HUMBLE)
     if ros == 1:

@@ -250,7 +250,7 @@ def test_two_options_that_name_one_file_are_refused(
     assert run(["replay", str(scene), "--no-output", *null]) == 0
 
 
-@pytest.mark.parametrize("options", [["--json"], pytest.param([], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("options", [["--json"], []])
 def test_a_full_disk_under_stdout_is_one_line(
     scene: Path, start_quick: StartQuick, options: list[str]
 ) -> None:
