@@ -37,7 +37,7 @@ IMPORTS = (
     "perception_tools.plugin.command",
     "perception_tools.replay.command",
 )
-"""What the server imports: no torch, which costs as much again."""
+"""Modules that the server imports before it forks. None of them imports torch, which takes as long again."""
 
 ROOT = Path(__file__).resolve().parent.parent
 PIPE = subprocess.PIPE

@@ -35,7 +35,8 @@ class Manifest:
         max_batch: The largest batch that `step` takes.
         description: One line.
         weights: Where its own weights are, if it has any, from its package.
-        options: Its options where a configuration says nothing else (`plugin.options`).
+        options: Default values of its options, for the plugin to read: `fusion` and `street` take them where
+            `Context.options` has none.
         caution: What to know of its own weights before they run on a recorded log, one that is not
             simulated; a warning there.
         max_range_m: How far returns are used where neither a configuration nor weights say it; None: as far

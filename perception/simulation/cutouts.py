@@ -23,7 +23,7 @@ from perception.simulation.world.scene import HEIGHT, WIDTH, Item, Scene, Sensor
 
 MAKERS = {"cone": cone, "barrel": barrel, "person": person, "cyclist": cyclist}
 SHARES = (0.45, 0.2, 0.25, 0.1)
-"""Of the classes in `MAKERS`: those with the fewest labelled real pictures are the most frequent."""
+"""The probability of each class in `MAKERS`. Classes with few labelled real pictures are frequent."""
 
 EACH_SCENE = 40
 """Objects that stand in one scene, and so in one light."""

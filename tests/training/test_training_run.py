@@ -561,7 +561,7 @@ def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_p
 def test_rendered_objects_are_pasted_into_pictures(
     street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same grey pictures with and without them: only then there is something to find."""
+    """Train on the same grey pictures without and with rendered objects: only these have boxes to learn."""
     grey = tmp_path / "grey.png"
     cv2.imwrite(str(grey), np.full((64, 128, 3), 90, np.uint8))
     write_picture_log(tmp_path / "pictures.mcap", [LabelledPicture(grey, [])] * 4)

@@ -87,6 +87,7 @@ def _truth(report: AdaptReport) -> Iterator[str]:
         yield f"  {score.name:28} {a} -> {b}  {score.verdict}"
     if truth.no_verdict:
         yield f"  no verdict: {truth.no_verdict}"
+    yield from (f"  warning: {text}" for text in truth.warnings)
 
 
 def _share(value: float | None) -> str:

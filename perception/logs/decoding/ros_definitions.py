@@ -22,7 +22,7 @@ class ReadingStore(Typestore):
 
 
 class ReadingDefinition:
-    """What the functions that read a type use of it, and of the types that it contains.
+    """Hold the class, the fields and the reading functions of one message type.
 
     Args:
         name: Full name of the type.

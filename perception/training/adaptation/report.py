@@ -87,11 +87,13 @@ class Truthful:
         source: What it was.
         scores: Of the main metrics.
         no_verdict: Why the bootstrap cannot tell; empty: it can.
+        warnings: Of the comparison, as of class words of the truth that the weights do not know.
     """
 
     source: str
     scores: tuple[ScoreChange, ...]
     no_verdict: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,8 @@ def _truthful(source: str, report: CompareReport) -> Truthful | None:
         return None
     blocks = report.resampling.heads if report.resampling is not None else {}
     reasons = {head: blocks[head].no_interval for head in blocks if blocks[head].no_interval}
-    return Truthful(source, tuple(scores), "; ".join(f"{head}: {why}" for head, why in reasons.items()))
+    no_verdict = "; ".join(f"{head}: {why}" for head, why in reasons.items())
+    return Truthful(source, tuple(scores), no_verdict, tuple(each["text"] for each in report.warnings))
 
 
 def surely_worse(truth: Truthful | None) -> list[str]:

@@ -23,6 +23,7 @@ from perception.training.adaptation import (
     pseudo_labels,
 )
 from perception.training.adaptation.report import ScoreChange, Truthful
+from perception_tools.adapt.text import show
 from perception_tools.cli import run
 from tests.scripted_scene import write_scene
 from tests.training.conftest import SHAPE, small_config
@@ -132,6 +133,24 @@ def test_weights_that_are_certain_of_nothing_say_so(
     assert report.truth is not None
     assert "held-out part" in report.truth.source
     assert "mAP50" in {score.name for score in report.truth.scores}
+
+
+def test_truth_in_other_words_is_said_beside_its_scores(
+    weights: Path,
+    street: Path,
+    cache_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(pseudo_labels, "CONFIRMED", 1.1)
+    config = tmp_path / "words.yaml"
+    config.write_text("version: 1\ntruth: {classes: {vehicle: lorry, person: pedestrian}}\n")
+    report = adapt(options(street, weights, cache_root, tmp_path / "run", rounds=1, config=config))
+    assert report.truth is not None
+    assert any("truth says lorry, pedestrian" in text for text in report.truth.warnings)
+    show(report)
+    assert "warning: truth says lorry" in capsys.readouterr().out
 
 
 class Interrupted(Exception):
