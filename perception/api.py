@@ -131,7 +131,7 @@ def evaluate(
     checkpoint: LogPath | None = None,
     start: float | None = None,
     end: float | None = None,
-    draws: int = 1000,
+    draws: int | None = None,
     ablate: bool = False,
     device: str = "auto",
     options: EvaluateOptions | None = None,
@@ -145,9 +145,10 @@ def evaluate(
     Args:
         logs: Paths or patterns (`logs/*.mcap`), one or several.
         config, plugin, checkpoint, start, end, device: As for `replay`; the part is that of each log.
-        draws: How often logs and blocks are drawn for intervals; 0: values without intervals.
+        draws: How often logs and blocks are drawn for intervals; 0: values without intervals; None: as in
+            `options`, by default 1000.
         ablate: Score every subset of the sensors too.
-        options: All that the command line offers; the other keyword arguments are then not used.
+        options: All that the command line offers. The other arguments, where given, replace its values.
 
     Raises:
         LogError: A pattern matches nothing, or a file cannot be read as a log.
@@ -156,15 +157,20 @@ def evaluate(
     from perception.evaluation import EvaluateOptions, Resampling, evaluate_logs
     from perception.evaluation.metrics import installed_metrics
 
-    overrides = Overrides(plugin, None if checkpoint is None else Path(checkpoint))
-    chosen = options or EvaluateOptions(
+    base = options or EvaluateOptions(guests=installed_metrics, resampling=Resampling(1000))
+    overrides = replace(
+        base.overrides,
+        plugin=plugin or base.overrides.plugin,
+        checkpoint=base.overrides.checkpoint if checkpoint is None else Path(checkpoint),
+    )
+    chosen = replace(
+        base,
         overrides=overrides,
-        guests=installed_metrics,
-        resampling=Resampling(draws) if draws else None,
-        ablate="sensors" if ablate else None,
-        replay=ReplayOptions(device=device),
-        start=None if start is None else repr(start),
-        end=None if end is None else repr(end),
+        resampling=base.resampling if draws is None else Resampling(draws) if draws else None,
+        ablate="sensors" if ablate else base.ablate,
+        replay=base.replay if device == "auto" else replace(base.replay, device=device),
+        start=base.start if start is None else repr(start),
+        end=base.end if end is None else repr(end),
     )
     return evaluate_logs(_paths(logs), config, chosen)
 

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 import perception
+from perception.autoconfig import Overrides
 from perception.errors import ConfigError, LogError, MissingExtraError
+from perception.evaluation import EvaluateOptions
+from perception.evaluation.metrics import Rules
 from perception.sinks import read_outputs
 from perception.types.table import Table
 from tests.scripted_scene import write_scene
@@ -92,6 +95,13 @@ def test_seconds_and_patterns_that_fit_nothing_are_refused(drive: Path, tmp_path
         perception.evaluate(str(tmp_path / "*.mcap"))
     with pytest.raises(ConfigError, match="start"):
         perception.replay(drive, start=2.0, end=1.0)
+
+
+def test_arguments_of_evaluate_replace_the_values_of_its_options(drive: Path) -> None:
+    options = EvaluateOptions(rules=Rules(min_height_px=20), overrides=Overrides("street"), end="0.7")
+    report = perception.evaluate(drive, plugin="fusion", end=0.4, draws=0, options=options)
+    assert (report.run["plugin"], report.logs[0].frames) == ("fusion", 4)
+    assert report.rules.min_height_px == 20
 
 
 def test_tables_become_data_frames(drive: Path) -> None:
