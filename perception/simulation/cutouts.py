@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from perception.geometry import Matrix
 from perception.simulation.gl import mujoco
+from perception.simulation.objects.colours import hsv
 from perception.simulation.objects.people import cyclist, person
-from perception.simulation.objects.props import barrel, cone
+from perception.simulation.objects.props import barrel, cone, plain_cone, scenery
+from perception.simulation.objects.shapes import Figure, Quat, Vec3, ball, box, posed_figure, rod
 from perception.simulation.random_draws import pick_one, random_stream, uniforms
 from perception.simulation.scenario import Scenario
 from perception.simulation.sensors.camera import Camera
@@ -21,9 +23,51 @@ from perception.simulation.world.model import OVERSAMPLE, World, build_world
 from perception.simulation.world.model_builder import quaternion
 from perception.simulation.world.scene import HEIGHT, WIDTH, Item, Scene, SensorRig
 
-MAKERS = {"cone": cone, "barrel": barrel, "person": person, "cyclist": cyclist}
-SHARES = (0.45, 0.2, 0.25, 0.1)
-"""The probability of each class in `MAKERS`. Classes with few labelled real pictures are frequent."""
+
+def posed_person(rng: np.random.Generator) -> Figure:
+    """Return a person whose arms and legs are turned at random: walking, sitting, waving."""
+    swing = {"leg_l": (-95, 35), "leg_r": (-95, 35), "arm_l": (-150, 50), "arm_r": (-150, 50)}
+    spread = {"leg_l": 15, "leg_r": -15, "arm_l": 60, "arm_r": -60}
+    turns = {name: _turn(rng.uniform(*swing[name]), rng.uniform() * spread[name]) for name in swing}
+    return posed_figure(person(rng), turns)
+
+
+def _turn(pitch_deg: float, roll_deg: float) -> Quat:
+    """Return the rotation about y, then about x."""
+    (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in np.deg2rad([pitch_deg, roll_deg]) / 2)
+    return (float(cr * cp), float(sr * cp), float(cr * sp), float(sr * sp))
+
+
+THING = "thing"
+"""The label of what has no class: the world tells the pixels of labelled objects alone."""
+
+
+def thing(rng: np.random.Generator) -> Figure:
+    """Return an object without a class: one of a yard, or a box, ball, roll or heap of them in any colour."""
+    if rng.random() < 0.4:
+        return replace(scenery(rng, street=rng.random() < 0.5), label=THING)
+    parts = []
+    for k in range(int(rng.integers(1, 4))):
+        half_x, half_y, half_z = uniforms(rng, *[(0.08, 0.3)] * 3)
+        x, y = uniforms(rng, (-0.2, 0.2), (-0.2, 0.2))
+        at: Vec3 = (x, y, half_z + 0.2 * k)
+        colour, yaw = hsv(*uniforms(rng, (0, 1), (0.2, 1), (0.1, 1))), rng.uniform(0, np.pi)
+        shapes = (
+            box(at, (2 * half_x, 2 * half_y, 2 * half_z), colour, "satin", yaw=yaw),
+            ball(at, (half_x, half_y, half_z), colour, "satin"),
+            rod(at, (x + half_x, y + half_y, at[2]), half_z, colour, "satin"),
+        )
+        parts.append(pick_one(rng, shapes, (0.5, 0.25, 0.25)))
+    return Figure(THING, tuple(parts), (1.0, 1.0, 1.0))
+
+
+MAKERS = (cone, plain_cone, barrel, person, posed_person, cyclist, thing)
+SHARES = (0.12, 0.28, 0.1, 0.08, 0.12, 0.08, 0.22)
+"""The probability of each of `MAKERS`. Classes with few labelled real pictures are frequent; things without a
+class teach that what was pasted in is not an object for that reason."""
+
+LYING = 0.25
+"""The share of cones that lie on their side or stand on their head."""
 
 EACH_SCENE = 40
 """Objects that stand in one scene, and so in one light."""
@@ -39,7 +83,7 @@ MOST_ROLL = np.deg2rad(12)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cutout:
-    """One object: its class, its pixels [h, w, 3] RGB and their opacity [h, w] from 0 to 1."""
+    """One object: its class (empty: none), its pixels [h, w, 3] RGB and their opacity [h, w] from 0 to 1."""
 
     label: str
     pixels: NDArray[np.uint8]
@@ -65,7 +109,7 @@ def render_cutouts(count: int, seed: int) -> list[Cutout]:
 
 def _scene(rng: np.random.Generator, seed: int, count: int) -> Scene:
     """Return a scene whose only objects stand in a row, far apart."""
-    makers = [MAKERS[pick_one(rng, tuple(MAKERS), SHARES)] for _ in range(count)]
+    makers = [pick_one(rng, MAKERS, SHARES) for _ in range(count)]
     items = tuple(
         Item(make(rng), k * SPACING_M, 0.0, rng.uniform(-np.pi, np.pi)) for k, make in enumerate(makers)
     )
@@ -89,15 +133,18 @@ def _drawn(world: World, rng: np.random.Generator) -> Iterator[Cutout]:
             if not len(rows):
                 continue
             part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-            yield Cutout(item.figure.label, image[part].copy(), opacity[part].copy())
+            label = "" if item.figure.label == THING else item.figure.label
+            yield Cutout(label, image[part].copy(), opacity[part].copy())
 
 
 def _look_at(world: World, item: Item, rng: np.random.Generator) -> None:
     """Pose the camera so that it sees an object from a random direction, in the middle of the image."""
     size_px = float(np.exp(rng.uniform(*np.log(SIZES_PX))))
     distance = max(item.figure.size_m) * FOCAL_PX / size_px
-    azimuth, roll = uniforms(rng, (-np.pi, np.pi), (-MOST_ROLL, MOST_ROLL))
-    elevation = MOST_ELEVATION * rng.uniform() ** 2
+    lies = item.figure.label == "cone" and rng.random() < LYING
+    most_roll = np.pi if lies else MOST_ROLL
+    azimuth, roll = uniforms(rng, (-np.pi, np.pi), (-most_roll, most_roll))
+    elevation = MOST_ELEVATION * rng.uniform() ** 1.5
     centre = np.array([item.x, item.y, world.scene.terrain.height_at(item.x, item.y)])
     centre[2] += item.figure.size_m[2] / 2
     flat = np.cos(elevation) * distance

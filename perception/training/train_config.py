@@ -168,6 +168,7 @@ class AugmentConfig(TrainSection):
     gamma: NonNegative = 0.2  # exponent, 1 +- this
     noise: NonNegative = 6.0  # standard deviation up to this, grey levels
     blur: Fraction = 0.1  # probability of a 3x3 blur
+    smear: Fraction = 0.0  # probability of the blur of a motion of up to 9 pixels
     lost_returns: Fraction = 0.3  # probability that a random share of the returns is lost
     range_noise_m: NonNegative = 0.03
     lost_status: Fraction = 0.05  # probability that a status channel is unknown throughout

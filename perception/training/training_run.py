@@ -41,7 +41,7 @@ from perception.training.validation import units
 if TYPE_CHECKING:
     from perception.simulation.cutouts import Cutout
 
-CUTOUTS = 300
+CUTOUTS = 600
 """Rendered objects that are pasted into pictures; each takes about 0.1 s."""
 
 
@@ -149,7 +149,8 @@ def _cutouts(config: TrainConfig, classes: Sequence[str]) -> list[tuple[int, Cut
     from perception.simulation.cutouts import render_cutouts
 
     drawn = render_cutouts(CUTOUTS, config.run.seed)
-    return [(classes.index(each.label), each) for each in drawn if each.label in classes]
+    known = {"": -1, **{label: index for index, label in enumerate(classes)}}
+    return [(known[each.label], each) for each in drawn if each.label in known]
 
 
 def _check(config: TrainConfig) -> None:

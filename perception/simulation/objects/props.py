@@ -52,6 +52,27 @@ def cone(rng: np.random.Generator) -> Figure:
     return figure
 
 
+def plain_cone(rng: np.random.Generator) -> Figure:
+    """Return a cone of 0.2 to 1 m of one colour, foot and all, with a hole in its top (as in halls)."""
+    height = rng.uniform(0.2, 1.0)
+    radius, edge, top = (height * share for share in uniforms(rng, (0.2, 0.32), (0.04, 0.12), (0.04, 0.1)))
+    hue = pick_one(rng, (0.125, 0.05, 0.0, 0.6, 0.35), (0.45, 0.25, 0.12, 0.1, 0.08))
+    colour = hsv(hue + rng.normal(0, 0.012), *uniforms(rng, (0.75, 1.0), (0.6, 1.0)))
+    foot = shade(colour, rng.uniform(0.85, 1.0))
+    finish: Finish = pick_one(rng, ("matte", "satin", "gloss"), (0.3, 0.4, 0.3))
+    half, inner = radius * rng.uniform(1.05, 1.3), rng.uniform(0.8, 0.95)
+    corners = [(x, y) for x in (-half, half) for y in (-half, half)]
+    slab: list[Vec3] = [(x, y, 0.0) for x, y in corners]
+    slab += [(x * inner, y * inner, edge) for x, y in corners]
+    parts = [
+        hull(slab, foot, finish),
+        frustum(edge, radius, edge + 0.03 * height, radius * 0.92, foot, finish),
+        frustum(edge + 0.03 * height, radius * 0.88, height, top, colour, finish),
+        _column(height * 0.999, height * 1.001, top * rng.uniform(0.5, 0.85), grey(0.04)),
+    ]
+    return Figure("cone", tuple(parts), (2 * half, 2 * half, height))
+
+
 def barrel(rng: np.random.Generator) -> Figure:
     """Return a steel drum or a traffic drum of 0.65 to 1.15 m; some steel drums lie on their side."""
     if rng.random() < 0.45:

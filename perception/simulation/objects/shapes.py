@@ -7,7 +7,7 @@ Frames: x forward, y left, z up; a figure stands on z = 0 at its own origin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -161,6 +161,22 @@ def turned_figure(figure: Figure, quat: Quat, lift_m: float, size_m: Vec3) -> Fi
             pos = rotation @ np.asarray(part.pos) + (0.0, 0.0, lift_m)
             parts.append(replace(part, pos=_tuples(pos[None])[0], quat=_product(quat, part.quat)))
     return replace(figure, parts=tuple(parts), size_m=size_m)
+
+
+def posed_figure(figure: Figure, turns: Mapping[str, Quat]) -> Figure:
+    """Return the figure without joints, its limbs turned about their pivots by quaternions (w, x, y, z)."""
+    pivots = {joint.name: np.asarray(joint.pivot) for joint in figure.joints}
+    parts = []
+    for part in figure.parts:
+        if part.joint not in turns:
+            parts.append(replace(part, joint=""))
+            continue
+        w, x, y, z = turns[part.joint]
+        pivot = pivots[part.joint]
+        pos = pivot + rotation_from_quaternion(x, y, z, w) @ (np.asarray(part.pos) - pivot)
+        quat = _product(turns[part.joint], part.quat)
+        parts.append(replace(part, pos=_tuples(pos[None])[0], quat=quat, joint=""))
+    return replace(figure, parts=tuple(parts), joints=())
 
 
 def outline_pieces(part: Solid) -> list[Matrix]:

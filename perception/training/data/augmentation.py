@@ -27,6 +27,9 @@ U, V, BEARING, RANGE, IN_IMAGE = (
 _ARRAYS = [kind.arrays for kind in KINDS.values()]
 _NOISE_SIZE = 1 << 20
 
+MOST_SMEAR_PX = 9
+"""The longest motion of the camera during an exposure, input pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Augmenter:
@@ -103,7 +106,8 @@ def photometric(
 ) -> NDArray[np.uint8]:
     """Return an image [3, H, W] under another light and camera.
 
-    Gamma, contrast, brightness and colour are one lookup table for each channel; a blur and noise follow.
+    Gamma, contrast, brightness and colour are one lookup table for each channel; a blur, that of a
+    motion, and noise follow.
     """
     levels = np.arange(256, dtype=np.float32) / 255
     gamma = 1 + config.gamma * rng.uniform(-1, 1)
@@ -112,14 +116,26 @@ def photometric(
     curve = levels ** max(gamma, 0.05)
     changed = np.empty_like(image)
     blurred = rng.random() < config.blur
+    moved = motion_kernel(rng) if config.smear and rng.random() < config.smear else None
     for channel in range(3):
         table = np.clip(((curve - 0.5) * gain[channel] + 0.5 + offset) * 255 + 0.5, 0, 255).astype(np.uint8)
         plane = cv2.LUT(image[channel], table)
-        changed[channel] = cv2.GaussianBlur(plane, (3, 3), 0) if blurred else plane
+        plane = cv2.GaussianBlur(plane, (3, 3), 0) if blurred else plane
+        changed[channel] = plane if moved is None else cv2.filter2D(plane, -1, moved)
     sigma = config.noise * rng.random() ** 2  # small values are the most frequent
     if sigma >= 0.5:
         changed = _noisy(changed, sigma, rng)
     return changed
+
+
+def motion_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the kernel [n, n] of a straight motion of up to `MOST_SMEAR_PX` pixels; it sums to 1."""
+    length, angle = rng.uniform(2, MOST_SMEAR_PX), rng.uniform(0, np.pi)
+    steps = np.linspace(-0.5, 0.5, 4 * MOST_SMEAR_PX) * length
+    x, y = (steps * f(angle) + MOST_SMEAR_PX // 2 for f in (np.cos, np.sin))
+    kernel = np.zeros((MOST_SMEAR_PX, MOST_SMEAR_PX), np.float32)
+    np.add.at(kernel, (y.round().astype(int), x.round().astype(int)), np.float32(1 / len(steps)))
+    return kernel
 
 
 _POOL = np.clip(np.random.default_rng(0).standard_normal(_NOISE_SIZE) * 32, -127, 127).astype(np.int16)

@@ -22,7 +22,10 @@ MOST = 4
 LEAST_HEIGHT, MOST_HEIGHT = 6.0, 96.0
 """Height of an object of another sample when it is pasted, input pixels."""
 
-MOST_RENDERED_HEIGHT = 160.0
+MOST_RENDERED_HEIGHT = 220.0
+CLOSE = 0.4
+"""The share of rendered objects that are as high as close ones: a third of the most or more."""
+
 RENDERED_WIDTHS = (0.9, 1.5)
 """A picture of 4:3 is 1.5 times as wide for the model; one of 2:1 has square pixels."""
 
@@ -46,7 +49,7 @@ BAND = (0.35, 0.9)
 
 
 class Piece(NamedTuple):
-    """An object to paste: class index, pixels [h, w, 3], opacity [h, w] from 0 to 1, where it may stand."""
+    """An object to paste: class index (-1: none), pixels [h, w, 3], opacity [h, w] from 0 to 1."""
 
     label: int
     pixels: NDArray[np.float32]
@@ -107,14 +110,15 @@ def rendered(
     """Return a rendered object at a random size, in another light.
 
     Args:
-        label: The index of its class.
+        label: The index of its class; -1: it has none.
         pixels, opacity: [h, w, 3] RGB and [h, w] from 0 to 1.
         rng: The source of all random numbers.
     """
     pixels = _turned(pixels, round(rng.uniform(-HUES, HUES) * 180))
     both = np.dstack([pixels * opacity[..., None], opacity * 255])  # what is transparent has no colour
     most = min(MOST_RENDERED_HEIGHT, max(1.2 * len(pixels), LEAST_HEIGHT))
-    scaled = _resized(both, (max(LEAST_HEIGHT, most / 12), most), RENDERED_WIDTHS, rng)
+    least = most / 3 if rng.random() < CLOSE else most / 16
+    scaled = _resized(both, (max(LEAST_HEIGHT, least), most), RENDERED_WIDTHS, rng)
     alpha = scaled[..., 3:] / np.float32(255)
     gains = rng.uniform(*GAINS) * rng.uniform(*TINTS, 3)
     colours = np.clip(scaled[..., :3] / np.maximum(alpha, 1e-3) * gains, 0, 255)
@@ -165,9 +169,12 @@ def _hidden(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.
 def _added(
     truth: SampleTruth, label: int, box: NDArray[np.float32], hidden: NDArray[np.float32], visible: float
 ) -> SampleTruth:
+    truth = truth._replace(visible=truth.visible * (1 - hidden))
+    if label < 0:
+        return truth
     return truth._replace(
         labels=np.append(truth.labels, label),
         boxes=np.concatenate([truth.boxes, box[None]]),
         distance_m=np.append(truth.distance_m, np.float32(np.nan)),
-        visible=np.append(truth.visible * (1 - hidden), np.float32(visible)),
+        visible=np.append(truth.visible, np.float32(visible)),
     )

@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 
 from perception.geometry import rotation_from_quaternion
 from perception.simulation.objects.people import cyclist, person
-from perception.simulation.objects.props import barrel, cone, scenery, tree
-from perception.simulation.objects.shapes import Figure, Solid, bar, mirrored_figure, outline_pieces, rod
+from perception.simulation.objects.props import barrel, cone, plain_cone, scenery, tree
+from perception.simulation.objects.shapes import (
+    Figure,
+    Solid,
+    about_z,
+    bar,
+    mirrored_figure,
+    outline_pieces,
+    posed_figure,
+    rod,
+)
 from perception.simulation.objects.vehicles import vehicle
 
 Maker = Callable[[np.random.Generator], Figure]
@@ -21,6 +30,7 @@ MAKERS: dict[str, Maker] = {
     "cyclist": cyclist,
     "vehicle": vehicle,
     "cone": cone,
+    "plain cone": plain_cone,
     "barrel": barrel,
 }
 HEIGHTS_M = {
@@ -28,6 +38,7 @@ HEIGHTS_M = {
     "cyclist": (1.3, 2.15),
     "vehicle": (1.3, 3.3),
     "cone": (0.15, 1.05),
+    "plain cone": (0.19, 1.05),
     "barrel": (0.4, 1.3),
 }
 seeds = st.integers(0, 10_000)
@@ -48,7 +59,7 @@ def extent(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
 def test_figures_stand_on_the_ground_and_fill_their_boxes(label: str, seed: int) -> None:
     figure = MAKERS[label](np.random.default_rng(seed))
     low, high = extent(figure)
-    assert figure.label == label
+    assert figure.label == label.split()[-1]
     assert -0.06 < low[2] < 0.08
     assert HEIGHTS_M[label][0] <= high[2] <= HEIGHTS_M[label][1]
     assert high[2] == pytest.approx(figure.size_m[2], rel=0.12, abs=0.1)
@@ -76,10 +87,25 @@ def test_mirroring_exchanges_left_and_right_and_is_its_own_inverse(label: str, s
     np.testing.assert_allclose((high_m[0], -low_m[1], high_m[2]), high, atol=0.02)
 
 
+@given(seed=seeds, angle=st.floats(-3, 3))
+def test_posing_turns_a_limb_about_its_pivot_and_nothing_else(seed: int, angle: float) -> None:
+    figure = person(np.random.default_rng(seed))
+    posed = posed_figure(figure, {"leg_l": about_z(angle)})
+    pivot = np.array(next(joint.pivot for joint in figure.joints if joint.name == "leg_l"))
+    turn = rotation_from_quaternion(0.0, 0.0, np.sin(angle / 2), np.cos(angle / 2))
+    assert not posed.joints
+    assert not any(part.joint for part in posed.parts)
+    for before, after in zip(figure.parts, posed.parts, strict=True):
+        expected = outline(before)
+        if before.joint == "leg_l":
+            expected = pivot + (expected - pivot) @ turn.T
+        np.testing.assert_allclose(outline(after), expected, atol=1e-9)
+
+
 def test_every_class_has_several_solids() -> None:
     for label, maker in MAKERS.items():
         for seed in range(20):
-            assert len(maker(np.random.default_rng(seed)).parts) >= (2 if label == "cone" else 4)
+            assert len(maker(np.random.default_rng(seed)).parts) >= (2 if "cone" in label else 4)
 
 
 @given(seed=seeds, street=st.booleans())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from perception.models.tensors import RETURN_CHANNELS
-from perception.training.data.augmentation import Augmenter, photometric, without
+from perception.training.data.augmentation import MOST_SMEAR_PX, Augmenter, photometric, without
 from perception.training.data.dataset import Dataset
 from perception.training.data.loader import Loader
 from perception.training.data.sample_cache import CachedLog
@@ -121,6 +121,22 @@ def test_noise_is_of_the_strength_that_is_drawn(cached: CachedLog) -> None:
     spread = [float(photometric(image, only, rng(i)).std()) for i in range(200)]
     assert max(spread) < 21
     assert 4 < np.mean(spread) < 10  # the mean of 20 x^2
+
+
+def test_a_motion_blurs_along_one_direction_and_keeps_the_light(cached: CachedLog) -> None:
+    image = np.zeros((3, 65, 65), np.uint8)
+    image[:, 32, 32] = 255
+    still = {"brightness": 0, "contrast": 0, "colour": 0, "gamma": 0, "noise": 0, "blur": 0}
+    lengths = []
+    for i in range(60):
+        seen = photometric(image, AugmentConfig(**still, smear=1), rng(i))[0].astype(float)
+        assert 220 < seen.sum() < 290  # a point becomes a line of the same light
+        y, x = np.nonzero(seen)
+        points = np.stack([x - x.mean(), y - y.mean()])
+        across, along = np.sqrt(np.linalg.eigvalsh(points @ points.T / len(x)).clip(0))
+        assert across < 0.6
+        lengths.append(along * np.sqrt(12))
+    assert min(lengths) < 4 < 7 < max(lengths) < 1.2 * MOST_SMEAR_PX
 
 
 def test_lost_returns_are_zeros_and_one_is_left(cached: CachedLog) -> None:

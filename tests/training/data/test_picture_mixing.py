@@ -175,6 +175,19 @@ def test_a_rendered_object_brings_its_silhouette_alone_and_may_be_cut_by_the_edg
         assert (changed != 0).any(0).mean() * WIDTH * HEIGHT < 0.95 * (x2 - x1) * (y2 - y1)
 
 
+def test_a_thing_without_a_class_hides_what_it_covers_and_has_no_box() -> None:
+    rng = np.random.default_rng(1)
+    labelled = with_objects(picture(), [rendered(2, *ball(60), rng)], rng)
+    for seed in range(40):
+        again = np.random.default_rng(seed)
+        found = with_objects(labelled, [rendered(-1, *ball(60), again)], again)
+        assert found.truth.labels.tolist() == [2]
+        np.testing.assert_array_equal(found.truth.boxes, labelled.truth.boxes)
+        covered = (found.inputs.image != labelled.inputs.image).any(0)
+        x1, y1, x2, y2 = labelled.truth.boxes[0].astype(int)
+        assert (found.truth.visible[0] < labelled.truth.visible[0]) == covered[y1:y2, x1:x2].any()
+
+
 def test_an_object_larger_than_the_picture_is_cut_on_both_sides() -> None:
     shape = (HEIGHT, WIDTH * 2)
     piece = Piece(1, np.full((*shape, 3), 7, np.float32), np.ones(shape, np.float32), 0.3)
