@@ -148,11 +148,15 @@ class PictureConfig(TrainSection):
     zoom: Annotated[float, Number, Field(ge=1, le=8)] = 1.5  # enlarged by up to this, also in a mosaic
     paste: Fraction = 0.0  # probability that objects of other samples are pasted into it
     rendered: Fraction = 0.0  # share of the pasted objects that are rendered for it (extra `sim`)
+    silhouettes: Fraction = 0.0  # share of them that are cut out of the pictures along their outlines
 
     @model_validator(mode="after")
     def _together(self) -> PictureConfig:
         if self.mosaic + self.zoomed > 1:
             raise ValueError(f"mosaic + zoomed: expected at most 1, found {self.mosaic + self.zoomed:g}")
+        if self.rendered + self.silhouettes > 1:
+            both = self.rendered + self.silhouettes
+            raise ValueError(f"rendered + silhouettes: expected at most 1, found {both:g}")
         return self
 
 

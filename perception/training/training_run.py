@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -21,7 +21,9 @@ from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
 from perception.training.data.fit_to_logs import fit_to_logs
 from perception.training.data.loader import BatchSource, Loader
+from perception.training.data.object_pasting import Cutting
 from perception.training.data.sample_cache import find_logs
+from perception.training.data.silhouettes import cut_silhouettes
 from perception.training.data.splits import Splits, cache_folder, cache_spec, labelled_splits, validation_logs
 from perception.training.data.stored_features import check_stored_features, open_stored_features
 from perception.training.final_evaluation import calibrate, evaluate
@@ -37,9 +39,6 @@ from perception.training.run_plots import draw_run
 from perception.training.train_config import TrainConfig
 from perception.training.transfer import check_transfer, starting_model
 from perception.training.validation import units
-
-if TYPE_CHECKING:
-    from perception.simulation.cutouts import Cutout
 
 CUTOUTS = 600
 """Rendered objects that are pasted into pictures; each takes about 0.1 s."""
@@ -131,9 +130,15 @@ def _trainer(
     loss_step = LossStep(config, model, processes.total)
     autocast = _autocast(config, device)
     augmenter = Augmenter(config.augment, model.config, cache_spec(config).spec)
-    cutouts = _cutouts(config, model.config.classes)
     loader = Loader(
-        training, augmenter, config.schedule.batch, shard, config.run.seed, config.run.loaders, cutouts
+        training,
+        augmenter,
+        config.schedule.batch,
+        shard,
+        config.run.seed,
+        config.run.loaders,
+        _rendered(config, model.config.classes),
+        _silhouettes(config, training),
     )
     batches: BatchSource = loader
     if config.transfer.store:
@@ -142,7 +147,7 @@ def _trainer(
     return Trainer(config, model, batches, validation, loss_step, processes, autocast)
 
 
-def _cutouts(config: TrainConfig, classes: Sequence[str]) -> list[tuple[int, Cutout]]:
+def _rendered(config: TrainConfig, classes: Sequence[str]) -> list[Cutting]:
     """Render the objects that are pasted into pictures."""
     if not (config.augment.pictures.paste and config.augment.pictures.rendered):
         return []
@@ -150,7 +155,13 @@ def _cutouts(config: TrainConfig, classes: Sequence[str]) -> list[tuple[int, Cut
 
     drawn = render_cutouts(CUTOUTS, config.run.seed)
     known = {"": -1, **{label: index for index, label in enumerate(classes)}}
-    return [(known[each.label], each) for each in drawn if each.label in known]
+    return [Cutting(known[each.label], each.pixels, each.opacity) for each in drawn if each.label in known]
+
+
+def _silhouettes(config: TrainConfig, training: Dataset) -> list[list[Cutting]]:
+    """Cut out the objects that are pasted into other pictures."""
+    pictures = config.augment.pictures
+    return cut_silhouettes(training, config.run.seed) if pictures.paste and pictures.silhouettes else []
 
 
 def _check(config: TrainConfig) -> None:

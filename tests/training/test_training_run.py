@@ -23,6 +23,7 @@ from perception.plugin import load_plugin
 from perception.training import Silent, StepReport, TrainConfig, read_journal, train
 from perception.training import training_run as run_module
 from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.object_pasting import Cutting
 from perception.training.data.picture_log import LabelledPicture, write_picture_log
 from perception.training.loop.state_file import load_state
 from tests.scripted_scene import write_scene
@@ -558,10 +559,13 @@ def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_p
     )
 
 
-def test_rendered_objects_are_pasted_into_pictures(
-    street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["rendered", "silhouettes"])
+def test_objects_with_outlines_are_pasted_into_pictures(
+    kind: str, street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Train on the same grey pictures without and with rendered objects: only these have boxes to learn."""
+    """Train on the same grey pictures without and with such objects: only these have boxes to learn."""
+    disc = Cutting(0, np.full((20, 20, 3), 250, np.uint8), np.ones((20, 20), np.float32))
+    monkeypatch.setattr(run_module, "cut_silhouettes", lambda dataset, seed: [[disc]])
     grey = tmp_path / "grey.png"
     cv2.imwrite(str(grey), np.full((64, 128, 3), 90, np.uint8))
     write_picture_log(tmp_path / "pictures.mcap", [LabelledPicture(grey, [])] * 4)
@@ -573,7 +577,7 @@ def test_rendered_objects_are_pasted_into_pictures(
             cache_root,
             tmp_path / f"run{share:g}",
             data={"train": [str(tmp_path / "pictures.mcap")], "validate": [str(street)]},
-            augment={"pictures": {"paste": 1.0, "rendered": share}},
+            augment={"pictures": {"paste": 1.0, kind: share}},
             schedule={"steps": 2, "warmup_steps": 1},
         )
         seen = Seen()

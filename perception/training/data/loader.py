@@ -8,19 +8,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset, batch_indices
-from perception.training.data.object_pasting import MOST, Piece, cut_out, rendered, with_objects
+from perception.training.data.object_pasting import (
+    MOST,
+    PHOTOGRAPHED,
+    RENDERED,
+    Cutting,
+    Piece,
+    cut_out,
+    varied,
+    with_objects,
+)
 from perception.training.data.picture_mixing import is_picture, mixed_picture
 from perception.training.data.training_sample import Batch, FeatureBatch, TrainingSample, collate
-
-if TYPE_CHECKING:
-    from perception.simulation.cutouts import Cutout
 
 AHEAD = 3
 """Batches that wait for the model, for each thread."""
@@ -48,7 +54,8 @@ class Loader:
         shard: The slice of the batch that this process loads.
         seed: Of order and augmentation.
         threads: Number of threads that prepare batches.
-        cutouts: Rendered objects with the indices of their classes.
+        rendered: Rendered objects, to be pasted into pictures.
+        silhouettes: Objects of the pictures with their outlines, likewise: of each class that has any.
     """
 
     dataset: Dataset
@@ -57,7 +64,8 @@ class Loader:
     shard: slice
     seed: int
     threads: int = 1
-    cutouts: Sequence[tuple[int, Cutout]] = ()
+    rendered: Sequence[Cutting] = ()
+    silhouettes: Sequence[Sequence[Cutting]] = ()
 
     @contextmanager
     def running(self, start: int) -> Iterator[Iterator[Batch]]:
@@ -107,11 +115,14 @@ class Loader:
         return sample
 
     def _piece(self, rng: np.random.Generator) -> Piece | None:
-        """Return an object to paste, rendered or of another sample."""
+        """Return an object to paste: rendered, with its outline, or of another sample."""
         assert self.augmenter is not None
-        if self.cutouts and rng.random() < self.augmenter.config.pictures.rendered:
-            index, cutout = self.cutouts[int(rng.integers(len(self.cutouts)))]
-            return rendered(index, cutout.pixels, cutout.opacity, rng)
+        config, draw = self.augmenter.config.pictures, rng.random()
+        if self.rendered and draw < config.rendered:
+            return varied(self.rendered[int(rng.integers(len(self.rendered)))], RENDERED, rng)
+        if self.silhouettes and draw < config.rendered + config.silhouettes:
+            same = self.silhouettes[int(rng.integers(len(self.silhouettes)))]
+            return varied(same[int(rng.integers(len(same)))], PHOTOGRAPHED, rng)
         return cut_out(self.dataset[int(rng.integers(len(self.dataset)))], rng)
 
     def _ahead(self, pool: ThreadPoolExecutor, start: int) -> Iterator[Batch]:

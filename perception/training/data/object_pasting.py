@@ -1,8 +1,8 @@
 """Objects pasted into labelled pictures (Dwibedi et al. 2017, "Cut, Paste and Learn").
 
-They come from other samples, or are rendered for it. Those of samples are cut out by their boxes, for there
-are no masks: the corners of a box, mostly background, fade away. So classes that only the simulation has
-stand before real backgrounds, and close objects become small.
+They come from other samples, by their boxes (whose corners, mostly background, fade away) or along their
+outlines, or are rendered for it. So classes that only the simulation has stand before real backgrounds, few
+labelled objects stand before many, and close objects become small.
 """
 
 from __future__ import annotations
@@ -22,18 +22,12 @@ MOST = 4
 LEAST_HEIGHT, MOST_HEIGHT = 6.0, 96.0
 """Height of an object of another sample when it is pasted, input pixels."""
 
-MOST_RENDERED_HEIGHT = 220.0
+MOST_CLOSE_HEIGHT = 220.0
 CLOSE = 0.4
-"""The share of rendered objects that are as high as close ones: a third of the most or more."""
+"""The share of objects with an outline that are as high as close ones: a third of the most or more."""
 
-RENDERED_WIDTHS = (0.9, 1.5)
+SQUARE_WIDTHS = (0.9, 1.5)
 """A picture of 4:3 is 1.5 times as wide for the model; one of 2:1 has square pixels."""
-
-GAINS, TINTS = (0.8, 1.8), (0.6, 1.4)
-"""Of a rendered object and of each of its channels: lights and colours that the simulation does not have."""
-
-HUES = 0.1
-"""The hues of a rendered object turn by up to this share of the circle: orange cones become yellow or red."""
 
 LEAST_SOURCE = 12.0
 """Height of an object that is cut out, input pixels."""
@@ -42,10 +36,35 @@ MOST_HIDDEN = 0.4
 """The largest share of an object that a pasted one may hide; otherwise it is not pasted."""
 
 MOST_OUTSIDE = 0.35
-"""The largest share of the width, and of the height, of a rendered object that the image's edge cuts off."""
+"""The largest share of the width, and of the height, of an object with an outline that the edge cuts off."""
 
 BAND = (0.35, 0.9)
 """The centres of pasted objects, fractions of the image's height: where things stand on the ground."""
+
+
+class Cutting(NamedTuple):
+    """An object with its outline: class index (-1: none), pixels [h, w, 3] RGB, opacity [h, w] from 0 to 1.
+
+    Its pixels are square.
+    """
+
+    label: int
+    pixels: NDArray[np.uint8]
+    opacity: NDArray[np.float32]
+
+
+class Look(NamedTuple):
+    """How the light and the colours of an object change when it is pasted."""
+
+    gains: tuple[float, float]  # of all channels
+    tints: tuple[float, float]  # of each channel
+    hues: float  # hues turn by up to this share of the circle
+
+
+RENDERED = Look((0.8, 1.8), (0.6, 1.4), 0.1)
+"""Lights and colours that the simulation does not have; orange cones become yellow or red."""
+
+PHOTOGRAPHED = Look((0.75, 1.3), (0.92, 1.08), 0.0)
 
 
 class Piece(NamedTuple):
@@ -62,7 +81,7 @@ def with_objects(sample: TrainingSample, pieces: Sequence[Piece], rng: np.random
 
     Args:
         sample: A picture; its distances must be unknown or hold for it.
-        pieces: The objects, from `cut_out` or `rendered`.
+        pieces: The objects, from `cut_out` or `varied`.
         rng: The source of all random numbers.
     """
     image = sample.inputs.image.transpose(1, 2, 0).copy()
@@ -104,25 +123,18 @@ def cut_out(donor: TrainingSample, rng: np.random.Generator) -> Piece | None:
     return Piece(int(truth.labels[index]), pixels, opacity)
 
 
-def rendered(
-    label: int, pixels: NDArray[np.uint8], opacity: NDArray[np.float32], rng: np.random.Generator
-) -> Piece:
-    """Return a rendered object at a random size, in another light.
-
-    Args:
-        label: The index of its class; -1: it has none.
-        pixels, opacity: [h, w, 3] RGB and [h, w] from 0 to 1.
-        rng: The source of all random numbers.
-    """
-    pixels = _turned(pixels, round(rng.uniform(-HUES, HUES) * 180))
-    both = np.dstack([pixels * opacity[..., None], opacity * 255])  # what is transparent has no colour
-    most = min(MOST_RENDERED_HEIGHT, max(1.2 * len(pixels), LEAST_HEIGHT))
+def varied(cutting: Cutting, look: Look, rng: np.random.Generator) -> Piece:
+    """Return an object with its outline at a random size, in another light."""
+    pixels = _turned(cutting.pixels, round(rng.uniform(-look.hues, look.hues) * 180))
+    # What is transparent has no colour.
+    both = np.dstack([pixels * cutting.opacity[..., None], cutting.opacity * 255])
+    most = min(MOST_CLOSE_HEIGHT, max(1.2 * len(pixels), LEAST_HEIGHT))
     least = most / 3 if rng.random() < CLOSE else most / 16
-    scaled = _resized(both, (max(LEAST_HEIGHT, least), most), RENDERED_WIDTHS, rng)
+    scaled = _resized(both, (max(LEAST_HEIGHT, least), most), SQUARE_WIDTHS, rng)
     alpha = scaled[..., 3:] / np.float32(255)
-    gains = rng.uniform(*GAINS) * rng.uniform(*TINTS, 3)
+    gains = rng.uniform(*look.gains) * rng.uniform(*look.tints, 3)
     colours = np.clip(scaled[..., :3] / np.maximum(alpha, 1e-3) * gains, 0, 255)
-    return Piece(label, colours.astype(np.float32), alpha[..., 0], MOST_OUTSIDE)
+    return Piece(cutting.label, colours.astype(np.float32), alpha[..., 0], MOST_OUTSIDE)
 
 
 def _turned(pixels: NDArray[np.uint8], steps: int) -> NDArray[np.uint8]:

@@ -15,7 +15,15 @@ from perception.models.tensors import Inputs
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
 from perception.training.data.loader import Loader
-from perception.training.data.object_pasting import MOST_OUTSIDE, Piece, cut_out, rendered, with_objects
+from perception.training.data.object_pasting import (
+    MOST_OUTSIDE,
+    RENDERED,
+    Cutting,
+    Piece,
+    cut_out,
+    varied,
+    with_objects,
+)
 from perception.training.data.picture_mixing import is_picture, mixed_picture
 from perception.training.data.sample_cache import CachedLog
 from perception.training.data.training_sample import SampleId, SampleTruth, TrainingSample
@@ -160,7 +168,7 @@ def test_a_rendered_object_brings_its_silhouette_alone_and_may_be_cut_by_the_edg
 ) -> None:
     rng = np.random.default_rng(seed)
     before = picture()
-    after = with_objects(before, [rendered(2, *ball(size), rng)], rng)
+    after = with_objects(before, [varied(Cutting(2, *ball(size)), RENDERED, rng)], rng)
     (x1, y1, x2, y2), visible = after.truth.boxes[0].astype(int), after.truth.visible[0]
     assert (x1 >= 0, y1 >= 0, x2 <= WIDTH, y2 <= HEIGHT) == (True,) * 4
     assert visible >= (1 - MOST_OUTSIDE) ** 2 - 0.35  # whole pixels of small objects
@@ -177,10 +185,10 @@ def test_a_rendered_object_brings_its_silhouette_alone_and_may_be_cut_by_the_edg
 
 def test_a_thing_without_a_class_hides_what_it_covers_and_has_no_box() -> None:
     rng = np.random.default_rng(1)
-    labelled = with_objects(picture(), [rendered(2, *ball(60), rng)], rng)
+    labelled = with_objects(picture(), [varied(Cutting(2, *ball(60)), RENDERED, rng)], rng)
     for seed in range(40):
         again = np.random.default_rng(seed)
-        found = with_objects(labelled, [rendered(-1, *ball(60), again)], again)
+        found = with_objects(labelled, [varied(Cutting(-1, *ball(60)), RENDERED, again)], again)
         assert found.truth.labels.tolist() == [2]
         np.testing.assert_array_equal(found.truth.boxes, labelled.truth.boxes)
         covered = (found.inputs.image != labelled.inputs.image).any(0)
