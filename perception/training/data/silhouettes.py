@@ -69,7 +69,8 @@ def _cuttings(sample: TrainingSample, enough: Sequence[int]) -> Iterator[Cutting
     for label, box in zip(truth.labels[usable], truth.boxes[usable], strict=True):
         margin = AROUND * np.tile(box[2:] - box[:2], 2) * (-1, -1, 1, 1)
         x1, y1, x2, y2 = (box + margin).round().astype(int).clip(0, [width, height] * 2)
-        crop = cv2.resize(image[y1:y2, x1:x2], (max(round((x2 - x1) * square), 1), y2 - y1))
+        across = max(round((x2 - x1) * square), 1)
+        crop = np.asarray(cv2.resize(image[y1:y2, x1:x2], (across, y2 - y1)), np.uint8)
         inner = (box - [x1, y1, x1, y1]) * [square, 1, square, 1]
         opacity = silhouette(crop, inner)
         if opacity is not None:
@@ -95,7 +96,7 @@ def silhouette(pixels: NDArray[np.uint8], box: NDArray[np.floating]) -> NDArray[
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
     try:
-        cv2.grabCut(small, mask, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(small, mask, (0, 0, 1, 1), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     except cv2.error:  # all of it looks alike
         return None
     solid = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.uint8)
