@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -24,14 +25,13 @@ def in_background(work: Callable[[Callable[[T], None]], None], ahead: int, name:
     handed: _Handover[T] = _Handover(ahead)
 
     def run() -> None:
+        failure: BaseException | None = None
         try:
             work(handed.put)
-        except _ClosedEarly:
-            pass
         except BaseException as error:
-            handed.end(error)
-        else:
-            handed.end(None)
+            failure = error
+        with suppress(_ClosedEarly):  # of the end, too, nobody may want to know any more
+            handed.end(failure)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
