@@ -27,6 +27,8 @@ _BUILT_IN = {  # also where no metadata of this package are installed
     "rrd": "perception_plugins.viewers.rerun_sink:RerunSink",
     "foxglove-layout": "perception_plugins.viewers.foxglove_layout:LayoutSink",
 }
+_NO_FORMAT = ("", "outputs")
+"""Suffixes that name no format: the file is an output log (`/dev/stdout`, `drive.outputs`)."""
 
 
 class Sink(Protocol):
@@ -164,16 +166,20 @@ def make_sink(path: Path, suffix: str | None = None) -> Sink:
     """Return the sink that writes a file, not opened yet.
 
     Args:
-        path: The file to write. Its suffix chooses the sink; MCAP where no sink has that suffix.
+        path: The file to write. Its suffix chooses the sink; without one, and for `.outputs`, MCAP.
         suffix: The suffix to choose by, in place of the path's own.
 
     Raises:
-        OutputError: The sink does not load.
+        OutputError: No sink has that suffix, or the sink does not load.
         MissingExtraError: It needs an extra that is not installed.
     """
     points = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
     points |= {point.name: point for point in entry_points(group=GROUP)}
-    point = points.get((suffix or path.suffix).lower().lstrip("."), points["mcap"])
+    name = (suffix or path.suffix).lower().lstrip(".")
+    point = points.get("mcap" if name in _NO_FORMAT else name)
+    if point is None:
+        known = ", ".join(f".{each}" for each in sorted(points))
+        raise OutputError(f"no sink writes .{name} files; expected one of {known}, found: {path}")
     try:
         sink: Sink = point.load()(path)
     except (OutputError, MissingExtraError):

@@ -49,6 +49,12 @@ def test_the_suffix_chooses_the_sink(name: str, kind: type) -> None:
     assert isinstance(sink, TakesInputs) == (kind is McapSink)
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.parquet", "a.avi"])
+def test_a_suffix_that_no_sink_has_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(OutputError, match=r"no sink writes \.\w+ files; .*\.jsonl, \.mcap, \.mp4, .*: a"):
+        make_sink(Path(name))
+
+
 def test_a_suffix_can_be_named_in_place_of_the_file_s() -> None:
     assert type(make_sink(Path("/dev/stdout"), "jsonl")) is JsonlSink
 

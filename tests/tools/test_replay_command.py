@@ -190,6 +190,7 @@ def test_camera_silent_from_the_middle_leaves_control_at_10_hz(
         (["--checkpoint", "missing.safetensors"], 1, ["missing.safetensors"]),
         (["--config", "missing.yaml"], 2, ["missing.yaml"]),
         (["--output", "no/such/folder/out.mcap"], 1, ["no/such/folder"]),
+        (["--output", "out.csv"], 1, ["no sink writes .csv files", ".mcap"]),
         (["--render", "out.avi"], 1, [".mp4"]),
         (["--step"], 2, ["--step", "terminal"]),
         (["--speed", "3"], 2, ["--speed"]),
