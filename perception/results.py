@@ -16,7 +16,7 @@ from perception.pipeline import Span, Summary
 from perception.pipeline.log_source import LogSource
 from perception.pipeline.viewers import load_viewer
 from perception.sinks import RunInfo, Sink
-from perception.types import Detection, Detections, Output, Sample
+from perception.types import Detection, Output, Sample
 from perception.types.table import Table
 
 
@@ -110,57 +110,63 @@ class ReplayResult:
                 {"topic": topic, "row": row, "messages": count}
                 for topic, rows in self.summary.ledger.items()
                 for row, count in rows.items()
-            ]
+            ],
+            ("topic", "row", "messages"),
         )
 
     @property
     def detections(self) -> Table:
-        """One row for each detection: tick, label, score, box in pixels of the image, distance, position.
+        """One row for each detection: tick, camera, label, score, box in pixels, distance, position.
 
-        `x_m`, `y_m`, `z_m` are in `position_frame`, with the covariance `cov_xx_m2`, `cov_xy_m2`, ...; where
-        they are None, `position_unknown` has the code of the reason.
+        `camera` is the name in the configuration; of several cameras each has its rows. `x_m`, `y_m`, `z_m`
+        are in `position_frame`, with the covariance `cov_xx_m2`, `cov_xy_m2`, ...; where they are None,
+        `position_unknown` has the code of the reason.
         """
-        return Table([row for output in self.outputs for row in _detection_rows(output)])
+        only = "" if self.source is None else self.source.config.reference_camera or ""
+        rows = [row for output in self.outputs for row in _detection_rows(output, only)]
+        return Table(rows, _DETECTION_COLUMNS)
 
     @property
     def control(self) -> Table:
         """One row for each tick with valid control: a column for each channel and its standard deviation."""
-        return Table(
-            [_control_row(output) for output in self.outputs if output.control and output.control.valid]
-        )
+        rows = [_control_row(output) for output in self.outputs if output.control and output.control.valid]
+        return Table(rows, None if rows else ("tick", "stamp_ns"))
 
     def _repr_html_(self) -> str:
         return self.summary._repr_html_()
 
 
-def _detection_rows(output: Output) -> Iterator[dict[str, Any]]:
-    for item in output.detections.items if output.detections is not None else ():
-        x1, y1, x2, y2 = item.xyxy
-        yield {
-            "tick": output.tick.index,
-            "stamp_ns": output.tick.stamp_ns,
-            "label": item.label,
-            "score": item.score,
-            "x1": x1,
-            "y1": y1,
-            "x2": x2,
-            "y2": y2,
-            "distance_m": item.distance_m,
-            "distance_std_m": item.distance_std_m,
-            "visible": item.visible,
-            **_position_columns(output.detections, item),
-        }
+_PAIRS = [(i, j) for i in range(3) for j in range(i, 3)]
+_DETECTION_COLUMNS = (
+    *("tick", "stamp_ns", "camera", "label", "score", "x1", "y1", "x2", "y2"),
+    *("distance_m", "distance_std_m", "visible", "x_m", "y_m", "z_m"),
+    *(f"cov_{'xyz'[i]}{'xyz'[j]}_m2" for i, j in _PAIRS),
+    *("position_frame", "position_unknown"),
+)
 
 
-def _position_columns(head: Detections | None, item: Detection) -> dict[str, Any]:
+def _detection_rows(output: Output, only: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one output, camera by camera.
+
+    Args:
+        only: The name of the camera, where there is only one.
+    """
+    of_one = {} if output.detections is None else {only: output.detections}
+    for camera, head in (output.cameras or of_one).items():
+        for item in head.items:
+            values = (
+                *(output.tick.index, output.tick.stamp_ns, camera, item.label, item.score, *item.xyxy),
+                *(item.distance_m, item.distance_std_m, item.visible),
+                *_position(item),
+                *(head.position_frame, item.position_unknown),
+            )
+            yield dict(zip(_DETECTION_COLUMNS, values, strict=True))
+
+
+def _position(item: Detection) -> tuple[float | None, ...]:
+    """Return the position and the upper triangle of its covariance, None where it is unknown."""
     position, cov = item.position_m or (None,) * 3, item.position_cov_m2
-    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
-    return {
-        **{f"{axis}_m": value for axis, value in zip("xyz", position, strict=True)},
-        **{f"cov_{'xyz'[i]}{'xyz'[j]}_m2": None if cov is None else cov[i][j] for i, j in pairs},
-        "position_frame": "" if head is None else head.position_frame,
-        "position_unknown": item.position_unknown,
-    }
+    return (*position, *(None if cov is None else cov[i][j] for i, j in _PAIRS))
 
 
 def _control_row(output: Output) -> dict[str, Any]:

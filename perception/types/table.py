@@ -17,25 +17,24 @@ class Table(Sequence[Mapping[str, Any]]):
 
     Args:
         rows: One mapping for each row, all with the same keys.
+        columns: The names of the columns, also of a table without rows; None: those of the first row.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
         self._rows = tuple(rows)
+        self.columns = tuple(columns if columns is not None else self._rows[0] if self._rows else ())
+        """The names of the columns, in order."""
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
     @overload
     def __getitem__(self, index: slice) -> Table: ...
     def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Table:
-        return Table(self._rows[index]) if isinstance(index, slice) else self._rows[index]
+        rows = self._rows[index]
+        return Table(rows, self.columns) if isinstance(rows, tuple) else rows
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the columns, in order; empty for a table without rows."""
-        return tuple(self._rows[0]) if self._rows else ()
 
     def to_pandas(self) -> Any:
         """Return the rows as a `pandas.DataFrame`.
