@@ -15,7 +15,13 @@ from perception.logs import Damage, Log
 from perception.pipeline.absence_warnings import absence_warnings
 from perception.pipeline.digest import ContentDigest, OutputDigest
 from perception.pipeline.log_source import LogSource
-from perception.pipeline.opened_plugin import close_plugin, context_of, describe_plugin, start_plugin
+from perception.pipeline.opened_plugin import (
+    close_plugin,
+    context_of,
+    describe_plugin,
+    resolve_device,
+    start_plugin,
+)
 from perception.pipeline.pace import Pace
 from perception.pipeline.remarks import RunRemarks
 from perception.pipeline.replay_options import ReplayOptions
@@ -51,6 +57,7 @@ def replay(
         sinks: Sinks that are not open.
 
     Raises:
+        ConfigError: The device is not there.
         PerceptionError: The plugin cannot be opened, or a sink cannot write.
     """
     return _Replay(log, config, plugin, sinks, options or ReplayOptions()).run()
@@ -64,6 +71,7 @@ class _Replay:
         self._config = config
         self._plugin = plugin
         self._sinks = sinks
+        options = replace(options, device=resolve_device(options.device, config.engine.backend))
         self._options = options
         span = options.span
         self._remarks = RunRemarks(sinks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from perception.align.ledger import Listener
 from perception.pipeline.log_source import WHOLE, Span
@@ -17,7 +18,7 @@ class ReplayOptions:
     """How to replay a log.
 
     Attributes:
-        device: `cpu` or `cuda`.
+        device: `auto`, `cpu` or `cuda`.
         rate: Speed as a multiple of the recording's; None: as soon as possible.
         live_drop: Skip samples that are overtaken by newer ones; only with a rate.
         span: The part of the log.
@@ -27,6 +28,10 @@ class ReplayOptions:
         on_message: Gets every input message in the span, as `LogSource` says.
         observer: Called for each sample.
         times: Collects the durations of the first pass.
+
+    Raises:
+        ValueError: A value is none of these.
+        TypeError: The observer is not one.
     """
 
     device: str = "cpu"
@@ -39,3 +44,16 @@ class ReplayOptions:
     on_message: Callable[[Message], None] | None = None
     observer: Observer | None = None
     times: StageTimes | None = None
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not 0 < self.rate < inf:
+            raise ValueError(f"rate: expected None (as soon as possible) or more than 0, found {self.rate}")
+        if self.live_drop and self.rate is None:
+            raise ValueError("live_drop: needs a rate, without one nothing is ever too late; add it")
+        if not isinstance(self.loops, int) or self.loops < 1:
+            raise ValueError(f"loops: expected 1 or more, found {self.loops!r}")
+        if self.on_error not in ("stop", "skip"):
+            raise ValueError(f"on_error: expected stop or skip, found {self.on_error!r}")
+        if self.observer is not None and not hasattr(self.observer, "before"):
+            found = type(self.observer).__name__
+            raise TypeError(f"observer: expected an object with before and after (`Observer`), found {found}")

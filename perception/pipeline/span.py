@@ -1,4 +1,4 @@
-"""The part of a log that `--start` and `--end` name."""
+"""The part of a log between two times, as every command and function takes them (`--start`, `--end`)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from perception.pipeline.log_source import Span
 NANOSECONDS_FROM = 10**12
 """From here on a whole number is a log time in nanoseconds; below, it is seconds."""
 
+Time = float | str
+"""A time of a log: a number, or its text."""
 
-def parse_span(log: Log, config: Config, start: str | None, end: str | None) -> Span:
+
+def parse_span(log: Log, config: Config, start: Time | None, end: Time | None) -> Span:
     """Return the part of a log between two times, as `span_from` does."""
     return span_from(lambda: sensor_start_ns(log, config), start, end)
 
 
-def span_from(begin_ns: Callable[[], int], start: str | None, end: str | None) -> Span:
+def span_from(begin_ns: Callable[[], int], start: Time | None, end: Time | None) -> Span:
     """Return the part of a log between two times.
 
     Args:
@@ -29,25 +32,26 @@ def span_from(begin_ns: Callable[[], int], start: str | None, end: str | None) -
         end: Likewise, exclusive; None: to the end.
 
     Raises:
-        ConfigError: A text is not a time, or the start does not come before the end.
+        ConfigError: One is not a time, or the start does not come before the end.
     """
     times: list[int | None] = []
-    for option, text in (("--start", start), ("--end", end)):
+    for option, given in (("--start", start), ("--end", end)):
         try:
-            times.append(None if text is None else _time_ns(text, begin_ns))
-        except (ValueError, OverflowError):
+            times.append(None if given is None else _time_ns(given, begin_ns))
+        except (TypeError, ValueError, OverflowError):
             expected = "seconds from the first sensor message (12.5) or a log time in nanoseconds"
-            raise ConfigError([f"{option}: expected {expected}, found '{text}'"]) from None
+            raise ConfigError([f"{option}: expected {expected}, found '{given}'"]) from None
     first, last = times
     if first is not None and last is not None and first >= last:
         raise ConfigError([f"--start {start} does not come before --end {end}"])
     return Span(first, last)
 
 
-def _time_ns(text: str, begin_ns: Callable[[], int]) -> int:
-    if text.isdecimal() and int(text) >= NANOSECONDS_FROM:
-        return int(text)
-    seconds = float(text)
+def _time_ns(given: Time, begin_ns: Callable[[], int]) -> int:
+    whole = int(given) if not isinstance(given, str) or given.isdecimal() else 0
+    if whole >= NANOSECONDS_FROM:
+        return whole
+    seconds = float(given)
     if seconds < 0:
         raise ValueError
     return begin_ns() + round(seconds * 1e9)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,12 +64,18 @@ def test_seconds_and_nanoseconds_name_the_same_part(
         span = parse_span(opened, config, repr(start_s), repr(start_s + length_s))
         assert span.start_ns is not None
         assert parse_span(opened, config, str(span.start_ns), str(span.end_ns)) == span
+        assert parse_span(opened, config, span.start_ns, span.end_ns) == span
+        assert parse_span(opened, config, start_s, np.float64(start_s + length_s)) == span
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [("-1", None), ("x", None), (None, "inf"), ("2", "1"), ("1e400", None)]
+    ("start", "end"),
+    [
+        *(("-1", None), ("x", None), (None, "inf"), ("2", "1"), ("1e400", None), ("nan", None)),
+        *((-1, None), (-0.5, None), (math.nan, None), (None, math.inf), (2.0, 1), ([1], None)),
+    ],
 )
-def test_what_is_no_part_is_refused(tmp_path: Path, start: str | None, end: str | None) -> None:
+def test_what_is_no_part_is_refused(tmp_path: Path, start: Any, end: Any) -> None:
     with open_log(SmallLog().scan().write(tmp_path / "log.mcap")) as opened, pytest.raises(ConfigError):
         parse_span(opened, complete_config(opened).config, start, end)
 
