@@ -44,9 +44,13 @@ class Aligner:
 
     Raises:
         ConfigError: The reference, or `reference_rate_hz`, is not known.
+        TypeError: That is no configuration.
     """
 
     def __init__(self, config: Config, ledger: Ledger | None = None) -> None:
+        if not isinstance(config, Config):
+            found = type(config).__name__
+            raise TypeError(f"expected a Config, found {found}; of a choice: complete_config(log).config")
         sections = config.sensors.named
         needed = {
             f"sensors.{config.reference}: missing; it makes the ticks": sections.get(config.reference),

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
+from perception.autoconfig.given_config import GivenConfig, as_config
 from perception.autoconfig.plugin_inputs import with_sensors_of_plugin
 from perception.autoconfig.range_choice import far_returns
-from perception.config import Config, RangeConfig, load_config
+from perception.config import Config, RangeConfig
 from perception.config.fault_plan import parse_plan, plan_errors
 from perception.config.schema import PluginConfig
 from perception.errors import CheckpointError, ConfigError, PluginError
@@ -70,7 +71,7 @@ class Overrides:
 
 def complete_config(
     log: Log,
-    config: Config | str | Path | None = None,
+    config: GivenConfig | None = None,
     overrides: Overrides | None = None,
     source: str | Path | None = None,
 ) -> ConfigChoice:
@@ -78,18 +79,20 @@ def complete_config(
 
     Args:
         log: An open log.
-        config: A configuration, or the path of a YAML file; None: all is found in the log, or is that of the
-            host that recorded it.
+        config: A configuration, an earlier choice, or the path of a YAML file; None: all is found in the
+            log, or is that of the host that recorded it.
         overrides: Values that replace those of the configuration.
         source: The file that `config` was read from, which an error names; known where `config` is a path.
 
     Raises:
         ConfigError: The configuration is wrong, does not fit the log, or is ambiguous; see `choose_config`.
         LogError: The log has no messages.
+        TypeError: The log is not open, or the configuration is none.
     """
-    if isinstance(config, str | Path):
-        source = config
-        config = load_config(config)
+    if isinstance(log, str | Path):
+        raise TypeError(f"expected an open log, found a path; open it with perception.open_log: {log}")
+    config, file = as_config(config)
+    source = file or source
     if config is None and log.survey.made_by_host:
         from perception.sinks.host_recording import read_host_record  # here: it brings what writes outputs
 

@@ -101,11 +101,13 @@ def as_one(paths: Iterable[str | Path]) -> Path:
             pattern come in the order of the numbers in their names, others as they are given.
 
     Raises:
-        LogError: A pattern or a folder holds no log, or a file is named twice.
+        LogError: A pattern or a folder holds no log, a file is named twice, or there is none.
     """
     parts: list[Path] = []
     for item in paths:
         parts += _expanded(log_path(item))
+    if not parts:
+        raise LogError("expected the files of one drive, found none; name at least one")
     if len(parts) != len(set(parts)):
         raise LogError(f"a file is named twice: {_BETWEEN.join(map(str, parts))}")
     return parts[0] if len(parts) == 1 else JoinedPath(parts)

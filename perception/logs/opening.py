@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from perception.errors import LogError
@@ -25,8 +25,12 @@ def open_log(path: str | Path | Sequence[str | Path]) -> Log:
     Raises:
         LogError: The file does not exist, cannot be opened, or is not a log; one line that says what was
             expected, what was found and what to do.
+        TypeError: That is no path.
     """
     if not isinstance(path, str | Path):
+        if not isinstance(path, Iterable):
+            found = type(path).__name__
+            raise TypeError(f"expected the path of a log, found {found}; of an open log: log.path")
         path = as_one(path)
     path = log_path(path)
     if isinstance(path, JoinedPath):

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from perception.config import Config, load_config
+from perception.autoconfig import GivenConfig, as_config
+from perception.config import Config
 from perception.engines.gpu import cuda_devices
 from perception.errors import ConfigError, PerceptionError, PluginError
 from perception.plugin import Context, Plugin, load_plugin
@@ -83,7 +84,7 @@ class OpenedPlugin:
 
 
 def open_plugin(
-    plugin: str | Plugin, config: Config | str | Path | None = None, *, device: str = "auto", **context: Any
+    plugin: str | Plugin, config: GivenConfig | None = None, *, device: str = "auto", **context: Any
 ) -> OpenedPlugin:
     """Open a plugin for one sample at a time::
 
@@ -95,30 +96,30 @@ def open_plugin(
 
     Args:
         plugin: The name of an installed plugin, or a plugin that is not open.
-        config: A configuration, or the path of a YAML file; None: the defaults of `Context`. Its checkpoint,
-            options, engine and sensors make the plugin's context; the plugin that it names is not used.
+        config: A configuration, a choice, or the path of a YAML file; None: the defaults of
+            `Context`. Its checkpoint, options, engine and sensors make the plugin's context; the plugin that
+            it names is not used.
         device: `auto`, `cpu` or `cuda`.
         context: Fields of `Context` that replace those of the configuration (`checkpoint`, `seed`, ...).
 
     Raises:
         ConfigError: The file is wrong, or the device is not there.
+        TypeError: That is no configuration.
         NoPluginError: No plugin of that name is installed.
         PerceptionError: The plugin does not open.
     """
-    if isinstance(config, str | Path):
-        config = load_config(config)
-    config = config or Config()
+    configured = as_config(config)[0] or Config()
     if isinstance(context.get("checkpoint"), str):
         context["checkpoint"] = Path(context["checkpoint"])
-    resolved = resolve_device(device, context.get("backend", config.engine.backend))
+    resolved = resolve_device(device, context.get("backend", configured.engine.backend))
     loaded = load_plugin(plugin) if isinstance(plugin, str) else plugin
     try:
-        start_plugin(loaded, replace(context_of(config, resolved), **context))
+        start_plugin(loaded, replace(context_of(configured, resolved), **context))
     except BaseException:
         with suppress(PerceptionError):
             close_plugin(loaded)
         raise
-    return OpenedPlugin(loaded, config.control_camera)
+    return OpenedPlugin(loaded, configured.control_camera)
 
 
 def start_plugin(plugin: Plugin, context: Context) -> None:
