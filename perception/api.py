@@ -6,26 +6,26 @@ The command line offers the same with more options. The objects behind these cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from perception.autoconfig import ConfigChoice, Overrides, complete_config
-from perception.autoconfig.log_times import sensor_start_ns
+from perception.autoconfig import ConfigChoice, GivenConfig, Overrides, complete_config
 from perception.config import Config
-from perception.errors import ConfigError, LogError
 from perception.logs import Log, open_log
-from perception.path_guard import Write, check_paths
-from perception.pipeline import ReplayOptions, Span, resolve_device
+from perception.logs.log_patterns import find_logs
+from perception.path_guard import Read, Write, check_paths
+from perception.pipeline import ReplayOptions, resolve_device
 from perception.pipeline import replay as replay_log
 from perception.pipeline.background import in_background
 from perception.pipeline.files_read import files_read
 from perception.pipeline.replay_summary import add_choice
+from perception.pipeline.span import Time, parse_span
+from perception.pipeline.tables import check_tables
 from perception.plugin import load_plugin
-from perception.remote import RemotePath, log_path
+from perception.remote import log_path
 from perception.results import Answer, ReplayedPart, ReplayResult
 from perception.sinks import OutputSink, Sink, make_sink, own_files
 from perception.types import Output, Sample, TruthFrame
@@ -41,14 +41,14 @@ WAITING = 8
 
 def replay(
     log: LogPath,
-    config: Config | LogPath | None = None,
+    config: GivenConfig | None = None,
     *,
     plugin: str | None = None,
     checkpoint: LogPath | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    write: LogPath | Sequence[LogPath] = (),
-    sinks: Sequence[Sink] = (),
+    start: Time | None = None,
+    end: Time | None = None,
+    write: LogPath | Sequence[LogPath] | None = (),
+    sinks: Sink | Sequence[Sink] = (),
     device: str = "auto",
     options: ReplayOptions | None = None,
     force: bool = False,
@@ -63,29 +63,29 @@ def replay(
 
     Args:
         log: The log.
-        config: A configuration or its file; None: sensors are found in the log.
+        config: A configuration, its file or a choice (`complete_config`); None: sensors are found in the log.
         plugin, checkpoint: In place of the configuration's.
-        start, end: The part of the log, in seconds from its first sensor message; end is exclusive.
-        write: Files to write; the suffix chooses an output log (`.mcap`), JSON lines (`.jsonl`) or a video.
+        start, end: The part of the log, in seconds from its first sensor message, or (whole numbers from
+            10**12 on) log times in nanoseconds; end is exclusive.
+        write: Files to write; the suffix chooses: `.mcap`, `.jsonl`, `.mp4`, `.webm`, that of another sink.
         sinks: More sinks for the outputs.
         device: `auto`, `cpu` or `cuda`.
-        options: Pace, loops and observers; its device and span are replaced by the arguments here.
+        options: Pace, loops and observers; its device is that given here, and so is its span where one is.
         force: Let `write` replace existing files that are no earlier outputs; never one that is read.
 
     Raises:
         LogError: The file cannot be read as a log.
-        ConfigError: The configuration does not fit, or none can be chosen.
+        ConfigError: The configuration does not fit, or none can be chosen; a time is none.
         PerceptionError: The plugin cannot be opened, or an output cannot be written.
+        TypeError: An argument is of another kind than these.
     """
     outputs: list[Output] = []
     kept = _CallbackSink(lambda _, output: outputs.append(output))
-    written = [(Path(path), make_sink(Path(path))) for path in _listed(write)]
     with _opened(log, config, plugin, checkpoint) as (source, choice):
-        reads = files_read([source.path], choice.config, None if isinstance(config, Config) else config)
-        writes = [Write("write", path, own_files(sink)) for path, sink in written]
-        check_paths(reads, writes, force=force)
+        reads = files_read([source.path], choice.config, config if isinstance(config, str | Path) else None)
+        written = _file_sinks(write, reads, force)
         how = _options(source, choice.config, start, end, device, options)
-        named, all_sinks = load_plugin(choice.config.plugin.name), [kept, *(s for _, s in written), *sinks]
+        named, all_sinks = load_plugin(choice.config.plugin.name), [kept, *written, *_sinks(sinks)]
         summary = replay_log(source, choice.config, named, all_sinks, how)
     place = ReplayedPart(source.path, choice.config, how.span)
     return ReplayResult(add_choice(summary, choice), tuple(outputs), place)
@@ -93,12 +93,12 @@ def replay(
 
 def stream(
     log: LogPath,
-    config: Config | LogPath | None = None,
+    config: GivenConfig | None = None,
     *,
     plugin: str | None = None,
     checkpoint: LogPath | None = None,
-    start: float | None = None,
-    end: float | None = None,
+    start: Time | None = None,
+    end: Time | None = None,
     device: str = "auto",
     options: ReplayOptions | None = None,
 ) -> Iterator[Answer]:
@@ -125,16 +125,17 @@ def stream(
 
 def evaluate(
     logs: LogPath | Sequence[LogPath],
-    config: Config | LogPath | None = None,
+    config: GivenConfig | None = None,
     *,
     plugin: str | None = None,
     checkpoint: LogPath | None = None,
-    start: float | None = None,
-    end: float | None = None,
+    start: Time | None = None,
+    end: Time | None = None,
     draws: int | None = None,
-    ablate: bool = False,
-    device: str = "auto",
+    ablate: bool | Literal["sensors", "each", "faults"] = False,
+    device: str | None = None,
     options: EvaluateOptions | None = None,
+    force: bool = False,
 ) -> EvaluationReport:
     """Replay logs once and score every head against their truth.
 
@@ -144,35 +145,30 @@ def evaluate(
 
     Args:
         logs: Paths or patterns (`logs/*.mcap`), one or several.
-        config, plugin, checkpoint, start, end, device: As for `replay`; the part is that of each log.
+        config, plugin, checkpoint, start, end: As for `replay`; the part is that of each log.
         draws: How often logs and blocks are drawn for intervals; 0: values without intervals; None: as in
-            `options`, by default 1000.
-        ablate: Score every subset of the sensors too.
+            `options` (whose `resampling` is None by default: without intervals), 1000 without these.
+        ablate: `sensors` (or True): score every subset of the kinds of sensors too. `each`: without each
+            named sensor. `faults`: replay under each fault.
+        device: `auto`, `cpu` or `cuda`; None: as in `options`, by default `auto`.
         options: All that the command line offers. The other arguments, where given, replace its values.
+        force: Let the output of `options` replace a file that is no earlier output; never one that is read.
 
     Raises:
         LogError: A pattern matches nothing, or a file cannot be read as a log.
+        ConfigError: Options do not fit each other, or a log is named twice.
         PerceptionError: As for `replay`.
     """
-    from perception.evaluation import EvaluateOptions, Resampling, evaluate_logs
-    from perception.evaluation.metrics import installed_metrics
+    from perception.evaluation import evaluate_logs
+    from perception.evaluation.evaluate_arguments import with_arguments
+    from perception.evaluation.evaluate_files import evaluation_files
 
-    base = options or EvaluateOptions(guests=installed_metrics, resampling=Resampling(1000))
-    overrides = replace(
-        base.overrides,
-        plugin=plugin or base.overrides.plugin,
-        checkpoint=base.overrides.checkpoint if checkpoint is None else Path(checkpoint),
-    )
-    chosen = replace(
-        base,
-        overrides=overrides,
-        resampling=base.resampling if draws is None else Resampling(draws) if draws else None,
-        ablate="sensors" if ablate else base.ablate,
-        replay=base.replay if device == "auto" else replace(base.replay, device=device),
-        start=base.start if start is None else repr(start),
-        end=base.end if end is None else repr(end),
-    )
-    return evaluate_logs(_paths(logs), config, chosen)
+    chosen = with_arguments(options, plugin, checkpoint, start, end, draws, ablate, device)
+    paths = find_logs(map(log_path, _listed(logs)))
+    reads, writes = evaluation_files(paths, config, chosen)
+    check_paths(reads, writes, force=force)
+    check_tables(chosen.tables, reads)
+    return evaluate_logs(paths, config, chosen)
 
 
 def find(tables: LogPath, condition: str, *, gap_s: float = 1.0) -> FoundMoments:
@@ -221,7 +217,7 @@ class _CallbackSink(OutputSink):
 
 @contextmanager
 def _opened(
-    path: LogPath, config: Config | LogPath | None, plugin: str | None, checkpoint: LogPath | None
+    path: LogPath, config: GivenConfig | None, plugin: str | None, checkpoint: LogPath | None
 ) -> Iterator[tuple[Log, ConfigChoice]]:
     """Open a log and complete the configuration for it."""
     overrides = Overrides(plugin, None if checkpoint is None else Path(checkpoint))
@@ -232,37 +228,41 @@ def _opened(
 def _options(
     log: Log,
     config: Config,
-    start: float | None,
-    end: float | None,
+    start: Time | None,
+    end: Time | None,
     device: str,
     options: ReplayOptions | None = None,
 ) -> ReplayOptions:
     """Combine replay options with what the arguments say.
 
     Raises:
-        ConfigError: The start is not before the end, or the device is not there.
+        ConfigError: A time is none, the start is not before the end, or the device is not there.
     """
-    if start is not None and end is not None and start >= end:
-        raise ConfigError([f"start: expected less than end, found {start:g} and {end:g}"], head="wrong part")
-    begin_ns = sensor_start_ns(log, config)
-    first_ns, end_ns = (None if s is None else begin_ns + round(s * 1e9) for s in (start, end))
-    resolved = resolve_device(device, config.engine.backend)
-    return replace(options or ReplayOptions(), device=resolved, span=Span(first_ns, end_ns))
+    options = replace(options or ReplayOptions(), device=resolve_device(device, config.engine.backend))
+    if start is None and end is None:
+        return options
+    return replace(options, span=parse_span(log, config, start, end))
 
 
-def _paths(logs: LogPath | Sequence[LogPath]) -> list[Path]:
-    """Resolve paths and patterns to files, in order."""
-    paths: list[Path] = []
-    for item in _listed(logs):
-        if isinstance(log_path(item), RemotePath):
-            paths.append(log_path(item))
-            continue
-        matches = sorted(glob(str(item), recursive=True))
-        if not matches:
-            raise LogError(f"expected a log or a pattern of logs, found no file: {item}")
-        paths += map(Path, matches)
-    return paths
+def _file_sinks(
+    write: LogPath | Sequence[LogPath] | None, reads: Sequence[Read], force: bool
+) -> Sequence[Sink]:
+    """Return the sinks of the files to write, which harm none of those that are read."""
+    written = [(Path(path), make_sink(Path(path))) for path in _listed(write)]
+    writes = [Write("write", path, own_files(sink)) for path, sink in written]
+    check_paths(reads, writes, force=force)
+    return [sink for _, sink in written]
 
 
-def _listed(paths: LogPath | Sequence[LogPath]) -> list[LogPath]:
-    return [paths] if isinstance(paths, str | Path) else list(paths)
+def _listed(paths: LogPath | Sequence[LogPath] | None) -> list[LogPath]:
+    listed = [paths] if isinstance(paths, str | Path) or not isinstance(paths, Iterable) else list(paths)
+    if wrong := [path for path in listed if path is not None and not isinstance(path, str | Path)]:
+        raise TypeError(f"expected paths, found {type(wrong[0]).__name__}; of an open log: log.path")
+    return [path for path in listed if path is not None]
+
+
+def _sinks(sinks: Sink | Sequence[Sink]) -> list[Sink]:
+    listed = list(sinks) if isinstance(sinks, Iterable) else [sinks]
+    if wrong := [sink for sink in listed if not hasattr(sink, "write")]:
+        raise TypeError(f"sinks: expected sinks, found {wrong[0]!r}; `write` takes the names of files")
+    return listed

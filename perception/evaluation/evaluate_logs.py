@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from perception.autoconfig import ConfigChoice, complete_config
+from perception.autoconfig import ConfigChoice, GivenConfig, as_config, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
-from perception.config import Config, load_config
+from perception.config import Config
 from perception.errors import ConfigError
 from perception.evaluation.ablation.fault_ablation import FaultAblation
 from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
@@ -29,7 +29,6 @@ from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
 from perception.pipeline import Observer, Span, resolve_device
 from perception.pipeline.replay_words import replay_words
-from perception.pipeline.span import parse_span
 from perception.pipeline.tables import TablesPlace, tables_sink
 from perception.plugin import load_plugin
 from perception.sinks import RunInfo, Sink, read_outputs, read_run
@@ -41,7 +40,7 @@ Watch = Callable[[Log, Span], AbstractContextManager[Observer | None]]
 
 def evaluate_logs(
     logs: Sequence[str | Path],
-    config: Config | str | Path | None = None,
+    config: GivenConfig | None = None,
     options: EvaluateOptions | None = None,
     *,
     watch: Watch = lambda log, span: nullcontext(),
@@ -57,11 +56,12 @@ def evaluate_logs(
         on_fault: Called with each `sensor.kind=severity` before the fault ablation replays it.
 
     Raises:
-        ConfigError: The options do not fit each other, or the configuration does not fit a log.
+        ConfigError: The options do not fit each other, a log is named twice, or the configuration does not
+            fit a log.
         PerceptionError: A log, a plugin or a file cannot be opened, or the output cannot be written.
     """
     options = options or EvaluateOptions()
-    if errors := options.errors(len(logs)):
+    if errors := options.errors(logs):
         raise ConfigError(errors)
     base, source, options = given_config(config, options)
     _check_slices(logs, base, source, options)
@@ -122,7 +122,7 @@ class _EvaluationRun:
     ) -> bool:
         """Evaluate one log. Return False if it was interrupted."""
         config, options = choice.config, self._options
-        span = parse_span(log, config, options.start, options.end)
+        span = options.span(partial(sensor_start_ns, log, config))
         for text in choice.warnings:
             self._evaluation.warn("config", text, str(log.path))
         references = []
@@ -217,11 +217,10 @@ def _outputs_in(stored: Log, span: Span) -> Iterator[Output]:
 
 
 def given_config(
-    config: Config | str | Path | None, options: EvaluateOptions
+    config: GivenConfig | None, options: EvaluateOptions
 ) -> tuple[Config | None, Path | None, EvaluateOptions]:
     """Return the configuration, its file, and the options with the device resolved."""
-    source = None if config is None or isinstance(config, Config) else Path(config)
-    base = config if isinstance(config, Config) else None if source is None else load_config(source)
+    base, source = as_config(config)
     configured = "auto" if base is None else base.engine.backend
     device = resolve_device(options.replay.device, options.overrides.engine.get("backend", configured))
     return base, source, replace(options, replay=replace(options.replay, device=device))

@@ -15,7 +15,6 @@ from perception.evaluation.gates import judge
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.slices.slice_definitions import STATUS, check_status_fields
 from perception.evaluation.worst_frames import replay_command
-from perception.pipeline.span import span_from
 from perception.sinks.tables import TablesFolder
 from perception.sinks.tables.stored import StoredRecording, stored_recordings
 
@@ -46,7 +45,7 @@ def evaluate_tables(place: str | Path, options: EvaluateOptions | None = None) -
         gates = [gate.name for gate in options.gates]
         check_classes(gates, recording.run.classes, recording.config.truth.classes.values())
         first_ns = partial(int, recording.row["sensor_start_ns"])
-        evaluation.score_tables(spans, span_from(first_ns, options.start, options.end))
+        evaluation.score_tables(spans, options.span(first_ns))
     for text in left_out:
         evaluation.warn("not_whole", text, str(place))
     if _lacks_brightness(recordings, options):

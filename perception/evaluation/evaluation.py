@@ -67,7 +67,8 @@ class Evaluation(ScoredLogs):
         show_worst_moments(sinks, scorer, self.options.moments)
         sinks.append(scorer)
         plugin = self._plugin(load, config, sinks)
-        options = replace(self.options.replay, observer=observer, span=span or self.options.replay.span)
+        given = self.options.replay
+        options = replace(given, observer=observer or given.observer, span=span or given.span)
         if tables is not None:
             sinks, options = [*sinks, tables], with_tables(options, tables)
         summary = replay(log, config, plugin, sinks, options)
@@ -76,7 +77,7 @@ class Evaluation(ScoredLogs):
         self._status = max(self._status, summary.status, key=STATUS_ORDER.index)
         if options.rate is None:
             engine, backend = config.engine, summary.run.get("backend", "")
-            self._workers = engine.workers or default_workers(options.device, engine.threads, backend)
+            self._workers = engine.workers or default_workers(summary.run["device"], engine.threads, backend)
         for warned in summary.warnings:
             self.warn(warned.code, warned.text, source.name, warned.count)
         account, run = summary.to_json("replay"), {**summary.run, **_part(options.span)}

@@ -53,7 +53,7 @@ class ScoredLogs:
         self._subsets = self.options.ablate in ("sensors", "each")
         self._command = command
         self._began = time.monotonic()
-        self._suites = Suites(self.options.rules, self.options.guests)
+        self._suites = Suites(self.options.rules, self.options.guests or (lambda rules: []))
         self._latency = Latency(self.options.rules, self.options.rate_hz)
         self._logs: list[_ScoredLog] = []
         self._warnings: list[dict[str, Any]] = []

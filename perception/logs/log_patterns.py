@@ -40,6 +40,17 @@ def find_logs(paths: Iterable[Path], without: Path | None = None) -> list[Path]:
     return logs
 
 
+def repeated(paths: Iterable[str | Path]) -> list[str]:
+    """Return the paths that name a log which an earlier one of them names, under any name."""
+    known: set[Path] = set()
+    again = []
+    for path in paths:
+        place = log_path(path).resolve()
+        again += [str(path)] if place in known else []
+        known.add(place)
+    return again
+
+
 def is_pattern(path: Path) -> bool:
     """Return whether a path is a pattern of several."""
     text = str(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from perception.errors import LogError
-from perception.logs.log_patterns import find_logs, is_pattern
+from perception.logs.log_patterns import find_logs, is_pattern, repeated
 from perception.remote import log_path
 
 
@@ -23,6 +23,17 @@ def test_a_pattern_finds_files_in_folders_below_but_no_results(tmp_path: Path) -
 
     with pytest.raises(LogError, match=r"all \d+ files that it matches lie in the folder of results"):
         find_logs([tmp_path / "**" / "*.mcap"], tmp_path)
+
+
+def test_a_log_is_named_again_under_any_name(tmp_path: Path) -> None:
+    log, other = tmp_path / "a.mcap", tmp_path / "b.mcap"
+    log.touch()
+    other.symlink_to(log)
+    assert repeated([log, tmp_path / "x" / ".." / "a.mcap", str(other), tmp_path / "c.mcap"]) == [
+        str(tmp_path / "x" / ".." / "a.mcap"),
+        str(other),
+    ]
+    assert repeated([log_path("s3://b/a.mcap"), log_path("s3://b/c.mcap")]) == []
 
 
 def test_a_pattern_in_a_store_finds_its_files_in_order() -> None:

@@ -87,26 +87,17 @@ def _evaluate(given: EvaluateArguments, options: EvaluateOptions, viewer: Viewin
 
 
 def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None:
-    from perception.config import Config, load_config
+    from perception.evaluation.evaluate_files import evaluation_files
     from perception.evaluation.gates import is_junit
     from perception.evaluation.report.report_files import is_report
-    from perception.path_guard import Read, Write, check_paths
-    from perception.pipeline.files_read import files_read
+    from perception.path_guard import Write, check_paths
     from perception.pipeline.tables import check_tables
-    from perception.sinks import ScoredMcapSink, make_sink, own_files
+    from perception.sinks import make_sink, own_files
 
-    base = Config() if arguments.config is None else load_config(arguments.config)
-    names = {"name": options.overrides.plugin, "checkpoint": options.overrides.checkpoint}
-    plugin = base.plugin.model_copy(update={key: value for key, value in names.items() if value is not None})
-    config = base.model_copy(update={"plugin": plugin})
-    reads = files_read(arguments.logs or [], config, arguments.config)
-    reads += [Read("a file of --outputs", path) for path in options.outputs]
-    reads += [Read("a file of --reference", path) for path in options.references]
+    reads, outputs = evaluation_files(arguments.logs or [], arguments.config, options)
     writes = [Write("--report", path, is_report) for path in arguments.report or []]
     writes += [Write("--junit", arguments.junit, is_junit)] if arguments.junit is not None else []
-    writes += (
-        [Write("--output", options.output, ScoredMcapSink.is_ours)] if options.output is not None else []
-    )
+    writes += outputs
     if arguments.rerun is not None:
         writes.append(Write("--rerun", arguments.rerun, own_files(make_sink(arguments.rerun, "rrd"))))
     check_paths(reads, writes, force=arguments.force)

@@ -210,7 +210,7 @@ class EvaluateArguments(ScoringArguments):
             tolerances=parse_tolerances(self.tolerance),
         )
         of_tables = self.tables is not None and not self.logs
-        wrong = options.errors_of_tables() if of_tables else options.errors(len(self.logs or []))
+        wrong = options.errors_of_tables() if of_tables else options.errors(self.logs or [])
         if errors := [*wrong, *self.errors()]:
             raise ConfigError(errors)
         return options

@@ -108,7 +108,8 @@ class FaultAblation:
             told: Called with each fault before its replay.
             span: The part of this log; None: that of the options.
         """
-        options = replace(self._options, observer=observer, span=span or self._options.span)
+        given = self._options
+        options = replace(given, observer=observer or given.observer, span=span or given.span)
         began, asked, recalled = time.monotonic(), plugin.asked, plugin.recalled
         try:
             for name in self.faults:

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from perception.autoconfig import complete_config
+from perception.autoconfig import GivenConfig, complete_config
+from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import ConfigError
 from perception.evaluation.comparison.comparison_report import CompareReport
@@ -17,14 +18,13 @@ from perception.evaluation.evaluate_logs import Watch, given_config
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import open_log
-from perception.pipeline.span import parse_span
 from perception.plugin import load_plugin
 
 
 def compare_logs(
     names: tuple[str, str],
     logs: Sequence[str | Path],
-    config: Config | str | Path | None = None,
+    config: GivenConfig | None = None,
     options: EvaluateOptions | None = None,
     largest: int = 10,
     *,
@@ -45,7 +45,7 @@ def compare_logs(
         PerceptionError: A log, a plugin or a file cannot be opened.
     """
     options = options or EvaluateOptions()
-    if errors := options.errors(len(logs)):
+    if errors := options.errors(logs):
         raise ConfigError(errors)
     base, source, options = given_config(config, options)
     outputs = [_stored_outputs(name, [Path(log) for log in logs]) for name in names]
@@ -59,7 +59,7 @@ def compare_logs(
                 comparison = PairedEvaluation((a, b), options, partial(_command, source, (a, b)))
             for text in choice.warnings:
                 comparison.warn("config", text, log)
-            span = parse_span(log, choice.config, options.start, options.end)
+            span = options.span(partial(sensor_start_ns, log, choice.config))
             observer = stack.enter_context(watch(log, span))
             first, second = (
                 stack.enter_context(open_log(files[index])) if files else None for files in outputs

@@ -115,7 +115,9 @@ class PairedEvaluation:
         pair = PairPlugin(a.load(), b.load(), checkpoints, configured, (a.precision, b.precision))
         scorers = [evaluation.sink(source_of(log, config)) for evaluation in self.evaluations]
         sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1])]
-        summary = replay(log, config, pair, sinks, replace(self.options.replay, observer=observer, span=span))
+        given = self.options.replay
+        options = replace(given, observer=observer or given.observer, span=span)
+        summary = replay(log, config, pair, sinks, options)
         for evaluation, scorer in zip(self.evaluations, scorers, strict=True):
             evaluation.add(source_of(log, config), scorer, summary.frames)
         for number, side in enumerate(self.sides):

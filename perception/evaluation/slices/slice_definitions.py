@@ -44,13 +44,16 @@ def parse_slices(text: str) -> tuple[str, ...]:
         ConfigError: A kind is unknown.
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
-    wrong = [
-        w for w in words if w != "all" and w not in KINDS and not (w.startswith(STATUS) and w[len(STATUS) :])
-    ]
+    wrong = [word for word in words if word != "all" and not is_kind(word)]
     if wrong or not words:
         expected = f"all, {', '.join(KINDS)} or status:FIELD"
         raise ConfigError([f"--slices: expected {expected}, with commas, found '{', '.join(wrong) or text}'"])
     return tuple(dict.fromkeys(kind for word in words for kind in (ALL if word == "all" else (word,))))
+
+
+def is_kind(name: str) -> bool:
+    """Return whether a name is one of those that `parse_slices` returns."""
+    return name in KINDS or (name.startswith(STATUS) and name != STATUS)
 
 
 def check_status_fields(kinds: Sequence[str], fields: Collection[str]) -> None:
