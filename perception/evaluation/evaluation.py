@@ -15,7 +15,7 @@ from perception.evaluation.scored_logs import ScoredLogs
 from perception.evaluation.scored_source import source_of, source_of_tables
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.logs import Log
-from perception.pipeline import Observer, Span, Summary, replay
+from perception.pipeline import Observer, Span, Summary, replay, resolve_device
 from perception.pipeline.batch.spans import joined_account
 from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
@@ -68,7 +68,8 @@ class Evaluation(ScoredLogs):
         sinks.append(scorer)
         plugin = self._plugin(load, config, sinks)
         given = self.options.replay
-        options = replace(given, observer=observer or given.observer, span=span or given.span)
+        device = resolve_device(given.device, config.engine.backend)
+        options = replace(given, device=device, observer=observer or given.observer, span=span or given.span)
         if tables is not None:
             sinks, options = [*sinks, tables], with_tables(options, tables)
         summary = replay(log, config, plugin, sinks, options)
@@ -77,7 +78,7 @@ class Evaluation(ScoredLogs):
         self._status = max(self._status, summary.status, key=STATUS_ORDER.index)
         if options.rate is None:
             engine, backend = config.engine, summary.run.get("backend", "")
-            self._workers = engine.workers or default_workers(summary.run["device"], engine.threads, backend)
+            self._workers = engine.workers or default_workers(device, engine.threads, backend)
         for warned in summary.warnings:
             self.warn(warned.code, warned.text, source.name, warned.count)
         account, run = summary.to_json("replay"), {**summary.run, **_part(options.span)}

@@ -56,7 +56,7 @@ READ = {
         for option in ("--jsonl", "--ledger")
         for name in ("drive.mcap", "c.yaml", "w.safetensors", "./c.yaml")
     },
-    "replay --output": [word for word in REPLAY if word != "--no-output"] + ["--output", "w.safetensors"],
+    "replay --output": [word for word in REPLAY if word != "--no-output"] + ["--output", "w.mcap"],
     "replay --render": [*REPLAY, "--render", "c.yaml"],
     "evaluate --junit": [*EVALUATE, "--require", "box.mAP50 >= 0", "--junit", "drive.mcap"],
     "evaluate --junit c": [*EVALUATE, "--require", "box.mAP50 >= 0", "--junit", "c.yaml"],
@@ -74,7 +74,7 @@ FOREIGN = {
         f"replay {option}": [*REPLAY, option, name]
         for option, name in (("--jsonl", "notes.txt"), ("--ledger", "notes.txt"), ("--render", "notes.webm"))
     },
-    "replay --output": ["replay", "drive.mcap", "--output", "notes.txt"],
+    "replay --output": ["replay", "drive.mcap", "--output", "notes.mcap"],
     "replay --output of another command": ["replay", "drive.mcap", "--output", "stored.mcap"],
     "evaluate --junit": [*EVALUATE, "--require", "box.mAP50 >= 0", "--junit", "notes.xml"],
     "evaluate --report page": [*EVALUATE, "--report", "notes.html"],
@@ -97,6 +97,7 @@ def test_a_file_that_is_read_is_never_written(
 ) -> None:
     Path("w.onnx").write_bytes(Path("w.safetensors").read_bytes())
     Path("log.onnx").write_bytes(Path("drive.mcap").read_bytes())
+    Path("w.mcap").symlink_to("w.safetensors")
     Path("train.yaml").write_bytes(Path("run.yaml").read_bytes())
     before = contents(here)
     for force in ([], ["--force"]):
