@@ -96,9 +96,9 @@ def open_plugin(
 
     Args:
         plugin: The name of an installed plugin, or a plugin that is not open.
-        config: A configuration, a choice, or the path of a YAML file; None: the defaults of
-            `Context`. Its checkpoint, options, engine and sensors make the plugin's context; the plugin that
-            it names is not used.
+        config: A configuration, a choice (`complete_config`), or the path of a YAML file; None: the defaults
+            of `Context`. Its checkpoint, options, engine and sensors make the plugin's context; the plugin
+            that it names is not used.
         device: `auto`, `cpu` or `cuda`.
         context: Fields of `Context` that replace those of the configuration (`checkpoint`, `seed`, ...).
 
