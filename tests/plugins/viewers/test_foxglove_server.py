@@ -123,12 +123,14 @@ def test_a_seek_lands_where_asked_with_the_outputs_of_a_whole_replay(
         assert [tuple(m) for m in client.on("/perception/control")] == [expected]  # one, and it waits
         client.ask(play=True, speed=20.0, name="on")
         client.until(lambda: client.states[-1].status == "ended")
+        client.quiet(0.2)  # a state may overtake the last message
         rest = [tuple(m) for m in client.on("/perception/control")]
         assert rest == [row for row in controls if row[1] >= target_ns]
         client.ask(play=True, speed=20.0, name="again")  # at the end: from the start
         assert client.answer_to("again").did_seek
         client.messages.clear()
         client.until(lambda: client.states[-1].status == "ended" and client.states[-1].request_id == "")
+        client.quiet(0.2)
         assert [tuple(m) for m in client.on("/perception/control")] == controls
 
 
