@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,30 +25,18 @@ from perception.models.layers import conv_bn
 from perception.models.normalise import Normaliser
 from perception.models.range_encoder import IN_IMAGE
 from perception.models.stats import InputStats, default_stats
-from perception.models.tensors import Inputs, Predictions, predictions_type
-from perception.types import KINDS, SENSORS, Output, head_spec, load_named
+from perception.models.tensors import Cleaned, Inputs, Predictions, predictions_type
+from perception.types import KINDS, SENSORS, Output, StatusReading, head_spec, load_named
 
 MAX_AGE_S = 2.0
 USUAL_AGE_S = 0.05
 
 
-class Cleaned(NamedTuple):
-    """Inputs without absent, invalid or unknown values: all are finite."""
-
-    image: Tensor  # [B, 3, H, W] normalised, 0 where absent
-    normalised: Tensor  # [B, M, 8] returns normalised, 0 where invalid
-    returns: Tensor  # [B, M, 8] in their units, 0 where invalid
-    valid: Tensor  # [B, M] 0 or 1
-    status: Tensor  # [B, T, S] normalised, 0 (the mean) where unknown
-    known: Tensor  # [B, T, S] 0 or 1
-    present: Tensor  # bool [B, 3]
-    age: Tensor  # [B, 3] log(1 + age / 50 ms), 0 where absent
-
-
 Encoded = tuple[Pyramid, ...]
 """The features of each branch before fusion, in the order of `SENSORS`."""
 
-_FOR_PROGRAMS = "perception.models.pretrained"  # loaded on use: it imports this module
+_FOR_PROGRAMS = "perception.models.pretrained"  # loaded on use: they import this module
+_FOR_ARRAYS = "perception.models.array_prediction"
 
 STATUS = SENSORS.index("status")
 
@@ -133,13 +121,18 @@ class FusionModel(nn.Module):
         self,
         image: NDArray[np.uint8] | None = None,
         points: NDArray[np.floating[Any]] | None = None,
-        status: Mapping[str, float | Sequence[float]] | None = None,
+        status: Mapping[str, float | Sequence[float]] | StatusReading | None = None,
         *,
+        intensity: NDArray[np.floating[Any]] | None = None,
+        radial_speed_m_s: NDArray[np.floating[Any]] | None = None,
         intrinsics: NDArray[np.float64] | None = None,
         camera_from_points: NDArray[np.float64] | None = None,
         min_score: float = 0.3,
     ) -> Output:
         """Return the output for one moment; any of the sensors may be missing.
+
+        Modules in training are switched to inference meanwhile, and back. Several threads may call it at
+        once, but not while another trains the model.
 
         >>> model = FusionModel.from_pretrained()
         >>> output = model.predict(image=np.zeros((480, 640, 3), np.uint8), status={"speed": 3.1})
@@ -148,25 +141,28 @@ class FusionModel(nn.Module):
 
         Args:
             image: uint8 [H, W, 3], RGB. Boxes are in its pixels.
-            points: [N, 3] in metres, in the range sensor's frame.
+            points: [N, 3] in metres, in the range sensor's frame (x forward, y left, z up).
             status: Channel of `config.status` -> its value now, or its last values at the rate of the
                 checkpoint (`about.preprocess["status_rate_hz"]`), newest last. The rest counts as unknown.
-            intrinsics: [3, 3], of the image; places the points in it.
-            camera_from_points: [4, 4], from the frame of the points to the camera's (z forward); the identity
-                by default.
+                A `StatusReading` gives one value of each.
+            intensity: [N], of the points, in the sensor's unit; 0 without it, which weights that learned
+                from a sensor with intensities take for what it is: dark surfaces.
+            radial_speed_m_s: [N], of the points, positive away from the sensor; 0 without it.
+            intrinsics: [3, 3], of the image; with `camera_from_points` it places the points in it.
+            camera_from_points: [4, 4], from the frame of the points to the camera's (x right, y down,
+                z forward); `np.eye(4)` where they are in that frame.
             min_score: Detections of lower scores are left out.
 
+        Returns:
+            The output. Its warnings `camera_absent`, `range_absent` and `status_absent` say why an input that
+            was given cannot be used (no point within the range, a picture that is too large).
+
         Raises:
-            ValueError: An array has another shape or type, or a channel is unknown.
+            ValueError: An array, a matrix or a channel is none, or what another argument needs is missing.
         """
-        output: Output = load_named(f"{_FOR_PROGRAMS}:predict")(
-            self,
-            image,
-            points,
-            status,
-            intrinsics=intrinsics,
-            camera_from_points=camera_from_points,
-            min_score=min_score,
+        columns, placing = (intensity, radial_speed_m_s), (intrinsics, camera_from_points)
+        output: Output = load_named(f"{_FOR_ARRAYS}:predict")(
+            self, image, points, status, *columns, *placing, min_score
         )
         return output
 

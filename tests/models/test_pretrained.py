@@ -1,4 +1,4 @@
-"""The model for programs: loaded by name, saved and loaded again, applied to arrays."""
+"""The model for programs: loaded by name, saved and loaded again; messages made of arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import perception.types.outputs
 from perception.errors import CheckpointError, NoPluginError
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, load_checkpoint
-from perception.types import CameraFrame, Control, ControlChannel, Detections, RangeScan, StatusReading
+from perception.types import CameraFrame, Control, ControlChannel, RangeScan, StatusReading
 from tests.fusion_scenes import lively_model
 
 RGB = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
@@ -76,59 +76,7 @@ def test_what_is_not_there_is_named(source: str | Path) -> None:
         FusionModel.from_pretrained("fusoin")
 
 
-@pytest.mark.parametrize(
-    ("given", "based_on"),
-    [
-        ({}, ()),
-        ({"image": RGB}, ("camera",)),
-        ({"points": POINTS}, ("range",)),
-        ({"status": {"speed": 3.1}}, ("status",)),
-        ({"image": RGB, "points": POINTS, "status": {"speed": [2.9, 3.1]}}, ("camera", "range", "status")),
-    ],
-)
-def test_any_of_the_sensors_may_be_missing(
-    model: FusionModel, given: dict[str, Any], based_on: tuple[str, ...]
-) -> None:
-    output = model.predict(**given, min_score=0.0)
-    assert output.control is not None
-    assert output.control.based_on == based_on
-    assert output.control.valid == bool(based_on)
-    assert isinstance(output["class"], Detections)
-    assert output["class"].valid == ("camera" in based_on)
-    for item in output["class"].items:
-        assert 0 <= item.xyxy[0] < item.xyxy[2] <= 160
-        assert 0 <= item.xyxy[1] < item.xyxy[3] <= 90
-
-
-def test_points_are_placed_by_the_intrinsics(model: FusionModel) -> None:
-    intrinsics = np.array([[120.0, 0, 80], [0, 120, 45], [0, 0, 1]])
-    camera_from_points = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
-    apart = model.predict(RGB, POINTS, min_score=0.0)
-    placed = model.predict(
-        RGB, POINTS, intrinsics=intrinsics, camera_from_points=camera_from_points, min_score=0.0
-    )
-    assert apart.detections != placed.detections
-
-
-def test_a_model_in_training_stays_in_training_and_learns_nothing(model: FusionModel) -> None:
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    model.train()
-    model.predict(RGB)
-    assert model.training
-    model.eval()
-    for name, tensor in model.state_dict().items():
-        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0, equal_nan=True)
-
-
-def test_wrong_arrays_say_what_was_expected(model: FusionModel) -> None:
-    with pytest.raises(ValueError, match=r"rgb: expected uint8 \[H, W, 3\], found float64 \[4, 4, 3\]"):
-        model.predict(np.zeros((4, 4, 3)))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"points_m: expected numbers \[N, 3\], found float64 \[5, 2\]"):
-        model.predict(points=np.zeros((5, 2)))
-    with pytest.raises(ValueError, match="status: expected channels of speed, yaw_rate; found sped"):
-        model.predict(status={"sped": 1.0})
-    with pytest.raises(ValueError, match=r"intrinsics \[3, 3\]"):
-        model.predict(RGB, intrinsics=np.zeros((2, 2)))
+def test_wrong_values_of_messages_say_what_was_expected() -> None:
     with pytest.raises(ValueError, match=r"expected numbers by name, .*; found none"):
         StatusReading.of()
     with pytest.raises(ValueError, match=r"intensity: expected \[2\], found \[3\]"):
