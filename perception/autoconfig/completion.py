@@ -7,19 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
 from perception.autoconfig.given_config import GivenConfig, as_config
 from perception.autoconfig.plugin_inputs import with_sensors_of_plugin
-from perception.autoconfig.range_choice import far_returns
-from perception.config import Config, RangeConfig
+from perception.autoconfig.usual_range import far_reasons, left_open, say_usual_range
+from perception.config import Config
 from perception.config.fault_plan import parse_plan, plan_errors
 from perception.config.schema import PluginConfig
-from perception.errors import CheckpointError, ConfigError, PluginError
+from perception.errors import ConfigError
 from perception.logs import Log
-from perception.models.checkpoint import read_metadata
-from perception.plugin import installed_manifest, own_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,8 @@ def complete_config(
         log: An open log.
         config: A configuration, an earlier choice, or the path of a YAML file; None: all is found in the
             log, or is that of the host that recorded it.
-        overrides: Values that replace those of the configuration.
+        overrides: Values that replace those of the configuration. With another plugin, a `max_range_m` that
+            an earlier call found for the configured one becomes that of the other.
         source: The file that `config` was read from, which an error names; known where `config` is a path.
 
     Raises:
@@ -93,6 +90,7 @@ def complete_config(
         raise TypeError(f"expected an open log, found a path; open it with perception.open_log: {log}")
     config, file = as_config(config)
     source = file or source
+    made_here = left_open(config) if config is not None and source is None else []
     if config is None and log.survey.made_by_host:
         from perception.sinks.host_recording import read_host_record  # here: it brings what writes outputs
 
@@ -102,9 +100,11 @@ def complete_config(
     found = config is None or not config.sensors.model_fields_set
     choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
     choice = with_sensors_of_plugin(choice)
-    if found:
-        return _with_range_of_weights(log, choice)
-    far = _far_reasons(log, choice.config, ", as configured")
+    ranges = list(choice.config.sensors.ranges)
+    other_plugin = config is not None and choice.config.plugin.name != config.plugin.name
+    unset = ranges if found else [name for name in ranges if other_plugin and name in made_here]
+    choice = say_usual_range(log, choice, unset) if unset else choice
+    far = far_reasons(log, choice.config, [name for name in ranges if name not in unset], ", as configured")
     return replace(choice, reasons=(*choice.reasons, *far))
 
 
@@ -116,48 +116,3 @@ def _merged(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str
         both = isinstance(before, Mapping) and isinstance(value, Mapping)
         merged[key] = _merged(before, value) if both else value  # type: ignore[arg-type]
     return merged
-
-
-def _far_reasons(log: Log, config: Config, origin: str) -> list[str]:
-    """Return which share of the returns of each range sensor lies beyond its `max_range_m`."""
-    return [
-        f"{name}: max_range_m {section.max_range_m:g}{origin}: {far}"
-        for name, section in config.sensors.ranges.items()
-        if (far := far_returns(log, section.topic, section.max_range_m))
-    ]
-
-
-def _with_range_of_weights(log: Log, choice: ConfigChoice) -> ConfigChoice:
-    """Return a choice whose `max_range_m` is that of the plugin, else that of the training of its weights."""
-    sections = choice.config.sensors.ranges
-    if not sections:
-        return choice
-    default_m = next(iter(sections.values())).max_range_m
-    try:
-        limit_m, origin = _usual_range(choice.config.plugin, default_m)
-        changed = {
-            name: RangeConfig.model_validate({**section.model_dump(), "max_range_m": limit_m})
-            for name, section in sections.items()
-        }
-    except (CheckpointError, PluginError, ValidationError):  # opening the plugin says what is wrong
-        return choice
-    if all(changed[name].max_range_m == section.max_range_m for name, section in sections.items()):
-        return choice
-    sensors = choice.config.sensors.replaced(changed)
-    reason = f"range: max_range_m {limit_m:g}, {origin}"
-    reasons = tuple(text for text in choice.reasons if not text.startswith("range: max_range_m"))
-    config = choice.config.model_copy(update={"sensors": sensors})
-    far = _far_reasons(log, config, "")
-    return replace(choice, config=config, reasons=(*reasons, reason, *far))
-
-
-def _usual_range(plugin: PluginConfig, default_m: float) -> tuple[float, str]:
-    """Return how far a plugin uses returns, and why."""
-    usual_m = installed_manifest(plugin.name).max_range_m
-    if usual_m is not None:
-        return usual_m, f"as far as the plugin {plugin.name} uses returns"
-    path = plugin.checkpoint or own_weights(plugin.name)
-    if path is None:
-        return default_m, ""
-    trained_m: float = read_metadata(path).preprocess.get("max_range_m", default_m)
-    return trained_m, f"which {path.name} was trained with"

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from perception.autoconfig import GivenConfig, as_config
+from perception.autoconfig import GivenConfig, Overrides, as_config
+from perception.autoconfig.usual_range import left_open, with_usual_range
 from perception.config import Config
 from perception.engines.gpu import cuda_devices
 from perception.errors import ConfigError, PerceptionError, PluginError
@@ -97,8 +98,9 @@ def open_plugin(
     Args:
         plugin: The name of an installed plugin, or a plugin that is not open.
         config: A configuration, a choice (`complete_config`), or the path of a YAML file; None: the defaults
-            of `Context`. Its checkpoint, options, engine and sensors make the plugin's context; the plugin
-            that it names is not used.
+            of `Context`. Its engine and sensors make the plugin's context, and its checkpoint and options,
+            unless `plugin` is another name than the one that it has: those are of that. Then a `max_range_m`
+            that `complete_config` found for that plugin becomes that of this one, too.
         device: `auto`, `cpu` or `cuda`.
         context: Fields of `Context` that replace those of the configuration (`checkpoint`, `seed`, ...).
 
@@ -108,9 +110,14 @@ def open_plugin(
         NoPluginError: No plugin of that name is installed.
         PerceptionError: The plugin does not open.
     """
-    configured = as_config(config)[0] or Config()
+    given, file = as_config(config)
+    found = left_open(given) if given is not None and file is None else []
+    configured = given or Config()
     if isinstance(context.get("checkpoint"), str):
         context["checkpoint"] = Path(context["checkpoint"])
+    if isinstance(plugin, str) and plugin != configured.plugin.name:
+        overrides = Overrides(plugin, context.get("checkpoint"))
+        configured, _ = with_usual_range(overrides.apply(configured), found)
     resolved = resolve_device(device, context.get("backend", configured.engine.backend))
     loaded = load_plugin(plugin) if isinstance(plugin, str) else plugin
     try:

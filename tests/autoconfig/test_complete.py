@@ -105,7 +105,7 @@ def test_the_range_of_the_weights_is_taken_where_none_is_configured(
 ) -> None:
     """Weights know returns up to the range that they were trained with: neither fewer nor others."""
     meta = Checkpoint(preprocess={"max_range_m": trained_m})
-    monkeypatch.setattr("perception.autoconfig.completion.read_metadata", lambda path: meta)
+    monkeypatch.setattr("perception.autoconfig.usual_range.read_metadata", lambda path: meta)
     log = SmallLog().image().scan(ranges=lambda i: [5.0, 50.0]).write(tmp_path / "log.mcap")
     overrides = Overrides(checkpoint=tmp_path / "mine.safetensors")
     with open_log(log) as opened:

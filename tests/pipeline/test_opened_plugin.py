@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from perception.align import align
-from perception.autoconfig import complete_config
+from perception.autoconfig import Overrides, complete_config
+from perception.config.schema import PluginConfig
 from perception.errors import NoPluginError, PluginError
 from perception.logs import Query, open_log
 from perception.pipeline import open_plugin, replay
-from perception.plugin import Context, Prepared
+from perception.plugin import Context, Prepared, register_plugin
 from perception.sinks import RunInfo
 from perception.types import Output, Sample
-from tests.pipeline.memory_plugin import MemoryPlugin
+from tests.pipeline.memory_plugin import MANIFEST, MemoryPlugin
 from tests.scripted_scene import START_NS, Row, write_scene
 
 
@@ -80,6 +82,36 @@ def test_the_context_is_the_configuration_with_what_the_caller_names(scene: Path
     open_plugin(Keeps(), file, device="cpu", checkpoint="weights.safetensors", batch=1).close()
     assert (seen[0].seed, seen[0].batch, seen[0].options) == (3, 1, {"a": 1})
     assert (seen[0].device, seen[0].checkpoint) == ("cpu", Path("weights.safetensors"))
+
+
+def test_a_configuration_of_another_plugin_gives_its_sensors_alone(
+    scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Context] = []
+
+    class FarSighted(MemoryPlugin):
+        def open(self, context: Context) -> None:
+            seen.append(context)
+
+    monkeypatch.setattr("perception.plugin.discovery._registered", {})
+    register_plugin(replace(MANIFEST, name="far", max_range_m=90.0), FarSighted)
+    with open_log(scene) as log:
+        found = complete_config(log).config
+        again = complete_config(log, found, Overrides("far")).config
+        direct = complete_config(log, overrides=Overrides("far")).config
+    other = PluginConfig(checkpoint=Path("fusion.safetensors"), options={"min_score": 0.5})
+    open_plugin("far", found.model_copy(update={"plugin": other}), device="cpu").close()
+    assert (seen[0].checkpoint, seen[0].options, seen[0].max_range_m) == (None, {}, 90.0)
+    assert seen[0].status == tuple(found.sensors.statuses["status"].fields)
+    assert again.sensors == direct.sensors
+    assert again.sensors.ranges["range"].max_range_m == 90.0
+    chosen = found.sensors.ranges["range"].model_copy(update={"max_range_m": 20.0})  # by the user
+    mine = found.model_copy(update={"sensors": found.sensors.replaced({"range": chosen})})
+    open_plugin("far", mine, device="cpu").close()
+    assert seen[1].max_range_m == 20.0
+    with open_log(scene) as log:
+        kept = complete_config(log, mine, Overrides("far"))
+    assert kept.config.sensors.ranges["range"].max_range_m == 20.0
 
 
 def test_a_plugin_that_does_not_open_is_closed_and_the_error_names_it() -> None:
