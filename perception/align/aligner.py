@@ -82,9 +82,18 @@ class Aligner:
         self._reset: Reset | None = None
 
     def push(self, message: Decoded) -> list[Sample]:
-        """Add one message, in order of arrival, and return the samples that close."""
+        """Add one message, in order of arrival, and return the samples that close.
+
+        Raises:
+            ValueError: The message has no topic, by which its sensor is known.
+        """
         role = self._roles.get(message.topic)
         if role is None:
+            if not message.topic:
+                raise ValueError(
+                    f"topic: expected that of a sensor ({', '.join(self._names)}), found none; name it where "
+                    f"the {type(message).__name__} is made: topic=..."
+                )
             self._count_as(message, "not_configured")
             return []
         samples = self._meet(message.log_time_ns)

@@ -1,4 +1,5 @@
-"""The checks of messages that a program makes: what is wrong is said where the message is made.
+"""The checks of messages that a program makes, and copies of its arrays: what is wrong is said where the
+message is made.
 
 Every function raises ValueError, with what was expected and what was found.
 """
@@ -11,15 +12,25 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.types.image_layouts import ENCODED, LAYOUTS, layout_name
 
 
-def check_times(**times_ns: object) -> None:
-    """Check times in whole nanoseconds."""
-    for name, value in times_ns.items():
-        if not isinstance(value, int | Integral):
+def hold_times(message: object, *names: str) -> None:
+    """Check the times of a message, and hold them as integers of Python: those of numpy overflow.
+
+    Args:
+        message: A frozen dataclass that is being made.
+        names: Its fields of whole nanoseconds; none: `stamp_ns` and `log_time_ns`.
+    """
+    for name in names or ("stamp_ns", "log_time_ns"):
+        value = getattr(message, name)
+        if type(value) is int:  # nearly always
+            continue
+        if not isinstance(value, Integral):
             raise ValueError(f"{name}: expected whole nanoseconds, found {value!r}; round it")
+        object.__setattr__(message, name, int(value))
 
 
 def check_image(data: object, image_format: str, width: object, height: object) -> None:
@@ -61,3 +72,19 @@ def check_values(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if not isinstance(value, float | int | Real):
             raise ValueError(f"values: expected a number for {name!r}, found {value!r}")
+
+
+def column_copy(name: str, values: NDArray[Any] | None, count: int) -> NDArray[np.float32] | None:
+    """Return a copy of one value for each of several returns; None where there are none."""
+    if values is None:
+        return None
+    column = np.asanyarray(values)
+    if column.shape != (count,):
+        raise ValueError(f"{name}: expected [{count}], found {list(column.shape)}")
+    return float_copy(column)
+
+
+def float_copy(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a copy of an array; what is masked in it is NaN."""
+    copied = values.astype(np.float32)
+    return np.asarray(copied.filled(np.nan) if isinstance(copied, np.ma.MaskedArray) else copied)

@@ -11,12 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.types.message_checks import check_array, check_image, check_times, check_values
+from perception.types.message_checks import (
+    check_array,
+    check_image,
+    check_values,
+    column_copy,
+    float_copy,
+    hold_times,
+)
 from perception.types.rig_messages import RigMessage
 from perception.types.truth import Cuboids, TruthBoxes
 from perception.types.video_packet import VideoPacket
@@ -109,7 +117,7 @@ class CameraFrame:
     colours: str = ""
 
     def __post_init__(self) -> None:
-        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        hold_times(self)
         check_image(self.data, self.format, self.width, self.height)
 
     @classmethod
@@ -164,7 +172,7 @@ class DepthImage:
     stamp_problem: str = ""
 
     def __post_init__(self) -> None:
-        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        hold_times(self)
         check_array("depth_m", self.depth_m, None, None)
 
 
@@ -189,7 +197,7 @@ class RangeScan:
     optical: bool = False
 
     def __post_init__(self) -> None:
-        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        hold_times(self)
         check_array("points_m", self.points_m, None, 3)
         for name in ("intensity", "radial_speed_m_s"):
             if (column := getattr(self, name)) is not None:
@@ -213,7 +221,8 @@ class RangeScan:
         (1, 3)
 
         Args:
-            points_m: [N, 3] in the sensor's frame, metres; not finite where nothing was measured.
+            points_m: [N, 3] in the sensor's frame, metres; not finite where nothing was measured. Arrays are
+                copied; what is masked in them becomes NaN.
             intensity: [N] in the sensor's unit.
             radial_speed_m_s: [N], positive away from the sensor.
             stamp_ns: The time of the measurement.
@@ -223,24 +232,15 @@ class RangeScan:
         Raises:
             ValueError: An array has another shape, or does not hold numbers.
         """
-        points = np.asarray(points_m)
+        points = np.asanyarray(points_m)
         if points.dtype.kind not in "fiu" or points.ndim != 2 or points.shape[1] != 3:
             raise ValueError(f"points_m: expected numbers [N, 3], found {points.dtype} {list(points.shape)}")
         columns = (
-            _column("intensity", intensity, len(points)),
-            _column("radial_speed_m_s", radial_speed_m_s, len(points)),
+            column_copy("intensity", intensity, len(points)),
+            column_copy("radial_speed_m_s", radial_speed_m_s, len(points)),
         )
         arrival_ns = stamp_ns if log_time_ns is None else log_time_ns
-        return cls(topic, stamp_ns, arrival_ns, frame_id, points.astype(np.float32), *columns)
-
-
-def _column(name: str, values: NDArray[np.floating[Any]] | None, count: int) -> Float32 | None:
-    if values is None:
-        return None
-    column = np.asarray(values, np.float32)
-    if column.shape != (count,):
-        raise ValueError(f"{name}: expected [{count}], found {list(column.shape)}")
-    return column
+        return cls(topic, stamp_ns, arrival_ns, frame_id, float_copy(points), *columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,7 +256,7 @@ class StatusReading:
     stamp_problem: str = ""
 
     def __post_init__(self) -> None:
-        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        hold_times(self)
         check_values(self.values)
 
     @classmethod
@@ -271,7 +271,7 @@ class StatusReading:
         Raises:
             ValueError: There is no value, or one is not a number.
         """
-        wrong = {k: v for k, v in values.items() if isinstance(v, bool) or not isinstance(v, int | float)}
+        wrong = {k: v for k, v in values.items() if isinstance(v, bool) or not isinstance(v, Real)}
         if wrong or not values:
             raise ValueError(f"expected numbers by name, such as speed=3.1; found {wrong or 'none'}")
         arrival_ns = stamp_ns if log_time_ns is None else log_time_ns

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix, lens_problem
-from perception.types.message_checks import check_array, check_times
+from perception.types.message_checks import check_array, hold_times
 from perception.types.placement import RigIssue
 
 Float64 = NDArray[np.float64]
@@ -53,7 +53,7 @@ class CameraInfo:
     roi: RegionOfInterest | None = None
 
     def __post_init__(self) -> None:
-        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        hold_times(self)
         check_array("intrinsics", self.intrinsics, 3, 3)
         check_array("distortion", self.distortion, None)
         if self.rectification is not None:
@@ -82,7 +82,7 @@ class FrameTransform:
     stamp_ns: int
 
     def __post_init__(self) -> None:
-        check_times(stamp_ns=self.stamp_ns)
+        hold_times(self, "stamp_ns")
         check_array("parent_from_child", self.parent_from_child, 4, 4)
 
 

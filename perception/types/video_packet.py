@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from perception.types.message_checks import check_times
+from perception.types.message_checks import hold_times
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,4 +36,4 @@ class VideoPacket:
     stamp_problem: str = ""
 
     def __post_init__(self) -> None:
-        check_times(stamp_ns=self.stamp_ns, log_time_ns=self.log_time_ns)
+        hold_times(self)

@@ -11,7 +11,7 @@ from perception.align import Aligner
 from perception.align.ledger import Ledger
 from perception.errors import ConfigError
 from perception.geometry import pose_matrix
-from perception.types import Absent, FrameTransform, FrameTransforms, Undecodable
+from perception.types import Absent, FrameTransform, FrameTransforms, StatusReading, Undecodable
 from tests.align.build import MS, camera, config, facts, run, scan, status
 
 
@@ -282,3 +282,11 @@ def test_times_of_a_tick_fit_64_bits_with_sign(arrival_ms: float) -> None:
     for sample in samples:
         assert np.int64(sample.tick.log_time_ns) == sample.tick.log_time_ns
         assert np.int64(sample.tick.stamp_ns) == sample.tick.stamp_ns
+
+
+def test_a_message_without_a_topic_is_an_error() -> None:
+    aligner = Aligner(config())
+    with pytest.raises(
+        ValueError, match=r"topic: expected that of a sensor \(/.*found none; .*StatusReading"
+    ):
+        aligner.push(StatusReading.of(speed=3.0))

@@ -79,3 +79,43 @@ def test_numbers_of_numpy_are_numbers() -> None:
     made = frame(stamp_ns=np.int64(1), width=np.int32(2))
     assert made.stamp_ns == 1
     assert StatusReading("/v", 1, 1, {"speed": np.float32(2.0)}).values["speed"] == 2.0
+
+
+def test_a_scan_shares_no_array_with_the_program() -> None:
+    points, intensity, speed = np.ones((2, 3), np.float32), np.ones(2, np.float32), np.ones(2, np.float32)
+    scan = RangeScan.from_array(points, intensity=intensity, radial_speed_m_s=speed)
+    for array in (points, intensity, speed):
+        array[:] = 9
+    assert scan.intensity is not None
+    assert scan.radial_speed_m_s is not None
+    assert scan.points_m.max() == scan.intensity.max() == scan.radial_speed_m_s.max() == 1
+
+
+def test_what_is_masked_was_not_measured() -> None:
+    points = np.ma.masked_equal(np.array([[1, 2, 3], [4, -1, 6]]), -1)
+    intensity = np.ma.masked_greater(np.array([5.0, 80.0]), 50)
+    scan = RangeScan.from_array(points, intensity=intensity)
+    assert type(scan.points_m) is np.ndarray
+    np.testing.assert_array_equal(scan.points_m, [[1, 2, 3], [4, np.nan, 6]])
+    np.testing.assert_array_equal(scan.intensity, [5, np.nan])
+
+
+@pytest.mark.parametrize("kind", [np.uint64, np.int64, np.int32])
+def test_times_of_numpy_are_held_as_whole_numbers(kind: Callable[[int], Any]) -> None:
+    messages = [
+        CameraFrame.from_array(np.zeros((2, 2, 3), np.uint8), stamp_ns=kind(7)),
+        RangeScan.from_array(np.zeros((1, 3)), stamp_ns=kind(7)),
+        StatusReading.of(stamp_ns=kind(7), speed=1.0),
+        frame(stamp_ns=kind(7), log_time_ns=kind(7)),
+    ]
+    for message in messages:
+        assert (type(message.stamp_ns), type(message.log_time_ns)) == (int, int)
+        assert (message.stamp_ns, message.log_time_ns) == (7, 7)
+
+
+def test_a_reading_takes_numbers_of_numpy() -> None:
+    given = {"a": np.float32(3.5), "b": np.int64(3), "c": np.float16(1), "d": 2}
+    assert StatusReading.of(**given).values == {"a": 3.5, "b": 3.0, "c": 1.0, "d": 2.0}  # type: ignore[arg-type]
+    for wrong in (True, np.bool_(True), "3", None):
+        with pytest.raises(ValueError, match="expected numbers by name"):
+            StatusReading.of(speed=wrong)  # type: ignore[arg-type]
