@@ -17,13 +17,14 @@ import perception
 from perception.autoconfig import Overrides
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
-from perception.errors import ConfigError, LogError, MissingExtraError, OutputError
+from perception.errors import CheckpointError, ConfigError, LogError, MissingExtraError, OutputError
 from perception.evaluation import EvaluateOptions, Resampling, evaluate_arguments
 from perception.evaluation.evaluate_arguments import with_arguments
 from perception.evaluation.metrics import Metric, Rules
 from perception.pipeline import ReplayOptions, Span, opened_plugin
 from perception.sinks import JsonlSink, read_outputs
 from perception.types.table import Table
+from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
 from tests.short_logs import write_beginning
 
@@ -67,6 +68,15 @@ def test_replay_gives_what_the_output_log_holds(drive: Path, tmp_path: Path) -> 
     assert sum(row["messages"] for row in result.ledger) == sum(
         sum(rows.values()) for rows in result.summary.ledger.values()
     )
+
+
+def test_a_checkpoint_may_be_the_folder_of_a_saved_model(drive: Path, tmp_path: Path) -> None:
+    model = perception.FusionModel.from_pretrained(write_checkpoint(tmp_path / "small.safetensors"))
+    model.save_pretrained(tmp_path / "mine")
+    expected = perception.replay(drive, checkpoint=tmp_path / "small.safetensors", end=0.2)
+    assert perception.replay(drive, checkpoint=str(tmp_path / "mine"), end=0.2).outputs == expected.outputs
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read: No such file"):
+        perception.replay(drive, checkpoint=tmp_path)
 
 
 def test_stream_gives_what_replay_gives(drive: Path) -> None:

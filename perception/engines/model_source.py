@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.engines.arrays import Arrays, ArraySpec
-from perception.models.checkpoint import Checkpoint, read_metadata
+from perception.models.checkpoint import Checkpoint, read_metadata, weights_in
 from perception.models.config import ModelConfig
 from perception.models.tensors import RETURN_CHANNELS, Inputs, predictions_type
 
@@ -89,8 +89,8 @@ class ModuleSource:
 
 
 class FusionSource:
-    """The fusion model: a checkpoint, or a model in memory. Inputs and outputs are the fields of `Inputs` and
-    `Predictions`.
+    """The fusion model: a checkpoint, a folder with one, or a model in memory. Inputs and outputs are the
+    fields of `Inputs` and `Predictions`.
 
     Raises:
         CheckpointError: The checkpoint cannot be read.
@@ -100,7 +100,7 @@ class FusionSource:
 
     def __init__(self, source: Path | FusionModel) -> None:
         self._source = source
-        self.path = source if isinstance(source, Path) else None
+        self.path = weights_in(source) if isinstance(source, Path) else None
         self.meta = read_metadata(source) if isinstance(source, Path) else Checkpoint(source.config)
         self.weights_sha256 = self.meta.sha256
         self.outputs = predictions_type(self.meta.config.extra_heads)._fields

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
 
 FORMAT = "perception.checkpoint/1"
+WEIGHTS = "model.safetensors"
+"""The checkpoint in a folder of the Hub's layout."""
+
 DEFAULT_PREPROCESS: Mapping[str, Any] = {
     "decode_scale": 2,  # JPEGs are decoded at down to 1/scale, as `preprocess.InputSpec` says
     "interpolation": "auto",  # of the resize to the input size
@@ -73,8 +76,13 @@ class Checkpoint:
         return bool(self.trained_on)
 
 
+def weights_in(path: Path) -> Path:
+    """Return the checkpoint in a folder that `FusionModel.save_pretrained` wrote; another path as it is."""
+    return path / WEIGHTS if path.is_dir() else path
+
+
 def read_metadata(path: Path) -> Checkpoint:
-    """Return the metadata of a checkpoint, without torch and without its tensors.
+    """Return the metadata of a checkpoint, or of one in a folder, without torch and without its tensors.
 
     Raises:
         CheckpointError: It cannot be read, is not a checkpoint, or is damaged.
@@ -83,7 +91,8 @@ def read_metadata(path: Path) -> Checkpoint:
 
 
 def load_checkpoint(path: Path) -> tuple[FusionModel, Checkpoint]:
-    """Return the model of a checkpoint on the CPU in float32, ready for inference, and its metadata.
+    """Return the model of a checkpoint, or of one in a folder, on the CPU in float32 and ready for inference,
+    and its metadata.
 
     Raises:
         CheckpointError: It cannot be read, is not a checkpoint, is damaged, or does not fit its model.
@@ -140,7 +149,7 @@ def _to_plain(
 
 
 def _open(path: Path) -> tuple[Checkpoint, bytes]:
-    data = read_whole(path)
+    data = read_whole(weights_in(path))
     return _parse(data, str(path)), data
 
 

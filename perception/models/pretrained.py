@@ -6,12 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from perception.errors import CheckpointError
-from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from perception.errors import CheckpointError, NoPluginError
+from perception.models.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, save_checkpoint, weights_in
 from perception.models.fusion_model import FusionModel
 from perception.plugin import own_weights
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+CONFIG, CARD = "config.json", "README.md"
 
 
 def from_pretrained(source: str | Path | None = None) -> FusionModel:
@@ -45,23 +45,31 @@ def save_pretrained(model: FusionModel, folder: str | Path, about: Checkpoint | 
 def weights_file(source: str | Path | None) -> Path:
     """Return the file of weights that a path, a folder or the name of an installed plugin stands for.
 
+    A folder without weights that is called as a plugin is (pictures in `street`) is not in the way of it.
+
     Raises:
         CheckpointError: There is none.
         PluginError: No plugin of that name is installed.
     """
-    if source is None or (isinstance(source, str) and source.isidentifier() and not Path(source).exists()):
-        weights = own_weights(source or "fusion")
-        if weights is None:
-            raise CheckpointError(f"the plugin {source or 'fusion'} has no weights of its own; name a file")
-        return weights
-    path = Path(source)
-    if path.is_dir():
-        path /= WEIGHTS
-    if not path.is_file():
-        raise CheckpointError(
-            f"{source}: expected a checkpoint, a folder with {WEIGHTS}, or the name of an installed plugin"
-        )
-    return path
+    path = None if source is None else weights_in(Path(source))
+    if path is not None and path.is_file():
+        return path
+    if source is not None and not (isinstance(source, str) and source.isidentifier()):
+        raise CheckpointError(_expected(source))
+    name = str(source or "fusion")
+    try:
+        weights = own_weights(name)
+    except NoPluginError:
+        if Path(name).exists():
+            raise CheckpointError(_expected(name)) from None
+        raise
+    if weights is None:
+        raise CheckpointError(f"the plugin {name} has no weights of its own; name a file")
+    return weights
+
+
+def _expected(source: str | Path) -> str:
+    return f"{source}: expected a checkpoint, a folder with {WEIGHTS}, or the name of an installed plugin"
 
 
 def about_of(model: FusionModel) -> Checkpoint:

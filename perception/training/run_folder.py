@@ -8,6 +8,7 @@ from typing import Any
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError, TrainingError
+from perception.models.checkpoint import weights_in
 from perception.path_guard import marked
 from perception.training.config_file import parse_train_config, to_yaml
 from perception.training.loop.process_group import ProcessGroup
@@ -80,7 +81,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         n: Path(os.path.realpath(p)) for n in ("config", "cache") if (p := getattr(data, n)) is not None
     }
     start = transfer.checkpoint
-    if start is not None and Path(start).exists():
+    if start is not None and weights_in(Path(start)).is_file():  # else it is the name of a plugin
         start = os.path.realpath(start)
     distill = transfer.distill
     if distill is not None:

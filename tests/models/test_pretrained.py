@@ -17,7 +17,9 @@ import perception.types.messages
 import perception.types.outputs
 from perception.errors import CheckpointError, NoPluginError
 from perception.models import FusionModel
-from perception.models.checkpoint import Checkpoint, load_checkpoint
+from perception.models.checkpoint import Checkpoint, load_checkpoint, read_metadata
+from perception.models.pretrained import weights_file
+from perception.plugin import own_weights
 from perception.types import CameraFrame, Control, ControlChannel, RangeScan, StatusReading
 from tests.fusion_scenes import lively_model
 
@@ -51,6 +53,7 @@ def test_a_saved_model_is_loaded_as_it_was(model: FusionModel, tmp_path: Path) -
     first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("mine", "twin"))
     assert first == second
     assert load_checkpoint(tmp_path / "mine" / "model.safetensors")[1] == saved
+    assert read_metadata(tmp_path / "mine") == saved
 
 
 def test_the_folder_has_the_layout_of_the_hub(model: FusionModel, tmp_path: Path) -> None:
@@ -81,6 +84,20 @@ def test_wrong_values_of_messages_say_what_was_expected() -> None:
         StatusReading.of()
     with pytest.raises(ValueError, match=r"intensity: expected \[2\], found \[3\]"):
         RangeScan.from_array(np.zeros((2, 3)), intensity=np.zeros(3))
+
+
+def test_a_folder_called_as_a_plugin_hides_its_weights_only_if_it_holds_some(
+    model: FusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("street", "elsewhere"):
+        (tmp_path / name).mkdir()
+    assert weights_file("street") == own_weights("street")
+    for source in (Path("street"), "elsewhere"):
+        with pytest.raises(CheckpointError, match=f"{source}: expected a checkpoint, a folder with"):
+            weights_file(source)
+    model.save_pretrained("street")
+    assert weights_file("street") == Path("street/model.safetensors")
 
 
 def test_messages_of_arrays_carry_times_and_names() -> None:

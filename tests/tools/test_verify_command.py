@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from perception_tools.cli import run
+from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
 from tests.third_party.install import install_manifests
 
@@ -67,3 +68,15 @@ def test_half_a_file_ends_with_3_and_says_so(outputs: Path, capsys: pytest.Captu
     assert (document["status"], document["complete"], document["exit_code"]) == ("incomplete", False, 3)
     assert run(["verify", str(half)]) == 3
     assert capsys.readouterr().out.startswith("incomplete; what is there: equal bit for bit")
+
+
+def test_outputs_of_weights_in_a_folder_are_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    write_checkpoint(tmp_path / "mine" / "model.safetensors")
+    write_scene(tmp_path / "day.mcap", duration_s=0.4, image_size=(32, 16))
+    words = ["--checkpoint", "mine", "--backend", "torch", "--output", "out.mcap"]
+    assert run(["replay", "day.mcap", *words]) == 0
+    assert run(["verify", "out.mcap"]) == 0, capsys.readouterr().err

@@ -12,6 +12,7 @@ from perception.config.safe_yaml import parse_yaml
 from perception.errors import CheckpointError, ConfigError, LogError, PluginError
 from perception.logs import Log
 from perception.logs.joined_path import recorded_path
+from perception.models.checkpoint import weights_in
 from perception.pipeline.run_record import recorded_sha256, recorded_versions, this_machine
 from perception.sinks import RunInfo, read_receipt, read_run
 from perception.sinks.host_recording import read_host_record
@@ -109,7 +110,7 @@ def other_input(run: RunInfo, log: Log) -> str:
 def check_weights(config: Config, run: RunInfo) -> None:
     """Raise if the file of the weights is not where it was."""
     path = config.plugin.checkpoint
-    if path is not None and not path.is_file():
+    if path is not None and not weights_in(path).is_file():
         raise CheckpointError(
             f"the weights {run.weights_sha256[:16]} were at {path}, where there is no file now; "
             "name them with --checkpoint"

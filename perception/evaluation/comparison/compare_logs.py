@@ -18,6 +18,7 @@ from perception.evaluation.evaluate_logs import Watch, given_config
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import open_log
+from perception.models.checkpoint import weights_in
 from perception.plugin import load_plugin
 
 
@@ -104,7 +105,7 @@ def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
     plugin, colon, weights = name.partition(":")
     if name.endswith(".safetensors") and not (colon and weights):
         plugin, weights = config.plugin.name, name
-    if weights and not Path(weights).is_file():
+    if weights and not weights_in(Path(weights)).is_file():
         raise ConfigError([f"{name}: expected a checkpoint, found no file {weights}"])
     load = partial(load_plugin, plugin)
     load()  # an unknown name is an error before anything runs

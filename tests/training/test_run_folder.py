@@ -1,0 +1,22 @@
+"""The paths of a configuration that is stored with its run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perception.training.run_folder import with_absolute_paths
+from tests.fusion_scenes import lively_model
+from tests.training.conftest import small_config
+
+
+def test_weights_named_by_a_plugin_stay_a_name_beside_a_folder_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "street").mkdir()
+    config = small_config(tmp_path / "a.mcap", tmp_path, tmp_path / "run", transfer={"checkpoint": "street"})
+    assert with_absolute_paths(config).transfer.checkpoint == "street"
+    lively_model().save_pretrained("street")
+    assert with_absolute_paths(config).transfer.checkpoint == str(tmp_path / "street")
