@@ -61,8 +61,9 @@ def predict(
         raise ValueError(f"min_score: expected a number from 0 to 1, found {min_score!r}")
     sample = absent_sample(Tick(0, "reference", 0, 0), _NOT_GIVEN)
     if points is not None:
-        columns = {"intensity": intensity, "radial_speed_m_s": radial_speed_m_s}
-        scan = RangeScan.from_array(points, frame_id=_SCAN, **columns)
+        scan = RangeScan.from_array(
+            points, intensity=intensity, radial_speed_m_s=radial_speed_m_s, frame_id=_SCAN
+        )
         sample = replace(sample, range=Input("range", "", scan, 0, 0.0))
     elif intensity is not None or radial_speed_m_s is not None:
         raise ValueError("points: expected with intensity and radial_speed_m_s, which are theirs; found none")
