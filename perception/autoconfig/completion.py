@@ -100,12 +100,13 @@ def complete_config(
     found = config is None or not config.sensors.model_fields_set
     choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
     choice = with_sensors_of_plugin(choice)
-    ranges = list(choice.config.sensors.ranges)
+    if found:
+        return say_usual_range(log, choice, list(choice.config.sensors.ranges))
     other_plugin = config is not None and choice.config.plugin.name != config.plugin.name
-    unset = ranges if found else [name for name in ranges if other_plugin and name in made_here]
-    choice = say_usual_range(log, choice, unset) if unset else choice
-    far = far_reasons(log, choice.config, [name for name in ranges if name not in unset], ", as configured")
-    return replace(choice, reasons=(*choice.reasons, *far))
+    said = say_usual_range(log, choice, made_here if other_plugin else ())
+    before, after = choice.config.sensors.ranges, said.config.sensors.ranges
+    kept = [name for name in after if after[name].max_range_m == before[name].max_range_m]
+    return replace(said, reasons=(*said.reasons, *far_reasons(log, said.config, kept, ", as configured")))
 
 
 def _merged(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def with_usual_range(config: Config, names: Collection[str]) -> tuple[Config, st
 
     Where the plugin or its weights cannot be read, opening it says what is wrong: the range stays.
     """
+    if not names:
+        return config, ""
     try:
         limit_m, origin = _usual_range(config.plugin)
         changed = {name: _found(config.sensors.ranges[name], limit_m) for name in names}
@@ -46,12 +48,14 @@ def with_usual_range(config: Config, names: Collection[str]) -> tuple[Config, st
 def say_usual_range(log: Log, choice: ConfigChoice, names: Collection[str]) -> ConfigChoice:
     """Return a choice with the usual range of its plugin for some range sensors, which its reasons name."""
     before = choice.config.sensors.ranges
+    names = [name for name in names if name in before]  # a plugin may take fewer
     config, reason = with_usual_range(choice.config, names)
     after = config.sensors.ranges
-    if all(after[name].max_range_m == before[name].max_range_m for name in names):
+    changed = [name for name in names if after[name].max_range_m != before[name].max_range_m]
+    if not changed:
         return replace(choice, config=config)
     reasons = tuple(text for text in choice.reasons if not text.startswith(f"range: {_LIMIT}"))
-    return replace(choice, config=config, reasons=(*reasons, reason, *far_reasons(log, config, names)))
+    return replace(choice, config=config, reasons=(*reasons, reason, *far_reasons(log, config, changed)))
 
 
 def far_reasons(log: Log, config: Config, names: Collection[str], origin: str = "") -> list[str]:

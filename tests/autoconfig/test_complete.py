@@ -121,3 +121,24 @@ def test_the_range_of_the_weights_is_taken_where_none_is_configured(
     assert fixed.config.sensors.range == found.config.sensors.range
     assert kept.config.sensors.range is not None
     assert kept.config.sensors.range.max_range_m == 30.0
+
+
+@pytest.mark.parametrize(
+    ("plugin", "limit_m", "reason"),
+    [
+        ("detector", 250.0, "range: max_range_m 250, as far as the plugin detector uses returns"),
+        ("street", 30.0, "range: max_range_m 30, as configured: 50% of the returns lie beyond it"),
+    ],
+)
+def test_a_range_that_was_found_for_one_plugin_is_that_of_another(
+    tmp_path: Path, plugin: str, limit_m: float, reason: str
+) -> None:
+    log = SmallLog().image().scan(ranges=lambda i: [5.0, 50.0]).write(tmp_path / "log.mcap")
+    (tmp_path / "c.yaml").write_text("version: 1\nsensors: {range: {topic: /scan}}\nreference: range\n")
+    with open_log(log) as opened:
+        found = complete_config(opened).config
+        other = complete_config(opened, found, Overrides(plugin))
+        of_file = complete_config(opened, tmp_path / "c.yaml", Overrides(plugin)).config
+    assert other.config.sensors.ranges["range"].max_range_m == limit_m
+    assert [text for text in other.reasons if text.startswith(reason)]
+    assert of_file.sensors.ranges["range"].max_range_m == 30.0  # as the schema says
