@@ -67,7 +67,7 @@ def _halving(inputs: int, outputs: int) -> nn.Sequential:
 class CameraEncoder(nn.Module):
     """A backbone by name, and the mean over its last map.
 
-    What every encoder has: `reads`, the fields of `tensors.Cleaned` that its `forward` takes, `widths`,
+    What every encoder has: `reads`, the fields of `normalise.Cleaned` that its `forward` takes, `widths`,
     the channels of its four outputs, and `maps`, which of those are maps and not a single [B, ., 1, 1].
 
     Args:

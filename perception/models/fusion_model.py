@@ -22,10 +22,10 @@ from perception.models.decode import Decoder
 from perception.models.fusion import make_fusion
 from perception.models.heads import BoxHead, ClassHead, ControlHead, DenseOutputs, TopDown
 from perception.models.layers import conv_bn
-from perception.models.normalise import Normaliser
+from perception.models.normalise import Cleaned, Normaliser
 from perception.models.range_encoder import IN_IMAGE
 from perception.models.stats import InputStats, default_stats
-from perception.models.tensors import Cleaned, Inputs, Predictions, predictions_type
+from perception.models.tensors import Inputs, Predictions, predictions_type
 from perception.types import KINDS, SENSORS, Output, StatusReading, head_spec, load_named
 
 MAX_AGE_S = 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,19 @@ from perception.models.stats import GROUPS, ChannelStats, InputStats, channel_na
 
 LIMIT = 10.0
 """Normalised inputs are clamped to this many standard deviations: one outlier must not dominate the rest."""
+
+
+class Cleaned(NamedTuple):
+    """Inputs without absent, invalid or unknown values: all are finite."""
+
+    image: Tensor  # [B, 3, H, W] normalised, 0 where absent
+    normalised: Tensor  # [B, M, 8] returns normalised, 0 where invalid
+    returns: Tensor  # [B, M, 8] in their units, 0 where invalid
+    valid: Tensor  # [B, M] 0 or 1
+    status: Tensor  # [B, T, S] normalised, 0 (the mean) where unknown
+    known: Tensor  # [B, T, S] 0 or 1
+    present: Tensor  # bool [B, 3]
+    age: Tensor  # [B, 3] log(1 + age / 50 ms), 0 where absent
 
 
 class Normaliser(nn.Module):

@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
-
-if TYPE_CHECKING:
-    from torch import Tensor  # for names of types: listing and preparing never import torch
+from typing import Any, NamedTuple, cast
 
 RETURN_CHANNELS = ("u", "v", "bearing", "elevation", "range_m", "radial_speed", "intensity", "in_image")
 """Columns of `returns`. u, v: input pixels; bearing (left positive), elevation (up positive): radians, seen
@@ -31,19 +28,6 @@ class Inputs(NamedTuple):
     status: Any  # float32 [B, T, S]; NaN where unknown
     present: Any  # float32 [B, 3], in the order of perception.types.SENSORS
     age_s: Any  # float32 [B, 3]
-
-
-class Cleaned(NamedTuple):
-    """Inputs without absent, invalid or unknown values: all are finite."""
-
-    image: Tensor  # [B, 3, H, W] normalised, 0 where absent
-    normalised: Tensor  # [B, M, 8] returns normalised, 0 where invalid
-    returns: Tensor  # [B, M, 8] in their units, 0 where invalid
-    valid: Tensor  # [B, M] 0 or 1
-    status: Tensor  # [B, T, S] normalised, 0 (the mean) where unknown
-    known: Tensor  # [B, T, S] 0 or 1
-    present: Tensor  # bool [B, 3]
-    age: Tensor  # [B, 3] log(1 + age / 50 ms), 0 where absent
 
 
 class Predictions(NamedTuple):

@@ -92,6 +92,8 @@ def _read(path: Path) -> tuple[bytes, ImageHeader]:
 
 def _check_boxes(path: Path, boxes: Sequence[TruthBox], picture: ImageHeader) -> None:
     for index, box in enumerate(boxes):
+        if not isinstance(box, TruthBox):
+            raise LogError(f"{path}: box {index}: expected a TruthBox, found {type(box).__name__}")
         if problem := _box_problem(box, picture.width, picture.height):
             raise LogError(f"{path}: box {index} ({box.label or 'without a label'}): {problem}")
 

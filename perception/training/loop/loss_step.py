@@ -12,7 +12,8 @@ from perception.errors import ConfigError
 from perception.models import DenseOutputs, FusionModel
 from perception.models.camera_encoder import Pyramid
 from perception.models.fusion_model import Encoded
-from perception.models.tensors import Cleaned, Inputs
+from perception.models.normalise import Cleaned
+from perception.models.tensors import Inputs
 from perception.training.balancing import make_balancer, resolve_balancing
 from perception.training.data.augmentation import too_hard
 from perception.training.data.training_sample import Batch, FeatureBatch

@@ -150,6 +150,11 @@ def test_a_box_that_cannot_be_right_is_named_with_its_picture(
     assert not (tmp_path / "x.mcap").exists()
 
 
+def test_a_box_without_names_for_its_numbers_is_an_error(grey: Path, tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"grey\.png: box 0: expected a TruthBox, found tuple"):
+        write_picture_log(tmp_path / "x.mcap", [LabelledPicture(grey, [(10, 20, 60, 50)])])  # type: ignore[list-item]
+
+
 def test_boxes_at_the_rim_and_regions_to_ignore_are_boxes(grey: Path, tmp_path: Path) -> None:
     rim = replace(
         CAR, xyxy=(0, 0, np.float32(128.004), 64), visible=np.float32(0.5), distance_m=np.float64(3)
