@@ -9,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from perception.autoconfig import ConfigChoice, GivenConfig, as_config, complete_config
+from perception.autoconfig import ConfigChoice, GivenConfig, Overrides, as_config, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
+from perception.config.schema import PluginConfig
 from perception.errors import ConfigError
 from perception.evaluation.ablation.fault_ablation import FaultAblation
 from perception.evaluation.ablation.memoised_plugin import MemoisedPlugin
+from perception.evaluation.agreement.recorded_run import config_of
 from perception.evaluation.agreement.reference import Reference
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import Evaluation
@@ -87,6 +89,17 @@ def _check_slices(
     check_status_fields(options.slices, sorted(fields))
 
 
+def _words_of_run(run: RunInfo, configured: PluginConfig) -> list[str]:
+    """Return the options of a replay by the plugin that made outputs, where it is not the configured one."""
+    try:
+        made_by = config_of(run).plugin
+    except ConfigError:
+        made_by = PluginConfig(name=run.plugin or configured.name)
+    if made_by == configured:
+        return []
+    return replay_words(None, Overrides(made_by.name, made_by.checkpoint, options=made_by.options))
+
+
 class _EvaluationRun:
     """An evaluation under way.
 
@@ -100,7 +113,7 @@ class _EvaluationRun:
         self, options: EvaluateOptions, replay_words: Sequence[str], on_fault: Callable[[str], None]
     ) -> None:
         self._options, self._words = options, replay_words
-        self._command: Callable[[Moment], str] = lambda moment: replay_command(moment, replay_words)
+        self._words_of: dict[str, list[str]] = {}  # of logs whose outputs are stored
         self._evaluation = Evaluation(options, self._command)
         self._streaming = Streaming() if options.latencies_ms else None
         self._batch = 1
@@ -138,6 +151,10 @@ class _EvaluationRun:
             return True
         return self._replay(stack, log, choice, references, stack.enter_context(watch(log, span)), span)
 
+    def _command(self, moment: Moment) -> str:
+        """Return the command that replays a moment as its outputs were made."""
+        return replay_command(moment, self._words_of.get(moment.log, self._words))
+
     def _score(
         self,
         stored: Log,
@@ -149,6 +166,7 @@ class _EvaluationRun:
     ) -> None:
         run = read_run(stored)
         if run is not None:
+            self._words_of[str(log.path)] = [*self._words, *_words_of_run(run, config.plugin)]
             check_classes(self._gate_names, run.classes, config.truth.classes.values())
         self._evaluation.score(stored, log, config, span, account)
         self._batch = run.batch if run is not None else 1
