@@ -279,7 +279,10 @@ def test_arguments_of_another_kind_are_refused_by_the_call_that_is_meant(drive: 
 def test_the_moments_of_stored_outputs_are_replayed_as_these_were_made(drive: Path, tmp_path: Path) -> None:
     with perception.open_log(drive) as log:
         config = perception.complete_config(log, overrides=Overrides(options={"min_score": 0.2})).config
-    for name, made_by, expected in (("a", None, ""), ("b", config, " --plugin fusion --option min_score=0.2")):
+    for name, made_by, expected in (
+        ("a", None, ""),
+        ("b", config, " --plugin fusion --option min_score=0.2"),
+    ):
         stored = tmp_path / f"{name}.mcap"
         perception.replay(drive, made_by, write=stored)
         report = perception.evaluate(drive, options=EvaluateOptions(outputs=(stored,)), draws=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from perception.evaluation import EvaluateOptions, evaluate_logs
 from perception.evaluation.metrics import Rules
 from perception.models import FusionModel
 from perception.plugin import Context, load_plugin
+from perception.training import LabelledPicture, write_picture_log
+from perception.types import TruthBox
 
 CONTEXT = Context(backend="torch", precision="fp32", status=STATUS, threads=1)
 CARS = {"Car": "vehicle", "Medium-sized Truck": "vehicle", "Pickup Truck": "vehicle"}
@@ -62,3 +66,28 @@ def test_it_finds_vehicles_on_a_street_that_it_never_saw(shared: Path) -> None:
         for name in ("fusion", "street")
     }
     assert found["street"] > 0.5 > 3 * found["fusion"]
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_it_finds_cones_in_pictures_of_a_hall_that_it_never_saw(shared: Path, tmp_path: Path) -> None:
+    """Large ones of one colour; no real picture of a cone was learned from."""
+    folder = shared.parent / "train_real"
+    if not folder.is_dir():
+        pytest.skip("there are no labelled pictures")
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    pictures = [
+        LabelledPicture(
+            folder / row["image"],
+            [
+                TruthBox("cone", tuple(box["xyxy"]), distance_m=math.nan, visible=1.0, track_id="")
+                for box in row["boxes"]
+                if box["cls"] == "cone"
+            ],
+        )
+        for row in rows
+        if row["source"] == "frc_cones" and row["split"] == "val"
+    ]
+    write_picture_log(tmp_path / "cones.mcap", pictures)
+    options = EvaluateOptions(overrides=Overrides(plugin="street"))
+    assert evaluate_logs([tmp_path / "cones.mcap"], options=options)["class.AP50/cone"].value > 0.6

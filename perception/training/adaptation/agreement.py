@@ -54,6 +54,15 @@ class SelfAgreement(NamedTuple):
         total = float(self.counted.sum())
         return float(self.shared.sum()) / total if total else None
 
+    @property
+    def error(self) -> float:
+        """Return the standard error of the share, with the samples as units; 0 where there are no boxes."""
+        share = self.share
+        if share is None:
+            return 0.0
+        residuals = self.shared - share * self.counted
+        return float(np.sqrt((residuals**2).sum()) / self.counted.sum())
+
 
 def matched(first: SeenBoxes, second: SeenBoxes, least: float) -> NDArray[np.intp]:
     """Return [K of the first]: the box of the second that is the same one, or -1. Of equal class and by

@@ -61,12 +61,14 @@ class SelfCheck:
         boxes: Per picture.
         distance_error: Median of |predicted - by returns| / by returns, of boxes with returns; None: too few.
         distances: The number of such boxes.
+        agreement_error: The standard error of the agreement.
     """
 
     agreement: float | None
     boxes: float
     distance_error: float | None
     distances: int
+    agreement_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,19 +55,27 @@ def self_check(model: FusionModel, dataset: Dataset, spec: CacheSpec) -> SelfChe
     if len(distances) >= FEWEST_DISTANCES:
         error = float(np.median(np.abs(distances[:, 0] - distances[:, 1]) / distances[:, 1]))
     count = float(np.mean([len(kept.labels) for kept in seen]))
-    summary = SelfCheck(self_agreement(views).share, count, error, len(distances))
+    agreement = self_agreement(views)
+    summary = SelfCheck(agreement.share, count, error, len(distances), agreement.error)
     return SelfChecked(summary, views, distances)
 
 
 def got_worse(before: SelfCheck, after: SelfCheck) -> list[str]:
-    """Return why the held-out part, without truth, speaks against the new weights; empty: it does not."""
+    """Return why the held-out part, without truth, speaks against the new weights; empty: it does not.
+
+    An agreement that falls by no more than its standard error does not: chance is as large.
+    """
     reasons = []
     if before.agreement is not None and after.agreement is None:
         reasons.append(f"no box is left on the held-out part, where there were {before.boxes:.2g} a picture")
-    elif before.agreement is not None and after.agreement is not None and after.agreement < before.agreement:
+    elif (
+        before.agreement is not None
+        and after.agreement is not None
+        and after.agreement < before.agreement - before.agreement_error
+    ):
         reasons.append(
             f"on the held-out part mirrored views agree on {after.agreement:.1%} of the boxes, before on "
-            f"{before.agreement:.1%}"
+            f"{before.agreement:.1%} (standard error {before.agreement_error:.1%})"
         )
     if after.agreement is not None and after.boxes < FEWER * before.boxes:
         reasons.append(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from perception.models import FusionModel
 from perception.models.tensors import Predictions
 from perception.training.adaptation import views as views_module
-from perception.training.adaptation.agreement import AgreedBoxes, agreed_boxes, self_agreement
+from perception.training.adaptation.agreement import AgreedBoxes, SelfAgreement, agreed_boxes, self_agreement
 from perception.training.adaptation.calibration_renewal import renew_calibration
 from perception.training.adaptation.enlarged_views import EVERYWHERE, RegionView
 from perception.training.adaptation.pseudo_labels import (
@@ -248,10 +248,22 @@ def test_calibration_fits_distances_to_returns_and_only_widens_boxes() -> None:
         assert bool((calibration.box_factor[:-1] == 1).all())
 
 
+def test_the_error_of_an_agreement_is_that_of_drawing_other_pictures() -> None:
+    rng = np.random.default_rng(3)
+    counted = rng.integers(2, 12, 40) * 2.0
+    shared = 2 * rng.binomial((counted / 2).astype(int), rng.uniform(0.5, 1, 40)).astype(float)
+    drawn = [SelfAgreement(shared[i], counted[i]).share for i in rng.integers(0, 40, (2000, 40))]
+    assert SelfAgreement(shared, counted).error == pytest.approx(float(np.std(drawn)), rel=0.1)
+    assert SelfAgreement(np.zeros(3), np.zeros(3)).error == 0
+
+
 def test_less_agreement_or_no_box_at_all_is_refused() -> None:
     before = SelfCheck(0.8, 3.0, None, 0)
     assert not got_worse(before, replace(before, agreement=0.8, boxes=1.6))
     assert "1.4 boxes are left" in got_worse(before, replace(before, boxes=1.4))[0]
     assert "agree on 70.0%" in got_worse(before, replace(before, agreement=0.7))[0]
+    unsure = replace(before, agreement_error=0.04)
+    assert not got_worse(unsure, replace(before, agreement=0.77))  # as chance between pictures may do
+    assert "standard error 4.0%" in got_worse(unsure, replace(before, agreement=0.75))[0]
     assert "no box is left" in got_worse(before, SelfCheck(None, 0.0, None, 0))[0]
     assert not got_worse(SelfCheck(None, 0.0, None, 0), before)
