@@ -1,4 +1,4 @@
-"""How far returns are used where nobody configured it: as far as by the plugin, or in its weights' training.
+"""Choose `max_range_m` where nobody configured it: the range of the plugin, or of its weights' training.
 
 A section whose `max_range_m` was found so does not count it among the values that were given
 (`model_fields_set`): with another plugin, the range of that plugin takes its place.

@@ -36,7 +36,7 @@ from perception.types import (
 _FRAME, _SCAN = "camera", "range"
 _NOT_GIVEN = "not given"
 _SKEW = 1e-2
-"""How far a written rotation may be from a rotation; three decimals are enough for a file."""
+"""Accept a matrix as a rotation if its rows are orthonormal within this: files round to three decimals."""
 
 _SWITCHING = threading.Lock()
 """Held while a model that is in training is switched to inference and back."""

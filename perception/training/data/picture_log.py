@@ -24,7 +24,7 @@ from perception.types import TruthBox
 IMAGE, TRUTH_BOXES = "/camera/image", "/truth/detections"
 START_NS = INTERVAL_NS = 1_000_000_000
 _BEYOND_PX = 0.5
-"""How far a box may reach out of its picture: sums of rounded numbers do."""
+"""Accept boxes that end up to this many pixels outside of the picture: rounded sizes add up so."""
 
 
 class LabelledPicture(NamedTuple):

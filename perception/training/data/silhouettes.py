@@ -22,7 +22,7 @@ MOST = 900
 """Objects of each class that are kept."""
 
 LEAST_HEIGHT, LEAST_WIDTH = 32.0, 12.0
-"""Of the box of an object that is cut out, input pixels."""
+"""Least size of the box of an object that is cut out, input pixels."""
 
 AROUND = 0.25
 """So much of the size of a box is looked at around it: known background."""
