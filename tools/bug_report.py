@@ -8,9 +8,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import perception
+from perception.remote.url_secrets import without_secrets
 
 
 def bug_text(error: BaseException, arguments: Sequence[str]) -> str:
@@ -31,6 +34,7 @@ def _write(error: BaseException, arguments: Sequence[str]) -> Path | None:
     text = "\n".join(
         [
             f"perception {perception.__version__}, Python {platform.python_version()}, {platform.platform()}",
+            _versions(),
             shlex.join(["perception", *arguments]),
             f"in {_here()}",
             "",
@@ -46,7 +50,7 @@ def _write(error: BaseException, arguments: Sequence[str]) -> Path | None:
             suffix=".txt",
             delete=False,
         ) as file:
-            file.write(text)
+            file.write(without_secrets(text))
     except OSError:
         return None
     return Path(file.name)
@@ -55,6 +59,15 @@ def _write(error: BaseException, arguments: Sequence[str]) -> Path | None:
 def show_traceback(error: BaseException) -> None:
     """Print the traceback of an error to stderr, for `--debug`."""
     traceback.print_exception(error, file=sys.stderr)
+
+
+def _versions() -> str:
+    """Return the versions of packages, read from their metadata: a package may be what is broken."""
+    found = []
+    for name in ("torch", "torchvision", "numpy", "opencv-python-headless", "opencv-python", "openvino"):
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
 
 
 def _here() -> str:

@@ -210,7 +210,9 @@ def _report(error: BaseException, arguments: list[str]) -> int:
 
 
 def _fail(arguments: list[str], text: str, status: Status) -> int:
-    code = exit_code(status)
+    from perception.remote.url_secrets import without_secrets
+
+    code, text = exit_code(status), without_secrets(text)
     if "--json" in arguments:
         command = next((a for a in arguments if not a.startswith("-")), "perception")
         document = {"schema": f"perception.{command}/1", "status": json_status(status), "error": text}

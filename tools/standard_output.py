@@ -38,8 +38,11 @@ def reserve_stdout() -> None:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print the JSON object of a command, in ASCII."""
-    print(json.dumps(document, indent=2), file=_Reserved.stream or sys.stdout, flush=True)
+    """Print the JSON object of a command, in ASCII and without the secrets of URLs."""
+    from perception.remote.url_secrets import without_secrets
+
+    text = without_secrets(json.dumps(document, indent=2))
+    print(text, file=_Reserved.stream or sys.stdout, flush=True)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from perception.evaluation.slices.slice_definitions import STATUS, check_status_
 from perception.evaluation.streaming import Streaming, add_streaming_scores
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
+from perception.logs.joined_path import named_log
 from perception.pipeline import Observer, Span, resolve_device
 from perception.pipeline.replay_words import replay_words
 from perception.pipeline.tables import TablesPlace, tables_sink
@@ -137,7 +138,7 @@ class _EvaluationRun:
         config, options = choice.config, self._options
         span = options.span(partial(sensor_start_ns, log, config))
         for text in choice.warnings:
-            self._evaluation.warn("config", text, str(log.path))
+            self._evaluation.warn("config", text, named_log(log.path))
         references = []
         if options.references:
             stored = stack.enter_context(open_log(options.references[index]))
@@ -166,7 +167,7 @@ class _EvaluationRun:
     ) -> None:
         run = read_run(stored)
         if run is not None:
-            self._words_of[str(log.path)] = [*self._words, *_words_of_run(run, config.plugin)]
+            self._words_of[named_log(log.path)] = [*self._words, *_words_of_run(run, config.plugin)]
             check_classes(self._gate_names, run.classes, config.truth.classes.values())
         self._evaluation.score(stored, log, config, span, account)
         self._batch = run.batch if run is not None else 1

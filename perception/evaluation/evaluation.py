@@ -15,6 +15,7 @@ from perception.evaluation.scored_logs import ScoredLogs
 from perception.evaluation.scored_source import source_of, source_of_tables
 from perception.evaluation.stored_outputs import stored_pairs, stored_times
 from perception.logs import Log
+from perception.logs.joined_path import named_log
 from perception.pipeline import Observer, Span, Summary, replay, resolve_device
 from perception.pipeline.batch.spans import joined_account
 from perception.pipeline.log_source import WHOLE
@@ -107,7 +108,7 @@ class Evaluation(ScoredLogs):
         """
         run, frames = read_run(stored), 0
         if text := other_log(run, log):
-            self.warn("other_log", text, str(log.path))
+            self.warn("other_log", text, named_log(log.path))
         source = source_of(log, config)
         scorer = self.sink(source)
         scorer.open(run or RunInfo())

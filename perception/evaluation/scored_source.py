@@ -14,6 +14,7 @@ from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
 from perception.logs import Log
+from perception.logs.joined_path import named_log
 from perception.sinks.tables.stored import StoredRecording
 from perception.types import Float64
 
@@ -38,7 +39,7 @@ class ScoredSource:
 def source_of(log: Log, config: Config) -> ScoredSource:
     """Return the source that a log is."""
     conditions = partial(frame_conditions, log, config)
-    return ScoredSource(str(log.path), sensor_start_ns(log, config), _camera_topic(config), conditions)
+    return ScoredSource(named_log(log.path), sensor_start_ns(log, config), _camera_topic(config), conditions)
 
 
 def source_of_tables(spans: Sequence[StoredRecording], config: Config) -> ScoredSource:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from perception.errors import LogError
 from perception.logs.readers import reader_of
-from perception.remote import RemotePath, log_path, shown_place
+from perception.remote import RemotePath, log_path, shown_place, without_secrets
 
 if TYPE_CHECKING:
     _Base = Path
@@ -116,6 +116,13 @@ def as_one(paths: Iterable[str | Path]) -> Path:
 def parts_of(path: Path) -> list[Path]:
     """Return the files that a path stands for."""
     return list(path.joined) if isinstance(path, JoinedPath) else [path]
+
+
+def named_log(path: Path) -> str:
+    """Return a log as the user named it, without the secrets of URLs, for what others may read."""
+    return _BETWEEN.join(
+        without_secrets(part.url) if isinstance(part, RemotePath) else str(part) for part in parts_of(path)
+    )
 
 
 def recorded_place(path: Path) -> str:

@@ -13,7 +13,7 @@ from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import OutputError
 from perception.logs import Log, Query
-from perception.logs.joined_path import recorded_place
+from perception.logs.joined_path import named_log, recorded_place
 from perception.logs.stated_light import stated_light
 from perception.path_guard import Read
 from perception.pipeline.log_source import Span
@@ -69,7 +69,7 @@ def tables_sink(
     digest = path.file.tag if isinstance(path, RemotePath) else recorded_sha256(path)
     recording = Recording(
         where.recording,
-        str(path),
+        named_log(path),
         recorded_place(path),
         path.stat().st_size,
         survey.start_ns or 0,

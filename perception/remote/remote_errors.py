@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 
 PACKAGES = {
     "s3": "s3fs",
@@ -77,8 +76,3 @@ def _status(error: BaseException | None) -> int | None:
             return status
         error = error.__cause__
     return None
-
-
-def without_password(url: str) -> str:
-    """Return a URL as it may be stored: without a password."""
-    return re.sub(r"^([a-z][a-z0-9+.-]*://[^/@:]*):[^/@]*@", r"\1:***@", url)

@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from perception.remote.remote_errors import without_password
 from perception.remote.remote_file import SMALLEST, RemoteFile
+from perception.remote.url_secrets import without_secrets
 
 if TYPE_CHECKING:
     _Base = Path
@@ -71,8 +71,8 @@ def is_remote(path: object) -> bool:
 
 
 def shown_place(path: Path) -> str:
-    """Return where a file lies, for a record: the absolute path, or the URL without a password."""
-    return without_password(path.url) if isinstance(path, RemotePath) else os.path.abspath(path)
+    """Return where a file lies, for a record: the absolute path, or the URL without its secrets."""
+    return without_secrets(path.url) if isinstance(path, RemotePath) else os.path.abspath(path)
 
 
 class RemotePath(_Base):

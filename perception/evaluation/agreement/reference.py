@@ -11,6 +11,7 @@ from perception.evaluation.agreement.tolerances import DECISIONS, Tolerances
 from perception.evaluation.report.schema import DivergenceReport
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
+from perception.logs.joined_path import named_log
 from perception.pipeline.log_source import WHOLE, Span
 from perception.sinks import RunInfo, read_outputs
 from perception.types import HEADS, Output, Sample, TruthFrame
@@ -85,12 +86,12 @@ class Reference:
                 continue
             head = heads[name]
             row = DivergenceReport(
-                log=str(self.log.path), head=name, frames=head.frames, diverged=head.diverged
+                log=named_log(self.log.path), head=name, frames=head.frames, diverged=head.diverged
             )
             if head.first is not None:
                 at_ns, stamp_ns, text = head.first.log_time_ns, head.first.stamp_ns, head.first.what
                 at_s = (at_ns - self.start_ns) / 1e9
-                moment = Moment(str(self.log.path), at_s, at_ns, stamp_ns, 1.0, text)
+                moment = Moment(named_log(self.log.path), at_s, at_ns, stamp_ns, 1.0, text)
                 row = row.model_copy(
                     update={"at_s": at_s, "stamp_ns": stamp_ns, "what": text, "command": command(moment)}
                 )

@@ -20,6 +20,7 @@ from perception.evaluation.resampling import Resampler
 from perception.evaluation.scored_source import source_of
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
+from perception.logs.joined_path import named_log
 from perception.pipeline import Observer, Span, replay
 from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
@@ -104,7 +105,7 @@ class PairedEvaluation:
         for number, outputs in enumerate(stored):
             if outputs is not None:
                 self.evaluations[number].score(outputs, log, config, span)
-        self._logs.append(str(log.path))
+        self._logs.append(named_log(log.path))
         return status != "interrupted"
 
     def _replay_both(self, log: Log, config: Config, observer: Observer | None, span: Span) -> RunStatus:
@@ -151,7 +152,7 @@ class PairedEvaluation:
     def warn(self, code: str, text: str, log: Log | None = None) -> None:
         """Add a warning to the report."""
         self._warnings.append(
-            {"code": code, "text": text, "count": 1, "log": "" if log is None else str(log.path)}
+            {"code": code, "text": text, "count": 1, "log": "" if log is None else named_log(log.path)}
         )
 
     def report(self, largest: int = 10) -> CompareReport:

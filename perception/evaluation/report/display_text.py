@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
@@ -73,7 +74,8 @@ def number(heads: Heads, head: str, name: str) -> float | None:
 
 
 def file_name(path: str) -> str:
-    """Return the last part of a path of this or another system."""
+    """Return the last part of a path of this or another system, or of a URL without its query."""
+    path = re.split(r"[?#]", path, maxsplit=1)[0] if "://" in path else path
     return PurePath(path.replace("\\", "/")).name or path
 
 

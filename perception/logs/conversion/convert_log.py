@@ -16,6 +16,7 @@ from perception.logs.conversion.latched import latched_messages, latched_topics
 from perception.logs.conversion.message_copies import MessageCopies
 from perception.logs.conversion.report import Conversion, NotCarried
 from perception.logs.damage import ReadAccount
+from perception.logs.joined_path import named_log
 from perception.logs.mcap.writer import LogWriter, marked_log
 from perception.logs.query import Query
 from perception.logs.readers import Log
@@ -67,7 +68,7 @@ def convert_log(log: Log, path: Path, options: ConvertOptions = ConvertOptions()
     query = _query(log, options)
     copies = MessageCopies(as_recorded=options.as_recorded)
     stream, early = log.messages(query), _early(log, query)
-    record = {"source": str(log.path), "messages": "as recorded" if options.as_recorded else "Foxglove"}
+    record = {"source": named_log(log.path), "messages": "as recorded" if options.as_recorded else "Foxglove"}
     records = {name: values for name, values in log.survey.metadata if not name.startswith(_OUR_RECORDS)}
     with replaced_whole(path, "log") as part:
         unwritable = _write(part, {RECORD: record, **records}, chain(early, stream), copies)

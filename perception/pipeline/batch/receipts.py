@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from perception.errors import OutputError
-from perception.logs.joined_path import JoinedPath, parts_of
+from perception.logs.joined_path import JoinedPath, named_log, parts_of
 from perception.path_guard import marked
 from perception.pipeline.batch.recording_job import RecordingJob
 from perception.pipeline.batch.result_store import MAX_BYTES, ResultStore, file_identity, file_unchanged
 from perception.remote import RemotePath, is_remote, log_path
+from perception.remote.url_secrets import HIDDEN
 from perception.types import Status
 
 DONE: tuple[Status, ...] = ("clean", "loss")
@@ -134,7 +135,7 @@ def write_receipt(
     receipt = {
         "settings": task.settings,
         "receipt": task.identity(),
-        "log": str(task.job.log.resolve()),
+        "log": named_log(task.job.log.resolve()),
         "input": [file_identity(part) for part in parts_of(task.job.log)],
         "read_sha256": document.get("run", {}).get("messages_sha256", ""),
         "written": dict(written),
@@ -149,10 +150,15 @@ def write_receipt(
 
 
 def is_of_another_log(receipt: Mapping[str, Any] | None, log: Path) -> bool:
-    """Return whether a receipt is that of another log, which is still there."""
+    """Return whether a receipt is that of another log, which is still there; one whose URL had secrets, which
+    no receipt holds, counts as there."""
     owner = None if receipt is None else receipt.get("log")
     with suppress(OSError, ValueError):
-        return isinstance(owner, str) and owner != str(log.resolve()) and log_path(owner).exists()
+        return (
+            isinstance(owner, str)
+            and owner != named_log(log.resolve())
+            and (HIDDEN in owner or log_path(owner).exists())
+        )
     return False
 
 

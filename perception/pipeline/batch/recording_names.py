@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perception.errors import ConfigError
+from perception.logs.joined_path import named_log
 from perception.remote import is_remote
 
 
@@ -30,7 +31,7 @@ def recording_names(
         ConfigError: A log is named twice.
     """
     resolved = [log.resolve() for log in logs]
-    if twice := [str(log) for log, times in Counter(resolved).items() if times > 1]:
+    if twice := [named_log(log) for log, times in Counter(resolved).items() if times > 1]:
         raise ConfigError([f"a log is named twice: {', '.join(twice)}"])
     local = [log.parent for log in resolved if not is_remote(log)]
     shared = Path(os.path.commonpath(local)) if local else Path()
@@ -52,7 +53,7 @@ def recording_names(
 
 def _names(log: Path, shared: Path) -> tuple[str, ...]:
     """Return the names that a recording may have, shortest first; the last one belongs to this path alone."""
-    parts = re.split(r"[/:?&=]+", str(log)) if is_remote(log) else log.relative_to(shared).parts
+    parts = re.split(r"[/:?&=*]+", named_log(log)) if is_remote(log) else log.relative_to(shared).parts
     below = "_".join(parts)
     digest = hashlib.sha256(os.fsencode(log)).hexdigest()[:12]
     return log.stem, below.removesuffix(log.suffix), below, f"{below}-{digest}"

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 from perception.errors import ConfigError, OutputError
+from perception.logs.joined_path import named_log
 from perception.path_guard import Write, check_paths
 from perception.pipeline.batch.attempt import JobEvent, done_event
 from perception.pipeline.batch.receipts import (
@@ -166,7 +167,7 @@ def _tasks(jobs: Sequence[RecordingJob], folder: Path, store: ResultStore) -> li
     if not jobs:
         return []
     times = Counter((job.log, job.part) for job in jobs)
-    if twice := [str(log) for (log, _), number in times.items() if number > 1]:
+    if twice := [named_log(log) for (log, _), number in times.items() if number > 1]:
         raise ConfigError([f"a log is named twice: {', '.join(twice)}"])
     ends = {job.log: job.part + job.suffix for job in jobs}  # spans of one log have one name
 
