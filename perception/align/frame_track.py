@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from perception.geometry import Matrix, TransformTree
-from perception.geometry.motion import PoseHistory, poses_at
+from perception.geometry.pose_history import PoseHistory, poses_at
 from perception.types import FrameTransforms, RigIssue
 
 MAX_FRAMES = 65_536
@@ -17,8 +17,8 @@ MAX_FRAMES = 65_536
 class FrameTrack:
     """Keeps the poses of frames in their parents, in bounded memory; all cameras of a rig share one.
 
-    A frame that moves has the pose of the moment (`perception.geometry.motion`); those of `tf_static` never
-    move: the last one counts. Only what was added takes part: a live program and a replay see the same.
+    A frame that moves has the pose of the moment (`perception.geometry.pose_history`); those of `tf_static`
+    never move: the last one counts. Only what was added takes part: a live program and a replay see the same.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Poses, lenses and projection: where a point of one frame lies in another, and in an image."""
 
 from perception.geometry.lens import lens_problem
-from perception.geometry.motion import quaternion_from_rotation
+from perception.geometry.pose_history import quaternion_from_rotation
 from perception.geometry.poses import (
     Matrix,
     TransformTree,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import project, transform_points
+from perception.sinks.canvas import ramp
 from perception.sinks.palette import RANGE_RAMP
-from perception.sinks.strokes import ramp
 from perception.types import Float64, Sample
 
 NEAR_M, FAR_M = 1.0, 100.0  # the ends of the range ramp, which is logarithmic

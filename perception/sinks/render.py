@@ -13,11 +13,7 @@ import numpy as np
 from perception.models.preprocess import InputSpec, image_pixels
 from perception.models.preprocess.pixels import UnusableImage
 from perception.sinks.annotations import caption, image_size, notices, placed, short_caption, worth_drawing
-from perception.sinks.palette import VERMILION, WHITE, class_colour
-from perception.sinks.picture_returns import FAR_M, NEAR_M, picture_returns, range_colours
-from perception.sinks.run_info import RunInfo
-from perception.sinks.status_panel import BACK, DIM, draw_legend, draw_panel, panel_height
-from perception.sinks.strokes import (
+from perception.sinks.canvas import (
     Box,
     Canvas,
     chip,
@@ -30,6 +26,10 @@ from perception.sinks.strokes import (
     put_text,
     text_width,
 )
+from perception.sinks.palette import VERMILION, WHITE, class_colour
+from perception.sinks.picture_returns import FAR_M, NEAR_M, picture_returns, range_colours
+from perception.sinks.run_info import RunInfo
+from perception.sinks.status_panel import BACK, DIM, draw_legend, draw_panel, panel_height
 from perception.types import Detection, Output, Sample, TruthFrame
 
 _NIGHT = (14, 15, 18)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from perception.sinks.canvas import Canvas, dashed, fill, fitted, put_text, ramp, text_width, zero_bar
 from perception.sinks.palette import GREEN, RANGE_RAMP, RGB, SKY, VERMILION, WHITE
-from perception.sinks.strokes import Canvas, dashed, fill, fitted, put_text, ramp, text_width, zero_bar
 from perception.types import SENSORS, Control, ControlChannel, Input, Output, Sample, Tick
 
 BACK: RGB = (24, 26, 30)

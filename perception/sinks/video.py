@@ -16,10 +16,10 @@ from perception.align.repeats import Repeats
 from perception.errors import OutputError
 from perception.path_guard import marked
 from perception.sinks.annotations import image_size
+from perception.sinks.canvas import Canvas
 from perception.sinks.protocol import refuse_input
 from perception.sinks.render import FrameLayout, layout_for, picture_of, render
 from perception.sinks.run_info import RunInfo
-from perception.sinks.strokes import Canvas
 from perception.sinks.video_writers import MARK, SUFFIXES, open_writer
 from perception.types import SENSORS, Output, Sample, TruthFrame, camera_views
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import cv2
 
 from perception.errors import OutputError
-from perception.sinks.strokes import Canvas
+from perception.sinks.canvas import Canvas
 
 SUFFIXES = (".mp4", ".webm")
 MARK = b"perception-fusion video"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.sinks import RunInfo
+from perception.sinks.canvas import Box, Canvas, ramp
 from perception.sinks.palette import CYCLE, GREEN, RANGE_RAMP, SKY, VERMILION, WHITE, YELLOW, ink_on
 from perception.sinks.render import _free_place, layout_for, picture_size, render
 from perception.sinks.status_panel import (
@@ -20,7 +21,6 @@ from perception.sinks.status_panel import (
     sensor_words,
     sources,
 )
-from perception.sinks.strokes import Box, Canvas, ramp
 from perception.types import (
     Control,
     ControlChannel,

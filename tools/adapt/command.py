@@ -76,7 +76,7 @@ def adapt(given: AdaptArguments) -> None:
     from perception_tools.adapt.text import show
     from perception_tools.train.allocator import keep_freed_memory
     from perception_tools.train.command import stoppable
-    from perception_tools.train.watch import watcher
+    from perception_tools.train.progress import watcher
 
     keep_freed_memory()
     with watcher() as seen, stoppable() as stop:

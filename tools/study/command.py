@@ -52,7 +52,7 @@ def study(
     """
     from perception.training.ablation import SECTIONS, StudyOptions, summary
     from perception_tools.train.command import stoppable
-    from perception_tools.train.watch import watcher
+    from perception_tools.train.progress import watcher
 
     sections = SECTIONS if only is None else tuple(part.strip() for part in only.split(",") if part.strip())
     options = StudyOptions(out, steps, seeds, sections)

@@ -95,7 +95,7 @@ def _run(config: TrainConfig, resume: bool, on: str | None, processes: int | Non
     """Train in this process, as one of those that torchrun started, or on a Ray cluster."""
     from perception.training import train as run  # imports torch
     from perception_tools.train.allocator import keep_freed_memory
-    from perception_tools.train.watch import watcher
+    from perception_tools.train.progress import watcher
 
     keep_freed_memory()
     with watcher() as seen, stoppable() as stop:

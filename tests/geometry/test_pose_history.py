@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
 from perception.geometry import pose_matrix
-from perception.geometry.motion import MAX_GAP_NS, MAX_POSES, PoseHistory, interpolated_poses
+from perception.geometry.pose_history import MAX_GAP_NS, MAX_POSES, PoseHistory, interpolated_poses
 
 MS = 1_000_000
 
