@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from inspect import cleandoc
 from typing import Any
 
 import typer
@@ -59,4 +60,11 @@ def _command(name: str) -> Any:
         app.command(name, epilog=epilog(name))(getattr(module, name))
     command = get_command(app)
     command.name = name
+    for each in (command, *getattr(command, "commands", {}).values()):
+        each.help = _flowing(each.help or "")
     return command
+
+
+def _flowing(text: str) -> str:
+    """Return a help text with a line for each paragraph, which is as wide as the terminal then."""
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(text).split("\n\n"))

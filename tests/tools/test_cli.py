@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from typer.main import get_command
 import perception
 from perception.types.backends import BackendName, PrecisionName
 from perception_tools.cli import app, run
+from perception_tools.command_table import NAMES
 from perception_tools.shared_options import BACKENDS, PRECISIONS
 from perception_tools.usage import EXAMPLES
 from tests.forked_python import ForkedPython
@@ -29,6 +31,23 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("names") / "fahrt_für_速度.mcap"
     SmallLog().image("/räder/カメラ", seconds=0.5).scan("/лидар", seconds=0.5).write(path)
     return path
+
+
+# --- help ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_text_of_a_command_fills_the_lines_of_its_help(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run([name, "--help"])
+    text = capsys.readouterr().out.partition("╭")[0]
+    lines = [line.strip() for line in text.splitlines()]
+    assert max(map(len, lines)) <= 80
+    for line, following in pairwise(lines):
+        if line and following:
+            assert len(f" {line} {following.split()[0]} ") > 80, line
 
 
 # --- wrong usage ---------------------------------------------------------------------------------
