@@ -412,6 +412,14 @@ def test_held_out_time_and_logs_to_validate_on_exclude_each_other(street: Path, 
         small_config(street, tmp_path / "cache", tmp_path / "run", data={"validate_last": 0.2})
 
 
+def test_settings_that_leave_no_sample_are_named_with_what_there_is(street: Path, tmp_path: Path) -> None:
+    data = {"validate": [], "start_s": 1000.0}
+    config = small_config(street, tmp_path / "cache", tmp_path / "run", data=data)
+    words = r"samples to learn from, found \d+ in \d+ logs?, none of them with data\.start_s 1000; give"
+    with pytest.raises(ConfigError, match=words):
+        train(config)
+
+
 def test_a_run_without_one_finite_batch_says_so(
     street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,13 +149,23 @@ def open_dataset(
     opened = [cached_log(log, spec, cache, progress) for log in logs]
     chosen = [_chosen(log, data, part) for log in opened]
     if not sum(len(rows) for rows in chosen):
-        raise ConfigError(
-            [
-                f"data: start_s {data.start_s}, end_s {data.end_s}, validate_last {data.validate_last} leave "
-                f"no sample of {len(logs)} logs"
-            ]
-        )
+        raise ConfigError([_none_left(opened, data, part)])
     return Dataset(opened, chosen, [_complete(log.log.name, data, spec.model.classes) for log in opened])
+
+
+def _none_left(logs: Sequence[CachedLog], data: DataConfig, part: Part) -> str:
+    held = sum(map(len, logs))
+    given = {"data.start_s": data.start_s, "data.end_s": data.end_s}
+    if part != "all":
+        given["data.validate_last"] = data.validate_last
+    cuts = [f"{name} {value:g}" for name, value in given.items() if value is not None]
+    purpose = "validate on" if part == "last" else "learn from"
+    left = f", none of them with {' and '.join(cuts)}" if held and cuts else ""
+    where = "1 log" if len(logs) == 1 else f"{len(logs)} logs"
+    return (
+        f"data: expected samples to {purpose}, found {held} in {where}{left}; give longer logs, or another "
+        "part of them"
+    )
 
 
 def batch_indices(size: int, batch: int, seed: int, start: int = 0) -> Iterator[NDArray[np.intp]]:
