@@ -29,13 +29,14 @@ SMALL = ModelConfig(
     status_width=8,
 )
 SECOND: dict[str, object] = {"fusion": "concat", "stride": 8, "stem": "patch", "shared_tower": True}
-FUSIONS = ("gated", "concat", "attention", "second")
+FUSIONS = ("gated", "concat", "attention", "second", "split")
 SUBSETS = [tuple(float(x) for x in bits) for bits in itertools.product((0, 1), repeat=3)]
 
 
 def architecture(fusion: str) -> dict[str, object]:
     """Return the changes to a configuration for one of `FUSIONS`."""
-    return SECOND if fusion == "second" else {"fusion": fusion}
+    named: dict[str, dict[str, object]] = {"second": SECOND, "split": {**SECOND, "split": 2}}
+    return named.get(fusion, {"fusion": fusion})
 
 
 def scene(

@@ -24,7 +24,7 @@ LISTS = (
 )
 LATER = (
     *("adapters", "control_widths", "control_status", "extra_heads"),
-    *("stride", "stem", "shared_tower"),
+    *("stride", "stem", "shared_tower", "split"),
 )
 """Fields that the first checkpoints did not have."""
 MAX_HIDDEN = 8
@@ -52,6 +52,8 @@ class ModelConfig:
         input_height, input_width: Pixels; multiples of 8 and 16 times the stride.
         stride: Pixels between the cells of the finest map, which class and box are read from: 4 or 8. The
             other two maps have twice and four times as many.
+        split: Parts of a cell of the finest map along each axis that class and box are predicted for: 1 or 2.
+            With 2 the output map has half the stride at little more cost.
         stem: The small backbone's way to the finest map: `convolutions`, of kernel 4 and stride 2 each, or
             `patch`: the first has stride 4.
         shared_tower: Whether class and box are read from one tower, or each from one of its own.
@@ -106,6 +108,7 @@ class ModelConfig:
     stride: int = _whole(4, 4, 8, 4)
     stem: str = "convolutions"
     shared_tower: bool = False
+    split: int = _whole(1, 1, 2, 1)
 
     def __post_init__(self) -> None:
         errors = [*self._name_errors(), *self._size_errors()]
@@ -174,7 +177,12 @@ class ModelConfig:
     @property
     def cells(self) -> int:
         """Return the number of cells of the output map, h x w."""
-        return (self.input_height // self.stride) * (self.input_width // self.stride)
+        return (self.input_height // self.output_stride) * (self.input_width // self.output_stride)
+
+    @property
+    def output_stride(self) -> int:
+        """Return the pixels between the cells of the output map."""
+        return self.stride // self.split
 
     @property
     def backbone_weights(self) -> int:

@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.detections = config.detections
         self.height, self.width = config.input_height, config.input_width
-        self.stride, self.map_width = config.stride, config.input_width // config.stride
+        self.stride, self.map_width = config.output_stride, config.input_width // config.output_stride
         # The standard deviation of a Laplace distribution of scale b is sqrt(2) b; a Gaussian's is its scale.
         self.std_per_scale = math.sqrt(2.0) if config.loss_family == "laplace" else 1.0
         self.calibration = Calibration(config)

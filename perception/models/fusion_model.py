@@ -261,7 +261,7 @@ class FusionModel(nn.Module):
         control, control_log_scale = self.control_head(self._own("control", coarse), fused.pooled)
         return DenseOutputs(
             heatmap=self.class_head(self._own("class", fine)),
-            ltrb=self.config.stride * sides.exp(),
+            ltrb=self.config.output_stride * sides.exp(),
             ltrb_log_scale=sides_log_scale,
             distance_log=distance * std + mean,
             distance_log_scale=distance_log_scale,

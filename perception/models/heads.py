@@ -69,7 +69,7 @@ class ClassHead(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.tower = _own_tower(config)
-        self.predict = nn.Conv2d(config.fused_width, len(config.classes), 1)
+        self.predict = _per_cell(config, len(config.classes))
         nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.constant_(self.predict.bias, math.log(PRIOR / (1 - PRIOR)))  # type: ignore[arg-type]
 
@@ -84,11 +84,13 @@ class BoxHead(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.tower = _own_tower(config)
-        self.predict = nn.Conv2d(config.fused_width, 10, 1)
+        self.predict = _per_cell(config, 10)
         nn.init.normal_(self.predict.weight, std=0.01)
         with torch.no_grad():  # at first 16 px +-4 to every side; distance at the mean, +-1/4
             self.predict.bias.copy_(  # type: ignore[union-attr]
-                torch.tensor([math.log(16 / config.stride)] * 4 + [math.log(4)] * 4 + [0.0, math.log(0.25)])
+                torch.tensor(
+                    [math.log(16 / config.output_stride)] * 4 + [math.log(4)] * 4 + [0.0, math.log(0.25)]
+                )
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -160,6 +162,13 @@ class ExtraHead(FrameHead):
     def decode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values of the channels and their standard deviations, above 0, each [B, A]."""
         raise NotImplementedError(f"{type(self).__name__} needs a method `decode`")
+
+
+def _per_cell(config: ModelConfig, outputs: int) -> nn.Module:
+    """Return a head's last layer, from the features of a cell to the outputs of its parts."""
+    if config.split == 1:
+        return nn.Conv2d(config.fused_width, outputs, 1)
+    return nn.ConvTranspose2d(config.fused_width, outputs, config.split, stride=config.split)
 
 
 def _own_tower(config: ModelConfig) -> nn.Module | None:

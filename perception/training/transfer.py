@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from perception.training.loop.optimiser import belongs_to
 from perception.training.train_config import TrainConfig
 
 _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
+_BY_PART = ("class_head.predict.weight", "box_head.predict.weight")
+_SIDES = "box_head.predict.bias"
 _STATISTICS = ("normaliser.", "decoder.")
 """Statistics and calibration, which are measured again from the data."""
 
@@ -104,14 +107,15 @@ def starting_model(config: TrainConfig, training: Dataset, watcher: Watcher) -> 
 def take_over(model: FusionModel, path: Path) -> TransferReport:
     """Copy the tensors of a checkpoint that fit into a model.
 
-    The last layer of the class head is matched class by class, by name. Statistics and calibration stay.
+    The last layer of the class head is matched class by class, by name. Of weights without `split`, each part
+    of a cell starts as the cell. Statistics and calibration stay.
 
     Raises:
         CheckpointError: It cannot be loaded.
         ConfigError: No tensor fits.
     """
     other, _ = load_checkpoint(path)
-    mine, theirs = model.state_dict(), other.state_dict()
+    mine, theirs = model.state_dict(), _at_stride(other, model.config)
     names = [name for name in mine if not name.startswith(_STATISTICS)]
     taken, partly, different, missing = [], [], [], []
     with torch.no_grad():
@@ -119,8 +123,7 @@ def take_over(model: FusionModel, path: Path) -> TransferReport:
             tensor = theirs.get(name)
             if tensor is None:
                 missing.append(name)
-            elif name in _BY_CLASS and other.config.classes != model.config.classes:
-                _take_classes(mine[name], tensor, model.config.classes, other.config.classes)
+            elif _take_classes(name, mine[name], tensor, model.config, other.config):
                 partly.append(name)
             elif tensor.shape != mine[name].shape:
                 different.append(f"{name} {list(tensor.shape)} -> {list(mine[name].shape)}")
@@ -178,7 +181,26 @@ def _kept_stats(path: Path, shape: ModelConfig, stats: InputStats) -> InputStats
     return InputStats(**{g: kept.get(g, getattr(stats, g)) for g in names})
 
 
-def _take_classes(mine: Tensor, theirs: Tensor, names: Sequence[str], others: Sequence[str]) -> None:
-    for row, name in enumerate(names):
-        if name in others:
-            mine[row].copy_(theirs[others.index(name)])
+def _at_stride(other: FusionModel, shape: ModelConfig) -> Mapping[str, Tensor]:
+    """Return a model's weights as one of `shape` reads them, which may have other cells of the output map."""
+    tensors = dict(other.state_dict())
+    if other.config.split < shape.split:
+        for name in _BY_PART:
+            tensors[name] = tensors[name].transpose(0, 1).expand(-1, -1, shape.split, shape.split)
+    tensors[_SIDES] = tensors[_SIDES].clone()
+    tensors[_SIDES][:4] += math.log(other.config.output_stride / shape.output_stride)  # sides are in cells
+    return tensors
+
+
+def _take_classes(name: str, mine: Tensor, theirs: Tensor, shape: ModelConfig, other: ModelConfig) -> bool:
+    """Copy the rows of classes of the same name; return whether a tensor has such rows, and they fit."""
+    if name not in _BY_CLASS or shape.classes == other.classes:
+        return False
+    dim = 1 if shape.split > 1 and mine.ndim > 1 else 0
+    mine, theirs = mine.movedim(dim, 0), theirs.movedim(dim, 0)
+    if mine.shape[1:] != theirs.shape[1:]:
+        return False
+    for row, class_name in enumerate(shape.classes):
+        if class_name in other.classes:
+            mine[row].copy_(theirs[other.classes.index(class_name)])
+    return True

@@ -97,10 +97,13 @@ def meanings(model: FusionModel, name: str, weight: Tensor) -> tuple[Meaning, Me
 @torch.no_grad()
 def make_symmetric(model: FusionModel) -> None:
     for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            outputs, inputs = meanings(model, name, module.weight)
-            image = outputs.of(inputs.of(module.weight, 1), 0)
-            module.weight.copy_((module.weight + (image.flip(3) if image.dim() == 4 else image)) / 2)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            weight = (
+                module.weight.transpose(0, 1) if isinstance(module, nn.ConvTranspose2d) else module.weight
+            )
+            outputs, inputs = meanings(model, name, weight)
+            image = outputs.of(inputs.of(weight, 1), 0)
+            weight.copy_((weight + (image.flip(3) if image.dim() == 4 else image)) / 2)
             if module.bias is not None:
                 module.bias.copy_((module.bias + outputs.of(module.bias, 0)) / 2)
         elif isinstance(module, nn.BatchNorm2d):

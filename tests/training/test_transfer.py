@@ -49,6 +49,37 @@ def test_classes_are_matched_by_name(weights: Path) -> None:
     assert torch.equal(taken[1], start[1])
 
 
+def test_parts_of_a_cell_start_as_the_cell_of_weights_without_them(tmp_path: Path) -> None:
+    old = lively_model(seed=4, fusion="second")
+    save_checkpoint(tmp_path / "old.safetensors", old)
+    model = lively_model(seed=4, fusion="split")  # statistics as those of the other
+    account = take_over(model, tmp_path / "old.safetensors")
+    assert (account.partly, account.different, account.missing, account.unused) == ((), (), (), ())
+    inputs = scene(SMALL, seed=3)
+    with torch.inference_mode():
+        expected, found = old.dense(inputs), model.dense(inputs)
+    for name in ("heatmap", "ltrb", "ltrb_log_scale", "distance_log"):
+        cells = getattr(expected, name).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        torch.testing.assert_close(getattr(found, name), cells, msg=lambda t, n=name: f"{n}: {t}")
+
+
+def test_classes_of_parts_of_a_cell_are_matched_by_name(tmp_path: Path) -> None:
+    old = lively_model(seed=4, fusion="split")
+    save_checkpoint(tmp_path / "old.safetensors", old)
+    names = ("tree", SMALL.classes[0])
+    model = lively_model(replace(SMALL, classes=names), seed=1, fusion="split")
+    take_over(model, tmp_path / "old.safetensors")
+    mine, theirs = model.class_head.predict.weight, old.class_head.predict.weight
+    assert torch.equal(mine[:, 1], theirs[:, 0])
+    assert not torch.equal(mine[:, 0], theirs[:, 0])
+
+
+def test_other_classes_of_another_width_are_left_and_said(weights: Path) -> None:
+    model = FusionModel(replace(SMALL, classes=("tree", "person"), fused_width=24), seed=1)
+    account = take_over(model, weights)
+    assert any(name.startswith("class_head.predict.weight [3, 16") for name in account.different)
+
+
 def test_another_shape_is_left_at_chance_and_said(weights: Path) -> None:
     model = FusionModel(replace(SMALL, status_width=16, fusion="concat"), seed=1)
     account = take_over(model, weights)

@@ -187,5 +187,5 @@ class LossStep:
             on["extra"],
             on["complete"],
         )
-        rows, columns = shape.input_height // shape.stride, shape.input_width // shape.stride
-        return make_targets(dense, len(shape.classes), Grid(rows, columns, shape.stride))
+        rows, columns = (size // shape.output_stride for size in (shape.input_height, shape.input_width))
+        return make_targets(dense, len(shape.classes), Grid(rows, columns, shape.output_stride))
