@@ -35,8 +35,9 @@ SUBSETS = [tuple(float(x) for x in bits) for bits in itertools.product((0, 1), r
 
 def architecture(fusion: str) -> dict[str, object]:
     """Return the changes to a configuration for one of `FUSIONS`."""
-    named: dict[str, dict[str, object]] = {"second": SECOND, "split": {**SECOND, "split": 2}}
-    return named.get(fusion, {"fusion": fusion})
+    if fusion == "split":
+        return {**SECOND, "split": 2, "tower_width": 24}
+    return SECOND if fusion == "second" else {"fusion": fusion}
 
 
 def scene(

@@ -24,7 +24,7 @@ LISTS = (
 )
 LATER = (
     *("adapters", "control_widths", "control_status", "extra_heads"),
-    *("stride", "stem", "shared_tower", "split"),
+    *("stride", "stem", "shared_tower", "split", "tower_width"),
 )
 """Fields that the first checkpoints did not have."""
 MAX_HIDDEN = 8
@@ -54,6 +54,7 @@ class ModelConfig:
             other two maps have twice and four times as many.
         split: Parts of a cell of the finest map along each axis that class and box are predicted for: 1 or 2.
             With 2 the output map has half the stride at little more cost.
+        tower_width: Channels of the towers of class and box; 0: as many as the shared maps have.
         stem: The small backbone's way to the finest map: `convolutions`, of kernel 4 and stride 2 each, or
             `patch`: the first has stride 4.
         shared_tower: Whether class and box are read from one tower, or each from one of its own.
@@ -109,6 +110,7 @@ class ModelConfig:
     stem: str = "convolutions"
     shared_tower: bool = False
     split: int = _whole(1, 1, 2, 1)
+    tower_width: int = _whole(0, 0, 1024, 8)
 
     def __post_init__(self) -> None:
         errors = [*self._name_errors(), *self._size_errors()]
@@ -178,6 +180,11 @@ class ModelConfig:
     def cells(self) -> int:
         """Return the number of cells of the output map, h x w."""
         return (self.input_height // self.output_stride) * (self.input_width // self.output_stride)
+
+    @property
+    def tower_channels(self) -> int:
+        """Return the channels that class and box are read from."""
+        return self.tower_width or self.fused_width
 
     @property
     def output_stride(self) -> int:

@@ -72,7 +72,7 @@ class FusionModel(nn.Module):
         self.fusion = nn.ModuleList(make_fusion(config, w, m) for w, m in zip(widths, maps, strict=True))
         self.top_down = TopDown(config)
         if config.shared_tower:
-            self.tower = conv_bn(config.fused_width, config.fused_width, 3)
+            self.tower = conv_bn(config.fused_width, config.tower_channels, 3)
         self.class_head = ClassHead(config)
         self.box_head = BoxHead(config)
         self.control_head = ControlHead(config)

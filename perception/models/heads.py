@@ -167,12 +167,12 @@ class ExtraHead(FrameHead):
 def _per_cell(config: ModelConfig, outputs: int) -> nn.Module:
     """Return a head's last layer, from the features of a cell to the outputs of its parts."""
     if config.split == 1:
-        return nn.Conv2d(config.fused_width, outputs, 1)
-    return nn.ConvTranspose2d(config.fused_width, outputs, config.split, stride=config.split)
+        return nn.Conv2d(config.tower_channels, outputs, 1)
+    return nn.ConvTranspose2d(config.tower_channels, outputs, config.split, stride=config.split)
 
 
 def _own_tower(config: ModelConfig) -> nn.Module | None:
-    return None if config.shared_tower else conv_bn(config.fused_width, config.fused_width, 3)
+    return None if config.shared_tower else conv_bn(config.fused_width, config.tower_channels, 3)
 
 
 def _towered(tower: nn.Module | None, x: Tensor) -> Tensor:

@@ -187,6 +187,7 @@ class DistillConfig(TrainSection):
     checkpoint: Path
     weight: Positive = 1.0
     regression: Literal["kl", "l1"] = "kl"  # match the teacher's distributions, or only its values
+    pictures: bool = True  # also from labelled pictures, whose like the teacher may not have seen
 
 
 class TransferConfig(TrainSection):

@@ -14,7 +14,7 @@ from perception.models.checkpoint import save_checkpoint
 from perception.training.loop.optimiser import make_optimiser
 from perception.training.train_config import OptimiserConfig
 from perception.training.transfer import freeze, take_over, train_mode
-from tests.fusion_scenes import SMALL, lively_model, scene
+from tests.fusion_scenes import SECOND, SMALL, lively_model, scene
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_classes_are_matched_by_name(weights: Path) -> None:
 def test_parts_of_a_cell_start_as_the_cell_of_weights_without_them(tmp_path: Path) -> None:
     old = lively_model(seed=4, fusion="second")
     save_checkpoint(tmp_path / "old.safetensors", old)
-    model = lively_model(seed=4, fusion="split")  # statistics as those of the other
+    model = lively_model(replace(SMALL, **SECOND), seed=4, split=2)  # statistics as those of the other
     account = take_over(model, tmp_path / "old.safetensors")
     assert (account.partly, account.different, account.missing, account.unused) == ((), (), (), ())
     inputs = scene(SMALL, seed=3)

@@ -26,6 +26,9 @@ from perception.training.train_config import DistillConfig
 DETECTED_FROM = 0.1
 """The least score with which the teacher detects an object."""
 
+_READ = frozenset(DenseOutputs._fields) - {"fused", "present", "extra"}
+"""The maps and values that have losses here."""
+
 
 class TeacherValue(NamedTuple):
     """A teacher's prediction of one quantity, in the units and the distribution family of the student."""
@@ -57,14 +60,29 @@ class Teacher:
         ]
         if errors:
             raise ConfigError(errors)
-        self.weight, self.regression = config.weight, config.regression
+        self.weight, self.regression, self.pictures = config.weight, config.regression, config.pictures
         self.model = model.requires_grad_(False).to(next(student.parameters()).device)
         self._kl = laplace_kl if mine.loss_family == "laplace" else gaussian_kl
         # Scales of another family are turned into those of the same standard deviation.
         self._rescale = math.log(model.decoder.std_per_scale / student.decoder.std_per_scale)
 
-    def losses(self, student: FusionModel, predicted: DenseOutputs, inputs: Inputs) -> dict[str, Tensor]:
-        """Return head -> the weighted loss of the student's maps `predicted` towards the teacher's."""
+    def losses(
+        self, student: FusionModel, predicted: DenseOutputs, inputs: Inputs, rows: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return head -> the weighted loss of the student's maps `predicted` towards the teacher's.
+
+        Args:
+            student: The model in training.
+            predicted: Its maps.
+            inputs: What both see.
+            rows: bool [B], the samples that the teacher teaches; None: all.
+        """
+        if rows is not None and not rows.all():
+            if not rows.any():
+                return {}
+            inputs = Inputs(*(values[rows] for values in inputs))
+            parts = {name: values[rows] for name, values in predicted._asdict().items() if name in _READ}
+            predicted = predicted._replace(**parts)
         with torch.no_grad():
             true = self.model.dense(inputs)
             score = true.heatmap.sigmoid()

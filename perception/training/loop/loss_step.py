@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -119,9 +120,16 @@ class LossStep:
             present = cleaned.present[:, CAMERA]
             losses[FEATURES] = self.feature_teacher(inputs.image, present, encoded[CAMERA][:-1])
         if self.teacher is not None:
-            for head, loss in self.teacher.losses(model, outputs, inputs).items():
+            rows = None if self.teacher.pictures else self._of_drives(batch)
+            for head, loss in self.teacher.losses(model, outputs, inputs, rows).items():
                 losses[head] = losses[head] + loss
         return losses
+
+    def _of_drives(self, batch: Batch) -> Tensor:
+        """Return bool [B]: the samples that are more than a labelled picture."""
+        present, control = batch.inputs.present > 0.5, np.isfinite(batch.truth.control)
+        others = np.delete(present, CAMERA, axis=1)
+        return torch.from_numpy(others.any(1) | control.any(1)).to(self.device)
 
     def backward(self, losses: Mapping[str, Tensor], values: Mapping[str, float], parts: int) -> None:
         """Add the gradients of the balanced losses to every parameter that is not frozen.

@@ -13,6 +13,7 @@ from torch import Tensor
 from perception.errors import ConfigError
 from perception.models import FusionModel
 from perception.models.checkpoint import save_checkpoint
+from perception.models.tensors import Inputs
 from perception.training.loop.distillation import Teacher
 from perception.training.train_config import DistillConfig
 from tests.fusion_scenes import SMALL, lively_model, scene
@@ -107,6 +108,20 @@ def test_weight_multiplies(tmp_path: Path) -> None:
     for head in HEADS:
         assert float(one[head].detach()) > 0
         torch.testing.assert_close(3 * one[head], three[head])
+
+
+def test_only_the_samples_it_teaches_count(tmp_path: Path) -> None:
+    model, student, inputs = lively_model(seed=2), lively_model(seed=3), scene(SMALL, 3)
+    teacher = taught(model, tmp_path, student)
+    rows = torch.tensor([True, False, True])
+    of_rows = Inputs(*(values[rows] for values in inputs))
+    with torch.no_grad():
+        found = teacher.losses(student, student.dense(inputs), inputs, rows)
+        expected = teacher.losses(student, student.dense(of_rows), of_rows)
+        nothing = teacher.losses(student, student.dense(inputs), inputs, torch.zeros(3, dtype=torch.bool))
+    for head in HEADS:
+        torch.testing.assert_close(found[head], expected[head], rtol=1e-4, atol=1e-5)
+    assert nothing == {}
 
 
 def test_a_teacher_of_something_else_is_refused(tmp_path: Path) -> None:

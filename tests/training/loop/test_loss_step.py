@@ -5,22 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from perception.errors import ConfigError
 from perception.models import FusionModel
+from perception.models.checkpoint import save_checkpoint
 from perception.training.balancing.options import METHODS
 from perception.training.config_file import parse_train_config, to_yaml
 from perception.training.data.dataset import Dataset
 from perception.training.data.input_stats import measure_stats
 from perception.training.data.sample_cache import CachedLog
-from perception.training.data.training_sample import Batch, collate
+from perception.training.data.training_sample import Batch, TrainingSample, collate
 from perception.training.loop.head_schedule import HeadSchedule
 from perception.training.loop.loss_step import LossStep
 from perception.training.loop.optimiser import clip, make_optimiser
 from perception.training.train_config import TrainConfig
+from perception.types import SENSORS
 from tests.training.conftest import small_config
 
 HEADS = ("class", "box", "distance", "control")
@@ -97,6 +100,31 @@ def test_every_head_improves_by_every_loss(
 def test_adapters_learn_with_the_rest(dataset: Dataset, batch: Batch) -> None:
     found = improvement(dataset, batch, model={"adapters": ["class", "box", "control"]})
     assert all(fell > 0.05 for fell in found.values()), found
+
+
+def as_picture(sample: TrainingSample) -> TrainingSample:
+    present = np.array([name == "camera" for name in SENSORS], np.float32)
+    control = np.full_like(sample.truth.control, np.nan)
+    return sample._replace(
+        inputs=sample.inputs._replace(present=present), truth=sample.truth._replace(control=control)
+    )
+
+
+def test_a_teacher_may_leave_out_labelled_pictures(dataset: Dataset, tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.safetensors"
+    save_checkpoint(teacher, FusionModel(small_config(Path("a"), Path("b"), Path("c")).model_shape(), seed=9))
+    drive, picture = collate([dataset[0]]), collate([as_picture(dataset[0])])
+    found: dict[object, list[float]] = {}
+    for pictures in (True, False, None):
+        distill = None if pictures is None else {"checkpoint": str(teacher), "pictures": pictures}
+        config = small_config(Path("a"), Path("b"), Path("c"), transfer={"distill": distill})
+        model = FusionModel(config.model_shape(), seed=3).eval()
+        step, plan = LossStep(config, model), HeadSchedule(config.schedule)
+        losses = [step.losses(model, batch, plan, 0) for batch in (drive, picture)]
+        found[pictures] = [float(sum(loss.detach() for loss in each.values())) for each in losses]
+    assert found[False] == pytest.approx([found[True][0], found[None][1]])
+    assert found[True][0] != pytest.approx(found[None][0])
+    assert found[True][1] != pytest.approx(found[None][1])
 
 
 def parse(**sections: Any) -> TrainConfig:
