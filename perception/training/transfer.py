@@ -24,6 +24,7 @@ from perception.training.train_config import TrainConfig
 _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
 _BY_PART = ("class_head.predict.weight", "box_head.predict.weight")
 _SIDES = "box_head.predict.bias"
+_OF_TOWERS = ("tower.", "class_head.tower.", "box_head.tower.", *_BY_PART)
 _STATISTICS = ("normaliser.", "decoder.")
 """Statistics and calibration, which are measured again from the data."""
 
@@ -34,7 +35,7 @@ class TransferReport:
 
     Attributes:
         taken: Taken over: same name and shape.
-        partly: Rows of classes with the same name taken over.
+        partly: Rows of classes with the same name, or channels of a narrower tower, taken over.
         different: Same name, another shape; with both shapes.
         missing: Only in the model; they keep their initial values.
         unused: Only in the checkpoint.
@@ -51,7 +52,7 @@ class TransferReport:
         total = len(self.taken) + len(self.partly) + len(self.different) + len(self.missing)
         lines = [f"{len(self.taken)} of {total} tensors taken over"]
         for outcome, names in (
-            ("rows of classes with the same name", self.partly),
+            ("in part: classes of the same name, channels of a narrower tower", self.partly),
             ("another shape, left as they start", self.different),
             ("not in the checkpoint, left as they start", self.missing),
             ("in the checkpoint only, unused", self.unused),
@@ -108,7 +109,8 @@ def take_over(model: FusionModel, path: Path) -> TransferReport:
     """Copy the tensors of a checkpoint that fit into a model.
 
     The last layer of the class head is matched class by class, by name. Of weights without `split`, each part
-    of a cell starts as the cell. Statistics and calibration stay.
+    of a cell starts as the cell; the channels of a narrower tower become the first ones. Statistics and
+    calibration stay.
 
     Raises:
         CheckpointError: It cannot be loaded.
@@ -117,19 +119,20 @@ def take_over(model: FusionModel, path: Path) -> TransferReport:
     other, _ = load_checkpoint(path)
     mine, theirs = model.state_dict(), _at_stride(other, model.config)
     names = [name for name in mine if not name.startswith(_STATISTICS)]
+    renamed = model.config.classes != other.config.classes
     taken, partly, different, missing = [], [], [], []
     with torch.no_grad():
         for name in names:
             tensor = theirs.get(name)
             if tensor is None:
                 missing.append(name)
-            elif _take_classes(name, mine[name], tensor, model.config, other.config):
-                partly.append(name)
-            elif tensor.shape != mine[name].shape:
-                different.append(f"{name} {list(tensor.shape)} -> {list(mine[name].shape)}")
-            else:
+            elif tensor.shape == mine[name].shape and not (renamed and name in _BY_CLASS):
                 mine[name].copy_(tensor)
                 taken.append(name)
+            elif _take_part(name, mine[name], tensor, model.config, other.config):
+                partly.append(name)
+            else:
+                different.append(f"{name} {list(tensor.shape)} -> {list(mine[name].shape)}")
     if not taken:
         raise ConfigError(
             [f"transfer.checkpoint: no tensor of {path} fits the model; is it another kind of model?"]
@@ -192,15 +195,23 @@ def _at_stride(other: FusionModel, shape: ModelConfig) -> Mapping[str, Tensor]:
     return tensors
 
 
-def _take_classes(name: str, mine: Tensor, theirs: Tensor, shape: ModelConfig, other: ModelConfig) -> bool:
-    """Copy the rows of classes of the same name; return whether a tensor has such rows, and they fit."""
-    if name not in _BY_CLASS or shape.classes == other.classes:
+def _take_part(name: str, mine: Tensor, theirs: Tensor, shape: ModelConfig, other: ModelConfig) -> bool:
+    """Copy the rows of classes of the same name, or the channels of a narrower tower into the first ones.
+
+    Returns:
+        Whether the tensor is one of those, and what is copied fits.
+    """
+    if name in _BY_CLASS and shape.classes != other.classes:
+        dim = 1 if name in _BY_PART and shape.split > 1 else 0
+        rows = [row for row, class_name in enumerate(shape.classes) if class_name in other.classes]
+        sources = [other.classes.index(shape.classes[row]) for row in rows]
+    elif name.startswith(_OF_TOWERS):
+        dim = 1 if name in _BY_PART and shape.split == 1 else 0
+        rows = sources = list(range(theirs.shape[dim]))
+    else:
         return False
-    dim = 1 if shape.split > 1 and mine.ndim > 1 else 0
     mine, theirs = mine.movedim(dim, 0), theirs.movedim(dim, 0)
-    if mine.shape[1:] != theirs.shape[1:]:
+    if mine.shape[1:] != theirs.shape[1:] or len(rows) > len(mine):
         return False
-    for row, class_name in enumerate(shape.classes):
-        if class_name in other.classes:
-            mine[row].copy_(theirs[other.classes.index(class_name)])
+    mine[rows] = theirs[sources]
     return True

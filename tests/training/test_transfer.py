@@ -63,6 +63,23 @@ def test_parts_of_a_cell_start_as_the_cell_of_weights_without_them(tmp_path: Pat
         torch.testing.assert_close(getattr(found, name), cells, msg=lambda t, n=name: f"{n}: {t}")
 
 
+def test_the_channels_of_a_narrower_tower_are_the_first_ones(tmp_path: Path) -> None:
+    old = lively_model(replace(SMALL, **SECOND), seed=4, split=2)
+    save_checkpoint(tmp_path / "old.safetensors", old)
+    model = lively_model(replace(SMALL, **SECOND), seed=4, split=2, tower_width=24)
+    with torch.no_grad():  # what is left as it starts says nothing
+        for head in (model.class_head, model.box_head):
+            head.predict.weight.zero_()
+    account = take_over(model, tmp_path / "old.safetensors")
+    assert "tower.0.weight" in account.partly
+    assert not account.different
+    inputs = scene(SMALL, seed=3)
+    with torch.inference_mode():
+        expected, found = old.dense(inputs), model.dense(inputs)
+    torch.testing.assert_close(found.heatmap, expected.heatmap)
+    torch.testing.assert_close(found.ltrb, expected.ltrb)
+
+
 def test_classes_of_parts_of_a_cell_are_matched_by_name(tmp_path: Path) -> None:
     old = lively_model(seed=4, fusion="split")
     save_checkpoint(tmp_path / "old.safetensors", old)
