@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -15,19 +16,21 @@ def same(first: Tensor, second: Tensor) -> bool:
     return first.numpy().tobytes() == second.numpy().tobytes()
 
 
-def test_every_weight_is_the_mean_and_neither_model_changes() -> None:
+@pytest.mark.parametrize("share", [0.5, 0.25])
+def test_every_weight_is_the_mean_and_neither_model_changes(share: float) -> None:
     first, second = FusionModel(SHAPE, seed=1), FusionModel(SHAPE, seed=2)
     before = [{n: t.clone() for n, t in model.state_dict().items()} for model in (first, second)]
-    mean = averaged(first, second).state_dict()
+    mean = averaged(first, second, share).state_dict()
     for model, old in zip((first, second), before, strict=True):
         assert all(same(tensor, old[name]) for name, tensor in model.state_dict().items())
     changed = 0
     for name, tensor in before[1].items():
         if tensor.is_floating_point():
-            torch.testing.assert_close(mean[name], (before[0][name] + tensor) / 2, equal_nan=True)
+            expected = (1 - share) * before[0][name] + share * tensor
+            torch.testing.assert_close(mean[name], expected, equal_nan=True)
             changed += not same(mean[name], tensor)
         else:
             assert same(mean[name], tensor)
     assert changed > 20
-    itself = averaged(first, first).state_dict()
+    itself = averaged(first, first, share).state_dict()
     assert all(same(itself[name], tensor) for name, tensor in before[0].items())
