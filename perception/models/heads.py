@@ -87,11 +87,9 @@ class BoxHead(nn.Module):
         self.predict = _per_cell(config, 10)
         nn.init.normal_(self.predict.weight, std=0.01)
         with torch.no_grad():  # at first 16 px +-4 to every side; distance at the mean, +-1/4
-            self.predict.bias.copy_(  # type: ignore[union-attr]
-                torch.tensor(
-                    [math.log(16 / config.output_stride)] * 4 + [math.log(4)] * 4 + [0.0, math.log(0.25)]
-                )
-            )
+            side = math.log(16 / config.output_stride)
+            start = torch.tensor([side] * 4 + [math.log(4)] * 4 + [0.0, math.log(0.25)])
+            self.predict.bias.copy_(start)  # type: ignore[union-attr]
 
     def forward(self, x: Tensor) -> Tensor:
         raw: Tensor = self.predict(as_weight(_towered(self.tower, x), self.predict))
@@ -164,7 +162,7 @@ class ExtraHead(FrameHead):
         raise NotImplementedError(f"{type(self).__name__} needs a method `decode`")
 
 
-def _per_cell(config: ModelConfig, outputs: int) -> nn.Module:
+def _per_cell(config: ModelConfig, outputs: int) -> nn.Conv2d | nn.ConvTranspose2d:
     """Return a head's last layer, from the features of a cell to the outputs of its parts."""
     if config.split == 1:
         return nn.Conv2d(config.tower_channels, outputs, 1)

@@ -80,12 +80,11 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     folders = {
         n: Path(os.path.realpath(p)) for n in ("config", "cache") if (p := getattr(data, n)) is not None
     }
-    start = transfer.checkpoint
-    if start is not None and weights_in(Path(start)).is_file():  # else it is the name of a plugin
-        start = os.path.realpath(start)
-    distill = transfer.distill
+    start, distill = transfer.checkpoint, transfer.distill
+    if start is not None:
+        start = _absolute_checkpoint(start)
     if distill is not None:
-        distill = distill.model_copy(update={"checkpoint": Path(os.path.realpath(distill.checkpoint))})
+        distill = distill.model_copy(update={"checkpoint": _absolute_checkpoint(distill.checkpoint)})
     return config.model_copy(
         update={
             "data": data.model_copy(update=logs | folders),
@@ -93,6 +92,11 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
             "run": config.run.model_copy(update={"out": Path(os.path.realpath(config.run.out))}),
         }
     )
+
+
+def _absolute_checkpoint(name: str) -> str:
+    """Return the absolute path of a checkpoint, or the name of a plugin as it is."""
+    return os.path.realpath(name) if weights_in(Path(name)).is_file() else name
 
 
 def check_same(folder: Path, config: TrainConfig) -> None:

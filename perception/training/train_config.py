@@ -184,7 +184,7 @@ class AugmentConfig(TrainSection):
 class DistillConfig(TrainSection):
     """Learn from the predictions of a larger checkpoint, too (Hinton et al. 2015)."""
 
-    checkpoint: Path
+    checkpoint: str  # a file, a folder or the name of a plugin, for its own weights
     weight: Positive = 1.0
     regression: Literal["kl", "l1"] = "kl"  # match the teacher's distributions, or only its values
     pictures: bool = True  # also from labelled pictures, whose like the teacher may not have seen

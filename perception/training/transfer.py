@@ -74,7 +74,7 @@ def check_transfer(config: TrainConfig) -> None:
     if transfer.checkpoint is not None:
         read_metadata(weights_file(transfer.checkpoint))
     if transfer.distill is not None:
-        read_metadata(transfer.distill.checkpoint)
+        read_metadata(weights_file(transfer.distill.checkpoint))
     if transfer.pretrained:
         from perception.models.torchvision_backbone import published_weights  # torchvision takes seconds
 

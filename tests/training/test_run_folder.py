@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from perception.training.run_folder import with_absolute_paths
+from perception.training.train_config import DistillConfig
 from tests.fusion_scenes import lively_model
 from tests.training.conftest import small_config
 
@@ -17,6 +18,10 @@ def test_weights_named_by_a_plugin_stay_a_name_beside_a_folder_called_so(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "street").mkdir()
     config = small_config(tmp_path / "a.mcap", tmp_path, tmp_path / "run", transfer={"checkpoint": "street"})
-    assert with_absolute_paths(config).transfer.checkpoint == "street"
+    taught = config.transfer.model_copy(update={"distill": DistillConfig(checkpoint="street")})
+    config = config.model_copy(update={"transfer": taught})
+    for transfer in (config.transfer, with_absolute_paths(config).transfer):
+        assert transfer.checkpoint == transfer.distill.checkpoint == "street"
     lively_model().save_pretrained("street")
-    assert with_absolute_paths(config).transfer.checkpoint == str(tmp_path / "street")
+    transfer = with_absolute_paths(config).transfer
+    assert transfer.checkpoint == transfer.distill.checkpoint == str(tmp_path / "street")

@@ -152,7 +152,6 @@ def check_files(source: str, config: TrainConfig, writes: list[Write], force: bo
             reads += [Read("a log", log) for log in find_logs(names, section)]
     reads += [Read("the configuration of the logs", data.config)] if data.config is not None else []
     teacher = transfer.distill.checkpoint if transfer.distill is not None else None
-    start = transfer.checkpoint  # a file, a folder, or the name of a plugin
-    checkpoints = (Path(start) if start is not None and Path(start).is_file() else None, teacher)
-    reads += [Read("a checkpoint", path) for path in checkpoints if path is not None]
+    starts = [name for name in (transfer.checkpoint, teacher) if name is not None]
+    reads += [Read("a checkpoint", Path(name)) for name in starts if Path(name).is_file()]  # else of a plugin
     check_paths(reads, writes, force=force)

@@ -19,6 +19,7 @@ from perception.errors import ConfigError
 from perception.models import DenseOutputs, FusionModel
 from perception.models.checkpoint import load_checkpoint
 from perception.models.decode import subset_index
+from perception.models.pretrained import weights_file
 from perception.models.tensors import Inputs
 from perception.training.losses.divergence import gaussian_kl, laplace_kl
 from perception.training.train_config import DistillConfig
@@ -50,7 +51,7 @@ class Teacher:
     """
 
     def __init__(self, config: DistillConfig, student: FusionModel) -> None:
-        model, _ = load_checkpoint(config.checkpoint)
+        model, _ = load_checkpoint(weights_file(config.checkpoint))
         mine, theirs = student.config, model.config
         errors = [
             f"transfer.distill.checkpoint: its {name} is {getattr(theirs, name)}, "

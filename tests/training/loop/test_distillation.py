@@ -25,7 +25,7 @@ def taught(
     model: FusionModel, path: Path, student: FusionModel, regression: str = "kl", weight: float = 1.0
 ) -> Teacher:
     save_checkpoint(path / "teacher.safetensors", model)
-    settings = {"checkpoint": path / "teacher.safetensors", "regression": regression, "weight": weight}
+    settings = {"checkpoint": str(path / "teacher.safetensors"), "regression": regression, "weight": weight}
     return Teacher(DistillConfig.model_validate(settings), student)
 
 
@@ -122,6 +122,12 @@ def test_only_the_samples_it_teaches_count(tmp_path: Path) -> None:
     for head in HEADS:
         torch.testing.assert_close(found[head], expected[head], rtol=1e-4, atol=1e-5)
     assert nothing == {}
+
+
+def test_the_weights_of_a_plugin_teach_by_its_name() -> None:
+    student = FusionModel.from_pretrained()
+    teacher = Teacher(DistillConfig(checkpoint="fusion"), student)
+    assert all(map(torch.equal, teacher.model.parameters(), student.parameters()))
 
 
 def test_a_teacher_of_something_else_is_refused(tmp_path: Path) -> None:
