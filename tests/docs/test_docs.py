@@ -12,10 +12,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 import perception
+from perception.config import parse_config
 from perception.logs import Query, decode
 from perception.plugin import discovery
+from perception.training.config_file import parse_train_config
+from perception.training.train_config import TrainConfig
 from perception.types import heads
 from perception_tools.cli import run
 from tests.scripted_scene import write_scene
@@ -105,13 +109,17 @@ def test_the_code_of_a_page_runs(
                 if line.startswith("$ perception "):
                     command, _, comment = line.removeprefix("$ perception ").partition("  # exit code ")
                     run_line(command, int(comment or 0))
-        elif "sensors" in block or block.startswith("version:"):
-            import yaml
-
-            from perception.config import parse_config
-
-            assert parse_config(yaml.safe_load(block))
+        elif language == "yaml":
+            check_configuration(yaml.safe_load(block))
     capsys.readouterr()
+
+
+def check_configuration(sections: dict[str, object]) -> None:
+    """Check a configuration of a replay, or a part of one of a training."""
+    if "sensors" in sections or "version" in sections:
+        assert parse_config(sections)
+    elif sections.keys() <= TrainConfig.model_fields.keys():
+        assert parse_train_config(sections)
 
 
 def run_line(command: str, expected: int) -> None:

@@ -39,7 +39,10 @@ def resolve_balancing(config: Mapping[str, Any] | None = None) -> tuple[Choice, 
     options = dict(config or {})
     weights, errors = options.pop("weights", None), []
     method = options.pop("method", "static")
-    if not isinstance(method, str) or "name" in options:
+    if "name" in options:
+        errors.append("balancing.name: unknown key, did you mean method?")
+        options = {}
+    if not isinstance(method, str):
         errors.append(f"balancing.method: expected one of {', '.join(METHODS)}, found {method!r:.60}")
         method = "static"
         options = {}

@@ -149,6 +149,12 @@ def test_faults_of_every_section_are_named_at_once() -> None:
         assert words in text
 
 
+def test_the_method_of_balancing_is_no_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(balancing={"name": "uncertainty"})
+    assert list(caught.value.errors) == ["balancing.name: unknown key, did you mean method?"]
+
+
 def test_the_resolved_configuration_says_every_loss_with_its_options() -> None:
     config = parse(losses={"class": "focal"}, balancing={"method": "gradnorm", "weights": {"box": 2}})
     assert config.losses == {
