@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from perception.geometry import Matrix
 from perception.simulation.gl import mujoco
-from perception.simulation.objects.colours import hsv
-from perception.simulation.objects.people import cyclist, person
-from perception.simulation.objects.props import barrel, cone, plain_cone, scenery
-from perception.simulation.objects.shapes import Figure, Quat, Vec3, ball, box, posed_figure, rod
+from perception.simulation.objects.people import cyclist, person, posed_person
+from perception.simulation.objects.props import THING, barrel, cone, plain_cone, thing
 from perception.simulation.random_draws import pick_one, random_stream, uniforms
 from perception.simulation.scenario import Scenario
 from perception.simulation.sensors.camera import Camera
@@ -22,44 +20,6 @@ from perception.simulation.world.layout import make_scene
 from perception.simulation.world.model import OVERSAMPLE, World, build_world
 from perception.simulation.world.model_builder import quaternion
 from perception.simulation.world.scene import HEIGHT, WIDTH, Item, Scene, SensorRig
-
-
-def posed_person(rng: np.random.Generator) -> Figure:
-    """Return a person whose arms and legs are turned at random: walking, sitting, waving."""
-    swing = {"leg_l": (-95, 35), "leg_r": (-95, 35), "arm_l": (-150, 50), "arm_r": (-150, 50)}
-    spread = {"leg_l": 15, "leg_r": -15, "arm_l": 60, "arm_r": -60}
-    turns = {name: _turn(rng.uniform(*swing[name]), rng.uniform() * spread[name]) for name in swing}
-    return posed_figure(person(rng), turns)
-
-
-def _turn(pitch_deg: float, roll_deg: float) -> Quat:
-    """Return the rotation about y, then about x."""
-    (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in np.deg2rad([pitch_deg, roll_deg]) / 2)
-    return (float(cr * cp), float(sr * cp), float(cr * sp), float(sr * sp))
-
-
-THING = "thing"
-"""The label of what has no class: the world tells the pixels of labelled objects alone."""
-
-
-def thing(rng: np.random.Generator) -> Figure:
-    """Return an object without a class: one of a yard, or a box, ball, roll or heap of them in any colour."""
-    if rng.random() < 0.4:
-        return replace(scenery(rng, street=rng.random() < 0.5), label=THING)
-    parts = []
-    for k in range(int(rng.integers(1, 4))):
-        half_x, half_y, half_z = uniforms(rng, *[(0.08, 0.3)] * 3)
-        x, y = uniforms(rng, (-0.2, 0.2), (-0.2, 0.2))
-        at: Vec3 = (x, y, half_z + 0.2 * k)
-        colour, yaw = hsv(*uniforms(rng, (0, 1), (0.2, 1), (0.1, 1))), rng.uniform(0, np.pi)
-        shapes = (
-            box(at, (2 * half_x, 2 * half_y, 2 * half_z), colour, "satin", yaw=yaw),
-            ball(at, (half_x, half_y, half_z), colour, "satin"),
-            rod(at, (x + half_x, y + half_y, at[2]), half_z, colour, "satin"),
-        )
-        parts.append(pick_one(rng, shapes, (0.5, 0.25, 0.25)))
-    return Figure(THING, tuple(parts), (1.0, 1.0, 1.0))
-
 
 MAKERS = (cone, plain_cone, barrel, person, posed_person, cyclist, thing)
 SHARES = (0.12, 0.28, 0.1, 0.08, 0.12, 0.08, 0.22)

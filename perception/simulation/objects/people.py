@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from perception.simulation.objects.colours import CLOTHES, HAIR, SKIN, grey, palette, pick, shade
-from perception.simulation.objects.shapes import Figure, Joint, Solid, Vec3, ball, bar, box, frustum, rod
+from perception.simulation.objects.shapes import (
+    Figure,
+    Joint,
+    Quat,
+    Solid,
+    Vec3,
+    ball,
+    bar,
+    box,
+    frustum,
+    posed_figure,
+    rod,
+)
 from perception.simulation.random_draws import uniforms
 
 SAFETY_HELMETS = palette("95 75 10   95 95 95   90 30 10   10 30 80")
@@ -51,6 +63,20 @@ def person(rng: np.random.Generator) -> Figure:
     ]
     width = 2 * (half_shoulder + 0.07 * height)
     return Figure("person", tuple(parts), (0.30 * height, width, height * 1.01), tuple(joints))
+
+
+def posed_person(rng: np.random.Generator) -> Figure:
+    """Return a person whose arms and legs are turned at random: walking, sitting, waving."""
+    swing = {"leg_l": (-95, 35), "leg_r": (-95, 35), "arm_l": (-150, 50), "arm_r": (-150, 50)}
+    spread = {"leg_l": 15, "leg_r": -15, "arm_l": 60, "arm_r": -60}
+    turns = {name: _turn(rng.uniform(*swing[name]), rng.uniform() * spread[name]) for name in swing}
+    return posed_figure(person(rng), turns)
+
+
+def _turn(pitch_deg: float, roll_deg: float) -> Quat:
+    """Return the rotation about y, then about x."""
+    (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in np.deg2rad([pitch_deg, roll_deg]) / 2)
+    return (float(cr * cp), float(sr * cp), float(cr * sp), float(sr * sp))
 
 
 def _leg(

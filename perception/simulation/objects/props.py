@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from perception.simulation.objects.colours import CLOTHES, METAL, PAINT, grey, hsv, palette, pick, shade
@@ -108,6 +110,29 @@ def scenery(rng: np.random.Generator, street: bool) -> Figure:
     makers = (_crate, _pallet, _bin, _rock, _bush, _bollard, _tyres, _sign)
     weights = np.array([1, 0.5, 3, 0.5, 2, 3, 0.3, 2.0] if street else [2, 2, 1, 1.5, 2, 1, 1.5, 1.0])
     return pick_one(rng, makers, list(weights / weights.sum()))(rng)
+
+
+THING = "thing"
+"""The label of what has no class: the world tells the pixels of labelled objects alone."""
+
+
+def thing(rng: np.random.Generator) -> Figure:
+    """Return an object without a class: one of a yard, or a box, ball, roll or heap of them in any colour."""
+    if rng.random() < 0.4:
+        return replace(scenery(rng, street=rng.random() < 0.5), label=THING)
+    parts = []
+    for k in range(int(rng.integers(1, 4))):
+        half_x, half_y, half_z = uniforms(rng, *[(0.08, 0.3)] * 3)
+        x, y = uniforms(rng, (-0.2, 0.2), (-0.2, 0.2))
+        at: Vec3 = (x, y, half_z + 0.2 * k)
+        colour, yaw = hsv(*uniforms(rng, (0, 1), (0.2, 1), (0.1, 1))), rng.uniform(0, np.pi)
+        shapes = (
+            box(at, (2 * half_x, 2 * half_y, 2 * half_z), colour, "satin", yaw=yaw),
+            ball(at, (half_x, half_y, half_z), colour, "satin"),
+            rod(at, (x + half_x, y + half_y, at[2]), half_z, colour, "satin"),
+        )
+        parts.append(pick_one(rng, shapes, (0.5, 0.25, 0.25)))
+    return Figure(THING, tuple(parts), (1.0, 1.0, 1.0))
 
 
 def tree(rng: np.random.Generator) -> Figure:
