@@ -27,6 +27,7 @@ from perception.training.train_config import DistillConfig
 DETECTED_FROM = 0.1
 """The least score with which the teacher detects an object."""
 
+_ALIKE = ("classes", "control", "status", "input_height", "input_width", "output_stride", "returns", "steps")
 _READ = frozenset(DenseOutputs._fields) - {"fused", "present", "extra"}
 """The maps and values that have losses here."""
 
@@ -43,11 +44,11 @@ class Teacher:
 
     Args:
         config: The checkpoint, and the weight of the loss.
-        student: Must have the same classes, channels and input size.
+        student: Must have the same classes, channels, input size and cells of the output map.
 
     Raises:
         CheckpointError: The checkpoint cannot be loaded.
-        ConfigError: Its classes, channels or input size differ.
+        ConfigError: Its classes, channels, input size or output map differ.
     """
 
     def __init__(self, config: DistillConfig, student: FusionModel) -> None:
@@ -56,7 +57,7 @@ class Teacher:
         errors = [
             f"transfer.distill.checkpoint: its {name} is {getattr(theirs, name)}, "
             f"expected the model's {getattr(mine, name)}"
-            for name in ("classes", "control", "status", "input_height", "input_width", "returns", "steps")
+            for name in _ALIKE
             if getattr(theirs, name) != getattr(mine, name)
         ]
         if errors:

@@ -133,3 +133,5 @@ def test_the_weights_of_a_plugin_teach_by_its_name() -> None:
 def test_a_teacher_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"transfer\.distill\.checkpoint: its classes is"):
         taught(lively_model(classes=("a", "b", "c")), tmp_path, FusionModel(replace(SMALL)))
+    with pytest.raises(ConfigError, match=r"its output_stride is 4, expected the model's 8"):
+        taught(lively_model(), tmp_path, lively_model(fusion="second"))
