@@ -25,19 +25,23 @@ const v = document.getElementById("v"), c = document.getElementById("c");
 const say = body => fetch("/result", {method: "POST", body: JSON.stringify(body)});
 const once = name => new Promise(done => v.addEventListener(name, done, {once: true}));
 v.onerror = () => say({error: v.error.message});
-function grey() {  // of the picture, away from everything that is drawn
-  c.width = v.videoWidth; c.height = v.videoHeight;
-  const g = c.getContext("2d"); g.drawImage(v, 0, 0);
-  return Array.from(g.getImageData(500, 420, 1, 1).data);
+async function grey(before) {  // of the picture, away from everything that is drawn
+  for (let tries = 0; ; tries++) {  // a picture that was sought is painted a little later on a busy machine
+    c.width = v.videoWidth; c.height = v.videoHeight;
+    const g = c.getContext("2d"); g.drawImage(v, 0, 0);
+    const pixel = Array.from(g.getImageData(500, 420, 1, 1).data);
+    if ((pixel[3] == 255 && pixel[0] != before) || tries == 50) return pixel;
+    await new Promise(done => setTimeout(done, 100));
+  }
 }
 (async () => {
   await once("canplay");
   v.currentTime = 0.05;  // a picture that was not asked for may not be painted yet
   await once("seeked");
-  const first = {width: v.videoWidth, height: v.videoHeight, duration: v.duration, grey: grey()};
+  const first = {width: v.videoWidth, height: v.videoHeight, duration: v.duration, grey: await grey(-1)};
   v.currentTime = 1.25;
   await once("seeked");
-  const sought = {time: v.currentTime, ready: v.readyState, grey: grey()};
+  const sought = {time: v.currentTime, ready: v.readyState, grey: await grey(first.grey[0])};
   const moved = once("timeupdate");
   await v.play(); await moved;
   await new Promise(done => setTimeout(done, 300));
