@@ -20,6 +20,7 @@ class RangeServer:
         latency_s: Before each answer.
         ranges: Whether parts are given; else every answer is the whole file.
         status: The status of every answer, where it is not 200.
+        secret: What the query of every request must hold; others are answered with 403.
         broken: Offsets of ranges that break off in the middle, and how often each still does.
     """
 
@@ -27,6 +28,7 @@ class RangeServer:
     latency_s: float = 0.0
     ranges: bool = True
     status: int = 0
+    secret: str = ""
     broken: dict[int, int] = field(default_factory=dict)
     address: str = ""
     requests: int = 0
@@ -56,8 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
             state.requests += 1
         time.sleep(state.latency_s)
         path = state.folder / self.path.partition("?")[0].lstrip("/")
-        if state.status or not path.is_file():
-            self.send_error(state.status or 404)
+        status = 403 if state.secret not in self.path else state.status
+        if status or not path.is_file():
+            self.send_error(status or 404)
             return
         size = path.stat().st_size
         start, end = 0, size

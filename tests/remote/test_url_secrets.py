@@ -51,6 +51,7 @@ def test_no_file_that_a_command_writes_and_no_error_holds_a_secret(
     out = tmp_path / "out"
     out.mkdir()
     with serving(tmp_path) as server:
+        server.secret = "l3aked1"  # as a signed link: what is hidden opens nothing
         url = server.url(f"drive.mcap?{QUERY}").replace("://", "://joe:l3aked2@")
         gone = server.url(f"nothing.mcap?{QUERY}")
         run(["evaluate", url, "--draws", "0", "--report", str(out / "a.html"), "--json"])
@@ -64,6 +65,7 @@ def test_no_file_that_a_command_writes_and_no_error_holds_a_secret(
         written = capsys.readouterr()
     named = f"/drive.mcap?part=7&X-Amz-Credential={HIDDEN}&X-Amz-Signature={HIDDEN}"
     assert json.loads(evaluated)["logs"][0]["log"].endswith(named)
+    assert "data:image/jpeg" in (out / "a.html").read_text(encoding="utf-8")
     files = [path for path in out.rglob("*") if path.is_file()]
     assert {".html", ".mcap", ".parquet", ".json"} <= {path.suffix for path in files}
     for path in files:

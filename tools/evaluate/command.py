@@ -55,11 +55,12 @@ def _evaluate(given: EvaluateArguments, options: EvaluateOptions, viewer: Viewin
     _check_paths(given, options)
     on_fault = _print_fault if sys.stderr.isatty() else lambda fault: None
     batch = replay_recordings_first(given, options) if given.output_dir is not None else None
+    logs = (given.logs or []) if batch is None else batch.logs
     if given.tables is not None and not given.logs:
         report = evaluate_tables(given.tables, options)
     else:
         report = evaluate_logs(
-            (given.logs or []) if batch is None else batch.logs,
+            logs,
             given.config,
             options if batch is None else batch.options,
             watch=lambda log, span: observer(log, span, step=False),
@@ -71,7 +72,7 @@ def _evaluate(given: EvaluateArguments, options: EvaluateOptions, viewer: Viewin
     if given.junit is not None:
         given.junit.write_bytes(junit_xml(report))
     for path in given.report or []:
-        write_report_file(path, report)
+        write_report_file(path, report, logs)
     with answering(outcome):
         if given.as_json:
             document = with_exit_code(report.to_json(), outcome)

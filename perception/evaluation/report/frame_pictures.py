@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from perception.errors import LogError
 from perception.evaluation.report.drawing_schema import MomentReport
 from perception.logs import Log, open_log
+from perception.logs.joined_path import named_log, recorded_path
 from perception.logs.video.preroll import decoded_camera
 from perception.models.preprocess import InputSpec
 from perception.models.preprocess.pixels import UnusableImage, image_pixels
@@ -45,8 +47,15 @@ Pictures = Mapping[int, Picture]
 """Pictures by the index of their moment in the report."""
 
 
-def moment_pictures(moments: Sequence[MomentReport], most: int = MOST) -> dict[int, Picture]:
+def moment_pictures(
+    moments: Sequence[MomentReport], most: int = MOST, logs: Iterable[Path] = ()
+) -> dict[int, Picture]:
     """Return the camera pictures of moments by their index.
+
+    Args:
+        moments: Of a report, which names logs without the secrets of their URLs.
+        most: The largest number of pictures.
+        logs: The logs with them, so that those can be read again.
 
     A moment without one is left out: a log that has gone since, a camera that was silent, an image that does
     not decode.
@@ -59,17 +68,17 @@ def moment_pictures(moments: Sequence[MomentReport], most: int = MOST) -> dict[i
         if moment.scene is not None and moment.scene.camera
     ]
     wanted = list(islice(wanted, most))
-    for path in dict.fromkeys(moment.log for _, moment in wanted):
-        for place, picture in _of_log(
-            path, [(place, moment) for place, moment in wanted if moment.log == path]
-        ):
+    paths = {named_log(path): path for path in logs}
+    for name in dict.fromkeys(moment.log for _, moment in wanted):
+        of_log = [(place, moment) for place, moment in wanted if moment.log == name]
+        for place, picture in _of_log(paths.get(name) or recorded_path(name), of_log):
             size += len(picture.jpeg)
             if size <= BYTES:
                 pictures[place] = picture
     return pictures
 
 
-def _of_log(path: str, moments: Sequence[tuple[int, MomentReport]]) -> Iterator[tuple[int, Picture]]:
+def _of_log(path: Path, moments: Sequence[tuple[int, MomentReport]]) -> Iterator[tuple[int, Picture]]:
     try:
         with open_log(path) as log:
             for place, moment in moments:

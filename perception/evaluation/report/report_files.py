@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from perception.errors import ConfigError, OutputError
@@ -45,8 +45,13 @@ def check_report_files(paths: Sequence[Path]) -> None:
         need_matplotlib("--report of a page")
 
 
-def write_report_file(path: Path, report: EvaluationReport) -> None:
+def write_report_file(path: Path, report: EvaluationReport, logs: Iterable[Path] = ()) -> None:
     """Write the page, with the pictures of the worst moments from the logs, or the Markdown.
+
+    Args:
+        path: The file, `.html` or `.md`.
+        report: The report.
+        logs: Its logs, which the report names without the secrets of their URLs.
 
     Raises:
         OutputError: The file cannot be written.
@@ -58,7 +63,7 @@ def write_report_file(path: Path, report: EvaluationReport) -> None:
     if path.suffix.lower() == MARKDOWN:
         text = f"{markdown(report)}\n{_MARK}"
     else:
-        text = html_page(report, moment_pictures(report.moments))
+        text = html_page(report, moment_pictures(report.moments, logs=logs))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
