@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -17,6 +18,16 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Seque
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+def fold_batch_norms(model: nn.Module) -> None:
+    """Fold every batch norm of `conv_bn` into its convolution, in place: equal outputs in evaluation, in less
+    time. The model cannot be trained or saved afterwards."""
+    for pair in model.modules():
+        if isinstance(pair, nn.Sequential) and len(pair) == 2:
+            conv, norm = pair
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                pair[0], pair[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:

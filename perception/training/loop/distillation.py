@@ -19,6 +19,7 @@ from perception.errors import ConfigError
 from perception.models import DenseOutputs, FusionModel
 from perception.models.checkpoint import load_checkpoint
 from perception.models.decode import subset_index
+from perception.models.layers import fold_batch_norms
 from perception.models.pretrained import weights_file
 from perception.models.tensors import Inputs
 from perception.training.losses.divergence import gaussian_kl, laplace_kl
@@ -63,7 +64,10 @@ class Teacher:
         if errors:
             raise ConfigError(errors)
         self.weight, self.regression, self.pictures = config.weight, config.regression, config.pictures
-        self.model = model.requires_grad_(False).to(next(student.parameters()).device)
+        fold_batch_norms(model)
+        self.model = model.requires_grad_(False).to(
+            next(student.parameters()).device, memory_format=torch.channels_last
+        )
         self._kl = laplace_kl if mine.loss_family == "laplace" else gaussian_kl
         # Scales of another family are turned into those of the same standard deviation.
         self._rescale = math.log(model.decoder.std_per_scale / student.decoder.std_per_scale)
