@@ -36,7 +36,7 @@ SUBSETS = [tuple(float(x) for x in bits) for bits in itertools.product((0, 1), r
 def architecture(fusion: str) -> dict[str, object]:
     """Return the changes to a configuration for one of `FUSIONS`."""
     if fusion == "split":
-        return {**SECOND, "split": 2, "tower_width": 24}
+        return {**SECOND, "split": 2, "tower_width": 24, "stem_width": 16}
     return SECOND if fusion == "second" else {"fusion": fusion}
 
 

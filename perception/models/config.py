@@ -24,7 +24,7 @@ LISTS = (
 )
 LATER = (
     *("adapters", "control_widths", "control_status", "extra_heads"),
-    *("stride", "stem", "shared_tower", "split", "tower_width"),
+    *("stride", "stem", "shared_tower", "split", "tower_width", "stem_width"),
 )
 """Fields that the first checkpoints did not have."""
 MAX_HIDDEN = 8
@@ -57,6 +57,7 @@ class ModelConfig:
         tower_width: Channels of the towers of class and box; 0: as many as the shared maps have.
         stem: The small backbone's way to the finest map: `convolutions`, of kernel 4 and stride 2 each, or
             `patch`: the first has stride 4.
+        stem_width: Channels of the stem's layers before the last; 0: each has half those of the next one.
         shared_tower: Whether class and box are read from one tower, or each from one of its own.
         returns: M, range returns of one sample.
         steps: T, steps of the status window.
@@ -111,6 +112,7 @@ class ModelConfig:
     shared_tower: bool = False
     split: int = _whole(1, 1, 2, 1)
     tower_width: int = _whole(0, 0, 1024, 8)
+    stem_width: int = _whole(0, 0, 1024, 8)
 
     def __post_init__(self) -> None:
         errors = [*self._name_errors(), *self._size_errors()]

@@ -253,9 +253,10 @@ class FusionModel(nn.Module):
         if self.config.shared_tower:
             fine = self.tower(fine).relu_()
         raw = self.box_head(self._own("box", fine))
-        # Each in one piece: torch computes on slices of channels one by one, seven times as long.
+        # Each in one piece: torch computes on slices of channels one by one, seven times as long. And split
+        # with the cells in a row: OpenVINO keeps the channels of maps last, and would copy value by value.
         sides, sides_log_scale, distance, distance_log_scale = (
-            part.contiguous() for part in raw.split((4, 4, 1, 1), 1)
+            part.unflatten(2, raw.shape[2:]).contiguous() for part in raw.flatten(2).split((4, 4, 1, 1), 1)
         )
         mean, std = self.normaliser.log_distance_mean, self.normaliser.log_distance_std
         control, control_log_scale = self.control_head(self._own("control", coarse), fused.pooled)

@@ -25,6 +25,7 @@ _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
 _BY_PART = ("class_head.predict.weight", "box_head.predict.weight")
 _SIDES = "box_head.predict.bias"
 _OF_TOWERS = ("tower.", "class_head.tower.", "box_head.tower.", *_BY_PART)
+_OF_STEM = "camera.backbone.stem."
 _STATISTICS = ("normaliser.", "decoder.")
 """Statistics and calibration, which are measured again from the data."""
 
@@ -35,7 +36,7 @@ class TransferReport:
 
     Attributes:
         taken: Taken over: same name and shape.
-        partly: Rows of classes with the same name, or channels of a narrower tower, taken over.
+        partly: Rows of classes with the same name, or channels of a narrower tower or stem, taken over.
         different: Same name, another shape; with both shapes.
         missing: Only in the model; they keep their initial values.
         unused: Only in the checkpoint.
@@ -52,7 +53,7 @@ class TransferReport:
         total = len(self.taken) + len(self.partly) + len(self.different) + len(self.missing)
         lines = [f"{len(self.taken)} of {total} tensors taken over"]
         for outcome, names in (
-            ("in part: classes of the same name, channels of a narrower tower", self.partly),
+            ("in part: classes of the same name, channels of narrower layers", self.partly),
             ("another shape, left as they start", self.different),
             ("not in the checkpoint, left as they start", self.missing),
             ("in the checkpoint only, unused", self.unused),
@@ -109,8 +110,8 @@ def take_over(model: FusionModel, path: Path) -> TransferReport:
     """Copy the tensors of a checkpoint that fit into a model.
 
     The last layer of the class head is matched class by class, by name. Of weights without `split`, each part
-    of a cell starts as the cell; the channels of a narrower tower become the first ones. Statistics and
-    calibration stay.
+    of a cell starts as the cell; the channels of a narrower tower or stem become the first ones. Statistics
+    and calibration stay.
 
     Raises:
         CheckpointError: It cannot be loaded.
@@ -196,7 +197,8 @@ def _at_stride(other: FusionModel, shape: ModelConfig) -> Mapping[str, Tensor]:
 
 
 def _take_part(name: str, mine: Tensor, theirs: Tensor, shape: ModelConfig, other: ModelConfig) -> bool:
-    """Copy the rows of classes of the same name, or the channels of a narrower tower into the first ones.
+    """Copy the rows of classes of the same name, or the channels of a narrower tower or stem into the first
+    ones. What a stem's further channels compute starts without an effect.
 
     Returns:
         Whether the tensor is one of those, and what is copied fits.
@@ -208,10 +210,15 @@ def _take_part(name: str, mine: Tensor, theirs: Tensor, shape: ModelConfig, othe
     elif name.startswith(_OF_TOWERS):
         dim = 1 if name in _BY_PART and shape.split == 1 else 0
         rows = sources = list(range(theirs.shape[dim]))
+    elif name.startswith(_OF_STEM):
+        dim = int(mine.ndim > 1 and len(mine) == len(theirs))  # the layer's own channels, or those it reads
+        rows = sources = list(range(theirs.shape[dim]))
     else:
         return False
     mine, theirs = mine.movedim(dim, 0), theirs.movedim(dim, 0)
     if mine.shape[1:] != theirs.shape[1:] or len(rows) > len(mine):
         return False
     mine[rows] = theirs[sources]
+    if name.startswith(_OF_STEM) and dim:
+        mine[len(rows) :] = 0.0
     return True

@@ -80,6 +80,21 @@ def test_the_channels_of_a_narrower_tower_are_the_first_ones(tmp_path: Path) -> 
     torch.testing.assert_close(found.ltrb, expected.ltrb)
 
 
+def test_a_model_with_a_wider_stem_starts_as_the_narrower_one(tmp_path: Path) -> None:
+    old = lively_model(replace(SMALL, **SECOND), seed=4)
+    save_checkpoint(tmp_path / "old.safetensors", old)
+    model = lively_model(replace(SMALL, **SECOND), seed=4, stem_width=16)
+    account = take_over(model, tmp_path / "old.safetensors")
+    assert "camera.backbone.stem.0.0.weight" in account.partly
+    assert not account.different
+    assert model.camera.backbone.stem[0][0].weight[4:].any()  # the further channels can be learned from
+    inputs = scene(SMALL, seed=3)
+    with torch.inference_mode():
+        expected, found = old.dense(inputs), model.dense(inputs)
+    torch.testing.assert_close(found.heatmap, expected.heatmap)
+    torch.testing.assert_close(found.ltrb, expected.ltrb)
+
+
 def test_classes_of_parts_of_a_cell_are_matched_by_name(tmp_path: Path) -> None:
     old = lively_model(seed=4, fusion="split")
     save_checkpoint(tmp_path / "old.safetensors", old)
