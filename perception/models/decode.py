@@ -95,17 +95,17 @@ class Decoder(nn.Module):
         top, order = torch.where(twins, -torch.inf, top).topk(self.detections, dim=1)  # to the end
         labels, cells = labels.gather(1, order), cells.gather(1, order)
         scores = torch.where(dense.present.any(1, keepdim=True), top.sigmoid(), 0.0)
-        ltrb_log_scale = _at(dense.ltrb_log_scale, cells)
-        distance_m = distance_log.gather(1, order.unsqueeze(-1)).exp()
-        relative = _at(dense.distance_log_scale, cells).exp()  # of the logarithm: to first order a fraction
+        distance_m = distance_log.gather(1, order).exp()
+        relative = _at(dense.distance_log_scale, cells)[:, 0].exp()  # of the logarithm: nearly a fraction
+        box_scale = _at(dense.ltrb_log_scale, cells).exp().transpose(1, 2)
         calibration, k = self.calibration, self.std_per_scale
         return Predictions(
             scores=scores,
             labels=labels,
-            boxes=boxes.gather(1, order.unsqueeze(-1).expand(-1, -1, 4)),
-            box_std=k * ltrb_log_scale.exp() * calibration.box_factor[subset].unsqueeze(1),
-            distance_m=distance_m.squeeze(-1),
-            distance_std_m=(k * distance_m * relative).squeeze(-1) * calibration.distance_factor[subset],
+            boxes=boxes.gather(2, order.unsqueeze(1).expand(-1, 4, -1)).transpose(1, 2),
+            box_std=k * box_scale * calibration.box_factor[subset].unsqueeze(1),
+            distance_m=distance_m,
+            distance_std_m=k * distance_m * relative * calibration.distance_factor[subset],
             control=dense.control * control_std + control_mean,
             control_std=k * dense.control_log_scale.exp() * control_std * calibration.control_factor[subset],
         )
@@ -138,7 +138,7 @@ class Decoder(nn.Module):
         return top, where // cells_of_a_class, where % cells_of_a_class
 
     def _vote(self, dense: DenseOutputs, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Return boxes of cells [B, K], `xyxy` clipped to the image [B, K, 4], and log distances [B, K, 1].
+        """Return boxes of cells [B, K], `xyxy` clipped to the image [B, 4, K], and log distances [B, K].
 
         Each is the mean over the cells around, weighed by certainty and by how like the cell's own
         box theirs is (variance voting, He et al. 2019): neighbours see the same object from other places.
@@ -149,29 +149,35 @@ class Decoder(nn.Module):
         column = (cells % columns).unsqueeze(-1) + step % VOTERS - VOTERS // 2
         exists = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
         around = (row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)).flatten(1)
-        shape, own = (*row.shape, -1), VOTERS**2 // 2
-        boxes = self._boxes(around, _at(dense.ltrb, around)).reshape(shape)
-        overlap, union = _overlap_union(boxes[:, :, own : own + 1], boxes)
+        own = VOTERS**2 // 2
+
+        def voted(values: Tensor) -> Tensor:
+            return values.unflatten(2, row.shape[1:])  # [B, ., K, 25]
+
+        boxes = voted(self._boxes(around, _at(dense.ltrb, around)))
+        overlap, union = _overlap_union(boxes[..., own : own + 1], boxes)
         unlike = 1.0 - overlap / union.clamp(min=1e-6)
-        like = torch.where(exists, -unlike.square() / VOTE_WIDTH, -torch.inf).unsqueeze(-1)
+        like = torch.where(exists, -unlike.square() / VOTE_WIDTH, -torch.inf).unsqueeze(1)
 
         def mean(values: Tensor, log_scale: Tensor) -> Tensor:
-            weight = like - 2.0 * _at(log_scale, around).reshape(shape)  # its logarithm: scales differ widely
-            return (weight.softmax(2) * values).sum(2)
+            weight = like - 2.0 * voted(_at(log_scale, around))  # its logarithm: scales differ widely
+            return (weight.softmax(3) * values).sum(3)
 
-        x, y = mean(boxes, dense.ltrb_log_scale).reshape(*cells.shape, 2, 2).unbind(-1)
-        inside = [x.clamp(max=float(self.width)), y.clamp(max=float(self.height))]  # a mean is rounded
-        distance = _at(dense.distance_log, around).reshape(shape)
-        return torch.stack(inside, -1).flatten(2), mean(distance, dense.distance_log_scale)
+        x1, y1, x2, y2 = mean(boxes, dense.ltrb_log_scale).unbind(1)
+        width, height = float(self.width), float(self.height)  # a mean is rounded
+        inside = [x1.clamp(max=width), y1.clamp(max=height), x2.clamp(max=width), y2.clamp(max=height)]
+        distance = mean(voted(_at(dense.distance_log, around)), dense.distance_log_scale)
+        return torch.stack(inside, 1), distance[:, 0]
 
     def _boxes(self, cells: Tensor, ltrb: Tensor) -> Tensor:
-        """Return boxes of cells [B, N] and their distances to the sides, `xyxy` clipped to the image."""
+        """Return boxes [B, 4, N] of cells [B, N] and their distances to the sides [B, 4, N], `xyxy` clipped
+        to the image."""
         u = (cells % self.map_width + 0.5) * self.stride
         v = (cells // self.map_width + 0.5) * self.stride
-        left, top, right, bottom = ltrb.unbind(-1)
+        left, top, right, bottom = ltrb.unbind(1)
         x1, x2 = (u - left).clamp(min=0.0), (u + right).clamp(max=float(self.width))
         y1, y2 = (v - top).clamp(min=0.0), (v + bottom).clamp(max=float(self.height))
-        return torch.stack([x1, y1, x2, y2], -1)
+        return torch.stack([x1, y1, x2, y2], 1)
 
 
 def _highest_around(x: Tensor) -> Tensor:
@@ -185,20 +191,21 @@ def _highest_around(x: Tensor) -> Tensor:
 
 
 def _overlap_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the areas of intersection and of union of boxes `xyxy`, broadcast: [..., 4] each to [...]."""
-    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    overlap = (high - low).clamp(min=0.0).prod(-1)
-    areas = [(box[..., 2:] - box[..., :2]).clamp(min=0.0).prod(-1) for box in (a, b)]
-    return overlap, areas[0] + areas[1] - overlap
+    """Return the areas of intersection and of union of boxes `xyxy`, broadcast: [B, 4, ...] each to
+    [B, ...]."""
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    sizes = [high - low, a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]]
+    overlap, one, other = (size[:, 0].clamp(min=0.0) * size[:, 1].clamp(min=0.0) for size in sizes)
+    return overlap, one + other - overlap
 
 
 def _twins(labels: Tensor, boxes: Tensor) -> Tensor:
-    """Return bool [B, K]: which detections overlap a better one of their class by more than `TWIN_IOU`.
+    """Return bool [B, K]: which boxes [B, 4, K] overlap a better one of their class by more than `TWIN_IOU`.
 
     A large object has several peaks farther apart than the 3x3 around each. All pairs are compared once, as
     in Fast NMS (Bolya et al. 2019): a twin counts although it is one itself, and nothing depends on a loop.
     """
-    overlap, union = _overlap_union(boxes.unsqueeze(2), boxes.unsqueeze(1))
+    overlap, union = _overlap_union(boxes.unsqueeze(3), boxes.unsqueeze(2))
     order = torch.arange(labels.shape[1], device=labels.device)
     better = order.unsqueeze(1) < order.unsqueeze(0)
     same = labels.unsqueeze(2) == labels.unsqueeze(1)
@@ -207,6 +214,6 @@ def _twins(labels: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _at(values: Tensor, cells: Tensor) -> Tensor:
-    """Return the values [B, N, h, w] at the cells [B, K] as [B, K, N]."""
+    """Return the values [B, N, h, w] at the cells [B, K] as [B, N, K]."""
     flat = values.flatten(2)
-    return flat.gather(2, cells.unsqueeze(1).expand(-1, flat.shape[1], -1)).transpose(1, 2)
+    return flat.gather(2, cells.unsqueeze(1).expand(-1, flat.shape[1], -1))

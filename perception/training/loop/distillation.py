@@ -9,6 +9,7 @@ values are matched.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -73,7 +74,12 @@ class Teacher:
         self._rescale = math.log(model.decoder.std_per_scale / student.decoder.std_per_scale)
 
     def losses(
-        self, student: FusionModel, predicted: DenseOutputs, inputs: Inputs, rows: Tensor | None = None
+        self,
+        student: FusionModel,
+        predicted: DenseOutputs,
+        inputs: Inputs,
+        rows: Tensor | None = None,
+        total: Callable[[Tensor], Tensor] = lambda count: count,
     ) -> dict[str, Tensor]:
         """Return head -> the weighted loss of the student's maps `predicted` towards the teacher's.
 
@@ -82,9 +88,12 @@ class Teacher:
             predicted: Its maps.
             inputs: What both see.
             rows: bool [B], the samples that the teacher teaches; None: all.
+            total: Sums counts over all processes that share a batch, so that their losses add up to those of
+                the batch. Every process calls it once.
         """
         if rows is not None and not rows.all():
             if not rows.any():
+                total(torch.zeros(2, device=rows.device))
                 return {}
             inputs = Inputs(*(values[rows] for values in inputs))
             parts = {name: values[rows] for name, values in predicted._asdict().items() if name in _READ}
@@ -94,7 +103,8 @@ class Teacher:
             score = true.heatmap.sigmoid()
             seen = score.amax(1, keepdim=True)
             seen = torch.where(seen > DETECTED_FROM, seen, 0.0)
-            detections = seen.sum().clamp(min=1.0)
+            counts = torch.stack([seen.sum(), torch.full_like(seen.sum(), predicted.control.numel())])
+            detections, channels = total(counts).clamp(min=1.0)
             box, distance, control = self._values(student, true)
         entropy = F.binary_cross_entropy_with_logits(true.heatmap, score, reduction="none")
         cross = F.binary_cross_entropy_with_logits(predicted.heatmap, score, reduction="none")
@@ -110,7 +120,7 @@ class Teacher:
             "class": (cross - entropy).sum() / detections,
             "box": (sides.mean(1, keepdim=True) * seen).sum() / detections,
             "distance": (metres * seen).sum() / detections,
-            "control": commands.mean(),
+            "control": commands.sum() / channels,
         }
         return {head: self.weight * loss for head, loss in divergences.items()}
 

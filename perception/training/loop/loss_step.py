@@ -121,7 +121,7 @@ class LossStep:
             losses[FEATURES] = self.feature_teacher(inputs.image, present, encoded[CAMERA][:-1])
         if self.teacher is not None:
             rows = None if self.teacher.pictures else self._of_drives(batch)
-            for head, loss in self.teacher.losses(model, outputs, inputs, rows).items():
+            for head, loss in self.teacher.losses(model, outputs, inputs, rows, self.total).items():
                 losses[head] = losses[head] + loss
         return losses
 

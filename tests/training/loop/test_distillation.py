@@ -124,6 +124,27 @@ def test_only_the_samples_it_teaches_count(tmp_path: Path) -> None:
     assert nothing == {}
 
 
+@pytest.mark.parametrize("drives", [(True,) * 4, (True, True, True, False), (True, False, False, False)])
+def test_losses_of_processes_add_up_to_those_of_the_batch(drives: tuple[bool, ...], tmp_path: Path) -> None:
+    student = lively_model(seed=5)
+    teacher = taught(lively_model(seed=6), tmp_path, student)
+    inputs, rows = scene(SMALL, batch=4, seed=3), torch.tensor(drives)
+    shards = [(Inputs(*(v[part] for v in inputs)), rows[part]) for part in (slice(0, 2), slice(2, 4))]
+    counts: list[Tensor] = []
+    with torch.no_grad():
+        whole = teacher.losses(student, student.dense(inputs), inputs, rows)
+        for mine, of_mine in shards:
+            teacher.losses(student, student.dense(mine), mine, of_mine, lambda own: counts.append(own) or own)
+        assert len(counts) == 2
+        found = [
+            teacher.losses(student, student.dense(mine), mine, of_mine, lambda own: counts[0] + counts[1])
+            for mine, of_mine in shards
+        ]
+    for head in HEADS:
+        total = sum(losses[head] for losses in found if losses)
+        torch.testing.assert_close(total, whole[head], rtol=1e-4, atol=1e-5)
+
+
 def test_the_weights_of_a_plugin_teach_by_its_name() -> None:
     student = FusionModel.from_pretrained()
     teacher = Teacher(DistillConfig(checkpoint="fusion"), student)
