@@ -152,7 +152,7 @@ class Decoder(nn.Module):
         own = VOTERS**2 // 2
 
         def voted(values: Tensor) -> Tensor:
-            return values.unflatten(2, row.shape[1:])  # [B, ., K, 25]
+            return values.reshape(*values.shape[:2], *row.shape[1:])  # [B, ., K, 25]
 
         boxes = voted(self._boxes(around, _at(dense.ltrb, around)))
         overlap, union = _overlap_union(boxes[..., own : own + 1], boxes)

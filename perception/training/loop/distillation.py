@@ -66,9 +66,8 @@ class Teacher:
             raise ConfigError(errors)
         self.weight, self.regression, self.pictures = config.weight, config.regression, config.pictures
         fold_batch_norms(model)
-        self.model = model.requires_grad_(False).to(
-            next(student.parameters()).device, memory_format=torch.channels_last
-        )
+        device = next(student.parameters()).device
+        self.model = model.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
         self._kl = laplace_kl if mine.loss_family == "laplace" else gaussian_kl
         # Scales of another family are turned into those of the same standard deviation.
         self._rescale = math.log(model.decoder.std_per_scale / student.decoder.std_per_scale)

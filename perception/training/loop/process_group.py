@@ -17,6 +17,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from perception.errors import ConfigError
 
@@ -91,20 +93,35 @@ def process_group(device: torch.device) -> Iterator[ProcessGroup]:
             dist.destroy_process_group()
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over all processes; its gradients are summed over them, too."""
+class _GlobalNorm(torch.autograd.Function):
+    """Batch norm by given statistics, which are those of the inputs of all processes.
+
+    torch's own layers compute all but the part of the gradient that comes through the statistics.
+    """
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:
-        total = value.clone()
-        dist.all_reduce(total)
-        return total
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.eps = eps
+        return F.batch_norm(x, mean, variance, weight, bias, eps=eps)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, variance = ctx.saved_tensors
+        of_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        sums = torch.stack([of_weight, of_bias])
+        dist.all_reduce(sums)
+        through_variance, through_mean = sums / (x.numel() // x.shape[1] * dist.get_world_size())
+        scale = torch.rsqrt(variance + ctx.eps)
+        slope = -weight * scale.square() * through_variance
+        shift = -weight * scale * through_mean - slope * mean
+        of_x += torch.addcmul(shift[:, None, None], x.float(), slope[:, None, None])
+        return of_x, of_weight, of_bias, None, None, None
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
@@ -113,24 +130,22 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        values = x.float()
-        sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
-        sums = _Sum.apply(sums)
-        count = x.numel() // x.shape[1] * dist.get_world_size()
-        mean, square = (sums / count).chunk(2)
-        variance = (square - mean.square()).clamp(min=0)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         with torch.no_grad():
-            assert self.running_mean is not None
-            assert self.running_var is not None
-            assert self.num_batches_tracked is not None
+            own = torch.batch_norm_update_stats(x, self.running_mean, self.running_var, 0.0)  # changes none
+            sums = torch.stack([own[0], own[1] + own[0].square()])
+            dist.all_reduce(sums)
+            mean, square = sums / dist.get_world_size()
+            variance = (square - mean.square()).clamp(min=0)
             self.num_batches_tracked.add_(1)
             momentum = self.momentum if self.momentum is not None else 0.1
+            count = x.numel() // x.shape[1] * dist.get_world_size()
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        normalised: Tensor = values * scale[:, None, None] + shift[:, None, None]
-        return normalised.to(x.dtype)
+        normalised: Tensor = _GlobalNorm.apply(x, self.weight, self.bias, mean, variance, self.eps)
+        return normalised
 
 
 def with_global_norms(model: nn.Module) -> None:
