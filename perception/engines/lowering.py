@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from perception.models.fusion_model import FusionModel
+from perception.models.layers import fold_batch_norms
 from perception.models.tensors import Inputs
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -52,20 +51,9 @@ class ByPosition(nn.Module):
 
 def lowered_copy(model: FusionModel, precision: str) -> FusionModel:
     """Return a copy for inference: batch norms folded, weights cast to the precision."""
-    model = fold_batch_norms(copy.deepcopy(model).eval().requires_grad_(False))
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    fold_batch_norms(model)
     return model if precision == "fp32" else lower_precision(model, DTYPES[precision])
-
-
-def fold_batch_norms(model: FusionModel) -> FusionModel:
-    """Fold every batch norm that follows a convolution into it, in place, for inference."""
-    for module in list(model.modules()):
-        children = dict(module.named_children())
-        for first, second in _pairs(module, children):
-            conv, norm = children[first], children[second]
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, first, fuse_conv_bn_eval(conv, norm))
-                setattr(module, second, nn.Identity())
-    return model
 
 
 def lower_precision(model: FusionModel, dtype: torch.dtype) -> FusionModel:
@@ -74,15 +62,3 @@ def lower_precision(model: FusionModel, dtype: torch.dtype) -> FusionModel:
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d) and not name.endswith(".predict"):
             module.to(dtype)
     return model
-
-
-def _pairs(module: nn.Module, children: dict[str, nn.Module]) -> list[tuple[str, str]]:
-    """Pairs of children, by name, of which the second is applied to the output of the first."""
-    names = list(children)
-    if isinstance(module, nn.Sequential):
-        return list(pairwise(names))
-    return [
-        (n, n.replace("conv", "bn"))
-        for n in names
-        if n.startswith("conv") and n.replace("conv", "bn") in children
-    ]

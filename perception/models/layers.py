@@ -7,6 +7,8 @@ pixel to the left). Inputs are cast to a layer's own precision, so that one mode
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -21,13 +23,23 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Seque
 
 
 def fold_batch_norms(model: nn.Module) -> None:
-    """Fold every batch norm of `conv_bn` into its convolution, in place: equal outputs in evaluation, in less
-    time. The model cannot be trained or saved afterwards."""
-    for pair in model.modules():
-        if isinstance(pair, nn.Sequential) and len(pair) == 2:
-            conv, norm = pair
+    """Fold every batch norm that follows a convolution into it, in place, for inference: equal outputs in
+    less time. The model cannot be trained or saved afterwards."""
+    for module in list(model.modules()):
+        children = dict(module.named_children())
+        for first, second in _consecutive(module, list(children)):
+            conv, norm = children[first], children[second]
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                pair[0], pair[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+                setattr(module, first, fuse_conv_bn_eval(conv, norm))
+                setattr(module, second, nn.Identity())
+
+
+def _consecutive(module: nn.Module, names: list[str]) -> list[tuple[str, str]]:
+    """Return pairs of children, by name, of which the second is applied to the output of the first."""
+    if isinstance(module, nn.Sequential):
+        return list(pairwise(names))
+    norms = {name: name.replace("conv", "bn") for name in names if name.startswith("conv")}
+    return [(conv, norm) for conv, norm in norms.items() if norm in names]
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:

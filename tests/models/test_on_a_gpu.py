@@ -15,9 +15,10 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from perception.engines.lowering import fold_batch_norms, lower_precision
+from perception.engines.lowering import lower_precision
 from perception.engines.model_source import zero_inputs
 from perception.models.fusion_model import FusionModel
+from perception.models.layers import fold_batch_norms
 from perception.models.tensors import Inputs
 from tests.fusion_scenes import SMALL, architecture, lively_model
 
@@ -59,7 +60,8 @@ def _there(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def model_of(fusion: str, dtype: torch.dtype, **changes: Any) -> FusionModel:
-    model = fold_batch_norms(lively_model(replace(SMALL, **architecture(fusion), **changes)).eval())
+    model = lively_model(replace(SMALL, **architecture(fusion), **changes)).eval()
+    fold_batch_norms(model)
     return model if dtype == torch.float32 else lower_precision(model, dtype)
 
 
