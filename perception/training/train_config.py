@@ -143,6 +143,7 @@ class DropConfig(TrainSection):
 class PictureConfig(TrainSection):
     """Changes of labelled pictures: samples with an image and neither another sensor nor true control."""
 
+    drives: Fraction = 0.0  # probability that a sample of a drive is taken for a picture, and changed as one
     mosaic: Fraction = 0.0  # probability that 4 or 9 pictures are put together
     zoomed: Fraction = 0.0  # probability that a part of the picture is shown alone
     zoom: Annotated[float, Number, Field(ge=1, le=8)] = 1.5  # enlarged by up to this, also in a mosaic

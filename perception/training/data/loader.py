@@ -25,7 +25,7 @@ from perception.training.data.object_pasting import (
     varied,
     with_objects,
 )
-from perception.training.data.picture_mixing import is_picture, mixed_picture
+from perception.training.data.picture_mixing import as_picture, is_picture, mixed_picture
 from perception.training.data.training_sample import Batch, FeatureBatch, TrainingSample, collate
 
 AHEAD = 3
@@ -88,9 +88,14 @@ class Loader:
         sample = self.dataset[index]
         if self.augmenter is None:
             return sample
+        # With numbers of its own: what other samples see does not depend on the changes of pictures.
+        changes = np.random.default_rng([self.seed, step, position, 1])
         if is_picture(sample):
-            # With numbers of its own: what other samples see does not depend on the changes of pictures.
-            sample = self._mixed(sample, np.random.default_rng([self.seed, step, position, 1]))
+            sample = self._mixed(sample, changes, self.dataset.pictures)
+        elif changes.random() < self.augmenter.config.pictures.drives:
+            sample = as_picture(sample)
+            if is_picture(sample):
+                sample = self._mixed(sample, changes, np.arange(len(self.dataset)))
         rng = np.random.default_rng([self.seed, step, position])
 
         def before() -> tuple[TrainingSample, float] | None:
@@ -99,13 +104,16 @@ class Loader:
 
         return self.augmenter(sample, rng, before)
 
-    def _mixed(self, sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
-        """Return a picture, possibly in a mosaic, zoomed, and with objects of other samples in it."""
+    def _mixed(
+        self, sample: TrainingSample, rng: np.random.Generator, others: NDArray[np.intp]
+    ) -> TrainingSample:
+        """Return a picture, possibly in a mosaic with some of `others`, zoomed, and with objects of other
+        samples in it."""
         assert self.augmenter is not None
         config, dataset = self.augmenter.config.pictures, self.dataset
 
         def another(source: np.random.Generator) -> TrainingSample:
-            picture = dataset[int(source.choice(dataset.pictures))]
+            picture = as_picture(dataset[int(source.choice(others))])
             return picture if is_picture(picture) else sample
 
         sample = mixed_picture(sample, config, rng, another)

@@ -1,4 +1,5 @@
-"""Mosaics and zoom of labelled pictures: samples that have an image and neither another sensor nor control.
+"""Mosaics and zoom of labelled pictures: samples that have an image and neither another sensor nor control,
+or of which those are left out.
 
 A picture alone may be cut, enlarged and put beside others: no range return and no command contradicts it. A
 mosaic (Bochkovskiy et al. 2020, YOLOv4) is cut into two or three rows and columns here, so that objects of
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.training.data.augmentation import without
 from perception.training.data.training_sample import SampleTruth, TrainingSample
 from perception.training.train_config import PictureConfig
 
@@ -35,6 +37,17 @@ def is_picture(sample: TrainingSample) -> bool:
     present = sample.inputs.present
     alone = bool(present[0] and not present[1:].any())
     return alone and bool(sample.truth.boxes_known) and not np.isfinite(sample.truth.control).any()
+
+
+def as_picture(sample: TrainingSample) -> TrainingSample:
+    """Return the image of a sample and its boxes alone. One without them stays as it is."""
+    inputs, truth = sample.inputs, sample.truth
+    if not (inputs.present[0] and truth.boxes_known):
+        return sample
+    for sensor in range(1, len(inputs.present)):
+        inputs = without(inputs, sensor)
+    unknown = {name: np.full_like(getattr(truth, name), np.nan) for name in ("control", "measured", "extra")}
+    return sample._replace(inputs=inputs, truth=truth._replace(**unknown))
 
 
 def mixed_picture(

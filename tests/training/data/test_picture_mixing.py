@@ -24,10 +24,10 @@ from perception.training.data.object_pasting import (
     varied,
     with_objects,
 )
-from perception.training.data.picture_mixing import is_picture, mixed_picture
+from perception.training.data.picture_mixing import as_picture, is_picture, mixed_picture
 from perception.training.data.sample_cache import CachedLog
 from perception.training.data.training_sample import SampleId, SampleTruth, TrainingSample
-from perception.training.train_config import AugmentConfig, PictureConfig
+from perception.training.train_config import AugmentConfig, DropConfig, PictureConfig
 from tests.training.conftest import SHAPE
 
 HEIGHT, WIDTH = 64, 128
@@ -217,6 +217,27 @@ def test_other_samples_do_not_change_with_the_settings_of_pictures(cached: Cache
         a, b = first.augmented(4, 7, position), second.augmented(4, 7, position)
         np.testing.assert_array_equal(a.inputs.image, b.inputs.image)
         np.testing.assert_array_equal(a.truth.boxes, b.truth.boxes)
+
+
+def test_samples_of_drives_may_be_taken_for_pictures(cached: CachedLog) -> None:
+    dataset, spec = Dataset([cached], [np.arange(len(cached))]), InputSpec.of(SHAPE, {})
+    pictures = PictureConfig(drives=1, zoomed=1, zoom=2)
+    config = AugmentConfig(drop=DropConfig(camera=0, range=0, status=0), pictures=pictures)
+    loader = Loader(dataset, Augmenter(config, SHAPE, spec), 4, slice(0, 4), seed=3)
+    assert dataset[4].inputs.present.all()
+    found = [loader.augmented(4, 7, position) for position in range(4)]
+    for sample in found:
+        assert is_picture(sample)
+        assert not sample.inputs.returns.any()
+        assert np.isnan(sample.truth.distance_m).all()
+        low, high = sample.truth.boxes[:, :2], sample.truth.boxes[:, 2:]
+        assert (low >= 0).all()
+        assert (high <= [spec.width, spec.height]).all()
+    assert any(len(sample.truth.labels) for sample in found)
+    assert not np.array_equal(found[0].inputs.image, found[1].inputs.image)
+    np.testing.assert_array_equal(found[2].inputs.image, loader.augmented(4, 7, 2).inputs.image)
+    blind = as_picture(dataset[4]._replace(truth=dataset[4].truth._replace(boxes_known=np.float32(0))))
+    assert blind.inputs.present.all()
 
 
 def test_a_repeated_log_is_seen_as_often_as_it_says(cached: CachedLog) -> None:
