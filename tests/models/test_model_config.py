@@ -65,6 +65,7 @@ def test_json_gives_the_same_configuration(
         ({"stride": 8, "input_height": 96}, "input_height: expected a multiple of 64 at stride 8; found 96"),
         ({"stride": 8, "input_width": 192}, "input_width: expected a multiple of 128 at stride 8"),
         ({"split": 3}, "split: expected a whole number 1 to 2"),
+        ({"stem_width": 12}, "stem_width: expected a whole number 0 to 1024, a multiple of 8"),
         ({"stem": "pach"}, "stem: expected convolutions or patch"),
         ({"shared_tower": 1}, "shared_tower: expected true or false"),
         ({"fusion": "gatd"}, "fusion: expected gated or concat or attention, found 'gatd'"),
