@@ -51,8 +51,7 @@ class SmallBackbone(nn.Module):
 
 def _stem(config: ModelConfig) -> nn.Sequential:
     """Return the layers from the image to the finest map."""
-    first = 4 if config.stem == "patch" else 2
-    steps = (config.stride // first).bit_length()
+    first, steps = 4 if config.stem == "patch" else 2, config.stem_layers
     halved = [config.widths[0] >> (steps - 1 - index) for index in range(steps)]
     widths = [config.stem_width or width for width in halved[:-1]] + halved[-1:]
     layers: list[nn.Module] = [conv_bn(3, widths[0], 4, stride=first), nn.ReLU(inplace=True)]

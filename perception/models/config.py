@@ -158,6 +158,11 @@ class ModelConfig:
             errors.append(f"splat_radius: expected cells from 0.5 to 16, found {self.splat_radius!r}")
         if not errors:
             errors += self._divisibility_errors()
+        if not errors and self.stem_width and (self.backbone != SMALL or self.stem_layers < 2):
+            errors.append(
+                "stem_width: expected 0, as the stem has one layer alone or the backbone is torchvision's; "
+                f"found {self.stem_width}"
+            )
         if not errors and self.detections > self.cells * len(self.classes):
             errors.append(
                 f"detections: expected at most one for each cell and class, found {self.detections}"
@@ -187,6 +192,11 @@ class ModelConfig:
     def tower_channels(self) -> int:
         """Return the channels that class and box are read from."""
         return self.tower_width or self.fused_width
+
+    @property
+    def stem_layers(self) -> int:
+        """Return the number of layers from the image to the finest map of the small backbone."""
+        return (self.stride // (4 if self.stem == "patch" else 2)).bit_length()
 
     @property
     def output_stride(self) -> int:

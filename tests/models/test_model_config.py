@@ -66,6 +66,8 @@ def test_json_gives_the_same_configuration(
         ({"stride": 8, "input_width": 192}, "input_width: expected a multiple of 128 at stride 8"),
         ({"split": 3}, "split: expected a whole number 1 to 2"),
         ({"stem_width": 12}, "stem_width: expected a whole number 0 to 1024, a multiple of 8"),
+        ({"stem_width": 16, "stem": "patch"}, "stem_width: expected 0, as the stem has one layer"),
+        ({"stem_width": 16, "backbone": "resnet18"}, "stem_width: expected 0, as the stem has one layer"),
         ({"stem": "pach"}, "stem: expected convolutions or patch"),
         ({"shared_tower": 1}, "shared_tower: expected true or false"),
         ({"fusion": "gatd"}, "fusion: expected gated or concat or attention, found 'gatd'"),
