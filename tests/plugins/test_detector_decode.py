@@ -21,6 +21,13 @@ SIZE = (160, 96)  # width, height
 CELLS = 20 * 12 + 10 * 6 + 5 * 3
 CLASSES = 80
 DRAW = np.random.default_rng(7)
+START = DRAW.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Let a test draw the same numbers alone as after others."""
+    DRAW.bit_generator.state = START
 
 
 def read(

@@ -26,17 +26,17 @@ ULTRALYTICS = {**NAMES, "stride": "32", "task": "detect"}
 COUNT = {"num_dets": np.array([[3]])}
 BATCH = {"boxes": BOXES[None], "scores": SCORES[None], "classes": LABELS[None]}
 DETS = np.concatenate([BOXES, SCORES[:, None]], 1)[None]
-DRAW = np.random.default_rng(3)
 
 
 def words(path: Path, options: dict[str, Any]) -> list[str]:
     return [item.label for item in detections(path, options).items]
 
 
-def rows_of(count: int, classes: int) -> np.ndarray:
-    """Rows [1, count, 4 + classes] of which one is sure of its last class."""
-    middles, sizes = DRAW.uniform(5, 90, (count, 2)), DRAW.uniform(2, 9, (count, 2))
-    table = np.concatenate([middles, sizes, DRAW.uniform(0, 0.01, (count, classes))], 1)
+def rows_of(count: int, classes: int, seed: int = 3) -> np.ndarray:
+    """Rows [1, count, 4 + classes] in a picture of 96 x 64, of which one is sure of its last class."""
+    draw = np.random.default_rng(seed)
+    middles, sizes = draw.uniform(5, (90, 58), (count, 2)), draw.uniform(2, 9, (count, 2))
+    table = np.concatenate([middles, sizes, draw.uniform(0, 0.01, (count, classes))], 1)
     table[7, 4:] = [0.01] * (classes - 1) + [0.9]
     return table[None].astype(np.float32)
 
@@ -77,7 +77,8 @@ def test_tensorflow_labels_with_their_background_are_not_shifted(tmp_path: Path)
 def test_a_column_of_background_is_known_by_its_name(tmp_path: Path) -> None:
     scores = np.full((1, 20, 4), 0.01, np.float32)
     scores[..., 0], scores[0, 3] = 0.97, [0.05, 0.02, 0.9, 0.03]
-    boxes = np.sort(DRAW.uniform(0, 1, (1, 20, 2, 2)), 2).reshape(1, 20, 4)[..., [0, 2, 1, 3]]
+    draw = np.random.default_rng(3)
+    boxes = np.sort(draw.uniform(0, 1, (1, 20, 2, 2)), 2).reshape(1, 20, 4)[..., [0, 2, 1, 3]]
     boxes = np.sort(boxes.reshape(1, 20, 2, 2), 2).transpose(0, 1, 3, 2).reshape(1, 20, 4)
     boxes = np.concatenate(
         [np.minimum(boxes[..., :2], boxes[..., 2:]), np.maximum(boxes[..., :2], boxes[..., 2:])], 2
