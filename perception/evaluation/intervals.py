@@ -18,6 +18,12 @@ from perception.types import Float64
 
 ALPHA = 0.05
 
+_UNBOUNDED = frozenset(
+    ("MAE", "RMSE", "MAE_mean", "MAE_persistence")
+    + ("position_abs", "position_along", "position_across", "position_NEES")
+)
+"""Values from 0 on; those that are not named here or in `range_of` are shares."""
+
 Heads = Mapping[str, Mapping[str, MetricReport]]
 
 
@@ -73,9 +79,7 @@ def range_of(key: str, guest: bool = False) -> tuple[float, float]:
         return -np.inf, np.inf
     if name == "R2":
         return -np.inf, 1.0
-    if name in ("MAE", "RMSE", "MAE_mean", "MAE_persistence") or name.startswith(
-        ("distance_abs", "distance_rel")
-    ):
+    if name in _UNBOUNDED or name.startswith(("distance_abs", "distance_rel")):
         return 0.0, np.inf
     return 0.0, 1.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from perception.evaluation.metric_sink import MetricSink
 from perception.evaluation.metrics import Latency, Result, Suite, Value, Weights
 from perception.evaluation.report.value_schema import by_head
 from perception.evaluation.resampling import Resampler, Resampling, Scored
+from tests.evaluation.metrics.build import Pair
+from tests.evaluation.metrics.test_position_errors import pair as position_pair
 from tests.evaluation.scored import RULES, drive, scored
 
 FEW = Resampling(draws=200)
@@ -72,6 +75,24 @@ def test_every_value_of_our_own_heads_lies_in_its_interval() -> None:
             least, greatest = range_of(name.partition(".")[2])
             assert least <= interval.low <= interval.high <= greatest, name
             assert interval.std_error >= 0
+
+
+def test_errors_of_positions_in_metres_lie_in_their_intervals_however_large() -> None:
+    one = scored([[far_off(seed) for seed in range(300)]])
+    found = intervals(one)
+    for name in ("position_abs", "position_along/vehicle", "position_across", "position_NEES"):
+        value, interval = found[f"box.{name}"]
+        assert value > 1
+        assert interval.low < value < interval.high, name
+
+
+def far_off(seed: int) -> Pair:
+    """Return one frame with a match whose position is metres off, every tenth of a second."""
+    rng = np.random.default_rng(seed)
+    output, truth = position_pair((rng.normal(), rng.normal(0, 3), rng.normal(5, 1)))
+    stamp_ns = seed * 100_000_000
+    tick = replace(output.tick, stamp_ns=stamp_ns, log_time_ns=stamp_ns)
+    return replace(output, tick=tick), replace(truth, stamp_ns=stamp_ns)
 
 
 def test_equal_seeds_give_equal_intervals_and_other_seeds_others() -> None:
