@@ -194,6 +194,7 @@ class LossStep:
             control,
             on["extra"],
             on["complete"],
+            on["visible"] < 0,
         )
         rows, columns = (size // shape.output_stride for size in (shape.input_height, shape.input_width))
         return make_targets(dense, len(shape.classes), Grid(rows, columns, shape.output_stride))

@@ -47,6 +47,8 @@ class DenseTruth(NamedTuple):
     control: Tensor  # [B, A] standardised, NaN where unknown
     extra: Tensor = torch.empty(0, 0)  # [B, E] of the further heads (`truth_columns`), NaN where unknown
     complete: Tensor = torch.ones(1, 1)  # [B, C] 1: every object of the class has a box; 0: perhaps not
+    # bool [B, N] which of the ignored may hold any number of objects, anywhere in the box
+    regions: Tensor = torch.zeros(1, 1, dtype=torch.bool)
 
 
 class Targets(NamedTuple):
@@ -67,8 +69,9 @@ class Targets(NamedTuple):
 def make_targets(truth: DenseTruth, classes: int, grid: Grid) -> Targets:
     """Return the dense targets of a batch.
 
-    Of a class that is not completely labelled, nothing is said of cells away from the labelled objects: there
-    an object without a box may be.
+    Of a class that is not completely labelled, and in a region to ignore, nothing is said of cells away from
+    the labelled objects: there an object without a box may be. Of another ignored object that is so around its
+    centre, where it would be predicted.
 
     Args:
         truth: Boxes of all samples.
@@ -81,12 +84,14 @@ def make_targets(truth: DenseTruth, classes: int, grid: Grid) -> Targets:
     heatmap = _heatmap(truth, objects, classes)
     counted = torch.ones_like(heatmap[:, :1]) * truth.boxes_known[:, None, None, None]
     ignored = real & truth.ignored
+    highest = heatmap.amax(1, keepdim=True)
+    labelled = highest >= LABELLED_FROM
     if ignored.any():
         hidden = _gaussians(truth, ignored, grid).amax(1, keepdim=True)
-        counted = torch.where((hidden >= TAUGHT_FROM) & (heatmap.amax(1, keepdim=True) < 1), 0.0, counted)
+        unknown = (hidden >= TAUGHT_FROM) & (highest < 1)
+        counted = torch.where(unknown | (_inside(truth, ignored & truth.regions, grid) & ~labelled), 0.0, counted)
     if not bool((truth.complete > 0).all()):
-        labelled = (heatmap.amax(1, keepdim=True) >= LABELLED_FROM).to(counted.dtype)
-        counted = counted * torch.maximum(truth.complete[..., None, None], labelled)
+        counted = counted * torch.maximum(truth.complete[..., None, None], labelled.to(counted.dtype))
     ltrb, distance, weight, metric = _boxes(truth, taught, grid)
     known = truth.control.isfinite()
     return Targets(
@@ -107,6 +112,12 @@ def _gaussians(truth: DenseTruth, which: Tensor, grid: Grid) -> Tensor:
     """Return [B, N, h, w]: the Gaussians of the objects selected by `which` [B, N]; 0 for the others."""
     (gx, _), (gy, _) = _bells(truth, grid, LEAST_SPREAD)
     return (gy * which[..., None])[..., :, None] * gx[..., None, :]
+
+
+def _inside(truth: DenseTruth, which: Tensor, grid: Grid) -> Tensor:
+    """Return bool [B, 1, h, w]: the cells inside any of the boxes selected by `which` [B, N]."""
+    (_, columns), (_, rows) = _bells(truth, grid, LEAST_SPREAD)
+    return ((rows & which[..., None])[..., :, None] & columns[..., None, :]).any(1, keepdim=True)
 
 
 def _bells(

@@ -18,7 +18,7 @@ from perception.training.config_file import parse_train_config, to_yaml
 from perception.training.data.dataset import Dataset
 from perception.training.data.input_stats import measure_stats
 from perception.training.data.sample_cache import CachedLog
-from perception.training.data.training_sample import Batch, TrainingSample, collate
+from perception.training.data.training_sample import IGNORED, Batch, TrainingSample, collate
 from perception.training.loop.head_schedule import HeadSchedule
 from perception.training.loop.loss_step import LossStep
 from perception.training.loop.optimiser import clip, make_optimiser
@@ -172,3 +172,20 @@ def test_a_gaussian_model_is_taught_by_gaussian_likelihoods_where_nothing_is_sai
     lessons = LossStep(config, FusionModel(config.model_shape()))
     assert lessons.head_losses.family == "gaussian"
     assert lessons.head_losses.chosen["distance"].name == "gaussian"
+
+
+def test_regions_to_ignore_teach_nothing_in_any_of_their_cells(dataset: Dataset) -> None:
+    sample = dataset[0]
+    region = np.array([[8.0, 8.0, 120.0, 56.0]], np.float32)
+    truth = sample.truth._replace(
+        labels=np.zeros(1, np.int64),
+        boxes=region,
+        distance_m=np.full(1, np.nan, np.float32),
+        visible=np.full(1, IGNORED, np.float32),
+    )
+    config = small_config(Path("a"), Path("b"), Path("c"))
+    model = FusionModel(config.model_shape())
+    step, plan = LossStep(config, model), HeadSchedule(config.schedule)
+    counted = step.targets(model, collate([sample._replace(truth=truth)]), plan, 0).counted[0, 0]
+    assert not counted[2:14, 2:30].any()
+    assert counted.sum() == 16 * 32 - 12 * 28

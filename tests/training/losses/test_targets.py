@@ -105,6 +105,24 @@ def test_ignored_objects_are_neither_taught_nor_punished() -> None:
     assert float(true.counted[0, 0, 1, 1]) == 1
 
 
+def test_nothing_in_a_region_to_ignore_is_punished_but_what_stands_in_it_is_learned() -> None:
+    region, object_in_it = [40.0, 16, 120, 48], [48.0, 20, 56, 28]
+    given_truth = truth(
+        [region, object_in_it],
+        ignored=torch.tensor([[True, False]]),
+        regions=torch.tensor([[True, False]]),
+    )
+    true = make_targets(given_truth, 3, Grid(H, W))
+    counted = true.counted[0, 0] > 0
+    known = true.heatmap[0].amax(0) >= 0.01
+    inside = torch.zeros(H, W, dtype=torch.bool)
+    inside[4:12, 10:30] = True
+    torch.testing.assert_close(counted, ~inside | known)
+    assert counted[6, 13]  # the labelled object's centre
+    assert not counted[11, 28]  # far from the region's centre
+    assert float(true.box_weight.sum()) == 1
+
+
 def test_of_a_class_that_is_not_complete_only_the_labelled_places_are_known() -> None:
     complete = torch.tensor([[1.0, 0.0, 1.0]])
     true = make_targets(truth([[40.0, 16, 80, 48]], [1], complete=complete), 3, Grid(H, W))
