@@ -76,7 +76,7 @@ def write_cache(
     writer.finish(
         {
             "log": log.path.name,
-            "rows_per_tick": max(len(config.sensors.cameras), 1),
+            "rows_per_tick": rows_per_tick(config),
             "start_ns": sensor_start_ns(log, config),
             "status_rate_hz": status.rate_hz if status is not None else None,
             "damage": [part.reason for part in damage],
@@ -115,9 +115,16 @@ def samples_with_truth(
 
 
 def expected_samples(log: Log, config: Config) -> int:
-    """Return the number of messages of the reference sensor; 0 where the log does not tell."""
+    """Return the number of messages of the reference sensor, times the cameras, each of which is a sample of
+    its own; 0 where the log does not tell."""
     topic = getattr(config.sensors, config.reference).topic
-    return (log.survey.topics[topic].count or 0) if topic in log.survey.topics else 0
+    ticks = (log.survey.topics[topic].count or 0) if topic in log.survey.topics else 0
+    return ticks * rows_per_tick(config)
+
+
+def rows_per_tick(config: Config) -> int:
+    """Return how many samples a tick has: one for each camera, and one without any."""
+    return max(len(config.sensors.cameras), 1)
 
 
 class _Writer:

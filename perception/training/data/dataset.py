@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from perception.training.data.sample_cache import CachedLog, cached_log
 from perception.training.data.training_sample import SampleId, TrainingSample
 from perception.training.train_config import DataConfig
 from perception.types import Tick
+
+T = TypeVar("T")
 
 MAX_GAP_NS = 500_000_000
 """Samples farther apart are not neighbours."""
@@ -103,8 +105,7 @@ class Dataset:
 
     def repeated(self, rules: Mapping[str, int]) -> Dataset:
         """Return the samples, those of a log whose name fits a pattern of `rules` as often as it says."""
-        names = [log.log.name for log in self.logs]
-        times = [next((n for pattern, n in rules.items() if fnmatch(name, pattern)), 1) for name in names]
+        times = [first_fitting(rules, log.log.name, 1) for log in self.logs]
         return self._subset(np.repeat(np.arange(len(self)), [times[sample.log] for sample in self.ids]))
 
     def truth_counts(self) -> dict[str, int]:
@@ -204,10 +205,14 @@ def held_out_from_ns(log: CachedLog, data: DataConfig) -> int | None:
     return int(arrival_ns[0] + (1 - data.validate_last) * float(arrival_ns[-1] - arrival_ns[0]))
 
 
+def first_fitting(rules: Mapping[str, T], name: str, default: T) -> T:
+    """Return the value of the first pattern that fits the name of a log."""
+    return next((value for pattern, value in rules.items() if fnmatch(name, pattern)), default)
+
+
 def _complete(name: str, data: DataConfig, classes: Sequence[str]) -> NDArray[np.float32]:
     """Return [C]: 1 for the classes of which every object in a log has a box."""
-    rules = data.complete_classes.items()
-    complete = next((names for pattern, names in rules if fnmatch(name, pattern)), classes)
+    complete = first_fitting(data.complete_classes, name, classes)
     return np.array([label in complete for label in classes], np.float32)
 
 
@@ -222,5 +227,7 @@ def _chosen(log: CachedLog, data: DataConfig, part: Part) -> NDArray[np.intp]:
     cut_ns = None if part == "all" else held_out_from_ns(log, data)
     if cut_ns is not None:
         kept &= (arrival_ns < cut_ns) == (part == "first")
-    rows: NDArray[np.intp] = np.flatnonzero(kept)[:: data.stride]
-    return rows
+    rows = np.flatnonzero(kept)
+    ticks = np.unique(rows // log.rows_per_tick, return_inverse=True)[1]  # all cameras of a tick, or none
+    chosen: NDArray[np.intp] = rows[ticks % data.stride == 0]
+    return chosen

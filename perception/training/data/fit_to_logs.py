@@ -13,6 +13,7 @@ from perception.logs import Log, open_log
 from perception.models.config import HEIGHT_STEP, WIDTH_STEP
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.cache_writer import expected_samples
+from perception.training.data.dataset import first_fitting
 from perception.training.train_config import FEWEST_STEPS, TrainConfig
 from perception.types import CameraFrame
 
@@ -49,11 +50,12 @@ def fit_to_logs(
 
 
 def _used(log: Log, config: TrainConfig) -> float:
-    """Return the share of a log's samples that is learned from."""
+    """Return how often each of a log's samples is seen in one pass, on average."""
     data, duration_s = config.data, log.survey.duration_s
     end_s = min(duration_s, data.end_s or duration_s)
     within = max(0.0, end_s - (data.start_s or 0.0)) / duration_s if duration_s else 1.0
-    return within * (1 - (data.validate_last or 0.0)) / data.stride
+    often = first_fitting(data.repeat, log.path.name, 1)
+    return often * within * (1 - (data.validate_last or 0.0)) / data.stride
 
 
 def _picture_sizes(log: Log, config: Config) -> list[tuple[int, int]]:

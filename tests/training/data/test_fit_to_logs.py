@@ -61,6 +61,7 @@ def test_nothing_changes_unless_asked(street: Path, tmp_path: Path) -> None:
         (10_000, 200, {}, 1500),  # 30 samples, 4 a step
         (10_000, 200, {"validate": [], "validate_last": 0.2}, 1200),
         (10_000, 200, {"end_s": 1.5}, 750),
+        (10_000, 200, {"repeat": {"street*": 3}}, 4500),
         (10_000, 15, {}, FEWEST_STEPS),
         (100, 200, {}, 100),
         (100, 15, {}, 100),

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from perception.logs.perception_proto import SCHEMAS, encode_truth
 from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.dataset import open_dataset
+from perception.training.data.fit_to_logs import fit_to_logs
 from perception.training.data.sample_cache import cached_log
+from perception.training.data.splits import cache_spec
+from perception.training.train_config import DataConfig
 from perception.types import TruthBox
 from tests.small_logs import SmallLog
+from tests.training.conftest import small_config
 
 
-def test_a_tick_of_two_cameras_is_two_samples_with_boxes_of_their_own(
-    recipe: CacheSpec, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of two cameras, of which the second has two boxes."""
     log = SmallLog().status(hz=20)
     for name, frame, count in (("a", "one", 1), ("b", "two", 2)):
         log.image(f"/{name}/image", frame=frame, size=(128, 64))
@@ -24,8 +31,35 @@ def test_a_tick_of_two_cameras_is_two_samples_with_boxes_of_their_own(
             "protobuf",
             lambda i, stamp, frame=frame, boxes=boxes: encode_truth(stamp, frame, boxes),  # type: ignore[misc]
         )
-    cached = cached_log(log.write(tmp_path / "rig.mcap"), recipe, tmp_path / "cache")
+    return log.write(tmp_path_factory.mktemp("rig") / "rig.mcap")
+
+
+def test_a_tick_of_two_cameras_is_two_samples_with_boxes_of_their_own(
+    recipe: CacheSpec, rig: Path, cache_root: Path
+) -> None:
+    cached = cached_log(rig, recipe, cache_root)
     assert (len(cached), cached.rows_per_tick) == (40, 2)
     assert [len(cached.boxes(row)) for row in range(40)] == [1, 2] * 20
     left, right = cached.boxes(0)["xyxy"], cached.boxes(1)["xyxy"]
     assert left[0][2] - left[0][0] < right[0][2] - right[0][0]
+
+
+@pytest.mark.parametrize(("stride", "ticks"), [(1, 20), (2, 10), (3, 7), (4, 5)])
+def test_a_stride_leaves_out_moments_and_no_camera(
+    stride: int, ticks: int, recipe: CacheSpec, rig: Path, cache_root: Path
+) -> None:
+    dataset = open_dataset([rig], DataConfig(stride=stride), recipe, cache_root)
+    assert [sample.row for sample in dataset.ids] == [
+        2 * stride * tick + camera for tick in range(ticks) for camera in range(2)
+    ]
+
+
+def test_every_camera_counts_in_the_passes_over_the_samples(
+    recipe: CacheSpec, rig: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    counts: list[tuple[int, int]] = []
+    cached_log(rig, recipe, tmp_path / "anew", lambda log, done, total: counts.append((done, total)))
+    assert counts[-1] == (40, 40)
+    schedule = {"steps": 10_000, "passes": 200}
+    config = small_config(rig, cache_root, tmp_path / "run", schedule=schedule)
+    assert fit_to_logs(config, [rig], cache_spec(config), lambda text: None).schedule.steps == 200 * 40 / 4
