@@ -181,7 +181,8 @@ def _hidden(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.
 def _added(
     truth: SampleTruth, label: int, box: NDArray[np.float32], hidden: NDArray[np.float32], visible: float
 ) -> SampleTruth:
-    truth = truth._replace(visible=truth.visible * (1 - hidden))
+    # What is to be ignored, below 0, stays so.
+    truth = truth._replace(visible=np.where(truth.visible > 0, truth.visible * (1 - hidden), truth.visible))
     if label < 0:
         return truth
     return truth._replace(

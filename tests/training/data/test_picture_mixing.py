@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from perception.models.preprocess import InputSpec
 from perception.models.tensors import Inputs
-from perception.training.data.augmentation import Augmenter
+from perception.training.data.augmentation import Augmenter, too_hard
 from perception.training.data.dataset import Dataset
 from perception.training.data.loader import Loader
 from perception.training.data.object_pasting import (
@@ -26,7 +26,7 @@ from perception.training.data.object_pasting import (
 )
 from perception.training.data.picture_mixing import as_picture, is_picture, mixed_picture
 from perception.training.data.sample_cache import CachedLog
-from perception.training.data.training_sample import SampleId, SampleTruth, TrainingSample
+from perception.training.data.training_sample import IGNORED, SampleId, SampleTruth, TrainingSample
 from perception.training.train_config import AugmentConfig, DropConfig, PictureConfig
 from tests.training.conftest import SHAPE
 
@@ -145,6 +145,19 @@ def test_a_pasted_object_brings_its_box_and_hides_what_lies_below(seed: int) -> 
     outside = np.ones((HEIGHT, WIDTH), bool)
     outside[y1:y2, x1:x2] = False
     np.testing.assert_array_equal(pasted.inputs.image[:, outside], TWO.inputs.image[:, outside])
+
+
+def test_a_box_to_ignore_stays_one_where_a_pasted_object_covers_it() -> None:
+    crowd = picture((0, (60, 30, 64, 34)), visible=IGNORED)
+    whole = Piece(1, np.zeros((40, 90, 3), np.float32), np.ones((40, 90), np.float32))
+    covered = 0
+    for seed in range(40):
+        pasted = with_objects(crowd, [whole], np.random.default_rng(seed)).truth
+        x1, y1, x2, y2 = pasted.boxes[1]
+        covered += x1 <= 60 and y1 <= 30 and x2 >= 64 and y2 >= 34
+        assert too_hard(pasted, 0.0, 0.0).tolist() == [True, False]
+        assert pasted.visible.dtype == np.float32
+    assert covered > 5
 
 
 def test_hidden_objects_and_boxes_to_ignore_are_not_cut_out() -> None:
