@@ -493,6 +493,22 @@ def test_the_run_ends_properly_when_its_cpu_time_is_up(
     assert (config.run.out / "best.safetensors").is_file()
 
 
+def test_the_weight_of_a_focus_is_not_part_of_the_losses_that_are_told_and_compared(
+    watched: tuple[TrainConfig, Seen], street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    """After one step the focus begins: the same weights have the same losses with it and without."""
+    seen = Seen()
+    focus = {"every": 1, "steps": 1, "weight": 5.0}
+    config = small_config(street, cache_root, tmp_path / "focus", schedule={"focus": focus})
+    train(config, watcher=seen, stop=stop_after(2))
+    state = load_state(tmp_path / "focus" / "state.safetensors")["plan"]
+    assert state["focused"]
+    for head, value in watched[1].steps[1].losses.items():
+        assert seen.steps[1].losses[head] == pytest.approx(value)
+        before = watched[1].steps[0].losses[head]
+        assert state["mean"][head] == pytest.approx(0.98 * before + 0.02 * value)
+
+
 def test_accumulated_parts_teach_what_the_whole_batch_teaches(
     watched: tuple[TrainConfig, Seen], street: Path, cache_root: Path, tmp_path: Path
 ) -> None:

@@ -136,7 +136,7 @@ class LossStep:
 
         Args:
             losses: Of a micro-batch, as `losses` returns them.
-            values: The same as numbers, summed over all processes.
+            values: Their values without the weights of the schedule, summed over all processes.
             parts: Number of micro-batches in a batch.
         """
         learned = {head: loss / parts for head, loss in losses.items() if loss.requires_grad}

@@ -197,11 +197,13 @@ class Trainer:
             The losses by head, and the heads whose loss is not finite; after the first, nothing is added.
         """
         losses: dict[str, float] = {}
+        weights = self.head_schedule.weights(self.step)
         micro_batches = _split(batch, self.config.schedule.accumulate)
         for micro_batch in micro_batches:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 terms = self.loss_step.losses(self.model, micro_batch, self.head_schedule, self.step)
-            values = self._values(terms)
+            values = self._values(terms)  # without the weights of the schedule, which change from step to step
+            values = {head: value / weights.get(head, 1.0) for head, value in values.items()}
             broken = [head for head, value in values.items() if not math.isfinite(value)]
             if broken:
                 return losses, broken
