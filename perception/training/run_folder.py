@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError, TrainingError
-from perception.models.checkpoint import weights_in
+from perception.models.checkpoint import read_metadata, weights_in
 from perception.path_guard import marked
 from perception.training.config_file import parse_train_config, to_yaml
 from perception.training.loop.process_group import ProcessGroup
@@ -114,6 +116,33 @@ def check_same(folder: Path, config: TrainConfig) -> None:
     ]
     if errors:
         raise ConfigError(errors, head=f"the configuration differs from that of the run in {folder}")
+
+
+def check_same_samples(folder: Path, trained_on: Sequence[Mapping[str, object]]) -> None:
+    """Check that a run resumes with the samples that it began with: others would come in another order.
+
+    Args:
+        folder: Holds the last weights of the run.
+        trained_on: Each log with its number of samples, as `Dataset.trained_on` gives them.
+
+    Raises:
+        ConfigError: Logs were added or changed, or are missing; all of them.
+        CheckpointError: The last weights cannot be read.
+    """
+    if not (folder / LAST).is_file():
+        return
+    old, new = (
+        Counter({str(source["log"]): int(str(source["samples"])) for source in sources})
+        for sources in (read_metadata(folder / LAST).trained_on, trained_on)
+    )
+    errors = [
+        f"{log}: the run began with {old[log]} of its samples, found {new[log]}"
+        for log in sorted(old.keys() | new.keys())
+        if old[log] != new[log]
+    ]
+    if errors:
+        head = f"the samples differ from those of the run in {folder}; name the logs that it began with"
+        raise ConfigError(errors, head=head)
 
 
 def result_values(config: TrainConfig) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from perception.training.loop.observer import RunObserver, Save, Silent, Watcher
 from perception.training.loop.process_group import ProcessGroup, process_group
 from perception.training.loop.state_file import save_state
 from perception.training.loop.trainer import Probe, Trainer
-from perception.training.run_folder import BEST, LAST, REPORT, STATE, open_folder
+from perception.training.run_folder import BEST, LAST, REPORT, STATE, check_same_samples, open_folder
 from perception.training.run_plots import draw_run
 from perception.training.train_config import TrainConfig
 from perception.training.transfer import check_transfer, starting_model
@@ -105,6 +105,8 @@ def train(
         config = fit_to_logs(config, logs, cache_spec(config), seen.message)
         state = open_folder(config, resume, processes)
         training, validation = (splits or labelled_splits)(config, seen, processes)
+        if state is not None:
+            check_same_samples(config.run.out, training.trained_on())
         trainer = _trainer(config, training, validation, shard, seen, processes, device, stop)
         if state is not None:
             trainer.load_state_dict(state)

@@ -371,6 +371,24 @@ def test_a_run_does_not_go_on_with_another_configuration(whole: TrainConfig, tmp
         train(other, resume=True)
 
 
+def test_a_run_does_not_go_on_with_a_log_that_came_into_its_folder(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "street.mcap").symlink_to(street)
+    data = {"train": [str(logs)], "validate": []}
+    config = small_config(street, cache_root, tmp_path / "run", data=data)
+    train(config, stop=stop_after(2))
+    later = write_scene(logs / "later.mcap", duration_s=1.0)
+    state = (tmp_path / "run" / "state.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match=r"later.mcap: the run began with 0 of its samples, found 10"):
+        train(config, resume=True)
+    assert (tmp_path / "run" / "state.safetensors").read_bytes() == state
+    later.unlink()
+    assert train(config, resume=True).reason == "done"
+
+
 def test_a_run_goes_on_by_the_files_that_it_names_however_they_are_spelled(
     whole: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
