@@ -22,6 +22,8 @@ from perception.training.loop.optimiser import belongs_to
 from perception.training.train_config import TrainConfig
 
 _BY_CLASS = ("class_head.predict.weight", "class_head.predict.bias")
+_BY_CONTROL = ("control_head.predict.weight", "control_head.predict.bias")
+_BY_STATUS = "status.from_input.weight"
 _BY_PART = ("class_head.predict.weight", "box_head.predict.weight")
 _SIDES = "box_head.predict.bias"
 _OF_TOWERS = ("tower.", "class_head.tower.", "box_head.tower.", *_BY_PART)
@@ -36,8 +38,8 @@ class TransferReport:
 
     Attributes:
         taken: Taken over: same name and shape.
-        partly: Rows of classes with the same name, or channels of a narrower tower or stem, taken over.
-        different: Same name, another shape; with both shapes.
+        partly: Classes or channels with the same name, or those of a narrower tower or stem, taken over.
+        different: Same name, another shape, or no class or channel in common; with both shapes.
         missing: Only in the model; they keep their initial values.
         unused: Only in the checkpoint.
     """
@@ -53,8 +55,8 @@ class TransferReport:
         total = len(self.taken) + len(self.partly) + len(self.different) + len(self.missing)
         lines = [f"{len(self.taken)} of {total} tensors taken over"]
         for outcome, names in (
-            ("in part: classes of the same name, channels of narrower layers", self.partly),
-            ("another shape, left as they start", self.different),
+            ("in part: classes and channels of the same name, those of narrower layers", self.partly),
+            ("another shape or other channels, left as they start", self.different),
             ("not in the checkpoint, left as they start", self.missing),
             ("in the checkpoint only, unused", self.unused),
         ):
@@ -109,9 +111,9 @@ def starting_model(config: TrainConfig, training: Dataset, watcher: Watcher) -> 
 def take_over(model: FusionModel, path: Path) -> TransferReport:
     """Copy the tensors of a checkpoint that fit into a model.
 
-    The last layer of the class head is matched class by class, by name. Of weights without `split`, each part
-    of a cell starts as the cell; the channels of a narrower tower or stem become the first ones. Statistics
-    and calibration stay.
+    The last layers of class and control, and the first one of the status, are matched by the names of their
+    classes and channels. Of weights without `split`, each part of a cell starts as the cell; the channels of a
+    narrower tower or stem become the first ones. Statistics and calibration stay.
 
     Raises:
         CheckpointError: It cannot be loaded.
@@ -120,14 +122,14 @@ def take_over(model: FusionModel, path: Path) -> TransferReport:
     other, _ = load_checkpoint(path)
     mine, theirs = model.state_dict(), _at_stride(other, model.config)
     names = [name for name in mine if not name.startswith(_STATISTICS)]
-    renamed = model.config.classes != other.config.classes
+    renamed = _renamed(model.config, other.config)
     taken, partly, different, missing = [], [], [], []
     with torch.no_grad():
         for name in names:
             tensor = theirs.get(name)
             if tensor is None:
                 missing.append(name)
-            elif tensor.shape == mine[name].shape and not (renamed and name in _BY_CLASS):
+            elif tensor.shape == mine[name].shape and name not in renamed:
                 mine[name].copy_(tensor)
                 taken.append(name)
             elif _take_part(name, mine[name], tensor, model.config, other.config):
@@ -196,17 +198,37 @@ def _at_stride(other: FusionModel, shape: ModelConfig) -> Mapping[str, Tensor]:
     return tensors
 
 
+def _renamed(shape: ModelConfig, other: ModelConfig) -> frozenset[str]:
+    """Return the tensors whose rows or columns are those of names that two models have not alike."""
+    tensors = (*_BY_CLASS, *_BY_CONTROL, _BY_STATUS)
+    return frozenset(name for name in tensors if _names_in(name, shape) != _names_in(name, other))
+
+
+def _names_in(tensor: str, shape: ModelConfig) -> list[str]:
+    """Return the name of each row of a tensor, or of each column of the one that reads the status."""
+    if tensor in _BY_CLASS:
+        return list(shape.classes)
+    channels = shape.status if tensor == _BY_STATUS else shape.control
+    # First the values, then whether they are known, or how sure they are.
+    return [f"{part} {channel.name}" for part in ("value", "second") for channel in channels]
+
+
+def _of_same_name(mine: Sequence[str], theirs: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the places of the names that both have, in each of them."""
+    rows = [row for row, name in enumerate(mine) if name in theirs]
+    return rows, [theirs.index(mine[row]) for row in rows]
+
+
 def _take_part(name: str, mine: Tensor, theirs: Tensor, shape: ModelConfig, other: ModelConfig) -> bool:
-    """Copy the rows of classes of the same name, or the channels of a narrower tower or stem into the first
-    ones. What a stem's further channels compute starts without an effect.
+    """Copy the classes and channels of the same name, or those of a narrower tower or stem into the first ones.
+    What a stem's further channels compute starts without an effect.
 
     Returns:
         Whether the tensor is one of those, and what is copied fits.
     """
-    if name in _BY_CLASS and shape.classes != other.classes:
-        dim = 1 if name in _BY_PART and shape.split > 1 else 0
-        rows = [row for row, class_name in enumerate(shape.classes) if class_name in other.classes]
-        sources = [other.classes.index(shape.classes[row]) for row in rows]
+    if name in _renamed(shape, other):
+        dim = int(name == _BY_STATUS or (name in _BY_PART and shape.split > 1))
+        rows, sources = _of_same_name(*(_names_in(name, config) for config in (shape, other)))
     elif name.startswith(_OF_TOWERS):
         dim = 1 if name in _BY_PART and shape.split == 1 else 0
         rows = sources = list(range(theirs.shape[dim]))
@@ -216,7 +238,7 @@ def _take_part(name: str, mine: Tensor, theirs: Tensor, shape: ModelConfig, othe
     else:
         return False
     mine, theirs = mine.movedim(dim, 0), theirs.movedim(dim, 0)
-    if mine.shape[1:] != theirs.shape[1:] or len(rows) > len(mine):
+    if not rows or mine.shape[1:] != theirs.shape[1:] or len(rows) > len(mine):
         return False
     mine[rows] = theirs[sources]
     if name.startswith(_OF_STEM) and dim:

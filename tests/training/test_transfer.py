@@ -11,9 +11,11 @@ import torch
 from perception.errors import ConfigError
 from perception.models import FusionModel
 from perception.models.checkpoint import save_checkpoint
+from perception.models.stats import default_stats
 from perception.training.loop.optimiser import make_optimiser
 from perception.training.train_config import OptimiserConfig
 from perception.training.transfer import freeze, take_over, train_mode
+from perception.types import Quantity
 from tests.fusion_scenes import SECOND, SMALL, lively_model, scene
 
 
@@ -47,6 +49,37 @@ def test_classes_are_matched_by_name(weights: Path) -> None:
     assert torch.equal(taken[0], old.class_head.predict.weight[2])
     assert torch.equal(taken[2], old.class_head.predict.weight[0])
     assert torch.equal(taken[1], start[1])
+
+
+def test_channels_of_status_and_control_are_matched_by_name(weights: Path) -> None:
+    """In another order, with one more of each: every channel is read and said as before."""
+    more = Quantity("heading", "rad")
+    shape = replace(SMALL, control=(more, *SMALL.control[::-1]), status=(*SMALL.status[::-1], more))
+    model, old = FusionModel(shape, seed=1).eval(), lively_model(seed=4).eval()
+    account = take_over(model, weights)
+    assert set(account.partly) == {
+        *(f"control_head.predict.{part}" for part in ("weight", "bias")),
+        "status.from_input.weight",
+    }
+    old.normaliser.set(default_stats(SMALL))
+    inputs = scene(SMALL, seed=3)
+    unknown = torch.full_like(inputs.status[..., :1], torch.nan)
+    turned = inputs._replace(status=torch.cat([inputs.status.flip(-1), unknown], -1))
+    with torch.inference_mode():
+        expected, found = old.dense(inputs), model.dense(turned)
+    for name in ("control", "control_log_scale"):
+        mine, theirs = getattr(found, name), getattr(expected, name)
+        torch.testing.assert_close(mine[:, 1:], theirs.flip(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.heatmap, expected.heatmap, rtol=1e-4, atol=1e-4)
+
+
+def test_channels_of_other_names_are_left_as_they_start(weights: Path) -> None:
+    others = tuple(Quantity(f"other_{q.name}", q.unit) for q in SMALL.control)
+    model = FusionModel(replace(SMALL, control=others), seed=1)
+    start = model.control_head.predict.weight.detach().clone()
+    account = take_over(model, weights)
+    assert any(name.startswith("control_head.predict.weight") for name in account.different)
+    assert torch.equal(model.control_head.predict.weight, start)
 
 
 def test_parts_of_a_cell_start_as_the_cell_of_weights_without_them(tmp_path: Path) -> None:
