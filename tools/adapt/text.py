@@ -25,7 +25,7 @@ def _lines(report: AdaptReport) -> Iterator[str]:
     if report.before is not None and report.after is not None:
         yield from _self_check(report.before, report.after)
     if report.calibration:
-        yield "calibration, all sensors present:"
+        yield f"calibration, with {', '.join(report.calibrated_with)}:"
         for change in report.calibration:
             yield f"  {change.name:28} {change.old:.3g} -> {change.new:.3g}  ({change.rests_on} boxes)"
     yield from _truth(report)

@@ -19,7 +19,7 @@ from perception.models.input_profile import KEY as PROFILE
 from perception.models.preprocess import InputSpec
 from perception.models.pretrained import weights_file
 from perception.training.adaptation.adapt_config import round_config, round_steps
-from perception.training.adaptation.calibration_renewal import renew_calibration
+from perception.training.adaptation.calibration_renewal import renew_calibration, usual_sensors
 from perception.training.adaptation.input_renewal import Renewal, renewed_stats
 from perception.training.adaptation.labelling import Labelled, labelled
 from perception.training.adaptation.options import ROUNDS, AdaptOptions
@@ -227,7 +227,10 @@ def _judged(run: _Adaptation, report: AdaptReport, first_views: list[TwoViews]) 
     model.decoder.calibration.load_state_dict(first.decoder.calibration.state_dict())
     after = self_check(to_device(model, options.device), held_out, spec)
     model = model.cpu()
-    changes = renew_calibration(model, after.views, after.distances, first_views)
+    sensors, usual = usual_sensors(held_out)
+    now, before = ([views[place] for place in usual] for views in (after.views, first_views))
+    distances = np.concatenate([after.distances[place] for place in usual])
+    changes = renew_calibration(model, now, distances, before, sensors)
     candidate = options.out / ROUNDS / "calibrated.safetensors"
     save_checkpoint(candidate, model, _metadata(run, trained, report))
     config = round_config(options, run.about, run.source, options.out, 1, 1.0)
@@ -253,6 +256,7 @@ def _judged(run: _Adaptation, report: AdaptReport, first_views: list[TwoViews]) 
         after=after.summary,
         truth=truth,
         calibration=tuple(changes),
+        calibrated_with=sensors,
     )
 
 

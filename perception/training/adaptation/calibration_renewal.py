@@ -8,45 +8,60 @@ views that differ bound the error of a box from below, so deviations of boxes ar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.models import FusionModel
 from perception.models.calibration import LEAST, fit_factor, fit_scores, spread_of
 from perception.training.adaptation.agreement import SAME_VIEW_IOU, matched
 from perception.training.adaptation.report import CalibrationChange
 from perception.training.adaptation.views import TwoViews
-from perception.types import Float64
+from perception.training.data.dataset import Dataset
+from perception.types import SENSORS, Float64
 
-ALL = -1
-"""The row of all sensors."""
+
+
+def usual_sensors(dataset: Dataset) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+    """Return the sensors that most samples of a data set have, and the places of the samples that have them."""
+    present = [tuple(np.asarray(dataset.logs[log].column("present")[row]) > 0) for log, row in dataset.ids]
+    usual = Counter(present).most_common(1)[0][0]
+    places = np.flatnonzero([flags == usual for flags in present])
+    return tuple(name for name, flag in zip(SENSORS, usual, strict=True) if flag), places
 
 
 def renew_calibration(
-    model: FusionModel, views: Sequence[TwoViews], distances: Float64, first_views: Sequence[TwoViews]
+    model: FusionModel,
+    views: Sequence[TwoViews],
+    distances: Float64,
+    first_views: Sequence[TwoViews],
+    sensors: Sequence[str] = SENSORS,
 ) -> list[CalibrationChange]:
-    """Change the calibration of a model with all sensors present; return what changed.
+    """Change the calibration of a model with some sensors present; return what changed.
 
     Args:
         model: Its calibration is that of the weights that it started from.
         views: By this model, of samples that it did not learn from.
         distances: [N, 3] predicted, by returns, and the predicted deviation, of boxes of the same samples.
         first_views: Of the same samples, by the weights that it started from.
+        sensors: Those that these samples have; the calibration of other subsets stays.
     """
-    changes = [*_scores(model, views, first_views), *_boxes(model, views)]
+    row = sum(1 << place for place, name in enumerate(SENSORS) if name in sensors)
+    changes = [*_scores(model, row, views, first_views), *_boxes(model, row, views)]
     if len(distances) >= LEAST:
         predicted, measured, std = distances.T
         factor = fit_factor(predicted - measured, std, model.config.loss_family)
         buffer = model.decoder.calibration.distance_factor
-        old = float(buffer[ALL, 0])
-        buffer[ALL, 0] = old * factor
+        old = float(buffer[row, 0])
+        buffer[row, 0] = old * factor
         changes.append(CalibrationChange("distance deviation factor", old, old * factor, len(distances)))
     return changes
 
 
 def _scores(
-    model: FusionModel, views: Sequence[TwoViews], first_views: Sequence[TwoViews]
+    model: FusionModel, row: int, views: Sequence[TwoViews], first_views: Sequence[TwoViews]
 ) -> list[CalibrationChange]:
     calibration, changes = model.decoder.calibration, []
     label, score, spread, confirmed = _score_rows(views)
@@ -66,11 +81,11 @@ def _scores(
             continue
         # All corrections are linear in the logit and the spread, so that they become one.
         buffers = (calibration.score_scale, calibration.score_bias, calibration.score_spread)
-        before = [float(buffer[ALL, index]) for buffer in buffers]
+        before = [float(buffer[row, index]) for buffer in buffers]
         factor = more * scale
         after = [factor * before[0], factor * before[1] + more * bias + shift, factor * before[2] + by_spread]
         for buffer, value in zip(buffers, after, strict=True):
-            buffer[ALL, index] = value
+            buffer[row, index] = value
         mean = float(score[mine].mean())
         changes.append(CalibrationChange(f"mean score of {name}", mean, _mean_score(lower), int(mine.sum())))
     return changes
@@ -118,7 +133,7 @@ def _score_rows(views: Sequence[TwoViews]) -> tuple[Float64, Float64, Float64, F
     return label, score, spread, confirmed
 
 
-def _boxes(model: FusionModel, views: Sequence[TwoViews]) -> list[CalibrationChange]:
+def _boxes(model: FusionModel, row: int, views: Sequence[TwoViews]) -> list[CalibrationChange]:
     differences, stds = [], []
     for view in views:
         twins = matched(view.plain, view.mirrored, SAME_VIEW_IOU)
@@ -134,9 +149,9 @@ def _boxes(model: FusionModel, views: Sequence[TwoViews]) -> list[CalibrationCha
     ]
     if max(factors) == 1.0:
         return []
-    old = buffer[ALL].clone()
+    old = buffer[row].clone()
     for side, factor in enumerate(factors):
-        buffer[ALL, side] *= factor
+        buffer[row, side] *= factor
     return [
-        CalibrationChange("box deviation factor", float(old.mean()), float(buffer[ALL].mean()), len(errors))
+        CalibrationChange("box deviation factor", float(old.mean()), float(buffer[row].mean()), len(errors))
     ]

@@ -100,7 +100,7 @@ class Truthful:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationChange:
-    """The mean of a calibration constant with all sensors present, before and after."""
+    """The mean of a calibration constant, before and after."""
 
     name: str
     old: float
@@ -125,6 +125,7 @@ class AdaptReport:
         before, after: On the held-out part, without truth.
         truth: On the part with truth; None: there is none.
         calibration: Renewed constants.
+        calibrated_with: The sensors with which they hold: those that most held-out samples have.
         notes: What the user should know.
         seconds: CPU time.
     """
@@ -143,6 +144,7 @@ class AdaptReport:
     after: SelfCheck | None = None
     truth: Truthful | None = None
     calibration: tuple[CalibrationChange, ...] = ()
+    calibrated_with: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     seconds: float = 0.0
 

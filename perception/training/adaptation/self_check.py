@@ -27,12 +27,13 @@ class SelfChecked(NamedTuple):
     Attributes:
         summary: For the report.
         views: Of each sample.
-        distances: [N, 3] of boxes with returns: predicted, by returns, and the predicted deviation; metres.
+        distances: Of each sample, [N, 3] of boxes with returns: predicted, by returns, and the predicted
+            deviation; metres.
     """
 
     summary: SelfCheck
     views: list[TwoViews]
-    distances: Float64
+    distances: list[Float64]
 
 
 def self_check(model: FusionModel, dataset: Dataset, spec: CacheSpec) -> SelfChecked:
@@ -45,11 +46,11 @@ def self_check(model: FusionModel, dataset: Dataset, spec: CacheSpec) -> SelfChe
         boxes[sample] = in_source_pixels(kept.boxes, size, spec)
         names[sample] = [model.config.classes[label] for label in kept.labels]
     measured = measured_distances(dataset, spec, boxes, names)
-    rows = [np.zeros((0, 3))]
+    rows = []
     for sample, kept in zip(dataset.ids, seen, strict=True):
-        if sample in measured:
-            columns = np.stack([kept.distance_m, measured[sample].metres, kept.distance_std_m], 1)
-            rows.append(columns[np.isfinite(columns).all(1)])
+        metres = measured[sample].metres if sample in measured else np.full(len(kept.labels), np.nan)
+        columns = np.stack([kept.distance_m, metres, kept.distance_std_m], 1)
+        rows.append(columns[np.isfinite(columns).all(1)])
     distances = np.concatenate(rows)
     error = None
     if len(distances) >= FEWEST_DISTANCES:
@@ -57,7 +58,7 @@ def self_check(model: FusionModel, dataset: Dataset, spec: CacheSpec) -> SelfChe
     count = float(np.mean([len(kept.labels) for kept in seen]))
     agreement = self_agreement(views)
     summary = SelfCheck(agreement.share, count, error, len(distances), agreement.error)
-    return SelfChecked(summary, views, distances)
+    return SelfChecked(summary, views, rows)
 
 
 def got_worse(before: SelfCheck, after: SelfCheck) -> list[str]:

@@ -221,6 +221,7 @@ def test_the_command_prints_what_changed_and_one_object_as_json(
     assert run([*words, "--out", str(tmp_path / "b"), "--json"]) == 4
     report = json.loads(capsys.readouterr().out)
     assert (report["schema"], report["status"]) == ("perception.adapt/1", "gate_failed")
+    assert report["calibrated_with"] == ["camera", "range", "status"]
     assert (report["exit_code"], report["refused"]) == (4, ["agrees less"])
     assert run([*words, "--out", str(tmp_path / "a")]) != 0
     assert "adapted.safetensors" in capsys.readouterr().err

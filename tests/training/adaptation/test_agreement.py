@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.models import FusionModel
+from perception.models.decode import subset_index
 from perception.models.tensors import Predictions
 from perception.training.adaptation import views as views_module
 from perception.training.adaptation.agreement import AgreedBoxes, SelfAgreement, agreed_boxes, self_agreement
-from perception.training.adaptation.calibration_renewal import renew_calibration
+from perception.training.adaptation.calibration_renewal import renew_calibration, usual_sensors
 from perception.training.adaptation.enlarged_views import EVERYWHERE, RegionView
 from perception.training.adaptation.pseudo_labels import (
     CONFIRMED,
@@ -30,9 +32,10 @@ from perception.training.adaptation.self_check import got_worse
 from perception.training.adaptation.views import SeenBoxes, TwoViews, seen_twice
 from perception.training.data.dataset import Dataset
 from perception.training.data.sample_cache import CachedLog
-from perception.training.data.training_sample import IGNORED
+from perception.training.data.training_sample import IGNORED, SampleId
 from perception.training.losses import DenseTruth, make_targets
 from perception.training.losses.targets import Grid
+from perception.types import SENSORS
 from tests.training.conftest import SHAPE
 
 NO_CONTROL = np.full(2, np.nan)
@@ -246,6 +249,29 @@ def test_calibration_fits_distances_to_returns_and_only_widens_boxes() -> None:
         assert bool((calibration.box_factor >= 1).all())
         assert bool(calibration.box_factor[-1, 0] > 1.2) == wider
         assert bool((calibration.box_factor[:-1] == 1).all())
+
+
+@given(st.sets(st.sampled_from(SENSORS), min_size=1))
+def test_calibration_changes_for_the_sensors_of_the_samples_alone(sensors: set[str]) -> None:
+    exact, shifted = seen((0, 0.8, 0.0)), seen((0, 0.8, 4.0), (1, 0.8, 60.0))
+    rows = np.stack([np.full(40, 9.0), np.full(40, 5.0), np.full(40, 0.5)], 1)
+    model, untouched = FusionModel(SHAPE), FusionModel(SHAPE)
+    assert renew_calibration(model, [twice(shifted, exact)] * 40, rows, [twice(shifted)] * 40, sorted(sensors))
+    present = torch.tensor([[name in sensors for name in SENSORS]])
+    here = int(subset_index(present))
+    before = untouched.decoder.calibration.state_dict()
+    for name, buffer in model.decoder.calibration.state_dict().items():
+        changed = (buffer != before[name]).any(1).nonzero().flatten().tolist()
+        assert changed in ([here], []), name
+    assert float(model.decoder.calibration.distance_factor[here, 0]) > 1
+
+
+def test_the_usual_sensors_are_those_of_most_samples() -> None:
+    present = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 1, 0]], np.float32)
+    log = SimpleNamespace(column=lambda name: {"present": present}[name])
+    dataset: Any = SimpleNamespace(logs=[log], ids=[SampleId(0, row) for row in (4, 1, 0, 3)])
+    sensors, places = usual_sensors(dataset)
+    assert (sensors, places.tolist()) == (("camera", "range"), [0, 2])
 
 
 def test_the_error_of_an_agreement_is_that_of_drawing_other_pictures() -> None:
