@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from perception.evaluation.comparison.paired_evaluation import PairedEvaluation,
 from perception.evaluation.metrics import Rules
 from perception.evaluation.resampling import Resampling
 from perception.logs import Log, open_log
-from perception.pipeline import replay
+from perception.pipeline import ReplayOptions, Span, replay
 from perception.sinks import McapSink
 from tests.evaluation.oracle import Oracle, Truth
 from tests.scripted_scene import START_NS, write_scene
@@ -122,6 +123,46 @@ def test_stored_outputs_compare_as_the_plugins_that_made_them(
         mixed = compare(drive, live("good", Oracle, truth), Side("kept", "stored"), (None, stored))
     assert [m.difference for m in mixed.metrics] == [m.difference for m in both.metrics]
     assert mixed.apart == both.apart
+
+
+class BoxesAlone(Oracle):
+    """States neither distances nor control."""
+
+    def __init__(self, truth: Truth) -> None:
+        super().__init__(truth)
+        self.manifest = replace(self.manifest, heads=("class", "box"))
+
+    def _say(self, sample):
+        output = super()._say(sample)
+        items = [replace(item, distance_m=None, distance_std_m=None) for item in output.detections.items]
+        return replace(output, detections=replace(output.detections, items=tuple(items)), control=None)
+
+
+def test_joint_scores_of_other_parts_are_shown_and_not_compared(drive: Path, truth: Truth) -> None:
+    """What states nothing but boxes is scored on boxes alone: its joint score is of something else."""
+    report = compare(drive, live("careless", Careless, truth), live("boxes", BoxesAlone, truth))
+    joint = {m.metric: m for m in report.metrics}["joint"]
+    assert joint.a < joint.b
+    assert (joint.difference.value, joint.difference.verdict) == (None, "cannot tell")
+    (warning,) = [w for w in report.warnings if w["code"] == "other_parts"]
+    assert "boxes, calibration, control, distance" in warning["text"]
+    alike = compare(drive, live("boxes", BoxesAlone, truth), live("again", BoxesAlone, truth))
+    assert {m.metric: m for m in alike.metrics}["joint"].difference.value == 0
+    assert not alike.warnings
+
+
+def test_as_many_outputs_of_other_moments_are_told(drive: Path, truth: Truth, tmp_path: Path) -> None:
+    with open_log(drive) as log:
+        config, start_ns = complete_config(log).config, log.survey.start_ns or 0
+        middle_ns = start_ns + 11_000_000_000
+        for name, span in (("a", Span(None, middle_ns)), ("b", Span(middle_ns, None))):
+            replay(log, config, Oracle(truth), [McapSink(tmp_path / name)], ReplayOptions(span=span))
+    with open_log(tmp_path / "a") as a, open_log(tmp_path / "b") as b:
+        halves = compare(drive, Side("a", "stored"), Side("b", "stored"), (a, b))
+        same = compare(drive, Side("a", "stored"), Side("a", "stored"), (a, a))
+    (warning,) = [w for w in halves.warnings if w["code"] == "other_frames"]
+    assert "answered by one of them alone" in warning["text"]
+    assert not same.warnings
 
 
 def test_where_one_fails_the_other_goes_on(drive: Path, truth: Truth) -> None:

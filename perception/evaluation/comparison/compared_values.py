@@ -27,17 +27,29 @@ def compared(
 ) -> list[ComparedReport]:
     """Compare every headline value of both sides, with corrected verdicts about B.
 
+    Joint scores of other parts, as where one side states no distance, stand beside each other without a
+    difference.
+
     Args:
         sides: A and B.
         drawn: The result of `Resampler.redrawn` for each side; None: without draws.
         resampler: The resampler of both sides; None: values without verdicts.
     """
     rows = [_difference(*pair, drawn, resampler) for pair in _pairs(sides)]
+    if joint_parts(sides[0]) != joint_parts(sides[1]):  # scores of something else
+        unknown = {"difference": DifferenceReport(value=None)}
+        rows = [row.model_copy(update=unknown) if row.head == "joint" else row for row in rows]
     corrected = holm([row.difference.p for row in rows])
     return [
         row.model_copy(update={"difference": judged(row.difference, p, row.better)})
         for row, p in zip(rows, corrected, strict=True)
     ]
+
+
+def joint_parts(side: SideReport) -> tuple[str, ...]:
+    """Return the parts that the joint score of a side is made of."""
+    joint = side.heads.get("joint", {}).get("joint")
+    return () if joint is None else tuple(joint.details.get("parts", ()))
 
 
 def _pairs(sides: Sequence[SideReport]) -> Iterator[tuple[str, str, ValueReport, ValueReport]]:

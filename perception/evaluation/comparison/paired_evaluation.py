@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from perception.config import Config
-from perception.evaluation.comparison.compared_values import compared
+from perception.evaluation.comparison.compared_values import compared, joint_parts
 from perception.evaluation.comparison.comparison_report import CompareReport, SideReport
 from perception.evaluation.comparison.largest_differences import most_apart
 from perception.evaluation.comparison.paired_plugins import PairPlugin, PairSink
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.evaluation import STATUS_ORDER, Evaluation
 from perception.evaluation.report.schema import EvaluationReport
-from perception.evaluation.resampling import Resampler
+from perception.evaluation.resampling import Resampler, Scored
 from perception.evaluation.scored_source import source_of
 from perception.evaluation.worst_frames import Moment
 from perception.logs import Log
@@ -163,11 +165,7 @@ class PairedEvaluation:
         if self.options.resampling is not None and self._logs:
             resampler = Resampler(scored, self.options.resampling)
         sides = [self._side_report(number, report) for number, report in enumerate(reports)]
-        if sides[0].frames != sides[1].frames:
-            text = (
-                f"A answered {sides[0].frames} frames, B {sides[1].frames}: they are not of the same moments"
-            )
-            self.warn("other_frames", text)
+        self._warn_of_unlike(sides, scored)
         drawn = [None, None] if resampler is None else [resampler.redrawn(side) for side in scored]
         warnings = [warning for report in reports for warning in report.warnings]
         warnings = [warning for place, warning in enumerate(warnings) if warning not in warnings[:place]]
@@ -183,6 +181,21 @@ class PairedEvaluation:
             warnings=[*warnings, *self._warnings],
             seconds=round(time.monotonic() - self._began, 3),
         )
+
+    def _warn_of_unlike(self, sides: Sequence[SideReport], scored: Sequence[Scored]) -> None:
+        """Warn of sides whose values are not of the same moments, or whose joint score is of other parts."""
+        pairs = zip(*(side.records for side in scored), strict=True)
+        alone = sum(len(np.setxor1d(a.stamps_ns, b.stamps_ns)) for a, b in pairs)
+        if alone or sides[0].frames != sides[1].frames:
+            text = (
+                f"A answered {sides[0].frames} frames, B {sides[1].frames}; {alone} moments were answered by "
+                "one of them alone, so the values are not of the same moments"
+            )
+            self.warn("other_frames", text)
+        parts = [", ".join(joint_parts(side)) or "nothing" for side in sides]
+        if parts[0] != parts[1]:
+            text = f"the joint score of A is of {parts[0]}, that of B of {parts[1]}: they are not compared"
+            self.warn("other_parts", text)
 
     def _side_report(self, number: int, report: EvaluationReport) -> SideReport:
         side = self.sides[number]
