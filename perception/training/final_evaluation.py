@@ -92,7 +92,9 @@ def _held_out(config: TrainConfig, log: Path) -> Span | None:
     if config.data.validate_last is None:
         return None
     cached = cached_log(log, cache_spec(config), cache_folder(config))
-    return Span(held_out_from_ns(cached, config.data))
+    end_s = config.data.end_s
+    end_ns = None if end_s is None else cached.about["start_ns"] + round(end_s * 1e9)
+    return Span(held_out_from_ns(cached, config.data), end_ns)
 
 
 def main_scores(report: EvaluationReport) -> dict[str, float]:

@@ -25,6 +25,7 @@ from perception.training import training_run as run_module
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.object_pasting import Cutting
 from perception.training.data.picture_log import LabelledPicture, write_picture_log
+from perception.training.data.splits import open_validation
 from perception.training.loop.state_file import load_state
 from tests.scripted_scene import write_scene
 from tests.training.conftest import small_config
@@ -587,8 +588,6 @@ def test_events_hold_what_the_journal_holds(
 
 
 def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_path: Path) -> None:
-    import json
-
     config = small_config(
         street, cache_root, tmp_path / "run", run={"evaluate": True}, schedule={"steps": 1, "warmup_steps": 0}
     )
@@ -599,6 +598,25 @@ def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_p
     assert finished.scores["joint"] == pytest.approx(
         report["heads"]["joint"]["joint"]["values"]["joint"]["value"]
     )
+
+
+def test_the_final_report_is_on_the_samples_that_were_held_out(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    """Of the first two of three seconds the last half."""
+    config = small_config(
+        street,
+        cache_root,
+        tmp_path / "run",
+        data={"validate": [], "validate_last": 0.5, "end_s": 2.0, "validate_samples": 400},
+        run={"evaluate": True},
+        schedule={"steps": 1, "warmup_steps": 0},
+    )
+    train(config)
+    held_out = len(open_validation(config))
+    report = json.loads((config.run.out / "report.json").read_text())
+    assert report["logs"][0]["frames"] == held_out
+    assert 8 < held_out < 12
 
 
 @pytest.mark.parametrize("kind", ["rendered", "silhouettes"])
