@@ -9,7 +9,8 @@ from pathlib import Path
 from perception.models.checkpoint import Checkpoint
 from perception.training.adaptation.options import AdaptOptions
 from perception.training.config_file import parse_train_config
-from perception.training.train_config import TrainConfig
+from perception.training.data.augmentation import sides_unsaid
+from perception.training.train_config import AugmentConfig, TrainConfig
 
 BATCH = 8
 PASSES = 4.0
@@ -55,6 +56,8 @@ def round_config(
         "max_cpu_s": max(cpu_s, 1.0),
     }
     run = {"out": out, "seed": options.seed, "threads": options.threads, "device": options.device}
+    # Control that changes its sign in a mirror image would be unlearned where nobody says that it does.
+    augment = {"mirror": 0.0} if sides_unsaid(about.config, AugmentConfig().odd) else {}
     off = {"tensorboard": False, "plots": False, "evaluate": False}
     return parse_train_config(
         {
@@ -62,6 +65,7 @@ def round_config(
             "data": {key: str(v) if isinstance(v, Path) else v for key, v in data.items() if v is not None},
             "optimiser": {"lr": options.lr, "weight_decay": 0.05},
             "schedule": schedule,
+            "augment": augment,
             "transfer": {"checkpoint": os.fspath(start), "keep_stats": True},
             "run": {key: str(v) if isinstance(v, Path) else v for key, v in run.items()} | off,
         },

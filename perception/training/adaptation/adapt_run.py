@@ -28,12 +28,14 @@ from perception.training.adaptation.self_check import got_worse, self_check
 from perception.training.adaptation.truth_check import check_on_truth, surely_worse
 from perception.training.adaptation.views import TwoViews, seen_twice, to_device
 from perception.training.adaptation.weight_averaging import averaged
+from perception.training.data.augmentation import sides_unsaid
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset, open_dataset
 from perception.training.data.sample_cache import find_logs
 from perception.training.data.splits import cache_folder, cache_spec
 from perception.training.loop.observer import Silent, Watcher
 from perception.training.run_folder import BEST
+from perception.training.train_config import AugmentConfig
 from perception.training.training_run import train
 from perception.types import Float64
 
@@ -107,6 +109,8 @@ def adapt(
     model = to_device(model, options.device)
     learn, held_out, spec = run.parts
     seen.message(f"{len(learn)} samples to learn from, {len(held_out)} held out")
+    if unsaid := sides_unsaid(about.config, AugmentConfig().odd):
+        seen.message(f"learns from no mirrored samples: what they change in {', '.join(unsaid)} is not known")
     before = self_check(model, held_out, spec)
     first_views = seen_twice(model, learn)
     renewal = renewed_stats(model, learn, first_views)

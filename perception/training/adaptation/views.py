@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from perception.models import FusionModel
 from perception.models.preprocess import InputSpec
 from perception.models.tensors import Predictions
-from perception.training.data.augmentation import Augmenter
+from perception.training.data.augmentation import Augmenter, sides_unsaid
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import TrainingSample
 from perception.training.train_config import AugmentConfig
@@ -48,7 +48,10 @@ class SeenBoxes(NamedTuple):
 
 
 class TwoViews(NamedTuple):
-    """What a model sees in a sample and in its mirror image, and the control value of both, their mean."""
+    """What a model sees in a sample and in its mirror image, and the control value of both, their mean.
+
+    Of channels of which it is not known whether a mirror image changes their sign, it is that of the sample.
+    """
 
     plain: SeenBoxes
     mirrored: SeenBoxes
@@ -59,7 +62,10 @@ def seen_twice(model: FusionModel, dataset: Dataset) -> list[TwoViews]:
     """Return both views of each sample of a data set, in order."""
     config = model.config
     mirror = Augmenter(AugmentConfig(), config, InputSpec.of(config, {}))
-    sign = np.array([-1.0 if q.name in AugmentConfig().odd else 1.0 for q in config.control])
+    odd = AugmentConfig().odd
+    unsaid = sides_unsaid(config, odd)
+    signs = {q.name: np.nan if q.name in unsaid else -1.0 if q.name in odd else 1.0 for q in config.control}
+    sign = np.array([*signs.values()])
     device = next(model.parameters()).device
     views: list[TwoViews] = []
     for start in range(0, len(dataset), AT_ONCE):
@@ -78,7 +84,8 @@ def _two_views(
     boxes = mirrored.boxes[:, swapped]
     boxes[:, [0, 2]] = width - boxes[:, [0, 2]]
     mirrored = mirrored._replace(boxes=boxes, box_std=mirrored.box_std[:, swapped])
-    control = (both.control[place] + sign * both.control[place + count]) / 2
+    own, other = both.control[place], sign * both.control[place + count]
+    control = np.where(np.isfinite(sign), (own + other) / 2, own)
     if not sample.inputs.present.any():
         control = np.full_like(control, np.nan)
     return TwoViews(plain, mirrored, control.astype(np.float64))

@@ -7,7 +7,7 @@ would look nearer than the range sensor measures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import cv2
@@ -19,13 +19,16 @@ from perception.models.preprocess import InputSpec
 from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.training.data.training_sample import SampleTruth, TrainingSample
 from perception.training.train_config import AugmentConfig
-from perception.types import KINDS
+from perception.types import KINDS, head_spec
 
 U, V, BEARING, RANGE, IN_IMAGE = (
     RETURN_CHANNELS.index(name) for name in ("u", "v", "bearing", "range_m", "in_image")
 )
 _ARRAYS = [kind.arrays for kind in KINDS.values()]
 _NOISE_SIZE = 1 << 20
+
+EVEN = frozenset(("speed", "acceleration", "throttle", "brake"))
+"""Channels that are in a mirror image as they are. Of any other that is not named odd, nobody has said it."""
 
 MOST_SMEAR_PX = 9
 """The longest motion of the camera during an exposure, input pixels."""
@@ -76,7 +79,7 @@ class Augmenter:
         return sample._replace(inputs=_dropped(inputs, config, rng))
 
     def mirrored(self, sample: TrainingSample) -> TrainingSample:
-        """Return the mirror image: image, returns, boxes, and the sign of every channel in `config.odd`."""
+        """Return the mirror image: image, returns, boxes, and the sign of every channel and value in `config.odd`."""
         inputs, truth = sample.inputs, sample.truth
         returns = inputs.returns.copy()
         inside = returns[:, IN_IMAGE] > 0
@@ -93,12 +96,27 @@ class Augmenter:
                 status=inputs.status * status_sign,
             ),
             truth=truth._replace(
-                boxes=boxes, control=truth.control * control_sign, measured=truth.measured * control_sign
+                boxes=boxes,
+                control=truth.control * control_sign,
+                measured=truth.measured * control_sign,
+                extra=truth.extra * self._signs(_extra_names(self.model)),
             ),
         )
 
     def _signs(self, names: list[str]) -> NDArray[np.float32]:
         return np.array([-1.0 if name in self.config.odd else 1.0 for name in names], np.float32)
+
+
+def sides_unsaid(model: ModelConfig, odd: Collection[str]) -> list[str]:
+    """Return the channels of status, control and further heads that keep their sign in a mirror image, although
+    nobody has said that they should: neither `EVEN` nor `odd` names them."""
+    names = [*(q.name for q in (*model.status, *model.control)), *_extra_names(model)]
+    return [name for name in dict.fromkeys(names) if name not in EVEN and name not in odd]
+
+
+def _extra_names(model: ModelConfig) -> list[str]:
+    """Return the names of the truth of the further heads, in the order of their columns."""
+    return [name for head in model.extra_heads for name in head_spec(head).truth]
 
 
 def photometric(

@@ -14,6 +14,7 @@ from perception.config import load_config
 from perception.errors import ConfigError
 from perception.models.checkpoint import DEFAULT_PREPROCESS
 from perception.models.preprocess import InputSpec
+from perception.training.data.augmentation import sides_unsaid
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.cache_writer import Progress
 from perception.training.data.dataset import Dataset, open_dataset
@@ -97,10 +98,23 @@ def open_splits(
 def labelled_splits(
     config: TrainConfig, watcher: Watcher, processes: ProcessGroup
 ) -> tuple[Dataset, Dataset | None]:
-    """Return the samples as `open_splits`, and tell the watcher about truth that is missing."""
+    """Return the samples as `open_splits`, and tell the watcher about truth that is missing, and about what a
+    mirror image may turn."""
     training, validation = open_splits(config, watcher, processes)
     report_missing_truth(training, config.model_shape().classes, watcher)
+    report_unsaid_sides(config, watcher)
     return training, validation
+
+
+def report_unsaid_sides(config: TrainConfig, watcher: Watcher) -> None:
+    """Tell the watcher about channels of which nobody has said whether a mirror image changes their sign."""
+    unsaid = sides_unsaid(config.model_shape(), config.augment.odd)
+    if config.augment.mirror and unsaid:
+        odd = json.dumps([*config.augment.odd, *unsaid], ensure_ascii=False)
+        watcher.message(
+            f"mirrored samples keep the sign of {', '.join(unsaid)}; if left and right differ in it, say so by "
+            f"--set 'augment.odd={odd}'"
+        )
 
 
 def _check_patterns(config: TrainConfig, logs: Sequence[Path]) -> None:

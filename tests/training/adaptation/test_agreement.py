@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,10 @@ from hypothesis import strategies as st
 from perception.models import FusionModel
 from perception.models.decode import subset_index
 from perception.models.tensors import Predictions
+from perception.models.checkpoint import Checkpoint
+from perception.training.adaptation import AdaptOptions
 from perception.training.adaptation import views as views_module
+from perception.training.adaptation.adapt_config import round_config
 from perception.training.adaptation.agreement import AgreedBoxes, SelfAgreement, agreed_boxes, self_agreement
 from perception.training.adaptation.calibration_renewal import renew_calibration, usual_sensors
 from perception.training.adaptation.enlarged_views import EVERYWHERE, RegionView
@@ -35,7 +39,7 @@ from perception.training.data.sample_cache import CachedLog
 from perception.training.data.training_sample import IGNORED, SampleId
 from perception.training.losses import DenseTruth, make_targets
 from perception.training.losses.targets import Grid
-from perception.types import SENSORS
+from perception.types import SENSORS, Quantity
 from tests.training.conftest import SHAPE
 
 NO_CONTROL = np.full(2, np.nan)
@@ -173,8 +177,16 @@ def test_doubts_are_neither_learned_nor_punished_and_an_uncertain_class_is_left_
     assert float(targets.distance_weight.sum()) == 0  # no return, no distance
 
 
-def test_the_mirrored_view_is_turned_back(cached: CachedLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = FusionModel(SHAPE)
+@pytest.mark.parametrize("name", ["curvature", "wheel_angle"])
+def test_the_mirrored_view_is_turned_back(
+    name: str, cached: CachedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a channel that nobody calls odd the value of the sample itself counts: the mean with -0.2 would be 0."""
+    shape = replace(SHAPE, control=(Quantity(name, "1/m"), SHAPE.control[1]))
+    model = FusionModel(shape)
+    options = AdaptOptions(("a.mcap",))
+    config = round_config(options, Checkpoint(config=shape), Path("start"), Path("out"), 5, 1.0)
+    assert config.augment.mirror == (0.5 if name == "curvature" else 0.0)
 
     def predict(_: Any, samples: Any, __: Any) -> Predictions:
         count = len(samples)

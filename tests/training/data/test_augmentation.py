@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from perception.models.preprocess import InputSpec
 from perception.models.tensors import RETURN_CHANNELS
-from perception.training.data.augmentation import MOST_SMEAR_PX, Augmenter, photometric, without
+from perception.training import Silent
+from perception.training.config_file import parse_train_config
+from perception.training.data.augmentation import (
+    MOST_SMEAR_PX,
+    Augmenter,
+    photometric,
+    sides_unsaid,
+    without,
+)
 from perception.training.data.dataset import Dataset
 from perception.training.data.loader import Loader
 from perception.training.data.sample_cache import CachedLog
+from perception.training.data.splits import report_unsaid_sides
 from perception.training.data.training_sample import TrainingSample
 from perception.training.train_config import AugmentConfig
+from perception.types import HeadSpec, Quantity, heads, register_head
 from tests.training.conftest import SHAPE
 
 U, BEARING, RANGE, IN_IMAGE = (RETURN_CHANNELS.index(n) for n in ("u", "bearing", "range_m", "in_image"))
@@ -23,8 +36,6 @@ NO_DROP = {"camera": 0, "range": 0, "status": 0}
 
 
 def augmenter(cached: CachedLog, **changes: object) -> Augmenter:
-    from perception.models.preprocess import InputSpec
-
     config = AugmentConfig.model_validate({**NOTHING, "drop": NO_DROP, **changes})
     return Augmenter(config, SHAPE, InputSpec.of(SHAPE, {}))
 
@@ -60,6 +71,45 @@ def test_a_mirror_turns_everything_that_has_a_side(cached: CachedLog) -> None:
         after.truth.control, before.truth.control * [-1, 1]
     )  # curvature, acceleration
     np.testing.assert_array_equal(after.truth.measured, before.truth.measured * [-1, 1])
+
+
+@pytest.fixture
+def lane() -> Iterator[HeadSpec]:
+    """A further head with an offset to the left and a width."""
+    yield register_head(HeadSpec("lane", channels=(Quantity("offset", "m"),), truth=("offset", "width")))
+    heads._registered.pop("lane")
+
+
+def test_a_mirror_turns_the_truth_of_further_heads_that_is_named_odd(
+    cached: CachedLog, lane: HeadSpec
+) -> None:
+    sample = cached.sample(7)
+    sample = sample._replace(truth=sample.truth._replace(extra=np.array([0.5, 3.0], np.float32)))
+    shape = replace(SHAPE)
+    object.__setattr__(shape, "extra_heads", (lane.name,))  # it has no network
+    odd = ("curvature", "offset")
+    config = AugmentConfig(odd=odd)
+    after = Augmenter(config, shape, InputSpec.of(SHAPE, {})).mirrored(sample)
+    np.testing.assert_array_equal(after.truth.extra, np.array([-0.5, 3.0], np.float32))
+    assert after.truth.extra.dtype == np.float32
+    assert sides_unsaid(shape, odd) == ["yaw_rate", "width"]
+
+
+def test_channels_that_may_have_sides_are_told_with_the_line_that_says_so() -> None:
+    class Hears(Silent):
+        texts: list[str] = []  # noqa: RUF012
+
+        def message(self, text: str) -> None:
+            self.texts.append(text)
+
+    model = {"control": [{"name": "steering_angle", "unit": "rad"}, {"name": "throttle", "unit": ""}]}
+    for augment in ({}, {"mirror": 0}, {"odd": ["steering_angle", "yaw_rate"]}):
+        report_unsaid_sides(parse_train_config({"model": model, "augment": augment}), Hears())
+    (text,) = Hears.texts
+    assert "the sign of steering_angle; " in text
+    setting = text.partition("--set 'augment.odd=")[2].rstrip("'")
+    config = parse_train_config({"model": model, "augment": {"odd": json.loads(setting)}})
+    assert not sides_unsaid(config.model_shape(), config.augment.odd)
 
 
 def test_a_mirror_of_a_mirror_is_the_sample(cached: CachedLog) -> None:
