@@ -21,7 +21,7 @@ from perception.models.checkpoint import save_checkpoint
 from perception.models.tensors import Inputs
 from perception.plugin import own_weights
 from perception_tools.cli import run
-from perception_tools.export.int8 import add_int8, lines_of
+from perception_tools.export.int8 import Int8Result, add_int8, lines_of
 from tests.extras import needs
 from tests.fusion_scenes import SMALL, lively_model, numpy_scene
 from tests.short_logs import write_beginning
@@ -173,10 +173,20 @@ def test_precisions_are_scored_on_every_subset_of_the_sensors(tmp_path: Path) ->
     log = write_beginning(tmp_path / "yard.mcap", 1.5)
     scores = precision_scores(own_weights("fusion"), [log], ("fp32", "bf16"))
     assert {score.subset for score in scores} == {subset_name(subset) for subset in SUBSETS}
+    assert all("blocks of 2 s; 10 are needed" in score.no_verdict for score in scores)
     curvature = [score for score in scores if score.metric == "MAE/curvature"]
     assert len(curvature) == len(SUBSETS)
     assert all(score.before != score.after for score in curvature)  # computed in other numbers
     assert all(score.after == pytest.approx(score.before, abs=0.01) for score in curvature)
+
+
+def test_a_log_that_is_too_short_for_a_verdict_is_told() -> None:
+    lost = PrecisionScore("camera", "mAP50", 0.8, 0.2, "cannot tell")
+    assert "too short" not in "\n".join(lines_of(Int8Result("wide", [lost])))
+    short = lost._replace(no_verdict="5 blocks of 2 s; 10 are needed")
+    assert lines_of(Int8Result("wide", [short, short]))[-1].startswith(
+        "the log is too short to judge any loss by (5 blocks of 2 s; 10 are needed)"
+    )
 
 
 def test_without_a_graph_the_command_that_makes_one_is_named(tmp_path: Path) -> None:

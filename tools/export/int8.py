@@ -66,6 +66,11 @@ def lines_of(result: Int8Result) -> list[str]:
         before, after = (f"{v:.4g}" if v is not None else "-" for v in (score.before, score.after))
         verdict = "surely worse" if score.verdict == "worse" else score.verdict
         lines.append(f"  {score.subset:20} {score.metric:22} {before:>8} -> {after:>8}  {verdict}")
+    if short := {score.no_verdict for score in result.scores} - {""}:
+        lines.append(
+            f"the log is too short to judge any loss by ({'; '.join(sorted(short))}): look at the scores, or "
+            "name a longer one"
+        )
     return lines
 
 

@@ -20,13 +20,17 @@ MAIN = ("mAP50", "mAP", "distance_rel", "D-ECE", "MAE/")
 
 
 class PrecisionScore(NamedTuple):
-    """One score of one subset of the sensors in both precisions; `verdict` is about the second."""
+    """One score of one subset of the sensors in both precisions; `verdict` is about the second.
+
+    `no_verdict` says why the logs cannot tell, however large the loss is; empty: they could.
+    """
 
     subset: str
     metric: str
     before: float | None
     after: float | None
     verdict: str
+    no_verdict: str = ""
 
 
 def precision_scores(
@@ -47,9 +51,18 @@ def precision_scores(
         pair = _paired(weights, logs, precisions, subset)
         if pair is None:
             continue
+        report = pair.report(0)
+        blocks = report.resampling.heads if report.resampling is not None else {}
         scores += [
-            PrecisionScore(subset_name(subset), value.metric, value.a, value.b, value.difference.verdict)
-            for value in pair.report(0).metrics
+            PrecisionScore(
+                subset_name(subset),
+                value.metric,
+                value.a,
+                value.b,
+                value.difference.verdict,
+                blocks[value.head].no_interval if value.head in blocks else "",
+            )
+            for value in report.metrics
             if value.metric.startswith(MAIN) and "/" not in value.metric.removeprefix("MAE/")
             if value.a is not None or value.b is not None
         ]
