@@ -94,10 +94,12 @@ def _take(rows: Rows, output: Output, example: TrainingSample, model: FusionMode
     truth = truth_of(example.truth, model.config)
     frame = ScoredFrame(output, truth, rules)
     if frame.state == "scored":
-        counted = ~frame.dropped50 & (frame.score >= FITTED_FROM)
-        number = np.array([model.config.classes.index(name) for name in frame.names], int)
+        label = np.array([model.config.classes.index(name) for name in frame.names], int)[frame.label]
+        # Where objects of a class lack their boxes, it is not known which detections are right.
+        complete = np.broadcast_to(example.truth.complete, len(model.config.classes)) > 0
+        counted = ~frame.dropped50 & (frame.score >= FITTED_FROM) & complete[label]
         rows["score"].append(frame.score[counted])
-        rows["label"].append(number[frame.label[counted]])
+        rows["label"].append(label[counted])
         rows["hit"].append(frame.hit50[counted])
         rows["spread"].append(spread_of(frame.box[counted], frame.box_std[counted]))
         matched = np.flatnonzero(frame.hit50)

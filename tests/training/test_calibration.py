@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from perception.models import FusionModel
-from perception.models.checkpoint import load_checkpoint
+from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perception.training import Silent, train
+from perception.training.calibration import calibrate_checkpoint
 from perception.training.data.dataset import Dataset
+from perception.training.data.sample_cache import CachedLog
 from perception.training.validation import predict
 from tests.scripted_scene import write_scene
-from tests.training.conftest import small_config
+from tests.training.conftest import SHAPE, small_config
 
 
 def test_control_intervals_cover_what_they_promise(overconfident: tuple[FusionModel, Path, Dataset]) -> None:
@@ -53,3 +55,20 @@ def test_a_run_calibrates_on_the_logs_it_is_given_and_tells_those_that_were_trai
     assert meta.calibration["logs"] == ["street.mcap"]
     assert pytest.approx(4) == meta.calibration["samples"]
     assert any("1 of the logs to calibrate on were also trained or validated on" in t for t in told.texts)
+
+
+def test_scores_of_a_class_that_is_not_completely_labelled_are_left_alone(
+    cached: CachedLog, tmp_path: Path
+) -> None:
+    """Without boxes all detections look wrong: that says nothing of a class whose objects have none."""
+    model = FusionModel(SHAPE, seed=2)
+    with torch.no_grad():
+        model.class_head.get_parameter("predict.bias").fill_(0.0)
+    rows = np.arange(0, len(cached), 3)
+    for complete in ([1, 1, 1], [0, 1, 1]):
+        dataset = Dataset([cached], [rows], [np.array(complete, np.float32)])
+        path = tmp_path / f"{complete}.safetensors"
+        save_checkpoint(path, model, Checkpoint(config=SHAPE, trained_on=({"log": "a"},)))
+        calibrate_checkpoint(path, dataset)
+        calibration = load_checkpoint(path)[0].decoder.calibration
+        assert bool(calibration.score_bias[-1, 0]) == bool(complete[0])

@@ -75,7 +75,7 @@ def open_splits(
         watcher.message(
             f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs"
         )
-    _check_patterns(config, [*train, *validate])
+    _check_patterns(config, [*train, *validate, *find_logs(config.data.calibrate, "calibrate")])
     if not processes.first:
         processes.wait()
 
