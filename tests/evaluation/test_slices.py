@@ -10,6 +10,7 @@ import pytest
 
 from perception.autoconfig import complete_config
 from perception.errors import ConfigError
+from perception.evaluation.log_record import LEAST_SCORE
 from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
 from perception.evaluation.slices.slice_comparison import slices
@@ -52,6 +53,22 @@ def test_of_two_parts_one_row_is_said() -> None:
     thirds = [FrameConditions("", np.repeat([20.0, 75.0, 200.0], 200))]
     found = slices(resampler, one.records, thirds, ("light",), 0.5)
     assert {part.part for part in found} == {"dark images", "dim images", "bright images"}
+
+
+def test_hits_and_false_alarms_of_low_scores_count_from_the_same_score_on() -> None:
+    def unsure(pair: Pair) -> Pair:
+        output, truth = pair
+        assert output.detections is not None
+        items = tuple(replace(item, score=item.score / 10) for item in output.detections.items)
+        return replace(output, detections=replace(output.detections, items=items)), truth
+
+    one = scored([drive(0, 200, change=unsure)])
+    resampler = Resampler([one], Resampling(draws=100))
+    low, least = (
+        slices(resampler, one.records, around(one), parse_slices("class"), cut) for cut in (0.001, LEAST_SCORE)
+    )
+    assert any(part.metric == "precision" for part in low)
+    assert low == least
 
 
 def test_what_is_surely_worse_comes_first_and_is_the_true_reason() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.evaluation.intervals import difference_of, judged
-from perception.evaluation.log_record import LogRecord
+from perception.evaluation.log_record import LEAST_SCORE, LogRecord
 from perception.evaluation.metrics import DrawnWeights
 from perception.evaluation.report.value_schema import DifferenceReport, SliceReport
 from perception.evaluation.resampling import Resampler
@@ -52,11 +52,13 @@ def slices(
         resampler: The resampler of these records.
         around: The conditions of each log, for light, speed and status.
         kinds: The result of `parse_slices`.
-        cut: Detections of this score or more count.
+        cut: Detections of this score or more count; at least `LEAST_SCORE`, below which no record keeps false
+            alarms.
         units: The units of the control channels.
         min_support: With fewer rows in the part or in the rest nothing is compared.
     """
     reports: list[SliceReport] = []
+    cut = max(cut, LEAST_SCORE)
     seen: set[tuple[str, str, bytes]] = set()
     for part in slices_of(records, around, kinds):
         for mean in _means(resampler, records, part, cut, units or {}):
