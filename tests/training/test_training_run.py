@@ -25,7 +25,8 @@ from perception.training import training_run as run_module
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.object_pasting import Cutting
 from perception.training.data.picture_log import LabelledPicture, write_picture_log
-from perception.training.data.splits import open_validation
+from perception.training.data.splits import open_splits, open_validation
+from perception.training.loop.process_group import ProcessGroup
 from perception.training.loop.state_file import load_state
 from tests.scripted_scene import write_scene
 from tests.training.conftest import small_config
@@ -424,6 +425,21 @@ def test_the_last_part_of_each_log_is_held_out_by_time(
     report = json.loads((config.run.out / "report.json").read_text())
     assert [log["frames"] for log in report["logs"]] == [12]
     assert not any("trained and validated on the same" in text for text in seen.texts)
+
+
+@pytest.mark.parametrize("part", [{}, {"end_s": 1.5}])
+def test_validating_on_a_log_that_is_learned_from_is_told_also_of_a_copy(
+    part: dict[str, float], street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    """Also where a part of it is learned from: it is validated on as a whole."""
+    copy = tmp_path / "other.mcap"
+    shutil.copy(street, copy)
+    other = write_scene(tmp_path / "unseen.mcap", duration_s=1.0)
+    for log, told in ((copy, 1), (other, 0)):
+        seen = Seen()
+        config = small_config(street, cache_root, tmp_path / "run", data={"validate": [str(log)], **part})
+        open_splits(config, seen, ProcessGroup())
+        assert sum("trained and validated on the same 1 log(s)" in text for text in seen.texts) == told
 
 
 def test_held_out_time_and_logs_to_validate_on_exclude_each_other(street: Path, tmp_path: Path) -> None:

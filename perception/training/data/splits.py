@@ -70,11 +70,6 @@ def open_splits(
         raise ConfigError(["data.train: missing; name logs, folders or patterns (or give --train)"])
     train = find_logs(config.data.train, "train")
     validate = [] if config.data.validate_last else validation_logs(config.data)
-    shared = {path.resolve() for path in train} & {path.resolve() for path in validate}
-    if shared and config.data.end_s is None and config.data.start_s is None:
-        watcher.message(
-            f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs"
-        )
     _check_patterns(config, [*train, *validate, *find_logs(config.data.calibrate, "calibrate")])
     if not processes.first:
         processes.wait()
@@ -87,12 +82,24 @@ def open_splits(
     validation = open_validation(config, progress) if validation_logs(config.data) else None
     if processes.first:
         processes.wait()
+    if validation is not None and not config.data.validate_last:
+        _say_shared(training, validation, watcher)
     sizes = {log.folder: log.bytes_on_disk for data in (training, validation) if data for log in data.logs}
     watcher.message(
         f"the decoded logs take {sum(sizes.values()) / 1e6:.1f} MB in {cache_folder(config)}; set data.cache "
         "for another place"
     )
     return training, validation
+
+
+def _say_shared(training: Dataset, validation: Dataset, watcher: Watcher) -> None:
+    """Tell the watcher about logs of one content in both, which are validated on as a whole."""
+    shared = {log.folder for log in training.logs} & {log.folder for log in validation.logs}
+    if shared:
+        watcher.message(
+            f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs, nor of "
+            "other parts of these; data.validate_last holds out a part"
+        )
 
 
 def labelled_splits(
