@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perception.evaluation.log_record import LogRecord
+from perception.evaluation.log_record import LogRecord, frames_of_both
 from perception.types import Float64
 
 
@@ -25,16 +24,10 @@ def box_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:
         return [[record.box_errors()[name] for record in records[0]] for name in names]
     by_kind = []
     for name in names:
-        pairs = [_common(*pair) for pair in zip(*records, strict=True)]
+        pairs = [frames_of_both(*pair) for pair in zip(*records, strict=True)]
         logs = zip(*records, pairs, strict=True)
         by_kind.append([b.frames[name][at_b] - a.frames[name][at_a] for a, b, (at_a, at_b) in logs])
     return [[values[np.isfinite(values)].astype(np.float64) for values in series] for series in by_kind]
-
-
-def _common(a: LogRecord, b: LogRecord) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the indices of the frames that both records have."""
-    _, at_a, at_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
-    return at_a, at_b
 
 
 def control_series(records: Sequence[Sequence[LogRecord]]) -> list[list[Float64]]:

@@ -172,3 +172,20 @@ class LogRecord:
             values = self.frames[name].astype(np.float64)
             by_name[name] = values[np.isfinite(values)]
         return by_name
+
+
+def frames_of_both(a: LogRecord, b: LogRecord) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the places of the frames that both records have, in order of time: those of a rig, whose cameras
+    share a stamp, one by one."""
+    _, at_a, at_b = np.intersect1d(_keys(a.stamps_ns), _keys(b.stamps_ns), return_indices=True)
+    return at_a, at_b
+
+
+def _keys(stamps_ns: NDArray[np.int64]) -> NDArray[np.void]:
+    """Return each stamp with how many frames of the same stamp came before it, [F]."""
+    order = np.argsort(stamps_ns, kind="stable")
+    ordered = stamps_ns[order]
+    keys = np.empty(len(ordered), [("stamp_ns", "i8"), ("before", "i8")])
+    keys["stamp_ns"] = stamps_ns
+    keys["before"][order] = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+    return keys

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from perception.evaluation.log_record import LogRecord
+from perception.evaluation.comparison.largest_differences import most_apart
+from perception.evaluation.error_series import box_series
+from perception.evaluation.log_record import LogRecord, frames_of_both
 from perception.evaluation.metrics import Rules, ScoredFrame, ScoredFrames
 from perception.evaluation.metrics.frame_columns import columns_of
 from perception.evaluation.worst_frames import BoxFrameErrors, box_frame_errors, box_rows, control_rows
@@ -89,6 +94,32 @@ def test_the_frames_of_several_cameras_share_the_time_between_ticks() -> None:
     assert one.period_s == pytest.approx(0.1)
     assert six.period_s == pytest.approx(0.1 * 9 / 59)
     assert moments_of(np.zeros(6), cameras=6).period_s is None
+
+
+def test_a_comparison_looks_at_every_camera_of_a_rig() -> None:
+    """Only the second of two cameras is worse, three seconds in."""
+    errors = np.zeros(120)
+    worse = errors.copy()
+    worse[61::2][:4] = 0.8
+    a, b = moments_of(errors, cameras=2), moments_of(worse, cameras=2)
+    (moment,) = most_apart([a], [b], 10, lambda moment, side: "")
+    assert moment.at_s == pytest.approx(3.0, abs=0.6)
+    assert moment.difference > 0.1
+    (series,) = box_series([[a], [b]])[0]
+    assert series.sum() == pytest.approx(3.2)
+
+
+@given(st.lists(st.integers(0, 5), max_size=12), st.lists(st.integers(0, 5), max_size=12))
+def test_frames_of_both_are_all_that_have_a_partner_of_their_stamp(a: list[int], b: list[int]) -> None:
+    records = []
+    for stamps in (a, b):
+        records.append(LogRecord("drive.mcap"))
+        if stamps:
+            add(records[-1], *(frame([], [], stamp_ns=stamp) for stamp in stamps))
+    at_a, at_b = frames_of_both(*records)
+    assert [a[i] for i in at_a] == [b[i] for i in at_b] == sorted((Counter(a) & Counter(b)).elements())
+    assert len(set(at_a)) == len(at_a)
+    assert len(set(at_b)) == len(at_b)
 
 
 def test_moments_are_apart_and_no_more_than_asked_for() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from perception.evaluation.comparison.comparison_report import ApartReport
-from perception.evaluation.log_record import LogRecord
+from perception.evaluation.log_record import LogRecord, frames_of_both
 from perception.evaluation.worst_frames import Moment, mean_around, separate_peaks
 
 
@@ -39,9 +39,10 @@ def most_apart(
 
 def _differences(a: LogRecord, b: LogRecord, count: int) -> Iterator[tuple[Moment, float]]:
     """Yield the moments of a log in which the errors, averaged over one second, differ most."""
-    stamps, of_a, of_b = np.intersect1d(a.stamps_ns, b.stamps_ns, return_indices=True)
-    if not len(stamps):
+    of_a, of_b = frames_of_both(a, b)
+    if not len(of_a):
         return
+    stamps = a.stamps_ns[of_a]
     difference = mean_around(stamps, b.head_errors(a)[of_b] - a.head_errors(b)[of_a])
     times = a.frames["log_time_ns"][of_a]
     for place in separate_peaks(times, np.abs(difference), count):
