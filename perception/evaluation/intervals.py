@@ -19,8 +19,10 @@ from perception.types import Float64
 ALPHA = 0.05
 
 _UNBOUNDED = frozenset(
-    ("MAE", "RMSE", "MAE_mean", "MAE_persistence")
-    + ("position_abs", "position_along", "position_across", "position_NEES")
+    (
+        *("MAE", "RMSE", "MAE_mean", "MAE_persistence"),
+        *("position_abs", "position_along", "position_across", "position_NEES"),
+    )
 )
 """Values from 0 on; those that are not named here or in `range_of` are shares."""
 

@@ -112,8 +112,8 @@ def take_over(model: FusionModel, path: Path) -> TransferReport:
     """Copy the tensors of a checkpoint that fit into a model.
 
     The last layers of class and control, and the first one of the status, are matched by the names of their
-    classes and channels. Of weights without `split`, each part of a cell starts as the cell; the channels of a
-    narrower tower or stem become the first ones. Statistics and calibration stay.
+    classes and channels. Of weights without `split`, each part of a cell starts as the cell; the channels of
+    a narrower tower or stem become the first ones. Statistics and calibration stay.
 
     Raises:
         CheckpointError: It cannot be loaded.
@@ -220,8 +220,8 @@ def _of_same_name(mine: Sequence[str], theirs: Sequence[str]) -> tuple[list[int]
 
 
 def _take_part(name: str, mine: Tensor, theirs: Tensor, shape: ModelConfig, other: ModelConfig) -> bool:
-    """Copy the classes and channels of the same name, or those of a narrower tower or stem into the first ones.
-    What a stem's further channels compute starts without an effect.
+    """Copy the classes and channels of the same name, or those of a narrower tower or stem into the first
+    ones. What a stem's further channels compute starts without an effect.
 
     Returns:
         Whether the tensor is one of those, and what is copied fits.

@@ -64,9 +64,8 @@ def test_hits_and_false_alarms_of_low_scores_count_from_the_same_score_on() -> N
 
     one = scored([drive(0, 200, change=unsure)])
     resampler = Resampler([one], Resampling(draws=100))
-    low, least = (
-        slices(resampler, one.records, around(one), parse_slices("class"), cut) for cut in (0.001, LEAST_SCORE)
-    )
+    kinds = parse_slices("class")
+    low, least = (slices(resampler, one.records, around(one), kinds, cut) for cut in (0.001, LEAST_SCORE))
     assert any(part.metric == "precision" for part in low)
     assert low == least
 

@@ -23,9 +23,8 @@ from perception.training.data.dataset import Dataset
 from perception.types import SENSORS, Float64
 
 
-
 def usual_sensors(dataset: Dataset) -> tuple[tuple[str, ...], NDArray[np.intp]]:
-    """Return the sensors that most samples of a data set have, and the places of the samples that have them."""
+    """Return the sensors that most samples of a data set have, and the places of those samples."""
     present = [tuple(np.asarray(dataset.logs[log].column("present")[row]) > 0) for log, row in dataset.ids]
     usual = Counter(present).most_common(1)[0][0]
     places = np.flatnonzero([flags == usual for flags in present])

@@ -79,7 +79,7 @@ class Augmenter:
         return sample._replace(inputs=_dropped(inputs, config, rng))
 
     def mirrored(self, sample: TrainingSample) -> TrainingSample:
-        """Return the mirror image: image, returns, boxes, and the sign of every channel and value in `config.odd`."""
+        """Return the mirror image: image, returns, boxes, and the sign of all that is in `config.odd`."""
         inputs, truth = sample.inputs, sample.truth
         returns = inputs.returns.copy()
         inside = returns[:, IN_IMAGE] > 0
@@ -108,8 +108,8 @@ class Augmenter:
 
 
 def sides_unsaid(model: ModelConfig, odd: Collection[str]) -> list[str]:
-    """Return the channels of status, control and further heads that keep their sign in a mirror image, although
-    nobody has said that they should: neither `EVEN` nor `odd` names them."""
+    """Return the channels of status, control and further heads that keep their sign in a mirror image,
+    although nobody has said that they should: neither `EVEN` nor `odd` names them."""
     names = [*(q.name for q in (*model.status, *model.control)), *_extra_names(model)]
     return [name for name in dict.fromkeys(names) if name not in EVEN and name not in odd]
 

@@ -97,8 +97,8 @@ def _say_shared(training: Dataset, validation: Dataset, watcher: Watcher) -> Non
     shared = {log.folder for log in training.logs} & {log.folder for log in validation.logs}
     if shared:
         watcher.message(
-            f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs, nor of "
-            "other parts of these; data.validate_last holds out a part"
+            f"trained and validated on the same {len(shared)} log(s): scores say nothing of other logs, nor "
+            "of other parts of these; data.validate_last holds out a part"
         )
 
 
@@ -119,8 +119,8 @@ def report_unsaid_sides(config: TrainConfig, watcher: Watcher) -> None:
     if config.augment.mirror and unsaid:
         odd = json.dumps([*config.augment.odd, *unsaid], ensure_ascii=False)
         watcher.message(
-            f"mirrored samples keep the sign of {', '.join(unsaid)}; if left and right differ in it, say so by "
-            f"--set 'augment.odd={odd}'"
+            f"mirrored samples keep the sign of {', '.join(unsaid)}; if left and right differ in it, say so "
+            f"by --set 'augment.odd={odd}'"
         )
 
 

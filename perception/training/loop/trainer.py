@@ -202,7 +202,8 @@ class Trainer:
         for micro_batch in micro_batches:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 terms = self.loss_step.losses(self.model, micro_batch, self.head_schedule, self.step)
-            values = self._values(terms)  # without the weights of the schedule, which change from step to step
+            values = self._values(terms)
+            # Without the weights of the schedule, which change from step to step.
             values = {head: value / weights.get(head, 1.0) for head, value in values.items()}
             broken = [head for head, value in values.items() if not math.isfinite(value)]
             if broken:

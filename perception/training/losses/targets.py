@@ -70,8 +70,8 @@ def make_targets(truth: DenseTruth, classes: int, grid: Grid) -> Targets:
     """Return the dense targets of a batch.
 
     Of a class that is not completely labelled, and in a region to ignore, nothing is said of cells away from
-    the labelled objects: there an object without a box may be. Of another ignored object that is so around its
-    centre, where it would be predicted.
+    the labelled objects: there an object without a box may be. Of another ignored object that is so around
+    its centre, where it would be predicted.
 
     Args:
         truth: Boxes of all samples.
@@ -89,7 +89,8 @@ def make_targets(truth: DenseTruth, classes: int, grid: Grid) -> Targets:
     if ignored.any():
         hidden = _gaussians(truth, ignored, grid).amax(1, keepdim=True)
         unknown = (hidden >= TAUGHT_FROM) & (highest < 1)
-        counted = torch.where(unknown | (_inside(truth, ignored & truth.regions, grid) & ~labelled), 0.0, counted)
+        unknown |= _inside(truth, ignored & truth.regions, grid) & ~labelled
+        counted = torch.where(unknown, 0.0, counted)
     if not bool((truth.complete > 0).all()):
         counted = counted * torch.maximum(truth.complete[..., None, None], labelled.to(counted.dtype))
     ltrb, distance, weight, metric = _boxes(truth, taught, grid)

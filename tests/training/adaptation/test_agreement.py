@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.models import FusionModel
+from perception.models.checkpoint import Checkpoint
 from perception.models.decode import subset_index
 from perception.models.tensors import Predictions
-from perception.models.checkpoint import Checkpoint
 from perception.training.adaptation import AdaptOptions
 from perception.training.adaptation import views as views_module
 from perception.training.adaptation.adapt_config import round_config
@@ -181,7 +181,7 @@ def test_doubts_are_neither_learned_nor_punished_and_an_uncertain_class_is_left_
 def test_the_mirrored_view_is_turned_back(
     name: str, cached: CachedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a channel that nobody calls odd the value of the sample itself counts: the mean with -0.2 would be 0."""
+    """Of a channel that nobody calls odd the value of the sample itself counts: the mean would be 0."""
     shape = replace(SHAPE, control=(Quantity(name, "1/m"), SHAPE.control[1]))
     model = FusionModel(shape)
     options = AdaptOptions(("a.mcap",))
@@ -268,7 +268,8 @@ def test_calibration_changes_for_the_sensors_of_the_samples_alone(sensors: set[s
     exact, shifted = seen((0, 0.8, 0.0)), seen((0, 0.8, 4.0), (1, 0.8, 60.0))
     rows = np.stack([np.full(40, 9.0), np.full(40, 5.0), np.full(40, 0.5)], 1)
     model, untouched = FusionModel(SHAPE), FusionModel(SHAPE)
-    assert renew_calibration(model, [twice(shifted, exact)] * 40, rows, [twice(shifted)] * 40, sorted(sensors))
+    now, first = [twice(shifted, exact)] * 40, [twice(shifted)] * 40
+    assert renew_calibration(model, now, rows, first, sorted(sensors))
     present = torch.tensor([[name in sensors for name in SENSORS]])
     here = int(subset_index(present))
     before = untouched.decoder.calibration.state_dict()
