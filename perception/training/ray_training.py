@@ -46,7 +46,8 @@ def train_on_ray(
         PerceptionError: The cluster cannot be reached; else as `train`.
     """
     config = with_absolute_paths(config)
-    ProcessGroup(size=processes or 1).shard(config.schedule.batch)  # what does not fit is said at once
+    schedule = config.schedule
+    ProcessGroup(size=processes or 1).shard(schedule.batch, schedule.accumulate)  # said at once
     seen = watcher or Silent()
     with connected(address, "train --on ray") as ray:
         _check_train_extra()

@@ -99,7 +99,7 @@ def train(
     with process_group(device) as processes:
         seen = watcher if watcher and processes.first else Silent()
         _set_threads(config, processes, seen)
-        shard = processes.shard(config.schedule.batch)
+        shard = processes.shard(config.schedule.batch, config.schedule.accumulate)
         _check(config)
         logs = find_logs(config.data.train, "train") if config.data.train else []
         config = fit_to_logs(config, logs, cache_spec(config), seen.message)

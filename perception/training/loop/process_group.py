@@ -35,15 +35,20 @@ class ProcessGroup:
         """Return whether this process writes files and reports progress."""
         return self.rank == 0
 
-    def shard(self, batch: int) -> slice:
+    def shard(self, batch: int, parts: int = 1) -> slice:
         """Return the slice of a global batch that this process computes.
 
+        Args:
+            batch: Samples of a step.
+            parts: The equal parts that each process computes its slice in (`schedule.accumulate`).
+
         Raises:
-            ConfigError: The batch cannot be divided by the number of processes.
+            ConfigError: The number of processes, or that of all their parts, does not divide the batch.
         """
-        if batch % self.size:
+        if batch % (self.size * parts):
+            more = f" of {parts} parts each (schedule.accumulate)" if parts > 1 else ""
             raise ConfigError(
-                [f"schedule.batch: expected a multiple of {self.size} processes, found {batch}"]
+                [f"schedule.batch: expected a multiple of {self.size} processes{more}, found {batch}"]
             )
         samples = batch // self.size
         return slice(self.rank * samples, (self.rank + 1) * samples)

@@ -8,14 +8,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perception.errors import ConfigError
 from perception.models import FusionModel
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.training import TrainConfig, read_journal, to_yaml, train
+from perception.training.data.training_sample import FeatureBatch, SampleId
 from perception.training.loop.process_group import ProcessGroup
+from perception.training.loop.trainer import _split
 from tests.forked_python import ForkedPython
 from tests.training.conftest import SHAPE, small_config
 
@@ -32,6 +37,24 @@ def test_parts_of_a_batch_are_disjoint_and_whole() -> None:
     assert [i for part in parts for i in range(8)[part]] == list(range(8))
     with pytest.raises(ConfigError, match="multiple of 3 processes, found 8"):
         ProcessGroup(0, 3).shard(8)
+
+
+@given(size=st.integers(1, 6), accumulate=st.integers(1, 6), batch=st.integers(1, 48))
+def test_every_sample_of_a_batch_is_in_one_part_of_one_process_or_the_batch_is_refused(
+    size: int, accumulate: int, batch: int
+) -> None:
+    """12 samples in two processes of four parts each: a sixth part of each would not be seen."""
+    if batch % (size * accumulate):
+        with pytest.raises(ConfigError, match=f"found {batch}"):
+            ProcessGroup(0, size).shard(batch, accumulate)
+        return
+    found: list[object] = []
+    for rank in range(size):
+        own = np.arange(batch)[ProcessGroup(rank, size).shard(batch, accumulate)]
+        ids = tuple(SampleId(0, int(row)) for row in own)
+        rows = FeatureBatch(own[:, None].astype(np.float32), own[:, None].astype(np.float32), ids)
+        found += [sample.row for part in _split(rows, accumulate) for sample in part.ids]
+    assert found == list(range(batch))
 
 
 def train_in_two_processes(python: ForkedPython, configs: Sequence[TrainConfig], tmp_path: Path) -> None:
