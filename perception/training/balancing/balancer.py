@@ -34,6 +34,8 @@ class Balancer(nn.Module):
         self.idle: frozenset[str] = frozenset()
         self.total: Callable[[Tensor], Tensor] = lambda value: value
         """Sums a value over all processes that share a batch."""
+        self.parts = 1
+        """How many parts of a step's batch are observed one after the other."""
 
     def backward(
         self, losses: Mapping[str, Tensor], shared: Sequence[Tensor] = (), share: float = 1.0

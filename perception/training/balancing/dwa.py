@@ -51,7 +51,7 @@ class DynamicWeightAverage(Balancer):
                 self.sums[0, self.heads.index(head)] += loss
                 self.counts[self.heads.index(head)] += 1
         self.seen.add_(1)  # type: ignore[operator]
-        if int(self.seen) % self.period == 0:  # type: ignore[arg-type]
+        if int(self.seen) % (self.period * self.parts) == 0:  # type: ignore[arg-type]
             self.sums[2] = self.sums[1]
             self.sums[1] = self.sums[0] / self.counts
             self.sums[0] = 0.0

@@ -74,7 +74,7 @@ class LossStep:
         self.head_losses = HeadLosses(config.losses, shape.loss_family, shape.extra_heads).to(self.device)
         parts = tuple(loss_parts(shape.extra_heads))
         self.balancer = make_balancer(config.balancing, self.head_losses.signed, parts).to(self.device)
-        self.balancer.total = total
+        self.balancer.total, self.balancer.parts = total, config.schedule.accumulate
         self._processes = float(total(torch.ones((), device=self.device)))
         distill = config.transfer.distill
         self.teacher = Teacher(distill, model) if distill is not None else None

@@ -190,6 +190,19 @@ def test_dwa_of_losses_above_0_is_torchjds(epochs: list[list[float]]) -> None:
     assert list(balancer.weights().values()) == pytest.approx(factors.grad.tolist(), rel=1e-4)
 
 
+def test_a_period_of_dwa_is_so_many_steps_whatever_parts_a_batch_has() -> None:
+    """Two parts of each of four steps weigh as four steps of the mean of both."""
+    whole, parts = (make_balancer({"method": "dwa", "period": 2}) for _ in range(2))
+    parts.parts = 2
+    for step in range(4):
+        loss = {"class": 3.0 / (1 + step), "box": 2.0}
+        whole.observe(loss)
+        for share in (0.8, 1.2):
+            parts.observe({head: share * value for head, value in loss.items()})
+    assert parts.weights() == pytest.approx(whole.weights())
+    assert whole.weights()["class"] < 1 < whole.weights()["box"]
+
+
 def test_dwa_of_likelihoods_goes_by_how_much_the_errors_shrank() -> None:
     """A likelihood that falls by log 2 counts as a loss that is halved, below 0 too."""
     balancer = make_balancer({"method": "dwa", "period": 1}, ["distance"])
