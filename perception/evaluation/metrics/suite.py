@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, Self
 
 import numpy as np
 
 from perception.errors import PluginError
-from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, WeightedMetric
+from perception.evaluation.metrics.base import GROUP, Metric, Result, Rules, Value, WeightedMetric
 from perception.evaluation.metrics.control_errors import ControlErrors
 from perception.evaluation.metrics.detection_metric import DetectionMetric
 from perception.evaluation.metrics.frame import ScoredFrame, ScoredFrames
@@ -87,7 +88,7 @@ class Suite:
 
     def compute(self) -> list[Result]:
         """Return the result of each metric and each guest, with the joint score last."""
-        results = [metric.compute() for metric in self.metrics if self._offered(metric)]
+        results = [_checked(metric.compute()) for metric in self.metrics if self._offered(metric)]
         guest_results = []
         for guest in list(self.guests):
             try:
@@ -136,9 +137,16 @@ class Suite:
 
 
 def _checked(result: Result) -> Result:
+    """Return the result of a metric of another package; a value that is no finite number is undefined."""
     if not isinstance(result, Result):
         raise TypeError(f"compute returned {type(result).__name__}, expected perception.metrics.Result")
-    return result
+    return replace(result, values={name: _finite(value) for name, value in result.values.items()})
+
+
+def _finite(value: Value) -> Value:
+    if value.value is None or np.isfinite(value.value):
+        return value
+    return replace(value, value=None, why=f"not a number: {value.value}")
 
 
 def _checked_values(metric: WeightedMetric, weights: Weights) -> dict[str, Float64]:

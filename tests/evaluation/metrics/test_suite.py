@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 
@@ -24,6 +25,7 @@ from perception.evaluation.metrics import (
     installed_metrics,
     joint,
 )
+from perception.evaluation.report.value_schema import by_head
 from perception.types import Output, TruthFrame
 from tests.evaluation.metrics.build import control_frame, detection, frame, random_frames, truth_box
 
@@ -92,6 +94,20 @@ def test_metrics_of_other_packages_are_found_by_their_entry_point(tmp_path, monk
     (info / "entry_points.txt").write_text("[perception.metrics]\nframes = their_metrics:absent\n")
     with pytest.raises(PluginError, match="does not load: AttributeError"):
         installed_metrics(Rules())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, 2.5])
+def test_a_value_of_another_package_that_is_no_number_is_undefined(value: float | None) -> None:
+    class Broken(Frames):
+        def compute(self) -> Result:
+            return Result(self.name, self.head, {"frames": Value(value, 3)})
+
+    suite = Suite(Rules(), [], guests=[Broken(Rules())])
+    found = suite.compute()[0].values["frames"]
+    assert found.value == (2.5 if value == 2.5 else None)
+    assert (found.why != "") == (value not in (None, 2.5))
+    report = by_head(suite.compute())["mine"]["frames_seen"]
+    json.dumps(report.model_dump(mode="json"), allow_nan=False)
 
 
 def test_latency_by_stage_and_deadline_misses() -> None:
