@@ -89,7 +89,9 @@ def make_targets(truth: DenseTruth, classes: int, grid: Grid) -> Targets:
     if ignored.any():
         hidden = _gaussians(truth, ignored, grid).amax(1, keepdim=True)
         unknown = (hidden >= TAUGHT_FROM) & (highest < 1)
-        unknown |= _inside(truth, ignored & truth.regions, grid) & ~labelled
+        regions = ignored & truth.regions
+        if regions.any():
+            unknown |= _inside(truth, regions, grid) & ~labelled
         counted = torch.where(unknown, 0.0, counted)
     if not bool((truth.complete > 0).all()):
         counted = counted * torch.maximum(truth.complete[..., None, None], labelled.to(counted.dtype))
