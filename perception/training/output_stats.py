@@ -41,7 +41,7 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
     samples = dataset.pieces(most)
     collected = {subset: StatsCollector() for subset in SUBSETS}
     masks = torch.tensor([[name in subset for name in SENSORS] for subset in SUBSETS])
-    for index in range(len(samples)):
+    for index in samples.by_camera():
         example = samples[index]
         inputs = Inputs(*(torch.from_numpy(a) for a in collate([example]).inputs))
         with torch.inference_mode():

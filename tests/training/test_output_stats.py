@@ -12,11 +12,29 @@ from perception.diagnosis.monitor import from_plain, statistics_of
 from perception.diagnosis.monitor.baseline_stats import KEY, LEVELS
 from perception.evaluation import SUBSETS, subset_name
 from perception.models import FusionModel
-from perception.models.checkpoint import load_checkpoint, read_metadata
+from perception.models.checkpoint import Checkpoint, load_checkpoint, read_metadata, save_checkpoint
+from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset
+from perception.training.data.sample_cache import cached_log
 from perception.training.output_stats import store_output_stats
 from perception.training.validation import output_of, predict
+from tests.small_logs import SmallLog
 from tests.training.conftest import SHAPE
+
+
+def test_each_camera_of_a_rig_is_a_series_of_its_own(
+    recipe: CacheSpec, cache_root: Path, tmp_path: Path
+) -> None:
+    """Both see a picture that never changes: no output jumps, though those of the two differ."""
+    log = SmallLog().image("/a/image", frame="one", frozen=True)
+    log.image("/b/image", frame="two", frozen=True, noisy=True)
+    cached = cached_log(log.write(tmp_path / "rig.mcap"), recipe, cache_root)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, FusionModel(SHAPE, seed=2), Checkpoint(config=SHAPE, trained_on=({"log": "a"},)))
+    found = store_output_stats(path, Dataset([cached], [np.arange(len(cached))]))
+    control = found["camera"].quantiles["control"]
+    assert max(control["jump/curvature"]) == 0
+    assert control["std/curvature"][0] < control["std/curvature"][-1]
 
 
 def test_the_statistics_are_those_of_the_calibrated_outputs(

@@ -92,6 +92,11 @@ class Dataset:
         starts = np.linspace(0, len(self) - PIECE, count).round().astype(int)
         return self._subset(np.unique(starts[:, None] + np.arange(PIECE)))
 
+    def by_camera(self) -> list[int]:
+        """Return the places of all samples, those of each camera of a log one after the other."""
+        keys = [(log, row % self.logs[log].rows_per_tick, row) for log, row in self.ids]
+        return sorted(range(len(self)), key=keys.__getitem__)
+
     def tick(self, sample: TrainingSample) -> Tick:
         """Return the tick of a sample; its arrival time is not known."""
         stamp_ns = int(self.logs[sample.id.log].column("stamp_ns")[sample.id.row])
