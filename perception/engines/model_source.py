@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.engines.arrays import Arrays, ArraySpec
+from perception.errors import CheckpointError
 from perception.models.checkpoint import Checkpoint, read_metadata, weights_in
 from perception.models.config import ModelConfig
 from perception.models.tensors import RETURN_CHANNELS, Inputs, predictions_type
@@ -119,12 +120,23 @@ class FusionSource:
         return hashlib.sha256(shape + model_to_bytes(self._source, {}, "the model")).hexdigest()
 
     def model(self) -> FusionModel:
-        """Return the model in float32: that of the checkpoint, or the one in memory itself."""
+        """Return the model in float32: that of the checkpoint, or the one in memory itself.
+
+        Raises:
+            CheckpointError: It cannot be loaded, or was replaced since its metadata were read: what is made
+                of it is kept under the hash of the weights.
+        """
         if not isinstance(self._source, Path):
             return self._source
         from perception.models.checkpoint import load_checkpoint
 
-        return load_checkpoint(self._source)[0]
+        model, now = load_checkpoint(self._source)
+        if now.sha256 != self.weights_sha256:
+            raise CheckpointError(
+                f"{self._source}: replaced by other weights while it was opened, as a training does; open it "
+                "again, or a copy of it"
+            )
+        return model
 
     def module(self, precision: str) -> nn.Module:
         from perception.engines.lowering import Flat, lowered_copy

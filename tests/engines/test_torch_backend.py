@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from perception.engines import FusionBackend, open_fusion_backend
+from perception.engines import FusionBackend, FusionSource, open_backend, open_fusion_backend
 from perception.errors import CheckpointError
 from perception.models import FusionModel
 from perception.models.checkpoint import save_checkpoint
@@ -74,6 +74,18 @@ def test_a_checkpoint_gives_the_same_answers_as_its_model(tmp_path: Path) -> Non
     inputs = numpy_scene(SMALL)
     assert_equal(backend.run(inputs), open_fusion_backend("torch", model).run(inputs))
     assert backend.describe()["weights_sha256"] == saved.sha256
+
+
+def test_weights_that_are_replaced_while_they_are_opened_are_refused(tmp_path: Path) -> None:
+    """A training writes its last weights again and again: an export of them lies under the hash of those."""
+    path = tmp_path / "last.safetensors"
+    save_checkpoint(path, lively_model(seed=1))
+    source = FusionSource(path)
+    source.model()
+    save_checkpoint(path, lively_model(seed=2))
+    with pytest.raises(CheckpointError, match=r"last\.safetensors: replaced by other weights"):
+        open_backend("torch", source)
+    assert FusionSource(path).model().config == lively_model().config
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
