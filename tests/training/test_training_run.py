@@ -518,6 +518,19 @@ def test_the_run_stops_early_when_scores_do_not_rise(street: Path, cache_root: P
     assert train(small_config(street, cache_root, tmp_path / "run", schedule=schedule)).steps == 3
 
 
+def test_without_truth_to_validate_on_the_latest_weights_are_kept(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    seen, blind = Seen(), write_scene(tmp_path / "blind.mcap", duration_s=0.5, truth=False)
+    schedule = {"steps": 4, "validate_every": 1, "early_stop": {"patience": 2}}
+    data = {"validate": [str(blind)], "config": None}
+    config = small_config(street, cache_root, tmp_path / "run", data=data, schedule=schedule)
+    finished = train(config, watcher=seen)
+    assert (finished.steps, finished.best_step) == (4, 4)
+    assert_same_state(weights(config.run.out), weights(config.run.out, "best"))
+    assert sum("too little truth for a score" in text for text in seen.texts) == 1
+
+
 def test_the_run_ends_properly_when_its_cpu_time_is_up(
     street: Path, cache_root: Path, tmp_path: Path
 ) -> None:

@@ -35,6 +35,9 @@ _PARTS = ("model", "average", "optimiser", "loss_step", "head_schedule")
 _SAVED_AS = {"loss_step": "lessons", "head_schedule": "plan"}  # the names of the first state files
 
 
+NO_SCORE = -1.0
+"""The joint score of validation samples whose truth supports none; others are from 0 to 1."""
+
 Probe = Callable[["Trainer"], None]
 """Called with the trainer after each step; it must not change anything."""
 
@@ -234,7 +237,7 @@ class Trainer:
     def _validate(self, observer: RunObserver) -> str:
         """Score the average and save; return `early_stop` where the run ends now, else an empty text.
 
-        Without validation samples the latest average is the best.
+        Without validation samples, or without a score on them, the latest average is the best.
         """
         early = self.config.schedule.early_stop
         best = False
@@ -242,10 +245,15 @@ class Trainer:
             scores: dict[str, float] = {}
             if self.validation is not None:
                 scores = validate(self.average.model, self.validation, self.device, autocast=self.autocast)
-            joint = scores.get("joint", float(self.step) if self.validation is None else -1.0)
-            best = joint > self.best and not self.skipped
+            joint = scores.get("joint", float(self.step) if self.validation is None else NO_SCORE)
+            latest = joint == NO_SCORE and self.best in (-math.inf, NO_SCORE)
+            if latest and self.best == -math.inf:
+                observer.watcher.message(
+                    "the validation samples have too little truth for a score: the latest weights are kept"
+                )
+            best = (joint > self.best or latest) and not self.skipped
             improved = joint > self.best + (early.least if early else 0.0)
-            self.unimproved = 0 if improved else self.unimproved + 1
+            self.unimproved = 0 if improved or latest else self.unimproved + 1
             if best:
                 self.best, self.best_step = joint, self.step
             observer.validated(self.step, scores, best)
