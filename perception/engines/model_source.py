@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 
 from perception.engines.arrays import Arrays, ArraySpec
 from perception.errors import CheckpointError
+from perception.files import file_sha256
 from perception.models.checkpoint import Checkpoint, read_metadata, weights_in
 from perception.models.config import ModelConfig
 from perception.models.tensors import RETURN_CHANNELS, Inputs, predictions_type
+from perception.types import head_spec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,11 +115,18 @@ class FusionSource:
 
     @cached_property
     def digest(self) -> str:
+        code = _code_of(self.meta.config.extra_heads)
+        if code is None:
+            return ""
         if isinstance(self._source, Path):
-            return self.meta.sha256
+            return (
+                hashlib.sha256(f"{self.meta.sha256} {code}".encode()).hexdigest()
+                if code
+                else self.meta.sha256
+            )
         from perception.models.weights import model_to_bytes
 
-        shape = repr(self.meta.config).encode()
+        shape = f"{self.meta.config!r}{code}".encode()
         return hashlib.sha256(shape + model_to_bytes(self._source, {}, "the model")).hexdigest()
 
     def model(self) -> FusionModel:
@@ -145,6 +155,21 @@ class FusionSource:
 
     def noise(self, rows: int, seed: int) -> dict[str, NDArray[Any]]:
         return dict(random_inputs(self.meta.config, rows, seed)._asdict())
+
+
+def _code_of(extra_heads: tuple[str, ...]) -> str | None:
+    """Return the hashes of the files of other packages that decode a model's further heads; None: one of them
+    has no file."""
+    hashes = []
+    for head in extra_heads:
+        try:
+            found = find_spec(head_spec(head).module.partition(":")[0])
+        except (ImportError, ValueError):
+            found = None
+        if found is None or not found.has_location or not found.origin:
+            return None
+        hashes.append(file_sha256(Path(found.origin)))
+    return " ".join(hashes)
 
 
 def input_specs(config: ModelConfig) -> dict[str, ArraySpec]:

@@ -20,16 +20,17 @@ import yaml
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 
 from perception.config import parse_config
+from perception.engines import FusionSource
 from perception.errors import ConfigError
 from perception.evaluation.metrics import Rules, Suite
 from perception.logs import open_log
 from perception.models import FusionModel, ModelConfig
-from perception.models.checkpoint import read_metadata
+from perception.models.checkpoint import read_metadata, save_checkpoint
 from perception.models.tensors import Predictions
 from perception.sinks.output_log import read_outputs
 from perception.training.config_file import parse_train_config
 from perception.training.training_run import train
-from perception.types import HEADS, Control, Output, Tick, TruthFrame, invalid_output
+from perception.types import HEADS, Control, Output, Tick, TruthFrame, heads, invalid_output, register_head
 from perception_tools.cli import run as run_command
 from tests.fusion_scenes import SMALL, scene
 from tests.small_logs import SmallLog, foxglove_schema
@@ -200,6 +201,33 @@ def test_a_model_without_it_is_the_same_as_before() -> None:
         assert one.equal(other)
     assert type(plain(scene(plain.config))) is Predictions
     assert "extra_heads" not in plain.config.to_dict()
+
+
+def test_an_export_is_made_anew_where_the_code_of_the_head_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights are the same, what the graph computes is not."""
+    code = tmp_path / "their_head.py"
+    code.write_text("from tests.types.speed_limit import SpeedLimitNetwork\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = replace(
+        SPEED_LIMIT, name="their_limit", losses=(), metrics=(), module="their_head:SpeedLimitNetwork"
+    )
+    register_head(spec)
+    try:
+        shape = replace(SHAPE, extra_heads=("their_limit",))
+        path = tmp_path / "weights.safetensors"
+        save_checkpoint(path, FusionModel(shape))
+        before = FusionSource(path).digest
+        assert FusionSource(path).digest == before
+        code.write_text(code.read_text() + "# changed\n")
+        assert FusionSource(path).digest != before
+        monkeypatch.setitem(heads._registered, "their_limit", replace(spec, module="not_a_file:Network"))
+        assert FusionSource(path).digest == ""  # it is converted each time
+    finally:
+        heads._registered.pop("their_limit")
+    save_checkpoint(path, FusionModel(SHAPE))
+    assert FusionSource(path).digest == FusionSource(path).weights_sha256
 
 
 def test_a_head_that_is_not_registered_is_named() -> None:
