@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
 from perception.evaluation.report.schema import EvaluationReport
 from perception.logs import open_log
+from perception.models.checkpoint import read_metadata
 from perception.pipeline import ReplayOptions, Span
 from perception.plugin import load_plugin
 from perception.training.calibration import calibrate_checkpoint
-from perception.training.data.dataset import held_out_from_ns, open_dataset
+from perception.training.data.dataset import Dataset, held_out_from_ns, open_dataset
 from perception.training.data.sample_cache import cached_log, find_logs
 from perception.training.data.splits import cache_folder, cache_spec, validation_logs
 from perception.training.loop.observer import Watcher
@@ -35,22 +35,23 @@ def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
     if not config.data.calibrate:
         return
     logs = find_logs(config.data.calibrate, "calibrate")
-    _warn_of_shared(config, logs, watcher)
     every = config.data.model_copy(update={"start_s": None, "end_s": None})
     watcher.message(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
     dataset = open_dataset(logs, every, cache_spec(config), cache_folder(config))
+    _warn_of_shared(config, checkpoint, dataset, watcher)
     counts = calibrate_checkpoint(checkpoint, dataset)
     store_output_stats(checkpoint, dataset)
     watcher.message(f"calibrated on {counts[subset_name(SENSORS)]} detections")
 
 
-def _warn_of_shared(config: TrainConfig, logs: Sequence[Path], watcher: Watcher) -> None:
-    sections = {"train": config.data.train, "validate": config.data.validate_}
-    used = {path.resolve() for name, paths in sections.items() for path in find_logs(paths, name)}
-    shared = used & {path.resolve() for path in logs}
+def _warn_of_shared(config: TrainConfig, checkpoint: Path, dataset: Dataset, watcher: Watcher) -> None:
+    """Tell the watcher about logs that also trained the weights, copies of them too, or that chose them."""
+    trained = {source.get("cache") for source in read_metadata(checkpoint).trained_on}
+    validated = {path.resolve() for path in find_logs(config.data.validate_, "validate")}
+    shared = sum(log.folder.name in trained or log.log.resolve() in validated for log in dataset.logs)
     if shared:
         watcher.message(
-            f"{len(shared)} of the logs to calibrate on were also trained or validated on: scores will claim "
+            f"{shared} of the logs to calibrate on were also trained or validated on: scores will claim "
             "too much; name logs in data.calibrate that serve nothing else"
         )
 

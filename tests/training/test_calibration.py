@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,10 +50,12 @@ def test_a_run_calibrates_on_the_logs_it_is_given_and_tells_those_that_were_trai
 
     told, log = Told(), write_scene(tmp_path / "street.mcap", seed=3, duration_s=0.4)
     shutil.copy(street.with_suffix(".yaml"), tmp_path)  # how it is read
-    data, schedule = {"calibrate": [str(log)]}, {"steps": 2, "warmup_steps": 1}
+    copy = shutil.copy(log, tmp_path / "copy.mcap")
+    data: dict[str, Any] = {"calibrate": [str(copy)], "validate": []}
+    schedule = {"steps": 2, "warmup_steps": 1}
     train(small_config(log, cache_root, tmp_path / "run", data=data, schedule=schedule), watcher=told)
     meta = load_checkpoint(tmp_path / "run" / "best.safetensors")[1]
-    assert meta.calibration["logs"] == ["street.mcap"]
+    assert meta.calibration["logs"] == ["copy.mcap"]
     assert pytest.approx(4) == meta.calibration["samples"]
     assert any("1 of the logs to calibrate on were also trained or validated on" in t for t in told.texts)
 
