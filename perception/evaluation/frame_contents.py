@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,10 +42,16 @@ class FrameContents:
             [("frame", "i4"), ("channel", "i2"), ("said", "f8"), ("std", "f8"), ("true", "f8")]
         )
 
-    def add(self, frames: ScoredFrames) -> None:
-        """Add scored frames."""
+    def add(self, frames: ScoredFrames, shown: Sequence[bool] | None = None) -> None:
+        """Add scored frames.
+
+        Args:
+            frames: Of a rig, those of all cameras.
+            shown: Which are of the camera whose pictures are drawn; None: of each time the first.
+        """
         times = zip(frames.columns.log_time_ns.tolist(), frames.stamp_ns.tolist(), strict=True)
-        numbers = np.array([self._frames.setdefault(time, len(self._frames)) for time in times], np.intp)
+        own = [True] * len(frames) if shown is None else shown
+        numbers = np.array([self._number(*pair) for pair in zip(times, own, strict=True)], np.intp)
         if frames.any_scored:
             self._add_boxes(numbers, frames)
         control = frames.columns.control
@@ -52,11 +60,18 @@ class FrameContents:
         for row in order[np.sort(first)].tolist():
             name = control.names[control.channel[row]]
             self._channels.setdefault(name, (len(self._channels), control.unit[row]))
+        order = order[numbers[control.frame[order]] >= 0]
         rows = self._control.grow(len(order))
         places = np.array([self._channels.get(name, (-1, ""))[0] for name in control.names], np.intp)
         rows["frame"], rows["channel"] = numbers[control.frame[order]], places[control.channel[order]]
         rows["said"], rows["std"], rows["true"] = (
             column[order] for column in (control.value, control.std, control.true)
+        )
+
+    def _number(self, times: tuple[int, int], shown: bool) -> int:
+        """Return the number of a new frame; -1 for one that is not drawn."""
+        return (
+            self._frames.setdefault(times, len(self._frames)) if shown and times not in self._frames else -1
         )
 
     def _add_boxes(self, numbers: NDArray[np.intp], frames: ScoredFrames) -> None:
@@ -66,11 +81,13 @@ class FrameContents:
         hit = frames.hit50
         taken = np.zeros(len(frames.truth_label), dtype=np.bool_)
         taken[frames.matches50[hit & kept]] = True
-        true = self._boxes.grow(len(taken))
-        true["frame"], true["label"] = numbers[frames.truth_frame], labels[frames.truth_label]
+        kept &= numbers[frames.frame] >= 0
+        drawn = numbers[frames.truth_frame] >= 0
+        true = self._boxes.grow(int(np.count_nonzero(drawn)))
+        true["frame"], true["label"] = numbers[frames.truth_frame[drawn]], labels[frames.truth_label[drawn]]
         true["score"] = np.nan
-        true["xyxy"], true["distance"] = frames.truth_box, frames.truth_distance
-        true["kind"] = np.where(frames.ignored, _IGNORED, np.where(taken, _FOUND, _MISSED))
+        true["xyxy"], true["distance"] = frames.truth_box[drawn], frames.truth_distance[drawn]
+        true["kind"] = np.where(frames.ignored, _IGNORED, np.where(taken, _FOUND, _MISSED))[drawn]
         rows = self._boxes.grow(int(np.count_nonzero(kept)))
         rows["frame"], rows["label"] = numbers[frames.frame[kept]], labels[frames.label[kept]]
         rows["score"], rows["xyxy"] = frames.score[kept], frames.box[kept]

@@ -53,6 +53,7 @@ class MetricSink(OutputSink):
         self._publish = publish
         self._record, self._contents = record, contents
         self._waiting: list[tuple[Output, TruthFrame]] = []
+        self._shown: list[bool] = []  # of those that wait
         self.run = RunInfo()
         self.true_labels: set[str] = set()
         self.missing = MissingTruth()
@@ -97,7 +98,8 @@ class MetricSink(OutputSink):
     ) -> None:
         for row in camera_views(sample, output, truth):
             known = row.truth if row.truth is not None else TruthFrame(output.tick.stamp_ns)
-            self.score(row.output, known, timing_ms, row.camera if output.cameras else "")
+            camera = row.camera if output.cameras else ""
+            self.score(row.output, known, timing_ms, camera, row.camera == sample.camera.name)
             timing_ms = None  # the times are those of the tick
 
     def score(
@@ -106,19 +108,22 @@ class MetricSink(OutputSink):
         truth: TruthFrame,
         timing_ms: Mapping[str, float] | None = None,
         camera: str = "",
+        shown: bool = True,
     ) -> None:
-        """Score one output against its truth; with several cameras, that of one of them."""
+        """Score one output against its truth; with several cameras, that of one of them, and whether its
+        pictures are those that are drawn."""
         self.missing.add(truth)
         self.true_labels.update(box.label for box in truth.boxes or () if box.label)
         if self._latency is not None and timing_ms:
             record_times(self._latency, timing_ms)
         if self._publish is None:
             self._waiting.append((output, truth))
+            self._shown.append(shown)
             if len(self._waiting) >= FRAMES:
                 self._flush()
             return
         frame = self._open_suite.update(output, truth)
-        self._keep(frame)
+        self._keep(frame, [shown])
         for name, rows in (("boxes", box_rows(frame)), ("control", control_rows(output, truth))):
             if rows:
                 self._publish(camera_topic(METRICS, camera) + name, output, rows)
@@ -126,12 +131,13 @@ class MetricSink(OutputSink):
     def _flush(self) -> None:
         """Score the frames that wait: many at once take a quarter of the time."""
         waiting, self._waiting = self._waiting, []
+        shown, self._shown = self._shown, []
         if waiting:
-            self._keep(self._open_suite.update_all(waiting))
+            self._keep(self._open_suite.update_all(waiting), shown)
 
-    def _keep(self, frames: ScoredFrames) -> None:
+    def _keep(self, frames: ScoredFrames, shown: Sequence[bool]) -> None:
         if self._contents is not None:
-            self._contents.add(frames)
+            self._contents.add(frames, shown)
         if self._record is not None:
             self._record.add(frames, box_frame_errors(frames))
 
@@ -140,7 +146,7 @@ class MetricSink(OutputSink):
         suite = self.suite
         frames = ScoredFrames(part.columns, suite.rules)
         suite.add(frames)
-        self._keep(frames)
+        self._keep(frames, part.of_reference)
         for head, issue, count in part.missing:
             self.missing.count(head, issue, count)
         self.missing.count_boxes(part.box_frames, part.boxes)
@@ -204,7 +210,7 @@ def score_stored(scorer: MetricSink, recording: StoredRecording, span: Span) -> 
         return ticks
     for stored in recording.frames():
         if span.holds(stored.output.tick.log_time_ns):
-            scorer.score(stored.output, stored.truth, stored.timing_ms)
+            scorer.score(stored.output, stored.truth, stored.timing_ms, shown=stored.of_reference)
             ticks += stored.of_reference
     return ticks
 

@@ -71,6 +71,7 @@ class StoredPart(NamedTuple):
         box_frames, boxes: Frames in which boxes are known, and how many they are.
         true_labels: The labels of all true boxes.
         missing: Head, why its truth is not known, and in how many frames.
+        of_reference: Of each frame whether it is the reference camera's.
     """
 
     columns: FrameColumns
@@ -80,6 +81,7 @@ class StoredPart(NamedTuple):
     boxes: int
     true_labels: frozenset[str]
     missing: Sequence[tuple[str, RigIssue, int]]
+    of_reference: Sequence[bool]
 
 
 def stored_parts(recording: StoredRecording, span: Span) -> Iterator[StoredPart]:
@@ -138,6 +140,7 @@ class _TickRows:
             len(truth),
             labels,
             self._missing(),
+            np.isin(np.arange(len(self._of_boxes)), self._reference).tolist(),
         )
 
     def _columns(self, truth: Any) -> FrameColumns:

@@ -53,6 +53,7 @@ def test_columns_of_tables_are_those_of_the_outputs(
         pairs = [(frame.output, frame.truth) for frame in own]
         expected = columns_of(pairs)
         assert values_of(part.columns) == values_of(expected)
+        assert part.of_reference == [frame.of_reference for frame in own]
         every = np.arange(len(expected.detections.frame))
         details = [columns.detections.details(every) for columns in (part.columns, expected)]
         assert np.array_equal(*details, equal_nan=True)
