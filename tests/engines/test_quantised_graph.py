@@ -189,6 +189,21 @@ def test_a_log_that_is_too_short_for_a_verdict_is_told() -> None:
     )
 
 
+def test_samples_without_pictures_are_refused_and_few_are_told(tmp_path: Path) -> None:
+    """Ranges of pictures that were never seen cut off all of them."""
+    save_checkpoint(tmp_path / "weights.safetensors", lively_model(SMALL, fusion="second"))
+    source = FusionSource(tmp_path / "weights.safetensors")
+    blind = numpy_scene(source.meta.config)._replace(present=np.array([[0, 1, 1]], np.float32))
+    out = tmp_path / "other.openvino.zip"
+    for samples in ([blind] * 3, []):
+        with pytest.raises(ConfigError, match=r"no sample of log\.mcap has one"):
+            add_int8(source, source.path, out, Path("log.mcap"), samples, lambda text: None)
+    assert not out.exists()
+    few, enough = (lines_of(Int8Result("wide", [], count)) for count in (3, 20))
+    assert any("rest on 3 pictures" in line for line in few)
+    assert not any("pictures" in line for line in enough)
+
+
 def test_without_a_graph_the_command_that_makes_one_is_named(tmp_path: Path) -> None:
     lone = tmp_path / "lone.safetensors"
     save_checkpoint(lone, lively_model(SMALL))

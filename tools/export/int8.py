@@ -8,10 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from perception.errors import ConfigError
+from perception.types import SENSORS
+
 if TYPE_CHECKING:
     from perception.engines import FusionSource
     from perception.evaluation.comparison.precision_loss import PrecisionScore
     from perception.models.tensors import Inputs
+
+
+CAMERA = SENSORS.index("camera")
+
+FEW = 20
+"""Samples with a picture below which the ranges of an int8 graph may cut off what other pictures hold."""
 
 
 class Int8Result(NamedTuple):
@@ -20,10 +29,12 @@ class Int8Result(NamedTuple):
     Attributes:
         scope: Which convolutions it quantises; empty: it was refused and is not in the file.
         scores: Of the last attempt, beside those of fp32; empty: the log has no truth.
+        pictures: How many of the samples that it was quantised on had one.
     """
 
     scope: str
     scores: Sequence[PrecisionScore]
+    pictures: int = FEW
 
 
 def add_int8(
@@ -38,10 +49,18 @@ def add_int8(
 
     Where quantising all wide convolutions costs a head something on some subset of the sensors, those of
     the camera alone are tried.
+
+    Raises:
+        ConfigError: No sample has a picture: the ranges would cut off every one.
     """
     from perception.engines.quantised_graph import SCOPES
     from perception.engines.shipped_graph import write_shipped_graphs
 
+    pictures = sum(bool((sample.present[:, CAMERA] > 0).any()) for sample in samples)
+    if not pictures:
+        raise ConfigError(
+            [f"--log: int8 is quantised on pictures, and no sample of {log} has one; name another"]
+        )
     scores: Sequence[PrecisionScore] = ()
     for scope in SCOPES:
         show(f"quantising {scope} convolutions on {len(samples)} samples")
@@ -49,9 +68,9 @@ def add_int8(
         show("scoring int8 beside fp32")
         scores = _scores(weights, out, log)
         if not any(score.verdict == "worse" for score in scores):
-            return Int8Result(scope, scores)
+            return Int8Result(scope, scores, pictures)
     write_shipped_graphs(source, out)
-    return Int8Result("", scores)
+    return Int8Result("", scores, pictures)
 
 
 def lines_of(result: Int8Result) -> list[str]:
@@ -59,8 +78,10 @@ def lines_of(result: Int8Result) -> list[str]:
     kept = (
         f"int8: {result.scope} convolutions" if result.scope else "int8: refused, the file does not hold it"
     )
+    few = [f"the ranges of int8 rest on {result.pictures} pictures alone: name a longer log"]
+    few = few if result.scope and result.pictures < FEW else []
     if not result.scores:
-        return [f"{kept}; what it loses is not known, as the log has no truth"]
+        return [f"{kept}; what it loses is not known, as the log has no truth", *few]
     lines = [f"{kept}; fp32 -> int8 on each subset of the sensors:"]
     for score in result.scores:
         before, after = (f"{v:.4g}" if v is not None else "-" for v in (score.before, score.after))
@@ -71,7 +92,7 @@ def lines_of(result: Int8Result) -> list[str]:
             f"the log is too short to judge any loss by ({'; '.join(sorted(short))}): look at the scores, or "
             "name a longer one"
         )
-    return lines
+    return [*lines, *few]
 
 
 def _scores(weights: Path, out: Path, log: Path) -> list[PrecisionScore]:
