@@ -196,11 +196,16 @@ class _Writer:
         (self.folder / "about.json").write_text(json.dumps(about, indent=1))
 
     def _box_rows(self, truth: TruthFrame, size: tuple[int, int] | None) -> Any:
-        """Return rows of `BOX` in input pixels: boxes of the classes of the model, and regions to ignore."""
+        """Return rows of `BOX` in input pixels: boxes of the classes of the model, and regions to ignore, as
+        far as they touch the picture. What lies beside it would be learned at its edge."""
         if truth.boxes is None or size is None:
             return np.zeros(0, BOX)
         self.class_names.update(box.label for box in truth.boxes if box.label)
-        boxes = [box for box in truth.boxes if box.ignore or box.label in self._classes]
+        boxes = [
+            box
+            for box in truth.boxes
+            if (box.ignore or box.label in self._classes) and _touches(box.xyxy, size)
+        ]
         rows = np.zeros(len(boxes), BOX)
         if boxes:
             spec: InputSpec = self.spec.spec
@@ -237,6 +242,12 @@ class _Writer:
         if name not in self._files:
             self._files[name] = self._stack.enter_context((self.folder / f"{name}.bin").open("wb"))
         return self._files[name]
+
+
+def _touches(xyxy: tuple[float, float, float, float], size: tuple[int, int]) -> bool:
+    """Return whether any of a box lies in a picture of this width and height."""
+    x1, y1, x2, y2 = xyxy
+    return x1 < size[0] and y1 < size[1] and x2 > 0 and y2 > 0
 
 
 def _source_size(sample: Sample) -> tuple[int, int] | None:

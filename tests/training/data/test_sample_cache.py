@@ -24,6 +24,7 @@ from perception.training.data.sample_cache import CachedLog, cached_log, find_lo
 from perception.training.data.splits import report_missing_truth
 from perception.training.loop.observer import Watcher
 from perception.training.validation import truth_of
+from perception.types import TruthBox
 from tests.logs.ros_bags import write_ros2
 from tests.scripted_scene import Row, write_scene
 
@@ -185,6 +186,23 @@ def test_regions_to_ignore_are_neither_learned_nor_scored(recipe: CacheSpec, tmp
     for sample in samples:
         assert too_hard(sample.truth, 0.0, 0.0).all()
         assert all(box.ignore and not box.label for box in truth_of(sample.truth, recipe.model).boxes or ())
+
+
+def test_boxes_beside_the_picture_are_not_learned(recipe: CacheSpec, tmp_path: Path) -> None:
+    """Two of them lie beside it, one reaches into it."""
+    places = ((-60.0, 10.0, -20.0, 40.0), (10.0, 5000.0, 40.0, 5100.0), (-60.0, 10.0, 20.0, 40.0))
+
+    def beside(row: Row) -> list[Row]:
+        if row.topic != "/truth/detections":
+            return [row]
+        stamp_ns, frame_id, _ = decode_truth(row.payload)
+        boxes = [TruthBox("vehicle", place, 5.0, 1.0, "") for place in places]
+        return [replace(row, payload=encode_truth(stamp_ns, frame_id, boxes))]
+
+    cached = cached_log(write_scene(tmp_path / "a.mcap", duration_s=0.5, mutate=beside), recipe, tmp_path)
+    for row in range(len(cached)):
+        (box,) = cached.boxes(row)
+        assert box["xyxy"][0] < 0 < box["xyxy"][2]
 
 
 def test_samples_without_truth_are_counted_with_the_reason(recipe: CacheSpec, tmp_path: Path) -> None:
