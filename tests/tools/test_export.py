@@ -11,11 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perception.align.ledger import Ledger
+from perception.autoconfig import complete_config
 from perception.engines import open_fusion_backend
+from perception.logs import open_log
 from perception.models.checkpoint import save_checkpoint
+from perception.models.preprocess import InputSpec, prepare_inputs
 from perception.models.tensors import Inputs, Predictions
+from perception.pipeline.log_source import LogSource
 from perception_tools.cli import run
+from perception_tools.export.command import _batches
 from tests.fusion_scenes import SMALL, lively_model, numpy_scene
+from tests.scripted_scene import write_scene
 
 CONFIG = replace(SMALL, steps=2)
 
@@ -83,3 +90,24 @@ def test_other_names_and_precisions_are_refused(tmp_path: Path, capsys: pytest.C
     assert run(["export", str(tmp_path / "model.onnx"), *options]) == 2
     assert "expected fp32, or bf16 for a .pt2; found bf16" in capsys.readouterr().err
     assert not list(tmp_path.glob("model.*"))
+
+
+@pytest.mark.parametrize(
+    ("whole", "count", "rows"), [(True, 4, [0, 3, 6, 9]), (True, 200, range(10)), (False, 20, [0, 5])]
+)
+def test_ranges_come_from_the_whole_log_and_a_check_from_its_beginning(
+    whole: bool, count: int, rows: list[int], tmp_path: Path
+) -> None:
+    path = write_scene(tmp_path / "street.mcap", duration_s=1.0, image_size=(64, 32))
+    meta = save_checkpoint(tmp_path / "weights.safetensors", lively_model(CONFIG))
+    with open_log(path) as log:
+        config = complete_config(log).config
+        samples = list(LogSource(log, config, Ledger(None, None, None)).samples())
+    spec = InputSpec.of(meta.config, meta.preprocess, 30.0)
+    found = _batches(meta, path, 1, count, whole)
+    assert len(samples) == 10
+    assert len(found) == len(rows)
+    for inputs, row in zip(found, rows, strict=True):
+        expected = prepare_inputs(samples[row], spec)[1]
+        np.testing.assert_array_equal(inputs.image[0], expected.image)
+        np.testing.assert_array_equal(inputs.age_s[0], expected.age_s)

@@ -80,11 +80,12 @@ def _exported(
     show("loading the model")
     source = FusionSource(weights)
     noise = [random_inputs(source.meta.config, batch, seed) for seed in range(4)]
-    count = CALIBRATION_SAMPLES if precision == "int8" else SAMPLES
-    samples = _batches(source.meta, log, batch, count) if log else noise
+    quantised = precision == "int8"
+    count = CALIBRATION_SAMPLES if quantised else SAMPLES
+    samples = _batches(source.meta, log, batch, count, quantised) if log else noise
     show(f"writing {out}")
     lines, lossless = [], True
-    if precision == "int8" and log is not None:
+    if quantised and log is not None:
         result = add_int8(source, weights, out, log, samples, show)
         lines, lossless = lines_of(result), bool(result.scope)
     else:
@@ -97,8 +98,8 @@ def _exported(
     return verdict.passed and lossless, [checked, *lines]
 
 
-def _batches(meta: Checkpoint, path: Path, batch: int, count: int) -> list[Inputs]:
-    """Return samples spread over a log, as full batches."""
+def _batches(meta: Checkpoint, path: Path, batch: int, count: int, whole: bool) -> list[Inputs]:
+    """Return samples of a log as full batches: spread over the whole of it, or every fifth from its start."""
     from itertools import islice
 
     import numpy as np
@@ -115,7 +116,10 @@ def _batches(meta: Checkpoint, path: Path, batch: int, count: int) -> list[Input
         config = complete_config(log).config
         limits = [section.max_range_m for section in config.sensors.ranges.values()]
         spec = InputSpec.of(meta.config, meta.preprocess, max(limits, default=Context().max_range_m))
-        chosen = islice(LogSource(log, config, Ledger(None, None, None)).samples(), 0, None, 5)
+        survey = log.survey.topics.get(getattr(config.sensors, config.reference).topic)
+        ticks = survey.count if survey is not None else None
+        step = max(1, -(-ticks // count)) if whole and ticks else 5
+        chosen = islice(LogSource(log, config, Ledger(None, None, None)).samples(), 0, None, step)
         ready = [prepare_inputs(sample, spec)[1] for sample in islice(chosen, max(count, batch))]
     starts = range(0, len(ready) - batch + 1, batch)
     return [Inputs(*map(np.stack, zip(*ready[i : i + batch], strict=True))) for i in starts]
