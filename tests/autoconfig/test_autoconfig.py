@@ -456,11 +456,25 @@ def test_a_status_may_be_read_out_of_any_message(tmp_path: Path) -> None:
         (["speed_kmh", "yaw_rate_deg_s", "orientation_covariance.0"], {}),
         (["joints.0.speed", "twist.0.linear.x"], {}),
         (["steering_angle"], {"steering": "steering_angle"}),
+        # What ends alike and is an acceleration is no velocity.
+        (["accel.accel.linear.x", "accel.accel.angular.z"], {"acceleration": "accel.accel.linear.x"}),
+        (
+            ["velocity", "acceleration.linear.x", "acceleration.angular.z"],
+            {"speed": "velocity", "acceleration": "acceleration.linear.x"},
+        ),
+        (["cmd.speed", "measured.speed"], {"speed": "measured.speed"}),
+        (["target.yaw_rate"], {}),
         ([], {}),
     ],
 )
 def test_fields_are_known_in_any_spelling(paths: list[str], expected: dict[str, str]) -> None:
     assert known_fields(paths) == expected
+
+
+def test_an_accel_has_the_fields_of_a_twist_and_no_velocity() -> None:
+    paths = ["linear.x", "linear.y", "angular.z"]
+    assert known_fields(paths, "geometry_msgs/msg/Accel") == {"acceleration": "linear.x"}
+    assert known_fields(paths, "geometry_msgs/msg/Twist") == {"speed": "linear.x", "yaw_rate": "angular.z"}
 
 
 @given(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,11 @@ def test_a_doubtful_name_that_is_chosen_is_a_warning(tmp_path: Path) -> None:
         ("/control/vehicle_status", "x/Status", "weak"),
         ("/controller/state", "", ""),
         ("/uncontrolled/state", "", ""),
+        ("/drive", "ackermann_msgs/msg/AckermannDriveStamped", "strong"),
+        ("/ackermann_state", "ackermann_msgs/AckermannDriveStamped", ""),
+        ("/nav_vel", "geometry_msgs/Twist", "weak"),
+        ("/measured/twist", "geometry_msgs/Twist", ""),
+        ("/base/twist", "geometry_msgs/TwistStamped", ""),
     ],
 )
 def test_words_of_commands(topic: str, schema: str, doubt: str) -> None:
@@ -269,6 +275,82 @@ def test_an_imu_in_an_optical_frame_has_no_axis_of_the_vehicle(
     if not taken:
         (item,) = [item for item in choice.unused if item.topic == "/imu"]
         assert "angular_velocity.z is about an axis that points forward" in item.reason
+
+
+def velocity(kind: str, frame: str) -> Callable[[int], dict[str, object]]:
+    """Return a velocity of a frame as JSON, by the name of its ROS message."""
+    twist = {"linear": {"x": -2.0, "y": 1.0}, "angular": {"z": 0.1}}
+    if kind == "Odometry":
+        return lambda i: {"header": {"frame_id": "odom"}, "child_frame_id": frame, "twist": {"twist": twist}}
+    return lambda i: {"header": {"frame_id": frame}, "twist": twist}
+
+
+@pytest.mark.parametrize(
+    ("kind", "frame", "channels"),
+    [
+        ("TwistStamped", "base_link", {"speed", "yaw_rate"}),
+        ("TwistStamped", "map", {"yaw_rate"}),
+        ("TwistStamped", "gps", set()),
+        ("Odometry", "base_link", {"speed", "yaw_rate"}),
+        ("Odometry", "robot/odom", {"yaw_rate"}),
+        ("Odometry", "gps_antenna", {"speed", "yaw_rate"}),
+    ],
+)
+def test_a_velocity_along_the_axes_of_the_world_is_no_speed(
+    tmp_path: Path, kind: str, frame: str, channels: set[str]
+) -> None:
+    log = SmallLog().image().json("/v", velocity(kind, frame), name=f"x_msgs/msg/{kind}")
+    choice = choice_of(log, tmp_path)
+    status = choice.config.sensors.status
+    assert (set(status.fields) if status is not None else set()) == channels
+    if "speed" not in channels:
+        assert any(frame in text and "linear.x" in text for text in choice.warnings)
+
+
+def test_a_velocity_of_the_vehicle_goes_before_those_of_the_world(tmp_path: Path) -> None:
+    log = SmallLog().image()
+    for topic, frame in (("/gps_vel", "map"), ("/velocity_body", "base_link"), ("/velocity_local", "map")):
+        log.json(topic, velocity("TwistStamped", frame), name="geometry_msgs/msg/TwistStamped")
+    status = choice_of(log, tmp_path).config.sensors.status
+    assert status is not None
+    assert status.topic == "/velocity_body"
+
+
+def test_the_acceleration_of_autoware_is_no_velocity(tmp_path: Path) -> None:
+    accel = {"accel": {"accel": {"linear": {"x": 0.5, "y": 0.1, "z": 0.0}, "angular": {"z": 0.7}}}}
+    log = odometry(SmallLog().image(), "/kinematic_state")
+    log.json("/acceleration", lambda i: accel, name="geometry_msgs/msg/AccelWithCovarianceStamped")
+    statuses = choice_of(log, tmp_path).config.sensors.statuses
+    fields = {section.topic: set(section.fields) for section in statuses.values()}
+    assert fields == {"/kinematic_state": {"speed", "yaw_rate"}, "/acceleration": {"acceleration"}}
+
+
+@pytest.mark.parametrize(
+    ("z", "channels", "word"),
+    [
+        (9.8, {"yaw_rate", "acceleration"}, ""),
+        (-9.8, {"acceleration"}, "angular_velocity.z is about an axis that points down"),
+        (1.0, {"yaw_rate"}, "linear_acceleration.x is in g"),
+        (-1.0, set(), "linear_acceleration.x is in g"),
+    ],
+)
+def test_gravity_tells_the_way_up_and_the_unit(
+    tmp_path: Path, z: float, channels: set[str], word: str
+) -> None:
+    rate, force = {"x": 0.0, "y": 0.0, "z": 0.1}, {"x": 0.02, "y": 0.0, "z": z}
+    log = (
+        SmallLog()
+        .image()
+        .json(
+            "/imu",
+            lambda i: {"angular_velocity": rate, "linear_acceleration": force},
+            name="sensor_msgs/msg/Imu",
+        )
+    )
+    choice = choice_of(log, tmp_path)
+    status = choice.config.sensors.status
+    assert (set(status.fields) if status is not None else set()) == channels
+    assert any(word in text for text in choice.warnings)
 
 
 def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
