@@ -15,6 +15,7 @@ from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.label_truth import with_labels
 from perception.autoconfig.log_times import strays
+from perception.autoconfig.other_robots import leave_out_other_robots
 from perception.autoconfig.range_choice import choose_ranges
 from perception.autoconfig.readable_topics import warn_of_unreadable
 from perception.autoconfig.stamp_units import with_stamp_units
@@ -129,6 +130,7 @@ def unused_without_choice(log: Log) -> tuple[UnusedTopic, ...]:
 
 def _drafted(log: Log) -> ConfigDraft:
     draft = ConfigDraft(log)
+    leave_out_other_robots(draft)
     choose_cameras(draft)
     choose_ranges(draft)
     choose_statuses(draft)
