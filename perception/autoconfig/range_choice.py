@@ -52,6 +52,9 @@ def choose_ranges(draft: ConfigDraft) -> None:
                 f"{_label(name)}: tolerance_ms {settings['tolerance_ms']:g}, since it comes at {rate:g} Hz"
             )
         _say_how_far(draft, topic)
+        doubts = (getattr(scan, "doubt", "") for scan in first_decoded(draft.log, topic, "range"))
+        if doubt := next(filter(None, doubts), ""):
+            draft.warnings.append(f"{_label(name)}: a scan on {topic} contradicts itself: {doubt}")
 
 
 def _label(name: str) -> str:

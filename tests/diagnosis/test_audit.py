@@ -340,6 +340,24 @@ def test_truth_of_an_unknown_frame_names_the_missing_transform(tmp_path: Path) -
     assert "truth" in codes(audit_of(cuboid_log("base"), tmp_path))
 
 
+def test_sensors_that_share_a_topic_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image().calibration().scan(frame="left").scan(frame="right", start_s=0.05)
+    finding = the(audit_of(log, tmp_path), "several_frames")
+    assert finding.topic == "/scan"
+    assert "left (20), right (20)" in finding.text
+    assert finding.heads == ("distance",)
+
+
+def test_scans_whose_angles_contradict_each_other_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image().calibration()
+    log.stream("/scan", log_schema("LaserScan"), "protobuf", lambda i, s: planar(s, -135, 135, [5.0] * 28))
+    finding = the(audit_of(log, tmp_path), "odd_angles")
+    assert "20 of 20 scans on /scan" in finding.text
+    assert "degrees" in finding.text
+    with open_log(tmp_path / "small.mcap") as opened:
+        assert any("/scan contradicts itself" in text for text in complete_config(opened).warnings)
+
+
 def test_elements_that_are_ignored_are_counted(tmp_path: Path) -> None:
     log = cuboid_log("base")
 

@@ -16,6 +16,10 @@ FROZEN_PICTURES = 10
 """Equal pictures in a row from which a camera counts as frozen: noise makes those of a working one differ."""
 
 
+MOST_FRAMES = 4
+"""Frames that are named."""
+
+
 def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Finding]:
     """Yield the parts of the file that cannot be read."""
     for part in damage:
@@ -50,12 +54,19 @@ def _without(name: str) -> str:
 
 
 def message_rules(topic: TopicContents) -> Iterator[Finding]:
-    """Yield messages that cannot be decoded, or that come twice."""
+    """Yield messages that cannot be decoded, that are of several sensors, or that come twice."""
     heads = RESTS_ON.get(topic.role, ())
     if topic.undecodable:
         count = f"{topic.undecodable:,} of {plural(topic.times.count, 'message')}"
         text = f"{count} on {topic.name} cannot be decoded: {topic.reason}"
         yield Finding("undecodable", "error", topic.name, text, heads)
+    if len(topic.frames) > 1:
+        frames = ", ".join(f"{frame} ({count:,})" for frame, count in topic.frames.most_common(MOST_FRAMES))
+        text = (
+            f"messages on {topic.name} are of {len(topic.frames)} frames: {frames}: of several sensors, of "
+            "which a tick takes one message; record each sensor on a topic of its own"
+        )
+        yield Finding("several_frames", "warning", topic.name, text, heads)
     if topic.duplicates and topic.role in SENSORS:
         text = f"{plural(topic.duplicates, 'message')} on {topic.name} came before, same stamp and bytes"
         yield Finding("duplicates", "note", topic.name, text)
@@ -79,7 +90,7 @@ def picture_rules(contents: LogContents) -> Iterator[Finding]:
 
 
 def scan_rules(contents: LogContents) -> Iterator[Finding]:
-    """Yield scans without a usable return, and scans whose returns share one direction."""
+    """Yield scans without a usable return, and scans whose angles contradict each other or are all one."""
     for topic, scans in contents.scans.items():
         for count, defect in (
             (scans.blind, "without a single finite return"),
@@ -95,6 +106,9 @@ def scan_rules(contents: LogContents) -> Iterator[Finding]:
                 "direction: angle_increment is 0, or the angles of the points are missing"
             )
             yield Finding("one_direction", "warning", topic, text, ("distance",))
+        if scans.doubted > 0.5 * scans.count:
+            text = f"{_of_scans(scans.doubted, scans.count)} on {topic} contradict themselves: {scans.doubt}"
+            yield Finding("odd_angles", "warning", topic, text, ("distance",))
 
 
 def _of_scans(count: int, total: int) -> str:

@@ -107,8 +107,9 @@ def laser_scan(view: FieldView, envelope: Envelope) -> Decoded:
     points_m = _posed(points.planar_points(ranges, first, step), view, "the scan")
     values = view.numbers("intensities")
     intensity = points.as_float32(values) if len(values) == count else None
+    doubt = points.angle_doubt(first, step, view.number("end_angle"), count)
     head, tail = _head(view, envelope)
-    return RangeScan(*head, points_m, intensity, None, **tail)
+    return RangeScan(*head, points_m, intensity, None, **tail, doubt=doubt)
 
 
 def point_cloud(view: FieldView, envelope: Envelope) -> Decoded:
