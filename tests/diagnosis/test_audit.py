@@ -340,6 +340,31 @@ def test_truth_of_an_unknown_frame_names_the_missing_transform(tmp_path: Path) -
     assert "truth" in codes(audit_of(cuboid_log("base"), tmp_path))
 
 
+@pytest.mark.parametrize("ahead_s", [37.0, -37.0])
+def test_no_setting_is_named_for_a_clock_that_differs(tmp_path: Path, ahead_s: float) -> None:
+    log = SmallLog().image().calibration().scan(start_s=ahead_s, delay_s=-ahead_s)  # TAI, or the reverse
+    finding = the(audit_of(log, tmp_path), "absent")
+    assert "its clock is not that of /camera/image" in finding.text
+    assert "raise" not in finding.text
+
+
+@pytest.mark.parametrize(("away_s", "severity"), [(0.0, ""), (60.0, "warning")])
+def test_poses_of_another_time_are_found(tmp_path: Path, away_s: float, severity: str) -> None:
+    def turning(i: int, stamp: int) -> bytes:
+        message = FrameTransforms()
+        for child, y in (("camera", 0.1 * i), ("laser", 0.0)):
+            edge = message.transforms.add(parent_frame_id="base", child_frame_id=child)
+            edge.timestamp.FromNanoseconds(stamp - round(away_s * 1e9))
+            edge.rotation.w, edge.translation.y = 1.0, y
+        return bytes(message.SerializeToString())
+
+    log = SmallLog().image().calibration().scan()
+    found = audit_of(log.stream("/tf", foxglove_schema(FrameTransforms), "protobuf", turning), tmp_path)
+    assert [f.severity for f in found.findings if f.code == "held_transform"] == (
+        [severity] if severity else []
+    )
+
+
 def test_sensors_that_share_a_topic_are_found(tmp_path: Path) -> None:
     log = SmallLog().image().calibration().scan(frame="left").scan(frame="right", start_s=0.05)
     finding = the(audit_of(log, tmp_path), "several_frames")

@@ -138,7 +138,7 @@ def _findings(
         yield from timing_rules.rate_rules(topic, reference)
     yield from timing_rules.unstamped_rules(sensors)
     yield from timing_rules.epoch_rules(sensors, reference)
-    yield from tick_rules(ticks, config)
+    yield from tick_rules(ticks, config, timing_rules.clocks_apart_ms(sensors, reference))
     yield from sensor_rules.picture_rules(contents)
     yield from rig_rules.rig_rules(ticks, config)
     yield from sensor_rules.scan_rules(contents)

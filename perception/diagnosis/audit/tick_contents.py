@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from perception.align import Aligner
@@ -15,6 +15,9 @@ from perception.types import AbsenceCode, Decoded, RigIssueCode, Sample, TruthFr
 
 OFTEN = 0.25
 """The share of ticks without an input from which on its head is unreliable."""
+
+OTHER_CLOCK_MS = 5000.0
+"""Stamps further than this from those of the reference are of another clock, not late."""
 
 # Messages that cannot be decoded or used are named by other rules.
 CURES: dict[AbsenceCode, str] = {
@@ -95,8 +98,12 @@ class AlignedLog:
             self._aligner.ledger.sample_done(sample, "used")
 
 
-def tick_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
-    """Yield inputs that are absent in many ticks, with the commonest reason and its cure."""
+def tick_rules(ticks: TickContents, config: Config, apart_ms: Mapping[str, float]) -> Iterator[Finding]:
+    """Yield inputs that are absent in many ticks, with the commonest reason and its cure.
+
+    Args:
+        apart_ms: Topic -> how far its clock is behind that of the reference sensor.
+    """
     for name, codes in ticks.absent.items():
         share = codes.total() / ticks.ticks if ticks.ticks else 0.0
         if share <= OFTEN:
@@ -104,5 +111,9 @@ def tick_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
         section = config.sensors.named[name]
         topic = section.topic
         code, _ = codes.most_common(1)[0]
-        text = f"{topic} is absent in {share:.0%} of the ticks ({ticks.reasons[name, code]}): {CURES[code]}"
+        cure = CURES[code]
+        if abs(apart_ms.get(topic, 0.0)) > OTHER_CLOCK_MS:
+            reference = config.sensors.named[config.reference].topic
+            cure = f"its clock is not that of {reference}, which no setting mends: correct its stamps"
+        text = f"{topic} is absent in {share:.0%} of the ticks ({ticks.reasons[name, code]}): {cure}"
         yield Finding("absent", "warning", topic, text, RESTS_ON[section.kind])

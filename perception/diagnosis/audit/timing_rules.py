@@ -85,6 +85,12 @@ def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) 
         yield Finding("jitter", "note", topic.name, text, heads)
 
 
+def clocks_apart_ms(sensors: Sequence[TopicContents], reference: TopicContents) -> dict[str, float]:
+    """Return for each topic how far its stamps are behind those of the reference, where both are stamped."""
+    behind = {topic.name: topic.stamps.behind_ms(reference.stamps) for topic in sensors}
+    return {name: float(np.median(values)) for name, values in behind.items() if values.size}
+
+
 def _reach_ms(topic: TopicContents, config: Config) -> float:
     section = config.sensors.named[config.sensor_names()[topic.name]]
     if section.policy == "nearest":
