@@ -21,7 +21,8 @@ from perception.config import Config, parse_config
 from perception.diagnosis.audit import Audit, Delay, Finding, TopicTimes, audit, survey_times
 from perception.errors import PerceptionError
 from perception.logs import open_log
-from perception.types import Schema
+from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.types import Schema, TruthBox
 from tests.scripted_scene import write_scene
 from tests.small_logs import START_NS, SmallLog, foxglove_schema
 
@@ -329,6 +330,33 @@ def test_a_camera_frame_that_is_not_an_optical_one_is_found(tmp_path: Path) -> N
     finding = the(audit_of(log, tmp_path), "none_in_picture")
     assert "none of 20 scans on /scan that were tried has a return in the picture" in finding.text
     assert finding.heads == ("distance",)
+
+
+@pytest.mark.parametrize(
+    ("box", "word"),
+    [
+        ((20.0, 10.0, 40.0, 30.0), ""),
+        ((50.0, 30.0, 77.0, 60.0), ""),  # reaches out of the picture
+        ((200.0, 100.0, 300.0, 200.0), "lie outside, perhaps in pixels of another size"),
+        ((0.25, 0.25, 0.75, 0.5), "lie within the first pixel"),
+    ],
+)
+def test_truth_in_other_pixels_is_found(tmp_path: Path, box: tuple[float, ...], word: str) -> None:
+    truth = [TruthBox("car", (box[0], box[1], box[2], box[3]), 5.0, 1.0, "1")]
+    log = (
+        SmallLog()
+        .image()
+        .stream(
+            "/truth/boxes",
+            SCHEMAS["perception.Detections"],
+            "protobuf",
+            lambda i, s: encode_truth(s, "camera", truth),
+        )
+    )
+    found = audit_of(log, tmp_path)
+    texts = [finding.text for finding in found.findings if finding.code == "truth_outside"]
+    assert len(texts) == bool(word)
+    assert all(word in text and "pictures (64x48)" in text for text in texts)
 
 
 def test_truth_of_an_unknown_frame_names_the_missing_transform(tmp_path: Path) -> None:
