@@ -79,6 +79,21 @@ def test_a_picture_of_the_whole_sensor_has_no_region() -> None:
     assert (cut.width, cut.height) == (320, 240)
 
 
+@pytest.mark.parametrize("binning", [(1, 1), (2, 2)])
+def test_a_region_without_a_size_has_that_of_the_picture(binning: tuple[int, int]) -> None:
+    part = info(binning=binning, roi=RegionOfInterest(100, 40, 0, 0))
+    stated = info(binning=binning, roi=RegionOfInterest(100, 40, 320, 240))
+    shape = PictureShape(320 // binning[0], 240 // binning[1], "cam")
+    found, expected = (picture_camera(each, shape, RAW).calibration for each in (part, stated))
+    np.testing.assert_allclose(pixels(found), pixels(expected))
+    assert picture_camera(part, shape, RAW).issue is None
+    whole = PictureShape(640 // binning[0], 480 // binning[1], "cam")
+    np.testing.assert_allclose(
+        pixels(picture_camera(part, whole, RAW).calibration),
+        pixels(picture_camera(info(binning=binning), whole, RAW).calibration),
+    )
+
+
 @pytest.mark.parametrize(
     ("topic", "setting", "rectified"),
     [

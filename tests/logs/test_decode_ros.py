@@ -25,6 +25,7 @@ from perception.types import (
     FrameTransforms,
     Message,
     RangeScan,
+    RegionOfInterest,
     Schema,
     StatusReading,
     TruthBoxes,
@@ -233,6 +234,11 @@ def test_camera_info(encoding: str) -> None:
     )
     assert found.intrinsics[1].tolist() == [0, 501, 240]
     assert found.distortion.tolist() == [0.1, 0.2, 0, 0, 0]
+    assert found.roi is None
+    roi.x_offset = 32
+    moved = decode(encode(encoding, info))
+    assert isinstance(moved, CameraInfo)
+    assert moved.roi == RegionOfInterest(32, 0, 0, 0)
 
 
 @encodings

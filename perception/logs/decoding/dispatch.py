@@ -141,8 +141,10 @@ def _decoder(channel: Channel, role: Role | None) -> Decoder:
         return _json(name, wanted)
     if encoding == "protobuf" and schema is not None:
         return _protobuf(schema, wanted)
+    kind = f" ({schema.encoding})" if schema is not None and schema.encoding else ""
     raise DecodeError(
-        f"expected the encoding protobuf, json, cdr or ros1 with a schema, found {encoding!r} with {name!r}"
+        "expected messages in protobuf or JSON, or in CDR or ros1 with a definition in ros2msg, ros2idl or "
+        f"ros1msg; found {encoding or 'no encoding'} with {name or 'no schema'}{kind}"
     )
 
 

@@ -80,8 +80,11 @@ def camera_info(ros: Any, envelope: Envelope) -> Decoded:
 
 
 def _region(roi: Any) -> RegionOfInterest | None:
-    """Return the region of interest; None for the whole sensor, which all zeros stand for."""
-    if roi is None or not (roi.width and roi.height):
+    """Return the region of interest; None for the whole sensor, which all zeros stand for.
+
+    Some drivers state its offset alone: then width and height are 0.
+    """
+    if roi is None or not (roi.x_offset or roi.y_offset or (roi.width and roi.height)):
         return None
     size = int(roi.width), int(roi.height)
     return RegionOfInterest(int(roi.x_offset), int(roi.y_offset), *size, bool(roi.do_rectify))
