@@ -76,6 +76,8 @@ def _say_content(draft: ConfigDraft, topic: str, content: ImageContent) -> None:
         draft.warnings.append(
             f"camera: {topic} is grey; weights that were trained on colours know less of it"
         )
+    if content.doubt:
+        draft.warnings.append(f"camera: {topic}: {content.doubt}")
 
 
 def _beside_reference(draft: ConfigDraft, topic: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import numpy as np
+
 from perception.autoconfig.first_messages import first_messages
 from perception.autoconfig.unused_topics import one_line
 from perception.logs import Log, decode
@@ -13,6 +15,10 @@ from perception.logs.video.decoder import is_installed
 from perception.logs.video.facts import video_facts
 from perception.logs.video.losses import NOT_INSTALLED, loss_text
 from perception.types import CameraFrame, DepthImage, Undecodable, VideoPacket
+from perception.types.image_layouts import LAYOUTS
+
+_FULL = 1 << 12
+"""A picture of 16 bits with a sample from here on is no picture of 10 or 12 bits."""
 
 _DEPTH = re.compile(r"(?:^|[/_])depth(?:[/_\d]|$)", re.IGNORECASE)
 """Names of topics whose pictures of 16 bits are depth, which RealSense bags call mono16."""
@@ -28,6 +34,7 @@ class ImageContent(NamedTuple):
         frame_id: Its frame; empty: not said.
         size: Width and height; (0, 0) where they are not known.
         video: What its video is like; empty: it has none.
+        doubt: Why its pixels may be taken wrongly; empty: nothing says so.
     """
 
     colours: bool
@@ -36,6 +43,7 @@ class ImageContent(NamedTuple):
     frame_id: str = ""
     size: tuple[int, int] = (0, 0)
     video: str = ""
+    doubt: str = ""
 
 
 def image_content(log: Log, topic: str) -> ImageContent:
@@ -52,9 +60,24 @@ def image_content(log: Log, topic: str) -> ImageContent:
         grey = frame.format.startswith("mono")
         if frame.format in ("jpeg", "png", "webp") and not frame.mosaic:
             grey = read_samples(frame.data)[0] < 3
-        return ImageContent(not grey, frame_id=frame.frame_id, size=(frame.width, frame.height))
+        size = frame.width, frame.height
+        return ImageContent(not grey, frame_id=frame.frame_id, size=size, doubt=_few_bits(frame))
     problem = one_line(frame.reason) if isinstance(frame, Undecodable) else ""
     return ImageContent(False, isinstance(decode(message, "range"), DepthImage), problem)
+
+
+def _few_bits(frame: CameraFrame) -> str:
+    """Return that the samples of a raw picture do not fill their 16 bits; empty where they do, or have 8."""
+    layout = LAYOUTS.get(frame.format)
+    if layout is None or layout.sample != 2 or layout.kind == "depth":
+        return ""
+    largest = int(np.frombuffer(frame.data, "<u2", len(frame.data) // 2).max(initial=0))
+    if not 0 < largest < _FULL:
+        return ""
+    return (
+        f"its first picture ({frame.format}) has values up to {largest:,} of 65,535: it is dark, or has "
+        f"{largest.bit_length()} of 16 bits, and is taken as nearly black; scale such pictures to 16 bits"
+    )
 
 
 def _video_content(log: Log, topic: str, packet: VideoPacket) -> ImageContent:

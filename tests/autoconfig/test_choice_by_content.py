@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from foxglove_schemas_protobuf.RawImage_pb2 import RawImage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from perception.autoconfig import ConfigChoice, complete_config
 from perception.autoconfig.naming_rules import command_doubt, is_housekeeping, is_own_output, truth_doubt
 from perception.autoconfig.unused_topics import unused_topics
 from perception.logs import open_log
-from tests.small_logs import SmallLog
+from tests.small_logs import SmallLog, foxglove_schema
 
 
 def choice_of(log: SmallLog, folder: Path) -> ConfigChoice:
@@ -166,6 +167,20 @@ def test_a_grey_camera_is_taken_and_said(tmp_path: Path) -> None:
 
 
 # --- camera info --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("value", "word"), [(1000, "up to 1,000 of 65,535"), (40_000, ""), (0, "")])
+def test_a_picture_that_does_not_fill_its_bits_is_a_warning(tmp_path: Path, value: int, word: str) -> None:
+    def make(i: int, stamp: int) -> bytes:
+        message = RawImage(frame_id="camera", width=8, height=6, encoding="bayer_rggb16", step=16)
+        message.data = value.to_bytes(2, "little") * 48
+        message.timestamp.FromNanoseconds(stamp)
+        return bytes(message.SerializeToString())
+
+    choice = choice_of(SmallLog().stream("/image", foxglove_schema(RawImage), "protobuf", make), tmp_path)
+    warnings = [text for text in choice.warnings if "/image" in text]
+    assert len(warnings) == bool(word)
+    assert all(word in text and "10 of 16 bits" in text for text in warnings)
 
 
 def test_the_camera_info_of_another_camera_is_not_taken(tmp_path: Path) -> None:

@@ -393,6 +393,24 @@ def test_poses_of_another_time_are_found(tmp_path: Path, away_s: float, severity
     )
 
 
+@pytest.mark.parametrize(
+    ("channel", "usual", "large", "unit"),
+    [
+        ("speed", 50.0, 120.0, "km/h"),
+        ("yaw_rate", 3.0, 25.0, "degrees/s"),
+        ("acceleration", 9.0, 200.0, "cm/s2"),
+    ],
+)
+def test_values_that_no_vehicle_has_are_found(
+    tmp_path: Path, channel: str, usual: float, large: float, unit: str
+) -> None:
+    for most in (usual, large):
+        log = SmallLog().image().json("/state", lambda i, most=most: {channel: most - 0.1 * i})
+        texts = [f.text for f in audit_of(log, tmp_path).findings if f.code == "status_large"]
+        assert len(texts) == (most == large)
+        assert all(unit in text for text in texts)
+
+
 def test_sensors_that_share_a_topic_are_found(tmp_path: Path) -> None:
     log = SmallLog().image().calibration().scan(frame="left").scan(frame="right", start_s=0.05)
     finding = the(audit_of(log, tmp_path), "several_frames")

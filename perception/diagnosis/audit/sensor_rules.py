@@ -16,6 +16,13 @@ FROZEN_PICTURES = 10
 """Equal pictures in a row from which a camera counts as frozen: noise makes those of a working one differ."""
 
 
+MOST = {
+    "speed": (70.0, "m/s", "km/h, mph or cm/s"),
+    "yaw_rate": (10.0, "rad/s", "degrees/s"),
+    "acceleration": (50.0, "m/s2", "cm/s2"),
+}
+"""Channel -> more than a vehicle has, its unit, and units in which it would be usual."""
+
 MOST_FRAMES = 4
 """Frames that are named."""
 
@@ -119,7 +126,23 @@ def status_rules(contents: LogContents) -> Iterator[Finding]:
     """Yield status channels without information."""
     for topic, channels in contents.channels.items():
         for name, held in channels.items():
-            yield from _channel_rules(topic, f"{name} ({contents.fields[topic][name]})", np.asarray(held))
+            label = f"{name} ({contents.fields[topic][name]})"
+            yield from _channel_rules(topic, label, np.asarray(held))
+            yield from _size_rules(topic, name, label, np.abs(held))
+
+
+def _size_rules(topic: str, name: str, label: str, sizes: Float64) -> Iterator[Finding]:
+    """Yield a channel with values that no vehicle has, in the unit that a status is in."""
+    known = sizes[np.isfinite(sizes)]
+    if name not in MOST or not known.size:
+        return
+    most, unit, other = MOST[name]
+    large = float(np.quantile(known, 0.99))
+    if large > most:
+        text = (
+            f"{label} on {topic} goes up to {large:.4g} {unit}: perhaps it is in {other}; expected is {unit}"
+        )
+        yield Finding("status_large", "warning", topic, text, ("control",))
 
 
 def _channel_rules(topic: str, name: str, values: Float64) -> Iterator[Finding]:
