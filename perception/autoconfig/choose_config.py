@@ -167,9 +167,11 @@ def _finish(draft: ConfigDraft) -> Config:
     sensors = draft.data["sensors"]
     if not sensors:
         found = ", ".join(map(draft.described, sorted(draft.log.survey.topics)[:MOST_NAMED]))
+        named = [item for item in draft.unused.values() if item.code in ("truth", "command")]
         errors = [
             f"sensors: expected {USABLE}; found {found}",
             *(f"sensors: {text}" for text in draft.warnings),
+            *(f"sensors: {item.topic} is not used: {item.reason}" for item in named[:MOST_NAMED]),
         ]
         raise ConfigError(errors, head=f"no sensor that can be used in {draft.log.path.name}")
     config = parse_config({**draft.data, "reference": _reference(draft)})

@@ -97,6 +97,7 @@ class MetricSink(OutputSink):
     ) -> None:
         for row in camera_views(sample, output, truth):
             known = row.truth if row.truth is not None else TruthFrame(output.tick.stamp_ns)
+            self.missing.fit.add(known, row.sample.camera.value)
             self.score(row.output, known, timing_ms, row.camera if output.cameras else "")
             timing_ms = None  # the times are those of the tick
 

@@ -338,6 +338,13 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
     warnings = choice_of(log, tmp_path).warnings
     assert any("/cloud is not used: " in text and "write foxglove.PointCloud" in text for text in warnings)
     assert any("/binary is not used: expected" in text and "found 'capnproto'" in text for text in warnings)
+    assert (
+        "with x.Y (flatbuffer)"
+        in refusal_of(
+            SmallLog().stream("/f", Schema("x.Y", "flatbuffer", b"z"), "flatbuffer", lambda i, stamp: b""),
+            tmp_path,
+        ).errors[-1]
+    )
 
 
 def test_of_two_status_of_the_same_worth_one_is_used_and_it_is_said(tmp_path: Path) -> None:
@@ -359,6 +366,12 @@ def test_a_log_without_a_sensor_says_what_is_needed(tmp_path: Path) -> None:
     assert "no sensor that can be used in small.mcap" in str(error)
     assert "/plc (Status, 20 messages)" in str(error)
     assert "db1" in str(error)
+
+
+def test_a_log_whose_names_all_say_truth_is_refused_with_the_reason(tmp_path: Path) -> None:
+    error = refusal_of(SmallLog().image("/gt/camera").status("/truth/state"), tmp_path)
+    assert "/gt/camera is not used: its name says that it is truth" in str(error)
+    assert "sensors.camera.topic" in str(error)
 
 
 def test_a_log_without_messages_is_no_log_to_replay(tmp_path: Path) -> None:

@@ -57,23 +57,9 @@ def truth_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
             continue
         text = f"{topic} has truth for {share:.0%} of the ticks (within {config.truth.tolerance_ms:g} ms)"
         yield Finding("truth" if share > 1 - FEW else "truth_gaps", "note", topic, text)
-    yield from _box_rules(ticks, config)
-
-
-def _box_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
-    """Yield boxes of the truth that are not in pixels of the picture: a perfect answer would miss them."""
-    if not ticks.boxes:
-        return
-    topic = config.truth.boxes or ", ".join(config.truth.camera_boxes.values()) or "the labels"
-    width, height = ticks.picture
-    for count, defect in (
-        (ticks.outside, "lie outside, perhaps in pixels of another size"),
-        (ticks.below_pixel, "lie within the first pixel, perhaps as shares of width and height"),
-    ):
-        if count > OFTEN * ticks.boxes:
-            expected = f"expected are pixels of the recorded pictures ({width}x{height})"
-            text = f"{count:,} of {ticks.boxes:,} truth boxes of {topic} {defect}; {expected}"
-            yield Finding("truth_outside", "warning", topic, text)
+    boxes = config.truth.boxes or ", ".join(config.truth.camera_boxes.values())
+    for _, text in ticks.fit.defects():
+        yield Finding("truth_outside", "warning", boxes, f"{boxes or 'labels'}: {text}")
 
 
 def ignored_rules(topic: TopicContents) -> Iterator[Finding]:

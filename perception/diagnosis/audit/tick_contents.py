@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from perception.align import Aligner
 from perception.align.truth import Joined, TruthJoiner
+from perception.align.truth.box_fit import BoxFit
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding
 from perception.diagnosis.trained_inputs import InputSamples
@@ -39,10 +40,7 @@ class TickContents:
     scans: int = 0  # ticks with a scan
     issues: Counter[tuple[str, RigIssueCode]] = field(default_factory=Counter)  # of placing its returns
     unknown: dict[str, Counter[RigIssueCode]] = field(default_factory=dict)  # truth that a tick has not
-    boxes: int = 0  # of the truth, in pictures whose size is known
-    outside: int = 0  # of these, with a centre outside the picture
-    below_pixel: int = 0  # of these, within the first pixel: perhaps shares of the picture
-    picture: tuple[int, int] = (0, 0)  # width and height of the first of these pictures
+    fit: BoxFit = field(default_factory=BoxFit)  # of the truth of the reference camera
     texts: dict[tuple[str, RigIssueCode], str] = field(default_factory=dict)
 
     def add(self, sample: Sample, truth: TruthFrame) -> None:
@@ -59,23 +57,10 @@ class TickContents:
         for issue in sample.issues if sample.range.present else ():
             self.issues[issue.about, issue.code] += 1
             self.texts.setdefault((f"range {issue.about}", issue.code), issue.text)
-        self._add_boxes(sample, truth)
+        self.fit.add(truth, sample.camera.value)
         for head, missing in truth.missing.items():
             self.unknown.setdefault(head, Counter())[missing.code] += 1
             self.texts.setdefault((head, missing.code), missing.text)
-
-    def _add_boxes(self, sample: Sample, truth: TruthFrame) -> None:
-        """Count the boxes of the truth of the reference camera, and those that its picture cannot show."""
-        picture = sample.camera.value
-        if picture is None or not truth.boxes or not (picture.width and picture.height):
-            return
-        if not self.boxes:
-            self.picture = picture.width, picture.height
-        for box in truth.boxes:
-            x1, y1, x2, y2 = box.xyxy
-            self.boxes += 1
-            self.outside += not (0 <= x1 + x2 <= 2 * picture.width and 0 <= y1 + y2 <= 2 * picture.height)
-            self.below_pixel += min(x1, y1) >= 0 and max(x2, y2) <= 1
 
 
 class AlignedLog:

@@ -144,7 +144,7 @@ def _decoder(channel: Channel, role: Role | None) -> Decoder:
     kind = f" ({schema.encoding})" if schema is not None and schema.encoding else ""
     raise DecodeError(
         "expected messages in protobuf or JSON, or in CDR or ros1 with a definition in ros2msg, ros2idl or "
-        f"ros1msg; found {encoding or 'no encoding'} with {name or 'no schema'}{kind}"
+        f"ros1msg; found {encoding!r} with {name or 'no schema'}{kind}"
     )
 
 
