@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from perception.autoconfig import ConfigChoice, complete_config
 from perception.autoconfig.naming_rules import command_doubt, is_housekeeping, is_own_output, truth_doubt
 from perception.autoconfig.unused_topics import unused_topics
+from perception.config import parse_config, to_yaml
+from perception.config.safe_yaml import parse_yaml
 from perception.logs import open_log
 from tests.small_logs import SmallLog, foxglove_schema
 
@@ -167,6 +169,14 @@ def test_a_grey_camera_is_taken_and_said(tmp_path: Path) -> None:
 
 
 # --- camera info --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", ["camera", "image", "on", "1", "~", "camera/front"])
+def test_a_topic_needs_no_slash(tmp_path: Path, topic: str) -> None:
+    choice = choice_of(SmallLog().image(topic).calibration("info").scan("scan").status("state"), tmp_path)
+    assert topic_of(choice, "camera") == topic
+    assert set(choice.config.roles()) == {topic, "info", "scan", "state"}
+    assert parse_config(parse_yaml(to_yaml(choice.config).encode())) == choice.config
 
 
 @pytest.mark.parametrize(("value", "word"), [(1000, "up to 1,000 of 65,535"), (40_000, ""), (0, "")])
