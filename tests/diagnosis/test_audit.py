@@ -411,6 +411,13 @@ def test_values_that_no_vehicle_has_are_found(
         assert all(unit in text for text in texts)
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("us", 1000), ("ms", 1_000_000)])
+def test_log_times_in_another_unit_are_found(tmp_path: Path, unit: str, factor: int) -> None:
+    log = SmallLog().sound()
+    log.rows = [(log_time // factor, *rest) for log_time, *rest in log.rows]
+    assert f"perhaps in {unit}, where nanoseconds" in the(audit_of(log, tmp_path), "log_time_unit").text
+
+
 def test_sensors_that_share_a_topic_are_found(tmp_path: Path) -> None:
     log = SmallLog().image().calibration().scan(frame="left").scan(frame="right", start_s=0.05)
     finding = the(audit_of(log, tmp_path), "several_frames")

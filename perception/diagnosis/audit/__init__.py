@@ -137,6 +137,7 @@ def _findings(
         yield from timing_rules.clock_rules(topic, reference, config)
         yield from timing_rules.rate_rules(topic, reference)
     yield from timing_rules.unstamped_rules(sensors)
+    yield from timing_rules.unit_rules(reference)
     yield from timing_rules.epoch_rules(sensors, reference)
     yield from tick_rules(ticks, config, timing_rules.clocks_apart_ms(sensors, reference))
     yield from sensor_rules.picture_rules(contents)
