@@ -157,7 +157,7 @@ def unit_rules(reference: TopicContents) -> Iterator[Finding]:
     for unit, factor in (("us", 1e3), ("ms", 1e6), ("s", 1e9)):
         if arrived > 0 and abs(stamped / arrived / factor - 1) < 0.1:
             text = (
-                f"stamps on {reference.name} run {factor:,.0f} times as fast as log times, which are perhaps in "
+                f"stamps on {reference.name} run {factor:,.0f} times as fast as log times, perhaps in "
                 f"{unit}, where nanoseconds are expected: --start, --end, rates and gaps go by them"
             )
             yield Finding("log_time_unit", "warning", reference.name, text, HEADS)
