@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perception.autoconfig.first_messages import first_decoded
+from perception.autoconfig.first_messages import first_decoded, first_of
 from perception.config import Config
 from perception.geometry import TransformTree
 from perception.logs import Log
@@ -71,8 +71,8 @@ def find_base_frame(log: Log, calibration: str | None, transforms: tuple[str, ..
     cure = "name one in base_frame, and the topics of its transforms in sensors.camera.transforms"
     if calibration is None:
         return BaseFrame(None, "base frame: none, positions are not stated: there is no camera info")
-    infos = first_decoded(log, calibration, count=1)
-    own = infos[0].frame_id if infos and isinstance(infos[0], CameraInfo) else ""
+    info = first_of(log, calibration, CameraInfo)
+    own = info.frame_id if info is not None else ""
     if not own:
         return BaseFrame(None, "base frame: none, positions are not stated: the camera info names no frame")
     frames = _frames(log, transforms)

@@ -1,4 +1,4 @@
-"""The content of an image topic, by its first message: colours, grey, or depth."""
+"""The content of an image topic, by its first messages: colours, grey, or depth."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perception.autoconfig.first_messages import first_messages
+from perception.autoconfig.first_messages import FIRST, first_messages
 from perception.autoconfig.unused_topics import one_line
 from perception.logs import Log, decode
 from perception.logs.decoding.image_header import read_samples
 from perception.logs.video.decoder import is_installed
 from perception.logs.video.facts import video_facts
 from perception.logs.video.losses import NOT_INSTALLED, loss_text
-from perception.types import CameraFrame, DepthImage, Undecodable, VideoPacket
+from perception.types import CameraFrame, DepthImage, Message, Undecodable, VideoPacket
 from perception.types.image_layouts import LAYOUTS
 
 _FULL = 1 << 12
@@ -25,7 +25,7 @@ _DEPTH = re.compile(r"(?:^|[/_])depth(?:[/_\d]|$)", re.IGNORECASE)
 
 
 class ImageContent(NamedTuple):
-    """The contents of the first message of an image topic.
+    """The contents of a message of an image topic.
 
     Attributes:
         colours: Whether it has colours; a grey picture has none, and depth is no picture.
@@ -47,11 +47,21 @@ class ImageContent(NamedTuple):
 
 
 def image_content(log: Log, topic: str) -> ImageContent:
-    """Return what the first message of an image topic holds; a topic without messages: unknown colours."""
-    message = next(first_messages(log, topic, 1), None)
-    if message is None:
+    """Return what the first message of an image topic holds that can be read; drivers begin with empty ones.
+
+    Of a topic without messages colours are assumed.
+    """
+    contents = (_content(log, message) for message in first_messages(log, topic, FIRST))
+    first = next(contents, None)
+    if first is None:
         return ImageContent(colours=True)
-    frame = decode(message, "camera")
+    readable = (content for content in contents if content.depth or not content.problem)
+    return first if first.depth or not first.problem else next(readable, first)
+
+
+def _content(log: Log, message: Message) -> ImageContent:
+    """Return what one message of an image topic holds."""
+    topic, frame = message.topic, decode(message, "camera")
     if isinstance(frame, VideoPacket):
         return _video_content(log, topic, frame)
     if isinstance(frame, CameraFrame):

@@ -8,13 +8,13 @@ import numpy as np
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.first_messages import first_decoded, first_frame, rate_hz
+from perception.autoconfig.first_messages import first_decoded, first_frame, first_of, rate_hz
 from perception.autoconfig.image_content import image_content
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names, topic_words
 from perception.config import RangeConfig
 from perception.logs import Log
-from perception.types import DepthImage, RangeScan
+from perception.types import CameraInfo, DepthImage, RangeScan
 
 SCANS = 10  # of which the ranges are looked at
 FAR_SHARE = 0.01  # of returns beyond `max_range_m` that is worth saying
@@ -132,12 +132,12 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
     """
     infos: dict[str, list[str]] = {}
     for topic in draft.of_kind("calibration"):
-        for info in first_decoded(draft.log, topic, count=1):
-            infos.setdefault(getattr(info, "frame_id", ""), []).append(topic)
+        info = first_of(draft.log, topic, CameraInfo)
+        infos.setdefault(info.frame_id if info is not None else "", []).append(topic)
     depth: dict[str, str] = {}
     for topic in draft.of_kind("camera"):
-        image = next(iter(first_decoded(draft.log, topic, "range", count=1)), None)
-        if not isinstance(image, DepthImage) or names.truth_doubt(topic):
+        image = first_of(draft.log, topic, DepthImage, "range")
+        if image is None or names.truth_doubt(topic):
             continue
         if not image_content(draft.log, topic).depth:
             continue
