@@ -374,6 +374,29 @@ def test_what_an_imu_does_not_measure_is_no_number(encoding: str) -> None:
 
 
 @encodings
+def test_a_joint_is_named_whatever_its_place(encoding: str) -> None:
+    values = {}
+    for names, speeds in ((["left", "ns/r.1"], [1.0, 2.0]), (["arm", "ns/r.1", "left"], [7.0, 4.0, 3.0])):
+        joints = make(
+            encoding,
+            "sensor_msgs/msg/JointState",
+            header=header(encoding),
+            name=names,
+            position=np.zeros(0),
+            velocity=np.array(speeds),
+            effort=np.zeros(0),
+        )
+        found = decode(encode(encoding, joints))
+        assert isinstance(found, StatusReading)
+        values[names[0]] = found.values
+    assert [held["velocity.left"] for held in values.values()] == [1, 3]
+    assert [held["velocity.ns/r.1"] for held in values.values()] == [2, 4]
+    assert [held["velocity.0"] for held in values.values()] == [1, 7]
+    assert "velocity.arm" not in values["left"]
+    assert "position.left" not in values["left"], "the list of positions is empty"
+
+
+@encodings
 def test_a_message_without_a_header_has_its_publish_time(encoding: str) -> None:
     found = decode(encode(encoding, make(encoding, "std_msgs/msg/Float64", data=2.5)))
     assert isinstance(found, StatusReading)
