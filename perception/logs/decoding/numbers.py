@@ -1,9 +1,9 @@
 """The numbers of any decoded structure by dotted path: JSON values, ROS messages and protobuf messages.
 
-A path names fields, keys and indices (`twist.linear.x`, `position.16`), of a JointState also joints. Bools are
-0 or 1, enums are integers, NaN is kept; texts and bytes are no numbers. Any path can be read; a listing is
-short: it leaves out arrays of more than 16 elements and ends after 256 numbers or 12 levels, in the order of the
-message.
+A path names fields, keys and indices (`twist.linear.x`, `position.16`), of a JointState also joints. Bools
+are 0 or 1, enums are integers, NaN is kept; texts and bytes are no numbers. Any path can be read; a listing
+is short: it leaves out arrays of more than 16 elements and ends after 256 numbers or 12 levels, in the
+order of the message.
 """
 
 from __future__ import annotations
