@@ -22,6 +22,11 @@ _COMMAND = _word_set(
 )
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
 _NOT_COLOUR = ("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra")
+_NO_DISTANCES = (
+    *("disparity", "confidence", "thermal", "flir", "lwir", "infra", "amplitude", "intensity", "reflect"),
+    *("segment", "semantic", "instance", "label", "mask", "flow", "normal", "cost", "score", "variance"),
+)
+"""Words of images of one channel of floats or of 16 bits whose values are no distances."""
 _HOUSEKEEPING = frozenset(("rosout", "rosout_agg", "parameter_events", "diagnostics", "diagnostics_agg"))
 _HOUSEKEEPING_PACKAGES = _word_set(
     "rcl_interfaces rosgraph_msgs diagnostic_msgs rosbag2_interfaces lifecycle_msgs action_msgs "
@@ -151,6 +156,15 @@ def kind_of(schema: str) -> str:
 def says_not_colour(topic: str) -> bool:
     """Return whether an image topic's name says that it is no picture as a camera takes it."""
     return any(word in topic.lower() for word in _NOT_COLOUR)
+
+
+def says_no_distances(topic: str) -> str:
+    """Return the word in the name of an image by which its values are no distances; empty: there is none.
+
+    Where the name says depth, too, it holds distances (`/infra/depth/image`).
+    """
+    name = topic.lower()
+    return next((word for word in _NO_DISTANCES if word in name and "depth" not in name), "")
 
 
 def is_housekeeping(topic: str, schema: str = "") -> bool:

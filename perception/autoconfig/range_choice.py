@@ -143,7 +143,12 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
             continue
         near = [(names.shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
         near = near or _beside(topic, infos.get("", []), draft.of_kind("camera"))
-        if not near:
+        if word := names.says_no_distances(topic):
+            text = (
+                f"an image of one channel whose name says {word!r}, not distances; if it holds them, name it in "
+                "sensors.range.topic, with its camera info as sensors.range.calibration"
+            )
+        elif not near:
             text = f"a depth image of the frame {image.frame_id!r}, of which there is no camera info"
         elif image.frame_id in taken:
             text = f"a depth image, whose returns a point cloud of the frame {image.frame_id!r} holds"

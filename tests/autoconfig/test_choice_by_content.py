@@ -151,6 +151,28 @@ def test_a_depth_image_is_no_camera_whatever_its_name(tmp_path: Path) -> None:
     assert any("depth image, without colours" in text for text in choice.warnings)
 
 
+@pytest.mark.parametrize(
+    ("topic", "word"),
+    [
+        ("/stereo/disparity", "disparity"),
+        ("/zed/confidence/map", "confidence"),
+        ("/thermal/image_raw", "thermal"),
+        ("/segmentation/image", "segment"),
+        ("/infra/depth/image", ""),
+        ("/tof/image", ""),
+    ],
+)
+def test_an_image_of_one_channel_that_holds_no_distances_is_no_range(
+    tmp_path: Path, topic: str, word: str
+) -> None:
+    log = SmallLog().image("/color", frame="color").raw_image(topic, "16UC1", frame="other")
+    choice = choice_of(log.calibration("/other/info", frame="other"), tmp_path)
+    assert topic_of(choice, "range") == (None if word else topic)
+    if word:
+        (item,) = [item for item in choice.unused if item.topic == topic]
+        assert (item.code, f"says '{word}', not distances" in item.reason) == ("depth_image", True)
+
+
 def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> None:
     log = SmallLog().raw_image("/camera/image", "16UC1").raw_image("/depth_cam/rgb", "rgb8")
     choice = choice_of(log.raw_image("/left", "mono8").raw_image("/right", "mono8"), tmp_path)
