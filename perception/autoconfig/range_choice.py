@@ -145,8 +145,8 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
         near = near or _beside(topic, infos.get("", []), draft.of_kind("camera"))
         if word := names.says_no_distances(topic):
             text = (
-                f"an image of one channel whose name says {word!r}, not distances; if it holds them, name it in "
-                "sensors.range.topic, with its camera info as sensors.range.calibration"
+                f"an image of one channel whose name says {word!r}, not distances; if it holds them, name it "
+                "in sensors.range.topic, with its camera info as sensors.range.calibration"
             )
         elif not near:
             text = f"a depth image of the frame {image.frame_id!r}, of which there is no camera info"
