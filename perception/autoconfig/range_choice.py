@@ -20,8 +20,9 @@ SCANS = 10  # of which the ranges are looked at
 FAR_SHARE = 0.01  # of returns beyond `max_range_m` that is worth saying
 
 _COPIES = (
-    "filtered cropped ground nonground obstacles cluster clusters clustered downsampled voxel map submap "
-    "registered deskewed aligned aggregated accumulated assembled"
+    "filtered cropped ground nonground obstacle obstacles cluster clusters clustered segmentation segmented "
+    "downsample downsampled voxel voxels costmap map submap registered deskewed aligned aggregated "
+    "accumulated assembled concatenated"
 )
 _PROCESSED = frozenset(_COPIES.split())
 """Words of topics that hold again what another sensor's topic holds."""

@@ -104,6 +104,28 @@ def test_a_scan_in_degrees_is_doubted() -> None:
     assert "degrees" in found.doubt
 
 
+@pytest.mark.parametrize(("azimuth", "word"), [(0.7, ""), (math.nan, ""), (45.0, "up to 45 rad")])
+def test_azimuths_of_a_radar_in_degrees_are_doubted(azimuth: float, word: str) -> None:
+    fields = ("range", "azimuth", "elevation", "doppler_velocity", "amplitude")
+    texts = {
+        "radar_msgs/msg/RadarReturn": "".join(f"float32 {name}\n" for name in fields),
+        "radar_msgs/msg/RadarScan": "std_msgs/Header header\nradar_msgs/RadarReturn[] returns\n",
+    }
+    if "radar_msgs/msg/RadarScan" not in STORE.types:
+        STORE.register(
+            {
+                key: value
+                for name, text in texts.items()
+                for key, value in get_types_from_msg(text, name).items()
+            }
+        )
+    held = make("radar_msgs/msg/RadarReturn", **dict(zip(fields, (5.0, azimuth, 0.0, 1.0, 1.0), strict=True)))
+    found = decode(encode(make("radar_msgs/msg/RadarScan", header=header(), returns=[held])))
+    assert isinstance(found, RangeScan)
+    assert word in found.doubt
+    assert bool(found.doubt) == bool(word)
+
+
 # --- vendors ------------------------------------------------------------------------------------------
 
 

@@ -78,8 +78,10 @@ def radar_scan(ros: Any, envelope: Envelope) -> Decoded:
     table = np.array(rows, np.float64).reshape(-1, 5)
     points_m = points.spherical_points(table[:, 0], table[:, 1], table[:, 2])
     speed, amplitude = points.as_float32(table[:, 3]), points.as_float32(table[:, 4])
+    widest = float(np.nanmax(np.abs(table[:, 1]), initial=0.0))
+    doubt = f"azimuths up to {widest:.4g} rad, more than a turn: they may be in degrees" if widest > 7 else ""
     head, tail = head_of(ros, envelope)
-    return RangeScan(*head, points_m, amplitude, speed, **tail)
+    return RangeScan(*head, points_m, amplitude, speed, **tail, doubt=doubt)
 
 
 def radar_tracks(ros: Any, envelope: Envelope) -> Decoded:
