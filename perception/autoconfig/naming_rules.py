@@ -153,6 +153,11 @@ def kind_of(schema: str) -> str:
     return schema.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
 
 
+def is_drive_command(schema: str) -> bool:
+    """Return whether a message asks for a speed: an AckermannDrive, in which acceleration 0 means at once."""
+    return kind_of(schema) in _COMMANDS
+
+
 def says_not_colour(topic: str) -> bool:
     """Return whether an image topic's name says that it is no picture as a camera takes it."""
     return any(word in topic.lower() for word in _NOT_COLOUR)

@@ -372,6 +372,19 @@ def test_the_acceleration_of_autoware_is_no_velocity(tmp_path: Path) -> None:
     assert fields == {"/kinematic_state": {"speed", "yaw_rate"}, "/acceleration": {"acceleration"}}
 
 
+def test_a_drive_command_is_neither_the_status_nor_the_truth_of_control(tmp_path: Path) -> None:
+    def drive(i: int) -> dict[str, object]:
+        return {"speed": 2.0 + i, "steering_angle": 0.1, "acceleration": 0.0}
+
+    log = odometry(SmallLog().image(), "/odom").json(
+        "/drive", drive, name="ackermann_msgs/msg/AckermannDrive"
+    )
+    choice = choice_of(log, tmp_path)
+    assert [section.topic for section in choice.config.sensors.statuses.values()] == ["/odom"]
+    assert choice.config.truth.control is None
+    assert codes(choice) == {"/drive": "command"}
+
+
 @pytest.mark.parametrize(
     ("z", "channels", "word"),
     [
