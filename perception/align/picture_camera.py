@@ -58,6 +58,8 @@ def picture_camera(info: CameraInfo, picture: PictureShape | None, camera: Camer
     """
     if picture is not None and _is_of_another(info, picture, camera):
         return PictureCamera(None, _other_camera(info, picture))
+    if picture is not None and not info.frame_id and picture.frame_id:
+        info = replace(info, frame_id=picture.frame_id)
     offset = None
     if is_rectified(camera):
         if info.projection is not None and _projects(info.projection):

@@ -152,6 +152,15 @@ def test_a_camera_info_of_another_frame_places_nothing_unless_accepted() -> None
     assert picture_camera(info(), shape, accepted).issue is None
 
 
+def test_a_camera_info_without_a_frame_is_of_that_of_the_picture() -> None:
+    found = picture_camera(info(frame_id=""), PictureShape(640, 480, "cam"), RAW)
+    assert found.calibration is not None
+    assert (found.calibration.frame_id, found.issue) == ("cam", None)
+    unnamed = picture_camera(info(frame_id=""), PictureShape(640, 480, ""), RAW).calibration
+    assert unnamed is not None
+    assert unnamed.frame_id == ""
+
+
 def test_other_shapes() -> None:
     rotated = picture_camera(info(), PictureShape(480, 640, "cam"), RAW)
     assert rotated.calibration is None
