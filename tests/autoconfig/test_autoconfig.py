@@ -154,6 +154,14 @@ def test_a_speed_in_another_unit_is_named_where_there_is_no_other(tmp_path: Path
     assert "not used as speed" not in " ".join(choice_of(log.status(), tmp_path).warnings)
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"), [("velocity_mm_s", "mm/s"), ("speedKmph", "km/h"), ("speed_mph", "mph")]
+)
+def test_a_speed_that_is_named_in_another_unit_says_which(tmp_path: Path, name: str, unit: str) -> None:
+    warnings = choice_of(SmallLog().image().json("/plc", lambda i: {name: 36.0}), tmp_path).warnings
+    assert any(f"{name} is not used as speed: by its name it is in {unit}" in text for text in warnings)
+
+
 def test_recorded_actions_are_truth_of_their_moment_and_no_status(tmp_path: Path) -> None:
     log = (
         SmallLog()
