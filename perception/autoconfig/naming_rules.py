@@ -21,7 +21,10 @@ _COMMAND = _word_set(
     "control controls ctrl command commands cmd cmds target setpoint setpoints desired action actions"
 )
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
-_NOT_COLOUR = ("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra")
+_NOT_COLOUR = (
+    *("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra"),
+    *("debug", "overlay", "visuali", "rviz", "heatmap", "preview", "thumbnail"),  # drawn on, or made smaller
+)
 _NO_DISTANCES = (
     *("disparity", "confidence", "thermal", "flir", "lwir", "infra", "amplitude", "intensity", "reflect"),
     *("segment", "semantic", "instance", "label", "mask", "flow", "normal", "cost", "score", "variance"),

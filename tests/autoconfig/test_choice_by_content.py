@@ -184,6 +184,17 @@ def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    "topic", ["/detector/debug_image", "/lane/overlay", "/oak/preview/image", "/rviz/image"]
+)
+def test_a_picture_that_is_drawn_on_is_no_second_camera(tmp_path: Path, topic: str) -> None:
+    choice = choice_of(SmallLog().image("/camera/image").image(topic), tmp_path)
+    assert [camera.topic for camera in choice.config.sensors.cameras.values()] == ["/camera/image"]
+    assert codes(choice) == {topic: "second_choice"}
+    alone = choice_of(SmallLog().image(topic), tmp_path)
+    assert topic_of(alone, "camera") == topic
+
+
 def test_a_grey_camera_is_taken_and_said(tmp_path: Path) -> None:
     choice = choice_of(SmallLog().raw_image("/cam", "mono8"), tmp_path)
     assert topic_of(choice, "camera") == "/cam"
