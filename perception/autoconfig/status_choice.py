@@ -11,6 +11,7 @@ from perception.autoconfig.field_doubts import field_doubts
 from perception.autoconfig.first_messages import first_decoded, rate_hz
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names
+from perception.autoconfig.stated_units import stated_units
 from perception.logs.decoding.foxglove import PICTURE_FILE
 from perception.types import StatusReading
 
@@ -143,6 +144,8 @@ def _candidate(draft: ConfigDraft, topic: str) -> _StatusCandidate:
     schema = draft.schema_name(topic)
     fields = names.known_fields(paths, schema) or names.fields_of_topic(topic, paths)
     wrong, doubts = field_doubts(schema, fields, readings)
+    channel = draft.log.channels.get(topic)
+    wrong |= stated_units(channel.schema if channel is not None else None, fields, readings)
     if wrong:
         fields = names.known_fields(paths - {fields[channel] for channel in wrong}, schema)
         _, doubts = field_doubts(schema, fields, readings)
