@@ -173,6 +173,16 @@ def test_other_shapes() -> None:
     assert picture_camera(info(1937, 1216), PictureShape(969, 608, "cam"), RAW).issue is None
 
 
+@pytest.mark.parametrize(("focal", "places"), [(400.0, True), (20.0, True), (0.8, False), (0.004, False)])
+def test_focal_lengths_that_are_not_in_pixels_are_named(focal: float, places: bool) -> None:
+    matrix = np.array([[focal, 0, 320], [0, focal, 240], [0, 0, 1]])
+    found = info(intrinsics=matrix)
+    assert found.can_project == places
+    if found.problem is not None:
+        assert found.problem.code == "bad_camera_info"
+        assert "expected are pixels" in found.problem.text
+
+
 def test_a_camera_matrix_written_by_columns_is_named() -> None:
     found = info(intrinsics=K.T.copy())
     assert found.problem is not None
