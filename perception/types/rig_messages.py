@@ -130,4 +130,6 @@ def _problem(camera_info: CameraInfo) -> RigIssue | None:
         return RigIssue("bad_camera_info", text)
     if max(abs(k[1, 0]), abs(k[2, 0]), abs(k[2, 1])) > _LEAST_PIXEL:
         return RigIssue("bad_camera_info", f"{place}: K is no camera matrix, or is written by columns")
+    if k[0, 2] == 0 == k[1, 2]:
+        return RigIssue("bad_camera_info", f"{place} has no principal point: cx and cy of K are 0")
     return None

@@ -183,6 +183,12 @@ def test_focal_lengths_that_are_not_in_pixels_are_named(focal: float, places: bo
         assert "expected are pixels" in found.problem.text
 
 
+def test_a_camera_info_without_a_principal_point_places_nothing() -> None:
+    problem = info(intrinsics=np.diag([400.0, 400.0, 1.0])).problem
+    assert problem is not None
+    assert (problem.code, "no principal point" in problem.text) == ("bad_camera_info", True)
+
+
 def test_a_camera_matrix_written_by_columns_is_named() -> None:
     found = info(intrinsics=K.T.copy())
     assert found.problem is not None
