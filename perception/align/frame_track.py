@@ -88,6 +88,13 @@ class FrameTrack:
             fixed_from_first = parent_from_frame @ fixed_from_first
         return fixed_from_first
 
+    def held_between(self, one: str, other: str, stamp_ns: int) -> RigIssue | None:
+        """Return a note where the pose of one frame in another is one that was held for long."""
+        chains = list(self.chain(one)), list(self.chain(other))
+        shared = set(chains[0]) & set(chains[1])
+        issues = (self.held([frame for frame in chain if frame not in shared], stamp_ns) for chain in chains)
+        return next((issue for issue in issues if issue is not None), None)
+
     def held(self, chain: list[str], stamp_ns: int) -> RigIssue | None:
         """Return a note where a frame of a chain moves and its pose is older than can be continued."""
         for frame in chain:

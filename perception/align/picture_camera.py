@@ -58,6 +58,8 @@ def picture_camera(info: CameraInfo, picture: PictureShape | None, camera: Camer
     """
     if picture is not None and _is_of_another(info, picture, camera):
         return PictureCamera(None, _other_camera(info, picture))
+    if picture is not None and not info.frame_id and picture.frame_id:
+        info = replace(info, frame_id=picture.frame_id)
     offset = None
     if is_rectified(camera):
         if info.projection is not None and _projects(info.projection):
@@ -151,7 +153,13 @@ def _region(info: CameraInfo, picture: PictureShape | None) -> tuple[int, int, i
     roi = info.roi
     if roi is None or not (roi.x or roi.y or roi.width or roi.height):
         return whole
-    region = roi.x, roi.y, roi.width or info.width - roi.x, roi.height or info.height - roi.y
+    rest = info.width - roi.x, info.height - roi.y
+    if picture is not None:  # of a region without a size the picture tells it, where it fits
+        shown = picture.width * info.binning[0], picture.height * info.binning[1]
+        if not (roi.width or roi.height) and (shown[0] > rest[0] or shown[1] > rest[1]):
+            return whole
+        rest = shown
+    region = roi.x, roi.y, roi.width or rest[0], roi.height or rest[1]
     if min(region[2:]) < 1:
         return whole
     if picture is not None and picture[:2] == whole[2:] != region[2:]:

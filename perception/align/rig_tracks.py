@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from perception.align.frame_track import FrameTrack
 from perception.align.rig_track import RigTrack
@@ -14,6 +14,8 @@ from perception.types import (
     FrameTransforms,
     Placing,
     RangeScan,
+    Rig,
+    RigIssue,
     VideoPacket,
 )
 
@@ -60,6 +62,20 @@ class RigTracks:
         self._frames.begin_anew()
         for track in self._tracks.values():
             track.begin_anew()
+
+    def held(self, rig: Rig, frames: Iterable[str], stamp_ns: int) -> RigIssue | None:
+        """Return a note where one of the frames lies in the camera by a pose that was held for long.
+
+        Args:
+            rig: As the camera sees it at that moment.
+            frames: Names of frames.
+            stamp_ns: The moment.
+        """
+        if rig.calibration is None or not self._frames.moves():
+            return None
+        own = rig.calibration.frame_id
+        issues = (self._frames.held_between(own, frame, stamp_ns) for frame in frames)
+        return next((issue for issue in issues if issue is not None), None)
 
     def at(
         self,

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perception.autoconfig.first_messages import first_decoded
-from perception.config import Config
+from perception.autoconfig.first_messages import first_decoded, first_frame, first_of
+from perception.config import CameraConfig, Config
 from perception.geometry import TransformTree
 from perception.logs import Log
 from perception.types import CameraInfo, FrameTransforms
@@ -58,23 +58,24 @@ def with_base_frame(log: Log, config: Config) -> tuple[Config, list[str]]:
     if config.base_frame is not None:
         return config, [f"base frame: {config.base_frame}, in which positions are stated, as configured"]
     topics = dict.fromkeys(topic for camera in cameras.values() for topic in camera.transforms)
-    found = find_base_frame(log, cameras[reference].calibration, tuple(topics))
+    found = find_base_frame(log, cameras[reference], tuple(topics))
     return config.model_copy(update={"base_frame": found.frame}), [found.reason]
 
 
-def find_base_frame(log: Log, calibration: str | None, transforms: tuple[str, ...]) -> BaseFrame:
+def find_base_frame(log: Log, camera: CameraConfig, transforms: tuple[str, ...]) -> BaseFrame:
     """Return the frame of the vehicle that carries a camera, by its camera info and topics of transforms.
 
     The nearest frame above the camera's with a usual name; else one beside it that transforms connect; else
     the topmost frame that is rigidly connected with the camera.
     """
     cure = "name one in base_frame, and the topics of its transforms in sensors.camera.transforms"
-    if calibration is None:
+    if camera.calibration is None:
         return BaseFrame(None, "base frame: none, positions are not stated: there is no camera info")
-    infos = first_decoded(log, calibration, count=1)
-    own = infos[0].frame_id if infos and isinstance(infos[0], CameraInfo) else ""
+    info = first_of(log, camera.calibration, CameraInfo)
+    own = (info.frame_id if info is not None else "") or first_frame(log, camera.topic, "camera")
     if not own:
-        return BaseFrame(None, "base frame: none, positions are not stated: the camera info names no frame")
+        text = "neither the camera info nor the pictures name a frame"
+        return BaseFrame(None, f"base frame: none, positions are not stated: {text}")
     frames = _frames(log, transforms)
     above = frames.ancestors(own)
     connected = sorted(f for f in frames.tree.frames() if frames.tree.target_from_source(f, own) is not None)

@@ -76,6 +76,8 @@ def _say_content(draft: ConfigDraft, topic: str, content: ImageContent) -> None:
         draft.warnings.append(
             f"camera: {topic} is grey; weights that were trained on colours know less of it"
         )
+    if content.doubt:
+        draft.warnings.append(f"camera: {topic}: {content.doubt}")
 
 
 def _beside_reference(draft: ConfigDraft, topic: str) -> dict[str, Any]:
@@ -121,8 +123,7 @@ def _cameras(draft: ConfigDraft, contents: dict[str, ImageContent]) -> list[str]
         why = f"cannot be read: {content.problem}" if content.problem else "by its name no plain picture"
         why = why if content.problem or content.colours else "grey, beside a camera with colours"
         draft.leave_out([topic], "undecodable" if content.problem else "second_choice", why)
-    packed = [topic for topic in chosen if topic.rsplit("/", 1)[0] in chosen]  # /image_raw/compressed
-    unpacked = {topic.rsplit("/", 1)[0] for topic in packed}
+    unpacked = {topic.rpartition("/")[0] for topic in chosen}.intersection(chosen)  # /image_raw/compressed
     draft.leave_out(unpacked, "second_choice", "the same pictures as its compressed topic")
     return _distinct(draft, [topic for topic in chosen if topic not in unpacked], contents)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.first_messages import first_decoded
+from perception.autoconfig.first_messages import first_of
 from perception.autoconfig.image_content import ImageContent
 from perception.types import CameraInfo
 
@@ -94,7 +94,7 @@ def _closeness(
 
 
 def _infos(draft: ConfigDraft) -> dict[str, CameraInfo | None]:
-    return {topic: _info_of(draft, topic) for topic in draft.of_kind("calibration")}
+    return {topic: first_of(draft.log, topic, CameraInfo) for topic in draft.of_kind("calibration")}
 
 
 def _leave_out_others(
@@ -124,11 +124,6 @@ def _warn_of_size(
             f"calibration: {topic} is for pictures of {info.width}x{info.height}, "
             f"those on {camera} are {picture.size[0]}x{picture.size[1]}: of another camera, or cropped"
         )
-
-
-def _info_of(draft: ConfigDraft, topic: str) -> CameraInfo | None:
-    messages = first_decoded(draft.log, topic, count=1)
-    return messages[0] if messages and isinstance(messages[0], CameraInfo) else None
 
 
 def _frame(info: CameraInfo | None) -> str:

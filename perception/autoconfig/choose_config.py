@@ -15,6 +15,7 @@ from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.label_truth import with_labels
 from perception.autoconfig.log_times import strays
+from perception.autoconfig.other_robots import leave_out_other_robots
 from perception.autoconfig.range_choice import choose_ranges
 from perception.autoconfig.readable_topics import warn_of_unreadable
 from perception.autoconfig.stamp_units import with_stamp_units
@@ -129,6 +130,7 @@ def unused_without_choice(log: Log) -> tuple[UnusedTopic, ...]:
 
 def _drafted(log: Log) -> ConfigDraft:
     draft = ConfigDraft(log)
+    leave_out_other_robots(draft)
     choose_cameras(draft)
     choose_ranges(draft)
     choose_statuses(draft)
@@ -165,9 +167,11 @@ def _finish(draft: ConfigDraft) -> Config:
     sensors = draft.data["sensors"]
     if not sensors:
         found = ", ".join(map(draft.described, sorted(draft.log.survey.topics)[:MOST_NAMED]))
+        named = [item for item in draft.unused.values() if item.code in ("truth", "command")]
         errors = [
             f"sensors: expected {USABLE}; found {found}",
             *(f"sensors: {text}" for text in draft.warnings),
+            *(f"sensors: {item.topic} is not used: {item.reason}" for item in named[:MOST_NAMED]),
         ]
         raise ConfigError(errors, head=f"no sensor that can be used in {draft.log.path.name}")
     config = parse_config({**draft.data, "reference": _reference(draft)})

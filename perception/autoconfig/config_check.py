@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 
-from perception.autoconfig.first_messages import first_decoded
+from perception.autoconfig.first_messages import first_decoded, first_of
 from perception.config import Config, Role
 from perception.config.fault_plan import plan_errors
 from perception.errors import ConfigError
@@ -62,7 +62,7 @@ def _lacks_camera_info(log: Log, path: str, topic: str, config: Config) -> bool:
 
 def _is_depth(log: Log, topic: str) -> bool:
     """Return whether an image topic holds depth, which may be a range sensor."""
-    return any(isinstance(image, DepthImage) for image in first_decoded(log, topic, "range", count=1))
+    return first_of(log, topic, DepthImage, "range") is not None
 
 
 def _topic_error(log: Log, topic: str, role: Role) -> str:

@@ -29,9 +29,12 @@ class ConfigDraft:
     unused: dict[str, UnusedTopic] = field(default_factory=dict)
 
     def of_kind(self, role: Role | None) -> list[str]:
-        """Return the topics with messages of a role, without the outputs of earlier runs."""
+        """Return the topics with messages of a role, without the outputs of earlier runs and other robots."""
         topics = (t for t in sorted(self.log.survey.topics) if not is_own_output(t, self.schema_name(t)))
-        return [topic for topic in topics if self.kind(topic) == role]
+        return [topic for topic in topics if self.kind(topic) == role and not self._is_of_other_robot(topic)]
+
+    def _is_of_other_robot(self, topic: str) -> bool:
+        return topic in self.unused and self.unused[topic].code == "other_robot"
 
     def kind(self, topic: str) -> Role | None:
         """Return the role of a topic by its schema."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from perception.autoconfig.naming_rules import kind_of
 from perception.logs.decoding.numbers import NumberFields, find
 from perception.types import StatusReading
 
@@ -14,8 +15,24 @@ GRAVITY_M_S2 = 2.0
 LEVEL_M_S2 = 5.0
 """An axis with less of gravity than this is nearer to the level than to the vertical."""
 
-_BODY_TWISTS = ("Odometry", "Twist", "TwistStamped", "TwistWithCovarianceStamped", "TwistWithCovariance")
+_ONE_G_M_S2 = 9.81
+_IN_G = (0.9, 1.1)
+"""The steady value of the vertical axis of an Imu whose driver writes g (Livox's does)."""
+
+_FRAME_OF_TWIST = {
+    "TwistStamped": "header.frame_id",
+    "TwistWithCovarianceStamped": "header.frame_id",
+    "Odometry": "child_frame_id",
+}
+"""The field that names the frame of the velocity, by its definition."""
+
+_BODY_TWISTS = (*_FRAME_OF_TWIST, "Twist", "TwistWithCovariance")
 """Messages whose velocity is along the axes of the vehicle, x forward, by their definition or by use."""
+
+_FIXED_FRAMES = frozenset(("map", "world", "odom", "earth", "enu", "ned", "utm", "local_origin"))
+"""Frames that do not turn with the vehicle, by the last part of their names."""
+_OF_SATELLITES = ("gps", "gnss", "navsat")
+"""Frames of receivers whose velocity is one to the east and north, which no message says."""
 
 
 def field_doubts(
@@ -28,8 +45,8 @@ def field_doubts(
         fields: Channel -> dotted path, as `naming_rules.known_fields` finds them.
         readings: Some messages.
     """
-    kind = schema.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
-    wrong: dict[str, str] = {}
+    kind = kind_of(schema)
+    wrong = _wrong_twist(kind, fields, readings)
     doubts: list[str] = []
     speed = fields.get("speed", "")
     if _sibling(speed, "y", readings):
@@ -41,52 +58,105 @@ def field_doubts(
                 "forward (in PX4's local frame x points north)"
             )
     acceleration = fields.get("acceleration", "")
+    steady = _steady(acceleration, readings)
     if _sibling(acceleration, "z", readings):
-        values = [reading.values[acceleration] for reading in readings if acceleration in reading.values]
-        steady = median(values) if values else 0.0
-        if frame := _optical_frame(readings):
-            wrong["acceleration"] = f"{acceleration} points to the right, as {frame} is an optical frame"
-        elif abs(steady) > GRAVITY_M_S2:
-            wrong["acceleration"] = f"{acceleration} is {steady:.1f} m/s2 at rest: gravity is on that axis"
+        if reason := _wrong_acceleration(acceleration, steady, readings):
+            wrong["acceleration"] = reason
         else:
             doubts.append(
                 f"acceleration is {acceleration}, the x axis of the sensor: it is that of the vehicle only "
                 "where x points forward, and gravity enters on slopes"
             )
-    if reason := _tilted_axis(fields.get("yaw_rate", ""), acceleration, readings):
+    if reason := _tilted_axis(fields.get("yaw_rate", ""), acceleration, steady, readings):
         wrong["yaw_rate"] = reason
     return wrong, doubts
 
 
-def _tilted_axis(yaw_rate: str, acceleration: str, readings: Sequence[StatusReading]) -> str:
-    """Return why a rate about the z axis of a sensor is not about the vertical; empty: nothing says so.
+def _wrong_twist(kind: str, fields: Mapping[str, str], readings: Sequence[StatusReading]) -> dict[str, str]:
+    """Return the channels of a velocity that is along the axes of another frame than the vehicle's.
 
-    An optical frame has z forward. At rest gravity is on the vertical axis.
+    The rate about the vertical is the same in a frame that does not turn; a receiver of satellites has none.
+    """
+    frame = _text(_FRAME_OF_TWIST[kind], readings) if kind in _FRAME_OF_TWIST else ""
+    speed = fields.get("speed", "")
+    if not speed.endswith("linear.x"):
+        return {}
+    last = frame.rsplit("/", 1)[-1].lower()
+    if last in _FIXED_FRAMES:
+        return {"speed": f"{speed} is along an axis of the frame {frame!r}, not along the vehicle"}
+    if kind != "Odometry" and any(word in last for word in _OF_SATELLITES):
+        text = (
+            f"{{}} is that of a receiver of satellites ({frame!r}), whose velocity is to the east and north"
+        )
+        return {
+            channel: text.format(fields[channel]) for channel in ("speed", "yaw_rate") if channel in fields
+        }
+    return {}
+
+
+def _wrong_acceleration(path: str, steady: Mapping[str, float], readings: Sequence[StatusReading]) -> str:
+    """Return why the x axis of a vector is no acceleration of the vehicle; empty: nothing says so."""
+    if frame := _optical_frame(readings):
+        return f"{path} points to the right, as {frame} is an optical frame"
+    if _is_in_g(steady):
+        return f"{path} is in g, where a status is in m/s2: gravity is {abs(steady['z']):.2f}"
+    if abs(steady.get("x", 0.0)) > GRAVITY_M_S2:
+        return f"{path} is {steady['x']:.1f} m/s2 at rest: gravity is on that axis"
+    return ""
+
+
+def _tilted_axis(
+    yaw_rate: str, acceleration: str, steady: Mapping[str, float], readings: Sequence[StatusReading]
+) -> str:
+    """Return why a rate about the z axis of a sensor is not about the way up; empty: nothing says so.
+
+    An optical frame has z forward. At rest gravity is on the vertical axis, and positive on one that points
+    up (REP 145).
     """
     if not yaw_rate.lower().endswith("z") or not _sibling(f"{yaw_rate[:-1]}x", "y", readings):
         return ""
     if frame := _optical_frame(readings):
         return f"{yaw_rate} is about an axis that points forward, as {frame} is an optical frame"
-    axes = {axis: f"{acceleration[:-1]}{axis}" for axis in "xyz"} if acceleration.endswith("x") else {}
-    steady = {
-        axis: median(values)
-        for axis, path in axes.items()
-        if (values := [reading.values[path] for reading in readings if path in reading.values])
-    }
-    if len(steady) < 3 or abs(steady["z"]) > LEVEL_M_S2:
+    if len(steady) < 3:
         return ""
+    unit = _ONE_G_M_S2 if _is_in_g(steady) else 1.0
+    if steady["z"] * unit < -LEVEL_M_S2:
+        return (
+            f"{yaw_rate} is about an axis that points down, and grows to the right: {acceleration[:-1]}z is "
+            f"{steady['z']:.1f} at rest"
+        )
     axis = max("xy", key=lambda name: abs(steady[name]))
-    if abs(steady[axis]) <= LEVEL_M_S2:
+    if steady["z"] * unit > LEVEL_M_S2 or abs(steady[axis]) <= LEVEL_M_S2:
         return ""
     return f"{yaw_rate} is not about the vertical: gravity is on {axis} ({steady[axis]:.1f} m/s2)"
 
 
+def _steady(path: str, readings: Sequence[StatusReading]) -> dict[str, float]:
+    """Return the median of each axis of the vector that a path is the x axis of, as far as it is known."""
+    if not path.endswith("x"):
+        return {}
+    axes = {axis: f"{path[:-1]}{axis}" for axis in "xyz"}
+    return {
+        axis: median(values)
+        for axis, name in axes.items()
+        if (values := [reading.values[name] for reading in readings if name in reading.values])
+    }
+
+
+def _is_in_g(steady: Mapping[str, float]) -> bool:
+    return len(steady) == 3 and _IN_G[0] < abs(steady["z"]) < _IN_G[1]
+
+
 def _optical_frame(readings: Sequence[StatusReading]) -> str:
     """Return the frame that the messages name where it is one of a camera (z forward, x right), else ""."""
-    trees = [reading.values.tree for reading in readings if isinstance(reading.values, NumberFields)]
-    frames = [find(tree, "header.frame_id") for tree in trees]
-    frame = next((frame for frame in frames if isinstance(frame, str)), "")
+    frame = _text("header.frame_id", readings)
     return frame if frame.endswith("optical_frame") else ""
+
+
+def _text(path: str, readings: Sequence[StatusReading]) -> str:
+    """Return the first text in a field of the messages; empty where there is none."""
+    trees = [reading.values.tree for reading in readings if isinstance(reading.values, NumberFields)]
+    return next((text for tree in trees if isinstance(text := find(tree, path), str) and text), "")
 
 
 def _sibling(path: str, axis: str, readings: Sequence[StatusReading]) -> bool:

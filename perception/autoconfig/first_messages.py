@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from statistics import median
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from perception.config import Role
@@ -12,6 +13,8 @@ from perception.config.values import LOWEST_HZ
 from perception.logs import Log, Query, decode
 from perception.logs.sparing import arrival_times, look
 from perception.types import Decoded, Message, StatusReading
+
+T = TypeVar("T")
 
 FIRST = 5  # messages that are decoded to see what a topic holds
 ARRIVALS = 256  # messages from which a rate is measured
@@ -68,6 +71,15 @@ def _first_of_all(log: Log) -> dict[str, list[Message]]:
 def first_decoded(log: Log, topic: str, role: Role | None = None, count: int = FIRST) -> list[Decoded]:
     """Return the first messages of a topic, decoded."""
     return [decode(message, role) for message in first_messages(log, topic, count)]
+
+
+def first_of(log: Log, topic: str, kind: type[T], role: Role | None = None) -> T | None:
+    """Return the first of the first messages of a topic that decodes to a class; None where none does.
+
+    Drivers begin with empty messages: the very first one does not tell what a topic holds.
+    """
+    decoded = (decode(message, role) for message in first_messages(log, topic, FIRST))
+    return next((message for message in decoded if isinstance(message, kind)), None)
 
 
 def first_frame(log: Log, topic: str, role: Role | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 NameDoubt = Literal["", "weak", "strong"]
@@ -21,7 +21,15 @@ _COMMAND = _word_set(
     "control controls ctrl command commands cmd cmds target setpoint setpoints desired action actions"
 )
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
-_NOT_COLOUR = ("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra")
+_NOT_COLOUR = (
+    *("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra"),
+    *("debug", "overlay", "visuali", "rviz", "heatmap", "preview", "thumbnail"),  # drawn on, or made smaller
+)
+_NO_DISTANCES = (
+    *("disparity", "confidence", "thermal", "flir", "lwir", "infra", "amplitude", "intensity", "reflect"),
+    *("segment", "semantic", "instance", "label", "mask", "flow", "normal", "cost", "score", "variance"),
+)
+"""Words of images of one channel of floats or of 16 bits whose values are no distances."""
 _HOUSEKEEPING = frozenset(("rosout", "rosout_agg", "parameter_events", "diagnostics", "diagnostics_agg"))
 _HOUSEKEEPING_PACKAGES = _word_set(
     "rcl_interfaces rosgraph_msgs diagnostic_msgs rosbag2_interfaces lifecycle_msgs action_msgs "
@@ -32,6 +40,10 @@ _MEASUREMENTS = _word_set(
     "VelocityReport VehicleOdometry VehicleLocalPosition NavSatFix"
 )
 """Messages that hold measurements by their definition, whatever their topic is called."""
+_COMMANDS = _word_set("AckermannDrive AckermannDriveStamped")
+"""Messages that hold commands by their definition, where the topic does not say that they were measured."""
+_OFTEN_COMMANDS = _word_set("Twist")
+"""Messages that are as often commands as measurements: without a header, no estimator writes them."""
 
 # The channels that a status may have, and what they are called elsewhere, most telling first. All are
 # SI units: a name that says something else (`speed_kmh`) is not on the list.
@@ -45,10 +57,13 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
         "angular_speed angular_velocity angular_velocity.z angular_rate.z rotation_rate.z "
         "twist.twist.angular.z twist.angular.z angular.z gyro.z gyroscope.z wz",
         "acceleration": "acceleration accel longitudinal_acceleration forward_acceleration acceleration_m_s2 "
-        "linear_acceleration.x linear_accel.x accel.accel.linear.x accel.linear.x acceleration.x accel.x ax",
+        "linear_acceleration.x linear_accel.x accel.accel.linear.x accel.linear.x acceleration.linear.x "
+        "acceleration.x accel.x ax",
         "steering": "steering_angle steering steering_tire_angle front_wheel_angle",
     }.items()
 }
+_ACCELERATIONS = frozenset(("accel", "acceleration", "accelerations", "jerk"))
+"""Words of a path whose numbers are no velocities, also where they end alike (`accel.angular.z`)."""
 _COMMANDED: Mapping[str, tuple[str, ...]] = {
     "curvature": ("curvature",),
     "steering": ("steering", "steering_angle", "steer", "steering.angle", "user.angle"),
@@ -65,6 +80,9 @@ _OTHER_UNITS = {
     "kmh": "km/h",
     "km_h": "km/h",
     "kph": "km/h",
+    "kmph": "km/h",
+    "mm_s": "mm/s",
+    "cm_s": "cm/s",
     "mph": "mph",
     "knots": "knots",
     "deg": "degrees",
@@ -113,24 +131,51 @@ def says_control(topic: str, schema: str = "") -> bool:
 def command_doubt(topic: str, schema: str = "") -> NameDoubt:
     """Return whether a topic's name or schema says that it holds commands rather than measurements.
 
-    Definitions go first: an Odometry is measured on any topic. A namespace (`/control/odom`) is a weak word.
+    Definitions go first: an Odometry is measured on any topic, an AckermannDrive is a command on any that
+    does not say otherwise (`/ackermann_state`). A namespace (`/control/odom`) is a weak word.
     """
-    kind = schema.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
+    kind = kind_of(schema)
     if kind in _MEASUREMENTS:
         return ""
     parts = [_words(part) for part in topic.split("/")]
     if _words(_snake(kind)) & _COMMAND:
         return "strong"
+    doubt = _doubt_of_parts(parts)
+    if doubt or any(words & _MEASURED for words in parts):
+        return doubt
+    return "strong" if kind in _COMMANDS else "weak" if kind in _OFTEN_COMMANDS else ""
+
+
+def _doubt_of_parts(parts: Sequence[frozenset[str]]) -> NameDoubt:
+    """Return whether the words of a path say a command; a word of measurements behind it weakens that."""
     at = [index for index, words in enumerate(parts) if words & _COMMAND]
     if not at:
         return ""
-    measured = any(words & _MEASURED for words in parts[at[-1] + 1 :])
-    return "weak" if measured else "strong"
+    return "weak" if any(words & _MEASURED for words in parts[at[-1] + 1 :]) else "strong"
+
+
+def kind_of(schema: str) -> str:
+    """Return the last part of the name of a message type."""
+    return schema.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
+
+
+def is_drive_command(schema: str) -> bool:
+    """Return whether a message asks for a speed: an AckermannDrive, in which acceleration 0 means at once."""
+    return kind_of(schema) in _COMMANDS
 
 
 def says_not_colour(topic: str) -> bool:
     """Return whether an image topic's name says that it is no picture as a camera takes it."""
     return any(word in topic.lower() for word in _NOT_COLOUR)
+
+
+def says_no_distances(topic: str) -> str:
+    """Return the word in the name of an image by which its values are no distances; empty: there is none.
+
+    Where the name says depth, too, it holds distances (`/infra/depth/image`).
+    """
+    name = topic.lower()
+    return next((word for word in _NO_DISTANCES if word in name and "depth" not in name), "")
 
 
 def is_housekeeping(topic: str, schema: str = "") -> bool:
@@ -139,13 +184,19 @@ def is_housekeeping(topic: str, schema: str = "") -> bool:
     return package in _HOUSEKEEPING_PACKAGES or topic.lower().rsplit("/", 1)[-1] in _HOUSEKEEPING
 
 
-def known_fields(paths: Collection[str]) -> dict[str, str]:
+def known_fields(paths: Collection[str], schema: str = "") -> dict[str, str]:
     """Return the fields of a message that are known channels: channel name -> dotted path.
 
     A name is found in any spelling (`yawRate`, `Yaw_Rate`) and at any depth (`state.speed`), but not in a
-    list, which is of many things; of several, the most telling name wins, then the shallowest path.
+    list, which is of many things, nor in a part that is a command (`cmd.speed`); of several, the most telling
+    name wins, then the shallowest path.
     """
-    return _fields_by_name(paths, _ALIASES)
+    under = "accel." if kind_of(schema) == "Accel" else ""  # its fields are called as those of a Twist
+    measured = [
+        under + path for path in paths if _doubt_of_parts([_words(p) for p in path.split(".")]) != "strong"
+    ]
+    fields = _fields_by_name(measured, _ALIASES)
+    return {channel: path.removeprefix(under) for channel, path in fields.items()}
 
 
 def commanded_fields(paths: Collection[str]) -> dict[str, str]:
@@ -176,10 +227,16 @@ def fields_of_topic(topic: str, paths: Collection[str]) -> dict[str, str]:
 def _fields_by_name(paths: Collection[str], names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     single = [path for path in paths if not any(part.isdigit() for part in path.split("."))]
     plain = {path: _snake(path) for path in sorted(single, key=lambda path: (path.count("."), path))}
+    velocities = {
+        path: name
+        for path, name in plain.items()
+        if not any(_words(part) & _ACCELERATIONS for part in path.split("."))
+    }
     fields = {}
     for channel, aliases in names.items():
-        exact = (path for alias in aliases for path, name in plain.items() if name == alias)
-        below = (path for alias in aliases for path, name in plain.items() if name.endswith("." + alias))
+        fitting = plain if channel == "acceleration" else velocities
+        exact = (path for alias in aliases for path, name in fitting.items() if name == alias)
+        below = (path for alias in aliases for path, name in fitting.items() if name.endswith("." + alias))
         path = next(exact, None) or next(below, None)
         if path is not None:
             fields[channel] = path

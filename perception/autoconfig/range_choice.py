@@ -8,20 +8,21 @@ import numpy as np
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.first_messages import first_decoded, first_frame, rate_hz
+from perception.autoconfig.first_messages import first_decoded, first_frame, first_of, rate_hz
 from perception.autoconfig.image_content import image_content
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names, topic_words
 from perception.config import RangeConfig
 from perception.logs import Log
-from perception.types import DepthImage, RangeScan
+from perception.types import CameraInfo, DepthImage, RangeScan
 
 SCANS = 10  # of which the ranges are looked at
 FAR_SHARE = 0.01  # of returns beyond `max_range_m` that is worth saying
 
 _COPIES = (
-    "filtered cropped ground nonground obstacles cluster clusters clustered downsampled voxel map submap "
-    "registered deskewed aligned aggregated accumulated assembled"
+    "filtered cropped ground nonground obstacle obstacles cluster clusters clustered segmentation segmented "
+    "downsample downsampled voxel voxels costmap map submap registered deskewed aligned aggregated "
+    "accumulated assembled concatenated"
 )
 _PROCESSED = frozenset(_COPIES.split())
 """Words of topics that hold again what another sensor's topic holds."""
@@ -52,6 +53,9 @@ def choose_ranges(draft: ConfigDraft) -> None:
                 f"{_label(name)}: tolerance_ms {settings['tolerance_ms']:g}, since it comes at {rate:g} Hz"
             )
         _say_how_far(draft, topic)
+        doubts = (getattr(scan, "doubt", "") for scan in first_decoded(draft.log, topic, "range"))
+        if doubt := next(filter(None, doubts), ""):
+            draft.warnings.append(f"{_label(name)}: a scan on {topic} contradicts itself: {doubt}")
 
 
 def _label(name: str) -> str:
@@ -129,18 +133,23 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
     """
     infos: dict[str, list[str]] = {}
     for topic in draft.of_kind("calibration"):
-        for info in first_decoded(draft.log, topic, count=1):
-            infos.setdefault(getattr(info, "frame_id", ""), []).append(topic)
+        info = first_of(draft.log, topic, CameraInfo)
+        infos.setdefault(info.frame_id if info is not None else "", []).append(topic)
     depth: dict[str, str] = {}
     for topic in draft.of_kind("camera"):
-        image = next(iter(first_decoded(draft.log, topic, "range", count=1)), None)
-        if not isinstance(image, DepthImage) or names.truth_doubt(topic):
+        image = first_of(draft.log, topic, DepthImage, "range")
+        if image is None or names.truth_doubt(topic):
             continue
         if not image_content(draft.log, topic).depth:
             continue
         near = [(names.shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
         near = near or _beside(topic, infos.get("", []), draft.of_kind("camera"))
-        if not near:
+        if word := names.says_no_distances(topic):
+            text = (
+                f"an image of one channel whose name says {word!r}, not distances; if it holds them, name it "
+                "in sensors.range.topic, with its camera info as sensors.range.calibration"
+            )
+        elif not near:
             text = f"a depth image of the frame {image.frame_id!r}, of which there is no camera info"
         elif image.frame_id in taken:
             text = f"a depth image, whose returns a point cloud of the frame {image.frame_id!r} holds"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
-from perception.autoconfig.first_messages import first_decoded
+from perception.autoconfig.first_messages import FIRST, first_messages
 from perception.autoconfig.unused_topics import one_line
+from perception.logs import decode
 from perception.types import Undecodable
 
 
 def reading_problem(draft: ConfigDraft, topic: str) -> str:
-    """Return why the first message of a topic cannot be read; empty where it can."""
-    messages = first_decoded(draft.log, topic, count=1)
-    return one_line(messages[0].reason) if messages and isinstance(messages[0], Undecodable) else ""
+    """Return why the first messages of a topic cannot be read; empty where one can."""
+    messages = (decode(message) for message in first_messages(draft.log, topic, FIRST))
+    first = next(messages, None)
+    if not isinstance(first, Undecodable) or any(not isinstance(m, Undecodable) for m in messages):
+        return ""
+    return one_line(first.reason)
 
 
 def warn_of_unreadable(draft: ConfigDraft) -> None:

@@ -11,6 +11,7 @@ from perception.autoconfig.field_doubts import field_doubts
 from perception.autoconfig.first_messages import first_decoded, rate_hz
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names
+from perception.autoconfig.stated_units import stated_units
 from perception.logs.decoding.foxglove import PICTURE_FILE
 from perception.types import StatusReading
 
@@ -97,8 +98,8 @@ def _add(
     draft.reasons.append(f"{label}: {topic}, {why}: {held}")
     if _name_doubt(draft, topic):
         draft.warnings.append(
-            f"{label}: the name of {topic} may say that it is truth or a command; it is the only one with a "
-            f"known field. Name another in sensors.{name}.topic where it is"
+            f"{label}: the name or the type of {topic} may say that it is truth or a command; it is the only "
+            f"one with a known field. Name another in sensors.{name}.topic where it is"
         )
     draft.warnings += [f"{label}: not used: {text}" for text in candidate.wrong.values()]
     draft.warnings += [
@@ -126,7 +127,7 @@ def _status_topics(draft: ConfigDraft) -> list[str]:
             reason = "its name says that it is truth; an input is named in sensors.status.topic"
             draft.leave_out([topic], "truth", reason)
         elif names.says_control(topic, draft.schema_name(topic)):
-            reason = "its name says that it holds commands; an input is named in sensors.status.topic"
+            reason = "its name or type says that it holds commands; an input is named in sensors.status.topic"
             draft.leave_out([topic], "command", reason)
     return [topic for topic in topics if topic not in draft.unused]
 
@@ -140,11 +141,14 @@ def _candidate(draft: ConfigDraft, topic: str) -> _StatusCandidate:
     messages = first_decoded(draft.log, topic, "status")
     readings = [message for message in messages if isinstance(message, StatusReading)]
     paths = {path for reading in readings for path in reading.values}
-    fields = names.known_fields(paths) or names.fields_of_topic(topic, paths)
-    wrong, doubts = field_doubts(draft.schema_name(topic), fields, readings)
+    schema = draft.schema_name(topic)
+    fields = names.known_fields(paths, schema) or names.fields_of_topic(topic, paths)
+    wrong, doubts = field_doubts(schema, fields, readings)
+    channel = draft.log.channels.get(topic)
+    wrong |= stated_units(channel.schema if channel is not None else None, fields, readings)
     if wrong:
-        fields = names.known_fields(paths - {fields[channel] for channel in wrong})
-        _, doubts = field_doubts(draft.schema_name(topic), fields, readings)
+        fields = names.known_fields(paths - {fields[channel] for channel in wrong}, schema)
+        _, doubts = field_doubts(schema, fields, readings)
     return _StatusCandidate(paths, fields, wrong, doubts)
 
 

@@ -54,7 +54,12 @@ def _of_cameras(draft: ConfigDraft, topics: list[str]) -> dict[str, str]:
 
 def _choose_control_truth(draft: ConfigDraft, truth: dict[str, Any]) -> None:
     control = list(draft.of_kind("truth_control"))
-    commands = [t for t in draft.of_kind("status") if names.says_control(t, draft.schema_name(t))]
+    commands = [
+        topic
+        for topic in draft.of_kind("status")
+        if names.says_control(topic, draft.schema_name(topic))
+        and not names.is_drive_command(draft.schema_name(topic))
+    ]
     control += [t for t in commands if not names.records_actions(t, draft.schema_name(t))]
     fields = {topic: number_fields(draft.log, topic, "truth_control") for topic in control}
     wanted = ("curvature", "acceleration")

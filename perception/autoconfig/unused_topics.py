@@ -24,6 +24,7 @@ UnusedCode = Literal[
     "command",
     "depth_image",
     "other_frame",
+    "other_robot",
     "no_camera",
     "second_choice",
     "ambiguous",
@@ -39,6 +40,7 @@ housekeeping        it belongs to the middleware
 truth, command      its name or schema says that it holds truth, or commands: never an input
 depth_image         a depth image has no colours: it is no camera
 other_frame         the camera info of another camera
+other_robot         its namespace is that of another robot, whose transforms place frames of the same names
 no_camera           it is of the rig, and there is no camera to place anything in
 second_choice       another topic of its kind was chosen
 ambiguous           one of several that fit alike

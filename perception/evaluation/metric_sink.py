@@ -98,6 +98,7 @@ class MetricSink(OutputSink):
     ) -> None:
         for row in camera_views(sample, output, truth):
             known = row.truth if row.truth is not None else TruthFrame(output.tick.stamp_ns)
+            self.missing.fit.add(known, row.sample.camera.value)
             camera = row.camera if output.cameras else ""
             self.score(row.output, known, timing_ms, camera, row.camera == sample.camera.name)
             timing_ms = None  # the times are those of the tick

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from perception.align.truth.box_fit import BoxFit
 from perception.autoconfig.class_words import mapping_text
 from perception.evaluation.metrics import Result
 from perception.logs import Log
@@ -52,6 +53,8 @@ class MissingTruth:
         self._counts: dict[tuple[str, RigIssueCode], int] = {}
         self._texts: dict[tuple[str, RigIssueCode], str] = {}
         self._box_frames = self._boxes = 0
+        self.fit = BoxFit()
+        """Whether boxes are in pixels of the pictures, as far as these are there."""
 
     def add(self, truth: TruthFrame) -> None:
         """Count one frame."""
@@ -75,6 +78,7 @@ class MissingTruth:
             self._counts[key] = self._counts.get(key, 0) + count
             self._texts.setdefault(key, other._texts[key])
         self._box_frames, self._boxes = self._box_frames + other._box_frames, self._boxes + other._boxes
+        self.fit.merge(other.fit)
 
     def warnings(self) -> Iterator[tuple[str, str, int]]:
         """Yield code, text and count of each reason, as the summary of a replay has them."""
@@ -99,6 +103,11 @@ class MissingTruth:
             )
             yield {"code": "empty_truth", "text": text, "count": self._box_frames, "log": ""}
 
+    def misfits(self) -> Iterator[dict[str, Any]]:
+        """Yield a warning where boxes are not in pixels of the pictures: a perfect answer would miss them."""
+        for count, text in self.fit.defects():
+            yield {"code": "truth_outside", "text": text, "count": count, "log": ""}
+
 
 def grouped_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the warnings of a report with those of one log and reason as one, for people."""
@@ -119,7 +128,7 @@ def with_missing_truth(
 
     What a replay warned of for that reason is then left out: it would say the same twice.
     """
-    added, repeated = list(missing.empty()), set()
+    added, repeated = [*missing.empty(), *missing.misfits()], set()
     for metric, truth, option in (
         ("mean_average_precision", "boxes", "truth.boxes"),
         ("control_errors", "control", "truth.control"),

@@ -68,7 +68,7 @@ def lens_problem(model: str, coefficients: NDArray[np.floating]) -> str:
     An unknown model without distortion counts as a pinhole.
     """
     name, k = _plain(model), np.ravel(coefficients)
-    if name in _NO_PINHOLE_NAMES:
+    if name in _NO_PINHOLE_NAMES or ("fisheye" in name and name not in _FISHEYE_NAMES):
         return f"the lens model {model!r} is not implemented"
     if name == "modifiedbrownconrady" and not np.any(k[2:4]):
         name = "plumbbob"  # they differ in the tangential part alone

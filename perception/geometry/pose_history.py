@@ -172,7 +172,9 @@ class PoseHistory:
         if gap_ns > MAX_GAP_NS or outside_ns > ahead_ns:
             held = min(max(after - 1, 0), count - 1)
             away_ns = abs(stamp_ns - self._stamps[held])
-            return PoseAt(self._poses[held], self._poses[held], 0.0, away_ns if away_ns > ahead_ns else 0)
+            rests = self._poses[left] is self._poses[right]  # there was no motion that could go on
+            unsure = away_ns > ahead_ns and not rests
+            return PoseAt(self._poses[held], self._poses[held], 0.0, away_ns if unsure else 0)
         return PoseAt(self._poses[left], self._poses[right], (stamp_ns - self._stamps[left]) / gap_ns, 0)
 
     def _thin(self, at: int) -> None:

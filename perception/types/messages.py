@@ -181,7 +181,8 @@ class RangeScan:
     """Returns of a range sensor in its own frame; a planar scan, a point cloud or radar tracks.
 
     `points_m` is [N, 3] float32 (x forward, y left, z up; `optical`: x right, y down, z forward, as a depth
-    camera). A return that the sensor did not get is not finite: its place in the array is kept.
+    camera). A return that the sensor did not get is not finite: its place in the array is kept. `doubt` says
+    how the message contradicts itself; empty: it does not.
     """
 
     topic: str
@@ -195,6 +196,7 @@ class RangeScan:
     stamped: bool = True
     stamp_problem: str = ""
     optical: bool = False
+    doubt: str = ""
 
     def __post_init__(self) -> None:
         hold_times(self)

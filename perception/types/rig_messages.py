@@ -110,6 +110,7 @@ RigMessage = CameraInfo | FrameTransforms
 
 
 _LEAST_PIXEL = 1e-3
+_LEAST_FOCAL = 0.02  # of the width: a straight lens that sees 175 degrees
 
 
 @lru_cache(maxsize=16)  # by identity: a calibration holds for many frames
@@ -121,6 +122,14 @@ def _problem(camera_info: CameraInfo) -> RigIssue | None:
         return RigIssue("bad_camera_info", f"{place} has no image size")
     if not (k[0, 0] > 0 and k[1, 1] > 0):
         return RigIssue("bad_camera_info", f"{place} has no focal lengths")
+    if k[0, 0] < _LEAST_FOCAL * camera_info.width or k[1, 1] < _LEAST_FOCAL * camera_info.height:
+        text = (
+            f"{place} has focal lengths of {k[0, 0]:.3g} and {k[1, 1]:.3g} for pictures of "
+            f"{camera_info.width}x{camera_info.height}: expected are pixels, these are perhaps shares or mm"
+        )
+        return RigIssue("bad_camera_info", text)
     if max(abs(k[1, 0]), abs(k[2, 0]), abs(k[2, 1])) > _LEAST_PIXEL:
         return RigIssue("bad_camera_info", f"{place}: K is no camera matrix, or is written by columns")
+    if k[0, 2] == 0 == k[1, 2]:
+        return RigIssue("bad_camera_info", f"{place} has no principal point: cx and cy of K are 0")
     return None

@@ -79,6 +79,21 @@ def test_a_picture_of_the_whole_sensor_has_no_region() -> None:
     assert (cut.width, cut.height) == (320, 240)
 
 
+@pytest.mark.parametrize("binning", [(1, 1), (2, 2)])
+def test_a_region_without_a_size_has_that_of_the_picture(binning: tuple[int, int]) -> None:
+    part = info(binning=binning, roi=RegionOfInterest(100, 40, 0, 0))
+    stated = info(binning=binning, roi=RegionOfInterest(100, 40, 320, 240))
+    shape = PictureShape(320 // binning[0], 240 // binning[1], "cam")
+    found, expected = (picture_camera(each, shape, RAW).calibration for each in (part, stated))
+    np.testing.assert_allclose(pixels(found), pixels(expected))
+    assert picture_camera(part, shape, RAW).issue is None
+    whole = PictureShape(640 // binning[0], 480 // binning[1], "cam")
+    np.testing.assert_allclose(
+        pixels(picture_camera(part, whole, RAW).calibration),
+        pixels(picture_camera(info(binning=binning), whole, RAW).calibration),
+    )
+
+
 @pytest.mark.parametrize(
     ("topic", "setting", "rectified"),
     [
@@ -137,6 +152,15 @@ def test_a_camera_info_of_another_frame_places_nothing_unless_accepted() -> None
     assert picture_camera(info(), shape, accepted).issue is None
 
 
+def test_a_camera_info_without_a_frame_is_of_that_of_the_picture() -> None:
+    found = picture_camera(info(frame_id=""), PictureShape(640, 480, "cam"), RAW)
+    assert found.calibration is not None
+    assert (found.calibration.frame_id, found.issue) == ("cam", None)
+    unnamed = picture_camera(info(frame_id=""), PictureShape(640, 480, ""), RAW).calibration
+    assert unnamed is not None
+    assert unnamed.frame_id == ""
+
+
 def test_other_shapes() -> None:
     rotated = picture_camera(info(), PictureShape(480, 640, "cam"), RAW)
     assert rotated.calibration is None
@@ -147,6 +171,22 @@ def test_other_shapes() -> None:
     assert stretched.issue is not None
     assert stretched.issue.code == "stretched_image"
     assert picture_camera(info(1937, 1216), PictureShape(969, 608, "cam"), RAW).issue is None
+
+
+@pytest.mark.parametrize(("focal", "places"), [(400.0, True), (20.0, True), (0.8, False), (0.004, False)])
+def test_focal_lengths_that_are_not_in_pixels_are_named(focal: float, places: bool) -> None:
+    matrix = np.array([[focal, 0, 320], [0, focal, 240], [0, 0, 1]])
+    found = info(intrinsics=matrix)
+    assert found.can_project == places
+    if found.problem is not None:
+        assert found.problem.code == "bad_camera_info"
+        assert "expected are pixels" in found.problem.text
+
+
+def test_a_camera_info_without_a_principal_point_places_nothing() -> None:
+    problem = info(intrinsics=np.diag([400.0, 400.0, 1.0])).problem
+    assert problem is not None
+    assert (problem.code, "no principal point" in problem.text) == ("bad_camera_info", True)
 
 
 def test_a_camera_matrix_written_by_columns_is_named() -> None:

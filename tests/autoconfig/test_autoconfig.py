@@ -154,6 +154,14 @@ def test_a_speed_in_another_unit_is_named_where_there_is_no_other(tmp_path: Path
     assert "not used as speed" not in " ".join(choice_of(log.status(), tmp_path).warnings)
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"), [("velocity_mm_s", "mm/s"), ("speedKmph", "km/h"), ("speed_mph", "mph")]
+)
+def test_a_speed_that_is_named_in_another_unit_says_which(tmp_path: Path, name: str, unit: str) -> None:
+    warnings = choice_of(SmallLog().image().json("/plc", lambda i: {name: 36.0}), tmp_path).warnings
+    assert any(f"{name} is not used as speed: by its name it is in {unit}" in text for text in warnings)
+
+
 def test_recorded_actions_are_truth_of_their_moment_and_no_status(tmp_path: Path) -> None:
     log = (
         SmallLog()
@@ -338,6 +346,13 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
     warnings = choice_of(log, tmp_path).warnings
     assert any("/cloud is not used: " in text and "write foxglove.PointCloud" in text for text in warnings)
     assert any("/binary is not used: expected" in text and "found 'capnproto'" in text for text in warnings)
+    assert (
+        "with x.Y (flatbuffer)"
+        in refusal_of(
+            SmallLog().stream("/f", Schema("x.Y", "flatbuffer", b"z"), "flatbuffer", lambda i, stamp: b""),
+            tmp_path,
+        ).errors[-1]
+    )
 
 
 def test_of_two_status_of_the_same_worth_one_is_used_and_it_is_said(tmp_path: Path) -> None:
@@ -359,6 +374,12 @@ def test_a_log_without_a_sensor_says_what_is_needed(tmp_path: Path) -> None:
     assert "no sensor that can be used in small.mcap" in str(error)
     assert "/plc (Status, 20 messages)" in str(error)
     assert "db1" in str(error)
+
+
+def test_a_log_whose_names_all_say_truth_is_refused_with_the_reason(tmp_path: Path) -> None:
+    error = refusal_of(SmallLog().image("/gt/camera").status("/truth/state"), tmp_path)
+    assert "/gt/camera is not used: its name says that it is truth" in str(error)
+    assert "sensors.camera.topic" in str(error)
 
 
 def test_a_log_without_messages_is_no_log_to_replay(tmp_path: Path) -> None:
@@ -456,11 +477,25 @@ def test_a_status_may_be_read_out_of_any_message(tmp_path: Path) -> None:
         (["speed_kmh", "yaw_rate_deg_s", "orientation_covariance.0"], {}),
         (["joints.0.speed", "twist.0.linear.x"], {}),
         (["steering_angle"], {"steering": "steering_angle"}),
+        # What ends alike and is an acceleration is no velocity.
+        (["accel.accel.linear.x", "accel.accel.angular.z"], {"acceleration": "accel.accel.linear.x"}),
+        (
+            ["velocity", "acceleration.linear.x", "acceleration.angular.z"],
+            {"speed": "velocity", "acceleration": "acceleration.linear.x"},
+        ),
+        (["cmd.speed", "measured.speed"], {"speed": "measured.speed"}),
+        (["target.yaw_rate"], {}),
         ([], {}),
     ],
 )
 def test_fields_are_known_in_any_spelling(paths: list[str], expected: dict[str, str]) -> None:
     assert known_fields(paths) == expected
+
+
+def test_an_accel_has_the_fields_of_a_twist_and_no_velocity() -> None:
+    paths = ["linear.x", "linear.y", "angular.z"]
+    assert known_fields(paths, "geometry_msgs/msg/Accel") == {"acceleration": "linear.x"}
+    assert known_fields(paths, "geometry_msgs/msg/Twist") == {"speed": "linear.x", "yaw_rate": "angular.z"}
 
 
 @given(

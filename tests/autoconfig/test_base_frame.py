@@ -55,6 +55,14 @@ def test_a_frame_above_one_that_moves_is_not_of_the_vehicle(tmp_path: Path) -> N
     assert chosen(moving(log, "map", "rig"), tmp_path)[0] == "rig"
 
 
+@pytest.mark.parametrize(("camera", "info"), [("camera", ""), ("", "camera"), ("camera", "camera")])
+def test_the_camera_is_named_by_its_pictures_or_its_camera_info(
+    tmp_path: Path, camera: str, info: str
+) -> None:
+    log = SmallLog().image(frame=camera).calibration(frame=info)
+    assert chosen(log.transforms(edges=(("base_link", "camera"),)), tmp_path)[0] == "base_link"
+
+
 def test_without_a_rig_positions_are_not_stated_and_the_cure_is_named(tmp_path: Path) -> None:
     assert chosen(SmallLog().image(), tmp_path)[0] is None
     found, reason = chosen(SmallLog().image().calibration(), tmp_path)

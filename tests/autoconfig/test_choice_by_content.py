@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from foxglove_schemas_protobuf.RawImage_pb2 import RawImage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.autoconfig import ConfigChoice, complete_config
 from perception.autoconfig.naming_rules import command_doubt, is_housekeeping, is_own_output, truth_doubt
 from perception.autoconfig.unused_topics import unused_topics
+from perception.config import parse_config, to_yaml
+from perception.config.safe_yaml import parse_yaml
 from perception.logs import open_log
-from tests.small_logs import SmallLog
+from tests.small_logs import SmallLog, foxglove_schema
 
 
 def choice_of(log: SmallLog, folder: Path) -> ConfigChoice:
@@ -96,6 +100,11 @@ def test_a_doubtful_name_that_is_chosen_is_a_warning(tmp_path: Path) -> None:
         ("/control/vehicle_status", "x/Status", "weak"),
         ("/controller/state", "", ""),
         ("/uncontrolled/state", "", ""),
+        ("/drive", "ackermann_msgs/msg/AckermannDriveStamped", "strong"),
+        ("/ackermann_state", "ackermann_msgs/AckermannDriveStamped", ""),
+        ("/nav_vel", "geometry_msgs/Twist", "weak"),
+        ("/measured/twist", "geometry_msgs/Twist", ""),
+        ("/base/twist", "geometry_msgs/TwistStamped", ""),
     ],
 )
 def test_words_of_commands(topic: str, schema: str, doubt: str) -> None:
@@ -142,6 +151,28 @@ def test_a_depth_image_is_no_camera_whatever_its_name(tmp_path: Path) -> None:
     assert any("depth image, without colours" in text for text in choice.warnings)
 
 
+@pytest.mark.parametrize(
+    ("topic", "word"),
+    [
+        ("/stereo/disparity", "disparity"),
+        ("/zed/confidence/map", "confidence"),
+        ("/thermal/image_raw", "thermal"),
+        ("/segmentation/image", "segment"),
+        ("/infra/depth/image", ""),
+        ("/tof/image", ""),
+    ],
+)
+def test_an_image_of_one_channel_that_holds_no_distances_is_no_range(
+    tmp_path: Path, topic: str, word: str
+) -> None:
+    log = SmallLog().image("/color", frame="color").raw_image(topic, "16UC1", frame="other")
+    choice = choice_of(log.calibration("/other/info", frame="other"), tmp_path)
+    assert topic_of(choice, "range") == (None if word else topic)
+    if word:
+        (item,) = [item for item in choice.unused if item.topic == topic]
+        assert (item.code, f"says '{word}', not distances" in item.reason) == ("depth_image", True)
+
+
 def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> None:
     log = SmallLog().raw_image("/camera/image", "16UC1").raw_image("/depth_cam/rgb", "rgb8")
     choice = choice_of(log.raw_image("/left", "mono8").raw_image("/right", "mono8"), tmp_path)
@@ -153,6 +184,17 @@ def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    "topic", ["/detector/debug_image", "/lane/overlay", "/oak/preview/image", "/rviz/image"]
+)
+def test_a_picture_that_is_drawn_on_is_no_second_camera(tmp_path: Path, topic: str) -> None:
+    choice = choice_of(SmallLog().image("/camera/image").image(topic), tmp_path)
+    assert [camera.topic for camera in choice.config.sensors.cameras.values()] == ["/camera/image"]
+    assert codes(choice) == {topic: "second_choice"}
+    alone = choice_of(SmallLog().image(topic), tmp_path)
+    assert topic_of(alone, "camera") == topic
+
+
 def test_a_grey_camera_is_taken_and_said(tmp_path: Path) -> None:
     choice = choice_of(SmallLog().raw_image("/cam", "mono8"), tmp_path)
     assert topic_of(choice, "camera") == "/cam"
@@ -160,6 +202,28 @@ def test_a_grey_camera_is_taken_and_said(tmp_path: Path) -> None:
 
 
 # --- camera info --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", ["camera", "image", "on", "1", "~", "camera/front"])
+def test_a_topic_needs_no_slash(tmp_path: Path, topic: str) -> None:
+    choice = choice_of(SmallLog().image(topic).calibration("info").scan("scan").status("state"), tmp_path)
+    assert topic_of(choice, "camera") == topic
+    assert set(choice.config.roles()) == {topic, "info", "scan", "state"}
+    assert parse_config(parse_yaml(to_yaml(choice.config).encode())) == choice.config
+
+
+@pytest.mark.parametrize(("value", "word"), [(1000, "up to 1,000 of 65,535"), (40_000, ""), (0, "")])
+def test_a_picture_that_does_not_fill_its_bits_is_a_warning(tmp_path: Path, value: int, word: str) -> None:
+    def make(i: int, stamp: int) -> bytes:
+        message = RawImage(frame_id="camera", width=8, height=6, encoding="bayer_rggb16", step=16)
+        message.data = value.to_bytes(2, "little") * 48
+        message.timestamp.FromNanoseconds(stamp)
+        return bytes(message.SerializeToString())
+
+    choice = choice_of(SmallLog().stream("/image", foxglove_schema(RawImage), "protobuf", make), tmp_path)
+    warnings = [text for text in choice.warnings if "/image" in text]
+    assert len(warnings) == bool(word)
+    assert all(word in text and "10 of 16 bits" in text for text in warnings)
 
 
 def test_the_camera_info_of_another_camera_is_not_taken(tmp_path: Path) -> None:
@@ -269,6 +333,95 @@ def test_an_imu_in_an_optical_frame_has_no_axis_of_the_vehicle(
     if not taken:
         (item,) = [item for item in choice.unused if item.topic == "/imu"]
         assert "angular_velocity.z is about an axis that points forward" in item.reason
+
+
+def velocity(kind: str, frame: str) -> Callable[[int], dict[str, object]]:
+    """Return a velocity of a frame as JSON, by the name of its ROS message."""
+    twist = {"linear": {"x": -2.0, "y": 1.0}, "angular": {"z": 0.1}}
+    if kind == "Odometry":
+        return lambda i: {"header": {"frame_id": "odom"}, "child_frame_id": frame, "twist": {"twist": twist}}
+    return lambda i: {"header": {"frame_id": frame}, "twist": twist}
+
+
+@pytest.mark.parametrize(
+    ("kind", "frame", "channels"),
+    [
+        ("TwistStamped", "base_link", {"speed", "yaw_rate"}),
+        ("TwistStamped", "map", {"yaw_rate"}),
+        ("TwistStamped", "gps", set()),
+        ("Odometry", "base_link", {"speed", "yaw_rate"}),
+        ("Odometry", "robot/odom", {"yaw_rate"}),
+        ("Odometry", "gps_antenna", {"speed", "yaw_rate"}),
+    ],
+)
+def test_a_velocity_along_the_axes_of_the_world_is_no_speed(
+    tmp_path: Path, kind: str, frame: str, channels: set[str]
+) -> None:
+    log = SmallLog().image().json("/v", velocity(kind, frame), name=f"x_msgs/msg/{kind}")
+    choice = choice_of(log, tmp_path)
+    status = choice.config.sensors.status
+    assert (set(status.fields) if status is not None else set()) == channels
+    if "speed" not in channels:
+        assert any(frame in text and "linear.x" in text for text in choice.warnings)
+
+
+def test_a_velocity_of_the_vehicle_goes_before_those_of_the_world(tmp_path: Path) -> None:
+    log = SmallLog().image()
+    for topic, frame in (("/gps_vel", "map"), ("/velocity_body", "base_link"), ("/velocity_local", "map")):
+        log.json(topic, velocity("TwistStamped", frame), name="geometry_msgs/msg/TwistStamped")
+    status = choice_of(log, tmp_path).config.sensors.status
+    assert status is not None
+    assert status.topic == "/velocity_body"
+
+
+def test_the_acceleration_of_autoware_is_no_velocity(tmp_path: Path) -> None:
+    accel = {"accel": {"accel": {"linear": {"x": 0.5, "y": 0.1, "z": 0.0}, "angular": {"z": 0.7}}}}
+    log = odometry(SmallLog().image(), "/kinematic_state")
+    log.json("/acceleration", lambda i: accel, name="geometry_msgs/msg/AccelWithCovarianceStamped")
+    statuses = choice_of(log, tmp_path).config.sensors.statuses
+    fields = {section.topic: set(section.fields) for section in statuses.values()}
+    assert fields == {"/kinematic_state": {"speed", "yaw_rate"}, "/acceleration": {"acceleration"}}
+
+
+def test_a_drive_command_is_neither_the_status_nor_the_truth_of_control(tmp_path: Path) -> None:
+    def drive(i: int) -> dict[str, object]:
+        return {"speed": 2.0 + i, "steering_angle": 0.1, "acceleration": 0.0}
+
+    log = odometry(SmallLog().image(), "/odom").json(
+        "/drive", drive, name="ackermann_msgs/msg/AckermannDrive"
+    )
+    choice = choice_of(log, tmp_path)
+    assert [section.topic for section in choice.config.sensors.statuses.values()] == ["/odom"]
+    assert choice.config.truth.control is None
+    assert codes(choice) == {"/drive": "command"}
+
+
+@pytest.mark.parametrize(
+    ("z", "channels", "word"),
+    [
+        (9.8, {"yaw_rate", "acceleration"}, ""),
+        (-9.8, {"acceleration"}, "angular_velocity.z is about an axis that points down"),
+        (1.0, {"yaw_rate"}, "linear_acceleration.x is in g"),
+        (-1.0, set(), "linear_acceleration.x is in g"),
+    ],
+)
+def test_gravity_tells_the_way_up_and_the_unit(
+    tmp_path: Path, z: float, channels: set[str], word: str
+) -> None:
+    rate, force = {"x": 0.0, "y": 0.0, "z": 0.1}, {"x": 0.02, "y": 0.0, "z": z}
+    log = (
+        SmallLog()
+        .image()
+        .json(
+            "/imu",
+            lambda i: {"angular_velocity": rate, "linear_acceleration": force},
+            name="sensor_msgs/msg/Imu",
+        )
+    )
+    choice = choice_of(log, tmp_path)
+    status = choice.config.sensors.status
+    assert (set(status.fields) if status is not None else set()) == channels
+    assert any(word in text for text in choice.warnings)
 
 
 def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:

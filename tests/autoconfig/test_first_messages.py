@@ -12,6 +12,8 @@ from perception.autoconfig import complete_config
 from perception.autoconfig.first_messages import FIRST, MANY_TOPICS, first_messages
 from perception.errors import ConfigError
 from perception.logs import open_log
+from perception.types import Schema
+from tests.small_logs import SmallLog
 
 
 def write_topics(path: Path, topics: int, messages: int) -> Path:
@@ -44,3 +46,34 @@ def test_many_topics_are_looked_at_in_one_pass(tmp_path: Path, monkeypatch: pyte
         with pytest.raises(ConfigError):
             complete_config(log)
         assert len(passes) < MANY_TOPICS
+
+
+def empty_at_first(log: SmallLog, topics: tuple[str, ...], count: int = 1) -> SmallLog:
+    """Take the contents of the first messages of topics, as drivers send them while they start."""
+    kept: list[tuple[int, str, bytes, Schema | None, str]] = []
+    left = dict.fromkeys(topics, count)
+    for log_time, topic, data, schema, encoding in sorted(log.rows, key=lambda row: row[0]):
+        is_first = left.get(topic, 0) > 0
+        left[topic] = left.get(topic, 0) - 1
+        kept.append((log_time, topic, b"" if is_first else data, schema, encoding))
+    log.rows = kept
+    return log
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_sensor_whose_first_messages_are_empty_is_used(tmp_path: Path, count: int) -> None:
+    log = SmallLog().image("/front/image", frame="front").calibration("/front/info", frame="front", hz=10)
+    log.image("/left/image", frame="left").calibration("/left/info", frame="left", hz=10)
+    log.raw_image("/depth/image", "16UC1", frame="depth").calibration("/depth/info", frame="depth", hz=10)
+    log.transforms(edges=(("base_link", "front"), ("base_link", "left"), ("base_link", "depth")), hz=10)
+    empty_at_first(log, ("/front/image", "/front/info", "/depth/image", "/depth/info", "/tf"), count)
+    with open_log(log.write(tmp_path / "log.mcap")) as opened:
+        choice = complete_config(opened)
+    cameras, ranges = choice.config.sensors.cameras, choice.config.sensors.ranges
+    assert {c.topic: c.calibration for c in cameras.values()} == {
+        "/front/image": "/front/info",
+        "/left/image": "/left/info",
+    }
+    assert [(each.topic, each.calibration) for each in ranges.values()] == [("/depth/image", "/depth/info")]
+    assert choice.config.base_frame == "base_link"
+    assert not [text for text in choice.warnings if "read" in text]

@@ -21,7 +21,8 @@ from perception.config import Config, parse_config
 from perception.diagnosis.audit import Audit, Delay, Finding, TopicTimes, audit, survey_times
 from perception.errors import PerceptionError
 from perception.logs import open_log
-from perception.types import Schema
+from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.types import Schema, TruthBox
 from tests.scripted_scene import write_scene
 from tests.small_logs import START_NS, SmallLog, foxglove_schema
 
@@ -331,6 +332,33 @@ def test_a_camera_frame_that_is_not_an_optical_one_is_found(tmp_path: Path) -> N
     assert finding.heads == ("distance",)
 
 
+@pytest.mark.parametrize(
+    ("box", "word"),
+    [
+        ((20.0, 10.0, 40.0, 30.0), ""),
+        ((50.0, 30.0, 77.0, 60.0), ""),  # reaches out of the picture
+        ((200.0, 100.0, 300.0, 200.0), "lie outside, perhaps in pixels of another size"),
+        ((0.25, 0.25, 0.75, 0.5), "lie within the first pixel"),
+    ],
+)
+def test_truth_in_other_pixels_is_found(tmp_path: Path, box: tuple[float, ...], word: str) -> None:
+    truth = [TruthBox("car", (box[0], box[1], box[2], box[3]), 5.0, 1.0, "1")]
+    log = (
+        SmallLog()
+        .image()
+        .stream(
+            "/truth/boxes",
+            SCHEMAS["perception.Detections"],
+            "protobuf",
+            lambda i, s: encode_truth(s, "camera", truth),
+        )
+    )
+    found = audit_of(log, tmp_path)
+    texts = [finding.text for finding in found.findings if finding.code == "truth_outside"]
+    assert len(texts) == bool(word)
+    assert all(word in text and "pictures (64x48)" in text for text in texts)
+
+
 def test_truth_of_an_unknown_frame_names_the_missing_transform(tmp_path: Path) -> None:
     found = audit_of(cuboid_log("map"), tmp_path)
     finding = the(found, "truth_unplaced")
@@ -338,6 +366,74 @@ def test_truth_of_an_unknown_frame_names_the_missing_transform(tmp_path: Path) -
     assert "connect 'map' with the camera's frame 'camera'" in finding.text
     assert "truth" not in codes(found)
     assert "truth" in codes(audit_of(cuboid_log("base"), tmp_path))
+
+
+@pytest.mark.parametrize("ahead_s", [37.0, -37.0])
+def test_no_setting_is_named_for_a_clock_that_differs(tmp_path: Path, ahead_s: float) -> None:
+    log = SmallLog().image().calibration().scan(start_s=ahead_s, delay_s=-ahead_s)  # TAI, or the reverse
+    finding = the(audit_of(log, tmp_path), "absent")
+    assert "its clock is not that of /camera/image" in finding.text
+    assert "raise" not in finding.text
+
+
+@pytest.mark.parametrize(("away_s", "severity"), [(0.0, ""), (60.0, "warning")])
+def test_poses_of_another_time_are_found(tmp_path: Path, away_s: float, severity: str) -> None:
+    def turning(i: int, stamp: int) -> bytes:
+        message = FrameTransforms()
+        for child, y in (("camera", 0.1 * i), ("laser", 0.0)):
+            edge = message.transforms.add(parent_frame_id="base", child_frame_id=child)
+            edge.timestamp.FromNanoseconds(stamp - round(away_s * 1e9))
+            edge.rotation.w, edge.translation.y = 1.0, y
+        return bytes(message.SerializeToString())
+
+    log = SmallLog().image().calibration().scan()
+    found = audit_of(log.stream("/tf", foxglove_schema(FrameTransforms), "protobuf", turning), tmp_path)
+    assert [f.severity for f in found.findings if f.code == "held_transform"] == (
+        [severity] if severity else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("channel", "usual", "large", "unit"),
+    [
+        ("speed", 50.0, 120.0, "km/h"),
+        ("yaw_rate", 3.0, 25.0, "degrees/s"),
+        ("acceleration", 9.0, 200.0, "cm/s2"),
+    ],
+)
+def test_values_that_no_vehicle_has_are_found(
+    tmp_path: Path, channel: str, usual: float, large: float, unit: str
+) -> None:
+    for most in (usual, large):
+        log = SmallLog().image().json("/state", lambda i, most=most: {channel: most - 0.1 * i})
+        texts = [f.text for f in audit_of(log, tmp_path).findings if f.code == "status_large"]
+        assert len(texts) == (most == large)
+        assert all(unit in text for text in texts)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("us", 1000), ("ms", 1_000_000)])
+def test_log_times_in_another_unit_are_found(tmp_path: Path, unit: str, factor: int) -> None:
+    log = SmallLog().sound()
+    log.rows = [(log_time // factor, *rest) for log_time, *rest in log.rows]
+    assert f"perhaps in {unit}, where nanoseconds" in the(audit_of(log, tmp_path), "log_time_unit").text
+
+
+def test_sensors_that_share_a_topic_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image().calibration().scan(frame="left").scan(frame="right", start_s=0.05)
+    finding = the(audit_of(log, tmp_path), "several_frames")
+    assert finding.topic == "/scan"
+    assert "left (20), right (20)" in finding.text
+    assert finding.heads == ("distance",)
+
+
+def test_scans_whose_angles_contradict_each_other_are_found(tmp_path: Path) -> None:
+    log = SmallLog().image().calibration()
+    log.stream("/scan", log_schema("LaserScan"), "protobuf", lambda i, s: planar(s, -135, 135, [5.0] * 28))
+    finding = the(audit_of(log, tmp_path), "odd_angles")
+    assert "20 of 20 scans on /scan" in finding.text
+    assert "degrees" in finding.text
+    with open_log(tmp_path / "small.mcap") as opened:
+        assert any("/scan contradicts itself" in text for text in complete_config(opened).warnings)
 
 
 def test_elements_that_are_ignored_are_counted(tmp_path: Path) -> None:

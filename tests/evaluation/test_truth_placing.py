@@ -13,6 +13,7 @@ from perception.config import Config
 from perception.evaluation import EvaluateOptions, Evaluation, EvaluationReport
 from perception.evaluation.metrics import Rules
 from perception.logs import open_log
+from perception.logs.perception_proto import SCHEMAS, encode_truth
 from perception.models.config import ModelConfig
 from perception.models.preprocess import InputSpec
 from perception.pipeline import Summary, replay
@@ -20,7 +21,7 @@ from perception.plugin import API_VERSION, Context, Manifest, Plugin, Prepared
 from perception.sinks import McapSink
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.sample_cache import cached_log
-from perception.types import SENSORS, Detection, Detections, Output, Quantity, Reset
+from perception.types import SENSORS, Detection, Detections, Output, Quantity, Reset, TruthBox
 from tests.small_logs import SmallLog, foxglove_schema
 
 BOX = (32 - 25 / 9, 24 - 25 / 9, 32 + 25 / 9, 24 + 25 / 9)
@@ -181,3 +182,22 @@ def test_truth_without_a_single_box_is_named(tmp_path: Path, z: float, classes: 
         evaluation.replay(log, config, Seer)
     [warning] = [w for w in evaluation.report().warnings if w["code"] == "empty_truth"]
     assert warning["count"] == 20
+
+
+@pytest.mark.parametrize(("scale", "count"), [(1.0, 0), (10.0, 20), (1 / 64, 20)])
+def test_truth_in_other_pixels_is_named(tmp_path: Path, scale: float, count: int) -> None:
+    box = (20 * scale, 15 * scale, 40 * scale, 30 * scale)
+    truth = [TruthBox("vehicle", (box[0], box[1], box[2], box[3]), 5.0, 1.0, "1")]
+    log = (
+        SmallLog()
+        .image(delay_s=0.01)
+        .stream(
+            "/annotations",
+            SCHEMAS["perception.Detections"],
+            "protobuf",
+            lambda i, s: encode_truth(s, "camera", truth),
+        )
+    )
+    warnings = [w for w in scored(log.write(tmp_path / "log.mcap")).warnings if w["code"] == "truth_outside"]
+    assert [w["count"] for w in warnings] == ([count] if count else [])
+    assert all("pixels of the recorded pictures (64x48)" in w["text"] for w in warnings)

@@ -150,6 +150,7 @@ def test_the_middle_stays_the_middle() -> None:
         ("double sphere", [], False),
         ("ds", [0.0] * 5, False),
         ("mei", [], False),
+        ("thin_prism_fisheye", [0.0] * 8, False),
         ("FOV", [0.9], False),
         ("", [], True),
     ],

@@ -64,6 +64,16 @@ def test_rest_before_a_motion_is_not_smeared_into_it() -> None:
     np.testing.assert_allclose(history.at(950 * MS).parent_from_child[0, 3], 0.5)
 
 
+def test_a_motion_that_had_ended_is_held_without_doubt() -> None:
+    history = PoseHistory("map")
+    for at_ms, x in ((0, 0.0), (100, 1.0), (200, 2.0)):
+        history.add(at_ms * MS, pose(x))
+    assert history.at(2000 * MS).held_ns == 1800 * MS
+    history.add(300 * MS, pose(2.0))
+    assert history.at(2000 * MS).held_ns == 0
+    np.testing.assert_array_equal(history.at(2000 * MS).parent_from_child, pose(2.0))
+
+
 def test_across_a_long_gap_the_earlier_pose_holds() -> None:
     history = PoseHistory("base")
     history.add(0, pose(0.0))

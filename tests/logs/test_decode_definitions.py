@@ -89,6 +89,14 @@ def test_idl_whose_parts_come_from_the_standard() -> None:
     assert values(read(IDL.encode(), IDL_DATA, encoding="ros2idl"))["linear.z"] == 5
 
 
+@pytest.mark.parametrize("name", ["@optional", "@optional "])
+def test_an_optional_field_is_refused_as_it_changes_the_bytes(name: str) -> None:
+    definition = f'module a {{ struct B {{ @verbatim (text="@optional") long a; {name} double b; }}; }};'
+    found = read(definition.encode(), bytes(20), encoding="ros2idl", name="a/B")
+    assert isinstance(found, Undecodable)
+    assert "optional fields (@optional) are not read" in found.reason
+
+
 MSG = """\
 # the state of a car, \xe4\xf6\xfc
 uint8 eStop=1   # a constant in no usual case

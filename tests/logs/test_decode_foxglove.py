@@ -65,7 +65,18 @@ def _replace_times(fields: dict[str, Any], message: Any) -> None:
             _replace_times(fields[descriptor.name], value)
 
 
-both = pytest.mark.parametrize("encode", [protobuf, as_json], ids=["protobuf", "json"])
+def as_protobuf_json(message: Any) -> Message:
+    """The same message as protobuf's own JSON: `frameId`, times as text, enums by name, URL-safe base64."""
+    fields = MessageToDict(message)
+    if isinstance(fields.get("data"), str):
+        fields["data"] = fields["data"].rstrip("=").replace("+", "-").replace("/", "_")
+    schema = Schema(message.DESCRIPTOR.full_name, "jsonschema", b"{}")
+    return record(json.dumps(fields).encode(), schema, "json")
+
+
+both = pytest.mark.parametrize(
+    "encode", [protobuf, as_json, as_protobuf_json], ids=["protobuf", "json", "protobuf_json"]
+)
 
 
 @both
@@ -114,6 +125,20 @@ def test_camera_calibration(encode: Any) -> None:
     assert found.distortion_model == "plumb_bob"
     assert found.intrinsics.tolist() == [[500, 0, 320], [0, 510, 240], [0, 0, 1]]
     assert found.distortion.tolist() == [0.1, -0.2, 0, 0, 0]
+
+
+def test_json_of_a_calibration_may_have_small_letters_and_bytes_line_ends() -> None:
+    k = [500.0, 0, 320, 0, 510, 240, 0, 0, 1]
+    fields = {"frame_id": "cam", "width": 640, "height": 480, "k": k, "d": [0.1, 0, 0, 0]}
+    schema = Schema("foxglove.CameraCalibration", "jsonschema", b"{}")
+    found = decode(record(json.dumps(fields).encode(), schema, "json"))
+    assert isinstance(found, CameraInfo)
+    assert (found.intrinsics[1, 1], found.distortion[0]) == (510, 0.1)
+    text = base64.encodebytes(JPEG).decode()
+    schema = Schema("foxglove.CompressedImage", "jsonschema", b"{}")
+    frame = decode(record(json.dumps({"data": text}).encode(), schema, "json"))
+    assert isinstance(frame, CameraFrame)
+    assert frame.data == JPEG
 
 
 @pytest.mark.parametrize("k", [[], [1.0] * 8, [0.0] * 9, [500.0, 0, np.nan, 0, 500, 0, 0, 0, 1]])

@@ -25,6 +25,7 @@ from perception.types import (
     FrameTransforms,
     Message,
     RangeScan,
+    RegionOfInterest,
     Schema,
     StatusReading,
     TruthBoxes,
@@ -233,6 +234,11 @@ def test_camera_info(encoding: str) -> None:
     )
     assert found.intrinsics[1].tolist() == [0, 501, 240]
     assert found.distortion.tolist() == [0.1, 0.2, 0, 0, 0]
+    assert found.roi is None
+    roi.x_offset = 32
+    moved = decode(encode(encoding, info))
+    assert isinstance(moved, CameraInfo)
+    assert moved.roi == RegionOfInterest(32, 0, 0, 0)
 
 
 @encodings
@@ -365,6 +371,29 @@ def test_what_an_imu_does_not_measure_is_no_number(encoding: str) -> None:
     assert unknown["linear_acceleration.x"] == 1.0
     assert unknown.get("angular_velocity.z") is None
     assert not [path for path in unknown if path.startswith(("orientation.", "angular_velocity."))]
+
+
+@encodings
+def test_a_joint_is_named_whatever_its_place(encoding: str) -> None:
+    values = {}
+    for names, speeds in ((["left", "ns/r.1"], [1.0, 2.0]), (["arm", "ns/r.1", "left"], [7.0, 4.0, 3.0])):
+        joints = make(
+            encoding,
+            "sensor_msgs/msg/JointState",
+            header=header(encoding),
+            name=names,
+            position=np.zeros(0),
+            velocity=np.array(speeds),
+            effort=np.zeros(0),
+        )
+        found = decode(encode(encoding, joints))
+        assert isinstance(found, StatusReading)
+        values[names[0]] = found.values
+    assert [held["velocity.left"] for held in values.values()] == [1, 3]
+    assert [held["velocity.ns/r.1"] for held in values.values()] == [2, 4]
+    assert [held["velocity.0"] for held in values.values()] == [1, 7]
+    assert "velocity.arm" not in values["left"]
+    assert "position.left" not in values["left"], "the list of positions is empty"
 
 
 @encodings

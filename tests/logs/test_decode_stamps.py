@@ -81,6 +81,16 @@ def test_a_text_is_a_time(text: str, stamp_ns: int) -> None:
     assert (found.stamp_ns, found.stamped) == (stamp_ns, True)
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("nsec", 250_000_000), ("usec", 250_000), ("microseconds", 250_000), ("tv_usec", 250_000)],
+)
+def test_seconds_with_a_part_in_any_unit(part: str, value: int) -> None:
+    seconds = {"tv_usec": "tv_sec", "microseconds": "seconds"}.get(part, "sec")
+    found = status({"header": {"stamp": {seconds: 1_700_000_000, part: value}}})
+    assert (found.stamp_ns, found.stamped) == (1_700_000_000_250_000_000, True)
+
+
 @given(moment_ns=st.integers(10**18, 4 * 10**18), minutes=st.integers(-14 * 60, 14 * 60))
 def test_iso_text_keeps_every_nanosecond_in_every_zone(moment_ns: int, minutes: int) -> None:
     seconds, nanos = divmod(moment_ns, 10**9)
@@ -103,6 +113,7 @@ def test_iso_text_keeps_every_nanosecond_in_every_zone(moment_ns: int, minutes: 
         ({"timestamp": "2023-11-14T19:13:20"}, "says no zone"),
         ({"timestamp": "2023-13-14T19:13:20Z"}, "is not a date"),
         ({"timestamp": -5}, "before 1970"),
+        ({"timestamp": {"sec": 1_700_000_000, "fraction": 0.25}}, "that are no time"),
         ({"timestamp": 12.5}, "near the arrival in any unit"),
         (
             {"timestamp": 500_000_000},

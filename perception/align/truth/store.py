@@ -144,10 +144,19 @@ class TruthStore:
             return None, self._away(topic, track, stamp_ns)
         if isinstance(message, TruthBoxes) and message.picture:  # boxes of the picture before are not its own
             return None, RigIssue("silent", f"{topic} has no labels of {message.picture}")
-        issue = placing_issue(message, rig)
-        if not self._places_boxes:
+        issue = placing_issue(message, rig) or self._held(message, rig, stamp_ns)
+        if issue is not None or not self._places_boxes:
             return None, issue
         return boxes_of(message, rig, self.config.classes, size), issue
+
+    def _held(self, message: Cuboids | TruthBoxes, rig: Rig, stamp_ns: int) -> RigIssue | None:
+        """Return why cuboids are not where the transforms of the moment put them: these are too old."""
+        if self.rig is None or isinstance(message, TruthBoxes):
+            return None
+        issue = self.rig.held(rig, sorted({cuboid.frame_id for cuboid in message.items}), stamp_ns)
+        if issue is None:
+            return None
+        return RigIssue(issue.code, f"{issue.text}: cuboids cannot be placed by it")
 
     @property
     def _boxes_from(self) -> str | None:

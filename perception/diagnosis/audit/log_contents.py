@@ -40,6 +40,7 @@ class TopicContents:
     ignored_reason: str = ""  # of the first
     unstamped: int = 0  # messages in whose stamps arrival stands in
     stamp_problem: str = ""  # why the first of them, which does carry a time, has no stamp
+    frames: Counter[str] = field(default_factory=Counter)  # that messages of a camera or range sensor name
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, message: Decoded) -> bool:
@@ -53,6 +54,8 @@ class TopicContents:
         if isinstance(message, Undecodable):
             self.undecodable += 1
             self.reason = self.reason or message.reason
+        if isinstance(message, CameraFrame | RangeScan) and message.frame_id:
+            self.frames[message.frame_id] += 1
         if not message.stamped:
             self.unstamped += 1
             self.stamp_problem = self.stamp_problem or message.stamp_problem
@@ -108,10 +111,14 @@ class ScanContents:
     blind: int = 0  # without any finite return
     far: int = 0  # with returns, all of them beyond max_range_m
     one_direction: int = 0  # with several returns, all of them in one direction
+    doubted: int = 0  # that contradict themselves
+    doubt: str = ""  # of the first
 
     def add(self, scan: RangeScan) -> None:
         """Add the next scan."""
         self.count += 1
+        self.doubted += bool(scan.doubt)
+        self.doubt = self.doubt or scan.doubt
         points = scan.points_m.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             distance = np.linalg.norm(points, axis=1)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.log_contents import TopicContents
-from perception.diagnosis.audit.tick_contents import TickContents
+from perception.diagnosis.audit.tick_contents import OFTEN, TickContents
 from perception.types import PLACED, RigIssueCode
 from perception.types.placement import sensors_text
 
@@ -34,7 +34,8 @@ def rig_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
         often = "" if share > 1 - FEW else f" in {share:.0%} of the ticks"
         sensors = f" ({sensors_text(counts)}; the first)" if len(counts) > 1 else ""
         effect = "are placed in the image with reserve" if code in PLACED else "cannot be placed in the image"
-        severity: Severity = "note" if code in PLACED or share <= FEW else "warning"
+        harmless = share <= FEW or (code in PLACED and not (code == "held_transform" and share > OFTEN))
+        severity: Severity = "note" if harmless else "warning"
         text = f"ranges on {topics} {effect}{often}{sensors}: {ticks.texts[f'range {first}', code]}"
         yield Finding(code, severity, topics, text, () if severity == "note" else RESTS_ON["range"])
 
@@ -56,6 +57,9 @@ def truth_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
             continue
         text = f"{topic} has truth for {share:.0%} of the ticks (within {config.truth.tolerance_ms:g} ms)"
         yield Finding("truth" if share > 1 - FEW else "truth_gaps", "note", topic, text)
+    boxes = config.truth.boxes or ", ".join(config.truth.camera_boxes.values())
+    for _, text in ticks.fit.defects():
+        yield Finding("truth_outside", "warning", boxes, f"{boxes or 'labels'}: {text}")
 
 
 def ignored_rules(topic: TopicContents) -> Iterator[Finding]:

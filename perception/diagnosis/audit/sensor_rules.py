@@ -16,6 +16,17 @@ FROZEN_PICTURES = 10
 """Equal pictures in a row from which a camera counts as frozen: noise makes those of a working one differ."""
 
 
+MOST = {
+    "speed": (70.0, "m/s", "km/h, mph or cm/s"),
+    "yaw_rate": (10.0, "rad/s", "degrees/s"),
+    "acceleration": (50.0, "m/s2", "cm/s2"),
+}
+"""Channel -> more than a vehicle has, its unit, and units in which it would be usual."""
+
+MOST_FRAMES = 4
+"""Frames that are named."""
+
+
 def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Finding]:
     """Yield the parts of the file that cannot be read."""
     for part in damage:
@@ -50,12 +61,19 @@ def _without(name: str) -> str:
 
 
 def message_rules(topic: TopicContents) -> Iterator[Finding]:
-    """Yield messages that cannot be decoded, or that come twice."""
+    """Yield messages that cannot be decoded, that are of several sensors, or that come twice."""
     heads = RESTS_ON.get(topic.role, ())
     if topic.undecodable:
         count = f"{topic.undecodable:,} of {plural(topic.times.count, 'message')}"
         text = f"{count} on {topic.name} cannot be decoded: {topic.reason}"
         yield Finding("undecodable", "error", topic.name, text, heads)
+    if len(topic.frames) > 1:
+        frames = ", ".join(f"{frame} ({count:,})" for frame, count in topic.frames.most_common(MOST_FRAMES))
+        text = (
+            f"messages on {topic.name} are of {len(topic.frames)} frames: {frames}: of several sensors, of "
+            "which a tick takes one message; record each sensor on a topic of its own"
+        )
+        yield Finding("several_frames", "warning", topic.name, text, heads)
     if topic.duplicates and topic.role in SENSORS:
         text = f"{plural(topic.duplicates, 'message')} on {topic.name} came before, same stamp and bytes"
         yield Finding("duplicates", "note", topic.name, text)
@@ -79,7 +97,7 @@ def picture_rules(contents: LogContents) -> Iterator[Finding]:
 
 
 def scan_rules(contents: LogContents) -> Iterator[Finding]:
-    """Yield scans without a usable return, and scans whose returns share one direction."""
+    """Yield scans without a usable return, and scans whose angles contradict each other or are all one."""
     for topic, scans in contents.scans.items():
         for count, defect in (
             (scans.blind, "without a single finite return"),
@@ -95,6 +113,9 @@ def scan_rules(contents: LogContents) -> Iterator[Finding]:
                 "direction: angle_increment is 0, or the angles of the points are missing"
             )
             yield Finding("one_direction", "warning", topic, text, ("distance",))
+        if scans.doubted > 0.5 * scans.count:
+            text = f"{_of_scans(scans.doubted, scans.count)} on {topic} contradict themselves: {scans.doubt}"
+            yield Finding("odd_angles", "warning", topic, text, ("distance",))
 
 
 def _of_scans(count: int, total: int) -> str:
@@ -105,7 +126,23 @@ def status_rules(contents: LogContents) -> Iterator[Finding]:
     """Yield status channels without information."""
     for topic, channels in contents.channels.items():
         for name, held in channels.items():
-            yield from _channel_rules(topic, f"{name} ({contents.fields[topic][name]})", np.asarray(held))
+            label = f"{name} ({contents.fields[topic][name]})"
+            yield from _channel_rules(topic, label, np.asarray(held))
+            yield from _size_rules(topic, name, label, np.abs(held))
+
+
+def _size_rules(topic: str, name: str, label: str, sizes: Float64) -> Iterator[Finding]:
+    """Yield a channel with values that no vehicle has, in the unit that a status is in."""
+    known = sizes[np.isfinite(sizes)]
+    if name not in MOST or not known.size:
+        return
+    most, unit, other = MOST[name]
+    large = float(np.quantile(known, 0.99))
+    if large > most:
+        text = (
+            f"{label} on {topic} goes up to {large:.4g} {unit}: perhaps it is in {other}; expected is {unit}"
+        )
+        yield Finding("status_large", "warning", topic, text, ("control",))
 
 
 def _channel_rules(topic: str, name: str, values: Float64) -> Iterator[Finding]:

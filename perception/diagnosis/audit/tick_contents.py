@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from perception.align import Aligner
 from perception.align.truth import Joined, TruthJoiner
+from perception.align.truth.box_fit import BoxFit
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding
 from perception.diagnosis.trained_inputs import InputSamples
@@ -15,6 +16,9 @@ from perception.types import AbsenceCode, Decoded, RigIssueCode, Sample, TruthFr
 
 OFTEN = 0.25
 """The share of ticks without an input from which on its head is unreliable."""
+
+OTHER_CLOCK_MS = 5000.0
+"""Stamps further than this from those of the reference are of another clock, not late."""
 
 # Messages that cannot be decoded or used are named by other rules.
 CURES: dict[AbsenceCode, str] = {
@@ -36,6 +40,7 @@ class TickContents:
     scans: int = 0  # ticks with a scan
     issues: Counter[tuple[str, RigIssueCode]] = field(default_factory=Counter)  # of placing its returns
     unknown: dict[str, Counter[RigIssueCode]] = field(default_factory=dict)  # truth that a tick has not
+    fit: BoxFit = field(default_factory=BoxFit)  # of the truth of the reference camera
     texts: dict[tuple[str, RigIssueCode], str] = field(default_factory=dict)
 
     def add(self, sample: Sample, truth: TruthFrame) -> None:
@@ -52,6 +57,7 @@ class TickContents:
         for issue in sample.issues if sample.range.present else ():
             self.issues[issue.about, issue.code] += 1
             self.texts.setdefault((f"range {issue.about}", issue.code), issue.text)
+        self.fit.add(truth, sample.camera.value)
         for head, missing in truth.missing.items():
             self.unknown.setdefault(head, Counter())[missing.code] += 1
             self.texts.setdefault((head, missing.code), missing.text)
@@ -95,8 +101,12 @@ class AlignedLog:
             self._aligner.ledger.sample_done(sample, "used")
 
 
-def tick_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
-    """Yield inputs that are absent in many ticks, with the commonest reason and its cure."""
+def tick_rules(ticks: TickContents, config: Config, apart_ms: Mapping[str, float]) -> Iterator[Finding]:
+    """Yield inputs that are absent in many ticks, with the commonest reason and its cure.
+
+    Args:
+        apart_ms: Topic -> how far its clock is behind that of the reference sensor.
+    """
     for name, codes in ticks.absent.items():
         share = codes.total() / ticks.ticks if ticks.ticks else 0.0
         if share <= OFTEN:
@@ -104,5 +114,9 @@ def tick_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
         section = config.sensors.named[name]
         topic = section.topic
         code, _ = codes.most_common(1)[0]
-        text = f"{topic} is absent in {share:.0%} of the ticks ({ticks.reasons[name, code]}): {CURES[code]}"
+        cure = CURES[code]
+        if abs(apart_ms.get(topic, 0.0)) > OTHER_CLOCK_MS:
+            reference = config.sensors.named[config.reference].topic
+            cure = f"its clock is not that of {reference}, which no setting mends: correct its stamps"
+        text = f"{topic} is absent in {share:.0%} of the ticks ({ticks.reasons[name, code]}): {cure}"
         yield Finding("absent", "warning", topic, text, RESTS_ON[section.kind])

@@ -16,6 +16,7 @@ from perception.diagnosis.audit.log_contents import TopicContents
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
+LEAST_STAMPS = 5  # from which the speed of a clock is told
 AGE_MS = 3600e3  # a stamp further than this from where it should be is of another clock
 
 
@@ -85,6 +86,12 @@ def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) 
         yield Finding("jitter", "note", topic.name, text, heads)
 
 
+def clocks_apart_ms(sensors: Sequence[TopicContents], reference: TopicContents) -> dict[str, float]:
+    """Return for each topic how far its stamps are behind those of the reference, where both are stamped."""
+    behind = {topic.name: topic.stamps.behind_ms(reference.stamps) for topic in sensors}
+    return {name: float(np.median(values)) for name, values in behind.items() if values.size}
+
+
 def _reach_ms(topic: TopicContents, config: Config) -> float:
     section = config.sensors.named[config.sensor_names()[topic.name]]
     if section.policy == "nearest":
@@ -139,6 +146,21 @@ def epoch_rules(sensors: Sequence[TopicContents], reference: TopicContents) -> I
         text += "; there is no other sensor to compare its clock with"
         heads = RESTS_ON[reference.role]
         yield Finding("clock_epoch", "unjudged", reference.name, f"stamps on {reference.name} {text}", heads)
+
+
+def unit_rules(reference: TopicContents) -> Iterator[Finding]:
+    """Yield log times that a recorder did not write in nanoseconds: stamps run faster by the unit."""
+    times = reference.stamps
+    if len(times.stamps) < LEAST_STAMPS:
+        return
+    arrived, stamped = (float(max(held) - min(held)) for held in (times.arrivals, times.stamps))
+    for unit, factor in (("us", 1e3), ("ms", 1e6), ("s", 1e9)):
+        if arrived > 0 and abs(stamped / arrived / factor - 1) < 0.1:
+            text = (
+                f"stamps on {reference.name} run {factor:,.0f} times as fast as log times, perhaps in "
+                f"{unit}, where nanoseconds are expected: --start, --end, rates and gaps go by them"
+            )
+            yield Finding("log_time_unit", "warning", reference.name, text, HEADS)
 
 
 def arrival_rules(topics: Sequence[tuple[str, TopicTimes]], reference: TopicContents) -> Iterator[Finding]:

@@ -54,7 +54,11 @@ def clean_msg(text: str, name: str) -> str:
 
 
 def clean_idl(text: str) -> str:
-    """Return .idl definitions one after another, without headers, comments and annotations."""
+    """Return .idl definitions one after another, without headers, comments and annotations.
+
+    Raises:
+        ValueError: A field is `@optional`, which changes the bytes of the message.
+    """
     text = _IDL_NOISE.sub(lambda match: match[1] or " ", text)
     text = "\n".join(
         line
@@ -73,6 +77,8 @@ def _without_annotations(text: str) -> str:
     for token in _IDL_ANNOTATION.finditer(text):
         sign = token[0][0]
         if depth == 0 and sign == "@":
+            if token[0].strip() == "@optional":
+                raise ValueError("optional fields (@optional) are not read")
             kept.append(text[begin : token.start()])
             begin = after_name = token.end()
         elif sign == "(" and (depth or token.start() == after_name):

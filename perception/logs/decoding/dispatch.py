@@ -73,7 +73,7 @@ def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
     `status` stands for numbers of any kind, None for messages that cannot be decoded.
     """
     name = schema.name if schema else ""
-    if name in foxglove.UNREADABLE:
+    if _unreadable(name):
         return None
     if encoding == "json":
         return _foxglove_role(name)
@@ -85,6 +85,11 @@ def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
         short = ros_types.ros_name(name)
         return _ROS_BUILDERS[short][0] if short in _ROS_BUILDERS else "status"
     return None
+
+
+def _unreadable(name: str) -> str:
+    """Return what to do instead where messages of a known schema cannot be read; empty: they can."""
+    return foxglove.UNREADABLE.get(name) or ros.UNREADABLE.get(ros_types.ros_name(name), "")
 
 
 def _is_ros(schema: Schema, encoding: str) -> bool:
@@ -124,8 +129,8 @@ def _refusal(reason: str) -> Decoder:
 def _decoder(channel: Channel, role: Role | None) -> Decoder:
     schema, encoding = channel.schema, channel.encoding
     name = schema.name if schema else ""
-    if name in foxglove.UNREADABLE:
-        raise DecodeError(f"{name}: {foxglove.UNREADABLE[name]}")
+    if reason := _unreadable(name):
+        raise DecodeError(f"{name}: {reason}")
     natural = sensor_kind(schema, encoding)
     wanted = role or natural or "status"
     if schema is not None and _is_ros(schema, encoding):
@@ -136,8 +141,10 @@ def _decoder(channel: Channel, role: Role | None) -> Decoder:
         return _json(name, wanted)
     if encoding == "protobuf" and schema is not None:
         return _protobuf(schema, wanted)
+    kind = f" ({schema.encoding})" if schema is not None and schema.encoding else ""
     raise DecodeError(
-        f"expected the encoding protobuf, json, cdr or ros1 with a schema, found {encoding!r} with {name!r}"
+        "expected messages in protobuf or JSON, or in CDR or ros1 with a definition in ros2msg, ros2idl or "
+        f"ros1msg; found {encoding!r} with {name or 'no schema'}{kind}"
     )
 
 

@@ -50,7 +50,8 @@ Builder = Callable[[FieldView, Envelope], Decoded]
 
 PICTURE_FILE = "pictures.File"
 """The schema, in JSON, of the names of the files that pictures were read from."""
-_KINDS = ("", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")  # NumericType
+_KINDS = ("", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")  # NumericType, and its names
+_KIND_NAMES = ("UNKNOWN", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "FLOAT32", "FLOAT64")
 _LABEL_KEYS = ("class", "label", "category", "type")
 _IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -107,8 +108,9 @@ def laser_scan(view: FieldView, envelope: Envelope) -> Decoded:
     points_m = _posed(points.planar_points(ranges, first, step), view, "the scan")
     values = view.numbers("intensities")
     intensity = points.as_float32(values) if len(values) == count else None
+    doubt = points.angle_doubt(first, step, view.number("end_angle"), count)
     head, tail = _head(view, envelope)
-    return RangeScan(*head, points_m, intensity, None, **tail)
+    return RangeScan(*head, points_m, intensity, None, **tail, doubt=doubt)
 
 
 def point_cloud(view: FieldView, envelope: Envelope) -> Decoded:
@@ -117,7 +119,7 @@ def point_cloud(view: FieldView, envelope: Envelope) -> Decoded:
     fields = [
         points.PackedField(field.text("name"), field.integer("offset"), _KINDS[kind])
         for field in view.children("fields")
-        if 1 <= (kind := field.integer("type")) < len(_KINDS)  # an unknown type matters only where it is used
+        if 1 <= (kind := _numeric_type(field)) < len(_KINDS)  # an unknown type matters only where it is used
     ]
     if len(data) and (stride < 1 or len(data) % stride):
         raise DecodeError(f"{len(data)} bytes are no whole number of points of {stride} bytes")
@@ -126,6 +128,12 @@ def point_cloud(view: FieldView, envelope: Envelope) -> Decoded:
     points_m = _posed(points_m, view, "the cloud")
     head, tail = _head(view, envelope)
     return RangeScan(*head, points_m, intensity, speed, **tail)
+
+
+def _numeric_type(field: FieldView) -> int:
+    """Return the type of a packed field, which protobuf's JSON writes as a name."""
+    name = field.value("type")
+    return _KIND_NAMES.index(name) if name in _KIND_NAMES else field.integer("type")
 
 
 def scene_update(view: FieldView, envelope: Envelope) -> Decoded:

@@ -13,7 +13,7 @@ def raw_step(encoding: str, width: int, height: int, step: int, size: int) -> tu
     """
     name = layout_name(encoding)
     if name is None:
-        raise DecodeError(f"raw images are read as {', '.join(LAYOUTS)}; found {encoding[:40]!r}")
+        raise DecodeError(f"found {encoding[:40]!r}, where raw images are read as {', '.join(LAYOUTS)}")
     layout = LAYOUTS[name]
     checked_size(width, height)
     if layout.even and (width % 2 or (layout.planes and height % 2)):

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,11 @@ _MOST_VALUES = 1 << 21  # two bytes of text become an object of fifty
 
 
 class JsonView:
-    """`FieldView` of a JSON object."""
+    """`FieldView` of a JSON object.
+
+    A field may be written as protobuf's JSON does by default (`frameId`), or small as ROS 2 has it (`k`).
+    Bytes are base64 of either alphabet, with line ends and padding or without, as protobuf's JSON allows.
+    """
 
     __slots__ = ("_fields",)
 
@@ -26,7 +31,7 @@ class JsonView:
         self._fields = fields
 
     def number(self, name: str) -> float:
-        value = self._fields.get(name)
+        value = self.value(name)
         if value is None:
             return 0.0
         if isinstance(value, (int, float, str)):  # protobuf's JSON writes NaN as a text
@@ -37,19 +42,24 @@ class JsonView:
         return int(self.number(name))
 
     def text(self, name: str) -> str:
-        value = self._fields.get(name)
+        value = self.value(name)
         if value is None or isinstance(value, str):
             return value or ""
         raise DecodeError(f"expected a text as {name!r}, found {_kind(value)}")
 
     def blob(self, name: str) -> bytes:
+        text = self.text(name)
         try:
-            return base64.b64decode(self.text(name), validate=True)
+            return base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            text = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+        try:
+            return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
             raise DecodeError(f"{name!r} is not base64") from None
 
     def numbers(self, name: str) -> NDArray[Any]:
-        value = self._fields.get(name)
+        value = self.value(name)
         if value is None:
             return np.empty(0)
         if not isinstance(value, list):
@@ -60,7 +70,7 @@ class JsonView:
         return values
 
     def child(self, name: str) -> JsonView | None:
-        value = self._fields.get(name)
+        value = self.value(name)
         if value is None:
             return None
         if not isinstance(value, dict):
@@ -68,7 +78,7 @@ class JsonView:
         return JsonView(value)
 
     def children(self, name: str) -> Sequence[JsonView]:
-        value = self._fields.get(name)
+        value = self.value(name)
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -80,7 +90,15 @@ class JsonView:
         return self._fields
 
     def value(self, name: str) -> Any:
-        return self._fields.get(name)
+        value = self._fields.get(name)
+        return self._fields.get(_other_spelling(name)) if value is None else value
+
+
+@lru_cache(maxsize=1024)
+def _other_spelling(name: str) -> str:
+    """Return `startAngle` for `start_angle`, and `k` for `K`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest) if rest else name.lower()
 
 
 def parse(data: bytes) -> dict[str, Any]:

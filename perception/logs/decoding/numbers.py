@@ -1,8 +1,9 @@
 """The numbers of any decoded structure by dotted path: JSON values, ROS messages and protobuf messages.
 
-A path names fields, keys and indices (`twist.linear.x`, `position.16`). Bools are 0 or 1, enums are integers,
-NaN is kept; texts and bytes are no numbers. Any path can be read; a listing is short: it leaves out arrays of
-more than 16 elements and ends after 256 numbers or 12 levels, in the order of the message.
+A path names fields, keys and indices (`twist.linear.x`, `position.16`), of a JointState also joints. Bools
+are 0 or 1, enums are integers, NaN is kept; texts and bytes are no numbers. Any path can be read; a listing
+is short: it leaves out arrays of more than 16 elements and ends after 256 numbers or 12 levels, in the
+order of the message.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class NumberFields(Mapping[str, float]):
         """Return a number, which is looked up once: a window reads the same one at many ticks."""
         if path not in self._read:
             is_known = path.partition(".")[0] not in self._unmeasured
-            self._read[path] = _number(find(self._tree, path)) if is_known else None
+            self._read[path] = _number(_found(self._tree, path)) if is_known else None
         return self._read[path]
 
     def __contains__(self, path: object) -> bool:
@@ -124,6 +125,22 @@ def find(node: Any, path: str) -> Any:
         if dot < 0 or not isinstance(node, Mapping):
             return MISSING
         dot = path.find(".", dot + 1)
+
+
+def _found(tree: Any, path: str) -> Any:
+    """Return what a path leads to, also by the name of an element where the message lists names.
+
+    A JointState has a list `name` beside its lists of numbers, and several nodes may send it, each for its
+    own joints in its own order: `velocity.left_wheel` is that joint in each message.
+    """
+    item = find(tree, path)
+    if item is not MISSING:
+        return item
+    group, _, name = path.partition(".")
+    names = find(tree, "name")
+    if not name or not isinstance(names, (list, tuple)) or name not in names:
+        return MISSING
+    return find(tree, f"{group}.{names.index(name)}")
 
 
 def _number(item: Any) -> float | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,18 @@ from perception.geometry import Matrix
 from perception.logs.decoding.checks import MAX_RETURNS, DecodeError, limited
 from perception.types import Float32
 
-_INTENSITY = ("intensity", "intensities", "reflectivity", "rcs")
-_SPEED = ("radial_speed", "radial_velocity", "doppler", "doppler_velocity", "velocity", "v_r")
+T = TypeVar("T")
+
+_INTENSITY = (
+    *("intensity", "intensities", "reflectivity", "rcs", "reflectance", "remission", "amplitude", "power"),
+)
+_SPEED = (
+    *("radial_speed", "radial_velocity", "radialvelocity", "radial_vel", "v_radial", "range_rate"),
+    *("doppler", "doppler_velocity", "doppler_vel", "doppler_speed", "velocity", "v_r", "vr"),
+)
+"""What drivers call the intensity and the radial speed, in small letters; the first that is there counts."""
+_MOST_TURNS = 1.05
+_SPAN_SLACK = 0.02
 _CACHED_RETURNS = 1 << 14  # a scanner repeats its angles; a hostile log must not fill the cache
 
 
@@ -58,6 +68,27 @@ def planar_points(
     return points
 
 
+def angle_doubt(first: float, step: float, last: float, count: int) -> str:
+    """Return how the angles of a planar scan contradict each other; empty: they do not.
+
+    Args:
+        first, step, last: Radians, as the message has them; the points are at `first + i * step`.
+        count: Of ranges.
+    """
+    span, stated = step * (count - 1), last - first
+    if count < 2 or not step or not math.isfinite(stated + span):
+        return ""
+    if abs(span) > _MOST_TURNS * math.tau:
+        return f"its angles span {abs(span):.4g} rad, more than a turn: they may be in degrees"
+    apart = abs(math.remainder(stated - span, math.tau))
+    if apart <= max(2 * abs(step), _SPAN_SLACK * abs(span)):  # drivers differ in what the last angle is
+        return ""
+    return (
+        f"{count} ranges with steps of {step:.4g} rad span {span:.4g} rad, but it says that they go from "
+        f"{first:.4g} to {last:.4g} rad; the steps are used"
+    )
+
+
 def _directions(first: float, step: float, count: int) -> Float32:
     angles = first + step * np.arange(count)
     return np.stack([np.cos(angles), np.sin(angles), np.zeros(count)], axis=1).astype(np.float32)
@@ -92,7 +123,7 @@ def packed_points(
     count = limited(width * height, MAX_RETURNS, "points")
     if not count:  # of a cloud that was never filled not even the fields are set
         return np.empty((0, 3), np.float32), None, None
-    by_name = {field.name: field for field in fields}
+    by_name = {field.name.lower(): field for field in fields} | {field.name: field for field in fields}
     missing = [name for name in "xyz" if name not in by_name]
     if missing:
         raise DecodeError(f"a cloud needs the fields x, y, z; found {sorted(by_name)[:16]}")
@@ -117,11 +148,20 @@ def packed_points(
         for axis, name in enumerate("xyz"):
             points[:, axis].reshape(height, width)[...] = column(by_name[name])
 
-    def extra(names: Sequence[str]) -> Float32 | None:
-        field = next((by_name[name] for name in names if name in by_name), None)
+    def extra(field: PackedField | None) -> Float32 | None:
         return None if field is None else as_float32(column(field)).reshape(count)
 
-    return points, extra(_INTENSITY), extra(_SPEED)
+    return points, extra(intensity_of(by_name)), extra(speed_of(by_name))
+
+
+def intensity_of(columns: Mapping[str, T]) -> T | None:
+    """Return the column that is the intensity, by names in small letters; None: there is none."""
+    return next((columns[name] for name in _INTENSITY if name in columns), None)
+
+
+def speed_of(columns: Mapping[str, T]) -> T | None:
+    """Return the column that is the radial speed, by names in small letters; None: there is none."""
+    return next((columns[name] for name in _SPEED if name in columns), None)
 
 
 def moved(points_m: Float32, frame_from_points: Matrix) -> Float32:

@@ -23,6 +23,7 @@ from perception.logs.decoding.checks import (
 from perception.logs.decoding.ros_fields import frame_of, head_of, pose_of
 from perception.logs.decoding.ros_ranges import (
     laser_scan,
+    livox_points,
     multi_echo_laser_scan,
     point_cloud,
     point_cloud2,
@@ -79,8 +80,11 @@ def camera_info(ros: Any, envelope: Envelope) -> Decoded:
 
 
 def _region(roi: Any) -> RegionOfInterest | None:
-    """Return the region of interest; None for the whole sensor, which all zeros stand for."""
-    if roi is None or not (roi.width and roi.height):
+    """Return the region of interest; None for the whole sensor, which all zeros stand for.
+
+    Some drivers state its offset alone: then width and height are 0.
+    """
+    if roi is None or not (roi.x_offset or roi.y_offset or (roi.width and roi.height)):
         return None
     size = int(roi.width), int(roi.height)
     return RegionOfInterest(int(roi.x_offset), int(roi.y_offset), *size, bool(roi.do_rectify))
@@ -111,6 +115,8 @@ def odometry(ros: Any, envelope: Envelope) -> Decoded:
 
 Builder = Callable[[Any, Envelope], Decoded]
 
+_LIVOX = ("livox_ros_driver", "livox_ros_driver2", "livox_interfaces")
+
 BUILDERS: dict[str, tuple[Role, Builder]] = {
     "sensor_msgs/Image": ("camera", image),
     "sensor_msgs/CompressedImage": ("camera", compressed_image),
@@ -121,6 +127,7 @@ BUILDERS: dict[str, tuple[Role, Builder]] = {
     "sensor_msgs/Range": ("range", single_range),
     "sensor_msgs/PointCloud2": ("range", point_cloud2),
     "sensor_msgs/PointCloud": ("range", point_cloud),
+    **{f"{package}/CustomMsg": ("range", livox_points) for package in _LIVOX},
     "radar_msgs/RadarScan": ("range", radar_scan),
     "radar_msgs/RadarTracks": ("range", radar_tracks),
     "tf2_msgs/TFMessage": ("transforms", transforms),
@@ -137,6 +144,34 @@ ON_REQUEST: dict[tuple[str, Role], Builder] = {
     ("sensor_msgs/CompressedImage", "range"): compressed_image_as_depth,
 }
 """The roles that a message can take besides, where the configuration asks for it."""
+
+
+_PACKETS = (
+    "raw packets of a scanner; play the bag into its driver, and record the sensor_msgs/PointCloud2 that it "
+    "publishes"
+)
+_REPUBLISH = "{} are not decoded; play the bag into `republish` of {}, and record {}"
+UNREADABLE: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            *("velodyne_msgs/VelodyneScan", "pandar_msgs/PandarScan", "hesai_ros_driver/UdpFrame"),
+            *("ouster_ros/PacketMsg", "ouster_msgs/PacketMsg", "ouster_sensor_msgs/PacketMsg"),
+            *("rslidar_msgs/rslidarScan", "rslidar_msg/RslidarPacket", "nebula_msgs/NebulaPackets"),
+        ),
+        _PACKETS,
+    ),
+    **dict.fromkeys(
+        (
+            "point_cloud_interfaces/CompressedPointCloud2",
+            "draco_point_cloud_transport/CompressedPointCloud2",
+        ),
+        _REPUBLISH.format("compressed clouds", "point_cloud_transport", "sensor_msgs/PointCloud2"),
+    ),
+    "theora_image_transport/Packet": _REPUBLISH.format(
+        "pictures in Theora", "image_transport", "sensor_msgs/CompressedImage"
+    ),
+}
+"""Known messages that cannot be read, and what to do instead."""
 
 
 def _raw_pixels(ros: Any) -> images.RawPixels:

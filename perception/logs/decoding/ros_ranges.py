@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.logs.decoding import points
-from perception.logs.decoding.checks import MAX_ITEMS, DecodeError, Envelope, limited
+from perception.logs.decoding.checks import MAX_ITEMS, Envelope, limited
 from perception.logs.decoding.ros_fields import head_of
 from perception.types import Decoded, Float32, RangeScan
 
@@ -55,11 +55,19 @@ def point_cloud2(ros: Any, envelope: Envelope) -> Decoded:
 def point_cloud(ros: Any, envelope: Envelope) -> Decoded:
     """Read the older cloud: points as messages, further fields as channels."""
     points_m = _vectors(ros.points)
-    channels = {channel.name: channel.values for channel in ros.channels}
-    values = channels.get("intensity", channels.get("intensities"))
-    if values is not None and len(values) != len(points_m):
-        raise DecodeError(f"{len(points_m)} points with {len(values)} intensities")
-    intensity = None if values is None else points.as_float32(np.asarray(values))
+    channels = {
+        channel.name.lower(): points.as_float32(np.asarray(channel.values))
+        for channel in ros.channels
+        if len(channel.values) == len(points_m)  # some drivers name channels that they do not fill
+    }
+    head, tail = head_of(ros, envelope)
+    return RangeScan(*head, points_m, points.intensity_of(channels), points.speed_of(channels), **tail)
+
+
+def livox_points(ros: Any, envelope: Envelope) -> Decoded:
+    """Read the CustomMsg of the drivers of Livox: points as messages, of one scan or a part of it."""
+    points_m = _vectors(ros.points)
+    intensity = np.array([point.reflectivity for point in ros.points], np.float32)
     head, tail = head_of(ros, envelope)
     return RangeScan(*head, points_m, intensity, None, **tail)
 
@@ -70,8 +78,10 @@ def radar_scan(ros: Any, envelope: Envelope) -> Decoded:
     table = np.array(rows, np.float64).reshape(-1, 5)
     points_m = points.spherical_points(table[:, 0], table[:, 1], table[:, 2])
     speed, amplitude = points.as_float32(table[:, 3]), points.as_float32(table[:, 4])
+    widest = float(np.nanmax(np.abs(table[:, 1]), initial=0.0))
+    doubt = f"azimuths up to {widest:.4g} rad, more than a turn: they may be in degrees" if widest > 7 else ""
     head, tail = head_of(ros, envelope)
-    return RangeScan(*head, points_m, amplitude, speed, **tail)
+    return RangeScan(*head, points_m, amplitude, speed, **tail, doubt=doubt)
 
 
 def radar_tracks(ros: Any, envelope: Envelope) -> Decoded:
@@ -94,8 +104,9 @@ def _scan(ros: Any, ranges: NDArray[Any], intensities: NDArray[Any], envelope: E
     points_m = points.planar_points(ranges, ros.angle_min, ros.angle_increment, low, high)
     same = len(intensities) == len(points_m)
     intensity = points.as_float32(np.asarray(intensities)) if same else None
+    doubt = points.angle_doubt(ros.angle_min, ros.angle_increment, ros.angle_max, len(points_m))
     head, tail = head_of(ros, envelope)
-    return RangeScan(*head, points_m, intensity, None, **tail)
+    return RangeScan(*head, points_m, intensity, None, **tail, doubt=doubt)
 
 
 def _first_echoes(beams: Sequence[Any]) -> Float32:

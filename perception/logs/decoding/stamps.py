@@ -1,6 +1,6 @@
 """The time at which a message was measured, from whatever form the message writes it in.
 
-A time that says its unit is taken as it is: ROS times, protobuf timestamps, `{"sec": s, "nsec": ns}` and
+A time that says its unit is taken as it is: ROS times, protobuf timestamps, `{"sec": s, "usec": us}` and
 text as ISO 8601 has it. A bare number says none. Its field may (`timestamp_ms`, `utime`); else the number is
 compared with the arrival, and the unit that brings it within a day of it holds. Where none does, or several
 do, the message is not stamped: nothing is guessed, and the decoded message carries the problem. A number from
@@ -32,12 +32,19 @@ _FIRST_DATE_NS = 10**17  # 1973: clocks that count from the start of a log or of
 _NEAR_WITHOUT_ZONE_NS = 420_000_000_000  # zones differ by quarters of an hour
 _LIMIT_NS = 1 << 63
 _TYPED = (
-    ("sec", "nanosec"),
-    ("seconds", "nanos"),
-    ("sec", "nsec"),
-    ("secs", "nsecs"),
-    ("seconds", "nanoseconds"),
+    ("sec", "nanosec", 1),
+    ("seconds", "nanos", 1),
+    ("sec", "nsec", 1),
+    ("secs", "nsecs", 1),
+    ("seconds", "nanoseconds", 1),
+    ("sec", "usec", 1_000),
+    ("secs", "usecs", 1_000),
+    ("seconds", "micros", 1_000),
+    ("seconds", "microseconds", 1_000),
+    ("tv_sec", "tv_nsec", 1),
+    ("tv_sec", "tv_usec", 1_000),
 )
+"""The fields of a time: seconds, what is added to them, and the nanoseconds of its unit."""
 _ISO = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)[T ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,18}))?)?"
     r" ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?",
@@ -175,27 +182,29 @@ def _time_ns(value: Any, unit: TimeUnit | None, forced: bool, message: Message) 
 
 
 def typed_ns(value: Any) -> int | None:
-    """Return the nanoseconds of a structure of seconds and nanoseconds; None for anything else."""
+    """Return the nanoseconds of a structure of seconds and nanoseconds (or microseconds); None for anything
+    else."""
     if value is None or isinstance(value, (int, float, str)):
         return None
     if isinstance(value, dict):
-        for seconds, nanos in _TYPED:
-            if seconds in value:
-                nanos = next((n for s, n in _TYPED if n in value), nanos)
-                return _sum_ns(value[seconds], value.get(nanos, 0))
-        return None
+        seconds = next((name for name, _, _ in _TYPED if name in value), None)
+        if seconds is None:
+            return None
+        part, ns = next(((name, ns) for _, name, ns in _TYPED if name in value), ("", 1))
+        unknown = not part and len(value) > 1  # what is added to the seconds is called otherwise
+        return -1 if unknown else _sum_ns(value[seconds], value.get(part, 0), ns)
     descriptor = getattr(value, "DESCRIPTOR", None)
-    pairs = _TYPED if descriptor is None else _typed_of(descriptor)
-    for seconds, nanos in pairs:
-        if hasattr(value, seconds) and hasattr(value, nanos):
-            return _sum_ns(getattr(value, seconds), getattr(value, nanos))
+    typed = _TYPED if descriptor is None else _typed_of(descriptor)
+    for seconds, part, ns in typed:
+        if hasattr(value, seconds) and hasattr(value, part):
+            return _sum_ns(getattr(value, seconds), getattr(value, part), ns)
     return None
 
 
 @lru_cache(maxsize=4096)
-def _typed_of(descriptor: Any) -> tuple[tuple[str, str], ...]:
+def _typed_of(descriptor: Any) -> tuple[tuple[str, str, int], ...]:
     """Return those of `_TYPED` that a protobuf message has: asking an object for what it lacks is slow."""
-    return tuple(pair for pair in _TYPED if all(name in descriptor.fields_by_name for name in pair))
+    return tuple(typed for typed in _TYPED if all(name in descriptor.fields_by_name for name in typed[:2]))
 
 
 def duration_ns(value: Any) -> int:
@@ -206,16 +215,16 @@ def duration_ns(value: Any) -> int:
     return typed_ns(value) or 0
 
 
-def _sum_ns(seconds: Any, nanos: Any) -> int:
+def _sum_ns(seconds: Any, part: Any, part_ns: int) -> int:
     if isinstance(seconds, str) and seconds.lstrip("-").isdigit() and len(seconds) < 20:
         seconds = int(seconds)  # protobuf's JSON writes 64 bit integers as text
-    if isinstance(seconds, bool) or isinstance(nanos, bool):
+    if isinstance(seconds, bool) or isinstance(part, bool):
         return -1
-    if not isinstance(seconds, (int, np.integer)) or not isinstance(nanos, (int, np.integer)):
+    if not isinstance(seconds, (int, np.integer)) or not isinstance(part, (int, np.integer)):
         return -1
-    if not 0 <= int(nanos) < 4_000_000_000:
+    if not 0 <= int(part) * part_ns < 4_000_000_000:
         return -1
-    return int(seconds) * 1_000_000_000 + int(nanos)
+    return int(seconds) * 1_000_000_000 + int(part) * part_ns
 
 
 def _checked(ns: int) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 docs/logs.md states the rules for users:
 
 - the time is the first column called time, timestamp, stamp, t, ts or date, also with a unit (`time_ms`,
-  `timestamp [ns]`); without a unit its numbers tell it (`time_unit`);
+  `timestamp [ns]`) or as `%time` of rostopic; without a unit its numbers tell it (`time_unit`);
 - a picture is a column whose cells end in .jpg, .jpeg, .png or .webp;
 - a range is a column whose name has a word for it (range, distance, sonar, ...), or is a direction alone
   (`Fr`, `FrLH`, `rear_right`) where three columns or more are, straight ahead among them: four wheels are no
@@ -26,6 +26,14 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _TIME = re.compile(
     r"(?:[a-z]+_)?(time_?stamp|t_?stamp|stamp|time|utime|date_?time|date|ts|t)s?(?:_(n?u?m?s|sec|seconds|nsec))?"
 )
+_CLOCK = re.compile(r"(\d\d?:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?")
+_DATE = re.compile(
+    r"(?:(\d{4})[-/.](\d\d?)[-/.](\d\d?)|(\d\d?)\.(\d\d?)\.(\d{4}))[T ]+"
+    + _CLOCK.pattern
+    + r" ?(Z|[+-]\d\d:?\d\d)?"
+)
+_FIRST_DATE_NS = 10**17  # 1973
+_HOUR_NS = 3_600_000_000_000
 _UNIT_NS = {"s": 10**9, "sec": 10**9, "seconds": 10**9, "ms": 10**6, "us": 10**3, "ns": 1, "nsec": 1}
 _RANGE_WORDS = frozenset(
     ("range", "ranges", "distance", "dist", "ultrasonic", "sonar", "us", "lidar", "tof", "echo", "proximity")
@@ -58,7 +66,7 @@ _LENGTHS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 def time_column(names: Sequence[str]) -> tuple[int, str] | None:
     """Return the index of the column that holds the time, and the unit that its name says, if any."""
     for i, name in enumerate(names):
-        match = _TIME.fullmatch(re.sub(r"[\s\[\]()#.:-]+", "_", name.lower()).strip("_"))
+        match = _TIME.fullmatch(re.sub(r"[\s\[\]()#%.:-]+", "_", name.lower()).strip("_"))
         if match:
             unit = match[2] or ("us" if match[1] == "utime" else "")
             if not unit or unit in _UNIT_NS:
@@ -68,9 +76,12 @@ def time_column(names: Sequence[str]) -> tuple[int, str] | None:
 
 def stamps_of(cells: Sequence[str], unit: str, name: str, findings: Findings) -> list[int | None]:
     """Return the nanoseconds of times in text, exactly; None for what is no time."""
-    if any(re.match(r"\d{4}-\d\d-\d\d", cell) for cell in cells[:5]):
+    if any(_DATE.match(cell.strip()) for cell in cells[:5]):
         findings.notes.append(f"{name}: dates without a zone are taken as UTC")
         return [date_ns(cell) for cell in cells]
+    if any(_CLOCK.fullmatch(cell.strip()) for cell in cells[:5]):
+        findings.notes.append(f"{name}: times of a day without a date count from 1970-01-01")
+        return [date_ns(f"1970-01-01 {cell.strip()}") for cell in cells]
     factor, guess = _UNIT_NS.get(unit, 0), ""
     if not factor:
         factor, guess = time_unit([float(cell) for cell in cells if is_number(cell)])
@@ -79,31 +90,41 @@ def stamps_of(cells: Sequence[str], unit: str, name: str, findings: Findings) ->
 
 
 def time_unit(values: Sequence[float]) -> tuple[int, str]:
-    """Return the nanoseconds of the unit of times, and its name: by their size where they are dates since
-    1970, else milliseconds for whole numbers that step by 5 to 2000, else seconds."""
-    largest = max((value for value in values if np.isfinite(value)), default=0.0)
-    for limit, factor, name in ((1e17, 1, "ns"), (1e14, 10**3, "us"), (1e11, 10**6, "ms")):
-        if largest >= limit:
+    """Return the nanoseconds of the unit of times, and its name.
+
+    The unit in which the largest is a date since 1973 and lines are less than an hour apart; else, of whole
+    numbers, the one in which lines are 2 ms to 2 s apart; else seconds.
+    """
+    known = [value for value in values if np.isfinite(value)]
+    largest, steps = max(known, default=0.0), np.diff(known)
+    step = float(np.median(steps)) if len(steps) else 0.0
+    for factor, name in ((1, "ns"), (10**3, "us"), (10**6, "ms"), (10**9, "s")):
+        if _FIRST_DATE_NS <= largest * factor <= LATEST_NS and step * factor < _HOUR_NS:
             return factor, name
-    steps = np.diff(values)
-    whole = all(float(value).is_integer() for value in values[:1000] if np.isfinite(value))
-    if largest < 1e8 and whole and len(steps) and 5 <= float(np.nanmedian(steps)) <= 2000:
-        return 10**6, "ms"
+    if all(float(value).is_integer() for value in known[:1000]):
+        for least, factor, name in ((2_000_001, 1, "ns"), (2_001, 10**3, "us"), (5, 10**6, "ms")):
+            if step >= least:
+                return factor, name
     return 10**9, "s"
 
 
 def date_ns(cell: str) -> int | None:
-    """Return the nanoseconds of a date and time, exactly, UTC without a zone; None where it is none."""
-    match = re.fullmatch(
-        r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?", cell.strip()
-    )
+    """Return the nanoseconds of a date and time, exactly, UTC without a zone; None where it is none.
+
+    The year is first (`2023-11-14`, `2023/11/14`), or the day, before dots (`14.11.2023`).
+    """
+    match = _DATE.fullmatch(cell.strip())
     if match is None:
         return None
+    year, month, day, *german, clock, fraction, zone = match.groups()
+    if german[0]:
+        day, month, year = german
+    text = f"{year}-{int(month):02d}-{int(day):02d}T{clock.zfill(8)}"
     try:
-        when = datetime.fromisoformat(match[1] + (match[3] or "Z"))
+        when = datetime.fromisoformat(text + (zone or "Z"))
     except ValueError:
         return None
-    ns = int(when.astimezone(UTC).timestamp()) * 10**9 + int((match[2] or "0").ljust(9, "0"))
+    ns = int(when.astimezone(UTC).timestamp()) * 10**9 + int((fraction or "0").ljust(9, "0"))
     return ns if 0 <= ns <= LATEST_NS else None
 
 

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from perception.errors import LogError
 from perception.logs.formats.streams import Findings, streams_log
-from perception.logs.formats.table_streams import ordered_by_time, require_time, table_streams
+from perception.logs.formats.table_streams import (
+    ordered_by_time,
+    require_time,
+    table_streams,
+    unread_time,
+)
 from perception.logs.formats.text_lines import text_lines, text_start
 from perception.logs.formats.text_tables import looks_like_table, parse_table
 from perception.logs.message_table import TableLog
@@ -28,7 +33,7 @@ def open(path: Path) -> TableLog:
     """Open a table. Lines and cells that are damaged are counted.
 
     Raises:
-        LogError: It has no names, no column of time, or no line that can be read.
+        LogError: It has no names, no column of time, no time in it, or no line that can be read.
     """
     findings = Findings()
     try:
@@ -40,5 +45,7 @@ def open(path: Path) -> TableLog:
     ordered = ordered_by_time(table, path.name, "/table/values", findings)
     if ordered is None:
         raise require_time(table, path)
+    if table.rows and not len(ordered[1]):
+        raise unread_time(table, path)
     streams = table_streams(*ordered, "/table", "csv.Row", findings)
     return streams_log(path, list(streams), findings)

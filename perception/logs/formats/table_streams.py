@@ -22,6 +22,8 @@ from perception.logs.formats.text_tables import TextTable
 from perception.types import Float64
 
 _LEAST_REPEATS = 3
+_NO_ECHO = (32767.0, 65535.0, 2147483647.0, 4294967295.0)
+"""The largest numbers of integers: no echo, in no unit."""
 _GUESSED_UNITS = ((30.0, 1.0, "m"), (600.0, 0.01, "cm"), (math.inf, 0.001, "mm"))
 """Up to the largest value, metres, and the name: of ranges whose name says no unit."""
 
@@ -121,13 +123,10 @@ def _range_stream(
 def _metres(columns: dict[str, Float64], prefix: str, findings: Findings) -> Float64:
     """Return ranges [N, R] in metres, NaN where there is no return."""
     values = np.stack(list(columns.values()), axis=1)
-    values = np.where(values > 0, values, np.nan)
+    values = np.where((values > 0) & (values < np.inf) & ~np.isin(values, _NO_ECHO), values, np.nan)
     largest = float(np.nanmax(values, initial=0.0))
-    if (
-        largest
-        and int((values == largest).sum()) >= _LEAST_REPEATS
-        and int((values == largest).sum()) * 200 > len(values)
-    ):
+    repeats = int((values == largest).sum())
+    if largest and repeats >= _LEAST_REPEATS and repeats * 200 > len(values):
         findings.notes.append(
             f"{prefix}/ranges: readings of {largest:g}, the largest, are taken as no echo: a guess"
         )
@@ -146,6 +145,16 @@ def is_pictures(table: TextTable, index: int) -> bool:
     """Return whether a column names pictures."""
     cells = [row[index] for row in table.rows[:20]]
     return bool(cells) and all(cell.lower().endswith(PICTURES) for cell in cells)
+
+
+def unread_time(table: TextTable, path: Path) -> LogError:
+    """Return the error for a table whose column of time holds none that is read."""
+    index, _ = time_column(table.names) or (0, "")
+    first = next((cell for cell in table.column(index) if cell), "nothing")
+    return LogError(
+        f"expected numbers, or dates as 2023-11-14 22:13:20.5, in the column {table.names[index]}; found "
+        f"{first[:40]!r}: {path}"
+    )
 
 
 def require_time(table: TextTable, path: Path) -> LogError:

@@ -265,6 +265,37 @@ def test_a_message_of_bad_boxes_alone_is_unknown_truth() -> None:
     assert truth.missing["boxes"].code == "no_usable_box"
 
 
+def test_cuboids_are_not_placed_by_a_pose_that_is_held_while_the_vehicle_moves_on() -> None:
+    """Poses at 10 Hz end after half a second; boxes of the vehicle itself need none of them."""
+    sensors = SensorsConfig(
+        camera=CameraConfig(topic="/camera", calibration="/calibration", transforms=("/tf",))
+    )
+    found = {}
+    for frame in ("map", "base"):
+        store = TruthStore(TruthConfig(boxes="/cuboids"), sensors)
+        calibration = rig().calibration
+        assert calibration is not None
+        store.add(calibration)
+        for at_ms in range(0, 501, 100):
+            moving, mount = (
+                pose_matrix((0, 0, at_ms / 100), (0, 0, 0, 1)),
+                pose_matrix((0,) * 3, (0, 0, 0, 1)),
+            )
+            items = [FrameTransform("map", "base", moving, at_ms * MS)]
+            items += [FrameTransform("base", "camera", mount, at_ms * MS)]
+            store.add(FrameTransforms("/tf", at_ms * MS, at_ms * MS, tuple(items)))
+        for at_ms in (550, 1500):
+            store.add(cuboids(cuboid((0, 0, 40), frame_id=frame), stamp_ns=at_ms * MS))
+        found[frame] = [store.at(sample(at_ms, at_ms * MS)) for at_ms in (550, 1500)]
+    soon, late = found["map"]
+    assert soon.boxes is not None
+    assert soon.boxes[0].distance_m == pytest.approx(34.5), "the motion goes on for a while"
+    assert late.boxes is None
+    assert late.missing["boxes"].code == "held_transform"
+    assert "1000 ms away" in late.missing["boxes"].text
+    assert [len(truth.boxes or ()) for truth in found["base"]] == [1, 1]
+
+
 def test_transforms_that_arrive_after_the_tick_place_its_truth() -> None:
     """A vehicle of 10 m/s with poses at 10 Hz: the cuboid of the map is where the image shows it."""
     sensors = SensorsConfig(

@@ -70,6 +70,10 @@ def test_a_compressed_table_is_read_too(tmp_path: Path) -> None:
         ("Time (ms)", "0", 33, 10**6),
         ("time", "0", 33, 10**6),
         ("ts", "12", 1, 10**9),
+        ("%time", "1403636579763555584", 50_000_000, 1),  # of rostopic
+        ("timestamp", "5000000000", 50_000, 1000),  # since the machine began, as PX4 has it
+        ("timestamp", "3200000000000", 50_000_000, 1),
+        ("t", "1403636579", 1, 10**9),
     ],
 )
 def test_the_unit_of_the_time_is_that_of_its_name_or_size(
@@ -79,7 +83,7 @@ def test_the_unit_of_the_time_is_that_of_its_name_or_size(
     path = tmp_path / "a.csv"
     path.write_text("\n".join([f"{name},a", *(f"{time},1.5" for time in times)]))
     assert [m.log_time_ns for m in read(path)[0]["/table/values"]] == [time * ns for time in times]
-    assert ("guessed" in notes(path)) == (name in ("timestamp", "t", "time", "ts"))
+    assert ("guessed" in notes(path)) == (name in ("timestamp", "t", "time", "ts", "%time"))
 
 
 def test_dates_are_read_to_the_nanosecond(tmp_path: Path) -> None:
@@ -88,6 +92,43 @@ def test_dates_are_read_to_the_nanosecond(tmp_path: Path) -> None:
     values = read(path)[0]["/table/values"]
     assert [m.stamp_ns for m in values] == [1_317_042_145_964_389_445, 1_317_042_146_000_000_001]
     assert [m.values["v"] for m in values if isinstance(m, StatusReading)] == [1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("cells", "first_ns"),
+    [
+        (("2011/09/26 13:02:25.5", "2011/09/26 13:02:25.75"), 1_317_042_145_500_000_000),
+        (("26.9.2011 13:02:25.5", "26.9.2011 13:02:25.75"), 1_317_042_145_500_000_000),
+        (("9:02:25.5", "9:02:25.75"), 32_545_500_000_000),
+    ],
+)
+def test_dates_and_times_of_a_day_in_other_forms(
+    tmp_path: Path, cells: tuple[str, str], first_ns: int
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,v\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert [m.stamp_ns for m in read(path)[0]["/table/values"]] == [first_ns, first_ns + 250_000_000]
+
+
+def test_times_that_are_not_read_are_shown_with_what_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,v\n11/12/2023 10:13:20 PM,1\n11/12/2023 10:13:21 PM,2\n")
+    with pytest.raises(
+        LogError, match=r"dates as 2023-.* in the column time; found '11/12/2023 10:13:20 PM'"
+    ):
+        open_log(path)
+
+
+@pytest.mark.parametrize("nothing", ["inf", "65535", "32767", "-1", "0", ""])
+def test_what_is_no_reading_tells_no_unit(tmp_path: Path, nothing: str) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"{i / 10},{nothing if i % 3 else 100 + i},200,{210 + i}" for i in range(12)]
+    path.write_text("\n".join(["time,range_front,range_left,range_right", *rows]))
+    scans = read(path)[0]["/table/ranges"]
+    points = [scan.points_m for scan in scans if isinstance(scan, RangeScan)]
+    np.testing.assert_allclose(points[3][0], [1.03, 0, 0], atol=1e-6)
+    assert np.isnan(points[1][0]).all()
+    np.testing.assert_allclose(points[1][1], [0, 2, 0], atol=1e-6)
 
 
 @given(stamps=st.lists(st.integers(1, 10**18), min_size=2, max_size=8))
