@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +83,42 @@ def test_the_error_says_it(clone: Path) -> None:
     assert str(MissingExtraError("simulating logs", "sim")) == (
         "simulating logs needs the extra 'sim': pip install -e '.[sim]'"
     )
+
+
+def test_a_plain_installation_has_what_openvino_converts_models_with() -> None:
+    """OpenVINO's own requirements do not name all that its converter imports; extras bring it by chance."""
+    spec = find_spec("openvino.frontend.pytorch.fx_decoder")
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {
+        node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level
+    }
+    modules = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+    known, brought_by = plain_installation(), packages_distributions()
+    missing = {module for module in modules if not known & {package(d) for d in brought_by[module]}}
+    assert not missing
+
+
+def plain_installation() -> set[str]:
+    """Return the packages that an installation without extras brings."""
+    root = Path(__file__).resolve().parents[1]
+    todo = list(
+        tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    )
+    known: set[str] = set()
+    while todo:
+        line = todo.pop()
+        name = package(re.split(r"[^\w.-]", line, maxsplit=1)[0])
+        if name not in known and "extra ==" not in line:
+            known.add(name)
+            try:
+                todo += requires(name) or []
+            except PackageNotFoundError:  # of another platform
+                continue
+    return known
+
+
+def package(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
