@@ -95,3 +95,17 @@ def test_torch_in_place_of_a_model_that_cannot_be_converted_is_said(
     assert "use the backend torch" not in caplog.text
     with pytest.raises(RuntimeError, match="no such operation"):
         open_fusion_backend("openvino", tmp_path / "mine.safetensors")
+
+
+def test_a_conversion_that_fails_leaves_the_logging_of_the_program(forked_python: ForkedPython) -> None:
+    code = (
+        "import logging, perception.engines.exporting as exporting\n"
+        "from perception.engines.openvino_graph import openvino_package\n"
+        "try:\n"
+        "    with exporting.quiet():\n"
+        "        openvino_package().convert_model('missing.onnx')\n"
+        "except Exception as error:\n"
+        "    print('missing.onnx' in str(error))\n"
+        "print(logging.root.level == logging.WARNING, logging.root.handlers, logging.root.filters)\n"
+    )
+    assert forked_python.run(program=code).stdout.splitlines() == ["True", "True [] []"]
