@@ -32,6 +32,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     origin = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
     monkeypatch.setattr(installation, "distribution", lambda name: Distribution(origin))
     monkeypatch.setattr(installation, "find_spec", lambda name: object())
+    monkeypatch.setattr(installation, "version", lambda name: "2.15.0")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -50,6 +51,29 @@ def test_a_clone_with_uv(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (clone / ".uv" / "bin").mkdir(parents=True)
     (clone / ".uv" / "bin" / "uv").touch()
     assert installation.install_command("eval") == ".uv/bin/uv sync --extra eval --inexact"
+
+
+def test_an_extra_leaves_the_torch_that_was_chosen(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small installation of the README: `uv sync` would replace its torch by one with CUDA."""
+    monkeypatch.setattr(sys, "prefix", str(clone / ".venv"))
+    monkeypatch.setattr(installation, "version", lambda name: "2.15.0+cpu")
+    monkeypatch.setattr(installation, "find_spec", lambda name: None)
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / "pyvenv.cfg").write_text("home = /usr\nuv = 0.9\n")
+    (clone / ".uv" / "bin").mkdir(parents=True)
+    (clone / ".uv" / "bin" / "uv").touch()
+    assert installation.install_command("eval") == ".uv/bin/uv pip install -e '.[eval]'"
+
+
+def test_metadata_that_a_build_left_in_a_clone_say_nothing_of_where_it_is(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in the clone's folder finds `perception_fusion.egg-info` there before what is installed."""
+    (clone / "perception").mkdir()
+    (clone / "pyproject.toml").touch()
+    monkeypatch.setattr(installation, "__file__", str(clone / "perception" / "installation.py"))
+    monkeypatch.setattr(installation, "distribution", lambda name: Distribution(None))
+    assert installation.install_command("sim") == "pip install -e '.[sim]'"
 
 
 def test_an_environment_without_pip(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,8 +97,9 @@ def test_an_environment_without_pip(clone: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_an_installed_package(
-    monkeypatch: pytest.MonkeyPatch, origin: dict[str, Any] | None, command: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: dict[str, Any] | None, command: str
 ) -> None:
+    monkeypatch.setattr(installation, "__file__", str(tmp_path / "perception" / "installation.py"))
     monkeypatch.setattr(installation, "distribution", lambda name: Distribution(origin))
     assert installation.install_command("sim") == command
 
