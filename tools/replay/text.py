@@ -18,7 +18,7 @@ from perception.pipeline.batch import BatchResult, replay_totals
 from perception.pipeline.sensor_warnings import grouped
 from perception.pipeline.stage_times import STAGES
 from perception_tools.exit_codes import json_status, with_exit_code
-from perception_tools.printed_tables import NameCell
+from perception_tools.printed_tables import NameCell, show_table
 from perception_tools.printing import make_console, print_lines
 from perception_tools.replay.monitor_text import doubt_in, show_batch_monitor, show_monitor
 
@@ -33,7 +33,7 @@ def show(summary: Summary, written: list[Path]) -> None:
     for line in summary.run.get("note", "").splitlines():
         console.print(Text(line), soft_wrap=True)
     console.print(_heads(summary))
-    console.print(_latency(summary))
+    _print_latency(console, summary)
     if summary.deadline:
         period, misses = summary.deadline["period_ms"], summary.deadline["misses"]
         lateness = f"{misses:.0f} of {summary.frames} answers came more than a period of {period:.0f} ms late"
@@ -78,16 +78,11 @@ def _heads(summary: Summary) -> Table:
     return table
 
 
-def _latency(summary: Summary) -> Table:
-    table = _table("latency, ms", *STAGES, "total")
-    if summary.lateness_ms:
-        table.add_column("late", justify="right")
-    for quantile in ("p50", "p99"):
-        cells = [_ms(summary.latency_ms.get(stage, {}).get(quantile)) for stage in (*STAGES, "total")]
-        if summary.lateness_ms:
-            cells.append(_ms(summary.lateness_ms.get(quantile)))
-        table.add_row(quantile, *cells)
-    return table
+def _print_latency(console: Console, summary: Summary) -> None:
+    late = {"late": summary.lateness_ms} if summary.lateness_ms else {}
+    stages = {stage: summary.latency_ms.get(stage, {}) for stage in (*STAGES, "total")} | late
+    rows = [[quantile, *(_ms(of.get(quantile)) for of in stages.values())] for quantile in ("p50", "p99")]
+    show_table(console, ["latency, ms", *stages], rows)
 
 
 def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
@@ -118,6 +113,11 @@ def _print_loss(console: Console, summary: Summary) -> None:
     if summary.errors:
         text = f"plugin errors: {summary.errors}; the first: {summary.first_error}"
         console.print(Text(text, style="red"), soft_wrap=True)
+    for reason in dict.fromkeys(summary.first_invalid.values()):
+        if reason and reason != summary.first_error:
+            heads = [head for head, why in summary.first_invalid.items() if why == reason]
+            counts = ", ".join(f"{head} {summary.outputs[head]['invalid']}" for head in heads)
+            console.print(Text(f"invalid: {counts}; the first: {reason}", style="yellow"), soft_wrap=True)
 
 
 def _print_warnings(console: Console, summary: Summary) -> None:
