@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from perception.autoconfig.unused_topics import UnusedTopic
 from perception.pipeline import Summary
 from perception.pipeline.tally import Tally
 from perception.types import Control, Detections, Output, Tick, absent_sample
@@ -61,3 +62,10 @@ def test_of_several_cameras_each_says_it_for_itself() -> None:
     cameras = {"left": seen, "right": Detections(False, error="no picture")}
     tally.add(sample, Output(TICK, seen, None, cameras=cameras))
     assert tally.first_invalid == {"right/class": "no picture", "right/box": "no picture"}
+
+
+def test_of_many_unused_topics_a_few_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    many = [UnusedTopic(f"/option/{i}", "no_known_field", "") for i in range(9)]
+    show(replace(SUMMARY, unused=(*many, UnusedTopic("/rosout", "housekeeping", ""))), [])
+    first = ", ".join(f"/option/{i}" for i in range(6))
+    assert f"not used: {first} and 3 more (no known field); /rosout (housekeeping)" in capsys.readouterr().out

@@ -23,6 +23,8 @@ from perception_tools.printing import make_console, print_lines
 from perception_tools.replay.monitor_text import doubt_in, show_batch_monitor, show_monitor
 
 LOUD = {"untrained"}
+MOST_UNUSED = 6
+"""Topics of one reason that are named; `info` has all reasons."""
 COLOURS = {"clean": "green", "loss": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
@@ -135,7 +137,10 @@ def _print_unused(console: Console, summary: Summary) -> None:
     for unused in summary.unused:
         by_code.setdefault(unused.code, []).append(unused.topic)
     if by_code:
-        parts = [f"{', '.join(topics)} ({code.replace('_', ' ')})" for code, topics in by_code.items()]
+        parts = []
+        for code, topics in by_code.items():
+            more = f" and {len(topics) - MOST_UNUSED} more" if len(topics) > MOST_UNUSED else ""
+            parts.append(f"{', '.join(topics[:MOST_UNUSED])}{more} ({code.replace('_', ' ')})")
         console.print(Text(f"not used: {'; '.join(parts)}: see `perception info`"), soft_wrap=True)
 
 
