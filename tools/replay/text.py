@@ -191,7 +191,8 @@ def show_batch(report: dict[str, Any]) -> None:
     totals, seconds = report["totals"], report["seconds"]
     text = Text(report["status"], style=f"bold {COLOURS[report['status']]}")
     speed = totals["frames"] / seconds if seconds and not totals["skipped"] else None
-    totals_text = f": {totals['logs']} logs, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
+    logs = f"{totals['logs']} log{'' if totals['logs'] == 1 else 's'}"
+    totals_text = f": {logs}, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
     totals_text += f" in {seconds:.1f} s" + (f" ({speed:.1f} frames/s)" if speed is not None else "")
     if totals["skipped"]:
         totals_text += f"; {totals['skipped']} were done before"
