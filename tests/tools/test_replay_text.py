@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perception.autoconfig.unused_topics import UnusedTopic
+from perception.logs import Damage
 from perception.pipeline import Summary
 from perception.pipeline.tally import Tally
 from perception.types import Control, Detections, Output, Tick, absent_sample
@@ -69,3 +70,11 @@ def test_of_many_unused_topics_a_few_are_named(capsys: pytest.CaptureFixture[str
     show(replace(SUMMARY, unused=(*many, UnusedTopic("/rosout", "housekeeping", ""))), [])
     first = ", ".join(f"/option/{i}" for i in range(6))
     assert f"not used: {first} and 3 more (no known field); /rosout (housekeeping)" in capsys.readouterr().out
+
+
+def test_losses_are_timed_from_the_start_of_the_log_as_info_does(capsys: pytest.CaptureFixture[str]) -> None:
+    start_ns = 1_557_539_956_000_000_000
+    damage = Damage(start_ns + 1_500_000_000, start_ns + 3_250_000_000, 10, 7, "the chunk is damaged")
+    show(replace(SUMMARY, damage=(damage,), monitor={"start_ns": start_ns}), [])
+    said = "lost: 7 messages from 1.50 s to 3.25 s, 10 bytes: the chunk is damaged"
+    assert said in capsys.readouterr().out

@@ -99,10 +99,11 @@ def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
 
 
 def _print_loss(console: Console, summary: Summary) -> None:
+    begin_ns = summary.monitor.get("start_ns") or 0  # seconds count from the start of the log, as in `info`
     for damage in summary.damage:
         when = ""
         if damage.t0_ns is not None and damage.t1_ns is not None:
-            when = f" from {damage.t0_ns / 1e9:.3f} to {damage.t1_ns / 1e9:.3f} s"
+            when = f" from {(damage.t0_ns - begin_ns) / 1e9:.2f} s to {(damage.t1_ns - begin_ns) / 1e9:.2f} s"
         count = (
             f"{damage.messages} messages" if damage.messages is not None else "an unknown number of messages"
         )
