@@ -52,6 +52,7 @@ def configuration_page() -> str:
         NOTE,
         "",
         "The keys of the YAML file that `--config` takes. `perception info LOG --yaml` prints one for a log.",
+        "Relative paths start in the folder where the command runs, wherever the file is.",
         "Unknown keys, wrong types and contradictions are reported all at once, with exit code 2.",
         "",
         *_section("", Config),

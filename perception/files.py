@@ -51,6 +51,16 @@ def make_file(path: str | Path) -> FileIO:
     return file
 
 
+def is_being_written(path: Path) -> bool:
+    """Return whether another program holds a file that it opened by `make_file`."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            _claim(file)
+    except OSError as error:
+        return error.errno == errno.EBUSY
+    return False
+
+
 def is_foreign_link(path: str | Path) -> bool:
     """Return whether a path is a symbolic link that neither this user nor the administrator made."""
     try:

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from functools import lru_cache
-from importlib.metadata import EntryPoints, PackageNotFoundError, distribution
+from importlib.metadata import EntryPoints, PackageNotFoundError, distribution, version
 from importlib.metadata import entry_points as _read_entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,30 +53,41 @@ def install_command(extra: str) -> str:
         return f"pip install '{NAME}[{extra}] @ {pinned}'"
     root = Path(unquote(urlsplit(url).path))
     here = "" if _is_here(root) else f"cd {shlex.quote(str(root))} && "
-    if Path(sys.prefix) == root / ".venv" and _made_by_uv():
-        uv = ".uv/bin/uv" if (root / ".uv" / "bin" / "uv").exists() else "uv"
+    uv = ".uv/bin/uv" if (root / ".uv" / "bin" / "uv").exists() else "uv"
+    if Path(sys.prefix) == root / ".venv" and _made_by_uv() and not _torch_was_chosen():
         return f"{here}{uv} sync --extra {extra} --inexact"
-    pip = "pip" if find_spec("pip") is not None else "uv pip"
+    pip = "pip" if find_spec("pip") is not None else f"{uv} pip"
     return f"{here}{pip} install -e '.[{extra}]'"
 
 
 def _origin() -> dict[str, Any]:
     """Return what the installer recorded of where the package came from (PEP 610); of a clone that is only on
-    the path, what it would have recorded."""
+    the path, or whose build left metadata that are found first, what it would have recorded."""
     try:
         text = distribution(NAME).read_text("direct_url.json")
         origin = json.loads(text) if text else {}
     except (PackageNotFoundError, ValueError, OSError):
-        root = Path(__file__).resolve().parents[1]
-        is_clone = (root / "pyproject.toml").is_file()
-        return {"url": root.as_uri(), "dir_info": {"editable": True}} if is_clone else {}
-    return origin if isinstance(origin, dict) else {}
+        origin = {}
+    if isinstance(origin, dict) and origin:
+        return origin
+    root = Path(__file__).resolve().parents[1]
+    is_clone = (root / "pyproject.toml").is_file()
+    return {"url": root.as_uri(), "dir_info": {"editable": True}} if is_clone else {}
 
 
 def _is_here(root: Path) -> bool:
     try:
         return Path.cwd() == root
     except OSError:
+        return False
+
+
+def _torch_was_chosen() -> bool:
+    """Return whether torch is not the package index's (`--torch-backend cpu`), which a sync would put in its
+    place, with CUDA."""
+    try:
+        return "+" in version("torch")
+    except PackageNotFoundError:
         return False
 
 

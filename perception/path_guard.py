@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perception.errors import ConfigError, OutputError
-from perception.files import same_file
+from perception.files import is_being_written, same_file
 from perception.remote import is_remote
 from perception.text import visible_line
 
@@ -128,6 +128,8 @@ def _error(write: Write, reads: Sequence[Read], force: bool) -> str:
                 return f"{option} would replace a file of {read.role}; name another file: {path}"
     except OSError as error:
         return f"{option}: {(error.strerror or str(error)).lower()}: {path}"
+    if is_being_written(path):
+        return f"{option}: another program is writing it, name another file: {path}"
     if force:
         return ""
     return (

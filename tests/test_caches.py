@@ -120,3 +120,15 @@ def test_a_planted_export_is_not_run_and_the_user_hears_why(
         assert not folder.is_relative_to(cache_root())
         assert (folder / "graph").read_text() == "ours"
     assert f"the cache {cache_root()} is not used" in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a container whose home is read-only: each start converts the model anew."""
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with Writes(Source())._made(Source()) as folder:  # type: ignore[arg-type]
+        assert (folder / "graph").read_text() == "ours"
+    text = f"the cache {cache_root() / 'exports'} is not used, the model is converted anew each time: "
+    assert text in caplog.text

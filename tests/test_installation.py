@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     origin = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
     monkeypatch.setattr(installation, "distribution", lambda name: Distribution(origin))
     monkeypatch.setattr(installation, "find_spec", lambda name: object())
+    monkeypatch.setattr(installation, "version", lambda name: "2.15.0")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -45,6 +51,29 @@ def test_a_clone_with_uv(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (clone / ".uv" / "bin").mkdir(parents=True)
     (clone / ".uv" / "bin" / "uv").touch()
     assert installation.install_command("eval") == ".uv/bin/uv sync --extra eval --inexact"
+
+
+def test_an_extra_leaves_the_torch_that_was_chosen(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small installation of the README: `uv sync` would replace its torch by one with CUDA."""
+    monkeypatch.setattr(sys, "prefix", str(clone / ".venv"))
+    monkeypatch.setattr(installation, "version", lambda name: "2.15.0+cpu")
+    monkeypatch.setattr(installation, "find_spec", lambda name: None)
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / "pyvenv.cfg").write_text("home = /usr\nuv = 0.9\n")
+    (clone / ".uv" / "bin").mkdir(parents=True)
+    (clone / ".uv" / "bin" / "uv").touch()
+    assert installation.install_command("eval") == ".uv/bin/uv pip install -e '.[eval]'"
+
+
+def test_metadata_that_a_build_left_in_a_clone_say_nothing_of_where_it_is(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in the clone's folder finds `perception_fusion.egg-info` there before what is installed."""
+    (clone / "perception").mkdir()
+    (clone / "pyproject.toml").touch()
+    monkeypatch.setattr(installation, "__file__", str(clone / "perception" / "installation.py"))
+    monkeypatch.setattr(installation, "distribution", lambda name: Distribution(None))
+    assert installation.install_command("sim") == "pip install -e '.[sim]'"
 
 
 def test_an_environment_without_pip(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,8 +97,9 @@ def test_an_environment_without_pip(clone: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_an_installed_package(
-    monkeypatch: pytest.MonkeyPatch, origin: dict[str, Any] | None, command: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: dict[str, Any] | None, command: str
 ) -> None:
+    monkeypatch.setattr(installation, "__file__", str(tmp_path / "perception" / "installation.py"))
     monkeypatch.setattr(installation, "distribution", lambda name: Distribution(origin))
     assert installation.install_command("sim") == command
 
@@ -78,3 +108,42 @@ def test_the_error_says_it(clone: Path) -> None:
     assert str(MissingExtraError("simulating logs", "sim")) == (
         "simulating logs needs the extra 'sim': pip install -e '.[sim]'"
     )
+
+
+def test_a_plain_installation_has_what_openvino_converts_models_with() -> None:
+    """OpenVINO's own requirements do not name all that its converter imports; extras bring it by chance."""
+    spec = find_spec("openvino.frontend.pytorch.fx_decoder")
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {
+        node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level
+    }
+    modules = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+    known, brought_by = plain_installation(), packages_distributions()
+    missing = {module for module in modules if not known & {package(d) for d in brought_by[module]}}
+    assert not missing
+
+
+def plain_installation() -> set[str]:
+    """Return the packages that an installation without extras brings."""
+    root = Path(__file__).resolve().parents[1]
+    todo = list(
+        tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    )
+    known: set[str] = set()
+    while todo:
+        line = todo.pop()
+        name = package(re.split(r"[^\w.-]", line, maxsplit=1)[0])
+        if name not in known and "extra ==" not in line:
+            known.add(name)
+            try:
+                todo += requires(name) or []
+            except PackageNotFoundError:  # of another platform
+                continue
+    return known
+
+
+def package(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from perception.errors import ConfigError, OutputError
+from perception.files import make_file
 from perception.path_guard import Read, Write, check_paths, marked
 
 ours = marked(b"ours")
@@ -121,3 +122,13 @@ def test_marks_are_found_at_either_end_of_a_large_file(tmp_path: Path) -> None:
     assert marked(b"start", b"near", b"end")(path)
     for wrong in (marked(b"near"), marked(within=b"nowhere"), marked(end=b"start")):
         assert not wrong(path)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_another_program_writes_is_told_as_such(tmp_path: Path, force: bool) -> None:
+    """A video has no mark of ours before its end."""
+    with make_file(tmp_path / "run.webm") as file:
+        file.write(b"frames")
+        with pytest.raises(OutputError, match="--render: another program is writing it, name another file"):
+            check_paths([], [Write("--render", tmp_path / "run.webm", lambda path: False)], force=force)
+    check_paths([], [Write("--render", tmp_path / "run.webm", lambda path: False)], force=True)

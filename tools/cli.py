@@ -22,7 +22,7 @@ from perception.errors import ConfigError, NoPluginError, OutputError, Perceptio
 from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception.text import visible_line
 from perception_tools.bug_report import bug_text, show_traceback
-from perception_tools.command_table import CommandTable
+from perception_tools.command_table import CommandTable, flags_take_nothing
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.printing import degrade_text, say
 from perception_tools.standard_output import discard_stdout, print_json, reader_has_gone, reserve_stdout
@@ -110,7 +110,9 @@ def options(
 @cache
 def _root() -> Any:  # a command of the click that typer brings, or uses
     """Return the group of all commands."""
-    return get_command(app)
+    root = get_command(app)
+    flags_take_nothing(root)
+    return root
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -62,7 +62,22 @@ def _command(name: str) -> Any:
     command.name = name
     for each in (command, *getattr(command, "commands", {}).values()):
         each.help = _flowing(each.help or "")
+        flags_take_nothing(each)
     return command
+
+
+def flags_take_nothing(command: Any) -> None:
+    """Show no type beside the flags of a command: `--json <bool>` reads as if a value were to follow."""
+    all_of = command.get_params
+
+    def params(context: Any) -> list[Any]:
+        options = list(all_of(context))  # those of the function, and --help
+        for option in options:
+            if getattr(option, "is_flag", False):
+                option.metavar = ""
+        return options
+
+    command.get_params = params
 
 
 def _flowing(text: str) -> str:

@@ -15,6 +15,13 @@ def _word_set(text: str) -> frozenset[str]:
 
 
 _OWN_TOPICS = "/perception/"
+_OWN_MESSAGES = {
+    "scene": ("SceneUpdate",),  # of an output log; the others are what the ROS host publishes
+    "detections": ("Detection2DArray",),
+    "detections_3d": ("Detection3DArray",),
+    "control": ("TwistStamped", "AckermannDriveStamped"),
+}
+"""Outputs in the messages of others, by the last part of their topic."""
 _TRUTH = frozenset(("truth", "groundtruth"))
 _PERHAPS_TRUTH = frozenset(("gt", "label", "labels", "labelled", "annotation", "annotations", "annotated"))
 _COMMAND = _word_set(
@@ -100,9 +107,11 @@ _WORTH = {"speed": 4, "yaw_rate": 2, "acceleration": 1, "steering": 0}
 def is_own_output(topic: str, schema: str) -> bool:
     """Return whether a topic holds the outputs of an earlier run: never an input, never the truth.
 
-    A sensor under `/perception/` is none: an output has a schema of this project, or is its annotations.
+    A sensor under `/perception/` is none: an output has a schema of this project, is its annotations, or has
+    the name and type that the output log or the ROS host gives it.
     """
     own = schema.startswith("perception.") or schema.endswith("ImageAnnotations")
+    own |= schema.endswith(_OWN_MESSAGES.get(topic.rsplit("/", 1)[-1], ()))
     return topic.startswith(_OWN_TOPICS) and (own or topic == f"{_OWN_TOPICS}timing")
 
 

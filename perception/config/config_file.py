@@ -66,12 +66,17 @@ def error_line(detail: Any, root: Any = Config) -> str:
     path = ".".join(str(part) for part in location)
     kind, found = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        near = get_close_matches(str(detail["loc"][-1]), _known_keys(root, detail["loc"][:-1]), n=1)
-        return f"{path}: unknown key{f', did you mean {near[0]}?' if near else ''}"
+        key = str(detail["loc"][-1])
+        near = get_close_matches(key, _known_keys(root, detail["loc"][:-1]), n=1)
+        outside = f"; {key} stands outside, beside {next(iter(root.model_fields))}"
+        hint = f", did you mean {near[0]}?" if near else outside if key in root.model_fields else ""
+        return f"{path}: unknown key{hint}"
     if kind == "missing":
         return f"{path}: missing"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return _kind_error(path, detail)
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{path}: expected {{key: value, ...}}, found {reprlib.repr(found)}"
     text = detail["msg"].removeprefix("Value error, ")
     if kind == "string_type" and isinstance(found, bool | int | float | date):
         return f"{path}: expected text, found {reprlib.repr(found)}; put it in quotes"

@@ -194,7 +194,7 @@ def _read(texts: Iterable[str], path: str, sensors: Mapping[str, str]) -> tuple[
     errors: list[str] = []
     for place, text in enumerate(texts):
         parsed, problems = _parse(text, sensors)
-        errors += [f"{_at(path, place)}: {problem}, in '{text}'" for problem in problems]
+        errors += [f"{_at(path, place)}: {problem} (in '{text}')" for problem in problems]
         for fault in parsed:
             if any(fault.name == other.name for other in faults):
                 errors.append(f"{_at(path, place)}: {fault.name} is given twice")

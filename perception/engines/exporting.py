@@ -42,8 +42,12 @@ def write_onnx(program: torch.export.ExportedProgram, source: ModelSource, path:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence exporters, which write much to logs and to stdout, where a command's JSON may be going."""
-    before = logging.root.manager.disable
+    """Silence exporters, which write much to logs and to stdout, where a command's JSON may be going.
+
+    OpenVINO's converter sets up the root logger for itself, and leaves it so where it fails.
+    """
+    root, before = logging.root, logging.root.manager.disable
+    level, handlers, filters = root.level, list(root.handlers), list(root.filters)
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -51,3 +55,5 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+        root.setLevel(level)
+        root.handlers[:], root.filters[:] = handlers, filters

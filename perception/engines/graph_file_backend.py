@@ -139,11 +139,12 @@ class GraphFileBackend(ABC):
                 folder, key = export_folder(self.name, source.digest, self._variant(source), self.makers)
                 try:
                     ensure(folder, key, lambda path: self._fill(source, path))
-                except UntrustedFolderError as error:
-                    text = f"the cache {error.filename} is not used, the model is converted anew"
-                    logging.getLogger(__name__).warning(f"{text}: {error.strerror}")
-                except OSError:
-                    logging.getLogger(__name__).debug("no cache", exc_info=True)
+                except OSError as error:  # also one that others could have written to
+                    at = error.filename if isinstance(error, UntrustedFolderError) else folder.parent
+                    text = (
+                        f"the cache {at} is not used, the model is converted anew each time: {error.strerror}"
+                    )
+                    logging.getLogger(__name__).warning(text)
                 else:
                     yield folder
                     return

@@ -54,7 +54,8 @@ def open_model_file(
         raise ConfigError([f"{path}: expected a model file ({', '.join(FILES)}), found the suffix "
                            f"{path.suffix or 'none'}; export the model to ONNX"])  # fmt: skip
     if not path.is_file():
-        raise ConfigError([f"{path}: expected a model file, found none there; check the path"])
+        start = "" if path.is_absolute() else f" in {Path.cwd()}, where relative paths start"
+        raise ConfigError([f"{path}: expected a model file, found none there{start}; check the path"])
     _check_beginning(path)
     chosen, precision, source = resolve_file(name, precision, path)
     kind = backend_class(chosen, "cpu")

@@ -8,6 +8,7 @@ units for it; without them it would only be slower.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -70,9 +71,11 @@ def open_backend(
 
     try:
         return opened(chosen)
-    except RuntimeError:  # a driver or a model that cannot be recorded or converted
+    except RuntimeError as error:  # a driver or a model that cannot be recorded or converted
         if name != "auto" or isinstance(model, Path):
             raise
+        text = str(error).removesuffix("; use the backend torch")
+        logging.getLogger(__name__).warning(f"{chosen} is not used, torch computes in its place: {text}")
     return opened("torch")  # after the exception and the memory it holds are released
 
 

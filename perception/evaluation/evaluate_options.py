@@ -128,6 +128,11 @@ class EvaluateOptions:
             ),
             (self.strict and not self.gates, "--strict: says how to judge `--require`; add one"),
             (
+                self.ablate in ("sensors", "each")
+                and any(gate.name.lower().startswith("timing.") for gate in self.gates),
+                f"--require: timing is not measured with --ablate {self.ablate}; leave out either",
+            ),
+            (
                 self.strict and self.resampling is None,
                 "--strict: needs intervals; leave out --draws 0",
             ),

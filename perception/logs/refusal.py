@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
@@ -27,8 +28,7 @@ def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) 
     Args:
         is_log: Whether a path in a folder is one.
     """
-    wanted = f"a log ({', '.join(formats)})"
-    expected = f"expected {wanted}, found"
+    expected = f"expected a log ({', '.join(formats)}), found"
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -51,10 +51,20 @@ def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) 
         with path.open("rb", buffering=0) as file:
             start = file.read(1024)
     except FileNotFoundError:
-        return LogError(f"no such file; give the path of {wanted}: {path}")
+        return LogError(f"no such file{_meant(path)}: {path}")
     except (OSError, ValueError) as error:
         return LogError(f"cannot be opened ({getattr(error, 'strerror', None) or error}): {path}")
+    if path.suffix in (".yaml", ".yml"):
+        return LogError(f"expected a log, found a YAML file; a configuration is given by --config: {path}")
     return LogError(f"{expected} {_description(start)}: {path}")
+
+
+def _meant(path: Path) -> str:
+    """Return which file of the folder was perhaps meant, or that there is no folder."""
+    if not path.parent.is_dir():
+        return f", and no folder {path.parent}"
+    near = get_close_matches(path.name, [entry.name for entry in _entries(path.parent)], n=1, cutoff=0.8)
+    return f"; did you mean {path.with_name(near[0])}?" if near else ""
 
 
 def _logs_below(path: Path, is_log: Callable[[Path], bool]) -> list[str]:

@@ -65,6 +65,7 @@ class HostHealth:
         restarts: Of a plugin in a process of its own.
         doubts: Head -> why the monitor does not believe it.
         recording: The file; empty: none, or it has ended.
+        listens: By which transport the host hears its stack, where there are several (`dds, domain 0`).
     """
 
     level: Literal["ok", "warn", "error"]
@@ -84,6 +85,7 @@ class HostHealth:
     waiting: int
     recording: str
     seconds: float
+    listens: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain values under the schema `perception.health/1`."""

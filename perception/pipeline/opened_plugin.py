@@ -43,8 +43,14 @@ class OpenedPlugin:
 
         Raises:
             PluginError: `step` did not return one output, or the plugin called `sys.exit`.
+            TypeError: That is no sample.
             Exception: Whatever the plugin raises.
         """
+        if not isinstance(sample, Sample):
+            found = type(sample).__name__
+            raise TypeError(
+                f"expected a Sample, as Aligner.push and perception.stream give it, found {found}"
+            )
         try:
             if sample.reset is not None:
                 self.plugin.reset(sample.reset)
@@ -106,10 +112,15 @@ def open_plugin(
 
     Raises:
         ConfigError: The file is wrong, or the device is not there.
-        TypeError: That is no configuration.
+        TypeError: That is no plugin or no configuration.
         NoPluginError: No plugin of that name is installed.
         PerceptionError: The plugin does not open.
     """
+    if not isinstance(plugin, str) and not hasattr(plugin, "manifest"):
+        found_type = type(plugin).__name__
+        raise TypeError(
+            f"plugin: expected a name or a plugin, found {found_type}: open_plugin('fusion', config)"
+        )
     given, file = as_config(config)
     found = left_open(given) if given is not None and file is None else []
     configured = given or Config()

@@ -239,6 +239,7 @@ class _Replay:
             errors=tally.errors,
             first_error=tally.first_error,
             outputs=tally.outputs,
+            first_invalid=tally.first_invalid,
             inputs=tally.inputs,
             absences=tally.absences,
             latency_ms={stage: quantiles(each) for stage, each in self._times.histograms.items()},

@@ -37,6 +37,7 @@ class Summary:
         dropped: Samples skipped by `--live-drop`.
         errors: Samples whose plugin raised or broke the contract; `first_error` is the first.
         outputs: Head -> {"valid": n, "invalid": n}.
+        first_invalid: Head -> the error of its first invalid output, where there is one.
         inputs: Sensor -> {"present": n, "absent": n}.
         absences: Sensor -> code of its absence -> number of samples; of configured sensors.
         latency_ms: Stage -> {"p50", "p99", "max"}.
@@ -70,6 +71,7 @@ class Summary:
     unused: tuple[UnusedTopic, ...] = ()
     seconds: float = 0.0
     log_seconds: float = 0.0
+    first_invalid: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self, command: str = "replay") -> dict[str, Any]:
         """Return the summary under the schema `perception.<command>/1`."""

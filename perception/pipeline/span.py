@@ -13,6 +13,9 @@ from perception.pipeline.log_source import Span
 NANOSECONDS_FROM = 10**12
 """From here on a whole number is a log time in nanoseconds; below, it is seconds."""
 
+MOST_SECONDS = 10**8
+"""Three years: more are seconds since 1970, which neither count from the first message nor are ns."""
+
 Time = float | str
 """A time of a log: a number, or its text."""
 
@@ -52,6 +55,6 @@ def _time_ns(given: Time, begin_ns: Callable[[], int]) -> int:
     if whole >= NANOSECONDS_FROM:
         return whole
     seconds = float(given)
-    if seconds < 0:
+    if not 0 <= seconds <= MOST_SECONDS:
         raise ValueError
     return begin_ns() + round(seconds * 1e9)

@@ -19,6 +19,7 @@ class Tally:
     errors: int = 0
     first_error: str = ""
     outputs: dict[str, dict[str, int]] = field(default_factory=dict)
+    first_invalid: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, dict[str, int]] = field(default_factory=dict)
     absences: dict[str, dict[str, int]] = field(default_factory=dict)
     absence_texts: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -33,6 +34,10 @@ class Tally:
         for head, valid in output.validity().items():
             counts = self.outputs.setdefault(head, {"valid": 0, "invalid": 0})
             counts["valid" if valid else "invalid"] += 1
+            if not valid and head not in self.first_invalid:
+                camera, _, name = head.rpartition("/")
+                said = output.cameras[camera] if camera else output[name]
+                self.first_invalid[head] = said.error
         for given in sample.sensors:
             name = given.name
             counts = self.inputs.setdefault(name, {"present": 0, "absent": 0})

@@ -13,6 +13,8 @@ from importlib.metadata import entry_points
 from ipaddress import ip_address
 from typing import Any, Protocol
 
+from perception.errors import MissingExtraError
+
 GROUP = "perception.viewers"
 LOOPBACK, PORT = "127.0.0.1", 8765
 _BUILT_IN = {  # also where no metadata of this package are installed
@@ -71,7 +73,12 @@ def load_viewer(name: str) -> Any:
         MissingExtraError: It needs an extra that is not installed.
     """
     places = {**_BUILT_IN, **{point.name: point.value for point in entry_points(group=GROUP)}}
-    return import_module(places[name])
+    try:
+        return import_module(places[name])
+    except ModuleNotFoundError as error:  # package and extra are called as the viewer
+        if name in _BUILT_IN and (error.name or "").startswith(name):
+            raise MissingExtraError(f"the viewer {name}", name) from error
+        raise
 
 
 def is_loopback(host: str) -> bool:

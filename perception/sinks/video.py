@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 from queue import Queue
@@ -14,6 +15,7 @@ from threading import Thread
 
 from perception.align.repeats import Repeats
 from perception.errors import OutputError
+from perception.files import make_file
 from perception.path_guard import marked
 from perception.sinks.annotations import image_size
 from perception.sinks.canvas import Canvas
@@ -56,6 +58,7 @@ class VideoSink:
         self._first: list[tuple[int, Canvas]] = []
         self._encoder: _Encoder | None = None
         self._open = False
+        self._claimed: FileIO | None = None
         self._repeats = {name: Repeats() for name in SENSORS}
 
     def show_camera(self, name: str) -> None:
@@ -68,11 +71,15 @@ class VideoSink:
             raise OutputError(f"expected the name of a video to end in {wanted}: {self.path}")
         refuse_input(self.path, run)
         try:
-            self.path.open("wb").close()
+            self._claimed = make_file(self.path)  # until the end: encoders open the file by its name
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise OutputError(f"cannot make a video here: {reason}: {self.path}") from error
-        open_writer(self.path, _DEFAULT_RATE_HZ, (64, 64)).close()  # tells now whether it can encode
+        try:
+            open_writer(self.path, _DEFAULT_RATE_HZ, (64, 64)).close()  # tells now whether it can encode
+        except BaseException:
+            self._claimed.close()
+            raise
         self._run, self._open = run, True
 
     def write(
@@ -115,13 +122,17 @@ class VideoSink:
         if not self._open:
             return
         self._open = False
-        if self._first:  # a run too short to have started
-            self._start()
-        if self._encoder is None:  # no output came: an empty file would only puzzle
-            self.path.unlink(missing_ok=True)
-            return
-        encoder, self._encoder = self._encoder, None
-        encoder.close()
+        try:
+            if self._first:  # a run too short to have started
+                self._start()
+            if self._encoder is None:  # no output came: an empty file would only puzzle
+                self.path.unlink(missing_ok=True)
+                return
+            encoder, self._encoder = self._encoder, None
+            encoder.close()
+        finally:
+            if self._claimed is not None:
+                self._claimed.close()
 
 
 def rate_of(stamps_ns: Sequence[int]) -> float:

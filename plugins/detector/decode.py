@@ -195,7 +195,8 @@ def _separate(
         kept = _above(scores, min_score)
         best, labels = scores[kept], _whole(labels[kept]) - layout.first_label
     else:
-        scores = activated(scores.reshape(len(boxes), -1), layout.activation)
+        by_class = -1 if len(boxes) else scores.shape[-1]  # -1 of nothing is ambiguous
+        scores = activated(scores.reshape(len(boxes), by_class), layout.activation)
         first = 1 if layout.background == "first" else 0
         end = scores.shape[1] - (1 if layout.background == "last" else 0)
         kept, best, labels = _best(scores[:, first:end], None, min_score, 1)

@@ -103,7 +103,7 @@ def _levels(
 
 def _expected(sides: Array) -> Array:
     """Return the expected bin of each side: [K, 4 B] -> [K, 4]."""
-    logits = sides.reshape(len(sides), 4, -1).astype(np.float64)
+    logits = sides.reshape(len(sides), 4, sides.shape[1] // 4).astype(np.float64)  # K may be 0
     with np.errstate(over="ignore", invalid="ignore"):
         powers = np.exp(logits - logits.max(2, keepdims=True))
         weights = powers / powers.sum(2, keepdims=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from perception.errors import PerceptionError
 from perception.installation import install_command
@@ -31,7 +32,10 @@ def serve(job: HostJob, report: Callable[[HostHealth], None]) -> HostSummary:
         time.sleep(seconds)
         return True
 
-    return serve_node(job, "ros2", types, settings, lambda: connect(types, settings), report, wait)
+    def report_where(health: HostHealth) -> None:
+        report(replace(health, listens=f"{settings.transport}, domain {settings.domain}"))
+
+    return serve_node(job, "ros2", types, settings, lambda: connect(types, settings), report_where, wait)
 
 
 def connect(types: MessageTypes, settings: RosSettings) -> Transport:

@@ -133,7 +133,13 @@ def test_own_outputs_and_the_middleware_are_known_by_their_types() -> None:
     assert is_own_output("/perception/detections", "perception.Detections")
     assert is_own_output("/perception/front/detections", "perception.Detections")
     assert is_own_output("/perception/annotations", "foxglove.ImageAnnotations")
+    assert is_own_output("/perception/scene", "foxglove.SceneUpdate")
+    assert is_own_output("/perception/detections", "vision_msgs/msg/Detection2DArray")
+    assert is_own_output("/perception/front/detections_3d", "vision_msgs/Detection3DArray")
+    assert is_own_output("/perception/control", "geometry_msgs/msg/TwistStamped")
     assert not is_own_output("/perception/image", "sensor_msgs/msg/Image")
+    assert not is_own_output("/perception/cuboids", "foxglove.SceneUpdate")
+    assert not is_own_output("/scene", "foxglove.SceneUpdate")
     assert not is_own_output("/vehicle/state", "perception.Status")
     assert is_housekeeping("/any", "rcl_interfaces/msg/Log")
     assert is_housekeeping("/robot/rosout", "")
@@ -430,6 +436,15 @@ def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
     )
 
 
+def test_positions_of_an_earlier_run_are_no_truth(tmp_path: Path) -> None:
+    """They would make any model right that says what that run said."""
+    log = SmallLog().image().cuboids("/perception/scene").write(tmp_path / "drive.outputs.mcap")
+    with open_log(log) as opened:
+        choice = complete_config(opened)
+    assert choice.config.truth.boxes is None
+    assert ("/perception/scene", "own_output") in [(item.topic, item.code) for item in choice.unused]
+
+
 # --- every topic --------------------------------------------------------------------------------------
 
 STREAMS = {
@@ -447,6 +462,7 @@ STREAMS = {
     "/truth/a": lambda log, topic: log.truth(topic),
     "/truth/b": lambda log, topic: log.truth(topic),
     "/perception/detections": lambda log, topic: log.truth(topic),
+    "/perception/scene": lambda log, topic: log.cuboids(topic),
 }
 
 

@@ -91,6 +91,16 @@ def test_every_fault_is_named_at_once_with_its_path_and_the_nearest_name() -> No
     assert faults == tuple(sorted(faults))
 
 
+def test_a_value_in_place_of_a_section_and_a_key_in_the_wrong_one_are_told_in_words_of_the_file() -> None:
+    sensors = {"camera": "/image", "range": {"topic": "/scan", "wait_ms": 50}}
+    faults = faults_of({"reference": "range", "sensors": sensors, "truth": []})
+    assert faults == (
+        "sensors.camera: expected {key: value, ...}, found '/image'",
+        "sensors.range.wait_ms: unknown key; wait_ms stands outside, beside version",
+        "truth: expected {key: value, ...}, found []",
+    )
+
+
 def test_all_topics_used_twice_are_named_and_a_wrong_reference_too() -> None:
     status = {"topic": "/a", "fields": {"speed": "v"}}
     faults = faults_of(

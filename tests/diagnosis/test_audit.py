@@ -622,6 +622,16 @@ def test_arrivals_are_told_for_every_topic(tmp_path: Path) -> None:
     assert times["/other"].dropouts() == (1, 2)
 
 
+@pytest.mark.parametrize(("apart_ns", "hz"), [(0, 100.0), (16_000, 400.0)])
+def test_messages_in_bursts_come_as_often_as_they_are_many(apart_ns: int, hz: float) -> None:
+    """Four frames of a CAN bus every 10 ms: at one time they are one, 16 us apart is no rate."""
+    times = TopicTimes()
+    for burst in range(101):
+        for k in range(4):
+            times.add(burst * 10_000_000 + k * apart_ns)
+    assert times.rate_hz() == pytest.approx(hz, rel=0.02)
+
+
 @given(st.lists(st.integers(0, 10**12), max_size=30))
 def test_times_of_any_arrivals_are_finite(arrivals: list[int]) -> None:
     times = TopicTimes()

@@ -16,8 +16,10 @@ import yaml
 
 import perception
 from perception.config import parse_config
+from perception.diagnosis.conformance import check_plugin
 from perception.logs import Query, decode
 from perception.plugin import discovery
+from perception.plugin.manifest import checked_manifest
 from perception.training.config_file import parse_train_config
 from perception.training.train_config import TrainConfig
 from perception.types import heads
@@ -58,6 +60,14 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         assert file.exists(), f"{page.name} links to {target}"
         if heading:
             assert heading in headings(file), f"{page.name} links to the heading {target}"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda p: p.name)
+def test_every_table_has_a_head(page: Path) -> None:
+    """A blank line within a table ends it: what follows is shown as text."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert re.search(r"\n\|[-:| ]+\|\n", table), f"{page.name}: {table.splitlines()[0]}"
 
 
 def headings(page: Path) -> set[str]:
@@ -160,3 +170,15 @@ def test_the_program_of_a_robot_gives_what_replay_gives(
     namespace["robot"](messages(), lambda: clock["now"])
     assert len(expected) == 8
     assert namespace["answers"] == expected
+
+
+def test_the_plugin_of_the_page_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its class and its manifest, as a reader puts them into a package."""
+    monkeypatch.setattr(discovery, "_registered", dict(discovery._registered))
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    (manifest,) = re.findall(r"```yaml\n(api: .*?)```", text, re.DOTALL)
+    (program,) = (block for _, block in blocks(ROOT / "docs" / "plugins.md") if "class MyPlugin" in block)
+    namespace: dict[str, Any] = {"__name__": "my_package.core"}
+    exec(program, namespace)
+    discovery.register_plugin(checked_manifest("mine", yaml.safe_load(manifest)), namespace["MyPlugin"])
+    assert not [f"{check.name}: {check.violation}" for check in check_plugin("mine") if not check.passed]

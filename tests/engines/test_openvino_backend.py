@@ -11,10 +11,11 @@ import pytest
 from perception.caches import cache_root
 from perception.engines import open_fusion_backend
 from perception.engines.openvino_backend import COMPILED, OpenVinoBackend
+from perception.models.checkpoint import save_checkpoint
 from perception.models.tensors import Predictions
 from tests.engines.conftest import CONFIG
 from tests.forked_python import ForkedPython
-from tests.fusion_scenes import numpy_scene
+from tests.fusion_scenes import lively_model, numpy_scene
 
 GRAPH = OpenVinoBackend.graph
 
@@ -74,3 +75,37 @@ def test_the_converter_is_imported_only_by_who_asks_for_it_and_reports_nothing(
     )
     done = forked_python.run(program=code)
     assert done.stdout.splitlines() == ["[]", "True True", "[]"]
+
+
+def test_torch_in_place_of_a_model_that_cannot_be_converted_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("OpenVINO cannot convert this model: no such operation; use the backend torch")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(OpenVinoBackend, "_write", refuse)
+    save_checkpoint(tmp_path / "mine.safetensors", lively_model(CONFIG))
+    backend = open_fusion_backend("auto", tmp_path / "mine.safetensors")
+    assert backend.describe()["backend"] == "torch"
+    backend.close()
+    assert (
+        "openvino is not used, torch computes in its place: OpenVINO cannot convert this model" in caplog.text
+    )
+    assert "use the backend torch" not in caplog.text
+    with pytest.raises(RuntimeError, match="no such operation"):
+        open_fusion_backend("openvino", tmp_path / "mine.safetensors")
+
+
+def test_a_conversion_that_fails_leaves_the_logging_of_the_program(forked_python: ForkedPython) -> None:
+    code = (
+        "import logging, perception.engines.exporting as exporting\n"
+        "from perception.engines.openvino_graph import openvino_package\n"
+        "try:\n"
+        "    with exporting.quiet():\n"
+        "        openvino_package().convert_model('missing.onnx')\n"
+        "except Exception as error:\n"
+        "    print('missing.onnx' in str(error))\n"
+        "print(logging.root.level == logging.WARNING, logging.root.handlers, logging.root.filters)\n"
+    )
+    assert forked_python.run(program=code).stdout.splitlines() == ["True", "True [] []"]

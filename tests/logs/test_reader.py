@@ -298,8 +298,16 @@ def test_what_is_not_a_log_is_refused_in_one_line(tmp_path: Path, content: bytes
     assert expected in refusal(path)
 
 
+def test_a_slip_in_a_path_is_answered_by_what_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "drive.mcap").touch()
+    (tmp_path / "drive.yaml").write_text("version: 1\n")
+    assert f"no such file; did you mean {tmp_path / 'drive.mcap'}?: " in refusal(tmp_path / "drvie.mcap")
+    assert f"no such file, and no folder {tmp_path / 'dat'}: " in refusal(tmp_path / "dat" / "drive.mcap")
+    assert "a configuration is given by --config" in refusal(tmp_path / "drive.yaml")
+
+
 def test_paths_that_lead_to_no_file_are_refused_in_one_line(tmp_path: Path) -> None:
-    assert "no such file" in refusal(tmp_path / "absent.mcap")
+    assert refusal(tmp_path / "absent.mcap") == f"no such file: {tmp_path / 'absent.mcap'}"
     assert "found a directory" in refusal(tmp_path)
     (tmp_path / "bag_0.mcap").write_bytes(b"")
     assert "bag_0.mcap" in refusal(tmp_path)

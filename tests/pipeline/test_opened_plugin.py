@@ -10,6 +10,7 @@ import pytest
 
 from perception.align import align
 from perception.autoconfig import Overrides, complete_config
+from perception.config import parse_config
 from perception.config.schema import PluginConfig
 from perception.errors import NoPluginError, PluginError
 from perception.logs import Query, open_log
@@ -143,3 +144,16 @@ def test_a_step_without_one_output_is_an_error(scene: Path) -> None:
         pytest.raises(PluginError, match="step returned 0 outputs for 1 sample"),
     ):
         plugin(sample)
+
+
+def test_arguments_in_the_wrong_place_are_told_with_the_right_call() -> None:
+    config = parse_config({"version": 1, "reference": "range", "sensors": {"range": {"topic": "/scan"}}})
+    with pytest.raises(TypeError, match=r"a name or a plugin, found Config: open_plugin\('fusion', config\)"):
+        open_plugin(config)  # type: ignore[arg-type]
+    with (
+        open_plugin(MemoryPlugin(MANIFEST)) as plugin,
+        pytest.raises(
+            TypeError, match=r"a Sample, as Aligner.push and perception.stream give it, found list"
+        ),
+    ):
+        plugin([])  # type: ignore[arg-type]

@@ -188,7 +188,9 @@ def test_wrong_files_get_one_line_each(tmp_path: Path) -> None:
     assert "text.onnx: expected an ONNX model, found a file that begins" in refusal(tmp_path / "text.onnx")
     (tmp_path / "cut.onnx").write_bytes(b"\x08\x09\x12")
     assert "cut.onnx: OpenVINO cannot load it" in refusal(tmp_path / "cut.onnx")
-    assert "none.onnx: expected a model file, found none there" in refusal(tmp_path / "none.onnx")
+    assert "none.onnx: expected a model file, found none there; check" in refusal(tmp_path / "none.onnx")
+    here = f"found none there in {Path.cwd()}, where relative paths start"
+    assert here in refusal(Path("none.onnx"))
     (tmp_path / "model.pth").write_bytes(b"PK")
     assert "found the suffix .pth; export the model to ONNX" in refusal(tmp_path / "model.pth")
     path = write_detector(tmp_path / "vector.onnx", FINAL, shape=(1, 10), metadata=NAMES)

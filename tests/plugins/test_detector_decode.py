@@ -164,6 +164,34 @@ def test_nanodet_sides_are_expected_bins(together: bool) -> None:
     assert_same(found, rows)
 
 
+def nanodet_file(together: bool) -> dict[str, NDArray]:
+    """Return outputs of one picture in which the largest cells see nothing."""
+    cells = [sparse(240), sparse(60), np.zeros((15, CLASSES), np.float32)]
+    sides = [uniform(len(level), 32, low=-3, high=3) for level in cells]
+    if together:
+        levels = [np.concatenate(pair, 1) for pair in zip(cells, sides, strict=True)]
+        return {"output": np.concatenate(levels)[None]}
+    return {f"output{i}": table[None] for i, table in enumerate((*cells, *sides))}
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_level_without_any_object_leaves_the_others_valid(together: bool) -> None:
+    outputs = nanodet_file(together)
+    assert len(read(outputs)[1].boxes) > 3
+    assert read(outputs, least=1.0)[1].boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize("activation", ["none", "sigmoid", "softmax"])
+def test_a_file_that_gives_no_box_finds_nothing(activation: str) -> None:
+    """A file with suppression in it has no row where nothing is in the picture."""
+    outputs = {"boxes": np.zeros((1, 0, 4), np.float32), "scores": np.zeros((1, 0, CLASSES), np.float32)}
+    parts = {"boxes": "boxes", "scores": "scores"}
+    layout = OutputLayout.model_validate({"kind": "separate", "activation": activation, "outputs": parts})
+    found = candidates_of(outputs, layout, SIZE, 0.3)
+    assert found.boxes.shape == (0, 4)
+    assert found.labels.shape == (0,)
+
+
 def test_detr_has_a_last_class_of_no_object_and_rt_detr_has_none() -> None:
     logits, boxes = uniform(1, 100, 92, low=-4, high=4), uniform(1, 100, 4, low=0.1, high=0.5)
     logits[0, np.arange(100), DRAW.integers(0, 92, 100)] += 6

@@ -145,6 +145,21 @@ def test_faults_are_one_line_and_name_the_path(tmp_path: Path) -> None:
         VideoSink(tmp_path / "run.mp4").write(sample_of(0), output_of(0))
 
 
+@SUFFIXES
+def test_a_video_that_is_being_made_is_left_alone(tmp_path: Path, suffix: str) -> None:
+    """Two runs that encode into one file leave the frames of neither."""
+    path = tmp_path / f"run.{suffix}"
+    sink = VideoSink(path)
+    sink.open(RUN)
+    with pytest.raises(OutputError, match="cannot make a video here: another program is writing it"):
+        VideoSink(path).open(RUN)
+    for index in range(12):
+        sink.write(sample_of(index), output_of(index))
+    sink.close()
+    assert len(frames_of(path)[1]) == 12
+    VideoSink(path).open(RUN)
+
+
 def test_an_opencv_without_the_encoder_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,6 +110,14 @@ def test_every_command_has_an_example_that_it_takes() -> None:
         assert example in commands[name].epilog
 
 
+@pytest.mark.parametrize("words", [[], ["replay"], ["bench"], ["plugin"], ["plugin", "list"]])
+def test_the_help_names_no_value_for_a_flag(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    run([*words, "--help"])
+    shown = capsys.readouterr().out
+    assert "--help" in shown
+    assert "<bool>" not in shown
+
+
 def test_the_help_lists_the_values_of_options() -> None:
     assert set(re.findall(r"\w+", BACKENDS)) - {"or"} == set(get_args(BackendName))
     assert set(re.findall(r"\w+", PRECISIONS)) - {"or"} == set(get_args(PrecisionName))

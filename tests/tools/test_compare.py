@@ -119,6 +119,10 @@ def test_gates_and_a_reference_end_in_exit_code_4_and_junit(
     [
         (["--strict"], "--strict: says how to judge"),
         (["--require", "box.mAP50 > 0.5", "--strict", "--draws", "0"], "needs intervals"),
+        (
+            ["--require", "timing.p95/total < 90", "--ablate", "each"],
+            "timing is not measured with --ablate each",
+        ),
         (["--junit", "x.xml"], "--junit: holds gates"),
         (["--reference", "a.mcap", "--reference", "b.mcap"], "expected one for each log, 1, found 2"),
         (["--tolerance", "iou=1"], "--tolerance: says how far"),

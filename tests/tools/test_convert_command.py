@@ -64,3 +64,12 @@ def test_files_of_the_user_are_not_replaced(
     target = str(tmp_path / "new.mcap")
     assert [run(["convert", str(bag), target]) for _ in range(2)] == [0, 0]
     assert run(["convert", str(bag), target, "--topics", "/none"]) == 2
+
+
+def test_another_format_than_mcap_is_not_written_under_its_name(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["convert", str(bag), str(tmp_path / "new.db3")]) == 2
+    assert "expected the file to write to end in .mcap" in capsys.readouterr().err
+    assert not (tmp_path / "new.db3").exists()
+    assert run(["convert", str(bag), str(tmp_path / "new")]) == 0

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from perception.evaluation import EvaluationReport
+from perception.evaluation.report import report_files
+from perception.evaluation.report.report_files import is_report
+from perception.files import write_whole
+from perception.installation import install_command
 from perception_tools.cli import run
 from tests.evaluation.report.reader import Page
 from tests.plugins.test_fusion import write_checkpoint
@@ -85,12 +91,37 @@ def test_what_cannot_be_written_is_told_before_the_run(
     assert fault in capsys.readouterr().err
 
 
+def test_a_disk_that_is_full_at_the_end_costs_the_report_and_neither_the_scores_nor_the_earlier_one(
+    drive: tuple[Path, Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, weights = drive
+    words = [str(log), "--checkpoint", str(weights), "--backend", "torch", "--draws", "0", "--end", "0.5"]
+    kept, lost = tmp_path / "kept.md", tmp_path / "lost.md"
+    assert run(["evaluate", *words, "--report", str(lost)]) == 0
+    before = lost.read_bytes()
+
+    def full(path: Path, data: bytes) -> None:
+        if path == lost:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_whole(path, data)
+
+    monkeypatch.setattr(report_files, "write_whole", full)
+    capsys.readouterr()
+    assert run(["evaluate", *words, "--report", str(lost), "--report", str(kept)]) == 1
+    said = capsys.readouterr()
+    assert "mAP50" in said.out
+    assert said.err == f"error: cannot write {lost}: No space left on device\n"
+    assert lost.read_bytes() == before
+    assert is_report(kept)
+
+
 def test_a_page_without_matplotlib_names_the_extra_before_the_run(
     drive: tuple[Path, Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     page, text = tmp_path / "out.html", tmp_path / "out.md"
     assert run(["evaluate", str(drive[0]), "--report", str(page), "--report", str(text)]) == 1
-    assert "pip install 'perception-fusion[eval]'" in capsys.readouterr().err
+    said = f"error: --report of a page needs the extra 'eval': {install_command('eval')}\n"
+    assert capsys.readouterr().err == said
     assert not page.exists()
     assert not text.exists()

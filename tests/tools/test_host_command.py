@@ -12,8 +12,11 @@ from perception.autoconfig import complete_config
 from perception.config import to_yaml
 from perception.logs import open_log
 from perception.pipeline import host_job
+from perception.pipeline.host_job import HostHealth, HostJob
 from perception.plugin import register_plugin
+from perception_plugins.hosts import ros2_host
 from perception_tools.cli import run
+from perception_tools.host.text import HealthLines
 from tests.pipeline.memory_plugin import MANIFEST, MemoryPlugin
 from tests.plugins.hosts import scripted_host
 from tests.small_logs import SmallLog
@@ -82,3 +85,32 @@ def test_a_host_without_its_extra_names_it(
     monkeypatch.setitem(sys.modules, "dora", None)
     assert run(["host", "dora", "--config", "robot.yaml"]) == 1
     assert "the host dora needs dora-rs; install it" in capsys.readouterr().err
+
+
+def test_the_first_line_says_where_a_node_listens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A robot on another transport or domain is not heard, and nothing else tells why."""
+    health = HostHealth(
+        level="ok",
+        problems=(),
+        inputs=(),
+        outputs=0,
+        output_rate_hz=0.0,
+        latency_ms={},
+        missed_deadlines=0,
+        deadline_ms=100.0,
+        plugin_errors=0,
+        last_error="",
+        plugin="running",
+        busy_s=0.0,
+        restarts=0,
+        doubts={},
+        waiting=0,
+        recording="a.mcap",
+        seconds=1.0,
+    )
+    monkeypatch.setattr(ros2_host, "serve_node", lambda *arguments: arguments[5](health))
+    job = HostJob(Path("robot.yaml"), options={"transport": "zenoh", "domain": "7"})
+    ros2_host.serve(job, HealthLines())
+    assert capsys.readouterr().err == "ready on zenoh, domain 7, recording to a.mcap\n"

@@ -80,3 +80,9 @@ def test_outputs_of_weights_in_a_folder_are_verified(
     words = ["--checkpoint", "mine", "--backend", "torch", "--output", "out.mcap"]
     assert run(["replay", "day.mcap", *words]) == 0
     assert run(["verify", "out.mcap"]) == 0, capsys.readouterr().err
+
+
+def test_a_log_in_place_of_its_outputs_is_told_so(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run(["verify", "sample_logs/day.mcap"]) == 1
+    assert "found none; is it an output log?: sample_logs/day.mcap" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from perception.installation import install_command
 from perception.training.run_plots import control_courses, course, courses, draw_run
 from tests.training.test_training_run import Seen
 
@@ -60,4 +61,4 @@ def test_what_cannot_be_drawn_is_no_failure(
     draw_run(tmp_path, seen)
     (text,) = seen.texts
     assert text.startswith("no plots: ")
-    assert ("perception-fusion[eval]" in text) == (case == "no extra")
+    assert (install_command("eval") in text) == (case == "no extra")

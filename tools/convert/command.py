@@ -101,6 +101,10 @@ def _convert_one(given: ConvertArguments) -> None:
     log = as_one(logs) if given.as_one else logs[0]
     reads = [Read("the log", part) for part in parts_of(log)]
     check_paths(reads, [Write("OUT", output, is_converted_log)], force=given.force)
+    if output.suffix not in ("", ".mcap"):
+        raise typer.BadParameter(
+            f"expected the file to write to end in .mcap, which is what is written, found {output}"
+        )
     with open_log(log) as opened:
         conversion = convert_log(opened, output, given.options())
     with answering(conversion.status):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perception.errors import OutputError
 from perception_tools.batch_options import find_recordings
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import EvaluateArguments
@@ -15,7 +17,7 @@ from perception_tools.printing import say
 from perception_tools.standard_output import answering, print_json
 
 if TYPE_CHECKING:
-    from perception.evaluation import EvaluateOptions
+    from perception.evaluation import EvaluateOptions, EvaluationReport
     from perception_tools.replay.viewing import Viewing
 
 
@@ -46,8 +48,8 @@ def with_viewers(options: EvaluateOptions, rerun: Path | None, viewer: Viewing) 
 
 def _evaluate(given: EvaluateArguments, options: EvaluateOptions, viewer: Viewing) -> None:
     """Evaluate, and give the answer of the command."""
-    from perception.evaluation import evaluate_logs, evaluate_tables, junit_xml
-    from perception.evaluation.report.report_files import check_report_files, write_report_file
+    from perception.evaluation import evaluate_logs, evaluate_tables
+    from perception.evaluation.report.report_files import check_report_files
     from perception_tools.evaluate.many_recordings import replay_recordings_first
     from perception_tools.replay.progress import observer
 
@@ -69,11 +71,10 @@ def _evaluate(given: EvaluateArguments, options: EvaluateOptions, viewer: Viewin
     outcome = report.outcome
     if batch is not None:
         report, outcome = batch.add_to(report), batch.outcome(report)
-    if given.junit is not None:
-        given.junit.write_bytes(junit_xml(report))
-    for path in given.report or []:
-        write_report_file(path, report, logs)
-    with answering(outcome):
+    failure = _write_files(given, report, logs)
+    if failure is not None and given.as_json:
+        raise failure
+    with answering("failed" if failure is not None else outcome):
         if given.as_json:
             document = with_exit_code(report.to_json(), outcome)
             for log in document["logs"]:
@@ -84,7 +85,30 @@ def _evaluate(given: EvaluateArguments, options: EvaluateOptions, viewer: Viewin
             from perception_tools.evaluate.text import show
 
             show(report)
+        if failure is not None:  # a full disk costs the file, and not the scores
+            raise failure
         viewer.hold()
+
+
+def _write_files(
+    given: EvaluateArguments, report: EvaluationReport, logs: Sequence[Path]
+) -> OutputError | None:
+    """Write the gates and the reports, all that can be; return the first error."""
+    from perception.evaluation import junit_xml
+    from perception.evaluation.report.report_files import write_report_file
+
+    failures: list[OutputError] = []
+    if given.junit is not None:
+        try:
+            given.junit.write_bytes(junit_xml(report))
+        except OSError as error:
+            failures.append(OutputError(f"cannot write {given.junit}: {error.strerror or error}"))
+    for path in given.report or []:
+        try:
+            write_report_file(path, report, logs)
+        except OutputError as error:
+            failures.append(error)
+    return failures[0] if failures else None
 
 
 def _check_paths(arguments: EvaluateArguments, options: EvaluateOptions) -> None:

@@ -19,7 +19,7 @@ class HealthLines:
         if not self._began:
             self._began = True
             recording = f", recording to {health.recording}" if health.recording else ""
-            say(f"ready{recording}", stderr=True)
+            say(f"ready{f' on {health.listens}' if health.listens else ''}{recording}", stderr=True)
         problems = {_kind(text): text for text in health.problems}
         for kind, text in problems.items():
             if kind not in self._problems:

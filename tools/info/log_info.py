@@ -100,7 +100,6 @@ class LogInfo:
                 survey.topics.get(topic),
                 self.times.get(topic),
             )
-            period_s = arrivals.period_s() if arrivals else None
             gap = arrivals.largest_gap() if arrivals else None
             yield TopicRow(
                 topic,
@@ -109,7 +108,7 @@ class LogInfo:
                 held.count if held else 0,
                 held.first_ns if held else None,
                 held.last_ns if held else None,
-                1 / period_s if period_s else None,
+                arrivals.rate_hz() if arrivals else None,
                 gap[0] if gap else None,
                 roles.get(topic),
             )

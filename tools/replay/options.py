@@ -96,7 +96,9 @@ class ReplayArguments:
     with_inputs: Annotated[
         bool, typer.Option("--with-inputs", help="Copy the input messages into the output log.")
     ] = False
-    render: Annotated[Path | None, typer.Option(help="Draw the outputs on the frames: an .mp4 file.")] = None
+    render: Annotated[
+        Path | None, typer.Option(help="Draw the outputs on the frames: an .mp4 or .webm file.")
+    ] = None
     render_camera: Annotated[
         str | None,
         typer.Option(

@@ -18,11 +18,13 @@ from perception.pipeline.batch import BatchResult, replay_totals
 from perception.pipeline.sensor_warnings import grouped
 from perception.pipeline.stage_times import STAGES
 from perception_tools.exit_codes import json_status, with_exit_code
-from perception_tools.printed_tables import NameCell
+from perception_tools.printed_tables import NameCell, show_table
 from perception_tools.printing import make_console, print_lines
 from perception_tools.replay.monitor_text import doubt_in, show_batch_monitor, show_monitor
 
 LOUD = {"untrained"}
+MOST_UNUSED = 6
+"""Topics of one reason that are named; `info` has all reasons."""
 COLOURS = {"clean": "green", "loss": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
@@ -33,7 +35,7 @@ def show(summary: Summary, written: list[Path]) -> None:
     for line in summary.run.get("note", "").splitlines():
         console.print(Text(line), soft_wrap=True)
     console.print(_heads(summary))
-    console.print(_latency(summary))
+    _print_latency(console, summary)
     if summary.deadline:
         period, misses = summary.deadline["period_ms"], summary.deadline["misses"]
         lateness = f"{misses:.0f} of {summary.frames} answers came more than a period of {period:.0f} ms late"
@@ -78,16 +80,11 @@ def _heads(summary: Summary) -> Table:
     return table
 
 
-def _latency(summary: Summary) -> Table:
-    table = _table("latency, ms", *STAGES, "total")
-    if summary.lateness_ms:
-        table.add_column("late", justify="right")
-    for quantile in ("p50", "p99"):
-        cells = [_ms(summary.latency_ms.get(stage, {}).get(quantile)) for stage in (*STAGES, "total")]
-        if summary.lateness_ms:
-            cells.append(_ms(summary.lateness_ms.get(quantile)))
-        table.add_row(quantile, *cells)
-    return table
+def _print_latency(console: Console, summary: Summary) -> None:
+    late = {"late": summary.lateness_ms} if summary.lateness_ms else {}
+    stages = {stage: summary.latency_ms.get(stage, {}) for stage in (*STAGES, "total")} | late
+    rows = [[quantile, *(_ms(of.get(quantile)) for of in stages.values())] for quantile in ("p50", "p99")]
+    show_table(console, ["latency, ms", *stages], rows)
 
 
 def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
@@ -102,10 +99,11 @@ def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
 
 
 def _print_loss(console: Console, summary: Summary) -> None:
+    begin_ns = summary.monitor.get("start_ns") or 0  # seconds count from the start of the log, as in `info`
     for damage in summary.damage:
         when = ""
         if damage.t0_ns is not None and damage.t1_ns is not None:
-            when = f" from {damage.t0_ns / 1e9:.3f} to {damage.t1_ns / 1e9:.3f} s"
+            when = f" from {(damage.t0_ns - begin_ns) / 1e9:.2f} s to {(damage.t1_ns - begin_ns) / 1e9:.2f} s"
         count = (
             f"{damage.messages} messages" if damage.messages is not None else "an unknown number of messages"
         )
@@ -118,6 +116,11 @@ def _print_loss(console: Console, summary: Summary) -> None:
     if summary.errors:
         text = f"plugin errors: {summary.errors}; the first: {summary.first_error}"
         console.print(Text(text, style="red"), soft_wrap=True)
+    for reason in dict.fromkeys(summary.first_invalid.values()):
+        if reason and reason != summary.first_error:
+            heads = [head for head, why in summary.first_invalid.items() if why == reason]
+            counts = ", ".join(f"{head} {summary.outputs[head]['invalid']}" for head in heads)
+            console.print(Text(f"invalid: {counts}; the first: {reason}", style="yellow"), soft_wrap=True)
 
 
 def _print_warnings(console: Console, summary: Summary) -> None:
@@ -135,7 +138,10 @@ def _print_unused(console: Console, summary: Summary) -> None:
     for unused in summary.unused:
         by_code.setdefault(unused.code, []).append(unused.topic)
     if by_code:
-        parts = [f"{', '.join(topics)} ({code.replace('_', ' ')})" for code, topics in by_code.items()]
+        parts = []
+        for code, topics in by_code.items():
+            more = f" and {len(topics) - MOST_UNUSED} more" if len(topics) > MOST_UNUSED else ""
+            parts.append(f"{', '.join(topics[:MOST_UNUSED])}{more} ({code.replace('_', ' ')})")
         console.print(Text(f"not used: {'; '.join(parts)}: see `perception info`"), soft_wrap=True)
 
 
@@ -186,7 +192,8 @@ def show_batch(report: dict[str, Any]) -> None:
     totals, seconds = report["totals"], report["seconds"]
     text = Text(report["status"], style=f"bold {COLOURS[report['status']]}")
     speed = totals["frames"] / seconds if seconds and not totals["skipped"] else None
-    totals_text = f": {totals['logs']} logs, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
+    logs = f"{totals['logs']} log{'' if totals['logs'] == 1 else 's'}"
+    totals_text = f": {logs}, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
     totals_text += f" in {seconds:.1f} s" + (f" ({speed:.1f} frames/s)" if speed is not None else "")
     if totals["skipped"]:
         totals_text += f"; {totals['skipped']} were done before"

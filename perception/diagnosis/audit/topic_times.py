@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.autoconfig.first_messages import FASTEST_HZ
 from perception.logs import Damage, Log
 
 MS = 1e-6  # milliseconds in a nanosecond
@@ -36,6 +37,14 @@ class TopicTimes:
     def period_s(self) -> float | None:
         """Return the median step between arrivals, s; None if there is none."""
         return _period(self.steps_s())
+
+    def rate_hz(self) -> float | None:
+        """Return how many messages come a second: one each period; the mean, where that is the step within
+        bursts. None if there is no step."""
+        period, steps = self.period_s(), self.steps_s()
+        if period is None:
+            return None
+        return 1 / period if period * FASTEST_HZ >= 1 else float(len(steps) / steps.sum())
 
     def largest_gap(self) -> tuple[float, int] | None:
         """Return the longest step, s, and the arrival before it, ns."""

@@ -17,6 +17,8 @@ from perception.pipeline.run_record import recorded_sha256, recorded_versions, t
 from perception.sinks import RunInfo, read_receipt, read_run
 from perception.sinks.host_recording import read_host_record
 
+_NO_RECORD = "expected a record of the run that made it, found none; is it an output log?: {}"
+
 
 def find_input(stored: Log, given: Path | None = None) -> Path:
     """Return the path of the log that outputs were made from: the given one; else the one of the recorded
@@ -31,7 +33,9 @@ def find_input(stored: Log, given: Path | None = None) -> Path:
     if read_host_record(stored) is not None:
         return stored.path
     run = read_run(stored)
-    if run is None or run.input is None:
+    if run is None:
+        raise LogError(_NO_RECORD.format(stored.path))
+    if run.input is None:
         raise LogError(
             f"the outputs do not say which log they were made from; name it with --input: {stored.path}"
         )
@@ -53,9 +57,7 @@ def recorded_run(stored: Log) -> tuple[RunInfo, Mapping[str, str]]:
     """Return the record and the receipt of the run that made outputs."""
     run, receipt = read_run(stored), read_receipt(stored)
     if run is None:
-        raise LogError(
-            f"expected a record of the run that made it, found none; is it an output log?: {stored.path}"
-        )
+        raise LogError(_NO_RECORD.format(stored.path))
     if receipt.get("live_drop"):
         raise PluginError(
             "these outputs were made with --live-drop: which samples were skipped was up to the machine, so "

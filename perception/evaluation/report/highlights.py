@@ -147,9 +147,10 @@ def distances(report: EvaluationReport) -> Highlight | None:
     off = sum(part.bias_m * part.matches for part in bins) / sum(part.matches for part in bins)
     size = sum(part.mean_abs_m * part.matches for part in bins) / sum(part.matches for part in bins)
     bias = values(report.heads, "box").get("distance_bias")
-    if abs(off) >= 0.6 * size and size >= 0.2 and not (bias is not None and _can_be(bias, 0.0)):
+    said = off if bias is None or bias.value is None else bias.value  # of all matches, as the tables say it
+    if abs(off) >= 0.6 * size and size >= 0.2 and off * said > 0 and not (bias and _can_be(bias, 0.0)):
         which = "far" if off > 0 else "near"
-        text = f"Distances come out too {which}, by {short(abs(off), 2)} m on average."
+        text = f"Distances come out too {which}, by {short(abs(said), 2)} m on average."
         return Highlight(text, "distance", True)
     if len(bins) == 1:
         return Highlight(f"Distances are {short(near.mean_abs_m, 2)} m off on average.", "distance", False)

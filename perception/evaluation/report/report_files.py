@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from perception.errors import ConfigError, OutputError
 from perception.evaluation.plotting import need_matplotlib
 from perception.evaluation.report.schema import EvaluationReport
+from perception.files import write_whole
 from perception.path_guard import marked
 
 PAGES = (".html", ".htm")
@@ -28,7 +30,7 @@ def check_report_files(paths: Sequence[Path]) -> None:
     """Check that each report file can be written, before the evaluation starts.
 
     Raises:
-        ConfigError: A name ends in neither .html nor .md, or its folder does not exist.
+        ConfigError: A name ends in neither .html nor .md, or its folder cannot be written to.
         MissingExtraError: A page is wanted, and matplotlib is not installed.
     """
     errors = []
@@ -37,6 +39,8 @@ def check_report_files(paths: Sequence[Path]) -> None:
             errors.append(f"--report: expected a name that ends in .html or .md, found '{path}'")
         elif not path.parent.is_dir():
             errors.append(f"--report: the folder of '{path}' is not there; make it first")
+        elif not os.access(path.parent, os.W_OK):
+            errors.append(f"--report: the folder of '{path}' cannot be written to; name another")
         elif path.is_dir():
             errors.append(f"--report: '{path}' is a folder; name a file")
     if errors:
@@ -54,7 +58,7 @@ def write_report_file(path: Path, report: EvaluationReport, logs: Iterable[Path]
         logs: Its logs, which the report names without the secrets of their URLs.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written; an earlier report in its place is unchanged.
     """
     from perception.evaluation.report.frame_pictures import moment_pictures
     from perception.evaluation.report.markdown import markdown
@@ -65,6 +69,6 @@ def write_report_file(path: Path, report: EvaluationReport, logs: Iterable[Path]
     else:
         text = html_page(report, moment_pictures(report.moments, logs=logs))
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None

@@ -33,8 +33,11 @@ def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFra
     joiner, last_ns = TruthJoiner(truth, config.sensors), None
     for message in log.messages(Query(played_topics(config))):
         decoded = decode(message)
-        joiner.push(decoded)
-        if message.topic == named[0] and decoded.stamp_ns != last_ns:
+        joiner.push(
+            decoded
+        )  # also from outside the span: transforms that hold on, truth that is interpolated
+        wanted = message.topic == named[0] and span.holds(message.log_time_ns)
+        if wanted and decoded.stamp_ns != last_ns:
             last_ns = decoded.stamp_ns
             tick = Tick(0, "reference", decoded.stamp_ns, message.log_time_ns)
             sample = absent_sample(tick, "truth", cameras=cameras if len(cameras) > 1 else ())

@@ -152,6 +152,23 @@ def test_how_far_off_distances_are(rows: list[tuple[float, float]], text: str) -
 
 
 @pytest.mark.parametrize(
+    ("bias", "text"),
+    [
+        (-0.03, "Distances are 0.50 m off up to 10 m, 1 m off from 10 m on."),
+        (0.71, "Distances come out too far, by 0.71 m on average."),
+    ],
+)
+def test_what_is_said_of_distances_is_what_the_tables_say(bias: float, text: str) -> None:
+    """Few matches far away are in no bin, and in the mean of all."""
+    found = errors((0.5, 0.4), (1.0, 0.9)).model_copy(
+        update={"heads": {"box": {"distance_errors": metric({"distance_bias": value(bias)})}}}
+    )
+    told = highlights.distances(found)
+    assert told is not None
+    assert told.text == text
+
+
+@pytest.mark.parametrize(
     ("error", "text", "bad"),
     [
         (0.01, "steer: 75 % less error than saying the last measured value.", False),

@@ -15,8 +15,9 @@ from perception.evaluation import EvaluateOptions, Evaluation, OutputStore, Stre
 from perception.evaluation.metrics import Rules
 from perception.evaluation.streaming.scores import without_details
 from perception.evaluation.streaming.worker import newest
-from perception.logs import open_log
+from perception.logs import Query, open_log
 from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.pipeline.log_source import Span
 from perception.sinks import read_outputs
 from perception.types import (
     Control,
@@ -138,6 +139,29 @@ def test_every_truth_of_the_log_is_one_moment(street: Path, truth: Truth) -> Non
     assert [t.stamp_ns for t in found] == sorted(truth.boxes)
     assert [t.boxes for t in found] == [truth.boxes[stamp] for stamp in sorted(truth.boxes)]
     assert all(t.control == truth.control[t.stamp_ns] for t in found)
+
+
+def test_a_part_of_the_log_is_scored_on_the_truth_of_that_part(
+    street: Path, truth: Truth, kept: Path
+) -> None:
+    """Else what lies outside it would be held against answers that are seconds old."""
+    stamps = sorted(truth.boxes)
+    with open_log(street) as log:
+        config = complete_config(log).config
+        arrivals = [m.log_time_ns for m in log.messages(Query(frozenset({config.truth.boxes or ""})))]
+        span = Span(arrivals[len(arrivals) // 3], arrivals[len(arrivals) // 2])
+        found = list(truths_of(log, config, span))
+        assert [t.stamp_ns for t in found] == stamps[len(arrivals) // 3 : len(arrivals) // 2]
+        assert [t.boxes for t in found] == [truth.boxes[t.stamp_ns] for t in found]
+        streaming = Streaming()
+        with open_log(kept) as stored:
+            outputs = [item.output for item in read_outputs(stored)]
+        within = [output for output in outputs if span.holds(output.tick.log_time_ns)]
+        streaming.add(log, config, within, span)
+    report = streaming.report(0.0, RULES)
+    streaming.close()
+    assert report.truths == len(found)
+    assert report.age_ms["p99"] < 500
 
 
 def test_at_latency_0_each_truth_meets_the_output_that_had_arrived_by_then(

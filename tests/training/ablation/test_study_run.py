@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from perception.errors import ConfigError, MissingExtraError
+from perception.installation import install_command
 from perception.training import Silent, TrainConfig
 from perception.training.ablation import StudyOptions, study, summary
 from tests.training.conftest import small_config
@@ -100,7 +102,7 @@ def test_without_logs_to_validate_on_or_matplotlib_nothing_begins(
 ) -> None:
     options = StudyOptions(tmp_path / "none", steps=4, seeds=1)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"perception-fusion\[eval\]"):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("eval"))):
         study(config(street, cache_root), options)
     monkeypatch.undo()
     pytest.importorskip("matplotlib")
