@@ -111,7 +111,7 @@ def test_an_error_in_a_fault_names_the_file_and_the_entry(scene: Path, tmp_path:
         complete_config(log, file)
     assert error.value.source == str(file)
     assert [text.partition(",")[0] for text in error.value.errors] == [
-        "faults.2: no fault is called 'range.los'; did you mean range.loss?",
+        "faults.2: no fault is called 'range.los'; did you mean range.loss? (in 'range.los=1')",
         "faults.1: camera.dirt: no camera is configured",
     ]
 
