@@ -11,6 +11,9 @@ from perception.types import Channel
 SIMULATED_RECORD = "synthetic"
 """The metadata record of a simulated log."""
 
+RUN_RECORD = "perception.run"
+"""The metadata record that tells output logs: how they were made (`perception.sinks.RunInfo`)."""
+
 HOST_RECORD = "perception.host"
 """The metadata record that tells the recordings of a host from output logs: they are never replaced."""
 
@@ -53,8 +56,11 @@ class Survey:
 
     @property
     def simulated(self) -> bool:
-        """Whether it comes from the simulation: its pictures are drawn."""
-        return any(name == SIMULATED_RECORD for name, _ in self.metadata)
+        """Whether it comes from the simulation, or is the output of such a log: drawn pictures."""
+        return any(
+            name == SIMULATED_RECORD or (name == RUN_RECORD and record.get("simulated") == "true")
+            for name, record in self.metadata
+        )
 
     @property
     def counts(self) -> dict[str, int]:

@@ -54,6 +54,7 @@ def run_info(
         input=None if log is None else log.path,
         input_path="" if log is None else file_name_text(recorded_place(log.path)),
         input_bytes=None if log is None else log.path.stat().st_size,
+        simulated=log is not None and log.survey.simulated,
         start_ns=options.span.start_ns,
         end_ns=options.span.end_ns,
         plugin=plugin.manifest.name,

@@ -17,7 +17,7 @@ from perception.logs.perception_proto import (
     encode_inputs,
     encode_status,
 )
-from perception.logs.survey import HOST_RECORD
+from perception.logs.survey import HOST_RECORD, RUN_RECORD
 from perception.logs.topic_digests import TopicDigests
 from perception.sinks.annotations import SCHEMA as ANNOTATIONS
 from perception.sinks.annotations import encode_annotations
@@ -38,8 +38,6 @@ TIMING = "/perception/timing"
 HEALTH = "/perception/metrics/health"
 """The topic of the monitor of a run, as a status message: a line for each head and input."""
 TOPICS = frozenset({DETECTIONS, CONTROL, INPUTS, ANNOTATIONS_TOPIC, SCENE, TIMING})
-RUN_RECORD = "perception.run"
-"""The metadata record that holds the `RunInfo`."""
 SCORED_RECORD = "perception.scored"
 """The metadata record that tells the output logs of `perception evaluate` from those of a replay."""
 RECEIPT_RECORD = "perception.receipt"

@@ -10,7 +10,8 @@ from perception.config import parse_config
 from perception.config.safe_yaml import parse_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs.perception_proto import InputState, decode_control, decode_detections, decode_inputs
-from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RECEIPT_RECORD, RUN_RECORD, topic_of
+from perception.logs.survey import RUN_RECORD
+from perception.sinks.mcap_sink import CONTROL, DETECTIONS, INPUTS, RECEIPT_RECORD, topic_of
 from perception.sinks.run_info import RunInfo
 from perception.types import Control, Detections, Message, Output, Tick, extra_specs
 

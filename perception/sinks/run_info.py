@@ -33,6 +33,7 @@ class RunInfo:
         input: The log the samples come from. A sink refuses to write to it; the record holds its name only.
         input_path: Where it was, absolute.
         input_bytes, input_sha256: Its size and hash.
+        simulated: Its pictures are drawn.
         start_ns, end_ns: The requested log time, end exclusive; None: from the start, to the end.
         plugin, weights_sha256, backend, precision, device, batch, threads: How
             they were computed.
@@ -49,6 +50,7 @@ class RunInfo:
     input_path: str = ""
     input_bytes: int | None = None
     input_sha256: str = ""
+    simulated: bool = False
     start_ns: int | None = None
     end_ns: int | None = None
     plugin: str = ""
@@ -99,7 +101,8 @@ class RunInfo:
             values[name] = {
                 k.removeprefix(prefix): text for k, text in record.items() if k.startswith(prefix)
             }
-        return cls(untrained=record.get("untrained") == "true", **values)
+        flags = {name: record.get(name) == "true" for name in ("simulated", "untrained")}
+        return cls(**flags, **values)
 
 
 def _text(value: object) -> str:

@@ -11,18 +11,22 @@ from perception.autoconfig import complete_config
 from perception.config import Config, parse_config
 from perception.logs import LogWriter, Query, open_log
 from perception.logs.survey import SIMULATED_RECORD
-from perception.pipeline import replay
+from perception.pipeline import ReplayOptions, replay
+from perception.sinks import McapSink
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.small_logs import SmallLog
 
 CAUTION = "these weights saw simulated logs alone"
 
 
-def warned(path: Path, config: Config | None = None) -> list[str]:
+def warned(path: Path, config: Config | None = None, output: Path | None = None) -> list[str]:
     plugin = MemoryPlugin()
     plugin.manifest = replace(plugin.manifest, caution=CAUTION)
+    sink = McapSink(output) if output is not None else None
+    options = ReplayOptions(on_message=sink.copy if sink is not None else None)
     with open_log(path) as log:
-        summary = replay(log, complete_config(log, config).config, plugin)
+        config = complete_config(log, config).config
+        summary = replay(log, config, plugin, [sink] if sink is not None else [], options)
     return [each.text for each in summary.warnings if each.code == "weights_caution"]
 
 
@@ -43,7 +47,9 @@ def test_a_log_without_pictures_gets_none(tmp_path: Path) -> None:
     assert warned(SmallLog().scan(hz=10).write(tmp_path / "scans.mcap")) == []
 
 
-def test_a_simulated_log_gets_none_and_a_copy_without_its_record_does(drive: Path, tmp_path: Path) -> None:
+def test_a_simulated_log_gets_none_nor_does_the_output_log_with_its_inputs(
+    drive: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy.mcap"
     with open_log(drive) as log, LogWriter(copy, metadata={SIMULATED_RECORD: {"seed": "1"}}) as writer:
         for message in log.messages(Query()):
@@ -56,3 +62,6 @@ def test_a_simulated_log_gets_none_and_a_copy_without_its_record_does(drive: Pat
                 log_time_ns=message.log_time_ns,
             )
     assert warned(copy) == []
+    with_inputs = tmp_path / "with_inputs.mcap"
+    warned(copy, output=with_inputs)
+    assert warned(with_inputs) == []

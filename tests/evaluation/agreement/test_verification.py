@@ -18,11 +18,12 @@ from perception.evaluation.agreement.recorded_run import find_input
 from perception.evaluation.agreement.verification import Verification, verify
 from perception.files import file_sha256
 from perception.logs import LogWriter, Query, open_log
+from perception.logs.survey import RUN_RECORD
 from perception.logs.topic_digests import TopicDigests
 from perception.pipeline import ReplayOptions, Span, replay
 from perception.plugin import Plugin, Prepared
 from perception.sinks import McapSink, read_receipt, read_run
-from perception.sinks.mcap_sink import HEALTH, INPUTS, RECEIPT_RECORD, RUN_RECORD, TIMING, WRITTEN
+from perception.sinks.mcap_sink import HEALTH, INPUTS, RECEIPT_RECORD, TIMING, WRITTEN
 from perception.types import Message, Output
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene
