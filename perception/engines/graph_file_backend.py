@@ -97,9 +97,10 @@ class GraphFileBackend(ABC):
 
     def call(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Return the outputs of one call of the graph by name. The arrays are as the file declares them,
-        with whatever dimensions. Thread-safe, as `run`."""
+        with whatever dimensions; an output without a name is `output0` and so on. Thread-safe, as `run`."""
         arrays = self._compute([inputs[port.name] for port in self.inputs])
-        return dict(zip(self._outputs, arrays, strict=True))
+        names = [name or f"output{place}" for place, name in enumerate(self._outputs)]
+        return dict(zip(names, arrays, strict=True))
 
     def metadata(self) -> Mapping[str, str]:
         """Return the texts that the loaded file carries beside its graph, by key."""

@@ -20,6 +20,7 @@ _SIZES = {  # inputs that detectors take beside the picture, with what the input
     "image_shape": ("height", "width"),
     "scale_factor": ("one", "one"),
 }
+_MASK = "pixel_mask"  # 1 where the input holds a picture (DETR of Hugging Face)
 
 
 class PicturePort(NamedTuple):
@@ -72,10 +73,16 @@ def other_inputs(ports: Sequence[Port], picture: str, size: tuple[int, int]) -> 
     for port in ports:
         if port.name == picture:
             continue
+        if port.name == _MASK and len(port.shape) == 3:
+            usual = (1, size[1], size[0])
+            sides = [side or other for side, other in zip(port.shape, usual, strict=True)]
+            found[port.name] = np.ones(sides, port.dtype)
+            continue
         if port.name not in _SIZES:
             raise PluginError(
-                f"model: expected no inputs but the picture and {', '.join(_SIZES)}, found {port.name} "
-                f"{port.dtype} {shape_text(port.shape)}; write a plugin for it (`perception plugin new`)"
+                f"model: expected no inputs but the picture and {', '.join((*_SIZES, _MASK))}, found "
+                f"{port.name} {port.dtype} {shape_text(port.shape)}; write a plugin for it "
+                "(`perception plugin new`)"
             )
         numbers = np.array([values[word] for word in _SIZES[port.name]], port.dtype)
         rows = (port.shape[0] or 1) if len(port.shape) == 2 else 0

@@ -11,7 +11,7 @@ from perception_plugins.detector.labels import is_background
 from perception_plugins.detector.layouts import OutputLayout
 from perception_plugins.detector.options import DetectorOptions
 from perception_plugins.detector.reading import choose_reading
-from perception_plugins.detector.recognise import Match, Trial
+from perception_plugins.detector.trial import Match, Trial
 
 
 def read_file(

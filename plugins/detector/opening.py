@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,20 @@ from perception_plugins.detector.decode import WrongOutput, candidates_of
 from perception_plugins.detector.families import FAMILIES, NAMES, Family
 from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port
 from perception_plugins.detector.labelling import read_file, with_first_label
-from perception_plugins.detector.labels import LabelError, known_labels, labels_in_metadata, read_labels
+from perception_plugins.detector.labels import (
+    LabelError,
+    known_labels,
+    labels_in_metadata,
+    metadata_beside,
+    read_labels,
+)
 from perception_plugins.detector.layouts import InputLayout, OutputLayout
 from perception_plugins.detector.options import DetectorOptions, parsed
 from perception_plugins.detector.output_parts import named_parts
 from perception_plugins.detector.picture import PictureInput
 from perception_plugins.detector.reading import fits_labels, other_count
-from perception_plugins.detector.recognise import Match, Trial, matches
+from perception_plugins.detector.recognise import matches
+from perception_plugins.detector.trial import Match, Trial
 
 Array = NDArray[Any]
 _DEFAULT_SIZE = (640, 640)
@@ -71,6 +78,8 @@ def open_detector(path: Path, options: DetectorOptions, context: Context) -> Det
     """
     file = open_model_file(context.backend, path, precision=context.precision, threads=context.threads)
     try:
+        if path.suffix == ".xml":
+            file = replace(file, metadata={**file.metadata, **metadata_beside(path)})
         return _opened(file, path, options)
     except BaseException:
         file.close()
@@ -96,7 +105,7 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     warnings |= doubts
     if options.labels is not None:
         warnings |= _differing(labels, labels_in_metadata(file.metadata))
-    picture = _picture_layout(family, options, port, size)
+    picture = _picture_layout(named or family, options, port, size)
     overlap = options.least_overlap
     if overlap == "family":
         overlap = _usual_overlap(family, layout)
@@ -117,12 +126,21 @@ def _usual_overlap(family: Family, layout: OutputLayout) -> float | None:
 
 
 def call(file: ModelFile, port: PicturePort, others: Mapping[str, Array], array: Array) -> dict[str, Array]:
-    """Return the outputs for one picture. A file of a fixed batch computes copies; the first counts."""
-    if port.rows > 1:
-        array = np.repeat(array, port.rows, 0)
-        outputs = file.call({port.name: array, **others})
-        return {name: output[:1] for name, output in outputs.items()}
-    return file.call({port.name: array, **others})
+    """Return the outputs for one picture. A file of a fixed batch computes copies; the first counts.
+
+    Raises:
+        WrongOutput: Outputs of a fixed batch are not by picture.
+    """
+    if port.rows == 1:
+        return file.call({port.name: array, **others})
+    outputs = file.call({port.name: np.repeat(array, port.rows, 0), **others})
+    for name, output in outputs.items():
+        if output.shape[:1] != (port.rows,):
+            raise WrongOutput(
+                f"expected outputs of {port.rows} rows, one for each picture of the file's batch, found "
+                f"{name} {list(output.shape)}; export the model with a batch of 1"
+            )
+    return {name: output[:1] for name, output in outputs.items()}
 
 
 def _size(port: PicturePort, given: InputLayout, family: Family | None) -> tuple[int, int]:
@@ -152,6 +170,8 @@ def _trial(file: ModelFile, port: PicturePort, others: Mapping[str, Array], size
     array = (noise * 255 if port.dtype == np.uint8 else noise).astype(port.dtype)
     try:
         outputs = call(file, port, others, array)
+    except WrongOutput as error:
+        raise PluginError(f"model: {error}") from None
     except Exception as error:  # of several classes without a common base, and of the runtime's own
         text = " ".join(str(error).split())[:300]
         raise PluginError(

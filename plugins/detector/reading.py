@@ -10,7 +10,8 @@ from perception_plugins.detector.families import FAMILIES, NAMES
 from perception_plugins.detector.file_inputs import shape_text
 from perception_plugins.detector.options import DetectorOptions
 from perception_plugins.detector.raw_heads import raw_head
-from perception_plugins.detector.recognise import Match, Trial, matches
+from perception_plugins.detector.recognise import matches
+from perception_plugins.detector.trial import Match, Trial
 
 _OF_KIND = {
     "rows": "yolov8",
@@ -30,7 +31,9 @@ def choose_reading(trial: Trial, options: DetectorOptions, labels: tuple[str, ..
     """
     wanted = NAMES[options.family] if options.family else None
     known = len(labels)
-    found = matches(trial, fits_labels(labels))
+    classes = options.output.get("classes")
+    fits = fits_labels(labels) if not classes else lambda count: count == classes
+    found = matches(trial, fits, more_columns=bool(classes))
     found = _of_family(found, wanted)
     kind = options.output.get("kind")
     if not found and kind is None and (head := raw_head(trial)) is not None:
@@ -92,11 +95,14 @@ def other_count(match: Match, known: int) -> str:
             f"labels: the file has no names, and {match.classes} classes if it is {match.family} "
             f"({match.reason}); give labels, a list or a file of {match.classes} names"
         )
-    angle = "; or the last number is an angle: rotated boxes are not read"
+    more = (match.classes or 0) - known
+    other = "; or the last number is an angle: rotated boxes are not read" if more == 1 else ""
+    if more > 1:
+        other = f"; or key points or masks follow the classes: give output: {{classes: {known}}}"
     return (
         f"labels: expected {match.classes} names, since the file is {match.family} ({match.reason}), "
         f"found {known}; give one name for each class, in order"
-        f"{angle if match.classes == known + 1 else ''}"
+        f"{other}"
     )
 
 

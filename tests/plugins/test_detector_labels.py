@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perception_plugins.detector.labels import read_labels
+from perception_plugins.detector.labels import LabelError, labels_in_metadata, read_labels
 from tests.plugins.detector_files import write_detector
 from tests.plugins.test_detector import (
     BOXES,
@@ -161,3 +161,45 @@ def test_a_label_file_keeps_its_empty_lines_and_loses_its_mark(tmp_path: Path) -
     path = tmp_path / "labels.txt"
     path.write_bytes("\ufeffcar\r\n\r\nperson\r\n\r\n".encode())
     assert read_labels(str(path)) == ("car", "", "person")
+
+
+def test_words_that_yaml_reads_as_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    for text in (
+        "names: [on, off]",
+        "names:\n  0: yes\n  1: no",
+        "names: {0: null, 1: car}",
+        "names: [car, ~]",
+    ):
+        path.write_text(text)
+        with pytest.raises(LabelError, match="put them in quotes"):
+            read_labels(str(path))
+    path.write_text("names: ['on', \"no\", 90]")
+    assert read_labels(str(path)) == ("on", "no", "90")
+
+
+def test_a_label_map_of_tensorflow_is_read_by_its_items(tmp_path: Path) -> None:
+    path = tmp_path / "label_map.pbtxt"
+    path.write_text(
+        'item {\n  name: "/m/01g317"\n  id: 1\n  display_name: "person"\n}\n'
+        "item {\n  id: 3\n  name: 'traffic light'\n}\n"
+    )
+    assert read_labels(str(path)) == ("", "person", "", "traffic light")
+    path.write_text("item {\n  name: 'person'\n}\n")
+    with pytest.raises(LabelError, match="expected an id and a name in each item"):
+        read_labels(str(path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("it's", 'a "b"'), ("speed limit, 30: end", "caf\u00e9"), ("on", "a: {b"), ("back\\slash", "tab\there")],
+)
+def test_names_in_metadata_are_those_that_python_wrote(names: tuple[str, ...]) -> None:
+    for value in (dict(enumerate(names)), list(names)):
+        assert labels_in_metadata({"names": str(value)}) == names
+
+
+def test_names_of_the_model_api_have_spaces_in_place_of_underscores() -> None:
+    metadata = {"labels": "person traffic_light", "model_type": "ssd"}
+    assert labels_in_metadata(metadata) == ("person", "traffic light")
+    assert labels_in_metadata({"labels": "person car"}) == ()

@@ -1,0 +1,211 @@
+"""Files with the outputs, inputs and metadata of usual exporters: the boxes land where they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from perception.types import Detections
+from perception_plugins.detector.families import FAMILIES
+from perception_plugins.detector.recognise import matches
+from perception_plugins.detector.trial import Trial
+from tests.plugins.detector_files import write_detector
+from tests.plugins.test_detector import (
+    BOXES,
+    FINAL,
+    LABELS,
+    SCORES,
+    WORDS,
+    detections,
+    opened,
+    recorded,
+    refusal,
+)
+
+WIDTH, HEIGHT = 96, 64
+SIDES = np.array([WIDTH, HEIGHT, WIDTH, HEIGHT])
+THREE = {"labels": list(WORDS)}
+NAMED = {"names": "{0: 'car', 1: 'person', 2: 'dog'}", "stride": "32"}
+
+
+def assert_found(found: Detections, fit: str = "letterbox") -> None:
+    """All of the boxes are there, with their words, best first."""
+    assert [item.label for item in found.items] == [WORDS[label] for label in LABELS]
+    assert [item.score for item in found.items] == pytest.approx(SCORES.tolist())
+    for item, box in zip(found.items, BOXES, strict=True):
+        assert item.xyxy == pytest.approx(recorded(box, fit), abs=0.01)
+
+
+def centres(boxes: NDArray) -> NDArray[np.float32]:
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1)
+
+
+def table(*columns: NDArray) -> NDArray[np.float32]:
+    return np.concatenate([c if c.ndim == 2 else c[:, None] for c in columns], 1).astype(np.float32)
+
+
+# --- Ultralytics ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("task", "more"), [("segment", 32), ("pose", 51)])
+def test_masks_and_key_points_may_follow_final_boxes(tmp_path: Path, task: str, more: int) -> None:
+    extra = np.random.default_rng(2).uniform(-1, 90, (3, more))
+    outputs = {"output0": table(BOXES, SCORES, LABELS, extra)[None]}
+    if task == "segment":
+        outputs["output1"] = np.zeros((1, 32, 16, 24), np.float32)
+    path = write_detector(tmp_path / "m.onnx", outputs, metadata={**NAMED, "task": task})
+    assert_found(detections(path))
+
+
+def test_final_boxes_of_rt_detr_are_centres_in_fractions(tmp_path: Path) -> None:
+    rows = table(centres(BOXES) / SIDES, SCORES, LABELS)[None]
+    path = write_detector(tmp_path / "m.onnx", {"output0": rows}, metadata={**NAMED, "task": "detect"})
+    assert_found(detections(path), "stretch")
+
+
+@pytest.mark.parametrize("metadata", [{}, NAMED])
+def test_queries_of_two_and_three_classes_are_no_final_boxes(
+    tmp_path: Path, metadata: dict[str, str]
+) -> None:
+    for count in (2, 3):
+        scores = np.full((3, count), 0.01)
+        scores[np.arange(3), LABELS] = SCORES
+        rows = table(centres(BOXES) / SIDES, scores)[None]
+        named = {**metadata, "names": str(list(WORDS[:count]))} if metadata else {}
+        path = write_detector(tmp_path / f"{count}.onnx", {"output0": rows}, metadata=named)
+        for more in ({}, {"family": "rtdetr"}):
+            assert_found(detections(path, {**more, "labels": list(WORDS[:count])}), "stretch")
+
+
+def test_an_openvino_folder_has_its_names_and_task_beside_the_graph(tmp_path: Path) -> None:
+    """The graph of a model for instances: two outputs without names."""
+    import openvino
+    from openvino import opset13 as ops
+
+    cells = np.zeros((1, 4 + 3 + 32, 126), np.float32)
+    cells[0, :4, :3], cells[0, 4 + LABELS, np.arange(3)] = centres(BOXES).T, SCORES
+    picture = ops.parameter([1, 3, HEIGHT, WIDTH], np.float32)
+    nothing = ops.multiply(ops.reduce_mean(picture, np.arange(4)), np.float32(0))
+    results = [
+        ops.add(ops.constant(array), nothing) for array in (cells, np.zeros((1, 32, 16, 24), np.float32))
+    ]
+    openvino.save_model(openvino.Model(results, [picture]), tmp_path / "m.xml", compress_to_fp16=False)
+    beside = tmp_path / "metadata.yaml"
+    beside.write_text("stride: 32\ntask: segment\nnames:\n  0: car\n  1: person\n  2: dog\n")
+    assert_found(detections(tmp_path / "m.xml", {"nms": False}))
+    beside.write_text(beside.read_text().replace("segment", "obb"))
+    assert "found one for the task 'obb'" in refusal(tmp_path / "m.xml")
+
+
+def test_the_classes_that_come_before_other_columns_can_be_counted(tmp_path: Path) -> None:
+    cells = np.zeros((1, 4 + 1 + 51, 126), np.float32)
+    cells[0, :4, 7], cells[0, 4, 7], cells[0, 5:] = [20, 20, 10, 10], 0.9, 40
+    path = write_detector(tmp_path / "pose.onnx", {"output0": cells})
+    assert "give output: {classes: 1}" in refusal(path, {"labels": ["person"]})
+    (item,) = detections(path, {"labels": ["person"], "output": {"classes": 1}}).items
+    assert item.xyxy == pytest.approx(recorded(np.array([15, 15, 25, 25])), abs=0.01)
+
+
+# --- PaddleDetection, TensorFlow, YOLOv4, YOLOX, NanoDet, DETR -----------------------------------------
+
+
+PADDLE: dict[str, Any] = {
+    "name": "image",
+    "more_inputs": {"im_shape": ("float32", [1, 2]), "scale_factor": ("float32", [1, 2])},
+}
+
+
+def test_paddle_counts_its_rows_in_a_second_output(tmp_path: Path) -> None:
+    outputs = {"nms.tmp_0": table(LABELS, SCORES, BOXES), "nms.tmp_2": np.array([3], np.int32)}
+    assert_found(detections(write_detector(tmp_path / "m.onnx", outputs, **PADDLE), THREE))
+
+
+@pytest.mark.parametrize(("columns", "readings"), [(6, 2), (7, 4)])
+def test_a_file_that_finds_nothing_in_noise_is_read_by_its_columns(columns: int, readings: int) -> None:
+    outputs = {"out": np.zeros((0, columns), np.float32)}
+    found = matches(Trial(("images",), outputs, WIDTH, HEIGHT, {}), lambda count: count == 3)
+    assert len(found) == readings
+    (match,) = matches(
+        Trial(("image", "scale_factor"), {"out": np.zeros((0, 6), np.float32)}, WIDTH, HEIGHT, {}),
+        lambda count: count == 3,
+    )
+    assert match.output["columns"][0] == "label"
+
+
+def test_tensorflow_also_gives_raw_boxes_and_scores_by_class(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    outputs = {
+        "detection_anchor_indices": np.zeros((1, 3), np.float32),
+        "detection_boxes": (BOXES / SIDES)[None][..., [1, 0, 3, 2]].astype(np.float32),
+        "detection_classes": (LABELS + 1)[None].astype(np.float32),
+        "detection_multiclass_scores": draw.uniform(0, 1, (1, 3, 4)).astype(np.float32),
+        "detection_scores": SCORES[None],
+        "num_detections": np.array([3], np.float32),
+        "raw_detection_boxes": draw.uniform(0, 1, (1, 50, 4)).astype(np.float32),
+        "raw_detection_scores": draw.uniform(0, 1, (1, 50, 4)).astype(np.float32),
+    }
+    path = write_detector(tmp_path / "m.onnx", outputs, shape=(1, HEIGHT, WIDTH, 3), dtype="uint8")
+    assert_found(detections(path, THREE), "stretch")
+
+
+def test_boxes_of_yolov4_have_a_dimension_for_every_class(tmp_path: Path) -> None:
+    scores = np.zeros((30, 3), np.float32)
+    scores[np.arange(3), LABELS] = SCORES
+    boxes = np.tile(BOXES / SIDES, (10, 1)).astype(np.float32)
+    outputs = {"boxes": boxes[None, :, None], "confs": scores[None]}
+    assert_found(detections(write_detector(tmp_path / "m.onnx", outputs), {**THREE, "nms": False}))
+
+
+def test_the_family_that_is_named_decides_the_picture(tmp_path: Path) -> None:
+    """Of a YOLOX that places its cells itself, whose rows are those of YOLOv6."""
+    rows = np.zeros((1, 126, 8), np.float32)
+    rows[0, :, 0], rows[0, 3:, 2:4] = np.linspace(4, 92, 126), 10
+    rows[0, :3, :4], rows[0, :3, 4], rows[0, np.arange(3), 5 + LABELS] = centres(BOXES), 1, SCORES
+    path = write_detector(tmp_path / "m.onnx", {"output": rows})
+    plugin = opened(path, {**THREE, "family": "yolox"})
+    assert "corner, bgr, scale 1" in plugin.describe()["note"]
+    plugin.close()
+    assert_found(detections(path, {**THREE, "nms": False}))
+
+
+def test_cells_at_the_rim_of_a_picture_may_be_cut() -> None:
+    """NanoDet-Plus of 416 pixels has 7 cells of the stride 64 on a side."""
+    rows = np.zeros((1, 52 * 52 + 26 * 26 + 13 * 13 + 7 * 7, 80 + 32), np.float32)
+    (match,) = matches(Trial(("data",), {"output": rows}, 416, 416, {}), lambda count: count == 80)
+    assert (match.family, match.output["strides"]) == ("nanodet", [8, 16, 32, 64])
+    assert FAMILIES[match.family].output["kind"] == "distribution"
+
+
+def test_a_mask_of_the_picture_is_ones(tmp_path: Path) -> None:
+    logits = np.full((1, 20, 4), -9, np.float32)
+    logits[..., 3], logits[0, 5] = 9, [9, -9, -9, -9]
+    boxes = np.full((1, 20, 4), 0.5, np.float32)
+    for shape in ([1, 64, 64], ["batch", "height", "width"]):
+        more = {"pixel_mask": ("int64", shape)}
+        outputs = {"logits": logits, "pred_boxes": boxes}
+        path = write_detector(tmp_path / "m.onnx", outputs, name="pixel_values", more_inputs=more)
+        (item,) = detections(path, {**THREE, "min_score": 0.3}).items
+        assert item.label == "car"
+
+
+def test_five_final_boxes_of_mmdetection_are_not_taken_for_their_labels(tmp_path: Path) -> None:
+    dets = np.zeros((1, 5, 5), np.float32)
+    dets[0, :3] = table(BOXES, SCORES)
+    outputs = {"dets": dets, "labels": np.array([[*LABELS, -1, -1]])}
+    assert_found(detections(write_detector(tmp_path / "m.onnx", outputs), THREE))
+
+
+# --- a fixed batch ------------------------------------------------------------------------------------
+
+
+def test_outputs_of_a_fixed_batch_that_are_not_by_picture_are_refused(tmp_path: Path) -> None:
+    """Else the first row would count as the answer to the first picture."""
+    text = refusal(write_detector(tmp_path / "m.onnx", FINAL, shape=(4, 3, HEIGHT, WIDTH)), THREE)
+    assert (
+        "one for each picture of the file's batch, found boxes [3, 4]; export the model with a batch of 1"
+        in text
+    )
