@@ -226,6 +226,22 @@ class GraphFileBackend(ABC):
         """The outputs of one call of the graph, as arrays that nothing else writes to."""
 
 
+def cannot_load(path: Path, package: str, text: str) -> ConfigError:
+    """Return the error for a file that a runtime does not load, with what to do.
+
+    Args:
+        path: The file.
+        package: The name of the runtime, for people.
+        text: What it said.
+    """
+    cure = "export it again, with standard operators of ONNX alone (not those of TensorRT or another runtime)"
+    if path.suffix == ".xml":
+        cure = "the .bin of the same export has to lie beside it"
+    elif "external" in text.lower():
+        cure = "copy the file with its weights (*.data) beside it, or export it as one file"
+    return ConfigError([f"{path}: {package} cannot load it: {text.strip(' -')}; {cure}"])
+
+
 def _file_sha256(path: Path) -> str:
     try:
         return file_sha256(path)

@@ -15,7 +15,7 @@ from perception.errors import PluginError
 from perception.plugin import Context
 from perception_plugins.detector.decode import WrongOutput, candidates_of
 from perception_plugins.detector.families import FAMILIES, NAMES, Family
-from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port
+from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port, picture_size
 from perception_plugins.detector.labelling import read_file, with_first_label
 from perception_plugins.detector.labels import (
     LabelError,
@@ -48,6 +48,7 @@ class Detector:
         layout: The layout of its outputs.
         words: The word that each class is reported as; empty: it is not reported.
         reported: Whether each class is, as an array.
+        first_of_word: The first class of the same word, of each.
         overlap: For suppression; None: the file has done it.
         notes: The decisions, with their reasons.
         warnings: Code -> text, for every output.
@@ -60,6 +61,7 @@ class Detector:
     layout: OutputLayout
     words: tuple[str, ...]
     reported: NDArray[np.bool_]
+    first_of_word: NDArray[np.intp]
     overlap: float | None
     notes: tuple[str, ...]
     warnings: Mapping[str, str]
@@ -90,7 +92,7 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     named = FAMILIES[NAMES[options.family]] if options.family else None
     given = parsed(InputLayout, options.input, "plugin.options.input")
     port = picture_port(file.inputs, given.name)
-    size = _size(port, given, named)
+    size = picture_size(port, given.size, named.size if named else _DEFAULT_SIZE, file.metadata)
     others = other_inputs(file.inputs, port.name, size)
     trial = _trial(file, port, others, size)
     if (task := file.metadata.get("task", "detect")) not in ("detect", "segment", "pose"):
@@ -114,7 +116,9 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     notes = (f"detector: read as {match.family}: {match.reason}", _input_note(picture, port))
     words = _words(names, options)
     reported = np.array([bool(word) for word in words])
-    return Detector(file, maker, port, others, layout, words, reported, overlap, notes, warnings)
+    places = {word: place for place, word in reversed([*enumerate(words)])}
+    first = np.array([places[word] for word in words], np.intp)
+    return Detector(file, maker, port, others, layout, words, reported, first, overlap, notes, warnings)
 
 
 def _usual_overlap(family: Family, layout: OutputLayout) -> float | None:
@@ -143,22 +147,6 @@ def call(file: ModelFile, port: PicturePort, others: Mapping[str, Array], array:
     return {name: output[:1] for name, output in outputs.items()}
 
 
-def _size(port: PicturePort, given: InputLayout, family: Family | None) -> tuple[int, int]:
-    """Return the width and height of the input."""
-    usual = family.size if family is not None else _DEFAULT_SIZE
-    wanted = given.size or usual
-    for axis, (fixed, asked) in enumerate(zip(port.size, given.size or port.size, strict=True)):
-        if fixed is not None and asked is not None and fixed != asked:
-            side = ("width", "height")[axis]
-            raise PluginError(
-                f"input.size: expected the {side} {fixed} that the file has, found {asked}; leave it out"
-            )
-    width, height = (fixed or other for fixed, other in zip(port.size, wanted, strict=True))
-    if width * height > 64_000_000:
-        raise PluginError(f"input.size: expected at most 64 million pixels, found {width} x {height}")
-    return width, height
-
-
 def _trial(file: ModelFile, port: PicturePort, others: Mapping[str, Array], size: tuple[int, int]) -> Trial:
     """Run the file on noise.
 
@@ -175,7 +163,8 @@ def _trial(file: ModelFile, port: PicturePort, others: Mapping[str, Array], size
     except Exception as error:  # of several classes without a common base, and of the runtime's own
         text = " ".join(str(error).split())[:300]
         raise PluginError(
-            f"model: does not compute on a picture of {size[0]} x {size[1]}: {text}; give input.size"
+            f"model: does not compute on a picture of {size[0]} x {size[1]}: {text}; give input.size as the "
+            "model was trained on (most need multiples of 32)"
         ) from None
     return Trial(tuple(p.name for p in file.inputs), outputs, *size, file.metadata)
 

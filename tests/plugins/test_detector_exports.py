@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from perception.errors import CheckpointError
 from perception.types import Detections
 from perception_plugins.detector.families import FAMILIES
 from perception_plugins.detector.recognise import matches
@@ -209,3 +210,63 @@ def test_outputs_of_a_fixed_batch_that_are_not_by_picture_are_refused(tmp_path: 
         "one for each picture of the file's batch, found boxes [3, 4]; export the model with a batch of 1"
         in text
     )
+
+
+# --- sizes, words, and files that do not load ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metadata", "options", "told"),
+    [
+        ({}, {}, "640 x 640"),
+        ({"imgsz": "[64, 96]"}, {}, "96 x 64"),
+        ({"imgsz": "[64, 96]"}, {"input": {"size": [128, 96]}}, "128 x 96"),
+        ({"imgsz": "auto"}, {"family": "nanodet", "output": {"kind": "separate"}}, "416 x 416"),
+    ],
+)
+def test_an_open_size_is_that_of_the_export(
+    tmp_path: Path, metadata: dict[str, str], options: dict[str, Any], told: str
+) -> None:
+    path = write_detector(tmp_path / "m.onnx", FINAL, shape=(1, 3, "h", "w"), metadata={**NAMED, **metadata})
+    plugin = opened(path, options)
+    assert told in plugin.describe()["note"]
+    plugin.close()
+
+
+def test_classes_of_one_word_are_one_class(tmp_path: Path) -> None:
+    """A van that is found as a car and as a truck is one vehicle."""
+    cells = np.zeros((1, 7, 126), np.float32)
+    cells[0, :4, :3] = centres(np.array([[8, 8, 40, 56], [8, 9, 40, 56], [50, 10, 90, 30]])).T
+    cells[0, 4 + np.array([0, 1, 2]), np.arange(3)] = [0.8, 0.9, 0.7]
+    path = write_detector(tmp_path / "m.onnx", {"output0": cells}, metadata=NAMED)
+    words = {"car": "vehicle", "person": "vehicle", "dog": "animal"}
+    found = [(item.label, round(item.score, 3)) for item in detections(path, {"classes": words}).items]
+    assert found == [("vehicle", 0.9), ("animal", 0.7)]
+    assert len(detections(path).items) == 3
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_file_that_no_runtime_loads_says_what_to_do(tmp_path: Path, backend: str) -> None:
+    import onnx
+
+    path = write_detector(tmp_path / "trt.onnx", FINAL)
+    model = onnx.load(path)
+    model.graph.node[0].domain, model.graph.node[0].op_type = "TRT", "EfficientNMS_TRT"
+    model.opset_import.append(onnx.helper.make_opsetid("TRT", 1))
+    onnx.save(model, path)
+    whole = onnx.load(write_detector(tmp_path / "whole.onnx", FINAL))
+    onnx.save_model(
+        whole, tmp_path / "cut.onnx", save_as_external_data=True, location="w.data", size_threshold=0
+    )
+    (tmp_path / "w.data").unlink()
+    for file, cure in ((path, "standard operators of ONNX"), (tmp_path / "cut.onnx", "(*.data) beside it")):
+        with pytest.raises(CheckpointError) as error:
+            opened(file, THREE, backend=backend)
+        assert cure in str(error.value)
+
+
+def test_the_weights_and_the_folder_of_a_graph_name_the_graph(tmp_path: Path) -> None:
+    (tmp_path / "m.xml").write_text("<net/>")
+    (tmp_path / "m.bin").touch()
+    for path in (tmp_path, tmp_path / "m.bin"):
+        assert refusal(path).endswith(f"give {tmp_path / 'm.xml'}")
