@@ -87,6 +87,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             nms=None,
             also=("deformable_detr", "dfine", "deim"),
         ),
+        "rfdetr": Family(
+            {"fit": "stretch", **IMAGENET},
+            {**_DETR_BOXES, "activation": "sigmoid"},
+            "coco91",
+            None,
+            (560, 560),
+        ),
         "rtdetr_final": Family({"fit": "stretch"}, {"kind": "separate"}, nms=None),
     }
 )

@@ -17,11 +17,11 @@ FINAL_AT_MOST = 1000
 _FINAL = ["x1", "y1", "x2", "y2", "score", "label"]
 _PADDLE = ["label", "score", "x1", "y1", "x2", "y2"]
 _QUERIES = {"kind": "rows", "boxes": "cxcywh", "unit": "fraction", "activation": "none"}
-_OF_SEVEN = (
-    ("skip x1 y1 x2 y2 label score", "pixels"),
-    ("skip x1 y1 x2 y2 score label", "pixels"),
-    ("skip y1 x1 y2 x2 score label", "pixels"),
-    ("skip label score x1 y1 x2 y2", "fraction"),
+_OF_SEVEN = (  # with the labels that public weights have: those of EfficientDet and SSD are COCO's ids
+    ("skip x1 y1 x2 y2 label score", "pixels", ""),
+    ("skip x1 y1 x2 y2 score label", "pixels", ""),
+    ("skip y1 x1 y2 x2 score label", "pixels", "coco91"),
+    ("skip label score x1 y1 x2 y2", "fraction", "coco91"),
 )
 
 
@@ -47,6 +47,8 @@ def final_rows(trial: Trial, array: NDArray[Any], shape: str, ultralytics: bool)
     elif more:
         reason = f"{shape}: box, score, label, and what its metadata call {trial.metadata['task']}"
         yield Match("yolov10", reason, {"columns": [*_FINAL, *["skip"] * (width - 6)]})
+    elif width == 5 and not unit_of(array[:, :4]):
+        yield Match("yolov10", f"{shape}: box, score of one class", {"columns": _FINAL[:5]}, 1)
     elif width not in (6, 7) or _are_queries(array):
         reason = f"{shape} is {count} queries of a box and {width - 4} classes"
         yield Match("rtdetr", reason, _QUERIES, width - 4)
@@ -58,9 +60,9 @@ def final_rows(trial: Trial, array: NDArray[Any], shape: str, ultralytics: bool)
         yield Match("yolov10", f"{shape}: box, score, label")
         yield Match("yolov10", f"{shape}: label, score, box", {"columns": _PADDLE})
     else:
-        for names, unit in _OF_SEVEN:
-            more = {"columns": names.split(), "unit": unit}
-            yield Match("yolov10", f"{shape}: {names} in {unit}", more)
+        for names, unit, labels in _OF_SEVEN:
+            columns = {"columns": names.split(), "unit": unit}
+            yield Match("yolov10", f"{shape}: {names} in {unit}", columns, labels=labels)
 
 
 def _are_queries(array: NDArray[Any]) -> bool:

@@ -217,6 +217,8 @@ def _names(
     if match.classes is not None and len(names) != match.classes:
         raise PluginError(other_count(match, 0))
     text = f"the model file names no classes: taken as COCO's {len([n for n in names if n])}; give labels"
+    if names == known_labels("coco91") and match.classes is None:
+        text += f" ({names[1]} is taken as number 1; where it is 0, labels: coco80)"
     return names, {"labels_assumed": text}
 
 

@@ -35,7 +35,7 @@ def unit_of(boxes: NDArray[Any]) -> dict[str, str]:
     return {"unit": "fraction"} if low > -0.5 and 0 < high < 1.5 else {}
 
 
-_SCORE_WORDS = ("score", "conf", "logit", "prob", "cls", "class")
+_SCORE_WORDS = ("score", "conf", "logit", "prob", "cls", "class", "label")
 
 
 def is_offsets(table: NDArray[Any]) -> bool:

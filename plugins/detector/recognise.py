@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -134,11 +135,16 @@ def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
         reason = f"outputs {words}: those of EfficientNMS, boxes in pixels"
         yield Match("torchvision", reason, labels="coco80")
     elif whole and plain:
-        counted = "coco80" if any("num" in name for name in names) else ""  # as TensorRT's plugins have it
+        counted = any("num" in name for name in names)  # as TensorRT's plugins have it
+        zero = any(
+            ((cores[labels] == 0) & (cores[scores] > 0)).any()
+            for labels, scores in product(whole, plain)
+            if len(cores[labels]) == len(cores[scores])
+        )
         reason = f"outputs {words}: final boxes, scores and whole labels"
-        yield Match("torchvision", reason, labels=counted)
+        yield Match("torchvision", reason, labels="coco80" if counted or zero else "")
     else:
-        yield from _box_and_class_tables(trial, cores, boxes[0])
+        yield from _box_and_class_tables(cores, boxes[0], fits)
 
 
 def _tensorflow_parts(names: Iterable[str]) -> dict[str, str]:
@@ -149,7 +155,9 @@ def _tensorflow_parts(names: Iterable[str]) -> dict[str, str]:
     return {part: of_part[0] for part, of_part in found.items() if len(of_part) == 1}
 
 
-def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes: str) -> Iterator[Match]:
+def _box_and_class_tables(
+    cores: Mapping[str, NDArray[Any]], boxes: str, fits: Callable[[int], bool]
+) -> Iterator[Match]:
     """Yield the readings of a table of boxes and one of classes, a row for each candidate."""
     rows = len(cores[boxes])
     if is_offsets(cores[boxes]):
@@ -159,10 +167,17 @@ def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes
             continue
         columns, shape = array.shape[1], f"{boxes} {list(cores[boxes].shape)} and {name} {list(array.shape)}"
         parts = {"outputs": {"boxes": boxes, "scores": name}}
-        if "logit" in name.lower():
+        word = name.lower()
+        scores = "score" in word or "conf" in word
+        outside = array.min(initial=0) < -0.01 or array.max(initial=0) > 1.01
+        if (boxes, name) == ("dets", "labels"):
+            reason = f"{shape}: a logit for each class, named as RF-DETR's"
+            last = {} if fits(columns) else {"background": "last"}  # no class of a trained model
+            yield Match("rfdetr", reason, {**parts, **last}, columns - len(last))
+        elif "logit" in word or (outside and not scores and unit_of(cores[boxes])):
             yield Match("detr", f"{shape}: logits, the last one of no object", parts, columns - 1)
             yield Match("rtdetr", f"{shape}: a logit for each class", parts, columns)
-        elif "score" in name.lower() or "conf" in name.lower():
+        elif scores or not outside:
             unit = "fraction" if float(np.abs(cores[boxes]).max(initial=0)) <= 2 else "pixels"
             more = {**parts, "unit": unit, "first_label": 0}
             seen = f"{shape}: scores by class; boxes of a trial are in {unit}s".replace("pixelss", "pixels")

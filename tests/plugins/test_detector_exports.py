@@ -200,6 +200,30 @@ def test_five_final_boxes_of_mmdetection_are_not_taken_for_their_labels(tmp_path
     assert_found(detections(write_detector(tmp_path / "m.onnx", outputs), THREE))
 
 
+@pytest.mark.parametrize("columns", [3, 4])
+def test_rf_detr_has_a_logit_for_each_class_and_perhaps_one_more(tmp_path: Path, columns: int) -> None:
+    logits = np.full((20, columns), -9.0)
+    logits[np.arange(3), LABELS] = np.log(SCORES / (1 - SCORES))
+    boxes = np.full((20, 4), 0.5)
+    boxes[:3] = centres(BOXES) / SIDES
+    outputs = {"dets": boxes[None].astype(np.float32), "labels": logits[None].astype(np.float32)}
+    path = write_detector(tmp_path / "m.onnx", outputs, name="input")
+    assert_found(detections(path, {**THREE, "min_score": 0.3}), "stretch")
+
+
+def test_scores_by_class_are_told_by_their_values_where_no_name_says_it(tmp_path: Path) -> None:
+    scores = np.zeros((30, 3), np.float32)
+    scores[np.arange(3), LABELS] = SCORES
+    outputs = {"regression": np.tile(BOXES, (10, 1))[None], "classification": scores[None]}
+    assert_found(detections(write_detector(tmp_path / "m.onnx", outputs), {**THREE, "nms": False}))
+
+
+def test_five_columns_are_a_box_and_the_score_of_the_only_class(tmp_path: Path) -> None:
+    path = write_detector(tmp_path / "m.onnx", {"dets": table(BOXES, SCORES)})
+    found = detections(path, {"labels": ["face"]})
+    assert [item.xyxy for item in found.items] == [pytest.approx(recorded(box), abs=0.01) for box in BOXES]
+
+
 # --- a fixed batch ------------------------------------------------------------------------------------
 
 

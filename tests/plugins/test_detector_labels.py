@@ -203,3 +203,27 @@ def test_names_of_the_model_api_have_spaces_in_place_of_underscores() -> None:
     metadata = {"labels": "person traffic_light", "model_type": "ssd"}
     assert labels_in_metadata(metadata) == ("person", "traffic light")
     assert labels_in_metadata({"labels": "person car"}) == ()
+
+
+def test_a_label_of_zero_is_no_background(tmp_path: Path) -> None:
+    """Detectron2 numbers COCO's 80 classes from 0, torchvision by their ids."""
+    outputs = {"pred_boxes": BOXES, "scores": SCORES}
+    zero = write_detector(tmp_path / "0.onnx", {**outputs, "pred_classes": np.array([2, 0, 2])})
+    assert words(zero, {}) == ["car", "person", "car"]
+    plugin = opened(write_detector(tmp_path / "1.onnx", {**outputs, "pred_classes": np.array([2, 1, 2])}))
+    (output,) = plugin.step([plugin.prepare(drawn_samples(1)[0])])
+    plugin.close()
+    assert "person is taken as number 1; where it is 0, labels: coco80" in output.warnings["labels_assumed"]
+
+
+def test_final_rows_of_ssd_may_begin_at_one(tmp_path: Path) -> None:
+    columns = {"columns": ["skip", "label", "score", "x1", "y1", "x2", "y2"], "unit": "fraction"}
+    for numbers, found, told in (([1, 2, 1], ["b", "c", "b"], True), ([1, 3, 1], ["a", "c", "a"], False)):
+        rows = [np.zeros(3)[:, None], np.array(numbers)[:, None], SCORES[:, None], BOXES / [96, 64, 96, 64]]
+        table = np.concatenate(rows, 1)[None, None].astype(np.float32)
+        path = write_detector(tmp_path / "m.onnx", {"detection_out": table})
+        plugin = opened(path, {"labels": ["a", "b", "c"], "output": columns})
+        (output,) = plugin.step([plugin.prepare(drawn_samples(1)[0])])
+        plugin.close()
+        assert [item.label for item in output.detections.items] == found
+        assert ("labels_begin" in output.warnings) == told
