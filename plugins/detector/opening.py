@@ -103,7 +103,7 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     match, labels = read_file(trial, options, _given_labels(options, file))
     family = FAMILIES[match.family]
     layout, doubts = _layout(trial, match, family, options, labels)
-    names, warnings = _names(labels, match, family, layout)
+    names, warnings = _names(labels, match, family, trial)
     warnings |= doubts
     if options.labels is not None:
         warnings |= _differing(labels, labels_in_metadata(file.metadata))
@@ -205,7 +205,7 @@ def _layout(
 
 
 def _names(
-    labels: tuple[str, ...], match: Match, family: Family, layout: OutputLayout
+    labels: tuple[str, ...], match: Match, family: Family, trial: Trial
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the names of the classes, and a warning where they are assumed."""
     if labels:
@@ -215,7 +215,7 @@ def _names(
         if match.classes == len(known_labels(standard)) and len(names) != match.classes:
             names = known_labels(standard)
     if match.classes is not None and len(names) != match.classes:
-        raise PluginError(other_count(match, 0))
+        raise PluginError(other_count(match, 0, trial))
     text = f"the model file names no classes: taken as COCO's {len([n for n in names if n])}; give labels"
     if names == known_labels("coco91") and match.classes is None:
         text += f" ({names[1]} is taken as number 1; where it is 0, labels: coco80)"

@@ -107,6 +107,8 @@ def test_the_classes_that_come_before_other_columns_can_be_counted(tmp_path: Pat
     cells[0, :4, 7], cells[0, 4, 7], cells[0, 5:] = [20, 20, 10, 10], 0.9, 40
     path = write_detector(tmp_path / "pose.onnx", {"output0": cells})
     assert "give output: {classes: 1}" in refusal(path, {"labels": ["person"]})
+    scores = write_detector(tmp_path / "many.onnx", {"output0": cells.clip(0, 1)})
+    assert "{classes: 1}" not in refusal(scores, {"labels": ["person"]})  # they may be 52 classes
     (item,) = detections(path, {"labels": ["person"], "output": {"classes": 1}}).items
     assert item.xyxy == pytest.approx(recorded(np.array([15, 15, 25, 25])), abs=0.01)
 
