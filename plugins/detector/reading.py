@@ -14,6 +14,9 @@ from perception_plugins.detector.raw_heads import raw_head
 from perception_plugins.detector.recognise import matches
 from perception_plugins.detector.trial import Match, Trial
 
+_ALIKE = ({"yolox", "yolov6"}, {"nanodet", "picodet"})
+"""Families of the same outputs but for details that the trial shows."""
+
 _OF_KIND = {
     "rows": "yolov8",
     "list": "yolov10",
@@ -68,7 +71,7 @@ def fits_labels(labels: tuple[str, ...]) -> Callable[[int], bool]:
 def _of_family(found: list[Match], wanted: str | None) -> list[Match]:
     if wanted is None:
         return found
-    same = {wanted, f"{wanted}_final"} | ({"yolox", "yolov6"} if wanted in ("yolox", "yolov6") else set())
+    same = {wanted, f"{wanted}_final"}.union(*(alike for alike in _ALIKE if wanted in alike))
     return [match for match in found if match.family in same]
 
 

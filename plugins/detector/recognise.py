@@ -118,7 +118,8 @@ def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
     if pairs is not None and len(tables) == len(cores):
         strides, classes = pairs
         reason = f"a pair of outputs for each of the strides {list(strides)}: classes, and bins for each side"
-        yield Match("nanodet", reason, {"strides": list(strides)}, classes)
+        family = "picodet" if len(strides) == 4 else "nanodet"
+        yield Match(family, reason, {"strides": list(strides)}, classes)
         return
     if not boxes:
         return

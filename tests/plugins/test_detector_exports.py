@@ -183,6 +183,31 @@ def test_cells_at_the_rim_of_a_picture_may_be_cut() -> None:
     assert FAMILIES[match.family].output["kind"] == "distribution"
 
 
+@pytest.mark.parametrize(("levels", "told"), [(4, "picodet"), (3, "nanodet")])
+def test_four_levels_of_classes_and_bins_are_picodets_whose_colours_are_rgb(
+    tmp_path: Path, levels: int, told: str
+) -> None:
+    outputs: dict[str, NDArray] = {}
+    for level in range(levels):
+        cells = -(-WIDTH // (8 << level)) * -(-HEIGHT // (8 << level))
+        outputs[f"scores{level}"] = np.zeros((1, cells, 3), np.float32)
+        outputs[f"bins{level}"] = np.full((1, cells, 4, 8), -20, np.float32).reshape(1, cells, 32)
+    outputs["scores1"][0, 8, 2] = 0.9  # the middle of this cell of 16 pixels is at x 40, y 24
+    outputs["bins1"].reshape(24, 4, 8)[8, np.arange(4), [1, 1, 2, 1]] = 20
+    path = write_detector(tmp_path / "m.onnx", outputs)
+    (item,) = detections(path, THREE).items
+    assert item.label == "dog"
+    assert item.xyxy == pytest.approx(recorded(np.array([24, 8, 72, 40]), "stretch"), abs=0.01)
+    plugin = opened(path, THREE)
+    note = plugin.describe()["note"]
+    plugin.close()
+    assert f"read as {told}" in note
+    assert ("rgb" if told == "picodet" else "bgr") in note
+    plugin = opened(path, {**THREE, "family": "nanodet"})
+    assert "bgr" in plugin.describe()["note"]
+    plugin.close()
+
+
 def test_a_mask_of_the_picture_is_ones(tmp_path: Path) -> None:
     logits = np.full((1, 20, 4), -9, np.float32)
     logits[..., 3], logits[0, 5] = 9, [9, -9, -9, -9]
