@@ -16,17 +16,22 @@ from perception_plugins.detector.output_shapes import core
 from perception_plugins.detector.reading import choose_reading
 from perception_plugins.detector.trial import Match, Trial
 
+_NO_OBJECT = frozenset({"no-object", "no object", "no_object"})
+
 
 def read_file(
     trial: Trial, options: DetectorOptions, labels: tuple[str, ...]
 ) -> tuple[Match, tuple[str, ...]]:
     """Return the reading of a file, and the names of its classes.
 
-    A first name that means no object (`background`) may stand for a column of the scores or not.
+    A first name that means no object (`background`) may stand for a column of the scores or not; a last one
+    (`no-object`) is the column that DETR has for it.
 
     Raises:
         PluginError: There is no reading, or several.
     """
+    if len(labels) > 1 and labels[-1].lower() in _NO_OBJECT:
+        labels = labels[:-1]
     if options.labels is None or not labels or not is_background(labels[0]):
         return choose_reading(trial, options, labels), labels
     try:

@@ -227,3 +227,12 @@ def test_final_rows_of_ssd_may_begin_at_one(tmp_path: Path) -> None:
         plugin.close()
         assert [item.label for item in output.detections.items] == found
         assert ("labels_begin" in output.warnings) == told
+
+
+def test_a_last_name_of_no_object_is_the_column_of_detr(tmp_path: Path) -> None:
+    logits = np.full((1, 20, 3), -9, np.float32)
+    logits[..., 2], logits[0, 5] = 9, [-9, 9, -9]
+    outputs = {"logits": logits, "pred_boxes": np.full((1, 20, 4), 0.5, np.float32)}
+    path = write_detector(tmp_path / "detr.onnx", outputs)
+    for labels in (["car", "person", "no-object"], ["car", "person"]):
+        assert words(path, {"labels": labels, "min_score": 0.3}) == ["person"]
