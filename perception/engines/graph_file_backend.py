@@ -97,9 +97,10 @@ class GraphFileBackend(ABC):
 
     def call(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Return the outputs of one call of the graph by name. The arrays are as the file declares them,
-        with whatever dimensions. Thread-safe, as `run`."""
+        with whatever dimensions; an output without a name is `output0` and so on. Thread-safe, as `run`."""
         arrays = self._compute([inputs[port.name] for port in self.inputs])
-        return dict(zip(self._outputs, arrays, strict=True))
+        names = [name or f"output{place}" for place, name in enumerate(self._outputs)]
+        return dict(zip(names, arrays, strict=True))
 
     def metadata(self) -> Mapping[str, str]:
         """Return the texts that the loaded file carries beside its graph, by key."""
@@ -223,6 +224,22 @@ class GraphFileBackend(ABC):
     @abstractmethod
     def _compute(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """The outputs of one call of the graph, as arrays that nothing else writes to."""
+
+
+def cannot_load(path: Path, package: str, text: str) -> ConfigError:
+    """Return the error for a file that a runtime does not load, with what to do.
+
+    Args:
+        path: The file.
+        package: The name of the runtime, for people.
+        text: What it said.
+    """
+    cure = "export it again, with standard operators of ONNX alone (not those of TensorRT or another runtime)"
+    if path.suffix == ".xml":
+        cure = "the .bin of the same export has to lie beside it"
+    elif "external" in text.lower():
+        cure = "copy the file with its weights (*.data) beside it, or export it as one file"
+    return ConfigError([f"{path}: {package} cannot load it: {text.strip(' -')}; {cure}"])
 
 
 def _file_sha256(path: Path) -> str:

@@ -51,8 +51,10 @@ def open_model_file(
         MissingExtraError: The backend needs a package that is not installed.
     """
     if path.suffix not in FILES:
+        graph = path.with_suffix(".xml") if path.suffix == ".bin" else next(iter(path.glob("*.xml")), path)
+        cure = f"give {graph}" if graph != path and graph.is_file() else "export the model to ONNX"
         raise ConfigError([f"{path}: expected a model file ({', '.join(FILES)}), found the suffix "
-                           f"{path.suffix or 'none'}; export the model to ONNX"])  # fmt: skip
+                           f"{path.suffix or 'none'}; {cure}"])  # fmt: skip
     if not path.is_file():
         start = "" if path.is_absolute() else f" in {Path.cwd()}, where relative paths start"
         raise ConfigError([f"{path}: expected a model file, found none there{start}; check the path"])

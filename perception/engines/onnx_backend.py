@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.engines.graph_file_backend import GraphFileBackend, Port
+from perception.engines.graph_file_backend import GraphFileBackend, Port, cannot_load
 from perception.engines.model_source import ModelSource
-from perception.errors import ConfigError, MissingExtraError
+from perception.errors import MissingExtraError
 
 DTYPES = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool"}
 """Names of ONNX Runtime that are not numpy's."""
@@ -42,7 +42,7 @@ class OnnxBackend(GraphFileBackend):
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of several classes without a common base
-            raise ConfigError([f"{path}: ONNX Runtime cannot load it: {error}"]) from None
+            raise cannot_load(path, "ONNX Runtime", str(error)) from None
 
     def metadata(self) -> Mapping[str, str]:
         return dict(self._session.get_modelmeta().custom_metadata_map)

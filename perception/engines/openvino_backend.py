@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.engines.graph_file_backend import GraphFileBackend, Port
+from perception.engines.graph_file_backend import GraphFileBackend, Port, cannot_load
 from perception.engines.model_source import FusionSource, ModelSource
 from perception.engines.openvino_graph import convert, last_line, openvino_package
 from perception.engines.processor import usable_cores
@@ -81,7 +81,7 @@ class OpenVinoBackend(GraphFileBackend):
         except RuntimeError as error:
             if not isinstance(self.source, Path):
                 raise
-            raise ConfigError([f"{path}: OpenVINO cannot load it: {last_line(error)}"]) from None
+            raise cannot_load(path, "OpenVINO", last_line(error)) from None
 
     def metadata(self) -> Mapping[str, str]:
         return self._metadata

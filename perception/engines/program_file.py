@@ -66,6 +66,10 @@ class ProgramSource:
                 raise ConfigError(
                     [f"{self.path}: expected tensors with a batch dimension as inputs, found {name}"]
                 )
+            if isinstance(value.shape[0], int) and value.shape[0] != 1:
+                expected = "a batch of 1, or of any size, as the first dimension"
+                raise ConfigError([f"{self.path}: expected {expected} of {name}, found {list(value.shape)}; "
+                                   "export the module with one row as example"])  # fmt: skip
             import torch
 
             dtype = torch.empty(0, dtype=value.dtype).numpy().dtype
@@ -137,7 +141,7 @@ def _by_position(
             first = len(tensors) - len(keywords)
             named = dict(zip(keywords, tensors[first:], strict=True))
             found = self.program(*tensors[:first], **named)
-            if isinstance(found, Mapping):
+            if isinstance(found, Mapping) and set(outputs) <= set(found):  # else mappings of others
                 return tuple(found[name] for name in outputs)
             return tuple(utils._pytree.tree_leaves(found))
 

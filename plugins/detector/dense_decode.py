@@ -65,12 +65,12 @@ def place_cells(
         boxes: [K, 4], in cells.
         indices: [K], the row that each has among the cells of all levels.
     """
-    starts = np.cumsum([0, *((size[0] // s) * (size[1] // s) for s in strides)])
+    starts = np.cumsum([0, *(-(-size[0] // s) * -(-size[1] // s) for s in strides)])
     level = np.searchsorted(starts, indices, side="right") - 1
     if len(indices) and (level.max() >= len(strides)):
         raise ValueError(f"more rows than cells of the strides {list(strides)}")
     stride = np.asarray(strides)[level]
-    columns, within = size[0] // stride, indices - starts[level]
+    columns, within = -(-size[0] // stride), indices - starts[level]
     place = np.stack([within % columns, within // columns], 1)
     with np.errstate(over="ignore"):
         sizes = np.exp(boxes[:, 2:].astype(np.float64))

@@ -58,6 +58,16 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             {"kind": "distribution", "strides": [8, 16, 32]},
             size=(416, 416),
         ),
+        "picodet": Family(
+            {
+                "fit": "stretch",
+                "scale": 1.0,
+                "mean": [123.675, 116.28, 103.53],
+                "std": [58.395, 57.12, 57.375],
+            },
+            {"kind": "distribution", "strides": [8, 16, 32, 64]},
+            size=(416, 416),
+        ),
         "fastestdet": Family({"fit": "stretch", "channels": "bgr"}, {"kind": "grid"}, size=(352, 352)),
         "torchvision": Family(
             _TORCHVISION.input,
@@ -86,6 +96,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             {**_DETR_BOXES, "activation": "sigmoid"},
             nms=None,
             also=("deformable_detr", "dfine", "deim"),
+        ),
+        "rfdetr": Family(
+            {"fit": "stretch", **IMAGENET},
+            {**_DETR_BOXES, "activation": "sigmoid"},
+            "coco91",
+            None,
+            (560, 560),
         ),
         "rtdetr_final": Family({"fit": "stretch"}, {"kind": "separate"}, nms=None),
     }

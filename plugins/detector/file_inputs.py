@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ _SIZES = {  # inputs that detectors take beside the picture, with what the input
     "image_shape": ("height", "width"),
     "scale_factor": ("one", "one"),
 }
+_MASK = "pixel_mask"  # 1 where the input holds a picture (DETR of Hugging Face)
 
 
 class PicturePort(NamedTuple):
@@ -72,15 +74,53 @@ def other_inputs(ports: Sequence[Port], picture: str, size: tuple[int, int]) -> 
     for port in ports:
         if port.name == picture:
             continue
+        if port.name == _MASK and len(port.shape) == 3:
+            usual = (1, size[1], size[0])
+            sides = [side or other for side, other in zip(port.shape, usual, strict=True)]
+            found[port.name] = np.ones(sides, port.dtype)
+            continue
         if port.name not in _SIZES:
             raise PluginError(
-                f"model: expected no inputs but the picture and {', '.join(_SIZES)}, found {port.name} "
-                f"{port.dtype} {shape_text(port.shape)}; write a plugin for it (`perception plugin new`)"
+                f"model: expected no inputs but the picture and {', '.join((*_SIZES, _MASK))}, found "
+                f"{port.name} {port.dtype} {shape_text(port.shape)}; write a plugin for it "
+                "(`perception plugin new`)"
             )
         numbers = np.array([values[word] for word in _SIZES[port.name]], port.dtype)
         rows = (port.shape[0] or 1) if len(port.shape) == 2 else 0
         found[port.name] = np.repeat(numbers[None], rows, 0) if rows else numbers
     return found
+
+
+def picture_size(
+    port: PicturePort,
+    wanted: tuple[int, int] | None,
+    usual: tuple[int, int],
+    metadata: Mapping[str, str],
+) -> tuple[int, int]:
+    """Return the width and height of the input: the file's, where it leaves them open those that are
+    configured, else those that it was exported with, else the usual ones.
+
+    Args:
+        port: The input.
+        wanted: Width and height that are configured, if any.
+        usual: Those of the family.
+        metadata: Of the file; Ultralytics writes `imgsz`, as `[height, width]`.
+
+    Raises:
+        PluginError: The file has others than are configured, or they are too large.
+    """
+    for side, fixed, asked in zip(("width", "height"), port.size, wanted or port.size, strict=True):
+        if fixed is not None and asked is not None and fixed != asked:
+            raise PluginError(
+                f"input.size: expected the {side} {fixed} that the file has, found {asked}; leave it out"
+            )
+    stated = re.fullmatch(r"\[(\d{2,4}), *(\d{2,4})\]", metadata.get("imgsz", "").strip())
+    if stated is not None:
+        usual = int(stated[2]), int(stated[1])
+    width, height = (fixed or other for fixed, other in zip(port.size, wanted or usual, strict=True))
+    if width * height > 64_000_000:
+        raise PluginError(f"input.size: expected at most 64 million pixels, found {width} x {height}")
+    return width, height
 
 
 def shape_text(shape: Sequence[int | None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Mapping
@@ -44,7 +45,8 @@ def read_labels(value: Any) -> tuple[str, ...]:
 
     Args:
         value: A list of names, a mapping of numbers to names, `coco80`, `coco90`, `coco91`, or the path of a
-            file: a name a line (`.txt`, `.names`), YAML with `names`, or COCO's JSON with `categories`.
+            file: a name a line (`.txt`, `.names`), YAML with `names`, COCO's JSON with `categories`, or
+            TensorFlow's label map (`.pbtxt`).
 
     Raises:
         LabelError: It is none of these.
@@ -57,21 +59,47 @@ def read_labels(value: Any) -> tuple[str, ...]:
         value = _in_order(value)
     if not isinstance(value, list | tuple) or not value:
         raise LabelError(f"expected a list of names or a file of them, found {value!r}"[:200])
+    if any(name is None or isinstance(name, bool) for name in value):
+        raise LabelError(
+            "expected names, found words that YAML reads as no text, such as on, off, yes, no, null; put "
+            "them in quotes"
+        )
     if len(value) > MOST_LABELS:
         raise LabelError(f"expected at most {MOST_LABELS} names, found {len(value)}")
     return tuple(str(name).strip() for name in value)
 
 
 def labels_in_metadata(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names that a file carries (Ultralytics: `names`, as `{0: 'person', ...}`); empty: none."""
+    """Return the names that a file carries; empty: none. Ultralytics writes `names`, as `{0: 'person', ...}`
+    of Python; OpenVINO's Model API `labels`, with spaces between and `_` in place of those within."""
     text = metadata.get("names", "").strip()
+    if not text and "model_type" in metadata:
+        return tuple(name.replace("_", " ") for name in metadata.get("labels", "").split())
     if not text or len(text) > MOST_BYTES:
         return ()
     try:
-        plain = parse_yaml(_with_text_keys(text)) if text.startswith(("{", "[")) else text.split(",")
-        return read_labels(plain)
+        return read_labels(_plain(text) if text.startswith(("{", "[")) else text.split(","))
     except ValueError:
         return ()
+
+
+def _plain(text: str) -> Any:
+    """Return the value of a text of Python, JSON or YAML."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return parse_yaml(_with_text_keys(text))
+
+
+def metadata_beside(path: Path) -> dict[str, str]:
+    """Return what `metadata.yaml` says in the folder of an OpenVINO graph, as Ultralytics writes it: the
+    graph itself has neither names nor the task. Empty: there is none."""
+    try:
+        with open_regular(path.with_name("metadata.yaml")) as file:
+            data = parse_yaml(_with_text_keys(file.read(MOST_BYTES).decode("utf-8", errors="replace")))
+    except (OSError, ValueError):
+        return {}
+    return {key: str(value) for key, value in data.items()} if isinstance(data, Mapping) else {}
 
 
 def _from_file(path: Path) -> Any:
@@ -91,6 +119,8 @@ def _from_file(path: Path) -> Any:
         return data.get("names") if isinstance(data, Mapping) else data
     if path.suffix.lower() == ".json":
         return _from_coco(path, plain)
+    if items := re.findall(r"\bitem\s*\{(.*?)\}", plain, re.DOTALL):
+        return _from_label_map(path, items)
     return [line.strip() for line in plain.rstrip().splitlines()]  # an empty line is a class without a name
 
 
@@ -110,10 +140,24 @@ def _from_coco(path: Path, text: str) -> Any:
     return data
 
 
-def _in_order(names: Mapping[Any, Any]) -> list[str]:
+def _from_label_map(path: Path, items: list[str]) -> dict[str, str]:
+    """Return the names of the items of a label map of TensorFlow (`.pbtxt`) by their numbers."""
+    found = {}
+    for item in items:
+        number = re.search(r"\bid\s*:\s*(\d+)", item)
+        names = dict(re.findall(r"""\b(name|display_name)\s*:\s*["'](.*?)["']\s*$""", item, re.MULTILINE))
+        if number is None or not names:
+            raise LabelError(
+                f"{path}: expected an id and a name in each item, found {' '.join(item.split())[:60]}"
+            )
+        found[number[1]] = names.get("display_name") or names["name"]
+    return found
+
+
+def _in_order(names: Mapping[Any, Any]) -> list[Any]:
     """Return the names of a mapping from numbers; numbers in between have none."""
     try:
-        by_number = {int(number): str(name) for number, name in names.items()}
+        by_number = {int(number): name for number, name in names.items()}
     except (TypeError, ValueError):
         raise LabelError("expected a mapping of numbers to names, found other keys") from None
     if by_number and (min(by_number) < 0 or max(by_number) > MOST_LABELS):

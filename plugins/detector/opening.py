@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,22 @@ from perception.errors import PluginError
 from perception.plugin import Context
 from perception_plugins.detector.decode import WrongOutput, candidates_of
 from perception_plugins.detector.families import FAMILIES, NAMES, Family
-from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port
+from perception_plugins.detector.file_inputs import PicturePort, other_inputs, picture_port, picture_size
 from perception_plugins.detector.labelling import read_file, with_first_label
-from perception_plugins.detector.labels import LabelError, known_labels, labels_in_metadata, read_labels
+from perception_plugins.detector.labels import (
+    LabelError,
+    known_labels,
+    labels_in_metadata,
+    metadata_beside,
+    read_labels,
+)
 from perception_plugins.detector.layouts import InputLayout, OutputLayout
 from perception_plugins.detector.options import DetectorOptions, parsed
 from perception_plugins.detector.output_parts import named_parts
 from perception_plugins.detector.picture import PictureInput
 from perception_plugins.detector.reading import fits_labels, other_count
-from perception_plugins.detector.recognise import Match, Trial, matches
+from perception_plugins.detector.recognise import matches
+from perception_plugins.detector.trial import Match, Trial
 
 Array = NDArray[Any]
 _DEFAULT_SIZE = (640, 640)
@@ -41,6 +48,7 @@ class Detector:
         layout: The layout of its outputs.
         words: The word that each class is reported as; empty: it is not reported.
         reported: Whether each class is, as an array.
+        first_of_word: The first class of the same word, of each.
         overlap: For suppression; None: the file has done it.
         notes: The decisions, with their reasons.
         warnings: Code -> text, for every output.
@@ -53,6 +61,7 @@ class Detector:
     layout: OutputLayout
     words: tuple[str, ...]
     reported: NDArray[np.bool_]
+    first_of_word: NDArray[np.intp]
     overlap: float | None
     notes: tuple[str, ...]
     warnings: Mapping[str, str]
@@ -71,6 +80,8 @@ def open_detector(path: Path, options: DetectorOptions, context: Context) -> Det
     """
     file = open_model_file(context.backend, path, precision=context.precision, threads=context.threads)
     try:
+        if path.suffix == ".xml":
+            file = replace(file, metadata={**file.metadata, **metadata_beside(path)})
         return _opened(file, path, options)
     except BaseException:
         file.close()
@@ -81,7 +92,7 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     named = FAMILIES[NAMES[options.family]] if options.family else None
     given = parsed(InputLayout, options.input, "plugin.options.input")
     port = picture_port(file.inputs, given.name)
-    size = _size(port, given, named)
+    size = picture_size(port, given.size, named.size if named else _DEFAULT_SIZE, file.metadata)
     others = other_inputs(file.inputs, port.name, size)
     trial = _trial(file, port, others, size)
     if (task := file.metadata.get("task", "detect")) not in ("detect", "segment", "pose"):
@@ -92,11 +103,11 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     match, labels = read_file(trial, options, _given_labels(options, file))
     family = FAMILIES[match.family]
     layout, doubts = _layout(trial, match, family, options, labels)
-    names, warnings = _names(labels, match, family, layout)
+    names, warnings = _names(labels, match, family, trial)
     warnings |= doubts
     if options.labels is not None:
         warnings |= _differing(labels, labels_in_metadata(file.metadata))
-    picture = _picture_layout(family, options, port, size)
+    picture = _picture_layout(named or family, options, port, size)
     overlap = options.least_overlap
     if overlap == "family":
         overlap = _usual_overlap(family, layout)
@@ -105,7 +116,9 @@ def _opened(file: ModelFile, path: Path, options: DetectorOptions) -> Detector:
     notes = (f"detector: read as {match.family}: {match.reason}", _input_note(picture, port))
     words = _words(names, options)
     reported = np.array([bool(word) for word in words])
-    return Detector(file, maker, port, others, layout, words, reported, overlap, notes, warnings)
+    places = {word: place for place, word in reversed([*enumerate(words)])}
+    first = np.array([places[word] for word in words], np.intp)
+    return Detector(file, maker, port, others, layout, words, reported, first, overlap, notes, warnings)
 
 
 def _usual_overlap(family: Family, layout: OutputLayout) -> float | None:
@@ -117,28 +130,21 @@ def _usual_overlap(family: Family, layout: OutputLayout) -> float | None:
 
 
 def call(file: ModelFile, port: PicturePort, others: Mapping[str, Array], array: Array) -> dict[str, Array]:
-    """Return the outputs for one picture. A file of a fixed batch computes copies; the first counts."""
-    if port.rows > 1:
-        array = np.repeat(array, port.rows, 0)
-        outputs = file.call({port.name: array, **others})
-        return {name: output[:1] for name, output in outputs.items()}
-    return file.call({port.name: array, **others})
+    """Return the outputs for one picture. A file of a fixed batch computes copies; the first counts.
 
-
-def _size(port: PicturePort, given: InputLayout, family: Family | None) -> tuple[int, int]:
-    """Return the width and height of the input."""
-    usual = family.size if family is not None else _DEFAULT_SIZE
-    wanted = given.size or usual
-    for axis, (fixed, asked) in enumerate(zip(port.size, given.size or port.size, strict=True)):
-        if fixed is not None and asked is not None and fixed != asked:
-            side = ("width", "height")[axis]
-            raise PluginError(
-                f"input.size: expected the {side} {fixed} that the file has, found {asked}; leave it out"
+    Raises:
+        WrongOutput: Outputs of a fixed batch are not by picture.
+    """
+    if port.rows == 1:
+        return file.call({port.name: array, **others})
+    outputs = file.call({port.name: np.repeat(array, port.rows, 0), **others})
+    for name, output in outputs.items():
+        if output.shape[:1] != (port.rows,):
+            raise WrongOutput(
+                f"expected outputs of {port.rows} rows, one for each picture of the file's batch, found "
+                f"{name} {list(output.shape)}; export the model with a batch of 1"
             )
-    width, height = (fixed or other for fixed, other in zip(port.size, wanted, strict=True))
-    if width * height > 64_000_000:
-        raise PluginError(f"input.size: expected at most 64 million pixels, found {width} x {height}")
-    return width, height
+    return {name: output[:1] for name, output in outputs.items()}
 
 
 def _trial(file: ModelFile, port: PicturePort, others: Mapping[str, Array], size: tuple[int, int]) -> Trial:
@@ -152,10 +158,13 @@ def _trial(file: ModelFile, port: PicturePort, others: Mapping[str, Array], size
     array = (noise * 255 if port.dtype == np.uint8 else noise).astype(port.dtype)
     try:
         outputs = call(file, port, others, array)
+    except WrongOutput as error:
+        raise PluginError(f"model: {error}") from None
     except Exception as error:  # of several classes without a common base, and of the runtime's own
         text = " ".join(str(error).split())[:300]
         raise PluginError(
-            f"model: does not compute on a picture of {size[0]} x {size[1]}: {text}; give input.size"
+            f"model: does not compute on a picture of {size[0]} x {size[1]}: {text}; give input.size as the "
+            "model was trained on (most need multiples of 32)"
         ) from None
     return Trial(tuple(p.name for p in file.inputs), outputs, *size, file.metadata)
 
@@ -196,7 +205,7 @@ def _layout(
 
 
 def _names(
-    labels: tuple[str, ...], match: Match, family: Family, layout: OutputLayout
+    labels: tuple[str, ...], match: Match, family: Family, trial: Trial
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the names of the classes, and a warning where they are assumed."""
     if labels:
@@ -206,8 +215,10 @@ def _names(
         if match.classes == len(known_labels(standard)) and len(names) != match.classes:
             names = known_labels(standard)
     if match.classes is not None and len(names) != match.classes:
-        raise PluginError(other_count(match, 0))
+        raise PluginError(other_count(match, 0, trial))
     text = f"the model file names no classes: taken as COCO's {len([n for n in names if n])}; give labels"
+    if names == known_labels("coco91") and match.classes is None:
+        text += f" ({names[1]} is taken as number 1; where it is 0, labels: coco80)"
     return names, {"labels_assumed": text}
 
 

@@ -11,16 +11,17 @@ Outputs = Mapping[str, NDArray[Any]]
 
 
 def core(array: NDArray[Any], least: int = 2) -> NDArray[Any]:
-    """Return an array without its leading dimensions of 1, down to so many dimensions."""
+    """Return an array without its leading dimensions of 1, down to so many dimensions; of boxes [N, 1, 4] (of
+    every class, as YOLOv4 has them) also without the other one."""
     while array.ndim > least and array.shape[0] == 1:
         array = array[0]
-    return array
+    return array[..., 0, :] if array.ndim > least and array.shape[-2:] == (1, 4) else array
 
 
 def scored_boxes_of(outputs: Outputs) -> list[str]:
     """Return the name of the output of boxes with their scores [N, 5] beside one of whole labels [N] (files
     of MMDetection); empty: the outputs are others."""
-    fives = [name for name, array in outputs.items() if array.ndim > 1 and array.shape[-1] == 5]
+    fives = [n for n, a in outputs.items() if a.ndim > 1 and a.shape[-1] == 5 and a.dtype.kind == "f"]
     labels = [name for name, array in outputs.items() if array.dtype.kind in "iu"]
     if len(fives) != 1 or not labels:
         return []
@@ -34,7 +35,7 @@ def unit_of(boxes: NDArray[Any]) -> dict[str, str]:
     return {"unit": "fraction"} if low > -0.5 and 0 < high < 1.5 else {}
 
 
-_SCORE_WORDS = ("score", "conf", "logit", "prob", "cls", "class")
+_SCORE_WORDS = ("score", "conf", "logit", "prob", "cls", "class", "label")
 
 
 def is_offsets(table: NDArray[Any]) -> bool:

@@ -139,9 +139,10 @@ class DetectorPlugin(Plugin):
                 f"the model gave classes {int(found.labels.min())} to {int(found.labels.max())}, expected 0 "
                 f"to {len(detector.words) - 1}: give labels for all, or output.first_label"
             )
-        reported = detector.reported[found.labels]  # before suppression, which is by class
+        reported = detector.reported[found.labels]  # before suppression, which is by word
         if not reported.all():
             found = found.take(reported.nonzero()[0])
+        found = found._replace(labels=detector.first_of_word[found.labels])
         found = suppress(found, detector.overlap, options.max_detections)
         return found._replace(boxes=pending.placement.recorded(found.boxes))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perception_plugins.detector.output_shapes import boxes_of, core, is_offsets
-from perception_plugins.detector.recognise import Trial
+from perception_plugins.detector.trial import Trial
 
 _STRIDES = (4, 8, 16, 32, 64)
 

@@ -2,90 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_plugins.detector.final_rows import final_rows
 from perception_plugins.detector.labels import labels_in_metadata
-from perception_plugins.detector.output_shapes import (
-    Outputs,
-    boxes_of,
-    core,
-    is_offsets,
-    scored_boxes_of,
-    unit_of,
-)
-
-FINAL_AT_MOST = 1000
-"""Rows of an output of final detections, at most."""
-_LEAST_QUERIES = 2  # one row is the answer about a whole picture
+from perception_plugins.detector.output_shapes import boxes_of, core, is_offsets, scored_boxes_of, unit_of
+from perception_plugins.detector.trial import Match, Trial
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One reading of a file.
+def matches(trial: Trial, fits: Callable[[int], bool], more_columns: bool = False) -> list[Match]:
+    """Return every reading of a file whose number of classes fits; `more_columns`: others may follow them.
 
-    Attributes:
-        family: The key in `families.FAMILIES`.
-        reason: Why, for people.
-        output: Values of the section `output` beside the family's.
-        classes: How many classes the file then has; None: its labels are numbers, of any range.
-        labels: The names that its public weights have, where they are not the family's.
+    A table beside maps or a count alone is read by itself: masks of instances, the maps that the table was
+    made of, or how many rows there are.
     """
-
-    family: str
-    reason: str
-    output: Mapping[str, Any] = field(default_factory=dict)
-    classes: int | None = None
-    labels: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What a file gave on one picture of noise.
-
-    Attributes:
-        inputs: Names of its inputs.
-        outputs: Its outputs by name.
-        width, height: Of the picture.
-        metadata: Texts in the file.
-    """
-
-    inputs: tuple[str, ...]
-    outputs: Outputs
-    width: int
-    height: int
-    metadata: Mapping[str, str]
-
-    def cells(self, strides: tuple[int, ...]) -> int:
-        """Return the number of cells of all levels."""
-        return sum((self.width // s) * (self.height // s) for s in strides)
-
-    def levels(self, count: int) -> tuple[int, ...]:
-        """Return the strides of which so many cells are; none where there are none such."""
-        ranges = ((8, 16, 32), (8, 16, 32, 64), (16, 32), (4, 8, 16, 32), (8, 16, 32, 64, 128))
-        return next((strides for strides in ranges if self.cells(strides) == count), ())
-
-
-def matches(trial: Trial, fits: Callable[[int], bool]) -> list[Match]:
-    """Return every reading of a file whose number of classes fits.
-
-    A table beside maps alone is read by itself: masks of instances, or the maps that the table was made of.
-    """
-    tables = {name: array for name, array in trial.outputs.items() if core(array).ndim == 2}
+    counts = [name for name, array in trial.outputs.items() if array.size == 1 and array.dtype.kind in "iu"]
     maps = [name for name, array in trial.outputs.items() if core(array).ndim > 2]
-    if len(tables) == 1 and maps and len(maps) + 1 == len(trial.outputs):
+    tables = {
+        name: array for name, array in trial.outputs.items() if core(array).ndim == 2 and name not in counts
+    }
+    others = [*maps, *counts]
+    if len(tables) == 1 and others and len(others) + 1 == len(trial.outputs):
         (name,) = tables
-        beside = f", beside {', '.join(maps)}, which hold no boxes and are not used"
+        beside = f", beside {', '.join(others)}, which hold no boxes and are not used"
         found = [
             replace(m, reason=m.reason + beside, output={**m.output, "outputs": {"rows": name}})
-            for m in _single(replace(trial, outputs=tables), fits, more_columns=True)
+            for m in _single(replace(trial, outputs=tables), fits, more_columns=more_columns or bool(maps))
         ]
     else:
-        found = [*_single(trial, fits)] if len(trial.outputs) == 1 else [*_several(trial, fits)]
+        found = [*_single(trial, fits, more_columns)] if len(trial.outputs) == 1 else [*_several(trial, fits)]
     return [match for match in found if match.classes is None or (match.classes > 0 and fits(match.classes))]
 
 
@@ -132,8 +84,8 @@ def _rows(
         yield Match("yolov5", reason, unit_of(array[:, :4]), classes_in(width - 5))
     if strides := trial.levels(count):
         yield from _cell_rows(trial, array, shape, strides)
-    if _LEAST_QUERIES <= count <= FINAL_AT_MOST and not trial.levels(count):
-        yield from _final_rows(trial, array, shape, ultralytics)
+    if not trial.levels(count):
+        yield from final_rows(trial, array, shape, ultralytics)
 
 
 def _cell_rows(trial: Trial, array: NDArray[Any], shape: str, strides: tuple[int, ...]) -> Iterator[Match]:
@@ -153,32 +105,6 @@ def _cell_rows(trial: Trial, array: NDArray[Any], shape: str, strides: tuple[int
         yield Match("nanodet", reason, more, width - 4 * bins)
 
 
-def _final_rows(trial: Trial, array: NDArray[Any], shape: str, ultralytics: bool) -> Iterator[Match]:
-    width = array.shape[1]
-    if width == 6 and {"scale_factor", "im_shape"} & set(trial.inputs):
-        reason = f"{shape} with an input scale_factor or im_shape is PaddleDetection's label, score, box"
-        columns = ["label", "score", "x1", "y1", "x2", "y2"]
-        yield Match("yolov10", reason, {"columns": columns})
-    elif width == 6:
-        why = "and its metadata are those of Ultralytics" if ultralytics else "box, score, label"
-        yield Match("yolov10", f"{shape}: {why}")
-        if not ultralytics:
-            columns = ["label", "score", "x1", "y1", "x2", "y2"]
-            yield Match("yolov10", f"{shape}: label, score, box", {"columns": columns})
-    elif width == 7:
-        for names, unit in (
-            ("skip x1 y1 x2 y2 label score", "pixels"),
-            ("skip y1 x1 y2 x2 score label", "pixels"),
-            ("skip label score x1 y1 x2 y2", "fraction"),
-        ):
-            more = {"columns": names.split(), "unit": unit}
-            yield Match("yolov10", f"{shape}: {names} in {unit}", more)
-    else:
-        more = {"kind": "rows", "boxes": "cxcywh", "unit": "fraction", "activation": "none"}
-        reason = f"{shape} is {len(array)} queries of a box and {width - 4} classes"
-        yield Match("rtdetr", reason, more, width - 4)
-
-
 def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
     if scored := scored_boxes_of(trial.outputs):
         shape = f"{scored[0]} {list(trial.outputs[scored[0]].shape)}"
@@ -192,7 +118,8 @@ def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
     if pairs is not None and len(tables) == len(cores):
         strides, classes = pairs
         reason = f"a pair of outputs for each of the strides {list(strides)}: classes, and bins for each side"
-        yield Match("nanodet", reason, {"strides": list(strides)}, classes)
+        family = "picodet" if len(strides) == 4 else "nanodet"
+        yield Match(family, reason, {"strides": list(strides)}, classes)
         return
     if not boxes:
         return
@@ -203,19 +130,35 @@ def _several(trial: Trial, fits: Callable[[int], bool]) -> Iterator[Match]:
     if "orig_target_sizes" in trial.inputs and whole and plain:
         yield Match("rtdetr_final", f"outputs {words}, and an input orig_target_sizes", {})
     elif any("detection_boxes" in name for name in names):
-        yield Match("efficientdet", f"outputs {words}: those of TensorFlow's object detection", {})
+        parts = {"outputs": _tensorflow_parts(cores)}
+        yield Match("efficientdet", f"outputs {words}: those of TensorFlow's object detection", parts)
     elif {"det_boxes", "det_scores", "det_classes"} <= names:
         reason = f"outputs {words}: those of EfficientNMS, boxes in pixels"
         yield Match("torchvision", reason, labels="coco80")
     elif whole and plain:
-        counted = "coco80" if any("num" in name for name in names) else ""  # as TensorRT's plugins have it
+        counted = any("num" in name for name in names)  # as TensorRT's plugins have it
+        zero = any(
+            ((cores[labels] == 0) & (cores[scores] > 0)).any()
+            for labels, scores in product(whole, plain)
+            if len(cores[labels]) == len(cores[scores])
+        )
         reason = f"outputs {words}: final boxes, scores and whole labels"
-        yield Match("torchvision", reason, labels=counted)
+        yield Match("torchvision", reason, labels="coco80" if counted or zero else "")
     else:
-        yield from _box_and_class_tables(trial, cores, boxes[0])
+        yield from _box_and_class_tables(cores, boxes[0], fits)
 
 
-def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes: str) -> Iterator[Match]:
+def _tensorflow_parts(names: Iterable[str]) -> dict[str, str]:
+    """Return which output holds which part: the others are raw boxes, anchors and scores by class."""
+    words = {"boxes": "boxes", "scores": "scores", "labels": "classes"}
+    ends = {part: re.compile(rf"(.*/)?detection_{word}(:\d+)?") for part, word in words.items()}
+    found = {part: [name for name in names if end.fullmatch(name)] for part, end in ends.items()}
+    return {part: of_part[0] for part, of_part in found.items() if len(of_part) == 1}
+
+
+def _box_and_class_tables(
+    cores: Mapping[str, NDArray[Any]], boxes: str, fits: Callable[[int], bool]
+) -> Iterator[Match]:
     """Yield the readings of a table of boxes and one of classes, a row for each candidate."""
     rows = len(cores[boxes])
     if is_offsets(cores[boxes]):
@@ -225,10 +168,17 @@ def _box_and_class_tables(trial: Trial, cores: Mapping[str, NDArray[Any]], boxes
             continue
         columns, shape = array.shape[1], f"{boxes} {list(cores[boxes].shape)} and {name} {list(array.shape)}"
         parts = {"outputs": {"boxes": boxes, "scores": name}}
-        if "logit" in name.lower():
+        word = name.lower()
+        scores = "score" in word or "conf" in word
+        outside = array.min(initial=0) < -0.01 or array.max(initial=0) > 1.01
+        if (boxes, name) == ("dets", "labels"):
+            reason = f"{shape}: a logit for each class, named as RF-DETR's"
+            last = {} if fits(columns) else {"background": "last"}  # no class of a trained model
+            yield Match("rfdetr", reason, {**parts, **last}, columns - len(last))
+        elif "logit" in word or (outside and not scores and unit_of(cores[boxes])):
             yield Match("detr", f"{shape}: logits, the last one of no object", parts, columns - 1)
             yield Match("rtdetr", f"{shape}: a logit for each class", parts, columns)
-        elif "score" in name.lower() or "conf" in name.lower():
+        elif scores or not outside:
             unit = "fraction" if float(np.abs(cores[boxes]).max(initial=0)) <= 2 else "pixels"
             more = {**parts, "unit": unit, "first_label": 0}
             seen = f"{shape}: scores by class; boxes of a trial are in {unit}s".replace("pixelss", "pixels")

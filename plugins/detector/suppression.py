@@ -1,4 +1,4 @@
-"""Non-maximum suppression by class."""
+"""Non-maximum suppression by class: by the word that classes are reported as."""
 
 from __future__ import annotations
 

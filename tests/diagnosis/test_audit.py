@@ -115,6 +115,17 @@ def test_missing_sensors_name_the_heads_that_rest_on_them(tmp_path: Path) -> Non
     assert unreliable(found) == {"class and box", "distance"}
 
 
+def test_heads_and_sensors_are_those_of_the_plugin(tmp_path: Path) -> None:
+    """A detector takes no status and gives no control: a log without a status lacks nothing for it."""
+    sensors = {"camera": {"topic": "/camera/image"}}
+    config = parse_config({"plugin": {"name": "detector"}, "sensors": sensors})
+    found = audit_of(SmallLog().image().calibration(), tmp_path, config)
+    assert [finding.text for finding in found.findings if finding.code == "no_sensor"] == [
+        "there is no range: distances are guessed from the picture alone"
+    ]
+    assert list(found.verdicts()) == ["class and box", "distance"]
+
+
 def test_a_configured_topic_without_messages_is_an_error(tmp_path: Path) -> None:
     config = parse_config({"sensors": {"camera": {"topic": "/camera/image"}, "range": {"topic": "/none"}}})
     found = audit_of(SmallLog().sound(), tmp_path, config)

@@ -101,3 +101,26 @@ def test_a_file_that_is_no_program(tmp_path: Path) -> None:
     (tmp_path / "x.pt2").write_bytes(b"PK nothing")
     with pytest.raises(ConfigError, match=r"expected a program of torch\.export"):
         open_model_file("auto", tmp_path / "x.pt2")
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 8, 9), (3, 8, 9)])
+def test_a_program_without_a_batch_of_one_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "m.pt2"
+    torch.export.save(torch.export.export(nn.ReLU(), (torch.zeros(shape),)), path)
+    with pytest.raises(ConfigError) as error:
+        open_model_file("torch", path)
+    assert "expected a batch of 1, or of any size, as the first dimension of input" in str(error.value)
+    assert "export the module with one row as example" in str(error.value)
+
+
+def test_outputs_in_mappings_of_others_are_taken_in_their_order(tmp_path: Path) -> None:
+    class Nested(nn.Module):
+        def forward(self, images: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+            return {"found": (images + 1, images * 3)}
+
+    path = tmp_path / "m.pt2"
+    torch.export.save(torch.export.export(Nested(), (torch.zeros(1, 3),)), path)
+    file = open_model_file("torch", path, threads=1)
+    found = [array.tolist() for array in file.call({"images": np.ones((1, 3), np.float32)}).values()]
+    file.close()
+    assert found == [[[2.0] * 3], [[3.0] * 3]]

@@ -14,8 +14,9 @@ from perception_plugins.detector.families import FAMILIES
 from perception_plugins.detector.layouts import OutputLayout
 from perception_plugins.detector.output_parts import named_parts
 from perception_plugins.detector.raw_heads import raw_head
-from perception_plugins.detector.recognise import Match, Trial, matches
+from perception_plugins.detector.recognise import matches
 from perception_plugins.detector.suppression import suppress
+from perception_plugins.detector.trial import Match, Trial
 
 SIZE = (160, 96)  # width, height
 CELLS = 20 * 12 + 10 * 6 + 5 * 3

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perception_plugins.detector.labels import read_labels
+from perception_plugins.detector.labels import LabelError, labels_in_metadata, read_labels
 from tests.plugins.detector_files import write_detector
 from tests.plugins.test_detector import (
     BOXES,
@@ -161,3 +161,78 @@ def test_a_label_file_keeps_its_empty_lines_and_loses_its_mark(tmp_path: Path) -
     path = tmp_path / "labels.txt"
     path.write_bytes("\ufeffcar\r\n\r\nperson\r\n\r\n".encode())
     assert read_labels(str(path)) == ("car", "", "person")
+
+
+def test_words_that_yaml_reads_as_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.yaml"
+    for text in (
+        "names: [on, off]",
+        "names:\n  0: yes\n  1: no",
+        "names: {0: null, 1: car}",
+        "names: [car, ~]",
+    ):
+        path.write_text(text)
+        with pytest.raises(LabelError, match="put them in quotes"):
+            read_labels(str(path))
+    path.write_text("names: ['on', \"no\", 90]")
+    assert read_labels(str(path)) == ("on", "no", "90")
+
+
+def test_a_label_map_of_tensorflow_is_read_by_its_items(tmp_path: Path) -> None:
+    path = tmp_path / "label_map.pbtxt"
+    path.write_text(
+        'item {\n  name: "/m/01g317"\n  id: 1\n  display_name: "person"\n}\n'
+        "item {\n  id: 3\n  name: 'traffic light'\n}\n"
+    )
+    assert read_labels(str(path)) == ("", "person", "", "traffic light")
+    path.write_text("item {\n  name: 'person'\n}\n")
+    with pytest.raises(LabelError, match="expected an id and a name in each item"):
+        read_labels(str(path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("it's", 'a "b"'), ("speed limit, 30: end", "caf\u00e9"), ("on", "a: {b"), ("back\\slash", "tab\there")],
+)
+def test_names_in_metadata_are_those_that_python_wrote(names: tuple[str, ...]) -> None:
+    for value in (dict(enumerate(names)), list(names)):
+        assert labels_in_metadata({"names": str(value)}) == names
+
+
+def test_names_of_the_model_api_have_spaces_in_place_of_underscores() -> None:
+    metadata = {"labels": "person traffic_light", "model_type": "ssd"}
+    assert labels_in_metadata(metadata) == ("person", "traffic light")
+    assert labels_in_metadata({"labels": "person car"}) == ()
+
+
+def test_a_label_of_zero_is_no_background(tmp_path: Path) -> None:
+    """Detectron2 numbers COCO's 80 classes from 0, torchvision by their ids."""
+    outputs = {"pred_boxes": BOXES, "scores": SCORES}
+    zero = write_detector(tmp_path / "0.onnx", {**outputs, "pred_classes": np.array([2, 0, 2])})
+    assert words(zero, {}) == ["car", "person", "car"]
+    plugin = opened(write_detector(tmp_path / "1.onnx", {**outputs, "pred_classes": np.array([2, 1, 2])}))
+    (output,) = plugin.step([plugin.prepare(drawn_samples(1)[0])])
+    plugin.close()
+    assert "person is taken as number 1; where it is 0, labels: coco80" in output.warnings["labels_assumed"]
+
+
+def test_final_rows_of_ssd_may_begin_at_one(tmp_path: Path) -> None:
+    columns = {"columns": ["skip", "label", "score", "x1", "y1", "x2", "y2"], "unit": "fraction"}
+    for numbers, found, told in (([1, 2, 1], ["b", "c", "b"], True), ([1, 3, 1], ["a", "c", "a"], False)):
+        rows = [np.zeros(3)[:, None], np.array(numbers)[:, None], SCORES[:, None], BOXES / [96, 64, 96, 64]]
+        table = np.concatenate(rows, 1)[None, None].astype(np.float32)
+        path = write_detector(tmp_path / "m.onnx", {"detection_out": table})
+        plugin = opened(path, {"labels": ["a", "b", "c"], "output": columns})
+        (output,) = plugin.step([plugin.prepare(drawn_samples(1)[0])])
+        plugin.close()
+        assert [item.label for item in output.detections.items] == found
+        assert ("labels_begin" in output.warnings) == told
+
+
+def test_a_last_name_of_no_object_is_the_column_of_detr(tmp_path: Path) -> None:
+    logits = np.full((1, 20, 3), -9, np.float32)
+    logits[..., 2], logits[0, 5] = 9, [-9, 9, -9]
+    outputs = {"logits": logits, "pred_boxes": np.full((1, 20, 4), 0.5, np.float32)}
+    path = write_detector(tmp_path / "detr.onnx", outputs)
+    for labels in (["car", "person", "no-object"], ["car", "person"]):
+        assert words(path, {"labels": labels, "min_score": 0.3}) == ["person"]

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 
 from perception.config import Config
 from perception.diagnosis.audit import rig_rules, sensor_rules, timing_rules
-from perception.diagnosis.audit.audit_finding import HEADS, Finding, Severity, by_severity
+from perception.diagnosis.audit.audit_finding import HEADS, Finding, Severity, by_severity, heads_of
 from perception.diagnosis.audit.log_contents import LogContents, TopicContents
 from perception.diagnosis.audit.tick_contents import AlignedLog, TickContents, tick_rules
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes, survey_times
 from perception.diagnosis.audit.training_rules import UNLIKE, sample_rules, training_rules
 from perception.diagnosis.audit.video_rules import video_rules
 from perception.diagnosis.trained_inputs import InputSamples, TrainedInputs, TrainingDistance
+from perception.errors import PluginError
 from perception.logs import Damage, Log, decoder
 from perception.logs.video.stage import VideoStage
+from perception.plugin import Manifest, installed_manifest
 from perception.types import SENSORS, Message
 
 __all__ = [
@@ -45,6 +47,7 @@ class Audit:
         delays: Arrival less stamp of each sensor.
         damage: The parts of the file that could not be read.
         training: Input -> how far it lies from the training data of the weights, where that is known.
+        heads: Those of `HEADS` that the plugin gives.
     """
 
     findings: tuple[Finding, ...]
@@ -52,6 +55,7 @@ class Audit:
     delays: dict[str, Delay]
     damage: tuple[Damage, ...]
     training: Mapping[str, TrainingDistance] = field(default_factory=dict)
+    heads: tuple[str, ...] = HEADS
 
     @property
     def lossy(self) -> bool:
@@ -74,7 +78,7 @@ class Audit:
 
     def _by_head(self, severities: tuple[Severity, ...]) -> dict[str, list[Finding]]:
         kept = [finding for finding in self.findings if finding.severity in severities]
-        return {head: [finding for finding in kept if head in finding.heads] for head in HEADS}
+        return {head: [finding for finding in kept if head in finding.heads] for head in self.heads}
 
 
 def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Audit:
@@ -104,12 +108,12 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
     damage = tuple(stream.damage)
     reference = contents.topics[name]
     times = {name: topic.times for name, topic in contents.topics.items()} | others
-    distances = samples.distances()
+    distances, plugin = samples.distances(), _manifest(config.plugin.name)
     findings = (
         *(Finding("made_by_reader", "note", "", note) for note in log.survey.notes),
         *sensor_rules.damage_rules(damage, log.survey.start_ns),
         *video_rules(video),
-        *_findings(contents, aligned.contents, config, reference),
+        *_findings(contents, aligned.contents, config, reference, plugin),
         *timing_rules.arrival_rules(sorted(times.items()), reference),
         *sample_rules(samples, config),
         *(training_rules(distances, trained, config) if trained is not None else ()),
@@ -117,7 +121,15 @@ def audit(log: Log, config: Config, trained: TrainedInputs | None = None) -> Aud
     delays = {
         topic.name: delay for topic in _sensors(contents) if (delay := Delay.of(topic.stamps)) is not None
     }
-    return Audit(tuple(by_severity(findings)), times, delays, damage, distances)
+    return Audit(tuple(by_severity(findings)), times, delays, damage, distances, heads_of(plugin))
+
+
+def _manifest(plugin: str) -> Manifest | None:
+    """Return the manifest of a plugin; None: opening it says what is wrong."""
+    try:
+        return installed_manifest(plugin)
+    except PluginError:
+        return None
 
 
 def _sensors(contents: LogContents) -> list[TopicContents]:
@@ -125,10 +137,14 @@ def _sensors(contents: LogContents) -> list[TopicContents]:
 
 
 def _findings(
-    contents: LogContents, ticks: TickContents, config: Config, reference: TopicContents
+    contents: LogContents,
+    ticks: TickContents,
+    config: Config,
+    reference: TopicContents,
+    plugin: Manifest | None,
 ) -> Iterator[Finding]:
     sensors = _sensors(contents)
-    yield from sensor_rules.missing_rules(contents, config)
+    yield from sensor_rules.missing_rules(contents, config, plugin)
     for topic in contents.topics.values():
         yield from sensor_rules.message_rules(topic)
         yield from rig_rules.ignored_rules(topic)

@@ -6,11 +6,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from perception.plugin import Manifest
+
 Severity = Literal["error", "warning", "unjudged", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "unjudged", "note")
 
 HEADS = ("class and box", "distance", "control")
 """The heads in an audit: distance is the part of the box head that needs ranges."""
+
+_GIVEN_AS = {"class and box": {"class", "box"}, "distance": {"box"}, "control": {"control"}}
+
+
+def heads_of(plugin: Manifest | None) -> tuple[str, ...]:
+    """Return those of `HEADS` that a plugin gives; all where it is not known, or gives others alone."""
+    given = set(plugin.heads) if plugin is not None else set()
+    return tuple(head for head in HEADS if _GIVEN_AS[head] & given) or HEADS
+
 
 RESTS_ON: Mapping[str, tuple[str, ...]] = {
     "camera": ("class and box",),

@@ -10,6 +10,7 @@ from perception.config import Config
 from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.log_contents import LogContents, TopicContents
 from perception.logs import Damage
+from perception.plugin import Manifest
 from perception.types import SENSORS, Float64
 
 FROZEN_PICTURES = 10
@@ -38,9 +39,9 @@ def damage_rules(damage: Iterable[Damage], start_ns: int | None) -> Iterator[Fin
         yield Finding("damage", "error", "", f"the file is damaged{where}: {part.reason}{lost}", HEADS)
 
 
-def missing_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
-    """Yield missing sensors, and their effect."""
-    for kind in SENSORS:
+def missing_rules(contents: LogContents, config: Config, plugin: Manifest | None) -> Iterator[Finding]:
+    """Yield missing sensors of the kinds that the plugin takes (None: all), and their effect."""
+    for kind in SENSORS if plugin is None else plugin.inputs:
         sections = config.sensors.of_kind(kind).values()
         if not sections:
             text = f"there is no {kind}: {_without(kind)}"
@@ -55,8 +56,8 @@ def missing_rules(contents: LogContents, config: Config) -> Iterator[Finding]:
 def _without(name: str) -> str:
     return {
         "camera": "there are no colours, objects are guessed from the ranges alone",
-        "range": "distance comes from the size of the box alone",
-        "status": "control is guessed from the image alone",
+        "range": "distances are guessed from the picture alone",
+        "status": "control is guessed from the other sensors alone",
     }[name]
 
 

@@ -28,7 +28,8 @@ from perception.diagnosis.monitor import (
 from perception.diagnosis.monitor.baseline_stats import LEVELS
 from perception.diagnosis.monitor.drift import place_of
 from perception.diagnosis.monitor.hysteresis import Alarm, FadingAverage
-from perception.diagnosis.monitor.input_monitor import input_statistics
+from perception.diagnosis.monitor.input_monitor import InputMonitor, input_statistics
+from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.monitor_sink import Remark
 from perception.diagnosis.trained_inputs import TrainedInputs
 from perception.logs import open_log
@@ -361,6 +362,23 @@ def test_outputs_on_inputs_that_are_at_fault_are_not_learned_from() -> None:
     assert "on sound inputs" in monitor.reference
     assert monitor.to_json()["baseline"]["contradicted"] == 0
     assert all(health.believed for health in monitor.health.values())
+
+
+@pytest.mark.parametrize(("suffix", "limit"), [("jpeg", 0.15), ("png", 0.05), ("webp", 0.02)])
+def test_detail_is_judged_by_what_black_pictures_of_a_format_have(suffix: str, limit: float) -> None:
+    """WebP holds a smooth street, and PNG a drawn scene, in as many bits as JPEG a black picture."""
+    black = cv2.imencode(f".{suffix}", np.zeros((480, 640, 3), np.uint8))[1].tobytes()
+    drawn = np.full((480, 640, 3), (90, 180, 90), np.uint8)
+    cv2.circle(drawn, (320, 240), 90, (0, 0, 200), -1)
+    for k in range(40):
+        cv2.line(drawn, (16 * k, 0), (640 - 9 * k, 479), (80, 5 * k, 80), 2)
+    scene = cv2.imencode(f".{suffix}", drawn)[1].tobytes()
+    assert 8 * len(black) / drawn[..., 0].size < limit < 8 * len(scene) / drawn[..., 0].size
+    for data, sound in ((scene, True), (black, False)):
+        watch = InputMonitor("camera", Limits())
+        frame = CameraFrame("/image", 1, 1, "camera", data, suffix, 640, 480)
+        given = Input("camera", "/image", frame, 1, 0.0)
+        assert ("detail" not in watch.update(given, 1, 0.1)) == sound
 
 
 @pytest.mark.parametrize("dark", [20, 150])
