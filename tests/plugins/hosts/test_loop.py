@@ -254,8 +254,13 @@ def test_a_host_that_is_started_again_replaces_no_recording(tmp_path: Path) -> N
     assert HostRecording(tmp_path / "out.mcap", "test").path == tmp_path / "out.3.mcap"
 
 
-def test_a_clock_that_is_set_back_changes_no_order(drive: Path, tmp_path: Path) -> None:
-    times = chain(range(10**18, 10**18 + 100 * 10**6, 10**6), range(10**18 - 5 * 10**9, 10**18, 10**6))
+@pytest.mark.parametrize("step_s", [-5, 3600])
+def test_a_clock_that_is_set_costs_no_message_and_changes_no_order(
+    drive: Path, tmp_path: Path, step_s: int
+) -> None:
+    """Stamps are of another clock, which is not set."""
+    later = 10**18 + step_s * 10**9
+    times = chain(range(10**18, 10**18 + 100 * 10**6, 10**6), range(later, later + 5 * 10**9, 10**6))
     lock, out = Lock(), tmp_path / "out.mcap"
 
     def clock() -> int:
@@ -266,6 +271,7 @@ def test_a_clock_that_is_set_back_changes_no_order(drive: Path, tmp_path: Path) 
     with HostLoop(config, MemoryPlugin(), published, clock, HostRecording(out, "test"), queue=100) as loop:
         fed(loop, drive, config, 0.001)
     assert loop.arrivals.clock_jumps == 1
+    assert "late" not in loop.summary().ledger["/camera/image"]
     assert (published.digest.hexdigest(), published.frames) == replayed(out)
 
 
