@@ -7,6 +7,7 @@ is read: so its type and quality of service are known, and a best-effort driver 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ from perception_plugins.hosts.ros.transport import Qos as RosQos
 
 _AT_ONCE = 64  # messages taken from a reader in one go
 _READER_DEPTH = 512  # messages of a topic that wait for the thread, while a plugin keeps Python busy
+_BUFFERS = '<Internal><SocketReceiveBufferSize min="default" max="64MB"/></Internal>'
+"""As much as the system allows (`net.core.rmem_max`): of best-effort pictures larger than it, parts are lost."""
 _WAKE_S = 0.2  # how soon an end, and a new publisher at the latest, is noticed
 _BLOCK_MS = 100  # how long a reliable publisher waits for slow subscribers
 
@@ -92,6 +95,7 @@ class DdsTransport:
         self._topics: dict[tuple[str, str], Any] = {}
         self._writers: list[Any] = []
         self._closed = False
+        os.environ.setdefault("CYCLONEDDS_URI", _BUFFERS)
         try:
             self._participant = DomainParticipant(domain, Qos(Policy.Userdata(ENCLAVE)))
             self._graph = DdsGraph(self._participant, types, node, HUMBLE_GID_BYTES if humble else GID_BYTES)
