@@ -39,7 +39,7 @@ from perception_plugins.hosts.ros.transport import Qos as RosQos
 _AT_ONCE = 64  # messages taken from a reader in one go
 _READER_DEPTH = 512  # messages of a topic that wait for the thread, while a plugin keeps Python busy
 _BUFFERS = '<Internal><SocketReceiveBufferSize min="default" max="64MB"/></Internal>'
-"""As much as the system allows (`net.core.rmem_max`): of best-effort pictures larger than it, parts are lost."""
+"""As much as the system allows (`net.core.rmem_max`): of larger best-effort pictures parts are lost."""
 _WAKE_S = 0.2  # how soon an end, and a new publisher at the latest, is noticed
 _BLOCK_MS = 100  # how long a reliable publisher waits for slow subscribers
 
