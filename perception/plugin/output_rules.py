@@ -54,6 +54,8 @@ def _head_violations(
     if head.valid and not head.based_on:
         yield f"{name}: valid, but based on no input"
     values = head.items if isinstance(head, Detections) else head.channels
+    if not head.valid and not head.error:
+        yield f"{name}: invalid, but without an error; say why"
     if values and not head.valid:
         yield f"{name}: invalid, but carries {len(values)} values"
     if isinstance(head, Detections):

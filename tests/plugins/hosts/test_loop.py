@@ -20,7 +20,7 @@ from perception.logs import open_log
 from perception.pipeline import replay
 from perception.pipeline.digest import OutputDigest
 from perception.plugin import Prepared
-from perception.types import Channel, Message, Output, Sample, Schema
+from perception.types import Channel, Message, Output, Sample, Schema, Tick
 from perception_plugins.hosts import health
 from perception_plugins.hosts.loop import HostLoop
 from perception_plugins.hosts.outcomes import HostFrame
@@ -141,6 +141,29 @@ def test_a_plugin_that_raises_or_exits_costs_its_output(drive: Path, error: Base
     assert loop.summary().status == "loss"
     assert state.level == "error"
     assert type(error).__name__ in state.last_error
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (None, "'NoneType' object is not iterable"),
+        ([], "step returned 0 outputs"),
+        ([None], "expected an Output, found NoneType"),
+        ([Output(Tick(0, "reference", 0, 0), None, 3.0)], "expected Detections or Control, found float"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_answer_of_another_type_costs_its_output(drive: Path, answer: object, error: str) -> None:
+    class Odd(MemoryPlugin):
+        def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+            return answer  # type: ignore[return-value]
+
+    published, config = Digest(), config_of(drive)
+    with HostLoop(config, Odd(), published, clock=None, queue=10_000) as loop:
+        feed_as_recorded(loop, messages_of(drive, config))
+    summary = loop.summary()
+    assert summary.status == "loss"
+    assert summary.errors == summary.frames == published.frames > 20
+    assert error in summary.first_error
 
 
 def test_a_plugin_that_hangs_is_named_and_what_it_costs_is_counted(
