@@ -266,7 +266,7 @@ def test_a_closed_stream_changes_nothing_else(
     scene: Path, third_party: Path, monkeypatch: pytest.MonkeyPatch, closed: str
 ) -> None:
     """Python itself starts differently: this is no fork."""
-    monkeypatch.setenv("PYTHONPATH", str(third_party))
+    monkeypatch.setenv("PYTHONPATH", str(third_party), prepend=os.pathsep)
     command = " ".join(
         [*COMMAND, "--plugin", "blob_detector", str(scene), "--end", "0.3", "--output", "out.mcap"]
     )
