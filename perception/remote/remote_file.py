@@ -54,6 +54,7 @@ class RemoteFile:
         self._cache = SpanCache()
         self._pool: ThreadPoolExecutor | None = None
         self._fs, self._place = filesystem(url)
+        self._fs.invalidate_cache(self._place)  # a listing of earlier may hold another size and tag
         info = self._attempt(lambda: self._fs.info(self._place))
         self.is_folder = info.get("type") == "directory"
         self.size: int | None = info.get("size")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +22,7 @@ from perception.autoconfig import complete_config
 from perception.errors import LogError
 from perception.logs import LogWriter, Query, open_log
 from perception.logs.conversion.same_values import same_values
+from perception.logs.log_patterns import find_logs
 from perception.pipeline.log_source import LogSource, Span
 from perception.remote import RemotePath, attempts, begin_to_open, fetched, remote_file
 from perception.types import Sample, Schema
@@ -348,3 +351,21 @@ def test_a_real_object_store_gives_logs_in_ranges_and_folders_whole(
         with pytest.raises(LogError, match=r"no-such\.mcap"):
             open_log(f"{bucket}/no-such.mcap")
         assert run(["replay", put(bucket, small), "--end", "0.3", "--no-output"]) == 0
+
+
+def test_what_others_change_in_a_store_is_seen_after_a_pattern(
+    folder: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_by_another = (
+        "import sys, s3fs; fs = s3fs.S3FileSystem(); fs.put(sys.argv[1], 'shared/small.mcap');"
+        "fs.put(sys.argv[1], 'shared/new.mcap')"
+    )
+    other = SmallLog().sound().image("/camera/other", seconds=1.0).write(folder / "other.mcap")
+    with s3_server(monkeypatch, "shared") as url:
+        pattern = RemotePath(f"{url}/*.mcap")
+        place = put(url, small)
+        assert [path.name for path in find_logs([pattern])] == ["small.mcap"]
+        subprocess.run([sys.executable, "-c", replace_by_another, str(other)], check=True)
+        with open_log(place) as log:
+            assert "/camera/other" in log.channels
+        assert [path.name for path in find_logs([pattern])] == ["new.mcap", "small.mcap"]
