@@ -22,11 +22,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perception.installation import install_command
+from perception.remote.url_secrets import without_secrets
 from perception.text import visible_line
 
 
 class PerceptionError(Exception):
-    """The base of all errors that this library raises on purpose. They can be pickled."""
+    """The base of all errors that this library raises on purpose. They can be pickled. Their
+    text hides passwords and signatures of URLs."""
+
+    def __str__(self) -> str:
+        return without_secrets(super().__str__())
 
     def __reduce__(self) -> tuple[Callable[..., PerceptionError], tuple[Any, ...], dict[str, Any]]:
         # By default an exception is rebuilt from its message, and some constructors take other arguments.

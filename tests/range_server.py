@@ -21,6 +21,8 @@ class RangeServer:
         ranges: Whether parts are given; else every answer is the whole file.
         status: The status of every answer, where it is not 200.
         secret: What the query of every request must hold; others are answered with 403.
+        pause_s: Before each megabyte of an answer.
+        tags: Whether answers have a tag.
         broken: Offsets of ranges that break off in the middle, and how often each still does.
     """
 
@@ -29,6 +31,8 @@ class RangeServer:
     ranges: bool = True
     status: int = 0
     secret: str = ""
+    pause_s: float = 0.0
+    tags: bool = True
     broken: dict[int, int] = field(default_factory=dict)
     address: str = ""
     requests: int = 0
@@ -69,7 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
             start, end = int(match[1]), min(int(match[2] or size - 1) + 1, size)
         self.send_response(206 if match else 200)
         self.send_header("Content-Length", str(end - start))
-        self.send_header("ETag", f'"{path.stat().st_mtime_ns:x}"')
+        if state.tags:
+            self.send_header("ETag", f'"{path.stat().st_mtime_ns:x}"')
         if match:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
         self.end_headers()
@@ -86,6 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(data[: len(data) // 2])
                     self.close_connection = True
                     return
+                time.sleep(self.state.pause_s)
                 try:
                     self.wfile.write(data)
                 except OSError:

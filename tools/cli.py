@@ -25,7 +25,13 @@ from perception_tools.bug_report import bug_text, show_traceback
 from perception_tools.command_table import CommandTable, flags_take_nothing
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.printing import degrade_text, say
-from perception_tools.standard_output import discard_stdout, print_json, reader_has_gone, reserve_stdout
+from perception_tools.standard_output import (
+    discard_stdout,
+    open_closed_streams,
+    print_json,
+    reader_has_gone,
+    reserve_stdout,
+)
 from perception_tools.usage import config_text, usage_text
 
 if TYPE_CHECKING:
@@ -122,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):  # nohup ignores SIGHUP
             signal.signal(number, handler)
     atexit.register(_keep_exit_code)
+    open_closed_streams()
     _refuse_to_vanish()
     degrade_text()
     if "--debug" not in given:

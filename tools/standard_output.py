@@ -22,6 +22,18 @@ class _Reserved:
     stream: TextIO | None = None
 
 
+def open_closed_streams() -> None:
+    """Open the null device in place of each standard stream that the caller closed, as with `2>&-`. Else the
+    next file that is opened gets its number, and what libraries write in C goes into that file."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115
+
+
 def reserve_stdout() -> None:
     """Keep the standard output of this process for `print_json`: all else that is written there, from C as
     well, goes to stderr from now on."""

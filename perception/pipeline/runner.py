@@ -251,7 +251,7 @@ class Runner:
     def _checked(self, row: SampleTask, output: Output | None) -> tuple[Output, str]:
         """Return the output of a row, invalid where it breaks the contract, and what is wrong with it."""
         manifest, problem, view = self._plugin.manifest, row.problem, row.prepared.sample
-        if output is not None:
+        if not problem:
             problem = "; ".join(output_violations(output, view, manifest)[:3])
         if problem or output is None:
             return invalid_output(view.tick, manifest.heads, problem), problem

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from sys import float_info
 
 from perception.plugin import Manifest
+from perception.plugin.output_types import type_violations
 from perception.types import Control, Detection, Detections, Output, Sample, carrier_of
 
 _ROUNDING = 1e-6
@@ -22,7 +23,7 @@ def output_violations(output: object, sample: Sample, manifest: Manifest) -> lis
     """
     if not isinstance(output, Output):
         return [f"expected an Output, found {type(output).__name__}"]
-    return list(_violations(output, sample, manifest))
+    return list(type_violations(output)) or list(_violations(output, sample, manifest))
 
 
 def _violations(output: Output, sample: Sample, manifest: Manifest) -> Iterator[str]:
@@ -53,6 +54,8 @@ def _head_violations(
     if head.valid and not head.based_on:
         yield f"{name}: valid, but based on no input"
     values = head.items if isinstance(head, Detections) else head.channels
+    if not head.valid and not head.error:
+        yield f"{name}: invalid, but without an error; say why"
     if values and not head.valid:
         yield f"{name}: invalid, but carries {len(values)} values"
     if isinstance(head, Detections):
@@ -104,16 +107,16 @@ def _item_violations(item: Detection) -> Iterator[str]:
     elif item.xyxy[0] > item.xyxy[2] or item.xyxy[1] > item.xyxy[3]:
         yield f"box {item.xyxy} is not ordered x1 <= x2, y1 <= y2"
     if not (_finite(item.score) and 0 <= item.score <= 1):
-        yield f"score {item.score} is not within 0 to 1"
+        yield f"score {_shown(item.score)} is not within 0 to 1"
     if not (_finite(item.visible) and 0 <= item.visible <= 1):
-        yield f"visible {item.visible} is not within 0 to 1"
+        yield f"visible {_shown(item.visible)} is not within 0 to 1"
     std, distance_m, distance_std_m = item.box_std, item.distance_m, item.distance_std_m  # None: unknown
     if std is not None and (len(std) != 4 or not all(_finite(edge) and edge > 0 for edge in std)):
         yield f"box_std {std} is not four positive numbers"
     if distance_m is not None and not (_finite(distance_m) and distance_m >= 0):
-        yield f"distance_m {distance_m} is not a distance"
+        yield f"distance_m {_shown(distance_m)} is not a distance"
     if distance_std_m is not None and not (_finite(distance_std_m) and distance_std_m > 0):
-        yield f"distance_std_m {distance_std_m} is not positive"
+        yield f"distance_std_m {_shown(distance_std_m)} is not positive"
     elif distance_std_m is not None and distance_m is None:
         yield f"distance_std_m {distance_std_m} has no distance_m; give both, or None for both"
 
@@ -158,10 +161,17 @@ def _value_violations(head_name: str, head: Control) -> Iterator[str]:
         yield f"{head_name}: valid, but without channels"
     for channel in head.channels:
         if not _finite(channel.value):
-            yield f"{head_name}.{channel.name}: value {channel.value} is not a finite number"
+            yield f"{head_name}.{channel.name}: value {_shown(channel.value)} is not a finite number"
         if channel.std is not None and not (_finite(channel.std) and channel.std > 0):
-            yield f"{head_name}.{channel.name}: std {channel.std} is not positive"
+            yield f"{head_name}.{channel.name}: std {_shown(channel.std)} is not positive"
 
 
 def _finite(value: object) -> bool:
     return isinstance(value, (int, float)) and _LOW <= value <= _HIGH
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message; one that looks like a number and is none of Python's with its type."""
+    if value is None or isinstance(value, (int, float, str)):
+        return str(value)
+    return f"{value} of type {type(value).__name__} (`float(...)` makes a number of it)"

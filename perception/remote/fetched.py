@@ -35,7 +35,7 @@ class FetchedCopies:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._copies: dict[tuple[str, object, str], _LocalCopy] = {}
+        self._copies: dict[object, _LocalCopy] = {}
 
     def take(self, file: RemoteFile) -> tuple[Path, int]:
         """Return the local copy of a file or a folder, and its size; fetch it where there is none.
@@ -45,9 +45,11 @@ class FetchedCopies:
         """
         key = (file.url, file.size, file.tag)
         with self._lock:
-            copy = self._copies.get(key)
-            if copy is None or not file.tag:
-                copy = self._copies[key] = _LocalCopy(file)
+            copy = self._copies.get(key) if file.tag else None
+            if copy is None:
+                copy = _LocalCopy(file)
+                copy.is_known = bool(file.tag) and not file.has_changed()
+                self._copies[key if copy.is_known else copy] = copy
             copy.readers += 1
             return copy.path, copy.size
 
@@ -60,12 +62,20 @@ class FetchedCopies:
             idle = [(key, copy) for key, copy in self._copies.items() if copy.readers <= 0]
             held = sum(copy.size for _, copy in idle)
             for key, copy in idle:
-                if held > KEPT_BYTES or not key[2]:
+                if held > KEPT_BYTES or not copy.is_known:
                     held -= copy.size
                     self._copies.pop(key).remove()
 
 
 class _LocalCopy:
+    """A copy in a folder of its own.
+
+    Attributes:
+        is_known: It is what the server's tag stands for; another is of one reader alone.
+    """
+
+    is_known = False
+
     def __init__(self, file: RemoteFile) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="perception-remote-")
         self.readers = 0

@@ -22,6 +22,9 @@ SMALLEST = 1 << 16
 _REQUESTS_AT_ONCE = 32
 TAGS = ("ETag", "etag", "md5Hash", "Content-MD5", "Last-Modified", "LastModified", "mtime", "created")
 _COPY_BYTES = 4 << 20
+SILENCE_S = 60.0
+"""A server that sends nothing for so long is asked again. A request as a whole may take any time: of a large
+file it takes hours, and aiohttp would give up after five minutes."""
 
 T = TypeVar("T")
 
@@ -51,6 +54,7 @@ class RemoteFile:
         self._cache = SpanCache()
         self._pool: ThreadPoolExecutor | None = None
         self._fs, self._place = filesystem(url)
+        self._fs.invalidate_cache(self._place)  # a listing of earlier may hold another size and tag
         info = self._attempt(lambda: self._fs.info(self._place))
         self.is_folder = info.get("type") == "directory"
         self.size: int | None = info.get("size")
@@ -143,6 +147,11 @@ class RemoteFile:
 
         return self._attempt(listed)
 
+    def has_changed(self) -> bool:
+        """Return whether the server now says another size or tag than when this was opened."""
+        now = RemoteFile(self.url)
+        return (now.size, now.tag) != (self.size, self.tag)
+
     def close(self) -> None:
         """Give up what is still being fetched."""
         with self._lock:
@@ -196,9 +205,22 @@ def filesystem(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     try:
-        filesystem, place = url_to_fs(url)
+        filesystem, place = url_to_fs(url, **_options(url))
     except (ImportError, ValueError) as error:
         raise protocol_error(url, error) from None
     except Exception as error:
         raise access_error(url, error) from error
     return filesystem, place
+
+
+def _options(url: str) -> dict[str, Any]:
+    """Return the options of a file system: limits of time for HTTP, unless the user has configured some."""
+    protocol = url.partition(":")[0]
+    if protocol not in ("http", "https"):
+        return {}
+    from aiohttp import ClientTimeout
+    from fsspec.config import conf
+
+    given = {**conf.get("http", {}), **conf.get("https", {})}.get("client_kwargs", {})
+    limits = ClientTimeout(total=None, sock_connect=30, sock_read=SILENCE_S)
+    return {"client_kwargs": {"timeout": limits, **given}}

@@ -100,6 +100,7 @@ def remote_glob(url: str) -> list[RemotePath]:
         OSError: The store cannot be asked.
     """
     fs, place = filesystem(url)
+    fs.invalidate_cache()
     infos = attempt(url, lambda: fs.glob(place, detail=True))
     found = sorted(name for name, info in infos.items() if info.get("type") != "directory")
     end = place.lstrip("/")

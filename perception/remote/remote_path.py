@@ -106,7 +106,7 @@ class RemotePath(_Base):
         return self.url
 
     def __repr__(self) -> str:
-        return f"RemotePath({self.url!r})"
+        return f"RemotePath({without_secrets(self.url)!r})"
 
     def __fspath__(self) -> str:
         return self.url

@@ -15,7 +15,7 @@ WINDOW_S = 5.0
 """Rates are those of so many seconds."""
 MOST_BYTES = 512 << 20
 """What may wait altogether; the oldest message is dropped for a new one."""
-_BACKWARD_NS = 1_000_000_000
+_STEP_NS = 1_000_000_000
 _LATEST_NS = (1 << 63) - 1
 
 
@@ -70,8 +70,10 @@ class Arrivals:
         self._last_ns = 0
         self._offset_ns = 0
         self._stopped = False
+        self._ahead_ns: int | None = None  # of the clock before `time.monotonic`, at its last reading
         self.clock_jumps = 0
-        """How often the clock went back by more than a second; arrivals went on without the step."""
+        """How often the clock was set by more than a second, or stated times went back by as much; arrivals
+        went on without the step."""
         self.topics: dict[str, TopicArrivals] = {topic: TopicArrivals() for topic in depths}
 
     def put(
@@ -159,12 +161,21 @@ class Arrivals:
         return len(self._waiting)
 
     def _now(self) -> int:
-        return self._last_ns if self._clock is None else self._steady(self._clock())
+        if self._clock is None:
+            return self._last_ns
+        reading_ns = self._clock()
+        ahead_ns = reading_ns - time.monotonic_ns()
+        step_ns = 0 if self._ahead_ns is None else ahead_ns - self._ahead_ns
+        self._ahead_ns = ahead_ns
+        if abs(step_ns) > _STEP_NS:  # forward, too: stamps of other clocks would be late from here on
+            self.clock_jumps += 1
+            self._offset_ns -= step_ns
+        return self._steady(reading_ns)
 
     def _steady(self, reading_ns: int) -> int:
         """Return the arrival clock for a reading: a step back is left out, small disorder is levelled."""
         now_ns = min(max(reading_ns, 0), _LATEST_NS) + self._offset_ns
-        if now_ns < self._last_ns - _BACKWARD_NS:
+        if now_ns < self._last_ns - _STEP_NS:
             self.clock_jumps += 1
             self._offset_ns += self._last_ns - now_ns
             now_ns = self._last_ns

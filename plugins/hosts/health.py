@@ -164,7 +164,7 @@ class HealthReport:
         for head, reasons in self.outcomes.doubts.items():
             yield f"{head} is in doubt: {'; '.join(reasons)}"
         if self.arrivals.clock_jumps:
-            yield f"the clock went back {self.arrivals.clock_jumps} times; arrivals go on without the steps"
+            yield f"the clock was set {self.arrivals.clock_jumps} times; arrivals go on without the steps"
 
     def _hangs(self, busy_s: float) -> bool:
         return busy_s > max(BUSY_S, 3e-3 * self.outcomes.deadline_ms)
@@ -195,5 +195,5 @@ class HealthReport:
         if self.record is not None and self.record.problem:
             yield Warned("recording", self.record.problem)
         if self.arrivals.clock_jumps:
-            text = "the clock went back; arrivals went on without the step"
+            text = "the clock was set; arrivals went on without the step"
             yield Warned("clock", text, self.arrivals.clock_jumps)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 import pytest
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
@@ -17,8 +22,9 @@ from perception.autoconfig import complete_config
 from perception.errors import LogError
 from perception.logs import LogWriter, Query, open_log
 from perception.logs.conversion.same_values import same_values
+from perception.logs.log_patterns import find_logs
 from perception.pipeline.log_source import LogSource, Span
-from perception.remote import RemotePath, attempts, begin_to_open
+from perception.remote import RemotePath, attempts, begin_to_open, fetched, remote_file
 from perception.types import Sample, Schema
 from perception_tools.cli import run
 from tests.logs import ros_bags
@@ -203,6 +209,48 @@ def test_a_connection_that_breaks_off_is_made_again(large: Path, server: RangeSe
         assert read == 640 * 6
 
 
+def test_a_slow_server_may_take_long_and_a_silent_one_may_not(
+    large: Path, server: RangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aiohttp.client, "DEFAULT_TIMEOUT", aiohttp.ClientTimeout(total=0.2))
+    monkeypatch.setattr(attempts, "_WAITS_S", ())
+    server.ranges, server.pause_s = False, 0.01
+    with open_log(server.url("large.mcap")) as log:
+        assert sum(1 for _ in log.messages()) == 640 * 6
+    server.latency_s = 1.0
+    monkeypatch.setattr(remote_file, "SILENCE_S", 0.2)
+    with pytest.raises(LogError, match="the connection failed"):
+        open_log(server.url("large.mcap"))
+
+
+def test_copies_of_a_file_without_a_tag_are_each_of_one_reader(small: Path, server: RangeServer) -> None:
+    server.tags = False
+    file = RemotePath(server.url("small.mcap")).file
+    places = [fetched.copies.take(file)[0] for _ in range(2)]
+    gc.collect()
+    assert places[0] != places[1]
+    assert all(place.is_file() for place in places)
+    for place in places:
+        fetched.copies.give_back(place)
+        assert not place.exists()
+
+
+def test_a_file_that_changes_while_it_is_fetched_is_fetched_again_later(
+    folder: Path, small: Path, server: RangeServer
+) -> None:
+    changing = folder / "changing.mcap"
+    changing.write_bytes(small.read_bytes())
+    server.ranges = False
+    file = RemotePath(server.url("changing.mcap")).file
+    os.utime(changing, ns=(1, 1))
+    first, _ = fetched.copies.take(file)
+    second, _ = fetched.copies.take(file)  # by the size and the tag of before
+    assert first != second
+    for place in (first, second):
+        fetched.copies.give_back(place)
+        assert not place.exists()
+
+
 def test_a_connection_that_stays_lost_is_a_named_loss(large: Path, server: RangeServer) -> None:
     server.broken = {30_000_000: 10**9}
     with open_log(server.url("large.mcap")) as log:
@@ -229,6 +277,15 @@ def test_an_error_is_one_line_with_the_url_as_given(url: str, text: str, server:
         open_log(url)
     assert "\n" not in str(raised.value)
     assert str(raised.value).endswith(f": {url}")
+
+
+def test_an_error_hides_what_is_secret_of_a_url(server: RangeServer) -> None:
+    url = server.address.replace("//", "//user:hunter2@") + "/none.mcap?X-Amz-Signature=abcdef"
+    with pytest.raises(LogError, match="no such file") as raised:
+        open_log(url)
+    assert "hunter2" not in str(raised.value)
+    assert "abcdef" not in str(raised.value)
+    assert "user:***@" in repr(RemotePath(url))
 
 
 def test_a_server_that_refuses_is_no_permission(small: Path, server: RangeServer) -> None:
@@ -294,3 +351,21 @@ def test_a_real_object_store_gives_logs_in_ranges_and_folders_whole(
         with pytest.raises(LogError, match=r"no-such\.mcap"):
             open_log(f"{bucket}/no-such.mcap")
         assert run(["replay", put(bucket, small), "--end", "0.3", "--no-output"]) == 0
+
+
+def test_what_others_change_in_a_store_is_seen_after_a_pattern(
+    folder: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_by_another = (
+        "import sys, s3fs; fs = s3fs.S3FileSystem(); fs.put(sys.argv[1], 'shared/small.mcap');"
+        "fs.put(sys.argv[1], 'shared/new.mcap')"
+    )
+    other = SmallLog().sound().image("/camera/other", seconds=1.0).write(folder / "other.mcap")
+    with s3_server(monkeypatch, "shared") as url:
+        pattern = RemotePath(f"{url}/*.mcap")
+        place = put(url, small)
+        assert [path.name for path in find_logs([pattern])] == ["small.mcap"]
+        subprocess.run([sys.executable, "-c", replace_by_another, str(other)], check=True)
+        with open_log(place) as log:
+            assert "/camera/other" in log.channels
+        assert [path.name for path in find_logs([pattern])] == ["new.mcap", "small.mcap"]

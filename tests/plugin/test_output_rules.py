@@ -87,3 +87,50 @@ def test_what_is_no_finite_number_is_a_fault_wherever_it_stands(name: str, bad: 
 def test_a_detection_that_cannot_be_is_named(changed: dict[str, Any], fault: str) -> None:
     [found] = faults_of(replace(CAR, **changed))
     assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"xyxy": np.array([1.0, 2.0, 3.0, 4.0])}, "xyxy: expected a tuple of float, found ndarray"),
+        ({"xyxy": [1.0, 2.0, 3.0, 4.0]}, "xyxy: expected a tuple of float, found list"),
+        ({"xyxy": None}, "xyxy: expected a tuple of float, found NoneType"),
+        ({"box_std": 0.1}, "box_std: expected a tuple of float, found float"),
+        ({"position_m": np.zeros(3)}, "position_m: expected a tuple of float, found ndarray"),
+        ({"position_cov_m2": ([1.0], [1.0], [1.0])}, "position_cov_m2: expected a tuple of three tuples"),
+        ({"label": 3}, "label: expected str, found int"),
+        ({"label": "\ud800"}, "label: expected a text of Unicode"),
+        ({"track_id": 7}, "track_id: expected str, found int"),
+    ],
+)
+def test_a_detection_of_other_types_is_named_before_a_sink_meets_it(
+    changed: dict[str, Any], fault: str
+) -> None:
+    [found] = faults_of(replace(CAR, **changed))
+    assert found.startswith(f"detections.items.0.{fault}")
+
+
+@pytest.mark.parametrize(
+    ("head", "fault"),
+    [
+        (3.0, "control: expected Detections or Control, found float"),
+        (Control(False, error=ValueError("x")), "control.error: expected str, found ValueError"),  # type: ignore[arg-type]
+        (Control(True, "camera"), "control.based_on: expected a tuple of str, found str"),  # type: ignore[arg-type]
+        (
+            Control(True, ("camera",), channels=(c for c in ())),  # type: ignore[arg-type]
+            "control.channels: expected a tuple of ControlChannel, found generator",
+        ),
+        (
+            Control(True, ("camera",), channels=(ControlChannel("speed", None, 1.0),)),  # type: ignore[arg-type]
+            "control.channels.0.unit: expected str, found NoneType",
+        ),
+    ],
+)
+def test_a_head_of_other_types_is_named(head: Any, fault: str) -> None:
+    output = Output(SAMPLE.tick, Detections(True, ("camera",), "", (CAR,)), head)
+    assert output_violations(output, SAMPLE, MANIFEST) == [fault]
+
+
+def test_a_number_of_numpy_is_named_with_what_makes_one_of_it() -> None:
+    [fault] = faults_of(value=np.float32(1.5))
+    assert "value 1.5 of type float32 (`float(...)` makes a number of it) is not a finite number" in fault

@@ -261,15 +261,16 @@ def test_a_full_disk_under_stdout_is_one_line(
     assert (process.returncode, err) == (1, "error: No space left on device\n")
 
 
-def test_a_closed_stdout_changes_nothing_else(
-    scene: Path, third_party: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_changes_nothing_else(
+    scene: Path, third_party: Path, monkeypatch: pytest.MonkeyPatch, closed: str
 ) -> None:
     """Python itself starts differently: this is no fork."""
-    monkeypatch.setenv("PYTHONPATH", str(third_party))
+    monkeypatch.setenv("PYTHONPATH", str(third_party), prepend=os.pathsep)
     command = " ".join(
         [*COMMAND, "--plugin", "blob_detector", str(scene), "--end", "0.3", "--output", "out.mcap"]
     )
-    done = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(["sh", "-c", f"{command} {closed}"], stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert Path("out.mcap").stat().st_size > 1000
 

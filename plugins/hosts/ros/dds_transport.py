@@ -7,6 +7,7 @@ is read: so its type and quality of service are known, and a best-effort driver 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, NamedTuple
@@ -36,7 +37,9 @@ from perception_plugins.hosts.ros.transport import Arrived, Deliver, Notes, Publ
 from perception_plugins.hosts.ros.transport import Qos as RosQos
 
 _AT_ONCE = 64  # messages taken from a reader in one go
-_READER_DEPTH = 64  # messages of a topic that wait for the thread, at most
+_READER_DEPTH = 512  # messages of a topic that wait for the thread, while a plugin keeps Python busy
+_BUFFERS = '<Internal><SocketReceiveBufferSize min="default" max="64MB"/></Internal>'
+"""As much as the system allows (`net.core.rmem_max`): of larger best-effort pictures parts are lost."""
 _WAKE_S = 0.2  # how soon an end, and a new publisher at the latest, is noticed
 _BLOCK_MS = 100  # how long a reliable publisher waits for slow subscribers
 
@@ -92,6 +95,7 @@ class DdsTransport:
         self._topics: dict[tuple[str, str], Any] = {}
         self._writers: list[Any] = []
         self._closed = False
+        os.environ.setdefault("CYCLONEDDS_URI", _BUFFERS)
         try:
             self._participant = DomainParticipant(domain, Qos(Policy.Userdata(ENCLAVE)))
             self._graph = DdsGraph(self._participant, types, node, HUMBLE_GID_BYTES if humble else GID_BYTES)
@@ -112,7 +116,8 @@ class DdsTransport:
         """Announce a topic; the function that is returned publishes serialised messages on it."""
         raw = self._dds_types.raw(type_name)
         policies = [
-            *_policies(_Offer(qos.reliable, qos.transient_local), qos.depth),
+            *_policies(_Offer(qos.reliable, qos.transient_local)),
+            Policy.History.KeepLast(qos.depth),
             Policy.Userdata(f"typehash={self._types.type_hash(type_name)};".encode()),
         ]
         writer = DataWriter(
@@ -176,7 +181,7 @@ class DdsTransport:
         return True
 
     def _read(self, topic: str, type_name: str, offer: _Offer, deliver: Deliver) -> None:
-        qos = Qos(*_policies(offer, _READER_DEPTH))
+        qos = Qos(*_policies(offer), *_history(offer))
         reader = DataReader(self._participant, self._topic(f"rt{topic}", type_name), qos)
         condition = _unread(reader)
         self._waitset.attach(condition)
@@ -189,7 +194,8 @@ class DdsTransport:
                 if isinstance(getattr(sample, "data", None), bytes) and sample.sample_info.valid_data:
                     sent_ns = sample.sample_info.source_timestamp
                     entry.deliver(Arrived(entry.topic, entry.type_name, sample.data, sent_ns))
-        lost = entry.reader.get_sample_lost_status().total_count
+        reader = entry.reader
+        lost = reader.get_sample_lost_status().total_count + reader.get_sample_rejected_status().total_count
         if lost > entry.lost:
             self.notes.on_lost(entry.topic, lost - entry.lost)
             entry.lost = lost
@@ -206,10 +212,18 @@ def _offered(offered: Any, asked: RosQos) -> _Offer:
     return _Offer(reliable, durable)
 
 
-def _policies(offer: _Offer, depth: int) -> list[Any]:
+def _policies(offer: _Offer) -> list[Any]:
     blocking = duration(milliseconds=_BLOCK_MS)
     return [
         Policy.Reliability.Reliable(blocking) if offer.reliable else Policy.Reliability.BestEffort,
         Policy.Durability.TransientLocal if offer.durable else Policy.Durability.Volatile,
-        Policy.History.KeepLast(depth),
     ]
+
+
+def _history(offer: _Offer) -> list[Any]:
+    """Return what a reader keeps. What is replaced in a history of the last ones is told to nobody, so of
+    best-effort publishers all are kept: what is too much is rejected, and counted. A reliable publisher would
+    be made to wait for that, and with it the robot."""
+    if offer.reliable:
+        return [Policy.History.KeepLast(_READER_DEPTH)]
+    return [Policy.History.KeepAll, Policy.ResourceLimits(_READER_DEPTH, 1, _READER_DEPTH)]

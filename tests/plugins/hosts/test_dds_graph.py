@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -26,7 +28,8 @@ from perception_plugins.hosts.ros.dds_graph import (
 from perception_plugins.hosts.ros.dds_transport import DdsTransport
 from perception_plugins.hosts.ros.dds_types import DdsTypes
 from perception_plugins.hosts.ros.message_types import MessageTypes
-from perception_plugins.hosts.ros.transport import OUTPUT
+from perception_plugins.hosts.ros.transport import OUTPUT, SENSOR, Arrived
+from perception_plugins.hosts.ros.transport import Qos as RosQos
 
 HEADER = "std_msgs/msg/Header"
 
@@ -85,3 +88,43 @@ def test_the_graph_of_another_implementation_is_read_by_the_same_definitions(tmp
     node = context.new_node("robot", "/", dora.Ros2NodeOptions())
     assert Graph(64, HUMBLE_GID_BYTES).wait_for("/:robot") is not None
     del node
+
+
+@pytest.mark.parametrize(("reliable", "sent"), [(False, 2000), (True, 400)])
+def test_what_comes_while_python_is_busy_is_taken_later_or_counted(reliable: bool, sent: int) -> None:
+    types = MessageTypes("cdr")
+    robot, host = DdsTransport(types, "robot", domain=64), DdsTransport(types, "host", domain=64)
+    busy, free, taken, lost = Event(), Event(), [], []
+
+    def take(arrived: Arrived) -> None:
+        taken.append(arrived)
+        busy.set()
+        free.wait(30)
+
+    def all_came() -> bool:
+        return sum(b"data" in arrived.data for arrived in taken) + sum(lost) == sent
+
+    try:
+        host.notes.on_lost = lambda topic, count: lost.append(count)
+        host.subscribe("/out", SENSOR, take)
+        publish = robot.publisher("/out", HEADER, RosQos(reliable, depth=sent))
+        first = types.serialize(types.empty(HEADER), HEADER)
+        data = types.serialize(types.make(HEADER, frame_id="data"), HEADER)
+        while not busy.wait(0.05):  # what is sent before the reader is there is nobody's
+            publish(first)
+        for _ in range(sent):
+            publish(data)
+        free.set()
+        _wait_for(all_came)
+        assert reliable or sum(lost) > 0
+    finally:
+        free.set()
+        robot.close()
+        host.close()
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)

@@ -20,7 +20,7 @@ from perception.logs import open_log
 from perception.pipeline import replay
 from perception.pipeline.digest import OutputDigest
 from perception.plugin import Prepared
-from perception.types import Channel, Message, Output, Sample, Schema
+from perception.types import Channel, Message, Output, Sample, Schema, Tick
 from perception_plugins.hosts import health
 from perception_plugins.hosts.loop import HostLoop
 from perception_plugins.hosts.outcomes import HostFrame
@@ -143,6 +143,29 @@ def test_a_plugin_that_raises_or_exits_costs_its_output(drive: Path, error: Base
     assert type(error).__name__ in state.last_error
 
 
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (None, "'NoneType' object is not iterable"),
+        ([], "step returned 0 outputs"),
+        ([None], "expected an Output, found NoneType"),
+        ([Output(Tick(0, "reference", 0, 0), None, 3.0)], "expected Detections or Control, found float"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_answer_of_another_type_costs_its_output(drive: Path, answer: object, error: str) -> None:
+    class Odd(MemoryPlugin):
+        def step(self, prepared: Sequence[Prepared]) -> list[Output]:
+            return answer  # type: ignore[return-value]
+
+    published, config = Digest(), config_of(drive)
+    with HostLoop(config, Odd(), published, clock=None, queue=10_000) as loop:
+        feed_as_recorded(loop, messages_of(drive, config))
+    summary = loop.summary()
+    assert summary.status == "loss"
+    assert summary.errors == summary.frames == published.frames > 20
+    assert error in summary.first_error
+
+
 def test_a_plugin_that_hangs_is_named_and_what_it_costs_is_counted(
     drive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,8 +277,13 @@ def test_a_host_that_is_started_again_replaces_no_recording(tmp_path: Path) -> N
     assert HostRecording(tmp_path / "out.mcap", "test").path == tmp_path / "out.3.mcap"
 
 
-def test_a_clock_that_is_set_back_changes_no_order(drive: Path, tmp_path: Path) -> None:
-    times = chain(range(10**18, 10**18 + 100 * 10**6, 10**6), range(10**18 - 5 * 10**9, 10**18, 10**6))
+@pytest.mark.parametrize("step_s", [-5, 3600])
+def test_a_clock_that_is_set_costs_no_message_and_changes_no_order(
+    drive: Path, tmp_path: Path, step_s: int
+) -> None:
+    """Stamps are of another clock, which is not set."""
+    later = 10**18 + step_s * 10**9
+    times = chain(range(10**18, 10**18 + 100 * 10**6, 10**6), range(later, later + 5 * 10**9, 10**6))
     lock, out = Lock(), tmp_path / "out.mcap"
 
     def clock() -> int:
@@ -266,6 +294,7 @@ def test_a_clock_that_is_set_back_changes_no_order(drive: Path, tmp_path: Path) 
     with HostLoop(config, MemoryPlugin(), published, clock, HostRecording(out, "test"), queue=100) as loop:
         fed(loop, drive, config, 0.001)
     assert loop.arrivals.clock_jumps == 1
+    assert "late" not in loop.summary().ledger["/camera/image"]
     assert (published.digest.hexdigest(), published.frames) == replayed(out)
 
 
