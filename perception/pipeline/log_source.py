@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from perception.align import Aligner, feed, with_clock
 from perception.align.ledger import Ledger
@@ -214,16 +214,15 @@ class LogSource:
 
     def _passed(self, messages: Iterator[Message]) -> Iterator[Message]:
         """Yield the messages to align; copy those in the span, and count those read for the ledger only."""
-        read_from_ns = self.read_from_ns
+        read = Span(self.read_from_ns, self._until_ns)
         for message in messages:
-            if read_from_ns is not None and message.log_time_ns < read_from_ns:
+            if not read.holds(message.log_time_ns):
                 row = "outside_range" if message.topic in self._roles else "not_configured"
                 stamp_ns, arrival_ns = message.publish_time_ns, message.log_time_ns
                 self._ledger.count(message.topic, row, log_time_ns=arrival_ns, stamp_ns=stamp_ns)
                 continue
             if message.topic in self._roles:
-                if self._until_ns is None or message.log_time_ns < self._until_ns:
-                    self.content.add(message)
+                self.content.add(message)
                 if self._on_message is not None:
                     self._copy(message, self._on_message)
             yield message
@@ -245,10 +244,20 @@ class LogSource:
     def _last_ones(self) -> Iterator[Sample]:
         """Yield the samples open at the end of the reading; where the span ends it, as if the log went on."""
         if self._span.end_ns is not None:
-            yield from self._aligner.advance(min(self._span.end_ns + self._wait_ns, self._last_ns()))
+            now_ns = min(self._span.end_ns + self._wait_ns, self._last_ns())
+            due_ns = self._aligner.due_ns()
+            if due_ns is not None and due_ns <= now_ns and not self._breaks_after():
+                yield from self._aligner.advance(now_ns)
         elif self._host is not None and self._host.end_ns is not None:
             yield from self._aligner.advance(self._host.end_ns)
         yield from self._aligner.flush()
+
+    def _breaks_after(self) -> bool:
+        """Return whether the next message comes so late that time breaks there: no clock runs on to it."""
+        if self._host is not None:
+            return False
+        following = self._log.messages(Query(frozenset(self._roles), self._until_ns))
+        return any(self._aligner.would_jump(message.log_time_ns) for message in islice(following, 1))
 
     def _last_ns(self) -> int:
         """Return when the last message that moves the aligner's clock arrived."""
