@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -69,9 +69,9 @@ def convert_log(log: Log, path: Path, options: ConvertOptions = ConvertOptions()
     copies = MessageCopies(as_recorded=options.as_recorded)
     stream, early = log.messages(query), _early(log, query)
     record = {"source": named_log(log.path), "messages": "as recorded" if options.as_recorded else "Foxglove"}
-    records = {name: values for name, values in log.survey.metadata if not name.startswith(_OUR_RECORDS)}
+    others = [(name, values) for name, values in log.survey.metadata if not name.startswith(_OUR_RECORDS)]
     with replaced_whole(path, "log") as part:
-        unwritable = _write(part, {RECORD: record, **records}, chain(early, stream), copies)
+        unwritable = _write(part, [(RECORD, record), *others], chain(early, stream), copies)
     return Conversion(
         log.path,
         path,
@@ -89,13 +89,19 @@ def convert_log(log: Log, path: Path, options: ConvertOptions = ConvertOptions()
 
 
 def _write(
-    path: Path, records: Mapping[str, Mapping[str, str]], messages: Iterable[Message], copies: MessageCopies
+    path: Path,
+    records: Sequence[tuple[str, Mapping[str, str]]],
+    messages: Iterable[Message],
+    copies: MessageCopies,
 ) -> Counter[str]:
-    """Write the messages; return those by topic whose times MCAP does not hold. Raises OutputError."""
+    """Write the messages; return those by topic whose times MCAP does not hold. Raises OutputError.
+
+    The records stand at the head of the file; several may have one name.
+    """
     unwritable: Counter[str] = Counter()
-    with LogWriter(
-        path, chunk_bytes=_CHUNK_BYTES, flush_by="log", flush_s=1e9, compression="zstd", metadata=records
-    ) as out:
+    with LogWriter(path, chunk_bytes=_CHUNK_BYTES, flush_by="log", flush_s=1e9, compression="zstd") as out:
+        for name, values in records:
+            out.add_metadata(name, values)
         for message in messages:
             copy = copies.copy(message)
             if min(message.log_time_ns, message.publish_time_ns) >= 0 and (
